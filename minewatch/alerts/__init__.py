@@ -1,0 +1,1 @@
+"""Alerts: the replay that makes them, and the GeoPackage that holds them."""

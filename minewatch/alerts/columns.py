@@ -1,0 +1,99 @@
+"""The layers and columns of alerts.gpkg: the one place that names them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+LAYER = "alerts"
+AOIS = "aois"
+HISTORY = "alert_history"
+RUNS = "runs"
+"""The layers; the last two have no geometry."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a layer."""
+
+    name: str
+    """In the file."""
+
+    dtype: str
+    """numpy's name: object is text, datetime64[D] a DATE."""
+
+    alias: str
+    """What QGIS shows, and what the help says."""
+
+
+ALERT_COLUMNS = (
+    Column("alert_id", "object", "Alert"),
+    Column("aoi", "object", "Area of interest"),
+    Column("status", "object", "Status"),
+    Column("first_seen", "datetime64[D]", "First seen"),
+    Column("confirmed_on", "datetime64[D]", "Confirmed on"),
+    Column("last_seen", "datetime64[D]", "Last seen"),
+    Column("area_ha", "float64", "Area (ha)"),
+    Column("lat", "float64", "Latitude"),
+    Column("lon", "float64", "Longitude"),
+    Column("ndvi_change", "float64", "NDVI change"),
+    Column("bsi_change", "float64", "Bare-soil change"),
+    Column("looks", "int32", "Clear looks"),
+    Column("scene_before", "object", "Scene before"),
+    Column("scene_after", "object", "Scene after"),
+    Column("merged_into", "object", "Merged into"),
+    Column("split_from", "object", "Split from"),
+    Column("pipeline", "object", "Pipeline"),
+    Column("as_of", "datetime64[D]", "As of"),
+    Column("run_id", "object", "Scan"),
+    Column("review", "object", "Review"),
+    Column("review_note", "object", "Review note"),
+    Column("reviewed_by", "object", "Reviewed by"),
+)
+"""Layer ``alerts``, MultiPolygon."""
+
+REVIEW_COLUMNS = ("review", "review_note", "reviewed_by")
+"""What people edit; a scan never writes into these."""
+
+AOI_COLUMNS = (
+    Column("aoi", "object", "Area of interest"),
+    Column("monitor_from", "datetime64[D]", "Monitored from"),
+    Column("as_of", "datetime64[D]", "As of"),
+    Column("pipeline", "object", "Pipeline"),
+    Column("digest", "object", "Pipeline digest"),
+    Column("area_km2", "float64", "Area (km²)"),
+    Column("share_unseen", "float64", "Share without a clear look"),
+    Column("last_clear", "datetime64[D]", "Last clear look"),
+    Column("run_id", "object", "Scan"),
+)
+"""Layer ``aois``, MultiPolygon: what the table says of each area, and as of when."""
+
+HISTORY_COLUMNS = (
+    Column("run_id", "object", "Scan"),
+    Column("alert_id", "object", "Alert"),
+    Column("event", "object", "Event"),
+    Column("detail", "object", "Detail"),
+    Column("as_of", "datetime64[D]", "As of"),
+)
+"""Layer ``alert_history``: a record of what each scan changed."""
+
+RUN_COLUMNS = (
+    Column("run_id", "object", "Scan"),
+    Column("started", "object", "Started (UTC)"),
+    Column("version", "object", "minewatch"),
+    Column("aois", "object", "Areas"),
+    Column("what_if", "int32", "What-if"),
+    Column("alerts_new", "int32", "New alerts"),
+    Column("scenes_used", "int32", "Scenes used"),
+    Column("scenes_skipped", "int32", "Scenes skipped"),
+)
+"""Layer ``runs``: a record of the scans."""
+
+LAYERS = {LAYER: ALERT_COLUMNS, AOIS: AOI_COLUMNS, HISTORY: HISTORY_COLUMNS, RUNS: RUN_COLUMNS}
+"""Every layer with its columns."""
+
+SPATIAL = (LAYER, AOIS)
+"""The layers with a geometry."""
+
+Value = str | float | int | dt.date | None
+"""What a cell can hold."""

@@ -1,0 +1,197 @@
+"""Writes the alerts GeoPackage: made once by rename, and from then on changed in place, one transaction a time.
+
+A file that may be open in QGIS is never replaced: a stale write-ahead log would be replayed onto the new file, and
+edits to the old one would be lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sqlite3
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from shapely.geometry import MultiPolygon
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.columns import LAYERS, SPATIAL, Column, Value
+from minewatch.alerts.style import install_styles
+from minewatch.errors import AlertsError
+from minewatch.files import publishing
+
+BUSY_SECONDS = 10.0
+"""How long a locked file is waited for."""
+
+_SRS = 4326
+_GEOMETRY = "geom"
+_KEY = "fid"
+
+
+def create_geopackage(path: Path) -> None:
+    """Make an empty alerts table with its layers and styles, complete or not at all."""
+    with publishing(path) as temporary:
+        temporary.unlink()
+        for layer, columns in LAYERS.items():
+            _create_layer(temporary, layer, columns)
+        with contextlib.closing(sqlite3.connect(temporary)) as connection, connection:
+            install_styles(connection)
+
+
+def _create_layer(path: Path, layer: str, columns: Sequence[Column]) -> None:
+    spatial: dict[str, Any] = {"geometry_type": "MultiPolygon", "crs": f"EPSG:{_SRS}"} if layer in SPATIAL else {}
+    pyogrio.raw.write(
+        path,
+        geometry=np.array([], object) if layer in SPATIAL else None,
+        field_data=[np.array([], column.dtype) for column in columns],
+        fields=[column.name for column in columns],
+        layer=layer,
+        driver="GPKG",
+        append=path.exists(),
+        dataset_options=None if path.exists() else {"VERSION": "1.2"},
+        layer_options={"GEOMETRY_NAME": _GEOMETRY, "FID": _KEY} if layer in SPATIAL else {"FID": _KEY},
+        **spatial,
+    )
+
+
+@contextlib.contextmanager
+def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """Lend a connection inside one transaction that is kept whole or not at all.
+
+    Raises AlertsError where the file is locked for too long, read-only or no GeoPackage; nothing is changed then.
+    """
+    with contextlib.closing(sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)) as connection:
+        _register_functions(connection)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            _roll_back(connection)
+            raise AlertsError(f"{path} could not be changed: {_explain(error)}; nothing was changed") from error
+        except BaseException:
+            _roll_back(connection)
+            raise
+        _leave_wal(connection)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+def _explain(error: sqlite3.Error) -> str:
+    if "locked" in str(error):
+        return "another program has it locked (a QGIS that is saving?); close it or try again"
+    return str(error)
+
+
+def _leave_wal(connection: sqlite3.Connection) -> None:
+    """Go back to a single file where nobody else holds it: write-ahead logs freeze on network drives (QGIS #37623)."""
+    with contextlib.suppress(sqlite3.Error):
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA journal_mode = DELETE")
+
+
+def recover(path: Path) -> None:
+    """Open the table read-write once, so that a transaction that was cut off is rolled back for later readers.
+
+    Raises AlertsError where it is no GeoPackage.
+    """
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            connection.execute("SELECT table_name FROM gpkg_contents").fetchall()
+    except sqlite3.Error as error:
+        raise AlertsError(f"{path} is no usable alerts table: {error}; move it away and scan again") from error
+
+
+def select(connection: sqlite3.Connection, layer: str, where: str = "1", values: Sequence[Value] = ()) -> list[dict[str, Any]]:
+    """Read rows as dictionaries; ``where`` is SQL with ? for each of ``values``."""
+    cursor = connection.execute(f'SELECT * FROM "{layer}" WHERE {where}', tuple(map(_to_sql, values)))
+    names = [description[0] for description in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value], geometry: BaseGeometry | None = None) -> None:
+    """Add a row."""
+    cells = _cells(row, geometry)
+    names = ", ".join(f'"{name}"' for name in cells)
+    marks = ", ".join("?" for _ in cells)
+    connection.execute(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', tuple(cells.values()))
+
+
+def update(
+    connection: sqlite3.Connection, layer: str, fid: int, row: Mapping[str, Value], geometry: BaseGeometry | None = None
+) -> None:
+    """Change the named cells of a row, and its geometry where one is given."""
+    cells = _cells(row, geometry)
+    assignments = ", ".join(f'"{name}" = ?' for name in cells)
+    connection.execute(f'UPDATE "{layer}" SET {assignments} WHERE "{_KEY}" = ?', (*cells.values(), fid))
+
+
+def delete(connection: sqlite3.Connection, layer: str, fid: int) -> None:
+    """Remove a row."""
+    connection.execute(f'DELETE FROM "{layer}" WHERE "{_KEY}" = ?', (fid,))
+
+
+def refresh_extent(connection: sqlite3.Connection, layer: str) -> None:
+    """Store the extent of a layer, which readers take for zooming."""
+    boxes = [_envelope(blob) for (blob,) in connection.execute(f'SELECT "{_GEOMETRY}" FROM "{layer}"')]
+    known = np.array([box for box in boxes if box], float).reshape(-1, 4)
+    extent: list[float | None] = [None] * 4
+    if len(known):
+        extent = [float(v) for v in (known[:, 0].min(), known[:, 2].min(), known[:, 1].max(), known[:, 3].max())]
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    connection.execute(
+        "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ?, last_change = ? WHERE table_name = ?",
+        (*extent, now, layer),
+    )
+
+
+def _cells(row: Mapping[str, Value], geometry: BaseGeometry | None) -> dict[str, Any]:
+    cells: dict[str, Any] = {name: _to_sql(value) for name, value in row.items()}
+    if geometry is not None:
+        cells[_GEOMETRY] = encode_geometry(geometry)
+    return cells
+
+
+def _to_sql(value: Value) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def encode_geometry(geometry: BaseGeometry) -> bytes:
+    """Encode a polygon as a GeoPackage blob: header with envelope, then WKB (OGC 12-128r18, clause 2.1.3)."""
+    multi = geometry if geometry.geom_type == "MultiPolygon" else MultiPolygon([geometry])
+    west, south, east, north = multi.bounds
+    header = struct.pack("<2sBBi4d", b"GP", 0, 0b00000011, _SRS, west, east, south, north)
+    return header + shapely.to_wkb(multi, byte_order=1)
+
+
+def decode_geometry(blob: bytes) -> BaseGeometry:
+    """Read a GeoPackage blob."""
+    sizes = {0: 0, 1: 32, 2: 48, 3: 48, 4: 64}
+    return shapely.from_wkb(blob[8 + sizes[(blob[3] >> 1) & 0b111] :])
+
+
+def _envelope(blob: bytes | None) -> tuple[float, float, float, float] | None:
+    """Give min x, max x, min y, max y; None for an empty geometry."""
+    if blob is None or blob[3] & 0b00010000:
+        return None
+    if (blob[3] >> 1) & 0b111:
+        order = "<" if blob[3] & 1 else ">"
+        west, east, south, north = struct.unpack_from(f"{order}4d", blob, 8)
+        return west, east, south, north
+    west, south, east, north = decode_geometry(blob).bounds
+    return west, east, south, north
+
+
+def _register_functions(connection: sqlite3.Connection) -> None:
+    """Give SQLite the functions that the spatial index's triggers call; GDAL brings its own, sqlite3 has none."""
+    connection.create_function("ST_IsEmpty", 1, lambda blob: int(_envelope(blob) is None), deterministic=True)
+    for index, name in enumerate(("ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")):
+        connection.create_function(name, 1, lambda blob, i=index: (_envelope(blob) or (None,) * 4)[i], deterministic=True)

@@ -1,0 +1,65 @@
+"""One alert: the row of the table, without what people add to it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from shapely.geometry.base import BaseGeometry
+
+PROVISIONAL, CONFIRMED, CLOSED, DISMISSED = "provisional", "confirmed", "closed", "dismissed"
+STATES = (PROVISIONAL, CONFIRMED, CLOSED, DISMISSED)
+"""What ``status`` can be."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """A site that changed."""
+
+    alert_id: str
+    """Area, the day it began, and a hash of its founding pixel."""
+
+    aoi: str
+    """Name of the area."""
+
+    status: str
+    """One of STATES."""
+
+    first_seen: dt.date
+    """The look on which the smallest area of an alert had been seen changed."""
+
+    confirmed_on: dt.date | None
+    """The last look that the confirmation needed; never cleared."""
+
+    last_seen: dt.date
+    """The last look on which it still showed."""
+
+    area_ha: float
+    """Geodesic, hectares."""
+
+    lat: float
+    """Degrees, of a point inside."""
+
+    lon: float
+    """Degrees, of the same point."""
+
+    ndvi_change: float
+    """Mean difference from the baseline."""
+
+    bsi_change: float
+    """Mean difference from the baseline."""
+
+    looks: int
+    """Clear looks since first_seen (median of its pixels)."""
+
+    day_before: dt.date | None
+    """The last clear look before it (the most frequent among its pixels)."""
+
+    geometry: BaseGeometry
+    """MultiPolygon, lon/lat."""
+
+    merged_into: str = ""
+    """The alert that took it in."""
+
+    split_from: str = ""
+    """The alert it was a part of."""

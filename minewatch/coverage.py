@@ -1,0 +1,99 @@
+"""What could be seen and what could not: counted while tiles pass, so that no whole raster is held."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.changes import Status, TileChanges
+from minewatch.units import to_date, to_day
+
+RECENT_DAYS = 30
+"""Ground without a clear look for longer than this is told as unseen."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of an area was seen, by share of its pixels."""
+
+    status: dict[str, float]
+    """Share of each status."""
+
+    never_clear: float
+    """Share without a clear look since monitor_from."""
+
+    unseen: float
+    """Share without a clear look in the RECENT_DAYS before the as-of date."""
+
+    unseen_days: int | None
+    """Days since the last clear look of half of the unseen share; None where it never had one."""
+
+    last_clear: dt.date | None
+    """The latest clear look of any pixel."""
+
+    missing_looks: int
+    """The most frequent number of looks that pixels not monitored still lack; 0 = all are monitored."""
+
+    def describe(self) -> str:
+        """Say in one line what was not seen."""
+        parts = []
+        if self.unseen > 0:
+            since = f"for {self.unseen_days} days" if self.unseen_days is not None else "at all since monitoring began"
+            parts.append(f"{self.unseen:.0%} of the area unseen {since}")
+        if share := self.status.get("no vegetation", 0):
+            parts.append(f"{share:.0%} without vegetation to lose")
+        if share := self.status.get("not monitored", 0):
+            parts.append(f"{share:.0%} not monitored ({self.missing_looks} more clear looks needed)")
+        if share := self.status.get("never covered", 0):
+            parts.append(f"{share:.0%} never covered by a scene")
+        return ", ".join(parts) or f"the whole area seen within {RECENT_DAYS} days"
+
+
+@dataclass
+class CoverageCount:
+    """Adds up tiles."""
+
+    status: Counter[int] = field(default_factory=Counter)
+    """Status code to pixels."""
+
+    last_clear: Counter[int] = field(default_factory=Counter)
+    """Day of the last clear look to pixels; 0 = never."""
+
+    missing: Counter[int] = field(default_factory=Counter)
+    """Looks that the baseline lacks to pixels."""
+
+    def add(self, tile: TileChanges) -> None:
+        """Count one tile."""
+        inside = tile.rasters["status"] != Status.OUTSIDE
+        self.status.update(_count(tile.rasters["status"][inside]))
+        self.last_clear.update(_count(tile.rasters["last_clear"][inside]))
+        self.missing.update(_count(tile.missing_looks[inside & (tile.rasters["status"] == Status.NOT_MONITORED)]))
+
+    def close(self, monitor_from: dt.date, until: dt.date) -> Coverage:
+        """Give the shares as of a date."""
+        total = max(1, sum(self.status.values()))
+        first, recent = to_day(monitor_from), to_day(until) - RECENT_DAYS
+        unseen = {day: count for day, count in self.last_clear.items() if day < recent}
+        seen_once = sorted(day for day in unseen if day > 0)
+        return Coverage(
+            status={status.name.lower().replace("_", " "): self.status[status] / total for status in Status if self.status[status]},
+            never_clear=sum(count for day, count in self.last_clear.items() if day < first) / total,
+            unseen=sum(unseen.values()) / total,
+            unseen_days=to_day(until) - _median(seen_once, unseen) if seen_once else None,
+            last_clear=to_date(max(self.last_clear, default=0)),
+            missing_looks=max(self.missing, key=lambda n: (self.missing[n], n), default=0),
+        )
+
+
+def _count(values: NDArray[np.generic]) -> dict[int, int]:
+    codes, counts = np.unique(values, return_counts=True)
+    return dict(zip(codes.tolist(), counts.tolist(), strict=True))
+
+
+def _median(days: list[int], counts: dict[int, int]) -> int:
+    running = np.cumsum([counts[day] for day in days])
+    return days[int(np.searchsorted(running, running[-1] / 2))]

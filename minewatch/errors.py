@@ -1,0 +1,42 @@
+"""Every error minewatch raises on purpose; "no scenes" and "no change" are results and are not here."""
+
+
+class MinewatchError(Exception):
+    """Something failed that the user can understand: the message says what, where, and what to do."""
+
+
+class WorkspaceError(MinewatchError):
+    """The folder is no workspace, cannot be written, or is busy."""
+
+
+class AoiError(MinewatchError):
+    """An area of interest is missing or its file cannot be used."""
+
+
+class PipelineError(MinewatchError):
+    """A pipeline file has an unknown key, a value out of range, or is missing."""
+
+
+class SourceError(MinewatchError):
+    """A source of scenes does not exist, is no STAC, or has nothing that can be used."""
+
+
+class SceneError(MinewatchError):
+    """One scene cannot be read or was refused; the scan goes on without it."""
+
+
+class ArchiveError(MinewatchError):
+    """A file of the archive is missing or is not what its item says."""
+
+
+class AlertsError(MinewatchError):
+    """The alerts table is locked, damaged, or does not hold what was asked for."""
+
+
+class SimulationError(MinewatchError):
+    """A simulation was asked for that cannot be made."""
+
+
+def describe(error: BaseException) -> str:
+    """Give the text of an error on one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,165 @@
+"""The pixel grid of an area: a function of the area alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+from rasterio.features import rasterize
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.aoi import Aoi
+from minewatch.errors import AoiError
+
+PIXEL = 10
+"""Pixel size in metres."""
+
+LATTICE = 20
+"""Corners lie on multiples of this (metres), so that 10 m and 20 m bands of a scene of the same zone need no resampling."""
+
+CELL = 512
+"""Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a grid, in pixels."""
+
+    row: int
+    """First row, from the top."""
+
+    column: int
+    """First column, from the left."""
+
+    height: int
+    """Rows."""
+
+    width: int
+    """Columns."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index an array of the whole grid."""
+        return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
+
+    def grow(self, pixels: int, limit: tuple[int, int]) -> Window:
+        """Widen by ``pixels`` on each side, within a grid of shape ``limit``."""
+        top, left = max(0, self.row - pixels), max(0, self.column - pixels)
+        bottom = min(limit[0], self.row + self.height + pixels)
+        right = min(limit[1], self.column + self.width + pixels)
+        return Window(top, left, bottom - top, right - left)
+
+    def within(self, outer: Window) -> tuple[slice, slice]:
+        """Index an array that covers ``outer`` so that this window comes out."""
+        row, column = self.row - outer.row, self.column - outer.column
+        return slice(row, row + self.height), slice(column, column + self.width)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The lattice on which one area is archived and judged."""
+
+    geobox: GeoBox
+    """CRS (metres), shape and transform; 10 m pixels, north up."""
+
+    area: BaseGeometry
+    """The area's outline in the grid's CRS."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self.geobox.shape
+        return int(height), int(width)
+
+    @property
+    def epsg(self) -> int:
+        """EPSG code of the CRS."""
+        return int(self.geobox.crs.epsg)
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel to metres."""
+        return self.geobox.transform
+
+    @property
+    def window(self) -> Window:
+        """The whole grid."""
+        return Window(0, 0, *self.shape)
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top in metres."""
+        box = self.geobox.boundingbox
+        return box.left, box.bottom, box.right, box.top
+
+    def transform_of(self, window: Window) -> Affine:
+        """Pixel of a window to metres."""
+        return self.transform * Affine.translation(window.column, window.row)
+
+    def inside(self, window: Window) -> NDArray[np.bool_]:
+        """Tell which pixels of a window have their centre in the area: (y, x) bool."""
+        burnt = rasterize([self.area], window.shape, transform=self.transform_of(window), dtype="uint8")
+        return burnt.astype(bool)
+
+    def tiles(self, size: int) -> Iterator[Window]:
+        """Cut the grid into windows of at most ``size`` pixels a side, row by row."""
+        height, width = self.shape
+        for row in range(0, height, size):
+            for column in range(0, width, size):
+                yield Window(row, column, min(size, height - row), min(size, width - column))
+
+
+def make_grid(aoi: Aoi) -> Grid:
+    """Lay the grid over an area: the UTM zone of its centroid, unless its file asks for another lattice.
+
+    Raises AoiError where the asked-for CRS does not exist or is not in metres.
+    """
+    epsg = aoi.grid.epsg if aoi.grid else find_utm_epsg(aoi.geometry.centroid.x, aoi.geometry.centroid.y)
+    origin = aoi.grid.origin if aoi.grid else (0.0, 0.0)
+    crs = _check_crs(epsg, aoi.name)
+    to_grid = Transformer.from_crs(4326, crs, always_xy=True)
+    area = shapely.transform(shapely.segmentize(aoi.geometry, 0.01), to_grid.transform, interleaved=False)
+    if not all(map(math.isfinite, area.bounds)):
+        raise AoiError(f"area {aoi.name!r} lies outside EPSG:{epsg}; correct its 'grid' property")
+    left, bottom, right, top = (
+        _snap(value, start, up) for value, start, up in zip(area.bounds, origin * 2, (False, False, True, True), strict=True)
+    )
+    shape = (round((top - bottom) / PIXEL), round((right - left) / PIXEL))
+    return Grid(GeoBox(shape, Affine(PIXEL, 0, left, 0, -PIXEL, top), f"EPSG:{epsg}"), area)
+
+
+def find_utm_epsg(longitude: float, latitude: float) -> int:
+    """Give the EPSG code of the UTM zone of a point in degrees (plain six-degree zones)."""
+    zone = min(60, int((longitude + 180) // 6) + 1)
+    return (32600 if latitude >= 0 else 32700) + zone
+
+
+def _snap(value: float, origin: float, up: bool) -> float:
+    steps = (value - origin) / LATTICE
+    # A corner within a millimetre of the lattice is on it.
+    steps = round(steps) if abs(steps - round(steps)) < 5e-5 else math.ceil(steps) if up else math.floor(steps)
+    return origin + steps * LATTICE
+
+
+def _check_crs(epsg: int, name: str) -> CRS:
+    try:
+        crs = CRS.from_epsg(epsg)
+    except CRSError as error:
+        raise AoiError(f"area {name!r} asks for EPSG:{epsg}, which does not exist; correct its 'grid' property") from error
+    if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
+        raise AoiError(f"area {name!r} asks for EPSG:{epsg}, which is not in metres; correct its 'grid' property")
+    return crs

@@ -1,0 +1,71 @@
+"""Runs many tasks on Dask: the one place that knows it.  Threads of this process, or any cluster by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from distributed import Client, LocalCluster, as_completed
+
+from minewatch.errors import MinewatchError, describe
+
+R = TypeVar("R")
+
+BLOCK_SECONDS = 20
+"""How long a cluster's scheduler is waited for."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running Dask client."""
+
+    client: Client
+    """Threads or a cluster."""
+
+    def run(self, task: Callable[..., R], jobs: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R | Exception]]:
+        """Call ``task(*job)`` for every job; yield each job's number with its result or error as they finish."""
+        futures = [self.client.submit(task, *job, pure=False) for job in jobs]
+        numbers = {future.key: number for number, future in enumerate(futures)}
+        try:
+            for future in as_completed(futures):
+                number = numbers[future.key]
+                error = future.exception()
+                yield number, error if error is not None else future.result()
+                future.release()
+        finally:
+            self.client.cancel(futures)
+
+
+@contextlib.contextmanager
+def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
+    """Start Dask: one thread a core in this process, or the cluster at ``scheduler`` (tcp://host:port).
+
+    Raises MinewatchError where the cluster does not answer.
+    """
+    for name in ("distributed", "tornado.application"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if scheduler:
+        try:
+            client = Client(scheduler, timeout=BLOCK_SECONDS)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise MinewatchError(f"the Dask scheduler at {scheduler} does not answer ({describe(error)}); check --scheduler") from error
+        with client:
+            yield Engine(client)
+        return
+    # Without a dashboard nothing listens on a port; without a memory limit Dask does not pause our threads.
+    with (
+        LocalCluster(
+            processes=False, n_workers=1, threads_per_worker=count_cores(), dashboard_address=None, memory_limit=0
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield Engine(client)
+
+
+def count_cores() -> int:
+    """Count the cores this process may use."""
+    return len(os.sched_getaffinity(0))

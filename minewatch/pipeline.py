@@ -1,0 +1,174 @@
+"""Pipelines: every setting of a scan, frozen and checked before the first byte is read.
+
+The defaults stand here and nowhere else; ``pipelines/default.toml`` is written from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from minewatch.errors import PipelineError, WorkspaceError
+from minewatch.workspace import Workspace, check_name
+
+
+def _check_classes(classes: tuple[int, ...]) -> tuple[int, ...]:
+    if not classes or not set(classes) <= set(range(1, 12)):
+        raise ValueError("SCL classes are numbers from 1 to 11, at least one")
+    return tuple(sorted(set(classes)))
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values are fixed once read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class Scenes(Section):
+    """Which scenes are asked for."""
+
+    max_cloud_cover: float = Field(100, ge=0, le=100, description="scenes with more cloud over the whole tile are left out, per cent")
+
+
+class Mask(Section):
+    """Which pixels of a scene count as clear."""
+
+    clear_classes: Annotated[tuple[int, ...], AfterValidator(_check_classes)] = Field(
+        (4, 5, 6, 7), description="SCL classes taken as clear (4 vegetation, 5 bare, 6 water, 7 unclassified)"
+    )
+    cloud_margin: int = Field(20, ge=0, le=500, description="metres that clouds (SCL 8, 9, 10) and shadows (3) are grown by")
+
+
+class Detector(Section):
+    """How a change is found and confirmed; docs/method.md explains each step."""
+
+    baseline_years: int = Field(3, ge=1, le=10, description="years of looks before each year of monitoring that make its baseline")
+    min_looks: int = Field(6, ge=3, le=100, description="clear looks a pixel's baseline needs; with fewer it is not monitored")
+    noise_floor: float = Field(0.03, ge=0.005, le=0.2, description="least scatter of an index that is believed")
+    bare_ndvi: float = Field(0.15, ge=0, le=0.4, description="NDVI of bare ground")
+    min_room: float = Field(0.25, ge=0.05, le=0.6, description="a look counts where the expected NDVI stands this far above bare ground")
+    threshold: float = Field(0.5, ge=0.1, le=1, description="share of the vegetation that must be gone for a look to be anomalous")
+    min_bsi_gain: float = Field(0.05, ge=-0.2, le=0.5, description="gain of the bare soil index that marks bare ground and not haze")
+    min_neighbours: int = Field(4, ge=1, le=9, description="anomalous pixels of nine, the pixel itself included")
+    confirmation: float = Field(300, ge=100, le=2000, description="mean loss in per cent x (anomalous looks) squared that confirms")
+    clean_looks: int = Field(2, ge=1, le=10, description="normal looks in a row that end a provisional anomaly")
+    clean_looks_confirmed: int = Field(4, ge=1, le=20, description="normal looks in a row that end a confirmed anomaly")
+
+
+class Alerts(Section):
+    """What becomes an alert."""
+
+    min_area_ha: float = Field(0.1, ge=0.01, le=100, description="smallest alert, hectares (0.1 = 10 pixels)")
+
+
+class Pipeline(Section):
+    """Everything a scan can be told, in one value."""
+
+    scenes: Scenes = Scenes()
+    mask: Mask = Mask()
+    detector: Detector = Detector()
+    alerts: Alerts = Alerts()
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hexadecimal digits that change with any value."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def pipeline_path(workspace: Workspace, name: str) -> Path:
+    """Give the file of a pipeline; raises PipelineError where the name cannot be a file's."""
+    try:
+        return workspace.pipelines / f"{check_name('a pipeline', name)}.toml"
+    except WorkspaceError as error:
+        raise PipelineError(str(error)) from error
+
+
+def list_pipelines(workspace: Workspace) -> list[str]:
+    """Name the pipelines of the workspace in alphabetical order."""
+    return sorted(path.stem for path in workspace.pipelines.glob("*.toml"))
+
+
+def read_pipeline(workspace: Workspace, name: str, overrides: tuple[str, ...] = ()) -> Pipeline:
+    """Read a pipeline file and lay ``KEY=VALUE`` overrides over it.
+
+    Raises PipelineError for a missing file, broken TOML, an unknown key (naming the nearest one) or a bad value.
+    """
+    path = pipeline_path(workspace, name)
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(list_pipelines(workspace)) or "none"
+        raise PipelineError(f"there is no pipeline {name!r} in {workspace.pipelines} (pipelines: {known})") from error
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise PipelineError(f"{path} is no TOML: {error}") from error
+    for override in overrides:
+        _set(document, override)
+    return check_pipeline(document, str(path))
+
+
+def _set(document: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    section, dot, name = key.strip().partition(".")
+    if not (separator and dot and section and name):
+        raise PipelineError(f"--set {override}: write it as SECTION.KEY=VALUE, for example --set alerts.min_area_ha=0.5")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        value = text.strip()
+    table = document.setdefault(section, {})
+    if not isinstance(table, dict):
+        raise PipelineError(f"--set {override}: {section!r} is not a section")
+    table[name] = value
+
+
+def check_pipeline(document: dict[str, Any], where: str) -> Pipeline:
+    """Turn a parsed document into a Pipeline; raises PipelineError naming the first fault."""
+    try:
+        return Pipeline.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(str(part) for part in fault["loc"])
+        if fault["type"] == "extra_forbidden":
+            raise PipelineError(f"{where}: unknown key {key!r}{_suggest(key)}") from error
+        raise PipelineError(f"{where}: {key} = {fault['input']!r}: {fault['msg']}") from error
+
+
+def _suggest(key: str) -> str:
+    keys = [f"{section}.{name}" for section, model in _sections() for name in model.model_fields] + [s for s, _ in _sections()]
+    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known sections: {', '.join(s for s, _ in _sections())}"
+
+
+def _sections() -> list[tuple[str, type[Section]]]:
+    return [(name, field.annotation) for name, field in Pipeline.model_fields.items() if isinstance(field.annotation, type)]
+
+
+def render_pipeline(pipeline: Pipeline, *, comment_defaults: bool = False) -> str:
+    """Write a pipeline as TOML, each key below its meaning; defaults commented out if asked."""
+    lines = ["# A minewatch pipeline: every setting of a scan. A key that is left out has its default."]
+    for section, model in _sections():
+        lines += ["", f"# {' '.join((model.__doc__ or '').split())}", f"[{section}]"]
+        for name, field in model.model_fields.items():
+            value = getattr(getattr(pipeline, section), name)
+            mark = "# " if comment_defaults and value == field.get_default() else ""
+            lines += [f"# {field.description}{_describe_range(field.metadata)}", f"{mark}{name} = {_toml(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _describe_range(metadata: list[Any]) -> str:
+    low = next((m.ge for m in metadata if hasattr(m, "ge")), None)
+    high = next((m.le for m in metadata if hasattr(m, "le")), None)
+    return f" ({low} to {high})" if low is not None and high is not None else ""
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

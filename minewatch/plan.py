@@ -1,0 +1,126 @@
+"""Resolves everything a scan needs into one value, before the first pixel is read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minewatch.alerts.table import read_as_of
+from minewatch.aoi import Aoi, list_aois, read_aoi
+from minewatch.catalog import Query, Source, open_source
+from minewatch.errors import AoiError, MinewatchError
+from minewatch.grid import Grid, make_grid
+from minewatch.pipeline import Pipeline, read_pipeline
+from minewatch.settings import default_source
+from minewatch.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    names: tuple[str, ...] = ()
+    """Areas; none means all."""
+
+    pipeline: str | None = None
+    """In place of each area's own."""
+
+    overrides: tuple[str, ...] = ()
+    """SECTION.KEY=VALUE."""
+
+    source: str | None = None
+    """In place of the workspace's."""
+
+    since: dt.date | None = None
+    """In place of each area's monitor_from."""
+
+    until: dt.date | None = None
+    """As-of date; today where it is not given."""
+
+    scheduler: str | None = None
+    """Address of a Dask cluster."""
+
+
+@dataclass(frozen=True)
+class AreaPlan:
+    """One area of a scan, everything resolved."""
+
+    aoi: Aoi
+    """The area."""
+
+    grid: Grid
+    """Its pixels."""
+
+    pipeline: Pipeline
+    """Every setting."""
+
+    pipeline_name: str
+    """Its file's stem."""
+
+    monitor_from: dt.date
+    """First acquisition that may raise an alert."""
+
+    until: dt.date
+    """Last acquisition that has any influence."""
+
+    what_if: bool
+    """True where the settings are not the area's own, or the table is of a later date."""
+
+    @property
+    def history_from(self) -> dt.date:
+        """First acquisition that feeds the baseline."""
+        return self.monitor_from - dt.timedelta(days=round(self.pipeline.detector.baseline_years * 365.25))
+
+    @property
+    def query(self) -> Query:
+        """What is asked of the source."""
+        return Query(self.aoi.geometry, self.history_from, self.until, self.pipeline.scenes.max_cloud_cover)
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """A whole scan."""
+
+    run_id: str
+    """Names the scan in records."""
+
+    started: dt.datetime
+    """UTC; only for records."""
+
+    source: Source
+    """Where scenes come from."""
+
+    areas: tuple[AreaPlan, ...]
+    """In the order asked for."""
+
+    scheduler: str | None
+    """Address of a Dask cluster, or None for threads."""
+
+
+def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
+    """Resolve a request; raises MinewatchError for anything that is wrong with it."""
+    started = dt.datetime.now(dt.UTC)
+    until = request.until or started.date()
+    names = request.names or tuple(list_aois(workspace))
+    if not names:
+        raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
+    as_of = read_as_of(workspace.alerts)
+    areas = tuple(_plan_area(workspace, request, name, until, as_of) for name in dict.fromkeys(names))
+    source = open_source(request.source or default_source(workspace))
+    run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return ScanPlan(run_id, started, source, areas, request.scheduler)
+
+
+def _plan_area(workspace: Workspace, request: Request, name: str, until: dt.date, as_of: Mapping[str, str]) -> AreaPlan:
+    aoi = read_aoi(workspace, name)
+    pipeline_name = request.pipeline or aoi.pipeline
+    pipeline = read_pipeline(workspace, pipeline_name, request.overrides)
+    since = request.since or aoi.monitor_from
+    if until < since:
+        kind = "--since" if request.since else "its monitor_from"
+        raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
+    own = pipeline_name == aoi.pipeline and not request.overrides and since == aoi.monitor_from
+    what_if = not own or until.isoformat() < as_of.get(name, "")
+    return AreaPlan(aoi, make_grid(aoi), pipeline, pipeline_name, since, until, what_if)

@@ -1,0 +1,45 @@
+"""Shows long work on stderr, and stays silent where nobody watches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Tells a person how far the work is; the default tells nobody."""
+
+    bars: Progress | None = None
+    """Where bars are drawn, or None."""
+
+    note: Callable[[str], None] = field(default=lambda text: None)
+    """Takes a line for the person."""
+
+    def track(self, items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
+        """Hand on the items and move a bar with them."""
+        if self.bars is None:
+            yield from items
+            return
+        count = total if total is not None else len(items) if isinstance(items, Sized) else None
+        task = self.bars.add_task(title, total=count)
+        for item in items:
+            yield item
+            self.bars.advance(task)
+        self.bars.update(task, total=self.bars.tasks[task].completed)
+
+
+@contextlib.contextmanager
+def reporting() -> Iterator[Reporter]:
+    """Show bars and notes on stderr for the length of a block."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bars:
+        yield Reporter(bars, lambda text: console.print(text, markup=False, highlight=False))

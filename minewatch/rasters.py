@@ -1,0 +1,94 @@
+"""Writes the change map as COGs that QGIS shows readably."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rasterio
+import rasterio.shutil
+from rasterio.io import DatasetWriter
+from rasterio.windows import Window as RasterWindow
+
+from minewatch.changes import RASTERS, ChangeLayer, Status, TileChanges
+from minewatch.files import TEMPORARY_PREFIX, make_private_folder, publishing
+from minewatch.grid import Grid
+
+STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
+    Status.OUTSIDE: (0, 0, 0, 0),
+    Status.NEVER_COVERED: (60, 60, 60, 255),
+    Status.NO_VEGETATION: (222, 209, 178, 255),
+    Status.NOT_MONITORED: (150, 140, 180, 255),
+    Status.STABLE: (196, 222, 190, 255),
+    Status.PROVISIONAL: (240, 140, 0, 255),
+    Status.CONFIRMED: (200, 16, 46, 255),
+    Status.CLOSED: (95, 107, 115, 255),
+}
+"""Red, green, blue, opacity."""
+
+BLOCK = 512
+
+
+@contextlib.contextmanager
+def writing_changes(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
+    """Lend a writer for the rasters of one area; the files appear together when the block ends well."""
+    make_private_folder(folder)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as scratch, contextlib.ExitStack() as stack:
+        parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}
+        writer = ChangeWriter({name: stack.enter_context(_open(parts[name], grid, RASTERS[name])) for name in RASTERS})
+        yield writer
+        for name, raster in writer.rasters.items():
+            raster.update_tags(**tags, name=name, meaning=RASTERS[name].meaning)
+        stack.close()
+        for name in RASTERS:
+            _publish_cog(parts[name], folder / f"{name}.tif", RASTERS[name])
+
+
+class ChangeWriter:
+    """Takes tiles in any order."""
+
+    def __init__(self, rasters: Mapping[str, DatasetWriter]) -> None:
+        self.rasters = rasters
+
+    def write(self, tile: TileChanges) -> None:
+        """Put one tile in its place."""
+        window = RasterWindow(tile.window.column, tile.window.row, tile.window.width, tile.window.height)
+        for name, raster in self.rasters.items():
+            raster.write(tile.rasters[name], 1, window=window)
+
+
+def _open(path: Path, grid: Grid, layer: ChangeLayer) -> DatasetWriter:
+    raster = rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=grid.shape[0],
+        width=grid.shape[1],
+        count=1,
+        dtype=layer.dtype,
+        nodata=layer.nodata,
+        crs=grid.geobox.crs.proj,
+        transform=grid.transform,
+        tiled=True,
+        blockxsize=BLOCK,
+        blockysize=BLOCK,
+        compress="zstd",
+        zstd_level=1,
+        sparse_ok=True,
+    )
+    raster.scales = (layer.scale,)
+    raster.set_band_description(1, layer.meaning)
+    if layer is RASTERS["status"]:
+        raster.write_colormap(1, {int(status): colour for status, colour in STATUS_COLOURS.items()})
+    return raster
+
+
+def _publish_cog(part: Path, target: Path, layer: ChangeLayer) -> None:
+    options: dict[str, Any] = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "nearest"}
+    if layer is not RASTERS["status"]:  # a palette and a predictor do not go together
+        options["predictor"] = "yes"
+    with publishing(target) as temporary:
+        rasterio.shutil.copy(part, temporary, driver="COG", **options)

@@ -1,0 +1,70 @@
+"""The workspace's own settings, ``minewatch.toml``: where scenes come from."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from minewatch.errors import WorkspaceError
+from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
+from minewatch.workspace import Workspace
+
+TEMPLATE = """\
+# A minewatch workspace.  Secrets never stand here: settings name environment variables.
+
+# Where scans look for scenes when --source is not given: a provider (earth-search), the address of a STAC API,
+# or the path of a static STAC catalogue, relative to this file.
+source = "{source}"
+"""
+"""What ``minewatch init`` writes."""
+
+
+class Settings(BaseModel):
+    """The settings of a workspace."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field("earth-search", min_length=1)
+    """Provider, address or path."""
+
+
+def read_settings(workspace: Workspace) -> Settings:
+    """Read ``minewatch.toml``; raises WorkspaceError where it cannot be read or has an unknown key."""
+    try:
+        return Settings.model_validate(tomllib.loads(workspace.settings.read_text("utf-8")))
+    except OSError as error:
+        raise WorkspaceError(f"{workspace.settings} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise WorkspaceError(f"{workspace.settings}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+    except ValueError as error:
+        raise WorkspaceError(f"{workspace.settings} is no TOML: {error}") from error
+
+
+def default_source(workspace: Workspace) -> str:
+    """Give the workspace's source; a relative path counts from the workspace."""
+    source = read_settings(workspace).source
+    local = workspace.root / source
+    return str(local) if "://" not in source and local.exists() else source
+
+
+def init_workspace(folder: Path, source: str = Settings.model_fields["source"].default) -> Workspace:
+    """Make ``folder`` a workspace: the settings, the default pipeline, and empty ``aois`` and ``context``.
+
+    Raises WorkspaceError where it is one already or cannot be written; existing files are never replaced.
+    """
+    workspace = Workspace(folder.absolute())
+    if workspace.settings.exists():
+        raise WorkspaceError(f"{workspace.root} is a workspace already; nothing was changed")
+    default = pipeline_path(workspace, "default")
+    try:
+        for directory in (workspace.root, workspace.aois, workspace.pipelines, workspace.context):
+            directory.mkdir(parents=True, exist_ok=True)
+        if not default.exists():
+            default.write_text(render_pipeline(Pipeline(), comment_defaults=True), "utf-8")
+        workspace.settings.write_text(TEMPLATE.format(source=source), "utf-8")
+    except OSError as error:
+        raise WorkspaceError(f"cannot make a workspace in {workspace.root}: {error.strerror}") from error
+    return workspace

@@ -1,0 +1,24 @@
+"""How quantities are kept in arrays; every stage uses these."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+SCALE = 10_000
+"""Reflectance and indices are int16 x this: 10 000 is a reflectance, or an NDVI, of 1."""
+
+NODATA = -32768
+"""No data in such arrays."""
+
+EPOCH = dt.date(1970, 1, 1)
+"""Days are counted from here (int32); 0 = no date."""
+
+
+def to_day(date: dt.date) -> int:
+    """Count the days since 1970-01-01."""
+    return (date - EPOCH).days
+
+
+def to_date(day: int) -> dt.date | None:
+    """Give the date of a day number, None for 0."""
+    return EPOCH + dt.timedelta(days=int(day)) if day > 0 else None

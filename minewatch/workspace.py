@@ -1,0 +1,123 @@
+"""The folders and files of a workspace: the one place that knows their names."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from minewatch.errors import WorkspaceError
+from minewatch.files import make_private_folder
+
+MARKER = "minewatch.toml"
+"""The file that makes a folder a workspace."""
+
+ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
+
+_NAME = re.compile(r"\w[\w.-]{0,63}")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with a ``minewatch.toml``, and where everything lies in it."""
+
+    root: Path
+    """The folder itself, absolute."""
+
+    output_root: Path | None = None
+    """Where tables and rasters of this run go instead of ``output`` (``--into``); the archive stays."""
+
+    @property
+    def settings(self) -> Path:
+        """The workspace's own TOML."""
+        return self.root / MARKER
+
+    @property
+    def aois(self) -> Path:
+        """One GeoJSON per area."""
+        return self.root / "aois"
+
+    @property
+    def pipelines(self) -> Path:
+        """One TOML per pipeline."""
+        return self.root / "pipelines"
+
+    @property
+    def context(self) -> Path:
+        """Layers that alerts are compared with."""
+        return self.root / "context"
+
+    @property
+    def output(self) -> Path:
+        """Everything that scans write."""
+        return self.output_root or self.root / "output"
+
+    def archive(self, aoi: str) -> Path:
+        """The static STAC catalogue of the observations of one area."""
+        return self.root / "output" / "archive" / aoi
+
+    def changes(self, aoi: str) -> Path:
+        """The change rasters of one area."""
+        return self.output / "changes" / aoi
+
+    @property
+    def alerts(self) -> Path:
+        """The alerts GeoPackage."""
+        return self.output / "alerts.gpkg"
+
+    @property
+    def alerts_csv(self) -> Path:
+        """The table of area, date and position."""
+        return self.output / "alerts.csv"
+
+    @property
+    def images(self) -> Path:
+        """Pictures."""
+        return self.output / "images"
+
+    @property
+    def runs(self) -> Path:
+        """One JSON per scan: what it did, used, skipped and why."""
+        return self.output / "runs"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the workspace for one scan; raises WorkspaceError where another one runs."""
+        path = make_private_folder(self.root / "output") / ".lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise WorkspaceError(f"another scan works in {self.root}; wait until it has ended") from error
+        finally:
+            os.close(handle)
+
+
+def find_workspace(folder: Path | None = None) -> Workspace:
+    """Find the workspace: ``folder``, else the environment's, else the current folder or one above it.
+
+    Raises WorkspaceError where there is none.
+    """
+    given = folder or (Path(os.environ[ENVIRONMENT_VARIABLE]) if os.environ.get(ENVIRONMENT_VARIABLE) else None)
+    start = (given or Path.cwd()).absolute()
+    for candidate in [start] if given else [start, *start.parents]:
+        if (candidate / MARKER).is_file():
+            return Workspace(candidate)
+    raise WorkspaceError(f"{start} is no workspace (no {MARKER}); make one with: minewatch init {given or ''}".rstrip())
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return ``name`` if it can safely be a file's name; raises WorkspaceError otherwise."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise WorkspaceError(
+            f"{name!r} cannot be the name of {kind}: use letters, digits, '-', '_' and single dots, at most 64, no '/'"
+        )
+    return name
