@@ -75,6 +75,9 @@ class Observation:
     sources: tuple[Mapping[str, Any], ...]
     """What it was made from: id, source, baseline, offset, offset_reason."""
 
+    clear_share: float
+    """Share of the area's pixels whose SCL is vegetation, bare, water or unclassified; for choosing pictures."""
+
     raster: Path
     """The COG."""
 
@@ -289,11 +292,16 @@ def read_item(path: Path) -> Observation:
             digest=properties["minewatch:digest"],
             grid=properties["minewatch:grid"],
             sources=tuple(properties["minewatch:sources"]),
+            clear_share=_clear_share(properties["minewatch:scl_pixels"]),
             raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
             item=path,
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ArchiveError(f"{path} is damaged ({type(error).__name__}); delete it, the next scan makes it anew") from error
+
+
+def _clear_share(classes: Mapping[str, int]) -> float:
+    return sum(count for code, count in classes.items() if code in ("4", "5", "6", "7")) / max(1, sum(classes.values()))
 
 
 def list_observations(folder: Path, grid: Grid) -> dict[str, Observation]:

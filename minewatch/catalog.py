@@ -20,6 +20,7 @@ from requests.exceptions import RequestException
 from shapely.geometry.base import BaseGeometry
 from urllib3.util import Retry
 
+from minewatch.aoi import GridHint
 from minewatch.errors import SceneError, SourceError
 from minewatch.scene import Scene, name_assets, parse_scene
 
@@ -266,3 +267,19 @@ def _tell(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+
+
+def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
+    """Read the pixel lattice of a source's scenes over an area, from the metadata of the first that tells it.
+
+    Raises SourceError where none does.
+    """
+    query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
+    for item in source.items(query):
+        name = name_assets(item)["scl"]
+        fields = item.properties | item.assets[name].extra_fields
+        code = str(fields.get("proj:code") or fields.get("proj:epsg") or "").removeprefix("EPSG:")
+        transform = fields.get("proj:transform")
+        if code.isdigit() and isinstance(transform, list) and len(transform) >= 6:
+            return GridHint(int(code), (float(transform[2]), float(transform[5])))
+    raise SourceError(f"source {source.name} has no scene over the area that tells its lattice (proj:code and proj:transform)")

@@ -35,6 +35,14 @@ class Reporter:
             self.bars.advance(task)
         self.bars.update(task, total=self.bars.tasks[task].completed)
 
+    def steps(self, title: str) -> Callable[[int, int], None]:
+        """Give a function that moves a bar: it takes the steps done and the steps in all."""
+        bars = self.bars
+        if bars is None:
+            return lambda done, total: None
+        task = bars.add_task(title, total=None)
+        return lambda done, total: bars.update(task, completed=done, total=total)
+
 
 @contextlib.contextmanager
 def reporting() -> Iterator[Reporter]:

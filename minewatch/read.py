@@ -20,7 +20,7 @@ from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.errors import SceneError
-from minewatch.grid import Grid, Window
+from minewatch.grid import PIXEL, Grid, Window
 from minewatch.scene import Datatake, Scene
 from minewatch.units import NODATA
 
@@ -129,7 +129,7 @@ class SceneReader:
 
 def is_aligned(dataset: DatasetReader, grid: Grid) -> bool:
     """Tell whether a dataset lies on the grid's lattice, at 10 m or at 20 m."""
-    if dataset.crs.to_epsg() != grid.epsg:
+    if dataset.crs.to_epsg() != grid.epsg or grid.transform.a != PIXEL:
         return False
     transform = dataset.transform
     size = transform.a
@@ -143,7 +143,7 @@ def _read_aligned(dataset: DatasetReader, grid: Grid, window: Window) -> NDArray
     factor = round(dataset.transform.a / grid.transform.a)
     size = dataset.transform.a
     column0 = round((grid.transform.c - dataset.transform.c) / size)
-    row0 = round((grid.transform.f - dataset.transform.f) / size)
+    row0 = round((dataset.transform.f - grid.transform.f) / size)
     top, left = row0 + window.row // factor, column0 + window.column // factor
     bottom = row0 + -(-(window.row + window.height) // factor)
     right = column0 + -(-(window.column + window.width) // factor)

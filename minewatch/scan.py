@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from minewatch.files import publish_json
 from minewatch.grid import Grid, Window
 from minewatch.mask import find_clear, margin_pixels
 from minewatch.parallel import Engine, start_engine
+from minewatch.picture import draw_quicklook
 from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
 from minewatch.rasters import writing_changes
@@ -113,7 +114,8 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
         results = [_to_result(area) for area in areas]
         tallies = update_table(workspace.alerts, results, run)
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
-        areas = [AreaReport(**{**vars(area), "tally": tallies[area.plan.aoi.name]}) for area in areas]
+        areas = [replace(area, tally=tallies[area.plan.aoi.name]) for area in areas]
+        areas = [_add_picture(workspace, area) for area in areas]
         record = workspace.runs / f"{plan.run_id}.json"
         report = ScanReport(plan.run_id, plan.source.name, areas, record)
         publish_json(record, describe_scan(report) | {"started": plan.started.isoformat(), "version": __version__})
@@ -310,6 +312,39 @@ def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
         "missing_looks": coverage.missing_looks,
         "text": coverage.describe(),
     }
+
+
+def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
+    """Draw the quick look where the alerts changed; where that fails, a note says so and the scan stands."""
+    path = workspace.images / f"{area.plan.aoi.name}.png"
+    takes = choose_pictured(area)
+    if takes is None or (path.exists() and not set(area.tally.events) - {"unchanged"}):
+        return area
+    title = f"{area.plan.aoi.name}: alerts as of {area.plan.until}"
+    try:
+        draw_quicklook(path, area.plan.grid, *takes, area.alerts, title)
+    except SceneError as error:
+        return replace(area, notes=[*area.notes, f"no picture was drawn: {error}"])
+    return area
+
+
+def choose_pictured(area: AreaReport) -> tuple[Datatake, Datatake] | None:
+    """Choose the clearest overpass of the half year before monitoring began, and of the last half year.
+
+    None where the source lists no scene that was archived.
+    """
+    takes = {take.key: take for take in group_scenes(area.found.scenes)}
+    known = [observation for observation in area.observations if observation.key in takes]
+    if not known:
+        return None
+    half_year = dt.timedelta(days=183)
+
+    def clearest(first: dt.date, last: dt.date) -> Datatake:
+        near = [o for o in known if first <= o.time.date() <= last] or known
+        return takes[max(near, key=lambda o: (o.clear_share, o.time)).key]
+
+    before = clearest(area.plan.monitor_from - half_year, area.plan.monitor_from)
+    return before, clearest(max(area.plan.monitor_from, area.plan.until - half_year), area.plan.until)
 
 
 def _describe_run(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:

@@ -80,6 +80,11 @@ class Workspace:
         return self.output / "images"
 
     @property
+    def exports(self) -> Path:
+        """Alerts in other formats."""
+        return self.output / "exports"
+
+    @property
     def runs(self) -> Path:
         """One JSON per scan: what it did, used, skipped and why."""
         return self.output / "runs"

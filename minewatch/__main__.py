@@ -1,0 +1,5 @@
+"""``python -m minewatch``."""
+
+from minewatch.cli import main
+
+main(prog_name="minewatch")

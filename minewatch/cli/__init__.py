@@ -1,0 +1,39 @@
+"""The command line: one library call a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from minewatch import __version__
+from minewatch.cli.alerts import alerts
+from minewatch.cli.areas import aoi
+from minewatch.cli.output import Session
+from minewatch.cli.pipelines import pipeline
+from minewatch.cli.scans import demo, init, scan_command
+from minewatch.workspace import ENVIRONMENT_VARIABLE
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="minewatch")
+@click.option("-w", "--workspace", "folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE}).")
+@click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")
+@click.pass_context
+def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
+    """Watch areas of interest for illegal mining in Sentinel-2 imagery.
+
+    A workspace is a folder with a minewatch.toml: areas and settings in it, alerts and rasters in its output folder.
+
+    \b
+    Example:
+      minewatch init watch && cd watch
+      minewatch aoi add la-pampa --bbox -70.05,-12.95,-69.90,-12.80
+      minewatch scan
+      minewatch alerts list
+    """
+    context.obj = Session(folder, traceback=traceback)
+
+
+for command in (init, demo, aoi, pipeline, scan_command, alerts):
+    main.add_command(command)

@@ -1,0 +1,118 @@
+"""``minewatch alerts``: what was found."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import geopandas as gpd
+from shapely.geometry import mapping
+
+from minewatch.alerts.record import STATES
+from minewatch.alerts.table import describe_position, read_alerts
+from minewatch.cli.listing import describe_alerts, print_alerts
+from minewatch.cli.output import Session, common_options, print_json, print_table
+from minewatch.errors import AlertsError
+from minewatch.export import FORMATS, export_alerts
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def alerts() -> None:
+    """List, show and export alerts.
+
+    \b
+    Example:
+      minewatch alerts list --status confirmed --min-area 0.5
+    """
+
+
+def filters(command: F) -> F:
+    """Give a command the options that choose among the alerts."""
+    for option in (
+        click.option("--min-area", type=click.FloatRange(min=0), metavar="HA", help="At least this large, hectares."),
+        click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First seen on this date or later."),
+        click.option("--status", type=click.Choice(STATES), multiple=True, help="Only this status; may be given several times."),
+        click.option("--aoi", metavar="NAME", help="Only this area."),
+    ):
+        command = option(command)
+    return command
+
+
+def select_alerts(
+    table: gpd.GeoDataFrame, aoi: str | None, status: tuple[str, ...], since: dt.datetime | None, min_area: float | None
+) -> gpd.GeoDataFrame:
+    """Choose the alerts that every given filter lets through."""
+    if aoi:
+        table = table[table["aoi"] == aoi]
+    if status:
+        table = table[table["status"].isin(status)]
+    if since:
+        table = table[table["first_seen"] >= since]
+    if min_area:
+        table = table[table["area_ha"] >= min_area]
+    return table
+
+
+@alerts.command("list")
+@filters
+@common_options
+def list_command(session: Session, **choice: Any) -> None:
+    """List alerts: area, dates, latitude and longitude.
+
+    \b
+    Example:
+      minewatch alerts list --status confirmed --since 2024-01-01 --min-area 0.5
+    """
+    chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
+    if session.as_json:
+        print_json(describe_alerts(chosen))
+    else:
+        print_alerts(chosen)
+
+
+@alerts.command("show")
+@click.argument("alert_id", metavar="ID")
+@common_options
+def show(session: Session, alert_id: str) -> None:
+    """Show everything the table says of one alert.
+
+    \b
+    Example:
+      minewatch alerts show la-pampa-20240611-3fa9c1
+    """
+    table = read_alerts(session.workspace.alerts)
+    chosen = table[table["alert_id"] == alert_id]
+    if chosen.empty:
+        raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+    facts = describe_alerts(chosen)[0]
+    if session.as_json:
+        print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
+    else:
+        print_table(("", ""), [*facts.items(), ("position", describe_position(facts["lat"], facts["lon"]))])
+
+
+@alerts.command("export")
+@click.option("--format", "formats", default="geojson", show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
+@filters
+@common_options
+def export(session: Session, formats: str, output: Path | None, **choice: Any) -> None:
+    """Write alerts as alerts.FORMAT in one or several formats.
+
+    \b
+    Example:
+      minewatch alerts export --format xlsx,kml --status confirmed -o hand-over
+    """
+    chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
+    names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
+    paths = export_alerts(chosen, output or session.workspace.exports, names)
+    if session.as_json:
+        print_json([str(path) for path in paths])
+    else:
+        for path in paths:
+            click.echo(str(path))

@@ -1,0 +1,159 @@
+"""``minewatch aoi``: the areas that are watched."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minewatch.aoi import Aoi, bbox_geometry, check_size, list_aois, read_aoi, read_geometry, remove_aoi, write_aoi
+from minewatch.catalog import find_lattice, open_source
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.grid import make_grid
+from minewatch.pipeline import read_pipeline
+
+
+@click.group()
+def aoi() -> None:
+    """Register, list, show and remove areas of interest.
+
+    \b
+    Example:
+      minewatch aoi add la-pampa la-pampa.geojson
+      minewatch aoi list
+    """
+
+
+class BoundingBox(click.ParamType):
+    """Four numbers with commas."""
+
+    name = "W,S,E,N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        """Parse west, south, east, north."""
+        try:
+            west, south, east, north = (float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not four numbers W,S,E,N", param, ctx)
+        return west, south, east, north
+
+
+@aoi.command("add")
+@click.argument("name")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north.")
+@click.option("--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]")
+@click.option("--grid-from", metavar="SOURCE", help="Take the pixel lattice of this source in place of the UTM zone's.")
+@click.option("--pipeline", default=Aoi.pipeline, show_default=True, help="Pipeline that scans of this area use.")
+@click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
+@common_options
+def add(
+    session: Session,
+    name: str,
+    file: Path | None,
+    bbox: tuple[float, ...] | None,
+    monitor_from: dt.datetime | None,
+    grid_from: str | None,
+    pipeline: str,
+    large: bool,
+) -> None:
+    """Register the area NAME from a GeoJSON FILE (one polygon, lon/lat) or a rectangle.
+
+    \b
+    Example:
+      minewatch aoi add la-pampa la-pampa.geojson --monitor-from 2024-01-01
+      minewatch aoi add sarare --bbox -59.5,-14.9,-59.3,-14.7
+    """
+    if (file is None) == (bbox is None):
+        raise click.UsageError("give either FILE or --bbox W,S,E,N")
+    geometry, properties, repairs = read_geometry(file) if file else (bbox_geometry(bbox or ()), {}, ())
+    start = monitor_from.date() if monitor_from else _a_year_ago()
+    kept = {key: value for key, value in properties.items() if key not in ("monitor_from", "pipeline", "grid", "large")}
+    area = Aoi(name, geometry, start, pipeline, None, large, kept, repairs)
+    check_size(area)
+    read_pipeline(session.workspace, pipeline)
+    if grid_from:
+        area = replace(area, grid=find_lattice(open_source(grid_from), geometry))
+    make_grid(area)
+    path = write_aoi(session.workspace, area)
+    for repair in repairs:
+        say(f"{name}: {repair}")
+    if session.as_json:
+        print_json(_describe(area) | {"file": str(path)})
+    else:
+        say(f"area {name}: {area.area_km2:,.2f} km², monitored from {start}; written to {path}")
+
+
+def _a_year_ago() -> dt.date:
+    today = dt.datetime.now(dt.UTC).date()
+    return today.replace(year=today.year - 1, day=min(today.day, 28)) if today.month == 2 else today.replace(year=today.year - 1)
+
+
+@aoi.command("list")
+@common_options
+def list_command(session: Session) -> None:
+    """List the areas of the workspace.
+
+    \b
+    Example:
+      minewatch aoi list --json
+    """
+    areas = [_describe(read_aoi(session.workspace, name)) for name in list_aois(session.workspace)]
+    if session.as_json:
+        print_json(areas)
+    else:
+        print_table(
+            ("area", "km²", "monitored from", "pipeline", "grid"),
+            [(a["aoi"], a["area_km2"], a["monitor_from"], a["pipeline"], a["grid"]) for a in areas],
+        )
+
+
+@aoi.command("show")
+@click.argument("name")
+@common_options
+def show(session: Session, name: str) -> None:
+    """Show one area: size, place, grid and what its file says.
+
+    \b
+    Example:
+      minewatch aoi show la-pampa
+    """
+    area = read_aoi(session.workspace, name)
+    facts = _describe(area) | {"properties": dict(area.properties)}
+    if session.as_json:
+        print_json(facts)
+    else:
+        print_table(("", ""), [(key, value) for key, value in facts.items() if key != "properties"] + list(area.properties.items()))
+
+
+@aoi.command("remove")
+@click.argument("name")
+@common_options
+def remove(session: Session, name: str) -> None:
+    """Remove an area's file.  Its archive and its alerts stay.
+
+    \b
+    Example:
+      minewatch aoi remove la-pampa
+    """
+    path = remove_aoi(session.workspace, name)
+    if session.as_json:
+        print_json({"removed": name, "file": str(path)})
+    else:
+        say(f"removed {path}; its archive and alerts stay")
+
+
+def _describe(area: Aoi) -> dict[str, Any]:
+    grid = make_grid(area)
+    west, south, east, north = area.bounds
+    return {
+        "aoi": area.name,
+        "area_km2": round(area.area_km2, 3),
+        "monitor_from": area.monitor_from.isoformat(),
+        "pipeline": area.pipeline,
+        "bbox": [round(value, 6) for value in (west, south, east, north)],
+        "grid": f"EPSG:{grid.epsg}, {grid.shape[1]} x {grid.shape[0]} px",
+    }

@@ -1,0 +1,113 @@
+"""How commands speak: data on stdout, everything else on stderr, one red line per error."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from minewatch.errors import MinewatchError, describe
+from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+WIDE = 240
+"""Columns for tables that go to a file or a pipe, so that nothing is cut."""
+
+
+@dataclass
+class Session:
+    """Options that every command takes."""
+
+    folder: Path | None = None
+    """The workspace that was named."""
+
+    as_json: bool = False
+    """Data as JSON."""
+
+    traceback: bool = False
+    """Errors with their whole trace."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """Find the workspace; raises WorkspaceError where there is none."""
+        return find_workspace(self.folder)
+
+
+def common_options(command: F) -> F:
+    """Give a command ``-w``, ``--json`` and ``--traceback``, and hand it a Session as its first argument."""
+
+    @click.option("-w", "--workspace", "workspace_folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE}).")
+    @click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
+    @click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")
+    @click.pass_context
+    @functools.wraps(command)
+    def wrapped(context: click.Context, workspace_folder: Path | None, as_json: bool, traceback: bool, **arguments: Any) -> Any:
+        outer = context.find_object(Session) or Session()
+        session = Session(workspace_folder or outer.folder, as_json or outer.as_json, traceback or outer.traceback)
+        context.obj = session
+        return guard(session, lambda: command(session, **arguments))
+
+    return wrapped  # type: ignore[return-value]  # click's decorators lose the signature
+
+
+def guard(session: Session, action: Callable[[], Any]) -> Any:
+    """Run a command's body; an error that a user can understand becomes one red line and exit code 1."""
+    try:
+        return action()
+    except MinewatchError as error:
+        if session.traceback:
+            traceback.print_exc()
+        complain(describe(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        complain("stopped; what was finished is kept, and the same command goes on from there")
+        sys.exit(130)
+
+
+def complain(text: str) -> None:
+    """Print one red line on stderr."""
+    Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
+
+
+def say(text: str) -> None:
+    """Print a line for the person on stderr."""
+    Console(stderr=True, soft_wrap=True).print(Text(printable(text)))
+
+
+def print_json(value: Any) -> None:
+    """Print data as JSON on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table on stdout; numbers stand right."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Drop control characters: text of strangers' catalogues must not steer the terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)

@@ -1,0 +1,161 @@
+"""``minewatch init``, ``scan`` and ``demo``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from minewatch.alerts.table import read_alerts
+from minewatch.cli.listing import print_alerts
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.demo import run_demo
+from minewatch.plan import Request
+from minewatch.progress import reporting
+from minewatch.scan import AreaReport, ScanReport, describe_scan, scan
+from minewatch.settings import init_workspace
+from minewatch.workspace import Workspace
+
+DAY = click.DateTime(["%Y-%m-%d"])
+
+
+@click.command("init")
+@click.argument("folder", type=click.Path(path_type=Path), default=".", metavar="[DIR]")
+@common_options
+def init(session: Session, folder: Path) -> None:
+    """Make DIR (the current folder) a workspace: settings, the default pipeline, empty folders.
+
+    \b
+    Example:
+      minewatch init watch-peru
+    """
+    workspace = init_workspace(folder)
+    if session.as_json:
+        print_json({"workspace": str(workspace.root)})
+    else:
+        say(f"workspace made in {workspace.root}; next: minewatch aoi add NAME FILE")
+
+
+@click.command("scan")
+@click.argument("names", nargs=-1, metavar="[AOI ...]")
+@click.option("--pipeline", help="Pipeline in place of each area's own.")
+@click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the workspace's.")
+@click.option("--since", type=DAY, help="First acquisition that may raise an alert, in place of each area's monitor_from.")
+@click.option("--until", type=DAY, help="As-of date: nothing acquired later has any influence.  [default: today]")
+@click.option("--into", type=click.Path(path_type=Path), metavar="DIR", help="Write table and rasters there; the archive stays.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster (tcp://host:port) in place of local threads.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the pipeline for this scan.")
+@common_options
+def scan_command(
+    session: Session,
+    names: tuple[str, ...],
+    pipeline: str | None,
+    source: str | None,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    into: Path | None,
+    scheduler: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Scan areas (all of them without names): fetch new scenes, find changes, update the alerts.
+
+    Exit code 3: done, but some scenes could not be read; the next scan tries them again.
+
+    \b
+    Example:
+      minewatch scan la-pampa
+      minewatch scan --since 2024-01-01 --until 2024-06-30 --into what-if --set alerts.min_area_ha=0.5
+      minewatch scan la-pampa --source ./my-catalogue --json
+    """
+    if since and until and until < since:
+        raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
+    request = Request(names, pipeline, overrides, source, since and since.date(), until and until.date(), scheduler)
+    workspace = session.workspace
+    if into:
+        workspace = replace(workspace, output_root=into.absolute())
+    with reporting() as reporter:
+        report = scan(workspace, request, reporter)
+    if session.as_json:
+        print_json(describe_scan(report))
+    else:
+        print_summary(report)
+        _tell_where(workspace)
+    if report.failures:
+        say(f"{report.failures} scenes could not be used; they are named in {report.record}")
+        sys.exit(3)
+
+
+def print_summary(report: ScanReport) -> None:
+    """Print what a scan did: one line an area, then what could not be seen."""
+    columns = ("area", "scenes", "read", "used", "skipped", "alerts", "confirmed", "new", "grown", "unchanged", "unseen %")
+    print_table(columns, [_summarise(area) for area in report.areas])
+    for area in report.areas:
+        raised = sum(alert.status != "closed" for alert in area.alerts)
+        click.echo(f"{area.plan.aoi.name}: {raised} alerts as of {area.plan.until}, {area.coverage.describe()}")
+        for note in [*area.notes, *_explain_skipped(area)]:
+            click.echo(f"  {note}")
+
+
+def _summarise(area: AreaReport) -> Sequence[str | int | float]:
+    events = area.tally.events
+    found = len(area.found.scenes) + len(area.found.cloudy) + len(area.found.refused)
+    skipped = len(area.failures) + len(area.found.cloudy)
+    status = Counter(alert.status for alert in area.alerts)
+    raised = len(area.alerts) - status["closed"]
+    return (
+        area.plan.aoi.name,
+        found,
+        area.fetched,
+        len(area.observations),
+        skipped,
+        raised,
+        status["confirmed"],
+        events["new"],
+        events["grown"],
+        events["unchanged"],
+        round(100 * area.coverage.unseen, 1),
+    )
+
+
+def _explain_skipped(area: AreaReport) -> list[str]:
+    lines = [f"skipped {failure.id}: {failure.reason}" for failure in area.failures]
+    if area.found.cloudy:
+        lines.append(f"skipped {len(area.found.cloudy)} scenes with more cloud than the pipeline allows")
+    return lines
+
+
+def _tell_where(workspace: Workspace) -> None:
+    say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
+
+
+@click.command("demo")
+@click.argument("folder", type=click.Path(path_type=Path), default="demo", metavar="[DIR]")
+@common_options
+def demo(session: Session, folder: Path) -> None:
+    """Make a workspace in DIR (demo) with simulated scenes, scan it, and show the alerts.  Needs no network.
+
+    \b
+    Example:
+      minewatch demo /tmp/minewatch-demo
+    """
+    with reporting() as reporter:
+        result = run_demo(folder, reporter)
+    alerts = read_alerts(result.workspace.alerts)
+    files = {
+        "alerts": result.workspace.alerts,
+        "table": result.workspace.alerts_csv,
+        "picture": result.picture,
+        "truth": result.truth,
+    }
+    if session.as_json:
+        print_json(describe_scan(result.report) | {"files": {name: str(path) for name, path in files.items()}})
+        return
+    print_alerts(alerts)
+    print_summary(result.report)
+    for name, path in files.items():
+        click.echo(f"{name:8} {path}")

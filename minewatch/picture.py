@@ -1,0 +1,144 @@
+"""The quick look of an area: before and after in true colour, alerts outlined, with scale bar and north arrow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import shapely
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as DrawnPath
+from numpy.typing import NDArray
+from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.record import CLOSED, Alert
+from minewatch.alerts.style import COLOURS
+from minewatch.files import publishing
+from minewatch.grid import Grid
+from minewatch.read import open_datatake
+from minewatch.scene import Datatake
+from minewatch.units import NODATA, SCALE
+
+LARGEST_SIDE = 1200
+"""Pixels of the longer side of an image; larger areas are shown coarser."""
+
+DARKEST, BRIGHTEST = 0.02, 98.0
+"""Reflectance that is black, and the percentile of the two images together that is white."""
+
+GAMMA = 1.4
+"""Lifts the dark tones of forest."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A true-colour image on a grid."""
+
+    take: Datatake
+    """What was read."""
+
+    reflectance: NDArray[np.float32]
+    """(y, x, 3) red, green, blue, 0 to 1; NaN = no data."""
+
+
+def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, alerts: Sequence[Alert], title: str) -> None:
+    """Write a PNG with the area before and after and its alerts; raises SceneError where a scene cannot be read."""
+    coarse = coarsen(grid)
+    images = [read_image(take, coarse) for take in (before, after)]
+    white = max(float(np.nanpercentile(np.stack([i.reflectance for i in images]), BRIGHTEST)), DARKEST + 0.05)
+    width = 6.2
+    height = width * coarse.shape[0] / coarse.shape[1] + 1.1
+    figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
+    figure.suptitle(title, fontsize=12)
+    for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
+        _draw_image(axes, image, coarse, white)
+        _draw_alerts(axes, coarse, alerts, labels=name == "after")
+        ids = ", ".join(scene.id for scene in image.take.scenes[:2])
+        axes.set_title(f"{name}: {image.take.time:%Y-%m-%d}\n{ids}", fontsize=8)
+        _draw_scale_bar(axes, coarse)
+        _draw_north(axes, coarse)
+    with publishing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def coarsen(grid: Grid) -> Grid:
+    """Give the grid itself, or a coarser one where it is larger than a picture can show."""
+    factor = max(1, math.ceil(max(grid.shape) / LARGEST_SIDE))
+    return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
+
+
+def read_image(take: Datatake, grid: Grid) -> Image:
+    """Read red, green and blue; where a catalogue has no green, the mean of the two stands in for it."""
+    with open_datatake(take, grid) as reader:
+        _, origin = reader.read_scl(grid.window)
+        names = ["red", "green", "blue"] if all("green" in scene.hrefs for scene in take.scenes) else ["red", "blue"]
+        bands = [reader.read_reflectance(name, grid.window, origin).astype(np.float32) for name in names]
+    for band in bands:
+        band[band == NODATA] = np.nan
+    if len(bands) == 2:
+        bands.insert(1, (bands[0] + bands[1]) / 2)
+    return Image(take, np.stack(bands, axis=-1) / SCALE)
+
+
+def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.float32]:
+    """Map reflectance to 0 to 1 for the screen; no data is grey."""
+    tone = np.clip((reflectance - DARKEST) / (white - DARKEST), 0, 1) ** (1 / GAMMA)
+    return np.nan_to_num(tone, nan=0.5).astype(np.float32)
+
+
+def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
+    left, bottom, right, top = grid.bounds
+    axes.imshow(stretch(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    _add_outline(axes, grid.area, "white", 0.8)
+
+
+def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
+    to_grid = Transformer.from_crs(4326, grid.geobox.crs.proj, always_xy=True)
+    for alert in alerts:
+        if alert.status == CLOSED:
+            continue
+        shape = shapely.transform(alert.geometry, to_grid.transform, interleaved=False)
+        _add_outline(axes, shape, COLOURS[alert.status], 1.4)
+        if labels:
+            text = f"{alert.area_ha:.1f} ha\n{alert.first_seen}"
+            spot = (shape.bounds[2], shape.bounds[3])
+            axes.annotate(text, spot, fontsize=6.5, color="white", bbox={"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0})
+
+
+def _add_outline(axes: Axes, geometry: BaseGeometry, colour: str, width: float) -> None:
+    for polygon in shapely.get_parts(geometry):
+        rings = [polygon.exterior, *polygon.interiors]
+        path = DrawnPath.make_compound_path(*(DrawnPath(np.asarray(ring.coords), closed=True) for ring in rings))
+        axes.add_patch(PathPatch(path, facecolor="none", edgecolor=colour, linewidth=width))
+
+
+def _draw_scale_bar(axes: Axes, grid: Grid) -> None:
+    left, bottom, right, top = grid.bounds
+    target = (right - left) / 4
+    length = next(step * 10**power for power in range(6, -1, -1) for step in (5, 2, 1) if step * 10**power <= target)
+    x, y = left + 0.04 * (right - left), bottom + 0.04 * (top - bottom)
+    axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
+    label = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    axes.text(x + length / 2, y + 0.012 * (top - bottom), label, color="white", fontsize=8, ha="center", va="bottom")
+
+
+def _draw_north(axes: Axes, grid: Grid) -> None:
+    """Draw an arrow to true north; grid north differs from it away from the zone's middle."""
+    left, bottom, right, top = grid.bounds
+    x, y = right - 0.06 * (right - left), top - 0.12 * (top - bottom)
+    to_lonlat = Transformer.from_crs(grid.geobox.crs.proj, 4326, always_xy=True)
+    lon, lat = to_lonlat.transform(x, y)
+    east, north = to_lonlat.transform(lon, lat + 0.001, direction="INVERSE")
+    length = 0.08 * (top - bottom)
+    scale = length / math.hypot(east - x, north - y)
+    tip = (x + (east - x) * scale, y + (north - y) * scale)
+    axes.annotate("N", (x, y), tip, color="white", fontsize=10, ha="center", va="bottom", arrowprops={"arrowstyle": "<|-", "color": "white"})
