@@ -164,7 +164,9 @@ def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tu
     if not all(map(math.isfinite, bounds)) or max(abs(bounds[0]), abs(bounds[2])) > 180 or max(-bounds[1], bounds[3]) > 90:
         raise AoiError(f"{where} is not in lon/lat (bounds {_short(bounds)}); reproject it to EPSG:4326")
     if max(-bounds[1], bounds[3]) > POLAR_LATITUDE:
-        raise AoiError(f"{where} reaches latitude {max(-bounds[1], bounds[3]):.1f}; areas beyond {POLAR_LATITUDE:.0f}° are not served")
+        raise AoiError(
+            f"{where} reaches latitude {max(-bounds[1], bounds[3]):.1f}; areas beyond {POLAR_LATITUDE:.0f}° are not served"
+        )
     if bounds[2] - bounds[0] > 180:
         raise AoiError(f"{where} spans {bounds[2] - bounds[0]:.0f}° of longitude; split an area that crosses 180°")
     return _repair(geometry, where)
@@ -193,9 +195,7 @@ def _short(bounds: Iterable[float]) -> str:
 def check_size(aoi: Aoi) -> Aoi:
     """Return the area if its size is plausible or meant; raises AoiError otherwise."""
     if aoi.area_km2 > LARGEST_KM2 and not aoi.large:
-        raise AoiError(
-            f"area {aoi.name!r} has {aoi.area_km2:,.0f} km², more than {LARGEST_KM2:,}; add --large if that is meant"
-        )
+        raise AoiError(f"area {aoi.name!r} has {aoi.area_km2:,.0f} km², more than {LARGEST_KM2:,}; add --large if that is meant")
     return aoi
 
 
@@ -229,7 +229,9 @@ def read_aoi(workspace: Workspace, name: str) -> Aoi:
     path = aoi_path(workspace, name)
     if not path.exists():
         known = ", ".join(list_aois(workspace)) or "none yet"
-        raise AoiError(f"there is no area {name!r} in {workspace.aois} (areas: {known}); add it with: minewatch aoi add {name} FILE")
+        raise AoiError(
+            f"there is no area {name!r} in {workspace.aois} (areas: {known}); add it with: minewatch aoi add {name} FILE"
+        )
     geometry, properties, repairs = read_geometry(path)
     aoi = Aoi(
         name=name,

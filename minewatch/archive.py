@@ -156,7 +156,7 @@ def _profile(grid: Grid) -> dict[str, Any]:
         "count": 1 + len(LAYERS),
         "dtype": "uint8",
         "nodata": 0,
-        "crs": grid.geobox.crs.proj,
+        "crs": grid.crs,
         "transform": grid.transform,
         "tiled": True,
         "blockxsize": block,
@@ -208,9 +208,7 @@ def _cells(strip: Window) -> Iterator[Window]:
         yield Window(strip.row, column, strip.height, min(CELL, strip.column + strip.width - column))
 
 
-def _fill_cell(
-    reader: DatatakeReader, layers: NDArray[np.uint8], strip: Window, cell: Window, origin: NDArray[np.int8]
-) -> None:
+def _fill_cell(reader: DatatakeReader, layers: NDArray[np.uint8], strip: Window, cell: Window, origin: NDArray[np.int8]) -> None:
     names = sorted({name for layer in LAYERS for name in layer.bands})
     bands = {name: reader.read_reflectance(name, cell, origin) for name in names}
     for index, layer in enumerate(LAYERS):
@@ -231,7 +229,9 @@ def publish(draft: Draft, grid: Grid, area: BaseGeometry, folder: Path, version:
         draft.path.replace(raster)
     except OSError as error:
         raise WorkspaceError(f"cannot write in {folder}: {error.strerror}") from error
-    publish_json(item_path, _make_item(draft, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False))
+    publish_json(
+        item_path, _make_item(draft, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False)
+    )
     return read_item(item_path)
 
 
@@ -377,5 +377,3 @@ def _read_codes(observation: Observation, window: Window) -> NDArray[np.uint8]:
     except (RasterioError, OSError) as error:
         raise ArchiveError(f"{observation.raster} cannot be read; delete it, the next scan fetches it again") from error
     return np.asarray(part, np.uint8)
-
-

@@ -118,7 +118,10 @@ class Source:
     def _search(self, query: Query) -> Iterator[pystac.Item]:
         client = Client.open(self.root, stac_io=self._io)
         search = client.search(
-            collections=[self.collection], bbox=query.area.bounds, datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z", limit=PAGE
+            collections=[self.collection],
+            bbox=query.area.bounds,
+            datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
+            limit=PAGE,
         )
         return search.items()
 
@@ -265,8 +268,6 @@ def _tell(error: BaseException) -> str:
         code = getattr(error, "status_code", None) or getattr(response, "status_code", None)
         return f"{type(error).__name__}{f', status {code}' if code else ''}"
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 
 
 def find_lattice(source: Source, area: BaseGeometry) -> GridHint:

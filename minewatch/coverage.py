@@ -80,7 +80,9 @@ class CoverageCount:
         unseen = {day: count for day, count in self.last_clear.items() if day < recent}
         seen_once = sorted(day for day in unseen if day > 0)
         return Coverage(
-            status={status.name.lower().replace("_", " "): self.status[status] / total for status in Status if self.status[status]},
+            status={
+                status.name.lower().replace("_", " "): self.status[status] / total for status in Status if self.status[status]
+            },
             never_clear=sum(count for day, count in self.last_clear.items() if day < first) / total,
             unseen=sum(unseen.values()) / total,
             unseen_days=to_day(until) - _median(seen_once, unseen) if seen_once else None,

@@ -43,7 +43,9 @@ def _write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
 
 def _write_kml(alerts: gpd.GeoDataFrame, path: Path) -> None:
     path.unlink()
-    text = [html.escape(f"{row.status}, {row.area_ha:.2f} ha, first seen {row.first_seen:%Y-%m-%d}") for row in alerts.itertuples()]
+    text = [
+        html.escape(f"{row.status}, {row.area_ha:.2f} ha, first seen {row.first_seen:%Y-%m-%d}") for row in alerts.itertuples()
+    ]
     named = gpd.GeoDataFrame(
         {"Name": alerts["alert_id"], "Description": np.array(text, object)}, geometry=alerts.geometry.to_numpy(), crs=alerts.crs
     )

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
-from rasterio.features import rasterize
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.aoi import Aoi
@@ -86,9 +85,15 @@ class Grid:
         return int(height), int(width)
 
     @property
+    def crs(self) -> CRS:
+        """The CRS, in metres."""
+        assert self.geobox.crs is not None, "a grid has a CRS"
+        return self.geobox.crs.proj
+
+    @property
     def epsg(self) -> int:
         """EPSG code of the CRS."""
-        return int(self.geobox.crs.epsg)
+        return int(self.crs.to_epsg() or 0)
 
     @property
     def transform(self) -> Affine:
@@ -112,8 +117,14 @@ class Grid:
 
     def inside(self, window: Window) -> NDArray[np.bool_]:
         """Tell which pixels of a window have their centre in the area: (y, x) bool."""
-        burnt = rasterize([self.area], window.shape, transform=self.transform_of(window), dtype="uint8")
-        return burnt.astype(bool)
+        transform = self.transform_of(window)
+        x = transform.c + (np.arange(window.width) + 0.5) * transform.a
+        y = transform.f + (np.arange(window.height) + 0.5) * transform.e
+        frame = shapely.box(x[0], y[-1], x[-1], y[0])
+        if shapely.contains_properly(self.area, frame):
+            return np.ones(window.shape, bool)
+        shapely.prepare(self.area)
+        return shapely.contains_xy(self.area, x[None, :], y[:, None])
 
     def tiles(self, size: int) -> Iterator[Window]:
         """Cut the grid into windows of at most ``size`` pixels a side, row by row."""
@@ -132,7 +143,7 @@ def make_grid(aoi: Aoi) -> Grid:
     origin = aoi.grid.origin if aoi.grid else (0.0, 0.0)
     crs = _check_crs(epsg, aoi.name)
     to_grid = Transformer.from_crs(4326, crs, always_xy=True)
-    area = shapely.transform(shapely.segmentize(aoi.geometry, 0.01), to_grid.transform, interleaved=False)
+    area = reproject(shapely.segmentize(aoi.geometry, 0.01), to_grid)
     if not all(map(math.isfinite, area.bounds)):
         raise AoiError(f"area {aoi.name!r} lies outside EPSG:{epsg}; correct its 'grid' property")
     left, bottom, right, top = (
@@ -140,6 +151,15 @@ def make_grid(aoi: Aoi) -> Grid:
     )
     shape = (round((top - bottom) / PIXEL), round((right - left) / PIXEL))
     return Grid(GeoBox(shape, Affine(PIXEL, 0, left, 0, -PIXEL, top), f"EPSG:{epsg}"), area)
+
+
+def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
+    """Give a geometry in another CRS."""
+
+    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+    return shapely.transform(geometry, convert)
 
 
 def find_utm_epsg(longitude: float, latitude: float) -> int:

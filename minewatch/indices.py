@@ -61,16 +61,21 @@ class Layer:
         """Give the values x 10 000 as int16, -32768 = no data, in the shape of ``codes``."""
         table = np.rint((self.low + (np.arange(256) - 1) * self.step) * SCALE).astype(np.int16)
         table[EMPTY] = NODATA
-        return table[codes]
+        values: NDArray[np.int16] = table[codes]
+        return values
 
 
 def _ndvi(bands: Bands) -> NDArray[np.float32]:
-    return (bands["nir"] - bands["red"]) / (bands["nir"] + bands["red"])
+    return np.asarray((bands["nir"] - bands["red"]) / (bands["nir"] + bands["red"]), np.float32)
 
 
 def _bsi(bands: Bands) -> NDArray[np.float32]:
     bare, green = bands["swir16"] + bands["red"], bands["nir"] + bands["blue"]
-    return (bare - green) / (bare + green)
+    return np.asarray((bare - green) / (bare + green), np.float32)
+
+
+def _blue(bands: Bands) -> NDArray[np.float32]:
+    return np.asarray(bands["blue"] / SCALE, np.float32)
 
 
 NDVI = Layer("ndvi", ("red", "nir"), -1, 1, _ndvi, "NDVI = (nir - red) / (nir + red), Rouse et al. 1974")
@@ -82,7 +87,7 @@ BSI = Layer(
     _bsi,
     "bare soil index = ((swir16 + red) - (nir + blue)) / ((swir16 + red) + (nir + blue)), Rikimaru et al. 2002",
 )
-BLUE = Layer("blue", ("blue",), 0, 0.508, lambda bands: bands["blue"] / np.float32(SCALE), "reflectance of the blue band")
+BLUE = Layer("blue", ("blue",), 0, 0.508, _blue, "reflectance of the blue band")
 
 LAYERS: tuple[Layer, ...] = (NDVI, BSI, BLUE)
 """What is archived, in the order of the bands of an observation after SCL."""

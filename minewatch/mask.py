@@ -23,10 +23,10 @@ def find_clear(scl: NDArray[np.uint8], settings: Mask) -> NDArray[np.bool_]:
     if radius < 1:
         return clear
     near = _disk(radius)
-    for look, codes in zip(clear, scl, strict=True):
+    for index, codes in enumerate(scl):
         cloud = np.isin(codes, CLOUD_CLASSES)
         if cloud.any():
-            look &= ~ndimage.binary_dilation(cloud, near)
+            clear[index] &= ~ndimage.binary_dilation(cloud, near)
     return clear
 
 

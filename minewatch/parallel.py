@@ -52,7 +52,9 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
         try:
             client = Client(scheduler, timeout=BLOCK_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
-            raise MinewatchError(f"the Dask scheduler at {scheduler} does not answer ({describe(error)}); check --scheduler") from error
+            raise MinewatchError(
+                f"the Dask scheduler at {scheduler} does not answer ({describe(error)}); check --scheduler"
+            ) from error
         with client:
             yield Engine(client)
         return

@@ -20,7 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
 from minewatch.files import publishing
-from minewatch.grid import Grid
+from minewatch.grid import Grid, reproject
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
 from minewatch.units import NODATA, SCALE
@@ -81,14 +81,15 @@ def read_image(take: Datatake, grid: Grid) -> Image:
     for band in bands:
         band[band == NODATA] = np.nan
     if len(bands) == 2:
-        bands.insert(1, (bands[0] + bands[1]) / 2)
-    return Image(take, np.stack(bands, axis=-1) / SCALE)
+        bands.insert(1, ((bands[0] + bands[1]) / 2).astype(np.float32))
+    return Image(take, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
 
 
 def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.float32]:
     """Map reflectance to 0 to 1 for the screen; no data is grey."""
     tone = np.clip((reflectance - DARKEST) / (white - DARKEST), 0, 1) ** (1 / GAMMA)
-    return np.nan_to_num(tone, nan=0.5).astype(np.float32)
+    filled: NDArray[np.float32] = np.nan_to_num(tone, nan=0.5).astype(np.float32)
+    return filled
 
 
 def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
@@ -102,16 +103,18 @@ def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
 
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
-    to_grid = Transformer.from_crs(4326, grid.geobox.crs.proj, always_xy=True)
+    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
     for alert in alerts:
         if alert.status == CLOSED:
             continue
-        shape = shapely.transform(alert.geometry, to_grid.transform, interleaved=False)
+        shape = reproject(alert.geometry, to_grid)
         _add_outline(axes, shape, COLOURS[alert.status], 1.4)
         if labels:
             text = f"{alert.area_ha:.1f} ha\n{alert.first_seen}"
             spot = (shape.bounds[2], shape.bounds[3])
-            axes.annotate(text, spot, fontsize=6.5, color="white", bbox={"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0})
+            axes.annotate(
+                text, spot, fontsize=6.5, color="white", bbox={"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0}
+            )
 
 
 def _add_outline(axes: Axes, geometry: BaseGeometry, colour: str, width: float) -> None:
@@ -135,10 +138,12 @@ def _draw_north(axes: Axes, grid: Grid) -> None:
     """Draw an arrow to true north; grid north differs from it away from the zone's middle."""
     left, bottom, right, top = grid.bounds
     x, y = right - 0.06 * (right - left), top - 0.12 * (top - bottom)
-    to_lonlat = Transformer.from_crs(grid.geobox.crs.proj, 4326, always_xy=True)
+    to_lonlat = Transformer.from_crs(grid.crs, 4326, always_xy=True)
     lon, lat = to_lonlat.transform(x, y)
     east, north = to_lonlat.transform(lon, lat + 0.001, direction="INVERSE")
     length = 0.08 * (top - bottom)
     scale = length / math.hypot(east - x, north - y)
     tip = (x + (east - x) * scale, y + (north - y) * scale)
-    axes.annotate("N", (x, y), tip, color="white", fontsize=10, ha="center", va="bottom", arrowprops={"arrowstyle": "<|-", "color": "white"})
+    axes.annotate(
+        "N", (x, y), tip, color="white", fontsize=10, ha="center", va="bottom", arrowprops={"arrowstyle": "<|-", "color": "white"}
+    )

@@ -33,7 +33,9 @@ class Section(BaseModel):
 class Scenes(Section):
     """Which scenes are asked for."""
 
-    max_cloud_cover: float = Field(100, ge=0, le=100, description="scenes with more cloud over the whole tile are left out, per cent")
+    max_cloud_cover: float = Field(
+        100, ge=0, le=100, description="scenes with more cloud over the whole tile are left out, per cent"
+    )
 
 
 class Mask(Section):
@@ -48,15 +50,25 @@ class Mask(Section):
 class Detector(Section):
     """How a change is found and confirmed; docs/method.md explains each step."""
 
-    baseline_years: int = Field(3, ge=1, le=10, description="years of looks before each year of monitoring that make its baseline")
+    baseline_years: int = Field(
+        3, ge=1, le=10, description="years of looks before each year of monitoring that make its baseline"
+    )
     min_looks: int = Field(6, ge=3, le=100, description="clear looks a pixel's baseline needs; with fewer it is not monitored")
     noise_floor: float = Field(0.03, ge=0.005, le=0.2, description="least scatter of an index that is believed")
     bare_ndvi: float = Field(0.15, ge=0, le=0.4, description="NDVI of bare ground")
-    min_room: float = Field(0.25, ge=0.05, le=0.6, description="a look counts where the expected NDVI stands this far above bare ground")
-    threshold: float = Field(0.5, ge=0.1, le=1, description="share of the vegetation that must be gone for a look to be anomalous")
-    min_bsi_gain: float = Field(0.05, ge=-0.2, le=0.5, description="gain of the bare soil index that marks bare ground and not haze")
+    min_room: float = Field(
+        0.25, ge=0.05, le=0.6, description="a look counts where the expected NDVI stands this far above bare ground"
+    )
+    threshold: float = Field(
+        0.5, ge=0.1, le=1, description="share of the vegetation that must be gone for a look to be anomalous"
+    )
+    min_bsi_gain: float = Field(
+        0.05, ge=-0.2, le=0.5, description="gain of the bare soil index that marks bare ground and not haze"
+    )
     min_neighbours: int = Field(4, ge=1, le=9, description="anomalous pixels of nine, the pixel itself included")
-    confirmation: float = Field(300, ge=100, le=2000, description="mean loss in per cent x (anomalous looks) squared that confirms")
+    confirmation: float = Field(
+        300, ge=100, le=2000, description="mean loss in per cent x (anomalous looks) squared that confirms"
+    )
     clean_looks: int = Field(2, ge=1, le=10, description="normal looks in a row that end a provisional anomaly")
     clean_looks_confirmed: int = Field(4, ge=1, le=20, description="normal looks in a row that end a confirmed anomaly")
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.grid import Grid, Window
+from minewatch.grid import Grid, Window, reproject
 
 NEIGHBOURS = np.ones((3, 3), bool)
 """Pixels that touch, also at a corner, belong together."""
@@ -63,13 +63,13 @@ def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon
     """Draw the outline of a set of pixels in the grid's CRS, along pixel edges."""
     drawn = shapes(mask.astype(np.uint8), mask=mask, connectivity=4, transform=grid.transform_of(window))
     merged = shapely.union_all([shape(geometry) for geometry, _ in drawn])
-    return MultiPolygon([merged]) if merged.geom_type == "Polygon" else MultiPolygon(merged)
+    return MultiPolygon(shapely.get_parts(merged).tolist())
 
 
 def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Give a geometry in degrees (WGS 84), to the centimetre."""
-    transformer = Transformer.from_crs(grid.geobox.crs.proj, 4326, always_xy=True)
-    degrees = shapely.transform(geometry, transformer.transform, interleaved=False)
+    transformer = Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    degrees = reproject(geometry, transformer)
     rounded = shapely.transform(degrees, lambda points: np.round(points, COORDINATE_DIGITS))
     return rounded if rounded.is_valid else shapely.make_valid(degrees, method="structure")
 

@@ -20,7 +20,7 @@ class Reporter:
     bars: Progress | None = None
     """Where bars are drawn, or None."""
 
-    note: Callable[[str], None] = field(default=lambda text: None)
+    note: Callable[[str], None] = field(default=lambda _text: None)
     """Takes a line for the person."""
 
     def track(self, items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
@@ -39,7 +39,7 @@ class Reporter:
         """Give a function that moves a bar: it takes the steps done and the steps in all."""
         bars = self.bars
         if bars is None:
-            return lambda done, total: None
+            return lambda _done, _total: None
         task = bars.add_task(title, total=None)
         return lambda done, total: bars.update(task, completed=done, total=total)
 

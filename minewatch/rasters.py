@@ -70,7 +70,7 @@ def _open(path: Path, grid: Grid, layer: ChangeLayer) -> DatasetWriter:
         count=1,
         dtype=layer.dtype,
         nodata=layer.nodata,
-        crs=grid.geobox.crs.proj,
+        crs=grid.crs,
         transform=grid.transform,
         tiled=True,
         blockxsize=BLOCK,

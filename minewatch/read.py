@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -83,7 +83,7 @@ class SceneReader:
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     """Closes them."""
 
-    def __enter__(self) -> SceneReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +100,9 @@ class SceneReader:
     def _read(self, band: str, window: Window) -> NDArray[np.uint16]:
         dataset = self._dataset(band)
         if isinstance(dataset, WarpedVRT):
-            return np.asarray(dataset.read(1, window=RasterWindow(window.column, window.row, window.width, window.height)), np.uint16)
+            return np.asarray(
+                dataset.read(1, window=RasterWindow(window.column, window.row, window.width, window.height)), np.uint16
+            )
         return _read_aligned(dataset, self.grid, window)
 
     def _dataset(self, band: str) -> DatasetReader | WarpedVRT:
@@ -110,7 +112,9 @@ class SceneReader:
             source = self._stack.enter_context(rasterio.open(href, driver=driver))
             if source.crs is None or source.count != 1 or np.dtype(source.dtypes[0]).kind != "u":
                 raise SceneError(f"scene {self.scene.id}, {band}: not one band of whole numbers with a CRS")
-            self._open[band] = source if is_aligned(source, self.grid) else self._stack.enter_context(_warp(source, self.grid, band))
+            self._open[band] = (
+                source if is_aligned(source, self.grid) else self._stack.enter_context(_warp(source, self.grid, band))
+            )
         return self._open[band]
 
     def _attempt(self, band: str, action: Callable[[], T]) -> T:
@@ -167,7 +171,7 @@ def _warp(source: DatasetReader, grid: Grid, band: str) -> WarpedVRT:
     # A tolerance of 0 makes the result independent of the window that is asked for.
     return WarpedVRT(
         source,
-        crs=grid.geobox.crs.proj,
+        crs=grid.crs,
         transform=grid.transform,
         width=grid.shape[1],
         height=grid.shape[0],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,9 +30,9 @@ from minewatch.catalog import Found, Refusal, Source, find_scenes, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.coverage import Coverage, CoverageCount
 from minewatch.detect import HALO, Shifts, TileInput, detect_changes, find_shifts, make_looks, measure_scenes
-from minewatch.errors import MinewatchError, SceneError, SourceError, describe
+from minewatch.errors import SceneError, SourceError
 from minewatch.files import publish_json
-from minewatch.grid import Grid, Window
+from minewatch.grid import Window
 from minewatch.mask import find_clear, margin_pixels
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook
@@ -40,7 +40,6 @@ from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
 from minewatch.rasters import writing_changes
 from minewatch.scene import Datatake, Scene, group_scenes
-from minewatch.units import to_day
 from minewatch.workspace import Workspace
 
 TILE = 512
@@ -226,14 +225,12 @@ def _map_changes(
     """Run detection over the tiles in two passes: what each scene is like as a whole, then each pixel."""
     tiles = list(area.grid.tiles(TILE))
     name = area.aoi.name
-    totals = None
-    jobs = [(observations, area, tile) for tile in tiles]
-    for _, measured in reporter.track(engine.run(measure_tile, jobs), f"{name}: comparing scenes", len(tiles)):
-        totals = _unwrap(measured) if totals is None else totals + _unwrap(measured)
+    measured = engine.run(measure_tile, [(observations, area, tile) for tile in tiles])
+    totals = sum(_unwrap(counts) for _, counts in reporter.track(measured, f"{name}: comparing scenes", len(tiles)))
     shifts = find_shifts(totals)
     count, episodes = CoverageCount(), [np.empty(0, EPISODE)]
-    jobs = [(observations, area, tile, shifts) for tile in tiles]
-    for _, result in reporter.track(engine.run(detect_tile, jobs), f"{name}: finding changes", len(tiles)):
+    detected = engine.run(detect_tile, [(observations, area, tile, shifts) for tile in tiles])
+    for _, result in reporter.track(detected, f"{name}: finding changes", len(tiles)):
         changes = _unwrap(result)
         write(changes)
         count.add(changes)
@@ -295,7 +292,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
             "used": [source for observation in area.observations for source in observation.source_ids],
         },
-        "alerts": {status: count for status, count in sorted(Counter(alert.status for alert in area.alerts).items())},
+        "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
         "changes": dict(sorted(area.tally.events.items())),
         "coverage": _describe_coverage(area.coverage),
         "notes": list(area.notes),

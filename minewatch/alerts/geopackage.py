@@ -166,7 +166,7 @@ def _to_sql(value: Value) -> Any:
 
 def encode_geometry(geometry: BaseGeometry) -> bytes:
     """Encode a polygon as a GeoPackage blob: header with envelope, then WKB (OGC 12-128r18, clause 2.1.3)."""
-    multi = geometry if geometry.geom_type == "MultiPolygon" else MultiPolygon([geometry])
+    multi = MultiPolygon(shapely.get_parts(geometry).tolist())
     west, south, east, north = multi.bounds
     header = struct.pack("<2sBBi4d", b"GP", 0, 0b00000011, _SRS, west, east, south, north)
     return header + shapely.to_wkb(multi, byte_order=1)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from minewatch.aoi import measure_area_ha
 from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL, Alert
+from minewatch.aoi import measure_area_ha
 from minewatch.changes import Episodes
 from minewatch.grid import PIXEL, Grid
 from minewatch.polygons import NEIGHBOURS, Patch, find_patches, find_position, outline, to_lonlat
@@ -68,18 +68,20 @@ class _History:
     episodes: Episodes
 
     def days(self) -> list[int]:
-        """The days on which anything changed."""
+        """Give the days on which anything changed."""
         events = np.concatenate([self.episodes[name] for name in ("provisional_on", "confirmed_on", "closed_on")])
         return [int(day) for day in np.unique(events[events > 0])]
 
     def active(self, day: int) -> Mask:
         """Tell which episodes are provisional or confirmed after the looks of a day."""
         e = self.episodes
-        return (e["provisional_on"] > 0) & (e["provisional_on"] <= day) & ((e["closed_on"] == 0) | (e["closed_on"] > day))
+        lasting = (e["closed_on"] == 0) | (e["closed_on"] > day)
+        return np.asarray((e["provisional_on"] > 0) & (e["provisional_on"] <= day) & lasting)
 
     def confirmed(self, day: int) -> Mask:
         """Tell which of them are confirmed."""
-        return self.active(day) & (self.episodes["confirmed_on"] > 0) & (self.episodes["confirmed_on"] <= day)
+        confirmed_on = self.episodes["confirmed_on"]
+        return np.asarray(self.active(day) & (confirmed_on > 0) & (confirmed_on <= day))
 
     def draw(self, members: Mask) -> Mask:
         """Mark the pixels of some episodes on the patch."""
@@ -192,7 +194,8 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     lat, lon = find_position(geometry)
     days, counts = np.unique(members["clear_before"][members["clear_before"] > 0], return_counts=True)
     first_seen, last_seen = to_date(track.first_seen), to_date(int(members["last_seen"].max()))
-    assert first_seen and last_seen, "an alert was seen"
+    assert first_seen is not None, "an alert was seen"
+    assert last_seen is not None, "an alert was seen"
     return Alert(
         alert_id=_make_id(track, history, grid, aoi),
         aoi=aoi,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import pandas as pd
 import pyogrio
 from shapely.geometry.base import BaseGeometry
 
@@ -35,7 +36,8 @@ GROWTH_HA = 0.1
 
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
-    "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note", "reviewed_by",
+    "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
+    "reviewed_by",
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 
@@ -211,7 +213,7 @@ def render_csv(alerts: gpd.GeoDataFrame) -> str:
 
 def plain_cell(value: Any) -> Any:
     """Give a cell as plain text or number: dates without a time, and no text that a spreadsheet would run."""
-    if value is None or value != value:  # NaN and NaT differ from themselves
+    if pd.isna(value):
         return ""
     if hasattr(value, "date") and callable(value.date):
         return value.date().isoformat()
@@ -223,4 +225,3 @@ def plain_cell(value: Any) -> Any:
 def describe_position(lat: float, lon: float) -> str:
     """Write a position for people: degrees with the hemisphere."""
     return f"{abs(lat):.5f}°{'N' if lat >= 0 else 'S'} {abs(lon):.5f}°{'E' if lon >= 0 else 'W'}"
-

@@ -17,7 +17,9 @@ from minewatch.workspace import ENVIRONMENT_VARIABLE
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="minewatch")
-@click.option("-w", "--workspace", "folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE}).")
+@click.option(
+    "-w", "--workspace", "folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE})."
+)
 @click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")
 @click.pass_context
 def main(context: click.Context, folder: Path | None, traceback: bool) -> None:

@@ -97,7 +97,9 @@ def show(session: Session, alert_id: str) -> None:
 
 
 @alerts.command("export")
-@click.option("--format", "formats", default="geojson", show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas.")
+@click.option(
+    "--format", "formats", default="geojson", show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @filters
 @common_options

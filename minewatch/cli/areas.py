@@ -27,7 +27,7 @@ def aoi() -> None:
     """
 
 
-class BoundingBox(click.ParamType):
+class BoundingBox(click.ParamType[tuple[float, ...]]):
     """Four numbers with commas."""
 
     name = "W,S,E,N"
@@ -45,7 +45,9 @@ class BoundingBox(click.ParamType):
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north.")
-@click.option("--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]")
+@click.option(
+    "--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]"
+)
 @click.option("--grid-from", metavar="SOURCE", help="Take the pixel lattice of this source in place of the UTM zone's.")
 @click.option("--pipeline", default=Aoi.pipeline, show_default=True, help="Pipeline that scans of this area use.")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
@@ -126,7 +128,9 @@ def show(session: Session, name: str) -> None:
     if session.as_json:
         print_json(facts)
     else:
-        print_table(("", ""), [(key, value) for key, value in facts.items() if key != "properties"] + list(area.properties.items()))
+        print_table(
+            ("", ""), [(key, value) for key, value in facts.items() if key != "properties"] + list(area.properties.items())
+        )
 
 
 @aoi.command("remove")

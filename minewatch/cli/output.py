@@ -47,12 +47,18 @@ class Session:
 def common_options(command: F) -> F:
     """Give a command ``-w``, ``--json`` and ``--traceback``, and hand it a Session as its first argument."""
 
-    @click.option("-w", "--workspace", "workspace_folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE}).")
+    @click.option(
+        "-w",
+        "--workspace",
+        "workspace_folder",
+        type=click.Path(path_type=Path),
+        help=f"Workspace folder (or {ENVIRONMENT_VARIABLE}).",
+    )
     @click.option("--json", "as_json", is_flag=True, help="Print data as JSON.")
     @click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")
-    @click.pass_context
     @functools.wraps(command)
-    def wrapped(context: click.Context, workspace_folder: Path | None, as_json: bool, traceback: bool, **arguments: Any) -> Any:
+    def wrapped(workspace_folder: Path | None, as_json: bool, traceback: bool, **arguments: Any) -> Any:
+        context = click.get_current_context()
         outer = context.find_object(Session) or Session()
         session = Session(workspace_folder or outer.folder, as_json or outer.as_json, traceback or outer.traceback)
         context.obj = session

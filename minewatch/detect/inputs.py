@@ -62,7 +62,7 @@ class TileInput:
     def values(self, layer: str, looks: int | slice) -> NDArray[np.float32]:
         """Give a layer as (pixel,) or (time, pixel) float32 in its own unit."""
         part = self.looks.layers[layer][looks]
-        return part.reshape(*part.shape[:-2], -1).astype(np.float32) / SCALE
+        return (part.reshape(*part.shape[:-2], -1) / np.float32(SCALE)).astype(np.float32)
 
     def clear(self, looks: int | slice) -> NDArray[np.bool_]:
         """Tell what is clear, as (pixel,) or (time, pixel)."""

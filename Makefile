@@ -1,0 +1,46 @@
+# minewatch: every target works in a fresh clone; .venv is the environment of all of them.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+READY := $(VENV)/.ready
+
+.PHONY: help setup demo test check lint types lock system-packages clean
+
+help:             ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+setup: $(READY)   ## make the environment .venv with everything, test tools included
+
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(RUN) pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $(READY)
+
+demo: setup       ## simulate an area with mines, scan it, show the alerts
+	$(RUN) minewatch demo demo
+
+test: setup       ## run the tests
+	$(RUN) pytest
+
+lint: setup       ## check style, dependencies and import order
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) deptry .
+
+types: setup      ## check types
+	$(RUN) mypy
+
+check: lint types test  ## everything that must be green
+
+system-packages:  ## install the servers, browser and QGIS that the full test suite uses (Debian, Ubuntu; as root)
+	apt-get update
+	apt-get install -y --no-install-recommends postgresql-15-postgis-3 nginx-light python3-qgis qgis-providers
+	$(PYTHON) -m venv .venv-stac
+	.venv-stac/bin/python -m pip install --quiet --disable-pip-version-check -r tests/stac-server.lock
+
+lock:             ## resolve the dependencies anew (needs uv)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -o requirements.lock
+
+clean:            ## delete the environment and what the demo wrote
+	rm -rf $(VENV) .venv-stac demo
