@@ -233,34 +233,39 @@ def read_aoi(workspace: Workspace, name: str) -> Aoi:
             f"there is no area {name!r} in {workspace.aois} (areas: {known}); add it with: minewatch aoi add {name} FILE"
         )
     geometry, properties, repairs = read_geometry(path)
-    aoi = Aoi(
+    return check_size(make_aoi(name, geometry, properties, repairs, str(path)))
+
+
+def make_aoi(name: str, geometry: BaseGeometry, properties: Mapping[str, Any], repairs: tuple[str, ...], where: str) -> Aoi:
+    """Make an area from a feature; raises AoiError where one of its properties cannot be used."""
+    other = dict(properties)
+    return Aoi(
         name=name,
         geometry=geometry,
-        monitor_from=_date(properties.pop("monitor_from", None), path),
-        pipeline=str(properties.pop("pipeline", Aoi.pipeline)),
-        grid=_hint(properties.pop("grid", None), path),
-        large=properties.pop("large", False) is True,
-        properties=properties,
+        monitor_from=_date(other.pop("monitor_from", None), where),
+        pipeline=str(other.pop("pipeline", Aoi.pipeline)),
+        grid=_hint(other.pop("grid", None), where),
+        large=other.pop("large", False) is True,
+        properties=other,
         repairs=repairs,
     )
-    return check_size(aoi)
 
 
-def _date(value: Any, path: Path) -> dt.date:
+def _date(value: Any, where: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise AoiError(f"{path}: its property 'monitor_from' must be a date like 2024-01-31, not {value!r}") from error
+        raise AoiError(f"{where}: its property 'monitor_from' must be a date like 2024-01-31, not {value!r}") from error
 
 
-def _hint(value: Any, path: Path) -> GridHint | None:
+def _hint(value: Any, where: str) -> GridHint | None:
     if value is None:
         return None
     try:
         x, y = value["origin"]
         return GridHint(int(value["epsg"]), (float(x), float(y)))
     except (TypeError, KeyError, ValueError) as error:
-        raise AoiError(f'{path}: its property \'grid\' must look like {{"epsg": 32719, "origin": [300000, 8600000]}}') from error
+        raise AoiError(f'{where}: its property \'grid\' must look like {{"epsg": 32719, "origin": [300000, 8600000]}}') from error
 
 
 def list_aois(workspace: Workspace) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,10 +169,16 @@ def _is_web(href: str) -> bool:
     return urlsplit(href).scheme in ("http", "https")
 
 
-def find_scenes(source: Source, query: Query) -> Found:
-    """Search a source; raises SourceError where nothing over the area can ever be used."""
+Track = Callable[[Iterator[pystac.Item]], Iterator[pystac.Item]]
+
+
+def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
+    """Search a source; ``track`` may watch the items pass.
+
+    Raises SourceError where items were found and none is a Sentinel-2 L2A scene with the bands that are needed.
+    """
     scenes, refused, cloudy = [], [], []
-    for item in source.items(query):
+    for item in track(source.items(query)):
         try:
             scene = parse_scene(item, source.name, resolve_hrefs(item, source))
         except SceneError as error:

@@ -42,7 +42,7 @@ from minewatch.rasters import writing_changes
 from minewatch.scene import Datatake, Scene, group_scenes
 from minewatch.workspace import Workspace
 
-TILE = 512
+TILE = 256
 """Side of a tile in pixels; any size gives the same result."""
 
 
@@ -125,7 +125,7 @@ def _scan_area(workspace: Workspace, plan: ScanPlan, area: AreaPlan, engine: Eng
     name = area.aoi.name
     for repair in area.aoi.repairs:
         reporter.note(f"{name}: {repair}")
-    found = find_scenes(plan.source, area.query)
+    found = find_scenes(plan.source, area.query, lambda items: reporter.track(items, f"{name}: searching"))
     notes = _explain_emptiness(plan.source, area, found, len(plan.areas))
     folder = workspace.archive(name)
     fetched, failures = fetch_observations(area, group_scenes(found.scenes), folder, engine, reporter)

@@ -21,22 +21,24 @@ from minewatch.polygons import NEIGHBOURS, Patch, find_patches, find_position, o
 from minewatch.units import SCALE, to_date
 
 Mask = NDArray[np.bool_]
+Pixels = NDArray[np.intp]
+"""Flat pixel numbers of a patch, ascending."""
 
 
 @dataclass(eq=False)
 class _Track:
-    """An alert while the replay runs; masks are on the patch."""
+    """An alert while the replay runs."""
 
     began: int
     """Day on which it became an alert."""
 
-    founder: tuple[int, int]
-    """Row and column of its founding pixel, on the patch."""
+    founder: int
+    """Its founding pixel."""
 
-    current: Mask
+    current: Pixels
     """Where it is, or was when it closed."""
 
-    ground: Mask
+    ground: Pixels
     """Everywhere it ever was."""
 
     first_seen: int
@@ -55,9 +57,14 @@ class _Track:
     """Whose part it was."""
 
     @property
-    def age(self) -> tuple[int, int, int]:
-        """Sorts the older first; ties by place."""
-        return self.began, *self.founder
+    def age(self) -> tuple[int, int]:
+        """Sort the older first; ties by place."""
+        return self.began, self.founder
+
+    def move(self, component: Pixels) -> None:
+        """Go on as this component."""
+        self.current = component
+        self.ground = np.union1d(self.ground, component)
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,13 @@ class _History:
     """The episodes of one patch."""
 
     patch: Patch
+    """Every pixel that ever had one."""
+
     episodes: Episodes
+    """Theirs, by row, column and first_seen."""
+
+    pixels: Pixels
+    """The pixel of each episode."""
 
     def days(self) -> list[int]:
         """Give the days on which anything changed."""
@@ -78,24 +91,20 @@ class _History:
         lasting = (e["closed_on"] == 0) | (e["closed_on"] > day)
         return np.asarray((e["provisional_on"] > 0) & (e["provisional_on"] <= day) & lasting)
 
-    def confirmed(self, day: int) -> Mask:
-        """Tell which of them are confirmed."""
+    def confirmed(self, day: int) -> Pixels:
+        """Give the pixels that are confirmed after the looks of a day."""
         confirmed_on = self.episodes["confirmed_on"]
-        return np.asarray(self.active(day) & (confirmed_on > 0) & (confirmed_on <= day))
+        return self.pixels[self.active(day) & (confirmed_on > 0) & (confirmed_on <= day)]
 
-    def draw(self, members: Mask) -> Mask:
-        """Mark the pixels of some episodes on the patch."""
-        mask = np.zeros(self.patch.mask.shape, bool)
-        mask[self._place(members)] = True
-        return mask
-
-    def inside(self, mask: Mask) -> Mask:
-        """Tell which episodes lie on a mask."""
-        return mask[self._place(slice(None))]
-
-    def _place(self, members: Mask | slice) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        chosen = self.episodes[members]
-        return chosen["row"] - self.patch.window.row, chosen["column"] - self.patch.window.column
+    def components(self, day: int) -> tuple[NDArray[np.int32], list[Pixels]]:
+        """Give the connected components of the active pixels: a flat label image (0 = none), and the pixels of each label."""
+        dense = np.zeros(self.patch.mask.size, bool)
+        dense[self.pixels[self.active(day)]] = True
+        labels, count = ndimage.label(dense.reshape(self.patch.mask.shape), NEIGHBOURS)
+        flat = labels.ravel()
+        members = np.flatnonzero(flat)
+        order = members[np.argsort(flat[members], kind="stable")]
+        return flat, np.split(order, np.searchsorted(flat[order], np.arange(2, count + 1))) if count else []
 
 
 def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, min_area_ha: float) -> list[Alert]:
@@ -107,8 +116,8 @@ def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, min_area_ha: float) 
     ordered = np.sort(episodes[episodes["provisional_on"] > 0], order=["row", "column", "first_seen"])
     alerts: list[Alert] = []
     for history in _histories(ordered, grid):
-        tracks = _follow(history, min_pixels)
-        alerts += [_make_alert(track, history, grid, aoi) for track in tracks]
+        if history.patch.mask.sum() >= min_pixels:
+            alerts += [_make_alert(track, history, grid, aoi) for track in _follow(history, min_pixels)]
     return sorted(alerts, key=lambda alert: alert.alert_id)
 
 
@@ -118,78 +127,77 @@ def _histories(episodes: Episodes, grid: Grid) -> Iterator[_History]:
         window = patch.window
         first, last = np.searchsorted(episodes["row"], (window.row, window.row + window.height))
         columns = episodes["column"][first:last]
-        chosen = episodes[first:last][(columns >= window.column) & (columns < window.column + window.width)]
-        yield _History(patch, chosen[patch.mask[chosen["row"] - window.row, chosen["column"] - window.column]])
+        near = episodes[first:last][(columns >= window.column) & (columns < window.column + window.width)]
+        pixels = (near["row"] - window.row).astype(np.intp) * window.width + (near["column"] - window.column)
+        chosen = patch.mask.ravel()[pixels]
+        yield _History(patch, near[chosen], pixels[chosen])
 
 
 def _follow(history: _History, min_pixels: int) -> list[_Track]:
     tracks: list[_Track] = []
     for day in history.days():
-        labels, count = ndimage.label(history.draw(history.active(day)), NEIGHBOURS)
-        confirmed = history.draw(history.confirmed(day))
-        components = [labels == number for number in range(1, count + 1)]
-        _continue(tracks, components, day)
-        for component in components:
-            _begin(tracks, component, history, day, min_pixels)
+        labels, components = history.components(day)
+        owned = _continue(tracks, labels, components, day)
+        for number, component in enumerate(components, 1):
+            if number not in owned and len(component) >= min_pixels:
+                _begin(tracks, component, history, day, min_pixels)
+        confirmed = history.confirmed(day)
         for track in tracks:
-            if not track.closed_on and not track.confirmed_on and (track.current & confirmed).sum() >= min_pixels:
+            if not track.closed_on and not track.confirmed_on and np.isin(track.current, confirmed).sum() >= min_pixels:
                 track.confirmed_on = day
     return tracks
 
 
-def _continue(tracks: list[_Track], components: list[Mask], day: int) -> None:
+def _continue(tracks: list[_Track], labels: NDArray[np.int32], components: list[Pixels], day: int) -> set[int]:
     """Give each open track its component; the older takes in the younger, what has none is closed."""
     taken: dict[int, _Track] = {}
     for track in sorted((t for t in tracks if not t.closed_on), key=lambda t: t.age):
-        index = _heir(track, components)
-        if index is None:
+        number = _heir(track, labels)
+        if not number:
             track.closed_on = day
-        elif index in taken:
-            track.closed_on, track.merged_into = day, taken[index]
-            taken[index].ground |= track.ground
+        elif number in taken:
+            track.closed_on, track.merged_into = day, taken[number]
+            taken[number].ground = np.union1d(taken[number].ground, track.ground)
         else:
-            taken[index] = track
-            track.current = components[index]
-            track.ground = track.ground | components[index]
+            taken[number] = track
+            track.move(components[number - 1])
+    return set(taken)
 
 
-def _heir(track: _Track, components: list[Mask]) -> int | None:
-    """Choose the part that goes on under the track's id: the one with its founding pixel, else the largest overlap."""
-    overlaps = [int((component & track.current).sum()) for component in components]
-    for index, overlap in enumerate(overlaps):
-        if overlap and components[index][track.founder]:
-            return index
-    return int(np.argmax(overlaps)) if any(overlaps) else None
+def _heir(track: _Track, labels: NDArray[np.int32]) -> int:
+    """Choose the part that goes on under the track's id: the one with its founding pixel, else the largest overlap; 0 = none."""
+    if labels[track.founder]:
+        return int(labels[track.founder])
+    overlaps = np.bincount(labels[track.current])
+    overlaps[0] = 0
+    return int(np.argmax(overlaps))
 
 
-def _begin(tracks: list[_Track], component: Mask, history: _History, day: int, min_pixels: int) -> None:
+def _begin(tracks: list[_Track], component: Pixels, history: _History, day: int, min_pixels: int) -> None:
     """Open an alert for a component that nobody owns, or re-open the closed one that lies there."""
-    if component.sum() < min_pixels or any(not t.closed_on and (t.current is component) for t in tracks):
-        return
-    parent = next((t for t in tracks if not t.closed_on and (t.ground & component).any()), None)
-    returned = [t for t in tracks if t.closed_on and not t.merged_into and t.closed_on < day and (t.ground & component).any()]
-    if parent is None and returned:
+    touching = [t for t in tracks if np.isin(component, t.ground, assume_unique=True).any()]
+    parents = [t for t in touching if not t.closed_on]
+    returned = [t for t in touching if t.closed_on and not t.merged_into]
+    if returned and not parents:
         track = min(returned, key=lambda t: t.age)
-        track.closed_on, track.current, track.ground = 0, component, track.ground | component
+        track.closed_on = 0
+        track.move(component)
         return
-    seen = history.episodes["first_seen"][history.inside(component) & history.active(day)]
-    first = int(np.sort(seen)[min_pixels - 1])
-    founder = _find_founder(component, history, day)
-    tracks.append(_Track(day, founder, component, component.copy(), day if parent else first, split_from=parent))
-
-
-def _find_founder(component: Mask, history: _History, day: int) -> tuple[int, int]:
-    """Choose the pixel that was seen first; among equals the top left one."""
-    chosen = history.episodes[history.inside(component) & history.active(day)]
-    first = np.sort(chosen, order=["first_seen", "row", "column"])[0]
-    return int(first["row"] - history.patch.window.row), int(first["column"] - history.patch.window.column)
+    chosen = history.active(day) & np.isin(history.pixels, component)
+    seen = np.sort(history.episodes["first_seen"][chosen])
+    first = day if parents else int(seen[min_pixels - 1])
+    parent = min(parents, key=lambda t: t.age) if parents else None
+    founder = int(history.pixels[chosen][np.argmin(history.episodes["first_seen"][chosen])])
+    tracks.append(_Track(day, founder, component, component, first, split_from=parent))
 
 
 def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert:
-    mask = _extent(track, history)
+    pixels = _extent(track, history)
     episodes = history.episodes
     lasting = (episodes["closed_on"] == 0) | (episodes["closed_on"] > track.began)
-    members = episodes[history.inside(mask) & lasting]
+    members = episodes[np.isin(history.pixels, pixels) & lasting]
+    mask = np.zeros(history.patch.mask.shape, bool)
+    mask.ravel()[pixels] = True
     geometry = to_lonlat(outline(mask, history.patch.window, grid), grid)
     lat, lon = find_position(geometry)
     days, counts = np.unique(members["clear_before"][members["clear_before"] > 0], return_counts=True)
@@ -216,17 +224,18 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     )
 
 
-def _extent(track: _Track, history: _History) -> Mask:
+def _extent(track: _Track, history: _History) -> Pixels:
     """Give the pixels that are drawn: of a confirmed alert the confirmed ones, else all that are active."""
     if track.closed_on or not track.confirmed_on:
         return track.current
-    confirmed = track.current & history.draw(history.confirmed(2**31 - 1))
-    return confirmed if confirmed.any() else track.current
+    confirmed = np.intersect1d(track.current, history.confirmed(2**31 - 1))
+    return confirmed if confirmed.size else track.current
 
 
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:
-    row, column = history.patch.window.row + track.founder[0], history.patch.window.column + track.founder[1]
-    x, y = grid.transform * (column, row)
+    window = history.patch.window
+    row, column = divmod(track.founder, window.width)
+    x, y = grid.transform * (window.column + column, window.row + row)
     place = hashlib.sha256(f"{grid.epsg} {x:.1f} {y:.1f}".encode()).hexdigest()[:6]
     began = to_date(track.began)
     return f"{aoi}-{began:%Y%m%d}-{place}"

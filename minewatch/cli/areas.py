@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from minewatch.aoi import Aoi, bbox_geometry, check_size, list_aois, read_aoi, read_geometry, remove_aoi, write_aoi
+from minewatch.aoi import Aoi, bbox_geometry, check_size, list_aois, make_aoi, read_aoi, read_geometry, remove_aoi, write_aoi
 from minewatch.catalog import find_lattice, open_source
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.grid import make_grid
@@ -49,7 +49,7 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
     "--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]"
 )
 @click.option("--grid-from", metavar="SOURCE", help="Take the pixel lattice of this source in place of the UTM zone's.")
-@click.option("--pipeline", default=Aoi.pipeline, show_default=True, help="Pipeline that scans of this area use.")
+@click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {Aoi.pipeline}]")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @common_options
 def add(
@@ -59,10 +59,12 @@ def add(
     bbox: tuple[float, ...] | None,
     monitor_from: dt.datetime | None,
     grid_from: str | None,
-    pipeline: str,
+    pipeline: str | None,
     large: bool,
 ) -> None:
     """Register the area NAME from a GeoJSON FILE (one polygon, lon/lat) or a rectangle.
+
+    What the file's properties say of monitor_from, pipeline and grid holds unless an option says otherwise.
 
     \b
     Example:
@@ -72,11 +74,12 @@ def add(
     if (file is None) == (bbox is None):
         raise click.UsageError("give either FILE or --bbox W,S,E,N")
     geometry, properties, repairs = read_geometry(file) if file else (bbox_geometry(bbox or ()), {}, ())
-    start = monitor_from.date() if monitor_from else _a_year_ago()
-    kept = {key: value for key, value in properties.items() if key not in ("monitor_from", "pipeline", "grid", "large")}
-    area = Aoi(name, geometry, start, pipeline, None, large, kept, repairs)
+    area = make_aoi(name, geometry, {"monitor_from": _a_year_ago().isoformat()} | properties, repairs, str(file))
+    if monitor_from:
+        area = replace(area, monitor_from=monitor_from.date())
+    area = replace(area, pipeline=pipeline or area.pipeline, large=large or area.large)
     check_size(area)
-    read_pipeline(session.workspace, pipeline)
+    read_pipeline(session.workspace, area.pipeline)
     if grid_from:
         area = replace(area, grid=find_lattice(open_source(grid_from), geometry))
     make_grid(area)
@@ -86,7 +89,7 @@ def add(
     if session.as_json:
         print_json(_describe(area) | {"file": str(path)})
     else:
-        say(f"area {name}: {area.area_km2:,.2f} km², monitored from {start}; written to {path}")
+        say(f"area {name}: {area.area_km2:,.2f} km², monitored from {area.monitor_from}; written to {path}")
 
 
 def _a_year_ago() -> dt.date:
