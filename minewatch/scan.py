@@ -135,6 +135,7 @@ def _scan_area(workspace: Workspace, plan: ScanPlan, area: AreaPlan, engine: Eng
     notes += _explain_sources(observations, plan.source)
     with writing_changes(workspace.changes(name), area.grid, _tags(area)) as writer:
         episodes, coverage = _map_changes(observations, area, engine, reporter, writer.write)
+    notes += _explain_blindness(observations, area, coverage)
     alerts = replay_alerts(episodes, area.grid, name, area.pipeline.alerts.min_area_ha)
     return AreaReport(area, found, observations, fetched, [*found.refused, *failures], coverage, alerts, Tally(), notes)
 
@@ -144,11 +145,20 @@ def _explain_emptiness(source: Source, area: AreaPlan, found: Found, areas: int)
     if found.scenes or found.refused or found.cloudy:
         return []
     if has_scenes(source, area.aoi.geometry):
-        return [f"nothing to see since {area.history_from}: the source has no scene over {area.aoi.name!r} in the window"]
+        return [f"the source has no scene over {area.aoi.name!r} from {area.history_from} to {area.until}"]
     text = f"source {source.name} has no Sentinel-2 L2A scene over area {area.aoi.name!r}"
     if areas == 1:
         raise SourceError(f"{text}; check the area's place and the source")
     return [text]
+
+
+def _explain_blindness(observations: Sequence[Observation], area: AreaPlan, coverage: Coverage) -> list[str]:
+    """Say why nothing could be seen, where nothing could: "no change" is another answer."""
+    if coverage.never_clear < 1:
+        return []
+    looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
+    why = "every scene was cloudy there" if looks else "there is no scene since then"
+    return [f"nothing to see since {area.monitor_from}: {why} ({looks} scenes)"]
 
 
 def _explain_sources(observations: Iterable[Observation], source: Source) -> list[str]:

@@ -51,13 +51,13 @@ class TileInput:
         return self.window.shape
 
     def epochs(self) -> Iterator[Epoch]:
-        """Cut the looks into years after monitor_from, each with the years before it."""
-        start, looks = self.monitor_from, self.looks
-        while looks.before(to_day(start)) < len(looks.days):
-            end = _add_years(start, 1)
-            history = slice(looks.before(to_day(_add_years(start, -self.settings.baseline_years))), looks.before(to_day(start)))
+        """Cut the looks into years after monitor_from, each with the years before it; the first is always there."""
+        looks, year = self.looks, 0
+        while year == 0 or looks.before(to_day(_add_years(self.monitor_from, year))) < len(looks.days):
+            first, start, end = (_add_years(self.monitor_from, year + step) for step in (-self.settings.baseline_years, 0, 1))
+            history = slice(looks.before(to_day(first)), looks.before(to_day(start)))
             yield Epoch(history, slice(history.stop, looks.before(to_day(end))))
-            start = end
+            year += 1
 
     def values(self, layer: str, looks: int | slice) -> NDArray[np.float32]:
         """Give a layer as (pixel,) or (time, pixel) float32 in its own unit."""

@@ -110,29 +110,31 @@ def _draw_stands(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np
     """Split the area into stands with wavering borders: nearest of random points, on warped coordinates."""
     spacing = max(12.0, (shape[0] * shape[1] / STANDS) ** 0.5)
     points = rng.uniform(-0.1, 1.1, (STANDS, 2)) * shape
-    nearest = KDTree(points).query(np.stack(np.meshgrid(*(np.arange(0, n, 4) for n in shape), indexing="ij"), -1))[1]
+    step = max(4, int(spacing / 12))
+    grid = np.meshgrid(*(np.arange(0, n, step) for n in shape), indexing="ij")
+    nearest = KDTree(points).query(np.stack(grid, -1))[1]
     place = []
     for axis, n in enumerate(shape):
         warp = make_fractal_noise(rng, shape, spacing / 3, 3) * (spacing * 0.18)
         steps = np.arange(n, dtype=np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
-        place.append((np.clip(warp + steps, 0, n - 1) / 4).astype(np.int32))
+        place.append((np.clip(warp + steps, 0, n - 1) / step).astype(np.int32))
     found: NDArray[np.uint16] = nearest.astype(np.uint16)[place[0], place[1]]
     return found
 
 
 def _draw_parcels(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[NDArray[np.uint16], Field]:
     """Lay a tilted plan of rectangular parcels over the area; give their numbers and how suited each is for farming."""
-    tilt, wide, long = rng.uniform(0, np.pi), rng.uniform(9, 16), rng.uniform(16, 30)
-    cosine, sine = np.float32(np.cos(tilt)), np.float32(np.sin(tilt))
+    tilt, wide, long = (np.float32(rng.uniform(*limits)) for limits in ((0, np.pi), (9, 16), (16, 30)))
+    cosine, sine, half = np.cos(tilt), np.sin(tilt), np.float32(0.5)
     rows, columns = (np.arange(n, dtype=np.float32) for n in shape)
-    strip = np.floor((rows[:, None] * cosine - columns[None] * sine) / wide).astype(np.int32)
+    strip = np.floor((rows[:, None] * cosine - columns[None] * sine) / wide)
     lag = (strip * np.float32(0.37)) % 1
-    parcel = np.floor((columns[None] * cosine + rows[:, None] * sine) / long + lag).astype(np.int32)
-    across, along = (strip + 0.5) * wide, (parcel + 0.5 - lag) * long
+    parcel = np.floor((columns[None] * cosine + rows[:, None] * sine) / long + lag)
+    across, along = (strip + half) * wide, (parcel + half - lag) * long
     centre = across * cosine + along * sine, along * cosine - across * sine
     y, x = (np.clip(c, 0, n - 1).astype(np.int32) for c, n in zip(centre, shape, strict=True))
     suited = make_fractal_noise(rng, shape, min(shape) / 5, 4)[y, x]
-    return ((strip * 31 + parcel * 17) % PARCELS).astype(np.uint16), suited
+    return ((strip * np.float32(31) + parcel * np.float32(17)) % PARCELS).astype(np.uint16), suited
 
 
 def _draw_river(rng: np.random.Generator, shape: tuple[int, int], settings: Simulation) -> tuple[River, Field]:
@@ -142,11 +144,11 @@ def _draw_river(rng: np.random.Generator, shape: tuple[int, int], settings: Simu
     flow = np.arange(length, dtype=np.float32)
     half = np.clip(size * rng.uniform(0.025, 0.035), 4, 18) if braided else np.clip(size * 0.006, 1.2, 2.5)
     bend = rng.uniform(0.5, 0.9) * size * 0.12 * np.sin(flow / size * rng.uniform(5, 8) + rng.uniform(0, 6))
-    wobble = make_fractal_noise(rng, (length, 1), size / 8, 5, 0.6)[:, 0] * size * 0.025
+    wobble = make_fractal_noise(rng, (length, 1), size / 6, 4, 0.4)[:, 0] * size * 0.03
     centre = breadth * rng.uniform(0.3, 0.7) + bend + wobble + (flow - length / 2) * rng.uniform(-0.25, 0.25)
     width = np.clip(half * (1 + 0.25 * make_smooth_noise(rng, (length, 1), size / 12)[:, 0]), 1, None)
-    side = np.arange(breadth, dtype=np.float32)[None] - centre[:, None]
-    apart = (np.abs(side) / width[:, None]).astype(np.float32)
+    side = np.arange(breadth, dtype=np.float32)[None] - centre[:, None].astype(np.float32)
+    apart = np.abs(side) / width[:, None].astype(np.float32)
     bars = [_draw_bars(rng, side, half) for _ in (1, 2)]
     apart, *bars = (np.ascontiguousarray(a.T if turned else a) for a in (apart, *bars))
     index = np.flatnonzero(apart < 1)
@@ -154,7 +156,7 @@ def _draw_river(rng: np.random.Generator, shape: tuple[int, int], settings: Simu
     return River(index, height, *(b.reshape(-1)[index] for b in bars)), (apart - 1) * np.float32(half)
 
 
-def _draw_bars(rng: np.random.Generator, side: NDArray[np.float64], half: float) -> Field:
+def _draw_bars(rng: np.random.Generator, side: Field, half: float) -> Field:
     """Draw bars three times longer than wide that follow the river; ``side``: distance from its middle in pixels."""
     length = side.shape[0]
     field = make_fractal_noise(rng, (length // 3 + 2, 201), max(2.0, half * 0.28), 3)
@@ -188,7 +190,9 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
     """Draw cover, phase, level and bare spell of every unit; ``special``: numbers of pasture, bare ground and river."""
     tropical = settings.climate == "tropical"
     cover = np.full(count, Cover.CROP, np.uint8)
-    cover[:STANDS] = Cover.EVERGREEN if tropical else np.where(rng.random(STANDS) < 0.18, Cover.CONIFER, Cover.BROADLEAF)
+    cover[:STANDS] = (
+        Cover.EVERGREEN if tropical else np.where(rng.random(STANDS) < 0.18, Cover.CONIFER, Cover.BROADLEAF)
+    )
     cover[list(special)] = [Cover.PASTURE, Cover.BARE, Cover.RIVER]
     phase = rng.normal(0, 20 if tropical else 5, count)
     if tropical:  # fields are cleared in the dry season
@@ -201,7 +205,9 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
 
 def _cover_ground(rng: np.random.Generator, unit: NDArray[np.uint16], units: Units) -> NDArray[np.uint16]:
     """Give the palette code of the ground below the leaves."""
-    kinds = np.array([Ground.LITTER, Ground.LEAFLESS, Ground.LITTER, Ground.TILLED, Ground.STRAW, Ground.OCHRE, Ground.SAND])
+    kinds = np.array(
+        [Ground.LITTER, Ground.LEAFLESS, Ground.LITTER, Ground.TILLED, Ground.STRAW, Ground.OCHRE, Ground.SAND]
+    )
     shape = (unit.shape[0], unit.shape[1])
     tone = np.clip(0.5 + 0.16 * make_fractal_noise(rng, shape, 12, 4, 0.75), 0, 1)
     tone += (0.12 * units.level)[unit]
@@ -230,7 +236,10 @@ def find_leaves(units: Units, day: dt.date, seed: int, southern: bool) -> Field:
     dry = 0.5 + 0.5 * np.cos((season - 30 - units.phase) / 365.25 * 2 * np.pi)
     out = smooth_step(season - units.phase, 110, 138) * (1 - smooth_step(season - units.phase, 268, 312))
     share: Field = np.select(
-        [units.cover == c for c in (Cover.EVERGREEN, Cover.BROADLEAF, Cover.CROP, Cover.PASTURE, Cover.BARE, Cover.RIVER)],
+        [
+            units.cover == c
+            for c in (Cover.EVERGREEN, Cover.BROADLEAF, Cover.CROP, Cover.PASTURE, Cover.BARE, Cover.RIVER)
+        ],
         [
             0.972 - 0.022 * dry + 0.006 * units.level,
             0.955 * out + 0.01 * units.level * out,

@@ -1,0 +1,194 @@
+"""Pipelines: defaults, overrides, digests, and the faults of a file that a person wrote."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minewatch.errors import PipelineError
+from minewatch.pipeline import Pipeline, check_pipeline, list_pipelines, read_pipeline, render_pipeline
+from minewatch.settings import init_workspace
+from minewatch.workspace import Workspace
+
+OTHER_VALUES = {
+    "scenes": {"max_cloud_cover": 60},
+    "mask": {"clear_classes": [4, 5], "cloud_margin": 40},
+    "detector": {
+        "baseline_years": 2,
+        "min_looks": 8,
+        "noise_floor": 0.04,
+        "bare_ndvi": 0.2,
+        "min_room": 0.3,
+        "threshold": 0.6,
+        "min_bsi_gain": 0.1,
+        "min_neighbours": 5,
+        "confirmation": 400,
+        "clean_looks": 3,
+        "clean_looks_confirmed": 5,
+    },
+    "alerts": {"min_area_ha": 0.5},
+}
+"""A value for every key that is not its default."""
+
+KEYS = [(section, key, value) for section, table in OTHER_VALUES.items() for key, value in table.items()]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return init_workspace(tmp_path / "watch")
+
+
+def save(workspace: Workspace, text: str) -> Path:
+    path = workspace.pipelines / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def refuse(workspace: Workspace, text: str = "", *overrides: str) -> str:
+    """Give the message with which a file or an override is refused."""
+    save(workspace, text)
+    with pytest.raises(PipelineError) as caught:
+        read_pipeline(workspace, "mine", overrides)
+    return str(caught.value)
+
+
+def test_every_key_is_tried_here() -> None:
+    keys = {(section, key) for section, table in Pipeline().model_dump().items() for key in table}
+    assert {(section, key) for section, key, _ in KEYS} == keys
+
+
+def test_an_empty_file_is_all_defaults(workspace: Workspace) -> None:
+    save(workspace, "")
+    assert read_pipeline(workspace, "mine") == Pipeline() == read_pipeline(workspace, "default")
+
+
+def test_what_is_written_is_read_again() -> None:
+    pipeline = Pipeline.model_validate(OTHER_VALUES)
+    assert check_pipeline(tomllib.loads(render_pipeline(pipeline)), "text") == pipeline
+    assert check_pipeline(tomllib.loads(render_pipeline(pipeline, comment_defaults=True)), "text") == pipeline
+
+
+def test_the_default_file_shows_every_key_commented_out_with_its_range() -> None:
+    text = render_pipeline(Pipeline(), comment_defaults=True)
+    assert tomllib.loads(text) == {section: {} for section in OTHER_VALUES}
+    for _, key, _ in KEYS:
+        assert f"\n# {key} = " in text
+    assert "(0.01 to 100)" in text
+
+
+@pytest.mark.parametrize(("section", "key", "value"), KEYS)
+def test_the_digest_moves_with_every_value(section: str, key: str, value: Any) -> None:
+    other = check_pipeline({section: {key: value}}, "text")
+    assert getattr(getattr(other, section), key) != getattr(getattr(Pipeline(), section), key)
+    assert other.digest != Pipeline().digest
+
+
+def test_the_digest_depends_on_values_alone(workspace: Workspace) -> None:
+    save(workspace, "[alerts]\nmin_area_ha = 0.1 # the default\n[scenes]\nmax_cloud_cover = 100\n[mask]\nclear_classes=[7,6,5,4,4]")
+    assert read_pipeline(workspace, "mine").digest == Pipeline().digest
+    assert len(Pipeline().digest) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "nearest"),
+    [
+        ("[detector]\ntreshold = 0.5", "detector.threshold"),
+        ("[alerts]\nmin_area = 1", "alerts.min_area_ha"),
+        ("[mask]\ncloud_magin = 1", "mask.cloud_margin"),
+        ("[detecter]\nthreshold = 0.5", "detector"),
+        ("min_area_ha = 1", "alerts.min_area_ha"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(workspace: Workspace, text: str, nearest: str) -> None:
+    message = refuse(workspace, text)
+    assert "unknown key" in message
+    assert f"did you mean {nearest!r}?" in message
+    assert str(workspace.pipelines / "mine.toml") in message
+
+
+def test_a_key_like_no_other_lists_the_sections(workspace: Workspace) -> None:
+    assert "known sections: scenes, mask, detector, alerts" in refuse(workspace, "qqqq = 1")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("detector.threshold", "1.5"),
+        ("detector.threshold", "nan"),
+        ("detector.threshold", '"high"'),
+        ("detector.min_looks", "2"),
+        ("detector.min_looks", "6.5"),
+        ("detector.min_neighbours", "10"),
+        ("detector.confirmation", "inf"),
+        ("scenes.max_cloud_cover", "101"),
+        ("scenes.max_cloud_cover", "-1"),
+        ("mask.cloud_margin", "501"),
+        ("mask.clear_classes", "[]"),
+        ("mask.clear_classes", "[0, 4]"),
+        ("mask.clear_classes", "[4, 12]"),
+        ("alerts.min_area_ha", "0"),
+        ("alerts.min_area_ha", "[0.1]"),
+    ],
+)
+def test_a_value_out_of_range_is_named_in_a_file_and_in_an_override(workspace: Workspace, key: str, value: str) -> None:
+    section, name = key.split(".")
+    assert f"{key} = " in refuse(workspace, f"[{section}]\n{name} = {value}")
+    assert f"{key} = " in refuse(workspace, "", f"{key}={value}")
+
+
+@pytest.mark.parametrize("text", ["[detector\n", "threshold: 0.5", "a = 1\na = 2"])
+def test_a_broken_file_is_no_toml(workspace: Workspace, text: str) -> None:
+    assert "is no TOML" in refuse(workspace, text)
+
+
+def test_a_file_in_another_encoding_is_no_toml(workspace: Workspace) -> None:
+    (workspace.pipelines / "mine.toml").write_bytes(b"# \xff\xfe caf\xe9\n")
+    with pytest.raises(PipelineError, match="is no TOML"):
+        read_pipeline(workspace, "mine")
+
+
+def test_a_section_that_is_a_number_is_refused(workspace: Workspace) -> None:
+    assert "detector" in refuse(workspace, "detector = 3")
+    assert "not a section" in refuse(workspace, "detector = 3", "detector.threshold=0.5")
+
+
+def test_overrides_lie_over_the_file(workspace: Workspace) -> None:
+    save(workspace, "[alerts]\nmin_area_ha = 2.0\n[mask]\ncloud_margin = 60")
+    overrides = ("alerts.min_area_ha=0.5", " mask.clear_classes = [4, 5]", "alerts.min_area_ha=0.7")
+    pipeline = read_pipeline(workspace, "mine", overrides)
+    assert pipeline.alerts.min_area_ha == 0.7
+    assert pipeline.mask.clear_classes == (4, 5)
+    assert pipeline.mask.cloud_margin == 60
+
+
+@pytest.mark.parametrize("override", ["threshold=0.5", "detector.threshold", "=1", ".threshold=1", "detector.=1", ""])
+def test_a_malformed_override_shows_how_it_is_written(workspace: Workspace, override: str) -> None:
+    assert "SECTION.KEY=VALUE" in refuse(workspace, "", override)
+
+
+def test_an_unknown_override_names_the_nearest(workspace: Workspace) -> None:
+    assert "did you mean 'detector.threshold'?" in refuse(workspace, "", "detector.treshold=0.4")
+
+
+def test_a_missing_pipeline_names_those_there_are(workspace: Workspace) -> None:
+    save(workspace, "")
+    assert list_pipelines(workspace) == ["default", "mine"]
+    with pytest.raises(PipelineError, match=r"'strict'.*default, mine"):
+        read_pipeline(workspace, "strict")
+
+
+@pytest.mark.parametrize("name", ["../aois/x", "a/b", "..", ""])
+def test_a_name_that_could_leave_the_folder_is_refused(workspace: Workspace, name: str) -> None:
+    with pytest.raises(PipelineError, match="cannot be the name"):
+        read_pipeline(workspace, name)
+
+
+def test_a_pipeline_cannot_be_changed_once_read() -> None:
+    pipeline = Pipeline()
+    with pytest.raises(ValueError, match="frozen"):
+        pipeline.alerts.min_area_ha = 3  # type: ignore[misc]
+    with pytest.raises(ValueError, match="frozen"):
+        pipeline.alerts = pipeline.alerts  # type: ignore[misc]
