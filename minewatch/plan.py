@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.alerts.table import read_as_of
+from minewatch.alerts.table import read_areas
 from minewatch.aoi import Aoi, list_aois, read_aoi
 from minewatch.catalog import Query, Source, open_source
 from minewatch.errors import AoiError, MinewatchError
@@ -106,14 +106,16 @@ def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
     names = request.names or tuple(list_aois(workspace))
     if not names:
         raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
-    as_of = read_as_of(workspace.alerts)
-    areas = tuple(_plan_area(workspace, request, name, until, as_of) for name in dict.fromkeys(names))
+    table = read_areas(workspace.alerts)
+    areas = tuple(_plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
     source = open_source(request.source or default_source(workspace))
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     return ScanPlan(run_id, started, source, areas, request.scheduler)
 
 
-def _plan_area(workspace: Workspace, request: Request, name: str, until: dt.date, as_of: Mapping[str, str]) -> AreaPlan:
+def _plan_area(
+    workspace: Workspace, request: Request, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
+) -> AreaPlan:
     aoi = read_aoi(workspace, name)
     pipeline_name = request.pipeline or aoi.pipeline
     pipeline = read_pipeline(workspace, pipeline_name, request.overrides)
@@ -122,5 +124,5 @@ def _plan_area(workspace: Workspace, request: Request, name: str, until: dt.date
         kind = "--since" if request.since else "its monitor_from"
         raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
     own = pipeline_name == aoi.pipeline and not request.overrides and since == aoi.monitor_from
-    what_if = not own or until.isoformat() < as_of.get(name, "")
+    what_if = not own or (name in table and until < table[name][1])
     return AreaPlan(aoi, make_grid(aoi), pipeline, pipeline_name, since, until, what_if)

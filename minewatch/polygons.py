@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasterio.features import shapes
+from rasterio.features import rasterize, shapes
 from scipy import ndimage
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
@@ -79,3 +80,11 @@ def find_position(geometry: BaseGeometry) -> tuple[float, float]:
     largest = max(shapely.get_parts(geometry), key=lambda part: part.area)
     point = shapely.point_on_surface(largest)
     return round(point.y, 6), round(point.x, 6)
+
+
+def burn(geometries: Iterable[BaseGeometry], transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Mark the pixels whose centre lies in any of the geometries, which are in the lattice's CRS."""
+    drawn = [geometry for geometry in geometries if geometry is not None and not geometry.is_empty]
+    if not drawn:
+        return np.zeros(shape, bool)
+    return np.asarray(rasterize(drawn, shape, transform=transform, dtype="uint8")).astype(bool)

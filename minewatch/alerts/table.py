@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -187,13 +188,13 @@ def read_alerts(path: Path) -> gpd.GeoDataFrame:
     return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
 
 
-def read_as_of(path: Path) -> dict[str, str]:
-    """Tell the as-of date of each area in the table; empty where there is no table."""
+def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
+    """Tell monitor_from and as-of date of each area in the table; empty where there is no table."""
     if not path.exists():
         return {}
     recover(path)
     frame = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False)
-    return {str(name): str(as_of)[:10] for name, as_of in zip(frame["aoi"], frame["as_of"], strict=True)}
+    return {str(row.aoi): (row.monitor_from.date(), row.as_of.date()) for row in frame.itertuples()}
 
 
 def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:

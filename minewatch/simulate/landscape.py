@@ -190,9 +190,7 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
     """Draw cover, phase, level and bare spell of every unit; ``special``: numbers of pasture, bare ground and river."""
     tropical = settings.climate == "tropical"
     cover = np.full(count, Cover.CROP, np.uint8)
-    cover[:STANDS] = (
-        Cover.EVERGREEN if tropical else np.where(rng.random(STANDS) < 0.18, Cover.CONIFER, Cover.BROADLEAF)
-    )
+    cover[:STANDS] = Cover.EVERGREEN if tropical else np.where(rng.random(STANDS) < 0.18, Cover.CONIFER, Cover.BROADLEAF)
     cover[list(special)] = [Cover.PASTURE, Cover.BARE, Cover.RIVER]
     phase = rng.normal(0, 20 if tropical else 5, count)
     if tropical:  # fields are cleared in the dry season
@@ -205,9 +203,7 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
 
 def _cover_ground(rng: np.random.Generator, unit: NDArray[np.uint16], units: Units) -> NDArray[np.uint16]:
     """Give the palette code of the ground below the leaves."""
-    kinds = np.array(
-        [Ground.LITTER, Ground.LEAFLESS, Ground.LITTER, Ground.TILLED, Ground.STRAW, Ground.OCHRE, Ground.SAND]
-    )
+    kinds = np.array([Ground.LITTER, Ground.LEAFLESS, Ground.LITTER, Ground.TILLED, Ground.STRAW, Ground.OCHRE, Ground.SAND])
     shape = (unit.shape[0], unit.shape[1])
     tone = np.clip(0.5 + 0.16 * make_fractal_noise(rng, shape, 12, 4, 0.75), 0, 1)
     tone += (0.12 * units.level)[unit]
@@ -236,10 +232,7 @@ def find_leaves(units: Units, day: dt.date, seed: int, southern: bool) -> Field:
     dry = 0.5 + 0.5 * np.cos((season - 30 - units.phase) / 365.25 * 2 * np.pi)
     out = smooth_step(season - units.phase, 110, 138) * (1 - smooth_step(season - units.phase, 268, 312))
     share: Field = np.select(
-        [
-            units.cover == c
-            for c in (Cover.EVERGREEN, Cover.BROADLEAF, Cover.CROP, Cover.PASTURE, Cover.BARE, Cover.RIVER)
-        ],
+        [units.cover == c for c in (Cover.EVERGREEN, Cover.BROADLEAF, Cover.CROP, Cover.PASTURE, Cover.BARE, Cover.RIVER)],
         [
             0.972 - 0.022 * dry + 0.006 * units.level,
             0.955 * out + 0.01 * units.level * out,

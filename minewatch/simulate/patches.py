@@ -112,9 +112,7 @@ def _keep_distance(free: NDArray[np.bool_], patch: Patch) -> None:
     corner = max(0, patch.row - 7), max(0, patch.column - 7)
     room = free[corner[0] : patch.row + patch.mask.shape[0] + 7, corner[1] : patch.column + patch.mask.shape[1] + 7]
     taken = np.zeros_like(room)
-    taken[patch.row - corner[0] :, patch.column - corner[1] :][: patch.mask.shape[0], : patch.mask.shape[1]] = (
-        patch.mask
-    )
+    taken[patch.row - corner[0] :, patch.column - corner[1] :][: patch.mask.shape[0], : patch.mask.shape[1]] = patch.mask
     room &= ~ndimage.binary_dilation(taken, iterations=7)
 
 
@@ -144,9 +142,7 @@ def _place_blob(rng: np.random.Generator, free: NDArray[np.bool_], pixels: float
     room = free[top : row + reach + 1, left : column + reach + 1]
     if not free[row, column] or room.sum() < pixels:
         return None
-    y, x = np.mgrid[top - row : top - row + room.shape[0], left - column : left - column + room.shape[1]].astype(
-        np.float32
-    )
+    y, x = np.mgrid[top - row : top - row + room.shape[0], left - column : left - column + room.shape[1]].astype(np.float32)
     turn = rng.uniform(0, np.pi)
     along, across = y * np.sin(turn) + x * np.cos(turn), y * np.cos(turn) - x * np.sin(turn)
     radius = np.sqrt(pixels / np.pi)
@@ -191,9 +187,7 @@ def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob
     return Patch(kind, blob.row, blob.column, onset, flooded, ground, pond, leaves, bare, regrow)
 
 
-def _lay_bare(
-    rng: np.random.Generator, kind: Kind, score: Field, tone: Field, patchy: Field
-) -> tuple[NDArray[np.uint16], Field]:
+def _lay_bare(rng: np.random.Generator, kind: Kind, score: Field, tone: Field, patchy: Field) -> tuple[NDArray[np.uint16], Field]:
     """Give palette code of the ground laid bare and the share of leaves that is left."""
     core = score / np.float32(max(0.3, float(score.max())))
     if kind == "mine":
@@ -234,14 +228,10 @@ def _grow(rng: np.random.Generator, settings: Simulation, onset: NDArray[np.int3
     return np.where(inside, first + (spread * days / 10).astype(np.int32) * 10, 0).astype(np.int32)
 
 
-def _dig_ponds(
-    rng: np.random.Generator, onset: NDArray[np.int32], score: Field
-) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
+def _dig_ponds(rng: np.random.Generator, onset: NDArray[np.int32], score: Field) -> tuple[NDArray[np.int32], NDArray[np.uint16]]:
     """Flood a few hollows some weeks after they were dug, each with its own water."""
     inside, shape = onset > 0, (onset.shape[0], onset.shape[1])
-    hollow = make_fractal_noise(rng, shape, max(2.5, 0.12 * inside.sum() ** 0.5), 2) + 0.3 * (
-        score > 0.35 * score.max()
-    )
+    hollow = make_fractal_noise(rng, shape, max(2.5, 0.12 * inside.sum() ** 0.5), 2) + 0.3 * (score > 0.35 * score.max())
     labels, count = ndimage.label(inside & (hollow > np.quantile(hollow[inside], rng.uniform(0.7, 0.9))))
     delay = np.concatenate([[0], rng.integers(5, 50, count)])
     kind = np.concatenate([[0], np.where(rng.random(count) < 0.55, Ground.POND, Ground.GREEN_POND)])

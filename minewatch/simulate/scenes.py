@@ -129,9 +129,7 @@ def _beyond_swath(acquisition: Acquisition, shape: tuple[int, int]) -> NDArray[n
     return beyond
 
 
-def _cut_swath(
-    acquisition: Acquisition, bands: NDArray[np.uint16], swir16: NDArray[np.uint16], scl: NDArray[np.uint8]
-) -> None:
+def _cut_swath(acquisition: Acquisition, bands: NDArray[np.uint16], swir16: NDArray[np.uint16], scl: NDArray[np.uint8]) -> None:
     """Blank what lies beyond the edge of the swath."""
     beyond = _beyond_swath(acquisition, (scl.shape[0], scl.shape[1]))
     if beyond is not None:

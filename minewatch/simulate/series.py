@@ -36,9 +36,7 @@ class SimulatedSeries:
     """Number of scenes."""
 
 
-def simulate_series(
-    folder: Path, settings: Simulation, progress: Callable[[int, int], None] | None = None
-) -> SimulatedSeries:
+def simulate_series(folder: Path, settings: Simulation, progress: Callable[[int, int], None] | None = None) -> SimulatedSeries:
     """Write scenes, catalogue and truth of a simulation into a folder.
 
     ``progress`` is called with scenes done and scenes in all after each scene. Raises SimulationError where the area
@@ -46,9 +44,7 @@ def simulate_series(
     """
     acquisitions = plan_acquisitions(settings)
     if not acquisitions:
-        raise SimulationError(
-            f"simulation: no overpass from {settings.first} to {settings.last}: ask for a longer period"
-        )
+        raise SimulationError(f"simulation: no overpass from {settings.first} to {settings.last}: ask for a longer period")
     land = make_landscape(settings)
     good = [a.day.toordinal() for a in acquisitions if a.cloud_share < 0.7]
     world = make_world(land, make_patches(settings, land, good), settings.seed)

@@ -79,9 +79,7 @@ WATERS: Final = (Ground.RIVER, Ground.POND, Ground.GREEN_POND)
 
 def shade_ground(ground: Ground, tone: NDArray[np.float32] | float) -> NDArray[np.uint16]:
     """Give the palette code of a ground at a tone from 0 (dark, wet) to 1 (bright)."""
-    return np.asarray(ground * TONES + np.clip(np.asarray(tone) * TONES, 0, TONES - 1).astype(np.int64)).astype(
-        np.uint16
-    )
+    return np.asarray(ground * TONES + np.clip(np.asarray(tone) * TONES, 0, TONES - 1).astype(np.int64)).astype(np.uint16)
 
 
 def _build_palette() -> NDArray[np.float32]:

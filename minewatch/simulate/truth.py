@@ -56,9 +56,7 @@ def write_truth(path: Path, lattice: Lattice, patches: Sequence[Patch], visits: 
     ignored: list[dict[str, Any]] = []
     for number, patch in enumerate(patches):
         if patch.kind in ("landslide", "logging"):
-            ignored.append(
-                {"kind": f"{patch.kind}: bare for good, not scored", "geometry": _trace(lattice, patch, patch.mask)}
-            )
+            ignored.append({"kind": f"{patch.kind}: bare for good, not scored", "geometry": _trace(lattice, patch, patch.mask)})
         elif patch.kind == "mine":
             _add_mine(sites, ignored, lattice, patch, _find_looks(number, visits))
         else:
@@ -104,9 +102,7 @@ def _add_mine(
         ignored.append({"kind": "mine: too few looks, not scored", "geometry": _trace(lattice, patch, rest)})
 
 
-def _describe_site(
-    lattice: Lattice, patch: Patch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]
-) -> dict[str, Any]:
+def _describe_site(lattice: Lattice, patch: Patch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]) -> dict[str, Any]:
     """Give the row of one site."""
     days = [d.isoformat() for d in looks]
     mining = patch.kind == "mine"

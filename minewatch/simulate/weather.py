@@ -116,11 +116,7 @@ def _draw_acquisition(settings: Simulation, day: dt.date) -> Acquisition | None:
     when = noon + dt.timedelta(hours=10.6 - 12 - settings.longitude / 15, seconds=float(rng.integers(-240, 240)))
     late = rng.random() < settings.offset_share
     wet = -np.cos(season) if tropical else np.cos(season)  # tropical rain comes with the high sun
-    cloudy = (
-        float(np.clip(settings.cloudiness + (0.28 if tropical else 0.12) * wet, 0.02, 0.95))
-        if settings.cloudiness
-        else 0.0
-    )
+    cloudy = float(np.clip(settings.cloudiness + (0.28 if tropical else 0.12) * wet, 0.02, 0.95)) if settings.cloudiness else 0.0
     share = rng.beta(1.1 * cloudy, 1.1 * (1 - cloudy)) if cloudy else 0.0
     rough = rng.random() < 0.08
     return Acquisition(
@@ -133,9 +129,7 @@ def _draw_acquisition(settings: Simulation, day: dt.date) -> Acquisition | None:
         sun_azimuth=azimuth,
         sun_elevation=elevation,
         gain=(rng.normal(1, 0.04) * rng.normal(1, [0.03, 0.02, 0.02, 0.012, 0.012])).astype(np.float32),
-        offset=rng.normal([0.003, 0.003, 0.002, 0.002, 0.001], [0.006, 0.0045, 0.0035, 0.004, 0.003]).astype(
-            np.float32
-        ),
+        offset=rng.normal([0.003, 0.003, 0.002, 0.002, 0.001], [0.006, 0.0045, 0.0035, 0.004, 0.003]).astype(np.float32),
         slip=(float(rng.normal(0, 0.5 if rough else 0.12)), float(rng.normal(0, 0.5 if rough else 0.12))),
         cloud_share=float(share),
         cloud_height=float(rng.uniform(700, 2600)),
@@ -174,9 +168,7 @@ def make_sky(acquisition: Acquisition, shape: tuple[int, int]) -> Sky:
     shade = _cast_shadow(acquisition, np.maximum(cloud, unseen), shape)
     veils = []
     for strength in (acquisition.haze, acquisition.smoke):
-        field = (
-            make_fractal_noise(rng, shape, rng.uniform(30, 120), 5, 0.6) if strength else np.zeros(shape, np.float32)
-        )
+        field = make_fractal_noise(rng, shape, rng.uniform(30, 120), 5, 0.6) if strength else np.zeros(shape, np.float32)
         veils.append((strength * np.clip(0.7 + 0.35 * field, 0.05, 1.3)).astype(np.float32) if strength else field)
     return Sky(
         cloud[inner],

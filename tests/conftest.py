@@ -1,0 +1,84 @@
+"""Fixtures that every test may use; the servers behind them are in servers.py."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pystac
+import pytest
+
+# pytest imports by path (--import-mode=importlib), so a module beside the tests is found only this way.
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import servers
+from servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
+
+
+def skip_for(reason: str | None) -> None:
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real data beside the repository; tests that use it are marked `shared`."""
+    folder = servers.ROOT.parent / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("the folder ../shared with real data is missing")
+    return folder
+
+
+def avoid_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep requests to servers on this machine away from any proxy of the environment."""
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, f"{servers.HOST},localhost")
+
+
+@pytest.fixture
+def range_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServeFolder]:
+    """A function that serves a folder with nginx."""
+    skip_for(servers.explain_missing_nginx())
+    avoid_proxy(monkeypatch)
+    with ExitStack() as stack:
+
+        def serve(folder: Path, directives: str = "") -> RangeServer:
+            return stack.enter_context(servers.serve_folder(folder, directives))
+
+        yield serve
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[PostgresCluster]:
+    """PostgreSQL with pgSTAC in its template database."""
+    skip_for(servers.explain_missing_stac_api())
+    with servers.start_postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def stac_api(postgres_cluster: PostgresCluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServeItems]:
+    """A function that serves items through a STAC API of their own."""
+    avoid_proxy(monkeypatch)
+    with ExitStack() as stack:
+
+        def serve(items: servers.Items, collection: pystac.Collection | Json) -> str:
+            return stack.enter_context(servers.serve_items(postgres_cluster, items, collection))
+
+        yield serve
+
+
+@pytest.fixture
+def run_qgis() -> RunQgis:
+    """A function that runs a script with the Python that has QGIS."""
+    skip_for(servers.explain_missing_qgis())
+    return servers.run_qgis_script
+
+
+@pytest.fixture
+def dask_cluster() -> Iterator[DaskCluster]:
+    """A scheduler and two workers."""
+    with servers.start_dask() as cluster:
+        yield cluster
