@@ -23,6 +23,7 @@ EPISODE = np.dtype(
         ("first_seen", np.int32),
         ("provisional_on", np.int32),
         ("confirmed_on", np.int32),
+        ("settled_on", np.int32),
         ("closed_on", np.int32),
         ("last_seen", np.int32),
         ("clear_before", np.int32),
@@ -31,9 +32,10 @@ EPISODE = np.dtype(
         ("bsi_change", np.int16),
     ]
 )
-"""One anomaly of one pixel of the grid.  Dates are days since 1970-01-01, 0 = never.  ``clear_before`` is the last clear
-look before it, ``looks`` counts the clear looks since its first, the changes are means of the differences from the
-baseline over its anomalous looks, x 10 000."""
+"""One anomaly of one pixel of the grid.  Dates are days since 1970-01-01, 0 = never.  ``settled_on`` is the look from which
+a confirmed pixel has been seen so often that a small patch of such pixels will do for an alert.  ``clear_before`` is the
+last clear look before it, ``looks`` counts the clear looks since its first, the changes are means of the differences from
+the baseline over its anomalous looks, x 10 000."""
 
 
 class Status(IntEnum):

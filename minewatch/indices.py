@@ -78,6 +78,10 @@ def _blue(bands: Bands) -> NDArray[np.float32]:
     return np.asarray(bands["blue"] / SCALE, np.float32)
 
 
+def _nir(bands: Bands) -> NDArray[np.float32]:
+    return np.asarray(bands["nir"] / SCALE, np.float32)
+
+
 NDVI = Layer("ndvi", ("red", "nir"), -1, 1, _ndvi, "NDVI = (nir - red) / (nir + red), Rouse et al. 1974")
 BSI = Layer(
     "bsi",
@@ -89,5 +93,7 @@ BSI = Layer(
 )
 BLUE = Layer("blue", ("blue",), 0, 0.508, _blue, "reflectance of the blue band")
 
-LAYERS: tuple[Layer, ...] = (NDVI, BSI, BLUE)
+NIR = Layer("nir", ("nir",), 0, 0.762, _nir, "reflectance of the near infrared band")
+
+LAYERS: tuple[Layer, ...] = (NDVI, BSI, BLUE, NIR)
 """What is archived, in the order of the bands of an observation after SCL."""

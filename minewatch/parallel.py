@@ -15,8 +15,11 @@ from minewatch.errors import MinewatchError, describe
 
 R = TypeVar("R")
 
-BLOCK_SECONDS = 20
+WAIT_SECONDS = 20
 """How long a cluster's scheduler is waited for."""
+
+NOWHERE = "127.0.0.1:0"
+"""Dask always starts small web servers; these are seen by this machine only."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
         logging.getLogger(name).setLevel(logging.ERROR)
     if scheduler:
         try:
-            client = Client(scheduler, timeout=BLOCK_SECONDS)
+            client = Client(scheduler, timeout=WAIT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             raise MinewatchError(
                 f"the Dask scheduler at {scheduler} does not answer ({describe(error)}); check --scheduler"
@@ -58,10 +61,15 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
         with client:
             yield Engine(client)
         return
-    # Without a dashboard nothing listens on a port; without a memory limit Dask does not pause our threads.
+    # Without a memory limit Dask does not pause our threads.
     with (
         LocalCluster(
-            processes=False, n_workers=1, threads_per_worker=count_cores(), dashboard_address=None, memory_limit=0
+            processes=False,
+            n_workers=1,
+            threads_per_worker=count_cores(),
+            dashboard_address=NOWHERE,
+            worker_dashboard_address=NOWHERE,
+            memory_limit=0,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -42,9 +42,13 @@ class Mask(Section):
     """Which pixels of a scene count as clear."""
 
     clear_classes: Annotated[tuple[int, ...], AfterValidator(_check_classes)] = Field(
-        (4, 5, 6, 7), description="SCL classes taken as clear (4 vegetation, 5 bare, 6 water, 7 unclassified)"
+        (4, 5, 6, 7), description="SCL classes taken as clear: vegetation, bare, water, unclassified (fresh tailings often are)"
     )
-    cloud_margin: int = Field(20, ge=0, le=500, description="metres that clouds (SCL 8, 9, 10) and shadows (3) are grown by")
+    cloud_margin: int = Field(30, ge=0, le=500, description="metres around clouds that are hazy, though SCL calls them clear")
+    cloud_window: int = Field(
+        100, ge=0, le=500, description="metres around a pixel that tell a cloud from bright ground called cloud"
+    )
+    cloud_share: float = Field(0.25, ge=0, le=1, description="share of those under cloud from which the cloud has a margin")
 
 
 class Detector(Section):
@@ -54,29 +58,51 @@ class Detector(Section):
         3, ge=1, le=10, description="years of looks before each year of monitoring that make its baseline"
     )
     min_looks: int = Field(6, ge=3, le=100, description="clear looks a pixel's baseline needs; with fewer it is not monitored")
-    noise_floor: float = Field(0.03, ge=0.005, le=0.2, description="least scatter of an index that is believed")
-    bare_ndvi: float = Field(0.15, ge=0, le=0.4, description="NDVI of bare ground")
-    min_room: float = Field(
-        0.25, ge=0.05, le=0.6, description="a look counts where the expected NDVI stands this far above bare ground"
+    bare_ndvi: float = Field(0.15, ge=0, le=0.4, description="NDVI of bare ground; loss is counted from the baseline down to it")
+    min_vegetation: float = Field(
+        0.35, ge=0.1, le=0.8, description="best NDVI of the year below which there is no vegetation to lose"
     )
-    threshold: float = Field(
-        0.5, ge=0.1, le=1, description="share of the vegetation that must be gone for a look to be anomalous"
+    min_contrast: float = Field(
+        0.2, ge=0.05, le=0.6, description="expected NDVI above bare ground from which a look tells them apart"
     )
-    min_bsi_gain: float = Field(
-        0.05, ge=-0.2, le=0.5, description="gain of the bare soil index that marks bare ground and not haze"
+    scene_shift: float = Field(
+        0.2, ge=0, le=1, description="largest NDVI shift of a scene's stable ground; beyond it the scene is not used"
     )
-    min_neighbours: int = Field(4, ge=1, le=9, description="anomalous pixels of nine, the pixel itself included")
-    confirmation: float = Field(
-        300, ge=100, le=2000, description="mean loss in per cent x (anomalous looks) squared that confirms"
+    scene_spread: float = Field(0.15, ge=0, le=1, description="largest half width (quartiles) of its residuals, NDVI")
+    scene_witnesses: float = Field(
+        0.3, ge=0, le=1, description="least share of the clear vegetated pixels that must be free of haze"
     )
-    clean_looks: int = Field(2, ge=1, le=10, description="normal looks in a row that end a provisional anomaly")
-    clean_looks_confirmed: int = Field(4, ge=1, le=20, description="normal looks in a row that end a confirmed anomaly")
+    haze_blue: float = Field(
+        0.04, ge=0, le=1, description="blue above its baseline from which a pixel is no witness of the scene's shift"
+    )
+    season_slip: int = Field(20, ge=0, le=60, description="days by which a season may come early or late")
+    strong_loss: float = Field(
+        0.25, ge=0.05, le=1, description="share of the vegetation lost, haze taken out, that speaks for a mine"
+    )
+    begin_loss: float = Field(0.3, ge=0.05, le=1, description="share lost as seen from which a hazy look begins an anomaly")
+    weak_loss: float = Field(0.2, ge=0.05, le=1, description="share lost as seen that keeps an anomaly going")
+    normal_loss: float = Field(0.15, ge=0, le=1, description="share lost below which a look is normal")
+    same_blue: float = Field(0.03, ge=0, le=1, description="two looks whose blue is this close see the ground, not haze")
+    same_share: float = Field(0.25, ge=0, le=2, description="the same as a share of that blue")
+    cloud_blue: float = Field(0.25, ge=0, le=1, description="blue above its baseline from which a look sees a cloud")
+    provisional_score: float = Field(
+        0.9, ge=0.1, le=20, description="mean loss x (anomalous looks) squared that makes a pixel provisional"
+    )
+    confirmed_score: float = Field(
+        1.5, ge=0.1, le=20, description="the same that confirms it: 1.5 is a loss of 0.375 on two looks"
+    )
+    settle_looks: int = Field(3, ge=2, le=20, description="anomalous looks from which a confirmed pixel is settled")
+    fade_looks: int = Field(1, ge=1, le=10, description="normal looks in a row that end an anomaly that was not confirmed")
+    close_looks: int = Field(3, ge=1, le=20, description="normal looks in a row that close a confirmed one")
+    close_days: int = Field(15, ge=0, le=365, description="days that those must span")
 
 
 class Alerts(Section):
     """What becomes an alert."""
 
     min_area_ha: float = Field(0.1, ge=0.01, le=100, description="smallest alert, hectares (0.1 = 10 pixels)")
+    core_area_ha: float = Field(0.12, ge=0.01, le=100, description="confirmed ground that confirms an alert, hectares")
+    settled_area_ha: float = Field(0.06, ge=0.01, le=100, description="settled ground that confirms a small one, hectares")
 
 
 class Pipeline(Section):

@@ -29,7 +29,7 @@ from minewatch.archive import (
 from minewatch.catalog import Found, Refusal, Source, find_scenes, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.coverage import Coverage, CoverageCount
-from minewatch.detect import HALO, Shifts, TileInput, detect_changes, find_shifts, make_looks, measure_scenes
+from minewatch.detect import Scenes, TileInput, detect_changes, judge_scenes, make_looks, measure_scenes
 from minewatch.errors import SceneError, SourceError
 from minewatch.files import publish_json
 from minewatch.grid import Window
@@ -136,7 +136,7 @@ def _scan_area(workspace: Workspace, plan: ScanPlan, area: AreaPlan, engine: Eng
     with writing_changes(workspace.changes(name), area.grid, _tags(area)) as writer:
         episodes, coverage = _map_changes(observations, area, engine, reporter, writer.write)
     notes += _explain_blindness(observations, area, coverage)
-    alerts = replay_alerts(episodes, area.grid, name, area.pipeline.alerts.min_area_ha)
+    alerts = replay_alerts(episodes, area.grid, name, area.pipeline.alerts)
     return AreaReport(area, found, observations, fetched, [*found.refused, *failures], coverage, alerts, Tally(), notes)
 
 
@@ -237,9 +237,9 @@ def _map_changes(
     name = area.aoi.name
     measured = engine.run(measure_tile, [(observations, area, tile) for tile in tiles])
     totals = sum(_unwrap(counts) for _, counts in reporter.track(measured, f"{name}: comparing scenes", len(tiles)))
-    shifts = find_shifts(totals)
+    scenes = judge_scenes(totals, area.pipeline.detector)
     count, episodes = CoverageCount(), [np.empty(0, EPISODE)]
-    detected = engine.run(detect_tile, [(observations, area, tile, shifts) for tile in tiles])
+    detected = engine.run(detect_tile, [(observations, area, tile, scenes) for tile in tiles])
     for _, result in reporter.track(detected, f"{name}: finding changes", len(tiles)):
         changes = _unwrap(result)
         write(changes)
@@ -256,23 +256,22 @@ def _unwrap(result: Any) -> Any:
 
 def measure_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> Any:
     """Count, for each look of a tile, what scene-wide quantities are made from."""
-    return measure_scenes(_load(observations, area, tile, 0))
+    return measure_scenes(_load(observations, area, tile))
 
 
-def detect_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window, shifts: Shifts) -> TileChanges:
-    """Find the changes of one tile, looking over its edges as far as detection needs."""
-    return detect_changes(_load(observations, area, tile, HALO), tile, shifts)
+def detect_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window, scenes: Scenes) -> TileChanges:
+    """Find the changes of one tile."""
+    return detect_changes(_load(observations, area, tile), scenes)
 
 
-def _load(observations: Sequence[Observation], area: AreaPlan, tile: Window, halo: int) -> TileInput:
-    """Read a tile with its halo from the archive and mask it; the mask needs a margin of its own around that."""
-    window = tile.grow(halo, area.grid.shape)
-    around = window.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
+def _load(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
+    """Read a tile from the archive and mask it; the mask looks over its edges."""
+    around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
     stack = read_stack(observations, around)
-    inner = window.within(around)
+    inner = tile.within(around)
     clear = find_clear(stack.scl, area.pipeline.mask)[:, *inner]
     looks = make_looks(stack.crop(inner), clear)
-    return TileInput(looks, area.grid.inside(window), window, area.pipeline.detector, area.monitor_from)
+    return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from)
 
 
 def describe_scan(report: ScanReport) -> dict[str, Any]:

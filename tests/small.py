@@ -48,16 +48,24 @@ UNTIL = SMALL.last
 NAME = "spot"
 
 
-@functools.cache
 def make_series(factory: pytest.TempPathFactory) -> SimulatedSeries:
     """Simulate the small area; the second call gives the same files, so nobody may change them."""
-    return simulate_series(factory.mktemp("small-series"), SMALL)
+    return _simulate(factory.getbasetemp())
+
+
+def make_scanned(factory: pytest.TempPathFactory) -> tuple[Workspace, ScanReport]:
+    """Scan the small area; the second call gives the same workspace, so nobody may change it."""
+    return _scan(factory.getbasetemp())
 
 
 @functools.cache
-def make_scanned(factory: pytest.TempPathFactory) -> tuple[Workspace, ScanReport]:
-    """Scan the small area; the second call gives the same workspace, so nobody may change it."""
-    workspace = make_workspace(factory.mktemp("small-scanned") / "watch", make_series(factory))
+def _simulate(folder: Path) -> SimulatedSeries:
+    return simulate_series(folder / "small-series", SMALL)
+
+
+@functools.cache
+def _scan(folder: Path) -> tuple[Workspace, ScanReport]:
+    workspace = make_workspace(folder / "small-scanned", _simulate(folder))
     return workspace, scan_small(workspace)
 
 

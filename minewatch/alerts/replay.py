@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,33 @@ from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL, Alert
 from minewatch.aoi import measure_area_ha
 from minewatch.changes import Episodes
 from minewatch.grid import PIXEL, Grid
+from minewatch.pipeline import Alerts
 from minewatch.polygons import NEIGHBOURS, Patch, find_patches, find_position, outline, to_lonlat
 from minewatch.units import SCALE, to_date
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.intp]
 """Flat pixel numbers of a patch, ascending."""
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Sizes in pixels."""
+
+    smallest: int
+    """Of an alert."""
+
+    core: int
+    """Of the confirmed ground that confirms it."""
+
+    settled: int
+    """Of the settled ground that does so too."""
+
+    @classmethod
+    def of(cls, settings: Alerts) -> Self:
+        """Read them from the pipeline."""
+        areas = (settings.min_area_ha, settings.core_area_ha, settings.settled_area_ha)
+        return cls(*(max(1, round(area * 10_000 / PIXEL**2)) for area in areas))
 
 
 @dataclass(eq=False)
@@ -82,7 +104,7 @@ class _History:
 
     def days(self) -> list[int]:
         """Give the days on which anything changed."""
-        events = np.concatenate([self.episodes[name] for name in ("provisional_on", "confirmed_on", "closed_on")])
+        events = np.concatenate([self.episodes[name] for name in ("provisional_on", "confirmed_on", "settled_on", "closed_on")])
         return [int(day) for day in np.unique(events[events > 0])]
 
     def active(self, day: int) -> Mask:
@@ -91,10 +113,10 @@ class _History:
         lasting = (e["closed_on"] == 0) | (e["closed_on"] > day)
         return np.asarray((e["provisional_on"] > 0) & (e["provisional_on"] <= day) & lasting)
 
-    def confirmed(self, day: int) -> Pixels:
-        """Give the pixels that are confirmed after the looks of a day."""
-        confirmed_on = self.episodes["confirmed_on"]
-        return self.pixels[self.active(day) & (confirmed_on > 0) & (confirmed_on <= day)]
+    def reached(self, stage: str, day: int) -> Pixels:
+        """Give the pixels that are ``confirmed_on`` or ``settled_on`` after the looks of a day."""
+        since = self.episodes[stage]
+        return self.pixels[self.active(day) & (since > 0) & (since <= day)]
 
     def components(self, day: int) -> tuple[NDArray[np.int32], list[Pixels]]:
         """Give the connected components of the active pixels: a flat label image (0 = none), and the pixels of each label."""
@@ -107,17 +129,17 @@ class _History:
         return flat, np.split(order, np.searchsorted(flat[order], np.arange(2, count + 1))) if count else []
 
 
-def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, min_area_ha: float) -> list[Alert]:
+def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, settings: Alerts) -> list[Alert]:
     """Turn the change history of an area into its alerts, ordered by id.
 
     ``episodes`` are EPISODE records of the whole area, in any order.
     """
-    min_pixels = max(1, round(min_area_ha * 10_000 / PIXEL**2))
+    limits = _Limits.of(settings)
     ordered = np.sort(episodes[episodes["provisional_on"] > 0], order=["row", "column", "first_seen"])
     alerts: list[Alert] = []
     for history in _histories(ordered, grid):
-        if history.patch.mask.sum() >= min_pixels:
-            alerts += [_make_alert(track, history, grid, aoi) for track in _follow(history, min_pixels)]
+        if history.patch.mask.sum() >= limits.smallest:
+            alerts += [_make_alert(track, history, grid, aoi) for track in _follow(history, limits)]
     return sorted(alerts, key=lambda alert: alert.alert_id)
 
 
@@ -133,19 +155,25 @@ def _histories(episodes: Episodes, grid: Grid) -> Iterator[_History]:
         yield _History(patch, near[chosen], pixels[chosen])
 
 
-def _follow(history: _History, min_pixels: int) -> list[_Track]:
+def _follow(history: _History, limits: _Limits) -> list[_Track]:
     tracks: list[_Track] = []
     for day in history.days():
         labels, components = history.components(day)
         owned = _continue(tracks, labels, components, day)
         for number, component in enumerate(components, 1):
-            if number not in owned and len(component) >= min_pixels:
-                _begin(tracks, component, history, day, min_pixels)
-        confirmed = history.confirmed(day)
-        for track in tracks:
-            if not track.closed_on and not track.confirmed_on and np.isin(track.current, confirmed).sum() >= min_pixels:
-                track.confirmed_on = day
+            if number not in owned and len(component) >= limits.smallest:
+                _begin(tracks, component, history, day, limits.smallest)
+        _confirm([t for t in tracks if not t.closed_on and not t.confirmed_on], history, day, limits)
     return tracks
+
+
+def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits) -> None:
+    """Confirm what has enough confirmed ground; of a small one more looks are asked."""
+    confirmed, settled = (history.reached(stage, day) for stage in ("confirmed_on", "settled_on"))
+    for track in tracks:
+        cores, sure = (np.isin(track.current, pixels, assume_unique=True).sum() for pixels in (confirmed, settled))
+        if len(track.current) >= limits.smallest and (cores >= limits.core or sure >= limits.settled):
+            track.confirmed_on = day
 
 
 def _continue(tracks: list[_Track], labels: NDArray[np.int32], components: list[Pixels], day: int) -> set[int]:
@@ -192,7 +220,7 @@ def _begin(tracks: list[_Track], component: Pixels, history: _History, day: int,
 
 
 def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert:
-    pixels = _extent(track, history)
+    pixels = track.current
     episodes = history.episodes
     lasting = (episodes["closed_on"] == 0) | (episodes["closed_on"] > track.began)
     members = episodes[np.isin(history.pixels, pixels) & lasting]
@@ -222,14 +250,6 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
         merged_into=_make_id(track.merged_into, history, grid, aoi) if track.merged_into else "",
         split_from=_make_id(track.split_from, history, grid, aoi) if track.split_from else "",
     )
-
-
-def _extent(track: _Track, history: _History) -> Pixels:
-    """Give the pixels that are drawn: of a confirmed alert the confirmed ones, else all that are active."""
-    if track.closed_on or not track.confirmed_on:
-        return track.current
-    confirmed = np.intersect1d(track.current, history.confirmed(2**31 - 1))
-    return confirmed if confirmed.size else track.current
 
 
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:

@@ -2,7 +2,7 @@
 
 from minewatch.detect.inputs import TileInput
 from minewatch.detect.looks import make_looks
-from minewatch.detect.shifts import Shifts, find_shifts, measure_scenes
-from minewatch.detect.tile import HALO, detect_changes
+from minewatch.detect.scenes import Scenes, judge_scenes, measure_scenes
+from minewatch.detect.tile import detect_changes
 
-__all__ = ["HALO", "Shifts", "TileInput", "detect_changes", "find_shifts", "make_looks", "measure_scenes"]
+__all__ = ["Scenes", "TileInput", "detect_changes", "judge_scenes", "make_looks", "measure_scenes"]
