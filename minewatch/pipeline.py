@@ -102,6 +102,9 @@ class Alerts(Section):
 
     min_area_ha: float = Field(0.1, ge=0.01, le=100, description="smallest alert, hectares (0.1 = 10 pixels)")
     core_area_ha: float = Field(0.12, ge=0.01, le=100, description="confirmed ground that confirms an alert, hectares")
+    split_distance: int = Field(
+        100, ge=0, le=5000, description="metres; parts of an alert that come apart by less stay one alert"
+    )
     settled_area_ha: float = Field(0.06, ge=0.01, le=100, description="settled ground that confirms a small one, hectares")
 
 

@@ -40,11 +40,15 @@ class _Limits:
     settled: int
     """Of the settled ground that does so too."""
 
+    gap: int
+    """Half the distance below which parts stay together."""
+
     @classmethod
     def of(cls, settings: Alerts) -> Self:
         """Read them from the pipeline."""
         areas = (settings.min_area_ha, settings.core_area_ha, settings.settled_area_ha)
-        return cls(*(max(1, round(area * 10_000 / PIXEL**2)) for area in areas))
+        smallest, core, settled = (max(1, round(area * 10_000 / PIXEL**2)) for area in areas)
+        return cls(smallest, core, settled, settings.split_distance // (2 * PIXEL))
 
 
 @dataclass(eq=False)
@@ -90,6 +94,25 @@ class _Track:
 
 
 @dataclass(frozen=True)
+class _Components:
+    """The connected components of one day; they are numbered from 1."""
+
+    labels: NDArray[np.int32]
+    """(pixel,) number of the component, 0 = none."""
+
+    pixels: list[Pixels]
+    """Theirs, in order."""
+
+    groups: list[int]
+    """A number that those near each other share."""
+
+    def near(self, track: _Track, number: int) -> list[int]:
+        """Name the components that a track covers and that lie near one of them."""
+        covered = np.unique(self.labels[track.current])
+        return [int(n) for n in covered if n and self.groups[n - 1] == self.groups[number - 1]]
+
+
+@dataclass(frozen=True)
 class _History:
     """The episodes of one patch."""
 
@@ -118,15 +141,21 @@ class _History:
         since = self.episodes[stage]
         return self.pixels[self.active(day) & (since > 0) & (since <= day)]
 
-    def components(self, day: int) -> tuple[NDArray[np.int32], list[Pixels]]:
-        """Give the connected components of the active pixels: a flat label image (0 = none), and the pixels of each label."""
+    def components(self, day: int, gap: int) -> _Components:
+        """Give the connected components of the active pixels of a day."""
         dense = np.zeros(self.patch.mask.size, bool)
         dense[self.pixels[self.active(day)]] = True
-        labels, count = ndimage.label(dense.reshape(self.patch.mask.shape), NEIGHBOURS)
+        shaped = dense.reshape(self.patch.mask.shape)
+        labels, count = ndimage.label(shaped, NEIGHBOURS)
+        if not count:
+            return _Components(labels.ravel(), [], [])
         flat = labels.ravel()
         members = np.flatnonzero(flat)
         order = members[np.argsort(flat[members], kind="stable")]
-        return flat, np.split(order, np.searchsorted(flat[order], np.arange(2, count + 1))) if count else []
+        pixels = np.split(order, np.searchsorted(flat[order], np.arange(2, count + 1)))
+        wide = ndimage.binary_dilation(shaped, NEIGHBOURS, iterations=gap) if gap else shaped
+        groups, _ = ndimage.label(wide, NEIGHBOURS)
+        return _Components(flat, pixels, [int(groups.ravel()[part[0]]) for part in pixels])
 
 
 def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, settings: Alerts) -> list[Alert]:
@@ -158,9 +187,9 @@ def _histories(episodes: Episodes, grid: Grid) -> Iterator[_History]:
 def _follow(history: _History, limits: _Limits) -> list[_Track]:
     tracks: list[_Track] = []
     for day in history.days():
-        labels, components = history.components(day)
-        owned = _continue(tracks, labels, components, day)
-        for number, component in enumerate(components, 1):
+        components = history.components(day, limits.gap)
+        owned = _continue(tracks, components, day)
+        for number, component in enumerate(components.pixels, 1):
             if number not in owned and len(component) >= limits.smallest:
                 _begin(tracks, component, history, day, limits.smallest)
         _confirm([t for t in tracks if not t.closed_on and not t.confirmed_on], history, day, limits)
@@ -176,19 +205,27 @@ def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits)
             track.confirmed_on = day
 
 
-def _continue(tracks: list[_Track], labels: NDArray[np.int32], components: list[Pixels], day: int) -> set[int]:
-    """Give each open track its component; the older takes in the younger, what has none is closed."""
+def _continue(tracks: list[_Track], components: _Components, day: int) -> set[int]:
+    """Give each open track its component; the older takes in the younger, what has none is closed.
+
+    What comes apart and stays near is still one alert: a bridge of doubtful pixels fades sooner than what it joined.
+    """
     taken: dict[int, _Track] = {}
     for track in sorted((t for t in tracks if not t.closed_on), key=lambda t: t.age):
-        number = _heir(track, labels)
+        number = _heir(track, components.labels)
         if not number:
             track.closed_on = day
-        elif number in taken:
-            track.closed_on, track.merged_into = day, taken[number]
-            taken[number].ground = np.union1d(taken[number].ground, track.ground)
+            continue
+        owner = taken.get(number, track)
+        parts = [part for part in {number, *components.near(track, number)} if part not in taken]
+        taken.update(dict.fromkeys(parts, owner))
+        pixels = [components.pixels[part - 1] for part in parts]
+        if owner is track:
+            track.move(np.sort(np.concatenate(pixels)))
         else:
-            taken[number] = track
-            track.move(components[number - 1])
+            track.closed_on, track.merged_into = day, owner
+            owner.ground = np.union1d(owner.ground, track.ground)
+            owner.move(np.sort(np.concatenate([owner.current, *pixels])))
     return set(taken)
 
 
