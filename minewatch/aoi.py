@@ -110,7 +110,8 @@ def read_geometry(path: Path) -> tuple[BaseGeometry, dict[str, Any], tuple[str, 
     except Exception as error:  # shapely raises many kinds for malformed coordinates
         raise AoiError(f"{path}: its coordinates cannot be read as GeoJSON ({type(error).__name__})") from error
     geometry, repairs = check_geometry(shapely.force_2d(geometry), str(path))
-    return geometry, dict(feature.get("properties") or {}), repairs
+    properties = feature.get("properties")
+    return geometry, dict(properties) if isinstance(properties, dict) else {}, repairs
 
 
 def _parse(path: Path) -> dict[str, Any]:
@@ -146,7 +147,7 @@ def _single_feature(document: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def _check_crs(document: dict[str, Any], path: Path) -> None:
     crs = document.get("crs")
-    name = str(crs.get("properties", {}).get("name", "")) if isinstance(crs, dict) else ""
+    name = str((crs.get("properties") or {}).get("name", "")) if isinstance(crs, dict) else ""
     if name and not name.endswith(_LONLAT_NAMES):
         raise AoiError(f"{path} is in {name}, not in lon/lat; reproject it to EPSG:4326")
 
@@ -263,6 +264,8 @@ def _hint(value: Any, where: str) -> GridHint | None:
         return None
     try:
         x, y = value["origin"]
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError
         return GridHint(int(value["epsg"]), (float(x), float(y)))
     except (TypeError, KeyError, ValueError) as error:
         raise AoiError(f'{where}: its property \'grid\' must look like {{"epsg": 32719, "origin": [300000, 8600000]}}') from error
@@ -270,7 +273,7 @@ def _hint(value: Any, where: str) -> GridHint | None:
 
 def list_aois(workspace: Workspace) -> list[str]:
     """Name the areas of the workspace in alphabetical order."""
-    return sorted(path.stem for path in workspace.aois.glob("*.geojson"))
+    return sorted(path.stem for path in workspace.aois.glob("*.geojson") if not path.name.startswith("."))
 
 
 def remove_aoi(workspace: Workspace, name: str) -> Path:

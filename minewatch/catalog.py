@@ -112,7 +112,14 @@ class Source:
             raise
         except (APIError, RequestException, OSError) as error:
             raise SourceError(f"source {self.name} does not answer: {_tell(error)}; try again later") from error
-        except (pystac.STACError, KeyError, TypeError, ValueError) as error:
+        except pystac.STACError as error:  # pystac wraps what went wrong with a link
+            cause = error.__cause__
+            if isinstance(cause, SourceError):
+                raise cause from error
+            if isinstance(cause, (APIError, RequestException, OSError)):
+                raise SourceError(f"source {self.name} does not answer: {_tell(cause)}; try again later") from error
+            raise SourceError(f"source {self.name} gave something that is no STAC: {_tell(cause or error)}") from error
+        except (pystac.STACTypeError, RecursionError, KeyError, TypeError, ValueError) as error:
             raise SourceError(f"source {self.name} gave something that is no STAC: {_tell(error)}") from error
 
     def _search(self, query: Query) -> Iterator[pystac.Item]:
@@ -126,7 +133,8 @@ class Source:
         return search.items()
 
     def _walk(self) -> Iterator[pystac.Item]:
-        return pystac.Catalog.from_file(self.root, stac_io=self._io).get_items(recursive=True)
+        kind = pystac.Collection if self._io.read_json(self.root).get("type") == "Collection" else pystac.Catalog
+        return kind.from_file(self.root, stac_io=self._io).get_items(recursive=True)
 
 
 def open_source(name: str) -> Source:
@@ -249,12 +257,14 @@ class _GuardedIO(StacApiIO):
         super().__init__(max_retries=RETRIES, timeout=TIMEOUT)
         self.root = root
 
-    def read_text_from_href(self, href: str) -> str:
+    def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
         """Read a document; raises SourceError where a link leaves the catalogue."""
+        is_link = isinstance(source, pystac.Link)
         try:
-            return super().read_text_from_href(check_href(href, self.root, "a link"))
+            href = check_href(source.href if is_link else str(source), self.root, "a link")
         except SceneError as error:
             raise SourceError(f"catalogue {self.root}: {error}") from error
+        return super().read_text(source if is_link else href, *args, **kwargs)
 
 
 class _StaticIO(_GuardedIO):
@@ -272,7 +282,7 @@ def _tell(error: BaseException) -> str:
     if isinstance(error, (APIError, RequestException)):
         response = getattr(error, "response", None)
         code = getattr(error, "status_code", None) or getattr(response, "status_code", None)
-        return f"{type(error).__name__}{f', status {code}' if code else ''}"
+        return f"status {code}" if code else "no connection"
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -283,7 +293,10 @@ def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
     """
     query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
     for item in source.items(query):
-        name = name_assets(item)["scl"]
+        try:
+            name = name_assets(item)["scl"]
+        except SceneError:
+            continue
         fields = item.properties | item.assets[name].extra_fields
         code = str(fields.get("proj:code") or fields.get("proj:epsg") or "").removeprefix("EPSG:")
         transform = fields.get("proj:transform")

@@ -13,7 +13,7 @@ from minewatch.plan import Request
 from minewatch.progress import Reporter
 from minewatch.scan import ScanReport, scan
 from minewatch.settings import init_workspace
-from minewatch.simulate import SimulatedSeries, demo_simulation, simulate_series
+from minewatch.simulate import demo_simulation, place_lattice, simulate_series
 from minewatch.workspace import Workspace
 
 NAME = "demo"
@@ -48,30 +48,31 @@ def run_demo(folder: Path, reporter: Reporter | None = None) -> Demo:
     reporter = reporter or Reporter()
     workspace = Workspace(folder.absolute())
     truth = workspace.root / SCENES / "truth.gpkg"
-    if not truth.exists():
-        _make_workspace(workspace, reporter)
+    _make_workspace(workspace, reporter)
     report = scan(workspace, Request((NAME,), until=demo_simulation().last), reporter)
     return Demo(workspace, report, workspace.images / f"{NAME}.png", truth)
 
 
 def _make_workspace(workspace: Workspace, reporter: Reporter) -> None:
-    leftovers = workspace.root / SCENES
-    if workspace.root.exists() and any(workspace.root.iterdir()) and not leftovers.exists():
-        raise WorkspaceError(f"{workspace.root} holds something else already; give the demo an empty folder")
-    settings = demo_simulation()
-    shutil.rmtree(leftovers, ignore_errors=True)
-    series = _simulate(leftovers, reporter.steps("simulating scenes"))
+    """Do what is still missing, so that a demo that was cut off goes on."""
+    scenes, settings = workspace.root / SCENES, demo_simulation()
+    if not scenes.exists():
+        _simulate(workspace.root, scenes, reporter.steps("simulating scenes"))
     if not workspace.settings.exists():
-        init_workspace(workspace.root, source=f"{SCENES}/{series.catalog.name}")
+        init_workspace(workspace.root, source=f"{SCENES}/catalog.json")
     if NAME not in list_aois(workspace):
         place = {"source": f"simulated, seed {settings.seed}"}
-        write_aoi(workspace, Aoi(NAME, bbox_geometry(series.bbox), settings.changes_start, properties=place))
+        write_aoi(
+            workspace,
+            Aoi(NAME, bbox_geometry(place_lattice(settings).find_inner_bbox()), settings.changes_start, properties=place),
+        )
 
 
-def _simulate(folder: Path, step: Callable[[int, int], None]) -> SimulatedSeries:
+def _simulate(root: Path, scenes: Path, step: Callable[[int, int], None]) -> None:
     """Simulate beside the place and rename, so that a demo that was cut off starts afresh."""
-    part = folder.with_name(f"{folder.name}.part")
+    part = scenes.with_name(f"{SCENES}.part")
+    if root.exists() and {path.name for path in root.iterdir()} - {part.name}:
+        raise WorkspaceError(f"{root} holds something else already; give the demo an empty folder")
     shutil.rmtree(part, ignore_errors=True)
-    series = simulate_series(part, demo_simulation(), step)
-    part.rename(folder)
-    return SimulatedSeries(folder / series.catalog.name, folder / series.truth.name, series.bbox, series.epsg, series.item_count)
+    simulate_series(part, demo_simulation(), step)
+    part.rename(scenes)

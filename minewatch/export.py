@@ -12,7 +12,7 @@ import pandas as pd
 import pyogrio
 
 from minewatch.alerts.columns import LAYER
-from minewatch.alerts.table import plain_cell, render_csv
+from minewatch.alerts.table import render_csv, safe_cell
 from minewatch.errors import AlertsError, MinewatchError
 from minewatch.files import publishing
 
@@ -27,7 +27,7 @@ def _write_vector(driver: str, **options: str) -> Callable[[gpd.GeoDataFrame, Pa
 
 def _dates_only(alerts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     dates = alerts.select_dtypes("datetime").columns
-    return alerts.assign(**{name: alerts[name].to_numpy().astype("datetime64[D]").astype(object) for name in dates})
+    return alerts.assign(**{name: pd.Series(alerts[name].dt.date, alerts.index, object) for name in dates})
 
 
 def _write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
@@ -37,7 +37,7 @@ def _write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
 def _write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
     path.unlink()
     rows = alerts.drop(columns="geometry")
-    table = pd.DataFrame({name: [plain_cell(value) for value in rows[name]] for name in rows.columns})
+    table = pd.DataFrame({name: [safe_cell(value) for value in rows[name]] for name in rows.columns})
     pyogrio.write_dataframe(table, path, driver="XLSX", layer=LAYER)
 
 

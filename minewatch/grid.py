@@ -113,7 +113,7 @@ class Grid:
 
     def transform_of(self, window: Window) -> Affine:
         """Pixel of a window to metres."""
-        return self.transform * Affine.translation(window.column, window.row)
+        return self.transform @ Affine.translation(window.column, window.row)
 
     def inside(self, window: Window) -> NDArray[np.bool_]:
         """Tell which pixels of a window have their centre in the area: (y, x) bool."""

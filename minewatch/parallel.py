@@ -31,7 +31,7 @@ class Engine:
 
     def run(self, task: Callable[..., R], jobs: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, R | Exception]]:
         """Call ``task(*job)`` for every job; yield each job's number with its result or error as they finish."""
-        futures = [self.client.submit(task, *job, pure=False) for job in jobs]
+        futures = [self.client.submit(_attempt, task, *job, pure=False) for job in jobs]
         numbers = {future.key: number for number, future in enumerate(futures)}
         try:
             for future in as_completed(futures):
@@ -40,7 +40,16 @@ class Engine:
                 yield number, error if error is not None else future.result()
                 future.release()
         finally:
-            self.client.cancel(futures)
+            if self.client.status == "running":  # a loop that was left early ends after the client
+                self.client.cancel(futures)
+
+
+def _attempt(task: Callable[..., R], *job: Any) -> R | MinewatchError:
+    """Turn errors of our own into results: Dask would log them, and GDAL's errors behind them cannot be sent."""
+    try:
+        return task(*job)
+    except MinewatchError as error:
+        return type(error)(*error.args)
 
 
 @contextlib.contextmanager
@@ -78,4 +87,4 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
 
 def count_cores() -> int:
     """Count the cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

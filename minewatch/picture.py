@@ -50,7 +50,8 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     """Write a PNG with the area before and after and its alerts; raises SceneError where a scene cannot be read."""
     coarse = coarsen(grid)
     images = [read_image(take, coarse) for take in (before, after)]
-    white = max(float(np.nanpercentile(np.stack([i.reflectance for i in images]), BRIGHTEST)), DARKEST + 0.05)
+    seen = np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images])
+    white = max(float(np.percentile(seen, BRIGHTEST)), DARKEST + 0.05) if seen.size else 1.0
     width = 6.2
     height = width * coarse.shape[0] / coarse.shape[1] + 1.1
     figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
@@ -110,11 +111,16 @@ def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) 
         shape = reproject(alert.geometry, to_grid)
         _add_outline(axes, shape, COLOURS[alert.status], 1.4)
         if labels:
-            text = f"{alert.area_ha:.1f} ha\n{alert.first_seen}"
-            spot = (shape.bounds[2], shape.bounds[3])
-            axes.annotate(
-                text, spot, fontsize=6.5, color="white", bbox={"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0}
-            )
+            _label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")
+
+
+def _label(axes: Axes, grid: Grid, bounds: tuple[float, ...], text: str) -> None:
+    """Write beside an alert, on the side where there is room."""
+    left, _, right, _ = grid.bounds
+    is_far_right = bounds[2] > right - 0.15 * (right - left)
+    spot = (bounds[0] if is_far_right else bounds[2], bounds[3])
+    box = {"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0}
+    axes.annotate(text, spot, ha="right" if is_far_right else "left", fontsize=6.5, color="white", bbox=box)
 
 
 def _add_outline(axes: Axes, geometry: BaseGeometry, colour: str, width: float) -> None:

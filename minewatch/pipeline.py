@@ -65,15 +65,22 @@ class Detector(Section):
     min_contrast: float = Field(
         0.2, ge=0.05, le=0.6, description="expected NDVI above bare ground from which a look tells them apart"
     )
-    scene_shift: float = Field(
-        0.2, ge=0, le=1, description="largest NDVI shift of a scene's stable ground; beyond it the scene is not used"
+    scene_fall: float = Field(
+        0.2, ge=0, le=1, description="largest fall of a scene's stable ground, NDVI; beyond it is snow or smoke"
     )
+    scene_rise: float = Field(0.3, ge=0, le=1, description="largest rise of it, NDVI; neither haze nor snow makes ground greener")
     scene_spread: float = Field(0.15, ge=0, le=1, description="largest half width (quartiles) of its residuals, NDVI")
     scene_witnesses: float = Field(
         0.3, ge=0, le=1, description="least share of the clear vegetated pixels that must be free of haze"
     )
     haze_blue: float = Field(
         0.04, ge=0, le=1, description="blue above its baseline from which a pixel is no witness of the scene's shift"
+    )
+    bare_bsi: float = Field(
+        0.0, ge=-0.5, le=0.5, description="bare soil index above which a look with little green shows bare ground"
+    )
+    tilled_share: float = Field(
+        0.1, ge=0, le=1, description="share of the baseline's looks that show bare ground, from which it is tilled"
     )
     season_slip: int = Field(20, ge=0, le=60, description="days by which a season may come early or late")
     strong_loss: float = Field(
@@ -85,6 +92,15 @@ class Detector(Section):
     same_blue: float = Field(0.03, ge=0, le=1, description="two looks whose blue is this close see the ground, not haze")
     same_share: float = Field(0.25, ge=0, le=2, description="the same as a share of that blue")
     cloud_blue: float = Field(0.25, ge=0, le=1, description="blue above its baseline from which a look sees a cloud")
+    snow_bsi: float = Field(
+        0.15, ge=0, le=1, description="fall of the bare soil index that may be snow, with bright blue and infrared"
+    )
+    snow_blue: float = Field(0.06, ge=0, le=1, description="blue above its baseline from which snow is thought of")
+    water_nir: float = Field(
+        0.15, ge=0, le=1, description="near infrared below which dark ground is water, not snow, reflectance"
+    )
+    lasting_share: float = Field(0.6, ge=0, le=1, description="share of the largest loss so far that a confirming look must show")
+    mine_ndvi: float = Field(0.4, ge=0.1, le=1, description="mean NDVI of the anomalous looks below which ground can be a mine")
     provisional_score: float = Field(
         0.9, ge=0.1, le=20, description="mean loss x (anomalous looks) squared that makes a pixel provisional"
     )
@@ -105,7 +121,7 @@ class Alerts(Section):
     split_distance: int = Field(
         100, ge=0, le=5000, description="metres; parts of an alert that come apart by less stay one alert"
     )
-    settled_area_ha: float = Field(0.06, ge=0.01, le=100, description="settled ground that confirms a small one, hectares")
+    settled_area_ha: float = Field(0.1, ge=0.01, le=100, description="settled ground that confirms a small one, hectares")
 
 
 class Pipeline(Section):

@@ -11,14 +11,11 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import rasterize, shapes
-from scipy import ndimage
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
+from skimage import measure
 
 from minewatch.grid import Grid, Window, reproject
-
-NEIGHBOURS = np.ones((3, 3), bool)
-"""Pixels that touch, also at a corner, belong together."""
 
 COORDINATE_DIGITS = 7
 """Digits of degrees that are kept: a centimetre."""
@@ -36,7 +33,7 @@ class Patch:
 
 
 def find_patches(rows: NDArray[np.int32], columns: NDArray[np.int32], shape: tuple[int, int]) -> Iterator[Patch]:
-    """Cut pixels, given by grid row and column, into connected patches, top left first."""
+    """Cut pixels, given by grid row and column, into patches: pixels that touch, also at a corner, belong together."""
     for row_span, members in _bands(np.asarray(rows)):
         yield from _patches_of_band(rows[members], columns[members], row_span, shape[1])
 
@@ -53,11 +50,9 @@ def _bands(rows: NDArray[np.int32]) -> Iterator[tuple[tuple[int, int], NDArray[n
 def _patches_of_band(rows: NDArray[np.int32], columns: NDArray[np.int32], span: tuple[int, int], width: int) -> Iterator[Patch]:
     dense = np.zeros((span[1] - span[0] + 1, width), bool)
     dense[rows - span[0], columns] = True
-    labels, _ = ndimage.label(dense, NEIGHBOURS)
-    for number, slices in enumerate(ndimage.find_objects(labels), 1):
-        row, column = slices
-        window = Window(span[0] + row.start, column.start, row.stop - row.start, column.stop - column.start)
-        yield Patch(window, labels[slices] == number)
+    for region in measure.regionprops(measure.label(dense, connectivity=2)):
+        top, left, bottom, right = region.bbox
+        yield Patch(Window(span[0] + top, left, bottom - top, right - left), region.image)
 
 
 def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon:
@@ -78,8 +73,9 @@ def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
 def find_position(geometry: BaseGeometry) -> tuple[float, float]:
     """Give latitude and longitude of a point inside a lon/lat geometry, in its largest part."""
     largest = max(shapely.get_parts(geometry), key=lambda part: part.area)
-    point = shapely.point_on_surface(largest)
-    return round(point.y, 6), round(point.x, 6)
+    # The centre of the widest circle, since a point next to an edge may be rounded across it.
+    x, y = shapely.get_coordinates(shapely.maximum_inscribed_circle(largest))[0]
+    return round(float(y), 6), round(float(x), 6)
 
 
 def burn(geometries: Iterable[BaseGeometry], transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -168,7 +168,7 @@ def _read_clipped(dataset: DatasetReader, top: int, left: int, bottom: int, righ
 
 
 def _warp(source: DatasetReader, grid: Grid, band: str) -> WarpedVRT:
-    # A tolerance of 0 makes the result independent of the window that is asked for.
+    # An exact transform, and a kernel of one size, make the result independent of the window that is asked for.
     return WarpedVRT(
         source,
         crs=grid.crs,
@@ -178,7 +178,9 @@ def _warp(source: DatasetReader, grid: Grid, band: str) -> WarpedVRT:
         resampling=Resampling.nearest if band == "scl" else Resampling.bilinear,
         src_nodata=0,
         nodata=0,
-        tolerance=0,
+        tolerance=1e-9,
+        XSCALE=source.transform.a / grid.transform.a,
+        YSCALE=source.transform.a / grid.transform.a,
     )
 
 

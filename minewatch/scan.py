@@ -195,7 +195,7 @@ def fetch_observations(
             version = archived[take.key].version + 1 if take.key in archived else 1
             publish(result, area.grid, area.aoi.geometry, folder, version)
         elif isinstance(result, SceneError):
-            failures += [Refusal(scene.id, str(result)) for scene in take.scenes if scene.id in str(result)]
+            failures += [Refusal(scene.id, str(result)) for scene in take.scenes if f"scene {scene.id}," in str(result)]
         else:
             raise result
     return len(missing) - len({f.id for f in failures}), failures

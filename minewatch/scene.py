@@ -111,8 +111,15 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str]) -> Scene:
         offset=offset,
         offset_reason=reason,
         footprint=shapely.make_valid(shape(item.geometry)),
-        cloud_cover=float(properties.get("eo:cloud_cover") or 0),
+        cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
     )
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise SceneError(f"item {name}: eo:cloud_cover is no number") from error
 
 
 def name_assets(item: Item) -> dict[str, str]:
@@ -126,7 +133,12 @@ def name_assets(item: Item) -> dict[str, str]:
 
 def parse_baseline(properties: Mapping[str, Any]) -> tuple[int, int]:
     """Read the processing baseline, as (5, 9) for '05.09'; (0, 0) where it is not given."""
-    text = str(properties.get("s2:processing_baseline") or properties.get("processing:version") or "")
+    text = str(
+        properties.get("s2:processing_baseline")
+        or properties.get("sentinel2:processing_baseline")
+        or properties.get("processing:version")
+        or ""
+    )
     match = re.fullmatch(r"\D?(\d{2})\.?(\d{2})", text.strip())
     return (int(match[1]), int(match[2])) if match else (0, 0)
 

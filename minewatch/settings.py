@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 
@@ -16,7 +17,7 @@ TEMPLATE = """\
 
 # Where scans look for scenes when --source is not given: a provider (earth-search), the address of a STAC API,
 # or the path of a static STAC catalogue, relative to this file.
-source = "{source}"
+source = {source}
 """
 """What ``minewatch init`` writes."""
 
@@ -64,7 +65,7 @@ def init_workspace(folder: Path, source: str = Settings.model_fields["source"].d
             directory.mkdir(parents=True, exist_ok=True)
         if not default.exists():
             default.write_text(render_pipeline(Pipeline(), comment_defaults=True), "utf-8")
-        workspace.settings.write_text(TEMPLATE.format(source=source), "utf-8")
+        workspace.settings.write_text(TEMPLATE.format(source=json.dumps(source, ensure_ascii=False)), "utf-8")
     except OSError as error:
         raise WorkspaceError(f"cannot make a workspace in {workspace.root}: {error.strerror}") from error
     return workspace

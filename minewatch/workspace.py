@@ -98,10 +98,11 @@ class Workspace:
         except OSError as error:
             raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise WorkspaceError(f"another scan works in {self.root}; wait until it has ended") from error
             yield
-        except BlockingIOError as error:
-            raise WorkspaceError(f"another scan works in {self.root}; wait until it has ended") from error
         finally:
             os.close(handle)
 

@@ -81,7 +81,7 @@ def write_raster(
 def write_bands(folder: Path, bands: Mapping[str, NDArray[Any]], **place: Any) -> dict[str, str]:
     """Write each band as ``BAND.tif``; give band to path."""
     return {
-        band: str(write_raster(folder / f"{band}.tif", array, size=20 if band in COARSE else 10, nodata=0, **place))
+        band: str(write_raster(folder / f"{band}.tif", array, size=20 if band in COARSE else 10, **({"nodata": 0} | place)))
         for band, array in bands.items()
     }
 

@@ -141,4 +141,4 @@ def make_flat_grid(height: int, width: int) -> Grid:
 def plain_environment(**more: str) -> dict[str, str]:
     """Give an environment for a child process: no workspace of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MINEWATCH_")}
-    return kept | {"COLUMNS": "110", "PYTHONWARNINGS": "default"} | more
+    return kept | {"COLUMNS": "110"} | more

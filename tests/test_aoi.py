@@ -317,6 +317,8 @@ def test_areas_are_listed_in_order_and_unfinished_files_are_none(workspace: Work
         ({"monitor_from": "2020-01-01", "grid": {"epsg": 32719}}, "grid"),
         ({"monitor_from": "2020-01-01", "grid": {"epsg": "x", "origin": [0, 0]}}, "grid"),
         ({"monitor_from": "2020-01-01", "grid": {"epsg": 32719, "origin": [0]}}, "grid"),
+        ({"monitor_from": "2020-01-01", "grid": {"epsg": 32719, "origin": [math.nan, 0]}}, "grid"),
+        ({"monitor_from": "2020-01-01", "grid": {"epsg": 32719, "origin": [0, math.inf]}}, "grid"),
     ],
 )
 def test_a_bad_property_is_named(workspace: Workspace, properties: dict[str, Any], message: str) -> None:

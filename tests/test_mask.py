@@ -14,7 +14,9 @@ from minewatch.pipeline import Mask
 
 CLOUDS = (8, 9, 10)
 SCENES = hnp.arrays(np.uint8, (2, 14, 15), elements=st.sampled_from([0, 4, 4, 4, 5, 8, 9, 3]))
-MASKS = st.builds(Mask, cloud_margin=st.integers(0, 45), cloud_window=st.integers(0, 45), cloud_share=st.sampled_from([0, 0.1, 0.25, 0.5, 1]))
+MASKS = st.builds(
+    Mask, cloud_margin=st.integers(0, 45), cloud_window=st.integers(0, 45), cloud_share=st.sampled_from([0, 0.1, 0.25, 0.5, 1])
+)
 
 
 def paint(*rows: str) -> np.ndarray:

@@ -14,6 +14,7 @@ from minewatch.pipeline import Pipeline, check_pipeline, list_pipelines, read_pi
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
 
+
 def find_other_value(field: FieldInfo) -> Any:
     """Give a value in a key's range that is not its default: its upper bound, else its lower one."""
     if field.annotation not in (int, float):
@@ -77,7 +78,9 @@ def test_the_digest_moves_with_every_value(section: str, key: str, value: Any) -
 
 
 def test_the_digest_depends_on_values_alone(workspace: Workspace) -> None:
-    save(workspace, "[alerts]\nmin_area_ha = 0.1 # the default\n[scenes]\nmax_cloud_cover = 100\n[mask]\nclear_classes=[7,6,5,4,4]")
+    save(
+        workspace, "[alerts]\nmin_area_ha = 0.1 # the default\n[scenes]\nmax_cloud_cover = 100\n[mask]\nclear_classes=[7,6,5,4,4]"
+    )
     assert read_pipeline(workspace, "mine").digest == Pipeline().digest
     assert len(Pipeline().digest) == 16
 

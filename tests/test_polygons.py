@@ -6,17 +6,17 @@ import hypothesis.extra.numpy as arrays
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from scipy import ndimage
 from shapely.geometry import MultiPolygon
+from small import make_flat_grid
 
 from minewatch.aoi import measure_area_ha
 from minewatch.grid import Window
 from minewatch.polygons import Patch, find_patches, find_position, outline, to_lonlat
-from small import make_flat_grid
 
 GRID = make_flat_grid(60, 80)
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
@@ -77,6 +77,7 @@ def test_no_pixels_give_no_patches() -> None:
     assert cut(np.zeros((4, 4), bool)) == []
 
 
+@settings(deadline=None)
 @given(mask=arrays.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 14))), seed=st.integers(0, 99))
 def test_patches_equal_labels_of_the_whole_array(mask: Mask, seed: int) -> None:
     labels, count = ndimage.label(mask, np.ones((3, 3)))
@@ -113,6 +114,7 @@ def test_outline_lies_where_the_window_lies() -> None:
     assert draw(parse("##"), row=3, column=5).bounds == (400_050, 8_589_960, 400_070, 8_589_970)
 
 
+@settings(deadline=None)
 @given(mask=MASKS)
 def test_outline_holds_exactly_its_pixels(mask: Mask) -> None:
     drawn = draw(mask)
@@ -123,6 +125,7 @@ def test_outline_holds_exactly_its_pixels(mask: Mask) -> None:
     assert drawn.area == pytest.approx(100 * mask.sum())
 
 
+@settings(deadline=None)
 @given(mask=MASKS.filter(np.any))
 def test_lonlat_outline_is_valid_and_the_same_ground(mask: Mask) -> None:
     geometry = to_lonlat(draw(mask), GRID)
@@ -132,6 +135,7 @@ def test_lonlat_outline_is_valid_and_the_same_ground(mask: Mask) -> None:
     assert back.symmetric_difference(draw(mask)).area < 0.01 * draw(mask).length  # a centimetre along the rim
 
 
+@settings(deadline=None)
 @given(mask=MASKS.filter(np.any))
 def test_position_lies_inside(mask: Mask) -> None:
     geometry = to_lonlat(draw(mask), GRID)

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.windows import Window as RasterWindow
-from tests.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
 
 from minewatch.errors import SceneError
 from minewatch.grid import Grid, Window
 from minewatch.read import DatatakeReader, SceneReader, open_datatake, reading
 from minewatch.scene import Datatake, Scene
 from minewatch.units import NODATA
+from tests.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
 
 HEIGHT, WIDTH = 40, 60
 GRID = lay_grid(HEIGHT, WIDTH)
@@ -101,12 +101,12 @@ def make_ramp(height: int, width: int, size: int, left: float, top: float) -> np
 
 @pytest.fixture(scope="module")
 def foreign(tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Write a scene of the zone next door over the whole grid: a ramp with one hole, SCL in stripes."""
+    """Write a scene of the zone next door: a ramp with one hole, SCL in stripes; its files do not say that 0 is no data."""
     left, top = find_foreign_corner()
     bands = paint_bands(240, 240, red=make_ramp(240, 240, 10, LEFT, TOP), swir16=make_ramp(120, 120, 20, LEFT, TOP))
     bands["red"][100:106, 100:106] = 0
     bands["scl"][:] = 4 + np.arange(120)[None] // 4 % 3
-    return write_scene(tmp_path_factory.mktemp("foreign"), bands, left=left, top=top, epsg=NEIGHBOUR_ZONE)
+    return write_scene(tmp_path_factory.mktemp("foreign"), bands, left=left, top=top, epsg=NEIGHBOUR_ZONE, nodata=None)
 
 
 def find_foreign_corner() -> tuple[int, int]:
@@ -129,7 +129,9 @@ def test_another_zone_is_warped_without_a_shift(foreign: Scene, band: str, size:
     row, column = find_foreign_pixels(size)
     expected = 5000 + column * size / 2 + row * size / 5
     found = read_band(foreign, band).astype(float)
-    near_hole = (np.abs(row * size - 1030) < 50) & (np.abs(column * size - 1030) < 50) if band == "red" else np.zeros(row.shape, bool)
+    near_hole = (
+        (np.abs(row * size - 1030) < 50) & (np.abs(column * size - 1030) < 50) if band == "red" else np.zeros(row.shape, bool)
+    )
     assert np.abs(found - expected)[~near_hole].max() <= 1  # a fifth of a pixel would be 1 (x) to 2
 
 
@@ -166,7 +168,9 @@ def test_a_warped_pixel_does_not_depend_on_the_window(tmp_path: Path, band: str)
 
 
 def test_a_lattice_that_is_off_by_half_a_pixel_is_warped_not_shifted(tmp_path: Path) -> None:
-    scene = write_scene(tmp_path, paint_bands(60, 80, red=make_ramp(60, 80, 10, LEFT - 95, TOP + 95)), left=LEFT - 95, top=TOP + 95)
+    scene = write_scene(
+        tmp_path, paint_bands(60, 80, red=make_ramp(60, 80, 10, LEFT - 95, TOP + 95)), left=LEFT - 95, top=TOP + 95
+    )
     found = read_band(scene, "red").astype(float)
     assert np.abs(found - make_ramp(HEIGHT, WIDTH, 10, LEFT, TOP)).max() <= 1
 

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import box
-from tests.rasters import FOREST, make_item
 
 from minewatch.errors import SceneError
 from minewatch.scene import (
@@ -26,6 +25,7 @@ from minewatch.scene import (
     parse_baseline,
     parse_scene,
 )
+from tests.rasters import FOREST, make_item
 
 EARTH_SEARCH = {band: band for band in BANDS}
 PLANETARY = dict(zip(BANDS, ("B02", "B03", "B04", "B08", "B11", "SCL"), strict=True))
@@ -127,7 +127,15 @@ def test_the_offset_follows_from_baseline_and_provider(properties: dict[str, Any
 
 @pytest.mark.parametrize(
     ("text", "baseline"),
-    [("05.09", (5, 9)), ("N05.09", (5, 9)), ("N0509", (5, 9)), (" 04.00 ", (4, 0)), ("", (0, 0)), ("new", (0, 0)), (None, (0, 0))],
+    [
+        ("05.09", (5, 9)),
+        ("N05.09", (5, 9)),
+        ("N0509", (5, 9)),
+        (" 04.00 ", (4, 0)),
+        ("", (0, 0)),
+        ("new", (0, 0)),
+        (None, (0, 0)),
+    ],
 )
 def test_baselines(text: str | None, baseline: tuple[int, int]) -> None:
     assert parse_baseline({"s2:processing_baseline": text}) == baseline
@@ -167,7 +175,7 @@ def test_tiles(properties: dict[str, Any], tile: str) -> None:
 @pytest.mark.parametrize("names", [EARTH_SEARCH, PLANETARY, CDSE], ids=["Earth Search", "Planetary Computer", "CDSE"])
 def test_assets_are_found_under_every_naming(names: dict[str, str]) -> None:
     twins = {f"{name}-jp2": "x.jp2" for name in names.values()}
-    item = as_item(assets={name: "x.tif" for name in names.values()} | twins | {"thumbnail": "x.jpg"})
+    item = as_item(assets=dict.fromkeys(names.values(), "x.tif") | twins | {"thumbnail": "x.jpg"})
     assert name_assets(item) == names
 
 

@@ -202,9 +202,14 @@ def test_published_files_and_new_folders_are_private(tmp_path: Path) -> None:
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "alerts.csv"
     publish_bytes(path, b"old")
-    with pytest.raises(RuntimeError), publishing(path) as temporary:
-        temporary.write_bytes(b"ne")
-        raise RuntimeError("power cut")
+
+    def fail_halfway() -> None:
+        with publishing(path) as temporary:
+            temporary.write_bytes(b"ne")
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        fail_halfway()
     assert path.read_bytes() == b"old"
     assert find_leftovers(tmp_path) == []
 

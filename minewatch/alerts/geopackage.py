@@ -107,6 +107,8 @@ def recover(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             connection.execute("SELECT table_name FROM gpkg_contents").fetchall()
     except sqlite3.Error as error:
+        if "locked" in str(error):
+            raise AlertsError(f"{path} cannot be read: {_explain(error)}") from error
         raise AlertsError(f"{path} is no usable alerts table: {error}; move it away and scan again") from error
 
 

@@ -12,14 +12,14 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from skimage import measure, morphology
 
 from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL, Alert
 from minewatch.aoi import measure_area_ha
 from minewatch.changes import Episodes
 from minewatch.grid import PIXEL, Grid
 from minewatch.pipeline import Alerts
-from minewatch.polygons import NEIGHBOURS, Patch, find_patches, find_position, outline, to_lonlat
+from minewatch.polygons import Patch, find_patches, find_position, outline, to_lonlat
 from minewatch.units import SCALE, to_date
 
 Mask = NDArray[np.bool_]
@@ -103,13 +103,21 @@ class _Components:
     pixels: list[Pixels]
     """Theirs, in order."""
 
-    groups: list[int]
-    """A number that those near each other share."""
+    shape: tuple[int, int]
+    """Of the patch."""
+
+    gap: int
+    """Half the distance, in pixels, below which parts stay together."""
 
     def near(self, track: _Track, number: int) -> list[int]:
-        """Name the components that a track covers and that lie near one of them."""
-        covered = np.unique(self.labels[track.current])
-        return [int(n) for n in covered if n and self.groups[n - 1] == self.groups[number - 1]]
+        """Name the components that a track covers and that lie near the given one, or near one that does."""
+        covered = [int(n) for n in np.unique(self.labels[track.current]) if n]
+        if len(covered) < 2 or not number:
+            return [number] if number else []
+        own = np.isin(self.labels, [*covered, number]).reshape(self.shape)
+        wide = morphology.dilation(own, morphology.footprint_rectangle((2 * self.gap + 1, 2 * self.gap + 1)))
+        groups = measure.label(wide, connectivity=2).ravel()
+        return [n for n in covered if groups[self.pixels[n - 1][0]] == groups[self.pixels[number - 1][0]]]
 
 
 @dataclass(frozen=True)
@@ -146,16 +154,12 @@ class _History:
         dense = np.zeros(self.patch.mask.size, bool)
         dense[self.pixels[self.active(day)]] = True
         shaped = dense.reshape(self.patch.mask.shape)
-        labels, count = ndimage.label(shaped, NEIGHBOURS)
-        if not count:
-            return _Components(labels.ravel(), [], [])
+        labels, count = measure.label(shaped, connectivity=2, return_num=True)
         flat = labels.ravel()
         members = np.flatnonzero(flat)
         order = members[np.argsort(flat[members], kind="stable")]
-        pixels = np.split(order, np.searchsorted(flat[order], np.arange(2, count + 1)))
-        wide = ndimage.binary_dilation(shaped, NEIGHBOURS, iterations=gap) if gap else shaped
-        groups, _ = ndimage.label(wide, NEIGHBOURS)
-        return _Components(flat, pixels, [int(groups.ravel()[part[0]]) for part in pixels])
+        pixels = np.split(order, np.searchsorted(flat[order], np.arange(2, count + 1))) if count else []
+        return _Components(flat, pixels, self.patch.window.shape, gap)
 
 
 def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, settings: Alerts) -> list[Alert]:
@@ -188,7 +192,7 @@ def _follow(history: _History, limits: _Limits) -> list[_Track]:
     tracks: list[_Track] = []
     for day in history.days():
         components = history.components(day, limits.gap)
-        owned = _continue(tracks, components, day)
+        owned = _continue(tracks, components, day, limits)
         for number, component in enumerate(components.pixels, 1):
             if number not in owned and len(component) >= limits.smallest:
                 _begin(tracks, component, history, day, limits.smallest)
@@ -205,19 +209,20 @@ def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits)
             track.confirmed_on = day
 
 
-def _continue(tracks: list[_Track], components: _Components, day: int) -> set[int]:
-    """Give each open track its component; the older takes in the younger, what has none is closed.
+def _continue(tracks: list[_Track], components: _Components, day: int, limits: _Limits) -> set[int]:
+    """Give each open track its component; the older takes in the younger, what fell to half the smallest area is closed.
 
     What comes apart and stays near is still one alert: a bridge of doubtful pixels fades sooner than what it joined.
     """
     taken: dict[int, _Track] = {}
     for track in sorted((t for t in tracks if not t.closed_on), key=lambda t: t.age):
         number = _heir(track, components.labels)
-        if not number:
+        near = {number, *components.near(track, number)} if number else set()
+        if sum(len(components.pixels[part - 1]) for part in near) < limits.smallest / 2:
             track.closed_on = day
             continue
         owner = taken.get(number, track)
-        parts = [part for part in {number, *components.near(track, number)} if part not in taken]
+        parts = [part for part in near if part not in taken]
         taken.update(dict.fromkeys(parts, owner))
         pixels = [components.pixels[part - 1] for part in parts]
         if owner is track:
@@ -265,8 +270,9 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     mask.ravel()[pixels] = True
     geometry = to_lonlat(outline(mask, history.patch.window, grid), grid)
     lat, lon = find_position(geometry)
-    days, counts = np.unique(members["clear_before"][members["clear_before"] > 0], return_counts=True)
-    first_seen, last_seen = to_date(track.first_seen), to_date(int(members["last_seen"].max()))
+    before = members["clear_before"]
+    days, counts = np.unique(before[(before > 0) & (before < track.first_seen)], return_counts=True)
+    first_seen, last_seen = to_date(track.first_seen), to_date(max(int(members["last_seen"].max()), track.first_seen))
     assert first_seen is not None, "an alert was seen"
     assert last_seen is not None, "an alert was seen"
     return Alert(
@@ -292,7 +298,7 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:
     window = history.patch.window
     row, column = divmod(track.founder, window.width)
-    x, y = grid.transform * (window.column + column, window.row + row)
+    x, y = grid.transform @ (window.column + column, window.row + row)
     place = hashlib.sha256(f"{grid.epsg} {x:.1f} {y:.1f}".encode()).hexdigest()[:6]
     began = to_date(track.began)
     return f"{aoi}-{began:%Y%m%d}-{place}"

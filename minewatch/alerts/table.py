@@ -14,6 +14,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
@@ -182,7 +183,10 @@ def read_alerts(path: Path) -> gpd.GeoDataFrame:
     if not path.exists():
         raise AlertsError(f"there is no alerts table yet ({path}); make one with: minewatch scan")
     recover(path)
-    frame = gpd.read_file(path, layer=LAYER)
+    try:
+        frame = gpd.read_file(path, layer=LAYER)
+    except (DataSourceError, DataLayerError) as error:
+        raise AlertsError(f"{path} is no alerts table: it has no layer {LAYER!r}; move it away and scan again") from error
     for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
         frame[name] = frame[name].fillna("")
     return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
@@ -208,19 +212,26 @@ def render_csv(alerts: gpd.GeoDataFrame) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
     for row in alerts.rename(columns={"first_seen": "date"}).to_dict("records"):
-        writer.writerow([plain_cell(row[name]) for name in CSV_COLUMNS])
+        writer.writerow([safe_cell(row[name]) for name in CSV_COLUMNS])
     return text.getvalue()
 
 
 def plain_cell(value: Any) -> Any:
-    """Give a cell as plain text or number: dates without a time, and no text that a spreadsheet would run."""
+    """Give a cell as plain text or number: dates without a time, '' for nothing."""
     if pd.isna(value):
         return ""
     if hasattr(value, "date") and callable(value.date):
         return value.date().isoformat()
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
     return value
+
+
+def safe_cell(value: Any) -> Any:
+    """Give a cell for a spreadsheet: no text that it would run, and no line that breaks the row."""
+    value = plain_cell(value)
+    if not isinstance(value, str):
+        return value
+    text = " ".join(value.splitlines())
+    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text
 
 
 def describe_position(lat: float, lon: float) -> str:

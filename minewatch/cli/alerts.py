@@ -93,7 +93,8 @@ def show(session: Session, alert_id: str) -> None:
     if session.as_json:
         print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
     else:
-        print_table(("", ""), [*facts.items(), ("position", describe_position(facts["lat"], facts["lon"]))])
+        rows = [(name, str(value)) for name, value in facts.items()]
+        print_table(("", ""), [*rows, ("position", describe_position(facts["lat"], facts["lon"]))])
 
 
 @alerts.command("export")
@@ -112,7 +113,10 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
     """
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
-    paths = export_alerts(chosen, output or session.workspace.exports, names)
+    folder = output or session.workspace.exports
+    if folder.resolve() == session.workspace.output.resolve():
+        raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
+    paths = export_alerts(chosen, folder, names)
     if session.as_json:
         print_json([str(path) for path in paths])
     else:

@@ -77,7 +77,7 @@ def scan_command(
     request = Request(names, pipeline, overrides, source, since and since.date(), until and until.date(), scheduler)
     workspace = session.workspace
     if into:
-        workspace = replace(workspace, output_root=into.absolute())
+        workspace = replace(workspace, output_root=into.resolve())
     with reporting() as reporter:
         report = scan(workspace, request, reporter)
     if session.as_json:

@@ -9,7 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.detect.baseline import evaluate
-from minewatch.detect.pixels import PixelBaseline, Rules, fit_pixel
+from minewatch.detect.pixels import PixelBaseline, Rules, fit_pixel, is_monitored
 
 NOTHING, CALM, WEAK, STRONG = 0, 1, 2, 3
 """What a look says of a pixel: it does not count, vegetation is there, some is lost, much is lost."""
@@ -54,19 +54,24 @@ class Sight(NamedTuple):
     haze: float
     """Blue above its baseline, reflectance."""
 
+    snowy: bool
+    """Bright in blue and near infrared, dark in the short-wave infrared: this may be snow, and alone proves nothing."""
+
 
 @njit(nogil=True, cache=True)
 def see(
-    ndvi: float,
-    blue: float,
-    nir: float,
+    values: NDArray[np.float64],
     base: PixelBaseline,
     terms: NDArray[np.float64],
     scene: NDArray[np.float64],
     rules: Rules,
 ) -> Sight:
-    """Set a look against the baseline.  ``terms`` are (3, term); ``scene`` is shift, spread and blue of the look."""
-    shift, spread, scene_blue = scene
+    """Set a look against the baseline.
+
+    ``values`` are NDVI, BSI, blue and near infrared, ``terms`` (3, term), ``scene`` shift, spread, blue and BSI of the look.
+    """
+    ndvi, bsi, blue, nir = values
+    shift, spread, scene_blue, scene_bsi = scene
     level = _level(base, terms[0]) + shift
     safe = min(min(_level(base, terms[1]), _level(base, terms[2])) + shift, level)
     haze = blue - evaluate(terms[0], base.blue) - scene_blue
@@ -75,6 +80,7 @@ def see(
     clean = min(max((nir - red) / max(nir + red - 2 * max(haze, 0.0), 0.03), -1.0), 1.0)
     safe_span = safe - rules.bare_ndvi
     room = max(safe_span, 0.05)
+    fall = evaluate(terms[0], base.bsi) + scene_bsi - bsi
     return Sight(
         level,
         (safe - ndvi) / room,
@@ -83,6 +89,7 @@ def see(
         safe_span,
         safe - ndvi >= 3 * np.hypot(base.noise, 0.75 * spread),
         haze,
+        fall > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir,
     )
 
 
@@ -103,12 +110,12 @@ def follow_pixels(
     agrees: NDArray[np.bool_],
     inside: NDArray[np.bool_],
     looks: NDArray[np.int32],
-    high: NDArray[np.float64],
+    green: NDArray[np.bool_],
 ) -> NDArray[np.int32]:
     """Follow every pixel inside the area; gives its anomalies as rows of FIELDS.
 
-    ``scenes`` is (time, 3): shift, spread, blue.  ``looks`` and ``high`` (pixel,) are filled with the number of looks of
-    the latest baseline and its largest NDVI.
+    ``scenes`` is (time, 4): shift, spread, blue, BSI.  ``looks`` and ``green`` (pixel,) are filled with the number of looks of
+    the latest baseline, and with whether there is vegetation to lose.
     """
     found = np.zeros((1024, len(FIELDS)), np.int32)
     count = 0
@@ -116,7 +123,18 @@ def follow_pixels(
         if inside[pixel]:
             start = count
             found, count = _follow_pixel(
-                days, clear[pixel], layers[pixel], epochs, terms, rules, scenes, agrees, found, count, looks[pixel:], high[pixel:]
+                days,
+                clear[pixel],
+                layers[pixel],
+                epochs,
+                terms,
+                rules,
+                scenes,
+                agrees,
+                found,
+                count,
+                looks[pixel:],
+                green[pixel:],
             )
             found[start:count, 0] = pixel
     return found[:count]
@@ -135,18 +153,21 @@ def _follow_pixel(
     found: NDArray[np.int32],
     count: int,
     looks: NDArray[np.int32],
-    high: NDArray[np.float64],
+    green: NDArray[np.bool_],
 ) -> tuple[NDArray[np.int32], int]:
     excluded = np.zeros(days.size, np.bool_)
     is_open = False
     first_seen = provisional_on = confirmed_on = settled_on = last_seen = clear_before = last_clear = 0
-    hits = seen = calm = calm_from = 0
-    total = ground = haze = ndvi_change = bsi_change = 0.0
-    base = fit_pixel(clear, layers, excluded, epochs[0, 0], epochs[0, 1], terms[0])
+    hits = firm = seen = calm = calm_from = 0
+    total = ground = peak = haze = ndvi_change = bsi_change = 0.0
+    for t in range(epochs[0, 1]):
+        if clear[t]:
+            last_clear = int(days[t])
+    base = fit_pixel(clear, layers, excluded, epochs[0, 0], epochs[0, 1], terms[0], rules)
     for epoch in range(epochs.shape[0]):
         if epoch > 0 and not is_open:
-            base = fit_pixel(clear, layers, excluded, epochs[epoch, 0], epochs[epoch, 1], terms[0])
-        monitored = base.looks >= rules.min_looks and base.high >= rules.min_vegetation
+            base = fit_pixel(clear, layers, excluded, epochs[epoch, 0], epochs[epoch, 1], terms[0], rules)
+        monitored = is_monitored(base, rules)
         for t in range(epochs[epoch, 1], epochs[epoch, 2]):
             if not clear[t]:
                 continue
@@ -155,10 +176,11 @@ def _follow_pixel(
             if not (monitored and agrees[t]):
                 last_clear = day
                 continue
-            ndvi, blue, nir = layers[0, t] / 10000, layers[2, t] / 10000, layers[3, t] / 10000
-            sight = see(ndvi, blue, nir, base, terms[:, t], scenes[t], rules)
+            values = layers[:, t] / 10000
+            ndvi = values[0]
+            sight = see(values, base, terms[:, t], scenes[t], rules)
             heard = sight.safe_span >= rules.min_contrast and sight.sure
-            strong = heard and sight.clean_loss >= rules.strong_loss and sight.loss >= rules.strong_loss
+            strong = heard and min(sight.clean_loss, sight.loss) >= rules.strong_loss and not sight.snowy
             weak = heard and not strong and sight.loss >= rules.weak_loss
             # The ground stays as blue as it is; haze changes from look to look.
             tolerance = rules.same_blue + rules.same_share * max(haze, 0.0)
@@ -166,25 +188,31 @@ def _follow_pixel(
             fresh = not is_open and (strong or (weak and sight.loss >= rules.begin_loss)) and sight.haze <= rules.cloud_blue
             brighter = is_open and sight.haze > haze + tolerance
             if fresh or darker:
-                is_open = True
-                first_seen, provisional_on, confirmed_on, settled_on, clear_before = day, 0, 0, 0, last_clear
-                hits, seen, calm = 0, 1, 0
-                total = ground = ndvi_change = bsi_change = 0.0
-                brighter = False
+                # What was seen through haze before was the same loss, if it stood out with the haze taken out.
+                if fresh or firm == 0:
+                    first_seen, clear_before, seen = day, last_clear, 1
+                is_open, brighter = True, False
+                provisional_on = confirmed_on = settled_on = 0
+                hits = firm = calm = 0
+                total = ground = peak = ndvi_change = bsi_change = 0.0
             if is_open and (strong or weak) and not (brighter and confirmed_on == 0):
                 excluded[t] = True
                 haze = sight.haze
                 hits += 1
+                firm += strong
                 calm = 0
                 last_seen = day
+                peak = max(peak, sight.loss)
                 total += min(max(sight.loss if strong else 0.5 * sight.loss, 0.0), 1.0)
                 ground += ndvi
                 ndvi_change += ndvi - sight.level
-                bsi_change += layers[1, t] / 10000 - evaluate(terms[0, t], base.bsi)
-                score = total * hits
-                if hits >= 2 and provisional_on == 0 and score >= rules.provisional_score:
+                bsi_change += values[1] - evaluate(terms[0, t], base.bsi)
+                # Ground that greens up again is no mine; a burn or a thinned stand keeps some green.
+                lasts = sight.loss >= rules.lasting_share * peak
+                proven = (firm >= 2 or hits >= rules.settle_looks) and ground / hits < rules.mine_ndvi
+                if hits >= 2 and provisional_on == 0 and lasts and total * hits >= rules.provisional_score:
                     provisional_on = day
-                if hits >= 2 and confirmed_on == 0 and score >= rules.confirmed_score:
+                if provisional_on > 0 and confirmed_on == 0 and lasts and proven and total * hits >= rules.confirmed_score:
                     confirmed_on = day
                 if confirmed_on > 0 and settled_on == 0 and hits >= rules.settle_looks:
                     settled_on = day
@@ -211,7 +239,8 @@ def _follow_pixel(
         _record_dates(found[count], first_seen, provisional_on, confirmed_on, settled_on, 0, last_seen, clear_before, seen)
         _record_changes(found[count], ndvi_change / hits, bsi_change / hits)
         count += 1
-    looks[0], high[0] = base.looks, base.high
+    looks[0] = base.looks
+    green[0] = base.high >= rules.min_vegetation and base.bare < rules.tilled_share
     return found, count
 
 

@@ -80,6 +80,9 @@ class PixelBaseline(NamedTuple):
     looks: int
     """Clear looks it rests on."""
 
+    bare: float
+    """Share of the clear looks, hazy ones included, that show bare ground."""
+
 
 @njit(nogil=True, cache=True)
 def fit_pixel(
@@ -89,15 +92,17 @@ def fit_pixel(
     first: int,
     start: int,
     terms: NDArray[np.float64],
+    rules: Rules,
 ) -> PixelBaseline:
     """Fit the looks ``first`` to ``start`` of one pixel: (time,) clear and excluded, (layer, time) values."""
     used = clear[first:start] & ~excluded[first:start]
     rows = terms[first:start]
     values = layers[:, first:start] / 10000
+    bare = _share_bare(values, used, rules)
     looks = choose_looks(values[2], used)
     ndvi, bsi, blue = np.zeros(TERMS), np.zeros(TERMS), np.zeros(TERMS)
     if looks == 0:
-        return PixelBaseline(ndvi, bsi, blue, 1.0, 0.0, 0.0, 0)
+        return PixelBaseline(ndvi, bsi, blue, 1.0, 0.0, 0.0, 0, 0.0)
     size = count_terms(looks)
     noise = fit_harmonics(values[0], used, rows, size, ndvi)
     fit_harmonics(values[1], used, rows, size, bsi)
@@ -107,4 +112,21 @@ def fit_pixel(
         if used[t]:
             level = evaluate(rows[t], ndvi)
             low, high = min(low, level), max(high, level)
-    return PixelBaseline(ndvi, bsi, blue, noise, low, high, looks)
+    return PixelBaseline(ndvi, bsi, blue, noise, low, high, looks, bare)
+
+
+@njit(nogil=True, cache=True)
+def _share_bare(values: NDArray[np.float64], used: NDArray[np.bool_], rules: Rules) -> float:
+    """Give the share of looks that show bare ground: little green, and more short-wave infrared than any cloud or snow."""
+    count = bare = 0
+    for t in range(used.size):
+        if used[t]:
+            count += 1
+            bare += values[0, t] < rules.min_vegetation and values[1, t] > rules.bare_bsi
+    return bare / count if count else 0.0
+
+
+@njit(nogil=True, cache=True)
+def is_monitored(base: PixelBaseline, rules: Rules) -> bool:
+    """Tell whether a pixel has looks enough, vegetation to lose, and was not bare time and again before."""
+    return bool(base.looks >= rules.min_looks and base.high >= rules.min_vegetation and base.bare < rules.tilled_share)

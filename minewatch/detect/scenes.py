@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minewatch.detect.baseline import evaluate
 from minewatch.detect.inputs import TileInput
-from minewatch.detect.pixels import Pixels, Rules, fit_pixel, make_rules
+from minewatch.detect.pixels import Pixels, Rules, fit_pixel, is_monitored, make_rules
 from minewatch.pipeline import Detector
 
 BINS = 400
@@ -23,7 +23,7 @@ STEP = 2 / BINS
 """Width of a bin."""
 
 Counts = NDArray[np.int64]
-"""(2, time, BINS): pixels by residual of NDVI (haze-free ones only) and of blue."""
+"""(3, time, BINS): pixels by residual of NDVI, of blue, and of BSI; for the first and the last haze-free ones only."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,16 @@ class Scenes:
     blue: NDArray[np.float64]
     """Median blue residual of the clear vegetated pixels, reflectance."""
 
+    bsi: NDArray[np.float64]
+    """Median BSI residual of the haze-free vegetated pixels."""
+
     agrees: NDArray[np.bool_]
     """Stable ground agrees with its baseline: the look counts for or against a mine."""
 
 
 def measure_scenes(tile: TileInput) -> Counts:
     """Count the residuals of each look over the tile's pixels inside the area."""
-    counts = np.zeros((2, len(tile.looks.days), BINS), np.int64)
+    counts = np.zeros((3, len(tile.looks.days), BINS), np.int64)
     pixels = Pixels.of(tile)
     _count_residuals(*pixels, make_rules(tile.settings), tile.inside.ravel(), counts)
     return counts
@@ -53,12 +56,12 @@ def measure_scenes(tile: TileInput) -> Counts:
 
 def judge_scenes(counts: Counts, settings: Detector) -> Scenes:
     """Judge each look from the counts of all tiles."""
-    ndvi, blue = counts
+    ndvi, blue, bsi = counts
     shift, spread = _quantile(ndvi, 0.5), (_quantile(ndvi, 0.75) - _quantile(ndvi, 0.25)) / 2
     witnesses = ndvi.sum(axis=1)
     agrees = (witnesses > 0) & (witnesses >= settings.scene_witnesses * blue.sum(axis=1))
-    agrees &= (np.abs(shift) <= settings.scene_shift) & (spread <= settings.scene_spread)
-    return Scenes(shift, spread, _quantile(blue, 0.5), agrees)
+    agrees &= (shift >= -settings.scene_fall) & (shift <= settings.scene_rise) & (spread <= settings.scene_spread)
+    return Scenes(shift, spread, _quantile(blue, 0.5), _quantile(bsi, 0.5), agrees)
 
 
 def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:
@@ -87,8 +90,8 @@ def _count_residuals(
             first, start, stop = epochs[epoch]
             if not clear[pixel, start:stop].any():
                 continue
-            base = fit_pixel(clear[pixel], layers[pixel], excluded, first, start, terms[0])
-            if base.looks < rules.min_looks or base.high < rules.min_vegetation:
+            base = fit_pixel(clear[pixel], layers[pixel], excluded, first, start, terms[0], rules)
+            if not is_monitored(base, rules):
                 continue
             for t in range(start, stop):
                 if clear[pixel, t]:
@@ -97,6 +100,7 @@ def _count_residuals(
                     counts[1, t, _bin(blue)] += 1
                     if blue < rules.haze_blue:
                         counts[0, t, _bin(layers[pixel, 0, t] / 10000 - level)] += 1
+                        counts[2, t, _bin(layers[pixel, 1, t] / 10000 - evaluate(terms[0, t], base.bsi))] += 1
 
 
 @njit(nogil=True, cache=True)

@@ -18,14 +18,14 @@ from minewatch.units import NODATA, to_day
 def detect_changes(tile: TileInput, scenes: Scenes) -> TileChanges:
     """Find the changes of a tile."""
     count = tile.window.height * tile.window.width
-    looks, high = np.zeros(count, np.int32), np.zeros(count)
-    scene = np.stack([scenes.shift, scenes.spread, scenes.blue], axis=1)
+    looks, green = np.zeros(count, np.int32), np.zeros(count, bool)
+    scene = np.stack([scenes.shift, scenes.spread, scenes.blue, scenes.bsi], axis=1)
     inside = tile.inside.ravel()
-    found = follow_pixels(*Pixels.of(tile), make_rules(tile.settings), scene, scenes.agrees, inside, looks, high)
+    found = follow_pixels(*Pixels.of(tile), make_rules(tile.settings), scene, scenes.agrees, inside, looks, green)
     episodes = np.zeros(len(found), EPISODE)
     for column, name in enumerate(FIELDS):
         episodes[name] = found[:, column]
-    rasters = {name: raster.reshape(tile.window.shape) for name, raster in _draw(tile, episodes, looks, high).items()}
+    rasters = {name: raster.reshape(tile.window.shape) for name, raster in _draw(tile, episodes, looks, green).items()}
     missing = np.clip(tile.settings.min_looks - looks, 0, 255).astype(np.uint8).reshape(tile.window.shape)
     return TileChanges(tile.window, _place(episodes, tile), rasters, missing)
 
@@ -38,7 +38,7 @@ def _place(episodes: Episodes, tile: TileInput) -> Episodes:
     return placed
 
 
-def _draw(tile: TileInput, episodes: Episodes, looks: NDArray[np.int32], high: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def _draw(tile: TileInput, episodes: Episodes, looks: NDArray[np.int32], green: NDArray[np.bool_]) -> dict[str, NDArray[Any]]:
     latest = np.zeros(looks.size, EPISODE)
     latest["ndvi_change"] = latest["bsi_change"] = NODATA
     sure = episodes[episodes["provisional_on"] > 0]
@@ -48,13 +48,13 @@ def _draw(tile: TileInput, episodes: Episodes, looks: NDArray[np.int32], high: N
     rasters["clear_looks"] = clear[tile.looks.before(to_day(tile.monitor_from)) :].sum(axis=0).astype(np.uint16)
     rasters["clear_looks"][~tile.inside.ravel()] = RASTERS["clear_looks"].nodata
     rasters["last_clear"] = (clear * tile.looks.days[:, None]).max(axis=0, initial=0).astype(np.int32)
-    rasters["status"] = _classify(tile, latest, looks, high)
+    rasters["status"] = _classify(tile, latest, looks, green)
     return rasters
 
 
-def _classify(tile: TileInput, latest: Episodes, looks: NDArray[np.int32], high: NDArray[np.float64]) -> NDArray[np.uint8]:
+def _classify(tile: TileInput, latest: Episodes, looks: NDArray[np.int32], green: NDArray[np.bool_]) -> NDArray[np.uint8]:
     status = np.full(looks.size, Status.STABLE, np.uint8)
-    status[high < tile.settings.min_vegetation] = Status.NO_VEGETATION
+    status[~green] = Status.NO_VEGETATION
     status[looks < tile.settings.min_looks] = Status.NOT_MONITORED
     seen = latest["first_seen"] > 0
     status[seen] = np.where(latest["confirmed_on"] > 0, Status.CONFIRMED, Status.PROVISIONAL)[seen]

@@ -7,11 +7,13 @@ per role: ``landscape`` (the ground without mines), ``patches`` (mines and what 
 
 from minewatch.simulate.series import SimulatedSeries, simulate_series
 from minewatch.simulate.settings import Simulation, demo_simulation, temperate_simulation, tropical_simulation
+from minewatch.simulate.stac import place_lattice
 
 __all__ = [
     "SimulatedSeries",
     "Simulation",
     "demo_simulation",
+    "place_lattice",
     "simulate_series",
     "temperate_simulation",
     "tropical_simulation",
