@@ -10,8 +10,9 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
+import shapely
 
-from minewatch.alerts.columns import LAYER
+from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
 from minewatch.alerts.table import render_csv, safe_cell
 from minewatch.errors import AlertsError, MinewatchError
 from minewatch.files import publishing
@@ -20,14 +21,19 @@ from minewatch.files import publishing
 def _write_vector(driver: str, **options: str) -> Callable[[gpd.GeoDataFrame, Path], None]:
     def write(alerts: gpd.GeoDataFrame, path: Path) -> None:
         path.unlink()
-        pyogrio.write_dataframe(_dates_only(alerts), path, driver=driver, layer=LAYER, geometry_type="MultiPolygon", **options)
+        pyogrio.raw.write(
+            path,
+            geometry=shapely.to_wkb(alerts.geometry.to_numpy()),
+            field_data=[alerts[column.name].to_numpy().astype(column.dtype) for column in ALERT_COLUMNS],
+            fields=[column.name for column in ALERT_COLUMNS],
+            layer=LAYER,
+            driver=driver,
+            geometry_type="MultiPolygon",
+            crs="EPSG:4326",
+            **options,
+        )
 
     return write
-
-
-def _dates_only(alerts: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
-    dates = alerts.select_dtypes("datetime").columns
-    return alerts.assign(**{name: pd.Series(alerts[name].dt.date, alerts.index, object) for name in dates})
 
 
 def _write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:

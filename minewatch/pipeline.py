@@ -100,7 +100,7 @@ class Detector(Section):
         0.15, ge=0, le=1, description="near infrared below which dark ground is water, not snow, reflectance"
     )
     lasting_share: float = Field(0.6, ge=0, le=1, description="share of the largest loss so far that a confirming look must show")
-    mine_ndvi: float = Field(0.4, ge=0.1, le=1, description="mean NDVI of the anomalous looks below which ground can be a mine")
+    mine_ndvi: float = Field(0.5, ge=0.1, le=1, description="mean NDVI of the anomalous looks below which ground can be a mine")
     provisional_score: float = Field(
         0.9, ge=0.1, le=20, description="mean loss x (anomalous looks) squared that makes a pixel provisional"
     )

@@ -1,5 +1,6 @@
 """What README and docs say is true: commands exist, links resolve, tables are complete, examples can be read."""
 
+import json
 import re
 import shlex
 import tomllib
@@ -194,7 +195,7 @@ def test_method_names_settings_that_exist() -> None:
 
 
 def test_settings_are_the_template() -> None:
-    assert WORKSPACE.settings.read_text("utf-8") == TEMPLATE.format(source=read_settings(WORKSPACE).source)
+    assert WORKSPACE.settings.read_text("utf-8") == TEMPLATE.format(source=json.dumps(read_settings(WORKSPACE).source))
 
 
 @pytest.mark.parametrize("name", list_aois(WORKSPACE))

@@ -209,7 +209,7 @@ def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
 def render_csv(alerts: gpd.GeoDataFrame) -> str:
     """Render the table as CSV: one row an alert, columns CSV_COLUMNS."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # as RFC 4180 has it; so a bare CR in a note is quoted too
     writer.writerow(CSV_COLUMNS)
     for row in alerts.rename(columns={"first_seen": "date"}).to_dict("records"):
         writer.writerow([safe_cell(row[name]) for name in CSV_COLUMNS])
@@ -226,12 +226,9 @@ def plain_cell(value: Any) -> Any:
 
 
 def safe_cell(value: Any) -> Any:
-    """Give a cell for a spreadsheet: no text that it would run, and no line that breaks the row."""
+    """Give a cell for a spreadsheet: no text that it would run."""
     value = plain_cell(value)
-    if not isinstance(value, str):
-        return value
-    text = " ".join(value.splitlines())
-    return f"'{text}" if text.lstrip()[:1] in ("=", "+", "-", "@") else text
+    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@") else value
 
 
 def describe_position(lat: float, lon: float) -> str:

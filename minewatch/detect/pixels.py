@@ -49,8 +49,9 @@ class Pixels(NamedTuple):
     def of(cls, tile: TileInput) -> Pixels:
         """Lay out a tile."""
         looks, slip = tile.looks, tile.settings.season_slip
-        clear = np.ascontiguousarray(looks.clear.reshape(len(looks.days), -1).T)
-        layers = np.stack([looks.layers[name].reshape(len(looks.days), -1).T for name in LAYER_ORDER], axis=1)
+        flat = len(looks.days), tile.window.height * tile.window.width
+        clear = np.ascontiguousarray(looks.clear.reshape(flat).T)
+        layers = np.stack([looks.layers[name].reshape(flat).T for name in LAYER_ORDER], axis=1)
         epochs = np.array([(e.history.start, e.looks.start, e.looks.stop) for e in tile.epochs()], np.int64)
         terms = np.stack([harmonic_terms(looks.days + step) for step in (0, -slip, slip)])
         return cls(looks.days, clear, np.ascontiguousarray(layers), epochs, terms)

@@ -43,7 +43,7 @@ def _draw(tile: TileInput, episodes: Episodes, looks: NDArray[np.int32], green: 
     latest["ndvi_change"] = latest["bsi_change"] = NODATA
     sure = episodes[episodes["provisional_on"] > 0]
     latest[sure["row"]] = sure  # of several the last one stays: they are in order
-    clear = tile.looks.clear.reshape(len(tile.looks.days), -1)
+    clear = tile.looks.clear.reshape(len(tile.looks.days), looks.size)
     rasters = {name: latest[name] for name in ("first_seen", "confirmed_on", "ndvi_change", "bsi_change")}
     rasters["clear_looks"] = clear[tile.looks.before(to_day(tile.monitor_from)) :].sum(axis=0).astype(np.uint16)
     rasters["clear_looks"][~tile.inside.ravel()] = RASTERS["clear_looks"].nodata
