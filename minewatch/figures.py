@@ -1,16 +1,31 @@
-"""Figures of numbers: how good the alerts are."""
+"""Figures of numbers: how good the alerts are, and why one is there."""
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from minewatch.detect.monitor import COUNTED
+from minewatch.explain import Explanation, Look
 from minewatch.files import publishing
+from minewatch.units import to_day
 from minewatch.validate import LEVEL, Estimate, Scores
 
 COLOUR = "#1f5fa8"
+
+LOST = "#c1272d"
+"""Looks that count for a change."""
+
+CURVE = "#4a8f3c"
+"""The baseline."""
+
+EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (LOST, "--"), "pixel closed": ("#555555", "-.")}
+"""Vertical lines: colour and style."""
 
 
 def draw_scores(path: Path, scores: Scores, title: str) -> None:
@@ -44,3 +59,70 @@ def _draw_points(axes: Axes, estimates: dict[str, Estimate], title: str) -> None
     axes.set_ylim(-0.03, 1.08)
     axes.grid(axis="y", alpha=0.3)
     axes.set_title(title, fontsize=9)
+
+
+def draw_explanation(path: Path, explanation: Explanation) -> None:
+    """Write a PNG: NDVI above, BSI below, with the baseline, clear and masked looks, and the dates of the alert."""
+    figure = Figure(figsize=(13, 7), dpi=110, layout="constrained")
+    lat, lon = explanation.position
+    title = f"{explanation.alert_id}, {explanation.status}, as of {explanation.as_of}\npixel at {lat:.5f}, {lon:.5f}"
+    figure.suptitle(f"{title}, one of {explanation.pixels} of the alert", fontsize=11)
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
+    days = curve.days.astype("datetime64[D]")
+    for axes, middle, low, high in (
+        (upper, curve.ndvi, curve.low, curve.high),
+        (lower, curve.bsi, curve.bsi - wide, curve.bsi + wide),
+    ):
+        axes.fill_between(days, low, high, color=CURVE, alpha=0.18, linewidth=0, label="its band (3 x noise)")
+        axes.plot(days, middle, color=CURVE, linewidth=1.4, label="baseline of the pixel")
+        axes.axvspan(
+            int(curve.days[0]),
+            to_day(explanation.monitor_from),
+            color="black",
+            alpha=0.04,
+            label="before the monitoring",
+        )
+        axes.grid(alpha=0.25)
+        axes.margins(x=0.01)
+        _draw_events(axes, explanation)
+    _draw_looks(upper, explanation.looks, [(look.ndvi, look.area_ndvi) for look in explanation.looks])
+    _draw_looks(lower, explanation.looks, [(look.bsi, look.area_bsi) for look in explanation.looks])
+    upper.set_ylabel("NDVI")
+    lower.set_ylabel("BSI (bare soil index)")
+    lower.legend(*upper.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=5, fontsize=8.5)
+    with publishing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _draw_looks(axes: Axes, looks: Sequence[Look], values: Sequence[tuple[float | None, float | None]]) -> None:
+    """Draw (as seen, median of the alert) of each look by what it is; masked ones small, since their values may mean nothing."""
+    for kind, marker, colour, size, name in (
+        (0, "x", "0.6", 4.0, "look that is not clear"),
+        (1, "o", COLOUR, 4.5, "clear look"),
+        (2, "o", LOST, 7.0, "look that counts for the change"),
+    ):
+        chosen = [(look.date, seen) for look, (seen, _) in zip(looks, values, strict=True) if _rank_look(look) == kind]
+        _draw_markers(axes, chosen, marker, colour, size, name)
+    medians = [(look.date, median) for look, (_, median) in zip(looks, values, strict=True)]
+    _draw_markers(axes, medians, "_", "0.25", 7, "median of the alert's clear pixels")
+
+
+def _rank_look(look: Look) -> int:
+    return 2 if look.outcome in COUNTED else 1 if look.clear else 0
+
+
+def _draw_markers(
+    axes: Axes, points: Sequence[tuple[dt.date, float | None]], marker: str, colour: str, size: float, name: str
+) -> None:
+    days = np.array([day for day, value in points if value is not None], "datetime64[D]")
+    values = [value for _, value in points if value is not None]
+    axes.plot(days, values, linestyle="none", marker=marker, color=colour, markersize=size, label=name)
+
+
+def _draw_events(axes: Axes, explanation: Explanation) -> None:
+    closed = next((episode.closed_on for episode in reversed(explanation.episodes) if episode.closed_on), None)
+    for name, day in zip(EVENTS, (explanation.first_seen, explanation.confirmed_on, closed), strict=True):
+        if day:
+            colour, style = EVENTS[name]
+            axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {day}")

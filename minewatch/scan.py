@@ -256,15 +256,15 @@ def _unwrap(result: Any) -> Any:
 
 def measure_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> Any:
     """Count, for each look of a tile, what scene-wide quantities are made from."""
-    return measure_scenes(_load(observations, area, tile))
+    return measure_scenes(load_tile(observations, area, tile))
 
 
 def detect_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window, scenes: Scenes) -> TileChanges:
     """Find the changes of one tile."""
-    return detect_changes(_load(observations, area, tile), scenes)
+    return detect_changes(load_tile(observations, area, tile), scenes)
 
 
-def _load(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
+def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
     """Read a tile from the archive and mask it; the mask looks over its edges."""
     around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
     stack = read_stack(observations, around)

@@ -22,9 +22,9 @@ RIVER = (
     # Changes and alerts.
     "changes", "detect", "polygons", "alerts",
     # What people get.
-    "export", "rasters", "coverage", "picture", "validate", "figures",
+    "export", "rasters", "coverage", "picture", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "scan", "simulate", "demo", "cli", "__main__",
+    "parallel", "plan", "scan", "explain", "figures", "simulate", "demo", "cli", "__main__",
 )  # fmt: skip
 """The modules in their order: each one knows only those before it."""
 

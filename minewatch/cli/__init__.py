@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from minewatch import __version__
-from minewatch.cli.accuracy import validate
+from minewatch.cli.accuracy import explain, validate
 from minewatch.cli.alerts import alerts
 from minewatch.cli.areas import aoi
 from minewatch.cli.output import Session
@@ -38,5 +38,5 @@ def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
     context.obj = Session(folder, traceback=traceback)
 
 
-for command in (init, demo, aoi, pipeline, scan_command, alerts, validate):
+for command in (init, demo, aoi, pipeline, scan_command, alerts, explain, validate):
     main.add_command(command)

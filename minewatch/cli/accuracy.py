@@ -1,19 +1,35 @@
-"""``minewatch validate``: how good the alerts are where the truth is known."""
+"""``minewatch validate`` and ``explain``: how good the alerts are where the truth is known, and why one is there."""
 
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import asdict
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.alerts.table import describe_position, read_alerts, read_areas
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.errors import AlertsError
-from minewatch.figures import draw_scores
+from minewatch.explain import Explanation, Look, explain_alert
+from minewatch.figures import draw_explanation, draw_scores
+from minewatch.progress import reporting
 from minewatch.validate import LEVEL, Estimate, Scores, validate_alerts
+
+BEFORE = dt.timedelta(days=60)
+"""The table of an explanation begins this long before the alert, unless all looks are asked for."""
+
+ROOM = 150
+"""Columns that a terminal needs to show the scenes' ids too."""
+
+LOOK_COLUMNS = (
+    "date", "NDVI", "expected", "band", "BSI", "expected", "haze", "shift", "loss %", "confirmed", "what it did", "scenes",
+)  # fmt: skip
+"""Of the table of an explanation."""
 
 
 @click.command("validate")
@@ -73,3 +89,86 @@ def _cells(estimate: Any) -> tuple[str, str]:
         return "-", ""
     known = estimate.low is not None and estimate.high is not None
     return f"{estimate.value:.3f}", f"{estimate.low:.3f} - {estimate.high:.3f}" if known else ""
+
+
+@click.command("explain")
+@click.argument("alert_id", metavar="ALERT_ID")
+@click.option("--all", "everything", is_flag=True, help="List all looks, those of the baseline too.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PNG", help="Figure.  [default: in output/images]")
+@common_options
+def explain(session: Session, alert_id: str, everything: bool, output: Path | None) -> None:
+    """Show look by look why an alert is there: what was seen, what was expected, which rule fired.
+
+    It follows one pixel in the middle of the alert, from the archive alone, as of the table's date.
+
+    \b
+    Example:
+      minewatch explain la-pampa-20240611-3fa9c1
+      minewatch explain la-pampa-20240611-3fa9c1 --all --json
+    """
+    workspace = session.workspace
+    with reporting() as reporter:
+        explanation = explain_alert(workspace, alert_id, reporter)
+    figure = output or workspace.images / f"{alert_id}.png"
+    draw_explanation(figure, explanation)
+    looks = [look for look in explanation.looks if everything or look.date >= explanation.first_seen - BEFORE]
+    if session.as_json:
+        print_json(describe_explanation(explanation, looks) | {"figure": str(figure)})
+    else:
+        _print_explanation(explanation, looks)
+        say(f"figure: {figure}")
+
+
+def describe_explanation(explanation: Explanation, looks: Sequence[Look]) -> dict[str, Any]:
+    """Give an explanation as plain data, without the daily curve."""
+    facts = {
+        field.name: getattr(explanation, field.name) for field in fields(explanation) if field.name not in ("looks", "curve")
+    }
+    facts["episodes"] = [asdict(episode) for episode in explanation.episodes]
+    return facts | {"looks": [_describe_look(look) for look in looks]}
+
+
+def _describe_look(look: Look) -> dict[str, Any]:
+    facts = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(look).items()}
+    return facts | {"outcome": look.outcome.name.lower(), "clear": look.clear, "text": look.text}
+
+
+def _print_explanation(explanation: Explanation, looks: Sequence[Look]) -> None:
+    confirmed = f", confirmed {explanation.confirmed_on}" if explanation.confirmed_on else ""
+    click.echo(
+        f"{explanation.alert_id}: {explanation.status} as of {explanation.as_of}, first seen {explanation.first_seen}{confirmed};"
+        f" {explanation.pixels} pixels"
+    )
+    click.echo(
+        f"pixel at {describe_position(*explanation.position)}: baseline of {explanation.baseline_looks} looks,"
+        f" noise {explanation.noise:.3f}"
+    )
+    for note in explanation.notes:
+        click.echo(f"  {note}")
+    roomy = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= ROOM
+    shown = len(LOOK_COLUMNS) if roomy else -1
+    print_table(LOOK_COLUMNS[:shown], [_list_look(look, explanation.pixels)[:shown] for look in looks])
+    click.echo("haze: blue above the baseline; shift: of the scene, already in the expected NDVI; confirmed: pixels of the alert")
+    if not roomy:
+        click.echo(f"scenes are left out; they are shown with --json, and where the terminal has {ROOM} columns")
+
+
+def _list_look(look: Look, pixels: int) -> Sequence[str]:
+    return (
+        look.date.isoformat(),
+        _number(look.ndvi if look.clear else None),
+        _number(look.expected_ndvi),
+        f"{look.low:.2f} to {look.high:.2f}",
+        _number(look.bsi if look.clear else None),
+        _number(look.expected_bsi),
+        _number(look.haze),
+        f"{round(look.scene_shift, 2) + 0:+.2f}",
+        "" if look.loss is None else str(round(100 * look.loss)),
+        f"{look.confirmed_pixels}/{pixels}",
+        look.text,
+        ", ".join(look.scenes),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{round(value, 2) + 0:.2f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,40 @@ from numpy.typing import NDArray
 from minewatch.detect.baseline import evaluate
 from minewatch.detect.pixels import PixelBaseline, Rules, fit_pixel, is_monitored
 
-NOTHING, CALM, WEAK, STRONG = 0, 1, 2, 3
-"""What a look says of a pixel: it does not count, vegetation is there, some is lost, much is lost."""
+
+class Outcome(IntEnum):
+    """What a look did to a pixel; of several things the one that weighs most."""
+
+    NOT_CLEAR = 0
+    BASELINE = 1
+    NOT_MONITORED = 2
+    SCENE_DISAGREES = 3
+    TOO_BARE = 4
+    NORMAL = 5
+    PASSED_OVER = 6
+    UNDECIDED = 7
+    HAZIER = 8
+    BEGAN = 9
+    RESTARTED = 10
+    WEAK = 11
+    STRONG = 12
+    PROVISIONAL = 13
+    CONFIRMED = 14
+    SETTLED = 15
+    CALM = 16
+    CLOSED = 17
+
+
+COUNTED = (
+    Outcome.BEGAN,
+    Outcome.RESTARTED,
+    Outcome.WEAK,
+    Outcome.STRONG,
+    Outcome.PROVISIONAL,
+    Outcome.CONFIRMED,
+    Outcome.SETTLED,
+)
+"""Looks that belong to an anomaly: no baseline is made from them."""
 
 FIELDS = (
     "row",
@@ -117,6 +150,30 @@ def follow_pixels(
     ``scenes`` is (time, 4): shift, spread, blue, BSI.  ``looks`` and ``green`` (pixel,) are filled with the number of looks of
     the latest baseline, and with whether there is vegetation to lose.
     """
+    scratch = np.zeros((1, 2, days.size), np.int8)
+    return trace_pixels(days, clear, layers, epochs, terms, rules, scenes, agrees, inside, looks, green, scratch)
+
+
+@njit(nogil=True, cache=True)
+def trace_pixels(
+    days: NDArray[np.int32],
+    clear: NDArray[np.bool_],
+    layers: NDArray[np.int16],
+    epochs: NDArray[np.int64],
+    terms: NDArray[np.float64],
+    rules: Rules,
+    scenes: NDArray[np.float64],
+    agrees: NDArray[np.bool_],
+    inside: NDArray[np.bool_],
+    looks: NDArray[np.int32],
+    green: NDArray[np.bool_],
+    trace: NDArray[np.int8],
+) -> NDArray[np.int32]:
+    """Follow the pixels and tell how: as :func:`follow_pixels`, which says nothing of single looks.
+
+    ``trace`` (pixel, 2, time) is filled with the Outcome of each look and the epoch whose baseline it was set against; with
+    one row for all pixels it is a scratch.
+    """
     found = np.zeros((1024, len(FIELDS)), np.int32)
     count = 0
     for pixel in range(clear.shape[0]):
@@ -135,6 +192,7 @@ def follow_pixels(
                 count,
                 looks[pixel:],
                 green[pixel:],
+                trace[pixel % trace.shape[0]],
             )
             found[start:count, 0] = pixel
     return found[:count]
@@ -154,7 +212,9 @@ def _follow_pixel(
     count: int,
     looks: NDArray[np.int32],
     green: NDArray[np.bool_],
+    trace: NDArray[np.int8],
 ) -> tuple[NDArray[np.int32], int]:
+    did, fitted = trace[0], trace[1]
     excluded = np.zeros(days.size, np.bool_)
     is_open = False
     first_seen = provisional_on = confirmed_on = settled_on = last_seen = clear_before = last_clear = 0
@@ -163,17 +223,22 @@ def _follow_pixel(
     for t in range(epochs[0, 1]):
         if clear[t]:
             last_clear = int(days[t])
+            did[t] = Outcome.BASELINE
+    source = 0
     base = fit_pixel(clear, layers, excluded, epochs[0, 0], epochs[0, 1], terms[0], rules)
     for epoch in range(epochs.shape[0]):
         if epoch > 0 and not is_open:
+            source = epoch
             base = fit_pixel(clear, layers, excluded, epochs[epoch, 0], epochs[epoch, 1], terms[0], rules)
         monitored = is_monitored(base, rules)
         for t in range(epochs[epoch, 1], epochs[epoch, 2]):
+            fitted[t] = source
             if not clear[t]:
                 continue
             day = int(days[t])
             seen += 1
             if not (monitored and agrees[t]):
+                did[t] = Outcome.SCENE_DISAGREES if monitored else Outcome.NOT_MONITORED
                 last_clear = day
                 continue
             values = layers[:, t] / 10000
@@ -187,6 +252,12 @@ def _follow_pixel(
             darker = is_open and confirmed_on == 0 and sight.haze < haze - tolerance and (strong or weak)
             fresh = not is_open and (strong or (weak and sight.loss >= rules.begin_loss)) and sight.haze <= rules.cloud_blue
             brighter = is_open and sight.haze > haze + tolerance
+            if sight.safe_span < rules.min_contrast:
+                did[t] = Outcome.TOO_BARE
+            elif strong or weak:
+                did[t] = Outcome.HAZIER if is_open else Outcome.PASSED_OVER
+            else:
+                did[t] = Outcome.UNDECIDED if is_open else Outcome.NORMAL
             if fresh or darker:
                 # What was seen through haze before was the same loss, if it stood out with the haze taken out.
                 if fresh or firm == 0:
@@ -199,6 +270,9 @@ def _follow_pixel(
                 excluded[t] = True
                 haze = sight.haze
                 hits += 1
+                did[t] = Outcome.STRONG if strong else Outcome.WEAK
+                if fresh or darker:
+                    did[t] = Outcome.BEGAN if fresh else Outcome.RESTARTED
                 firm += strong
                 calm = 0
                 last_seen = day
@@ -212,10 +286,14 @@ def _follow_pixel(
                 proven = (firm >= 2 or hits >= rules.settle_looks) and ground / hits < rules.mine_ndvi
                 if hits >= 2 and provisional_on == 0 and lasts and total * hits >= rules.provisional_score:
                     provisional_on = day
+                    did[t] = Outcome.PROVISIONAL
                 if provisional_on > 0 and confirmed_on == 0 and lasts and proven and total * hits >= rules.confirmed_score:
                     confirmed_on = day
                 if confirmed_on > 0 and settled_on == 0 and hits >= rules.settle_looks:
                     settled_on = day
+                    did[t] = Outcome.SETTLED
+                if confirmed_on == day:
+                    did[t] = Outcome.CONFIRMED
             elif is_open:
                 # A look speaks for vegetation only where the anomaly's own ground would show on it.
                 apart = sight.level - ground / hits
@@ -224,6 +302,7 @@ def _follow_pixel(
                     if calm == 0:
                         calm_from = day
                     calm += 1
+                    did[t] = Outcome.CALM
                     patient = calm >= rules.close_looks and day - calm_from >= rules.close_days
                     if (confirmed_on == 0 and calm >= rules.fade_looks) or patient:
                         found = _grow(found, count)
@@ -233,6 +312,7 @@ def _follow_pixel(
                         _record_changes(found[count], ndvi_change / hits, bsi_change / hits)
                         count += 1
                         is_open = False
+                        did[t] = Outcome.CLOSED
             last_clear = day
     if is_open:
         found = _grow(found, count)

@@ -1,0 +1,122 @@
+"""The ground of an alert, followed once more by the code that found it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import Transformer
+
+from minewatch.archive import Observation
+from minewatch.detect import Scenes, TileInput, judge_scenes
+from minewatch.detect.monitor import FIELDS, trace_pixels
+from minewatch.detect.pixels import Pixels, make_rules
+from minewatch.errors import AlertsError
+from minewatch.grid import Grid, Window, reproject
+from minewatch.parallel import start_engine
+from minewatch.plan import AreaPlan
+from minewatch.polygons import burn
+from minewatch.progress import Reporter
+from minewatch.scan import TILE, load_tile, measure_tile
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The alert's pixels through time, traced."""
+
+    tile: TileInput
+    """The window of the alert."""
+
+    pixels: Pixels
+    """The same, pixel by pixel."""
+
+    scenes: Scenes
+    """What each look is like as a whole."""
+
+    found: NDArray[np.int32]
+    """Anomalies, rows of FIELDS."""
+
+    trace: NDArray[np.int8]
+    """(pixel, 2, time) as trace_pixels fills it."""
+
+    members: NDArray[np.bool_]
+    """(pixel,) True for the alert's."""
+
+    @property
+    def scene_values(self) -> NDArray[np.float64]:
+        """(time, 4) shift, spread, blue, BSI."""
+        return _stack_scenes(self.scenes)
+
+    def clear_layers(self, t: int) -> NDArray[np.int16]:
+        """Give the (pixel, layer) values of the alert's clear pixels of a look."""
+        return self.pixels.layers[self.members & self.pixels.clear[:, t], :, t]
+
+    def count_confirmed(self, day: int) -> int:
+        """Count the alert's pixels that are confirmed after the looks of a day."""
+        confirmed, closed = (self.found[:, FIELDS.index(name)] for name in ("confirmed_on", "closed_on"))
+        return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
+
+
+def _stack_scenes(scenes: Scenes) -> NDArray[np.float64]:
+    return np.stack([scenes.shift, scenes.spread, scenes.blue, scenes.bsi], axis=1)
+
+
+def judge_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> Scenes:
+    """Judge the scenes as the scan does: over the whole area."""
+    tiles = list(area.grid.tiles(TILE))
+    totals: Any = 0
+    with start_engine() as engine:
+        measured = engine.run(measure_tile, [(observations, area, tile) for tile in tiles])
+        for _, counts in reporter.track(measured, f"{area.aoi.name}: comparing scenes", len(tiles)):
+            if isinstance(counts, Exception):
+                raise counts
+            totals = totals + counts
+    return judge_scenes(totals, area.pipeline.detector)
+
+
+def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[np.bool_]]:
+    """Give the alert's pixels and the window around them."""
+    shape = reproject(alert["geometry"], Transformer.from_crs(4326, grid.crs, always_xy=True))
+    left, bottom, right, top = shape.bounds
+    (column, row), (end, below) = ~grid.transform @ (left, top), ~grid.transform @ (right, bottom)
+    first = max(0, round(row)), max(0, round(column))
+    last = min(grid.shape[0], round(below)), min(grid.shape[1], round(end))
+    window = Window(*first, max(0, last[0] - first[0]), max(0, last[1] - first[1]))
+    members = burn([shape], grid.transform_of(window), window.shape) if min(window.shape) else np.zeros((0, 0), bool)
+    if not members.any():
+        raise AlertsError(f"alert {alert['alert_id']!r} lies outside area {alert['aoi']!r} as it is now; scan the area again")
+    return window, members
+
+
+def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: NDArray[np.bool_]) -> int:
+    """Choose the alert's pixel nearest to its position; gives its number in the window."""
+    x, y = Transformer.from_crs(4326, grid.crs, always_xy=True).transform(alert["lon"], alert["lat"])
+    column, row = ~grid.transform_of(window) @ (x, y)
+    rows, columns = np.nonzero(members)
+    nearest = int(np.argmin((rows + 0.5 - row) ** 2 + (columns + 0.5 - column) ** 2))
+    return int(rows[nearest]) * window.width + int(columns[nearest])
+
+
+def trace_ground(
+    observations: Sequence[Observation], area: AreaPlan, scenes: Scenes, window: Window, members: NDArray[np.bool_]
+) -> Ground:
+    """Follow the alert's pixels as the scan does, and write down what each look did."""
+    tile = load_tile(observations, area, window)
+    pixels = Pixels.of(tile)
+    trace = np.zeros((members.size, 2, len(pixels.days)), np.int8)
+    inside = (members & tile.inside).ravel()
+    counted, green = np.zeros(members.size, np.int32), np.zeros(members.size, bool)
+    found = trace_pixels(
+        *pixels,
+        make_rules(tile.settings),
+        _stack_scenes(scenes),
+        scenes.agrees,
+        inside,
+        counted,
+        green,
+        trace,
+    )
+    return Ground(tile, pixels, scenes, found, trace, inside)
