@@ -91,6 +91,7 @@ class Detector(Section):
     normal_loss: float = Field(0.15, ge=0, le=1, description="share lost below which a look is normal")
     same_blue: float = Field(0.03, ge=0, le=1, description="two looks whose blue is this close see the ground, not haze")
     same_share: float = Field(0.25, ge=0, le=2, description="the same as a share of that blue")
+    agree_days: int = Field(180, ge=10, le=1000, description="days beyond which two looks do not agree on a change")
     cloud_blue: float = Field(0.25, ge=0, le=1, description="blue above its baseline from which a look sees a cloud")
     snow_bsi: float = Field(
         0.15, ge=0, le=1, description="fall of the bare soil index that may be snow, with bright blue and infrared"

@@ -250,6 +250,8 @@ def _follow_pixel(
             # The ground stays as blue as it is; haze changes from look to look.
             tolerance = rules.same_blue + rules.same_share * max(haze, 0.0)
             darker = is_open and confirmed_on == 0 and sight.haze < haze - tolerance and (strong or weak)
+            # Two looks half a year apart are two changes.
+            stale = is_open and confirmed_on == 0 and day - last_seen > rules.agree_days and (strong or weak)
             fresh = not is_open and (strong or (weak and sight.loss >= rules.begin_loss)) and sight.haze <= rules.cloud_blue
             brighter = is_open and sight.haze > haze + tolerance
             if sight.safe_span < rules.min_contrast:
@@ -258,9 +260,14 @@ def _follow_pixel(
                 did[t] = Outcome.HAZIER if is_open else Outcome.PASSED_OVER
             else:
                 did[t] = Outcome.UNDECIDED if is_open else Outcome.NORMAL
-            if fresh or darker:
+            if fresh or darker or stale:
+                if provisional_on > 0 and is_open:  # what was known stays known
+                    found = _grow(found, count)
+                    _record_dates(found[count], first_seen, provisional_on, 0, 0, day, last_seen, clear_before, seen)
+                    _record_changes(found[count], ndvi_change / hits, bsi_change / hits)
+                    count += 1
                 # What was seen through haze before was the same loss, if it stood out with the haze taken out.
-                if fresh or firm == 0:
+                if fresh or stale or firm == 0:
                     first_seen, clear_before, seen = day, last_clear, 1
                 is_open, brighter = True, False
                 provisional_on = confirmed_on = settled_on = 0
@@ -271,7 +278,7 @@ def _follow_pixel(
                 haze = sight.haze
                 hits += 1
                 did[t] = Outcome.STRONG if strong else Outcome.WEAK
-                if fresh or darker:
+                if fresh or darker or stale:
                     did[t] = Outcome.BEGAN if fresh else Outcome.RESTARTED
                 firm += strong
                 calm = 0
