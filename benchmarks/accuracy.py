@@ -209,7 +209,8 @@ def _interval(estimate: Estimate) -> str:
 def describe_goals(results: Mapping[str, Scores]) -> list[str]:
     """Say whether the tropical setting reaches its goals."""
     lines = []
-    for name, estimate, goal in judge_tropics(results["simulated tropical"]):
+    tropical = results.get("simulated tropical")
+    for name, estimate, goal in judge_tropics(tropical) if tropical else []:
         met = estimate.value is not None and estimate.value >= goal
         lines.append(f"tropical {name}: {_write(estimate.value)}{_interval(estimate)}, goal {goal}: {'met' if met else 'missed'}")
     return lines
@@ -253,7 +254,7 @@ def _describe_sizes(setting: str, scores: Scores) -> str:
     cells = []
     for facts in scores.by_size.values():
         recall = facts["site_recall"]
-        cells.append(f"{_write(recall.value)} of {facts['sites']}" if isinstance(recall, Estimate) else "")
+        cells.append(f"{_write(recall.value)} (n = {facts['sites']})" if isinstance(recall, Estimate) else "")
     return f"| {setting} | " + " | ".join(cells) + " |"
 
 
@@ -297,7 +298,7 @@ def draw_results(path: Path, results: Mapping[str, Scores]) -> None:
         place, colour = (number - (len(results) - 1) / 2) * 0.2, COLOURS[number % len(COLOURS)]
         shares = {name: scores.summary[COLUMNS[name][0]] for name in SHARES}
         looks = {"median": scores.summary["looks_median"], "p90": scores.summary["looks_p90"]}
-        days = {str(horizon): estimate for horizon, estimate in scores.by_days.items()}
+        days = {str(h): e if _has_older(scores, h) else Estimate(None) for h, e in scores.by_days.items()}
         for axes, estimates in ((left, shares), (middle, looks), (right, days)):
             _draw_points(axes, estimates, place, colour, setting if axes is right else "")
     left.set_title(f"shares, {LEVEL:.0%} intervals", fontsize=9)
@@ -309,6 +310,11 @@ def draw_results(path: Path, results: Mapping[str, Scores]) -> None:
     right.legend(fontsize=8, loc="lower right", frameon=False)
     with publishing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _has_older(scores: Scores, days: int) -> bool:
+    """Tell whether any site was watched that long."""
+    return any(site.watched_days >= days for site in scores.sites)
 
 
 def _draw_points(axes: Axes, estimates: Mapping[str, Estimate], shift: float, colour: str, label: str) -> None:

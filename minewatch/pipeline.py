@@ -100,6 +100,13 @@ class Detector(Section):
     water_nir: float = Field(
         0.15, ge=0, le=1, description="near infrared below which dark ground is water, not snow, reflectance"
     )
+    char_red: float = Field(
+        0.04, ge=-1, le=1, description="red above the blue expected, reflectance, below which dry ground is char, not soil"
+    )
+    water_swir: float = Field(
+        0.1, ge=0, le=1, description="short-wave infrared below which dark ground is water or mud, not char, reflectance"
+    )
+    char_share: float = Field(0.34, ge=0, le=1, description="largest share of the anomalous looks that may show char")
     lasting_share: float = Field(0.6, ge=0, le=1, description="share of the largest loss so far that a confirming look must show")
     mine_ndvi: float = Field(0.5, ge=0.1, le=1, description="mean NDVI of the anomalous looks below which ground can be a mine")
     provisional_score: float = Field(

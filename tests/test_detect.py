@@ -308,6 +308,30 @@ def test_a_half_loss_needs_more_looks_than_a_total_one() -> None:
     assert set(changes.episodes["confirmed_on"]) == {WATCHED[4]}
 
 
+def test_burnt_ground_is_no_mine() -> None:
+    """Char is dark in red; its short-wave infrared is not."""
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": 0.42, "bsi": 0.1, "blue": 0.03, "nir": 0.15})
+    assert not detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"].any()
+
+
+def test_a_pond_is_a_change() -> None:
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": -0.1, "bsi": -0.05, "blue": 0.05, "nir": 0.05})
+    changes = detect(make_tile(layers), make_steady_scenes(len(DAYS)))
+    assert set(changes.episodes["confirmed_on"]) == {WATCHED[3]}
+
+
+def test_a_rim_pixel_is_confirmed_when_the_mine_has_grown_over_it() -> None:
+    """What was half forest was less blue than the tailings that came; both are seen, not one passed over for good."""
+    layers = make_forest()
+    paint(layers, (FIRST + 2, *SPOT), {"ndvi": 0.54, "bsi": 0.0, "blue": 0.05, "nir": 0.30})
+    paint(layers, (slice(FIRST + 3, None), *SPOT), {"ndvi": 0.14, "bsi": 0.10, "blue": 0.16, "nir": 0.35})
+    changes = detect(make_tile(layers), make_steady_scenes(len(DAYS)))
+    assert set(changes.episodes["confirmed_on"]) == {WATCHED[4]}
+    assert status_of(changes) == {Status.CONFIRMED}
+
+
 def test_tilled_ground_is_not_monitored() -> None:
     layers = make_forest()
     paint(layers, (slice(0, FIRST, 5), *SPOT), SOIL)

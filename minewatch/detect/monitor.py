@@ -87,6 +87,9 @@ class Sight(NamedTuple):
     haze: float
     """Blue above its baseline, reflectance."""
 
+    charred: bool
+    """Dark in red as leaves are, and not dark in the short-wave infrared as water and mud are: char or thin canopy, no soil."""
+
     snowy: bool
     """Bright in blue and near infrared, dark in the short-wave infrared: this may be snow, and alone proves nothing."""
 
@@ -113,6 +116,7 @@ def see(
     clean = min(max((nir - red) / max(nir + red - 2 * max(haze, 0.0), 0.03), -1.0), 1.0)
     safe_span = safe - rules.bare_ndvi
     room = max(safe_span, 0.05)
+    swir = (nir + blue) * (1 + bsi) / max(1 - bsi, 0.05) - red
     fall = evaluate(terms[0], base.bsi) + scene_bsi - bsi
     return Sight(
         level,
@@ -122,6 +126,8 @@ def see(
         safe_span,
         safe - ndvi >= 3 * np.hypot(base.noise, 0.75 * spread),
         haze,
+        # Leaves are as dark in red as in blue, so the blue that is expected stands for both.
+        red - evaluate(terms[0], base.blue) - scene_blue < rules.char_red and swir >= rules.water_swir,
         fall > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir,
     )
 
@@ -218,7 +224,7 @@ def _follow_pixel(
     excluded = np.zeros(days.size, np.bool_)
     is_open = False
     first_seen = provisional_on = confirmed_on = settled_on = last_seen = clear_before = last_clear = 0
-    hits = firm = seen = calm = calm_from = 0
+    hits = firm = charred = seen = calm = calm_from = 0
     total = ground = peak = haze = ndvi_change = bsi_change = 0.0
     for t in range(epochs[0, 1]):
         if clear[t]:
@@ -260,7 +266,9 @@ def _follow_pixel(
                 did[t] = Outcome.HAZIER if is_open else Outcome.PASSED_OVER
             else:
                 did[t] = Outcome.UNDECIDED if is_open else Outcome.NORMAL
-            if fresh or darker or stale:
+            # A rim pixel that the mine takes whole later on is brighter from then on.
+            taken = brighter and confirmed_on == 0 and strong
+            if fresh or darker or stale or taken:
                 if provisional_on > 0 and is_open:  # what was known stays known
                     found = _grow(found, count)
                     _record_dates(found[count], first_seen, provisional_on, 0, 0, day, last_seen, clear_before, seen)
@@ -271,16 +279,17 @@ def _follow_pixel(
                     first_seen, clear_before, seen = day, last_clear, 1
                 is_open, brighter = True, False
                 provisional_on = confirmed_on = settled_on = 0
-                hits = firm = calm = 0
+                hits = firm = charred = calm = 0
                 total = ground = peak = ndvi_change = bsi_change = 0.0
             if is_open and (strong or weak) and not (brighter and confirmed_on == 0):
                 excluded[t] = True
                 haze = sight.haze
                 hits += 1
                 did[t] = Outcome.STRONG if strong else Outcome.WEAK
-                if fresh or darker or stale:
+                if fresh or darker or stale or taken:
                     did[t] = Outcome.BEGAN if fresh else Outcome.RESTARTED
                 firm += strong
+                charred += sight.charred
                 calm = 0
                 last_seen = day
                 peak = max(peak, sight.loss)
@@ -290,7 +299,8 @@ def _follow_pixel(
                 bsi_change += values[1] - evaluate(terms[0, t], base.bsi)
                 # Ground that greens up again is no mine; a burn or a thinned stand keeps some green.
                 lasts = sight.loss >= rules.lasting_share * peak
-                proven = (firm >= 2 or hits >= rules.settle_looks) and ground / hits < rules.mine_ndvi
+                soil = ground / hits < rules.mine_ndvi and charred <= rules.char_share * hits
+                proven = (firm >= 2 or hits >= rules.settle_looks) and soil
                 if hits >= 2 and provisional_on == 0 and lasts and total * hits >= rules.provisional_score:
                     provisional_on = day
                     did[t] = Outcome.PROVISIONAL
