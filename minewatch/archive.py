@@ -328,7 +328,7 @@ def write_collection(folder: Path, name: str, area: BaseGeometry, observations: 
         "type": "Collection",
         "stac_version": "1.1.0",
         "id": f"minewatch-{name}",
-        "description": f"Observations of the area {name}: SCL, NDVI, BSI and blue on the area's grid, one byte each",
+        "description": f"Observations of the area {name}: scl, {', '.join(x.name for x in LAYERS)}, one byte each on its grid",
         "license": "other",
         "extent": {"spatial": {"bbox": [list(area.bounds)]}, "temporal": {"interval": [times]}},
         "links": [{"rel": "item", "href": f"./{o.item.name}", "type": "application/geo+json"} for o in listed],

@@ -85,7 +85,7 @@ class TileChanges:
     """The change map of one tile."""
 
     window: Window
-    """The tile, without its halo."""
+    """Where it lies on the grid."""
 
     episodes: Episodes
     """EPISODE records, rows and columns on the whole grid."""

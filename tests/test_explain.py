@@ -104,7 +104,8 @@ def test_tracing_changes_nothing(ground: Ground) -> None:
     count = len(ground.members)
     scenes, rest = ground.scenes, (np.zeros(count, np.int32), np.zeros(count, bool))
     rules = make_rules(ground.tile.settings)
-    found = follow_pixels(*ground.pixels, rules, ground.scene_values, scenes.agrees, ground.members, *rest)
+    scratch = np.zeros((1, 2, len(ground.pixels.days)), np.int8)
+    found = follow_pixels(*ground.pixels, rules, ground.scene_values, scenes.agrees, ground.members, *rest, scratch)
     assert np.array_equal(found, ground.found)
 
 

@@ -150,35 +150,13 @@ def follow_pixels(
     inside: NDArray[np.bool_],
     looks: NDArray[np.int32],
     green: NDArray[np.bool_],
+    trace: NDArray[np.int8],
 ) -> NDArray[np.int32]:
     """Follow every pixel inside the area; gives its anomalies as rows of FIELDS.
 
     ``scenes`` is (time, 4): shift, spread, blue, BSI.  ``looks`` and ``green`` (pixel,) are filled with the number of looks of
-    the latest baseline, and with whether there is vegetation to lose.
-    """
-    scratch = np.zeros((1, 2, days.size), np.int8)
-    return trace_pixels(days, clear, layers, epochs, terms, rules, scenes, agrees, inside, looks, green, scratch)
-
-
-@njit(nogil=True, cache=True)
-def trace_pixels(
-    days: NDArray[np.int32],
-    clear: NDArray[np.bool_],
-    layers: NDArray[np.int16],
-    epochs: NDArray[np.int64],
-    terms: NDArray[np.float64],
-    rules: Rules,
-    scenes: NDArray[np.float64],
-    agrees: NDArray[np.bool_],
-    inside: NDArray[np.bool_],
-    looks: NDArray[np.int32],
-    green: NDArray[np.bool_],
-    trace: NDArray[np.int8],
-) -> NDArray[np.int32]:
-    """Follow the pixels and tell how: as :func:`follow_pixels`, which says nothing of single looks.
-
-    ``trace`` (pixel, 2, time) is filled with the Outcome of each look and the epoch whose baseline it was set against; with
-    one row for all pixels it is a scratch.
+    the latest baseline, and with whether there is vegetation to lose.  ``trace`` (pixel, 2, time) is filled with the Outcome
+    of each look and the epoch whose baseline it was set against; with one row for all pixels it is a scratch.
     """
     found = np.zeros((1024, len(FIELDS)), np.int32)
     count = 0

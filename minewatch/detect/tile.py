@@ -21,7 +21,8 @@ def detect_changes(tile: TileInput, scenes: Scenes) -> TileChanges:
     looks, green = np.zeros(count, np.int32), np.zeros(count, bool)
     scene = np.stack([scenes.shift, scenes.spread, scenes.blue, scenes.bsi], axis=1)
     inside = tile.inside.ravel()
-    found = follow_pixels(*Pixels.of(tile), make_rules(tile.settings), scene, scenes.agrees, inside, looks, green)
+    scratch = np.zeros((1, 2, len(tile.looks.days)), np.int8)
+    found = follow_pixels(*Pixels.of(tile), make_rules(tile.settings), scene, scenes.agrees, inside, looks, green, scratch)
     episodes = np.zeros(len(found), EPISODE)
     for column, name in enumerate(FIELDS):
         episodes[name] = found[:, column]

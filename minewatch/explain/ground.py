@@ -12,7 +12,7 @@ from pyproj import Transformer
 
 from minewatch.archive import Observation
 from minewatch.detect import Scenes, TileInput, judge_scenes
-from minewatch.detect.monitor import FIELDS, trace_pixels
+from minewatch.detect.monitor import FIELDS, follow_pixels
 from minewatch.detect.pixels import Pixels, make_rules
 from minewatch.errors import AlertsError
 from minewatch.grid import Grid, Window, reproject
@@ -40,7 +40,7 @@ class Ground:
     """Anomalies, rows of FIELDS."""
 
     trace: NDArray[np.int8]
-    """(pixel, 2, time) as trace_pixels fills it."""
+    """(pixel, 2, time) as follow_pixels fills it."""
 
     members: NDArray[np.bool_]
     """(pixel,) True for the alert's."""
@@ -109,7 +109,7 @@ def trace_ground(
     trace = np.zeros((members.size, 2, len(pixels.days)), np.int8)
     inside = (members & tile.inside).ravel()
     counted, green = np.zeros(members.size, np.int32), np.zeros(members.size, bool)
-    found = trace_pixels(
+    found = follow_pixels(
         *pixels,
         make_rules(tile.settings),
         _stack_scenes(scenes),
