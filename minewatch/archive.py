@@ -352,22 +352,26 @@ class Stack:
     scl: NDArray[np.uint8]
     """(time, y, x) SCL codes, 0 = no data."""
 
-    layers: Mapping[str, NDArray[np.int16]]
-    """Layer name to (time, y, x) int16 x 10 000, -32768 = no data."""
+    codes: NDArray[np.uint8]
+    """(layer, time, y, x) codes of the layers, in the order of LAYERS, 0 = no data."""
+
+    def layer(self, name: str) -> NDArray[np.int16]:
+        """Give a layer's values, (time, y, x) int16 x 10 000, -32768 = no data."""
+        index = [layer.name for layer in LAYERS].index(name)
+        return LAYERS[index].decode(self.codes[index])
 
     def crop(self, inner: tuple[slice, slice]) -> Stack:
         """Cut a window out of it."""
-        return Stack(self.days, self.scl[:, *inner], {name: layer[:, *inner] for name, layer in self.layers.items()})
+        return Stack(self.days, self.scl[:, *inner], self.codes[:, :, *inner])
 
 
 def read_stack(observations: Sequence[Observation], window: Window) -> Stack:
     """Read a window of the observations, in order of acquisition; raises ArchiveError where a file is damaged."""
     ordered = sorted(observations, key=lambda o: (o.day, o.key))
-    codes = np.zeros((len(ordered), 1 + len(LAYERS), *window.shape), np.uint8)
+    codes = np.zeros((1 + len(LAYERS), len(ordered), *window.shape), np.uint8)
     for index, observation in enumerate(ordered):
-        codes[index] = _read_codes(observation, window)
-    layers = {layer.name: layer.decode(codes[:, band]) for band, layer in enumerate(LAYERS, SCL_BAND)}
-    return Stack(np.array([o.day for o in ordered], np.int32), codes[:, 0], layers)
+        codes[:, index] = _read_codes(observation, window)
+    return Stack(np.array([o.day for o in ordered], np.int32), codes[0], codes[1:])
 
 
 def _read_codes(observation: Observation, window: Window) -> NDArray[np.uint8]:

@@ -6,7 +6,10 @@ ground called cloud does neither, so only clouds of some size get a margin.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.grid import PIXEL
@@ -15,18 +18,22 @@ from minewatch.pipeline import Mask
 CLOUD_CLASSES = (8, 9, 10)
 """SCL: cloud of medium and high probability, thin cirrus."""
 
+LAST_CLASS = np.uint8(15)
+"""Classes fit into four bits."""
+
 
 def find_clear(scl: NDArray[np.uint8], settings: Mask) -> NDArray[np.bool_]:
     """Tell which pixels are clear: (time, y, x) bool from (time, y, x) uint8 SCL codes.
 
     A pixel is clear where its class is kept and no cloud of some size lies within the margin.
     """
-    cloud = np.isin(scl, CLOUD_CLASSES)
+    kept, cloud = (np.int32(sum(1 << code for code in classes)) for classes in (settings.clear_classes, CLOUD_CLASSES))
     reach = settings.cloud_window // PIXEL
-    enough = settings.cloud_share * (2 * reach + 1) ** 2
-    large = cloud & (count_around(cloud, reach) >= enough)
-    near = count_around(large, settings.cloud_margin // PIXEL) > 0
-    return np.isin(scl, settings.clear_classes) & ~near
+    enough = math.ceil(settings.cloud_share * (2 * reach + 1) ** 2)
+    clear = np.empty(scl.shape, bool)
+    for codes, shows in zip(scl, clear, strict=True):
+        _find_clear(codes, kept, cloud, reach, enough, settings.cloud_margin // PIXEL, shows)
+    return clear
 
 
 def margin_pixels(settings: Mask) -> int:
@@ -34,12 +41,65 @@ def margin_pixels(settings: Mask) -> int:
     return settings.cloud_window // PIXEL + settings.cloud_margin // PIXEL
 
 
-def count_around(flags: NDArray[np.bool_], reach: int) -> NDArray[np.int32]:
-    """Count the set pixels in the square around each pixel: exact, (time, y, x); outside the array counts as unset."""
-    side = 2 * reach + 1
-    total = np.pad(flags.astype(np.int32), ((0, 0), (reach + 1, reach), (reach + 1, reach)))
-    total = total.cumsum(axis=1, dtype=np.int32).cumsum(axis=2, dtype=np.int32)
-    counted: NDArray[np.int32] = (
-        total[:, side:, side:] - total[:, :-side, side:] - total[:, side:, :-side] + total[:, :-side, :-side]
-    )
+@njit(nogil=True, cache=True)
+def _find_clear(
+    codes: NDArray[np.uint8],
+    kept: np.int32,
+    cloud: np.int32,
+    reach: int,
+    enough: int,
+    margin: int,
+    clear: NDArray[np.bool_],
+) -> None:
+    """Fill ``clear`` (y, x) from the codes of one scene; the sets of classes hold one bit a class."""
+    height, width = codes.shape
+    clouds = np.empty(codes.shape, np.uint8)
+    total = 0
+    for y in range(height):
+        code, flag, shows = codes[y], clouds[y], clear[y]
+        for x in range(width):
+            flag[x] = (cloud >> np.int32(code[x] & LAST_CLASS)) & 1
+        for x in range(width):
+            shows[x] = (kept >> np.int32(code[x] & LAST_CLASS)) & 1
+        for x in range(width):
+            total += flag[x]
+    if total == 0:
+        return
+    around = _count_around(clouds, reach)
+    for y in range(height):
+        flag, count = clouds[y], around[y]
+        for x in range(width):
+            flag[x] &= np.uint8(count[x] >= enough)
+    near = _count_around(clouds, margin)
+    for y in range(height):
+        shows, count = clear[y], near[y]
+        for x in range(width):
+            shows[x] &= count[x] == 0
+
+
+@njit(nogil=True, cache=True)
+def _count_around(flags: NDArray[np.uint8], reach: int) -> NDArray[np.int32]:
+    """Count the set pixels in the square around each pixel: exact, (y, x); outside the array counts as unset."""
+    height, width = flags.shape
+    counted = np.empty(flags.shape, np.int32)
+    column, running = np.zeros(width, np.int32), np.zeros(width + 2 * reach + 2, np.int32)
+    for y in range(-reach, height):
+        if y + reach < height:
+            entering = flags[y + reach]
+            for x in range(width):
+                column[x] += entering[x]
+        if y - reach > 0:
+            leaving = flags[y - reach - 1]
+            for x in range(width):
+                column[x] -= leaving[x]
+        if y >= 0:
+            total = 0
+            for x in range(width):
+                total += column[x]
+                running[reach + 1 + x] = total
+            for x in range(reach + 1):
+                running[reach + 1 + width + x] = total
+            row = counted[y]
+            for x in range(width):
+                row[x] = running[x + 2 * reach + 1] - running[x]
     return counted

@@ -119,7 +119,7 @@ def test_what_a_gis_reads_is_what_detection_reads(tmp_path: Path, folder: Path) 
     observation = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, **noise)))
     stack, kept = read_stack([observation], GRID.window), read_layers(observation)
     for layer in LAYERS:
-        assert np.allclose(stack.layers[layer.name][0] / SCALE, kept[layer.name], atol=1e-4)
+        assert np.allclose(stack.layer(layer.name)[0] / SCALE, kept[layer.name], atol=1e-4)
 
 
 def test_the_item_is_stac_and_says_what_it_was_made_from(scene: Scene, folder: Path) -> None:
@@ -404,7 +404,7 @@ def test_a_pixel_without_class_has_no_index(tmp_path: Path, folder: Path) -> Non
     observation = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, scl=scl)))
     stack = read_stack([observation], Window(6, 6, 2, 2))
     assert not stack.scl.any()
-    assert all((layer == NODATA).all() for layer in stack.layers.values())
+    assert all((stack.layer(layer.name) == NODATA).all() for layer in LAYERS)
 
 
 # --- reading it ------------------------------------------------------------------------------------------------------
@@ -423,18 +423,18 @@ def test_a_stack_is_in_order_of_acquisition_and_cut_to_its_window(tmp_path: Path
     assert stack.days.dtype == np.int32
     assert stack.scl[:, 0, 0].tolist() == [5, 4, 6]
     assert stack.scl.shape == (3, 4, 6)
-    ndvi = stack.layers["ndvi"][0]
+    ndvi = stack.layer("ndvi")[0]
     assert np.abs(ndvi[:2, :3]).max() <= 40  # nir equals red
     assert ndvi[2:, :].min() > 7000
     cut = stack.crop((slice(0, 2), slice(0, 3)))
-    assert np.array_equal(cut.layers["ndvi"][0], ndvi[:2, :3])
+    assert np.array_equal(cut.layer("ndvi")[0], ndvi[:2, :3])
     assert cut.scl.shape == (3, 2, 3)
 
 
 def test_an_empty_stack_has_no_looks() -> None:
     stack = read_stack([], Window(0, 0, 4, 6))
     assert stack.days.shape == (0,)
-    assert stack.layers["ndvi"].shape == (0, 4, 6)
+    assert stack.layer("ndvi").shape == (0, 4, 6)
 
 
 @pytest.mark.parametrize("fault", ["truncated", "missing", "no raster"])

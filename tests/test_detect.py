@@ -19,13 +19,28 @@ from numpy.typing import NDArray
 from minewatch.archive import Stack
 from minewatch.changes import Episodes, Status, TileChanges
 from minewatch.detect import Scenes, TileInput, detect_changes, judge_scenes, make_looks, measure_scenes
-from minewatch.detect.baseline import TERMS, count_terms, evaluate, fit_harmonics, harmonic_terms
+from minewatch.detect.baseline import (
+    BRIEF,
+    FULL,
+    LANES,
+    UNIT,
+    Baselines,
+    count_terms,
+    evaluate,
+    fit_baselines,
+    harmonic_terms,
+    multiply_terms,
+    unpack_baseline,
+)
+from minewatch.detect.follow import follow_pixels
 from minewatch.detect.looks import Looks
-from minewatch.detect.pixels import make_rules
+from minewatch.detect.rules import make_rules
 from minewatch.detect.scenes import BINS
+from minewatch.detect.series import SCALES, Series
 from minewatch.grid import Window
+from minewatch.indices import EMPTY, LAYERS
 from minewatch.pipeline import Detector
-from minewatch.units import NODATA, to_day
+from minewatch.units import to_day
 
 SINCE = dt.date(2022, 1, 1)
 """First date that may raise an alert."""
@@ -55,6 +70,12 @@ SEEDS = st.integers(0, 2**32 - 1)
 Layers = dict[str, NDArray[np.int16]]
 
 
+def encode(layers: Layers) -> NDArray[np.uint8]:
+    """Give the codes that an archive would hold."""
+    values = [(layers[layer.name] / 10_000 - layer.low) / layer.step + 1 for layer in LAYERS]
+    return np.clip(np.rint(values), 1, 255).astype(np.uint8)
+
+
 def paint(layers: Layers, index: Any, colour: dict[str, float]) -> None:
     for name, value in colour.items():
         layers[name][index] = round(value * 10_000)
@@ -70,7 +91,7 @@ def make_forest(days: NDArray[np.int32] = DAYS, shape: tuple[int, int] = SHAPE, 
 def make_tile(layers: Layers, days: NDArray[np.int32] = DAYS, clear: NDArray[np.bool_] | None = None, **rules: Any) -> TileInput:
     shape = layers["ndvi"].shape
     clear = np.ones(shape, bool) if clear is None else clear
-    looks = Looks(days, np.ones(shape, bool), clear, layers)
+    looks = Looks(days, np.ones(shape[1:], bool), clear, encode(layers))
     return TileInput(looks, np.ones(shape[1:], bool), Window(0, 0, *shape[1:]), Detector(**rules), SINCE)
 
 
@@ -100,15 +121,13 @@ def make_random_tile(seed: int, **rules: Any) -> TileInput:
 
 def cut_looks(tile: TileInput, chosen: Any) -> TileInput:
     looks = tile.looks
-    layers = {name: layer[chosen] for name, layer in looks.layers.items()}
-    return replace(tile, looks=Looks(looks.days[chosen], looks.covered[chosen], looks.clear[chosen], layers))
+    return replace(tile, looks=Looks(looks.days[chosen], looks.covered, looks.clear[chosen], looks.codes[:, chosen]))
 
 
 def cut_window(tile: TileInput, rows: slice, columns: slice) -> TileInput:
-    looks, part = tile.looks, (slice(None), rows, columns)
-    layers = {name: layer[part] for name, layer in looks.layers.items()}
+    looks = tile.looks
     window = Window(rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start)
-    cut = Looks(looks.days, looks.covered[part], looks.clear[part], layers)
+    cut = Looks(looks.days, looks.covered[rows, columns], looks.clear[:, rows, columns], looks.codes[:, :, rows, columns])
     return replace(tile, looks=cut, inside=tile.inside[rows, columns], window=window)
 
 
@@ -136,11 +155,11 @@ def status_of(changes: TileChanges) -> set[int]:
 
 def make_stack(tile: TileInput) -> Stack:
     scl = np.where(tile.looks.clear, 4, 9).astype(np.uint8)
-    return Stack(tile.looks.days, scl, tile.looks.layers)
+    return Stack(tile.looks.days, scl, tile.looks.codes)
 
 
 def take(stack: Stack, index: NDArray[np.intp]) -> Stack:
-    return Stack(stack.days[index], stack.scl[index], {name: layer[index] for name, layer in stack.layers.items()})
+    return Stack(stack.days[index], stack.scl[index], stack.codes[:, index])
 
 
 @given(SEEDS)
@@ -151,7 +170,7 @@ def test_the_order_of_arrival_does_not_matter(seed: int) -> None:
     one, other = (make_looks(s, s.scl == 4) for s in (stack, mixed))
     assert one.days.tolist() == other.days.tolist()
     assert (one.clear == other.clear).all()
-    assert all((one.layers[name] == other.layers[name]).all() for name in one.layers)
+    assert (one.codes == other.codes).all()
 
 
 @given(SEEDS, st.integers(0, len(DAYS) - 1))
@@ -164,9 +183,9 @@ def test_a_scene_seen_twice_counts_once(seed: int, twice: int) -> None:
 
 def test_of_two_scenes_of_a_day_the_clear_pixel_counts() -> None:
     scl = np.array([[[9, 4, 9]], [[4, 4, 0]]], np.uint8)
-    layer = np.array([[[1, 2, 3]], [[4, 5, NODATA]]], np.int16)
-    looks = make_looks(Stack(np.array([START, START], np.int32), scl, {"ndvi": layer}), scl == 4)
-    assert looks.layers["ndvi"][0, 0, :2].tolist() == [4, 2]
+    codes = np.array([[[[1, 2, 3]], [[4, 5, EMPTY]]]] * len(LAYERS), np.uint8)
+    looks = make_looks(Stack(np.array([START, START], np.int32), scl, codes), scl == 4)
+    assert looks.codes[:, 0, 0, :2].tolist() == [[4, 2]] * len(LAYERS)
     assert looks.clear.tolist() == [[[True, True, False]]]
     assert looks.covered.all()
 
@@ -192,9 +211,9 @@ def test_the_future_is_hidden(seed: int, stop: int) -> None:
 def test_a_look_without_clear_pixels_changes_nothing(seed: int, place: int) -> None:
     tile = make_random_tile(seed)
     looks = tile.looks
-    layers = {name: np.insert(layer, place, 1234, axis=0) for name, layer in looks.layers.items()}
+    codes = np.insert(looks.codes, place, 123, axis=1)
     days = np.insert(looks.days, place, looks.days[place] - 1)
-    more = Looks(days, np.insert(looks.covered, place, True, axis=0), np.insert(looks.clear, place, False, axis=0), layers)
+    more = Looks(days, looks.covered, np.insert(looks.clear, place, False, axis=0), codes)
     assert_same(detect(tile), detect(replace(tile, looks=more)))
 
 
@@ -361,7 +380,7 @@ def test_a_baseline_needs_looks(count: int) -> None:
 def test_ground_without_a_scene_was_never_covered() -> None:
     layers = make_forest()
     tile = make_tile(layers, clear=np.zeros(layers["ndvi"].shape, bool))
-    tile.looks.covered[:, 0] = False
+    tile.looks.covered[0] = False
     status = detect(tile).rasters["status"]
     assert (status[0] == Status.NEVER_COVERED).all()
     assert (status[1:] == Status.NOT_MONITORED).all()
@@ -395,14 +414,96 @@ def test_a_look_that_nobody_saw_agrees_with_nothing() -> None:
     assert not scenes.shift.any()
 
 
+def fit(codes: NDArray[np.uint8], usable: NDArray[np.bool_], rows: int = FULL) -> Baselines:
+    """Fit (layer, time, pixel) codes of DAYS."""
+    terms, base = harmonic_terms(DAYS), np.zeros((rows, usable.shape[1]), np.int16)
+    fit_baselines(codes, usable, 0, len(DAYS), terms, multiply_terms(terms), SCALES, make_rules(Detector()), base)
+    return base
+
+
+def make_codes(seed: int, pixels: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Make a season, noise, outliers and clouds as they come, for many pixels."""
+    random = np.random.default_rng(seed)
+    layers = {name: np.full((len(DAYS), pixels), 10_000 * value) for name, value in FOREST.items()}
+    layers["ndvi"] += 1500 * np.cos(2 * np.pi * (DAYS[:, None] - random.normal(0, 9, pixels)) / 365.25)
+    layers["ndvi"] += random.normal(0, 300, layers["ndvi"].shape)
+    for name, value in SOIL.items():
+        layers[name][random.random(layers[name].shape) < 0.03] = 10_000 * value
+    return encode(layers), random.random(layers["ndvi"].shape) < random.random(pixels)
+
+
+def fit_slowly(codes: NDArray[np.uint8], usable: NDArray[np.bool_]) -> tuple[NDArray[np.float64], int]:
+    """Say the rule again for NDVI of one pixel, with numpy's own least squares."""
+    ndvi, blue = (SCALES[k, 0] + SCALES[k, 1] * codes[k] for k in (0, 2))
+    used = usable & (blue < np.sort(blue[usable])[usable.sum() // 3] + 0.05 - 1e-9) if usable.any() else usable
+    size = count_terms(int(used.sum()))
+    penalty = np.sqrt([1e-6] * 3 + [0.15] * 2 + [0.3] * 2)[:size]
+    terms, kept = harmonic_terms(DAYS)[:, :size], used
+    for _ in range(2):
+        design = np.vstack([terms[kept], np.diag(penalty)])
+        found = np.linalg.lstsq(design, np.concatenate([ndvi[kept], np.zeros(size)]), rcond=None)[0]
+        steps = np.minimum(np.abs(ndvi - terms @ found) * 1000 + 0.5, 254).astype(int)
+        noise = max(1.4826 * np.sort(steps[used])[(used.sum() - 1) // 2] / 1000, 0.02)
+        kept = used & (steps <= int(2.5 * noise * 1000))
+    return np.pad(found, (0, 7 - size)), int(used.sum())
+
+
+@given(SEEDS)
+@settings(max_examples=10, deadline=None)
+def test_baselines_are_what_numpys_least_squares_gives(seed: int) -> None:
+    """In nearly all pixels: a residual on the very edge of a step may fall to either side of it."""
+    codes, usable = make_codes(seed, 40)
+    base = fit(codes, usable)
+    close = 0
+    for pixel in range(40):
+        if not usable[:, pixel].any():
+            close += base[10, pixel] == 0
+            continue
+        found, looks = fit_slowly(codes[:, :, pixel], usable[:, pixel])
+        ours = unpack_baseline(base[:, pixel])
+        assert ours.looks == looks
+        curve, wanted = (harmonic_terms(DAYS)[usable[:, pixel]] @ c for c in (ours.ndvi, found))
+        close += np.abs(curve - wanted).max() < 0.002
+    assert close >= 37
+
+
+@given(SEEDS, st.integers(1, 2 * LANES))
+@settings(max_examples=10, deadline=None)
+def test_a_baseline_depends_on_its_own_pixel_alone(seed: int, cut: int) -> None:
+    codes, usable = make_codes(seed, 2 * LANES + 3)
+    whole = fit(codes, usable)
+    parts = [fit(np.ascontiguousarray(codes[:, :, part]), usable[:, part].copy()) for part in (slice(0, cut), slice(cut, None))]
+    assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()
+    assert (fit(codes, usable, BRIEF) == whole[:BRIEF]).all()
+
+
 def test_the_curve_follows_the_seasons_and_forgives_outliers() -> None:
     curve = 0.6 + 0.2 * np.cos(2 * np.pi * (DAYS - 200) / 365.25)
-    values = curve.copy()
-    values[::9] = 0.05
-    used, terms, coefficients = np.ones(len(DAYS), bool), harmonic_terms(DAYS), np.zeros(TERMS)
-    noise = fit_harmonics(values, used, terms, 5, coefficients)
-    assert np.allclose([evaluate(row, coefficients) for row in terms], curve, atol=0.02)
-    assert noise == pytest.approx(0.02)
+    layers = {name: np.full((len(DAYS), 1), round(10_000 * value), np.int16) for name, value in FOREST.items()}
+    layers["ndvi"][:, 0] = np.rint(10_000 * curve)
+    layers["ndvi"][::9] = 500
+    base = unpack_baseline(fit(encode(layers), np.ones((len(DAYS), 1), bool))[:, 0])
+    assert np.allclose([evaluate(row, base.ndvi) for row in harmonic_terms(DAYS)], curve, atol=0.02)
+    assert base.noise == pytest.approx(0.02)
+    assert (base.looks, base.bare) == (len(DAYS), 0)
+
+
+def test_products_of_terms_are_whole_numbers() -> None:
+    terms = harmonic_terms(DAYS)
+    assert np.abs(multiply_terms(terms)[:, 4] / UNIT - terms[:, 2] * terms[:, 1]).max() < 1 / UNIT
+
+
+@given(SEEDS)
+@LAW
+def test_only_suspects_can_have_an_anomaly(seed: int) -> None:
+    """Following every pixel finds what following the suspects finds."""
+    tile = make_random_tile(seed)
+    scenes = judge_scenes(measure_scenes(tile), tile.settings)
+    everyone = follow_pixels(Series.of(tile), scenes, make_rules(tile.settings)).episodes
+    found = detect(tile, scenes).episodes
+    assert (everyone["row"] == found["row"] * SHAPE[1] + found["column"]).all()
+    fields = [name for name in everyone.dtype.names if name not in ("row", "column")]
+    assert everyone[fields].tolist() == found[fields].tolist()
 
 
 def test_few_looks_carry_few_terms() -> None:
@@ -432,8 +533,8 @@ def test_plain_python_gives_the_same_numbers() -> None:
     assert here[1]
     code = (
         f"import sys, json; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_detect as t\n"
-        "from numba.core.dispatcher import Dispatcher; import minewatch.detect.monitor as m\n"
-        "assert not isinstance(m.follow_pixels, Dispatcher)\n"
+        "from numba.core.dispatcher import Dispatcher; import minewatch.detect.baseline as m\n"
+        "assert not isinstance(m.fit_baselines, Dispatcher)\n"
         "print(json.dumps(t.describe_sample()))"
     )
     environment = {"NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1"}

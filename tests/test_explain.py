@@ -17,10 +17,10 @@ from small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
 from minewatch.alerts.table import read_alerts
 from minewatch.aoi import read_aoi
 from minewatch.archive import list_observations
-from minewatch.changes import EPISODE
 from minewatch.cli import main
-from minewatch.detect.monitor import COUNTED, FIELDS, Outcome, follow_pixels
-from minewatch.detect.pixels import make_rules
+from minewatch.detect.follow import follow_pixels
+from minewatch.detect.monitor import COUNTED, Outcome
+from minewatch.detect.rules import make_rules
 from minewatch.errors import AlertsError, AoiError
 from minewatch.explain import OUTCOMES, Explanation, Look, explain_alert
 from minewatch.explain.ground import Ground, judge_area, trace_ground
@@ -101,12 +101,8 @@ def ground(scanned: tuple[Workspace, ScanReport]) -> Ground:
 
 
 def test_tracing_changes_nothing(ground: Ground) -> None:
-    count = len(ground.members)
-    scenes, rest = ground.scenes, (np.zeros(count, np.int32), np.zeros(count, bool))
-    rules = make_rules(ground.tile.settings)
-    scratch = np.zeros((1, 2, len(ground.pixels.days)), np.int8)
-    found = follow_pixels(*ground.pixels, rules, ground.scene_values, scenes.agrees, ground.members, *rest, scratch)
-    assert np.array_equal(found, ground.found)
+    plain = follow_pixels(ground.series, ground.scenes, make_rules(ground.tile.settings))
+    assert plain.episodes.tobytes() == ground.followed.episodes.tobytes()
 
 
 def test_outcomes_agree_with_the_episodes(ground: Ground) -> None:
@@ -119,16 +115,15 @@ def test_outcomes_agree_with_the_episodes(ground: Ground) -> None:
         "closed_on": {Outcome.CLOSED},
         "last_seen": set(COUNTED),
     }
-    days = ground.pixels.days.tolist()
-    assert len(ground.found) > 100
-    for row in ground.found.tolist():
-        facts = dict(zip(FIELDS, row, strict=True))
-        did = ground.trace[facts["row"], 0]
+    days, found, trace = ground.series.days.tolist(), ground.followed.episodes, ground.followed.trace
+    assert len(found) > 100
+    for row in found.tolist():
+        facts = dict(zip(found.dtype.names, row, strict=True))
+        did = trace[facts["row"], 0]
         for name, outcomes in allowed.items():
             assert facts[name] == 0 or did[days.index(facts[name])] in outcomes, name
     for outcome, name in ((Outcome.CLOSED, "closed_on"), (Outcome.CONFIRMED, "confirmed_on")):
-        reached = (ground.found[:, FIELDS.index(name)] > 0).sum()
-        assert (ground.trace[:, 0] == outcome).sum() == reached, name
+        assert (trace[:, 0] == outcome).sum() == (found[name] > 0).sum(), name
 
 
 def test_every_look_has_its_place(explanation: Explanation) -> None:
@@ -166,7 +161,6 @@ def test_the_curve_passes_where_scenes_shift_nothing(explanation: Explanation) -
 def test_outcomes_have_their_words() -> None:
     assert set(OUTCOMES) == set(Outcome)
     assert len(set(OUTCOMES.values())) == len(Outcome)
-    assert set(EPISODE.names or ()) == set(FIELDS) | {"column"}
 
 
 def test_table_figure_and_json(workspace: Workspace, alert_id: str, explanation: Explanation, tmp_path: Path) -> None:

@@ -94,6 +94,7 @@ def test_the_classes_that_came_in_are_left_alone() -> None:
 
 
 @given(SCENES, MASKS)
+@settings(deadline=None)
 def test_a_window_read_with_its_margin_gives_what_the_whole_gives(scenes: np.ndarray, mask: Mask) -> None:
     whole = find_clear(scenes, mask)
     window = Window(5, 6, 4, 3)

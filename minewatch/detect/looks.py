@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive import Stack
-from minewatch.units import NODATA
+from minewatch.indices import BSI, EMPTY, LAYERS
+
+WHOLE = LAYERS.index(BSI)
+"""A layer that every band goes into: where it has a value, all have."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,13 @@ class Looks:
     """(time,) days since 1970-01-01, ascending, each once."""
 
     covered: NDArray[np.bool_]
-    """(time, y, x) True where a scene has data."""
+    """(y, x) True where any scene has data."""
 
     clear: NDArray[np.bool_]
     """(time, y, x) True where the ground shows and every layer has a value."""
 
-    layers: Mapping[str, NDArray[np.int16]]
-    """Layer name to (time, y, x) int16 x 10 000, -32768 = no data."""
+    codes: NDArray[np.uint8]
+    """(layer, time, y, x) codes of the layers, in the order of LAYERS, 0 = no data."""
 
     def before(self, day: int) -> int:
         """Count the looks acquired before a day."""
@@ -35,20 +37,15 @@ class Looks:
 
 def make_looks(stack: Stack, clear: NDArray[np.bool_]) -> Looks:
     """Join observations of the same day into one look: the clear pixel wins, then the smaller key."""
-    valid = np.logical_and.reduce([layer != NODATA for layer in stack.layers.values()])
-    clear = clear & valid
+    clear = clear & (stack.codes[WHOLE] != EMPTY)
+    covered: NDArray[np.bool_] = np.any(stack.scl, axis=0)
     days, first = np.unique(stack.days, return_index=True)
-    looks = Looks(
-        days=days.astype(np.int32),
-        covered=(stack.scl > 0)[first],
-        clear=clear[first],
-        layers={name: layer[first] for name, layer in stack.layers.items()},
-    )
+    if len(days) == len(stack.days) and (first[1:] > first[:-1]).all():
+        return Looks(stack.days, covered, clear, stack.codes)
+    joined, codes = clear[first], stack.codes[:, first]
     for index in np.setdiff1d(np.arange(len(stack.days)), first):
         look = int(np.searchsorted(days, stack.days[index]))
-        better = clear[index] & ~looks.clear[look]
-        looks.covered[look] |= stack.scl[index] > 0
-        looks.clear[look] |= better
-        for name, layer in stack.layers.items():
-            looks.layers[name][look][better] = layer[index][better]
-    return looks
+        better = clear[index] & ~joined[look]
+        joined[look] |= better
+        codes[:, look, better] = stack.codes[:, index, better]
+    return Looks(days.astype(np.int32), covered, joined, codes)

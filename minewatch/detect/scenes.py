@@ -11,9 +11,23 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.detect.baseline import evaluate
+from minewatch.detect.baseline import (
+    BLUE_ROW,
+    BSI_ROW,
+    FULL,
+    HIGH_ROW,
+    LOW_ROW,
+    NDVI_ROW,
+    PRECISION,
+    TERMS,
+    Baselines,
+    are_monitored,
+    evaluate,
+    fit_baselines,
+)
 from minewatch.detect.inputs import TileInput
-from minewatch.detect.pixels import Pixels, Rules, fit_pixel, is_monitored, make_rules
+from minewatch.detect.rules import Rules, make_rules
+from minewatch.detect.series import SCALES, Series
 from minewatch.pipeline import Detector
 
 BINS = 400
@@ -45,12 +59,21 @@ class Scenes:
     agrees: NDArray[np.bool_]
     """Stable ground agrees with its baseline: the look counts for or against a mine."""
 
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """The four numbers of each look: (time, 4) shift, spread, blue, BSI."""
+        return np.stack([self.shift, self.spread, self.blue, self.bsi], axis=1)
+
 
 def measure_scenes(tile: TileInput) -> Counts:
     """Count the residuals of each look over the tile's pixels inside the area."""
     counts = np.zeros((3, len(tile.looks.days), BINS), np.int64)
-    pixels = Pixels.of(tile)
-    _count_residuals(*pixels, make_rules(tile.settings), tile.inside.ravel(), counts)
+    series, rules = Series.of(tile), make_rules(tile.settings)
+    base = np.zeros((FULL, series.clear.shape[1]), np.int16)
+    for first, start, stop in series.epochs.tolist():
+        if series.clear[start:stop].any():
+            fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
+            _count_residuals(series.codes, series.clear, base, start, stop, series.terms[0], SCALES, rules, counts)
     return counts
 
 
@@ -73,34 +96,30 @@ def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:
 
 @njit(nogil=True, cache=True)
 def _count_residuals(
-    days: NDArray[np.int32],
+    codes: NDArray[np.uint8],
     clear: NDArray[np.bool_],
-    layers: NDArray[np.int16],
-    epochs: NDArray[np.int64],
+    base: Baselines,
+    start: int,
+    stop: int,
     terms: NDArray[np.float64],
+    scales: NDArray[np.float64],
     rules: Rules,
-    inside: NDArray[np.bool_],
     counts: Counts,
 ) -> None:
-    excluded = np.zeros(days.size, np.bool_)
-    for pixel in range(clear.shape[0]):
-        if not inside[pixel]:
-            continue
-        for epoch in range(epochs.shape[0]):
-            first, start, stop = epochs[epoch]
-            if not clear[pixel, start:stop].any():
-                continue
-            base = fit_pixel(clear[pixel], layers[pixel], excluded, first, start, terms[0], rules)
-            if not is_monitored(base, rules):
-                continue
-            for t in range(start, stop):
-                if clear[pixel, t]:
-                    level = min(max(evaluate(terms[0, t], base.ndvi), base.low), base.high)
-                    blue = layers[pixel, 2, t] / 10000 - evaluate(terms[0, t], base.blue)
-                    counts[1, t, _bin(blue)] += 1
-                    if blue < rules.haze_blue:
-                        counts[0, t, _bin(layers[pixel, 0, t] / 10000 - level)] += 1
-                        counts[2, t, _bin(layers[pixel, 1, t] / 10000 - evaluate(terms[0, t], base.bsi))] += 1
+    for pixel in np.flatnonzero(are_monitored(base, rules)):
+        column = base[:, pixel] / PRECISION
+        for t in range(start, stop):
+            if clear[t, pixel]:
+                row = terms[t]
+                level = evaluate(row, column[NDVI_ROW : NDVI_ROW + TERMS])
+                level = min(max(level, column[LOW_ROW]), column[HIGH_ROW])
+                ndvi = scales[0, 0] + scales[0, 1] * codes[0, t, pixel] - level
+                bsi = scales[1, 0] + scales[1, 1] * codes[1, t, pixel] - evaluate(row, column[BSI_ROW : BSI_ROW + TERMS])
+                blue = scales[2, 0] + scales[2, 1] * codes[2, t, pixel] - evaluate(row, column[BLUE_ROW : BLUE_ROW + TERMS])
+                counts[1, t, _bin(blue)] += 1
+                if blue < rules.haze_blue:
+                    counts[0, t, _bin(ndvi)] += 1
+                    counts[2, t, _bin(bsi)] += 1
 
 
 @njit(nogil=True, cache=True)

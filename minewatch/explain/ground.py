@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from pyproj import Transformer
 
 from minewatch.archive import Observation
 from minewatch.detect import Scenes, TileInput, judge_scenes
-from minewatch.detect.monitor import FIELDS, follow_pixels
-from minewatch.detect.pixels import Pixels, make_rules
+from minewatch.detect.follow import Followed, follow_pixels
+from minewatch.detect.rules import make_rules
+from minewatch.detect.series import SCALES, Series
 from minewatch.errors import AlertsError
 from minewatch.grid import Grid, Window, reproject
 from minewatch.parallel import start_engine
@@ -30,38 +31,27 @@ class Ground:
     tile: TileInput
     """The window of the alert."""
 
-    pixels: Pixels
-    """The same, pixel by pixel."""
+    series: Series
+    """The alert's pixels, one after the other."""
 
     scenes: Scenes
     """What each look is like as a whole."""
 
-    found: NDArray[np.int32]
-    """Anomalies, rows of FIELDS."""
+    followed: Followed
+    """What became of them, traced."""
 
-    trace: NDArray[np.int8]
-    """(pixel, 2, time) as follow_pixels fills it."""
+    def number(self, pixel: int) -> int:
+        """Give the place in the series of a pixel of the window."""
+        return int(np.count_nonzero(self.tile.inside.ravel()[:pixel]))
 
-    members: NDArray[np.bool_]
-    """(pixel,) True for the alert's."""
-
-    @property
-    def scene_values(self) -> NDArray[np.float64]:
-        """(time, 4) shift, spread, blue, BSI."""
-        return _stack_scenes(self.scenes)
-
-    def clear_layers(self, t: int) -> NDArray[np.int16]:
-        """Give the (pixel, layer) values of the alert's clear pixels of a look."""
-        return self.pixels.layers[self.members & self.pixels.clear[:, t], :, t]
+    def clear_layers(self, t: int) -> NDArray[np.float64]:
+        """Give the (layer, pixel) values of the alert's clear pixels of a look."""
+        return SCALES[:, :1] + SCALES[:, 1:] * self.series.codes[:, t, self.series.clear[t]]
 
     def count_confirmed(self, day: int) -> int:
         """Count the alert's pixels that are confirmed after the looks of a day."""
-        confirmed, closed = (self.found[:, FIELDS.index(name)] for name in ("confirmed_on", "closed_on"))
+        confirmed, closed = (self.followed.episodes[name] for name in ("confirmed_on", "closed_on"))
         return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
-
-
-def _stack_scenes(scenes: Scenes) -> NDArray[np.float64]:
-    return np.stack([scenes.shift, scenes.spread, scenes.blue, scenes.bsi], axis=1)
 
 
 def judge_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> Scenes:
@@ -104,19 +94,7 @@ def trace_ground(
     observations: Sequence[Observation], area: AreaPlan, scenes: Scenes, window: Window, members: NDArray[np.bool_]
 ) -> Ground:
     """Follow the alert's pixels as the scan does, and write down what each look did."""
-    tile = load_tile(observations, area, window)
-    pixels = Pixels.of(tile)
-    trace = np.zeros((members.size, 2, len(pixels.days)), np.int8)
-    inside = (members & tile.inside).ravel()
-    counted, green = np.zeros(members.size, np.int32), np.zeros(members.size, bool)
-    found = follow_pixels(
-        *pixels,
-        make_rules(tile.settings),
-        _stack_scenes(scenes),
-        scenes.agrees,
-        inside,
-        counted,
-        green,
-        trace,
-    )
-    return Ground(tile, pixels, scenes, found, trace, inside)
+    loaded = load_tile(observations, area, window)
+    tile = replace(loaded, inside=members & loaded.inside)
+    series = Series.of(tile)
+    return Ground(tile, series, scenes, follow_pixels(series, scenes, make_rules(tile.settings), traced=True))

@@ -8,18 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pyproj import Transformer
 
 from minewatch.archive import Observation, Stack, read_stack
-from minewatch.detect.baseline import NOISE_FLOOR, evaluate, harmonic_terms
-from minewatch.detect.monitor import COUNTED, FIELDS, Outcome, Sight, see
-from minewatch.detect.pixels import PixelBaseline, fit_pixel, make_rules
+from minewatch.changes import Episodes
+from minewatch.detect.baseline import FULL, NOISE_FLOOR, PixelBaseline, evaluate, fit_baselines, harmonic_terms, unpack_baseline
+from minewatch.detect.monitor import COUNTED, Outcome
+from minewatch.detect.rules import make_rules
+from minewatch.detect.series import SCALES
+from minewatch.detect.sight import Sight, see
 from minewatch.explain.ground import Ground
 from minewatch.explain.record import Curve, Episode, Explanation, Look
 from minewatch.grid import Window
+from minewatch.indices import EMPTY
 from minewatch.plan import AreaPlan
-from minewatch.units import NODATA, SCALE, to_date, to_day
+from minewatch.units import to_date, to_day
 
 MASKED: Mapping[int, str] = {
     0: "no data",
@@ -34,7 +37,7 @@ MASKED: Mapping[int, str] = {
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 
 EPISODE_DATES = ("first_seen", "provisional_on", "confirmed_on", "settled_on", "closed_on")
-"""Dates of an anomaly, by their names in FIELDS."""
+"""Dates of an anomaly, by their names in EPISODE."""
 
 
 @dataclass(frozen=True)
@@ -75,36 +78,40 @@ class Writer:
             as_of=self.area.until,
             pixel=place,
             position=(round(lat, 6), round(lon, 6)),
-            pixels=int(ground.members.sum()),
+            pixels=int(ground.tile.inside.sum()),
             noise=float(last.noise),
             baseline_looks=int(last.looks),
-            episodes=tuple(_describe_episode(found) for found in ground.found if found[0] == self.pixel),
+            episodes=_describe_episodes(ground.followed.episodes[ground.followed.episodes["row"] == self.number]),
             looks=looks,
             curve=self._draw_curve(bases, looks),
             notes=notes,
         )
 
+    @property
+    def number(self) -> int:
+        """Place of the pixel in the series."""
+        return self.ground.number(self.pixel)
+
     def _fit_baselines(self) -> dict[int, PixelBaseline]:
         """Fit the baselines that the looks were set against, by epoch."""
-        pixels, rules = self.ground.pixels, make_rules(self.ground.tile.settings)
-        did, fitted = self.ground.trace[self.pixel]
-        counted = np.isin(did, COUNTED)
-        clear, layers = pixels.clear[self.pixel], pixels.layers[self.pixel]
-        bases = {}
+        series, rules = self.ground.series.take(np.array([self.number])), make_rules(self.ground.tile.settings)
+        did, fitted = self.ground.followed.trace[self.number]
+        usable = series.clear & ~np.isin(did, COUNTED)[:, None]
+        bases, base = {}, np.zeros((FULL, 1), np.int16)
         for epoch in np.unique(fitted).tolist():
-            first, start, _ = pixels.epochs[epoch].tolist()
-            bases[epoch] = fit_pixel(clear, layers, counted, first, start, pixels.terms[0], rules)
+            first, start, _ = series.epochs[epoch].tolist()
+            fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, base)
+            bases[epoch] = unpack_baseline(base[:, 0])
         return bases
 
     def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[Look, ...]:
-        pixels, scenes = self.ground.pixels, self.ground.scene_values
+        series, scenes, number = self.ground.series, self.ground.scenes.numbers, self.number
         rules = make_rules(self.ground.tile.settings)
         stack = read_stack(self.observations, Window(*place, 1, 1))
-        looks = []
-        for t, day in enumerate(pixels.days.tolist()):
-            base = bases[int(self.ground.trace[self.pixel, 1, t])]
-            values = pixels.layers[self.pixel, :, t] / SCALE
-            sight = see(values, base, pixels.terms[:, t], scenes[t], rules)
+        looks, values = [], series.decode(number)
+        for t, day in enumerate(series.days.tolist()):
+            base = bases[int(self.ground.followed.trace[number, 1, t])]
+            sight = see(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
             looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, day, stack)))
         return tuple(looks)
 
@@ -113,7 +120,8 @@ class Writer:
         date = to_date(day)
         assert date is not None, "a look has a date"
         low, high = _band(sight, base, ground.scenes.spread[t], ground.tile.settings.bare_ndvi)
-        ndvi, bsi = (None if v == NODATA else float(v) / SCALE for v in ground.pixels.layers[self.pixel, :2, t])
+        codes, values = ground.series.codes[:, t, self.number], ground.series.decode(self.number)[:, t]
+        ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
         around = ground.clear_layers(t)
         return Look(
             date=date,
@@ -124,35 +132,35 @@ class Writer:
             expected_ndvi=float(sight.level),
             low=low,
             high=high,
-            expected_bsi=float(evaluate(ground.pixels.terms[0, t], base.bsi) + ground.scenes.bsi[t]),
+            expected_bsi=float(evaluate(ground.series.terms[0, t], base.bsi) + ground.scenes.bsi[t]),
             haze=None if why else float(sight.haze),
             scene_shift=float(ground.scenes.shift[t]),
             loss=None if why else float(sight.loss),
             clean_loss=None if why else float(sight.clean_loss),
-            outcome=Outcome(int(ground.trace[self.pixel, 0, t])),
-            clear_pixels=len(around),
+            outcome=Outcome(int(ground.followed.trace[self.number, 0, t])),
+            clear_pixels=around.shape[1],
             confirmed_pixels=ground.count_confirmed(day),
-            area_ndvi=float(np.median(around[:, 0])) / SCALE if len(around) else None,
-            area_bsi=float(np.median(around[:, 1])) / SCALE if len(around) else None,
+            area_ndvi=float(np.median(around[0])) if around.size else None,
+            area_bsi=float(np.median(around[1])) if around.size else None,
         )
 
     def _explain_mask(self, t: int, day: int, stack: Stack) -> str:
         """Say why the pixel is not clear; nothing where it is."""
-        if self.ground.pixels.clear[self.pixel, t]:
+        if self.ground.series.clear[t, self.number]:
             return ""
         codes = stack.scl[stack.days == day].ravel()
         code = int(codes[codes > 0][0]) if codes.any() else 0
         if code in self.area.pipeline.mask.clear_classes:
-            unread = (self.ground.pixels.layers[self.pixel, :, t] == NODATA).any()
+            unread = (self.ground.series.codes[:, t, self.number] == EMPTY).any()
             return "no value" if unread else "next to a cloud"
         return MASKED.get(code, f"class {code} is left out")
 
     def _draw_curve(self, bases: Mapping[int, PixelBaseline], looks: Sequence[Look]) -> Curve:
         """Follow the baseline day by day: a scene that shifts nothing, on every day."""
         ground, settings = self.ground, self.ground.tile.settings
-        days = np.arange(ground.pixels.days[0], to_day(self.area.until) + 1, dtype=np.int32)
+        days = np.arange(ground.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
         terms = np.stack([harmonic_terms(days + step) for step in (0, -settings.season_slip, settings.season_slip)])
-        sources = ground.trace[self.pixel, 1, np.searchsorted(ground.pixels.days, days, side="right") - 1]
+        sources = ground.followed.trace[self.number, 1, np.searchsorted(ground.series.days, days, side="right") - 1]
         rules, nothing = make_rules(settings), np.zeros(4)
         rows = []
         for t, source in enumerate(sources.tolist()):
@@ -171,6 +179,5 @@ def _band(sight: Sight, base: PixelBaseline, spread: float, bare_ndvi: float) ->
     return float(sight.safe_span + bare_ndvi - reach), float(sight.level + reach)
 
 
-def _describe_episode(found: NDArray[np.int32]) -> Episode:
-    dates = dict(zip(FIELDS, found.tolist(), strict=True))
-    return Episode(*(to_date(dates[name]) for name in EPISODE_DATES))
+def _describe_episodes(found: Episodes) -> tuple[Episode, ...]:
+    return tuple(Episode(*(to_date(int(episode[name])) for name in EPISODE_DATES)) for episode in found)

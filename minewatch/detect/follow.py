@@ -1,0 +1,138 @@
+"""Follows pixels through the epochs: each epoch's baseline is fitted, then its looks are judged one by one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from minewatch.changes import EPISODE, Episodes
+from minewatch.detect.baseline import FULL, Baselines, are_monitored, evaluate, fit_baselines, unpack_baseline
+from minewatch.detect.monitor import STATE, Outcome, judge_look, record_episode
+from minewatch.detect.rules import Rules
+from minewatch.detect.scenes import Scenes
+from minewatch.detect.series import SCALES, Series
+from minewatch.detect.sight import see
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What became of some pixels."""
+
+    episodes: Episodes
+    """EPISODE records; ``row`` holds the pixel's number, in order, and of one pixel in order of time."""
+
+    base: Baselines
+    """(row, pixel) the latest baseline of each."""
+
+    trace: NDArray[np.int8]
+    """(pixel, 2, time) the Outcome of each look, and the epoch of its baseline; of all pixels only where that was asked for."""
+
+
+def follow_pixels(series: Series, scenes: Scenes, rules: Rules, *, traced: bool = False) -> Followed:
+    """Follow every pixel of a series through all its looks."""
+    looks, pixels = series.clear.shape
+    state = np.zeros(pixels, STATE).view(np.recarray)
+    base, fresh = np.zeros((FULL, pixels), np.int16), np.zeros((FULL, pixels), np.int16)
+    usable = series.clear.copy()
+    trace = np.zeros((pixels if traced else 1, 2, looks), np.int8)
+    found, count = np.zeros(256, EPISODE).view(np.recarray), 0
+    _recall_history(series.days[: series.epochs[0, 1]], series.clear, state, trace)
+    for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
+        fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, fresh)
+        _renew(epoch, state, fresh, base)
+        found, count = _follow_epoch(
+            start,
+            stop,
+            *series[:3],
+            series.terms,
+            SCALES,
+            rules,
+            scenes.numbers,
+            scenes.agrees,
+            base,
+            state,
+            usable,
+            trace,
+            found,
+            count,
+        )
+    found, count = _list_open(state, found, count)
+    return Followed(np.sort(found[:count], order="row", kind="stable"), base, trace)
+
+
+@njit(nogil=True, cache=True)
+def _recall_history(days: NDArray[np.int32], clear: NDArray[np.bool_], state: Any, trace: NDArray[np.int8]) -> None:
+    """Note the looks before the monitoring."""
+    for pixel in range(clear.shape[1]):
+        for t in range(days.size):
+            if clear[t, pixel]:
+                state[pixel].last_clear = days[t]
+                trace[pixel % trace.shape[0], 0, t] = Outcome.BASELINE
+
+
+@njit(nogil=True, cache=True)
+def _renew(epoch: int, state: Any, fresh: Baselines, base: Baselines) -> None:
+    """Take the epoch's baselines; an anomaly keeps the one that raised it until it closes."""
+    for pixel in range(base.shape[1]):
+        if state[pixel].is_open == 0:
+            state[pixel].source = epoch
+            base[:, pixel] = fresh[:, pixel]
+
+
+@njit(nogil=True, cache=True)
+def _follow_epoch(
+    start: int,
+    stop: int,
+    days: NDArray[np.int32],
+    clear: NDArray[np.bool_],
+    codes: NDArray[np.uint8],
+    terms: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    rules: Rules,
+    scenes: NDArray[np.float64],
+    agrees: NDArray[np.bool_],
+    base: Baselines,
+    state: Any,
+    usable: NDArray[np.bool_],
+    trace: NDArray[np.int8],
+    found: Any,
+    count: int,
+) -> tuple[Any, int]:
+    """Follow the pixels through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``."""
+    values, watched = np.empty(4), are_monitored(base, rules)
+    for pixel in range(clear.shape[1]):
+        own, did, monitored = state[pixel], trace[pixel % trace.shape[0]], watched[pixel]
+        baseline = unpack_baseline(base[:, pixel])
+        for t in range(start, stop):
+            did[1, t] = own.source
+            if not clear[t, pixel]:
+                continue
+            own.seen += 1
+            if monitored and agrees[t]:
+                for layer in range(4):
+                    values[layer] = scales[layer, 0] + scales[layer, 1] * codes[layer, t, pixel]
+                sight = see(values, baseline, terms[:, t], scenes[t], rules)
+                bsi_change = values[1] - evaluate(terms[0, t], baseline.bsi)
+                if count + 2 > found.size:
+                    found = np.concatenate((found, np.zeros(found.size, found.dtype)))
+                did[0, t], count = judge_look(days[t], values[0], bsi_change, sight, rules, own, pixel, found, count)
+                usable[t, pixel] = usable[t, pixel] and own.counted == 0
+            else:
+                did[0, t] = Outcome.SCENE_DISAGREES if monitored else Outcome.NOT_MONITORED
+            own.last_clear = days[t]
+    return found, count
+
+
+@njit(nogil=True, cache=True)
+def _list_open(state: Any, found: Any, count: int) -> tuple[Any, int]:
+    """Record the anomalies that are still open."""
+    for pixel in range(state.size):
+        if state[pixel].is_open > 0:
+            if count == found.size:
+                found = np.concatenate((found, np.zeros(found.size, found.dtype)))
+            count = record_episode(found, count, pixel, state[pixel], 0)
+    return found, count
