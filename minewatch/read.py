@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar, overload
 from urllib.parse import urlsplit
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
-from rasterio.enums import Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterWindow
 
+from minewatch.blocks import Ahead, BlockCache, BlockFile, expect_blocks
 from minewatch.errors import SceneError
+from minewatch.geotiff import BlockError, Box, Layout, read_layout
 from minewatch.grid import PIXEL, Grid, Window
+from minewatch.placement import Placement, place
+from minewatch.ranges import RangeError, fetchers, is_remote
+from minewatch.resampling import fill_classes, reflect
 from minewatch.scene import Datatake, Scene
 from minewatch.units import NODATA
 
@@ -34,7 +40,8 @@ GDAL_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     # GDAL would look for side-car files (.ovr, .aux.xml, .msk); Sentinel-2 products have none.
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".tif,.tiff,.jp2",
-    # The header of a COG fits in the first 32 kB, so one request opens it.
+    # The header fits in the first 32 kB, so one request opens it, after one for the size (without HEAD, GDAL would ask
+    # for the whole file and hang up).
     "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
     # Neighbouring blocks come in one request.
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
@@ -51,10 +58,10 @@ GDAL_OPTIONS = {
     # Blocks are used once; a small cache (bytes) keeps memory flat.
     "GDAL_CACHEMAX": 128 * 2**20,
 }
-"""Set once for every read, each with its reason."""
+"""For files that GDAL reads (JPEG 2000, s3://, unusual GeoTIFFs), each with its reason."""
 
 READ_ATTEMPTS = 2
-"""Attempts of our own on top of GDAL's, for faults that it does not repeat (a body cut short)."""
+"""Attempts at reading a window, from opening the file on; each request has attempts of its own below these."""
 
 PAUSE = 0.5
 """Seconds between them."""
@@ -62,32 +69,190 @@ PAUSE = 0.5
 
 @contextlib.contextmanager
 def reading() -> Iterator[None]:
-    """Set GDAL up for reading scenes; wrap every use of SceneReader in it."""
+    """Set GDAL up for reading scenes; :func:`open_datatake` does it."""
     with rasterio.Env(**GDAL_OPTIONS):
         yield
 
 
+class Source(Protocol):
+    """An open file of one band."""
+
+    def read(self, box: Box) -> NDArray[np.uint16]:
+        """Read a box of its pixels: (y, x) uint16, 0 outside the file."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
 @dataclass
-class SceneReader:
-    """An open scene; belongs to one thread, since GDAL's handles must not be shared."""
+class GdalFile:
+    """A file that GDAL reads; belongs to one thread, since GDAL's handles must not be shared."""
+
+    dataset: DatasetReader
+    """Open."""
+
+    def read(self, box: Box) -> NDArray[np.uint16]:
+        """Read a box: (y, x) uint16, 0 outside the file."""
+        top, left, bottom, right = box
+        pixels = np.zeros((bottom - top, right - left), np.uint16)
+        rows = max(top, 0), min(bottom, self.dataset.height)
+        columns = max(left, 0), min(right, self.dataset.width)
+        if rows[0] < rows[1] and columns[0] < columns[1]:
+            part = self.dataset.read(1, window=RasterWindow.from_slices(rows, columns))
+            pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
+        return pixels
+
+    def close(self) -> None:
+        """Close it."""
+        self.dataset.close()
+
+
+@dataclass(frozen=True)
+class OpenBand:
+    """An open file and where it lies."""
+
+    source: Source
+    """Gives its pixels."""
+
+    crs: str
+    """WKT."""
+
+    transform: Affine
+    """Pixel to map."""
+
+    shape: tuple[int, int]
+    """Rows and columns."""
+
+
+@dataclass
+class SceneFiles:
+    """The files of a scene, opened when first needed; belongs to one thread."""
 
     scene: Scene
     """What is read."""
 
-    grid: Grid
-    """Where the pixels go."""
+    cache: BlockCache = field(default_factory=BlockCache)
+    """Inflated blocks, shared by the scenes of a datatake."""
 
-    _open: dict[str, DatasetReader | WarpedVRT] = field(default_factory=dict)
-    """Band to dataset, opened when first needed."""
+    ahead: Ahead = field(default_factory=Ahead)
+    """Bytes on their way, shared likewise."""
 
-    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
-    """Closes them."""
+    pixel: float = PIXEL
+    """Metres; where coarser pixels will do (for a picture), a file's overviews stand in for it."""
+
+    _open: dict[str, OpenBand] = field(default_factory=dict)
+    """Band to file."""
+
+    _headers: dict[str, Future[Layout | None]] = field(default_factory=dict)
+    """Band to the header that is on its way."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
+        self.ahead.close()
+        for band in list(self._open):
+            self.forget(band)
+
+    def on(self, grid: Grid) -> SceneReader:
+        """Give a reader of these files on a grid."""
+        return SceneReader(self, grid)
+
+    def read(self, band: str, action: Callable[[OpenBand], T]) -> T:
+        """Do something with a band's file, again if it fails.  Raises SceneError where the file cannot be read."""
+        for attempt in range(1, READ_ATTEMPTS + 1):
+            try:
+                return action(self.open(band))
+            except (RasterioError, OSError, UnicodeDecodeError) as error:  # rasterio meets names that are no text
+                self.forget(band)
+                # GDAL's text may hold a signed address, so only the kind of fault is told, and its cause is not shown.
+                reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
+            if attempt < READ_ATTEMPTS:
+                time.sleep(PAUSE)
+        raise SceneError(f"scene {self.scene.id}, {band}: cannot be read ({reason})")
+
+    def open(self, band: str) -> OpenBand:
+        """Open a band's file; raises SceneError where it is no band of a scene, else OSError or RasterioError."""
+        if band not in self._open:
+            layout = self._read_layout(band) if self.pixel == PIXEL else None
+            self._open[band] = self._open_blocks(layout) if layout else self._open_dataset(band)
+        return self._open[band]
+
+    def forget(self, band: str) -> None:
+        """Let go of all that was read of a band."""
+        self._headers.pop(band, None)
+        self.ahead.forget(self.scene.hrefs[band])
+        if band in self._open:
+            self._open.pop(band).source.close()
+
+    def expect(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
+        """Start fetching what is needed soon, if the file is remote: first its header, then the boxes it lies in."""
+        href = self.scene.hrefs.get(band, "")
+        if not is_remote(href) or _find_driver(href) != "GTiff" or self.pixel > PIXEL:
+            return
+        self._ask_header(band).add_done_callback(partial(self._expect_boxes, locate))
+
+    def _ask_header(self, band: str) -> Future[Layout | None]:
+        if band not in self._headers:
+            self._headers[band] = fetchers().submit(read_layout, self.scene.hrefs[band])
+        return self._headers[band]
+
+    def _expect_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | None]) -> None:
+        # What cannot be read is told when the band is read.
+        if not header.cancelled() and header.exception() is None and (layout := header.result()):
+            with contextlib.suppress(OSError):
+                expect_blocks(layout, locate(layout), self.cache, self.ahead)
+
+    def _read_layout(self, band: str) -> Layout | None:
+        href = self.scene.hrefs[band]
+        if _find_driver(href) != "GTiff":
+            return None
+        return self._ask_header(band).result() if is_remote(href) else read_layout(href)
+
+    def _open_blocks(self, layout: Layout) -> OpenBand:
+        return OpenBand(BlockFile(layout, self.cache, self.ahead), layout.crs, layout.transform, layout.shape)
+
+    def _open_dataset(self, band: str) -> OpenBand:
+        href = self.scene.hrefs[band]
+        dataset = _open_coarse(href, self.pixel)
+        if dataset.crs is None or dataset.count != 1 or np.dtype(dataset.dtypes[0]).kind != "u":
+            dataset.close()
+            raise SceneError(f"scene {self.scene.id}, {band}: not one band of whole numbers with a CRS")
+        return OpenBand(GdalFile(dataset), dataset.crs.to_wkt(), dataset.transform, dataset.shape)
+
+
+def _open_coarse(href: str, pixel: float) -> DatasetReader:
+    """Open a file, or the coarsest of its overviews whose pixels are not larger than ``pixel`` metres."""
+    dataset = rasterio.open(href, driver=_find_driver(href))
+    levels = dataset.overviews(1) if dataset.count else []
+    fine = [index for index, factor in enumerate(levels) if abs(dataset.transform.a) * factor <= pixel]
+    if not fine:
+        return dataset
+    dataset.close()
+    return rasterio.open(href, driver=_find_driver(href), overview_level=fine[-1])
+
+
+def _find_driver(href: str) -> str:
+    return DRIVERS.get(Path(urlsplit(href).path).suffix.lower(), "GTiff")
+
+
+@dataclass(frozen=True)
+class SceneReader:
+    """A scene on a grid; belongs to the thread of its files."""
+
+    files: SceneFiles
+    """What is read."""
+
+    grid: Grid
+    """Where the pixels go."""
+
+    _placements: dict[tuple[str, str, Affine], Placement] = field(default_factory=dict)
+    """By band, CRS and transform: how the pixels fall on the grid."""
+
+    @property
+    def scene(self) -> Scene:
+        """What is read."""
+        return self.files.scene
 
     def read(self, band: str, window: Window) -> NDArray[np.uint16]:
         """Read one band: (y, x) uint16 digital numbers, 0 = no data or outside the scene.
@@ -95,127 +260,90 @@ class SceneReader:
         Pixels of the same lattice come as they are (a 20 m pixel fills four of 10 m); others are warped, bilinear
         over valid pixels, SCL nearest.  Raises SceneError where the file cannot be read.
         """
-        return self._attempt(band, lambda: self._read(band, window))
+        return self.files.read(
+            band, lambda file: self._place(band, file.crs, file.transform, file.shape).read(file.source, window)
+        )
 
-    def _read(self, band: str, window: Window) -> NDArray[np.uint16]:
-        dataset = self._dataset(band)
-        if isinstance(dataset, WarpedVRT):
-            return np.asarray(
-                dataset.read(1, window=RasterWindow(window.column, window.row, window.width, window.height)), np.uint16
-            )
-        return _read_aligned(dataset, self.grid, window)
+    def expect(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
+        """Say that these windows will be read soon, in this order; returns at once."""
+        for band in bands:
+            self.files.expect(band, partial(self._locate, band, windows))
 
-    def _dataset(self, band: str) -> DatasetReader | WarpedVRT:
-        if band not in self._open:
-            href = self.scene.hrefs[band]
-            driver = DRIVERS.get(Path(urlsplit(href).path).suffix.lower(), "GTiff")
-            source = self._stack.enter_context(rasterio.open(href, driver=driver))
-            if source.crs is None or source.count != 1 or np.dtype(source.dtypes[0]).kind != "u":
-                raise SceneError(f"scene {self.scene.id}, {band}: not one band of whole numbers with a CRS")
-            self._open[band] = (
-                source if is_aligned(source, self.grid) else self._stack.enter_context(_warp(source, self.grid, band))
-            )
-        return self._open[band]
+    def _locate(self, band: str, windows: Sequence[Window], layout: Layout) -> list[Box]:
+        placement = self._place(band, layout.crs, layout.transform, layout.shape)
+        return [box for window in windows for box in placement.locate(window)]
 
-    def _attempt(self, band: str, action: Callable[[], T]) -> T:
-        for attempt in range(1, READ_ATTEMPTS + 1):
-            try:
-                return action()
-            except (RasterioError, OSError) as error:
-                self._stack.close()
-                self._open.clear()
-                if attempt == READ_ATTEMPTS:
-                    # GDAL's text may hold a signed address, so only the file's name is told.
-                    raise SceneError(f"scene {self.scene.id}, {band}: cannot be read ({type(error).__name__})") from error
-                time.sleep(PAUSE)
-        raise AssertionError("unreachable")
+    def _place(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Placement:
+        key = band, crs, transform
+        if key not in self._placements:
+            self._placements[key] = place(self.grid, crs, transform, shape, is_nearest=band == "scl")
+        return self._placements[key]
 
 
-def is_aligned(dataset: DatasetReader, grid: Grid) -> bool:
-    """Tell whether a dataset lies on the grid's lattice, at 10 m or at 20 m."""
-    if dataset.crs.to_epsg() != grid.epsg or grid.transform.a != PIXEL:
-        return False
-    transform = dataset.transform
-    size = transform.a
-    if size not in (10.0, 20.0) or transform.e != -size or transform.b or transform.d:
-        return False
-    steps = ((transform.c - grid.transform.c) / size, (transform.f - grid.transform.f) / size)
-    return all(abs(step - round(step)) < 1e-4 for step in steps)
-
-
-def _read_aligned(dataset: DatasetReader, grid: Grid, window: Window) -> NDArray[np.uint16]:
-    factor = round(dataset.transform.a / grid.transform.a)
-    size = dataset.transform.a
-    column0 = round((grid.transform.c - dataset.transform.c) / size)
-    row0 = round((dataset.transform.f - grid.transform.f) / size)
-    top, left = row0 + window.row // factor, column0 + window.column // factor
-    bottom = row0 + -(-(window.row + window.height) // factor)
-    right = column0 + -(-(window.column + window.width) // factor)
-    coarse = _read_clipped(dataset, top, left, bottom, right)
-    fine = coarse.repeat(factor, 0).repeat(factor, 1) if factor > 1 else coarse
-    row, column = window.row % factor, window.column % factor
-    return fine[row : row + window.height, column : column + window.width]
-
-
-def _read_clipped(dataset: DatasetReader, top: int, left: int, bottom: int, right: int) -> NDArray[np.uint16]:
-    pixels = np.zeros((bottom - top, right - left), np.uint16)
-    rows = max(top, 0), min(bottom, dataset.height)
-    columns = max(left, 0), min(right, dataset.width)
-    if rows[0] < rows[1] and columns[0] < columns[1]:
-        part = dataset.read(1, window=RasterWindow.from_slices(rows, columns))
-        pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
-    return pixels
-
-
-def _warp(source: DatasetReader, grid: Grid, band: str) -> WarpedVRT:
-    # An exact transform, and a kernel of one size, make the result independent of the window that is asked for.
-    return WarpedVRT(
-        source,
-        crs=grid.crs,
-        transform=grid.transform,
-        width=grid.shape[1],
-        height=grid.shape[0],
-        resampling=Resampling.nearest if band == "scl" else Resampling.bilinear,
-        src_nodata=0,
-        nodata=0,
-        tolerance=1e-9,
-        XSCALE=source.transform.a / grid.transform.a,
-        YSCALE=source.transform.a / grid.transform.a,
-    )
-
-
-@dataclass
+@dataclass(frozen=True)
 class DatatakeReader:
-    """The open scenes of one overpass, mosaicked."""
+    """The open scenes of one overpass on a grid, mosaicked."""
 
     readers: tuple[SceneReader, ...]
     """In order of scene id: the first with a valid pixel gives it."""
+
+    def expect(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
+        """Say that these windows will be read soon, in this order: remote files begin to come; returns at once."""
+        names = tuple(bands)
+        for reader in self.readers:
+            reader.expect(names, windows)
 
     def read_scl(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
         """Read the scene classes, (y, x) uint8 with 0 = no data, and which scene each came from (-1 = none)."""
         classes = np.zeros(window.shape, np.uint8)
         origin = np.full(window.shape, -1, np.int8)
         for index, reader in enumerate(self.readers):
-            part = reader.read("scl", window)
-            fill = (classes == 0) & (part > 0) & (part < 12)
-            classes[fill] = part[fill]
-            origin[fill] = index
+            fill_classes(reader.read("scl", window), index, classes, origin)
         return classes, origin
 
     def read_reflectance(self, band: str, window: Window, origin: NDArray[np.int8]) -> NDArray[np.int16]:
         """Read a band where ``origin`` says: (y, x) int16 reflectance x 10 000, not below 0; -32768 = no data."""
-        out = np.full(window.shape, NODATA, np.int16)
-        for index in np.unique(origin[origin >= 0]):
-            reader = self.readers[index]
-            numbers = reader.read(band, window)
-            valid = (origin == index) & (numbers > 0)
-            shifted = np.clip(numbers.astype(np.int32) + reader.scene.offset, 0, 32767)
-            out[valid] = shifted[valid]
+        out = np.empty(window.shape, np.int16)
+        origin, is_first = np.ascontiguousarray(origin), True
+        for index, reader in enumerate(self.readers):
+            if len(self.readers) == 1 or (origin == index).any():
+                reflect(reader.read(band, window), origin, index, reader.scene.offset, is_first, out)
+                is_first = False
+        if is_first:
+            out.fill(NODATA)
         return out
 
 
+@dataclass(frozen=True)
+class DatatakeFiles:
+    """The files of one overpass, for any number of grids; belongs to one thread."""
+
+    scenes: tuple[SceneFiles, ...]
+    """In order of scene id."""
+
+    def on(self, grid: Grid, scenes: Sequence[Scene] | None = None) -> DatatakeReader:
+        """Give a reader of the overpass, or of some of its scenes, on a grid."""
+        wanted = None if scenes is None else {scene.id for scene in scenes}
+        return DatatakeReader(tuple(files.on(grid) for files in self.scenes if wanted is None or files.scene.id in wanted))
+
+
 @contextlib.contextmanager
-def open_datatake(take: Datatake, grid: Grid) -> Iterator[DatatakeReader]:
-    """Open the scenes of an overpass for one thread."""
+def _open_files(take: Datatake, pixel: float = PIXEL) -> Iterator[DatatakeFiles]:
+    cache, ahead = BlockCache(), Ahead()
     with reading(), contextlib.ExitStack() as stack:
-        yield DatatakeReader(tuple(stack.enter_context(SceneReader(scene, grid)) for scene in take.scenes))
+        yield DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, cache, ahead, pixel)) for scene in take.scenes))
+
+
+@contextlib.contextmanager
+def _open_reader(take: Datatake, grid: Grid) -> Iterator[DatatakeReader]:
+    with _open_files(take, grid.transform.a) as files:
+        yield files.on(grid)
+
+
+@overload
+def open_datatake(take: Datatake) -> contextlib.AbstractContextManager[DatatakeFiles]: ...
+@overload
+def open_datatake(take: Datatake, grid: Grid) -> contextlib.AbstractContextManager[DatatakeReader]: ...
+def open_datatake(take: Datatake, grid: Grid | None = None) -> contextlib.AbstractContextManager[DatatakeFiles | DatatakeReader]:
+    """Open the files of an overpass for one thread; with a grid, give a reader on that grid at once."""
+    return _open_files(take) if grid is None else _open_reader(take, grid)

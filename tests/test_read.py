@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from rasterio.windows import Window as RasterWindow
 
 from minewatch.errors import SceneError
 from minewatch.grid import Grid, Window
-from minewatch.read import DatatakeReader, SceneReader, open_datatake, reading
+from minewatch.read import DatatakeReader, SceneFiles, open_datatake, reading
 from minewatch.scene import Datatake, Scene
 from minewatch.units import NODATA
 from tests.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
@@ -60,8 +61,8 @@ def read_boundless(path: str, grid: Grid, window: Window) -> np.ndarray:
 
 
 def read_band(scene: Scene, band: str, window: Window = WHOLE, grid: Grid = GRID) -> np.ndarray:
-    with reading(), SceneReader(scene, grid) as reader:
-        return reader.read(band, window)
+    with reading(), SceneFiles(scene) as files:
+        return files.on(grid).read(band, window)
 
 
 PLACES = {"beside": (LEFT + 200, TOP - 120), "larger": (LEFT - 140, TOP + 100), "far away": (LEFT + 9_000, TOP)}
@@ -85,6 +86,24 @@ def test_windows_are_what_rasterio_reads(tmp_path: Path, place: str, band: str) 
         assert np.array_equal(part, expected[window.slices])
 
     check()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compress": "lzw"},
+        {"compress": "deflate", "predictor": 2, "tiled": True, "blockxsize": 16, "blockysize": 16},
+        {"driver": "COG", "compress": "zstd"},
+        {"compress": "deflate", "ENDIANNESS": "BIG"},
+    ],
+    ids=lambda options: "-".join(map(str, options.values())),
+)
+def test_every_kind_of_file_gives_the_same(tmp_path: Path, options: dict[str, Any]) -> None:
+    bands = make_noise(50, 70)
+    plain, other = write_scene(tmp_path / "a", bands), write_scene(tmp_path / "b", bands, **options)
+    for band in bands:
+        for window in (WHOLE, Window(3, 5, 20, 31), Window(39, 59, 1, 1)):
+            assert np.array_equal(read_band(other, band, window), read_band(plain, band, window))
 
 
 def test_a_coarse_pixel_fills_four_fine_ones(tmp_path: Path) -> None:
@@ -301,6 +320,19 @@ def test_a_file_that_is_no_band_is_refused(scene: Scene, tmp_path: Path, array: 
     assert "not one band of whole numbers with a CRS" in refuse(spoil(scene, "red", odd))
 
 
+@pytest.mark.parametrize(
+    "coordinates",
+    [
+        'LOCAL_CS["a yard",UNIT["metre",1]]',
+        'GEOCCS["x",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],UNIT["metre",1]]',
+    ],
+)
+def test_a_crs_that_cannot_be_projected_is_a_scene_error(scene: Scene, tmp_path: Path, coordinates: str) -> None:
+    odd = write_raster(tmp_path / "odd.tif", np.ones((HEIGHT, WIDTH), np.uint16), crs=coordinates)
+    with contextlib.suppress(SceneError):
+        assert not read_band(spoil(scene, "red", odd), "red").any()
+
+
 def test_a_fault_that_passes_is_tried_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = rasterio.open, []
 
@@ -317,7 +349,8 @@ def test_a_fault_that_passes_is_tried_again(scene: Scene, monkeypatch: pytest.Mo
 
 def test_a_reader_that_met_a_fault_still_reads_the_other_bands(scene: Scene) -> None:
     Path(scene.hrefs["red"]).write_bytes(b"II*\0")
-    with reading(), SceneReader(scene, GRID) as reader:
+    with reading(), SceneFiles(scene) as files:
+        reader = files.on(GRID)
         before = reader.read("nir", WHOLE)
         with pytest.raises(SceneError):
             reader.read("red", WHOLE)
