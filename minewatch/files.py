@@ -1,22 +1,108 @@
-"""Writes files so that a reader sees the old content or the new one, never a half.
+"""Writes files so that a reader sees the old content or the new one, never a half: on a disk, or in an object store.
 
-Everything below ``output/`` is confidential (coordinates of a case): files are made 0600, folders 0700.
+Everything below ``output/`` is confidential (coordinates of a case): files are made 0600, folders 0700.  Who may read an
+object store is decided there.  Its credentials and address come from the environment alone, and no error tells them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from upath import UPath
 
 from minewatch.errors import WorkspaceError
 
 TEMPORARY_PREFIX = ".tmp-"
 """Names of unfinished files; whatever carries it may be deleted when no scan runs."""
+
+Place: TypeAlias = Path | UPath
+"""A file or folder: a Path on a disk, a UPath in an object store."""
+
+STORE_OPTIONS: Mapping[str, Any] = {
+    "use_listings_cache": False,  # workers put files that this process has to see
+    "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 15},
+}
+"""For the client of S3; everything else comes from the environment."""
+
+_BUCKET = re.compile(r"s3://[\w.-]+(/.*)?", re.DOTALL)
+
+_REMEDIES = {
+    "NoCredentialsError": "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "PermissionError": "access is denied; check the credentials in the environment, and what they may do in the bucket",
+    "FileNotFoundError": "there is no such bucket; make it first, or check the name",
+    "EndpointConnectionError": "there is no connection; check AWS_ENDPOINT_URL and the network",
+    "ConnectTimeoutError": "there is no connection; check AWS_ENDPOINT_URL and the network",
+}
+"""Name of what the client raises to what it means."""
+
+# --- where -----------------------------------------------------------------------------------------------------------
+
+
+def find_place(text: str, root: Path) -> Place:
+    """Give the place that a setting names: ``s3://bucket/prefix``, or a folder, relative to ``root``.
+
+    Raises WorkspaceError where it cannot be used; the text is not repeated, since it may hold secrets.
+    """
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        return root / Path(text).expanduser()
+    if scheme != "s3":
+        raise WorkspaceError("an address of this kind cannot be used; give a folder, or s3://bucket/prefix")
+    if not _BUCKET.fullmatch(text):
+        raise WorkspaceError("the address names no bucket, or more than one; give s3://bucket/prefix and nothing else")
+    if importlib.util.find_spec("s3fs") is None:
+        raise WorkspaceError("s3:// needs a package that is not installed; pip install 'minewatch[s3]'")
+    place: UPath = UPath(text.rstrip("/"), **STORE_OPTIONS)
+    return place
+
+
+@contextlib.contextmanager
+def reaching(place: Place) -> Iterator[None]:
+    """Say in one line what an object store refuses; errors of a disk pass.
+
+    The client's own words are left out: they may hold addresses and names of accounts.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(place, Path) or not _is_refusal(error):
+            raise
+        raise refuse(place, error) from error
+
+
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp")
+
+
+def refuse(place: Place, error: Exception) -> WorkspaceError:
+    """Make the error that says why an object store cannot be used."""
+    kind = type(error).__name__
+    return WorkspaceError(f"cannot use {place}: {_REMEDIES.get(kind, f'the store answered with {kind}; try again later')}")
+
+
+def check_writable(folder: Place) -> None:
+    """Write and delete a small file in an object store, before hours of work rest on it; disks are not asked.
+
+    Raises WorkspaceError where that fails.
+    """
+    if isinstance(folder, Path):
+        return
+    probe = folder / f"{TEMPORARY_PREFIX}check"
+    with reaching(folder):
+        probe.fs.pipe_file(probe.path, b"")
+        with contextlib.suppress(PermissionError):  # minewatch itself deletes nothing that counts
+            probe.fs.rm_file(probe.path)
+
+
+# --- writing ---------------------------------------------------------------------------------------------------------
 
 
 def make_private_folder(folder: Path) -> Path:
@@ -60,12 +146,88 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def publish_bytes(path: Path, data: bytes) -> None:
+def publish_bytes(path: Place, data: bytes) -> None:
     """Write ``data`` to ``path`` at once."""
-    with publishing(path) as temporary:
-        temporary.write_bytes(data)
+    if isinstance(path, Path):
+        with publishing(path) as temporary:
+            temporary.write_bytes(data)
+        return
+    with reaching(path):
+        path.fs.pipe_file(path.path, data)
 
 
-def publish_json(path: Path, value: Any) -> None:
+def publish_json(path: Place, value: Any) -> None:
     """Write ``value`` as indented JSON to ``path`` at once."""
     publish_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def upload(files: Mapping[Path, UPath]) -> None:
+    """Put files of this machine into an object store, together; each is there whole or not at all."""
+    places = list(files.values())
+    with reaching(places[0]):
+        places[0].fs.put([str(path) for path in files], [place.path for place in places])
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def list_names(folder: Place) -> set[str]:
+    """Name what lies in a folder; nothing where there is no such folder."""
+    try:
+        if isinstance(folder, Path):
+            return {path.name for path in folder.iterdir()}
+        with reaching(folder):
+            return {str(name).rsplit("/", 1)[-1] for name in _list_store(folder)}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise WorkspaceError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
+
+
+def _list_store(folder: UPath) -> list[str]:
+    try:
+        names: list[str] = folder.fs.ls(folder.path, detail=False, refresh=True)
+    except FileNotFoundError:  # a prefix without objects; a bucket that is missing shows when something is put there
+        return []
+    return names
+
+
+def read_files(paths: Sequence[Place]) -> list[bytes]:
+    """Read small files, those of an object store together.  Raises OSError for a disk, else WorkspaceError."""
+    stored = [path for path in paths if not isinstance(path, Path)]
+    found: dict[str, bytes] = {}
+    if stored:
+        with reaching(stored[0]):
+            names = [path.path for path in stored]
+            found = dict(zip(names, stored[0].fs.cat_ranges(names, None, None, on_error="raise"), strict=True))
+    return [path.read_bytes() if isinstance(path, Path) else found[path.path] for path in paths]
+
+
+def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
+    """Read from each file of an object store its bytes from a first one up to another, together.
+
+    Fewer bytes come where a file ends, none where it is missing.  Raises WorkspaceError.
+    """
+    if not spans:
+        return []
+    paths, starts, stops = ([*column] for column in zip(*spans, strict=True))
+    answers = paths[0].fs.cat_ranges([path.path for path in paths], starts, stops, on_error="return")
+    for path, answer in zip(paths, answers, strict=True):
+        if isinstance(answer, Exception) and not _is_absence(answer):
+            raise refuse(path, answer) from answer
+    return [answer if isinstance(answer, bytes) else b"" for answer in answers]
+
+
+def _is_absence(error: Exception) -> bool:
+    """Tell a missing or short file from a store that fails."""
+    return isinstance(error, FileNotFoundError) or "not satisfiable" in str(error).lower()
+
+
+def delete_files(paths: Iterable[Place]) -> None:
+    """Delete files that may be gone already."""
+    for path in paths:
+        if isinstance(path, Path):
+            path.unlink(missing_ok=True)
+        else:
+            with reaching(path), contextlib.suppress(FileNotFoundError):
+                path.fs.rm_file(path.path)

@@ -115,11 +115,13 @@ class Grid:
         """Pixel of a window to metres."""
         return self.transform @ Affine.translation(window.column, window.row)
 
-    def inside(self, window: Window) -> NDArray[np.bool_]:
-        """Tell which pixels of a window have their centre in the area: (y, x) bool."""
-        transform = self.transform_of(window)
-        x = transform.c + (np.arange(window.width) + 0.5) * transform.a
-        y = transform.f + (np.arange(window.height) + 0.5) * transform.e
+    def inside(self, window: Window, step: int = 1) -> NDArray[np.bool_]:
+        """Tell which pixels of a window have their centre in the area: (y, x) bool.
+
+        With a ``step`` the window is one of every so many-th row and column.
+        """
+        x = self.transform.c + (np.arange(window.column, window.column + window.width) * step + 0.5) * self.transform.a
+        y = self.transform.f + (np.arange(window.row, window.row + window.height) * step + 0.5) * self.transform.e
         frame = shapely.box(x[0], y[-1], x[-1], y[0])
         if shapely.contains_properly(self.area, frame):
             return np.ones(window.shape, bool)

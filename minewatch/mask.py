@@ -22,23 +22,23 @@ LAST_CLASS = np.uint8(15)
 """Classes fit into four bits."""
 
 
-def find_clear(scl: NDArray[np.uint8], settings: Mask) -> NDArray[np.bool_]:
-    """Tell which pixels are clear: (time, y, x) bool from (time, y, x) uint8 SCL codes.
+def find_clear(scl: NDArray[np.uint8], settings: Mask, pixel: int = PIXEL) -> NDArray[np.bool_]:
+    """Tell which pixels, of ``pixel`` metres, are clear: (time, y, x) bool from (time, y, x) uint8 SCL codes.
 
     A pixel is clear where its class is kept and no cloud of some size lies within the margin.
     """
     kept, cloud = (np.int32(sum(1 << code for code in classes)) for classes in (settings.clear_classes, CLOUD_CLASSES))
-    reach = settings.cloud_window // PIXEL
+    reach = settings.cloud_window // pixel
     enough = math.ceil(settings.cloud_share * (2 * reach + 1) ** 2)
     clear = np.empty(scl.shape, bool)
     for codes, shows in zip(scl, clear, strict=True):
-        _find_clear(codes, kept, cloud, reach, enough, settings.cloud_margin // PIXEL, shows)
+        _find_clear(codes, kept, cloud, reach, enough, settings.cloud_margin // pixel, shows)
     return clear
 
 
-def margin_pixels(settings: Mask) -> int:
+def margin_pixels(settings: Mask, pixel: int = PIXEL) -> int:
     """Give how far, in pixels, what lies around a pixel decides on it."""
-    return settings.cloud_window // PIXEL + settings.cloud_margin // PIXEL
+    return settings.cloud_window // pixel + settings.cloud_margin // pixel
 
 
 @njit(nogil=True, cache=True)

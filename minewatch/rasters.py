@@ -14,7 +14,7 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.changes import RASTERS, ChangeLayer, Status, TileChanges
-from minewatch.files import TEMPORARY_PREFIX, make_private_folder, publishing
+from minewatch.files import TEMPORARY_PREFIX, Place, make_private_folder, publishing, upload
 from minewatch.grid import Grid
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
@@ -33,18 +33,24 @@ BLOCK = 512
 
 
 @contextlib.contextmanager
-def writing_changes(folder: Path, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
-    """Lend a writer for the rasters of one area; the files appear together when the block ends well."""
-    make_private_folder(folder)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as scratch, contextlib.ExitStack() as stack:
+def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
+    """Lend a writer for the rasters of one area; the files appear together when the block ends well.
+
+    For an object store they are made in the temporary folder of this machine.
+    """
+    home = make_private_folder(folder) if isinstance(folder, Path) else None
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=home) as scratch, contextlib.ExitStack() as stack:
         parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}
         writer = ChangeWriter({name: stack.enter_context(_open(parts[name], grid, RASTERS[name])) for name in RASTERS})
         yield writer
         for name, raster in writer.rasters.items():
             raster.update_tags(**tags, name=name, meaning=RASTERS[name].meaning)
         stack.close()
+        target = folder if isinstance(folder, Path) else make_private_folder(Path(scratch) / "whole")
         for name in RASTERS:
-            _publish_cog(parts[name], folder / f"{name}.tif", RASTERS[name])
+            _publish_cog(parts[name], target / f"{name}.tif", RASTERS[name])
+        if not isinstance(folder, Path):
+            upload({target / f"{name}.tif": folder / f"{name}.tif" for name in RASTERS})
 
 
 class ChangeWriter:
@@ -87,7 +93,12 @@ def _open(path: Path, grid: Grid, layer: ChangeLayer) -> DatasetWriter:
 
 
 def _publish_cog(part: Path, target: Path, layer: ChangeLayer) -> None:
-    options: dict[str, Any] = {"compress": "deflate", "blocksize": BLOCK, "overview_resampling": "nearest"}
+    options: dict[str, Any] = {
+        "compress": "deflate",
+        "blocksize": BLOCK,
+        "overview_resampling": "nearest",
+        "num_threads": "all_cpus",
+    }
     if layer is not RASTERS["status"]:  # a palette and a predictor do not go together
         options["predictor"] = "yes"
     with publishing(target) as temporary:

@@ -1,16 +1,16 @@
-"""The workspace's own settings, ``minewatch.toml``: where scenes come from."""
+"""The workspace's own settings, ``minewatch.toml``: where scenes come from, and where rasters go."""
 
 from __future__ import annotations
 
 import json
-import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from minewatch.errors import WorkspaceError
+from minewatch.files import find_place
 from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
-from minewatch.workspace import Workspace
+from minewatch.workspace import Workspace, read_toml
 
 TEMPLATE = """\
 # A minewatch workspace.  Secrets never stand here: settings name environment variables.
@@ -18,6 +18,10 @@ TEMPLATE = """\
 # Where scans look for scenes when --source is not given: a provider (earth-search), the address of a STAC API,
 # or the path of a static STAC catalogue, relative to this file.
 source = {source}
+
+# Where observations and change maps go when not below output: a folder, or an object store (docs/clusters.md).
+# archive = "s3://bucket/prefix/archive"
+# changes = "s3://bucket/prefix/changes"
 """
 """What ``minewatch init`` writes."""
 
@@ -30,18 +34,31 @@ class Settings(BaseModel):
     source: str = Field("earth-search", min_length=1)
     """Provider, address or path."""
 
+    archive: str | None = Field(None, min_length=1)
+    """Folder or ``s3://bucket/prefix`` of the archive; None = ``output/archive``."""
+
+    changes: str | None = Field(None, min_length=1)
+    """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
+
+    @field_validator("archive", "changes")
+    @classmethod
+    def _check_place(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                find_place(value, Path())
+            except WorkspaceError as error:
+                raise ValueError(str(error)) from None
+        return value
+
 
 def read_settings(workspace: Workspace) -> Settings:
     """Read ``minewatch.toml``; raises WorkspaceError where it cannot be read or has an unknown key."""
     try:
-        return Settings.model_validate(tomllib.loads(workspace.settings.read_text("utf-8")))
-    except OSError as error:
-        raise WorkspaceError(f"{workspace.settings} cannot be read: {error.strerror}") from error
+        return Settings.model_validate(read_toml(workspace.settings))
     except ValidationError as error:
         fault = error.errors()[0]
-        raise WorkspaceError(f"{workspace.settings}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
-    except ValueError as error:
-        raise WorkspaceError(f"{workspace.settings} is no TOML: {error}") from error
+        text = fault["msg"].removeprefix("Value error, ")
+        raise WorkspaceError(f"{workspace.settings}: {'.'.join(map(str, fault['loc']))}: {text}") from error
 
 
 def default_source(workspace: Workspace) -> str:

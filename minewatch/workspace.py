@@ -6,17 +6,22 @@ import contextlib
 import fcntl
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from minewatch.errors import WorkspaceError
-from minewatch.files import make_private_folder
+from minewatch.files import Place, find_place, make_private_folder
 
 MARKER = "minewatch.toml"
 """The file that makes a folder a workspace."""
 
 ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
+
+ARCHIVE, CHANGES = "archive", "changes"
+"""Folders of the observations and of the change maps; the settings of the same names put them elsewhere."""
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
@@ -56,13 +61,39 @@ class Workspace:
         """Everything that scans write."""
         return self.output_root or self.root / "output"
 
-    def archive(self, aoi: str) -> Path:
-        """The static STAC catalogue of the observations of one area."""
-        return self.root / "output" / "archive" / aoi
+    @property
+    def archives(self) -> Place:
+        """The archives of all areas: in the folder or object store that the settings name, else in ``output``."""
+        return self._find_place(ARCHIVE) or self.root / "output" / ARCHIVE
 
-    def changes(self, aoi: str) -> Path:
+    def archive(self, aoi: str) -> Place:
+        """The static STAC catalogue of the observations of one area."""
+        return self.archives / aoi
+
+    def checkpoints(self, aoi: str) -> Path:
+        """What was known of one area after its last scan; may be deleted at any time."""
+        return self.root / "output" / "checkpoints" / aoi
+
+    @property
+    def change_maps(self) -> Place:
+        """The change rasters of all areas: where the settings say, else in ``output``; with ``--into`` always there."""
+        return (None if self.output_root else self._find_place(CHANGES)) or self.output / CHANGES
+
+    def changes(self, aoi: str) -> Place:
         """The change rasters of one area."""
-        return self.output / "changes" / aoi
+        return self.change_maps / aoi
+
+    def _find_place(self, name: str) -> Place | None:
+        """Give the place that the settings name; raises WorkspaceError where it cannot be used."""
+        text = read_toml(self.settings).get(name) if self.settings.is_file() else None
+        if text is None:
+            return None
+        try:
+            if not isinstance(text, str) or not text:
+                raise WorkspaceError("give a folder, or s3://bucket/prefix")
+            return find_place(text, self.root)
+        except WorkspaceError as error:
+            raise WorkspaceError(f"{self.settings}: {name}: {error}") from None
 
     @property
     def alerts(self) -> Path:
@@ -118,6 +149,16 @@ def find_workspace(folder: Path | None = None) -> Workspace:
         if (candidate / MARKER).is_file():
             return Workspace(candidate)
     raise WorkspaceError(f"{start} is no workspace (no {MARKER}); make one with: minewatch init {given or ''}".rstrip())
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file of the workspace; raises WorkspaceError where it is none or cannot be read."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise WorkspaceError(f"{path} is no TOML: {error}") from error
 
 
 def check_name(kind: str, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pystac
 import pytest
+from s3fs import S3FileSystem
 
 # pytest imports by path (--import-mode=importlib), so a module beside the tests is found only this way.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -75,6 +77,34 @@ def run_qgis() -> RunQgis:
     """A function that runs a script with the Python that has QGIS."""
     skip_for(servers.explain_missing_qgis())
     return servers.run_qgis_script
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3 server."""
+    skip_for(servers.explain_missing_s3())
+    with servers.start_s3() as address:
+        yield address
+
+
+@pytest.fixture
+def s3_login(s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """An environment that leads to the S3 server, for this process and those that it starts; gives the address."""
+    avoid_proxy(monkeypatch)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FSSPEC_"))]:
+        monkeypatch.delenv(name)
+    own = {"AWS_ENDPOINT_URL": s3_server, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": str(tmp_path / "none")}
+    for name, value in (servers.S3_LOGIN | own | {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "none")}).items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture
+def object_store(s3_login: str) -> str:
+    """The address of an empty bucket."""
+    bucket = servers.name_bucket()
+    S3FileSystem(endpoint_url=s3_login).mkdir(bucket)
+    return f"s3://{bucket}"
 
 
 @pytest.fixture

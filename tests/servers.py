@@ -4,6 +4,7 @@
     stac_api(items, collection) -> str                    address of a STAC API (stac-fastapi-pgstac on PostgreSQL)
     run_qgis(script, *args) -> dict                       what a script printed as JSON, run by the Python that has QGIS
     dask_cluster -> DaskCluster                           .address, .scheduler_pid, .worker_pids (two workers)
+    object_store -> str                                   s3://bucket of its own in a local S3 server (moto)
     shared -> Path                                        the folder ../shared with real data
 
 The first three are functions that a test may call as often as it likes. All of them skip the test, with the reason,
@@ -46,6 +47,7 @@ POSTGRES_FOLDERS = Path("/usr/lib/postgresql")
 Json = dict[str, Any]
 Items = Iterable[pystac.Item | Json]
 _databases = count(1)
+_buckets = count(1)
 
 
 # --- processes -------------------------------------------------------------------------------------------------------
@@ -468,18 +470,56 @@ class DaskCluster:
 
 
 @contextmanager
-def start_dask(workers: int = 2) -> Iterator[DaskCluster]:
+def start_dask(workers: int = 2, **settings: str) -> Iterator[DaskCluster]:
+    """Run a scheduler and workers; `settings` go into their environment."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="minewatch-dask-")))
         port = find_free_port()
         address = f"tcp://{HOST}:{port}"
-        dask: list[str | Path] = [sys.executable, "-m", "dask"]
-        command = [*dask, "scheduler", "--host", HOST, "--port", str(port), "--no-dashboard"]
-        scheduler = stack.enter_context(start_server(command, home, name="scheduler"))
+        command: list[str | Path] = [sys.executable, "-m", "dask", "scheduler", "--host", HOST, "--port", str(port)]
+        environment = {**os.environ, **settings}
+        scheduler = stack.enter_context(
+            start_server([*command, "--no-dashboard"], home, name="scheduler", environment=environment)
+        )
         scheduler.wait_until(lambda: is_open(port))
+        pids = tuple(stack.enter_context(start_worker(address, **settings)) for _ in range(workers))
+        yield DaskCluster(address, scheduler.process.pid, pids)
+
+
+@contextmanager
+def start_worker(address: str, **settings: str) -> Iterator[int]:
+    """Run a worker of a cluster until the block ends; gives its pid."""
+    with tempfile.TemporaryDirectory(prefix="minewatch-worker-") as name:
+        home = Path(name)
         options = ["--nthreads", "1", "--no-nanny", "--memory-limit", "1GB", "--no-dashboard", "--host", HOST]
-        command = [*dask, "worker", address, *options, "--local-directory", home]
-        started = [stack.enter_context(start_server(command, home, name=f"worker-{number}")) for number in range(workers)]
-        for worker in started:
+        command: list[str | Path] = [sys.executable, "-m", "dask", "worker", address, *options, "--local-directory", home]
+        with start_server(command, home, name="worker", environment={**os.environ, **settings}) as worker:
             worker.wait_until(partial(worker.has_printed, "Starting established connection"))
-        yield DaskCluster(address, scheduler.process.pid, tuple(worker.process.pid for worker in started))
+            yield worker.process.pid
+
+
+# --- S3: moto ----------------------------------------------------------------------------------------------------------
+
+S3_LOGIN = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing-secret", "AWS_DEFAULT_REGION": "us-east-1"}
+"""What the server takes, as anything else, until it is told to check."""
+
+
+@contextmanager
+def start_s3(**settings: str) -> Iterator[str]:
+    """Run an S3 server; gives its address. `INITIAL_NO_AUTH_ACTION_COUNT="0"` lets it refuse every login."""
+    with tempfile.TemporaryDirectory(prefix="minewatch-s3-") as name:
+        port = find_free_port()
+        program = Path(sys.executable).with_name("moto_server")
+        environment = {**os.environ, **settings}
+        with start_server([program, "-H", HOST, "-p", str(port)], Path(name), name="s3", environment=environment) as server:
+            server.wait_until(lambda: fetch_status(port, "/moto-api/") == 200)
+            yield f"http://{HOST}:{port}"
+
+
+def explain_missing_s3() -> str | None:
+    return None if Path(sys.executable).with_name("moto_server").exists() else "moto is not installed (pip: moto[s3,server])"
+
+
+def name_bucket() -> str:
+    """A name that no other test of this run has."""
+    return f"archive-{next(_buckets)}"

@@ -19,18 +19,20 @@ import rasterio
 from shapely.geometry import box
 
 from minewatch.archive import (
-    SCL_BAND,
     Draft,
     Observation,
     archive_digest,
     describe_grid,
     list_observations,
     publish,
+    read_sample,
     read_stack,
     remove_drafts,
+    sample_rows,
     write_collection,
-    write_draft,
+    write_drafts,
 )
+from minewatch.archive.raster import SAMPLE_PIXELS, RasterWriter, find_step, read_bands
 from minewatch.errors import ArchiveError, SceneError, WorkspaceError
 from minewatch.files import TEMPORARY_PREFIX
 from minewatch.grid import Grid, Window
@@ -59,6 +61,17 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
     return write_scene(tmp_path, paint_bands(HEIGHT, WIDTH))
+
+
+SCL_BAND = 1
+"""Band of the raster that holds SCL."""
+
+
+def write_draft(take: Datatake, grid: Grid, folder: Path) -> Draft:
+    (draft,) = write_drafts([(take, grid, folder)])
+    if isinstance(draft, SceneError):
+        raise draft
+    return draft
 
 
 def take_of(*scenes: Scene, time: dt.datetime = TIME) -> Datatake:
@@ -237,7 +250,7 @@ def test_the_digest_moves_with_what_shapes_an_observation(monkeypatch: pytest.Mo
     assert archive_digest((dataclasses.replace(LAYERS[0], low=-0.9), *LAYERS[1:])) != before
     for name, value in (("FORMAT", 99), ("CELL", 256), ("UNREAD_MARGIN_M", 100), ("UNREAD_CLASSES", (0, 9))):
         with monkeypatch.context() as patch:
-            patch.setattr(f"minewatch.archive.{name}", value)
+            patch.setattr(f"minewatch.archive.item.{name}", value)
             assert archive_digest() != before
     assert archive_digest() == before
 
@@ -272,7 +285,7 @@ def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.publish_json", pull_the_plug)
+        patch.setattr("minewatch.archive.item.publish_json", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             publish(draft, GRID, AREA, folder, 1)
     assert len(list(folder.glob("*.tif"))) == 1  # the raster is there already ...
@@ -449,3 +462,81 @@ def test_a_damaged_raster_is_named_with_the_remedy(folder: Path, tmp_path: Path,
     with pytest.raises(ArchiveError, match="delete it") as caught:
         read_stack([observation], GRID.window)
     assert str(observation.raster) in str(caught.value)
+
+
+# --- the raster ------------------------------------------------------------------------------------------------------
+
+
+def write_raster(path: Path, codes: np.ndarray) -> None:
+    """Write (band, y, x) codes cell by cell, in a random order."""
+    writer = RasterWriter(path, lay_grid(*codes.shape[1:]))
+    cells = [
+        (row, column, band)
+        for row in range(0, codes.shape[1], 512)
+        for column in range(0, codes.shape[2], 512)
+        for band in range(5)
+    ]
+    for row, column, band in np.random.default_rng(1).permutation(cells).tolist():
+        part = codes[band, row : row + 512, column : column + 512]
+        writer.write(Window(row, column, *part.shape), band, part)
+    writer.close()
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (512, 512), (513, 1030), (1200, 700)])
+def test_gdal_and_the_archive_read_the_same(tmp_path: Path, shape: tuple[int, int]) -> None:
+    codes = np.random.default_rng(2).integers(0, 255, (5, *shape)).astype(np.uint8)
+    codes[3, :512, :512] = 0  # a block that is left out
+    write_raster(path := tmp_path / "raster.tif", codes)
+    with rasterio.open(path) as raster:
+        assert (raster.read() == codes).all()
+        assert raster.overviews(1) == ([find_step(shape)] if find_step(shape) > 1 else [])
+    window = Window(min(1, shape[0] - 1), min(2, shape[1] - 1), shape[0] - 1, shape[1] - 2)
+    out = np.full((2, *window.shape), 77, np.uint8)
+    read_bands(path, range(2, 4), window, out)
+    assert (out == codes[2:4, *window.slices]).all()
+
+
+def test_the_sample_is_every_nth_pixel_and_gdals_overview(tmp_path: Path) -> None:
+    codes = np.random.default_rng(3).integers(1, 255, (5, 1100, 1030)).astype(np.uint8)
+    write_raster(path := tmp_path / "raster.tif", codes)
+    step = find_step((1100, 1030))
+    assert step > 1
+    sample = np.zeros((5, -(-1100 // step), -(-1030 // step)), np.uint8)
+    read_bands(path, range(5), Window(0, 0, *sample.shape[1:]), sample, sample=True)
+    assert (sample == codes[:, ::step, ::step]).all()
+    with rasterio.open(path, overview_level=0) as overview:
+        assert (overview.read() == sample).all()
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (512, 512), (2048, 2048), (4096, 4096), (10980, 10980), (40000, 50)])
+def test_a_sample_is_small_and_not_smaller_than_it_must_be(shape: tuple[int, int]) -> None:
+    step = find_step(shape)
+    assert -(-shape[0] // step) * -(-shape[1] // step) <= SAMPLE_PIXELS
+    assert step == 1 or -(-shape[0] // (step // 2)) * -(-shape[1] // (step // 2)) > SAMPLE_PIXELS
+
+
+def test_a_small_area_is_its_own_sample(scene: Scene, folder: Path) -> None:
+    observation = archive(folder, scene)
+    (rows,) = sample_rows(GRID)
+    stack, window = read_sample([observation], GRID, rows, 0)
+    assert window == GRID.window
+    assert (stack.codes == read_stack([observation], GRID.window).codes).all()
+
+
+def test_one_overpass_is_written_for_many_areas(tmp_path: Path, scene: Scene) -> None:
+    """Each area gets what it would get alone."""
+    grids = [lay_grid(HEIGHT, WIDTH), lay_grid(HEIGHT // 2, WIDTH), lay_grid(HEIGHT, WIDTH // 2)]
+    take = take_of(scene)
+    together = write_drafts([(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
+    alone = [write_draft(take, grid, tmp_path / "alone") for grid in grids]
+    assert [draft.sha256 for draft in together if isinstance(draft, Draft)] == [draft.sha256 for draft in alone]
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty"])
+def test_a_damaged_raster_is_named(scene: Scene, folder: Path, kind: str) -> None:
+    observation = archive(folder, scene)
+    data = observation.raster.read_bytes()
+    damaged = {"cut": data[:-200], "empty": b""}[kind]
+    observation.raster.write_bytes(damaged)
+    with pytest.raises(ArchiveError, match="delete it, the next scan"):
+        read_stack([observation], GRID.window)

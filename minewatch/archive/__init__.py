@@ -1,0 +1,40 @@
+"""The archive of observations: one datatake on the area's grid is one COG and its STAC item.
+
+It only grows.  A worker writes the raster under a temporary name; the scan that holds the workspace renames it to
+a name made from its content and then writes the item, last and by rename.  Readers take the newest version of each key.
+"""
+
+from minewatch.archive.item import (
+    Draft,
+    Observation,
+    archive_digest,
+    describe_grid,
+    list_observations,
+    publish,
+    read_item,
+    remove_drafts,
+    write_collection,
+)
+from minewatch.archive.raster import find_step
+from minewatch.archive.stack import Stack, iterate_scl, read_codes, read_sample, read_stack, sample_rows
+from minewatch.archive.writer import write_drafts
+
+__all__ = [
+    "Draft",
+    "Observation",
+    "Stack",
+    "archive_digest",
+    "describe_grid",
+    "find_step",
+    "iterate_scl",
+    "list_observations",
+    "publish",
+    "read_codes",
+    "read_item",
+    "read_sample",
+    "read_stack",
+    "remove_drafts",
+    "sample_rows",
+    "write_collection",
+    "write_drafts",
+]

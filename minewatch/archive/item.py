@@ -1,0 +1,275 @@
+"""Observations as STAC items: published last and by rename, read back as the newest version of each key."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pystac import Asset, Item
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.errors import ArchiveError, WorkspaceError
+from minewatch.files import TEMPORARY_PREFIX, Place, delete_files, list_names, publish_json, read_files, upload
+from minewatch.grid import CELL, Grid
+from minewatch.indices import LAYERS, Layer
+from minewatch.scene import Datatake
+from minewatch.units import to_day
+
+UNREAD_CLASSES = (0, 9, 10)
+"""SCL classes under which indices may be left unread: no data, high-probability cloud, cirrus."""
+
+UNREAD_MARGIN_M = 200
+"""... where they fill a cell and this much around it."""
+
+FORMAT = 2
+"""Changes when files are written in another way; part of the digest."""
+
+
+def archive_digest(layers: Sequence[Layer] = LAYERS) -> str:
+    """Name the settings that shape an observation; another digest means it is made anew."""
+    shape = [FORMAT, CELL, UNREAD_MARGIN_M, UNREAD_CLASSES, [(x.name, x.bands, x.low, x.high, x.description) for x in layers]]
+    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One datatake on the grid of an area, as it lies in the archive."""
+
+    key: str
+    """Platform and start of the datatake."""
+
+    time: dt.datetime
+    """Acquisition, UTC."""
+
+    version: int
+    """1 for the first; a later version has more scenes or newer baselines."""
+
+    digest: str
+    """The settings that shaped it."""
+
+    grid: str
+    """The grid it lies on, as :func:`describe_grid` says."""
+
+    sources: tuple[Mapping[str, Any], ...]
+    """What it was made from: id, source, baseline, offset, offset_reason."""
+
+    clear_share: float
+    """Share of the area's pixels whose SCL is vegetation, bare, water or unclassified; for choosing pictures."""
+
+    raster: Place
+    """The COG."""
+
+    item: Place
+    """Its STAC item."""
+
+    @property
+    def day(self) -> int:
+        """Acquisition date in days since 1970-01-01."""
+        return to_day(self.time.date())
+
+    @property
+    def source_ids(self) -> tuple[str, ...]:
+        """Ids of the source items."""
+        return tuple(str(source["id"]) for source in self.sources)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A raster that was written and is not yet part of the archive."""
+
+    take: Datatake
+    """What it shows."""
+
+    path: Place
+    """Temporary file in the archive's folder; an object store has it under its own name at once."""
+
+    sha256: str
+    """Of the file."""
+
+    size: int
+    """Bytes of the file."""
+
+    classes: Mapping[int, int]
+    """Pixels of each SCL class inside the area; 0 = no data."""
+
+    unread_cells: int
+    """Cells in which indices were left unread under cloud."""
+
+
+def describe_grid(grid: Grid) -> str:
+    """Name a grid by CRS, corner and shape."""
+    left, _, _, top = grid.bounds
+    return f"EPSG:{grid.epsg} {left:.3f} {top:.3f} {grid.shape[0]}x{grid.shape[1]}"
+
+
+def hash_file(path: Path) -> str:
+    """Give the SHA-256 of a file as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hand_over(take: Datatake, path: Path, folder: Place, classes: Mapping[int, int], unread_cells: int) -> Draft:
+    """Make a draft of a raster that is whole.
+
+    On a disk it keeps its temporary name.  Into an object store, which cannot rename, it is put under the name made from
+    its content: it is part of the archive only with its item, and who writes it twice writes the same.
+    """
+    sha256, size = hash_file(path), path.stat().st_size
+    target: Place = path
+    if not isinstance(folder, Path):
+        target = folder / name_raster(take, sha256)
+        upload({path: target})
+    return Draft(take, target, sha256, size, classes, unread_cells)
+
+
+def name_raster(take: Datatake, sha256: str) -> str:
+    """Name a raster by what it shows and by its content."""
+    return f"{take.key}_{sha256[:12]}.tif"
+
+
+def publish(draft: Draft, grid: Grid, area: BaseGeometry, folder: Place, version: int) -> Observation:
+    """Make a draft part of the archive; only the scan that holds the workspace calls this."""
+    raster = folder / name_raster(draft.take, draft.sha256)
+    item_path = folder / f"{raster.stem}_v{version}.json"
+    if isinstance(draft.path, Path):
+        try:
+            draft.path.replace(str(raster))
+        except OSError as error:
+            raise WorkspaceError(f"cannot write in {folder}: {error.strerror}") from error
+    document = _make_item(draft, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False)
+    publish_json(item_path, document)
+    return _parse_item(item_path, document)
+
+
+def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, version: int) -> Item:
+    take = draft.take
+    item = Item(
+        id=f"{raster.stem}_v{version}",
+        geometry=mapping(area),
+        bbox=list(area.bounds),
+        datetime=take.time,
+        properties={
+            "platform": take.key.split("_")[0],
+            "constellation": "sentinel-2",
+            "version": str(version),
+            "proj:code": f"EPSG:{grid.epsg}",
+            "proj:shape": list(grid.shape),
+            "proj:transform": list(grid.transform)[:6],
+            "minewatch:key": take.key,
+            "minewatch:grid": describe_grid(grid),
+            "minewatch:digest": archive_digest(),
+            "minewatch:sources": [_describe_source(scene) for scene in take.scenes],
+            "minewatch:scl_pixels": {str(code): count for code, count in draft.classes.items()},
+            "minewatch:unread_cells": draft.unread_cells,
+        },
+        stac_extensions=[
+            "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
+            "https://stac-extensions.github.io/file/v2.1.0/schema.json",
+            "https://stac-extensions.github.io/version/v1.2.0/schema.json",
+        ],
+    )
+    extra = {"file:checksum": f"1220{draft.sha256}", "file:size": draft.size}
+    media = "image/tiff; application=geotiff; profile=cloud-optimized"
+    item.add_asset("observation", Asset(f"./{raster.name}", media_type=media, roles=["data"], extra_fields=extra))
+    return item
+
+
+def _describe_source(scene: Any) -> dict[str, Any]:
+    return {
+        "id": scene.id,
+        "source": scene.source,
+        "tile": scene.tile,
+        "cloud_cover": scene.cloud_cover,
+        "baseline": "{:02d}.{:02d}".format(*scene.baseline),
+        "offset": scene.offset,
+        "offset_reason": scene.offset_reason,
+    }
+
+
+def read_item(path: Place) -> Observation:
+    """Read an observation's item; raises ArchiveError where it is damaged."""
+    try:
+        (data,) = read_files([path])
+    except OSError as error:
+        raise _damaged(path, error) from error
+    return _parse_item(path, data)
+
+
+def _damaged(path: Place, error: Exception) -> ArchiveError:
+    return ArchiveError(f"{path} is damaged ({type(error).__name__}); delete it, the next scan makes it anew")
+
+
+def _parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
+    try:
+        document = json.loads(data.decode("utf-8")) if isinstance(data, bytes) else data
+        properties = document["properties"]
+        return Observation(
+            key=properties["minewatch:key"],
+            time=dt.datetime.fromisoformat(properties["datetime"]),
+            version=int(properties["version"]),
+            digest=properties["minewatch:digest"],
+            grid=properties["minewatch:grid"],
+            sources=tuple(properties["minewatch:sources"]),
+            clear_share=_clear_share(properties["minewatch:scl_pixels"]),
+            raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
+            item=path,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _clear_share(classes: Mapping[str, int]) -> float:
+    return sum(count for code, count in classes.items() if code in ("4", "5", "6", "7")) / max(1, sum(classes.values()))
+
+
+def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
+    """Give the newest usable version of each key: made with today's settings, on this grid, its raster there."""
+    newest: dict[str, Observation] = {}
+    names = list_names(folder)
+    for observation in _read_items([folder / name for name in sorted(names) if _is_item(name)]):
+        current = newest.get(observation.key)
+        known = observation.raster.name in names
+        fits = known and observation.digest == archive_digest() and observation.grid == describe_grid(grid)
+        if fits and (current is None or observation.version > current.version):
+            newest[observation.key] = observation
+    return newest
+
+
+def _is_item(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))
+
+
+def _read_items(paths: Sequence[Place]) -> list[Observation]:
+    """Read many items: those of a disk one by one, those of an object store together."""
+    if not paths or isinstance(paths[0], Path):
+        return [read_item(path) for path in paths]
+    return [_parse_item(path, data) for path, data in zip(paths, read_files(paths), strict=True)]
+
+
+def write_collection(folder: Place, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:
+    """Write the STAC collection that lists the newest observations, so that any STAC reader can open the archive."""
+    listed = sorted(observations, key=lambda o: (o.time, o.key))
+    if not listed:
+        return
+    times = [listed[0].time.isoformat(), listed[-1].time.isoformat()]
+    document = {
+        "type": "Collection",
+        "stac_version": "1.1.0",
+        "id": f"minewatch-{name}",
+        "description": f"Observations of the area {name}: scl, {', '.join(x.name for x in LAYERS)}, one byte each on its grid",
+        "license": "other",
+        "extent": {"spatial": {"bbox": [list(area.bounds)]}, "temporal": {"interval": [times]}},
+        "links": [{"rel": "item", "href": f"./{o.item.name}", "type": "application/geo+json"} for o in listed],
+    }
+    publish_json(folder / "collection.json", document)
+
+
+def remove_drafts(folder: Place) -> None:
+    """Delete what an interrupted scan left; only for the scan that holds the workspace."""
+    delete_files(folder / name for name in list_names(folder) if name.startswith(TEMPORARY_PREFIX))

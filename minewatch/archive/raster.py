@@ -1,0 +1,262 @@
+"""The raster of an observation: a tiled GeoTIFF of one byte a pixel and band, SCL first, then the layers.
+
+GDAL describes the file on an empty one of a single block; the blocks are compressed here, with zstd told to look for no
+repetitions (in noise there are none; a third of the time and the same size), and put down in the order in which they come.
+Blocks without anything in them are left out.  A large raster has one overview, made by taking every n-th pixel: QGIS draws it
+when zoomed out, and detection takes its witnesses from it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import imagecodecs
+import numpy as np
+import tifffile
+import zstandard
+from numpy.typing import NDArray
+from rasterio.io import MemoryFile
+
+from minewatch.errors import ArchiveError
+from minewatch.files import Place
+from minewatch.grid import CELL, Grid, Window
+from minewatch.indices import LAYERS
+
+BANDS = ("scl", *(layer.name for layer in LAYERS))
+"""Of the raster, in order."""
+
+SAMPLE_PIXELS = 2**17
+"""Pixels of the overview at most; so many witnesses tell the median of a scene to a hundredth of its spread."""
+
+COPIED_TAGS = (33550, 33922, 34735, 34736, 34737, 42112, 42113)
+"""What GDAL writes about place, bands and no data: GeoTIFF 1.1, and GDAL's own two tags."""
+
+MALFORMED = (ValueError, KeyError, IndexError, TypeError, tifffile.TiffFileError, imagecodecs.ZstdError)
+"""What is raised by a file that is no such raster."""
+
+Codes = NDArray[np.uint8]
+
+
+def find_step(shape: tuple[int, int]) -> int:
+    """Give the power of two of which every so many-th row and column is in the sample of a raster; 1 = all."""
+    step = 1
+    while -(-shape[0] // step) * -(-shape[1] // step) > SAMPLE_PIXELS:
+        step *= 2
+    return step
+
+
+class RasterWriter:
+    """Writes the cells of a raster in any order; what is not written has no data."""
+
+    def __init__(self, path: Path, grid: Grid) -> None:
+        self.path, self.grid, self.step = path, grid, find_step(grid.shape)
+        self._sample = np.zeros((len(BANDS), *(-(-side // self.step) for side in grid.shape)), np.uint8)
+        self._tables = [_Table.empty(shape) for shape in _list_shapes(grid.shape)]
+        _write_header(path, grid)
+        self._file = path.open("r+b")
+        self._end = self._file.seek(0, os.SEEK_END)
+        # Only matches of seven bytes, found in a table of 64 places: next to none, so it goes on in long steps.
+        settings = zstandard.ZstdCompressionParameters(
+            compression_level=1,
+            strategy=zstandard.STRATEGY_FAST,
+            window_log=18,
+            hash_log=6,
+            chain_log=6,
+            search_log=1,
+            min_match=7,
+        )
+        self._compressor = zstandard.ZstdCompressor(compression_params=settings)
+
+    def write(self, cell: Window, band: int, codes: Codes) -> None:
+        """Write one band of a cell of CELL pixels, smaller only at the right and lower edge."""
+        self._put(self._tables[0], (band, cell.row // CELL, cell.column // CELL), codes)
+        if self.step > 1:
+            rows, columns = slice(-cell.row % self.step, None, self.step), slice(-cell.column % self.step, None, self.step)
+            part = codes[rows, columns]
+            row, column = -(-cell.row // self.step), -(-cell.column // self.step)
+            self._sample[band, row : row + part.shape[0], column : column + part.shape[1]] = part
+
+    def _put(self, table: _Table, place: tuple[int, int, int], codes: Codes) -> None:
+        if not codes.any():
+            return
+        if codes.shape != (CELL, CELL):
+            whole = np.zeros((CELL, CELL), np.uint8)
+            whole[: codes.shape[0], : codes.shape[1]] = codes
+            codes = whole
+        data = self._compressor.compress(codes.tobytes())
+        self._file.write(data)
+        table.offsets[place], table.counts[place] = self._end, len(data)
+        self._end += len(data)
+
+    def close(self) -> None:
+        """Write the overview and the tables of blocks; only now the raster can be read."""
+        if self.step > 1:
+            for band, codes in enumerate(self._sample):
+                for row in range(0, codes.shape[0], CELL):
+                    for column in range(0, codes.shape[1], CELL):
+                        part = codes[row : row + CELL, column : column + CELL]
+                        self._put(self._tables[1], (band, row // CELL, column // CELL), part)
+        self._file.close()
+        with tifffile.TiffFile(self.path, mode="r+") as file:
+            for page, table in zip(file.pages, self._tables, strict=True):
+                page.tags["TileOffsets"].overwrite(table.offsets.ravel().tolist())  # type: ignore[union-attr]
+                page.tags["TileByteCounts"].overwrite(table.counts.ravel().tolist())  # type: ignore[union-attr]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Where the blocks of one resolution are."""
+
+    offsets: NDArray[np.int64]
+    """(band, block row, block column) first byte in the file."""
+
+    counts: NDArray[np.int64]
+    """(band, block row, block column) bytes, 0 = no such block."""
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> _Table:
+        size = len(BANDS), -(-shape[0] // CELL), -(-shape[1] // CELL)
+        return cls(np.zeros(size, np.int64), np.zeros(size, np.int64))
+
+
+def _list_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    step = find_step(shape)
+    return [shape] if step == 1 else [shape, (-(-shape[0] // step), -(-shape[1] // step))]
+
+
+def _write_header(path: Path, grid: Grid) -> None:
+    """Write a file that describes everything and has no block yet."""
+    tags = _describe(grid)
+    with tifffile.TiffWriter(path, bigtiff=False) as file:
+        for number, shape in enumerate(_list_shapes(grid.shape)):
+            blocks = len(BANDS) * -(-shape[0] // CELL) * -(-shape[1] // CELL)
+            file.write(
+                (b"" for _ in range(blocks)),
+                shape=(len(BANDS), *shape),
+                dtype=np.uint8,
+                tile=(CELL, CELL),
+                compression="zstd",
+                photometric="minisblack",
+                planarconfig="separate",
+                extrasamples=["unspecified"] * (len(BANDS) - 1),
+                subfiletype=1 if number else 0,
+                software=False,
+                metadata=None,
+                contiguous=False,
+                extratags=[] if number else tags,
+            )
+
+
+def _describe(grid: Grid) -> list[tuple[Any, ...]]:
+    """Let GDAL say, on a raster of one pixel, where the grid lies and what the bands are."""
+    with MemoryFile() as memory:
+        profile = {"driver": "GTiff", "width": 1, "height": 1, "count": len(BANDS), "dtype": "uint8", "nodata": 0}
+        with memory.open(**profile, crs=grid.crs, transform=grid.transform) as raster:
+            raster.set_band_description(1, BANDS[0])
+            for band, layer in enumerate(LAYERS, 2):
+                raster.set_band_description(band, layer.name)
+                raster.update_tags(band, meaning=layer.description)
+            raster.scales = (1.0, *(layer.step for layer in LAYERS))
+            raster.offsets = (0.0, *(layer.low - layer.step for layer in LAYERS))
+        memory.seek(0)
+        with tifffile.TiffFile(memory) as file:
+            tags = file.pages[0].tags  # type: ignore[union-attr]
+            found = [tags[code] for code in COPIED_TAGS if code in tags]
+            return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found]
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+Tables = tuple[tuple[int, int], list[_Table]]
+"""Shape of a raster, and where the blocks of its resolutions are."""
+
+Read = Callable[[int, int], bytes]
+"""Gives so many bytes from an offset on."""
+
+
+@lru_cache(maxsize=4096)
+def _read_tables(path: Path) -> Tables:
+    """Read shape and tables of a raster; files never change, so each is asked once."""
+    try:
+        with path.open("rb") as file:
+            return parse_tables(file)
+    except (OSError, *MALFORMED) as error:
+        raise damaged(path) from error
+
+
+def parse_tables(file: BinaryIO) -> Tables:
+    """Read shape and tables of a raster; raises one of MALFORMED where it is none."""
+    with tifffile.TiffFile(file) as tiff:
+        height, width = tiff.pages[0].shape[-2:]
+        tables, shape = [], (height, width)
+        for page, expected in zip(tiff.pages, _list_shapes(shape), strict=True):
+            empty = _Table.empty(expected)
+            offsets, counts = (np.asarray(page.tags[name].value, np.int64) for name in ("TileOffsets", "TileByteCounts"))  # type: ignore[union-attr]
+            tables.append(_Table(offsets.reshape(empty.offsets.shape), counts.reshape(empty.counts.shape)))
+        return shape, tables
+
+
+def damaged(path: Place) -> ArchiveError:
+    """Say that a raster cannot be read, and what to do."""
+    return ArchiveError(f"{path} cannot be read; delete it, the next scan fetches it again")
+
+
+def read_bands(path: Path, bands: range, window: Window, out: Codes, *, sample: bool = False) -> None:
+    """Read bands of a window of a raster, or of its sample, into ``out`` (band, y, x).
+
+    Raises ArchiveError where the file is damaged.
+    """
+    tables = _read_tables(path)
+    try:
+        with path.open("rb", buffering=0) as file:
+            fill_bands(partial(os.pread, file.fileno()), choose_table(tables, sample=sample), bands, window, out)
+    except (OSError, *MALFORMED) as error:
+        raise damaged(path) from error
+
+
+def choose_table(tables: Tables, *, sample: bool) -> _Table:
+    """Give the table of the raster itself or of its sample."""
+    shape, of_resolutions = tables
+    return of_resolutions[1 if sample and find_step(shape) > 1 else 0]
+
+
+def fill_bands(read: Read, table: _Table, bands: range, window: Window, out: Codes) -> None:
+    """Read the blocks of a window; raises one of MALFORMED where they are none."""
+    for target, band in zip(out, bands, strict=True):
+        for block in list_blocks(window):
+            _read_block(read, table, (band, *block), window, target)
+
+
+def list_blocks(window: Window) -> Iterator[tuple[int, int]]:
+    """Name the rows and columns of the blocks that a window meets."""
+    for row in range(window.row // CELL, -(-(window.row + window.height) // CELL)):
+        for column in range(window.column // CELL, -(-(window.column + window.width) // CELL)):
+            yield row, column
+
+
+def _read_block(read: Read, table: _Table, place: tuple[int, int, int], window: Window, target: Codes) -> None:
+    row, column = place[1] * CELL - window.row, place[2] * CELL - window.column
+    top, left = max(row, 0), max(column, 0)
+    part = target[top : row + CELL, left : column + CELL]
+    count = int(table.counts[place])
+    if count == 0:
+        part[:] = 0
+        return
+    data = read(count, int(table.offsets[place]))
+    if part.shape == (CELL, CELL) and part.flags.c_contiguous:
+        _inflate(data, part)
+    else:
+        block = np.empty((CELL, CELL), np.uint8)
+        _inflate(data, block)
+        part[:] = block[top - row : top - row + part.shape[0], left - column : left - column + part.shape[1]]
+
+
+def _inflate(data: bytes, out: Codes) -> None:
+    if len(imagecodecs.zstd_decode(data, out=memoryview(out.reshape(-1).data))) != out.size:
+        raise ValueError("a block of another size")

@@ -1,0 +1,108 @@
+"""Windows of the archive through time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from upath import UPath
+
+from minewatch.archive.item import Observation
+from minewatch.archive.raster import BANDS, Codes, find_step, read_bands
+from minewatch.archive.store import read_stored
+from minewatch.grid import Grid, Window
+from minewatch.indices import LAYERS
+
+TOGETHER = 16
+"""Observations whose SCL is read at a time: few, for memory, and enough to ask an object store for all at once."""
+
+SAMPLE_ROWS = 256
+"""Rows of a sample that are read at a time."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A window of the archive through time."""
+
+    days: NDArray[np.int32]
+    """(time,) days since 1970-01-01, ascending; a day may come twice (two keys)."""
+
+    scl: NDArray[np.uint8]
+    """(time, y, x) SCL codes, 0 = no data."""
+
+    codes: NDArray[np.uint8]
+    """(layer, time, y, x) codes of the layers, in the order of LAYERS, 0 = no data."""
+
+    def layer(self, name: str) -> NDArray[np.int16]:
+        """Give a layer's values, (time, y, x) int16 x 10 000, -32768 = no data."""
+        index = [layer.name for layer in LAYERS].index(name)
+        return LAYERS[index].decode(self.codes[index])
+
+    def crop(self, inner: tuple[slice, slice]) -> Stack:
+        """Cut a window out of it."""
+        return Stack(self.days, self.scl[:, *inner], self.codes[:, :, *inner])
+
+
+def read_stack(observations: Sequence[Observation], window: Window) -> Stack:
+    """Read a window of the observations, in order of acquisition; raises ArchiveError where a file is damaged."""
+    return _read(observations, window, sample=False)
+
+
+def sample_rows(grid: Grid) -> list[slice]:
+    """Cut the rows of a grid's sample into pieces of at most SAMPLE_ROWS."""
+    height = -(-grid.shape[0] // find_step(grid.shape))
+    return [slice(row, min(row + SAMPLE_ROWS, height)) for row in range(0, height, SAMPLE_ROWS)]
+
+
+def read_sample(observations: Sequence[Observation], grid: Grid, rows: slice, margin: int) -> tuple[Stack, Window]:
+    """Read every n-th column of every n-th row; ``rows`` of them with ``margin`` more on either side.
+
+    Gives the window, in rows and columns of the sample, that was read.
+    """
+    step = find_step(grid.shape)
+    shape = -(-grid.shape[0] // step), -(-grid.shape[1] // step)
+    window = Window(rows.start, 0, rows.stop - rows.start, shape[1]).grow(margin, shape)
+    return _read(observations, window, sample=True), window
+
+
+def iterate_scl(observations: Sequence[Observation], window: Window) -> Iterator[NDArray[np.uint8]]:
+    """Yield the SCL codes of a window, (y, x), one observation after the other in order of acquisition."""
+    ordered = _order(observations)
+    for first in range(0, len(ordered), TOGETHER):
+        some = ordered[first : first + TOGETHER]
+        scl = np.empty((1, len(some), *window.shape), np.uint8)
+        _read_bands(some, range(1), window, scl, sample=False)
+        yield from scl[0]
+
+
+def read_codes(observations: Sequence[Observation], window: Window) -> NDArray[np.uint8]:
+    """Read the layers' codes of a window without SCL: (layer, time, y, x), in order of acquisition."""
+    ordered = _order(observations)
+    codes = np.empty((len(LAYERS), len(ordered), *window.shape), np.uint8)
+    _read_bands(ordered, range(1, len(BANDS)), window, codes, sample=False)
+    return codes
+
+
+def _order(observations: Sequence[Observation]) -> list[Observation]:
+    return sorted(observations, key=lambda o: (o.day, o.key))
+
+
+def _read(observations: Sequence[Observation], window: Window, *, sample: bool) -> Stack:
+    ordered = _order(observations)
+    codes = np.empty((len(BANDS), len(ordered), *window.shape), np.uint8)
+    _read_bands(ordered, range(len(BANDS)), window, codes, sample=sample)
+    return Stack(np.array([o.day for o in ordered], np.int32), codes[0], codes[1:])
+
+
+def _read_bands(observations: Sequence[Observation], bands: range, window: Window, codes: Codes, *, sample: bool) -> None:
+    """Read a window into ``codes`` (band, time, y, x): from a disk one after the other, from an object store together."""
+    stored: dict[int, UPath] = {}
+    for index, observation in enumerate(observations):
+        if isinstance(observation.raster, Path):
+            read_bands(observation.raster, bands, window, codes[:, index], sample=sample)
+        else:
+            stored[index] = observation.raster
+    read_stored(list(stored.values()), bands, window, [codes[:, index] for index in stored], sample=sample)
