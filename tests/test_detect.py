@@ -158,6 +158,10 @@ def make_stack(tile: TileInput) -> Stack:
     return Stack(tile.looks.days, scl, tile.looks.codes)
 
 
+def join(stack: Stack) -> Looks:
+    return make_looks(stack.days, stack.scl.any(axis=0), stack.scl == 4, stack.codes)
+
+
 def take(stack: Stack, index: NDArray[np.intp]) -> Stack:
     return Stack(stack.days[index], stack.scl[index], stack.codes[:, index])
 
@@ -167,7 +171,7 @@ def take(stack: Stack, index: NDArray[np.intp]) -> Stack:
 def test_the_order_of_arrival_does_not_matter(seed: int) -> None:
     stack = make_stack(make_random_tile(seed))
     mixed = take(stack, np.random.default_rng(seed).permutation(len(DAYS)))
-    one, other = (make_looks(s, s.scl == 4) for s in (stack, mixed))
+    one, other = (join(s) for s in (stack, mixed))
     assert one.days.tolist() == other.days.tolist()
     assert (one.clear == other.clear).all()
     assert (one.codes == other.codes).all()
@@ -178,13 +182,13 @@ def test_the_order_of_arrival_does_not_matter(seed: int) -> None:
 def test_a_scene_seen_twice_counts_once(seed: int, twice: int) -> None:
     tile = make_random_tile(seed)
     stack = take(make_stack(tile), np.sort([*range(len(DAYS)), twice]))
-    assert_same(detect(tile), detect(replace(tile, looks=make_looks(stack, stack.scl == 4))))
+    assert_same(detect(tile), detect(replace(tile, looks=join(stack))))
 
 
 def test_of_two_scenes_of_a_day_the_clear_pixel_counts() -> None:
     scl = np.array([[[9, 4, 9]], [[4, 4, 0]]], np.uint8)
     codes = np.array([[[[1, 2, 3]], [[4, 5, EMPTY]]]] * len(LAYERS), np.uint8)
-    looks = make_looks(Stack(np.array([START, START], np.int32), scl, codes), scl == 4)
+    looks = join(Stack(np.array([START, START], np.int32), scl, codes))
     assert looks.codes[:, 0, 0, :2].tolist() == [[4, 2]] * len(LAYERS)
     assert looks.clear.tolist() == [[[True, True, False]]]
     assert looks.covered.all()

@@ -221,7 +221,7 @@ def fit_baselines(
             _factorise(common, mixed, own, size, factor, most, n)
             _add_values(ndvi, begin, kept, rows, right, n)
             _substitute(factor, right, size, curve, most, n)
-            _rank_residuals(ndvi, begin, chosen, rows, curve, scales[0, 1], ranked, low, high, n)
+            _rank_residuals(ndvi, begin, chosen, rows, curve, scales[0, 1], ranked, low, high, fitted == ROUNDS - 1, n)
             _select(ranked, count, middle, n)
             for i in range(n):
                 noise = max(DEVIATION * middle[i] / FINE, NOISE_FLOOR)
@@ -408,7 +408,7 @@ def _add_values(codes: Codes, begin: int, kept: Codes, rows: Lanes, right: Lanes
     one, other = np.empty(n, np.float32), np.empty(n, np.float32)
     half = np.float32(128)
     right[:] = 0
-    # Two looks at a time: the sums are loaded and stored half as often.
+    # Two looks at a time, so that the sums are loaded and stored half as often; still one is added after the other.
     for t in range(0, kept.shape[0], 2):
         u = min(t + 1, kept.shape[0] - 1)
         code, keep = codes[t, begin : begin + n], kept[t]
@@ -421,7 +421,7 @@ def _add_values(codes: Codes, begin: int, kept: Codes, rows: Lanes, right: Lanes
         for k in range(TERMS):
             total, x, y = right[k], rows[t, k], rows[u, k]
             for i in range(n):
-                total[i] += one[i] * x + other[i] * y
+                total[i] = (total[i] + one[i] * x) + other[i] * y
 
 
 @njit(nogil=True, cache=True)
@@ -468,9 +468,10 @@ def _rank_residuals(
     ranked: Codes,
     low: Lanes,
     high: Lanes,
+    is_last: bool,
     n: int,
 ) -> None:
-    """Give the residuals' sizes in steps of 1 / FINE, 255 where a look is not chosen, and the curve's range over the chosen."""
+    """Give the residuals' sizes in steps of 1 / FINE, 255 where a look is not chosen; of the last fit, its range over them."""
     drawn, fine, away = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32)
     scale, half, rounding = np.float32(FINE * step), np.float32(128), np.float32(0.5)
     largest, nothing, one, far = np.float32(254), np.uint8(255), np.float32(1), np.float32(FAR)
@@ -483,11 +484,12 @@ def _rank_residuals(
             fine[i] = np.int32(min(abs(np.float32(code[i]) - half - drawn[i]) * scale + rounding, largest))
         for i in range(n):
             rank[i] = np.uint8(fine[i]) if use[i] else nothing
-        for i in range(n):
-            away[i] = (one - np.float32(use[i])) * far
-        for i in range(n):
-            low[i] = min(low[i], drawn[i] + away[i])
-            high[i] = max(high[i], drawn[i] - away[i])
+        if is_last:
+            for i in range(n):
+                away[i] = (one - np.float32(use[i])) * far
+            for i in range(n):
+                low[i] = min(low[i], drawn[i] + away[i])
+                high[i] = max(high[i], drawn[i] - away[i])
 
 
 @njit(nogil=True, cache=True)

@@ -22,14 +22,27 @@ from minewatch.detect.sight import see
 class Followed:
     """What became of some pixels."""
 
-    episodes: Episodes
-    """EPISODE records; ``row`` holds the pixel's number, in order, and of one pixel in order of time."""
-
     base: Baselines
     """(row, pixel) the latest baseline of each."""
 
+    state: Any
+    """(pixel,) STATE records after the last look."""
+
+    closed: Episodes
+    """EPISODE records of anomalies that have ended; ``row`` holds the pixel's number."""
+
     trace: NDArray[np.int8]
     """(pixel, 2, time) the Outcome of each look, and the epoch of its baseline; of all pixels only where that was asked for."""
+
+    @property
+    def episodes(self) -> Episodes:
+        """All anomalies, in order of the pixels' numbers, and of one pixel in order of time."""
+        return join_episodes(self.closed, list_open(self.state))
+
+
+def join_episodes(closed: Episodes, still_open: Episodes) -> Episodes:
+    """Put episodes in order of the pixels' numbers, and of one pixel in order of time."""
+    return np.sort(np.concatenate([closed, still_open]), order="row", kind="stable")
 
 
 def follow_pixels(series: Series, scenes: Scenes, rules: Rules, *, traced: bool = False) -> Followed:
@@ -37,31 +50,39 @@ def follow_pixels(series: Series, scenes: Scenes, rules: Rules, *, traced: bool 
     looks, pixels = series.clear.shape
     state = np.zeros(pixels, STATE).view(np.recarray)
     base, fresh = np.zeros((FULL, pixels), np.int16), np.zeros((FULL, pixels), np.int16)
-    usable = series.clear.copy()
+    usable, closed = series.clear.copy(), [np.empty(0, EPISODE)]
     trace = np.zeros((pixels if traced else 1, 2, looks), np.int8)
-    found, count = np.zeros(256, EPISODE).view(np.recarray), 0
     _recall_history(series.days[: series.epochs[0, 1]], series.clear, state, trace)
     for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
         fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, fresh)
         _renew(epoch, state, fresh, base)
-        found, count = _follow_epoch(
-            start,
-            stop,
-            *series[:3],
-            series.terms,
-            SCALES,
-            rules,
-            scenes.numbers,
-            scenes.agrees,
-            base,
-            state,
-            usable,
-            trace,
-            found,
-            count,
-        )
-    found, count = _list_open(state, found, count)
-    return Followed(np.sort(found[:count], order="row", kind="stable"), base, trace)
+        closed.append(follow_epoch(series, start, stop, scenes, rules, base, state, usable, trace))
+    return Followed(base, state, np.concatenate(closed), trace)
+
+
+def follow_epoch(
+    series: Series,
+    start: int,
+    stop: int,
+    scenes: Scenes,
+    rules: Rules,
+    base: Baselines,
+    state: Any,
+    usable: NDArray[np.bool_],
+    trace: NDArray[np.int8],
+) -> Episodes:
+    """Follow pixels through looks that have one baseline; changes ``state``, gives the anomalies that ended."""
+    found = np.zeros(256, EPISODE).view(np.recarray)
+    seen = series.days, series.clear, series.codes, series.terms, SCALES
+    found, count = _follow(start, stop, *seen, rules, scenes.numbers, scenes.agrees, base, state, usable, trace, found)
+    return np.asarray(found[:count])
+
+
+def list_open(state: Any) -> Episodes:
+    """Give the anomalies that have not ended; ``row`` holds the place in ``state``."""
+    found = np.zeros(int((state.is_open > 0).sum()), EPISODE).view(np.recarray)
+    _record_open(state, found)
+    return np.asarray(found)
 
 
 @njit(nogil=True, cache=True)
@@ -84,7 +105,7 @@ def _renew(epoch: int, state: Any, fresh: Baselines, base: Baselines) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _follow_epoch(
+def _follow(
     start: int,
     stop: int,
     days: NDArray[np.int32],
@@ -100,10 +121,9 @@ def _follow_epoch(
     usable: NDArray[np.bool_],
     trace: NDArray[np.int8],
     found: Any,
-    count: int,
 ) -> tuple[Any, int]:
     """Follow the pixels through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``."""
-    values, watched = np.empty(4), are_monitored(base, rules)
+    values, watched, count = np.empty(4), are_monitored(base, rules), 0
     for pixel in range(clear.shape[1]):
         own, did, monitored = state[pixel], trace[pixel % trace.shape[0]], watched[pixel]
         baseline = unpack_baseline(base[:, pixel])
@@ -128,11 +148,8 @@ def _follow_epoch(
 
 
 @njit(nogil=True, cache=True)
-def _list_open(state: Any, found: Any, count: int) -> tuple[Any, int]:
-    """Record the anomalies that are still open."""
+def _record_open(state: Any, found: Any) -> None:
+    count = 0
     for pixel in range(state.size):
         if state[pixel].is_open > 0:
-            if count == found.size:
-                found = np.concatenate((found, np.zeros(found.size, found.dtype)))
             count = record_episode(found, count, pixel, state[pixel], 0)
-    return found, count

@@ -47,12 +47,19 @@ class TileInput:
 
     def epochs(self) -> Iterator[Epoch]:
         """Cut the looks into years after monitor_from, each with the years before it; the first is always there."""
-        looks, year = self.looks, 0
-        while year == 0 or looks.before(to_day(_add_years(self.monitor_from, year))) < len(looks.days):
+        looks = self.looks
+        for year in range(count_epochs(self.monitor_from, int(looks.days[-1]) if len(looks.days) else 0)):
             first, start, end = (_add_years(self.monitor_from, year + step) for step in (-self.settings.baseline_years, 0, 1))
             history = slice(looks.before(to_day(first)), looks.before(to_day(start)))
             yield Epoch(history, slice(history.stop, looks.before(to_day(end))))
-            year += 1
+
+
+def count_epochs(monitor_from: dt.date, last_day: int) -> int:
+    """Count the years of monitoring up to a day (since 1970-01-01), the one it lies in included; at least one."""
+    years = 1
+    while to_day(_add_years(monitor_from, years)) <= last_day:
+        years += 1
+    return years
 
 
 def _add_years(date: dt.date, years: int) -> dt.date:

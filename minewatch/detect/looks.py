@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.archive import Stack
 from minewatch.indices import BSI, EMPTY, LAYERS
 
 WHOLE = LAYERS.index(BSI)
@@ -35,17 +34,21 @@ class Looks:
         return int(np.searchsorted(self.days, day))
 
 
-def make_looks(stack: Stack, clear: NDArray[np.bool_]) -> Looks:
-    """Join observations of the same day into one look: the clear pixel wins, then the smaller key."""
-    clear = clear & (stack.codes[WHOLE] != EMPTY)
-    covered: NDArray[np.bool_] = np.any(stack.scl, axis=0)
-    days, first = np.unique(stack.days, return_index=True)
-    if len(days) == len(stack.days) and (first[1:] > first[:-1]).all():
-        return Looks(stack.days, covered, clear, stack.codes)
-    joined, codes = clear[first], stack.codes[:, first]
-    for index in np.setdiff1d(np.arange(len(stack.days)), first):
-        look = int(np.searchsorted(days, stack.days[index]))
+def make_looks(days: NDArray[np.int32], covered: NDArray[np.bool_], clear: NDArray[np.bool_], codes: NDArray[np.uint8]) -> Looks:
+    """Join observations of the same day into one look: the clear pixel wins, then the earlier in order.
+
+    ``days`` (time,), ``covered`` (y, x), ``clear`` (time, y, x), ``codes`` (layer, time, y, x) as :class:`Looks` has them, but a
+    day may come several times; pixels without codes are made not clear, in place.
+    """
+    for look in range(len(days)):
+        clear[look] &= codes[WHOLE, look] != EMPTY
+    single, first = np.unique(days, return_index=True)
+    if len(single) == len(days) and (first[1:] > first[:-1]).all():
+        return Looks(days, covered, clear, codes)
+    joined, chosen = clear[first], codes[:, first]
+    for index in np.setdiff1d(np.arange(len(days)), first):
+        look = int(np.searchsorted(single, days[index]))
         better = clear[index] & ~joined[look]
         joined[look] |= better
-        codes[:, look, better] = stack.codes[:, index, better]
-    return Looks(days.astype(np.int32), covered, joined, codes)
+        chosen[:, look, better] = codes[:, index, better]
+    return Looks(single.astype(np.int32), covered, joined, chosen)

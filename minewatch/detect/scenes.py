@@ -64,6 +64,11 @@ class Scenes:
         """The four numbers of each look: (time, 4) shift, spread, blue, BSI."""
         return np.stack([self.shift, self.spread, self.blue, self.bsi], axis=1)
 
+    def since(self, look: int) -> Scenes:
+        """Cut off the looks before ``look``."""
+        later = slice(look, None)
+        return Scenes(self.shift[later], self.spread[later], self.blue[later], self.bsi[later], self.agrees[later])
+
 
 def measure_scenes(tile: TileInput) -> Counts:
     """Count the residuals of each look over the tile's pixels inside the area."""

@@ -1,0 +1,153 @@
+"""Checkpoints: what was known of each tile after the looks of a scan, so that the next one adds only what is new.
+
+A checkpoint says, by digests, what went into it, and is used only where that is how the looks of this scan begin.  Deleting
+it changes nothing but time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from minewatch import __version__
+from minewatch.archive import Observation, describe_grid
+from minewatch.detect import Memory, Scenes
+from minewatch.detect.monitor import STATE
+from minewatch.files import make_private_folder, publish_bytes
+from minewatch.grid import Window
+from minewatch.plan import AreaPlan
+
+WORTH = 60
+"""Looks from which on a checkpoint pays: it takes as many bytes a pixel as some twenty looks in the archive, and writing it
+as long as reading forty."""
+
+LEVEL = 1
+"""Of zstd."""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Names, one for each number of observations, of all that went into what is known after them."""
+
+    settings: str
+    """Of the area, its pipeline, the software and the grid."""
+
+    observations: Sequence[Observation]
+    """In order of acquisition."""
+
+    scenes: Scenes
+    """Of their looks."""
+
+    def count_looks(self, count: int) -> int:
+        """Give the looks of the first ``count`` observations."""
+        return len({observation.day for observation in self.observations[:count]})
+
+    def describe(self, count: int) -> str:
+        """Name the first ``count`` observations and all they were judged by."""
+        looks = self.count_looks(count)
+        digest = hashlib.sha256(self.settings.encode())
+        for observation in self.observations[:count]:
+            digest.update(f"\n{observation.day} {observation.raster.name}".encode())
+        digest.update(self.scenes.numbers[:looks].tobytes())
+        digest.update(self.scenes.agrees[:looks].tobytes())
+        return digest.hexdigest()
+
+
+def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: Scenes) -> Digests:
+    """Gather what the results of an area depend on."""
+    ordered = sorted(observations, key=lambda o: (o.day, o.key))
+    detector = [area.pipeline.mask.model_dump(mode="json"), area.pipeline.detector.model_dump(mode="json")]
+    facts = [__version__, describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
+    return Digests(hashlib.sha256(json.dumps(facts).encode()).hexdigest(), ordered, scenes)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was known of a tile after some observations."""
+
+    observations: int
+    """How many."""
+
+    epochs: int
+    """Years of monitoring they reach into."""
+
+    memory: Memory
+    """What was known."""
+
+
+def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, memory: Memory) -> None:
+    """Keep what is known of a tile; baselines, the bulk of it, are written once a year of monitoring."""
+    count = len(digests.observations)
+    baselines = hashlib.sha256(memory.base.tobytes()).hexdigest()[:16]
+    stem = _name(tile)
+    path = make_private_folder(folder) / f"{stem}_{baselines}.base"
+    if not path.exists():
+        publish_bytes(path, _pack({"base": _split_bytes(memory.base)}))
+    head = {"observations": count, "digest": digests.describe(count), "epochs": epochs, "baselines": baselines}
+    arrays = {
+        "open": memory.open,
+        "state": np.asarray(memory.state).view(STATE),
+        "closed": memory.closed,
+        "seen": memory.seen,
+        "last": memory.last,
+        "covered": memory.covered,
+    }
+    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(arrays))
+    for old in folder.glob(f"{stem}_*.base"):
+        if old != path:
+            old.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint | None:
+    """Give what was known of a tile, if it is what the looks of this scan begin with; None where there is no such thing."""
+    try:
+        head, _, data = (folder / f"{_name(tile)}.state").read_bytes().partition(b"\n")
+        facts = json.loads(head)
+        count = facts["observations"]
+        if not _is_beginning(count, digests) or facts["digest"] != digests.describe(count):
+            return None
+        base = _unpack((folder / f"{_name(tile)}_{facts['baselines']}.base").read_bytes())["base"]
+        arrays = _unpack(data)
+        arrays["state"] = arrays["state"].view(np.recarray)
+        return Checkpoint(count, facts["epochs"], Memory(_join_bytes(base), **arrays))
+    except (OSError, ValueError, KeyError, TypeError, zstandard.ZstdError):
+        return None
+
+
+def _is_beginning(count: int, digests: Digests) -> bool:
+    """Tell whether the observations after the first ``count`` are later looks, none of the day of the last."""
+    ordered = digests.observations
+    return 0 < count <= len(ordered) and (count == len(ordered) or ordered[count].day > ordered[count - 1].day)
+
+
+def _name(tile: Window) -> str:
+    return f"{tile.row}_{tile.column}_{tile.height}x{tile.width}"
+
+
+def _split_bytes(base: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Put the low bytes before the high ones: these are nearly all alike, and compress to nothing."""
+    return np.ascontiguousarray(base.view(np.uint8).reshape(*base.shape, 2).transpose(2, 0, 1))
+
+
+def _join_bytes(parts: NDArray[np.uint8]) -> NDArray[np.int16]:
+    return np.ascontiguousarray(parts.transpose(1, 2, 0)).view(np.int16)[..., 0]
+
+
+def _pack(arrays: dict[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return zstandard.ZstdCompressor(level=LEVEL).compress(buffer.getvalue())
+
+
+def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(zstandard.ZstdDecompressor().decompress(data)), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
