@@ -25,6 +25,9 @@ from minewatch.read import open_datatake
 from minewatch.scene import Datatake
 from minewatch.units import NODATA, SCALE
 
+MOST_LABELS = 30
+"""Alerts that have their area and date beside them, the largest; more would cover each other."""
+
 LARGEST_SIDE = 1200
 """Pixels of the longer side of an image; larger areas are shown coarser."""
 
@@ -105,12 +108,11 @@ def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
     to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
-    for alert in alerts:
-        if alert.status == CLOSED:
-            continue
+    shown = sorted((alert for alert in alerts if alert.status != CLOSED), key=lambda alert: -alert.area_ha)
+    for number, alert in enumerate(shown):
         shape = reproject(alert.geometry, to_grid)
         _add_outline(axes, shape, COLOURS[alert.status], 1.4)
-        if labels:
+        if labels and number < MOST_LABELS:
             _label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,34 +18,21 @@ from minewatch.alerts.columns import Value
 from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
-from minewatch.archive import (
-    Draft,
-    Observation,
-    list_observations,
-    publish,
-    read_stack,
-    remove_drafts,
-    write_collection,
-    write_draft,
-)
-from minewatch.catalog import Found, Refusal, Source, find_scenes, has_scenes
+from minewatch.archive import Observation, list_observations, write_collection
+from minewatch.catalog import Found, Refusal, Source, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.coverage import Coverage, CoverageCount
-from minewatch.detect import Scenes, TileInput, detect_changes, judge_scenes, make_looks, measure_scenes
 from minewatch.errors import SceneError, SourceError
-from minewatch.files import publish_json
-from minewatch.grid import Window
-from minewatch.mask import find_clear, margin_pixels
+from minewatch.fetch import Catch, fetch_observations, search_areas
+from minewatch.files import Place, check_writable, publish_json
+from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook
 from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
-from minewatch.rasters import writing_changes
-from minewatch.scene import Datatake, Scene, group_scenes
+from minewatch.rasters import ChangeWriter, writing_changes
+from minewatch.scene import Datatake, group_scenes
 from minewatch.workspace import Workspace
-
-TILE = 256
-"""Side of a tile in pixels; any size gives the same result."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +97,9 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
     reporter = reporter or Reporter()
     plan = plan_scan(workspace, request)
     with workspace.lock(), start_engine(plan.scheduler) as engine:
-        areas = [_scan_area(workspace, plan, area, engine, reporter) for area in plan.areas]
+        for place in (workspace.archives, workspace.change_maps):
+            check_writable(place)
+        areas = _scan_areas(workspace, plan, engine, reporter)
         run = _describe_run(plan, areas)
         results = [_to_result(area) for area in areas]
         tallies = update_table(workspace.alerts, results, run)
@@ -121,23 +112,89 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
     return report
 
 
-def _scan_area(workspace: Workspace, plan: ScanPlan, area: AreaPlan, engine: Engine, reporter: Reporter) -> AreaReport:
-    name = area.aoi.name
-    for repair in area.aoi.repairs:
-        reporter.note(f"{name}: {repair}")
-    found = find_scenes(plan.source, area.query, lambda items: reporter.track(items, f"{name}: searching"))
-    notes = _explain_emptiness(plan.source, area, found, len(plan.areas))
-    folder = workspace.archive(name)
-    fetched, failures = fetch_observations(area, group_scenes(found.scenes), folder, engine, reporter)
+def _scan_areas(workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter) -> list[AreaReport]:
+    """Take all areas through each stage together, so that they share searches, scenes and cores."""
+    areas = plan.areas
+    for area in areas:
+        for repair in area.aoi.repairs:
+            reporter.note(f"{area.aoi.name}: {repair}")
+    found = search_areas(plan.source, areas, reporter)
+    notes = [_explain_emptiness(plan.source, area, answer, len(areas)) for area, answer in zip(areas, found, strict=True)]
+    folders = [workspace.archive(area.aoi.name) for area in areas]
+    catches = fetch_observations(areas, found, folders, engine, reporter)
+    chosen = [_choose_observations(area, folder) for area, folder in zip(areas, folders, strict=True)]
+    tasks = [
+        Task(observations, area, None if area.what_if else workspace.checkpoints(area.aoi.name))
+        for observations, area in zip(chosen, areas, strict=True)
+    ]
+    scenes = judge_areas(tasks, engine, reporter)
+    maps = [ChangeMap(workspace.changes(area.aoi.name), area) for area in areas]
+    with contextlib.ExitStack() as stack:
+        for change_map in maps:
+            stack.enter_context(change_map)
+        for number, changes in map_changes(tasks, scenes, engine, reporter):
+            maps[number].add(changes)
+    return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)]
+
+
+def _choose_observations(area: AreaPlan, folder: Place) -> list[Observation]:
     archived = list_observations(folder, area.grid)
-    write_collection(folder, name, area.aoi.geometry, archived.values())
-    observations = select_observations(archived.values(), area)
-    notes += _explain_sources(observations, plan.source)
-    with writing_changes(workspace.changes(name), area.grid, _tags(area)) as writer:
-        episodes, coverage = _map_changes(observations, area, engine, reporter, writer.write)
-    notes += _explain_blindness(observations, area, coverage)
-    alerts = replay_alerts(episodes, area.grid, name, area.pipeline.alerts)
-    return AreaReport(area, found, observations, fetched, [*found.refused, *failures], coverage, alerts, Tally(), notes)
+    write_collection(folder, area.aoi.name, area.aoi.geometry, archived.values())
+    return select_observations(archived.values(), area)
+
+
+def _report_area(
+    source: Source,
+    area: AreaPlan,
+    found: Found,
+    observations: Sequence[Observation],
+    catch: Catch,
+    change_map: ChangeMap,
+    notes: Sequence[str],
+) -> AreaReport:
+    coverage = change_map.coverage
+    more = [*_explain_sources(observations, source), *_explain_blindness(observations, area, coverage)]
+    alerts = replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts)
+    failures = [*found.refused, *catch.failures]
+    return AreaReport(area, found, observations, catch.fetched, failures, coverage, alerts, Tally(), [*notes, *more])
+
+
+class ChangeMap:
+    """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
+
+    def __init__(self, folder: Place, area: AreaPlan) -> None:
+        self.area = area
+        self._folder, self._missing = folder, len(list_tiles(area))
+        self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
+        self._open = contextlib.ExitStack()
+        self._writer: ChangeWriter | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def add(self, changes: TileChanges) -> None:
+        """Take a tile, in any order; the files are open from the first to the last."""
+        if self._writer is None:
+            self._writer = self._open.enter_context(writing_changes(self._folder, self.area.grid, _tags(self.area)))
+        self._writer.write(changes)
+        self._count.add(changes)
+        self._episodes.append(changes.episodes)
+        self._missing -= 1
+        if self._missing == 0:
+            self._open.close()
+
+    @property
+    def coverage(self) -> Coverage:
+        """What could be seen."""
+        return self._count.close(self.area.monitor_from, self.area.until)
+
+    @property
+    def episodes(self) -> Episodes:
+        """All anomalies."""
+        return np.concatenate(self._episodes)
 
 
 def _explain_emptiness(source: Source, area: AreaPlan, found: Found, areas: int) -> list[str]:
@@ -175,103 +232,6 @@ def _tags(area: AreaPlan) -> dict[str, str]:
         "pipeline_digest": area.pipeline.digest,
         "software": f"minewatch {__version__}",
     }
-
-
-def fetch_observations(
-    area: AreaPlan, takes: Sequence[Datatake], folder: Path, engine: Engine, reporter: Reporter
-) -> tuple[int, list[Refusal]]:
-    """Read what the archive lacks and publish each as it comes; gives the number read, and what failed.
-
-    A scan that is cut off keeps what was published; the next one goes on from there.
-    """
-    remove_drafts(folder)
-    archived = list_observations(folder, area.grid)
-    missing = [take for take in takes if _is_news(take, archived.get(take.key))]
-    failures: list[Refusal] = []
-    results = engine.run(write_draft, [(take, area.grid, folder) for take in missing])
-    for number, result in reporter.track(results, f"{area.aoi.name}: reading scenes", len(missing)):
-        take = missing[number]
-        if isinstance(result, Draft):
-            version = archived[take.key].version + 1 if take.key in archived else 1
-            publish(result, area.grid, area.aoi.geometry, folder, version)
-        elif isinstance(result, SceneError):
-            failures += [Refusal(scene.id, str(result)) for scene in take.scenes if f"scene {scene.id}," in str(result)]
-        else:
-            raise result
-    return len(missing) - len({f.id for f in failures}), failures
-
-
-def _is_news(take: Datatake, archived: Observation | None) -> bool:
-    """Tell whether a datatake has a scene that the archive lacks: another tile, or a newer baseline."""
-    return archived is None or any(_is_new_scene(scene, archived) for scene in take.scenes)
-
-
-def _is_new_scene(scene: Scene, archived: Observation) -> bool:
-    baseline = "{:02d}.{:02d}".format(*scene.baseline)
-    for source in archived.sources:
-        same_tile = scene.tile != "" and source["tile"] == scene.tile
-        if source["id"] == scene.id or (same_tile and source["source"] != scene.source):
-            if source["baseline"] >= baseline:
-                return False
-        elif same_tile and source["baseline"] > baseline:
-            return False
-    return True
-
-
-def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
-    """Choose what a result rests on, by date and cloud cover alone, so that earlier scans leave no trace."""
-    chosen = [
-        observation
-        for observation in archived
-        if area.history_from <= observation.time.date() <= area.until
-        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
-    ]
-    return sorted(chosen, key=lambda o: (o.day, o.key))
-
-
-def _map_changes(
-    observations: Sequence[Observation], area: AreaPlan, engine: Engine, reporter: Reporter, write: Any
-) -> tuple[Episodes, Coverage]:
-    """Run detection over the tiles in two passes: what each scene is like as a whole, then each pixel."""
-    tiles = list(area.grid.tiles(TILE))
-    name = area.aoi.name
-    measured = engine.run(measure_tile, [(observations, area, tile) for tile in tiles])
-    totals = sum(_unwrap(counts) for _, counts in reporter.track(measured, f"{name}: comparing scenes", len(tiles)))
-    scenes = judge_scenes(totals, area.pipeline.detector)
-    count, episodes = CoverageCount(), [np.empty(0, EPISODE)]
-    detected = engine.run(detect_tile, [(observations, area, tile, scenes) for tile in tiles])
-    for _, result in reporter.track(detected, f"{name}: finding changes", len(tiles)):
-        changes = _unwrap(result)
-        write(changes)
-        count.add(changes)
-        episodes.append(changes.episodes)
-    return np.concatenate(episodes), count.close(area.monitor_from, area.until)
-
-
-def _unwrap(result: Any) -> Any:
-    if isinstance(result, Exception):
-        raise result
-    return result
-
-
-def measure_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> Any:
-    """Count, for each look of a tile, what scene-wide quantities are made from."""
-    return measure_scenes(load_tile(observations, area, tile))
-
-
-def detect_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window, scenes: Scenes) -> TileChanges:
-    """Find the changes of one tile."""
-    return detect_changes(load_tile(observations, area, tile), scenes)
-
-
-def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
-    """Read a tile from the archive and mask it; the mask looks over its edges."""
-    around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
-    stack = read_stack(observations, around)
-    inner = tile.within(around)
-    clear = find_clear(stack.scl, area.pipeline.mask)[:, *inner]
-    looks = make_looks(stack.crop(inner), clear)
-    return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from)
 
 
 def describe_scan(report: ScanReport) -> dict[str, Any]:

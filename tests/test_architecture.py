@@ -18,27 +18,32 @@ RIVER = (
     # Areas, settings, places.
     "aoi", "pipeline", "settings", "grid",
     # Scenes and the archive of observations.
-    "scene", "catalog", "read", "indices", "archive", "mask",
+    "scene", "catalog", "ranges", "resampling", "geotiff", "blocks", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
     "changes", "detect", "polygons", "alerts",
     # What people get.
     "export", "rasters", "coverage", "picture", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "scan", "explain", "figures", "simulate", "demo", "cli", "__main__",
+    "parallel", "plan", "fetch", "checkpoint", "mapping", "scan", "explain", "figures", "simulate", "demo", "cli", "__main__",
 )  # fmt: skip
 """The modules in their order: each one knows only those before it."""
 
 FENCES = {
     "dask": {"parallel"},
     "distributed": {"parallel"},
-    "rasterio": {"read", "archive", "rasters", "polygons", "simulate"},
+    "rasterio": {"geotiff", "read", "archive.raster", "rasters", "polygons", "simulate"},
     "sqlite3": {"alerts.geopackage", "alerts.style"},
     "pystac_client": {"catalog"},
     "click": {"cli"},
     "rich": {"progress", "cli"},
     "matplotlib": {"picture", "figures"},
     "requests": {"catalog"},
-    "urllib3": {"catalog"},
+    "urllib3": {"catalog", "ranges"},
+    "imagecodecs": {"geotiff", "archive.raster"},
+    "tifffile": {"archive.raster"},
+    "upath": {"files", "archive.stack", "archive.store"},
+    "s3fs": set(),
+    "zstandard": {"archive.raster", "checkpoint"},
 }
 """Library to the modules that may import it."""
 

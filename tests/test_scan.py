@@ -41,7 +41,6 @@ from minewatch.archive import publish
 from minewatch.catalog import find_lattice, open_source
 from minewatch.changes import RASTERS, Status
 from minewatch.errors import AoiError, MinewatchError, PipelineError, SourceError, WorkspaceError
-from minewatch.grid import Grid
 from minewatch.plan import Request
 from minewatch.read import open_datatake
 from minewatch.scan import ScanReport, scan
@@ -94,11 +93,11 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Count the scenes that are opened."""
     opened: list[str] = []
 
-    def count(take: Datatake, grid: Grid) -> Any:
+    def count(take: Datatake) -> Any:
         opened.append(take.key)
-        return open_datatake(take, grid)
+        return open_datatake(take)
 
-    monkeypatch.setattr("minewatch.archive.open_datatake", count)
+    monkeypatch.setattr("minewatch.archive.writer.open_datatake", count)
     return opened
 
 
@@ -181,7 +180,7 @@ def test_nothing_unfinished_is_left(scanned: tuple[Workspace, ScanReport]) -> No
 
 
 def test_a_second_scan_reads_nothing(watch: Workspace, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.archive.open_datatake", refuse_to_read)
+    monkeypatch.setattr("minewatch.archive.writer.open_datatake", refuse_to_read)
     before = snapshot(watch.archive(NAME))
     report = scan_small(watch)
     assert read_record(report)["scenes"]["observations_read"] == 0
@@ -231,7 +230,7 @@ def test_later_scenes_do_not_change_an_earlier_date(series: SimulatedSeries, wat
 def test_any_tile_size_gives_the_same_bytes(
     watch: Workspace, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("minewatch.scan.TILE", size)
+    monkeypatch.setattr("minewatch.mapping.TILE", size)
     scan_small(watch)
     assert read_result(watch) == result
 
@@ -249,7 +248,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(
         return published[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.scan.publish", publish_some)
+        patch.setattr("minewatch.fetch.publish", publish_some)
         with pytest.raises(KeyboardInterrupt):
             scan_small(watch)
     assert not watch.alerts.exists()
@@ -266,7 +265,7 @@ def test_an_error_before_the_table_leaves_the_table(watch: Workspace, monkeypatc
     def fail(*_: object) -> None:
         raise MinewatchError("broken on the way")
 
-    monkeypatch.setattr("minewatch.scan.detect_changes", fail)
+    monkeypatch.setattr("minewatch.mapping.detect_changes", fail)
     before = snapshot(watch.output)
     with pytest.raises(MinewatchError, match="broken on the way"):
         scan_small(watch, dt.date(2023, 1, 31))
@@ -282,7 +281,7 @@ def test_moving_the_workspace_changes_nothing(
     watch: Workspace, result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watch.root.rename(tmp_path / "moved to a name with spaces")
-    monkeypatch.setattr("minewatch.archive.open_datatake", refuse_to_read)
+    monkeypatch.setattr("minewatch.archive.writer.open_datatake", refuse_to_read)
     moved = Workspace(tmp_path / "moved to a name with spaces")
     scan_small(moved)
     assert read_result(moved) == result

@@ -15,10 +15,10 @@ from minewatch.explain.ground import choose_pixel, find_pixels, judge_area, trac
 from minewatch.explain.record import OUTCOMES, Curve, Episode, Explanation, Look
 from minewatch.explain.writer import Writer
 from minewatch.grid import make_grid
+from minewatch.mapping import select_observations
 from minewatch.pipeline import read_pipeline
 from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
-from minewatch.scan import select_observations
 from minewatch.workspace import Workspace
 
 __all__ = ["OUTCOMES", "Curve", "Episode", "Explanation", "Look", "explain_alert"]

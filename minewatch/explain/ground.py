@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from minewatch.archive import Observation
-from minewatch.detect import Scenes, TileInput, judge_scenes
+from minewatch.detect import Scenes, TileInput
 from minewatch.detect.follow import Followed, follow_pixels
 from minewatch.detect.rules import make_rules
 from minewatch.detect.series import SCALES, Series
 from minewatch.errors import AlertsError
 from minewatch.grid import Grid, Window, reproject
+from minewatch.mapping import Task, judge_areas, load_tile
 from minewatch.parallel import start_engine
 from minewatch.plan import AreaPlan
 from minewatch.polygons import burn
 from minewatch.progress import Reporter
-from minewatch.scan import TILE, load_tile, measure_tile
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,9 @@ class Ground:
 
 def judge_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> Scenes:
     """Judge the scenes as the scan does: over the whole area."""
-    tiles = list(area.grid.tiles(TILE))
-    totals: Any = 0
     with start_engine() as engine:
-        measured = engine.run(measure_tile, [(observations, area, tile) for tile in tiles])
-        for _, counts in reporter.track(measured, f"{area.aoi.name}: comparing scenes", len(tiles)):
-            if isinstance(counts, Exception):
-                raise counts
-            totals = totals + counts
-    return judge_scenes(totals, area.pipeline.detector)
+        (scenes,) = judge_areas([Task(observations, area)], engine, reporter)
+    return scenes
 
 
 def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[np.bool_]]:

@@ -1,0 +1,178 @@
+"""Fetches scenes for many areas: one search for areas that lie together, and each scene opened once for all of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import shapely
+
+from minewatch.archive import Draft, Observation, list_observations, publish, remove_drafts, write_drafts
+from minewatch.catalog import Found, Query, Refusal, Source, Track, find_scenes
+from minewatch.errors import SceneError
+from minewatch.files import Place
+from minewatch.parallel import Engine
+from minewatch.plan import AreaPlan
+from minewatch.progress import Reporter
+from minewatch.ranges import is_remote
+from minewatch.scene import Datatake, Scene, group_scenes
+
+TOGETHER = 1.5
+"""Degrees that areas of one search span at most: an MGRS tile is one, and its neighbours have the same overpasses."""
+
+
+@dataclass(frozen=True)
+class Catch:
+    """What was fetched for one area."""
+
+    fetched: int
+    """Observations read."""
+
+    failures: Sequence[Refusal]
+    """Scenes that could not be read."""
+
+
+class Wanted(NamedTuple):
+    """An overpass that the archive of an area lacks."""
+
+    area: int
+    """Its number."""
+
+    take: Datatake
+    """With the scenes that meet the area."""
+
+    version: int
+    """That the observation will have."""
+
+
+# --- searching -------------------------------------------------------------------------------------------------------
+
+
+def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> list[Found]:
+    """Find the scenes of each area; areas that lie together share a search.  Raises SourceError."""
+    answers: dict[int, Found] = {}
+    for group in group_areas(areas) if source.is_api else [list(range(len(areas)))]:
+        members = [areas[number] for number in group]
+        title = members[0].aoi.name if len(group) == 1 else f"{len(group)} areas"
+        found = find_scenes(source, _join_queries([area.query for area in members]), _make_track(reporter, title))
+        answers |= {number: _choose(found, areas[number].query) for number in group}
+    return [answers[number] for number in range(len(areas))]
+
+
+def _make_track(reporter: Reporter, title: str) -> Track:
+    return lambda items: reporter.track(items, f"{title}: searching")
+
+
+def group_areas(areas: Sequence[AreaPlan]) -> list[list[int]]:
+    """Sort areas, by their numbers, into groups that span at most TOGETHER degrees, each around its westernmost member."""
+    groups: list[list[int]] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    for number in sorted(range(len(areas)), key=lambda n: areas[n].aoi.geometry.bounds):
+        west, south, east, north = areas[number].aoi.geometry.bounds
+        for group, box in enumerate(boxes):
+            joint = min(west, box[0]), min(south, box[1]), max(east, box[2]), max(north, box[3])
+            if joint[2] - joint[0] <= TOGETHER and joint[3] - joint[1] <= TOGETHER:
+                groups[group].append(number)
+                boxes[group] = joint
+                break
+        else:
+            groups.append([number])
+            boxes.append((west, south, east, north))
+    return groups
+
+
+def _join_queries(queries: Sequence[Query]) -> Query:
+    if len(queries) == 1:
+        return queries[0]
+    area = shapely.union_all([query.area for query in queries])
+    cloud = max(query.max_cloud_cover for query in queries)
+    return Query(area, min(query.start for query in queries), max(query.end for query in queries), cloud)
+
+
+def _choose(found: Found, query: Query) -> Found:
+    """Choose from a joint answer what one area asked for."""
+    meets = shapely.intersects([scene.footprint for scene in found.scenes], query.area)
+    met = [
+        scene
+        for scene, is_met in zip(found.scenes, meets, strict=True)
+        if is_met and query.start <= scene.time.date() <= query.end
+    ]
+    cloudy = tuple(sorted(scene.id for scene in met if scene.cloud_cover > query.max_cloud_cover))
+    return replace(
+        found,
+        scenes=tuple(scene for scene in met if scene.cloud_cover <= query.max_cloud_cover),
+        cloudy=tuple(sorted({*found.cloudy, *cloudy})),
+    )
+
+
+# --- fetching --------------------------------------------------------------------------------------------------------
+
+
+def fetch_observations(
+    areas: Sequence[AreaPlan], found: Sequence[Found], folders: Sequence[Place], engine: Engine, reporter: Reporter
+) -> list[Catch]:
+    """Read what the archives lack and publish each observation as it comes.
+
+    A scan that is cut off keeps what was published; the next one goes on from there.
+    """
+    jobs = list(_list_jobs(areas, found, folders))
+    tasks = [[(wanted.take, areas[wanted.area].grid, folders[wanted.area]) for wanted in job] for job in jobs]
+    waits = any(
+        is_remote(href) for job in jobs for wanted in job for scene in wanted.take.scenes for href in scene.hrefs.values()
+    )
+    fetched = [0] * len(areas)
+    failures: dict[int, list[Refusal]] = defaultdict(list)
+    title = f"{areas[0].aoi.name}: reading scenes" if len(areas) == 1 else "reading scenes"
+    for number, results in reporter.track(engine.run(write_drafts, [(task,) for task in tasks], waits=waits), title, len(jobs)):
+        if isinstance(results, Exception):
+            raise results
+        for wanted, result in zip(jobs[number], results, strict=True):
+            area, folder = areas[wanted.area], folders[wanted.area]
+            if isinstance(result, Draft):
+                publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
+                fetched[wanted.area] += 1
+            else:
+                failures[wanted.area] += _blame(wanted.take, result)
+    return [Catch(fetched[number], failures[number]) for number in range(len(areas))]
+
+
+def _blame(take: Datatake, error: SceneError) -> list[Refusal]:
+    return [Refusal(scene.id, str(error)) for scene in take.scenes if f"scene {scene.id}," in str(error)]
+
+
+def _list_jobs(areas: Sequence[AreaPlan], found: Sequence[Found], folders: Sequence[Place]) -> Iterator[list[Wanted]]:
+    """Gather what is missing: one job for each overpass, its areas in an order that meets the scenes' blocks row by row."""
+    jobs: dict[str, list[Wanted]] = defaultdict(list)
+    for number, (area, answer, folder) in enumerate(zip(areas, found, folders, strict=True)):
+        remove_drafts(folder)
+        archived = list_observations(folder, area.grid)
+        for take in group_scenes(answer.scenes):
+            known = archived.get(take.key)
+            if _is_news(take, known):
+                jobs[take.key].append(Wanted(number, take, known.version + 1 if known else 1))
+    for job in sorted(jobs.values(), key=lambda job: (job[0].take.time, job[0].take.key)):
+        yield sorted(job, key=lambda wanted: _find_place(areas[wanted.area]))
+
+
+def _find_place(area: AreaPlan) -> tuple[int, int, float]:
+    left, _, _, top = area.grid.bounds
+    return area.grid.epsg, -round(top / 10_000), left
+
+
+def _is_news(take: Datatake, archived: Observation | None) -> bool:
+    """Tell whether a datatake has a scene that the archive lacks: another tile, or a newer baseline."""
+    return archived is None or any(_is_new_scene(scene, archived) for scene in take.scenes)
+
+
+def _is_new_scene(scene: Scene, archived: Observation) -> bool:
+    baseline = "{:02d}.{:02d}".format(*scene.baseline)
+    for source in archived.sources:
+        same_tile = scene.tile != "" and source["tile"] == scene.tile
+        if source["id"] == scene.id or (same_tile and source["source"] != scene.source):
+            if source["baseline"] >= baseline:
+                return False
+        elif same_tile and source["baseline"] > baseline:
+            return False
+    return True

@@ -1,0 +1,147 @@
+"""Maps the changes of an area: what each scene is like as a whole, then tile by tile what happened to each pixel."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minewatch.archive import Observation, find_step, iterate_scl, read_codes, read_sample, sample_rows
+from minewatch.changes import TileChanges
+from minewatch.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
+from minewatch.detect import (
+    Memory,
+    Scenes,
+    TileInput,
+    count_epochs,
+    detect_changes,
+    go_on,
+    judge_scenes,
+    make_looks,
+    measure_scenes,
+    remember,
+    tell_changes,
+)
+from minewatch.errors import WorkspaceError
+from minewatch.grid import CELL, PIXEL, Window
+from minewatch.mask import find_clear, margin_pixels
+from minewatch.parallel import Engine
+from minewatch.plan import AreaPlan
+from minewatch.progress import Reporter
+
+TILE = CELL
+"""Side of a tile in pixels, one block of the archive's rasters; any size gives the same result."""
+
+
+class Task(NamedTuple):
+    """What the changes of one area are made from."""
+
+    observations: Sequence[Observation]
+    """All that counts."""
+
+    area: AreaPlan
+    """Where, and how to judge."""
+
+    checkpoints: Path | None = None
+    """Folder for what is known after this scan; None keeps nothing."""
+
+
+def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
+    """Choose what a result rests on, by date and cloud cover alone, so that earlier scans leave no trace."""
+    chosen = [
+        observation
+        for observation in archived
+        if area.history_from <= observation.time.date() <= area.until
+        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
+    ]
+    return sorted(chosen, key=lambda o: (o.day, o.key))
+
+
+def judge_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> list[Scenes]:
+    """Judge the scenes of each area, from its witnesses."""
+    areas = [task.area for task in tasks]
+    jobs = [(number, rows) for number, area in enumerate(areas) for rows in sample_rows(area.grid)]
+    totals: list[Any] = [0] * len(tasks)
+    measured = engine.run(measure_rows, [(tasks[number].observations, areas[number], rows) for number, rows in jobs])
+    for index, counts in reporter.track(measured, _title(tasks, "comparing scenes"), len(jobs)):
+        totals[jobs[index][0]] = totals[jobs[index][0]] + _unwrap(counts)
+    return [judge_scenes(total, area.pipeline.detector) for total, area in zip(totals, areas, strict=True)]
+
+
+def map_changes(
+    tasks: Sequence[Task], scenes: Sequence[Scenes], engine: Engine, reporter: Reporter
+) -> Iterator[tuple[int, TileChanges]]:
+    """Find the changes of each area tile by tile; gives them with the area's number, as they are ready."""
+    jobs = [(number, tile) for number, task in enumerate(tasks) for tile in list_tiles(task.area)]
+    detected = engine.run(detect_tile, [(tasks[number], tile, scenes[number]) for number, tile in jobs])
+    for index, result in reporter.track(detected, _title(tasks, "finding changes"), len(jobs)):
+        yield jobs[index][0], _unwrap(result)
+
+
+def list_tiles(area: AreaPlan) -> list[Window]:
+    """Cut an area's grid into tiles."""
+    return list(area.grid.tiles(TILE))
+
+
+def _title(tasks: Sequence[Task], what: str) -> str:
+    return f"{tasks[0].area.aoi.name}: {what}" if len(tasks) == 1 else what
+
+
+def _unwrap(result: Any) -> Any:
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slice) -> Any:
+    """Count, for some rows of the sample, what scene-wide quantities are made from."""
+    pixel = PIXEL * (step := find_step(area.grid.shape))
+    stack, window = read_sample(observations, area.grid, rows, margin_pixels(area.pipeline.mask, pixel))
+    clear = find_clear(stack.scl, area.pipeline.mask, pixel)
+    inner = slice(rows.start - window.row, rows.stop - window.row)
+    covered = np.asarray(stack.scl[:, inner].any(axis=0))
+    looks = make_looks(stack.days, covered, clear[:, inner], stack.codes[:, :, inner])
+    tile = Window(rows.start, 0, rows.stop - rows.start, window.width)
+    return measure_scenes(TileInput(looks, area.grid.inside(tile, step), tile, area.pipeline.detector, area.monitor_from))
+
+
+def detect_tile(task: Task, tile: Window, scenes: Scenes) -> TileChanges:
+    """Find the changes of one tile: from a checkpoint on, where there is one that these looks begin with."""
+    if task.checkpoints is None or len(task.observations) < WORTH:
+        return detect_changes(load_tile(task.observations, task.area, tile), scenes)
+    digests = make_digests(task.observations, task.area, scenes)
+    epochs = count_epochs(task.area.monitor_from, task.observations[-1].day)
+    known = load_checkpoint(task.checkpoints, tile, digests)
+    if known is not None and known.epochs == epochs:
+        part, memory = _go_on(known, digests, task, tile)
+    else:
+        part = load_tile(task.observations, task.area, tile)
+        memory = remember(part, scenes, whole=True)
+    if known is None or known.observations < len(task.observations):
+        with contextlib.suppress(OSError, WorkspaceError):  # a worker on another machine may not have the workspace
+            save_checkpoint(task.checkpoints, tile, digests, epochs, memory)
+    return tell_changes(part, memory)
+
+
+def _go_on(known: Checkpoint, digests: Digests, task: Task, tile: Window) -> tuple[TileInput, Memory]:
+    part = load_tile(digests.observations[known.observations :], task.area, tile)
+    if not len(part.looks.days):
+        return part, known.memory
+    return part, go_on(known.memory, part, digests.scenes.since(digests.count_looks(known.observations)))
+
+
+def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
+    """Read a tile from the archive and mask it; the mask looks over its edges."""
+    ordered = sorted(observations, key=lambda o: (o.day, o.key))
+    around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
+    inner = tile.within(around)
+    clear, covered = np.empty((len(ordered), *tile.shape), bool), np.zeros(tile.shape, bool)
+    for shows, scl in zip(clear, iterate_scl(ordered, around), strict=True):
+        shows[:] = find_clear(scl[None], area.pipeline.mask)[0][inner]
+        covered |= scl[inner] > 0
+    days = np.array([observation.day for observation in ordered], np.int32)
+    looks = make_looks(days, covered, clear, read_codes(ordered, tile))
+    return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from)
