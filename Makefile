@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check lint types bench-accuracy lock system-packages clean
+.PHONY: help setup demo test check lint types bench bench-accuracy lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -32,6 +32,9 @@ types: setup      ## check types
 	$(RUN) mypy
 
 check: lint types test  ## everything that must be green
+
+bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
+	$(RUN) benchmarks.speed
 
 bench-accuracy: setup  ## measure how good the alerts are; writes docs/accuracy.md (first run: half an hour)
 	$(RUN) benchmarks.accuracy

@@ -1,0 +1,40 @@
+"""Many small areas in one scan, against decoding what each needs, one area after another."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.results import Row, Run
+from benchmarks.series import Series
+
+SIDES = (100, 200)
+"""Shortest and longest side of an area, pixels."""
+
+
+def measure_areas(run: Run) -> list[Row]:
+    """Scan many areas at once."""
+    series = run.series(run.size, run.scenes)
+    places = place_areas(series, run.areas)
+    areas = [series.rectangle(f"area-{number:03d}", *place) for number, place in enumerate(places)]
+    workspace = series.workspace(run.work / "areas", areas)
+    limit = run.job("decode", series=series.folder, areas=places)
+    done = run.job("scan", **run.scan_settings(series, workspace))
+    total = sum(limit.facts["seconds"])
+    return [
+        Row(f"decode limits of {len(areas)} areas of 1 to 2 km, summed", total, "s"),
+        Row(f"scan of {len(areas)} areas", done.seconds, "s", done.seconds / total, "sum of the decode limits", 1.3),
+        Row(f"scan of {len(areas)} areas: memory", done.memory / 1e9, "GB"),
+    ]
+
+
+def place_areas(series: Series, count: int) -> list[tuple[int, int, int, int]]:
+    """Lay rectangles anywhere, also over each other: top, left, bottom, right, even numbers of pixels."""
+    random = np.random.default_rng(3)
+    size = series.settings.size
+    longest = min(SIDES[1], size // 2)
+    places = []
+    for _ in range(count):
+        height, width = (2 * int(random.integers(min(SIDES[0], longest) // 2, longest // 2 + 1)) for _ in range(2))
+        top, left = 2 * int(random.integers((size - height) // 2)), 2 * int(random.integers((size - width) // 2))
+        places.append((top, left, top + height, left + width))
+    return places

@@ -1,0 +1,115 @@
+"""What the measured processes do: ``python -m benchmarks.jobs NAME SETTINGS`` prints seconds, memory and facts as JSON.
+
+A job prepares itself first and gives back what is measured.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import composite, kernel
+from benchmarks.decoding import list_reads, read_all
+from benchmarks.measure import read_peak
+from benchmarks.series import open_series
+from minewatch.plan import Request
+from minewatch.scan import scan
+from minewatch.workspace import Workspace
+
+Work = Callable[[], dict[str, Any]]
+
+LARGEST_CACHED = 5 * 10**9
+"""Bytes of scenes that are read from memory in every job; more come from the disk in every job."""
+
+
+def prepare_decode(series: str, areas: Sequence[Sequence[int]]) -> Work:
+    """Decode what scans of areas need, one area after another: rectangles of top, left, bottom, right."""
+    opened = open_series(Path(series))
+    jobs = list_reads(opened, [(top, left, bottom, right) for top, left, bottom, right in areas])
+    fetch_files(opened.folder)
+
+    def work() -> dict[str, Any]:
+        pixels, seconds = 0, []
+        for reads in jobs:
+            start = time.perf_counter()
+            pixels += read_all(reads)
+            seconds.append(time.perf_counter() - start)
+        return {"pixels": pixels, "seconds": seconds}
+
+    return work
+
+
+def prepare_scan(
+    workspace: str,
+    until: str,
+    series: str,
+    tiny: str | None = None,
+    scheduler: str | None = None,
+    source: str | None = None,
+) -> Work:
+    """Scan areas of a workspace."""
+    if tiny:
+        warm_up(Path(tiny), scheduler)
+    fetch_files(Path(series))
+    request = Request(source=source, until=dt.date.fromisoformat(until), scheduler=scheduler)
+
+    def work() -> dict[str, Any]:
+        report = scan(Workspace(Path(workspace)), request)
+        return {"read": sum(area.fetched for area in report.areas), "failures": report.failures}
+
+    return work
+
+
+def warm_up(tiny: Path, scheduler: str | None) -> None:
+    """Scan a tiny series, so that everything is imported and compiled, on a cluster too."""
+    series = open_series(tiny)
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = series.workspace(Path(folder) / "warm-up", [series.area()])
+        for _ in range(2 if scheduler else 1):  # each worker shall have had a turn
+            scan(workspace, Request(until=series.until, scheduler=scheduler))
+
+
+def fetch_files(folder: Path) -> None:
+    """Read files through, so that they lie in the system's memory, unless they are too many for that."""
+    paths = sorted(folder.rglob("*.tif"))
+    if sum(path.stat().st_size for path in paths) > LARGEST_CACHED:
+        return
+    buffer = memoryview(bytearray(1 << 20))
+    for path in paths:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+
+
+JOBS: dict[str, Callable[..., Work]] = {
+    "decode": prepare_decode,
+    "scan": prepare_scan,
+    "composite": composite.prepare_composite,
+    "monitor": kernel.prepare_monitor,
+    "nrt": kernel.prepare_nrt,
+    "pyxccd": kernel.prepare_pyxccd,
+}
+
+
+def time_job(name: str, settings: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
+    """Prepare a job and time it."""
+    work = JOBS[name](**settings)
+    start = time.perf_counter()
+    facts = work()
+    return time.perf_counter() - start, facts
+
+
+def main() -> None:
+    """Run one job."""
+    seconds, facts = time_job(sys.argv[1], json.loads(sys.argv[2]))
+    print(json.dumps({"seconds": seconds, "memory": read_peak(), "facts": facts}))
+
+
+if __name__ == "__main__":
+    main()

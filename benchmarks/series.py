@@ -1,0 +1,161 @@
+"""A synthetic series: what it is made from, and how the benchmarks use it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import shapely
+from pyproj import Transformer
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+
+from benchmarks import ground
+from minewatch.aoi import Aoi, GridHint, write_aoi
+from minewatch.settings import init_workspace
+from minewatch.workspace import Workspace
+
+EPSG, LEFT, TOP, TILE = 32719, 399960, 8600020, "19LDF"
+"""Where the tile lies: the corner of its first pixel, metres."""
+
+BANDS = {"blue": ("B02", 10), "red": ("B04", 10), "nir": ("B08", 10), "swir16": ("B11", 20), "scl": ("SCL", 20)}
+"""Asset to file and pixel size; the order is that of the numbers in ``ground``."""
+
+CLOUDY = (0, 0.2, 0, 0.5, 0.1, 0, 0.3, 0.05, 0, 0.5, 1, 0.1, 0, 0.3, 0, 0.5, 0.05, 0, 0.2, 0.1, 0, 0.5, 0.6, 0.1)
+"""Share of clouds of the scenes of a baseline, over and over."""
+
+CLOUDY_LATER = (0, 0.3, 1, 0.1, 0.5, 0)
+"""The same of the scenes that are watched."""
+
+FORMAT = 1
+"""Changes when series are written in another way; those in the cache are then made anew."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a series depends on."""
+
+    size: int = 4096
+    """Pixels of 10 m along each side, even."""
+    before: int = 24
+    """Scenes of the baseline."""
+    after: int = 6
+    """Scenes that are watched."""
+    spacing: int = 15
+    """Days between scenes of the baseline."""
+    spacing_after: int = 10
+    """Days between scenes that are watched."""
+    monitor_from: dt.date = dt.date(2025, 1, 1)
+    """First date that may raise an alert."""
+    cloudy: bool = True
+    """False: no clouds at all."""
+    seed: int = 1
+
+    @property
+    def digest(self) -> str:
+        """Name that changes with the settings and with the code that makes the pixels."""
+        code = Path(ground.__file__).read_bytes()
+        return hashlib.sha256(f"{FORMAT} {self}".encode() + code).hexdigest()[:10]
+
+    @property
+    def days(self) -> list[dt.date]:
+        """Dates of the scenes."""
+        one = dt.timedelta(days=1)
+        history = [self.monitor_from - (3 + self.spacing * k) * one for k in reversed(range(self.before))]
+        return history + [self.monitor_from + (3 + self.spacing_after * k) * one for k in range(self.after)]
+
+    @property
+    def clouds(self) -> list[float]:
+        """Share of clouds of each scene."""
+        if not self.cloudy:
+            return [0.0] * (self.before + self.after)
+        return [CLOUDY[k % len(CLOUDY)] for k in range(self.before)] + [CLOUDY_LATER[k % 6] for k in range(self.after)]
+
+
+def choose_settings(size: int, scenes: int) -> Settings:
+    """Give the series of the benchmarks: a year and two months up to 60 scenes, else three years and one."""
+    if scenes > 60:
+        after = round(scenes * 41 / 151)
+        return Settings(size, scenes - after, after, spacing=10)
+    after = max(2, scenes // 5)
+    before = scenes - after
+    return Settings(size, before, after, spacing=360 // before, cloudy=scenes >= 20)
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series on disk."""
+
+    folder: Path
+    settings: Settings
+
+    @property
+    def catalog(self) -> Path:
+        """Its root document."""
+        return self.folder / "catalog.json"
+
+    @property
+    def truth(self) -> Path:
+        """Its mines."""
+        return self.folder / "truth.gpkg"
+
+    @property
+    def until(self) -> dt.date:
+        """The day of the last scene."""
+        return self.settings.days[-1]
+
+    @cached_property
+    def items(self) -> list[str]:
+        """Ids of its items, by date."""
+        return [name_item(day) for day in self.settings.days]
+
+    def file(self, item: str, band: str) -> Path:
+        """Path of one asset."""
+        return self.folder / item / f"{BANDS[band][0]}.tif"
+
+    def area(self, name: str = "whole", shift: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Aoi:
+        """Make an area of its pixels; ``shift`` takes rows and columns off: top, left, bottom, right."""
+        size = self.settings.size
+        top, left, bottom, right = shift
+        return self.rectangle(name, top, left, size - bottom, size - right)
+
+    def rectangle(self, name: str, top: int, left: int, bottom: int, right: int) -> Aoi:
+        """Make an area of exactly these pixels of 10 m (even numbers)."""
+        outline = outline_pixels(top, left, bottom, right)
+        return Aoi(name, outline, self.settings.monitor_from, grid=GridHint(EPSG, (LEFT, TOP)))
+
+    def workspace(self, folder: Path, areas: Sequence[Aoi]) -> Workspace:
+        """Make a fresh workspace with areas and this series as its source."""
+        workspace = init_workspace(folder, source=str(self.catalog))
+        for area in areas:
+            write_aoi(workspace, area)
+        return workspace
+
+
+def outline_pixels(top: int, left: int, bottom: int, right: int) -> BaseGeometry:
+    """Outline pixels in lon/lat so that the grid over the outline has these pixels and no others.
+
+    Two metres inside, since the grid grows to whole pixels of 20 m; and with points every 2 km, since straight lines in
+    lon/lat are none in UTM.
+    """
+    frame = box(LEFT + 10 * left + 2, TOP - 10 * bottom + 2, LEFT + 10 * right - 2, TOP - 10 * top - 2)
+    project = Transformer.from_crs(EPSG, 4326, always_xy=True)
+    dense = shapely.segmentize(frame, 2000)
+    return shapely.transform(dense, lambda points: np.column_stack(project.transform(points[:, 0], points[:, 1])))
+
+
+def name_item(day: dt.date) -> str:
+    """Give an item's id."""
+    return f"S2A_{TILE}_{day:%Y%m%d}_0_L2A"
+
+
+def open_series(folder: Path) -> Series:
+    """Give a series that was written."""
+    values = json.loads((folder / "series.json").read_text("utf-8"))
+    return Series(folder, Settings(**values | {"monitor_from": dt.date.fromisoformat(values["monitor_from"])}))
