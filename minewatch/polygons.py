@@ -11,9 +11,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.features import rasterize, shapes
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
-from skimage import measure
 
 from minewatch.grid import Grid, Window, reproject
 
@@ -33,26 +34,36 @@ class Patch:
 
 
 def find_patches(rows: NDArray[np.int32], columns: NDArray[np.int32], shape: tuple[int, int]) -> Iterator[Patch]:
-    """Cut pixels, given by grid row and column, into patches: pixels that touch, also at a corner, belong together."""
-    for row_span, members in _bands(np.asarray(rows)):
-        yield from _patches_of_band(rows[members], columns[members], row_span, shape[1])
+    """Cut pixels, given by grid row and column, into patches: pixels that touch, also at a corner, belong together.
+
+    Works on the pixels alone, never on an array of the whole grid.
+    """
+    width = shape[1]
+    places = np.unique(np.asarray(rows, np.int64) * width + columns)
+    pairs = [_join(places, step, aside, width) for step, aside in ((1, 1), (width - 1, -1), (width, 0), (width + 1, 1))]
+    first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
+    links = coo_array((np.ones(first.size, bool), (first, second)), shape=(places.size, places.size))
+    count, labels = connected_components(links, directed=False)
+    order = np.argsort(labels, kind="stable")
+    for members in np.split(order, np.searchsorted(labels[order], np.arange(1, count))) if count else ():
+        yield _cut_patch(*np.divmod(places[members], width))
 
 
-def _bands(rows: NDArray[np.int32]) -> Iterator[tuple[tuple[int, int], NDArray[np.intp]]]:
-    """Split pixels into groups of rows that no connected patch can span, so that the arrays stay small."""
-    order = np.argsort(rows, kind="stable")
-    breaks = np.flatnonzero(np.diff(rows[order]) > 1) + 1
-    for members in np.split(order, breaks):
-        if members.size:
-            yield (int(rows[members[0]]), int(rows[members[-1]])), members
+def _join(places: NDArray[np.int64], step: int, aside: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Give the numbers of pixels that have another ``step`` places on, ``aside`` columns to the right, and of those others."""
+    column = places % width + aside
+    here = np.flatnonzero((column >= 0) & (column < width))
+    there = np.searchsorted(places, places[here] + step)
+    found = there < places.size
+    found[found] = places[there[found]] == places[here[found]] + step
+    return here[found], there[found]
 
 
-def _patches_of_band(rows: NDArray[np.int32], columns: NDArray[np.int32], span: tuple[int, int], width: int) -> Iterator[Patch]:
-    dense = np.zeros((span[1] - span[0] + 1, width), bool)
-    dense[rows - span[0], columns] = True
-    for region in measure.regionprops(measure.label(dense, connectivity=2)):
-        top, left, bottom, right = region.bbox
-        yield Patch(Window(span[0] + top, left, bottom - top, right - left), region.image)
+def _cut_patch(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Patch:
+    top, left = int(rows.min()), int(columns.min())
+    mask = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), bool)
+    mask[rows - top, columns - left] = True
+    return Patch(Window(top, left, *mask.shape), mask)
 
 
 def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon:

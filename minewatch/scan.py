@@ -181,7 +181,7 @@ class ChangeMap:
             self._writer = self._open.enter_context(writing_changes(self._folder, self.area.grid, _tags(self.area)))
         self._writer.write(changes)
         self._count.add(changes)
-        self._episodes.append(changes.episodes)
+        self._episodes.append(changes.episodes[changes.episodes["provisional_on"] > 0])
         self._missing -= 1
         if self._missing == 0:
             self._open.close()
@@ -193,7 +193,7 @@ class ChangeMap:
 
     @property
     def episodes(self) -> Episodes:
-        """All anomalies."""
+        """The anomalies that became provisional; the others are no part of any alert, and many."""
         return np.concatenate(self._episodes)
 
 
