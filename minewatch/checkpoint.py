@@ -27,8 +27,7 @@ from minewatch.grid import Window
 from minewatch.plan import AreaPlan
 
 WORTH = 60
-"""Looks from which on a checkpoint pays: it takes as many bytes a pixel as some twenty looks in the archive, and writing it
-as long as reading forty."""
+"""Looks from which on a checkpoint is kept; fewer are gone through again quickly."""
 
 LEVEL = 1
 """Of zstd."""
