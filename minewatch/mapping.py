@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minewatch.archive import Observation, find_step, iterate_scl, read_codes, read_sample, sample_rows
+from minewatch.archive import Observation, find_step, iterate_scl, read_codes, read_sample, sample_rows, sort_observations
 from minewatch.changes import TileChanges
 from minewatch.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detect import (
@@ -51,13 +51,12 @@ class Task(NamedTuple):
 
 def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
     """Choose what a result rests on, by date and cloud cover alone, so that earlier scans leave no trace."""
-    chosen = [
+    return sort_observations(
         observation
         for observation in archived
         if area.history_from <= observation.time.date() <= area.until
         and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
-    ]
-    return sorted(chosen, key=lambda o: (o.day, o.key))
+    )
 
 
 def judge_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> list[Scenes]:
@@ -101,10 +100,10 @@ def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slic
     pixel = PIXEL * (step := find_step(area.grid.shape))
     stack, window = read_sample(observations, area.grid, rows, margin_pixels(area.pipeline.mask, pixel))
     clear = find_clear(stack.scl, area.pipeline.mask, pixel)
-    inner = slice(rows.start - window.row, rows.stop - window.row)
-    covered = np.asarray(stack.scl[:, inner].any(axis=0))
-    looks = make_looks(stack.days, covered, clear[:, inner], stack.codes[:, :, inner])
     tile = Window(rows.start, 0, rows.stop - rows.start, window.width)
+    inner = tile.within(window)
+    part = stack.crop(inner)
+    looks = make_looks(part.days, np.asarray(part.scl.any(axis=0)), clear[:, *inner], part.codes)
     return measure_scenes(TileInput(looks, area.grid.inside(tile, step), tile, area.pipeline.detector, area.monitor_from))
 
 
@@ -135,7 +134,7 @@ def _go_on(known: Checkpoint, digests: Digests, task: Task, tile: Window) -> tup
 
 def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
     """Read a tile from the archive and mask it; the mask looks over its edges."""
-    ordered = sorted(observations, key=lambda o: (o.day, o.key))
+    ordered = sort_observations(observations)
     around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
     inner = tile.within(around)
     clear, covered = np.empty((len(ordered), *tile.shape), bool), np.zeros(tile.shape, bool)

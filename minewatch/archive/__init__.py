@@ -13,6 +13,7 @@ from minewatch.archive.item import (
     publish,
     read_item,
     remove_drafts,
+    sort_observations,
     write_collection,
 )
 from minewatch.archive.raster import find_step
@@ -35,6 +36,7 @@ __all__ = [
     "read_stack",
     "remove_drafts",
     "sample_rows",
+    "sort_observations",
     "write_collection",
     "write_drafts",
 ]

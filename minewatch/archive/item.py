@@ -79,6 +79,11 @@ class Observation:
         return tuple(str(source["id"]) for source in self.sources)
 
 
+def sort_observations(observations: Iterable[Observation]) -> list[Observation]:
+    """Put observations in order of acquisition; of one day by key, since its looks are joined in that order."""
+    return sorted(observations, key=lambda observation: (observation.day, observation.key))
+
+
 @dataclass(frozen=True)
 class Draft:
     """A raster that was written and is not yet part of the archive."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from minewatch.archive.item import Observation
+from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.raster import BANDS, Codes, find_step, read_bands
 from minewatch.archive.store import read_stored
 from minewatch.grid import Grid, Window
@@ -70,7 +70,7 @@ def read_sample(observations: Sequence[Observation], grid: Grid, rows: slice, ma
 
 def iterate_scl(observations: Sequence[Observation], window: Window) -> Iterator[NDArray[np.uint8]]:
     """Yield the SCL codes of a window, (y, x), one observation after the other in order of acquisition."""
-    ordered = _order(observations)
+    ordered = sort_observations(observations)
     for first in range(0, len(ordered), TOGETHER):
         some = ordered[first : first + TOGETHER]
         scl = np.empty((1, len(some), *window.shape), np.uint8)
@@ -80,18 +80,14 @@ def iterate_scl(observations: Sequence[Observation], window: Window) -> Iterator
 
 def read_codes(observations: Sequence[Observation], window: Window) -> NDArray[np.uint8]:
     """Read the layers' codes of a window without SCL: (layer, time, y, x), in order of acquisition."""
-    ordered = _order(observations)
+    ordered = sort_observations(observations)
     codes = np.empty((len(LAYERS), len(ordered), *window.shape), np.uint8)
     _read_bands(ordered, range(1, len(BANDS)), window, codes, sample=False)
     return codes
 
 
-def _order(observations: Sequence[Observation]) -> list[Observation]:
-    return sorted(observations, key=lambda o: (o.day, o.key))
-
-
 def _read(observations: Sequence[Observation], window: Window, *, sample: bool) -> Stack:
-    ordered = _order(observations)
+    ordered = sort_observations(observations)
     codes = np.empty((len(BANDS), len(ordered), *window.shape), np.uint8)
     _read_bands(ordered, range(len(BANDS)), window, codes, sample=sample)
     return Stack(np.array([o.day for o in ordered], np.int32), codes[0], codes[1:])
