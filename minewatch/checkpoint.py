@@ -6,6 +6,7 @@ it changes nothing but time.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import json
@@ -18,8 +19,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from minewatch import __version__
-from minewatch.archive import Observation, describe_grid
+from minewatch import detect, indices, mask
+from minewatch.archive import Observation, describe_grid, sort_observations
 from minewatch.detect import Memory, Scenes
 from minewatch.detect.monitor import STATE
 from minewatch.files import make_private_folder, publish_bytes
@@ -38,7 +39,7 @@ class Digests:
     """Names, one for each number of observations, of all that went into what is known after them."""
 
     settings: str
-    """Of the area, its pipeline, the software and the grid."""
+    """Of the area, its grid, its pipeline and the code of detection."""
 
     observations: Sequence[Observation]
     """In order of acquisition."""
@@ -61,11 +62,21 @@ class Digests:
         return digest.hexdigest()
 
 
+@functools.cache
+def digest_code() -> str:
+    """Name the code that judges looks: a change of a rule makes every checkpoint another one's."""
+    folder = Path(detect.__file__).parent
+    digest = hashlib.sha256()
+    for path in [*sorted(folder.glob("*.py")), Path(mask.__file__), Path(indices.__file__)]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: Scenes) -> Digests:
     """Gather what the results of an area depend on."""
-    ordered = sorted(observations, key=lambda o: (o.day, o.key))
+    ordered = sort_observations(observations)
     detector = [area.pipeline.mask.model_dump(mode="json"), area.pipeline.detector.model_dump(mode="json")]
-    facts = [__version__, describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
+    facts = [digest_code(), describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
     return Digests(hashlib.sha256(json.dumps(facts).encode()).hexdigest(), ordered, scenes)
 
 

@@ -164,10 +164,13 @@ def test_scans_with_and_without_checkpoints_end_alike(
     assert list((workspace.checkpoints(NAME)).glob("*.state"))
 
 
-def test_settings_and_software_are_part_of_the_name(scanned_plan: AreaPlan) -> None:
+def test_settings_and_code_are_part_of_the_name(scanned_plan: AreaPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = Scenes(*(np.zeros(0),) * 4, np.zeros(0, bool))
+    name = make_digests([], scanned_plan, nothing).settings
     other = replace(scanned_plan, monitor_from=scanned_plan.monitor_from - dt.timedelta(days=1))
-    assert make_digests([], scanned_plan, nothing).settings != make_digests([], other, nothing).settings
+    assert make_digests([], other, nothing).settings != name
+    monkeypatch.setattr("minewatch.checkpoint.digest_code", lambda: "another rule")
+    assert make_digests([], scanned_plan, nothing).settings != name
 
 
 @pytest.fixture
