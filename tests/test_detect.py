@@ -19,20 +19,10 @@ from numpy.typing import NDArray
 from minewatch.archive import Stack
 from minewatch.changes import Episodes, Status, TileChanges
 from minewatch.detect import Scenes, TileInput, detect_changes, judge_scenes, make_looks, measure_scenes
-from minewatch.detect.baseline import (
-    BRIEF,
-    FULL,
-    LANES,
-    UNIT,
-    Baselines,
-    count_terms,
-    evaluate,
-    fit_baselines,
-    harmonic_terms,
-    multiply_terms,
-    unpack_baseline,
-)
+from minewatch.detect.baseline import BRIEF, FULL, Baselines, fit_baselines, unpack_baseline
 from minewatch.detect.follow import follow_pixels
+from minewatch.detect.harmonics import UNIT, count_terms, evaluate, harmonic_terms, multiply_terms
+from minewatch.detect.lanes import LANES
 from minewatch.detect.looks import Looks
 from minewatch.detect.rules import make_rules
 from minewatch.detect.scenes import BINS

@@ -10,7 +10,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.changes import EPISODE, Episodes
-from minewatch.detect.baseline import FULL, Baselines, are_monitored, evaluate, fit_baselines, unpack_baseline
+from minewatch.detect.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
+from minewatch.detect.harmonics import evaluate
 from minewatch.detect.monitor import STATE, Outcome, judge_look, record_episode
 from minewatch.detect.rules import Rules
 from minewatch.detect.scenes import Scenes

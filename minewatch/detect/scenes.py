@@ -19,12 +19,11 @@ from minewatch.detect.baseline import (
     LOW_ROW,
     NDVI_ROW,
     PRECISION,
-    TERMS,
     Baselines,
     are_monitored,
-    evaluate,
     fit_baselines,
 )
+from minewatch.detect.harmonics import TERMS, evaluate
 from minewatch.detect.inputs import TileInput
 from minewatch.detect.rules import Rules, make_rules
 from minewatch.detect.series import SCALES, Series

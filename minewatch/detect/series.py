@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.detect.baseline import harmonic_terms, multiply_terms
+from minewatch.detect.harmonics import harmonic_terms, multiply_terms
 from minewatch.detect.inputs import TileInput
 from minewatch.indices import LAYERS
 

@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.detect.baseline import PixelBaseline, evaluate
+from minewatch.detect.baseline import PixelBaseline
+from minewatch.detect.harmonics import evaluate
 from minewatch.detect.rules import Rules
 
 

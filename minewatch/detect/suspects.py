@@ -10,18 +10,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.detect.baseline import (
-    HIGH_ROW,
-    LANES,
-    LOW_ROW,
-    NDVI_ROW,
-    NOISE_ROW,
-    PRECISION,
-    TERMS,
-    Baselines,
-    are_monitored,
-    draw_curve,
-)
+from minewatch.detect.baseline import HIGH_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
+from minewatch.detect.harmonics import TERMS
+from minewatch.detect.lanes import LANES, draw_curve
 from minewatch.detect.rules import Rules
 
 Lanes = NDArray[np.float32]

@@ -12,7 +12,8 @@ from pyproj import Transformer
 
 from minewatch.archive import Observation, Stack, read_stack
 from minewatch.changes import Episodes
-from minewatch.detect.baseline import FULL, NOISE_FLOOR, PixelBaseline, evaluate, fit_baselines, harmonic_terms, unpack_baseline
+from minewatch.detect.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
+from minewatch.detect.harmonics import evaluate, harmonic_terms
 from minewatch.detect.monitor import COUNTED, Outcome
 from minewatch.detect.rules import make_rules
 from minewatch.detect.series import SCALES

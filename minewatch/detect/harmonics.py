@@ -1,0 +1,59 @@
+"""Annual harmonics: the terms of a seasonal curve, and how many of them a number of looks can carry."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+YEAR = 365.25
+"""Days."""
+
+HARMONICS = 3
+"""Annual harmonics at most; leaf-out within three weeks needs the third."""
+
+TERMS = 1 + 2 * HARMONICS
+"""A level, then cosine and sine of each harmonic."""
+
+PAIRS = TERMS * (TERMS + 1) // 2
+"""Products of two terms."""
+
+FIRST_HARMONIC, SECOND_HARMONIC, THIRD_HARMONIC = 12, 24, 36
+"""Clear looks that each harmonic needs."""
+
+UNIT = 1 << 14
+"""Products of terms are kept as whole numbers of 1 / UNIT: their sums are exact in any order."""
+
+Floats = NDArray[np.float64]
+
+
+def harmonic_terms(days: NDArray[np.int32]) -> Floats:
+    """Give the regressors of days since 1970-01-01: (time, TERMS)."""
+    angle = 2 * np.pi * np.asarray(days, np.float64) / YEAR
+    waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.cos, np.sin)]
+    return np.stack([np.ones(len(angle)), *waves], axis=1)
+
+
+def multiply_terms(terms: Floats) -> NDArray[np.int32]:
+    """Give the products of each look's terms, the lower triangle row by row: (time, PAIRS), in 1 / UNIT."""
+    rows, columns = np.tril_indices(TERMS)
+    return np.rint(UNIT * terms[:, rows] * terms[:, columns]).astype(np.int32)
+
+
+@njit(nogil=True, cache=True)
+def count_terms(looks: int) -> int:
+    """Give how many terms a number of looks can carry."""
+    if looks >= THIRD_HARMONIC:
+        return 7
+    if looks >= SECOND_HARMONIC:
+        return 5
+    return 3 if looks >= FIRST_HARMONIC else 1
+
+
+@njit(nogil=True, cache=True)
+def evaluate(row: Floats, coefficients: Floats) -> float:
+    """Give the curve's value on the day whose terms are ``row``."""
+    total = 0.0
+    for k in range(coefficients.size):
+        total += row[k] * coefficients[k]
+    return total
