@@ -22,14 +22,14 @@ GAP = 16 * 2**10
 LARGEST_RANGE = 4 * 2**20
 """Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""
 
-KEPT = 128 * 2**20
-"""Bytes of inflated blocks kept for one datatake: one row of blocks of five bands of a whole tile takes 84 MB, and
-where a window lies across two rows two blocks more of each."""
+KEPT = 64 * 2**20
+"""Bytes of inflated blocks kept for one datatake: one row of blocks of five bands takes 30 to 40 MB in a swath, and where a
+window lies across two rows two blocks more of each."""
 
 AHEAD = 64 * 2**20
-"""Bytes fetched for one datatake before they are needed; one row of blocks of a whole tile is about that."""
+"""Bytes fetched for one datatake before they are needed; two rows of blocks of a swath are about that."""
 
-SPARE = 64 * 2**20
+SPARE = 32 * 2**20
 """Bytes of emptied blocks that the process keeps for the next datatake: memory that was written before costs no page
 faults, and those are a tenth of the work of inflating."""
 

@@ -82,11 +82,13 @@ class Engine:
                 number, result = numbers.pop(future), self._take(future)
                 if time.monotonic() - asked > BEAT:
                     width, asked = self._find_width(waits), time.monotonic()
+                    return_memory()
                 submit()  # before the result is worked on
                 yield number, result
         finally:
             if self.client.status == "running":  # a loop that was left early ends after the client
                 self.client.cancel(list(numbers))
+            return_memory()
 
     def _await(self, done: SimpleQueue[Future[R]]) -> Future[R]:
         """Wait for the next job to end, as long as somebody works on it."""
@@ -166,6 +168,12 @@ def share_memory_pools() -> None:
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, count_cores())
+
+
+def return_memory() -> None:
+    """Give the system what glibc keeps of freed memory, so that the next stage of a scan does not come on top of it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _attempt(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchError:

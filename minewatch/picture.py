@@ -54,7 +54,8 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     coarse = coarsen(grid)
     images = [read_image(take, coarse) for take in (before, after)]
     seen = np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images])
-    white = max(float(np.percentile(seen, BRIGHTEST)), DARKEST + 0.05) if seen.size else 1.0
+    white = max(float(np.percentile(seen, BRIGHTEST, overwrite_input=True)), DARKEST + 0.05) if seen.size else 1.0
+    del seen
     width = 6.2
     height = width * coarse.shape[0] / coarse.shape[1] + 1.1
     figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
@@ -89,11 +90,11 @@ def read_image(take: Datatake, grid: Grid) -> Image:
     return Image(take, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
 
 
-def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.float32]:
-    """Map reflectance to 0 to 1 for the screen; no data is grey."""
+def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
+    """Map reflectance to 0 to 255 for the screen; no data is grey."""
     tone = np.clip((reflectance - DARKEST) / (white - DARKEST), 0, 1) ** (1 / GAMMA)
-    filled: NDArray[np.float32] = np.nan_to_num(tone, nan=0.5).astype(np.float32)
-    return filled
+    shown: NDArray[np.uint8] = np.rint(255 * np.nan_to_num(tone, nan=0.5)).astype(np.uint8)
+    return shown
 
 
 def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:

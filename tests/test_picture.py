@@ -110,8 +110,8 @@ def test_stretch_is_dark_to_bright_and_grey_where_nothing_is_known() -> None:
     values = np.array([[[0.0, DARKEST, 0.1], [0.25, 0.9, np.nan]]], np.float32)
     ((first, second),) = stretch(values, white=0.25)
     assert first[:2].tolist() == [0, 0]
-    assert 0 < first[2] < 1
-    assert second.tolist() == [1, 1, 0.5]
+    assert 0 < first[2] < 255
+    assert second.tolist() == [255, 255, 128]
 
 
 @pytest.mark.parametrize(("side", "factor"), [(100, 1), (LARGEST_SIDE, 1), (LARGEST_SIDE + 1, 2), (5 * LARGEST_SIDE, 5)])

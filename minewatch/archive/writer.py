@@ -24,6 +24,8 @@ from minewatch.scene import Datatake
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 """Bands that the layers are made from."""
 
+SWATH = 8 * CELL
+"""Pixels of a grid that are read side by side, four blocks of a Sentinel-2 tile; at its edges blocks may be inflated twice."""
 
 Target = tuple[Datatake, Grid, Place]
 """An overpass with the scenes that meet an area, the area's grid, and the folder of its archive."""
@@ -80,9 +82,11 @@ def _drafting(folder: Place) -> Iterator[Path]:
 
 
 def _strips(grid: Grid) -> Iterator[Window]:
+    """Cut a grid into rows of cells, swath after swath from the left: what is kept of a scene does not grow with the width."""
     height, width = grid.shape
-    for row in range(0, height, CELL):
-        yield Window(row, 0, min(CELL, height - row), width)
+    for column in range(0, width, SWATH):
+        for row in range(0, height, CELL):
+            yield Window(row, column, min(CELL, height - row), min(SWATH, width - column))
 
 
 def _copy_strip(
