@@ -23,12 +23,13 @@ from matplotlib.figure import Figure
 import minewatch
 from minewatch.alerts.table import read_alerts
 from minewatch.aoi import Aoi, bbox_geometry, write_aoi
-from minewatch.catalog import find_lattice, open_source
+from minewatch.catalog import find_lattice
 from minewatch.files import publishing
 from minewatch.plan import Request
 from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.simulate import Simulation, place_lattice, simulate_series, temperate_simulation, tropical_simulation
+from minewatch.source import open_source
 from minewatch.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
 from minewatch.workspace import Workspace
 

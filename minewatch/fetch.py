@@ -10,7 +10,7 @@ from typing import NamedTuple
 import shapely
 
 from minewatch.archive import Draft, Observation, list_observations, publish, remove_drafts, write_drafts
-from minewatch.catalog import Found, Query, Refusal, Source, Track, find_scenes
+from minewatch.catalog import Found, Refusal, Track, find_scenes
 from minewatch.errors import SceneError
 from minewatch.files import Place
 from minewatch.parallel import Engine
@@ -18,6 +18,7 @@ from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.ranges import is_remote
 from minewatch.scene import Datatake, Scene, group_scenes
+from minewatch.source import Query, Source
 
 TOGETHER = 1.5
 """Degrees that areas of one search span at most: an MGRS tile is one, and its neighbours have the same overpasses."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from minewatch.alerts.table import read_areas
 from minewatch.aoi import Aoi, list_aois, read_aoi
-from minewatch.catalog import Query, Source, open_source
 from minewatch.errors import AoiError, MinewatchError
 from minewatch.grid import Grid, make_grid
 from minewatch.pipeline import Pipeline, read_pipeline
 from minewatch.settings import default_source
+from minewatch.source import Query, Source, open_source
 from minewatch.workspace import Workspace
 
 

@@ -19,7 +19,7 @@ from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
 from minewatch.archive import Observation, list_observations, write_collection
-from minewatch.catalog import Found, Refusal, Source, has_scenes
+from minewatch.catalog import Found, Refusal, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.coverage import Coverage, CoverageCount
 from minewatch.errors import SceneError, SourceError
@@ -32,6 +32,7 @@ from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
 from minewatch.rasters import ChangeWriter, writing_changes
 from minewatch.scene import Datatake, group_scenes
+from minewatch.source import Source
 from minewatch.workspace import Workspace
 
 

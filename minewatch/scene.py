@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import shapely
 from pystac import Item
-from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.errors import SceneError
+from minewatch.footprint import read_footprint
+from minewatch.harmonise import decide_offset
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "scl")
 """Bands by their common names; SCL is the scene classification map of Sen2Cor."""
@@ -27,12 +27,6 @@ ASSET_NAMES: tuple[Mapping[str, str], ...] = (
     dict(zip(BANDS, ("B02_10m", "B03_10m", "B04_10m", "B08_10m", "B11_20m", "SCL_20m"), strict=True)),  # CDSE
 )
 """How catalogues call the bands; the first naming that an item follows is taken."""
-
-OFFSET_BASELINE = (4, 0)
-"""From this processing baseline on, L2A digital numbers carry BOA_ADD_OFFSET (ESA, 25 January 2022)."""
-
-BOA_OFFSET = -1000
-"""What has to be added to such digital numbers; 10 000 is a reflectance of 1."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +104,7 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str]) -> Scene:
         hrefs=hrefs,
         offset=offset,
         offset_reason=reason,
-        footprint=shapely.make_valid(shape(item.geometry)),
+        footprint=read_footprint(item.geometry),
         cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
     )
 
@@ -141,20 +135,6 @@ def parse_baseline(properties: Mapping[str, Any]) -> tuple[int, int]:
     )
     match = re.fullmatch(r"\D?(\d{2})\.?(\d{2})", text.strip())
     return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
-def decide_offset(properties: Mapping[str, Any], baseline: tuple[int, int]) -> tuple[int, str]:
-    """Decide what must be added to digital numbers, and say why.
-
-    Earth Search says in ``earthsearch:boa_offset_applied`` whether its pixels are shifted already; its
-    ``raster:bands`` offset is -0.1 either way and proves nothing (Element84/earth-search #66, #71).
-    """
-    name = f"{baseline[0]:02d}.{baseline[1]:02d}"
-    if baseline < OFFSET_BASELINE:
-        return 0, f"baseline {name} is older than 04.00" if baseline > (0, 0) else "no baseline given, taken as older than 04.00"
-    if properties.get("earthsearch:boa_offset_applied") is True:
-        return 0, f"baseline {name}, shifted already by the provider"
-    return BOA_OFFSET, f"baseline {name} carries the offset"
 
 
 def make_key(properties: Mapping[str, Any], time: dt.datetime) -> str:

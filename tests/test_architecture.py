@@ -18,7 +18,8 @@ RIVER = (
     # Areas, settings, places.
     "aoi", "pipeline", "settings", "grid",
     # Scenes and the archive of observations.
-    "scene", "catalog", "ranges", "resampling", "geotiff", "blocks", "placement", "read", "indices", "archive", "mask",
+    "trust", "footprint", "harmonise", "provider", "scene", "documents", "source", "catalog",
+    "ranges", "resampling", "geotiff", "blocks", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
     "changes", "detect", "polygons", "alerts",
     # What people get.
@@ -33,12 +34,12 @@ FENCES = {
     "distributed": {"parallel"},
     "rasterio": {"geotiff", "read", "archive.raster", "rasters", "polygons", "simulate"},
     "sqlite3": {"alerts.geopackage", "alerts.style"},
-    "pystac_client": {"catalog"},
+    "pystac_client": {"documents", "source"},
     "click": {"cli"},
     "rich": {"progress", "cli"},
     "matplotlib": {"picture", "figures"},
-    "requests": {"catalog"},
-    "urllib3": {"catalog", "ranges"},
+    "requests": {"documents", "source"},
+    "urllib3": {"documents", "ranges"},
     "imagecodecs": {"geotiff", "archive.raster"},
     "tifffile": {"archive.raster"},
     "upath": {"files", "archive.stack", "archive.store"},

@@ -20,9 +20,11 @@ from servers import ServeFolder
 from shapely.geometry import box
 
 from minewatch.aoi import Aoi
-from minewatch.catalog import Query, Source, check_href, find_lattice, find_scenes, has_scenes, open_source
+from minewatch.catalog import find_lattice, find_scenes, has_scenes
 from minewatch.errors import SceneError, SourceError
 from minewatch.grid import make_grid
+from minewatch.source import Query, Source, open_source
+from minewatch.trust import check_href
 from tests.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)

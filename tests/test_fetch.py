@@ -12,7 +12,7 @@ import shapely
 from shapely.geometry import box
 
 from minewatch.aoi import Aoi, write_aoi
-from minewatch.catalog import Found, Query, find_scenes
+from minewatch.catalog import Found, find_scenes
 from minewatch.changes import RASTERS
 from minewatch.fetch import TOGETHER, group_areas, search_areas
 from minewatch.plan import AreaPlan, Request, plan_scan
@@ -21,6 +21,7 @@ from minewatch.read import open_datatake
 from minewatch.scan import scan
 from minewatch.scene import Datatake
 from minewatch.simulate import SimulatedSeries
+from minewatch.source import Query
 from minewatch.workspace import Workspace
 from tests.small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 

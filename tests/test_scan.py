@@ -38,7 +38,7 @@ from small import (
 
 from minewatch.aoi import Aoi, GridHint, bbox_geometry, write_aoi
 from minewatch.archive import publish
-from minewatch.catalog import find_lattice, open_source
+from minewatch.catalog import find_lattice
 from minewatch.changes import RASTERS, Status
 from minewatch.errors import AoiError, MinewatchError, PipelineError, SourceError, WorkspaceError
 from minewatch.plan import Request
@@ -47,6 +47,7 @@ from minewatch.scan import ScanReport, scan
 from minewatch.scene import Datatake
 from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries
+from minewatch.source import open_source
 from minewatch.workspace import Workspace
 
 
@@ -578,7 +579,7 @@ def test_a_stac_api_with_pages_gives_what_files_give(
     for item in items:
         for asset in item["assets"].values():
             asset["href"] = f"{server.url}/{item['id']}/{Path(asset['href']).name}"
-    monkeypatch.setattr("minewatch.catalog.PAGE", 10)
+    monkeypatch.setattr("minewatch.source.PAGE", 10)
     watch = make_workspace(tmp_path / "watch", series, source=stac_api(items, describe_collection(series)))
     report = scan_small(watch)
     assert report.failures == 0

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from shapely.geometry import box
 
 from minewatch.errors import SceneError
+from minewatch.harmonise import decide_offset
 from minewatch.scene import (
     BANDS,
     Scene,
-    decide_offset,
     find_tile,
     group_scenes,
     make_key,
