@@ -141,9 +141,12 @@ def publishing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Force the content of a file to the disk."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Force a file's content, or a folder's names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def publish_bytes(path: Place, data: bytes) -> None:

@@ -130,6 +130,10 @@ class Alerts(Section):
         100, ge=0, le=5000, description="metres; parts of an alert that come apart by less stay one alert"
     )
     settled_area_ha: float = Field(0.1, ge=0.01, le=100, description="settled ground that confirms a small one, hectares")
+    dismissal_days: int = Field(730, ge=0, le=36500, description="days for which dismissed ground raises no alert")
+    dismissal_growth_ha: float = Field(
+        0.2, ge=0.01, le=1000, description="hectares by which an alert outgrows its dismissal and is raised again"
+    )
 
 
 class Pipeline(Section):

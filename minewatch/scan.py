@@ -103,9 +103,9 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
         areas = _scan_areas(workspace, plan, engine, reporter)
         run = _describe_run(plan, areas)
         results = [_to_result(area) for area in areas]
-        tallies = update_table(workspace.alerts, results, run)
+        tallies = update_table(workspace.alerts, results, run, workspace.decisions)
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
-        areas = [replace(area, tally=tallies[area.plan.aoi.name]) for area in areas]
+        areas = [_take_in(area, tallies[area.plan.aoi.name]) for area in areas]
         areas = [_add_picture(workspace, area) for area in areas]
         record = workspace.runs / f"{plan.run_id}.json"
         report = ScanReport(plan.run_id, plan.source.name, areas, record)
@@ -136,6 +136,10 @@ def _scan_areas(workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: 
         for number, changes in map_changes(tasks, scenes, engine, reporter):
             maps[number].add(changes)
     return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)]
+
+
+def _take_in(area: AreaReport, tally: Tally) -> AreaReport:
+    return replace(area, tally=tally, alerts=tally.alerts, notes=[*area.notes, *tally.notes])
 
 
 def _choose_observations(area: AreaPlan, folder: Place) -> list[Observation]:
@@ -339,4 +343,5 @@ def _to_result(area: AreaReport) -> AreaResult:
     }
     sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
     scenes = {a.alert_id: (sources.get(a.day_before or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
-    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, plan.what_if)
+    settings = plan.pipeline.alerts
+    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if)

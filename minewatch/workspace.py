@@ -106,6 +106,11 @@ class Workspace:
         return self.output / "alerts.csv"
 
     @property
+    def decisions(self) -> Path:
+        """What people decided about alerts; the one of the workspace, whatever table is written."""
+        return self.root / "output" / "decisions.jsonl"
+
+    @property
     def images(self) -> Path:
         """Pictures."""
         return self.output / "images"

@@ -72,7 +72,8 @@ def put(
 ) -> Tally:
     facts = {"monitor_from": dt.date(2024, 1, 1), "as_of": as_of, "pipeline": "default", "digest": "d", "area_km2": 120.0}
     result = AreaResult(aoi, AREA, alerts, {a.alert_id: ("S2A_BEFORE", "S2B_AFTER") for a in alerts}, facts, **more)
-    return update_table(path, [result], {"run_id": run, "started": "2025-01-01T00:00:00", "aois": aoi})[aoi]
+    run_cells = {"run_id": run, "started": "2025-01-01T00:00:00", "aois": aoi}
+    return update_table(path, [result], run_cells, path.parent / "decisions.jsonl")[aoi]
 
 
 def edit(path: Path, sql: str, *values: Any) -> None:

@@ -116,7 +116,7 @@ def test_the_commands_of_the_contract_are_there() -> None:
     assert names >= {"init", "demo", "scan"}
     assert names >= {"aoi add", "aoi list", "aoi show", "aoi remove"}
     assert names >= {"pipeline list", "pipeline check", "pipeline show"}
-    assert names >= {"alerts list", "alerts show", "alerts export"}
+    assert names >= {"alerts list", "alerts show", "alerts review", "alerts export"}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -449,6 +449,35 @@ def test_one_alert_is_shown(scanned: Workspace) -> None:
     assert {name: facts[name] for name in row} == row
     text = run("alerts", "show", row["alert_id"], workspace=scanned).stdout
     assert re.search(r"12\.\d{5}°S 69\.\d{5}°W", text)
+
+
+def test_a_review_is_shown_and_can_be_taken_back(scanned: Workspace) -> None:
+    alert_id = run_json("alerts", "list", workspace=scanned)[0]["alert_id"]
+    facts = run_json("alerts", "review", alert_id, "--dismiss", "road works", "--by", "Rosa", workspace=scanned)
+    assert facts == {"alert_id": alert_id, "status": "dismissed", "review": "dismissed"}
+    shown = run_json("alerts", "show", alert_id, workspace=scanned)
+    assert (shown["status"], shown["review_note"], shown["reviewed_by"]) == ("dismissed", "road works", "Rosa")
+    assert "road works" in scanned.alerts_csv.read_text("utf-8")
+    text = run("alerts", "review", alert_id, "--clear", "--by", "Rosa", workspace=scanned).stdout
+    assert "review taken back by Rosa, status" in text
+    assert run_json("alerts", "show", alert_id, workspace=scanned)["review"] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--by", "Rosa"], "exactly one"),
+        (["--confirm", "--needs-visit", "--by", "Rosa"], "exactly one"),
+        (["--confirm"], "--by"),
+        (["--confirm", "--by", " "], "needs a name"),
+        (["--dismiss", " ", "--by", "Rosa"], "needs a reason"),
+    ],
+)
+def test_a_review_says_what_and_who(scanned: Workspace, options: list[str], text: str) -> None:
+    result = run("alerts", "review", "nonsense", *options, workspace=scanned)
+    assert result.exit_code == 2
+    assert text in result.stderr
+    assert not scanned.decisions.exists() or "nonsense" not in scanned.decisions.read_text("utf-8")
 
 
 def test_alerts_are_exported(scanned: Workspace, tmp_path: Path) -> None:

@@ -119,12 +119,13 @@ def select(connection: sqlite3.Connection, layer: str, where: str = "1", values:
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
-def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value], geometry: BaseGeometry | None = None) -> None:
-    """Add a row."""
+def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value], geometry: BaseGeometry | None = None) -> int:
+    """Add a row; gives its fid."""
     cells = _cells(row, geometry)
     names = ", ".join(f'"{name}"' for name in cells)
     marks = ", ".join("?" for _ in cells)
-    connection.execute(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', tuple(cells.values()))
+    cursor = connection.execute(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', tuple(cells.values()))
+    return int(cursor.lastrowid or 0)
 
 
 def update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from xml.etree import ElementTree as ET
 
@@ -12,6 +13,9 @@ COLOURS = {CONFIRMED: "#c8102e", PROVISIONAL: "#f08c00", CLOSED: "#5f6b73", DISM
 """By status; told apart by lightness too, for people who do not see red and green apart."""
 
 AOI_COLOUR = "#1f5fa8"
+
+OLDER_STYLES = frozenset({"7d82126bcae1c26d", "a17e7092df24134d"})
+"""Digests of the styles of version 0.1.0, which were not signed."""
 
 
 def install_styles(connection: sqlite3.Connection) -> None:
@@ -26,15 +30,39 @@ def install_styles(connection: sqlite3.Connection) -> None:
     connection.execute(
         "INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'layer_styles')"
     )
-    for layer, document, text in (
-        (LAYER, render_alert_style(), "Alerts by status"),
-        (AOIS, render_aoi_style(), "Outlines of the areas"),
-    ):
+    for layer, document in render_styles().items():
         connection.execute(
             "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,"
             " styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, 'geom', ?, ?, '', 1, ?, '')",
-            (layer, layer, document, text),
+            (layer, layer, document, _describe(document)),
         )
+
+
+def refresh_styles(connection: sqlite3.Connection) -> None:
+    """Bring styles to today's; those that a person changed or took out stay as they are."""
+    for layer, document in render_styles().items():
+        rows = connection.execute(
+            "SELECT id, styleQML, description FROM layer_styles WHERE f_table_name = ? AND styleName = ?", (layer, layer)
+        ).fetchall()
+        for number, text, description in rows:
+            is_ours = description == _describe(text) or _digest(text) in OLDER_STYLES
+            if is_ours and text != document:
+                values = (document, _describe(document), number)
+                connection.execute("UPDATE layer_styles SET styleQML = ?, description = ? WHERE id = ?", values)
+
+
+def render_styles() -> dict[str, str]:
+    """Write the QML of every layer that has a style."""
+    return {LAYER: render_alert_style(), AOIS: render_aoi_style()}
+
+
+def _describe(document: str) -> str:
+    """Sign a style, so that it is known again while nobody has changed it."""
+    return f"minewatch {_digest(document)}"
+
+
+def _digest(document: str) -> str:
+    return hashlib.sha256(document.encode()).hexdigest()[:16]
 
 
 def render_alert_style() -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
     decode_geometry,
@@ -29,9 +31,13 @@ from minewatch.alerts.geopackage import (
     update,
     updating,
 )
-from minewatch.alerts.record import Alert
+from minewatch.alerts.judgement import Verdict, judge_alert
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
+from minewatch.alerts.reviews import Harvest, forget_cells, harvest_edits, record_reviews, show_cells
+from minewatch.alerts.schema import upgrade_schema
 from minewatch.errors import AlertsError
 from minewatch.files import publish_bytes
+from minewatch.pipeline import Alerts
 
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""
@@ -63,6 +69,9 @@ class AreaResult:
     facts: Mapping[str, Value]
     """The other cells of its row in layer ``aois``."""
 
+    settings: Alerts = field(default_factory=Alerts)
+    """What the pipeline says of alerts."""
+
     what_if: bool = False
     """True for a scan with settings other than the area's own, or with an older as-of date."""
 
@@ -72,21 +81,29 @@ class Tally:
     """What an update changed."""
 
     events: Counter[str] = field(default_factory=Counter)
-    """Event to number of alerts: new, confirmed, grown, closed, merged, reopened, renamed, withdrawn, unchanged."""
+    """Event to number of alerts: new, confirmed, grown, closed, merged, dismissed, reopened, reviewed, renamed, withdrawn,
+    unchanged."""
+
+    alerts: list[Alert] = field(default_factory=list)
+    """With the status that decisions leave them."""
+
+    notes: list[str] = field(default_factory=list)
+    """Lines a person should read."""
 
 
-def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value]) -> dict[str, Tally]:
-    """Write the results of one scan in one transaction; gives a tally for each area.
+def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value], decisions: Path) -> dict[str, Tally]:
+    """Write the results of one scan in one transaction, after edits were harvested into ``decisions``.
 
-    Raises AlertsError where the table is locked or damaged; nothing is changed then.
+    Gives a tally for each area.  Raises AlertsError where the table is locked or damaged; nothing is changed then.
     """
     if not path.exists():
         create_geopackage(path)
     recover(path)
     tallies = {}
     with updating(path) as connection:
+        upgrade_schema(connection)
         for result in results:
-            tallies[result.aoi] = _update_area(connection, result, run)
+            tallies[result.aoi] = _update_area(connection, result, run, decisions)
         new = sum(tally.events["new"] for tally in tallies.values())
         insert(connection, RUNS, {**run, "alerts_new": new})
         for layer in (LAYER, AOIS):
@@ -94,38 +111,85 @@ def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Va
     return tallies
 
 
-def _update_area(connection: Any, result: AreaResult, run: Mapping[str, Value]) -> Tally:
+def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], decisions: Path) -> Tally:
     tally = Tally()
-    common = {"pipeline": result.facts["pipeline"], "as_of": result.facts["as_of"], "run_id": run["run_id"]}
-    old = {row["alert_id"]: row for row in select(connection, LAYER, "aoi = ?", (result.aoi,))}
-    gone = {alert_id: row for alert_id, row in old.items() if alert_id not in {a.alert_id for a in result.alerts}}
-
-    def record(alert_id: str, event: str, detail: str = "") -> None:
-        tally.events[event] += 1
-        note = "; ".join(filter(None, [detail, "what-if" if result.what_if else ""]))
-        row = {"run_id": common["run_id"], "alert_id": alert_id, "event": event, "detail": note, "as_of": common["as_of"]}
-        if event != "unchanged":
-            insert(connection, HISTORY, row)
-
+    harvest = _harvest(connection, result.aoi, decisions)
+    until = result.facts["as_of"]
+    assert isinstance(until, dt.date), "every scan has an as-of date"
+    tally.notes += harvest.notes
+    tally.events.update(["reviewed"] * len(harvest.decisions))
+    known = read_decisions(decisions)
+    tally.notes += [f"{decisions}: line {number} cannot be read and has no effect" for number in known.damaged]
+    writer = _Writer(connection, result, run, tally, harvest.unclear)
+    record_reviews(connection, harvest.decisions, str(run["run_id"]))
+    acting = known.of(result.aoi, until)
     for alert in result.alerts:
-        cells = _alert_cells(alert, result.scenes.get(alert.alert_id, ("", ""))) | common
-        row = old.get(alert.alert_id)
-        if row is None and (former := _find_former(alert, gone)):
-            row = gone.pop(former)
-            record(alert.alert_id, "renamed", f"{former} -> {alert.alert_id}")
-        if row is None:
-            insert(connection, LAYER, cells | dict.fromkeys(REVIEW_COLUMNS, ""), alert.geometry)
-            record(alert.alert_id, "new", alert.status)
-        else:
-            update(connection, LAYER, row["fid"], cells, alert.geometry)
-            for event, detail in _compare(row, alert):
-                record(alert.alert_id, event, detail)
-    for alert_id, row in gone.items():
-        delete(connection, LAYER, row["fid"])
-        review = "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name])
-        record(alert_id, "withdrawn", review)
+        writer.write(alert, judge_alert(alert, acting, until, result.settings))
+    writer.withdraw_rest()
     _update_aoi_row(connection, result, run)
     return tally
+
+
+def _harvest(connection: sqlite3.Connection, aoi: str, decisions: Path) -> Harvest:
+    rows = select(connection, AOIS, "aoi = ?", (aoi,))
+    if not rows:
+        return Harvest((), (), frozenset())
+    return harvest_edits(connection, aoi, dt.date.fromisoformat(str(rows[0]["as_of"])[:10]), decisions)
+
+
+class _Writer:
+    """Writes the alerts of one area over the rows of the last scan."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        result: AreaResult,
+        run: Mapping[str, Value],
+        tally: Tally,
+        unclear: frozenset[int],
+    ) -> None:
+        self._connection, self._result, self._tally, self._unclear = connection, result, tally, unclear
+        self._common = {"pipeline": result.facts["pipeline"], "as_of": result.facts["as_of"], "run_id": run["run_id"]}
+        self._old = {row["alert_id"]: row for row in select(connection, LAYER, "aoi = ?", (result.aoi,))}
+        ids = {alert.alert_id for alert in result.alerts}
+        self._gone = {alert_id: row for alert_id, row in self._old.items() if alert_id not in ids}
+
+    def write(self, alert: Alert, verdict: Verdict) -> None:
+        """Write one alert: a new row, or over its own, or over the one whose ground it took."""
+        alert = replace(alert, status=verdict.status)
+        self._tally.alerts.append(alert)
+        cells = _alert_cells(alert, self._result.scenes.get(alert.alert_id, ("", ""))) | self._common
+        row = self._old.get(alert.alert_id)
+        if row is None and (former := _find_former(alert, self._gone)):
+            row = self._gone.pop(former)
+            self._record(alert.alert_id, "renamed", f"{former} -> {alert.alert_id}")
+        if row is None:
+            fid = insert(self._connection, LAYER, cells, alert.geometry)
+            self._record(alert.alert_id, "new", alert.status)
+        else:
+            fid = row["fid"]
+            update(self._connection, LAYER, fid, cells, alert.geometry)
+            for event, detail in _compare(row, alert):
+                self._record(alert.alert_id, event, detail)
+        if fid not in self._unclear:
+            show_cells(self._connection, fid, verdict.review)
+
+    def withdraw_rest(self) -> None:
+        """Take out the rows that the replay no longer gives."""
+        for alert_id, row in self._gone.items():
+            delete(self._connection, LAYER, row["fid"])
+            forget_cells(self._connection, row["fid"])
+            self._record(alert_id, "withdrawn", "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name]))
+
+    def _record(self, alert_id: str, event: str, detail: str) -> None:
+        self._tally.events[event] += 1
+        note = "; ".join(filter(None, [detail, "what-if" if self._result.what_if else ""]))
+        if event != "unchanged":
+            insert(self._connection, HISTORY, {"alert_id": alert_id, "event": event, "detail": note} | _cut(self._common))
+
+
+def _cut(common: Mapping[str, Value]) -> dict[str, Value]:
+    return {name: common[name] for name in ("run_id", "as_of")}
 
 
 def _alert_cells(alert: Alert, scenes: tuple[str, str]) -> dict[str, Value]:
@@ -162,7 +226,8 @@ def _compare(row: Mapping[str, Any], alert: Alert) -> list[tuple[str, str]]:
     if alert.merged_into and not row["merged_into"]:
         events.append(("merged", f"into {alert.merged_into}"))
     elif alert.status != row["status"]:
-        events.append(("reopened" if row["status"] == "closed" else alert.status, f"{row['status']} -> {alert.status}"))
+        event = alert.status if row["status"] in (PROVISIONAL, CONFIRMED) or alert.status == DISMISSED else "reopened"
+        events.append((CLOSED if alert.status == CLOSED else event, f"{row['status']} -> {alert.status}"))
     gained = alert.area_ha - float(row["area_ha"] or 0)
     if gained >= GROWTH_HA:
         events.append(("grown", f"{gained:+.2f} ha to {alert.area_ha:.2f} ha"))

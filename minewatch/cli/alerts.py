@@ -11,10 +11,12 @@ import click
 import geopandas as gpd
 from shapely.geometry import mapping
 
+from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
 from minewatch.alerts.record import STATES
-from minewatch.alerts.table import describe_position, read_alerts
+from minewatch.alerts.reviews import Review, find_alert, review_alert
+from minewatch.alerts.table import describe_position, read_alerts, write_csv
 from minewatch.cli.listing import describe_alerts, print_alerts
-from minewatch.cli.output import Session, common_options, print_json, print_table
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.errors import AlertsError
 from minewatch.export import FORMATS, export_alerts
 
@@ -23,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group()
 def alerts() -> None:
-    """List, show and export alerts.
+    """List, show, review and export alerts.
 
     \b
     Example:
@@ -85,16 +87,59 @@ def show(session: Session, alert_id: str) -> None:
     Example:
       minewatch alerts show la-pampa-20240611-3fa9c1
     """
+    name = find_alert(session.workspace.alerts, alert_id)
+    if name != alert_id:
+        say(f"{alert_id} is now {name}")
     table = read_alerts(session.workspace.alerts)
-    chosen = table[table["alert_id"] == alert_id]
-    if chosen.empty:
-        raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+    chosen = table[table["alert_id"] == name]
     facts = describe_alerts(chosen)[0]
     if session.as_json:
         print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
     else:
         rows = [(name, str(value)) for name, value in facts.items()]
         print_table(("", ""), [*rows, ("position", describe_position(facts["lat"], facts["lon"]))])
+
+
+@alerts.command("review")
+@click.argument("alert_id", metavar="ID")
+@click.option("--confirm", is_flag=True, help="It is mining.")
+@click.option("--dismiss", metavar="REASON", help="It is not, and why: no alert is raised there for the time the pipeline sets.")
+@click.option("--needs-visit", is_flag=True, help="Somebody has to look on the ground.")
+@click.option("--clear", is_flag=True, help="Take an earlier review back.")
+@click.option("--note", default="", metavar="TEXT", help="Anything else to keep.")
+@click.option("--by", required=True, metavar="NAME", help="Who decides.")
+@common_options
+def review(
+    session: Session, alert_id: str, confirm: bool, dismiss: str | None, needs_visit: bool, clear: bool, note: str, by: str
+) -> None:
+    """Record what a person decided about an alert.
+
+    The decision is kept in output/decisions.jsonl and acts on the alert's ground from the table's as-of date on, whatever
+    the alert is called later.  Editing review, review_note and reviewed_by in QGIS does the same at the next scan.
+
+    \b
+    Example:
+      minewatch alerts review la-pampa-20240611-3fa9c1 --dismiss "road works" --by "R. Quispe"
+      minewatch alerts review la-pampa-20240611-3fa9c1 --needs-visit --note "ask the ranger post" --by "R. Quispe"
+    """
+    chosen = [DISMISS] * (dismiss is not None) + [CONFIRM] * confirm + [NEEDS_VISIT] * needs_visit + [NOTHING] * clear
+    if len(chosen) != 1:
+        raise click.UsageError("give exactly one of --confirm, --dismiss REASON, --needs-visit and --clear")
+    if dismiss is not None and not dismiss.strip():
+        raise click.UsageError("--dismiss needs a reason")
+    if not by.strip():
+        raise click.UsageError("--by needs a name")
+    workspace = session.workspace
+    reviewed = review_alert(
+        workspace.alerts, workspace.decisions, alert_id, Review(chosen[0], by.strip(), (dismiss or "").strip(), note.strip())
+    )
+    write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    for line in reviewed.notes:
+        say(line)
+    if session.as_json:
+        print_json({"alert_id": reviewed.alert_id, "status": reviewed.status, "review": chosen[0]})
+    else:
+        click.echo(f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {by.strip()}, status {reviewed.status}")
 
 
 @alerts.command("export")

@@ -1,0 +1,164 @@
+"""What people decided about alerts: an append-only file, one JSON object a line, that outlives every table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import shapely
+from shapely.geometry import mapping, shape
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.errors import AlertsError
+from minewatch.files import make_private_folder, sync
+
+CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
+REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
+"""What ``review`` can be; the last takes an earlier decision back."""
+
+COMMAND, QGIS = "command", "table"
+"""Where a decision was made: by ``alerts review``, or by editing the table."""
+
+_DIGITS = 1e-7
+"""Degrees to which outlines are written: a centimetre."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a person decided about one alert, and on what ground it acts."""
+
+    alert_id: str
+    """As it was called then."""
+
+    aoi: str
+    """Name of the area."""
+
+    review: str
+    """One of REVIEWS."""
+
+    reason: str
+    """Why an alert was dismissed, '' otherwise."""
+
+    note: str
+    """Anything else."""
+
+    by: str
+    """Who; '' where an edit of the table does not say."""
+
+    decided: dt.datetime
+    """When, UTC; for the record only."""
+
+    effective: dt.date
+    """As-of date of the table it was made on: from then on it acts."""
+
+    outline: BaseGeometry
+    """The alert's ground then, lon/lat."""
+
+    via: str = COMMAND
+    """COMMAND or QGIS."""
+
+    @property
+    def text(self) -> str:
+        """Reason and note as the table shows them."""
+        return "; ".join(filter(None, (self.reason, self.note)))
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """Give the cells review, review_note and reviewed_by."""
+        return self.review, self.text, self.by
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """All that was decided, in the order in which it was."""
+
+    all: tuple[Decision, ...] = ()
+    """Of every area."""
+
+    damaged: tuple[int, ...] = ()
+    """Lines that cannot be read, counted from 1: a write was cut off there, or somebody edited the file."""
+
+    def of(self, aoi: str, until: dt.date) -> list[Decision]:
+        """Give those of an area that act on a date, the latest first."""
+        known = [(d.effective, number, d) for number, d in enumerate(self.all) if d.aoi == aoi and d.effective <= until]
+        return [decision for *_, decision in sorted(known, key=lambda entry: entry[:2], reverse=True)]
+
+
+def read_decisions(path: Path) -> Decisions:
+    """Read the file; empty where there is none.  Raises AlertsError where it cannot be read."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return Decisions()
+    except OSError as error:
+        raise AlertsError(f"{path} cannot be read: {error.strerror}") from error
+    found, damaged = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            found.append(_parse(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, shapely.GEOSException):
+            damaged.append(number)
+    return Decisions(tuple(found), tuple(damaged))
+
+
+def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
+    """Add decisions; they are on the disk when this returns.  Raises AlertsError where they cannot be written."""
+    if not decisions:
+        return
+    data = "".join(json.dumps(_render(decision), ensure_ascii=False) + "\n" for decision in decisions).encode("utf-8")
+    make_private_folder(path.parent)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            _write_all(handle, _end_line(handle) + data)
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        sync(path.parent)
+    except OSError as error:
+        raise AlertsError(f"the decision could not be written to {path}: {error.strerror}; nothing was changed") from error
+
+
+def _end_line(handle: int) -> bytes:
+    """Give the line break that a write which was cut off still owes."""
+    size = os.fstat(handle).st_size
+    return b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
+
+
+def _render(decision: Decision) -> dict[str, Any]:
+    return {
+        "alert_id": decision.alert_id,
+        "aoi": decision.aoi,
+        "review": decision.review,
+        "reason": decision.reason,
+        "note": decision.note,
+        "by": decision.by,
+        "decided": decision.decided.isoformat(timespec="seconds"),
+        "effective": decision.effective.isoformat(),
+        "via": decision.via,
+        "outline": mapping(shapely.set_precision(decision.outline, _DIGITS)),
+    }
+
+
+def _parse(document: dict[str, Any]) -> Decision:
+    review = document["review"]
+    if review not in REVIEWS:
+        raise ValueError(review)
+    texts = {name: str(document[name]) for name in ("alert_id", "aoi", "reason", "note", "by", "via")}
+    outline = shapely.make_valid(shape(document["outline"]))
+    decided, effective = dt.datetime.fromisoformat(document["decided"]), dt.date.fromisoformat(document["effective"])
+    return Decision(review=review, decided=decided, effective=effective, outline=outline, **texts)

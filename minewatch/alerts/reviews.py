@@ -1,0 +1,200 @@
+"""Reviews meet the table: edits made there become decisions, decisions become cells there."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minewatch.alerts.columns import AOIS, HISTORY, LAYER, REVIEW_COLUMNS, Value
+from minewatch.alerts.decisions import DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
+from minewatch.alerts.geopackage import decode_geometry, insert, recover, select, update, updating
+from minewatch.alerts.judgement import restore_status
+from minewatch.alerts.record import CLOSED, DISMISSED
+from minewatch.alerts.schema import SHOWN, upgrade_schema
+from minewatch.errors import AlertsError
+
+Cells = tuple[str, str, str]
+"""review, review_note, reviewed_by."""
+
+NO_CELLS: Cells = ("", "", "")
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What people had written into the table."""
+
+    decisions: Sequence[Decision]
+    """Their edits as decisions, kept in the file."""
+
+    notes: Sequence[str]
+    """Edits that replaced other people's, and edits that cannot be understood: one line each."""
+
+    unclear: frozenset[int]
+    """Rows (fid) with a review that is none: their cells stay as they are."""
+
+
+def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, decisions: Path) -> Harvest:
+    """Turn what was edited in the table since it was last written into decisions, before anything else is changed.
+
+    The decisions are on the disk when this returns, so an update that is cut off afterwards loses none.
+    """
+    shown = read_shown(connection)
+    found, notes, unclear = [], [], set()
+    for row in select(connection, LAYER, "aoi = ?", (aoi,)):
+        cells, last = read_cells(row), shown.get(row["fid"], NO_CELLS)
+        if cells == last or not row["geom"]:
+            continue
+        if cells[0] not in REVIEWS:
+            unclear.add(row["fid"])
+            notes.append(
+                f"{row['alert_id']}: the review {cells[0]!r} is none of {', '.join(filter(None, REVIEWS))}; it has no effect"
+            )
+            continue
+        found.append(_make_decision(row, cells, as_of))
+        if last[0] and last[0] != cells[0]:
+            notes.append(f"{row['alert_id']}: {_tell(cells)} in the table replaces {_tell(last)}; both are in {decisions.name}")
+    kept = {(d.alert_id, d.cells, d.effective) for d in read_decisions(decisions).all if d.via == QGIS}
+    # An update that was cut off has left them in the file, but not in the table.
+    append_decisions(decisions, [d for d in found if (d.alert_id, d.cells, d.effective) not in kept])
+    for decision in found:
+        show_cells(connection, _find_fid(connection, decision.alert_id), decision.cells)
+    return Harvest(found, notes, frozenset(unclear))
+
+
+def _make_decision(row: Mapping[str, Any], cells: Cells, as_of: dt.date) -> Decision:
+    review, note, by = cells
+    now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
+    return Decision(row["alert_id"], row["aoi"], review, "", note, by, now, as_of, outline, QGIS)
+
+
+def _tell(cells: Cells) -> str:
+    review, _, by = cells
+    return f"{review or 'no review'} by {by}" if by else review or "no review"
+
+
+def read_cells(row: Mapping[str, Any]) -> Cells:
+    """Give the review cells of a row; nothing is ''."""
+    review, note, by = (str(row[name] or "").strip() for name in REVIEW_COLUMNS)
+    return review, note, by
+
+
+def read_shown(connection: sqlite3.Connection) -> dict[int, Cells]:
+    """Give the review cells of each row as they were last written here."""
+    rows = connection.execute(f"SELECT fid, {', '.join(REVIEW_COLUMNS)} FROM {SHOWN}")
+    return {fid: (review, note, by) for fid, review, note, by in rows}
+
+
+def show_cells(connection: sqlite3.Connection, fid: int, cells: Cells) -> None:
+    """Write the review cells of a row, and remember that they were written here."""
+    update(connection, LAYER, fid, dict(zip(REVIEW_COLUMNS, cells, strict=True)))
+    connection.execute(f"INSERT OR REPLACE INTO {SHOWN} (fid, {', '.join(REVIEW_COLUMNS)}) VALUES (?, ?, ?, ?)", (fid, *cells))
+
+
+def forget_cells(connection: sqlite3.Connection, fid: int) -> None:
+    """Forget what was written into a row that leaves the table."""
+    connection.execute(f"DELETE FROM {SHOWN} WHERE fid = ?", (fid,))
+
+
+def _find_fid(connection: sqlite3.Connection, alert_id: str) -> int:
+    return int(select(connection, LAYER, "alert_id = ?", (alert_id,))[0]["fid"])
+
+
+# --- one review ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a person says of an alert."""
+
+    review: str
+    """One of REVIEWS."""
+
+    by: str
+    """Who."""
+
+    reason: str = ""
+    """Why it is dismissed."""
+
+    note: str = ""
+    """Anything else."""
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What came of a review."""
+
+    alert_id: str
+    """As the alert is called now."""
+
+    status: str
+    """After the review."""
+
+    notes: Sequence[str]
+    """Lines a person should read."""
+
+
+def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) -> Reviewed:
+    """Record a decision, and show it in the table.
+
+    Raises AlertsError where there is no such alert or the table is locked; what was decided before that is kept.
+    """
+    if not table.exists():
+        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
+    recover(table)
+    with updating(table) as connection:
+        upgrade_schema(connection)
+        name = resolve_id(connection, alert_id)
+        row = select(connection, LAYER, "alert_id = ?", (name,))[0]
+        as_of = dt.date.fromisoformat(str(select(connection, AOIS, "aoi = ?", (row["aoi"],))[0]["as_of"])[:10])
+        harvest = harvest_edits(connection, row["aoi"], as_of, decisions)
+        now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
+        decision = Decision(name, row["aoi"], review.review, review.reason, review.note, review.by, now, as_of, outline)
+        append_decisions(decisions, [decision])
+        status = row["status"]
+        if status != CLOSED:
+            status = DISMISSED if review.review == DISMISS else restore_status(status, row["confirmed_on"])
+        update(connection, LAYER, row["fid"], {"status": status})
+        show_cells(connection, row["fid"], decision.cells)
+        record_reviews(connection, [*harvest.decisions, decision], row["run_id"])
+    notes = [f"{alert_id} is now {name}", *harvest.notes] if name != alert_id else list(harvest.notes)
+    return Reviewed(name, status, notes)
+
+
+def record_reviews(connection: sqlite3.Connection, decisions: Sequence[Decision], run_id: str) -> None:
+    """Note decisions in ``alert_history``."""
+    for decision in decisions:
+        detail = "; ".join(
+            filter(None, [_tell(decision.cells), decision.text, f"in the {decision.via}" if decision.via == QGIS else ""])
+        )
+        cells: dict[str, Value] = {"run_id": run_id, "alert_id": decision.alert_id, "as_of": decision.effective}
+        insert(connection, HISTORY, cells | {"event": "reviewed", "detail": detail})
+
+
+def find_alert(table: Path, alert_id: str) -> str:
+    """Give the id that an alert has now.  Raises AlertsError where there is none."""
+    if not table.exists():
+        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
+    recover(table)
+    with contextlib.closing(sqlite3.connect(table)) as connection:
+        return resolve_id(connection, alert_id)
+
+
+def resolve_id(connection: sqlite3.Connection, alert_id: str) -> str:
+    """Give the id that an alert has now; old ones are followed through the table's history.
+
+    Raises AlertsError where no row has it.
+    """
+    seen: set[str] = set()
+    name = alert_id
+    while name not in seen:
+        if select(connection, LAYER, "alert_id = ?", (name,)):
+            return name
+        seen.add(name)
+        rows = select(connection, HISTORY, "event = 'renamed' AND instr(detail, ?) = 1", (f"{name} -> ",))
+        name = str(rows[-1]["alert_id"]) if rows else name
+    raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")

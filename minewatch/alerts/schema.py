@@ -1,0 +1,29 @@
+"""Brings a table of an older version to today's columns and styles, in place."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+
+from minewatch.alerts.columns import LAYERS, REVIEW_COLUMNS
+from minewatch.alerts.style import refresh_styles
+
+SHOWN = "minewatch_shown"
+"""A table of our own, no layer: the review cells of each alert as they were last written here, so that edits are told apart."""
+
+_SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int32": "MEDIUMINT"}
+"""numpy's names to those of GeoPackage (OGC 12-128r18, table 1)."""
+
+
+def upgrade_schema(connection: sqlite3.Connection) -> None:
+    """Add what an older table lacks: columns, our own table, today's styles where nobody changed them."""
+    columns = ", ".join(f"{name} TEXT NOT NULL" for name in REVIEW_COLUMNS)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns})")
+    for layer, wanted in LAYERS.items():
+        known = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
+        for column in wanted:
+            if column.name not in known:
+                kind = _SQL_TYPES[np.dtype(column.dtype).name if column.dtype != "datetime64[D]" else column.dtype]
+                connection.execute(f'ALTER TABLE "{layer}" ADD COLUMN "{column.name}" {kind}')
+    refresh_styles(connection)
