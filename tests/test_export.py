@@ -25,7 +25,8 @@ NAMES = [column.name for column in ALERT_COLUMNS]
 
 def make_table(**changes: Any) -> gpd.GeoDataFrame:
     """Make a table of two alerts, the second one not confirmed."""
-    rows = [dict.fromkeys(NAMES, "") | {"alert_id": f"pampa-20240{n}01-00000{n}", "aoi": "pampa"} for n in (1, 2)]
+    empty = {column.name: "" if column.dtype == "object" else None for column in ALERT_COLUMNS}
+    rows = [empty | {"alert_id": f"pampa-20240{n}01-00000{n}", "aoi": "pampa"} for n in (1, 2)]
     for number, row in enumerate(rows, 1):
         row |= {"status": "confirmed", "first_seen": f"2024-0{number}-01", "confirmed_on": f"2024-0{number}-11"}
         row |= {"last_seen": "2024-12-01", "as_of": "2024-12-31", "area_ha": 1.25 * number, "lat": -12.95, "lon": -69.99}

@@ -49,11 +49,32 @@ ALERT_COLUMNS = (
     Column("review", "object", "Review"),
     Column("review_note", "object", "Review note"),
     Column("reviewed_by", "object", "Reviewed by"),
+    Column("legal_status", "object", "Legal status"),
+    Column("concession", "object", "Concession"),
+    Column("concession_ha", "float64", "In concessions (ha)"),
+    Column("concession_pct", "float64", "In concessions (%)"),
+    Column("protected_area", "object", "Protected area"),
+    Column("protected_ha", "float64", "In protected areas (ha)"),
+    Column("protected_pct", "float64", "In protected areas (%)"),
+    Column("territory", "object", "Indigenous territory"),
+    Column("territory_ha", "float64", "In indigenous territories (ha)"),
+    Column("territory_pct", "float64", "In indigenous territories (%)"),
+    Column("admin_unit", "object", "Administrative unit"),
+    Column("river_m", "float64", "Nearest river (m)"),
+    Column("road_m", "float64", "Nearest road (m)"),
+    Column("airstrip_m", "float64", "Nearest airstrip (m)"),
+    Column("settlement_m", "float64", "Nearest settlement (m)"),
+    Column("witnesses", "object", "Seen by others"),
 )
 """Layer ``alerts``, MultiPolygon."""
 
 REVIEW_COLUMNS = ("review", "review_note", "reviewed_by")
 """What people edit; a scan never writes into these."""
+
+CONTEXT_COLUMNS = tuple(
+    column.name for column in ALERT_COLUMNS[[c.name for c in ALERT_COLUMNS].index("legal_status") :] if column.name != "witnesses"
+)
+"""Where an alert lies in law and landscape."""
 
 AOI_COLUMNS = (
     Column("aoi", "object", "Area of interest"),

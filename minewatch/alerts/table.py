@@ -18,7 +18,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.columns import AOIS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, CONTEXT_COLUMNS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -45,7 +45,7 @@ GROWTH_HA = 0.1
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
     "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by",
+    "reviewed_by", *CONTEXT_COLUMNS, "witnesses",
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 
@@ -252,6 +252,9 @@ def read_alerts(path: Path) -> gpd.GeoDataFrame:
         frame = gpd.read_file(path, layer=LAYER)
     except (DataSourceError, DataLayerError) as error:
         raise AlertsError(f"{path} is no alerts table: it has no layer {LAYER!r}; move it away and scan again") from error
+    for column in ALERT_COLUMNS:
+        if column.name not in frame:  # an older version's, which no scan has upgraded yet
+            frame[column.name] = "" if column.dtype == "object" else float("nan")
     for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
         frame[name] = frame[name].fillna("")
     return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
