@@ -33,6 +33,14 @@ class AlertsError(MinewatchError):
     """The alerts table is locked, damaged, or does not hold what was asked for."""
 
 
+class ContextError(MinewatchError):
+    """A context layer is declared wrongly, or its file cannot be used."""
+
+
+class WitnessError(MinewatchError):
+    """A file of another system's alerts cannot be used."""
+
+
 class SimulationError(MinewatchError):
     """A simulation was asked for that cannot be made."""
 

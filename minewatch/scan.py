@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,18 +21,20 @@ from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table,
 from minewatch.archive import Observation, list_observations, write_collection
 from minewatch.catalog import Found, Refusal, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
+from minewatch.context import Cells, Layer, Site, open_layers, place_sites
 from minewatch.coverage import Coverage, CoverageCount
 from minewatch.errors import SceneError, SourceError
 from minewatch.fetch import Catch, fetch_observations, search_areas
 from minewatch.files import Place, check_writable, publish_json
 from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
 from minewatch.parallel import Engine, start_engine
-from minewatch.picture import draw_quicklook
+from minewatch.picture import draw_quicklook, shows
 from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
 from minewatch.rasters import ChangeWriter, writing_changes
 from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Source
+from minewatch.witness import Subject, describe_agreements, hear_witnesses, read_witnesses
 from minewatch.workspace import Workspace
 
 
@@ -67,6 +69,9 @@ class AreaReport:
     notes: Sequence[str] = ()
     """Lines a person should read."""
 
+    context: Mapping[str, Cells] = field(default_factory=dict)
+    """Alert id to where it lies in law and landscape."""
+
 
 @dataclass(frozen=True)
 class ScanReport:
@@ -97,10 +102,11 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
     """
     reporter = reporter or Reporter()
     plan = plan_scan(workspace, request)
+    layers = open_layers(workspace)
     with workspace.lock(), start_engine(plan.scheduler) as engine:
         for place in (workspace.archives, workspace.change_maps):
             check_writable(place)
-        areas = _scan_areas(workspace, plan, engine, reporter)
+        areas = [_place_alerts(workspace, area, layers) for area in _scan_areas(workspace, plan, engine, reporter)]
         run = _describe_run(plan, areas)
         results = [_to_result(area) for area in areas]
         tallies = update_table(workspace.alerts, results, run, workspace.decisions)
@@ -136,6 +142,17 @@ def _scan_areas(workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: 
         for number, changes in map_changes(tasks, scenes, engine, reporter):
             maps[number].add(changes)
     return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)]
+
+
+def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Layer]) -> AreaReport:
+    """Tell of each alert where it lies in law and landscape, and who saw it too."""
+    placed = place_sites(layers, {alert.alert_id: Site(alert.geometry, alert.first_seen) for alert in area.alerts})
+    subjects = {alert.alert_id: Subject(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
+    known = read_witnesses(workspace.witnesses)
+    heard, notes = hear_witnesses(known, workspace.sightings, area.plan.aoi.name, area.plan.until, subjects)
+    told = {alert_id: {"witnesses": describe_agreements(answers)} for alert_id, answers in heard.items()}
+    cells = {alert_id: {**placed.cells[alert_id], **told[alert_id]} for alert_id in subjects}
+    return replace(area, context=cells, notes=[*area.notes, *placed.notes, *notes])
 
 
 def _take_in(area: AreaReport, tally: Tally) -> AreaReport:
@@ -286,10 +303,10 @@ def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
 
 
 def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
-    """Draw the quick look where the alerts changed; where that fails, a note says so and the scan stands."""
+    """Draw the quick look where alerts or overpasses changed; where that fails, a note says so and the scan stands."""
     path = workspace.images / f"{area.plan.aoi.name}.png"
     takes = choose_pictured(area)
-    if takes is None or (path.exists() and not set(area.tally.events) - {"unchanged"}):
+    if takes is None or (shows(path, *takes) and not set(area.tally.events) - {"unchanged"}):
         return area
     title = f"{area.plan.aoi.name}: alerts as of {area.plan.until}"
     try:
@@ -344,4 +361,4 @@ def _to_result(area: AreaReport) -> AreaResult:
     sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
     scenes = {a.alert_id: (sources.get(a.day_before or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
     settings = plan.pipeline.alerts
-    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if)
+    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if, area.context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -22,6 +23,14 @@ source = {source}
 # Where observations and change maps go when not below output: a folder, or an object store (docs/clusters.md).
 # archive = "s3://bucket/prefix/archive"
 # changes = "s3://bucket/prefix/changes"
+
+# Layers that every alert is compared with (docs/context.md), one table each; check them with: minewatch context check
+# [context.concessions]
+# file = "context/concessions.gpkg"
+# kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement
+# name = "HOLDER"           # the column with the name
+# valid_from = "GRANTED"    # the columns with the first and the last day of validity
+# valid_to = "EXPIRES"
 """
 """What ``minewatch init`` writes."""
 
@@ -39,6 +48,9 @@ class Settings(BaseModel):
 
     changes: str | None = Field(None, min_length=1)
     """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
+
+    context: dict[str, Any] = Field(default_factory=dict)
+    """Layers that alerts are compared with, by name; what stands in each is checked where they are read."""
 
     @field_validator("archive", "changes")
     @classmethod

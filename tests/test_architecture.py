@@ -21,9 +21,9 @@ RIVER = (
     "trust", "footprint", "harmonise", "provider", "scene", "documents", "source", "catalog",
     "ranges", "resampling", "geotiff", "blocks", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
-    "changes", "detect", "polygons", "alerts",
+    "changes", "detect", "polygons", "context", "qml", "alerts", "witness",
     # What people get.
-    "export", "rasters", "coverage", "picture", "validate",
+    "export", "rasters", "coverage", "picture", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
     "parallel", "plan", "fetch", "checkpoint", "mapping", "scan", "explain", "figures", "simulate", "demo", "cli", "__main__",
 )  # fmt: skip
@@ -33,7 +33,7 @@ FENCES = {
     "dask": {"parallel"},
     "distributed": {"parallel"},
     "rasterio": {"geotiff", "read", "archive.raster", "rasters", "polygons", "simulate"},
-    "sqlite3": {"alerts.geopackage", "alerts.style"},
+    "sqlite3": {"alerts"},
     "pystac_client": {"documents", "source"},
     "click": {"cli"},
     "rich": {"progress", "cli"},

@@ -451,16 +451,16 @@ def test_one_alert_is_shown(scanned: Workspace) -> None:
     assert re.search(r"12\.\d{5}°S 69\.\d{5}°W", text)
 
 
-def test_a_review_is_shown_and_can_be_taken_back(scanned: Workspace) -> None:
-    alert_id = run_json("alerts", "list", workspace=scanned)[0]["alert_id"]
-    facts = run_json("alerts", "review", alert_id, "--dismiss", "road works", "--by", "Rosa", workspace=scanned)
+def test_a_review_is_shown_and_can_be_taken_back(watch: Workspace) -> None:
+    alert_id = run_json("alerts", "list", workspace=watch)[0]["alert_id"]
+    facts = run_json("alerts", "review", alert_id, "--dismiss", "road works", "--by", "Rosa", workspace=watch)
     assert facts == {"alert_id": alert_id, "status": "dismissed", "review": "dismissed"}
-    shown = run_json("alerts", "show", alert_id, workspace=scanned)
+    shown = run_json("alerts", "show", alert_id, workspace=watch)
     assert (shown["status"], shown["review_note"], shown["reviewed_by"]) == ("dismissed", "road works", "Rosa")
-    assert "road works" in scanned.alerts_csv.read_text("utf-8")
-    text = run("alerts", "review", alert_id, "--clear", "--by", "Rosa", workspace=scanned).stdout
+    assert "road works" in watch.alerts_csv.read_text("utf-8")
+    text = run("alerts", "review", alert_id, "--clear", "--by", "Rosa", workspace=watch).stdout
     assert "review taken back by Rosa, status" in text
-    assert run_json("alerts", "show", alert_id, workspace=scanned)["review"] == ""
+    assert run_json("alerts", "show", alert_id, workspace=watch)["review"] == ""
 
 
 @pytest.mark.parametrize(

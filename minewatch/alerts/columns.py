@@ -71,11 +71,6 @@ ALERT_COLUMNS = (
 REVIEW_COLUMNS = ("review", "review_note", "reviewed_by")
 """What people edit; a scan never writes into these."""
 
-CONTEXT_COLUMNS = tuple(
-    column.name for column in ALERT_COLUMNS[[c.name for c in ALERT_COLUMNS].index("legal_status") :] if column.name != "witnesses"
-)
-"""Where an alert lies in law and landscape."""
-
 AOI_COLUMNS = (
     Column("aoi", "object", "Area of interest"),
     Column("monitor_from", "datetime64[D]", "Monitored from"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, CONTEXT_COLUMNS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -35,6 +36,7 @@ from minewatch.alerts.judgement import Verdict, judge_alert
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, forget_cells, harvest_edits, record_reviews, show_cells
 from minewatch.alerts.schema import upgrade_schema
+from minewatch.context import CELLS, Cells
 from minewatch.errors import AlertsError
 from minewatch.files import publish_bytes
 from minewatch.pipeline import Alerts
@@ -42,10 +44,16 @@ from minewatch.pipeline import Alerts
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""
 
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
+"""How text begins that a spreadsheet may run (OWASP, CSV injection); some take the wide signs of East Asia too."""
+
+LEGAL_STATUS = "legal status"
+"""The event of an alert that came to lie inside or outside the law."""
+
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
     "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by", *CONTEXT_COLUMNS, "witnesses",
+    "reviewed_by", *CELLS, "witnesses",
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 
@@ -75,6 +83,9 @@ class AreaResult:
     what_if: bool = False
     """True for a scan with settings other than the area's own, or with an older as-of date."""
 
+    context: Mapping[str, Cells] = field(default_factory=dict)
+    """Alert id to where it lies in law and landscape."""
+
 
 @dataclass
 class Tally:
@@ -82,7 +93,7 @@ class Tally:
 
     events: Counter[str] = field(default_factory=Counter)
     """Event to number of alerts: new, confirmed, grown, closed, merged, dismissed, reopened, reviewed, renamed, withdrawn,
-    unchanged."""
+    legal status, unchanged."""
 
     alerts: list[Alert] = field(default_factory=list)
     """With the status that decisions leave them."""
@@ -158,7 +169,8 @@ class _Writer:
         """Write one alert: a new row, or over its own, or over the one whose ground it took."""
         alert = replace(alert, status=verdict.status)
         self._tally.alerts.append(alert)
-        cells = _alert_cells(alert, self._result.scenes.get(alert.alert_id, ("", ""))) | self._common
+        context = self._result.context.get(alert.alert_id, {})
+        cells = {**_alert_cells(alert, self._result.scenes.get(alert.alert_id, ("", ""))), **context, **self._common}
         row = self._old.get(alert.alert_id)
         if row is None and (former := _find_former(alert, self._gone)):
             row = self._gone.pop(former)
@@ -169,7 +181,7 @@ class _Writer:
         else:
             fid = row["fid"]
             update(self._connection, LAYER, fid, cells, alert.geometry)
-            for event, detail in _compare(row, alert):
+            for event, detail in _compare(row, alert, context):
                 self._record(alert.alert_id, event, detail)
         if fid not in self._unclear:
             show_cells(self._connection, fid, verdict.review)
@@ -220,9 +232,9 @@ def _find_former(alert: Alert, gone: Mapping[str, Mapping[str, Any]]) -> str | N
     return best if best and shared[best] > 0 else None
 
 
-def _compare(row: Mapping[str, Any], alert: Alert) -> list[tuple[str, str]]:
+def _compare(row: Mapping[str, Any], alert: Alert, context: Cells) -> list[tuple[str, str]]:
     """Name what changed between the table's row and the replay's."""
-    events = []
+    events = compare_legal(row, context)
     if alert.merged_into and not row["merged_into"]:
         events.append(("merged", f"into {alert.merged_into}"))
     elif alert.status != row["status"]:
@@ -232,6 +244,12 @@ def _compare(row: Mapping[str, Any], alert: Alert) -> list[tuple[str, str]]:
     if gained >= GROWTH_HA:
         events.append(("grown", f"{gained:+.2f} ha to {alert.area_ha:.2f} ha"))
     return events or [("unchanged", "")]
+
+
+def compare_legal(row: Mapping[str, Any], context: Cells) -> list[tuple[str, str]]:
+    """Tell a change of the legal status as an event; a row that had none yet has not changed."""
+    before, after = row["legal_status"], context.get("legal_status")
+    return [(LEGAL_STATUS, f"{before} -> {after}")] if before and after and before != after else []
 
 
 def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value]) -> None:
@@ -294,9 +312,9 @@ def plain_cell(value: Any) -> Any:
 
 
 def safe_cell(value: Any) -> Any:
-    """Give a cell for a spreadsheet: no text that it would run."""
+    """Give a cell for a spreadsheet: no text that it would run; numbers stay numbers."""
     value = plain_cell(value)
-    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@") else value
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def describe_position(lat: float, lon: float) -> str:

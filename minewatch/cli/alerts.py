@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,17 +16,25 @@ from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.alerts.table import describe_position, read_alerts, write_csv
-from minewatch.cli.listing import describe_alerts, print_alerts
+from minewatch.cli.listing import (
+    describe_alerts,
+    describe_corroboration,
+    describe_reading,
+    print_alerts,
+    print_corroboration,
+)
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.context import AREAS, CONCESSION, EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.errors import AlertsError
-from minewatch.export import FORMATS, export_alerts
+from minewatch.export import DEFAULT, FORMATS, export_alerts
+from minewatch.witness import DAYS, DISTANCE_M, FARTHEST_M, corroborate_alerts, take_back_witness
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group()
 def alerts() -> None:
-    """List, show, review and export alerts.
+    """List, show, review, corroborate and export alerts.
 
     \b
     Example:
@@ -39,6 +48,12 @@ def filters(command: F) -> F:
         click.option("--min-area", type=click.FloatRange(min=0), metavar="HA", help="At least this large, hectares."),
         click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First seen on this date or later."),
         click.option("--status", type=click.Choice(STATES), multiple=True, help="Only this status; may be given several times."),
+        click.option(
+            "--outside",
+            type=click.Choice(list(AREAS)),
+            multiple=True,
+            help="Only what lies outside; of concessions: outside valid ones.  May be given several times.",
+        ),
         click.option("--aoi", metavar="NAME", help="Only this area."),
     ):
         command = option(command)
@@ -46,9 +61,14 @@ def filters(command: F) -> F:
 
 
 def select_alerts(
-    table: gpd.GeoDataFrame, aoi: str | None, status: tuple[str, ...], since: dt.datetime | None, min_area: float | None
+    table: gpd.GeoDataFrame,
+    aoi: str | None,
+    status: tuple[str, ...],
+    since: dt.datetime | None,
+    min_area: float | None,
+    outside: tuple[str, ...] = (),
 ) -> gpd.GeoDataFrame:
-    """Choose the alerts that every given filter lets through."""
+    """Choose the alerts that every given filter lets through; says how many cannot be told to lie outside."""
     if aoi:
         table = table[table["aoi"] == aoi]
     if status:
@@ -57,7 +77,21 @@ def select_alerts(
         table = table[table["first_seen"] >= since]
     if min_area:
         table = table[table["area_ha"] >= min_area]
+    for kind in outside:
+        table = _select_outside(table, kind)
     return table
+
+
+def _select_outside(table: gpd.GeoDataFrame, kind: str) -> gpd.GeoDataFrame:
+    hectares = table[AREAS[kind][1]]
+    unknown, outside = hectares.isna(), hectares == 0
+    if kind == CONCESSION:
+        known = table["legal_status"].isin(LEGAL) & (table["legal_status"] != UNKNOWN)
+        unknown, outside = ~known, table["legal_status"].isin((OUTSIDE, EXPIRED))
+    if unknown.any():
+        count = int(unknown.sum())
+        say(f"{count} {'alert is' if count == 1 else 'alerts are'} left out: whether outside any {kind} is unknown")
+    return table[outside]
 
 
 @alerts.command("list")
@@ -142,9 +176,64 @@ def review(
         click.echo(f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {by.strip()}, status {reviewed.status}")
 
 
+@alerts.command("corroborate")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--name", required=True, metavar="NAME", help="Who saw it, as the table shall say: RADD, Amazon Mining Watch …")
+@click.option(
+    "--distance",
+    default=DISTANCE_M,
+    show_default=True,
+    type=click.FloatRange(0, FARTHEST_M),
+    metavar="M",
+    help="How far from an alert it still agrees, metres.",
+)
+@click.option(
+    "--days",
+    default=DAYS,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="How many days before or after the alert was seen it still agrees; what has no date always does.",
+)
+@click.option("--layer", metavar="NAME", help="Which layer of the file, where it has several.")
+@click.option("--date-column", metavar="NAME", help="Where the dates are, if the columns' names do not tell.")
+@click.option("--take-back", is_flag=True, help="Take everything back that was added under this name.")
+@common_options
+def corroborate(session: Session, file: Path | None, name: str, take_back: bool, **choice: Any) -> None:
+    """Mark where another system's alerts agree: who, when, and how far away.
+
+    FILE is a CSV with latitude and longitude (as Global Forest Watch exports GLAD, RADD and integrated alerts), or points or
+    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch).  What lies near the areas is kept,
+    so that later alerts show it too; adding the same file again changes nothing.
+
+    \b
+    Example:
+      minewatch alerts corroborate gfw-alerts.csv --name GFW
+      minewatch alerts corroborate mines-2024.geojson --name "Amazon Mining Watch" --distance 250
+      minewatch alerts corroborate --name GFW --take-back
+    """
+    if (file is None) != take_back:
+        raise click.UsageError("give either FILE or --take-back")
+    workspace = session.workspace
+    if file is None:
+        count = take_back_witness(workspace, name)
+        write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+        click.echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
+        return
+    options = {"distance_m": choice["distance"], "days": choice["days"], "layer": choice["layer"]}
+    result = corroborate_alerts(workspace, file, name, date_column=choice["date_column"], **options)
+    write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    for line in (*result.notes, *describe_reading(result, file)):
+        say(line)
+    if session.as_json:
+        print_json(describe_corroboration(result, name))
+    elif result.agreements:
+        print_corroboration(result)
+
+
 @alerts.command("export")
 @click.option(
-    "--format", "formats", default="geojson", show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
+    "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @filters
@@ -152,18 +241,24 @@ def review(
 def export(session: Session, formats: str, output: Path | None, **choice: Any) -> None:
     """Write alerts as alerts.FORMAT in one or several formats.
 
+    Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
+    shapefile, whose names and texts are cut short, as the command says.
+
     \b
     Example:
       minewatch alerts export --format xlsx,kml --status confirmed -o hand-over
+      minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
     """
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports
     if folder.resolve() == session.workspace.output.resolve():
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
-    paths = export_alerts(chosen, folder, names)
+    written = export_alerts(chosen, folder, names)
+    for line in (note for export in written for note in export.notes):
+        say(line)
     if session.as_json:
-        print_json([str(path) for path in paths])
+        print_json([str(export.path) for export in written])
     else:
-        for path in paths:
-            click.echo(str(path))
+        for export in written:
+            click.echo(str(export.path))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 
 from minewatch.alerts.table import plain_cell
 from minewatch.cli.output import print_table
+from minewatch.witness import Corroboration
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:
@@ -33,3 +35,43 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
 def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     """Give alerts as plain data, without their outlines."""
     return [{name: plain_cell(row[name]) for name in alerts.columns if name != "geometry"} for row in alerts.to_dict("records")]
+
+
+def describe_reading(result: Corroboration, file: Path) -> list[str]:
+    """Tell what a witness's file holds, for the person who added it."""
+    reading = result.reading
+    near = sum(map(len, reading.sightings.values()))
+    if not near:
+        lines = [f"none of the {reading.rows} in {file} lies near an area of the table; nothing was added"]
+        if reading.swapped:
+            lines.append(f"{reading.swapped} would, with latitude and longitude exchanged; look at the columns")
+        return lines
+    dates = f"dates from {reading.date_column}" if reading.date_column else "without dates"
+    lines = [
+        f"{near} of {reading.rows} lie near {', '.join(reading.sightings)} ({dates})",
+        f"{len(result.agreements)} of {result.alerts} alerts agree",
+    ]
+    return [*lines, *([] if result.added else ["all of it was known already; nothing was added"])]
+
+
+def describe_corroboration(result: Corroboration, name: str) -> dict[str, Any]:
+    """Give what came of adding a witness as plain data."""
+    agreements = [
+        {"alert_id": alert_id, "date": str(own.seen) if own.seen else "", "distance_m": own.distance_m}
+        for alert_id, own in sorted(result.agreements.items())
+    ]
+    near = {aoi: len(sightings) for aoi, sightings in result.reading.sightings.items()}
+    return {
+        "name": name,
+        "rows": result.reading.rows,
+        "near": near,
+        "added": [witness.aoi for witness in result.added],
+        "alerts": result.alerts,
+        "agreements": agreements,
+    }
+
+
+def print_corroboration(result: Corroboration) -> None:
+    """Print which alerts a witness saw too."""
+    rows = [(alert_id, own.name, str(own.seen or ""), own.distance_m) for alert_id, own in sorted(result.agreements.items())]
+    print_table(("alert", "seen by", "on", "metres away"), rows)

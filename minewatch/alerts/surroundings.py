@@ -1,0 +1,68 @@
+"""Places the alerts of an existing table anew, without a scan: for when the context layers changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minewatch.alerts.columns import HISTORY, LAYER
+from minewatch.alerts.geopackage import decode_geometry, insert, recover, select, update, updating
+from minewatch.alerts.schema import upgrade_schema
+from minewatch.alerts.table import compare_legal
+from minewatch.context import Layer, Site, place_sites
+from minewatch.errors import AlertsError
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What came of placing the alerts anew."""
+
+    alerts: int
+    """Rows in the table."""
+
+    legal: Counter[str]
+    """Legal status to number of alerts."""
+
+    changes: Sequence[tuple[str, str]]
+    """Alerts whose legal status is another now, and how it changed."""
+
+    notes: Sequence[str]
+    """Lines a person should read."""
+
+
+def refresh_context(table: Path, layers: Sequence[Layer]) -> Refreshed:
+    """Write what the layers say of every alert; nothing else in the table changes.
+
+    Raises AlertsError where the table is missing, locked or damaged, ContextError where a layer cannot be read; nothing is
+    changed then.
+    """
+    if not table.exists():
+        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
+    recover(table)
+    legal: Counter[str] = Counter()
+    changes: list[tuple[str, str]] = []
+    notes: list[str] = []
+    with updating(table) as connection:
+        upgrade_schema(connection)
+        rows = [row for row in select(connection, LAYER) if row["geom"]]
+        for aoi in sorted({row["aoi"] for row in rows}):
+            own = [row for row in rows if row["aoi"] == aoi]
+            placed = place_sites(layers, {row["alert_id"]: _make_site(row) for row in own})
+            notes += placed.notes
+            for row in own:
+                cells = placed.cells[row["alert_id"]]
+                update(connection, LAYER, row["fid"], cells)
+                legal[str(cells["legal_status"])] += 1
+                for event, detail in compare_legal(row, cells):
+                    told = {"run_id": "", "alert_id": row["alert_id"], "event": event, "detail": detail, "as_of": row["as_of"]}
+                    insert(connection, HISTORY, told)
+                    changes.append((row["alert_id"], detail))
+    return Refreshed(len(rows), legal, changes, tuple(dict.fromkeys(notes)))
+
+
+def _make_site(row: dict[str, Any]) -> Site:
+    return Site(decode_geometry(row["geom"]), dt.date.fromisoformat(str(row["first_seen"])[:10]))

@@ -1,0 +1,101 @@
+"""``minewatch context``: the layers that alerts are compared with."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from minewatch.alerts.surroundings import refresh_context
+from minewatch.alerts.table import read_alerts, write_csv
+from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
+from minewatch.context import Declaration, open_layer, open_layers, read_declarations, read_features
+from minewatch.errors import ContextError
+
+
+@click.group()
+def context() -> None:
+    """Check the context layers: concessions, reserves, rivers, and what else alerts are compared with.
+
+    \b
+    Example:
+      minewatch context check
+      minewatch context refresh
+    """
+
+
+@context.command("check")
+@click.argument("names", nargs=-1)
+@common_options
+def check(session: Session, names: tuple[str, ...]) -> None:
+    """Read context layers to their end and tell what is in them; all of them without NAMES.
+
+    \b
+    Example:
+      minewatch context check
+    """
+    declared = read_declarations(session.workspace)
+    for name in names:
+        if name not in declared:
+            raise ContextError(f"there is no context layer {name!r}; declared: {', '.join(declared) or 'none'}")
+    reports = [_check_layer(session, name, declared[name]) for name in names or declared]
+    if session.as_json:
+        print_json(reports)
+    elif reports:
+        columns = ("name", "kind", "features", "usable", "dated", "crs", "file")
+        print_table(columns, [[report[column] for column in columns] for report in reports])
+    else:
+        say(f"no context layer is declared; add [context.NAME] tables to {session.workspace.settings}")
+    for report in reports:
+        for problem in report["problems"]:
+            say(problem)
+        if report["fault"]:
+            complain(report["fault"])
+    if any(report["fault"] for report in reports):
+        sys.exit(1)
+
+
+def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[str, Any]:
+    report: dict[str, Any] = {"name": name, "kind": declaration.kind, "file": declaration.file}
+    try:
+        layer = open_layer(session.workspace, name, declaration)
+        features = read_features(layer)
+    except ContextError as error:
+        return report | {"features": 0, "usable": 0, "dated": 0, "crs": "", "problems": [], "fault": str(error)}
+    problems = features.tell_faults()
+    if not len(features.shapes):
+        problems.append(f"context layer {name!r}: there is nothing in it that can be used; it says nothing of any alert")
+    if layer.kind == "concession" and declaration.valid_from is None and declaration.valid_to is None:
+        problems.append(
+            f"context layer {name!r}: no valid_from and no valid_to is named, so alerts in it have the legal status unknown"
+        )
+    counts = {"features": layer.features, "usable": len(features.shapes)}
+    dated = sum(period is not None for period in features.periods)
+    return report | counts | {"dated": dated, "crs": layer.crs.name, "problems": problems, "fault": ""}
+
+
+@context.command("refresh")
+@common_options
+def refresh(session: Session) -> None:
+    """Place the alerts of the table anew, after the layers changed; a scan does the same for the areas it scans.
+
+    \b
+    Example:
+      minewatch context refresh
+    """
+    workspace = session.workspace
+    layers = open_layers(workspace)
+    with workspace.lock():
+        result = refresh_context(workspace.alerts, layers)
+        write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    for note in result.notes:
+        say(note)
+    if session.as_json:
+        changes = [{"alert_id": alert_id, "legal_status": change} for alert_id, change in result.changes]
+        print_json({"alerts": result.alerts, "legal_status": dict(sorted(result.legal.items())), "changes": changes})
+        return
+    told = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
+    click.echo(f"{result.alerts} alerts placed" + (f": {told}" if told else ""))
+    for alert_id, change in result.changes:
+        click.echo(f"{alert_id}: legal status {change}")
