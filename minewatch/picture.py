@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
-from minewatch.files import publishing
+from minewatch.files import publish_json, publishing
 from minewatch.grid import Grid, reproject
+from minewatch.rasters import write_picture
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
 from minewatch.units import NODATA, SCALE
@@ -50,12 +52,16 @@ class Image:
 
 
 def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, alerts: Sequence[Alert], title: str) -> None:
-    """Write a PNG with the area before and after and its alerts; raises SceneError where a scene cannot be read."""
+    """Write a PNG with the area before and after and its alerts, and beside it both images for maps.
+
+    Raises SceneError where a scene cannot be read; nothing is written then.
+    """
     coarse = coarsen(grid)
     images = [read_image(take, coarse) for take in (before, after)]
     seen = np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images])
     white = max(float(np.percentile(seen, BRIGHTEST, overwrite_input=True)), DARKEST + 0.05) if seen.size else 1.0
     del seen
+    _write_maps(path, coarse, images, white)
     width = 6.2
     height = width * coarse.shape[0] / coarse.shape[1] + 1.1
     figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
@@ -69,6 +75,62 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         _draw_north(axes, coarse)
     with publishing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+@dataclass(frozen=True)
+class MapImage:
+    """An image of an area that lies beside its quick look, for maps."""
+
+    when: str
+    """One of TIMES."""
+
+    date: str
+    """Day of the overpass, ISO 8601."""
+
+    key: str
+    """Of the datatake."""
+
+    scenes: tuple[str, ...]
+    """Their ids."""
+
+    path: Path
+    """The COG: red, green, blue, opacity."""
+
+
+TIMES = ("before", "after")
+"""The two images of a quick look."""
+
+
+def _write_maps(path: Path, grid: Grid, images: Sequence[Image], white: float) -> None:
+    """Write both images as COGs, then the list of them; their names hold their dates, so that none is taken for another."""
+    entries = []
+    for when, image in zip(TIMES, images, strict=True):
+        entry = {"when": when, "date": f"{image.take.time:%Y-%m-%d}", "key": image.take.key}
+        target = path.with_name(f"{path.stem}-{when}-{entry['date']}.tif")
+        scenes = [scene.id for scene in image.take.scenes]
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(image.reflectance).all(axis=-1))
+        tags = {"date": entry["date"], "scenes": " ".join(scenes), "darkest": f"{DARKEST:g}", "white": f"{white:.4f}"}
+        write_picture(target, grid, stretch(image.reflectance, white), known, tags)
+        entries.append(entry | {"scenes": scenes, "file": target.name})
+    publish_json(path.with_suffix(".json"), entries)
+
+
+def list_maps(quicklook: Path) -> list[MapImage]:
+    """Give the images that lie beside a quick look; none where they were never written, or are gone."""
+    try:
+        entries = json.loads(quicklook.with_suffix(".json").read_text("utf-8"))
+        maps = [
+            MapImage(e["when"], e["date"], e["key"], tuple(e["scenes"]), quicklook.with_name(Path(e["file"]).name))
+            for e in entries
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [image for image in maps if image.path.is_file()]
+
+
+def shows(quicklook: Path, before: Datatake, after: Datatake) -> bool:
+    """Tell whether a quick look and the images beside it are there and of these overpasses."""
+    return quicklook.exists() and [image.key for image in list_maps(quicklook)] == [before.key, after.key]
 
 
 def coarsen(grid: Grid) -> Grid:

@@ -1,4 +1,4 @@
-"""Writes the change map as COGs that QGIS shows readably."""
+"""Writes the change map, and pictures, as COGs that QGIS shows readably."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rasterio
 import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
@@ -110,3 +113,18 @@ def _publish_cog(part: Path, target: Path, layer: ChangeLayer) -> None:
         options["predictor"] = "yes"
     with publishing(target) as temporary:
         rasterio.shutil.copy(part, temporary, driver="COG", **options)
+
+
+def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDArray[np.bool_], tags: Mapping[str, str]) -> None:
+    """Write a true-colour picture on a grid as a COG: (y, x, 3) red, green, blue, transparent where nothing is known."""
+    opacity = np.where(known, 255, 0).astype(np.uint8)
+    profile: dict[str, Any] = {"height": grid.shape[0], "width": grid.shape[1], "count": 4, "dtype": "uint8"}
+    with publishing(path) as temporary, rasterio.Env(GDAL_CACHEMAX=CACHE), rasterio.MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff", crs=grid.crs, transform=grid.transform, photometric="RGB", alpha="YES", **profile
+        ) as raster:
+            raster.write(np.concatenate([np.moveaxis(colours, -1, 0), opacity[None]]))
+            raster.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+            raster.update_tags(**tags)
+        with memory.open() as raster:
+            rasterio.shutil.copy(raster, temporary, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)

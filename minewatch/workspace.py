@@ -111,6 +111,21 @@ class Workspace:
         return self.root / "output" / "decisions.jsonl"
 
     @property
+    def witnesses(self) -> Path:
+        """Who else saw something, as people added it; the one of the workspace, as decisions are."""
+        return self.root / "output" / "witnesses.jsonl"
+
+    @property
+    def sightings(self) -> Path:
+        """What the others saw near the areas: one FlatGeobuf for each that was added."""
+        return self.root / "output" / "witnesses"
+
+    @property
+    def project(self) -> Path:
+        """The QGIS project."""
+        return self.output / "minewatch.qgz"
+
+    @property
     def images(self) -> Path:
         """Pictures."""
         return self.output / "images"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import fcntl
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.errors import AlertsError
-from minewatch.files import make_private_folder, sync
+from minewatch.files import append_lines
 
 CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
 REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
@@ -113,30 +111,11 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
     """Add decisions; they are on the disk when this returns.  Raises AlertsError where they cannot be written."""
     if not decisions:
         return
-    data = "".join(json.dumps(_render(decision), ensure_ascii=False) + "\n" for decision in decisions).encode("utf-8")
-    make_private_folder(path.parent)
+    lines = [json.dumps(_render(decision), ensure_ascii=False) for decision in decisions]
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            _write_all(handle, _end_line(handle) + data)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        sync(path.parent)
+        append_lines(path, lines)
     except OSError as error:
         raise AlertsError(f"the decision could not be written to {path}: {error.strerror}; nothing was changed") from error
-
-
-def _end_line(handle: int) -> bytes:
-    """Give the line break that a write which was cut off still owes."""
-    size = os.fstat(handle).st_size
-    return b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(handle, data) :]
 
 
 def _render(decision: Decision) -> dict[str, Any]:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
+from collections.abc import Collection
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from minewatch.alerts.columns import AOIS, LAYER, LAYERS, Column
+from minewatch.alerts.columns import AOIS, LAYER, LAYERS, REVIEW_COLUMNS, Column
+from minewatch.alerts.decisions import REVIEWS
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
+from minewatch.qml import OUTSIDE, VERSION, add_fill, add_labels, parse_style, render_style, rgba
 
 COLOURS = {CONFIRMED: "#c8102e", PROVISIONAL: "#f08c00", CLOSED: "#5f6b73", DISMISSED: "#b9c0c5"}
 """By status; told apart by lightness too, for people who do not see red and green apart."""
 
 AOI_COLOUR = "#1f5fa8"
+
+KEY = "fid"
+"""Of every layer, QGIS's own column."""
+
+TIME = "first_seen"
+"""The day on which an alert appears when time is played."""
+
+LABEL = f"""if("status" = '{CLOSED}', '', format_number("area_ha", 1) || ' ha\\n' || format_date("{TIME}", 'yyyy-MM-dd'))"""
+"""Area and date, as an expression of QGIS; closed alerts have none, as in the quick look."""
+
+NO_REVIEW = "(none)"
+"""How the list of reviews calls the empty one."""
 
 OLDER_STYLES = frozenset({"7d82126bcae1c26d", "a17e7092df24134d"})
 """Digests of the styles of version 0.1.0, which were not signed."""
@@ -51,6 +68,18 @@ def refresh_styles(connection: sqlite3.Connection) -> None:
                 connection.execute("UPDATE layer_styles SET styleQML = ?, description = ? WHERE id = ?", values)
 
 
+def read_style(path: Path, layer: str) -> str:
+    """Give the default style that a table has of one of its layers; today's own where there is none that can be read."""
+    query = "SELECT styleQML FROM layer_styles WHERE f_table_name = ? AND useAsDefault ORDER BY update_time DESC, id DESC"
+    try:
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            document = str((connection.execute(query, (layer,)).fetchone() or [""])[0])
+        parse_style(document)
+    except (sqlite3.Error, ET.ParseError):
+        return render_styles()[layer]
+    return document
+
+
 def render_styles() -> dict[str, str]:
     """Write the QML of every layer that has a style."""
     return {LAYER: render_alert_style(), AOIS: render_aoi_style()}
@@ -66,45 +95,63 @@ def _digest(document: str) -> str:
 
 
 def render_alert_style() -> str:
-    """Write the QML of the layer ``alerts``: one fill for each status."""
-    root = _document(LAYERS[LAYER])
+    """Write the QML of the layer ``alerts``: a fill for each status, labels, a form, and the time of each alert."""
+    root = _document(LAYERS[LAYER], free=REVIEW_COLUMNS)
     renderer = ET.SubElement(root, "renderer-v2", type="categorizedSymbol", attr="status", symbollevels="0", forceraster="0")
     categories, symbols = ET.SubElement(renderer, "categories"), ET.SubElement(renderer, "symbols")
     for number, (status, colour) in enumerate(COLOURS.items()):
         name = str(number)
         ET.SubElement(categories, "category", symbol=name, value=status, label=status.capitalize(), render="true")
-        _add_fill(symbols, name, fill=_rgba(colour, 70), line=_rgba(colour, 255), width="0.5")
-    return _render(root)
+        add_fill(symbols, name, fill=rgba(colour, 70), line=rgba(colour), width="0.5")
+    add_labels(root, LABEL, 8, "20,20,20,255", OUTSIDE)
+    _add_review_widgets(root)
+    _add_time(root)
+    ET.SubElement(root, "previewExpression").text = '"alert_id"'
+    return render_style(root)
 
 
 def render_aoi_style() -> str:
-    """Write the QML of the layer ``aois``: an outline."""
-    root = _document(LAYERS[AOIS])
+    """Write the QML of the layer ``aois``: an outline, and a form that changes nothing."""
+    root = _document(LAYERS[AOIS], free=())
     renderer = ET.SubElement(root, "renderer-v2", type="singleSymbol", symbollevels="0", forceraster="0")
-    _add_fill(ET.SubElement(renderer, "symbols"), "0", fill=_rgba(AOI_COLOUR, 0), line=_rgba(AOI_COLOUR, 255), width="0.6")
-    return _render(root)
+    add_fill(ET.SubElement(renderer, "symbols"), "0", fill=rgba(AOI_COLOUR, 0), line=rgba(AOI_COLOUR), width="0.6")
+    ET.SubElement(root, "previewExpression").text = '"aoi"'
+    return render_style(root)
 
 
-def _document(columns: tuple[Column, ...]) -> ET.Element:
-    root = ET.Element("qgis", version="3.22.0", styleCategories="Symbology|Fields")
-    aliases = ET.SubElement(root, "aliases")
+def _document(columns: tuple[Column, ...], free: Collection[str]) -> ET.Element:
+    """Start a style: every column with its readable name, only the ``free`` ones editable."""
+    root = ET.Element("qgis", version=VERSION, styleCategories="Symbology|Labeling|Fields|Forms|MapTips|Temporal")
+    aliases, editable = ET.SubElement(root, "aliases"), ET.SubElement(root, "editable")
+    ET.SubElement(editable, "field", name=KEY, editable="0")
     for index, column in enumerate(columns, 1):
         ET.SubElement(aliases, "alias", index=str(index), field=column.name, name=column.alias)
+        ET.SubElement(editable, "field", name=column.name, editable=str(int(column.name in free)))
     return root
 
 
-def _add_fill(symbols: ET.Element, name: str, fill: str, line: str, width: str) -> None:
-    symbol = ET.SubElement(symbols, "symbol", name=name, type="fill", alpha="1", clip_to_extent="1", force_rhr="0")
-    layer = ET.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
-    values = {"color": fill, "style": "solid", "outline_color": line, "outline_style": "solid", "outline_width": width}
-    for key, value in (values | {"outline_width_unit": "MM", "joinstyle": "miter"}).items():
-        ET.SubElement(layer, "prop", k=key, v=value)
+def _add_review_widgets(root: ET.Element) -> None:
+    """Let people choose a review from the list of those that count, and write the rest."""
+    fields = ET.SubElement(root, "fieldConfiguration")
+    review, note, by = REVIEW_COLUMNS
+    config = _add_widget(fields, review, "ValueMap")
+    choices = ET.SubElement(config, "Option", name="map", type="List")
+    for value in REVIEWS:
+        label = value.replace("-", " ").capitalize() or NO_REVIEW
+        ET.SubElement(ET.SubElement(choices, "Option", type="Map"), "Option", name=label, value=value, type="QString")
+    for name, lines in ((note, "true"), (by, "false")):
+        ET.SubElement(_add_widget(fields, name, "TextEdit"), "Option", name="IsMultiline", value=lines, type="bool")
 
 
-def _rgba(colour: str, alpha: int) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"{red},{green},{blue},{alpha}"
+def _add_widget(fields: ET.Element, column: str, kind: str) -> ET.Element:
+    widget = ET.SubElement(ET.SubElement(fields, "field", name=column), "editWidget", type=kind)
+    return ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
 
 
-def _render(root: ET.Element) -> str:
-    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ET.tostring(root, encoding="unicode")
+def _add_time(root: ET.Element) -> None:
+    """Let the Temporal Controller play the alerts: each appears on the day it was first seen, and stays.
+
+    Mode 1 is "one date in a field" (QgsVectorLayerTemporalProperties.ModeFeatureDateTimeInstantFromField).
+    """
+    time = {"mode": "1", "startField": TIME, "endField": "", "accumulate": "1", "fixedDuration": "0", "durationUnit": "d"}
+    ET.SubElement(root, "temporal", {"enabled": "1", "limitMode": "0", "durationField": ""} | time)

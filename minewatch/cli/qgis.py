@@ -1,0 +1,53 @@
+"""``minewatch qgis``: a project to open in QGIS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.qgis import Group, MapLayer, Written, list_layers, write_project
+
+
+@click.command("qgis")
+@common_options
+def qgis(session: Session) -> None:
+    """Write output/minewatch.qgz: alerts, areas, context, images and change rasters, and a map to print, for QGIS.
+
+    Alerts in it are those of output/alerts.gpkg itself, so they are always those of the latest scan.  Write it again when
+    areas, context or images have changed; a project that you saved under this name is kept beside it.
+
+    \b
+    Example:
+      minewatch qgis && qgis output/minewatch.qgz
+    """
+    written = write_project(session.workspace)
+    for note in written.project.notes:
+        say(note)
+    if written.kept:
+        say(f"the project that lay there had been changed in QGIS; it is now {written.kept}")
+    if session.as_json:
+        print_json(_describe(written))
+        return
+    rows = [(group.name, sum(1 for _ in list_layers(group.members))) for group in written.project.groups]
+    print_table(("group", "layers"), rows)
+    click.echo(str(written.path))
+
+
+def _describe(written: Written) -> dict[str, Any]:
+    project = written.project
+    return {
+        "project": str(written.path),
+        "kept": str(written.kept) if written.kept else None,
+        "crs": ":".join(project.crs.to_authority() or ()),
+        "groups": [{"name": group.name, "layers": _describe_members(group.members)} for group in project.groups],
+        "notes": list(project.notes),
+    }
+
+
+def _describe_members(members: Sequence[MapLayer | Group]) -> list[dict[str, Any]]:
+    return [
+        {"id": layer.id, "title": layer.title, "source": layer.source, "visible": layer.visible} for layer in list_layers(members)
+    ]
