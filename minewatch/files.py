@@ -7,6 +7,7 @@ object store is decided there.  Its credentials and address come from the enviro
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import json
 import os
@@ -147,6 +148,33 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def append_lines(path: Path, lines: Sequence[str]) -> None:
+    """Add lines to a file of this machine; they are on the disk when this returns.  Raises OSError.
+
+    Writers wait for each other, and a line that a crash cut off earlier is ended first, so that it spoils no other.
+    """
+    make_private_folder(path.parent)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        _write_all(handle, _end_line(handle) + "".join(f"{line}\n" for line in lines).encode("utf-8"))
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync(path.parent)
+
+
+def _end_line(handle: int) -> bytes:
+    """Give the line break that a write which was cut off still owes."""
+    size = os.fstat(handle).st_size
+    return b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]
 
 
 def publish_bytes(path: Place, data: bytes) -> None:

@@ -6,26 +6,38 @@ import csv
 import datetime as dt
 import importlib.util
 import json
-import re
+import zipfile
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import geopandas as gpd
 import pandas as pd
 import pyogrio
 import pytest
-from shapely.geometry import MultiPolygon, box
+import shapely
+from shapely.geometry import MultiPolygon, box, shape
 
 from minewatch.alerts.columns import ALERT_COLUMNS
+from minewatch.alerts.geopackage import updating
+from minewatch.alerts.style import COLOURS, render_alert_style
+from minewatch.alerts.table import safe_cell
 from minewatch.errors import AlertsError, MinewatchError, WorkspaceError
-from minewatch.export import FORMATS, export_alerts
+from minewatch.export import FORMATS, Export, export_alerts
+from minewatch.export.kml import NAMESPACE
+from minewatch.export.shapefile import FIELDS, LONGEST_NAME, LONGEST_TEXT
 
 NAMES = [column.name for column in ALERT_COLUMNS]
+
+EMPTY = {"object": "", "float64": float("nan"), "int32": 0, "datetime64[D]": None}
+KML = {"k": NAMESPACE}
+NASTY = 'ñandú <b>&amp; "x"; $[name]\n=1+1 \x0b 鉱山'
+"""What people write: other alphabets, markup, line breaks, a control character."""
 
 
 def make_table(**changes: Any) -> gpd.GeoDataFrame:
     """Make a table of two alerts, the second one not confirmed."""
-    empty = {column.name: "" if column.dtype == "object" else None for column in ALERT_COLUMNS}
+    empty = {column.name: EMPTY[column.dtype] for column in ALERT_COLUMNS}
     rows = [empty | {"alert_id": f"pampa-20240{n}01-00000{n}", "aoi": "pampa"} for n in (1, 2)]
     for number, row in enumerate(rows, 1):
         row |= {"status": "confirmed", "first_seen": f"2024-0{number}-01", "confirmed_on": f"2024-0{number}-11"}
@@ -40,102 +52,135 @@ def make_table(**changes: Any) -> gpd.GeoDataFrame:
 
 
 def export(folder: Path, name: str, table: gpd.GeoDataFrame | None = None) -> Path:
-    (path,) = export_alerts(make_table() if table is None else table, folder, (name,))
-    return path
+    return export_whole(folder, name, table).path
+
+
+def export_whole(folder: Path, name: str, table: gpd.GeoDataFrame | None = None) -> Export:
+    (written,) = export_alerts(make_table() if table is None else table, folder, (name,))
+    return written
 
 
 def usable() -> list[str]:
     return [name for name in FORMATS if name != "parquet" or importlib.util.find_spec("pyarrow")]
 
 
+def read_cells(path: Path, name: str) -> list[dict[str, Any]]:
+    """Read an export back as plain cells: dates as text, nothing as ''."""
+    if name == "csv":
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    if name == "kml":
+        marks = read_xml(path.read_bytes()).iterfind(".//k:Placemark", KML)
+        return [
+            {data.get("name", ""): data.findtext("k:value", "", KML) for data in mark.iterfind(".//k:Data", KML)}
+            for mark in marks
+        ]
+    if name == "geojson":
+        rows = [feature["properties"] for feature in json.loads(path.read_text("utf-8"))["features"]]
+    elif name == "parquet":
+        rows = gpd.read_parquet(path).drop(columns="geometry").to_dict("records")
+    else:
+        rows = (
+            pyogrio.read_dataframe(path, layer="alerts", read_geometry=False).sort_values(FIELDS["alert_id"]).to_dict("records")
+        )
+    back = {field: column for column, field in FIELDS.items()} if name == "shp" else {}
+    return [{back.get(key, key): plain(value) for key, value in row.items()} for row in rows]
+
+
+def read_xml(data: bytes) -> ET.Element:
+    return ET.fromstring(data)  # noqa: S314  # what the test itself has had written
+
+
+def plain(value: Any) -> Any:
+    if value is None or pd.isna(value):
+        return ""
+    return str(value)[:10] if isinstance(value, dt.date) else value
+
+
+# --- every format ----------------------------------------------------------------------------------------------------
+
+
 def test_formats_are_those_of_the_contract() -> None:
-    assert set(FORMATS) == {"gpkg", "csv", "xlsx", "geojson", "kml", "parquet"}
+    assert set(FORMATS) == {"gpkg", "csv", "xlsx", "geojson", "kml", "parquet", "shp", "fgb"}
 
 
 def test_files_are_named_by_format_and_nothing_else_is_left(tmp_path: Path) -> None:
     names = usable()
-    paths = export_alerts(make_table(), tmp_path / "new" / "folder", tuple(names))
-    assert [path.name for path in paths] == [f"alerts.{name}" for name in names]
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(f"alerts.{name}" for name in names)
-    assert all(path.stat().st_size > 0 and path.stat().st_mode & 0o777 == 0o600 for path in paths)
+    written = export_alerts(make_table(), tmp_path / "new" / "folder", names)
+    endings = ["shp.zip" if name == "shp" else name for name in names]
+    assert [export.path.name for export in written] == [f"alerts.{ending}" for ending in endings]
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(f"alerts.{end}" for end in endings)
+    assert all(e.path.stat().st_size > 0 and e.path.stat().st_mode & 0o777 == 0o600 for e in written)
 
 
-def test_geopackage_holds_the_same_table(tmp_path: Path) -> None:
-    frame = gpd.read_file(export(tmp_path, "gpkg"), layer="alerts")
-    table = make_table()
-    assert frame.crs.to_epsg() == 4326
-    assert list(frame.columns) == [*NAMES, "geometry"]
-    assert frame.geometry.geom_equals(table.geometry).all()
-    assert frame["area_ha"].tolist() == [1.25, 2.5]
-    info = pyogrio.read_info(tmp_path / "alerts.gpkg", layer="alerts")
-    types = dict(zip(info["fields"].tolist(), info["dtypes"].tolist(), strict=True))
-    assert types["first_seen"] == types["confirmed_on"] == "datetime64[D]", "a date without a time"
-    assert frame["first_seen"].dt.date.tolist() == [dt.date(2024, 1, 1), dt.date(2024, 2, 1)]
-    assert frame["confirmed_on"].isna().tolist() == [False, True]
+@pytest.mark.parametrize("name", usable())
+def test_every_format_has_every_column_with_the_same_cells(tmp_path: Path, name: str) -> None:
+    note = "otro ñandú, 鉱山"
+    table = make_table(review_note=note, witnesses="RADD 2024-06-11 (35 m)", river_m=12.5, concession="La Pampa & Hijos")
+    first, second = read_cells(export(tmp_path, name, table), name)
+    assert list(first) == NAMES
+    for row, source in zip((first, second), table.to_dict("records"), strict=True):
+        for column in ALERT_COLUMNS:
+            wanted = plain(source[column.name])
+            found = row[column.name]
+            if column.dtype in ("float64", "int32") and wanted != "":
+                assert float(found) == pytest.approx(wanted), column.name
+            else:
+                assert str(found) == str(wanted), column.name
+    assert (second["review_note"], second["first_seen"], second["confirmed_on"]) == (note, "2024-02-01", "")
+    assert (first["river_m"], float(second["river_m"])) == ("", 12.5)
 
 
-def test_geojson_is_lonlat_with_plain_dates(tmp_path: Path) -> None:
-    document = json.loads(export(tmp_path, "geojson").read_text("utf-8"))
-    first, second = (feature["properties"] for feature in document["features"])
-    assert document["type"] == "FeatureCollection"
-    assert "crs" not in document
-    assert (first["first_seen"], first["confirmed_on"], second["confirmed_on"]) == ("2024-01-01", "2024-01-11", None)
-    assert first["alert_id"] == "pampa-20240101-000001"
-    longitude, latitude = document["features"][0]["geometry"]["coordinates"][0][0][0]
-    assert (longitude, latitude) == pytest.approx((-69.99, -12.95), abs=0.002)
+@pytest.mark.parametrize("name", usable())
+def test_an_empty_table_makes_valid_files_with_all_columns(tmp_path: Path, name: str) -> None:
+    path = export(tmp_path, name, make_table().iloc[:0])
+    if name == "csv":
+        assert path.read_bytes().decode() == ",".join(NAMES) + "\r\n"
+    elif name == "kml":
+        assert len(read_xml(path.read_bytes()).findall("k:Document/k:Style", KML)) == len(COLOURS)
+    elif name == "geojson":
+        assert json.loads(path.read_text("utf-8"))["features"] == []
+    elif name == "parquet":
+        assert list(gpd.read_parquet(path).columns) == [*NAMES, "geometry"]
+    elif name == "xlsx":
+        sheet = read_xml(zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml"))
+        assert [cell.text for cell in sheet.iterfind(".//{*}t")] == NAMES
+    else:
+        fields = pyogrio.read_info(path, layer="alerts")["fields"].tolist()
+        assert fields == (list(FIELDS.values()) if name == "shp" else NAMES)
 
 
-def test_csv_is_the_table_of_area_date_and_position(tmp_path: Path) -> None:
-    rows = list(csv.DictReader(export(tmp_path, "csv").read_text("utf-8").splitlines()))
-    assert [(row["alert_id"], row["date"], row["area_ha"]) for row in rows] == [
-        ("pampa-20240101-000001", "2024-01-01", "1.25"),
-        ("pampa-20240201-000002", "2024-02-01", "2.5"),
-    ]
+@pytest.mark.parametrize("name", usable())
+def test_whatever_people_write_can_be_read_back(tmp_path: Path, name: str) -> None:
+    (_, row) = read_cells(export(tmp_path, name, make_table(review_note=NASTY)), name)
+    kept = NASTY if name == "csv" else NASTY.replace("\x0b", "\ufffd")
+    assert row["review_note"] == kept
 
 
-def test_xlsx_has_a_row_for_each_alert_and_runs_no_formula(tmp_path: Path) -> None:
-    path = export(tmp_path, "xlsx", make_table(review_note="=1+1"))
-    frame = pyogrio.read_dataframe(path, layer="alerts")
-    assert frame["alert_id"].tolist() == make_table()["alert_id"].tolist()
-    assert frame["area_ha"].astype(float).tolist() == [1.25, 2.5]
-    assert [str(value)[:10] for value in frame["first_seen"]] == ["2024-01-01", "2024-02-01"]
-    assert frame["review_note"].iloc[1] == "'=1+1"
-
-
-def test_kml_names_the_alerts(tmp_path: Path) -> None:
-    path = export(tmp_path, "kml")
-    text, frame = path.read_text("utf-8"), gpd.read_file(path)
-    assert [name for name in re.findall(r"<name>(.*?)</name>", text) if name != "alerts"] == make_table()["alert_id"].tolist()
-    assert "<description>confirmed, 1.25 ha, first seen 2024-01-01</description>" in text
-    assert frame.geometry.iloc[0].centroid.distance(make_table().geometry.iloc[0].centroid) < 1e-6
-
-
-def test_parquet_keeps_the_table_or_says_what_to_install(tmp_path: Path) -> None:
-    if importlib.util.find_spec("pyarrow"):
-        assert gpd.read_parquet(export(tmp_path, "parquet"))["alert_id"].tolist() == make_table()["alert_id"].tolist()
-        return
-    with pytest.raises(MinewatchError, match=r"minewatch\[parquet\]"):
-        export(tmp_path, "parquet")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["gpkg", "csv", "xlsx", "geojson", "kml"])
-def test_an_empty_table_can_be_exported(tmp_path: Path, name: str) -> None:
-    assert export(tmp_path, name, make_table().iloc[:0]).exists()
-
-
-@pytest.mark.parametrize("name", ["gpkg", "csv", "xlsx", "geojson", "kml"])
+@pytest.mark.parametrize("name", usable())
 def test_an_export_replaces_the_last_one(tmp_path: Path, name: str) -> None:
-    export(tmp_path, name, make_table().iloc[:1])
-    first = (tmp_path / f"alerts.{name}").read_bytes()
+    path = export(tmp_path, name, make_table().iloc[:1])
+    first = path.read_bytes()
     export(tmp_path, name)
-    assert (tmp_path / f"alerts.{name}").read_bytes() != first
+    assert path.read_bytes() != first
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("name", usable())
+def test_a_write_that_fails_leaves_the_last_export(tmp_path: Path, name: str) -> None:
+    path = export(tmp_path, name)
+    first = path.read_bytes()
+    with pytest.raises((KeyError, AttributeError)):
+        export(tmp_path, name, make_table().drop(columns="witnesses"))
+    assert path.read_bytes() == first
+    assert [other.name for other in tmp_path.iterdir()] == [path.name]
+
+
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(AlertsError, match="unknown format 'shp'; known: gpkg, csv"):
-        export_alerts(make_table(), tmp_path, ("csv", "shp"))
+    with pytest.raises(AlertsError, match="unknown format 'dwg'; known: gpkg, csv"):
+        export_alerts(make_table(), tmp_path, ("csv", "dwg"))
+    with pytest.raises(AlertsError, match="no format is named"):
+        export_alerts(make_table(), tmp_path, ())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -143,3 +188,133 @@ def test_a_folder_that_is_a_file_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("here already")
     with pytest.raises(WorkspaceError, match="taken"):
         export(tmp_path / "taken", "csv")
+
+
+# --- maps ------------------------------------------------------------------------------------------------------------
+
+
+def test_geopackage_holds_the_same_table_and_its_style(tmp_path: Path) -> None:
+    path = export(tmp_path, "gpkg")
+    frame = gpd.read_file(path, layer="alerts")
+    assert frame.crs.to_epsg() == 4326
+    assert frame.geometry.geom_equals(make_table().geometry).all()
+    info = pyogrio.read_info(path, layer="alerts")
+    types = dict(zip(info["fields"].tolist(), info["dtypes"].tolist(), strict=True))
+    assert types["first_seen"] == types["confirmed_on"] == "datetime64[D]", "a date without a time"
+    with updating(path) as connection:
+        rows = connection.execute("SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles").fetchall()
+    assert rows == [("alerts", "geom", 1, render_alert_style())]
+
+
+def test_geojson_is_as_rfc_7946_has_it(tmp_path: Path) -> None:
+    table = make_table()
+    clockwise = box(-69.123456789, -12.95, -69.122, -12.949).reverse()
+    across = box(179.999, 1, 180.001, 1.001)
+    table.geometry = [MultiPolygon([clockwise]), MultiPolygon([across])]
+    document = json.loads(export(tmp_path, "geojson", table).read_text("utf-8"))
+    assert "crs" not in document
+    first, second = (shape(feature["geometry"]) for feature in document["features"])
+    assert all(part.exterior.is_ccw for part in first.geoms)
+    assert first.bounds[0] == -69.1234568, "seven digits"
+    assert [part.bounds[::2] for part in sorted(second.geoms, key=lambda part: part.bounds)] == [
+        pytest.approx((-180, -179.999)), pytest.approx((179.999, 180))
+    ], "cut at 180 degrees"  # fmt: skip
+
+
+def test_a_shapefile_is_whole_and_says_what_it_cannot_hold(tmp_path: Path) -> None:
+    long = "ñ" * 200
+    path, notes = (written := export_whole(tmp_path, "shp", make_table(review_note=long))).path, written.notes
+    assert sorted(zipfile.ZipFile(path).namelist()) == [f"alerts.{end}" for end in ("cpg", "dbf", "prj", "shp", "shx")]
+    frame = gpd.read_file(path)
+    assert frame.crs.to_epsg() == 4326
+    assert frame["rev_note"].iloc[1] == "ñ" * (LONGEST_TEXT // 2)
+    assert "rev_note is review_note" in notes[0]
+    assert notes[1:] == ("shp: 1 text was cut to 254 bytes; take gpkg for all",)
+
+
+def test_names_of_shapefile_fields_are_short_and_different() -> None:
+    assert list(FIELDS) == NAMES
+    assert max(map(len, FIELDS.values())) <= LONGEST_NAME
+    assert len({field.lower() for field in FIELDS.values()}) == len(FIELDS)
+
+
+@pytest.mark.parametrize("name", [name for name in usable() if name not in ("csv", "xlsx")])
+def test_outlines_are_the_tables(tmp_path: Path, name: str) -> None:
+    path = export(tmp_path, name)
+    layer = {"layer": "alerts"} if name == "gpkg" else {}
+    frame = gpd.read_parquet(path) if name == "parquet" else gpd.read_file(path, **layer)
+    assert frame.crs.to_epsg() == 4326
+    frame = frame.sort_values("Name" if name == "kml" else "alert_id")
+    assert shapely.hausdorff_distance(frame.geometry.to_numpy(), make_table().geometry.to_numpy()).max() < 1e-6
+
+
+def test_parquet_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ImportError("pyarrow")
+
+    monkeypatch.setattr(gpd.GeoDataFrame, "to_parquet", refuse)
+    with pytest.raises(MinewatchError, match=r"minewatch\[parquet\]"):
+        export(tmp_path, "parquet")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- spreadsheets ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", " =", "\t=", "＝"])
+@pytest.mark.parametrize("name", ["csv", "xlsx"])
+def test_no_cell_is_run_as_a_formula(tmp_path: Path, name: str, start: str) -> None:
+    text = f"{start}HYPERLINK(1)"
+    (_, row) = read_cells(export(tmp_path, name, make_table(review_note=text, reviewed_by=text)), name)
+    assert row["review_note"].startswith("'")
+    assert row["review_note"].lstrip("'").split("H")[1] == "YPERLINK(1)"
+    assert row["reviewed_by"] == row["review_note"]
+
+
+def test_numbers_and_plain_text_are_left_alone() -> None:
+    assert [safe_cell(value) for value in (-0.4, 7, "a=b", "La-Pampa", "'x", "")] == [-0.4, 7, "a=b", "La-Pampa", "'x", ""]
+
+
+def test_xlsx_holds_numbers_as_numbers_and_no_formula(tmp_path: Path) -> None:
+    path = export(tmp_path, "xlsx", make_table(review_note="=1+1"))
+    sheet = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode()
+    assert "<f>" not in sheet
+    dtypes = pyogrio.read_dataframe(path, layer="alerts").dtypes
+    assert all(dtypes[column.name].kind in "if" for column in ALERT_COLUMNS if column.name in ("area_ha", "ndvi_change", "looks"))
+
+
+# --- Google Earth ----------------------------------------------------------------------------------------------------
+
+
+def test_kml_has_what_google_earth_needs(tmp_path: Path) -> None:
+    root = read_xml(export(tmp_path, "kml").read_bytes())
+    assert root.tag == f"{{{NAMESPACE}}}kml"
+    styles = {style.get("id"): style for style in root.iterfind("k:Document/k:Style", KML)}
+    assert set(styles) == set(COLOURS)
+    assert styles["confirmed"].findtext("k:LineStyle/k:color", "", KML) == "ff2e10c8", "aabbggrr of #c8102e"
+    marks = root.findall("k:Document/k:Placemark", KML)
+    order = ["name", "Snippet", "description", "TimeStamp", "styleUrl", "ExtendedData", "MultiGeometry"]
+    assert [[child.tag.split("}")[1] for child in mark] for mark in marks] == [order, order]
+    assert [mark.findtext("k:name", "", KML) for mark in marks] == make_table()["alert_id"].tolist()
+    assert [mark.findtext("k:TimeStamp/k:when", "", KML) for mark in marks] == ["2024-01-01", "2024-02-01"]
+    assert [mark.findtext("k:styleUrl", "", KML) for mark in marks] == ["#confirmed", "#provisional"]
+    ring = marks[0].findtext(".//k:outerBoundaryIs/k:LinearRing/k:coordinates", "", KML).split()
+    assert ring[0] == ring[-1]
+    assert len(ring) == 5
+
+
+def test_the_balloon_shows_text_as_text(tmp_path: Path) -> None:
+    table = make_table(review_note="<script>alert(1)</script> $[name] & co", reviewed_by="Rosa")
+    root = read_xml(export(tmp_path, "kml", table).read_bytes())
+    assert root.findtext(".//k:BalloonStyle/k:text", "", KML).endswith("$[description]")
+    balloon = root.findall(".//k:Placemark", KML)[1].findtext("k:description", "", KML)
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt; $&#91;name] &amp; co</td>" in balloon
+    assert "<b>Reviewed by</b></td><td>Rosa</td>" in balloon
+    assert "<b>Confirmed on</b>" not in balloon, "cells without a value have no row"
+
+
+def test_holes_stay_holes(tmp_path: Path) -> None:
+    table = make_table().iloc[:1].copy()
+    outer, hole = box(-70, -13, -69.9, -12.9), box(-69.96, -12.96, -69.94, -12.94)
+    table.geometry = [MultiPolygon([outer.difference(hole)])]
+    assert gpd.read_file(export(tmp_path, "kml", table)).geometry.iloc[0].area == pytest.approx(0.01 - 0.0004)
