@@ -32,6 +32,7 @@ from minewatch.alerts.geopackage import (
 from minewatch.alerts.record import Alert
 from minewatch.errors import AlertsError
 from minewatch.files import publish_bytes
+from minewatch.text import is_formula
 
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""
@@ -228,7 +229,7 @@ def plain_cell(value: Any) -> Any:
 def safe_cell(value: Any) -> Any:
     """Give a cell for a spreadsheet: no text that it would run."""
     value = plain_cell(value)
-    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@") else value
+    return f"'{value}" if isinstance(value, str) and is_formula(value) else value
 
 
 def describe_position(lat: float, lon: float) -> str:
