@@ -10,9 +10,11 @@ from minewatch import __version__
 from minewatch.cli.accuracy import explain, validate
 from minewatch.cli.alerts import alerts
 from minewatch.cli.areas import aoi
+from minewatch.cli.doctor import doctor
 from minewatch.cli.output import Session
 from minewatch.cli.pipelines import pipeline
 from minewatch.cli.scans import demo, init, scan_command
+from minewatch.cli.sources import source
 from minewatch.workspace import ENVIRONMENT_VARIABLE
 
 
@@ -38,5 +40,5 @@ def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
     context.obj = Session(folder, traceback=traceback)
 
 
-for command in (init, demo, aoi, pipeline, scan_command, alerts, explain, validate):
+for command in (init, demo, aoi, pipeline, source, scan_command, alerts, explain, validate, doctor):
     main.add_command(command)
