@@ -8,21 +8,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 from typing import ParamSpec, Protocol, Self, TypeVar, overload
-from urllib.parse import urlsplit
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
-from rasterio.session import DummySession
-from rasterio.windows import Window as RasterWindow
 
 from minewatch.access import Access
 from minewatch.blocks import Ahead, BlockCache, BlockFile, expect_blocks
+from minewatch.datasets import FAULTS, MisfitError, find_driver, open_file, reading
 from minewatch.errors import SceneError
 from minewatch.geotiff import BlockError, Box, Layout, is_left_to_gdal, read_layout
 from minewatch.grid import PIXEL, Grid, Window
@@ -30,48 +24,12 @@ from minewatch.placement import Placement, place
 from minewatch.ranges import RangeError, fetchers, is_remote
 from minewatch.resampling import fill_classes, reflect
 from minewatch.scene import Datatake, Scene
-from minewatch.sizes import find_link, find_misfit
 from minewatch.streams import Stream
 from minewatch.units import NODATA
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-DRIVERS = {".jp2": "JP2OpenJPEG"}
-"""Format by file ending, GTiff else.  Strangers' addresses are opened with these only: a VRT could point anywhere."""
-
-GDAL_OPTIONS = {
-    # Listing the folder of a remote file costs a request or ten, and its answer is never needed.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    # GDAL would look for side-car files (.ovr, .aux.xml, .msk); Sentinel-2 products have none.
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".tif,.tiff,.jp2",
-    # The header fits in the first 32 kB, so one request opens it, after one for the size (without HEAD, GDAL would ask
-    # for the whole file and hang up).
-    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-    # Neighbouring blocks come in one request.
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_HTTP_MULTIPLEX": "YES",
-    "GDAL_HTTP_VERSION": "2",
-    # Servers that are busy for a moment answer 429 or 5xx; without this GDAL calls the file unreadable.  Which answers and
-    # faults of the line are worth it, GDAL knows best: GDAL_HTTP_RETRY_CODES would leave out the latter.
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    # A stalled line ends: nothing for 30 s, or 120 s in all for one request.
-    "GDAL_HTTP_CONNECTTIMEOUT": "15",
-    "GDAL_HTTP_LOW_SPEED_TIME": "30",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "100",
-    "GDAL_HTTP_TIMEOUT": "120",
-    # JPEG 2000 tiles would be decoded in threads that know none of these options, and whose faults nobody hears: a damaged
-    # file would give wrong pixels.  Scenes are read side by side already.
-    "GDAL_NUM_THREADS": "1",
-    # The log of each request would show signatures and keys.
-    "CPL_CURL_VERBOSE": "NO",
-    # Blocks are used once; a small cache (bytes) keeps memory flat, and VSI_CACHE would keep their bytes a second time.
-    "GDAL_CACHEMAX": 128 * 2**20,
-}
-"""For files that GDAL reads, each with its reason: JPEG 2000 and unusual GeoTIFFs, whose bytes come by minewatch.streams.
-
-Those of the network count where GDAL fetches bytes by itself, as is_left_to_gdal tells: never with a signature or a login."""
 
 READ_ATTEMPTS = 2
 """Attempts at reading a window, from opening the file on; each request has attempts of its own below these."""
@@ -84,13 +42,6 @@ LONGEST = 7200.0
 scan.  A line that brings 4 MB in each request's 120 s would else keep a scan for a day."""
 
 
-@contextlib.contextmanager
-def reading() -> Iterator[None]:
-    """Set GDAL up for reading scenes; :func:`open_datatake` does it."""
-    with rasterio.Env(session=DummySession(), **GDAL_OPTIONS):  # keys of the environment are not for scenes
-        yield
-
-
 class Source(Protocol):
     """An open file of one band."""
 
@@ -99,32 +50,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
-
-
-@dataclass
-class GdalFile:
-    """A file that GDAL reads; belongs to one thread, since GDAL's handles must not be shared."""
-
-    dataset: DatasetReader
-    """Open."""
-
-    stream: Stream | None = None
-    """Brings its bytes; None where GDAL reads them by itself."""
-
-    def read(self, box: Box) -> NDArray[np.uint16]:
-        """Read a box: (y, x) uint16, 0 outside the file.  Raises OSError or RasterioError."""
-        top, left, bottom, right = box
-        pixels = np.zeros((bottom - top, right - left), np.uint16)
-        rows = max(top, 0), min(bottom, self.dataset.height)
-        columns = max(left, 0), min(right, self.dataset.width)
-        if rows[0] < rows[1] and columns[0] < columns[1]:
-            part = _run(self.stream, self.dataset.read, 1, window=RasterWindow.from_slices(rows, columns))
-            pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
-        return pixels
-
-    def close(self) -> None:
-        """Close it."""
-        _run(self.stream, self.dataset.close)
 
 
 @dataclass(frozen=True)
@@ -198,7 +123,7 @@ class SceneFiles:
                 raise SceneError(f"scene {self.scene.id}, {band}: given up, the overpass took over {LONGEST / 60:.0f} minutes")
             try:
                 return action(self.open(band))
-            except (RasterioError, OSError, UnicodeDecodeError) as error:  # rasterio meets names that are no text
+            except FAULTS as error:
                 self.forget(band)
                 # GDAL's text may hold a signed address, so only the kind of fault is told, and its cause is not shown.
                 reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
@@ -225,7 +150,7 @@ class SceneFiles:
     def expect(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
         """Start fetching what is needed soon, if the file is remote: first its header, then the boxes it lies in."""
         href = self.scene.hrefs.get(band, "")
-        if not is_remote(href) or _find_driver(href) != "GTiff" or self.pixel > PIXEL or self.fault:
+        if not is_remote(href) or find_driver(href) != "GTiff" or self.pixel > PIXEL or self.fault:
             return
         self._ask_header(band).add_done_callback(partial(self._expect_boxes, locate))
 
@@ -244,18 +169,17 @@ class SceneFiles:
         href = self.scene.hrefs[band]
         if is_remote(href):
             return self._ask_header(band).result()
-        return read_layout(href) if self.pixel == PIXEL and _find_driver(href) == "GTiff" else None
+        return read_layout(href) if self.pixel == PIXEL and find_driver(href) == "GTiff" else None
 
     def _open_blocks(self, layout: Layout) -> OpenBand:
         return OpenBand(BlockFile(layout, self.cache, self.ahead), layout.crs, layout.transform, layout.shape)
 
     def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
-        href = self.scene.hrefs[band]
-        dataset = _run(stream, _open_coarse, stream.path if stream else href, _find_driver(href), self.pixel)
-        if misfit := _run(stream, _find_misfit, dataset):
-            _run(stream, dataset.close)
-            raise SceneError(f"scene {self.scene.id}, {band}: {misfit}")
-        return OpenBand(GdalFile(dataset, stream), dataset.crs.to_wkt(), dataset.transform, dataset.shape)
+        try:
+            file = open_file(self.scene.hrefs[band], stream, self.pixel)
+        except MisfitError as misfit:
+            raise SceneError(f"scene {self.scene.id}, {band}: {misfit}") from None
+        return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
 
 def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Stream | None:
@@ -267,43 +191,8 @@ def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Str
         return None
     stream = Stream(href, access)
     head = stream.open()
-    is_plain = _find_driver(href) == "GTiff" and pixel == PIXEL
+    is_plain = find_driver(href) == "GTiff" and pixel == PIXEL
     return (read_layout(href, access, head) if is_plain else None) or stream
-
-
-def _run(stream: Stream | None, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Do something with a file of GDAL's, which may be a stream."""
-    return stream.run(action, *arguments, **options) if stream else action(*arguments, **options)
-
-
-def _open_coarse(path: str, driver: str, pixel: float) -> DatasetReader:
-    """Open a file, or the coarsest of its overviews whose pixels are not larger than ``pixel`` metres."""
-    dataset = rasterio.open(path, driver=driver)
-    levels = [] if _find_misfit(dataset) else dataset.overviews(1)
-    fine = [index for index, factor in enumerate(levels) if abs(dataset.transform.a) * factor <= pixel]
-    if not fine:
-        return dataset
-    dataset.close()
-    return rasterio.open(path, driver=driver, overview_level=fine[-1])
-
-
-def _find_misfit(dataset: DatasetReader) -> str:
-    """Say why a file cannot be a band of a scene, before anything but its header is looked at."""
-    if dataset.crs is None or not dataset.count:
-        return "not one band of whole numbers with a CRS"
-    misfit = find_misfit(
-        dataset.shape,
-        dataset.block_shapes[0],
-        dataset.dtypes,
-        dataset.transform,
-        is_metric=dataset.crs.is_projected,
-        driver=dataset.driver,
-    )
-    return misfit or find_link(dataset.tag_namespaces())
-
-
-def _find_driver(href: str) -> str:
-    return DRIVERS.get(Path(urlsplit(href).path).suffix.lower(), "GTiff")
 
 
 @dataclass(frozen=True)

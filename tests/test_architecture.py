@@ -19,7 +19,7 @@ RIVER = (
     "meridian", "aoi", "pipeline", "trust", "provider", "settings", "grid",
     # Scenes and the archive of observations.
     "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
-    "resampling", "geotiff", "blocks", "streams", "placement", "read", "indices", "archive", "mask",
+    "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
     "changes", "detect", "polygons", "alerts",
     # What people get.
@@ -33,7 +33,7 @@ RIVER = (
 FENCES = {
     "dask": {"parallel"},
     "distributed": {"parallel"},
-    "rasterio": {"geotiff", "streams", "read", "archive.raster", "rasters", "polygons", "simulate"},
+    "rasterio": {"geotiff", "streams", "datasets", "archive.raster", "rasters", "polygons", "simulate"},
     "sqlite3": {"alerts.geopackage", "alerts.style"},
     "pystac_client": {"documents", "source"},
     "click": {"cli"},

@@ -41,11 +41,12 @@ from small import (
 from minewatch.alerts.table import CSV_COLUMNS, render_csv
 from minewatch.catalog import find_lattice, find_scenes
 from minewatch.cli import main
+from minewatch.datasets import DRIVERS
 from minewatch.errors import SceneError, SourceError
 from minewatch.export import export_alerts
 from minewatch.picture import draw_quicklook
 from minewatch.provider import Provider
-from minewatch.read import DRIVERS, open_datatake, reading
+from minewatch.read import open_datatake, reading
 from minewatch.scene import Datatake, Scene, group_scenes
 from minewatch.simulate import SimulatedSeries
 from minewatch.source import Query, open_source
