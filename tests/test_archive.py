@@ -266,6 +266,15 @@ def test_a_version_whose_raster_is_gone_leaves_the_one_before(tmp_path: Path, fo
     assert list_observations(folder, GRID) == {KEY: first}
 
 
+def test_an_item_of_an_older_format_is_made_anew_and_is_no_damage(folder: Path, scene: Scene) -> None:
+    observation = archive(folder, scene)
+    document = json.loads(observation.item.read_text())
+    document["properties"] = {name: value for name, value in document["properties"].items() if name != "minewatch:refused"}
+    document["properties"]["minewatch:digest"] = "0123456789abcdef"
+    observation.item.write_text(json.dumps(document))
+    assert list_observations(folder, GRID) == {}
+
+
 @pytest.mark.parametrize("text", ["", '{"type": "Feature", "prop', "[]", "{}", '{"properties": {}}'])
 def test_a_damaged_item_is_named_with_the_remedy(folder: Path, scene: Scene, text: str) -> None:
     observation = archive(folder, scene)

@@ -260,7 +260,7 @@ def _parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
             raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
             item=path,
             valid_share=_valid_share(properties["minewatch:scl_pixels"]),
-            refused=tuple(properties["minewatch:refused"]),
+            refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
