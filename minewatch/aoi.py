@@ -17,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.errors import AoiError, WorkspaceError
 from minewatch.files import publish_bytes
+from minewatch.meridian import HALF, TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
 from minewatch.workspace import Workspace, check_name
 
 LARGEST_KM2 = 20_000
@@ -24,6 +25,9 @@ LARGEST_KM2 = 20_000
 
 POLAR_LATITUDE = 80.0
 """Beyond this no UTM zone serves and the sun is too low for months; such areas are refused."""
+
+WIDEST = 90
+"""Degrees of longitude; a UTM zone's plane, however far it is stretched, ends that far from its middle."""
 
 GEODESIC = Geod(ellps="WGS84")
 """Measures areas and distances on the ellipsoid."""
@@ -50,7 +54,7 @@ class Aoi:
     """File stem; part of the alert ids."""
 
     geometry: BaseGeometry
-    """Polygon or MultiPolygon, longitude and latitude in degrees (WGS 84), valid."""
+    """Polygon or MultiPolygon, longitude and latitude in degrees (WGS 84), valid; cut at 180° (RFC 7946)."""
 
     monitor_from: dt.date
     """First acquisition date that may raise an alert; what lies before feeds the baseline."""
@@ -76,10 +80,14 @@ class Aoi:
         return measure_area_ha(self.geometry) / 100
 
     @property
-    def bounds(self) -> tuple[float, float, float, float]:
-        """West, south, east, north in degrees."""
-        west, south, east, north = self.geometry.bounds
-        return west, south, east, north
+    def bounds(self) -> Bounds:
+        """West, south, east, north in degrees; west is greater than east across 180°."""
+        return find_bounds(self.geometry)
+
+    @property
+    def joined(self) -> BaseGeometry:
+        """The geometry as one piece: its longitudes go on beyond 180 where it crosses."""
+        return join_halves(self.geometry)
 
 
 def measure_area_ha(geometry: BaseGeometry) -> float:
@@ -89,11 +97,17 @@ def measure_area_ha(geometry: BaseGeometry) -> float:
 
 
 def bbox_geometry(bbox: Iterable[float]) -> BaseGeometry:
-    """Make the rectangle of west, south, east, north; raises AoiError where they are no box."""
+    """Make the rectangle of west, south, east, north, across 180° where W > E; raises AoiError where they are no box."""
     west, south, east, north = bbox
-    if not (west < east and south < north):
-        raise AoiError(f"--bbox {west},{south},{east},{north} is empty: give W,S,E,N with W < E and S < N")
-    geometry, _ = check_geometry(box(west, south, east, north), "--bbox")
+    text = ",".join(f"{value:g}" for value in (west, south, east, north))
+    if not (west != east and south < north and math.isfinite(east - west)):
+        raise AoiError(f"--bbox {text} is empty: give W,S,E,N with S < N, and W < E unless the area crosses 180°")
+    _check_lonlat((min(west, east), south, max(west, east), north), "--bbox")
+    width = east - west + (TURN if west > east else 0)
+    if width > WIDEST:
+        advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°; were they swapped?"
+        raise AoiError(f"--bbox {text} spans {width:.5g}° of longitude; {advice}")
+    geometry, _ = check_geometry(box(west, south, west + width, north), "--bbox")
     return geometry
 
 
@@ -153,24 +167,41 @@ def _check_crs(document: dict[str, Any], path: Path) -> None:
 
 
 def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str, ...]]:
-    """Return the geometry, mended where only one reading is possible, and what was mended.
+    """Return the geometry, mended where only one reading is possible and cut at 180°, and what was mended.
 
-    Raises AoiError for what is no polygon, empty, outside lon/lat, polar, or crosses itself.
+    Raises AoiError for what is no polygon, empty, outside lon/lat, polar, too wide, or crosses itself.
     """
     if geometry.geom_type not in ("Polygon", "MultiPolygon"):
         raise AoiError(f"{where}: the area is a {geometry.geom_type}, not a polygon")
     if geometry.is_empty:
         raise AoiError(f"{where}: the area is empty")
-    bounds = geometry.bounds
-    if not all(map(math.isfinite, bounds)) or max(abs(bounds[0]), abs(bounds[2])) > 180 or max(-bounds[1], bounds[3]) > 90:
-        raise AoiError(f"{where} is not in lon/lat (bounds {_short(bounds)}); reproject it to EPSG:4326")
-    if max(-bounds[1], bounds[3]) > POLAR_LATITUDE:
+    _check_lonlat(geometry.bounds, where)
+    try:
+        joined = join_halves(geometry)
+    except ValueError as error:
+        raise AoiError(f"{where}: {error}; areas beyond {POLAR_LATITUDE:.0f}° of latitude are refused") from error
+    west, _, east, _ = joined.bounds
+    if east - west > WIDEST:
+        raise AoiError(f"{where} spans {east - west:.0f}° of longitude, more than {WIDEST}; split it into areas")
+    repaired, repairs = _repair(joined, where)
+    if is_cut(geometry) and geometry.is_valid:
+        return geometry, repairs
+    if east > HALF:
+        repairs = (*repairs, f"it crosses 180° and was cut there; it spans {east - west:.4g}° of longitude")
+    elif not is_cut(geometry):
+        repairs = (*repairs, f"its longitudes beyond 180 were counted from Greenwich: {west:.6g} to {east:.6g}")
+    return cut_halves(repaired), repairs
+
+
+def _check_lonlat(bounds: Iterable[float], where: str) -> None:
+    west, south, east, north = bounds
+    if not (max(-west, east) <= TURN and max(-south, north) <= 90 and math.isfinite(west + south + east + north)):
+        raise AoiError(f"{where} is not in lon/lat (bounds {_short((west, south, east, north))}); reproject it to EPSG:4326")
+    if max(-south, north) > POLAR_LATITUDE:
         raise AoiError(
-            f"{where} reaches latitude {max(-bounds[1], bounds[3]):.1f}; areas beyond {POLAR_LATITUDE:.0f}° are not served"
+            f"{where} reaches latitude {max(-south, north):.1f}; areas beyond {POLAR_LATITUDE:.0f}° are refused:"
+            " the sun is too low there for months, and the UTM zones end"
         )
-    if bounds[2] - bounds[0] > 180:
-        raise AoiError(f"{where} spans {bounds[2] - bounds[0]:.0f}° of longitude; split an area that crosses 180°")
-    return _repair(geometry, where)
 
 
 def _repair(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str, ...]]:

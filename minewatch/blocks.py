@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.geotiff import BlockError, Box, Layout, decode_block
-from minewatch.ranges import fetch, fetchers, is_remote
+from minewatch.ranges import fetchers, is_remote
 
 GAP = 16 * 2**10
 """Bytes between two blocks that are cheaper to fetch than another request."""
@@ -255,7 +255,7 @@ class Ahead:
     def _start(self, item: Range) -> Future[bytes]:
         self._queue.remove(item)
         self.held += item.size
-        item.future = fetchers().submit(fetch, item.layout.href, item.start, item.stop)
+        item.future = fetchers().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
         return item.future
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pystac
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.aoi import GridHint
+from minewatch.documents import FAULT
 from minewatch.errors import SceneError, SourceError
+from minewatch.footprint import has_footprint, read_footprint
+from minewatch.provider import settle_provider
 from minewatch.scene import Scene, name_assets, parse_scene
+from minewatch.sizes import FARTHEST
 from minewatch.source import Query, Source
 from minewatch.trust import resolve_href
 
@@ -52,7 +58,7 @@ def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
     scenes, refused, cloudy = [], [], []
     for item in track(source.items(query)):
         try:
-            scene = parse_scene(item, source.name, resolve_hrefs(item, source))
+            scene = make_scene(item, source)
         except SceneError as error:
             refused.append(Refusal(item.id, str(error)))
             continue
@@ -66,19 +72,36 @@ def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
     return Found(tuple(scenes), tuple(refused), tuple(sorted(cloudy)))
 
 
+def make_scene(item: pystac.Item, source: Source) -> Scene:
+    """Turn an item of a source into a Scene; raises SceneError where it cannot be used."""
+    if FAULT in item.extra_fields:
+        raise SceneError(str(item.extra_fields[FAULT]))
+    try:
+        return _parse(item, source)
+    except SceneError:
+        raise
+    except Exception as error:  # strangers' items: numbers that are texts, lists in the place of objects
+        raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error
+
+
+def _parse(item: pystac.Item, source: Source) -> Scene:
+    provider = settle_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
+    return parse_scene(item, source.name, resolve_hrefs(item, source), provider)
+
+
 def has_scenes(source: Source, area: BaseGeometry) -> bool:
     """Tell whether a source has any scene over an area, whatever its date."""
     query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
-    return next(source.items(query), None) is not None
+    return any(has_footprint(item.geometry) for item in source.items(query))
 
 
 def resolve_hrefs(item: pystac.Item, source: Source) -> dict[str, str]:
     """Give the address of each band; raises SceneError where one is missing or points where it may not."""
     hrefs = {}
-    for band, name in name_assets(item).items():
+    for band, name in name_assets(item, source.provider.assets).items():
         href = item.assets[name].href
         base = item.get_self_href() or source.root
-        hrefs[band] = resolve_href(href, base, source.root, f"item {item.id}, asset {name}")
+        hrefs[band] = resolve_href(href, base, source.root, f"item {item.id}, asset {name}", source.provider.hosts)
     return hrefs
 
 
@@ -90,12 +113,21 @@ def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
     query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
     for item in source.items(query):
         try:
-            name = name_assets(item)["scl"]
+            read_footprint(item.geometry, item.id)
+            name = name_assets(item, source.provider.assets)["scl"]
         except SceneError:
             continue
-        fields = item.properties | item.assets[name].extra_fields
-        code = str(fields.get("proj:code") or fields.get("proj:epsg") or "").removeprefix("EPSG:")
-        transform = fields.get("proj:transform")
-        if code.isdigit() and isinstance(transform, list) and len(transform) >= 6:
-            return GridHint(int(code), (float(transform[2]), float(transform[5])))
+        if hint := _read_hint(item.properties | item.assets[name].extra_fields):
+            return hint
     raise SourceError(f"source {source.name} has no scene over the area that tells its lattice (proj:code and proj:transform)")
+
+
+def _read_hint(fields: Mapping[str, Any]) -> GridHint | None:
+    code = str(fields.get("proj:code") or fields.get("proj:epsg") or "").removeprefix("EPSG:")
+    try:
+        transform = fields["proj:transform"]
+        _, _, x, _, _, y = (float(number) for number in (transform[:6] if isinstance(transform, list) else ()))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    is_place = max(abs(x), abs(y)) <= FARTHEST  # False for NaN
+    return GridHint(int(code), (x, y)) if is_place and re.fullmatch("[0-9]{4,6}", code) else None

@@ -1,19 +1,36 @@
-"""What could be seen and what could not: counted while tiles pass, so that no whole raster is held."""
+"""What could be seen and what could not: counted while tiles pass, so that no whole raster is held; and what was promised."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from pyproj import Transformer
+from shapely.geometry.base import BaseGeometry
 
+from minewatch.archive import Observation
 from minewatch.changes import Status, TileChanges
+from minewatch.grid import Grid, reproject
+from minewatch.meridian import join_halves
+from minewatch.scene import Scene
 from minewatch.units import to_date, to_day
 
 RECENT_DAYS = 30
 """Ground without a clear look for longer than this is told as unseen."""
+
+EDGE_M = 2_000
+"""Metres by which a footprint may be drawn beyond its data; on real items of tiles it is some 200 m short of it."""
+
+EDGE_SHARE = 0.05
+"""... and no more than this share of the footprint's own size, since that of a small cut-out is exact."""
+
+LEAST_EMPTY = 0.1
+"""Share of an area that must lie in the footprint without data before it is told."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +116,54 @@ def _count(values: NDArray[np.generic]) -> dict[int, int]:
 def _median(days: list[int], counts: dict[int, int]) -> int:
     running = np.cumsum([counts[day] for day in days])
     return days[int(np.searchsorted(running, running[-1] / 2))]
+
+
+@dataclass(frozen=True)
+class Emptiness:
+    """An observation without data on ground that its scenes' footprints cover."""
+
+    scenes: tuple[str, ...]
+    """Ids of its scenes."""
+
+    day: dt.date
+    """Acquisition, UTC."""
+
+    covered: float
+    """Share of the area that lies well inside the footprints."""
+
+    valid: float
+    """Share of the area that has data."""
+
+    def describe(self) -> str:
+        """Say in one line what is missing."""
+        names = ", ".join(self.scenes)
+        kind = "footprint" if len(self.scenes) == 1 else "footprints"
+        verb = "covers" if len(self.scenes) == 1 else "cover"
+        return f"{self.day}: the {kind} of {names} {verb} {self.covered:.0%} of the area, {self.valid:.0%} has data"
+
+
+def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene], grid: Grid) -> list[Emptiness]:
+    """List the observations that are emptier than the footprints of their scenes say.
+
+    A window of nothing but no data is how lost blocks and misplaced items look; nothing else tells them from "not covered".
+    """
+    known = {scene.id: scene for scene in scenes}
+    found = []
+    for observation in observations:
+        used = [known[name] for name in observation.source_ids if name in known]
+        if observation.valid_share > 1 - LEAST_EMPTY or not used:
+            continue
+        covered = measure_promise([scene.footprint for scene in used], grid)
+        if covered - observation.valid_share >= LEAST_EMPTY:
+            ids = tuple(scene.id for scene in used)
+            found.append(Emptiness(ids, observation.time.date(), covered, observation.valid_share))
+    return found
+
+
+def measure_promise(footprints: Sequence[BaseGeometry], grid: Grid) -> float:
+    """Give the share of the area that lies inside footprints (lon/lat) and not near the edge of all of them."""
+    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    drawn = shapely.make_valid([reproject(join_halves(footprint), to_grid) for footprint in footprints])
+    promised = shapely.union_all(drawn)
+    edge = min(EDGE_M, EDGE_SHARE * promised.area**0.5)
+    return float(shapely.intersection(promised.buffer(-edge), grid.area).area / grid.area.area)

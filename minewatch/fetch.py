@@ -9,16 +9,22 @@ from typing import NamedTuple
 
 import shapely
 
-from minewatch.archive import Draft, Observation, list_observations, publish, remove_drafts, write_drafts
+from minewatch.access import check_scenes
+from minewatch.archive import Draft, Target, list_observations, publish, remove_drafts, write_drafts
 from minewatch.catalog import Found, Refusal, Track, find_scenes
-from minewatch.errors import SceneError
+from minewatch.errors import SceneError, SourceError
 from minewatch.files import Place
+from minewatch.harmonise import OffsetCheck
+from minewatch.news import find_refused, is_news
 from minewatch.parallel import Engine
 from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.ranges import is_remote
-from minewatch.scene import Datatake, Scene, group_scenes
+from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Query, Source
+
+MOST_FAILURES = 3
+"""Searches in a row that fail before the others are not tried: a source that is down would keep a large scan for hours."""
 
 TOGETHER = 1.5
 """Degrees that areas of one search span at most: an MGRS tile is one, and its neighbours have the same overpasses."""
@@ -51,15 +57,32 @@ class Wanted(NamedTuple):
 # --- searching -------------------------------------------------------------------------------------------------------
 
 
-def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> list[Found]:
-    """Find the scenes of each area; areas that lie together share a search.  Raises SourceError."""
-    answers: dict[int, Found] = {}
+def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> list[Found | SourceError]:
+    """Find the scenes of each area; areas that lie together share a search.
+
+    A search that fails leaves its error with the areas that it was for.  Raises SourceError where all of them failed.
+    """
+    answers: dict[int, Found | SourceError] = {}
+    failures: list[SourceError] = []
     for group in group_areas(areas) if source.is_api else [list(range(len(areas)))]:
         members = [areas[number] for number in group]
-        title = members[0].aoi.name if len(group) == 1 else f"{len(group)} areas"
-        found = find_scenes(source, _join_queries([area.query for area in members]), _make_track(reporter, title))
-        answers |= {number: _choose(found, areas[number].query) for number in group}
+        try:
+            if len(failures) >= MOST_FAILURES:
+                raise failures[-1]
+            found = _search_together(source, members, reporter)
+            answers |= {number: _choose(found, areas[number].query) for number in group}
+            failures.clear()
+        except SourceError as error:
+            failures.append(error)
+            answers |= dict.fromkeys(group, error)
+    if not any(isinstance(answer, Found) for answer in answers.values()):
+        raise failures[0]
     return [answers[number] for number in range(len(areas))]
+
+
+def _search_together(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> Found:
+    title = areas[0].aoi.name if len(areas) == 1 else f"{len(areas)} areas"
+    return find_scenes(source, _join_queries([area.query for area in areas]), _make_track(reporter, title))
 
 
 def _make_track(reporter: Reporter, title: str) -> Track:
@@ -70,8 +93,9 @@ def group_areas(areas: Sequence[AreaPlan]) -> list[list[int]]:
     """Sort areas, by their numbers, into groups that span at most TOGETHER degrees, each around its westernmost member."""
     groups: list[list[int]] = []
     boxes: list[tuple[float, float, float, float]] = []
-    for number in sorted(range(len(areas)), key=lambda n: areas[n].aoi.geometry.bounds):
-        west, south, east, north = areas[number].aoi.geometry.bounds
+    extents = [area.aoi.joined.bounds for area in areas]
+    for number in sorted(range(len(areas)), key=lambda n: extents[n]):
+        west, south, east, north = extents[number]
         for group, box in enumerate(boxes):
             joint = min(west, box[0]), min(south, box[1]), max(east, box[2]), max(north, box[3])
             if joint[2] - joint[0] <= TOGETHER and joint[3] - joint[1] <= TOGETHER:
@@ -116,15 +140,18 @@ def fetch_observations(
 ) -> list[Catch]:
     """Read what the archives lack and publish each observation as it comes.
 
-    A scan that is cut off keeps what was published; the next one goes on from there.
+    A scan that is cut off keeps what was published; the next one goes on from there.  Raises SourceError where something
+    is missing for reading any of it.
     """
-    jobs = list(_list_jobs(areas, found, folders))
-    tasks = [[(wanted.take, areas[wanted.area].grid, folders[wanted.area]) for wanted in job] for job in jobs]
+    failures: dict[int, list[Refusal]] = defaultdict(list)
+    jobs = list(_list_jobs(areas, found, folders, failures))
+    tasks = [[_make_target(wanted, areas, folders) for wanted in job] for job in jobs]
     waits = any(
         is_remote(href) for job in jobs for wanted in job for scene in wanted.take.scenes for href in scene.hrefs.values()
     )
+    if engine.scheduler is None:  # else the workers' environment counts, and they tell of each scene
+        check_scenes(scene for job in jobs for wanted in job for scene in wanted.take.scenes)
     fetched = [0] * len(areas)
-    failures: dict[int, list[Refusal]] = defaultdict(list)
     title = f"{areas[0].aoi.name}: reading scenes" if len(areas) == 1 else "reading scenes"
     for number, results in reporter.track(engine.run(write_drafts, [(task,) for task in tasks], waits=waits), title, len(jobs)):
         if isinstance(results, Exception):
@@ -134,25 +161,46 @@ def fetch_observations(
             if isinstance(result, Draft):
                 publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
                 fetched[wanted.area] += 1
+                failures[wanted.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
             else:
                 failures[wanted.area] += _blame(wanted.take, result)
     return [Catch(fetched[number], failures[number]) for number in range(len(areas))]
 
 
 def _blame(take: Datatake, error: SceneError) -> list[Refusal]:
-    return [Refusal(scene.id, str(error)) for scene in take.scenes if f"scene {scene.id}," in str(error)]
+    """Name the scene that an error is about; all of the overpass where it names none, since none was archived."""
+    named = [scene for scene in (*take.scenes, *take.older) if f"scene {scene.id}," in str(error)]
+    return [Refusal(scene.id, str(error)) for scene in named or take.scenes]
 
 
-def _list_jobs(areas: Sequence[AreaPlan], found: Sequence[Found], folders: Sequence[Place]) -> Iterator[list[Wanted]]:
-    """Gather what is missing: one job for each overpass, its areas in an order that meets the scenes' blocks row by row."""
+def _make_target(wanted: Wanted, areas: Sequence[AreaPlan], folders: Sequence[Place]) -> Target:
+    area = areas[wanted.area]
+    return Target(wanted.take, area.grid, folders[wanted.area], area.pipeline.scenes.offset_conflict)
+
+
+def _explain_refusal(name: str, check: OffsetCheck | None) -> Refusal:
+    found = check.describe() if check else "its pixels contradict its metadata"
+    return Refusal(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)")
+
+
+def _list_jobs(
+    areas: Sequence[AreaPlan], found: Sequence[Found], folders: Sequence[Place], failures: dict[int, list[Refusal]]
+) -> Iterator[list[Wanted]]:
+    """Gather what is missing: one job for each overpass, its areas in an order that meets the scenes' blocks row by row.
+
+    Scenes that were refused before and have not changed are named again in ``failures``, without being read.
+    """
     jobs: dict[str, list[Wanted]] = defaultdict(list)
     for number, (area, answer, folder) in enumerate(zip(areas, found, folders, strict=True)):
         remove_drafts(folder)
         archived = list_observations(folder, area.grid)
         for take in group_scenes(answer.scenes):
             known = archived.get(take.key)
-            if _is_news(take, known):
+            if is_news(take, known, area.pipeline.scenes.offset_conflict):
                 jobs[take.key].append(Wanted(number, take, known.version + 1 if known else 1))
+            elif known:
+                checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
+                failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(take, known)]
     for job in sorted(jobs.values(), key=lambda job: (job[0].take.time, job[0].take.key)):
         yield sorted(job, key=lambda wanted: _find_place(areas[wanted.area]))
 
@@ -160,20 +208,3 @@ def _list_jobs(areas: Sequence[AreaPlan], found: Sequence[Found], folders: Seque
 def _find_place(area: AreaPlan) -> tuple[int, int, float]:
     left, _, _, top = area.grid.bounds
     return area.grid.epsg, -round(top / 10_000), left
-
-
-def _is_news(take: Datatake, archived: Observation | None) -> bool:
-    """Tell whether a datatake has a scene that the archive lacks: another tile, or a newer baseline."""
-    return archived is None or any(_is_new_scene(scene, archived) for scene in take.scenes)
-
-
-def _is_new_scene(scene: Scene, archived: Observation) -> bool:
-    baseline = "{:02d}.{:02d}".format(*scene.baseline)
-    for source in archived.sources:
-        same_tile = scene.tile != "" and source["tile"] == scene.tile
-        if source["id"] == scene.id or (same_tile and source["source"] != scene.source):
-            if source["baseline"] >= baseline:
-                return False
-        elif same_tile and source["baseline"] > baseline:
-            return False
-    return True

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from minewatch.detect.monitor import COUNTED
 from minewatch.explain import Explanation, Look
 from minewatch.files import publishing
+from minewatch.text import escape_math
 from minewatch.units import to_day
 from minewatch.validate import LEVEL, Estimate, Scores
 
@@ -31,7 +32,7 @@ EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (LOST, "--"), "pixel clos
 def draw_scores(path: Path, scores: Scores, title: str) -> None:
     """Write a PNG: the shares with their intervals, pixel F1 by days since the change, recall by size."""
     figure = Figure(figsize=(12, 3.8), dpi=110, layout="constrained")
-    figure.suptitle(f"{title} ({LEVEL:.0%} intervals)", fontsize=11)
+    figure.suptitle(escape_math(f"{title} ({LEVEL:.0%} intervals)"), fontsize=11)
     left, middle, right = figure.subplots(1, 3)
     shares = {
         name: scores.summary[name] for name in ("pixel_f1", "pixel_precision", "pixel_recall", "site_recall", "alarm_precision")
@@ -66,7 +67,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
     figure = Figure(figsize=(13, 7), dpi=110, layout="constrained")
     lat, lon = explanation.position
     title = f"{explanation.alert_id}, {explanation.status}, as of {explanation.as_of}\npixel at {lat:.5f}, {lon:.5f}"
-    figure.suptitle(f"{title}, one of {explanation.pixels} of the alert", fontsize=11)
+    figure.suptitle(escape_math(f"{title}, one of {explanation.pixels} of the alert"), fontsize=11)
     upper, lower = figure.subplots(2, 1, sharex=True)
     curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
     days = curve.days.astype("datetime64[D]")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
-import json
 import os
 import re
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any, TypeAlias
 from upath import UPath
 
 from minewatch.errors import WorkspaceError
+from minewatch.text import render_json
 
 TEMPORARY_PREFIX = ".tmp-"
 """Names of unfinished files; whatever carries it may be deleted when no scan runs."""
@@ -189,7 +189,7 @@ def publish_bytes(path: Place, data: bytes) -> None:
 
 def publish_json(path: Place, value: Any) -> None:
     """Write ``value`` as indented JSON to ``path`` at once."""
-    publish_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    publish_bytes(path, (render_json(value) + "\n").encode())
 
 
 def upload(files: Mapping[Path, UPath]) -> None:

@@ -18,12 +18,23 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.aoi import Aoi
 from minewatch.errors import AoiError
+from minewatch.meridian import wrap_longitude
 
 PIXEL = 10
 """Pixel size in metres."""
 
 LATTICE = 20
 """Corners lie on multiples of this (metres), so that 10 m and 20 m bands of a scene of the same zone need no resampling."""
+
+ZONE_EXCEPTIONS = (
+    (56, 64, 3, 12, 32),
+    (72, 84, 0, 9, 31),
+    (72, 84, 9, 21, 33),
+    (72, 84, 21, 33, 35),
+    (72, 84, 33, 42, 37),
+)
+"""South, north, west, east in degrees and the zone there: south-west Norway and Svalbard, where MGRS tiles leave six degrees
+(NGA.STND.0037, 2014)."""
 
 CELL = 512
 """Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
@@ -141,11 +152,12 @@ def make_grid(aoi: Aoi) -> Grid:
 
     Raises AoiError where the asked-for CRS does not exist or is not in metres.
     """
-    epsg = aoi.grid.epsg if aoi.grid else find_utm_epsg(aoi.geometry.centroid.x, aoi.geometry.centroid.y)
+    joined = aoi.joined
+    epsg = aoi.grid.epsg if aoi.grid else find_utm_epsg(wrap_longitude(joined.centroid.x), joined.centroid.y)
     origin = aoi.grid.origin if aoi.grid else (0.0, 0.0)
     crs = _check_crs(epsg, aoi.name)
     to_grid = Transformer.from_crs(4326, crs, always_xy=True)
-    area = reproject(shapely.segmentize(aoi.geometry, 0.01), to_grid)
+    area = reproject(shapely.segmentize(joined, 0.01), to_grid)
     if not all(map(math.isfinite, area.bounds)):
         raise AoiError(f"area {aoi.name!r} lies outside EPSG:{epsg}; correct its 'grid' property")
     left, bottom, right, top = (
@@ -165,8 +177,11 @@ def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
 
 
 def find_utm_epsg(longitude: float, latitude: float) -> int:
-    """Give the EPSG code of the UTM zone of a point in degrees (plain six-degree zones)."""
+    """Give the EPSG code of the UTM zone of a point in degrees: that of the MGRS tiles there."""
     zone = min(60, int((longitude + 180) // 6) + 1)
+    for south, north, west, east, exception in ZONE_EXCEPTIONS:
+        if south <= latitude < north and west <= longitude < east:
+            zone = exception
     return (32600 if latitude >= 0 else 32700) + zone
 
 

@@ -55,6 +55,7 @@ def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list
         observation
         for observation in archived
         if area.history_from <= observation.time.date() <= area.until
+        and observation.sources  # none is left where all were refused
         and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
     )
 

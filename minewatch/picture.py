@@ -22,9 +22,11 @@ from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
 from minewatch.files import publish_json, publishing
 from minewatch.grid import Grid, reproject
+from minewatch.meridian import join_halves
 from minewatch.rasters import write_picture
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
+from minewatch.text import escape_math, show_plain
 from minewatch.units import NODATA, SCALE
 
 MOST_LABELS = 30
@@ -65,11 +67,11 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     width = 6.2
     height = width * coarse.shape[0] / coarse.shape[1] + 1.1
     figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(escape_math(title), fontsize=12)
     for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
         _draw_image(axes, image, coarse, white)
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
-        ids = ", ".join(scene.id for scene in image.take.scenes[:2])
+        ids = ", ".join(show_plain(scene.id) for scene in image.take.scenes[:2])
         axes.set_title(f"{name}: {image.take.time:%Y-%m-%d}\n{ids}", fontsize=8)
         _draw_scale_bar(axes, coarse)
         _draw_north(axes, coarse)
@@ -173,7 +175,7 @@ def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) 
     to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
     shown = sorted((alert for alert in alerts if alert.status != CLOSED), key=lambda alert: -alert.area_ha)
     for number, alert in enumerate(shown):
-        shape = reproject(alert.geometry, to_grid)
+        shape = reproject(join_halves(alert.geometry), to_grid)
         _add_outline(axes, shape, COLOURS[alert.status], 1.4)
         if labels and number < MOST_LABELS:
             _label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")

@@ -10,7 +10,7 @@ import hashlib
 import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +24,10 @@ def _check_classes(classes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sorted(set(classes)))
 
 
+Conflict = Literal["refuse", "metadata", "pixels"]
+"""What is done with a scene whose pixels contradict its metadata: left out, or one of the two is believed."""
+
+
 class Section(BaseModel):
     """A table of the file: unknown keys are errors, values are fixed once read."""
 
@@ -35,6 +39,11 @@ class Scenes(Section):
 
     max_cloud_cover: float = Field(
         100, ge=0, le=100, description="scenes with more cloud over the whole tile are left out, per cent"
+    )
+    offset_conflict: Conflict = Field(
+        "refuse",
+        description='scenes whose dark pixels contradict the reflectance offset in their metadata: "refuse" leaves them out, '
+        '"metadata" or "pixels" says which of the two is believed',
     )
 
 

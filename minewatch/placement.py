@@ -21,6 +21,9 @@ from minewatch.resampling import KNOTS, double, resample_bilinear, resample_near
 PART = 512
 """Side in pixels of the parts in which a window is resampled, less where the file's pixels are finer than the grid's."""
 
+FALSE_NORTHING = 10_000_000.0
+"""Metres that are added to northings in the southern half of a UTM zone."""
+
 LARGEST_BOX = 2**24
 """Pixels of a file that one part may need; more is no scene of Sentinel-2."""
 
@@ -184,10 +187,23 @@ def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is
     Raises BlockError where the file's CRS is none.
     """
     try:
-        lattice = fit_lattice(grid, transform) if find_epsg(crs) == grid.epsg else None
+        north = find_northing(find_epsg(crs), grid.epsg)
     except ProjError as error:
         raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
+    lattice = None if north is None else fit_lattice(grid, Affine.translation(0, north) @ transform)
     return lattice or Warp(grid, crs, transform, shape, is_nearest)
+
+
+def find_northing(file: int | None, grid: int) -> float | None:
+    """Give what to add to a file's northings to get the grid's, by their EPSG codes; None where the two differ in more.
+
+    The halves of a UTM zone are one projection; only the false northing differs, by a multiple of every lattice.
+    """
+    if file == grid:
+        return 0.0
+    if file is None or {file // 100, grid // 100} != {326, 327} or file % 100 != grid % 100 or not 1 <= grid % 100 <= 60:
+        return None
+    return FALSE_NORTHING if grid // 100 == 327 else -FALSE_NORTHING
 
 
 def fit_lattice(grid: Grid, transform: Affine) -> Lattice | None:

@@ -12,7 +12,7 @@ from minewatch.aoi import Aoi, list_aois, read_aoi
 from minewatch.errors import AoiError, MinewatchError
 from minewatch.grid import Grid, make_grid
 from minewatch.pipeline import Pipeline, read_pipeline
-from minewatch.settings import default_source
+from minewatch.settings import default_source, list_providers
 from minewatch.source import Query, Source, open_source
 from minewatch.workspace import Workspace
 
@@ -108,7 +108,7 @@ def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
         raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
     table = read_areas(workspace.alerts)
     areas = tuple(_plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
-    source = open_source(request.source or default_source(workspace))
+    source = open_source(request.source or default_source(workspace), list_providers(workspace))
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     return ScanPlan(run_id, started, source, areas, request.scheduler)
 

@@ -17,6 +17,7 @@ from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.grid import Grid, Window, reproject
+from minewatch.meridian import cut_halves, join_halves
 
 COORDINATE_DIGITS = 7
 """Digits of degrees that are kept: a centimetre."""
@@ -74,9 +75,9 @@ def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon
 
 
 def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
-    """Give a geometry in degrees (WGS 84), to the centimetre."""
+    """Give polygons in degrees (WGS 84), to the centimetre, cut at 180°."""
     transformer = Transformer.from_crs(grid.crs, 4326, always_xy=True)
-    degrees = reproject(geometry, transformer)
+    degrees = cut_halves(join_halves(reproject(geometry, transformer)))
     rounded = shapely.transform(degrees, lambda points: np.round(points, COORDINATE_DIGITS))
     return rounded if rounded.is_valid else shapely.make_valid(degrees, method="structure")
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from minewatch.text import printable
+
 T = TypeVar("T")
 
 
@@ -48,6 +50,7 @@ class Reporter:
 def reporting() -> Iterator[Reporter]:
     """Show bars and notes on stderr for the length of a block."""
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    title = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
-        yield Reporter(bars, lambda text: console.print(text, markup=False, highlight=False))
+        yield Reporter(bars, lambda text: console.print(printable(text), markup=False, highlight=False))

@@ -1,29 +1,153 @@
-"""Providers of Sentinel-2 L2A scenes, as data."""
+"""Providers of Sentinel-2 L2A scenes, as data: where they list scenes, and how their files are named, opened and read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 COLLECTION = "sentinel-2-l2a"
 """The collection asked of an API that is given by its address."""
 
+BANDS = ("blue", "green", "red", "nir", "swir16", "scl")
+"""Bands by their common names; SCL is the scene classification map of Sen2Cor."""
+
+REQUIRED_BANDS = ("blue", "red", "nir", "swir16", "scl")
+"""Bands without which a scene cannot be archived; green serves pictures only."""
+
+ASSET_NAMES: tuple[Mapping[str, str], ...] = (
+    {band: band for band in BANDS},  # Earth Search
+    dict(zip(BANDS, ("B02", "B03", "B04", "B08", "B11", "SCL"), strict=True)),  # Planetary Computer
+    dict(zip(BANDS, ("B02_10m", "B03_10m", "B04_10m", "B08_10m", "B11_20m", "SCL_20m"), strict=True)),  # CDSE
+)
+"""How catalogues call the bands; the first naming that an item follows is taken."""
+
+Signing = Literal["", "planetary-computer"]
+"""Who signs the addresses of assets before they are read; '' = nobody."""
+
+OffsetRule = Literal["", "earth-search", "metadata"]
+"""Who applied the reflectance offset: the item's flag says it, or baselines from 04.00 on carry it; '' = each item tells."""
+
+
+@dataclass(frozen=True)
+class S3Login:
+    """How to log in to an object store; keys themselves stand only in the environment."""
+
+    endpoint: str
+    """Host of the store, with its port; ``http://`` before it where the line is not encrypted; '' for Amazon's own."""
+
+    region: str
+    """As the store calls it; '' = us-east-1."""
+
+    key_variable: str
+    """Name of the environment variable that holds the access key; '' where the store wants no login."""
+
+    secret_variable: str
+    """Name of the environment variable that holds the secret key."""
+
+    requester_pays: bool = False
+    """True where whoever reads pays for the traffic."""
+
 
 @dataclass(frozen=True)
 class Provider:
-    """A public STAC API."""
+    """A place that lists scenes, and how its files are opened and read."""
 
     name: str
     """As users call it."""
 
     root: str
-    """Address of its root document."""
+    """Address of its root document, or the path of a static catalogue."""
 
     collection: str = COLLECTION
-    """The collection that is searched."""
+    """The collection that is searched; a static catalogue is read whole."""
 
+    title: str = ""
+    """For people."""
+
+    is_api: bool | None = None
+    """True for a STAC API, False for a static catalogue; None = its root document says."""
+
+    assets: Mapping[str, str] | None = None
+    """Band to asset name; None = recognised from each item."""
+
+    offset: OffsetRule = ""
+    """Who applied the reflectance offset."""
+
+    signing: Signing = ""
+    """Who signs the addresses of its assets."""
+
+    s3: S3Login | None = None
+    """Login for its s3:// addresses; None where it has none of its own."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts (``name`` or ``name:port``) that its items may name though they are near, or served by plain http."""
+
+    outline: bool = False
+    """True where a search may send the outline of an area; else it sends its box."""
+
+
+_EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
+_PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
+_CDSE = "https://stac.dataspace.copernicus.eu/v1"
+
+_CDSE_LOGIN = S3Login("eodata.dataspace.copernicus.eu", "default", "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY")
+"""Keys are free of charge (documentation.dataspace.copernicus.eu/APIs/S3.html); the region has that name (CS-SI/eodag #2144)."""
+
+_PLANETARY_HOST = "sentinel2l2a01.blob.core.windows.net"
+"""Where Planetary Computer keeps its Sentinel-2 scenes; other blob stores may be anybody's."""
 
 PROVIDERS: Mapping[str, Provider] = {
-    provider.name: provider for provider in (Provider("earth-search", "https://earth-search.aws.element84.com/v1"),)
+    provider.name: provider
+    for provider in (
+        Provider("earth-search", _EARTH_SEARCH, COLLECTION, "Earth Search", is_api=True, offset="earth-search"),
+        # Collection 1 leaves the offset in the pixels, of old dates too (Element84/earth-search #41).
+        Provider(
+            "earth-search-c1",
+            _EARTH_SEARCH,
+            "sentinel-2-c1-l2a",
+            "Earth Search, Collection 1",
+            is_api=True,
+            offset="metadata",
+        ),
+        Provider(
+            "planetary-computer",
+            _PLANETARY_COMPUTER,
+            COLLECTION,
+            "Planetary Computer",
+            is_api=True,
+            offset="metadata",
+            signing="planetary-computer",
+        ),
+        Provider("cdse", _CDSE, COLLECTION, "Copernicus Data Space", is_api=True, offset="metadata", s3=_CDSE_LOGIN),
+    )
 }
 """Those that need no address, by name."""
+
+
+def find_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
+    """Find a provider by its name or by its address, which then has the name as it was given; None where there is none."""
+    if name in providers:
+        return providers[name]
+    known = (provider for provider in providers.values() if provider.root.rstrip("/") == name.rstrip("/"))
+    provider = next(known, None)
+    return replace(provider, name=name) if provider else None
+
+
+def settle_provider(provider: Provider, properties: Mapping[str, Any], hrefs: Iterable[str]) -> Provider:
+    """Fill what a provider leaves open with what one of its items tells.
+
+    Properties of Earth Search and the host of Planetary Computer are known wherever they are met, in a copy on disk
+    too.  A login never comes from an item: that would send keys where a stranger says.
+    """
+    from_flag: OffsetRule = "earth-search" if any(name.startswith("earthsearch:") for name in properties) else "metadata"
+    signed: Signing = "planetary-computer" if _PLANETARY_HOST in map(_find_host, hrefs) else ""
+    return replace(provider, offset=provider.offset or from_flag, signing=provider.signing or signed)
+
+
+def _find_host(href: str) -> str | None:
+    try:
+        return urlsplit(href).hostname
+    except (ValueError, TypeError, AttributeError):  # an address that nobody can read; it is refused where it is needed
+        return None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import email.utils
 import os
 import re
 import time
 import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
 from urllib3.response import BaseHTTPResponse
-from urllib3.util import Retry, Timeout
+from urllib3.util import Timeout
+
+from minewatch.errors import SceneError
+from minewatch.trust import check_href
 
 REQUESTS = 32
 """Requests in flight from one process at most: at 30 ms and 1 MB each they fill a gigabit line several times over,
@@ -35,8 +41,14 @@ PAUSE = 0.5
 LONGEST_WAIT = 60.0
 """Seconds: the most that a server's Retry-After is believed."""
 
-BUSY = (429, 500, 502, 503, 504)
+PATIENCE = 300.0
+"""Seconds after which no other attempt at a range is made; with the last one's LONGEST it ends after seven minutes."""
+
+BUSY = (408, 429, 500, 502, 503, 504)
 """Answers that are asked for again."""
+
+DENIED = (401, 403)
+"""Answers to who may not read."""
 
 MOVED = (301, 302, 303, 307, 308)
 """Answers that name another address."""
@@ -47,6 +59,10 @@ REDIRECTS = 3
 
 class RangeError(OSError):
     """Bytes could not be had; the text holds no address, since addresses may hold secrets."""
+
+
+class DeniedError(RangeError):
+    """The server wants a login or a signature, or the one that it got is not good any more."""
 
 
 class _PassingError(RangeError):
@@ -72,14 +88,24 @@ os.register_at_fork(after_in_child=fetchers.cache_clear)  # threads and connecti
 os.register_at_fork(after_in_child=_connections.cache_clear)
 
 
+class Part(NamedTuple):
+    """A part of a file."""
+
+    data: bytes
+    """What was asked for; less only where the file ends."""
+
+    total: int
+    """Bytes of the whole file."""
+
+
 def is_remote(href: str) -> bool:
-    """Tell whether an address is fetched over HTTP."""
-    return urlsplit(href).scheme in ("http", "https")
+    """Tell whether an address is fetched over HTTP; those of object stores are, once they are signed."""
+    return urlsplit(href).scheme in ("http", "https", "s3")
 
 
 def fetch(href: str, start: int, stop: int) -> bytes:
     """Fetch bytes ``start`` to ``stop`` of a file; fewer come only where the file ends.  Raises OSError."""
-    return _fetch_remote(href, start, stop) if is_remote(href) else _fetch_local(href, start, stop)
+    return fetch_part(href, start, stop, {}).data if is_remote(href) else _fetch_local(href, start, stop)
 
 
 def _fetch_local(path: str, start: int, stop: int) -> bytes:
@@ -87,25 +113,49 @@ def _fetch_local(path: str, start: int, stop: int) -> bytes:
         return os.pread(file.fileno(), stop - start, start)
 
 
-def _fetch_remote(href: str, start: int, stop: int) -> bytes:
+def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> Part:
+    """Fetch bytes ``start`` to ``stop`` of a remote file; ``headers`` are for its host alone.  Raises OSError."""
+    deadline = time.monotonic() + PATIENCE
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _fetch_once(href, start, stop)
+            return _fetch_once(href, start, stop, headers)
         except _PassingError as error:
-            if attempt == ATTEMPTS:
+            pause = spread_pause(PAUSE, attempt) if error.wait is None else error.wait
+            if attempt == ATTEMPTS or time.monotonic() + pause > deadline:
                 raise
-            spread = 1 + time.perf_counter_ns() % 1000 / 1000
-            time.sleep(PAUSE * 2 ** (attempt - 1) * spread if error.wait is None else error.wait)
+            time.sleep(pause)
     raise AssertionError("unreachable")
 
 
-def _fetch_once(href: str, start: int, stop: int) -> bytes:
+def spread_pause(first: float, attempt: int) -> float:
+    """Give the seconds to wait after an attempt (from 1): doubled each time, and spread by up to as much again.
+
+    Spread, so that clients that a server turned away together do not come back together.
+    """
+    return first * 2.0 ** (attempt - 1) * (1 + time.perf_counter_ns() % 1000 / 1000)
+
+
+def read_wait(header: str | None) -> float | None:
+    """Read a Retry-After, seconds or a date (RFC 9110, 10.2.3): seconds from now, at most LONGEST_WAIT; None where it is none."""
+    seconds: float
+    text = (header or "").strip()
+    try:
+        if text.isascii() and text.isdigit():
+            seconds = float(text[:9])
+        else:
+            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), LONGEST_WAIT)
+
+
+def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str]) -> Part:
     for _ in range(REDIRECTS + 1):
-        answer = _ask(href, start, stop)
+        answer = _ask(href, start, stop, headers)
         try:
             if answer.status not in MOVED:
                 return _receive(answer, start, stop)
-            href = follow(href, answer.headers.get("Location", ""))
+            href, headers = follow(href, answer.headers.get("Location", "")), {}
         except (HTTPError, OSError) as error:
             answer.close()
             if isinstance(error, RangeError):
@@ -115,13 +165,15 @@ def _fetch_once(href: str, start: int, stop: int) -> bytes:
     raise RangeError("redirected too often")
 
 
-def _ask(href: str, start: int, stop: int) -> BaseHTTPResponse:
-    headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", "User-Agent": "minewatch"}
+def _ask(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseHTTPResponse:
+    headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", "User-Agent": "minewatch", **more}
     try:
         return _connections(_find_proxy(href)).request(
             "GET", href, headers=headers, timeout=TIMEOUT, redirect=False, preload_content=False, decode_content=False
         )
-    except (NewConnectionError, ConnectTimeoutError, SSLError, LocationValueError) as error:
+    except (NewConnectionError, ConnectTimeoutError) as error:  # on a bad line, the next attempt may find the way
+        raise _PassingError(f"no connection, {type(error).__name__}") from None
+    except (SSLError, LocationValueError, ValueError) as error:
         raise RangeError(f"no connection, {type(error).__name__}") from None
     except (HTTPError, OSError) as error:
         raise _PassingError(f"no answer, {type(error).__name__}") from None
@@ -134,30 +186,35 @@ def _find_proxy(href: str) -> str | None:
 
 
 def follow(href: str, location: str) -> str:
-    """Give the address that a redirect names: https anywhere, plain http only on the host that is asked already.
+    """Give the address that a redirect names, where a document at ``href`` might name it.
 
-    Raises RangeError for every other.
+    That is https anywhere but nearer to this machine, and plain http only on the host that is asked already.  Raises
+    RangeError for every other.
     """
-    target = urljoin(href, location)
-    old, new = urlsplit(href), urlsplit(target)
-    if not location or not (new.scheme == "https" or (new.scheme == old.scheme == "http" and new.hostname == old.hostname)):
+    try:
+        target = check_href(urljoin(href, location), href, "a redirect") if location else ""
+    except (SceneError, ValueError):
+        target = ""
+    new = urlsplit(target)
+    if new.scheme != "https" and (new.scheme != "http" or new.hostname != urlsplit(href).hostname):
         raise RangeError("redirected to where nothing is read")
     return target
 
 
-def _receive(answer: BaseHTTPResponse, start: int, stop: int) -> bytes:
+def _receive(answer: BaseHTTPResponse, start: int, stop: int) -> Part:
     if answer.status in BUSY:
         error = _PassingError(f"status {answer.status}")
-        wait = Retry().get_retry_after(answer)
-        error.wait = None if wait is None else min(max(wait, 0), LONGEST_WAIT)
+        error.wait = read_wait(answer.headers.get("Retry-After"))
         raise error
+    if answer.status in DENIED:
+        raise DeniedError(f"status {answer.status}, access is denied")
     if answer.status != 206:
         raise RangeError(f"status {answer.status} in place of a part of the file")
     match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", answer.headers.get("Content-Range", ""))
     first, last, total = map(int, match.groups()) if match else (-1, -1, -1)
     if first != start or last + 1 != min(stop, total):
         raise RangeError("another part of the file than was asked for")
-    return _receive_body(answer, last + 1 - first)
+    return Part(_receive_body(answer, last + 1 - first), total)
 
 
 def _receive_body(answer: BaseHTTPResponse, size: int) -> bytes:

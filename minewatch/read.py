@@ -7,58 +7,29 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
-from typing import Protocol, Self, TypeVar, overload
-from urllib.parse import urlsplit
+from functools import cached_property, partial
+from typing import ParamSpec, Protocol, Self, TypeVar, overload
 
 import numpy as np
-import rasterio
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
-from rasterio.windows import Window as RasterWindow
 
+from minewatch.access import Access
 from minewatch.blocks import Ahead, BlockCache, BlockFile, expect_blocks
+from minewatch.datasets import FAULTS, MisfitError, find_driver, open_file, reading
 from minewatch.errors import SceneError
-from minewatch.geotiff import BlockError, Box, Layout, read_layout
+from minewatch.geotiff import BlockError, Box, Layout, is_left_to_gdal, read_layout
 from minewatch.grid import PIXEL, Grid, Window
 from minewatch.placement import Placement, place
 from minewatch.ranges import RangeError, fetchers, is_remote
 from minewatch.resampling import fill_classes, reflect
 from minewatch.scene import Datatake, Scene
+from minewatch.streams import Stream
 from minewatch.units import NODATA
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-DRIVERS = {".jp2": "JP2OpenJPEG"}
-"""Format by file ending, GTiff else.  Strangers' addresses are opened with these only: a VRT could point anywhere."""
-
-GDAL_OPTIONS = {
-    # Listing the folder of a remote file costs a request or ten, and its answer is never needed.
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    # GDAL would look for side-car files (.ovr, .aux.xml, .msk); Sentinel-2 products have none.
-    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".tif,.tiff,.jp2",
-    # The header fits in the first 32 kB, so one request opens it, after one for the size (without HEAD, GDAL would ask
-    # for the whole file and hang up).
-    "GDAL_INGESTED_BYTES_AT_OPEN": "32768",
-    # Neighbouring blocks come in one request.
-    "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
-    "GDAL_HTTP_MULTIPLEX": "YES",
-    "GDAL_HTTP_VERSION": "2",
-    # Servers that are busy for a moment answer 429 or 5xx; without this GDAL calls the file unreadable.
-    "GDAL_HTTP_MAX_RETRY": "4",
-    "GDAL_HTTP_RETRY_DELAY": "0.5",
-    # A stalled line ends: nothing for 30 s, or 120 s in all for one request.
-    "GDAL_HTTP_CONNECTTIMEOUT": "15",
-    "GDAL_HTTP_LOW_SPEED_TIME": "30",
-    "GDAL_HTTP_LOW_SPEED_LIMIT": "100",
-    "GDAL_HTTP_TIMEOUT": "120",
-    # Blocks are used once; a small cache (bytes) keeps memory flat.
-    "GDAL_CACHEMAX": 128 * 2**20,
-}
-"""For files that GDAL reads (JPEG 2000, s3://, unusual GeoTIFFs), each with its reason."""
 
 READ_ATTEMPTS = 2
 """Attempts at reading a window, from opening the file on; each request has attempts of its own below these."""
@@ -66,12 +37,9 @@ READ_ATTEMPTS = 2
 PAUSE = 0.5
 """Seconds between them."""
 
-
-@contextlib.contextmanager
-def reading() -> Iterator[None]:
-    """Set GDAL up for reading scenes; :func:`open_datatake` does it."""
-    with rasterio.Env(**GDAL_OPTIONS):
-        yield
+LONGEST = 7200.0
+"""Seconds that an overpass may take in all, for all its scenes and areas; then it is given up, named, and tried by the next
+scan.  A line that brings 4 MB in each request's 120 s would else keep a scan for a day."""
 
 
 class Source(Protocol):
@@ -82,29 +50,6 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of it."""
-
-
-@dataclass
-class GdalFile:
-    """A file that GDAL reads; belongs to one thread, since GDAL's handles must not be shared."""
-
-    dataset: DatasetReader
-    """Open."""
-
-    def read(self, box: Box) -> NDArray[np.uint16]:
-        """Read a box: (y, x) uint16, 0 outside the file."""
-        top, left, bottom, right = box
-        pixels = np.zeros((bottom - top, right - left), np.uint16)
-        rows = max(top, 0), min(bottom, self.dataset.height)
-        columns = max(left, 0), min(right, self.dataset.width)
-        if rows[0] < rows[1] and columns[0] < columns[1]:
-            part = self.dataset.read(1, window=RasterWindow.from_slices(rows, columns))
-            pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
-        return pixels
-
-    def close(self) -> None:
-        """Close it."""
-        self.dataset.close()
 
 
 @dataclass(frozen=True)
@@ -140,11 +85,24 @@ class SceneFiles:
     pixel: float = PIXEL
     """Metres; where coarser pixels will do (for a picture), a file's overviews stand in for it."""
 
+    deadline: float = field(default_factory=lambda: time.monotonic() + LONGEST)
+    """On the monotonic clock: when reading is given up."""
+
     _open: dict[str, OpenBand] = field(default_factory=dict)
     """Band to file."""
 
-    _headers: dict[str, Future[Layout | None]] = field(default_factory=dict)
+    _headers: dict[str, Future[Layout | Stream | None]] = field(default_factory=dict)
     """Band to the header that is on its way."""
+
+    @cached_property
+    def access(self) -> Access:
+        """How the files are reached."""
+        return Access(self.scene.signing, self.scene.s3)
+
+    @cached_property
+    def fault(self) -> str:
+        """What is missing for reading any of them; '' where nothing is."""
+        return self.access.find_fault(self.scene.hrefs.values())
 
     def __enter__(self) -> Self:
         return self
@@ -154,16 +112,18 @@ class SceneFiles:
         for band in list(self._open):
             self.forget(band)
 
-    def on(self, grid: Grid) -> SceneReader:
-        """Give a reader of these files on a grid."""
-        return SceneReader(self, grid)
+    def on(self, grid: Grid, offset: int | None = None) -> SceneReader:
+        """Give a reader of these files on a grid; another offset may take the place of the scene's."""
+        return SceneReader(self, grid, self.scene.offset if offset is None else offset)
 
     def read(self, band: str, action: Callable[[OpenBand], T]) -> T:
         """Do something with a band's file, again if it fails.  Raises SceneError where the file cannot be read."""
         for attempt in range(1, READ_ATTEMPTS + 1):
+            if time.monotonic() > self.deadline:
+                raise SceneError(f"scene {self.scene.id}, {band}: given up, the overpass took over {LONGEST / 60:.0f} minutes")
             try:
                 return action(self.open(band))
-            except (RasterioError, OSError, UnicodeDecodeError) as error:  # rasterio meets names that are no text
+            except FAULTS as error:
                 self.forget(band)
                 # GDAL's text may hold a signed address, so only the kind of fault is told, and its cause is not shown.
                 reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
@@ -173,9 +133,11 @@ class SceneFiles:
 
     def open(self, band: str) -> OpenBand:
         """Open a band's file; raises SceneError where it is no band of a scene, else OSError or RasterioError."""
+        if self.fault:
+            raise SceneError(f"scene {self.scene.id}, {band}: {self.fault}")
         if band not in self._open:
-            layout = self._read_layout(band) if self.pixel == PIXEL else None
-            self._open[band] = self._open_blocks(layout) if layout else self._open_dataset(band)
+            header = self._read_header(band)
+            self._open[band] = self._open_blocks(header) if isinstance(header, Layout) else self._open_dataset(band, header)
         return self._open[band]
 
     def forget(self, band: str) -> None:
@@ -188,52 +150,49 @@ class SceneFiles:
     def expect(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
         """Start fetching what is needed soon, if the file is remote: first its header, then the boxes it lies in."""
         href = self.scene.hrefs.get(band, "")
-        if not is_remote(href) or _find_driver(href) != "GTiff" or self.pixel > PIXEL:
+        if not is_remote(href) or find_driver(href) != "GTiff" or self.pixel > PIXEL or self.fault:
             return
         self._ask_header(band).add_done_callback(partial(self._expect_boxes, locate))
 
-    def _ask_header(self, band: str) -> Future[Layout | None]:
+    def _ask_header(self, band: str) -> Future[Layout | Stream | None]:
         if band not in self._headers:
-            self._headers[band] = fetchers().submit(read_layout, self.scene.hrefs[band])
+            self._headers[band] = fetchers().submit(_read_remote_header, self.scene.hrefs[band], self.access, self.pixel)
         return self._headers[band]
 
-    def _expect_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | None]) -> None:
+    def _expect_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | Stream | None]) -> None:
         # What cannot be read is told when the band is read.
-        if not header.cancelled() and header.exception() is None and (layout := header.result()):
+        if not header.cancelled() and header.exception() is None and isinstance(layout := header.result(), Layout):
             with contextlib.suppress(OSError):
                 expect_blocks(layout, locate(layout), self.cache, self.ahead)
 
-    def _read_layout(self, band: str) -> Layout | None:
+    def _read_header(self, band: str) -> Layout | Stream | None:
         href = self.scene.hrefs[band]
-        if _find_driver(href) != "GTiff":
-            return None
-        return self._ask_header(band).result() if is_remote(href) else read_layout(href)
+        if is_remote(href):
+            return self._ask_header(band).result()
+        return read_layout(href) if self.pixel == PIXEL and find_driver(href) == "GTiff" else None
 
     def _open_blocks(self, layout: Layout) -> OpenBand:
         return OpenBand(BlockFile(layout, self.cache, self.ahead), layout.crs, layout.transform, layout.shape)
 
-    def _open_dataset(self, band: str) -> OpenBand:
-        href = self.scene.hrefs[band]
-        dataset = _open_coarse(href, self.pixel)
-        if dataset.crs is None or dataset.count != 1 or np.dtype(dataset.dtypes[0]).kind != "u":
-            dataset.close()
-            raise SceneError(f"scene {self.scene.id}, {band}: not one band of whole numbers with a CRS")
-        return OpenBand(GdalFile(dataset), dataset.crs.to_wkt(), dataset.transform, dataset.shape)
+    def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
+        try:
+            file = open_file(self.scene.hrefs[band], stream, self.pixel)
+        except MisfitError as misfit:
+            raise SceneError(f"scene {self.scene.id}, {band}: {misfit}") from None
+        return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
 
-def _open_coarse(href: str, pixel: float) -> DatasetReader:
-    """Open a file, or the coarsest of its overviews whose pixels are not larger than ``pixel`` metres."""
-    dataset = rasterio.open(href, driver=_find_driver(href))
-    levels = dataset.overviews(1) if dataset.count else []
-    fine = [index for index, factor in enumerate(levels) if abs(dataset.transform.a) * factor <= pixel]
-    if not fine:
-        return dataset
-    dataset.close()
-    return rasterio.open(href, driver=_find_driver(href), overview_level=fine[-1])
+def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Stream | None:
+    """Read the header of a plain GeoTIFF of which whole pixels are wanted; of others give the bytes to GDAL as a stream.
 
-
-def _find_driver(href: str) -> str:
-    return DRIVERS.get(Path(urlsplit(href).path).suffix.lower(), "GTiff")
+    None where GDAL fetches them by itself.
+    """
+    if is_left_to_gdal(href, access):
+        return None
+    stream = Stream(href, access)
+    head = stream.open()
+    is_plain = find_driver(href) == "GTiff" and pixel == PIXEL
+    return (read_layout(href, access, head) if is_plain else None) or stream
 
 
 @dataclass(frozen=True)
@@ -245,6 +204,9 @@ class SceneReader:
 
     grid: Grid
     """Where the pixels go."""
+
+    offset: int
+    """Added to digital numbers above 0 to get reflectance x 10 000."""
 
     _placements: dict[tuple[str, str, Affine], Placement] = field(default_factory=dict)
     """By band, CRS and transform: how the pixels fall on the grid."""
@@ -307,7 +269,7 @@ class DatatakeReader:
         origin, is_first = np.ascontiguousarray(origin), True
         for index, reader in enumerate(self.readers):
             if len(self.readers) == 1 or (origin == index).any():
-                reflect(reader.read(band, window), origin, index, reader.scene.offset, is_first, out)
+                reflect(reader.read(band, window), origin, index, reader.offset, is_first, out)
                 is_first = False
         if is_first:
             out.fill(NODATA)
@@ -322,9 +284,10 @@ class DatatakeFiles:
     """In order of scene id."""
 
     def on(self, grid: Grid, scenes: Sequence[Scene] | None = None) -> DatatakeReader:
-        """Give a reader of the overpass, or of some of its scenes, on a grid."""
-        wanted = None if scenes is None else {scene.id for scene in scenes}
-        return DatatakeReader(tuple(files.on(grid) for files in self.scenes if wanted is None or files.scene.id in wanted))
+        """Give a reader of the overpass, or of some of its scenes with the offsets they state, on a grid."""
+        chosen = [files.scene for files in self.scenes] if scenes is None else scenes
+        offsets = {scene.id: scene.offset for scene in chosen}
+        return DatatakeReader(tuple(f.on(grid, offsets[f.scene.id]) for f in self.scenes if f.scene.id in offsets))
 
 
 @contextlib.contextmanager

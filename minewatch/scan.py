@@ -22,10 +22,11 @@ from minewatch.archive import Observation, list_observations, write_collection
 from minewatch.catalog import Found, Refusal, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.context import Cells, Layer, Site, open_layers, place_sites
-from minewatch.coverage import Coverage, CoverageCount
+from minewatch.coverage import Coverage, CoverageCount, Emptiness, find_emptiness
 from minewatch.errors import SceneError, SourceError
 from minewatch.fetch import Catch, fetch_observations, search_areas
 from minewatch.files import Place, check_writable, publish_json
+from minewatch.harmonise import OffsetCheck
 from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook, shows
@@ -36,6 +37,9 @@ from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Source
 from minewatch.witness import Subject, describe_agreements, hear_witnesses, read_witnesses
 from minewatch.workspace import Workspace
+
+MOST_NAMED = 3
+"""Observations that notes name one by one; the run record names all."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,20 @@ class AreaReport:
     context: Mapping[str, Cells] = field(default_factory=dict)
     """Alert id to where it lies in law and landscape."""
 
+    emptiness: Sequence[Emptiness] = ()
+    """Observations without data where the footprints of their scenes promise some."""
+
+
+@dataclass(frozen=True)
+class Missed:
+    """An area whose search failed: its alerts and rasters are as they were."""
+
+    aoi: str
+    """Its name."""
+
+    reason: str
+    """Why, in one line."""
+
 
 @dataclass(frozen=True)
 class ScanReport:
@@ -88,6 +106,9 @@ class ScanReport:
 
     record: Path
     """The run record."""
+
+    missed: Sequence[Missed] = ()
+    """Areas that could not be searched; not all, since that is an error."""
 
     @property
     def failures(self) -> int:
@@ -106,7 +127,8 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
     with workspace.lock(), start_engine(plan.scheduler) as engine:
         for place in (workspace.archives, workspace.change_maps):
             check_writable(place)
-        areas = [_place_alerts(workspace, area, layers) for area in _scan_areas(workspace, plan, engine, reporter)]
+        areas, missed = _scan_areas(workspace, plan, engine, reporter)
+        areas = [_place_alerts(workspace, area, layers) for area in areas]
         run = _describe_run(plan, areas)
         results = [_to_result(area) for area in areas]
         tallies = update_table(workspace.alerts, results, run, workspace.decisions)
@@ -114,19 +136,23 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
         areas = [_take_in(area, tallies[area.plan.aoi.name]) for area in areas]
         areas = [_add_picture(workspace, area) for area in areas]
         record = workspace.runs / f"{plan.run_id}.json"
-        report = ScanReport(plan.run_id, plan.source.name, areas, record)
+        report = ScanReport(plan.run_id, plan.source.name, areas, record, missed)
         publish_json(record, describe_scan(report) | {"started": plan.started.isoformat(), "version": __version__})
     return report
 
 
-def _scan_areas(workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter) -> list[AreaReport]:
+def _scan_areas(
+    workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter
+) -> tuple[list[AreaReport], list[Missed]]:
     """Take all areas through each stage together, so that they share searches, scenes and cores."""
-    areas = plan.areas
-    for area in areas:
+    for area in plan.areas:
         for repair in area.aoi.repairs:
             reporter.note(f"{area.aoi.name}: {repair}")
-    found = search_areas(plan.source, areas, reporter)
-    notes = [_explain_emptiness(plan.source, area, answer, len(areas)) for area, answer in zip(areas, found, strict=True)]
+    answers = list(zip(plan.areas, search_areas(plan.source, plan.areas, reporter), strict=True))
+    missed = [Missed(area.aoi.name, str(answer)) for area, answer in answers if not isinstance(answer, Found)]
+    areas = [area for area, answer in answers if isinstance(answer, Found)]
+    found = [answer for _, answer in answers if isinstance(answer, Found)]
+    notes = [_explain_emptiness(plan.source, area, answer, len(plan.areas)) for area, answer in zip(areas, found, strict=True)]
     folders = [workspace.archive(area.aoi.name) for area in areas]
     catches = fetch_observations(areas, found, folders, engine, reporter)
     chosen = [_choose_observations(area, folder) for area, folder in zip(areas, folders, strict=True)]
@@ -141,7 +167,7 @@ def _scan_areas(workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: 
             stack.enter_context(change_map)
         for number, changes in map_changes(tasks, scenes, engine, reporter):
             maps[number].add(changes)
-    return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)]
+    return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)], missed
 
 
 def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Layer]) -> AreaReport:
@@ -175,10 +201,18 @@ def _report_area(
     notes: Sequence[str],
 ) -> AreaReport:
     coverage = change_map.coverage
-    more = [*_explain_sources(observations, source), *_explain_blindness(observations, area, coverage)]
+    emptiness = find_emptiness(observations, found.scenes, area.grid)
+    more = [
+        *_explain_sources(observations, source),
+        *_explain_conflicts(observations),
+        *_explain_blindness(observations, area, coverage),
+        *_explain_gaps(emptiness),
+    ]
     alerts = replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts)
     failures = [*found.refused, *catch.failures]
-    return AreaReport(area, found, observations, catch.fetched, failures, coverage, alerts, Tally(), [*notes, *more])
+    return AreaReport(
+        area, found, observations, catch.fetched, failures, coverage, alerts, Tally(), [*notes, *more], emptiness=emptiness
+    )
 
 
 class ChangeMap:
@@ -223,8 +257,14 @@ def _explain_emptiness(source: Source, area: AreaPlan, found: Found, areas: int)
     """Tell an empty window from an empty source; raises SourceError for the latter where it is the only area."""
     if found.scenes or found.refused or found.cloudy:
         return []
-    if has_scenes(source, area.aoi.geometry):
-        return [f"the source has no scene over {area.aoi.name!r} from {area.history_from} to {area.until}"]
+    empty = [f"the source has no scene over {area.aoi.name!r} from {area.history_from} to {area.until}"]
+    try:
+        if has_scenes(source, area.aoi.geometry):
+            return empty
+    except SourceError:
+        if areas == 1:
+            raise
+        return empty  # as far as was asked, that is true
     text = f"source {source.name} has no Sentinel-2 L2A scene over area {area.aoi.name!r}"
     if areas == 1:
         raise SourceError(f"{text}; check the area's place and the source")
@@ -238,6 +278,22 @@ def _explain_blindness(observations: Sequence[Observation], area: AreaPlan, cove
     looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
     why = "every scene was cloudy there" if looks else "there is no scene since then"
     return [f"nothing to see since {area.monitor_from}: {why} ({looks} scenes)"]
+
+
+def _explain_gaps(emptiness: Sequence[Emptiness]) -> list[str]:
+    """Name the first observations that lack data, and say how many more there are."""
+    lines = [empty.describe() for empty in emptiness[:MOST_NAMED]]
+    if rest := len(emptiness) - len(lines):
+        lines.append(f"{rest} more observations have less data than their footprints say; the run record names them")
+    return lines
+
+
+def _explain_conflicts(observations: Iterable[Observation]) -> list[str]:
+    """Name the scenes that are used although pixels and metadata contradict each other."""
+    checks = [(str(s["id"]), OffsetCheck.from_record(s)) for o in observations for s in o.sources]
+    names = sorted(name for name, check in checks if check and check.outcome == "contradict")
+    text = "scenes are used though their pixels contradict the offset in their metadata (scenes.offset_conflict)"
+    return [f"{len(names)} {text}: {', '.join(names)}"] if names else []
 
 
 def _explain_sources(observations: Iterable[Observation], source: Source) -> list[str]:
@@ -262,6 +318,7 @@ def describe_scan(report: ScanReport) -> dict[str, Any]:
         "run_id": report.run_id,
         "source": report.source,
         "areas": [_describe_area(area) for area in report.areas],
+        "not_searched": [{"aoi": missed.aoi, "reason": missed.reason} for missed in report.missed],
         "record": str(report.record),
     }
 
@@ -280,6 +337,10 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             "observations_read": area.fetched,
             "observations_used": len(area.observations),
             "too_cloudy": list(area.found.cloudy),
+            "emptier_than_footprint": [
+                {"ids": list(empty.scenes), "covered": round(empty.covered, 4), "valid": round(empty.valid, 4)}
+                for empty in area.emptiness
+            ],
             "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
             "used": [source for observation in area.observations for source in observation.source_ids],
         },

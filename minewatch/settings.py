@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from minewatch.errors import WorkspaceError
 from minewatch.files import find_place
 from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
-from minewatch.workspace import Workspace, read_toml
+from minewatch.provider import BANDS, COLLECTION, PROVIDERS, REQUIRED_BANDS, OffsetRule, Provider, S3Login, Signing
+from minewatch.trust import hide_secrets, is_web
+from minewatch.workspace import Workspace, check_name, read_toml
 
 TEMPLATE = """\
 # A minewatch workspace.  Secrets never stand here: settings name environment variables.
 
-# Where scans look for scenes when --source is not given: a provider (earth-search), the address of a STAC API,
-# or the path of a static STAC catalogue, relative to this file.
+# Where scans look for scenes when --source is not given: a name that `minewatch source list` shows, the address of
+# a STAC API, or the path of a static STAC catalogue, relative to this file.
 source = {source}
 
 # Where observations and change maps go when not below output: a folder, or an object store (docs/clusters.md).
@@ -31,14 +36,144 @@ source = {source}
 # name = "HOLDER"           # the column with the name
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
+
+# Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Tables stand last.
+# [sources.ours]
+# url = "https://stac.example.org/v1"     # or path = "scenes/catalog.json"
+# collection = "sentinel-2-l2a"
+# [sources.ours.s3]
+# endpoint = "s3.example.org"
+# region = "eu-1"
+# key_variable = "OURS_ACCESS_KEY"        # names of environment variables, never keys
+# secret_variable = "OURS_SECRET_KEY"
 """
 """What ``minewatch init`` writes."""
 
 
-class Settings(BaseModel):
-    """The settings of a workspace."""
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+"""The name of an environment variable."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_KEYLIKE = re.compile(r"[A-Z0-9]{16,}")
+"""What a store gives out as a key is long and without a gap; no such name is taken, lest a key stand in a file."""
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are errors; errors never show a value, which may be a secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class S3Table(Table):
+    """``[sources.NAME.s3]``: how to log in to the object store of a source."""
+
+    endpoint: str = ""
+    """Host of the store; '' = Amazon's own."""
+
+    region: str = ""
+    """As the store calls it; '' = us-east-1."""
+
+    key_variable: str = ""
+    """Environment variable that holds the access key; '' where the store wants no login."""
+
+    secret_variable: str = ""
+    """Environment variable that holds the secret key."""
+
+    requester_pays: bool = False
+    """Whoever reads pays for the traffic."""
+
+    @field_validator("key_variable", "secret_variable")
+    @classmethod
+    def _check_variable(cls, value: str) -> str:
+        if value and (not _VARIABLE.fullmatch(value) or _KEYLIKE.fullmatch(value)):
+            raise ValueError(
+                "give the name of an environment variable (capitals, digits and _, such as OURS_ACCESS_KEY), never a key; "
+                "if a key stands there, take it out and have it replaced"
+            )
+        return value
+
+    @field_validator("endpoint")
+    @classmethod
+    def _check_endpoint(cls, value: str) -> str:
+        if not re.fullmatch(r"((https?://)?[\w.-]+(:\d+)?)?", value, re.ASCII):
+            raise ValueError("give a host, such as s3.example.org, without a path and without a login")
+        return value.removeprefix("https://")
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> S3Table:
+        if bool(self.key_variable) != bool(self.secret_variable):
+            raise ValueError("give both key_variable and secret_variable, or none of them where the store wants no login")
+        return self
+
+
+def _check_address(value: str) -> str:
+    if hide_secrets(value) != value:
+        raise ValueError("give an address without a login and without what follows a ? or #: secrets do not stand here")
+    return value
+
+
+class SourceTable(Table):
+    """``[sources.NAME]``: a source of the workspace's own."""
+
+    url: str | None = None
+    """Address of a STAC API or of a static catalogue; this or a path."""
+
+    path: str | None = Field(None, min_length=1)
+    """Path of a static catalogue; a relative one counts from the workspace."""
+
+    title: str = ""
+    """For people."""
+
+    collection: str = Field(COLLECTION, min_length=1)
+    """The collection searched in an API."""
+
+    assets: dict[str, str] | None = None
+    """Band to asset name; left out = recognised from each item."""
+
+    offset: OffsetRule = ""
+    """Who applied the reflectance offset; '' = each item tells."""
+
+    signing: Signing = ""
+    """Who signs the addresses of its assets."""
+
+    s3: S3Table | None = None
+    """Login for its s3:// addresses."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts (``name`` or ``name:port``) that its items may name though they are in a private network, or plain http."""
+
+    outline: bool = False
+    """Whether a search sends the outline of an area, in place of the box around it."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        if value is not None and not is_web(value):
+            raise ValueError("give an address that begins with https:// or http://; for a file or folder, use path")
+        return value if value is None else _check_address(value)
+
+    @field_validator("assets")
+    @classmethod
+    def _check_assets(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        if value is not None and not set(REQUIRED_BANDS) <= set(value) <= set(BANDS):
+            raise ValueError(f"name the assets of all of {', '.join(REQUIRED_BANDS)}, of green where there is one, and no other")
+        return value
+
+    @model_validator(mode="after")
+    def _check_place(self) -> SourceTable:
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give either url or path")
+        return self
+
+    def make_provider(self, name: str, folder: Path) -> Provider:
+        """Describe it as a provider; a relative path counts from ``folder``."""
+        root = self.url or str(folder / Path(self.path or "").expanduser())
+        s3 = S3Login(**self.s3.model_dump()) if self.s3 else None
+        kind = (None, self.assets, self.offset, self.signing, s3, self.hosts, self.outline)
+        return Provider(name, root, self.collection, self.title, *kind)
+
+
+class Settings(Table):
+    """The settings of a workspace."""
 
     source: str = Field("earth-search", min_length=1)
     """Provider, address or path."""
@@ -51,6 +186,25 @@ class Settings(BaseModel):
 
     context: dict[str, Any] = Field(default_factory=dict)
     """Layers that alerts are compared with, by name; what stands in each is checked where they are read."""
+    sources: dict[str, SourceTable] = Field(default_factory=dict)
+    """Sources of the workspace's own, by name."""
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, value: str) -> str:
+        return _check_address(value)
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: dict[str, SourceTable]) -> dict[str, SourceTable]:
+        for name in value:
+            if name in PROVIDERS:
+                raise ValueError(f"{name} is built in, and means the same everywhere; give yours another name")
+            try:
+                check_name("a source", name)
+            except WorkspaceError as error:
+                raise ValueError(str(error)) from None
+        return value
 
     @field_validator("archive", "changes")
     @classmethod
@@ -68,16 +222,44 @@ def read_settings(workspace: Workspace) -> Settings:
     try:
         return Settings.model_validate(read_toml(workspace.settings))
     except ValidationError as error:
-        fault = error.errors()[0]
-        text = fault["msg"].removeprefix("Value error, ")
-        raise WorkspaceError(f"{workspace.settings}: {'.'.join(map(str, fault['loc']))}: {text}") from error
+        raise WorkspaceError(f"{workspace.settings}: {_explain_fault(error)}") from error
+
+
+def _explain_fault(error: ValidationError) -> str:
+    """Name the first fault by its key, without the value that stands there."""
+    fault = error.errors(include_input=False, include_url=False)[0]
+    place = tuple(map(str, fault["loc"]))
+    key = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_suggest(place)}"
+    if place == ("source",) and fault["type"] == "string_type":
+        return f"{key}: give a name, an address or a path in quotes; the table of a source of your own is called [sources.NAME]"
+    if fault["type"] == "model_type":
+        return f"{key}: make it a table: [{key}], and below it one line for each key"
+    return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _suggest(place: tuple[str, ...]) -> str:
+    """Name the key that is nearest to an unknown one among those of its table."""
+    depth = len(place) if place[0] == "sources" else 1
+    tables: dict[int, type[Table]] = {1: Settings, 3: SourceTable, 4: S3Table}
+    table = tables[depth]
+    near = difflib.get_close_matches(place[-1], table.model_fields, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(table.model_fields)}"
+
+
+def list_providers(workspace: Workspace) -> Mapping[str, Provider]:
+    """Give the built-in providers and the workspace's own, by name; raises WorkspaceError as read_settings does."""
+    own = read_settings(workspace).sources
+    return {**PROVIDERS, **{name: table.make_provider(name, workspace.root) for name, table in own.items()}}
 
 
 def default_source(workspace: Workspace) -> str:
-    """Give the workspace's source; a relative path counts from the workspace."""
-    source = read_settings(workspace).source
-    local = workspace.root / source
-    return str(local) if "://" not in source and local.exists() else source
+    """Give the workspace's source: a provider's name before a path of that name; a relative path counts from the workspace."""
+    settings = read_settings(workspace)
+    local = workspace.root / settings.source
+    is_path = "://" not in settings.source and settings.source not in {**PROVIDERS, **settings.sources}
+    return str(local) if is_path and local.exists() else settings.source
 
 
 def init_workspace(folder: Path, source: str = Settings.model_fields["source"].default) -> Workspace:

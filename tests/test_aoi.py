@@ -112,13 +112,14 @@ BAD_FILES = {
     "text for coordinates": (feature(polygon([["west", "south"]] * 4)), "coordinates"),
     "three numbers only": (feature(polygon([-70, -13, -69])), "coordinates"),
     "metres": (feature(mapping(box(350_000, 8_590_000, 351_000, 8_591_000))), "not in lon/lat"),
-    "longitude past 180": (feature(mapping(box(190, -13, 191, -12))), "not in lon/lat"),
+    "longitude past 360": (feature(mapping(box(370, -13, 371, -12))), "not in lon/lat"),
     "latitude first": (feature(mapping(box(-13, 100, -12, 101))), "not in lon/lat"),
     "another CRS": (collect(feature(mapping(SQUARE)), crs={"properties": {"name": FAR}}), "32719, not in lon/lat"),
     "infinity": ('{"type": "Polygon", "coordinates": [[[0, 0], [1e999, 0], [1, 1], [0, 0]]]}', "not in lon/lat"),
     "a CRS in the feature": (feature(mapping(SQUARE)) | {"crs": {"properties": {"name": FAR}}}, "32719, not in lon/lat"),
     "beyond 80 degrees": (feature(mapping(box(20, 80.5, 21, 81))), "80"),
-    "across 180 degrees": (feature(mapping(box(-179, -17, 179, -16))), "180"),
+    "as wide as the world": (feature(mapping(shapely.segmentize(box(-179, -17, 179, -16), 10))), "spans 358°"),
+    "round a pole": (feature(polygon([[-120, 70], [0, 70], [120, 70], [-120, 70]])), "round a pole"),
     "a bow-tie": (feature(polygon(BOW_TIE)), "crosses itself"),
     "an uneven bow-tie": (feature(polygon(UNEVEN_BOW_TIE)), "crosses itself"),
     "a pentagram": (feature(polygon(PENTAGRAM)), "crosses itself"),
@@ -196,10 +197,71 @@ def test_a_bbox_is_a_rectangle() -> None:
     assert bbox_geometry((-70, -13, -69, -12)).equals(box(-70, -13, -69, -12))
 
 
+# --- across 180 degrees ----------------------------------------------------------------------------------------------
+
+TAVEUNI = MultiPolygon([box(179.8, -17, 180, -16.7), box(-180, -17, -179.9, -16.7)])
+"""An area across 180 degrees as RFC 7946 has it: cut there."""
+
+WRITTEN = {
+    "beyond 180": box(179.8, -17, 180.1, -16.7),
+    "beyond -180": box(-180.2, -17, -179.9, -16.7),
+    "round the world": Polygon([(-179.9, -17), (179.8, -17), (179.8, -16.7), (-179.9, -16.7)]),
+}
+
+
+def test_an_area_cut_at_180_stays_as_it_is(tmp_path: Path) -> None:
+    geometry, _, repairs = read_geometry(save(tmp_path, mapping(TAVEUNI)))
+    assert geometry == TAVEUNI
+    assert repairs == ()
+
+
+@pytest.mark.parametrize("outline", WRITTEN.values(), ids=WRITTEN)
+def test_an_area_across_180_is_cut_there_and_it_is_said(tmp_path: Path, outline: Polygon) -> None:
+    geometry, _, repairs = read_geometry(save(tmp_path, mapping(outline)))
+    assert shapely.symmetric_difference(geometry, TAVEUNI).area < 1e-12
+    assert {part.bounds[2] == 180 or part.bounds[0] == -180 for part in shapely.get_parts(geometry)} == {True}
+    assert repairs == ("it crosses 180° and was cut there; it spans 0.3° of longitude",)
+
+
+def test_a_bbox_with_west_greater_than_east_crosses_180() -> None:
+    geometry = bbox_geometry((179.8, -17, -179.9, -16.7))
+    assert shapely.symmetric_difference(geometry, TAVEUNI).area < 1e-12
+    area = make_aoi(geometry=geometry)
+    assert area.bounds == pytest.approx((179.8, -17, -179.9, -16.7))
+    assert area.area_km2 == pytest.approx(make_aoi(geometry=box(10, -17, 10.3, -16.7)).area_km2, rel=1e-5)
+    assert area.joined.bounds == pytest.approx((179.8, -17, 180.1, -16.7))
+
+
+def test_an_area_across_180_is_read_as_it_was_written(workspace: Workspace) -> None:
+    area = make_aoi(geometry=bbox_geometry((179.8, -17, -179.9, -16.7)))
+    write_aoi(workspace, area)
+    assert read_aoi(workspace, "la-pampa") == area
+
+
+def test_longitudes_counted_to_360_are_understood_and_it_is_said(tmp_path: Path) -> None:
+    geometry, _, repairs = read_geometry(save(tmp_path, mapping(box(290, -13, 290.5, -12.5))))
+    assert geometry.equals(box(-70, -13, -69.5, -12.5))
+    assert repairs == ("its longitudes beyond 180 were counted from Greenwich: -70 to -69.5",)
+
+
+def test_a_bow_tie_across_180_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AoiError, match="crosses itself"):
+        read_geometry(save(tmp_path, polygon([[179.5, 0], [180.5, 1], [180.5, 0], [179.5, 1], [179.5, 0]])))
+
+
+@pytest.mark.parametrize("south", [80.5, -82])
+def test_polar_areas_are_refused_with_the_reason(south: float) -> None:
+    with pytest.raises(AoiError, match="beyond 80° are refused: the sun is too low"):
+        bbox_geometry((10, south, 11, south + 1))
+
+
 @pytest.mark.parametrize(
     ("bbox", "message"),
     [
-        ((-69, -13, -70, -12), "empty"),
+        ((-69, -13, -70, -12), "spans 359°.*swapped"),
+        ((-179, -17, 179, -16), "spans 358°.*give W > E"),
+        ((179, -16, -179, -17), "empty"),
+        ((179, 79, -179, 81), "latitude 81"),
         ((-70, -12, -69, -13), "empty"),
         ((-70, -13, -70, -12), "empty"),
         ((math.nan, -13, -69, -12), "empty"),

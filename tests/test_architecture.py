@@ -14,25 +14,26 @@ PACKAGE = Path(minewatch.__file__).parent
 
 RIVER = (
     # What every stage stands on.
-    "units", "errors", "files", "workspace", "progress",
+    "units", "errors", "text", "files", "workspace", "progress",
     # Areas, settings, places.
-    "aoi", "pipeline", "settings", "grid",
+    "meridian", "aoi", "pipeline", "trust", "provider", "settings", "grid",
     # Scenes and the archive of observations.
-    "trust", "footprint", "harmonise", "provider", "scene", "documents", "source", "catalog",
-    "ranges", "resampling", "geotiff", "blocks", "placement", "read", "indices", "archive", "mask",
+    "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
+    "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
     "changes", "detect", "polygons", "context", "qml", "alerts", "witness",
     # What people get.
     "export", "rasters", "coverage", "picture", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "fetch", "checkpoint", "mapping", "scan", "explain", "figures", "simulate", "demo", "cli", "__main__",
+    "parallel", "plan", "news", "fetch", "checkpoint", "mapping", "scan", "doctor", "explain", "figures", "simulate", "demo",
+    "cli", "__main__",
 )  # fmt: skip
 """The modules in their order: each one knows only those before it."""
 
 FENCES = {
     "dask": {"parallel"},
     "distributed": {"parallel"},
-    "rasterio": {"geotiff", "read", "archive.raster", "rasters", "polygons", "simulate"},
+    "rasterio": {"geotiff", "streams", "datasets", "archive.raster", "rasters", "polygons", "simulate"},
     "sqlite3": {"alerts"},
     "pystac_client": {"documents", "source"},
     "click": {"cli"},

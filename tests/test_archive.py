@@ -21,6 +21,7 @@ from shapely.geometry import box
 from minewatch.archive import (
     Draft,
     Observation,
+    Target,
     archive_digest,
     describe_grid,
     list_observations,
@@ -68,7 +69,7 @@ SCL_BAND = 1
 
 
 def write_draft(take: Datatake, grid: Grid, folder: Path) -> Draft:
-    (draft,) = write_drafts([(take, grid, folder)])
+    (draft,) = write_drafts([Target(take, grid, folder)])
     if isinstance(draft, SceneError):
         raise draft
     return draft
@@ -135,8 +136,9 @@ def test_what_a_gis_reads_is_what_detection_reads(tmp_path: Path, folder: Path) 
         assert np.allclose(stack.layer(layer.name)[0] / SCALE, kept[layer.name], atol=1e-4)
 
 
-def test_the_item_is_stac_and_says_what_it_was_made_from(scene: Scene, folder: Path) -> None:
-    scene = dataclasses.replace(scene, offset=-1000, baseline=(5, 9), offset_reason="baseline 05.09 carries the offset")
+def test_the_item_is_stac_and_says_what_it_was_made_from(tmp_path: Path, folder: Path) -> None:
+    bands = paint_bands(HEIGHT, WIDTH, **{band: FOREST[band] + 1000 for band in FOREST if band != "scl"})
+    scene = write_scene(tmp_path, bands, offset=-1000, baseline=(5, 9))
     observation = archive(folder, scene)
     item = pystac.Item.from_file(str(observation.item))
     asset = item.assets["observation"]
@@ -151,6 +153,8 @@ def test_the_item_is_stac_and_says_what_it_was_made_from(scene: Scene, folder: P
     (source,) = item.properties["minewatch:sources"]
     assert source["id"] == scene.id
     assert (source["baseline"], source["offset"], source["offset_reason"]) == ("05.09", -1000, scene.offset_reason)
+    assert (source["offset_check"], source["offset_share"], source["offset_pixels"]) == ("agree", 0.0, HEIGHT * WIDTH // 2)
+    assert item.properties["minewatch:refused"] == []
 
 
 def test_an_item_is_read_as_it_was_published(scene: Scene, folder: Path) -> None:
@@ -260,6 +264,15 @@ def test_a_version_whose_raster_is_gone_leaves_the_one_before(tmp_path: Path, fo
     second = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=900), name="b"), version=2)
     second.raster.unlink()
     assert list_observations(folder, GRID) == {KEY: first}
+
+
+def test_an_item_of_an_older_format_is_made_anew_and_is_no_damage(folder: Path, scene: Scene) -> None:
+    observation = archive(folder, scene)
+    document = json.loads(observation.item.read_text())
+    document["properties"] = {name: value for name, value in document["properties"].items() if name != "minewatch:refused"}
+    document["properties"]["minewatch:digest"] = "0123456789abcdef"
+    observation.item.write_text(json.dumps(document))
+    assert list_observations(folder, GRID) == {}
 
 
 @pytest.mark.parametrize("text", ["", '{"type": "Feature", "prop', "[]", "{}", '{"properties": {}}'])
@@ -527,7 +540,7 @@ def test_one_overpass_is_written_for_many_areas(tmp_path: Path, scene: Scene) ->
     """Each area gets what it would get alone."""
     grids = [lay_grid(HEIGHT, WIDTH), lay_grid(HEIGHT // 2, WIDTH), lay_grid(HEIGHT, WIDTH // 2)]
     take = take_of(scene)
-    together = write_drafts([(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
+    together = write_drafts([Target(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
     alone = [write_draft(take, grid, tmp_path / "alone") for grid in grids]
     assert [draft.sha256 for draft in together if isinstance(draft, Draft)] == [draft.sha256 for draft in alone]
 

@@ -200,9 +200,26 @@ def test_what_gdal_reads_costs_few_requests_too(tmp_path: Path, range_server: Se
         reader.readers[0].files.open("red")
         opened = server.requests
         assert np.array_equal(reader.readers[0].read("red", Window(0, 0, 100, 100)), pixels[:100, :100])
-    # One to see that it is no plain GeoTIFF, two by GDAL: the size, the header.
-    assert len(opened) <= (2 if compress == "jp2" else 3)
+    assert [request.range for request in opened] == [f"bytes=0-{HEAD - 1}"]
     assert len(server.requests) <= len(opened) + 1
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("compress", ["lzw", "packbits"])
+def test_a_band_window_of_a_cog_that_gdal_reads_costs_three_requests_at_most(
+    tmp_path: Path, range_server: ServeFolder, compress: str
+) -> None:
+    local = write_scene(tmp_path, make_bands(), driver="COG", blocksize=BLOCK, compress=compress, overviews="NONE")
+    server = range_server(Path(local.hrefs["red"]).parent)
+    with open_datatake(take_of(put_online(local, server.url)), GRID) as reader:
+        for band in local.hrefs:
+            before = len(server.requests)
+            found = reader.readers[0].read(band, Window(200, 100, 100, 300))  # across two rows of blocks
+            asked = server.requests[before:]
+            assert len(asked) <= 3
+            assert {request.method for request in asked} == {"GET"}
+            with open_datatake(take_of(local), GRID) as near:
+                assert np.array_equal(found, near.readers[0].read(band, Window(200, 100, 100, 300)))
 
 
 def test_headers_too_are_within_the_bound_on_requests(scene: Scene, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,8 +230,7 @@ def test_headers_too_are_within_the_bound_on_requests(scene: Scene, host: Host, 
         names.add(threading.current_thread().name)
         return real(href, start, stop)
 
-    monkeypatch.setattr("minewatch.geotiff.fetch", watch)
-    monkeypatch.setattr("minewatch.blocks.fetch", watch)
+    monkeypatch.setattr("minewatch.access.fetch", watch)
     with open_datatake(take_of(put_online(scene, host.url)), GRID) as reader:
         reader.readers[0].read("red", GRID.window)
     assert names

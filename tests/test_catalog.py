@@ -23,6 +23,7 @@ from minewatch.aoi import Aoi
 from minewatch.catalog import find_lattice, find_scenes, has_scenes
 from minewatch.errors import SceneError, SourceError
 from minewatch.grid import make_grid
+from minewatch.provider import Provider
 from minewatch.source import Query, Source, open_source
 from minewatch.trust import check_href
 from tests.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
@@ -364,7 +365,7 @@ def test_the_real_series(shared: Path) -> None:
 
 def test_a_source_is_plain_data_that_says_what_it_is(catalog: Path) -> None:
     source = open_source(str(catalog))
-    assert source == Source(str(catalog), str(catalog))
+    assert source == Source(Provider(str(catalog), str(catalog)))
     assert not source.is_api
     api = open_source("earth-search")
     assert api.is_api

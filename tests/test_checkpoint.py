@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small import NAME, make_series, make_workspace, read_result, scan_small
 
 from minewatch import checkpoint
 from minewatch.archive import Observation
@@ -30,7 +31,6 @@ from minewatch.plan import AreaPlan
 from minewatch.scan import ScanReport
 from minewatch.simulate import SimulatedSeries
 from minewatch.units import to_date
-from tests.small import NAME, make_series, make_workspace, read_result, scan_small
 from tests.test_detect import DAYS, FIRST, SEEDS, assert_same, cut_looks, make_random_tile
 
 TILE = Window(0, 0, 5, 6)

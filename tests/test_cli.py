@@ -222,7 +222,7 @@ def test_an_area_is_added_listed_shown_and_removed(watch: Workspace, tmp_path: P
     [
         pytest.param(("a/b", "--bbox", "0,0,1,1"), "a/b", id="slash"),
         pytest.param(("..", "--bbox", "0,0,1,1"), r"'\.\.'", id="parent"),
-        pytest.param(("x", "--bbox", "1,0,0,1"), "W < E", id="empty box"),
+        pytest.param(("x", "--bbox", "1,0,0,1"), "W > E means an area across 180°", id="empty box"),
         pytest.param(("x", "--bbox", "0,0,10,10"), "--large", id="too large"),
         pytest.param(("x", "missing.geojson"), "does not exist", id="no file"),
         pytest.param(("x", "--bbox", "0,0,.1,.1", "--pipeline", "none"), "no pipeline 'none'", id="no pipeline"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import shapely
 from shapely.geometry import box
+from small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.catalog import Found, find_scenes
@@ -23,7 +24,6 @@ from minewatch.scene import Datatake
 from minewatch.simulate import SimulatedSeries
 from minewatch.source import Query
 from minewatch.workspace import Workspace
-from tests.small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
 
 @pytest.fixture(scope="module")

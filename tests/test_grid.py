@@ -13,9 +13,10 @@ from pyproj import Transformer
 from rasterio.features import geometry_mask
 from shapely.geometry import Polygon, box
 
-from minewatch.aoi import Aoi, GridHint
+from minewatch.aoi import Aoi, GridHint, measure_area_ha
 from minewatch.errors import AoiError
 from minewatch.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid
+from minewatch.meridian import cut_halves, wrap_longitude
 from tests.rasters import LEFT, TOP, lay_grid
 
 ROMANIA = GridHint(3035, (5271982.576551932, 2533004.2149151857))
@@ -101,10 +102,59 @@ def test_a_rectangle_on_the_lattice_gains_no_pixel() -> None:
         (-180, 1, 32601),
         (180, 1, 32660),
         (0, 0, 32631),
+        (4.0, 60.5, 32632),  # Bergen: 32V is wider than six degrees
+        (2.9, 60.5, 32631),
+        (4.0, 55.9, 32631),
+        (4.0, 64.0, 32631),
+        (8.9, 78.0, 32631),  # Svalbard
+        (15.6, 78.2, 32633),
+        (21.0, 78.0, 32635),
+        (33.0, 78.0, 32637),
+        (42.0, 78.0, 32638),
+        (15.6, 71.9, 32633),
+        (10.0, -60.5, 32732),
     ],
 )
 def test_utm_zones(longitude: float, latitude: float, epsg: int) -> None:
     assert find_utm_epsg(longitude, latitude) == epsg
+
+
+@given(st.floats(179.8, 180.2), st.floats(-70, 70), st.floats(0.01, 0.2), st.floats(0.01, 0.1))
+@settings(max_examples=40, deadline=None)
+def test_an_area_across_180_lies_on_one_grid(west: float, south: float, width: float, height: float) -> None:
+    joined = box(west, south, west + width, south + height)
+    aoi = make_aoi(cut_halves(joined))
+    grid = make_grid(aoi)
+    middle = joined.centroid
+    assert grid.epsg % 100 == (60 if middle.x <= 180 else 1)
+    check_lattice(grid, make_aoi(joined), (0, 0))
+    assert grid.area.geom_type == "Polygon"
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from([-180.0, -179.9, -69.9, 0.0, 22.0, 179.85, 179.95]))
+@settings(max_examples=60, deadline=None)
+def test_a_point_of_the_area_maps_into_the_grid_and_back(along: float, up: float, west: float) -> None:
+    joined = box(west, 0.5, west + 0.12, 0.6)
+    grid = make_grid(make_aoi(cut_halves(joined)))
+    longitude, latitude = wrap_longitude(west + 0.12 * along), 0.5 + 0.1 * up
+    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    column, row = ~grid.transform @ to_grid.transform(longitude, latitude)
+    assert -1e-3 <= row <= grid.shape[0] + 1e-3
+    assert -1e-3 <= column <= grid.shape[1] + 1e-3
+    again = to_grid.transform(*(grid.transform @ (column, row)), direction="INVERSE")
+    assert (again[0] - longitude + 180) % 360 - 180 == pytest.approx(0, abs=1e-8)
+    assert again[1] == pytest.approx(latitude, abs=1e-8)
+
+
+def test_pixels_across_180_are_inside_as_anywhere_else() -> None:
+    triangle = Polygon([(179.99, -16.9), (180.01, -16.9), (180.0, -16.88)])
+    grid = make_grid(make_aoi(cut_halves(triangle)))
+    inside = grid.inside(grid.window)
+    expected = ~geometry_mask([grid.area], grid.shape, grid.transform)
+    assert np.array_equal(inside, expected)
+    hectares = measure_area_ha(cut_halves(triangle))
+    scale = 1.0006**2  # of zone 60 at 3 degrees from its middle, near the equator: 0.9996 times 1.001
+    assert inside.sum() / 100 == pytest.approx(hectares * scale, rel=0.005)
 
 
 @pytest.mark.parametrize("epsg", [999_999, 4326, 2263], ids=["unknown", "degrees", "feet"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic.fields import FieldInfo
@@ -16,7 +16,9 @@ from minewatch.workspace import Workspace
 
 
 def find_other_value(field: FieldInfo) -> Any:
-    """Give a value in a key's range that is not its default: its upper bound, else its lower one."""
+    """Give a value in a key's range that is not its default: its upper bound, else its lower one; the last of several words."""
+    if get_origin(field.annotation) is Literal:
+        return get_args(field.annotation)[-1]
     if field.annotation not in (int, float):
         return [4, 5]
     low = next(m.ge for m in field.metadata if hasattr(m, "ge"))

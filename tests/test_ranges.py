@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minewatch import ranges
-from minewatch.ranges import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow
+from minewatch.ranges import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
 from tests.hosts import Answer, Host, serve_host
 
 CONTENT = bytes(range(256)) * 40
@@ -114,6 +114,35 @@ def test_retry_after_is_honoured(host: Host) -> None:
     assert 1 <= time.monotonic() - start < 5
 
 
+@pytest.mark.parametrize("header", ["soon", "", "9" * 5000, "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 99 Dec 9999 99:99:99 GMT"])
+def test_a_senseless_retry_after_does_no_harm(host: Host, monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    monkeypatch.setattr(ranges, "LONGEST_WAIT", 0.1)
+    host.answer = lambda answer, number: answer.send_range() if number else answer.send(503, headers={"Retry-After": header})
+    assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+
+
+def test_attempts_end_with_the_patience(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "PATIENCE", 10)
+    host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "50"})
+    assert "429" in refuse(host)
+    assert len(host.paths) == 1
+
+
+def test_pauses_grow_and_are_spread() -> None:
+    for attempt in range(1, 4):
+        pauses = {spread_pause(1, attempt) for _ in range(20)}
+        assert len(pauses) > 1
+        assert all(2 ** (attempt - 1) <= pause < 2**attempt for pause in pauses)
+
+
+def test_a_server_that_comes_back_is_found(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection is tried again: on a bad line the next attempt may find the way."""
+    ways = iter(["http://127.0.0.1:9/a", f"{host.url}/a"])
+    ask = ranges._ask
+    monkeypatch.setattr(ranges, "_ask", lambda _href, *more: ask(next(ways), *more))
+    assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+
+
 def test_retry_after_is_not_believed_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranges, "LONGEST_WAIT", 0.1)
     host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "86400"})
@@ -137,6 +166,7 @@ def test_a_trickle_ends(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(ranges, "PAUSE", 0)
     assert "no connection" in refuse(Host(url="http://127.0.0.1:9"))
 
 
@@ -157,7 +187,17 @@ def test_a_redirect_on_the_same_host_is_followed(host: Host, location: str) -> N
 
 
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://127.0.0.1/a", "http://127.0.0.2:{port}/a", "//127.0.0.2/a", "gopher://x", ""]
+    "location",
+    [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/a",
+        "http://127.0.0.2:{port}/a",
+        "//127.0.0.2/a",
+        "gopher://x",
+        "",
+        "http://[",
+        "https://[",
+    ],
 )
 def test_no_other_redirect_is_followed(host: Host, location: str) -> None:
     redirect(host, location.format(port=host.url.rsplit(":", maxsplit=1)[-1]))

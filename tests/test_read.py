@@ -342,7 +342,7 @@ def test_a_fault_that_passes_is_tried_again(scene: Scene, monkeypatch: pytest.Mo
             raise rasterio.errors.RasterioIOError("connection reset")
         return real(href, **options)
 
-    monkeypatch.setattr("minewatch.read.rasterio.open", open_late)
+    monkeypatch.setattr("minewatch.datasets.rasterio.open", open_late)
     assert read_band(scene, "red").any()
     assert len(calls) == 2
 

@@ -15,8 +15,9 @@ from shapely.geometry import box
 
 from minewatch.errors import SceneError
 from minewatch.harmonise import decide_offset
+from minewatch.provider import BANDS
 from minewatch.scene import (
-    BANDS,
+    Datatake,
     Scene,
     find_tile,
     group_scenes,
@@ -51,8 +52,8 @@ REAL = [
     Known("earth-search_S2A_33TWN_20220122_0_L2A", "s2a_20220122T095321", "33TWN", (3, 1), 0),
     Known("earth-search_S2B_33TWN_20220226_0_L2A", "s2b_20220226T095029", "33TWN", (4, 0), -1000),
     Known("planetary-computer_T06VVN", "s2b_20190629T212529", "06VVN", (2, 12), 0, PLANETARY),
-    Known("antimeridian_T01VCG_a", "s2b_20230512T2319", "01VCG", (5, 9), -1000),
-    Known("antimeridian_T01VCG_b", "s2b_20230512T2319", "01VCG", (5, 9), -1000),
+    Known("antimeridian_T01VCG_a", "s2b_20230512T231559", "01VCG", (5, 9), -1000),
+    Known("antimeridian_T01VCG_b", "s2b_20230512T231559", "01VCG", (5, 9), -1000),
 ]
 
 
@@ -144,9 +145,12 @@ def test_baselines(text: str | None, baseline: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("properties", "key"),
     [
-        ({"platform": "sentinel-2a", "s2:datatake_id": "GS2A_20230815T095031_042547_N05.09"}, "s2a_20230815T095031"),
-        ({"platform": "sentinel-2a", "s2:datatake_id": "GS2A_20230815T095031_042547_N02.12"}, "s2a_20230815T095031"),
-        ({"platform": "Sentinel-2A", "s2:datatake_id": "GS2A_20230815T095031_042547_N05.10"}, "s2a_20230815T095031"),
+        ({"platform": "sentinel-2a", "s2:datatake_id": "GS2A_20200704T144731_026291_N05.09"}, "s2a_20200704T144731"),
+        ({"platform": "sentinel-2a", "s2:datatake_id": "GS2A_20200704T144731_026291_N02.12"}, "s2a_20200704T144731"),
+        ({"platform": "Sentinel-2A", "eopf:datatake_id": "GS2A_20200704T144731_026291_N05.10"}, "s2a_20200704T144731"),
+        ({"s2:datatake_id": "GS2C_20200704T144731_026291_N05.10"}, "s2c_20200704T144731"),
+        ({"platform": "sentinel-2a", "s2:datatake_id": "GS2A_20230815T095031_042547_N05.09"}, "s2a_20200704T1450"),
+        ({"platform": "sentinel-2a", "s2:datatake_id": "GS2A_20209999T995031_042547_N05.09"}, "s2a_20200704T1450"),
         ({"platform": "sentinel-2c"}, "s2c_20200704T1450"),
         ({"platform": "sentinel-2b", "s2:datatake_id": "unknown"}, "s2b_20200704T1450"),
         ({}, "s2_20200704T1450"),
@@ -158,6 +162,39 @@ def test_the_key_names_the_overpass_and_can_be_a_files_name(properties: dict[str
     assert make_key(properties, NOON) == key
 
 
+PRODUCT = "S2B_MSIL2A_20200704T144729_N0500_R096_T19LCF_20230512T234921"
+
+
+@pytest.mark.parametrize(
+    ("name", "properties"),
+    [
+        (PRODUCT, {}),  # CDSE
+        ("S2B_MSIL2A_20200704T144729_R096_T19LCF_20230512T234921", {"s2:processing_baseline": "05.00"}),  # Planetary Computer
+        ("x", {"s2:product_uri": f"{PRODUCT}.SAFE"}),
+        ("x", {"sentinel2:product_title": PRODUCT}),
+        ("x", {"title": f"{PRODUCT}.SAFE"}),
+    ],
+)
+def test_a_products_name_tells_what_else_is_missing(name: str, properties: dict[str, Any]) -> None:
+    item = as_item(name=name, **properties)
+    del item.properties["platform"]
+    scene = parse_scene(item, "here", {})
+    assert (scene.key, scene.tile, scene.baseline, scene.offset) == ("s2b_20200704T144729", "19LCF", (5, 0), -1000)
+
+
+def test_parts_of_an_overpass_in_different_minutes_are_one() -> None:
+    times = ("2020-07-04T14:50:59Z", "2020-07-04T14:51:02Z")
+    parts = [as_item(name=f"part-{n}", time=time, **{"s2:product_uri": PRODUCT}) for n, time in enumerate(times)]
+    (take,) = group_scenes(parse_scene(part, "here", {}) for part in parts)
+    assert [scene.id for scene in take.scenes] == ["part-0", "part-1"]
+    assert take.time == dt.datetime(2020, 7, 4, 14, 50, 59, tzinfo=dt.UTC)
+
+
+def test_an_id_of_another_day_than_the_datetime_does_not_count() -> None:
+    scene = parse_scene(as_item(name=PRODUCT, time="2020-07-09T14:50:59Z"), "here", {})
+    assert (scene.time.date(), scene.key) == (dt.date(2020, 7, 9), "s2a_20200709T1450")
+
+
 @pytest.mark.parametrize(
     ("properties", "tile"),
     [
@@ -165,6 +202,7 @@ def test_the_key_names_the_overpass_and_can_be_a_files_name(properties: dict[str
         ({"grid:code": "MGRS-1VCG"}, "01VCG"),
         ({"grid:code": "MGRS-19LCF"}, "19LCF"),
         ({"grid:code": "somewhere else"}, ""),
+        ({"mgrs:utm_zone": 1, "mgrs:latitude_band": "V", "mgrs:grid_square": "CG"}, "01VCG"),
         ({}, ""),
     ],
 )
@@ -220,6 +258,14 @@ def test_of_each_tile_the_newest_baseline_stays() -> None:
     (take,) = group_scenes([old, neighbour, new])
     assert take.scenes == (new, neighbour)
     assert take.baseline == (5, 0)
+    assert take.older == (old,)
+
+
+def test_without_a_refused_scene_the_older_steps_in() -> None:
+    old, new, neighbour = make_scene("a", baseline=(2, 12)), make_scene("b", baseline=(5, 0)), make_scene("c", tile="19LCG")
+    (take,) = group_scenes([old, new, neighbour])
+    assert take.without({"b"}).scenes == (old, neighbour)
+    assert take.without({"b", "a", "c"}) == Datatake(take.key, take.time, ())
 
 
 def test_parts_of_the_same_baseline_stay_in_order_of_id() -> None:

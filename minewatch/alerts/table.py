@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -40,12 +39,10 @@ from minewatch.context import CELLS, Cells
 from minewatch.errors import AlertsError
 from minewatch.files import publish_bytes
 from minewatch.pipeline import Alerts
+from minewatch.text import is_formula
 
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""
-
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
-"""How text begins that a spreadsheet may run (OWASP, CSV injection); some take the wide signs of East Asia too."""
 
 LEGAL_STATUS = "legal status"
 """The event of an alert that came to lie inside or outside the law."""
@@ -314,7 +311,7 @@ def plain_cell(value: Any) -> Any:
 def safe_cell(value: Any) -> Any:
     """Give a cell for a spreadsheet: no text that it would run; numbers stay numbers."""
     value = plain_cell(value)
-    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+    return f"'{value}" if isinstance(value, str) and is_formula(value) else value
 
 
 def describe_position(lat: float, lon: float) -> str:

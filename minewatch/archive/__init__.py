@@ -18,12 +18,13 @@ from minewatch.archive.item import (
 )
 from minewatch.archive.raster import find_step
 from minewatch.archive.stack import Stack, iterate_scl, read_codes, read_sample, read_stack, sample_rows
-from minewatch.archive.writer import write_drafts
+from minewatch.archive.writer import Target, write_drafts
 
 __all__ = [
     "Draft",
     "Observation",
     "Stack",
+    "Target",
     "archive_digest",
     "describe_grid",
     "find_step",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.errors import ArchiveError, WorkspaceError
 from minewatch.files import TEMPORARY_PREFIX, Place, delete_files, list_names, publish_json, read_files, upload
 from minewatch.grid import CELL, Grid
+from minewatch.harmonise import OffsetCheck
 from minewatch.indices import LAYERS, Layer
-from minewatch.scene import Datatake
+from minewatch.meridian import find_bounds
+from minewatch.scene import Datatake, Scene
 from minewatch.units import to_day
 
 UNREAD_CLASSES = (0, 9, 10)
@@ -27,7 +30,7 @@ UNREAD_CLASSES = (0, 9, 10)
 UNREAD_MARGIN_M = 200
 """... where they fill a cell and this much around it."""
 
-FORMAT = 2
+FORMAT = 3
 """Changes when files are written in another way; part of the digest."""
 
 
@@ -57,7 +60,7 @@ class Observation:
     """The grid it lies on, as :func:`describe_grid` says."""
 
     sources: tuple[Mapping[str, Any], ...]
-    """What it was made from: id, source, baseline, offset, offset_reason."""
+    """What it was made from: id, source, tile, baseline, offset, offset_reason, offset_check; none where all were refused."""
 
     clear_share: float
     """Share of the area's pixels whose SCL is vegetation, bare, water or unclassified; for choosing pictures."""
@@ -67,6 +70,12 @@ class Observation:
 
     item: Place
     """Its STAC item."""
+
+    valid_share: float = 1.0
+    """Share of the area's pixels that have data, clear or not."""
+
+    refused: tuple[Mapping[str, Any], ...] = ()
+    """Scenes that were left out because their pixels contradict the offset in their metadata."""
 
     @property
     def day(self) -> int:
@@ -106,6 +115,12 @@ class Draft:
     unread_cells: int
     """Cells in which indices were left unread under cloud."""
 
+    checks: Mapping[str, OffsetCheck]
+    """By id of a scene, used or refused: whether its pixels agree with the offset of its metadata."""
+
+    refused: tuple[Scene, ...]
+    """Scenes that were left out since they do not."""
+
 
 def describe_grid(grid: Grid) -> str:
     """Name a grid by CRS, corner and shape."""
@@ -119,7 +134,24 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hand_over(take: Datatake, path: Path, folder: Place, classes: Mapping[int, int], unread_cells: int) -> Draft:
+@dataclass
+class Findings:
+    """What is noted while a draft is written."""
+
+    classes: Counter[int] = field(default_factory=Counter)
+    """Pixels of each SCL class inside the area; 0 = no data."""
+
+    unread_cells: int = 0
+    """Cells in which indices were left unread under cloud."""
+
+    checks: dict[str, OffsetCheck] = field(default_factory=dict)
+    """By id of a scene: whether its pixels agree with the offset of its metadata."""
+
+    refused: list[Scene] = field(default_factory=list)
+    """Scenes left out."""
+
+
+def hand_over(take: Datatake, path: Path, folder: Place, findings: Findings) -> Draft:
     """Make a draft of a raster that is whole.
 
     On a disk it keeps its temporary name.  Into an object store, which cannot rename, it is put under the name made from
@@ -130,7 +162,9 @@ def hand_over(take: Datatake, path: Path, folder: Place, classes: Mapping[int, i
     if not isinstance(folder, Path):
         target = folder / name_raster(take, sha256)
         upload({path: target})
-    return Draft(take, target, sha256, size, classes, unread_cells)
+    classes = dict(sorted(findings.classes.items()))
+    refused = tuple(sorted(findings.refused, key=lambda scene: scene.id))
+    return Draft(take, target, sha256, size, classes, findings.unread_cells, findings.checks, refused)
 
 
 def name_raster(take: Datatake, sha256: str) -> str:
@@ -157,7 +191,7 @@ def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, vers
     item = Item(
         id=f"{raster.stem}_v{version}",
         geometry=mapping(area),
-        bbox=list(area.bounds),
+        bbox=list(find_bounds(area)),
         datetime=take.time,
         properties={
             "platform": take.key.split("_")[0],
@@ -169,7 +203,8 @@ def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, vers
             "minewatch:key": take.key,
             "minewatch:grid": describe_grid(grid),
             "minewatch:digest": archive_digest(),
-            "minewatch:sources": [_describe_source(scene) for scene in take.scenes],
+            "minewatch:sources": [_describe_source(scene, draft.checks.get(scene.id)) for scene in take.scenes],
+            "minewatch:refused": [_describe_source(scene, draft.checks.get(scene.id)) for scene in draft.refused],
             "minewatch:scl_pixels": {str(code): count for code, count in draft.classes.items()},
             "minewatch:unread_cells": draft.unread_cells,
         },
@@ -185,7 +220,7 @@ def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, vers
     return item
 
 
-def _describe_source(scene: Any) -> dict[str, Any]:
+def _describe_source(scene: Scene, check: OffsetCheck | None) -> dict[str, Any]:
     return {
         "id": scene.id,
         "source": scene.source,
@@ -194,7 +229,7 @@ def _describe_source(scene: Any) -> dict[str, Any]:
         "baseline": "{:02d}.{:02d}".format(*scene.baseline),
         "offset": scene.offset,
         "offset_reason": scene.offset_reason,
-    }
+    } | (check.as_record() if check else {})
 
 
 def read_item(path: Place) -> Observation:
@@ -224,6 +259,8 @@ def _parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
             clear_share=_clear_share(properties["minewatch:scl_pixels"]),
             raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
             item=path,
+            valid_share=_valid_share(properties["minewatch:scl_pixels"]),
+            refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
@@ -231,6 +268,10 @@ def _parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
 
 def _clear_share(classes: Mapping[str, int]) -> float:
     return sum(count for code, count in classes.items() if code in ("4", "5", "6", "7")) / max(1, sum(classes.values()))
+
+
+def _valid_share(classes: Mapping[str, int]) -> float:
+    return sum(count for code, count in classes.items() if code != "0") / max(1, sum(classes.values()))
 
 
 def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
@@ -269,7 +310,7 @@ def write_collection(folder: Place, name: str, area: BaseGeometry, observations:
         "id": f"minewatch-{name}",
         "description": f"Observations of the area {name}: scl, {', '.join(x.name for x in LAYERS)}, one byte each on its grid",
         "license": "other",
-        "extent": {"spatial": {"bbox": [list(area.bounds)]}, "temporal": {"interval": [times]}},
+        "extent": {"spatial": {"bbox": [list(find_bounds(area))]}, "temporal": {"interval": [times]}},
         "links": [{"rel": "item", "href": f"./{o.item.name}", "type": "application/geo+json"} for o in listed],
     }
     publish_json(folder / "collection.json", document)

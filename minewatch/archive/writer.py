@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M, Draft, hand_over
+from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M, Draft, Findings, hand_over
 from minewatch.archive.raster import RasterWriter
 from minewatch.errors import SceneError
 from minewatch.files import TEMPORARY_PREFIX, Place, make_private_folder, sync
 from minewatch.grid import CELL, PIXEL, Grid, Window
+from minewatch.harmonise import DarkPixels, OffsetCheck, count_dark, judge_offset
 from minewatch.indices import LAYERS, encode_layers
-from minewatch.read import DatatakeReader, open_datatake
-from minewatch.scene import Datatake
+from minewatch.pipeline import Conflict
+from minewatch.read import DatatakeFiles, DatatakeReader, open_datatake
+from minewatch.scene import Datatake, Scene
 
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 """Bands that the layers are made from."""
@@ -27,8 +30,21 @@ BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 SWATH = 8 * CELL
 """Pixels of a grid that are read side by side, four blocks of a Sentinel-2 tile; at its edges blocks may be inflated twice."""
 
-Target = tuple[Datatake, Grid, Place]
-"""An overpass with the scenes that meet an area, the area's grid, and the folder of its archive."""
+
+class Target(NamedTuple):
+    """An overpass for an area."""
+
+    take: Datatake
+    """With the scenes that meet the area."""
+
+    grid: Grid
+    """The area's."""
+
+    folder: Place
+    """Of its archive."""
+
+    conflict: Conflict = "refuse"
+    """What to do with scenes whose pixels contradict the offset in their metadata."""
 
 
 def write_drafts(targets: Sequence[Target]) -> list[Draft | SceneError]:
@@ -36,32 +52,55 @@ def write_drafts(targets: Sequence[Target]) -> list[Draft | SceneError]:
 
     Each scene is opened once for all areas.  What cannot be read for an area is a SceneError in its place.
     """
-    scenes = {scene.id: scene for take, _, _ in targets for scene in take.scenes}
-    first = targets[0][0]
+    scenes = {scene.id: scene for target in targets for scene in (*target.take.scenes, *target.take.older)}
+    first = targets[0].take
     results: list[Draft | SceneError] = []
-    with open_datatake(Datatake(first.key, first.time, tuple(scenes.values()))) as files:
-        for take, grid, folder in targets:
+    with open_datatake(Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))) as files:
+        for target in targets:
             try:
-                results.append(_write_draft(take, files.on(grid, take.scenes), grid, folder))
+                results.append(_write_draft(target, files))
             except SceneError as error:
                 results.append(SceneError(*error.args))  # without the library's error behind it, which cannot be sent
     return results
 
 
-def _write_draft(take: Datatake, reader: DatatakeReader, grid: Grid, folder: Place) -> Draft:
-    classes: Counter[int] = Counter()
-    unread = 0
-    with _drafting(folder) as path:
-        raster = RasterWriter(path, grid)
-        with contextlib.closing(raster):
-            strips = list(_strips(grid))
-            for strip, following in zip(strips, [*strips[1:], None], strict=True):
-                counts, left_out = _copy_strip(reader, raster, grid, strip, following)
-                classes.update(counts)
-                unread += left_out
+def _write_draft(target: Target, files: DatatakeFiles) -> Draft:
+    """Write a draft, and write it again as long as a scene's pixels contradict its metadata and that has to change it."""
+    take, checks, refused, settled = target.take, dict[str, OffsetCheck](), list[Scene](), set[str]()
+    with _drafting(target.folder) as path:
+        while True:
+            findings = _fill_raster(path, files.on(target.grid, take.scenes), target.grid)
+            checks |= {name: check for name, check in findings.checks.items() if name not in settled}
+            wrong = {name for name in findings.checks if checks[name].outcome == "contradict"} - settled
+            settled |= wrong
+            if not wrong or target.conflict == "metadata":
+                break
+            if target.conflict == "refuse":
+                refused += [scene for scene in take.scenes if scene.id in wrong]
+                take = take.without({scene.id for scene in refused})
+            else:
+                take = replace(take, scenes=tuple(_believe_pixels(s, checks[s.id]) if s.id in wrong else s for s in take.scenes))
         path.chmod(0o600)
         sync(path)
-        return hand_over(take, path, folder, dict(sorted(classes.items())), unread)
+        return hand_over(take, path, target.folder, replace(findings, checks=checks, refused=refused))
+
+
+def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
+    return replace(scene, offset=check.opposite, offset_reason=f"its pixels, against its metadata: {check.describe()}")
+
+
+def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> Findings:
+    findings = Findings()
+    dark = [DarkPixels() for _ in reader.readers]
+    raster = RasterWriter(path, grid)
+    with contextlib.closing(raster):
+        strips = list(_strips(grid))
+        for strip, following in zip(strips, [*strips[1:], None], strict=True):
+            counts = _copy_strip(reader, raster, grid, strip, following, findings)
+            dark = [before + DarkPixels(*more) for before, more in zip(dark, counts.tolist(), strict=True)]
+    for scene, pixels in zip(reader.readers, dark, strict=True):
+        findings.checks[scene.scene.id] = judge_offset(scene.offset, scene.scene.baseline, pixels)
+    return findings
 
 
 @contextlib.contextmanager
@@ -90,9 +129,9 @@ def _strips(grid: Grid) -> Iterator[Window]:
 
 
 def _copy_strip(
-    reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None
-) -> tuple[Counter[int], int]:
-    """Copy one row of cells; gives the pixels of each class inside the area, and the cells that were left unread."""
+    reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, findings: Findings
+) -> NDArray[np.int64]:
+    """Copy one row of cells and note what was found; gives the dark pixels of each scene, as :func:`count_dark` does."""
     margin = UNREAD_MARGIN_M // PIXEL
     around = strip.grow(margin, grid.shape)
     reader.expect(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
@@ -100,14 +139,20 @@ def _copy_strip(
     cells = list(_cells(strip))
     read = [not _is_hidden(classes[cell.grow(margin, grid.shape).within(around)]) for cell in cells]
     reader.expect(BAND_NAMES, [cell for cell, wanted in zip(cells, read, strict=True) if wanted])
+    offsets = np.array([scene.offset for scene in reader.readers], np.int32)
+    dark = np.zeros((len(offsets), 3), np.int64)
     for cell, wanted in zip(cells, read, strict=True):
-        raster.write(cell, 0, classes[cell.within(around)])
+        part = cell.within(around)
+        raster.write(cell, 0, classes[part])
         if wanted:
-            bands = {name: reader.read_reflectance(name, cell, origin[cell.within(around)]) for name in BAND_NAMES}
+            bands = {name: reader.read_reflectance(name, cell, origin[part]) for name in BAND_NAMES}
+            dark += count_dark(classes[part], origin[part], bands, offsets)
             for band, codes in enumerate(encode_layers(bands), 1):
                 raster.write(cell, band, codes)
     counts = _count_classes(classes[strip.within(around)], grid.inside(strip))
-    return Counter({code: int(count) for code, count in enumerate(counts) if count}), read.count(False)
+    findings.classes.update({code: int(count) for code, count in enumerate(counts) if count})
+    findings.unread_cells += read.count(False)
+    return dark
 
 
 @njit(nogil=True, cache=True)

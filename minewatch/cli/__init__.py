@@ -11,10 +11,12 @@ from minewatch.cli.accuracy import explain, validate
 from minewatch.cli.alerts import alerts
 from minewatch.cli.areas import aoi
 from minewatch.cli.context import context as context_command
+from minewatch.cli.doctor import doctor
 from minewatch.cli.output import Session
 from minewatch.cli.pipelines import pipeline
 from minewatch.cli.qgis import qgis
 from minewatch.cli.scans import demo, init, scan_command
+from minewatch.cli.sources import source
 from minewatch.workspace import ENVIRONMENT_VARIABLE
 
 
@@ -40,5 +42,7 @@ def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
     context.obj = Session(folder, traceback=traceback)
 
 
-for command in (init, demo, aoi, pipeline, scan_command, alerts, context_command, explain, validate, qgis):
+for command in (
+    init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis
+):  # fmt: skip
     main.add_command(command)

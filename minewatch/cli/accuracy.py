@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from minewatch.alerts.table import describe_position, read_alerts, read_areas
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.errors import AlertsError
 from minewatch.explain import Explanation, Look, explain_alert
 from minewatch.figures import draw_explanation, draw_scores
@@ -144,7 +144,7 @@ def _print_explanation(explanation: Explanation, looks: Sequence[Look]) -> None:
         f" noise {explanation.noise:.3f}"
     )
     for note in explanation.notes:
-        click.echo(f"  {note}")
+        echo(f"  {note}")
     roomy = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= ROOM
     shown = len(LOOK_COLUMNS) if roomy else -1
     print_table(LOOK_COLUMNS[:shown], [_list_look(look, explanation.pixels)[:shown] for look in looks])

@@ -14,6 +14,7 @@ from minewatch.catalog import find_lattice
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.grid import make_grid
 from minewatch.pipeline import read_pipeline
+from minewatch.settings import list_providers
 from minewatch.source import open_source
 
 
@@ -45,7 +46,9 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @aoi.command("add")
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north.")
+@click.option(
+    "--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north; west > east across 180°."
+)
 @click.option(
     "--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]"
 )
@@ -82,7 +85,7 @@ def add(
     check_size(area)
     read_pipeline(session.workspace, area.pipeline)
     if grid_from:
-        area = replace(area, grid=find_lattice(open_source(grid_from), geometry))
+        area = replace(area, grid=find_lattice(open_source(grid_from, list_providers(session.workspace)), geometry))
     make_grid(area)
     path = write_aoi(session.workspace, area)
     for repair in repairs:

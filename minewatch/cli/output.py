@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -17,9 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from minewatch.errors import MinewatchError, describe
+from minewatch.text import printable, render_json, show
 from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+CELL = 2000
+"""Characters of a cell of a table; longer ones end in dots."""
 
 WIDE = 240
 """Columns for tables that go to a file or a pipe, so that nothing is cut."""
@@ -73,7 +76,7 @@ def guard(session: Session, action: Callable[[], Any]) -> Any:
         return action()
     except MinewatchError as error:
         if session.traceback:
-            traceback.print_exc()
+            sys.stderr.write(printable(traceback.format_exc()))
         complain(describe(error))
         sys.exit(1)
     except KeyboardInterrupt:
@@ -93,15 +96,20 @@ def say(text: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print data as JSON on stdout."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    click.echo(render_json(value, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table on stdout; numbers stand right."""
+def echo(text: str) -> None:
+    """Print a line of data on stdout."""
+    click.echo(printable(text))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: bool = False) -> None:
+    """Print a table on stdout; numbers stand right, and with ``wrap`` a long last column goes on below."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=True)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=not (wrap and index == len(columns) - 1))
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     console = Console()
@@ -111,9 +119,4 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else printable(str(value))
-
-
-def printable(text: str) -> str:
-    """Drop control characters: text of strangers' catalogues must not steer the terminal."""
-    return "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+    return f"{value:.2f}" if isinstance(value, float) else show(value, CELL)

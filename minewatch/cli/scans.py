@@ -13,7 +13,7 @@ import click
 
 from minewatch.alerts.table import read_alerts
 from minewatch.cli.listing import print_alerts
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.demo import run_demo
 from minewatch.plan import Request
 from minewatch.progress import reporting
@@ -64,7 +64,7 @@ def scan_command(
 ) -> None:
     """Scan areas (all of them without names): fetch new scenes, find changes, update the alerts.
 
-    Exit code 3: done, but some scenes could not be read; the next scan tries them again.
+    Exit code 3: done, but some scenes could not be read, or some areas not searched; the next scan tries them again.
 
     \b
     Example:
@@ -87,6 +87,9 @@ def scan_command(
         _tell_where(workspace)
     if report.failures:
         say(f"{report.failures} scenes could not be used; they are named in {report.record}")
+    for missed in report.missed:
+        say(f"{missed.aoi}: not scanned, its alerts stay as they were: {missed.reason}")
+    if report.failures or report.missed:
         sys.exit(3)
 
 
@@ -98,7 +101,7 @@ def print_summary(report: ScanReport) -> None:
         raised = sum(alert.status != "closed" for alert in area.alerts)
         click.echo(f"{area.plan.aoi.name}: {raised} alerts as of {area.plan.until}, {area.coverage.describe()}")
         for note in [*area.notes, *_explain_skipped(area)]:
-            click.echo(f"  {note}")
+            echo(f"  {note}")
 
 
 def _summarise(area: AreaReport) -> Sequence[str | int | float]:

@@ -23,7 +23,7 @@ from pyproj.transformer import AreaOfInterest
 from minewatch.context.declaration import DISTANCES, Declaration
 from minewatch.context.layer import Layer, refuse_text, without_warnings
 from minewatch.errors import ContextError
-from minewatch.footprint import Box
+from minewatch.meridian import Bounds
 
 ALWAYS, NEVER = dt.date.min, dt.date.max
 """The first and the last day of what has no bound on that side."""
@@ -69,7 +69,7 @@ class Features:
         return [f"context layer {self.layer.name!r}: {count} {fault}" for fault, count in self.faults.items()]
 
 
-def read_features(layer: Layer, region: Box | None = None) -> Features:
+def read_features(layer: Layer, region: Bounds | None = None) -> Features:
     """Read the features that meet a region, all without one.
 
     The region is in degrees and may reach beyond 180 on either side.  Raises ContextError where the file cannot be read.
@@ -91,7 +91,7 @@ def read_features(layer: Layer, region: Box | None = None) -> Features:
     return Features(layer, shapes[kept], [names[i] for i in kept], periods, faults)
 
 
-def _read_rows(layer: Layer, box: Box | None) -> list[tuple[Any, ...]]:
+def _read_rows(layer: Layer, box: Bounds | None) -> list[tuple[Any, ...]]:
     """Give fid, WKB, name, valid_from and valid_to of each row; None for what is not declared."""
     columns, where = layer.declaration.columns, f"context layer {layer.name!r}"
     choice = {"columns": list(dict.fromkeys(columns.values())), "bbox": box, "encoding": layer.declaration.encoding}
@@ -113,7 +113,7 @@ def _read_rows(layer: Layer, box: Box | None) -> list[tuple[Any, ...]]:
 # --- where to read ---------------------------------------------------------------------------------------------------
 
 
-def _list_boxes(layer: Layer, region: Box | None) -> list[Box | None]:
+def _list_boxes(layer: Layer, region: Bounds | None) -> list[Bounds | None]:
     """Give the boxes to read in the layer's CRS; [None] is everything, [] nothing."""
     if region is None:
         return [None]
@@ -129,7 +129,7 @@ def _list_boxes(layer: Layer, region: Box | None) -> list[Box | None]:
     return [None] if None in found else found
 
 
-def _convert_box(box: Box, into: Transformer) -> Box | None:
+def _convert_box(box: Bounds, into: Transformer) -> Bounds | None:
     """Give a box in the layer's CRS, a little larger; None where that cannot be told."""
     try:
         converted = into.transform_bounds(*box, densify_pts=101)
@@ -141,17 +141,17 @@ def _convert_box(box: Box, into: Transformer) -> Box | None:
     return grow((west, south, east, north), 0.01 * max(east - west, north - south))
 
 
-def grow(box: Box, by: float) -> Box:
+def grow(box: Bounds, by: float) -> Bounds:
     """Give a box that is larger on each side."""
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
-def move(box: Box, by: float) -> Box:
+def move(box: Bounds, by: float) -> Bounds:
     """Give a box farther east."""
     return box[0] + by, box[1], box[2] + by, box[3]
 
 
-def meet(a: Box, b: Box) -> bool:
+def meet(a: Bounds, b: Bounds) -> bool:
     """Tell whether two boxes have a point in common."""
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
@@ -167,7 +167,7 @@ def _decode(blobs: _Shapes, names: Sequence[str], faults: Counter[str]) -> _Shap
     return shapes
 
 
-def _to_lonlat(shapes: _Shapes, layer: Layer, region: Box | None, faults: Counter[str]) -> _Shapes:
+def _to_lonlat(shapes: _Shapes, layer: Layer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
     """Give the shapes in degrees; those that lie nowhere on Earth are left out."""
     if not layer.is_lonlat:
         interest = AreaOfInterest(*_normalise(region or (-180, -90, 180, 90)))
@@ -190,7 +190,7 @@ def _densify(shapes: _Shapes, crs: CRS) -> _Shapes:
     return shapely.segmentize(shapes, EDGE_M / (crs.axis_info[0].unit_conversion_factor or 1))
 
 
-def _normalise(region: Box) -> Box:
+def _normalise(region: Bounds) -> Bounds:
     """Give a box within -180 and 180, the whole circle where it crosses them."""
     west, south, east, north = region
     inside = west >= -180 and east <= 180

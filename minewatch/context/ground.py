@@ -17,7 +17,7 @@ from minewatch.aoi import GEODESIC
 from minewatch.context.declaration import DISTANCES
 from minewatch.context.features import Features, grow, read_features
 from minewatch.context.layer import Layer
-from minewatch.footprint import Box
+from minewatch.meridian import Bounds
 
 _METRES_PER_DEGREE = 110_500
 """Less than any degree of latitude has, so that boxes become rather too large."""
@@ -92,7 +92,7 @@ def _measure_nearest(site: BaseGeometry, shapes: NDArray[np.object_], bound: flo
     return _measure_line(np.column_stack(project(ends[:, 0], ends[:, 1], inverse=True)))
 
 
-def gather_ground(layer: Layer, region: Box) -> Ground:
+def gather_ground(layer: Layer, region: Bounds) -> Ground:
     """Read what a layer has in a region, given in a frame that may reach beyond 180° on either side."""
     features = read_features(layer, region)
     parts, owners = shapely.get_parts(features.shapes, return_index=True)
@@ -114,7 +114,7 @@ def _shift(shapes: NDArray[np.object_], turn: int) -> NDArray[np.object_]:
     return shapely.transform(shapes, lambda points: points + np.array([turn, 0.0])) if turn and shapes.size else shapes
 
 
-def _trim(shapes: NDArray[np.object_], region: Box) -> NDArray[np.object_]:
+def _trim(shapes: NDArray[np.object_], region: Bounds) -> NDArray[np.object_]:
     """Cut off what lies outside, so that large areas with many corners are handled once."""
     west, south, east, north = shapely.bounds(shapes).T
     large = (west < region[0]) | (south < region[1]) | (east > region[2]) | (north > region[3])
@@ -137,13 +137,13 @@ def unwrap(site: BaseGeometry, centre: float) -> BaseGeometry:
     return shapely.union_all([_shift(np.array([part], object), turn)[0] for part, turn in zip(parts, turns, strict=True)])
 
 
-def find_region(sites: Sequence[BaseGeometry], margin_m: float = 0) -> Box:
+def find_region(sites: Sequence[BaseGeometry], margin_m: float = 0) -> Bounds:
     """Give the box around sites of one frame, with a margin in metres."""
     west, south, east, north = map(float, shapely.total_bounds(np.array(sites, object)))
     return grow(widen((west, south, east, north), margin_m), 1e-6)
 
 
-def widen(box: Box, margin_m: float) -> Box:
+def widen(box: Bounds, margin_m: float) -> Bounds:
     """Give a box that is larger by a distance in metres on each side, at least; never more than once around the globe."""
     up = margin_m / _METRES_PER_DEGREE
     highest = min(89.0, max(abs(box[1]), abs(box[3])) + up)

@@ -18,7 +18,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.context.declaration import DISTANCES, Declaration, read_declarations, suggest
 from minewatch.errors import ContextError
-from minewatch.footprint import Box
+from minewatch.meridian import Bounds
 from minewatch.workspace import Workspace
 
 DRIVERS = (
@@ -63,7 +63,7 @@ class Layer:
     features: int
     """Rows, with or without a geometry."""
 
-    bounds: Box | None
+    bounds: Bounds | None
     """Of all features, in the layer's CRS; None where nothing is known."""
 
     @property
@@ -77,7 +77,7 @@ class Layer:
         return self.crs.equals(_LONLAT, ignore_axis_order=True)
 
     @property
-    def extent(self) -> Box | None:
+    def extent(self) -> Bounds | None:
         """Of all features, in degrees; the east is above 180 where it crosses 180°; None where nothing is known."""
         box = self.bounds
         if box and not self.is_lonlat:
@@ -214,7 +214,7 @@ def _find_crs(found: str | None, declaration: Declaration, name: str, path: Path
     return crs
 
 
-def _find_bounds(info: dict[str, Any], layer: Layer) -> Box | None:
+def _find_bounds(info: dict[str, Any], layer: Layer) -> Bounds | None:
     bounds = info["total_bounds"]
     if not layer.features or bounds is None or not all(map(math.isfinite, bounds)):
         return None

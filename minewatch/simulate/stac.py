@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import rasterio
+import shapely
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
@@ -51,6 +52,18 @@ class Lattice:
             (right, self.top),
             (self.left, self.top),
         ]
+        return self._project(corners)
+
+    def find_outline(self, scl: NDArray[np.uint8]) -> list[list[float]]:
+        """Give the outline of a scene's data, which end at the edge of the swath, as such a ring; ``scl`` (y, x) of 20 m."""
+        rows, columns = np.nonzero(scl)
+        if scl.all() or not rows.size:
+            return self.find_ring()
+        corners = np.concatenate([np.column_stack([columns + x, rows + y]) for x in (0, 1) for y in (0, 1)])
+        hull = shapely.orient_polygons(shapely.convex_hull(shapely.multipoints(20 * corners * [1, -1] + [self.left, self.top])))
+        return self._project(shapely.get_coordinates(hull))
+
+    def _project(self, corners: Iterable[Sequence[float]]) -> list[list[float]]:
         project = Transformer.from_crs(self.epsg, 4326, always_xy=True)
         return [[round(v, 8) for v in project.transform(x, y)] for x, y in corners]
 
@@ -116,7 +129,7 @@ def _write_cog(path: Path, lattice: Lattice, array: NDArray[Any]) -> None:
 
 def _describe_item(lattice: Lattice, acquisition: Acquisition, scene: Scene, name: str) -> dict[str, Any]:
     """Build the STAC item of a scene."""
-    ring = lattice.find_ring()
+    ring = lattice.find_outline(scene.scl)
     late = acquisition.baseline >= "04.00"
     return {
         "type": "Feature",

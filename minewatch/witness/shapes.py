@@ -18,7 +18,7 @@ from pyproj.exceptions import CRSError, ProjError
 from minewatch.context.features import grow, move
 from minewatch.context.layer import DRIVERS, refuse_descriptions
 from minewatch.errors import WitnessError
-from minewatch.footprint import Box
+from minewatch.meridian import Bounds
 from minewatch.witness.columns import find_date_column, read_days
 from minewatch.witness.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
 
@@ -111,13 +111,13 @@ def _turn(shapes: NDArray[np.object_], by: int) -> NDArray[np.object_]:
     return shapely.transform(shapes, lambda points: points + np.array([by, 0.0])) if by else shapes
 
 
-def _read_rows(path: Path, layer: str, box: Box, column: str | None) -> tuple[NDArray[np.object_], Any]:
+def _read_rows(path: Path, layer: str, box: Bounds, column: str | None) -> tuple[NDArray[np.object_], Any]:
     columns = [column] if column else []
     _, _, blobs, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=box, force_2d=True, datetime_as_string=True)
     return blobs, data[0] if column else None
 
 
-def _to_crs(box: Box, crs: CRS) -> Box:
+def _to_crs(box: Bounds, crs: CRS) -> Bounds:
     """Give a box in the file's reference system, a little larger."""
     if _LONLAT.equals(crs, ignore_axis_order=True):
         return box

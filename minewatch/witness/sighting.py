@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.context.ground import frame_sites, widen
-from minewatch.footprint import Box
+from minewatch.meridian import Bounds
 
 NO_DAY = int(np.iinfo(np.int32).min)
 """Where nobody says when."""
@@ -42,7 +42,7 @@ class Region:
     aoi: str
     """Name of the area."""
 
-    box: Box
+    box: Bounds
     """Degrees; may reach beyond 180 on either side."""
 
     @property

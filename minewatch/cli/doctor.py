@@ -1,0 +1,84 @@
+"""``minewatch doctor``: whether the data behind an area can be trusted."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+
+import click
+
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.doctor import Check, Examination, Verdict, describe_examination, examine_area
+from minewatch.progress import reporting
+
+SHOWN = 10
+"""Scenes of a check that are named, unless all are asked for."""
+
+
+@click.command("doctor")
+@click.argument("name", metavar="AOI")
+@click.option("--source", metavar="NAME|URL|PATH", help="Source that is asked what it lists, in place of the workspace's.")
+@click.option("--offline", is_flag=True, help="Examine the archive alone; the source is not asked.")
+@click.option(
+    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Last acquisition date.  [default: that of the alerts table, or today]"
+)
+@click.option("--all", "everything", is_flag=True, help="Name every scene, those that are well too.")
+@common_options
+def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
+    """Examine the data behind an area: offsets, duplicates, gaps, shifts, empty and late scenes.
+
+    Each check says ok, look (it may be harmless), fault (the data are wrong, or look as wrong data do) or cannot tell.
+    docs/doctor.md says what each one means and what to do.
+
+    Exit code 3: at least one check found a fault.
+
+    \b
+    Example:
+      minewatch doctor la-pampa
+      minewatch doctor la-pampa --offline --all
+      minewatch doctor la-pampa --json
+    """
+    if source and offline:
+        raise click.UsageError("--source and --offline contradict each other: give one of them")
+    with reporting() as reporter:
+        examination = examine_area(
+            session.workspace, name, source=source, offline=offline, until=until and until.date(), reporter=reporter
+        )
+    if session.as_json:
+        print_json(describe_examination(examination))
+    else:
+        print_examination(examination, everything=everything)
+    if examination.faults:
+        names = ", ".join(check.name for check in examination.checks if check.verdict is Verdict.FAULT)
+        say(f"fault: {names}; docs/doctor.md says what to do")
+        sys.exit(3)
+
+
+def print_examination(examination: Examination, *, everything: bool = False) -> None:
+    """Print the table of checks, then the scenes that they name."""
+    evidence = examination.evidence
+    for note in examination.notes:
+        say(note)
+    asked = f"{evidence.source} lists {len(evidence.listed)} items" if evidence.listed is not None else "the source was not asked"
+    click.echo(
+        f"{evidence.area.aoi.name}: {len(evidence.observations)} observations from {evidence.area.history_from}"
+        f" to {evidence.area.until}; {asked}"
+    )
+    rows = [(check.name, str(check.verdict), check.figure, check.text) for check in examination.checks]
+    print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
+    for check in examination.checks:
+        _print_findings(check, everything=everything)
+
+
+def _print_findings(check: Check, *, everything: bool) -> None:
+    """Name the scenes of a check: the first few that somebody should see, or all."""
+    findings = check.findings if everything else check.concerns[:SHOWN]
+    if not findings:
+        return
+    click.echo(f"\n{check.name}:")
+    print_table(
+        ("date", "result", "scene", "what was found"), [(f.date, str(f.verdict), f.subject, f.text) for f in findings], wrap=True
+    )
+    left = len(check.concerns) - len(findings)
+    if left > 0:
+        click.echo(f"and {left} more; --all or --json names them")

@@ -1,0 +1,132 @@
+"""``minewatch source``: where scenes come from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+from typing import Any
+
+import click
+
+from minewatch.aoi import list_aois, read_aoi
+from minewatch.checkup import Check, Checkup, check_source, find_credentials
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.errors import WorkspaceError
+from minewatch.provider import PROVIDERS, Provider
+from minewatch.settings import default_source, list_providers
+from minewatch.text import printable
+from minewatch.trust import hide_secrets, is_web
+from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace
+
+MARKS = {True: "ok", False: "failed", None: "-"}
+"""How the answer to a question is shown."""
+
+
+@click.group()
+def source() -> None:
+    """List the sources of scenes, and check one before a scan needs it.
+
+    \b
+    Example:
+      minewatch source list
+      minewatch source check cdse
+    """
+
+
+@source.command("list")
+@common_options
+def list_command(session: Session) -> None:
+    """List the sources that have a name: the built-in ones, and those of minewatch.toml.
+
+    \b
+    Example:
+      minewatch source list --json
+    """
+    workspace = _find_workspace(session)
+    providers = list_providers(workspace) if workspace else PROVIDERS
+    if session.as_json:
+        print_json([_describe(provider) for provider in providers.values()])
+        return
+    print_table(
+        ("source", "title", "address", "collection", "credentials"),
+        [_make_row(provider) for provider in providers.values()],
+    )
+    if workspace:
+        say(f"scans of this workspace take {default_source(workspace)}")
+
+
+@source.command("check")
+@click.argument("name", metavar="NAME|URL|PATH")
+@click.option("--aoi", "names", multiple=True, metavar="AREA", help="Look for scenes over this area alone.  [default: all]")
+@common_options
+def check(session: Session, name: str, names: tuple[str, ...]) -> None:
+    """Check a source before a scan needs it: its address, its collection, its newest scene, and credentials.
+
+    Nothing is written.  Credentials are looked for, and never shown or sent.  Exit code 1 where something failed.
+
+    \b
+    Example:
+      minewatch source check earth-search --aoi la-pampa
+      minewatch source check https://stac.example.org/v1
+    """
+    workspace = session.workspace if names else _find_workspace(session)
+    areas = [read_aoi(workspace, aoi) for aoi in names or list_aois(workspace)] if workspace else []
+    providers = list_providers(workspace) if workspace else PROVIDERS
+    answer = check_source(name, providers, {area.name: area.geometry for area in areas}, dt.datetime.now(dt.UTC).date())
+    if session.as_json:
+        print_json(_describe_answer(answer))
+    else:
+        _print_answer(answer)
+    if not answer.passed:
+        sys.exit(1)
+
+
+def _find_workspace(session: Session) -> Workspace | None:
+    """Find the workspace; None where none was named and none is there: the built-in sources need none."""
+    try:
+        return session.workspace
+    except WorkspaceError:
+        if session.folder or os.environ.get(ENVIRONMENT_VARIABLE):
+            raise
+        return None
+
+
+def _make_row(provider: Provider) -> tuple[str, ...]:
+    collection = provider.collection if is_web(provider.root) else "-"  # a catalogue on disk is read whole
+    return provider.name, provider.title, provider.root, collection, find_credentials(provider).describe()
+
+
+def _describe(provider: Provider) -> dict[str, Any]:
+    login = find_credentials(provider)
+    return {
+        "source": provider.name,
+        "title": provider.title,
+        "address": provider.root,
+        "collection": provider.collection,
+        "built_in": provider.name in PROVIDERS,
+        "credentials": {"needed": login.needed, "found": list(login.found), "missing": list(login.missing)},
+    }
+
+
+def _describe_answer(answer: Checkup) -> dict[str, Any]:
+    return {
+        "source": answer.provider.name,
+        "address": hide_secrets(answer.provider.root),
+        "collection": answer.provider.collection,
+        "passed": answer.passed,
+        "checks": [{"check": c.name, "passed": c.passed, "text": c.text, "advice": c.advice} for c in answer.checks],
+        "newest": [{"aoi": n.aoi, "id": n.id, "date": n.time.date(), "age_days": n.age_days} for n in answer.newest],
+    }
+
+
+def _print_answer(answer: Checkup) -> None:
+    width = max(len(check.name) for check in answer.checks)
+    for check in answer.checks:
+        for line in _render(check, width):
+            click.echo(printable(line))
+
+
+def _render(check: Check, width: int) -> list[str]:
+    answer = f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"
+    return [answer, f"{'':6}  {'':{width}}  -> {check.advice}"] if check.advice else [answer]

@@ -1,0 +1,81 @@
+"""What a file may claim to be: sizes are checked before memory is taken, and before its place is believed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from affine import Affine
+
+LONGEST_SIDE = 2**17
+"""Pixels; a tile of Sentinel-2 has 10 980, and a mosaic of a hundred of them this many."""
+
+LONGEST_SIDES = {"JP2OpenJPEG": 2**15}
+"""... of files of one driver: JPEG 2000's decoder takes memory for all of a tile, and a file may be one tile."""
+
+MOST_BLOCKS = 2**18
+"""Blocks of one file; those of a tile of 10980 pixels are 121 of 1024, or 1849 of 256."""
+
+LARGEST_BLOCK = 2**28
+"""Bytes of one block once inflated; a whole tile in one piece is a little less."""
+
+FINEST, COARSEST = 1.0, 1000.0
+"""Metres of a pixel of a scene that can be used."""
+
+FARTHEST = 1e9
+"""Units of its map that a file's corner is from the origin; the earth's circumference is 4e7 metres."""
+
+LINKS = ("overviews", "proxyoverviewrequest")
+"""Metadata that make GDAL open another file, whatever its kind and place, as soon as overviews are looked for."""
+
+DTYPES = ("uint8", "uint16")
+"""Of the pixels: digital numbers and classes."""
+
+
+def find_misfit(
+    shape: tuple[int, int],
+    block: tuple[int, int],
+    dtypes: Iterable[str],
+    transform: Affine,
+    *,
+    is_metric: bool = True,
+    driver: str = "GTiff",
+) -> str:
+    """Say why a file of such a header cannot be a band of a scene; nothing where it can."""
+    longest = LONGEST_SIDES.get(driver, LONGEST_SIDE)
+    return _find_bad_size(shape, block, longest) or _find_bad_type(list(dtypes)) or _find_bad_place(transform, is_metric)
+
+
+def _find_bad_size(shape: tuple[int, int], block: tuple[int, int], longest: int) -> str:
+    if min(*shape, *block) < 1:
+        return "it has no pixels"
+    if max(shape) > longest:
+        return f"it claims {shape[0]} x {shape[1]} pixels, more than any scene"
+    if block[0] * block[1] * 2 > LARGEST_BLOCK:
+        return f"it claims blocks of {block[0]} x {block[1]} pixels, larger than a whole tile"
+    blocks = math.prod(-(-side // part) for side, part in zip(shape, block, strict=True))
+    return f"it claims {blocks} blocks, more than {MOST_BLOCKS}" if blocks > MOST_BLOCKS else ""
+
+
+def _find_bad_type(dtypes: list[str]) -> str:
+    if len(dtypes) == 1 and dtypes[0] in DTYPES:
+        return ""
+    return f"not one band of whole numbers with a CRS, but {len(dtypes)} of {dtypes[0] if dtypes else 'nothing'}"
+
+
+def _find_bad_place(transform: Affine, is_metric: bool) -> str:
+    if not all(map(math.isfinite, transform[:6])):
+        return "its place on earth is no number"
+    if max(abs(transform.c), abs(transform.f)) > FARTHEST:
+        return "its place is not on earth"
+    sides = math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)
+    if not is_metric:
+        return "" if min(sides) > 0 and transform.determinant else "its pixels have no size"
+    if not all(FINEST <= side <= COARSEST for side in sides) or abs(transform.determinant) < FINEST**2 / 2:
+        return f"its pixels have {sides[0]:g} x {sides[1]:g} metres, as no scene has"
+    return ""
+
+
+def find_link(namespaces: Iterable[str]) -> str:
+    """Say which metadata of a file lead to another one; nothing where none do."""
+    return next((f"its metadata name another file ({name})" for name in namespaces if name.lower() in LINKS), "")

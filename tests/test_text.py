@@ -1,0 +1,89 @@
+"""Strangers' text, made safe to show."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from minewatch.text import LONGEST, is_formula, printable, render_json, show, show_plain
+
+STEERING = [
+    "\x1b[31mred",
+    "a\rb",
+    "a\x08b",
+    "\x9b2J",
+    "a\u202eb",
+    "a\u2066b",
+    "\x00",
+    "\u200b",
+    "\ufeff",
+    "\ud800",
+    "\x7f",
+    "\u2028",
+]
+
+any_text = st.text(st.characters())  # lone surrogates too: JSON can hold them
+
+
+@pytest.mark.parametrize("text", STEERING)
+def test_what_steers_a_terminal_is_replaced(text: str) -> None:
+    assert printable(text).isprintable()
+    assert show(text).isprintable()
+
+
+@given(any_text)
+def test_any_text_becomes_one_bounded_line(text: str) -> None:
+    line = show(text)
+    assert line.isprintable()
+    assert len(line) <= LONGEST
+    line.encode()
+
+
+def test_plain_text_stays_as_it_is() -> None:
+    for text in ("S2A_19LCF_20200704_0_L2A", "Río Inambari, Ñ [1]", "[red]x[/]"):
+        assert printable(text) == show(text) == text
+
+
+def test_a_long_text_says_that_it_is_cut() -> None:
+    assert show("x" * 10_000) == "x" * (LONGEST - 1) + "…"
+
+
+@given(st.recursive(any_text | st.integers() | st.none(), lambda x: st.lists(x) | st.dictionaries(any_text, x), max_leaves=10))
+def test_json_is_printable_and_loses_nothing(value: object) -> None:
+    text = render_json(value)
+    assert printable(text) == text
+    text.encode()
+    assert json.dumps(json.loads(text)) == json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@x", " =x", "\t=x", "\r=x", "\x00=x", "\ufeff=x", "＝x", "＋x", "－x", "＠x"]
+)
+def test_formulas_are_known(text: str) -> None:
+    assert is_formula(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "S2A=1", "1-1", "a@b"])
+def test_other_cells_are_no_formulas(text: str) -> None:
+    assert not is_formula(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["$", "$x$", r"$\frac{1}{$", r"\$", r"\\$x$", "a$b$c$", "$\\", "{_^}$^$", "日本\u202e", "x" * 500]
+)
+def test_no_text_is_a_formula_in_a_picture(tmp_path: Path, text: str) -> None:
+    figure = Figure(figsize=(3, 2))
+    figure.suptitle(show_plain(text))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a letter that the font lacks, say
+        figure.savefig(tmp_path / "a.png")
+
+
+def test_a_dollar_stays_a_dollar() -> None:
+    assert show_plain("a$b") == r"a\$b"
