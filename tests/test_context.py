@@ -711,6 +711,14 @@ def test_outside_concessions(scanned: Workspace, statuses: tuple[str, str], chos
     assert ("1 alert is left out" in errors) == left_out
 
 
+def test_the_list_tells_the_legal_status_where_concessions_are_known(scanned: Workspace) -> None:
+    set_cells(scanned, "legal_status", "unknown", "unknown")
+    assert "legal" not in run(scanned, "alerts", "list").stdout
+    set_cells(scanned, "legal_status", "expired", "unknown")
+    head, first, *_ = run(scanned, "alerts", "list").stdout.splitlines()
+    assert (head.split()[-1], first.split()[-1]) == ("legal", "expired")
+
+
 def test_outside_other_ground(scanned: Workspace) -> None:
     ids = set_cells(scanned, "protected_ha", 0, 1.5)
     assert listed(scanned, "--outside", "protected-area") == ([ids[0]], "")

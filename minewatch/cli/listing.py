@@ -9,11 +9,13 @@ import geopandas as gpd
 
 from minewatch.alerts.table import plain_cell
 from minewatch.cli.output import print_table
+from minewatch.context import UNKNOWN
 from minewatch.witness import Corroboration
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:
-    """Print the table of area, date and position."""
+    """Print the table of area, date and position, with the legal status where concessions are known."""
+    is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN})
     rows = [
         (
             row["alert_id"],
@@ -26,10 +28,12 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
             f"{row['ndvi_change']:+.2f}",
             f"{row['bsi_change']:+.2f}",
             row["review"],
+            *([row["legal_status"]] if is_placed else []),
         )
         for row in alerts.to_dict("records")
     ]
-    print_table(("alert", "status", "first seen", "confirmed", "ha", "lat", "lon", "NDVI", "BSI", "review"), rows)
+    columns = ("alert", "status", "first seen", "confirmed", "ha", "lat", "lon", "NDVI", "BSI", "review")
+    print_table((*columns, "legal") if is_placed else columns, rows)
 
 
 def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:
