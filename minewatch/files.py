@@ -9,17 +9,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
+import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from upath import UPath
 
 from minewatch.errors import WorkspaceError
 from minewatch.text import render_json
+
+T = TypeVar("T")
 
 TEMPORARY_PREFIX = ".tmp-"
 """Names of unfinished files; whatever carries it may be deleted when no scan runs."""
@@ -164,6 +167,22 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
     finally:
         os.close(handle)
     sync(path.parent)
+
+
+def read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[list[T], tuple[int, ...]]:
+    """Read a file of JSON lines; give what ``parse`` makes of each, and the numbers of those that are none of its kind.
+
+    Nothing where there is no file.  Raises OSError where it cannot be read.
+    """
+    found: list[T] = []
+    damaged = []
+    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
+        try:
+            if line.strip():
+                found.append(parse(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            damaged.append(number)
+    return found, tuple(damaged)
 
 
 def _end_line(handle: int) -> bytes:

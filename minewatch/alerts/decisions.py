@@ -14,7 +14,7 @@ from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.errors import AlertsError
-from minewatch.files import append_lines
+from minewatch.files import append_lines, read_lines
 
 CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
 REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
@@ -91,20 +91,10 @@ class Decisions:
 def read_decisions(path: Path) -> Decisions:
     """Read the file; empty where there is none.  Raises AlertsError where it cannot be read."""
     try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return Decisions()
+        found, damaged = read_lines(path, _parse)
     except OSError as error:
         raise AlertsError(f"{path} cannot be read: {error.strerror}") from error
-    found, damaged = [], []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(_parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError, shapely.GEOSException):
-            damaged.append(number)
-    return Decisions(tuple(found), tuple(damaged))
+    return Decisions(tuple(found), damaged)
 
 
 def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
@@ -138,6 +128,9 @@ def _parse(document: dict[str, Any]) -> Decision:
     if review not in REVIEWS:
         raise ValueError(review)
     texts = {name: str(document[name]) for name in ("alert_id", "aoi", "reason", "note", "by", "via")}
-    outline = shapely.make_valid(shape(document["outline"]))
+    try:
+        outline = shapely.make_valid(shape(document["outline"]))
+    except shapely.GEOSException as error:
+        raise ValueError("no outline") from error
     decided, effective = dt.datetime.fromisoformat(document["decided"]), dt.date.fromisoformat(document["effective"])
     return Decision(review=review, decided=decided, effective=effective, outline=outline, **texts)

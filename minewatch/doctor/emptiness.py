@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shapely
-from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.archive import Observation
-from minewatch.coverage import EDGE_M, EDGE_SHARE, LEAST_EMPTY
+from minewatch.coverage import LEAST_EMPTY, measure_promise
 from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of, name_observation, worst
 from minewatch.doctor.witnesses import Witnesses
-from minewatch.grid import reproject
-from minewatch.meridian import join_halves
 
 
 def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
@@ -36,17 +32,12 @@ def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
 
 def _measure_footprints(evidence: Evidence) -> dict[str, float]:
     """Give the share of the area that the archived items of each observation cover, where the source still lists them all."""
-    grid = evidence.area.grid
-    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
     outlines: dict[str, BaseGeometry] = {item.id: item.footprint for item in evidence.listed or ()}
-    shares = {}
-    for observation in evidence.observations:
-        if all(name in outlines for name in observation.source_ids):
-            drawn = [reproject(join_halves(outlines[name]), to_grid) for name in observation.source_ids]
-            promised = shapely.union_all(shapely.make_valid(drawn))
-            edge = min(EDGE_M, EDGE_SHARE * promised.area**0.5)
-            shares[observation.key] = float(promised.buffer(-edge).intersection(grid.area).area / grid.area.area)
-    return shares
+    return {
+        observation.key: measure_promise([outlines[name] for name in observation.source_ids], evidence.area.grid)
+        for observation in evidence.observations
+        if all(name in outlines for name in observation.source_ids)
+    }
 
 
 def _tell(observation: Observation, valid: float, promised: float | None) -> Finding:

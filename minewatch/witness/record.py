@@ -16,7 +16,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from minewatch.errors import WitnessError
-from minewatch.files import append_lines, publishing
+from minewatch.files import append_lines, publishing, read_lines
 from minewatch.witness.sighting import NO_DAY, Sightings
 
 DISTANCE_M = 100.0
@@ -92,20 +92,10 @@ class Witnesses:
 def read_witnesses(path: Path) -> Witnesses:
     """Read the file; empty where there is none.  Raises WitnessError where it cannot be read."""
     try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return Witnesses()
+        found, damaged = read_lines(path, _parse)
     except OSError as error:
         raise WitnessError(f"{path} cannot be read: {error.strerror}") from error
-    found, damaged = [], []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            found.append(_parse(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            damaged.append(number)
-    return Witnesses(tuple(found), tuple(damaged))
+    return Witnesses(tuple(found), damaged)
 
 
 def append_witnesses(path: Path, witnesses: Sequence[Witness]) -> None:
