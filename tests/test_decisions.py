@@ -258,6 +258,17 @@ def test_a_command_after_an_edit_keeps_both(path: Path, decisions: Path) -> None
     assert [decision.review for decision in read_decisions(decisions).all] == ["confirmed", "dismissed"]
 
 
+def test_the_same_edit_again_after_it_was_taken_back_counts_again(path: Path, decisions: Path) -> None:
+    alert = make_alert(0)
+    put(path, alert)
+    for _ in range(2):
+        edit(path, "UPDATE alerts SET review = 'dismissed', review_note = '', reviewed_by = 'Rosa'")
+        put(path, alert, run="run-2")
+        assert row_of(path, alert.alert_id)["status"] == "dismissed"
+        assert review_alert(path, decisions, alert.alert_id, Review(NOTHING, "Juan")).status == "confirmed"
+    assert [decision.by for decision in read_decisions(decisions).all] == ["Rosa", "Juan", "Rosa", "Juan"]
+
+
 def test_a_review_that_is_none_stays_in_its_cell_and_has_no_effect(path: Path, decisions: Path) -> None:
     alert = make_alert(0)
     put(path, alert)

@@ -58,9 +58,9 @@ def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, deci
         found.append(_make_decision(row, cells, as_of))
         if last[0] and last[0] != cells[0]:
             notes.append(f"{row['alert_id']}: {_tell(cells)} in the table replaces {_tell(last)}; both are in {decisions.name}")
-    kept = {(d.alert_id, d.cells, d.effective) for d in read_decisions(decisions).all if d.via == QGIS}
+    last_words = {d.alert_id: (d.via, d.cells, d.effective) for d in read_decisions(decisions).all}
     # An update that was cut off has left them in the file, but not in the table.
-    append_decisions(decisions, [d for d in found if (d.alert_id, d.cells, d.effective) not in kept])
+    append_decisions(decisions, [d for d in found if last_words.get(d.alert_id) != (d.via, d.cells, d.effective)])
     for decision in found:
         show_cells(connection, _find_fid(connection, decision.alert_id), decision.cells)
     return Harvest(found, notes, frozenset(unclear))
