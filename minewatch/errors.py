@@ -41,6 +41,18 @@ class WitnessError(MinewatchError):
     """A file of another system's alerts cannot be used."""
 
 
+class ImageError(MinewatchError):
+    """There is no image of what was asked for."""
+
+
+class ReportError(MinewatchError):
+    """A report, or its PDF, cannot be made."""
+
+
+class EvidenceError(MinewatchError):
+    """Evidence cannot be written, found, signed, packed or read."""
+
+
 class SimulationError(MinewatchError):
     """A simulation was asked for that cannot be made."""
 

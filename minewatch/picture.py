@@ -1,4 +1,4 @@
-"""The quick look of an area: before and after in true colour, alerts outlined, with scale bar and north arrow."""
+"""The quick look of an area: before and after in true colour, alerts outlined, with scale bar and compass rose."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import shapely
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch
-from matplotlib.path import Path as DrawnPath
 from numpy.typing import NDArray
 from pyproj import Transformer
-from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
+from minewatch.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.files import publish_json, publishing
 from minewatch.grid import Grid, reproject
 from minewatch.meridian import join_halves
@@ -73,8 +70,8 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
         ids = ", ".join(show_plain(scene.id) for scene in image.take.scenes[:2])
         axes.set_title(f"{name}: {image.take.time:%Y-%m-%d}\n{ids}", fontsize=8)
-        _draw_scale_bar(axes, coarse)
-        _draw_north(axes, coarse)
+        draw_scale_bar(axes, coarse)
+        draw_compass(axes, coarse)
     with publishing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
@@ -168,7 +165,7 @@ def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
     axes.set_yticks([])
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
-    _add_outline(axes, grid.area, "white", 0.8)
+    draw_outline(axes, grid.area, "white", 0.8)
 
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
@@ -176,47 +173,6 @@ def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) 
     shown = sorted((alert for alert in alerts if alert.status != CLOSED), key=lambda alert: -alert.area_ha)
     for number, alert in enumerate(shown):
         shape = reproject(join_halves(alert.geometry), to_grid)
-        _add_outline(axes, shape, COLOURS[alert.status], 1.4)
+        draw_outline(axes, shape, COLOURS[alert.status], 1.4)
         if labels and number < MOST_LABELS:
-            _label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")
-
-
-def _label(axes: Axes, grid: Grid, bounds: tuple[float, ...], text: str) -> None:
-    """Write beside an alert, on the side where there is room."""
-    left, _, right, _ = grid.bounds
-    is_far_right = bounds[2] > right - 0.15 * (right - left)
-    spot = (bounds[0] if is_far_right else bounds[2], bounds[3])
-    box = {"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0}
-    axes.annotate(text, spot, ha="right" if is_far_right else "left", fontsize=6.5, color="white", bbox=box)
-
-
-def _add_outline(axes: Axes, geometry: BaseGeometry, colour: str, width: float) -> None:
-    for polygon in shapely.get_parts(geometry):
-        rings = [polygon.exterior, *polygon.interiors]
-        path = DrawnPath.make_compound_path(*(DrawnPath(np.asarray(ring.coords), closed=True) for ring in rings))
-        axes.add_patch(PathPatch(path, facecolor="none", edgecolor=colour, linewidth=width))
-
-
-def _draw_scale_bar(axes: Axes, grid: Grid) -> None:
-    left, bottom, right, top = grid.bounds
-    target = (right - left) / 4
-    length = next(step * 10**power for power in range(6, -1, -1) for step in (5, 2, 1) if step * 10**power <= target)
-    x, y = left + 0.04 * (right - left), bottom + 0.04 * (top - bottom)
-    axes.plot([x, x + length], [y, y], color="white", linewidth=3, solid_capstyle="butt")
-    label = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    axes.text(x + length / 2, y + 0.012 * (top - bottom), label, color="white", fontsize=8, ha="center", va="bottom")
-
-
-def _draw_north(axes: Axes, grid: Grid) -> None:
-    """Draw an arrow to true north; grid north differs from it away from the zone's middle."""
-    left, bottom, right, top = grid.bounds
-    x, y = right - 0.06 * (right - left), top - 0.12 * (top - bottom)
-    to_lonlat = Transformer.from_crs(grid.crs, 4326, always_xy=True)
-    lon, lat = to_lonlat.transform(x, y)
-    east, north = to_lonlat.transform(lon, lat + 0.001, direction="INVERSE")
-    length = 0.08 * (top - bottom)
-    scale = length / math.hypot(east - x, north - y)
-    tip = (x + (east - x) * scale, y + (north - y) * scale)
-    axes.annotate(
-        "N", (x, y), tip, color="white", fontsize=10, ha="center", va="bottom", arrowprops={"arrowstyle": "<|-", "color": "white"}
-    )
+            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")

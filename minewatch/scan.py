@@ -24,6 +24,7 @@ from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.context import Cells, Layer, Site, open_layers, place_sites
 from minewatch.coverage import Coverage, CoverageCount, Emptiness, find_emptiness
 from minewatch.errors import SceneError, SourceError
+from minewatch.evidence.folder import Finding, Kept, keep_evidence
 from minewatch.fetch import Catch, fetch_observations, search_areas
 from minewatch.files import Place, check_writable, publish_json
 from minewatch.harmonise import OffsetCheck
@@ -79,6 +80,9 @@ class AreaReport:
     emptiness: Sequence[Emptiness] = ()
     """Observations without data where the footprints of their scenes promise some."""
 
+    evidence: Kept = field(default_factory=Kept)
+    """What was put on file."""
+
 
 @dataclass(frozen=True)
 class Missed:
@@ -115,6 +119,11 @@ class ScanReport:
         """Scenes that could not be read or were refused."""
         return sum(len(area.failures) for area in self.areas)
 
+    @property
+    def unkept(self) -> int:
+        """Alerts whose evidence could not be written."""
+        return sum(len(area.evidence.failed) for area in self.areas)
+
 
 def scan(workspace: Workspace, request: Request, reporter: Reporter | None = None) -> ScanReport:
     """Scan areas and bring the alerts table up to date.
@@ -134,6 +143,7 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
         tallies = update_table(workspace.alerts, results, run, workspace.decisions)
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
         areas = [_take_in(area, tallies[area.plan.aoi.name]) for area in areas]
+        areas = [_keep_evidence(workspace, plan, area) for area in areas]
         areas = [_add_picture(workspace, area) for area in areas]
         record = workspace.runs / f"{plan.run_id}.json"
         report = ScanReport(plan.run_id, plan.source.name, areas, record, missed)
@@ -183,6 +193,15 @@ def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Layer
 
 def _take_in(area: AreaReport, tally: Tally) -> AreaReport:
     return replace(area, tally=tally, alerts=tally.alerts, notes=[*area.notes, *tally.notes])
+
+
+def _keep_evidence(workspace: Workspace, plan: ScanPlan, area: AreaReport) -> AreaReport:
+    """Put on file what the confirmed alerts rest on; what could not be is named, and the next scan tries again."""
+    parts = area.plan, plan.source, area.found.scenes, area.observations, area.alerts, area.context, plan.run_id
+    kept = keep_evidence(workspace, Finding(*parts))
+    failed = kept.failed.items()
+    notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
+    return replace(area, evidence=kept, notes=[*area.notes, *notes])
 
 
 def _choose_observations(area: AreaPlan, folder: Place) -> list[Observation]:
@@ -347,6 +366,10 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
         "changes": dict(sorted(area.tally.events.items())),
         "coverage": _describe_coverage(area.coverage),
+        "evidence": {
+            "written": list(area.evidence.written),
+            "failed": [{"alert_id": alert_id, "reason": reason} for alert_id, reason in area.evidence.failed.items()],
+        },
         "notes": list(area.notes),
     }
 

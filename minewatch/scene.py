@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pystac import Item
@@ -25,6 +25,9 @@ PRODUCT_PROPERTIES = ("product_uri", "product_title", "product_id", "product_nam
 
 DATATAKE = re.compile(r"^G?S2([A-Z])_(?:MSIL2A_)?(\d{8}T\d{6})_")
 """Platform and start of the datatake in its id and in a product's name."""
+
+MULTIHASH = re.compile(r"[0-9a-f]{8,200}", re.IGNORECASE)
+"""A checksum of the file extension: a code for the hash, its length, its bytes."""
 
 LONGEST_DATATAKE = dt.timedelta(hours=2)
 """A datatake takes at most 40 minutes; the rest is for the rough times of some catalogues."""
@@ -72,6 +75,9 @@ class Scene:
 
     s3: S3Login | None = None
     """Login for s3:// addresses; names of variables, never keys."""
+
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """Band to the checksum of its file, a multihash as the provider states it; without the bands that have none."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +137,15 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
         cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
         signing=provider.signing if provider else "",
         s3=provider.s3 if provider else None,
+        checksums=_read_checksums(item, provider),
     )
+
+
+def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
+    """Give what the file extension of STAC says of each band's file; other kinds of checksums are left out."""
+    names = name_assets(item, provider.assets if provider else None)
+    stated = {band: str(item.assets[name].extra_fields.get("file:checksum", "")) for band, name in names.items()}
+    return {band: text for band, text in stated.items() if MULTIHASH.fullmatch(text)}
 
 
 def _read_declared(item: Item, provider: Provider | None) -> int | None:

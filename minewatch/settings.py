@@ -29,6 +29,9 @@ source = {source}
 # archive = "s3://bucket/prefix/archive"
 # changes = "s3://bucket/prefix/changes"
 
+# The Ed25519 key that signs evidence (docs/evidence.md): the path of its file, best outside this folder.
+# signing_key = "~/keys/evidence.pem"
+
 # Layers that every alert is compared with (docs/context.md), one table each; check them with: minewatch context check
 # [context.concessions]
 # file = "context/concessions.gpkg"
@@ -184,6 +187,9 @@ class Settings(Table):
     changes: str | None = Field(None, min_length=1)
     """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
 
+    signing_key: str | None = Field(None, min_length=1)
+    """File with the Ed25519 key that signs evidence; relative to the workspace.  It is read there, and never copied."""
+
     context: dict[str, Any] = Field(default_factory=dict)
     """Layers that alerts are compared with, by name; what stands in each is checked where they are read."""
     sources: dict[str, SourceTable] = Field(default_factory=dict)
@@ -204,6 +210,13 @@ class Settings(Table):
                 check_name("a source", name)
             except WorkspaceError as error:
                 raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("signing_key")
+    @classmethod
+    def _check_key(cls, value: str | None) -> str | None:
+        if value is not None and ("-----" in value or "\n" in value):
+            raise ValueError("give the path of the key's file, never the key; take it out and have it replaced")
         return value
 
     @field_validator("archive", "changes")

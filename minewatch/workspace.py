@@ -23,6 +23,9 @@ ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
 ARCHIVE, CHANGES = "archive", "changes"
 """Folders of the observations and of the change maps; the settings of the same names put them elsewhere."""
 
+EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
+"""Folder of the evidence and the log about it; they are looked for below any output folder."""
+
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
@@ -111,6 +114,16 @@ class Workspace:
         return self.root / "output" / "decisions.jsonl"
 
     @property
+    def custody(self) -> Path:
+        """Who made, opened, exported or packed which evidence; it lies beside the evidence that it is about."""
+        return self.output / CUSTODY
+
+    @property
+    def evidence(self) -> Path:
+        """One folder for each alert that was confirmed, written once."""
+        return self.output / EVIDENCE
+
+    @property
     def witnesses(self) -> Path:
         """Who else saw something, as people added it; the one of the workspace, as decisions are."""
         return self.root / "output" / "witnesses.jsonl"
@@ -134,6 +147,11 @@ class Workspace:
     def exports(self) -> Path:
         """Alerts in other formats."""
         return self.output / "exports"
+
+    @property
+    def reports(self) -> Path:
+        """Reports, and which alerts each one told."""
+        return self.output / "reports"
 
     @property
     def runs(self) -> Path:

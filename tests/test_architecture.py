@@ -14,18 +14,18 @@ PACKAGE = Path(minewatch.__file__).parent
 
 RIVER = (
     # What every stage stands on.
-    "units", "errors", "text", "files", "workspace", "progress",
+    "units", "errors", "text", "files", "workspace", "custody", "progress",
     # Areas, settings, places.
-    "meridian", "aoi", "pipeline", "trust", "provider", "settings", "grid",
+    "meridian", "aoi", "pipeline", "trust", "provider", "settings", "grid", "positions",
     # Scenes and the archive of observations.
     "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
     "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
     "changes", "detect", "polygons", "context", "qml", "alerts", "witness",
     # What people get.
-    "export", "rasters", "coverage", "picture", "qgis", "validate",
+    "export", "rasters", "coverage", "cartography", "picture", "chips", "image", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "news", "fetch", "checkpoint", "mapping", "scan", "doctor", "explain", "figures", "simulate", "demo",
+    "parallel", "plan", "news", "fetch", "checkpoint", "mapping", "evidence", "scan", "doctor", "explain", "figures", "report", "simulate", "demo",
     "cli", "__main__",
 )  # fmt: skip
 """The modules in their order: each one knows only those before it."""
@@ -33,18 +33,19 @@ RIVER = (
 FENCES = {
     "dask": {"parallel"},
     "distributed": {"parallel"},
-    "rasterio": {"geotiff", "streams", "datasets", "archive.raster", "rasters", "polygons", "simulate"},
+    "rasterio": {"geotiff", "streams", "datasets", "archive.raster", "rasters", "polygons", "simulate", "evidence.chip"},
     "sqlite3": {"alerts"},
     "pystac_client": {"documents", "source"},
     "click": {"cli"},
     "rich": {"progress", "cli"},
-    "matplotlib": {"picture", "figures"},
+    "matplotlib": {"cartography", "picture", "image", "figures", "report.drawing"},
     "requests": {"documents", "source"},
     "urllib3": {"documents", "ranges"},
     "imagecodecs": {"geotiff", "archive.raster"},
     "tifffile": {"archive.raster"},
     "upath": {"files", "archive.stack", "archive.store"},
     "s3fs": set(),
+    "cryptography": {"evidence.keys"},
     "zstandard": {"archive.raster", "checkpoint"},
 }
 """Library to the modules that may import it."""

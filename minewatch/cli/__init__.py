@@ -12,9 +12,12 @@ from minewatch.cli.alerts import alerts
 from minewatch.cli.areas import aoi
 from minewatch.cli.context import context as context_command
 from minewatch.cli.doctor import doctor
+from minewatch.cli.evidence import pack, verify
+from minewatch.cli.image import image
 from minewatch.cli.output import Session
 from minewatch.cli.pipelines import pipeline
 from minewatch.cli.qgis import qgis
+from minewatch.cli.report import report
 from minewatch.cli.scans import demo, init, scan_command
 from minewatch.cli.sources import source
 from minewatch.workspace import ENVIRONMENT_VARIABLE
@@ -43,6 +46,6 @@ def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
 
 
 for command in (
-    init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis
+    init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis, image, verify, pack, report
 ):  # fmt: skip
     main.add_command(command)

@@ -64,7 +64,8 @@ def scan_command(
 ) -> None:
     """Scan areas (all of them without names): fetch new scenes, find changes, update the alerts.
 
-    Exit code 3: done, but some scenes could not be read, or some areas not searched; the next scan tries them again.
+    Exit code 3: done, but some scenes could not be read, some areas not searched, or some evidence not written; the next
+    scan tries them again.
 
     \b
     Example:
@@ -89,7 +90,7 @@ def scan_command(
         say(f"{report.failures} scenes could not be used; they are named in {report.record}")
     for missed in report.missed:
         say(f"{missed.aoi}: not scanned, its alerts stay as they were: {missed.reason}")
-    if report.failures or report.missed:
+    if report.failures or report.missed or report.unkept:
         sys.exit(3)
 
 

@@ -1,0 +1,58 @@
+"""From reflectance to what is seen on a screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.chips.pixels import TRUE_COLOUR, Chip
+from minewatch.picture import BRIGHTEST, DARKEST, GAMMA
+from minewatch.units import SCALE
+
+UNKNOWN = 128
+"""The grey of a pixel without data."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """How reflectance becomes tones; images that are compared share one."""
+
+    dark: tuple[float, ...]
+    """Reflectance that is black, for each band."""
+
+    white: tuple[float, ...]
+    """Reflectance that is white, for each band."""
+
+
+def find_stretch(chips: Sequence[Chip]) -> Stretch:
+    """Choose a stretch for images of the same bands.
+
+    True colour has one for all bands, so that colours stay true; bands of other composites have each their own.
+    """
+    columns = [np.concatenate([chip.values[chip.known][:, index] for chip in chips]) for index in range(len(chips[0].bands))]
+    if not columns[0].size:
+        return Stretch((DARKEST,) * len(columns), (1.0,) * len(columns))
+    if chips[0].name == TRUE_COLOUR:
+        columns = [np.concatenate(columns)] * len(columns)
+        dark = [DARKEST] * len(columns)
+    else:
+        dark = [float(np.percentile(column, 100 - BRIGHTEST)) / SCALE for column in columns]
+    white = [max(float(np.percentile(column, BRIGHTEST)) / SCALE, low + 0.05) for column, low in zip(columns, dark, strict=True)]
+    return Stretch(tuple(dark), tuple(white))
+
+
+def render_chip(chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
+    """Map reflectance to (y, x, 3) red, green, blue for the screen; no data is grey, and so is a single band."""
+    shown = np.empty((*chip.frame.shape, 3), np.uint8)
+    for index, (dark, white) in enumerate(zip(stretch.dark, stretch.white, strict=True)):
+        tone = np.clip((chip.values[..., index] / np.float32(SCALE) - dark) / (white - dark), 0, 1) ** (1 / GAMMA)
+        tones = np.rint(255 * tone).astype(np.uint8)
+        if len(chip.bands) == 1:
+            shown[:] = tones[..., None]
+        else:
+            shown[..., index] = tones
+    shown[~chip.known] = UNKNOWN
+    return shown

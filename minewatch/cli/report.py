@@ -1,0 +1,78 @@
+"""``minewatch report``: what an investigator puts on file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from pathlib import Path
+
+import click
+
+from minewatch.cli.output import Session, common_options, complain, print_json, say
+from minewatch.progress import reporting
+from minewatch.report import FORMATS, LANGUAGES, Request, write_report
+
+
+@click.command("report")
+@click.argument("aoi", required=False, metavar="[AOI]")
+@click.option("--alert", "alert_id", metavar="ID", help="A report on one alert, in place of an area.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only alerts first seen on this date or later.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Only alerts first seen by this date.")
+@click.option("--format", "formats", default="html", show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")
+@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the report.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/reports]")
+@common_options
+def report(
+    session: Session,
+    aoi: str | None,
+    alert_id: str | None,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    formats: str,
+    language: str,
+    output: Path | None,
+) -> None:
+    """Write a report on an area or an alert: one file with text, table, maps, images and charts.
+
+    The HTML opens without a network, in any browser; it is always written.  The PDF holds the same; it needs
+    pip install 'minewatch[pdf]' and the Pango library.
+
+    \b
+    Example:
+      minewatch report la-pampa --format html,pdf --lang es
+      minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over
+    """
+    if bool(aoi) == bool(alert_id):
+        raise click.UsageError("give either an area or --alert ID")
+    if alert_id and (since or until):
+        raise click.UsageError("--since and --until choose among an area's alerts; leave them out with --alert")
+    if since and until and until < since:
+        raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
+    request = Request(
+        aoi=aoi or "",
+        alert_id=alert_id or "",
+        since=since and since.date(),
+        until=until and until.date(),
+        language=language,
+        formats=_read_formats(formats),
+    )
+    with reporting() as reporter:
+        written = write_report(session.workspace, request, output, reporter)
+    for note in written.notes:
+        say(note)
+    if session.as_json:
+        print_json({"files": [str(path) for path in written.paths], "alerts": written.alerts, "notes": written.notes})
+    else:
+        for path in written.paths:
+            click.echo(str(path))
+    if written.fault:
+        complain(written.fault)
+        sys.exit(1)
+
+
+def _read_formats(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in FORMATS]
+    if unknown or not names:
+        raise click.UsageError(f"--format: {', '.join(unknown) or 'nothing'} cannot be written; known: {', '.join(FORMATS)}")
+    return names

@@ -1,0 +1,115 @@
+"""Reflectance around an alert on one date: read from the source, written as a COG, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+
+from minewatch.errors import EvidenceError
+from minewatch.grid import Grid, Window
+from minewatch.provider import BANDS
+from minewatch.read import DatatakeReader
+from minewatch.scene import Scene
+from minewatch.units import NODATA, SCALE
+
+BLOCK = 256
+"""Side of a block of the COGs, pixels."""
+
+GDAL_VERSION = str(rasterio.__gdal_version__)
+"""Of the library that writes the COGs."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A window of one overpass."""
+
+    bands: tuple[str, ...]
+    """Names of the reflectance bands."""
+
+    reflectance: NDArray[np.int16]
+    """(band, y, x) reflectance x 10 000, -32768 = no data."""
+
+    classes: NDArray[np.uint8]
+    """(y, x) SCL codes, 0 = no data."""
+
+
+def name_bands(scenes: Sequence[Scene]) -> tuple[str, ...]:
+    """Name the reflectance bands that all scenes have."""
+    return tuple(band for band in BANDS if band != "scl" and all(band in scene.hrefs for scene in scenes))
+
+
+def read_chip(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> Chip:
+    """Read a window as the scenes show it; raises SceneError where a file cannot be read."""
+    classes, origin = reader.read_scl(window)
+    return Chip(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
+
+
+def write_chip(chip: Chip, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]) -> None:
+    """Write reflectance and classes as two COGs; raises EvidenceError where that fails."""
+    names = [f"{band} reflectance" for band in chip.bands]
+    try:
+        _write(image, chip.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
+        _write(classes, chip.classes[None], grid, window, ["scl"], 0, 1.0, tags)
+    except RasterioError as error:
+        raise EvidenceError(f"{image.parent}: an image cannot be written ({type(error).__name__}); is the disk full?") from error
+
+
+def _write(
+    path: Path,
+    pixels: NDArray[np.generic],
+    grid: Grid,
+    window: Window,
+    names: Sequence[str],
+    nodata: int,
+    scale: float,
+    tags: Mapping[str, str],
+) -> None:
+    with rasterio.MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            height=window.height,
+            width=window.width,
+            count=len(pixels),
+            dtype=str(pixels.dtype),
+            nodata=nodata,
+            crs=grid.crs,
+            transform=grid.transform_of(window),
+        ) as raster:
+            raster.write(pixels)
+            raster.scales = [scale] * len(pixels)
+            raster.descriptions = names
+            raster.update_tags(**tags)
+        with memory.open() as raster:
+            rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
+
+
+def parse_chip(image: bytes, classes: bytes) -> Chip:
+    """Read a chip back from the bytes of its two files; raises EvidenceError where they are none."""
+    try:
+        with rasterio.MemoryFile(image) as memory, memory.open(driver="GTiff") as raster:
+            bands = tuple(str(name).split(" ")[0] for name in raster.descriptions)
+            reflectance = raster.read()
+        with rasterio.MemoryFile(classes) as memory, memory.open(driver="GTiff") as raster:
+            return Chip(bands, reflectance, raster.read(1))
+    except RasterioError as error:
+        raise EvidenceError(f"an image cannot be read ({type(error).__name__})") from error
+
+
+def compare_chips(kept: Chip, fetched: Chip) -> list[str]:
+    """Name the bands whose pixels differ, and in how many."""
+    if kept.bands != fetched.bands or kept.classes.shape != fetched.classes.shape:
+        return ["the source gives other bands or another extent"]
+    pairs = [*zip(kept.bands, kept.reflectance, fetched.reflectance, strict=True), ("scl", kept.classes, fetched.classes)]
+    counts = {band: int((ours != theirs).sum()) for band, ours, theirs in pairs}
+    return [
+        f"{band}: {count} of {kept.classes.size} pixels are not as the source gives them"
+        for band, count in counts.items()
+        if count
+    ]
