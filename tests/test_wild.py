@@ -36,7 +36,7 @@ from small import (
 )
 from urllib3.util import Timeout
 
-from minewatch import documents, ranges, read, source
+from minewatch import datasets, documents, ranges, read, source
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.cli import main
 from minewatch.errors import SceneError, SourceError
@@ -120,7 +120,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "PAGE", 10)
     options = {"GDAL_HTTP_RETRY_DELAY": "0.01", "GDAL_HTTP_LOW_SPEED_TIME": "1", "GDAL_HTTP_TIMEOUT": "1"}
     for name, value in options.items():
-        monkeypatch.setitem(read.GDAL_OPTIONS, name, value)
+        monkeypatch.setitem(datasets.GDAL_OPTIONS, name, value)
 
 
 @pytest.fixture
