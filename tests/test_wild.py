@@ -41,9 +41,10 @@ from minewatch.aoi import Aoi, write_aoi
 from minewatch.cli import main
 from minewatch.errors import SceneError, SourceError
 from minewatch.fetch import MOST_FAILURES
+from minewatch.outcome import ScanReport, describe_scan
 from minewatch.plan import Request
 from minewatch.read import open_datatake
-from minewatch.scan import ScanReport, describe_scan, scan
+from minewatch.scan import scan
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
 from tests.proxy import (
