@@ -9,9 +9,10 @@ from pathlib import Path
 
 from minewatch.aoi import Aoi, bbox_geometry, list_aois, write_aoi
 from minewatch.errors import WorkspaceError
+from minewatch.outcome import ScanReport
 from minewatch.plan import Request
 from minewatch.progress import Reporter
-from minewatch.scan import ScanReport, scan
+from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.simulate import demo_simulation, place_lattice, simulate_series
 from minewatch.workspace import Workspace

@@ -5,30 +5,29 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from minewatch import __version__
 from minewatch.alerts.columns import Value
-from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
 from minewatch.archive import Observation, list_observations, write_collection
-from minewatch.catalog import Found, Refusal, has_scenes
+from minewatch.catalog import Found, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
-from minewatch.context import Cells, Layer, Site, open_layers, place_sites
+from minewatch.context import Layer, Site, open_layers, place_sites
 from minewatch.coverage import Coverage, CoverageCount, Emptiness, find_emptiness
 from minewatch.errors import SceneError, SourceError
-from minewatch.evidence.folder import Finding, Kept, keep_evidence
+from minewatch.evidence.folder import Finding, keep_evidence
 from minewatch.fetch import Catch, fetch_observations, search_areas
 from minewatch.files import Place, check_writable, publish_json
 from minewatch.harmonise import OffsetCheck
 from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
+from minewatch.outcome import AreaReport, Missed, ScanReport, describe_scan
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook, shows
 from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
@@ -41,88 +40,6 @@ from minewatch.workspace import Workspace
 
 MOST_NAMED = 3
 """Observations that notes name one by one; the run record names all."""
-
-
-@dataclass(frozen=True)
-class AreaReport:
-    """What a scan did in one area."""
-
-    plan: AreaPlan
-    """What was asked."""
-
-    found: Found
-    """What the source listed."""
-
-    observations: Sequence[Observation]
-    """What the result rests on."""
-
-    fetched: int
-    """Observations read in this scan."""
-
-    failures: Sequence[Refusal]
-    """Scenes that could not be read, or were refused."""
-
-    coverage: Coverage
-    """What could be seen."""
-
-    alerts: Sequence[Alert]
-    """As of the scan's date."""
-
-    tally: Tally
-    """What changed in the table."""
-
-    notes: Sequence[str] = ()
-    """Lines a person should read."""
-
-    context: Mapping[str, Cells] = field(default_factory=dict)
-    """Alert id to where it lies in law and landscape."""
-
-    emptiness: Sequence[Emptiness] = ()
-    """Observations without data where the footprints of their scenes promise some."""
-
-    evidence: Kept = field(default_factory=Kept)
-    """What was put on file."""
-
-
-@dataclass(frozen=True)
-class Missed:
-    """An area whose search failed: its alerts and rasters are as they were."""
-
-    aoi: str
-    """Its name."""
-
-    reason: str
-    """Why, in one line."""
-
-
-@dataclass(frozen=True)
-class ScanReport:
-    """What a scan did."""
-
-    run_id: str
-    """Names it."""
-
-    source: str
-    """Where scenes came from."""
-
-    areas: Sequence[AreaReport]
-    """In the order asked for."""
-
-    record: Path
-    """The run record."""
-
-    missed: Sequence[Missed] = ()
-    """Areas that could not be searched; not all, since that is an error."""
-
-    @property
-    def failures(self) -> int:
-        """Scenes that could not be read or were refused."""
-        return sum(len(area.failures) for area in self.areas)
-
-    @property
-    def unkept(self) -> int:
-        """Alerts whose evidence could not be written."""
-        return sum(len(area.evidence.failed) for area in self.areas)
 
 
 def scan(workspace: Workspace, request: Request, reporter: Reporter | None = None) -> ScanReport:
@@ -328,61 +245,6 @@ def _tags(area: AreaPlan) -> dict[str, str]:
         "pipeline": area.pipeline_name,
         "pipeline_digest": area.pipeline.digest,
         "software": f"minewatch {__version__}",
-    }
-
-
-def describe_scan(report: ScanReport) -> dict[str, Any]:
-    """Give a scan as plain data, for ``--json`` and the run record."""
-    return {
-        "run_id": report.run_id,
-        "source": report.source,
-        "areas": [_describe_area(area) for area in report.areas],
-        "not_searched": [{"aoi": missed.aoi, "reason": missed.reason} for missed in report.missed],
-        "record": str(report.record),
-    }
-
-
-def _describe_area(area: AreaReport) -> dict[str, Any]:
-    plan = area.plan
-    return {
-        "aoi": plan.aoi.name,
-        "pipeline": plan.pipeline_name,
-        "pipeline_digest": plan.pipeline.digest,
-        "monitor_from": plan.monitor_from.isoformat(),
-        "as_of": plan.until.isoformat(),
-        "what_if": plan.what_if,
-        "scenes": {
-            "found": len(area.found.scenes) + len(area.found.refused) + len(area.found.cloudy),
-            "observations_read": area.fetched,
-            "observations_used": len(area.observations),
-            "too_cloudy": list(area.found.cloudy),
-            "emptier_than_footprint": [
-                {"ids": list(empty.scenes), "covered": round(empty.covered, 4), "valid": round(empty.valid, 4)}
-                for empty in area.emptiness
-            ],
-            "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
-            "used": [source for observation in area.observations for source in observation.source_ids],
-        },
-        "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
-        "changes": dict(sorted(area.tally.events.items())),
-        "coverage": _describe_coverage(area.coverage),
-        "evidence": {
-            "written": list(area.evidence.written),
-            "failed": [{"alert_id": alert_id, "reason": reason} for alert_id, reason in area.evidence.failed.items()],
-        },
-        "notes": list(area.notes),
-    }
-
-
-def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
-    return {
-        "status": {name: round(share, 4) for name, share in coverage.status.items()},
-        "never_clear": round(coverage.never_clear, 4),
-        "unseen": round(coverage.unseen, 4),
-        "unseen_days": coverage.unseen_days,
-        "last_clear": coverage.last_clear.isoformat() if coverage.last_clear else None,
-        "missing_looks": coverage.missing_looks,
-        "text": coverage.describe(),
     }
 
 

@@ -20,8 +20,9 @@ from shapely.geometry import box
 from minewatch.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.changes import RASTERS
 from minewatch.grid import Grid
+from minewatch.outcome import ScanReport
 from minewatch.plan import Request
-from minewatch.scan import ScanReport, scan
+from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries, Simulation, simulate_series
 from minewatch.workspace import Workspace

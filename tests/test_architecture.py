@@ -25,8 +25,8 @@ RIVER = (
     # What people get.
     "export", "rasters", "coverage", "cartography", "picture", "chips", "image", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "news", "fetch", "checkpoint", "mapping", "evidence", "scan", "doctor", "explain", "figures", "report", "simulate", "demo",
-    "cli", "__main__",
+    "parallel", "plan", "news", "fetch", "checkpoint", "mapping", "evidence", "outcome", "scan", "doctor", "explain", "figures",
+    "report", "simulate", "demo", "cli", "__main__",
 )  # fmt: skip
 """The modules in their order: each one knows only those before it."""
 

@@ -27,8 +27,8 @@ from minewatch.detect import (
     tell_changes,
 )
 from minewatch.grid import Window
+from minewatch.outcome import ScanReport
 from minewatch.plan import AreaPlan
-from minewatch.scan import ScanReport
 from minewatch.simulate import SimulatedSeries
 from minewatch.units import to_date
 from tests.test_detect import DAYS, FIRST, SEEDS, assert_same, cut_looks, make_random_tile

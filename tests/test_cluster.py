@@ -17,10 +17,11 @@ from small import UNTIL, make_scanned, make_series, make_workspace, read_result,
 
 import minewatch
 from minewatch.errors import MinewatchError
+from minewatch.outcome import ScanReport
 from minewatch.parallel import Engine, start_engine
 from minewatch.plan import Request
 from minewatch.progress import Reporter
-from minewatch.scan import ScanReport, scan
+from minewatch.scan import scan
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
 

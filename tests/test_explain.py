@@ -26,8 +26,9 @@ from minewatch.explain import OUTCOMES, Explanation, Look, explain_alert
 from minewatch.explain.ground import Ground, judge_area, trace_ground
 from minewatch.figures import draw_explanation
 from minewatch.grid import make_grid
+from minewatch.mapping import select_observations
+from minewatch.outcome import ScanReport
 from minewatch.progress import Reporter
-from minewatch.scan import ScanReport, select_observations
 from minewatch.units import to_day
 from minewatch.workspace import Workspace
 

@@ -39,9 +39,10 @@ from minewatch.coverage import find_emptiness
 from minewatch.fetch import group_areas
 from minewatch.grid import Grid, make_grid
 from minewatch.meridian import cut_halves, join_halves
+from minewatch.outcome import ScanReport
 from minewatch.plan import Request
 from minewatch.read import open_datatake
-from minewatch.scan import ScanReport, scan
+from minewatch.scan import scan
 from minewatch.scene import Datatake, Scene
 from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries, simulate_series

@@ -34,9 +34,9 @@ from minewatch.harmonise import (
     judge_offset,
     read_declared,
 )
+from minewatch.outcome import ScanReport
 from minewatch.plan import Request, plan_scan
 from minewatch.provider import PROVIDERS, settle_provider
-from minewatch.scan import ScanReport
 from minewatch.scene import Datatake, Scene, name_assets, parse_scene
 from minewatch.simulate import SimulatedSeries, simulate_series
 from minewatch.workspace import Workspace

@@ -38,7 +38,7 @@ from small import (
     read_result,
 )
 
-from minewatch.alerts.table import CSV_COLUMNS, render_csv
+from minewatch.alerts.table import CSV_COLUMNS, read_alerts, render_csv
 from minewatch.catalog import find_lattice, find_scenes
 from minewatch.cli import main
 from minewatch.datasets import DRIVERS
@@ -498,7 +498,7 @@ def test_a_hostile_catalogue_changes_nothing_but_the_list_of_refusals(
 
 def test_names_that_a_spreadsheet_would_run_are_text(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     workspace, _ = make_scanned(tmp_path_factory)
-    alerts = gpd.read_file(workspace.alerts, layer="alerts").fillna("")
+    alerts = read_alerts(workspace.alerts)
     names = ["=cmd|' /C calc'!A0", "@SUM(1)", "+1", "-1", "\t=1", "＝1", 'a",=1\r\n=2']
     alerts = alerts.iloc[[0] * len(names)].reset_index(drop=True)
     alerts["scene_before"] = alerts["scene_after"] = alerts["review_note"] = names
@@ -507,8 +507,8 @@ def test_names_that_a_spreadsheet_would_run_are_text(tmp_path: Path, tmp_path_fa
     assert set(rows[0]) == set(CSV_COLUMNS)
     for row, name in zip(rows[:-1], names[:-1], strict=True):
         assert row["scene_after"] == row["scene_before"] == row["review_note"] == f"'{name}"
-    (path,) = export_alerts(alerts, tmp_path, ("xlsx",))
-    assert gpd.read_file(path)["scene_after"].tolist()[:4] == [f"'{name}" for name in names[:4]]
+    (export,) = export_alerts(alerts, tmp_path, ("xlsx",))
+    assert gpd.read_file(export.path)["scene_after"].tolist()[:4] == [f"'{name}" for name in names[:4]]
 
 
 @pytest.mark.parametrize("name", ["$x$", r"$\frac{", "$" * 5, r"a\$b$", "_^{}" * 30, "日本", "[red]"])

@@ -21,7 +21,7 @@ from small import copy_series, list_scenes, make_series, make_workspace, name_sc
 
 from minewatch.archive import Draft, Observation, Target, list_observations, publish, write_drafts
 from minewatch.news import find_refused, is_news
-from minewatch.scan import ScanReport
+from minewatch.outcome import ScanReport
 from minewatch.scene import Scene, group_scenes
 from minewatch.simulate import SimulatedSeries
 from tests.rasters import FOREST, TIME, lay_grid, paint_bands, write_scene

@@ -17,8 +17,9 @@ from small import NAME, make_flat_grid, make_scanned
 from minewatch.alerts.style import COLOURS
 from minewatch.errors import SceneError
 from minewatch.grid import Grid
+from minewatch.outcome import AreaReport, ScanReport
 from minewatch.picture import DARKEST, LARGEST_SIDE, coarsen, draw_quicklook, read_image, stretch
-from minewatch.scan import AreaReport, ScanReport, choose_pictured
+from minewatch.scan import choose_pictured
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
 

@@ -35,6 +35,7 @@ from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.changes import RASTERS
 from minewatch.cli import main
+from minewatch.outcome import ScanReport
 from minewatch.picture import list_maps
 from minewatch.qgis import list_layers, write_project
 from minewatch.qgis.compass import render_compass
@@ -42,7 +43,6 @@ from minewatch.qgis.contents import ALERTS_ID, AREAS_ID
 from minewatch.qgis.layout import COLUMNS, MOST_ROWS
 from minewatch.qgis.layout import NAME as LAYOUT
 from minewatch.qml import parse_style
-from minewatch.scan import ScanReport
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
 

@@ -41,9 +41,10 @@ from minewatch.archive import publish
 from minewatch.catalog import find_lattice
 from minewatch.changes import RASTERS, Status
 from minewatch.errors import AoiError, MinewatchError, PipelineError, SourceError, WorkspaceError
+from minewatch.outcome import ScanReport
 from minewatch.plan import Request
 from minewatch.read import open_datatake
-from minewatch.scan import ScanReport, scan
+from minewatch.scan import scan
 from minewatch.scene import Datatake
 from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries

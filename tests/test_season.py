@@ -26,8 +26,9 @@ from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.aoi import Aoi, GridHint, measure_area_ha, write_aoi
 from minewatch.grid import reproject
+from minewatch.outcome import ScanReport
 from minewatch.plan import Request
-from minewatch.scan import ScanReport, scan
+from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
 from tests.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog

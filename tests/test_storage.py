@@ -35,7 +35,7 @@ from minewatch.errors import ArchiveError, WorkspaceError
 from minewatch.explain import explain_alert
 from minewatch.files import STORE_OPTIONS, find_place, list_names, publish_bytes, publish_json, read_spans, upload
 from minewatch.grid import CELL, Window
-from minewatch.scan import ScanReport
+from minewatch.outcome import ScanReport
 from minewatch.settings import read_settings
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace

@@ -36,14 +36,15 @@ from small import (
 )
 from urllib3.util import Timeout
 
-from minewatch import documents, ranges, read, source
+from minewatch import datasets, documents, ranges, read, source
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.cli import main
 from minewatch.errors import SceneError, SourceError
 from minewatch.fetch import MOST_FAILURES
+from minewatch.outcome import ScanReport, describe_scan
 from minewatch.plan import Request
 from minewatch.read import open_datatake
-from minewatch.scan import ScanReport, describe_scan, scan
+from minewatch.scan import scan
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
 from tests.proxy import (
@@ -120,7 +121,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "PAGE", 10)
     options = {"GDAL_HTTP_RETRY_DELAY": "0.01", "GDAL_HTTP_LOW_SPEED_TIME": "1", "GDAL_HTTP_TIMEOUT": "1"}
     for name, value in options.items():
-        monkeypatch.setitem(read.GDAL_OPTIONS, name, value)
+        monkeypatch.setitem(datasets.GDAL_OPTIONS, name, value)
 
 
 @pytest.fixture

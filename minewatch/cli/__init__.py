@@ -46,6 +46,7 @@ def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
 
 
 for command in (
-    init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis, image, verify, pack, report
+    init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis,
+    image, report, verify, pack,
 ):  # fmt: skip
     main.add_command(command)

@@ -15,9 +15,10 @@ from minewatch.alerts.table import read_alerts
 from minewatch.cli.listing import print_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.demo import run_demo
+from minewatch.outcome import AreaReport, ScanReport, describe_scan
 from minewatch.plan import Request
 from minewatch.progress import reporting
-from minewatch.scan import AreaReport, ScanReport, describe_scan, scan
+from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
 
