@@ -1,6 +1,6 @@
 """Runs minewatch from a checkout: ``python cli.py …`` equals ``minewatch …``."""
 
-from minewatch.cli import main
+from minewatch.__main__ import main
 
 if __name__ == "__main__":
-    main(prog_name="minewatch")
+    main()

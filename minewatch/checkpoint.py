@@ -10,6 +10,7 @@ import functools
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ WORTH = 60
 
 LEVEL = 1
 """Of zstd."""
+
+MALFORMED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zstandard.ZstdError)
+"""What is raised by a file that is no checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +129,21 @@ def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint 
         count = facts["observations"]
         if not _is_beginning(count, digests) or facts["digest"] != digests.describe(count):
             return None
-        base = _unpack((folder / f"{_name(tile)}_{facts['baselines']}.base").read_bytes())["base"]
+        base = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
         arrays = _unpack(data)
         arrays["state"] = arrays["state"].view(np.recarray)
         return Checkpoint(count, facts["epochs"], Memory(_join_bytes(base), **arrays))
-    except (OSError, ValueError, KeyError, TypeError, zstandard.ZstdError):
+    except (OSError, *MALFORMED):
         return None
+
+
+def _read_base(path: Path) -> NDArray[np.uint8]:
+    """Read stored baselines; damaged ones are deleted, or they would never be written again."""
+    try:
+        return _unpack(path.read_bytes())["base"]
+    except MALFORMED:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _is_beginning(count: int, digests: Digests) -> bool:
@@ -155,7 +168,7 @@ def _join_bytes(parts: NDArray[np.uint8]) -> NDArray[np.int16]:
 def _pack(arrays: dict[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    return zstandard.ZstdCompressor(level=LEVEL).compress(buffer.getvalue())
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(buffer.getvalue())
 
 
 def _unpack(data: bytes) -> dict[str, NDArray[Any]]:

@@ -9,6 +9,10 @@ class WorkspaceError(MinewatchError):
     """The folder is no workspace, cannot be written, or is busy."""
 
 
+class BusyError(WorkspaceError):
+    """Another scan works in the workspace."""
+
+
 class AoiError(MinewatchError):
     """An area of interest is missing or its file cannot be used."""
 
@@ -27,6 +31,10 @@ class SceneError(MinewatchError):
 
 class ArchiveError(MinewatchError):
     """A file of the archive is missing or is not what its item says."""
+
+
+class PrunedError(ArchiveError):
+    """A window needs observations that were pruned."""
 
 
 class AlertsError(MinewatchError):

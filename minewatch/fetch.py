@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ import shapely
 from minewatch.access import check_scenes
 from minewatch.archive import Draft, Target, list_observations, publish, remove_drafts, write_drafts
 from minewatch.catalog import Found, Refusal, Track, find_scenes
-from minewatch.errors import SceneError, SourceError
+from minewatch.errors import SceneError, SourceError, WorkspaceError
 from minewatch.files import Place
 from minewatch.harmonise import OffsetCheck
 from minewatch.news import find_refused, is_news
@@ -153,18 +154,32 @@ def fetch_observations(
         check_scenes(scene for job in jobs for wanted in job for scene in wanted.take.scenes)
     fetched = [0] * len(areas)
     title = f"{areas[0].aoi.name}: reading scenes" if len(areas) == 1 else "reading scenes"
-    for number, results in reporter.track(engine.run(write_drafts, [(task,) for task in tasks], waits=waits), title, len(jobs)):
-        if isinstance(results, Exception):
-            raise results
-        for wanted, result in zip(jobs[number], results, strict=True):
-            area, folder = areas[wanted.area], folders[wanted.area]
-            if isinstance(result, Draft):
-                publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
-                fetched[wanted.area] += 1
-                failures[wanted.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
-            else:
-                failures[wanted.area] += _blame(wanted.take, result)
+    drafts = reporter.track(engine.run(write_drafts, [(task,) for task in tasks], waits=waits), title, len(jobs))
+    with _tidying(folders):
+        for number, results in drafts:
+            if isinstance(results, Exception):
+                raise results
+            for wanted, result in zip(jobs[number], results, strict=True):
+                area, folder = areas[wanted.area], folders[wanted.area]
+                if isinstance(result, Draft):
+                    publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
+                    fetched[wanted.area] += 1
+                    failures[wanted.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
+                else:
+                    failures[wanted.area] += _blame(wanted.take, result)
     return [Catch(fetched[number], failures[number]) for number in range(len(areas))]
+
+
+@contextlib.contextmanager
+def _tidying(folders: Sequence[Place]) -> Iterator[None]:
+    """Delete what was begun where somebody stops the scan; what was published stays."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for folder in folders:
+            with contextlib.suppress(WorkspaceError, OSError):
+                remove_drafts(folder)
+        raise
 
 
 def _blame(take: Datatake, error: SceneError) -> list[Refusal]:

@@ -7,15 +7,17 @@ object store is decided there.  Its credentials and address come from the enviro
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import importlib.util
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from upath import UPath
 
@@ -46,6 +48,20 @@ _REMEDIES = {
     "ConnectTimeoutError": "there is no connection; check AWS_ENDPOINT_URL and the network",
 }
 """Name of what the client raises to what it means."""
+
+DISK_REFUSALS: Mapping[int, str] = {
+    errno.ENOSPC: "the disk is full; free some room, for instance with minewatch prune",
+    errno.EDQUOT: "the quota of this user is used up; free some room, for instance with minewatch prune",
+    errno.EFBIG: "files may not grow so large here; lift the limit (ulimit -f)",
+    errno.EROFS: "the disk is read-only; make it writable",
+    errno.EACCES: "permission is denied; check the owner and the permissions",
+    errno.EPERM: "this is not permitted; check the owner and the permissions",
+    errno.EIO: "the disk fails; check its health",
+}
+"""What the system says to what it means."""
+
+SMALL = 2**16
+"""Bytes of a small file."""
 
 # --- where -----------------------------------------------------------------------------------------------------------
 
@@ -104,6 +120,27 @@ def check_writable(folder: Place) -> None:
         probe.fs.pipe_file(probe.path, b"")
         with contextlib.suppress(PermissionError):  # minewatch itself deletes nothing that counts
             probe.fs.rm_file(probe.path)
+
+
+@contextlib.contextmanager
+def naming_refusals() -> Iterator[None]:
+    """Say in one line what a disk refuses, whoever wrote: WorkspaceError in place of the OSError."""
+    try:
+        yield
+    except OSError as error:
+        if (reason := DISK_REFUSALS.get(error.errno or 0)) is None:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        raise WorkspaceError(
+            f"cannot write{where}: {reason}, and run the same command again; what was finished is kept"
+        ) from error
+
+
+def is_full(folder: Path) -> bool:
+    """Tell whether a disk has no room for another small file."""
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < SMALL
+    return False
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -234,12 +271,41 @@ def list_names(folder: Place) -> set[str]:
         raise WorkspaceError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
 
 
-def _list_store(folder: UPath) -> list[str]:
+def _list_store(folder: UPath, *, detail: bool = False) -> list[Any]:
     try:
-        names: list[str] = folder.fs.ls(folder.path, detail=False, refresh=True)
+        names: list[Any] = folder.fs.ls(folder.path, detail=detail, refresh=True)
     except FileNotFoundError:  # a prefix without objects; a bucket that is missing shows when something is put there
         return []
     return names
+
+
+class Stamp(NamedTuple):
+    """What a folder tells of a file."""
+
+    size: int
+    """Bytes."""
+
+    state: str
+    """Another one after each change: size and time of change on a disk, the tag of an object store."""
+
+
+def list_stamps(folder: Place) -> dict[str, Stamp]:
+    """Tell size and state of the files of a folder, by name; nothing where there is no such folder."""
+    try:
+        if isinstance(folder, Path):
+            with os.scandir(folder) as entries:
+                return {entry.name: _stamp(entry.stat(follow_symlinks=False)) for entry in entries}
+        with reaching(folder):
+            listed = [found for found in _list_store(folder, detail=True) if found["type"] == "file"]
+            return {str(f["name"]).rsplit("/", 1)[-1]: Stamp(int(f["size"]), str(f.get("ETag", ""))) for f in listed}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise WorkspaceError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
+
+
+def _stamp(facts: os.stat_result) -> Stamp:
+    return Stamp(facts.st_size, f"{facts.st_size} {facts.st_ctime_ns}")
 
 
 def read_files(paths: Sequence[Place]) -> list[bytes]:
@@ -271,6 +337,18 @@ def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
 def _is_absence(error: Exception) -> bool:
     """Tell a missing or short file from a store that fails."""
     return isinstance(error, FileNotFoundError) or "not satisfiable" in str(error).lower()
+
+
+def rename(path: Place, target: Place) -> None:
+    """Give a file another name in its folder, over a file that has it; raises WorkspaceError where that is not allowed."""
+    try:
+        if isinstance(path, Path):
+            path.replace(str(target))
+            return
+        with reaching(path):
+            path.fs.mv(path.path, path.with_name(target.name).path)
+    except OSError as error:
+        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
 def delete_files(paths: Iterable[Place]) -> None:

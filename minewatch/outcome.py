@@ -134,6 +134,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         },
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
         "changes": dict(sorted(area.tally.events.items())),
+        "changed": [{"alert_id": name, "event": event, "detail": detail} for name, event, detail in area.tally.changed],
         "coverage": _describe_coverage(area.coverage),
         "evidence": {
             "written": list(area.evidence.written),

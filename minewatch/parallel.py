@@ -18,6 +18,7 @@ from distributed import CancelledError, Client, Future, KilledWorker, LocalClust
 
 from minewatch import __version__
 from minewatch.errors import MinewatchError, describe
+from minewatch.files import naming_refusals
 
 R = TypeVar("R")
 
@@ -182,7 +183,8 @@ def _attempt(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchEr
     if version != __version__:
         return MinewatchError(f"a worker has minewatch {__version__}, the scan {version}; install the same on both")
     try:
-        return task(*job)
+        with naming_refusals():
+            return task(*job)
     except MinewatchError as error:
         return type(error)(*error.args)
 

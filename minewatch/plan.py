@@ -42,6 +42,9 @@ class Request:
     scheduler: str | None = None
     """Address of a Dask cluster."""
 
+    check_archive: bool = False
+    """Compare every file of the archives with its checksum first."""
+
 
 @dataclass(frozen=True)
 class AreaPlan:
@@ -107,15 +110,16 @@ def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
     if not names:
         raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
     table = read_areas(workspace.alerts)
-    areas = tuple(_plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
+    areas = tuple(plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
     source = open_source(request.source or default_source(workspace), list_providers(workspace))
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     return ScanPlan(run_id, started, source, areas, request.scheduler)
 
 
-def _plan_area(
+def plan_area(
     workspace: Workspace, request: Request, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
 ) -> AreaPlan:
+    """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it.  Raises MinewatchError."""
     aoi = read_aoi(workspace, name)
     pipeline_name = request.pipeline or aoi.pipeline
     pipeline = read_pipeline(workspace, pipeline_name, request.overrides)

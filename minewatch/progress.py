@@ -10,6 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
+from minewatch import journal
 from minewatch.text import printable
 
 T = TypeVar("T")
@@ -47,10 +48,20 @@ class Reporter:
 
 
 @contextlib.contextmanager
-def reporting() -> Iterator[Reporter]:
-    """Show bars and notes on stderr for the length of a block."""
-    console = Console(stderr=True)
+def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
+    """Show notes and, where they are wanted, bars on stderr for the length of a block; a journal gets the notes alone."""
+    if journal.is_open():
+        yield Reporter(None, lambda text: journal.tell("note", text=text))
+        return
+    console = Console(stderr=True, soft_wrap=not with_bars)
+
+    def note(text: str) -> None:
+        console.print(printable(text), markup=False, highlight=False)
+
+    if not with_bars:
+        yield Reporter(None, note)
+        return
     title = TextColumn("{task.description}", markup=False)
     columns = (SpinnerColumn(), title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
-        yield Reporter(bars, lambda text: console.print(printable(text), markup=False, highlight=False))
+        yield Reporter(bars, note)

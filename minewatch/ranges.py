@@ -135,8 +135,8 @@ def spread_pause(first: float, attempt: int) -> float:
     return first * 2.0 ** (attempt - 1) * (1 + time.perf_counter_ns() % 1000 / 1000)
 
 
-def read_wait(header: str | None) -> float | None:
-    """Read a Retry-After, seconds or a date (RFC 9110, 10.2.3): seconds from now, at most LONGEST_WAIT; None where it is none."""
+def read_wait(header: str | None, longest: float = LONGEST_WAIT) -> float | None:
+    """Read a Retry-After, seconds or a date (RFC 9110, 10.2.3): seconds from now, at most ``longest``; None where it is none."""
     seconds: float
     text = (header or "").strip()
     try:
@@ -146,7 +146,7 @@ def read_wait(header: str | None) -> float | None:
             seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
     except (TypeError, ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return min(max(seconds, 0.0), longest)
 
 
 def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str]) -> Part:
@@ -168,7 +168,7 @@ def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str]) ->
 def _ask(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseHTTPResponse:
     headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", "User-Agent": "minewatch", **more}
     try:
-        return _connections(_find_proxy(href)).request(
+        return _connections(find_proxy(href)).request(
             "GET", href, headers=headers, timeout=TIMEOUT, redirect=False, preload_content=False, decode_content=False
         )
     except (NewConnectionError, ConnectTimeoutError) as error:  # on a bad line, the next attempt may find the way
@@ -179,7 +179,8 @@ def _ask(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseHTTPR
         raise _PassingError(f"no answer, {type(error).__name__}") from None
 
 
-def _find_proxy(href: str) -> str | None:
+def find_proxy(href: str) -> str | None:
+    """Give the proxy that the environment names for an address; None where it is asked without one."""
     parts = urlsplit(href)
     proxy = urllib.request.getproxies().get(parts.scheme)
     return None if proxy is None or urllib.request.proxy_bypass(parts.hostname or "") else proxy

@@ -17,7 +17,8 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.changes import RASTERS, ChangeLayer, Status, TileChanges
-from minewatch.files import TEMPORARY_PREFIX, Place, make_private_folder, publishing, upload
+from minewatch.errors import WorkspaceError, describe
+from minewatch.files import TEMPORARY_PREFIX, Place, is_full, make_private_folder, publishing, upload
 from minewatch.grid import Grid
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
@@ -46,6 +47,7 @@ def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Itera
     """
     home = make_private_folder(folder) if isinstance(folder, Path) else None
     with (
+        _naming_refusals(home or Path(tempfile.gettempdir())),
         tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=home) as scratch,
         rasterio.Env(GDAL_CACHEMAX=CACHE),
         contextlib.ExitStack() as stack,
@@ -61,6 +63,19 @@ def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Itera
             _publish_cog(parts[name], target / f"{name}.tif", RASTERS[name])
         if not isinstance(folder, Path):
             upload({target / f"{name}.tif": folder / f"{name}.tif" for name in RASTERS})
+
+
+@contextlib.contextmanager
+def _naming_refusals(folder: Path) -> Iterator[None]:
+    """Say in one line that rasters cannot be written; GDAL's own errors are of many kinds and tell little."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] != "rasterio":
+            raise
+        reason = "the disk is full" if is_full(folder) else f"GDAL says: {describe(error)}"
+        remedy = "check room and permissions, and run the same command again; what was finished is kept"
+        raise WorkspaceError(f"cannot write rasters in {folder}: {reason}; {remedy}") from error
 
 
 class ChangeWriter:
@@ -119,7 +134,12 @@ def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDA
     """Write a true-colour picture on a grid as a COG: (y, x, 3) red, green, blue, transparent where nothing is known."""
     opacity = np.where(known, 255, 0).astype(np.uint8)
     profile: dict[str, Any] = {"height": grid.shape[0], "width": grid.shape[1], "count": 4, "dtype": "uint8"}
-    with publishing(path) as temporary, rasterio.Env(GDAL_CACHEMAX=CACHE), rasterio.MemoryFile() as memory:
+    with (
+        _naming_refusals(path.parent),
+        publishing(path) as temporary,
+        rasterio.Env(GDAL_CACHEMAX=CACHE),
+        rasterio.MemoryFile() as memory,
+    ):
         with memory.open(
             driver="GTiff", crs=grid.crs, transform=grid.transform, photometric="RGB", alpha="YES", **profile
         ) as raster:

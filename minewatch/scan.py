@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,21 +13,25 @@ from typing import Self
 
 import numpy as np
 
-from minewatch import __version__
+from minewatch import __version__, journal
+from minewatch.account import render_account, tell_scan
 from minewatch.alerts.columns import Value
 from minewatch.alerts.replay import replay_alerts
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
-from minewatch.archive import Observation, list_observations, write_collection
+from minewatch.archive import Health, Observation, list_observations, write_collection
 from minewatch.catalog import Found, has_scenes
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.context import Layer, Site, open_layers, place_sites
 from minewatch.coverage import Coverage, CoverageCount, Emptiness, find_emptiness
-from minewatch.errors import SceneError, SourceError
+from minewatch.errors import ArchiveError, PrunedError, SceneError, SourceError
 from minewatch.evidence.folder import Finding, keep_evidence
 from minewatch.fetch import Catch, fetch_observations, search_areas
-from minewatch.files import Place, check_writable, publish_json
+from minewatch.files import Place, check_writable, naming_refusals, publish_bytes, publish_json
 from minewatch.harmonise import OffsetCheck
+from minewatch.holding import Holding
+from minewatch.journal import running
 from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
+from minewatch.mending import check_archives, refuse_pruned, settle_damage
 from minewatch.outcome import AreaReport, Missed, ScanReport, describe_scan
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook, shows
@@ -49,39 +54,93 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
     """
     reporter = reporter or Reporter()
     plan = plan_scan(workspace, request)
+    with running(plan.run_id), naming_refusals():
+        return _run(workspace, plan, reporter, thorough=request.check_archive)
+
+
+def _run(workspace: Workspace, plan: ScanPlan, reporter: Reporter, *, thorough: bool) -> ScanReport:
+    began = time.monotonic()  # a clock that is never set back
+    journal.tell("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
     layers = open_layers(workspace)
-    with workspace.lock(), start_engine(plan.scheduler) as engine:
+    with workspace.lock(tell=reporter.note) as holding, start_engine(plan.scheduler) as engine:
         for place in (workspace.archives, workspace.change_maps):
             check_writable(place)
-        areas, missed = _scan_areas(workspace, plan, engine, reporter)
+        areas, missed = _scan_whole(workspace, plan, engine, reporter, holding, thorough=thorough)
         areas = [_place_alerts(workspace, area, layers) for area in areas]
         run = _describe_run(plan, areas)
         results = [_to_result(area) for area in areas]
+        holding.check()
         tallies = update_table(workspace.alerts, results, run, workspace.decisions)
+        journal.tell("table updated", events=dict(sum((tally.events for tally in tallies.values()), Counter())))
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
         areas = [_take_in(area, tallies[area.plan.aoi.name]) for area in areas]
         areas = [_keep_evidence(workspace, plan, area) for area in areas]
         areas = [_add_picture(workspace, area) for area in areas]
         record = workspace.runs / f"{plan.run_id}.json"
         report = ScanReport(plan.run_id, plan.source.name, areas, record, missed)
-        publish_json(record, describe_scan(report) | {"started": plan.started.isoformat(), "version": __version__})
+        _record_run(plan, report, time.monotonic() - began)
     return report
 
 
-def _scan_areas(
-    workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter
+def _record_run(plan: ScanPlan, report: ScanReport, seconds: float) -> None:
+    """Write the run record, once for programs and once for people, and tell the journal."""
+    facts = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
+    record = describe_scan(report) | facts
+    publish_json(report.record, record)
+    publish_bytes(report.record.with_suffix(".txt"), render_account(record).encode())
+    tell_scan(report, seconds)
+
+
+def _scan_whole(
+    workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter, holding: Holding, *, thorough: bool
 ) -> tuple[list[AreaReport], list[Missed]]:
-    """Take all areas through each stage together, so that they share searches, scenes and cores."""
+    """Scan all areas whose windows are whole; where a file turns out damaged on the way, once more without it."""
     for area in plan.areas:
         for repair in area.aoi.repairs:
             reporter.note(f"{area.aoi.name}: {repair}")
+    areas, missed = _leave_pruned(workspace, plan.areas)
+    plan = replace(plan, areas=areas)
+    healths = check_archives(workspace, areas, thorough=thorough)
+    try:
+        scanned, unsearched = _scan_areas(workspace, plan, healths, engine, reporter, holding)
+    except ArchiveError:
+        again = check_archives(workspace, areas, thorough=True)
+        if not any(health.damages for health in again):
+            raise
+        scanned, unsearched = _scan_areas(workspace, plan, again, engine, reporter, holding)
+    return scanned, [*missed, *unsearched]
+
+
+def _leave_pruned(workspace: Workspace, areas: Sequence[AreaPlan]) -> tuple[tuple[AreaPlan, ...], list[Missed]]:
+    """Leave out the areas whose windows need what was pruned; raises PrunedError where that are all."""
+    whole: list[AreaPlan] = []
+    missed: list[Missed] = []
+    for area in areas:
+        try:
+            refuse_pruned(workspace.archive(area.aoi.name), area)
+            whole.append(area)
+        except PrunedError as error:
+            if len(missed) + 1 == len(areas):
+                raise
+            missed.append(Missed(area.aoi.name, str(error)))
+    return tuple(whole), missed
+
+
+def _scan_areas(
+    workspace: Workspace, plan: ScanPlan, healths: Sequence[Health], engine: Engine, reporter: Reporter, holding: Holding
+) -> tuple[list[AreaReport], list[Missed]]:
+    """Take all areas through each stage together, so that they share searches, scenes and cores."""
     answers = list(zip(plan.areas, search_areas(plan.source, plan.areas, reporter), strict=True))
     missed = [Missed(area.aoi.name, str(answer)) for area, answer in answers if not isinstance(answer, Found)]
+    healths = [health for health, (_, answer) in zip(healths, answers, strict=True) if isinstance(answer, Found)]
     areas = [area for area, answer in answers if isinstance(answer, Found)]
     found = [answer for _, answer in answers if isinstance(answer, Found)]
     notes = [_explain_emptiness(plan.source, area, answer, len(plan.areas)) for area, answer in zip(areas, found, strict=True)]
     folders = [workspace.archive(area.aoi.name) for area in areas]
     catches = fetch_observations(areas, found, folders, engine, reporter)
+    mended = [settle_damage(*parts, plan.source.name) for parts in zip(areas, folders, healths, found, catches, strict=True)]
+    notes = [[*more.notes, *lines] for more, lines in zip(mended, notes, strict=True)]
+    catches = [more.catch for more in mended]
     chosen = [_choose_observations(area, folder) for area, folder in zip(areas, folders, strict=True)]
     tasks = [
         Task(observations, area, None if area.what_if else workspace.checkpoints(area.aoi.name))
@@ -93,6 +152,7 @@ def _scan_areas(
         for change_map in maps:
             stack.enter_context(change_map)
         for number, changes in map_changes(tasks, scenes, engine, reporter):
+            holding.check()  # the last tile publishes its map
             maps[number].add(changes)
     return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)], missed
 

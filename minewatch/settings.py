@@ -7,10 +7,11 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from minewatch.cron import check_cron
 from minewatch.errors import WorkspaceError
 from minewatch.files import find_place
 from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
@@ -39,6 +40,27 @@ source = {source}
 # name = "HOLDER"           # the column with the name
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
+
+# When the watch scans which areas (docs/watch.md), one table each; see what follows with: minewatch schedule show
+# [schedules.nightly]
+# areas = ["*"]             # names, or patterns with *
+# cron = "30 2 * * *"       # minute, hour, day, month, weekday: UTC
+# priority = 1              # 1 goes first
+
+# [watch]
+# jitter_minutes = 10       # each schedule begins up to this much later, so that many machines do not ask at once
+# heartbeat_variable = "MINEWATCH_HEARTBEAT"   # environment variable with an address that is asked after each round
+
+# Who is told what, one table for each recipient (docs/notifications.md); check them with: minewatch notify test
+# [notify.rangers]
+# to_variable = "RANGERS_MAIL"            # the environment variable with the address, never the address
+# areas = ["la-*"]
+# events = ["confirmed", "grown", "scan-failed"]   # and provisional, closed, reviewed, unseen
+# when = "at-once"                        # or daily, weekly
+
+# How large the archive may grow; minewatch prune removes what no result rests on (docs/prune.md).
+# [prune]
+# keep_gb = 50
 
 # Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Tables stand last.
 # [sources.ours]
@@ -175,6 +197,149 @@ class SourceTable(Table):
         return Provider(name, root, self.collection, self.title, *kind)
 
 
+def check_variable(value: str) -> str:
+    """Return what can be the name of an environment variable; raises ValueError for what may be a secret itself."""
+    if not _VARIABLE.fullmatch(value) or _KEYLIKE.fullmatch(value):
+        raise ValueError(
+            "give the name of an environment variable (capitals, digits and _, such as OURS_ADDRESS), never what it holds; "
+            "if a secret stands there, take it out and have it replaced"
+        )
+    return value
+
+
+class ScheduleTable(Table):
+    """``[schedules.NAME]``: which areas the watch scans, and when."""
+
+    areas: tuple[Annotated[str, Field(min_length=1)], ...] = Field(("*",), min_length=1)
+    """Names of areas, or patterns with ``*``."""
+
+    cron: str
+    """Minute, hour, day, month, weekday: UTC."""
+
+    pipeline: str | None = Field(None, min_length=1)
+    """In place of the areas' own; such scans are what-ifs, written apart, and nobody is told."""
+
+    priority: int = Field(1, ge=1, le=99)
+    """1 goes first."""
+
+    @field_validator("cron")
+    @classmethod
+    def _check_cron(cls, value: str) -> str:
+        return check_cron(value)
+
+
+class WatchTable(Table):
+    """``[watch]``: how the watch works."""
+
+    jitter_minutes: int = Field(10, ge=0, le=360)
+    """Each schedule of each machine begins up to this much later, always by the same, so that not all ask at once."""
+
+    heartbeat_file: str | None = Field(None, min_length=1)
+    """Written after each round; relative to the workspace; None = ``output/heartbeat.json``."""
+
+    heartbeat_variable: str | None = None
+    """Environment variable with an address that is asked after each round; None = no address."""
+
+    @field_validator("heartbeat_variable")
+    @classmethod
+    def _check_variable(cls, value: str | None) -> str | None:
+        return value if value is None else check_variable(value)
+
+
+Happening = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
+"""What a recipient can be told."""
+
+_PATTERN = re.compile(r"[\w.*-]{1,64}")
+"""The name of an area, or one in which * stands for any letters."""
+
+
+class NotifyTable(Table):
+    """``[notify.NAME]``: one recipient, and what is told there."""
+
+    to_variable: str = ""
+    """Environment variable with an address as apprise has them, such as ``mailtos://…``; this or a webhook."""
+
+    webhook_variable: str = ""
+    """Environment variable with the https address that gets JSON."""
+
+    secret_variable: str = ""
+    """Environment variable with the secret that signs what a webhook gets."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts (``name`` or ``name:port``) that a webhook may be on though it is plain http."""
+
+    areas: tuple[str, ...]
+    """Names of areas; * stands for any letters."""
+
+    events: tuple[Happening, ...] = get_args(Happening)
+    """What is told."""
+
+    grown_ha: float = Field(0.5, ge=0)
+    """An alert is told as grown once it gained this much since it was last told there."""
+
+    unseen_days: int = Field(30, ge=1)
+    """An area is told as unseen after so many days without a clear look."""
+
+    smallest_ha: float = Field(0.0, ge=0)
+    """Smaller alerts are not told."""
+
+    legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
+    """Which alerts are told, by where they lie; () = all."""
+
+    coordinates: bool = True
+    """Whether places may go there: latitude and longitude, map links, outlines, names of places, notes."""
+
+    images: bool | None = None
+    """Whether images may go there; None = where coordinates may."""
+
+    when: Literal["at-once", "daily", "weekly"] = "at-once"
+    """At once, or in one message for each day or week, UTC."""
+
+    language: Literal["en", "es", "fr", "pt"] = "en"
+    """Of the message."""
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether images may go there."""
+        return self.coordinates if self.images is None else self.images
+
+    @field_validator("to_variable", "webhook_variable", "secret_variable")
+    @classmethod
+    def _check_variable(cls, value: str) -> str:
+        return value and check_variable(value)
+
+    @field_validator("areas")
+    @classmethod
+    def _check_areas(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(_PATTERN.fullmatch(name) for name in value):
+            raise ValueError('name the areas whose news go there, such as ["la-pampa"], ["la-*"] or, for all, ["*"]')
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _check_events(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError(f"name at least one of {', '.join(get_args(Happening))}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_recipient(self) -> NotifyTable:
+        if bool(self.to_variable) == bool(self.webhook_variable):
+            raise ValueError("give either to_variable or webhook_variable: the environment variable that holds the address")
+        if bool(self.webhook_variable) != bool(self.secret_variable):
+            raise ValueError("webhook_variable and secret_variable go together: what a webhook gets is always signed")
+        if self.hosts and not self.webhook_variable:
+            raise ValueError("hosts is for webhooks")
+        return self
+
+
+class PruneTable(Table):
+    """``[prune]``: how large the archive may grow."""
+
+    keep_gb: float | None = Field(None, gt=0)
+    """Gigabytes (10^9 bytes) of all areas' archives together; None = no budget."""
+
+
 class Settings(Table):
     """The settings of a workspace."""
 
@@ -195,6 +360,18 @@ class Settings(Table):
     sources: dict[str, SourceTable] = Field(default_factory=dict)
     """Sources of the workspace's own, by name."""
 
+    prune: PruneTable = Field(default_factory=PruneTable)
+    """How large the archive may grow."""
+
+    notify: dict[str, NotifyTable] = Field(default_factory=dict)
+    """Who is told what, by the name of the rule."""
+
+    schedules: dict[str, ScheduleTable] = Field(default_factory=dict)
+    """When the watch scans which areas, by name."""
+
+    watch: WatchTable = Field(default_factory=WatchTable)
+    """How it works."""
+
     @field_validator("source")
     @classmethod
     def _check_source(cls, value: str) -> str:
@@ -208,6 +385,26 @@ class Settings(Table):
                 raise ValueError(f"{name} is built in, and means the same everywhere; give yours another name")
             try:
                 check_name("a source", name)
+            except WorkspaceError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("schedules")
+    @classmethod
+    def _check_schedules(cls, value: dict[str, ScheduleTable]) -> dict[str, ScheduleTable]:
+        for name in value:
+            try:
+                check_name("a schedule", name)
+            except WorkspaceError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+    @field_validator("notify")
+    @classmethod
+    def _check_rules(cls, value: dict[str, NotifyTable]) -> dict[str, NotifyTable]:
+        for name in value:
+            try:
+                check_name("a rule", name)
             except WorkspaceError as error:
                 raise ValueError(str(error)) from None
         return value
@@ -228,6 +425,17 @@ class Settings(Table):
             except WorkspaceError as error:
                 raise ValueError(str(error)) from None
         return value
+
+
+_TABLES: Mapping[tuple[str, int], type[Table]] = {
+    ("sources", 3): SourceTable,
+    ("sources", 4): S3Table,
+    ("schedules", 3): ScheduleTable,
+    ("watch", 2): WatchTable,
+    ("notify", 3): NotifyTable,
+    ("prune", 2): PruneTable,
+}
+"""First part of a key, and how many parts it has, to the table that it stands in; the others stand in Settings."""
 
 
 def read_settings(workspace: Workspace) -> Settings:
@@ -254,9 +462,7 @@ def _explain_fault(error: ValidationError) -> str:
 
 def _suggest(place: tuple[str, ...]) -> str:
     """Name the key that is nearest to an unknown one among those of its table."""
-    depth = len(place) if place[0] == "sources" else 1
-    tables: dict[int, type[Table]] = {1: Settings, 3: SourceTable, 4: S3Table}
-    table = tables[depth]
+    table = _TABLES.get((place[0], len(place)), Settings)
     near = difflib.get_close_matches(place[-1], table.model_fields, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(table.model_fields)}"
 

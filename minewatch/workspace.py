@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from minewatch.errors import WorkspaceError
 from minewatch.files import Place, find_place, make_private_folder
+from minewatch.holding import SCAN, Holding, hold
 
 MARKER = "minewatch.toml"
 """The file that makes a folder a workspace."""
@@ -158,22 +158,51 @@ class Workspace:
         """One JSON per scan: what it did, used, skipped and why."""
         return self.output / "runs"
 
+    @property
+    def rounds(self) -> Path:
+        """What the watch did and when; the one of the workspace."""
+        return self.root / "output" / "rounds.jsonl"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Written after each round of the watch, where the settings name no other file."""
+        return self.root / "output" / "heartbeat.json"
+
+    @property
+    def timers(self) -> Path:
+        """What lets cron start the watch."""
+        return self.root / "output" / "timers"
+
+    @property
+    def cron_lock(self) -> Path:
+        """Keeps cron from starting the watch while it still works."""
+        return self.root / "output" / ".cron-lock"
+
+    @property
+    def what_ifs(self) -> Path:
+        """What schedules with a pipeline of their own wrote: one output folder each."""
+        return self.root / "output" / "what-if"
+
+    @property
+    def outbox(self) -> Path:
+        """Messages that wait, what was found to tell, and what was told; the one of the workspace."""
+        return self.root / "output" / "outbox"
+
+    @property
+    def held(self) -> Path:
+        """Who works in the workspace now; never deleted."""
+        return self.root / "output" / ".lock"
+
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the workspace for one scan; raises WorkspaceError where another one runs."""
-        path = make_private_folder(self.root / "output") / ".lock"
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise WorkspaceError(f"another scan works in {self.root}; wait until it has ended") from error
-            yield
-        finally:
-            os.close(handle)
+    def lock(self, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[Holding]:
+        """Hold the workspace for one scan, or whatever else changes it.
+
+        Raises BusyError where another one runs, WorkspaceError where the folder cannot be written.  ``tell`` gets a line
+        where the lock of a dead holder was taken over.
+        """
+        make_private_folder(self.held.parent)
+        with hold(self.held, doing, tell) as holding:
+            yield holding
 
 
 def find_workspace(folder: Path | None = None) -> Workspace:

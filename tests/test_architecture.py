@@ -14,9 +14,9 @@ PACKAGE = Path(minewatch.__file__).parent
 
 RIVER = (
     # What every stage stands on.
-    "units", "errors", "text", "files", "workspace", "custody", "progress",
+    "units", "errors", "text", "trust", "journal", "stopping", "files", "holding", "workspace", "custody", "progress",
     # Areas, settings, places.
-    "meridian", "aoi", "pipeline", "trust", "provider", "settings", "grid", "positions",
+    "meridian", "aoi", "pipeline", "provider", "cron", "settings", "grid", "positions",
     # Scenes and the archive of observations.
     "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
     "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",
@@ -25,8 +25,10 @@ RIVER = (
     # What people get.
     "export", "rasters", "coverage", "cartography", "picture", "chips", "image", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "news", "fetch", "checkpoint", "mapping", "evidence", "outcome", "scan", "doctor", "explain", "figures",
-    "report", "simulate", "demo", "cli", "__main__",
+    "parallel", "plan", "news", "fetch", "mending", "checkpoint", "mapping", "evidence",
+    "outcome", "account", "scan", "doctor", "explain",
+    "figures", "report", "prune", "rounds", "notify", "simulate", "demo",
+    "schedule", "heartbeat", "watch", "service", "timers", "status", "cli", "__main__",
 )  # fmt: skip
 """The modules in their order: each one knows only those before it."""
 
@@ -35,12 +37,15 @@ FENCES = {
     "distributed": {"parallel"},
     "rasterio": {"geotiff", "streams", "datasets", "archive.raster", "rasters", "polygons", "simulate", "evidence.chip"},
     "sqlite3": {"alerts"},
+    "structlog": {"journal"},
     "pystac_client": {"documents", "source"},
     "click": {"cli"},
+    "cronsim": {"cron"},
     "rich": {"progress", "cli"},
     "matplotlib": {"cartography", "picture", "image", "figures", "report.drawing"},
     "requests": {"documents", "source"},
-    "urllib3": {"documents", "ranges"},
+    "urllib3": {"documents", "ranges", "notify.webhook"},
+    "apprise": set(),
     "imagecodecs": {"geotiff", "archive.raster"},
     "tifffile": {"archive.raster"},
     "upath": {"files", "archive.stack", "archive.store"},

@@ -298,7 +298,7 @@ def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.item.publish_json", pull_the_plug)
+        patch.setattr("minewatch.archive.item.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             publish(draft, GRID, AREA, folder, 1)
     assert len(list(folder.glob("*.tif"))) == 1  # the raster is there already ...

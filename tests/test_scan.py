@@ -375,15 +375,6 @@ def test_a_scene_without_an_asset_is_skipped_and_named(series: SimulatedSeries, 
     assert read_record(report)["scenes"]["used"] == [names[0], names[2]]
 
 
-def test_a_damaged_file_of_the_archive_is_told_with_what_to_do(watch: Workspace) -> None:
-    raster = sorted(watch.archive(NAME).glob("*.tif"))[4]
-    raster.write_bytes(raster.read_bytes()[:200])
-    before = watch.alerts.read_bytes()
-    with pytest.raises(MinewatchError, match=rf"{raster.name}.*delete it"):
-        scan_small(watch)
-    assert watch.alerts.read_bytes() == before
-
-
 def test_a_deleted_file_of_the_archive_is_fetched_again(watch: Workspace, result: dict[str, Any]) -> None:
     sorted(watch.archive(NAME).glob("*.tif"))[4].unlink()
     assert read_record(scan_small(watch))["scenes"]["observations_read"] == 1

@@ -22,11 +22,18 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import LAYERS, SPATIAL, Column, Value
 from minewatch.alerts.style import install_styles
-from minewatch.errors import AlertsError
-from minewatch.files import publishing
+from minewatch.errors import AlertsError, describe
+from minewatch.files import is_full, publishing
+from minewatch.text import show
 
 BUSY_SECONDS = 10.0
 """How long a locked file is waited for."""
+
+REMEDY = "put a backup in its place, or move it away and scan again; what people decided stands in decisions.jsonl and comes back"
+"""What to do about a table that is damaged."""
+
+GARBLED = (UnicodeDecodeError, struct.error, shapely.GEOSException)
+"""What is raised by cells that are no longer what was written."""
 
 _SRS = 4326
 _GEOMETRY = "geom"
@@ -35,12 +42,16 @@ _KEY = "fid"
 
 def create_geopackage(path: Path) -> None:
     """Make an empty alerts table with its layers and styles, complete or not at all."""
-    with publishing(path) as temporary:
-        temporary.unlink()
-        for layer, columns in LAYERS.items():
-            _create_layer(temporary, layer, columns)
-        with contextlib.closing(sqlite3.connect(temporary)) as connection, connection:
-            install_styles(connection)
+    try:
+        with publishing(path) as temporary:
+            temporary.unlink()
+            for layer, columns in LAYERS.items():
+                _create_layer(temporary, layer, columns)
+            with contextlib.closing(sqlite3.connect(temporary)) as connection, connection:
+                install_styles(connection)
+    except (sqlite3.Error, RuntimeError) as error:  # pyogrio's errors are RuntimeErrors
+        reason = "the disk is full" if is_full(path.parent) else describe(error)
+        raise AlertsError(f"{path} could not be made: {reason}; check room and permissions, and scan again") from error
 
 
 def _create_layer(path: Path, layer: str, columns: Sequence[Column]) -> None:
@@ -71,13 +82,19 @@ def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *GARBLED) as error:
             _roll_back(connection)
-            raise AlertsError(f"{path} could not be changed: {_explain(error)}; nothing was changed") from error
+            remedy = f"; {REMEDY}" if _is_damage(error) else ""
+            raise AlertsError(f"{path} could not be changed: {_explain(error)}; nothing was changed{remedy}") from error
         except BaseException:
             _roll_back(connection)
             raise
         _leave_wal(connection)
+
+
+def _is_damage(error: Exception) -> bool:
+    words = ("malformed", "not a database", "corrupt", "no such", "decode")
+    return isinstance(error, GARBLED) or any(word in str(error) for word in words)
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -85,10 +102,10 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _explain(error: sqlite3.Error) -> str:
+def _explain(error: Exception) -> str:
     if "locked" in str(error):
         return "another program has it locked (a QGIS that is saving?); close it or try again"
-    return str(error)
+    return show(describe(error))
 
 
 def _leave_wal(connection: sqlite3.Connection) -> None:
@@ -98,18 +115,20 @@ def _leave_wal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
-def recover(path: Path) -> None:
+def recover(path: Path, *, whole: bool = False) -> None:
     """Open the table read-write once, so that a transaction that was cut off is rolled back for later readers.
 
-    Raises AlertsError where it is no GeoPackage.
+    Raises AlertsError where it is no GeoPackage, or, with ``whole``, where any of its pages is damaged.
     """
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             connection.execute("SELECT table_name FROM gpkg_contents").fetchall()
-    except sqlite3.Error as error:
+            if whole and (faults := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(str(faults))
+    except (sqlite3.Error, *GARBLED) as error:
         if "locked" in str(error):
             raise AlertsError(f"{path} cannot be read: {_explain(error)}") from error
-        raise AlertsError(f"{path} is no usable alerts table: {error}; move it away and scan again") from error
+        raise AlertsError(f"{path} is no usable alerts table: {describe(error)}; {REMEDY}") from error
 
 
 def select(connection: sqlite3.Connection, layer: str, where: str = "1", values: Sequence[Value] = ()) -> list[dict[str, Any]]:

@@ -95,6 +95,9 @@ class Tally:
     alerts: list[Alert] = field(default_factory=list)
     """With the status that decisions leave them."""
 
+    changed: list[tuple[str, str, str]] = field(default_factory=list)
+    """Alert, event and detail of all that changed."""
+
     notes: list[str] = field(default_factory=list)
     """Lines a person should read."""
 
@@ -106,7 +109,7 @@ def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Va
     """
     if not path.exists():
         create_geopackage(path)
-    recover(path)
+    recover(path, whole=True)
     tallies = {}
     with updating(path) as connection:
         upgrade_schema(connection)
@@ -194,6 +197,7 @@ class _Writer:
         self._tally.events[event] += 1
         note = "; ".join(filter(None, [detail, "what-if" if self._result.what_if else ""]))
         if event != "unchanged":
+            self._tally.changed.append((alert_id, event, detail))
             insert(self._connection, HISTORY, {"alert_id": alert_id, "event": event, "detail": note} | _cut(self._common))
 
 

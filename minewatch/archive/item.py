@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,13 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.errors import ArchiveError, WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX, Place, delete_files, list_names, publish_json, read_files, upload
+from minewatch.files import TEMPORARY_PREFIX, Place, delete_files, list_names, publish_bytes, publish_json, read_files, upload
 from minewatch.grid import CELL, Grid
 from minewatch.harmonise import OffsetCheck
 from minewatch.indices import LAYERS, Layer
 from minewatch.meridian import find_bounds
 from minewatch.scene import Datatake, Scene
+from minewatch.text import render_json
 from minewatch.units import to_day
 
 UNREAD_CLASSES = (0, 9, 10)
@@ -32,6 +34,12 @@ UNREAD_MARGIN_M = 200
 
 FORMAT = 3
 """Changes when files are written in another way; part of the digest."""
+
+
+ITEM_CHECKSUM = "minewatch:checksum"
+"""SHA-256 of an item's own bytes, with zeros where it stands itself; items of earlier versions have none."""
+
+_OWN = re.compile(rb'("minewatch:checksum": ")([0-9a-f]{64})(")')
 
 
 def archive_digest(layers: Sequence[Layer] = LAYERS) -> str:
@@ -182,8 +190,20 @@ def publish(draft: Draft, grid: Grid, area: BaseGeometry, folder: Place, version
         except OSError as error:
             raise WorkspaceError(f"cannot write in {folder}: {error.strerror}") from error
     document = _make_item(draft, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False)
-    publish_json(item_path, document)
+    publish_bytes(item_path, _sign_item(document))
     return _parse_item(item_path, document)
+
+
+def _sign_item(document: dict[str, Any]) -> bytes:
+    """Render an item with its own checksum in it."""
+    document["properties"][ITEM_CHECKSUM] = "0" * 64
+    data = (render_json(document) + "\n").encode()
+    return _OWN.sub(rb"\g<1>" + hash_item(data).encode() + rb"\g<3>", data, count=1)
+
+
+def hash_item(data: bytes) -> str:
+    """Give the SHA-256 of an item's bytes, with zeros where its own checksum stands."""
+    return hashlib.sha256(_OWN.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data, count=1)).hexdigest()
 
 
 def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, version: int) -> Item:

@@ -69,6 +69,7 @@ class RasterWriter:
             chain_log=6,
             search_log=1,
             min_match=7,
+            write_checksum=True,  # of each block, compared whenever it is inflated
         )
         self._compressor = zstandard.ZstdCompressor(compression_params=settings)
 
@@ -181,8 +182,8 @@ Read = Callable[[int, int], bytes]
 
 
 @lru_cache(maxsize=4096)
-def _read_tables(path: Path) -> Tables:
-    """Read shape and tables of a raster; files never change, so each is asked once."""
+def _read_tables(path: Path, _changed: int) -> Tables:
+    """Read shape and tables of a raster; each is asked once, unless damage or its repair has changed it."""
     try:
         with path.open("rb") as file:
             return parse_tables(file)
@@ -212,9 +213,9 @@ def read_bands(path: Path, bands: range, window: Window, out: Codes, *, sample: 
 
     Raises ArchiveError where the file is damaged.
     """
-    tables = _read_tables(path)
     try:
         with path.open("rb", buffering=0) as file:
+            tables = _read_tables(path, os.fstat(file.fileno()).st_ctime_ns)
             fill_bands(partial(os.pread, file.fileno()), choose_table(tables, sample=sample), bands, window, out)
     except (OSError, *MALFORMED) as error:
         raise damaged(path) from error

@@ -14,12 +14,17 @@ from minewatch.cli.context import context as context_command
 from minewatch.cli.doctor import doctor
 from minewatch.cli.evidence import pack, verify
 from minewatch.cli.image import image
+from minewatch.cli.notify import notify
 from minewatch.cli.output import Session
 from minewatch.cli.pipelines import pipeline
+from minewatch.cli.prune import prune_command
 from minewatch.cli.qgis import qgis
 from minewatch.cli.report import report
 from minewatch.cli.scans import demo, init, scan_command
+from minewatch.cli.schedule import schedule
 from minewatch.cli.sources import source
+from minewatch.cli.watch import status, watch
+from minewatch.journal import VARIABLE
 from minewatch.workspace import ENVIRONMENT_VARIABLE
 
 
@@ -29,8 +34,16 @@ from minewatch.workspace import ENVIRONMENT_VARIABLE
     "-w", "--workspace", "folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE})."
 )
 @click.option("--traceback", is_flag=True, help="Show where in the program an error arose.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    envvar=VARIABLE,
+    default="text",
+    show_default=True,
+    help=f"How stderr speaks (or {VARIABLE}): text for people, or lines of JSON.",
+)
 @click.pass_context
-def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
+def main(context: click.Context, folder: Path | None, traceback: bool, log_format: str) -> None:
     """Watch areas of interest for illegal mining in Sentinel-2 imagery.
 
     A workspace is a folder with a minewatch.toml: areas and settings in it, alerts and rasters in its output folder.
@@ -42,11 +55,11 @@ def main(context: click.Context, folder: Path | None, traceback: bool) -> None:
       minewatch scan
       minewatch alerts list
     """
-    context.obj = Session(folder, traceback=traceback)
+    context.obj = Session(folder, traceback=traceback, log_format=log_format)
 
 
 for command in (
     init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis,
-    image, report, verify, pack,
+    image, report, verify, pack, prune_command, watch, schedule, status, notify,
 ):  # fmt: skip
     main.add_command(command)

@@ -86,7 +86,7 @@ def refresh(session: Session) -> None:
     """
     workspace = session.workspace
     layers = open_layers(workspace)
-    with workspace.lock():
+    with workspace.lock("context refresh"):
         result = refresh_context(workspace.alerts, layers)
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
     for note in result.notes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 import traceback
@@ -15,9 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from minewatch import journal
 from minewatch.errors import MinewatchError, describe
+from minewatch.files import naming_refusals
+from minewatch.stopping import NOTICE, find_code, leave
 from minewatch.text import printable, render_json, show
-from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
+from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace, read_toml
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,6 +45,9 @@ class Session:
     traceback: bool = False
     """Errors with their whole trace."""
 
+    log_format: str = "text"
+    """How stderr speaks: ``text`` for people, or ``json``."""
+
     @property
     def workspace(self) -> Workspace:
         """Find the workspace; raises WorkspaceError where there is none."""
@@ -63,7 +70,9 @@ def common_options(command: F) -> F:
     def wrapped(workspace_folder: Path | None, as_json: bool, traceback: bool, **arguments: Any) -> Any:
         context = click.get_current_context()
         outer = context.find_object(Session) or Session()
-        session = Session(workspace_folder or outer.folder, as_json or outer.as_json, traceback or outer.traceback)
+        shown = as_json or outer.as_json, traceback or outer.traceback
+        session = Session(workspace_folder or outer.folder, *shown, outer.log_format)
+        start_journal(session)
         context.obj = session
         return guard(session, lambda: command(session, **arguments))
 
@@ -73,24 +82,48 @@ def common_options(command: F) -> F:
 def guard(session: Session, action: Callable[[], Any]) -> Any:
     """Run a command's body; an error that a user can understand becomes one red line and exit code 1."""
     try:
-        return action()
+        with naming_refusals():
+            return action()
     except MinewatchError as error:
         if session.traceback:
-            sys.stderr.write(printable(traceback.format_exc()))
+            _show_trace(traceback.format_exc())
         complain(describe(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        complain("stopped; what was finished is kept, and the same command goes on from there")
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        say(NOTICE)
+        leave(find_code(stop))
+
+
+def start_journal(session: Session) -> None:
+    """Write stderr as lines of JSON, where that was asked for."""
+    journal.close_journal()
+    if session.log_format == "json":
+        settings: dict[str, Any] = {}
+        with contextlib.suppress(MinewatchError):  # the command itself will tell
+            settings = read_toml(session.workspace.settings)
+        journal.open_journal(journal.find_secrets(settings))
+
+
+def _show_trace(text: str) -> None:
+    if journal.is_open():
+        journal.tell("traceback", level="error", text=text)
+    else:
+        sys.stderr.write(printable(text))
 
 
 def complain(text: str) -> None:
     """Print one red line on stderr."""
+    if journal.is_open():
+        journal.tell("error", level="error", text=text)
+        return
     Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
 
 
 def say(text: str) -> None:
     """Print a line for the person on stderr."""
+    if journal.is_open():
+        journal.tell("note", text=text)
+        return
     Console(stderr=True, soft_wrap=True).print(Text(printable(text)))
 
 

@@ -51,6 +51,7 @@ def init(session: Session, folder: Path) -> None:
 @click.option("--into", type=click.Path(path_type=Path), metavar="DIR", help="Write table and rasters there; the archive stays.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster (tcp://host:port) in place of local threads.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the pipeline for this scan.")
+@click.option("--check-archive", is_flag=True, help="First compare every file of the archive with its checksum.")
 @common_options
 def scan_command(
     session: Session,
@@ -62,6 +63,7 @@ def scan_command(
     into: Path | None,
     scheduler: str | None,
     overrides: tuple[str, ...],
+    check_archive: bool,
 ) -> None:
     """Scan areas (all of them without names): fetch new scenes, find changes, update the alerts.
 
@@ -76,7 +78,8 @@ def scan_command(
     """
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
-    request = Request(names, pipeline, overrides, source, since and since.date(), until and until.date(), scheduler)
+    window = since and since.date(), until and until.date()
+    request = Request(names, pipeline, overrides, source, *window, scheduler, check_archive)
     workspace = session.workspace
     if into:
         workspace = replace(workspace, output_root=into.resolve())

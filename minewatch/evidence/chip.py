@@ -57,7 +57,9 @@ def write_chip(chip: Chip, image: Path, classes: Path, grid: Grid, window: Windo
     try:
         _write(image, chip.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
         _write(classes, chip.classes[None], grid, window, ["scl"], 0, 1.0, tags)
-    except RasterioError as error:
+    except Exception as error:  # of GDAL's kinds some are no RasterioError
+        if type(error).__module__.split(".")[0] != "rasterio":
+            raise
         raise EvidenceError(f"{image.parent}: an image cannot be written ({type(error).__name__}); is the disk full?") from error
 
 

@@ -16,6 +16,7 @@ from minewatch.explain.record import OUTCOMES, Curve, Episode, Explanation, Look
 from minewatch.explain.writer import Writer
 from minewatch.grid import make_grid
 from minewatch.mapping import select_observations
+from minewatch.mending import refuse_pruned
 from minewatch.pipeline import read_pipeline
 from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
@@ -35,6 +36,7 @@ def explain_alert(workspace: Workspace, alert_id: str, reporter: Reporter | None
         raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
     alert = rows.iloc[0].to_dict()
     area = _plan_area(workspace, alert)
+    refuse_pruned(workspace.archive(area.aoi.name), area)
     observations = select_observations(list_observations(workspace.archive(area.aoi.name), area.grid).values(), area)
     if not observations:
         raise AlertsError(

@@ -75,7 +75,7 @@ def corroborate_alerts(
     Raises WitnessError where the file or the name will not do, AlertsError where there is no table or it is locked.
     """
     check_witness_name(name)
-    with workspace.lock():
+    with workspace.lock("review of witnesses"):
         areas = _read_areas(workspace.alerts)
         regions = [make_region(aoi, area.outline, distance_m) for aoi, area in areas.items()]
         reading = _drop_undated(_read(path, regions, layer, date_column))
@@ -101,7 +101,7 @@ def take_back_witness(workspace: Workspace, name: str) -> int:
 
     Raises WitnessError where nothing was.  The lines stay in the file, and tables of earlier dates still show them.
     """
-    with workspace.lock():
+    with workspace.lock("review of witnesses"):
         areas = _read_areas(workspace.alerts)
         known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
         if not known:

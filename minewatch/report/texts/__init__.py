@@ -55,6 +55,6 @@ class Texts:
         return str(format_percent(share, "0%", locale=self.language))
 
 
-def read_texts(language: str) -> Texts:
-    """Read the texts of one of LANGUAGES."""
-    return Texts(language, tomllib.loads((FOLDER / f"{language}.toml").read_text("utf-8")))
+def read_texts(language: str, folder: Path = FOLDER) -> Texts:
+    """Read the texts of one of LANGUAGES; messages have a folder of their own."""
+    return Texts(language, tomllib.loads((folder / f"{language}.toml").read_text("utf-8")))

@@ -1,0 +1,156 @@
+"""``minewatch notify``: whether messages arrive, which ones wait, and another try for those that did not."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from minewatch.aoi import list_aois
+from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.errors import WorkspaceError
+from minewatch.notify import deliver, find_rules, retry
+from minewatch.notify.outbox import DEAD, WAITING, Message, list_messages
+from minewatch.notify.rule import Rule, covers
+from minewatch.notify.sample import send_sample
+from minewatch.progress import reporting
+from minewatch.text import show
+from minewatch.workspace import Workspace
+
+NO_RULES = "nobody is told anything: the settings have no [notify.NAME] table (docs/notifications.md)"
+
+
+@click.group("notify")
+def notify() -> None:
+    """Messages about what is new: test the recipients, see what waits, try again.
+
+    Who is told what stands in minewatch.toml, one table for each recipient; addresses and secrets come from environment
+    variables.  The watch sends the messages; what cannot be sent waits in output/outbox and is tried again for two days.
+
+    \b
+    Example:
+      minewatch notify test
+      minewatch notify list --dead
+      minewatch notify retry --all
+    """
+
+
+@notify.command("test")
+@click.argument("rule", required=False)
+@common_options
+def test(session: Session, rule: str | None) -> None:
+    """Send a message that is marked as a test to one recipient, or to all.
+
+    The alert in it is made up.  The message does not go through the outbox: what fails is told here, and not tried again.
+
+    \b
+    Example:
+      minewatch notify test
+      minewatch notify test rangers
+    """
+    workspace = session.workspace
+    rules = _choose_rules(workspace, rule)
+    now = dt.datetime.now(dt.UTC)
+    answers = [(one, send_sample(workspace, one, now)) for one in rules]
+    if session.as_json:
+        print_json([{"rule": one.name, "sent": answer.sent, "reason": answer.reason} for one, answer in answers])
+    else:
+        print_table(
+            ("rule", "by", "what came of it"),
+            [(one.name, _name_way(one), "sent" if answer.sent else f"failed: {answer.reason}") for one, answer in answers],
+        )
+    for one in rules:
+        for line in _warn(workspace, one):
+            say(line)
+    if not all(answer.sent for _, answer in answers):
+        sys.exit(1)
+
+
+def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
+    rules = find_rules(workspace)
+    if not rules:
+        raise WorkspaceError(NO_RULES)
+    chosen = [rule for rule in rules if name in (None, rule.name)]
+    if not chosen:
+        raise WorkspaceError(f"there is no rule {name!r}; known: {', '.join(rule.name for rule in rules)}")
+    return chosen
+
+
+def _name_way(rule: Rule) -> str:
+    """Name the variable, never what is in it."""
+    return rule.table.webhook_variable or rule.table.to_variable
+
+
+def _warn(workspace: Workspace, rule: Rule) -> list[str]:
+    if any(covers(rule, aoi) for aoi in list_aois(workspace)):
+        return []
+    return [f"{rule.name}: none of the areas of this workspace is among its areas ({', '.join(rule.table.areas)})"]
+
+
+@notify.command("list")
+@click.option("--dead", is_flag=True, help="Only messages that were given up after the last try.")
+@common_options
+def list_command(session: Session, dead: bool) -> None:
+    """List the messages that wait for their delivery, and those that were given up.
+
+    \b
+    Example:
+      minewatch notify list
+      minewatch notify list --dead --json
+    """
+    workspace = session.workspace
+    places = (DEAD,) if dead else (WAITING, DEAD)
+    found = [(place, message) for place in places for message in list_messages(workspace.outbox, place)[0]]
+    if session.as_json:
+        print_json([_describe(place, message) for place, message in found])
+        return
+    if not found:
+        say("no message was given up" if dead else "no message waits, and none was given up")
+        if not find_rules(workspace):
+            say(NO_RULES)
+        return
+    rows = [
+        (message.message_id, place, len(message.events), message.attempts, message.next_try[:16] or "at once", message.reason)
+        for place, message in found
+    ]
+    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), [_settle(row) for row in rows], wrap=True)
+
+
+def _settle(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Give a row of the table; the dead have no next try."""
+    return (*row[:4], "" if row[1] == DEAD else row[4], show(row[5]))
+
+
+def _describe(place: str, message: Message) -> dict[str, Any]:
+    facts = {name: value for name, value in asdict(message).items() if name not in ("events", "kinds", "unended")}
+    areas = sorted({event.aoi for event in message.events})
+    return {"state": place, **facts, "event_ids": message.event_ids, "run_ids": message.run_ids, "areas": areas}
+
+
+@notify.command("retry")
+@click.argument("message_id", required=False, metavar="[ID]")
+@click.option("--all", "everything", is_flag=True, help="All that wait, and all that were given up.")
+@common_options
+def retry_command(session: Session, message_id: str | None, everything: bool) -> None:
+    """Try a message again now, or all; one that was given up has all its tries again.
+
+    \b
+    Example:
+      minewatch notify retry rangers-0000012-1f0c9a77b2d4
+      minewatch notify retry --all
+    """
+    if (message_id is None) != everything:
+        raise click.UsageError("give either the ID of a message (minewatch notify list shows them) or --all")
+    workspace = session.workspace
+    retry(workspace, None if message_id is None else [message_id])
+    with reporting() as reporter:
+        done = deliver(workspace, dt.datetime.now(dt.UTC), reporter)
+    if session.as_json:
+        print_json(asdict(done))
+    else:
+        click.echo(f"{done.sent} sent, {done.failed} failed, {done.waiting} waiting, {done.dead} given up")
+    if done.failed:
+        sys.exit(1)

@@ -1,0 +1,75 @@
+"""``minewatch prune``: the archive kept within a budget."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+
+import click
+
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.prune import GB, AreaPruning, Pruning, Wish, describe_pruning, list_strays, prune
+from minewatch.settings import read_settings
+
+
+@click.command("prune")
+@click.option("--keep-gb", type=click.FloatRange(min=0), metavar="X", help="Gigabytes to keep.  [default: keep_gb in [prune]]")
+@click.option(
+    "--forget-before", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Remove looks before this day in any case."
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@common_options
+def prune_command(session: Session, keep_gb: float | None, forget_before: dt.datetime | None, dry_run: bool) -> None:
+    """Remove from the archive what no result rests on, the oldest first, until it fits the budget.
+
+    What areas rest on is never removed: the looks since their monitor_from, and those of the years before it that their
+    baselines are made from.  A window that needs what is gone answers "pruned", never another result.
+    Exit code 3: done, and the archive is still larger than the budget.
+
+    \b
+    Example:
+      minewatch prune --keep-gb 50 --dry-run
+      minewatch prune --forget-before 2021-01-01
+    """
+    workspace = session.workspace
+    stated = read_settings(workspace).prune.keep_gb
+    budget = keep_gb if keep_gb is not None else None if forget_before else stated
+    pruning = prune(workspace, Wish(budget, forget_before and forget_before.date()), dry=dry_run)
+    strays = list_strays(workspace)
+    if session.as_json:
+        print_json(describe_pruning(pruning, strays))
+    else:
+        _tell(pruning)
+    for name, size in strays.items():
+        say(
+            f"{name}: no such area is registered; its archive of {_gb(size)} is left alone"
+        )
+    if pruning.excess:
+        say(_explain_excess(pruning))
+        sys.exit(3)
+
+
+def _tell(pruning: Pruning) -> None:
+    columns = ("area", "GB", "left over", "pruned", "up to", "GB after", "needed", "since")
+    print_table(columns, [_row(area) for area in pruning.areas])
+    done = "would go" if pruning.dry else "gone"
+    echo(f"{_gb(pruning.bytes_before - pruning.bytes_after)} {done}, {_gb(pruning.bytes_after)} left")
+
+
+def _row(area: AreaPruning) -> tuple[str | int, ...]:
+    last = area.pruned[-1].time.date().isoformat() if area.pruned else ""
+    since = area.needed_from.isoformat() if area.needed_from else ""
+    sizes = f"{area.bytes_before / GB:.3f}", f"{area.bytes_after / GB:.3f}"
+    return area.aoi, sizes[0], len(area.leftovers), len(area.pruned), last, sizes[1], area.needed, since
+
+
+def _explain_excess(pruning: Pruning) -> str:
+    needed = sum(area.needed_bytes for area in pruning.areas)
+    return (
+        f"{_gb(pruning.excess)} more than the budget cannot go: {_gb(needed)} are looks that the areas' results rest on; "
+        "keep more, or move monitor_from of areas to a later day (docs/prune.md)"
+    )
+
+
+def _gb(size: int) -> str:
+    return f"{size / GB:.3f} GB" if size < GB else f"{size / GB:.1f} GB"

@@ -1,0 +1,132 @@
+"""``minewatch watch`` and ``status``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sys
+
+import click
+
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.progress import Reporter, reporting
+from minewatch.schedule import explain_schedules, list_schedules
+from minewatch.service import serve
+from minewatch.status import AreaStatus, WatchStatus, describe_status, find_status
+from minewatch.stopping import leave
+from minewatch.watch import Pass, describe_pass, watch_once
+from minewatch.workspace import Workspace
+
+ENDED = "the watch has ended; what was finished is kept, and the next one goes on from there"
+
+
+def read_clock() -> dt.datetime:
+    """Tell the time, UTC, in whole seconds."""
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+@click.command("watch")
+@click.option("--once", is_flag=True, help="Scan what is due, send what waits, and end: for cron and systemd.")
+@common_options
+def watch(session: Session, once: bool) -> None:
+    """Scan areas when the schedules in minewatch.toml say so, and tell whom it concerns.
+
+    Without --once it goes on until it is stopped.  Times are UTC.  Exit code 3 with --once: done, but an area could not be
+    scanned, or something else needs attention.
+
+    \b
+    Example:
+      minewatch watch --once
+      minewatch watch
+      minewatch schedule show
+    """
+    workspace = session.workspace
+    if not list_schedules(workspace):
+        say(*explain_schedules((), ()))
+    if once:
+        _watch_once(workspace, as_json=session.as_json)
+        return
+
+    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Pass:
+        done = watch_once(workspace, now, reporter)
+        if session.as_json:
+            echo(json.dumps(describe_pass(done)))  # a line each
+        else:
+            _print_pass(done, as_json=False)
+        return done
+
+    with reporting(with_bars=False) as reporter:
+        serve(workspace, reporter, read_clock, one_pass=one_pass)
+    say(ENDED)
+    leave(0)
+
+
+def _watch_once(workspace: Workspace, *, as_json: bool) -> None:
+    with reporting(with_bars=sys.stderr.isatty()) as reporter:  # cron would send them by mail
+        done = watch_once(workspace, read_clock(), reporter)
+    _print_pass(done, as_json=as_json)
+    if not done.is_well:
+        sys.exit(3)
+
+
+def _print_pass(done: Pass, *, as_json: bool) -> None:
+    """Print a line for each scan; nothing where nothing was due, lest cron send mail."""
+    if as_json:
+        print_json(describe_pass(done))
+        return
+    for one in done.rounds:
+        if not one.areas:  # said as a fault
+            continue
+        scanned = len(one.areas) - len(one.failed)
+        echo(f"{one.ended:%Y-%m-%d %H:%M} {one.schedule}: {scanned} of {len(one.areas)} areas scanned ({one.run_id or 'no run'})")
+    if sent := done.delivery.sent:
+        echo(f"{done.now:%Y-%m-%d %H:%M} {sent} messages sent")
+
+
+@click.command("status")
+@common_options
+def status(session: Session) -> None:
+    """Show how the watch does: last and next scan of each area, age of its newest scene, what fails.
+
+    Exit code 0: all is well; 3: an area is late or fails, or messages could not be delivered.  Works while a scan runs.
+
+    \b
+    Example:
+      minewatch status
+      minewatch status --json
+    """
+    found = find_status(session.workspace, read_clock())
+    if session.as_json:
+        print_json(describe_status(found))
+    else:
+        _print_status(found)
+    if not found.is_well:
+        sys.exit(3)
+
+
+def _print_status(found: WatchStatus) -> None:
+    columns = ("area", "state", "last scan (UTC)", "next (UTC)", "newest scene", "days ago", "unseen %", "alerts")
+    print_table(columns, [_list_cells(area, found.now) for area in found.areas])
+    for area in found.areas:
+        if area.failures:
+            echo(f"{area.aoi}: failed {area.failures} times in a row: {area.reason}")
+    if holder := found.holder:
+        echo(f"a {holder.doing} works {holder.describe()}")
+    echo(f"messages: {found.waiting} waiting, {found.dead} dead")
+    for line in (*found.faults, *found.notes):
+        say(line)
+
+
+def _list_cells(area: AreaStatus, now: dt.datetime) -> tuple[str, ...]:
+    state = "failing" if area.failures else "late" if area.late else "ok" if area.schedules else "no schedule"
+    alerts = ", ".join(f"{count} {name}" for name, count in sorted(area.alerts.items()))
+    return (
+        area.aoi,
+        state,
+        f"{area.last:%Y-%m-%d %H:%M}" if area.last else "never",
+        "" if area.next is None else "now" if area.next <= now else f"{area.next:%Y-%m-%d %H:%M}",
+        f"{area.newest}" if area.newest else "none",
+        "" if area.lag is None else f"{area.lag}",
+        "" if area.unseen is None else f"{100 * area.unseen:.1f}",
+        alerts,
+    )

@@ -1,0 +1,37 @@
+"""Cron expressions, in UTC: when a schedule was due, and when it is due again."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from cronsim import CronSim, CronSimError
+
+EXAMPLE = "30 2 * * *"
+"""Every night at half past two, UTC."""
+
+
+def check_cron(expression: str) -> str:
+    """Return an expression that can be used; raises ValueError that says what is wrong with it."""
+    fields = expression.split()
+    if len(fields) != 5:
+        raise ValueError(
+            f"{expression!r} has {len(fields)} fields; give five (minute, hour, day, month, weekday), such as {EXAMPLE!r} (UTC)"
+        )
+    try:
+        find_next(expression, dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
+    except CronSimError as error:
+        fault = str(error).lower()
+        raise ValueError(f"{expression!r} is no cron expression: {fault}; such as {EXAMPLE!r} (UTC)") from None
+    except StopIteration:
+        raise ValueError(f"{expression!r} names a day that never comes; such as {EXAMPLE!r} (UTC)") from None
+    return expression
+
+
+def find_last(expression: str, now: dt.datetime) -> dt.datetime:
+    """Give the latest moment of an expression that is not after ``now`` (UTC)."""
+    return next(CronSim(expression, now.replace(microsecond=0) + dt.timedelta(seconds=1), reverse=True))
+
+
+def find_next(expression: str, now: dt.datetime) -> dt.datetime:
+    """Give the first moment of an expression after ``now`` (UTC)."""
+    return next(CronSim(expression, now))

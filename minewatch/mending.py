@@ -1,0 +1,86 @@
+"""Mends the archives before a scan rests on them: damaged files are fetched again, what is lost or was pruned is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from minewatch.archive import (
+    Damage,
+    Health,
+    Tombstone,
+    archive_digest,
+    check_archive,
+    describe_grid,
+    list_lost,
+    read_tombstones,
+)
+from minewatch.catalog import Found, Refusal
+from minewatch.errors import PrunedError
+from minewatch.fetch import Catch
+from minewatch.files import Place
+from minewatch.plan import AreaPlan
+from minewatch.scene import group_scenes
+from minewatch.workspace import Workspace
+
+LEDGER = "checked.json"
+"""Among an area's checkpoints: which files were compared with their checksums."""
+
+
+@dataclass(frozen=True)
+class Mended:
+    """What became of the damage in one area's archive."""
+
+    catch: Catch
+    """What was fetched, with the looks that are lost among the failures."""
+
+    notes: Sequence[str] = ()
+    """A line for each file that was damaged and is there again."""
+
+
+def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough: bool = False) -> list[Health]:
+    """Find the damaged files of the areas' archives and set them aside, for the scan to fetch again."""
+    return [
+        check_archive(workspace.archive(name), area.grid, workspace.checkpoints(name) / LEDGER, thorough=thorough)
+        for area in areas
+        for name in [area.aoi.name]
+    ]
+
+
+def settle_damage(area: AreaPlan, folder: Place, health: Health, found: Found, catch: Catch, source: str) -> Mended:
+    """Tell, after the source was asked again, what is there again and what is lost."""
+    lost = list_lost(folder, area.grid, health)
+    healed = [f"{damage.describe()}; it was fetched again" for damage in health.damages if damage not in lost]
+    listed = {take.key for take in group_scenes(found.scenes)}  # those that could not be read are among the failures
+    missing = [damage for damage in lost if damage.key not in listed and _counts(damage, area)]
+    refusals = [Refusal(", ".join(damage.sources) or damage.key, _explain(damage, source)) for damage in missing]
+    return Mended(replace(catch, failures=[*catch.failures, *refusals]), healed)
+
+
+def _counts(damage: Damage, area: AreaPlan) -> bool:
+    return damage.day is None or area.history_from <= damage.day <= area.until
+
+
+def _explain(damage: Damage, source: str) -> str:
+    return f"lost: {damage.describe()}, and {source} does not list it any more; the result is without this look"
+
+
+def find_pruned(folder: Place, area: AreaPlan) -> list[Tombstone]:
+    """Find the pruned observations that a window would rest on."""
+    today = archive_digest(), describe_grid(area.grid)
+    return [
+        stone
+        for stone in read_tombstones(folder)
+        if area.history_from <= stone.day <= area.until
+        and stone.cloud_cover <= area.pipeline.scenes.max_cloud_cover
+        and (stone.digest, stone.grid) == today
+    ]
+
+
+def refuse_pruned(folder: Place, area: AreaPlan) -> None:
+    """Raise PrunedError where a window would rest on observations that were pruned."""
+    if gone := find_pruned(folder, area):
+        raise PrunedError(
+            f"area {area.aoi.name!r}: pruned: this window rests on looks from {area.history_from} on, of which {len(gone)} "
+            f"up to {gone[-1].day} were pruned; choose a later --since or monitor_from (docs/prune.md)"
+        )
