@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check lint types bench bench-report bench-accuracy lock system-packages clean
+.PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ check: lint types test  ## everything that must be green
 
 bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
 	$(RUN) benchmarks.speed
+
+pictures: setup  ## take the pictures of the docs anew (needs Chromium)
+	$(RUN) benchmarks.pictures
 
 bench-report: setup  ## measure how long a report of twenty alerts takes; writes to the screen
 	$(RUN) benchmarks.report
