@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check lint types bench bench-accuracy lock system-packages clean
+.PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -36,12 +36,19 @@ check: lint types test  ## everything that must be green
 bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
 	$(RUN) benchmarks.speed
 
+pictures: setup  ## take the pictures of the docs anew (needs Chromium)
+	$(RUN) benchmarks.pictures
+
+bench-report: setup  ## measure how long a report of twenty alerts takes; writes to the screen
+	$(RUN) benchmarks.report
+
 bench-accuracy: setup  ## measure how good the alerts are; writes docs/accuracy.md (first run: half an hour)
 	$(RUN) benchmarks.accuracy
 
 system-packages:  ## install the servers, browser and QGIS that the full test suite uses (Debian, Ubuntu; as root)
 	apt-get update
-	apt-get install -y --no-install-recommends postgresql-15-postgis-3 nginx-light python3-qgis qgis-providers
+	apt-get install -y --no-install-recommends postgresql-15-postgis-3 nginx-light python3-qgis qgis-providers \
+	  chromium poppler-utils libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0
 	$(PYTHON) -m venv .venv-stac
 	.venv-stac/bin/python -m pip install --quiet --disable-pip-version-check -r tests/stac-server.lock
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import composite, kernel
+from benchmarks import composite, kernel, report
 from benchmarks.decoding import list_reads, read_all
 from benchmarks.measure import read_peak
 from benchmarks.series import open_series
@@ -94,6 +94,8 @@ JOBS: dict[str, Callable[..., Work]] = {
     "monitor": kernel.prepare_monitor,
     "nrt": kernel.prepare_nrt,
     "pyxccd": kernel.prepare_pyxccd,
+    "report": report.prepare_report,
+    "pixels": report.prepare_pixels,
 }
 
 

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, PathPatch, Polygon
 from matplotlib.path import Path as DrawnPath
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from PIL import Image
 from pyproj import CRS, Geod, Transformer
 from shapely.geometry.base import BaseGeometry
 
@@ -55,6 +57,9 @@ LEAST_PIXELS = 1000
 
 MARGIN, TITLE, FOOT = 0.55, 0.62, 0.62
 """Inches around the map, above it and below it."""
+
+ROWS = 256
+"""Of a page that are put together at a time."""
 
 NARROWEST = 5.5
 """Inches of the page's width, for title and credits."""
@@ -313,12 +318,13 @@ def draw_page(
 ) -> Page:
     """Write a PNG of an image (y, x, 3) with what ``draw`` puts on it; gives where the image lies on it."""
     page = lay_page(grid)
-    figure = Figure(figsize=(page.width / page.dpi, page.height / page.dpi), dpi=page.dpi)
+    # A hundredth of a pixel more, since the canvas is cut down to whole ones.
+    figure = Figure(figsize=((page.width + 0.01) / page.dpi, (page.height + 0.01) / page.dpi), dpi=page.dpi, facecolor="none")
     rows, columns = (side * page.zoom for side in grid.shape)
     below = page.height - page.top - rows
     box = page.left / page.width, below / page.height, columns / page.width, rows / page.height
     axes = figure.add_axes(box)
-    _show_image(axes, grid, colours)
+    _lay_axes(axes, grid)
     draw(axes)
     left, middle = page.left / page.width, box[0] + box[2] / 2
     figure.text(middle, 1 - 0.1 * page.dpi / page.height, escape_math(title), fontsize=11, ha="center", va="top")
@@ -331,14 +337,35 @@ def draw_page(
         ]
         place = (middle, (below - 0.18 * page.dpi) / page.height)
         figure.legend(handles=handles, loc="upper center", bbox_to_anchor=place, ncols=len(legend), fontsize=6.5, frameon=False)
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib's canvas has no types
+    canvas.draw()
+    drawn = _put_over(page, colours, np.asarray(canvas.buffer_rgba()))
     with publishing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=page.dpi, metadata={"Software": None})
+        Image.fromarray(drawn).save(temporary, format="PNG")
     return page
 
 
-def _show_image(axes: Axes, grid: Grid, colours: NDArray[np.uint8]) -> None:
+def _put_over(page: Page, colours: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put what was drawn (y, x, 4) over an image and the white around it: (y, x, 3), its pixels as they are.
+
+    matplotlib would hold some 60 bytes for each pixel of an image; of 50 km that is more than a gigabyte.
+    """
+    whole = np.full((page.height, page.width, 3), 255, np.uint8)
+    rows, columns = (side * page.zoom for side in colours.shape[:2])
+    place = whole[page.top : page.top + rows, page.left : page.left + columns]
+    for row in range(page.zoom):
+        for column in range(page.zoom):
+            place[row :: page.zoom, column :: page.zoom] = colours
+    for first in range(0, page.height, ROWS):
+        below, over = whole[first : first + ROWS], drawn[first : first + ROWS]
+        opacity = over[..., 3:].astype(np.float32) / 255
+        below[:] = np.rint(over[..., :3] * opacity + below * (1 - opacity))
+    return whole
+
+
+def _lay_axes(axes: Axes, grid: Grid) -> None:
     left, bottom, right, top = grid.bounds
-    axes.imshow(colours, extent=(left, right, bottom, top), interpolation="nearest", aspect="auto")
+    axes.patch.set_visible(False)
     axes.set_xlim(left, right)
     axes.set_ylim(bottom, top)
     axes.set_xticks([])

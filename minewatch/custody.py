@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from minewatch.errors import EvidenceError
+from minewatch.errors import EvidenceError, WorkspaceError
 from minewatch.files import append_lines, make_private_folder
 
 Action = Literal["made", "opened", "exported", "packed"]
@@ -103,26 +103,34 @@ def record_custody(path: Path, action: Action, alert_id: str, manifest: str, det
 
     Raises EvidenceError where the log cannot be written.
     """
+    (entry,) = record_all(path, action, {alert_id: manifest}, detail)
+    return entry
+
+
+def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[Entry]:
+    """Add a line for each of several alerts, together; ``manifests`` are the SHA-256 of theirs.
+
+    Raises EvidenceError where the log cannot be written.
+    """
+    entries: list[Entry] = []
     try:
         make_private_folder(path.parent)
         with _holding_head(path) as head:
             lines = read_custody(path).lines
-            last = lines[-1] if lines else None
-            entry = Entry(
-                number=max(last.entry.number if last else 0, _read_head(head).get("number", 0)) + 1,
-                when=dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-                who=tell_user(),
-                action=action,
-                alert_id=alert_id,
-                manifest=manifest,
-                detail=detail,
-                previous=last.sha256 if last else BEGINNING,
-            )
-            append_lines(path, [entry.line])
-            _write_head(head, entry)
-    except OSError as error:
-        raise EvidenceError(f"the log {path} cannot be written: {error.strerror}; check its permissions") from error
-    return entry
+            number = max(lines[-1].entry.number if lines else 0, _read_head(head).get("number", 0))
+            previous = lines[-1].sha256 if lines else BEGINNING
+            when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), tell_user()
+            for alert_id, manifest in manifests.items():
+                number += 1
+                entries.append(Entry(number, when, who, action, alert_id, manifest, detail, previous))
+                previous = _hash(entries[-1].line.encode())
+            append_lines(path, [entry.line for entry in entries])
+            if entries:
+                _write_head(head, entries[-1])
+    except (OSError, WorkspaceError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EvidenceError(f"the log {path} cannot be written: {reason}; check its permissions") from error
+    return entries
 
 
 def read_custody(path: Path) -> Log:

@@ -98,7 +98,7 @@ class Warp:
     @property
     def radius(self) -> float:
         """Of the bilinear kernel, in the file's pixels: more than 1 where the grid is the coarser one."""
-        return max(1.0, self.grid.transform.a / math.hypot(self.transform.a, self.transform.d))
+        return max(1.0, self.grid.transform.a / (math.hypot(self.transform.b, self.transform.e) * measure_unit(self.crs)))
 
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that the parts of a window need."""
@@ -173,6 +173,14 @@ def project_knots(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.floa
 def find_transformer(grid_crs: CRS, crs: str) -> Transformer:
     """Make what projects points from the grid to a file; making it takes longer than using it."""
     return Transformer.from_crs(grid_crs, crs, always_xy=True)
+
+
+@lru_cache(256)
+def measure_unit(crs: str) -> float:
+    """Give the metres of a unit of a CRS: of a foot, or of a degree along a meridian."""
+    known = CRS.from_wkt(crs)
+    unit = float(known.axis_info[0].unit_conversion_factor)
+    return unit * known.ellipsoid.semi_major_metre if known.is_geographic and known.ellipsoid else unit
 
 
 @lru_cache(256)

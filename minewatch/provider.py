@@ -88,6 +88,28 @@ class Provider:
     """True where a search may send the outline of an area; else it sends its box."""
 
 
+@dataclass(frozen=True)
+class Imagery:
+    """Pictures of a collection that are sharper than Sentinel-2: a commercial archive, say, or aerial photographs."""
+
+    provider: Provider
+    """Where they are listed, and how their files are opened."""
+
+    assets: tuple[str, ...]
+    """One asset with red, green and blue, or three with one of them each."""
+
+    credit: str
+    """What their licence wants to be told of them."""
+
+    max_cloud: float
+    """Per cent of an item up to which it is clear."""
+
+    @property
+    def name(self) -> str:
+        """As users call it."""
+        return self.provider.name
+
+
 _EARTH_SEARCH = "https://earth-search.aws.element84.com/v1"
 _PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
 _CDSE = "https://stac.dataspace.copernicus.eu/v1"

@@ -6,8 +6,9 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -15,7 +16,7 @@ from minewatch.cron import check_cron
 from minewatch.errors import WorkspaceError
 from minewatch.files import find_place
 from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
-from minewatch.provider import BANDS, COLLECTION, PROVIDERS, REQUIRED_BANDS, OffsetRule, Provider, S3Login, Signing
+from minewatch.provider import BANDS, COLLECTION, PROVIDERS, REQUIRED_BANDS, Imagery, OffsetRule, Provider, S3Login, Signing
 from minewatch.trust import hide_secrets, is_web
 from minewatch.workspace import Workspace, check_name, read_toml
 
@@ -61,6 +62,14 @@ source = {source}
 # How large the archive may grow; minewatch prune removes what no result rests on (docs/prune.md).
 # [prune]
 # keep_gb = 50
+
+# Imagery of your own that is sharper than Sentinel-2: minewatch image AREA --date DATE --imagery sharp (docs/images.md)
+# [imagery.sharp]
+# url = "https://archive.example.com/stac"
+# collection = "ortho-rgb"
+# asset = "visual"                        # red, green and blue in one file; or assets = ["red", "green", "blue"]
+# credit = "(c) 2024 Example Imaging"     # what the licence wants to be told
+# max_cloud = 20                          # per cent of the item; s3, signing and hosts as for sources
 
 # Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Tables stand last.
 # [sources.ours]
@@ -136,8 +145,8 @@ def _check_address(value: str) -> str:
     return value
 
 
-class SourceTable(Table):
-    """``[sources.NAME]``: a source of the workspace's own."""
+class CatalogTable(Table):
+    """What every table of a catalogue of the workspace's own may hold."""
 
     url: str | None = None
     """Address of a STAC API or of a static catalogue; this or a path."""
@@ -148,14 +157,8 @@ class SourceTable(Table):
     title: str = ""
     """For people."""
 
-    collection: str = Field(COLLECTION, min_length=1)
-    """The collection searched in an API."""
-
-    assets: dict[str, str] | None = None
-    """Band to asset name; left out = recognised from each item."""
-
-    offset: OffsetRule = ""
-    """Who applied the reflectance offset; '' = each item tells."""
+    collection: str = ""
+    """The collection searched in an API; '' for a static catalogue, which is read whole."""
 
     signing: Signing = ""
     """Who signs the addresses of its assets."""
@@ -176,6 +179,31 @@ class SourceTable(Table):
             raise ValueError("give an address that begins with https:// or http://; for a file or folder, use path")
         return value if value is None else _check_address(value)
 
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if (self.url is None) == (self.path is None):
+            raise ValueError("give either url or path")
+        return self
+
+    def describe(self, name: str, folder: Path, collection: str) -> Provider:
+        """Describe it as a provider; a relative path counts from ``folder``."""
+        root = self.url or str(folder / Path(self.path or "").expanduser())
+        s3 = S3Login(**self.s3.model_dump()) if self.s3 else None
+        return Provider(name, root, collection, self.title, signing=self.signing, s3=s3, hosts=self.hosts, outline=self.outline)
+
+
+class SourceTable(CatalogTable):
+    """``[sources.NAME]``: a source of the workspace's own."""
+
+    collection: str = Field(COLLECTION, min_length=1)
+    """The collection searched in an API."""
+
+    assets: dict[str, str] | None = None
+    """Band to asset name; left out = recognised from each item."""
+
+    offset: OffsetRule = ""
+    """Who applied the reflectance offset; '' = each item tells."""
+
     @field_validator("assets")
     @classmethod
     def _check_assets(cls, value: dict[str, str] | None) -> dict[str, str] | None:
@@ -183,18 +211,34 @@ class SourceTable(Table):
             raise ValueError(f"name the assets of all of {', '.join(REQUIRED_BANDS)}, of green where there is one, and no other")
         return value
 
-    @model_validator(mode="after")
-    def _check_place(self) -> SourceTable:
-        if (self.url is None) == (self.path is None):
-            raise ValueError("give either url or path")
-        return self
-
     def make_provider(self, name: str, folder: Path) -> Provider:
         """Describe it as a provider; a relative path counts from ``folder``."""
-        root = self.url or str(folder / Path(self.path or "").expanduser())
-        s3 = S3Login(**self.s3.model_dump()) if self.s3 else None
-        kind = (None, self.assets, self.offset, self.signing, s3, self.hosts, self.outline)
-        return Provider(name, root, self.collection, self.title, *kind)
+        return replace(self.describe(name, folder, self.collection), assets=self.assets, offset=self.offset)
+
+
+class ImageryTable(CatalogTable):
+    """``[imagery.NAME]``: pictures of the workspace's own that are sharper than Sentinel-2."""
+
+    asset: str = Field("visual", min_length=1)
+    """The asset that holds red, green and blue."""
+
+    assets: tuple[str, str, str] | None = None
+    """In its place: three assets, one band each: red, green, blue."""
+
+    credit: str = Field(min_length=1, max_length=200)
+    """What the licence wants to be told."""
+
+    max_cloud: float = Field(20, ge=0, le=100)
+    """Per cent of an item up to which it is clear."""
+
+    def make_imagery(self, name: str, folder: Path) -> Imagery:
+        """Describe it; a relative path counts from ``folder``."""
+        provider = self.describe(name, folder, self.collection)
+        return Imagery(provider, self.assets or (self.asset,), self.credit, self.max_cloud)
+
+
+BEST = "best"
+"""In place of a name of imagery: the sharpest of all that the workspace has."""
 
 
 def check_variable(value: str) -> str:
@@ -372,6 +416,9 @@ class Settings(Table):
     watch: WatchTable = Field(default_factory=WatchTable)
     """How it works."""
 
+    imagery: dict[str, ImageryTable] = Field(default_factory=dict)
+    """Sharper imagery of the workspace's own, by name."""
+
     @field_validator("source")
     @classmethod
     def _check_source(cls, value: str) -> str:
@@ -409,6 +456,18 @@ class Settings(Table):
                 raise ValueError(str(error)) from None
         return value
 
+    @field_validator("imagery")
+    @classmethod
+    def _check_imagery(cls, value: dict[str, ImageryTable]) -> dict[str, ImageryTable]:
+        for name in value:
+            if name == BEST:
+                raise ValueError(f"{BEST} stands for the sharpest of all; give yours another name")
+            try:
+                check_name("imagery", name)
+            except WorkspaceError as error:
+                raise ValueError(str(error)) from None
+        return value
+
     @field_validator("signing_key")
     @classmethod
     def _check_key(cls, value: str | None) -> str | None:
@@ -430,6 +489,8 @@ class Settings(Table):
 _TABLES: Mapping[tuple[str, int], type[Table]] = {
     ("sources", 3): SourceTable,
     ("sources", 4): S3Table,
+    ("imagery", 3): ImageryTable,
+    ("imagery", 4): S3Table,
     ("schedules", 3): ScheduleTable,
     ("watch", 2): WatchTable,
     ("notify", 3): NotifyTable,
@@ -471,6 +532,11 @@ def list_providers(workspace: Workspace) -> Mapping[str, Provider]:
     """Give the built-in providers and the workspace's own, by name; raises WorkspaceError as read_settings does."""
     own = read_settings(workspace).sources
     return {**PROVIDERS, **{name: table.make_provider(name, workspace.root) for name, table in own.items()}}
+
+
+def list_imagery(workspace: Workspace) -> Mapping[str, Imagery]:
+    """Give the workspace's own imagery, by name; raises WorkspaceError as read_settings does."""
+    return {name: table.make_imagery(name, workspace.root) for name, table in read_settings(workspace).imagery.items()}
 
 
 def default_source(workspace: Workspace) -> str:

@@ -40,10 +40,11 @@ def find_misfit(
     *,
     is_metric: bool = True,
     driver: str = "GTiff",
+    finest: float = FINEST,
 ) -> str:
     """Say why a file of such a header cannot be a band of a scene; nothing where it can."""
     longest = LONGEST_SIDES.get(driver, LONGEST_SIDE)
-    return _find_bad_size(shape, block, longest) or _find_bad_type(list(dtypes)) or _find_bad_place(transform, is_metric)
+    return _find_bad_size(shape, block, longest) or _find_bad_type(list(dtypes)) or _find_bad_place(transform, is_metric, finest)
 
 
 def _find_bad_size(shape: tuple[int, int], block: tuple[int, int], longest: int) -> str:
@@ -63,7 +64,7 @@ def _find_bad_type(dtypes: list[str]) -> str:
     return f"not one band of whole numbers with a CRS, but {len(dtypes)} of {dtypes[0] if dtypes else 'nothing'}"
 
 
-def _find_bad_place(transform: Affine, is_metric: bool) -> str:
+def _find_bad_place(transform: Affine, is_metric: bool, finest: float) -> str:
     if not all(map(math.isfinite, transform[:6])):
         return "its place on earth is no number"
     if max(abs(transform.c), abs(transform.f)) > FARTHEST:
@@ -71,7 +72,7 @@ def _find_bad_place(transform: Affine, is_metric: bool) -> str:
     sides = math.hypot(transform.a, transform.d), math.hypot(transform.b, transform.e)
     if not is_metric:
         return "" if min(sides) > 0 and transform.determinant else "its pixels have no size"
-    if not all(FINEST <= side <= COARSEST for side in sides) or abs(transform.determinant) < FINEST**2 / 2:
+    if not all(finest <= side <= COARSEST for side in sides) or abs(transform.determinant) < finest**2 / 2:
         return f"its pixels have {sides[0]:g} x {sides[1]:g} metres, as no scene has"
     return ""
 

@@ -15,6 +15,7 @@ from s3fs import S3FileSystem
 # pytest imports by path (--import-mode=importlib), so a module beside the tests is found only this way.
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+import browser as chromium
 import servers
 from servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
 
@@ -105,6 +106,14 @@ def object_store(s3_login: str) -> str:
     bucket = servers.name_bucket()
     S3FileSystem(endpoint_url=s3_login).mkdir(bucket)
     return f"s3://{bucket}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Browser]:
+    """A real Chromium; ended with the module, for Playwright's loop would be in the way of others."""
+    skip_for(chromium.explain_missing_browser())
+    with chromium.start_browser() as started:
+        yield started
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ RIVER = (
     # Changes and alerts.
     "changes", "detect", "polygons", "context", "qml", "alerts", "witness",
     # What people get.
-    "export", "rasters", "coverage", "cartography", "picture", "chips", "image", "qgis", "validate",
+    "export", "rasters", "coverage", "cartography", "picture", "chips", "imagery", "image", "animation", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
     "parallel", "plan", "news", "fetch", "mending", "checkpoint", "mapping", "evidence",
     "outcome", "account", "scan", "doctor", "explain",
@@ -35,14 +35,24 @@ RIVER = (
 FENCES = {
     "dask": {"parallel"},
     "distributed": {"parallel"},
-    "rasterio": {"geotiff", "streams", "datasets", "archive.raster", "rasters", "polygons", "simulate", "evidence.chip"},
+    "rasterio": {
+        "geotiff",
+        "streams",
+        "datasets",
+        "archive.raster",
+        "rasters",
+        "polygons",
+        "simulate",
+        "evidence.specimen",
+        "imagery.raster",
+    },
     "sqlite3": {"alerts"},
     "structlog": {"journal"},
     "pystac_client": {"documents", "source"},
     "click": {"cli"},
     "cronsim": {"cron"},
     "rich": {"progress", "cli"},
-    "matplotlib": {"cartography", "picture", "image", "figures", "report.drawing"},
+    "matplotlib": {"cartography", "picture", "image", "animation", "figures", "report.drawing"},
     "requests": {"documents", "source"},
     "urllib3": {"documents", "ranges", "notify.webhook"},
     "apprise": set(),

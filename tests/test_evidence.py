@@ -1,30 +1,37 @@
-"""Evidence: written once with the alert, checked byte by byte, signed, packed; and the log that says who had it."""
+"""Evidence: written once with the alert, checked byte by byte, signed."""
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 import multiprocessing
+import os
+import random
 import shutil
-import zipfile
+import signal
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from click.testing import CliRunner, Result
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from dossiers import find_band, list_evidence, make_keys, make_watch, read_json, rewrite, run, start_apart
 from shapely.geometry import shape
-from small import copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small, snapshot
+from small import copy_series, list_scenes, make_series, make_workspace, name_scenes, scan_small, snapshot
 
-from minewatch.cli import main
-from minewatch.custody import check_custody, read_custody, record_custody
+from minewatch.custody import read_custody
+from minewatch.evidence.folder import Finding, Kept, keep_evidence
+from minewatch.evidence.verification import Trust, verify_path
+from minewatch.read import open_datatake
+from minewatch.scene import Datatake
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+
+KILLS = 5
 
 
 @pytest.fixture(scope="session")
@@ -34,51 +41,12 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 
 @pytest.fixture
 def watch(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Workspace:
-    """A copy of a scanned workspace that a test may change."""
-    return copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "watch")
+    return make_watch(tmp_path_factory, tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def plain_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the pictures, and start outside any workspace."""
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
-    monkeypatch.delenv("MINEWATCH_WORKSPACE", raising=False)
-    (tmp_path / "nowhere").mkdir()
-    monkeypatch.chdir(tmp_path / "nowhere")
-
-
-def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False, prog_name="minewatch")
-
-
-def list_evidence(workspace: Workspace) -> list[Path]:
-    return sorted(workspace.evidence.iterdir())
-
-
-def read_json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))
-
-
-def rewrite(path: Path, data: bytes) -> None:
-    path.chmod(0o600)
-    path.write_bytes(data)
-
-
-def find_band(series: SimulatedSeries, scene: str, band: str) -> Path:
-    """Give the file of a band of a scene."""
-    folder = series.catalog.parent / scene
-    return folder / str(read_json(folder / f"{scene}.json")["assets"][band]["href"])
-
-
-def make_keys(folder: Path, name: str = "key") -> tuple[Path, Path]:
-    """Make a private and a public key file."""
-    folder.mkdir(exist_ok=True)
-    key = Ed25519PrivateKey.generate()
-    private, public = folder / f"{name}.pem", folder / f"{name}.pub"
-    encoding, plain = serialization.Encoding, serialization.NoEncryption()
-    private.write_bytes(key.private_bytes(encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
-    public.write_bytes(key.public_key().public_bytes(encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
-    return private, public
+    start_apart(tmp_path, monkeypatch)
 
 
 # --- what a scan writes ----------------------------------------------------------------------------------------------
@@ -171,11 +139,144 @@ def test_checksums_of_the_provider_stand_in_the_manifest(series: SimulatedSeries
     assert all(text.startswith("1220") for text in checksums.values())
 
 
+def capture_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, **choices: Any) -> Finding:
+    """Scan, and give what the scan hands over when it comes to evidence; none is written."""
+    found: list[Finding] = []
+
+    def capture(_: Workspace, finding: Finding) -> Kept:
+        found.append(finding)
+        return Kept()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minewatch.scan.keep_evidence", capture)
+        scan_small(workspace, **choices)
+    return found[0]
+
+
+def forget_evidence(workspace: Workspace) -> None:
+    for path in (workspace.custody, workspace.custody.with_suffix(".head")):
+        path.unlink(missing_ok=True)
+    shutil.rmtree(workspace.evidence, ignore_errors=True)
+
+
+def test_another_look_is_taken_where_the_source_lost_the_best(
+    watch: Workspace, series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = copy_series(series, tmp_path / "series")
+    workspace = make_workspace(tmp_path / "own", moved)
+    finding = capture_finding(workspace, monkeypatch)
+    images = [read_json(folder / "manifest.json")["images"] for folder in list_evidence(watch)]
+    best = {name: {source["id"] for image in images for source in image[name]["sources"]} for name in ("before", "after")}
+    assert not any("preferred" in image[name] for image in images for name in best)
+    names = [name for name in name_scenes(series) if name not in best["before"]]
+    list_scenes(moved, names)
+    report = scan_small(workspace)
+    assert report.areas[0].evidence.failed == {}
+    assert {folder.name for folder in list_evidence(workspace)} == {folder.name for folder in list_evidence(watch)}
+    for folder in list_evidence(workspace):
+        image = read_json(folder / "manifest.json")["images"]["before"]
+        assert set(image["preferred"]["scenes"]) <= best["before"]
+        assert {source["id"] for source in image["sources"]} <= set(names)
+        assert image["acquired"] < read_json(folder / "alert.geojson")["features"][0]["properties"]["first_seen"]
+        assert image["preferred"]["scenes"][0] in image["preferred"]["not_taken"]
+        assert (folder / f"observation-{image['item']}.json").exists()
+    assert run("verify", workspace.root, "--fetch").exit_code == 0
+    assert finding.alerts
+
+
+def test_where_the_source_lost_all_looks_the_reason_is_told(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_evidence(watch)
+    finding = capture_finding(watch, monkeypatch)
+    kept = keep_evidence(watch, replace(finding, scenes=[]))
+    assert kept.written == ()
+    assert len(kept.failed) == 2
+    assert all(
+        "lists none of the looks before the change any more; the clearest was read from S2" in r for r in kept.failed.values()
+    )
+    assert list(watch.evidence.iterdir()) == []
+
+
+def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_evidence(watch)
+    finding = capture_finding(watch, monkeypatch)
+    opened: list[str] = []
+
+    def note_opening(take: Datatake, *more: Any) -> Any:
+        opened.append(take.key)
+        return open_datatake(take, *more)
+
+    monkeypatch.setattr("minewatch.evidence.images.open_datatake", note_opening)
+    twins = [replace(alert, alert_id=f"{alert.alert_id}-{number}") for alert in finding.alerts for number in range(10)]
+    kept = keep_evidence(watch, replace(finding, alerts=twins))
+    assert len(kept.written) == 10 * sum(alert.confirmed_on is not None for alert in finding.alerts)
+    assert len(opened) == len(set(opened)) <= 4
+    assert {len(list(folder.glob("*.tif"))) for folder in list_evidence(watch)} == {4}
+
+
+def test_leftovers_go_though_nothing_is_missing(watch: Workspace) -> None:
+    left = watch.evidence / ".tmp-0123456789ab"
+    left.mkdir()
+    (left / "before.tif").write_bytes(b"half")
+    before = [folder.name for folder in list_evidence(watch) if folder != left]
+    scan_small(watch)
+    assert [folder.name for folder in list_evidence(watch)] == before
+
+
+def test_a_folder_of_evidence_that_cannot_be_made_never_stops_a_scan(series: SimulatedSeries, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "own", series)
+    workspace.output.mkdir()
+    workspace.evidence.write_text("in the way")
+    report = scan_small(workspace)
+    assert len(report.areas[0].evidence.failed) == 2
+    workspace.evidence.unlink()
+    assert len(scan_small(workspace).areas[0].evidence.written) == 2
+
+
+def _serve(workspace: Workspace, finding: Finding, line: Connection) -> None:
+    """Write the evidence in a process of its own, as often as asked, and tell its number."""
+    while line.recv():
+        child = os.fork()
+        if child == 0:
+            keep_evidence(workspace, finding)
+            os._exit(0)
+        line.send(child)
+        os.waitpid(child, 0)
+        line.send(0)
+
+
+def test_no_kill_leaves_half_a_folder_or_one_without_its_line(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [folder.name for folder in list_evidence(watch)]
+    finding = capture_finding(watch, monkeypatch)
+    context = multiprocessing.get_context("spawn")
+    line, end = context.Pipe()
+    server = context.Process(target=_serve, args=(watch, finding, end), daemon=True)
+    server.start()
+    whole = 0.0
+    for seed in range(KILLS + 1):
+        forget_evidence(watch)
+        line.send(True)
+        child, began = line.recv(), time.perf_counter()
+        if seed > 0:  # the first one lives, to see how long it takes
+            time.sleep(random.Random(seed).uniform(0, whole))
+            os.kill(child, signal.SIGKILL)
+        assert line.recv() == 0
+        whole = whole or time.perf_counter() - began
+        made = {entry.entry.alert_id for entry in read_custody(watch.custody).lines}
+        kept = [folder for folder in (list_evidence(watch) if watch.evidence.exists() else []) if folder.name[0] != "."]
+        assert {folder.name for folder in kept} <= made
+        assert all(verify_path(folder, Trust())[0].faults == () for folder in kept)
+        assert keep_evidence(watch, finding).failed == {}
+        assert [folder.name for folder in list_evidence(watch)] == names
+        assert run("verify", watch.root).exit_code == 0
+    line.send(False)
+    server.join()
+
+
 # --- verify ----------------------------------------------------------------------------------------------------------
 
 
 def test_untouched_evidence_is_as_it_was_written(watch: Workspace) -> None:
-    answer = run("verify", list_evidence(watch)[0], "--fetch")
+    answer = run("verify", list_evidence(watch)[0], "--fetch", "-w", watch.root)
     assert answer.exit_code == 0, answer.stderr
     assert "the source gives the same pixels today" in answer.stdout
 
@@ -249,13 +350,25 @@ def test_other_pixels_at_the_source_are_named(series: SimulatedSeries, tmp_path:
     scene = read_json(folder / "manifest.json")["images"]["after"]["sources"][0]["id"]
     with rasterio.open(find_band(moved, scene, "red"), "r+", IGNORE_COG_LAYOUT_BREAK="YES") as raster:
         raster.write(raster.read() + np.uint16(1))
-    answer = run("verify", folder, "--fetch")
+    answer = run("verify", folder, "--fetch", "-w", workspace.root)
     assert answer.exit_code == 3
     assert "after.tif, red:" in answer.stderr
     shutil.rmtree(moved.catalog.parent)
-    answer = run("verify", folder, "--fetch")
+    answer = run("verify", folder, "--fetch", "-w", workspace.root)
     assert answer.exit_code == 3
     assert "the pixels were not compared" in answer.stderr
+
+
+def test_a_folder_of_another_name_or_with_thousands_of_files_is_told(watch: Workspace) -> None:
+    folder, other = list_evidence(watch)
+    folder.rename(folder.with_name("spot-20200101-000000"))
+    for number in range(5001):
+        (other / f"{number:06}").touch()
+    answer = run("verify", watch.root)
+    assert answer.exit_code == 3
+    told = " ".join(answer.stderr.split())
+    assert f"the folder is called spot-20200101-000000, and the manifest is of {folder.name}: it was renamed" in told
+    assert f"{other.name} holds more than 5000 files: that is no evidence" in told
 
 
 @pytest.mark.parametrize("name", ["none.zip", "text.zip", "empty"])
@@ -306,177 +419,6 @@ def test_unsigned_evidence_fails_where_a_key_is_asked_for(watch: Workspace, tmp_
     answer = run("verify", list_evidence(watch)[0], "--public-key", public)
     assert answer.exit_code == 3
     assert "is not signed" in answer.stderr
-
-
-# --- packs -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_pack_holds_the_folder_and_its_lines_of_the_log(watch: Workspace, tmp_path: Path) -> None:
-    folder, other = list_evidence(watch)[:2]
-    assert run("verify", folder).exit_code == 0
-    answer = run("pack", folder.name, "-w", watch.root, "-o", tmp_path / "hand-over")
-    assert answer.exit_code == 0, answer.stderr
-    path = Path(answer.stdout.strip())
-    top = zipfile.Path(path, f"{folder.name}/")
-    for file in folder.iterdir():
-        assert (top / "evidence" / file.name).read_bytes() == file.read_bytes()
-    lines = (top / "custody.jsonl").read_bytes().splitlines()
-    entries = [json.loads(line) for line in lines]
-    assert [entry["action"] for entry in entries] == ["made", "opened", "packed"]
-    assert other.name not in (top / "custody.jsonl").read_text()
-    stated = json.loads((top / "pack.json").read_text())["custody"]
-    assert [entry["sha256"] for entry in stated] == [hashlib.sha256(line).hexdigest() for line in lines]
-    assert run("verify", path).exit_code == 0
-    assert run("verify", path, "--fetch").exit_code == 0
-    with zipfile.ZipFile(path) as archive:
-        archive.extractall(tmp_path / "unpacked")
-    unpacked = tmp_path / "unpacked" / folder.name
-    assert run("verify", unpacked).exit_code == 0
-    assert run("verify", unpacked / "evidence").exit_code == 0
-    (unpacked / "evidence" / "after.tif").write_bytes(b"x")
-    assert run("verify", unpacked).exit_code == 3
-    sums = dict(reversed(line.split("  ")) for line in (top / "SHA256SUMS").read_text().splitlines())
-    assert all(hashlib.sha256((top / name).read_bytes()).hexdigest() == digest for name, digest in sums.items())
-    assert run("verify", watch.root).exit_code == 0
-
-
-def rewrite_pack(path: Path, harm: Callable[[dict[str, bytes]], None]) -> None:
-    with zipfile.ZipFile(path) as archive:
-        files = {name: archive.read(name) for name in archive.namelist()}
-    harm(files)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-
-
-@pytest.mark.parametrize(
-    ("harm", "fault"),
-    [
-        (lambda f, top: f.update({f"{top}/evidence/after.tif": b"x"}), "evidence/after.tif: was changed"),
-        (lambda f, top: f.pop(f"{top}/evidence/alert.geojson"), "evidence/alert.geojson: is missing"),
-        (lambda f, _: f.update({"elsewhere/x": b"x"}), "elsewhere/x: was added"),
-        (lambda f, top: f.update({f"{top}/custody.jsonl": b""}), "custody.jsonl: was changed"),
-        (lambda f, top: f.pop(f"{top}/pack.json"), "pack.json: is missing"),
-    ],
-)
-def test_harm_to_a_pack_is_named(watch: Workspace, harm: Callable[[dict[str, bytes], str], None], fault: str) -> None:
-    name = list_evidence(watch)[0].name
-    path = Path(run("pack", name, "-w", watch.root).stdout.strip())
-    rewrite_pack(path, lambda files: harm(files, name))
-    answer = run("verify", path)
-    assert answer.exit_code == 3
-    assert fault in answer.stderr
-
-
-def test_a_signed_pack_is_checked_with_the_public_key(watch: Workspace, tmp_path: Path) -> None:
-    private, public = make_keys(tmp_path / "keys")
-    path = run("pack", list_evidence(watch)[0].name, "-w", watch.root, "--key", private).stdout.strip()
-    assert run("verify", path, "--public-key", public).exit_code == 0
-
-
-def test_damaged_evidence_is_not_handed_over(watch: Workspace) -> None:
-    folder = list_evidence(watch)[0]
-    change(folder)
-    answer = run("pack", folder.name, "-w", watch.root)
-    assert answer.exit_code == 1
-    assert "before.tif: was changed" in answer.stderr
-    assert not watch.exports.exists()
-
-
-def test_an_unknown_alert_is_refused(watch: Workspace) -> None:
-    for name in ("nobody", "../evidence", ""):
-        answer = run("pack", "-w", watch.root, "--", name)
-        assert answer.exit_code == 1
-        assert "there is no evidence" in answer.stderr
-
-
-# --- the log ---------------------------------------------------------------------------------------------------------
-
-
-def fill_log(path: Path, count: int = 5) -> list[bytes]:
-    for number in range(count):
-        record_custody(path, "opened", f"spot-{number}", "ab" * 32, "told")
-    assert check_custody(path) == []
-    return path.read_bytes().splitlines(keepends=True)
-
-
-@pytest.mark.parametrize("number", range(5))
-def test_a_changed_line_is_named(tmp_path: Path, number: int) -> None:
-    path = tmp_path / "custody.jsonl"
-    lines = fill_log(path)
-    lines[number] = lines[number].replace(b"told", b"tale")
-    path.write_bytes(b"".join(lines))
-    (fault,) = check_custody(path)
-    assert f"entry {number + 1}:" in fault
-    assert "changed" in fault
-
-
-@pytest.mark.parametrize("number", range(5))
-def test_a_removed_line_is_named(tmp_path: Path, number: int) -> None:
-    path = tmp_path / "custody.jsonl"
-    lines = fill_log(path)
-    del lines[number]
-    path.write_bytes(b"".join(lines))
-    (fault,) = check_custody(path)
-    assert f"entry {number + 1}:" in fault
-    assert "removed" in fault
-    record_custody(path, "opened", "spot-9", "ab" * 32)
-    assert f"entry {number + 1}:" in check_custody(path)[0]
-
-
-def test_a_moved_line_a_broken_line_and_a_lost_log_are_named(tmp_path: Path) -> None:
-    path = tmp_path / "custody.jsonl"
-    lines = fill_log(path)
-    path.write_bytes(b"".join([lines[1], lines[0], *lines[2:]]))
-    assert check_custody(path)
-    path.write_bytes(b"".join([*lines[:2], b'{"number": \n', *lines[3:]]))
-    assert any("line 3" in fault for fault in check_custody(path))
-    path.unlink()
-    assert check_custody(path) == ["custody log, entries 1 to 5: removed or damaged at the end"]
-
-
-def test_harm_to_the_log_is_named_by_verify(watch: Workspace) -> None:
-    lines = watch.custody.read_bytes().splitlines(keepends=True)
-    watch.custody.write_bytes(lines[0].replace(b"scan ", b"Scan ") + b"".join(lines[1:]))
-    answer = run("verify", watch.root)
-    assert answer.exit_code == 3
-    assert "entry 1: not what the next line is chained to; it was changed" in " ".join(answer.stderr.split())
-
-
-def test_evidence_that_is_gone_is_named(watch: Workspace) -> None:
-    folder = list_evidence(watch)[0]
-    shutil.rmtree(folder)
-    answer = run("verify", watch.root)
-    assert answer.exit_code == 3
-    assert f"evidence of {folder.name}: the folder is missing" in " ".join(answer.stderr.split())
-
-
-def _write_many(path: Path) -> None:
-    for _ in range(20):
-        record_custody(path, "opened", "spot", "ab" * 32)
-
-
-def test_the_chain_holds_under_many_writers(tmp_path: Path) -> None:
-    path = tmp_path / "custody.jsonl"
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(path,)) for _ in range(3)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert check_custody(path) == []
-    entries = [line.entry for line in read_custody(path).lines]
-    assert [entry.number for entry in entries] == list(range(1, 61))
-    assert all(dt.datetime.fromisoformat(entry.when).tzinfo for entry in entries)
-
-
-def test_opening_is_noted(watch: Workspace) -> None:
-    folder = list_evidence(watch)[0]
-    run("verify", folder)
-    last = read_custody(watch.custody).lines[-1].entry
-    assert (last.action, last.alert_id, last.detail) == ("opened", folder.name, "verified: as it was written")
-    assert last.manifest == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    assert "@" in last.who
 
 
 def test_without_the_package_a_signature_is_not_checked_and_that_is_said(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -21,8 +21,8 @@ from minewatch.cli import main
 from minewatch.detect.follow import follow_pixels
 from minewatch.detect.monitor import COUNTED, Outcome
 from minewatch.detect.rules import make_rules
-from minewatch.errors import AlertsError, AoiError
-from minewatch.explain import OUTCOMES, Explanation, Look, explain_alert
+from minewatch.errors import AlertsError, AoiError, MinewatchError
+from minewatch.explain import OUTCOMES, Explanation, Look, explain_alert, explain_alerts
 from minewatch.explain.ground import Ground, judge_area, trace_ground
 from minewatch.figures import draw_explanation
 from minewatch.grid import make_grid
@@ -242,3 +242,24 @@ def test_every_alert_can_be_explained(workspace: Workspace) -> None:
         told = explain_alert(workspace, row["alert_id"])
         assert told.pixels == pytest.approx(row["area_ha"] * 100, rel=0.01)
         assert np.hypot(told.position[0] - row["lat"], told.position[1] - row["lon"]) < 2e-4
+
+
+def test_alerts_explained_together_are_explained_as_each_alone(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = read_alerts(workspace.alerts)["alert_id"].tolist()
+    alone = {name: explain_alert(workspace, name) for name in ids}
+    areas = []
+    monkeypatch.setattr("minewatch.explain.judge_area", lambda *words: areas.append(words[1]) or judge_area(*words))
+    together = dict(explain_alerts(workspace, [*ids, "nowhere-1"]))
+    assert len(areas) == 1, "scenes are judged once"
+    assert isinstance(together.pop("nowhere-1"), AlertsError), "one that fails leaves the others alone"
+    assert list(together) == ids
+    assert len(ids) > 1
+    for name, told in together.items():
+        assert not isinstance(told, MinewatchError)
+        for field in fields(told):
+            one, other = getattr(told, field.name), getattr(alone[name], field.name)
+            if field.name == "curve":
+                for part in fields(one):
+                    assert np.array_equal(getattr(one, part.name), getattr(other, part.name)), part.name
+            else:
+                assert one == other, field.name

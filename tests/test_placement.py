@@ -90,6 +90,24 @@ def test_classes_are_those_of_gdal(tmp_path: Path, epsg: int) -> None:
     assert (found != expected).mean() < 1e-3
 
 
+def test_a_file_in_degrees_is_read_as_gdal_reads_it(tmp_path: Path) -> None:
+    """A degree is not a metre: the kernel spans the file's own pixels, not the hundred thousand that its units suggest."""
+    side = 9e-5  # degrees, 10 m along a meridian
+    lon, lat = Transformer.from_crs(EPSG, 4326, always_xy=True).transform(LEFT + 5 * WIDTH, TOP - 5 * HEIGHT)
+    left, top = round(lon / side) * side - 200 * side, round(lat / side) * side + 200 * side
+    path = write_raster(tmp_path / "a.tif", make_pixels(10), left=left, top=top, size=side, epsg=4326, compress="deflate")
+    with rasterio.open(path) as source, WarpedVRT(
+        source, crs=GRID.crs, transform=GRID.transform, height=HEIGHT, width=WIDTH, resampling=Resampling.bilinear,
+        tolerance=1e-9, XSCALE=1, YSCALE=1, src_nodata=0, nodata=0,
+    ) as vrt:  # fmt: skip
+        expected = vrt.read(1)
+    found = warp(path, GRID)
+    same = (expected == 0) == (found == 0)
+    assert expected.any()
+    assert same.mean() > 0.999
+    assert np.abs(found.astype(int) - expected)[same].max() <= 3
+
+
 def test_the_border_of_a_file_is_that_of_gdal(tmp_path: Path) -> None:
     left, top = find_corner(NEIGHBOUR_ZONE, 10)
     pixels = make_pixels(10, holes=False)[:100, :120]

@@ -12,7 +12,6 @@ import math
 import re
 import shutil
 import string
-import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -28,8 +27,11 @@ from pyproj import Geod, Proj, Transformer
 from small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 from minewatch.alerts.table import read_alerts
+from minewatch.catalog import find_scenes
+from minewatch.chips import album, read_chip
 from minewatch.cli import main
-from minewatch.report import LANGUAGES, Request, gather_facts, render_page, write_report
+from minewatch.read import open_datatake
+from minewatch.report import LANGUAGES, Request, gather_facts, render_page, scenery, write_report
 from minewatch.report.drawing import Map, draw_overview, draw_pairs, list_vertices, measure_growth
 from minewatch.report.facts import count_months
 from minewatch.report.page import describe_event
@@ -131,6 +133,45 @@ def test_alerts_come_with_before_and_after(facts: Facts) -> None:
         assert set(before.chips) == set(after.chips) == {"true-colour", "false-colour"}
         assert before.chips["true-colour"].values.shape == after.chips["true-colour"].values.shape
         assert before.scenes != after.scenes
+
+
+def test_an_overpass_is_opened_once_for_all_its_images(
+    workspace: Workspace, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(scenery, "open_datatake", lambda take: opened.append(take.key) or open_datatake(take))
+    monkeypatch.setattr(album, "find_scenes", lambda *words: asked.append(words) or find_scenes(*words))
+    told = gather_facts(workspace, Request(NAME))
+    assert len(opened) == len(set(opened)), "none is opened twice"
+    assert len(asked) == 1, "the catalogue is read once"
+    for one, other in zip(told.alerts, facts.alerts, strict=True):
+        assert one.scenery is not None
+        assert other.scenery is not None
+        for when, photo in one.scenery.photos.items():
+            assert photo.chips["true-colour"].look.take.key in opened
+            for name, chip in photo.chips.items():
+                alone = read_chip(chip.look, chip.frame, name)
+                assert np.array_equal(chip.values, alone.values), "as read alone"
+                assert np.array_equal(chip.values, other.scenery.photos[when].chips[name].values)
+
+
+def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(workspace: Workspace, facts: Facts, tmp_path: Path) -> None:
+    """Files of the chosen overpass are cut off; the report takes another one, and says so on the terminal."""
+    first = facts.alerts[0]
+    assert first.scenery is not None
+    chosen = first.scenery.photos["before"]
+    copy = copy_workspace(workspace, tmp_path / "copy")
+    (scene,) = chosen.chips["true-colour"].look.take.scenes
+    series = tmp_path / "series"
+    shutil.copytree(Path(scene.hrefs["red"]).parent.parent, series)
+    (series / Path(scene.hrefs["red"]).parent.name / Path(scene.hrefs["red"]).name).write_bytes(b"cut off")
+    copy.settings.write_text(re.sub(r'(?m)^source = ".*"', f'source = "{series / "catalog.json"}"', copy.settings.read_text()))
+    told = next(alert for alert in gather_facts(copy, Request(NAME)).alerts if alert.row["alert_id"] == first.row["alert_id"])
+    assert told.scenery is not None
+    assert told.scenery.missing == {}
+    assert told.scenery.photos["before"].date < chosen.date
+    assert told.scenery.photos["after"].date == first.scenery.photos["after"].date
 
 
 def test_the_calendar_counts_every_look(facts: Facts) -> None:
@@ -489,6 +530,18 @@ def test_the_pdf_has_pages_with_images(workspace: Workspace, tmp_path: Path) -> 
     assert data.count(b"/Subtype /Image") + data.count(b"/Subtype/Image") >= 5, "map, four images of the alert"
 
 
+def test_the_outline_is_short_on_paper(facts: Facts, html: str) -> None:
+    """Three corners stand in a row of the table, each with its number, and none is missing."""
+    alert = facts.alerts[0]
+    (table,) = re.findall(r'<details id="corners-1".*?</details>', html, re.DOTALL)
+    rows = re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)[1:]
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+    told = [tuple(row[start : start + 3]) for row in cells for start in range(0, len(row), 4)]
+    assert told == [(str(n), f"{lat:.6f}", f"{lon:.6f}") for _, _, n, lat, lon in list_vertices(alert.outline)]
+    assert max(len(row) for row in cells) == 12
+    assert alert.position.utm.startswith(re.findall(r"UTM (\d+ [NS])</th>", table)[0])
+
+
 def test_scans_and_reports_agree_after_another_scan(workspace: Workspace, tmp_path: Path) -> None:
     copy = copy_workspace(workspace, tmp_path / "copy")
     scan_small(copy)
@@ -496,40 +549,3 @@ def test_scans_and_reports_agree_after_another_scan(workspace: Workspace, tmp_pa
     assert {alert.row["run_id"] for alert in told.alerts} == {told.run_id}
     assert told.sight.shares is not None
     assert sum(told.sight.shares.values()) == pytest.approx(1, abs=0.001)
-
-
-# --- in a browser ----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not found:
-        pytest.skip("no Chromium is installed")
-    return found
-
-
-def open_page(browser: str, path: Path, *options: str) -> str:
-    """Open a page in a browser without a window; gives what its document is then."""
-    words = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    words += [f"--user-data-dir={path.parent / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=3000"]
-    done = subprocess.run([*words, *options, "--dump-dom", path.as_uri()], capture_output=True, timeout=90, check=False)
-    if done.returncode:
-        pytest.skip("Chromium does not start here")
-    return done.stdout.decode()
-
-
-@pytest.mark.server
-def test_the_page_works_in_a_browser(browser: str, facts: Facts, tmp_path: Path) -> None:
-    row = facts.alerts[0].row | {"review": HOSTILE, "review_note": HOSTILE, "reviewed_by": HOSTILE}
-    path, log = tmp_path / "report.html", tmp_path / "net.json"
-    path.write_text(render_page(replace(facts, alerts=(replace(facts.alerts[0], row=row), *facts.alerts[1:]))))
-    document = open_page(browser, path, f"--log-net-log={log}", "--net-log-capture-mode=IncludeSensitive")
-    assert document.count('class="swipe"') == 2 * len(facts.alerts), "one for each pair of images"
-    assert 'type="range"' in document
-    assert "clip-path: inset(0px 0px 0px 50%)" in document
-    assert document.count('<button type="button">') == 10, "every heading sorts"
-    assert "<title>owned" not in document
-    asked = set(re.findall(r'"url":"((?:https?|wss?|ftp)://[^"]*)"', log.read_text(errors="replace")))
-    own = {address for address in asked if "google" in address or "gvt1" in address}  # the browser's own
-    assert asked - own == set()

@@ -11,7 +11,16 @@ from servers import ROOT
 
 from minewatch.errors import WorkspaceError
 from minewatch.provider import BANDS, PROVIDERS, Provider, S3Login
-from minewatch.settings import TEMPLATE, S3Table, SourceTable, default_source, init_workspace, list_providers, read_settings
+from minewatch.settings import (
+    TEMPLATE,
+    S3Table,
+    SourceTable,
+    default_source,
+    init_workspace,
+    list_imagery,
+    list_providers,
+    read_settings,
+)
 from minewatch.workspace import Workspace
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -216,3 +225,37 @@ def test_the_manual_names_every_key_of_a_source() -> None:
     text = (ROOT / "docs" / "catalogues.md").read_text("utf-8")
     missing = [name for table in (SourceTable, S3Table) for name in table.model_fields if f"`{name}`" not in text]
     assert missing == []
+
+
+# --- imagery ---------------------------------------------------------------------------------------------------------
+
+
+def test_imagery_is_a_source_with_a_credit(workspace: Workspace) -> None:
+    write_settings(workspace, '[imagery.sharp]\npath = "photos/catalog.json"\ncredit = "(c) us"\nmax_cloud = 5')
+    imagery = list_imagery(workspace)["sharp"]
+    assert (imagery.name, imagery.assets, imagery.credit, imagery.max_cloud) == ("sharp", ("visual",), "(c) us", 5)
+    assert imagery.provider.root == str(workspace.root / "photos/catalog.json")
+    assert list_providers(workspace) == PROVIDERS, "scans know nothing of it"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('[imagery.sharp]\nurl = "https://a.example.org"', "imagery.sharp.credit: Field required"),
+        ('[imagery.best]\npath = "a"\ncredit = "us"', "imagery: best stands for the sharpest of all; give yours another name"),
+        ('[imagery."a/b"]\npath = "a"\ncredit = "us"', "imagery: 'a/b' cannot be the name of imagery"),
+        ('[imagery.sharp]\npath = "a"\ncredit = "us"\nasets = []', "unknown key 'imagery.sharp.asets'; did you mean 'assets'?"),
+        ('[imagery.sharp]\npath = "a"\ncredit = "us"\nmax_cloud = 200', "imagery.sharp.max_cloud: Input should be less than"),
+        ('[imagery.sharp]\nurl = "https://u:MARKER@a.example.org"\ncredit = "us"', "imagery.sharp.url: give an address without"),
+        ('[imagery.sharp]\npath = "a"\ncredit = "us"\nassets = ["r", "g"]', "imagery.sharp.assets.2: Field required"),
+    ],
+)
+def test_a_fault_of_imagery_is_one_line(workspace: Workspace, text: str, fault: str) -> None:
+    assert fail(workspace, text).startswith(fault)
+
+
+def test_the_imagery_of_the_template_works_once_its_marks_are_gone(workspace: Workspace) -> None:
+    _, _, example = TEMPLATE.partition("# [imagery.sharp]\n")
+    lines = [line.removeprefix("# ") for line in example.partition("\n\n")[0].splitlines()]
+    write_settings(workspace, "\n".join(["[imagery.sharp]", *lines]))
+    assert list_imagery(workspace)["sharp"].provider.collection == "ortho-rgb"

@@ -65,15 +65,16 @@ class Album:
     """Dates of a search to its answer."""
 
     def search(self, first: dt.date, last: dt.date) -> list[Datatake]:
-        """List the overpasses of some days, by time; the same days are asked for once, and a static catalogue is read once.
+        """List the overpasses of some days, by time; no day is asked for twice, and a static catalogue is read once.
 
         Raises SourceError where the source does not answer.
         """
         dates = (first, last) if self.source.is_api else (EARLIEST, LATEST)
-        if dates not in self._found:
+        known = next((known for known in self._found if known[0] <= dates[0] and dates[1] <= known[1]), None)
+        if known is None:
             found = find_scenes(self.source, Query(self.aoi.geometry, *dates)).scenes
-            self._found[dates] = tuple(self._settle(take) for take in group_scenes(found))
-        return [take for take in self._found[dates] if first <= take.time.date() <= last and take.scenes]
+            self._found[known := dates] = tuple(self._settle(take) for take in group_scenes(found))
+        return [take for take in self._found[known] if first <= take.time.date() <= last and take.scenes]
 
     def _settle(self, take: Datatake) -> Datatake:
         """Read an overpass as the archive did: without the scenes it refused, with the offsets it decided on."""

@@ -15,6 +15,7 @@ from minewatch.chips.frames import locate_frame
 from minewatch.errors import ImageError, SceneError
 from minewatch.grid import Grid
 from minewatch.mask import find_clear, margin_pixels
+from minewatch.progress import Reporter
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
 
@@ -62,6 +63,19 @@ def _explain_absence(album: Album, until: dt.date, since: dt.date, count: int, f
     if not (looked := max(count, archived)):
         return f"{where}: neither its archive nor source {album.source.name} has one; give another date"
     return f"{where} that shows the ground: {looked} were looked at, all hidden by cloud or without data; give another date"
+
+
+def measure_looks(
+    album: Album, frame: Grid, dates: tuple[dt.date, dt.date], failures: dict[str, str], reporter: Reporter | None = None
+) -> list[Look]:
+    """Give every overpass of a period with what it shows of a frame, by time; those that show nothing are left out.
+
+    Those that cannot be read are added to ``failures``.  Raises SourceError where the source does not answer.
+    """
+    takes = sorted(album.search(*dates), key=lambda take: (take.time, take.key))
+    watched = (reporter or Reporter()).track(takes, "looking for clear ground")
+    looks = [look for take in watched if (look := _judge(album, frame, take, failures)) is not None]
+    return [look for look in looks if look.clear_share > 0]
 
 
 def _list_looks(

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.chips.pixels import TRUE_COLOUR, Chip
+from minewatch.chips.pixels import STRIP, TRUE_COLOUR, Chip
 from minewatch.picture import BRIGHTEST, DARKEST, GAMMA
-from minewatch.units import SCALE
+from minewatch.units import NODATA, SCALE
 
 UNKNOWN = 128
 """The grey of a pixel without data."""
+
+SAMPLE = 1_000_000
+"""Pixels of one image that its stretch is found from, at most."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,8 @@ def find_stretch(chips: Sequence[Chip]) -> Stretch:
 
     True colour has one for all bands, so that colours stay true; bands of other composites have each their own.
     """
-    columns = [np.concatenate([chip.values[chip.known][:, index] for chip in chips]) for index in range(len(chips[0].bands))]
+    samples = [_thin(chip) for chip in chips]
+    columns = [np.concatenate([sample[:, index] for sample in samples]) for index in range(len(chips[0].bands))]
     if not columns[0].size:
         return Stretch((DARKEST,) * len(columns), (1.0,) * len(columns))
     if chips[0].name == TRUE_COLOUR:
@@ -44,15 +49,27 @@ def find_stretch(chips: Sequence[Chip]) -> Stretch:
     return Stretch(tuple(dark), tuple(white))
 
 
+def _thin(chip: Chip) -> NDArray[np.int16]:
+    """Give pixels with data, (pixel, band): all of a small image, of a large one those of every so many-th row and column."""
+    step = max(1, math.ceil(math.sqrt(math.prod(chip.frame.shape) / SAMPLE)))
+    values = chip.values[::step, ::step]
+    return np.asarray(values[(values != NODATA).all(axis=-1)])
+
+
 def render_chip(chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
     """Map reflectance to (y, x, 3) red, green, blue for the screen; no data is grey, and so is a single band."""
-    shown = np.empty((*chip.frame.shape, 3), np.uint8)
-    for index, (dark, white) in enumerate(zip(stretch.dark, stretch.white, strict=True)):
-        tone = np.clip((chip.values[..., index] / np.float32(SCALE) - dark) / (white - dark), 0, 1) ** (1 / GAMMA)
-        tones = np.rint(255 * tone).astype(np.uint8)
-        if len(chip.bands) == 1:
-            shown[:] = tones[..., None]
-        else:
-            shown[..., index] = tones
-    shown[~chip.known] = UNKNOWN
+    shown = np.empty((*chip.values.shape[:2], 3), np.uint8)
+    for first in range(0, len(shown), STRIP):
+        _render_rows(chip.values[first : first + STRIP], stretch, shown[first : first + STRIP])
     return shown
+
+
+def _render_rows(values: NDArray[np.int16], stretch: Stretch, out: NDArray[np.uint8]) -> None:
+    for index, (dark, white) in enumerate(zip(stretch.dark, stretch.white, strict=True)):
+        tone = np.clip((values[..., index] / np.float32(SCALE) - dark) / (white - dark), 0, 1) ** (1 / GAMMA)
+        tones = np.rint(255 * tone).astype(np.uint8)
+        if values.shape[-1] == 1:
+            out[:] = tones[..., None]
+        else:
+            out[..., index] = tones
+    out[(values == NODATA).any(axis=-1)] = UNKNOWN

@@ -9,6 +9,7 @@ import click
 from minewatch import __version__
 from minewatch.cli.accuracy import explain, validate
 from minewatch.cli.alerts import alerts
+from minewatch.cli.animate import animate
 from minewatch.cli.areas import aoi
 from minewatch.cli.context import context as context_command
 from minewatch.cli.doctor import doctor
@@ -60,6 +61,6 @@ def main(context: click.Context, folder: Path | None, traceback: bool, log_forma
 
 for command in (
     init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis,
-    image, report, verify, pack, prune_command, watch, schedule, status, notify,
+    image, animate, report, verify, pack, prune_command, watch, schedule, status, notify,
 ):  # fmt: skip
     main.add_command(command)

@@ -26,6 +26,7 @@ from minewatch.cli.listing import (
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.context import AREAS, CONCESSION, EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.errors import AlertsError
+from minewatch.evidence.register import note_export
 from minewatch.export import DEFAULT, FORMATS, export_alerts
 from minewatch.witness import DAYS, DISTANCE_M, FARTHEST_M, corroborate_alerts, take_back_witness
 
@@ -255,7 +256,9 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
     if folder.resolve() == session.workspace.output.resolve():
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
     written = export_alerts(chosen, folder, names)
-    for line in (note for export in written for note in export.notes):
+    files = ", ".join(export.path.name for export in written)
+    noted = note_export(session.workspace, chosen["alert_id"], f"as {files}")
+    for line in (*(note for export in written for note in export.notes), *noted):
         say(line)
     if session.as_json:
         print_json([str(export.path) for export in written])

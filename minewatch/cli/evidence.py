@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,34 +13,46 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
 from minewatch.custody import record_custody
-from minewatch.errors import EvidenceError, WorkspaceError
+from minewatch.errors import EvidenceError, SourceError, WorkspaceError
 from minewatch.evidence.pack import pack_evidence
+from minewatch.evidence.refetch import Sources
 from minewatch.evidence.signature import read_public_key
 from minewatch.evidence.verification import Check, Trust, verify_path
-from minewatch.provider import PROVIDERS, Provider
-from minewatch.settings import list_providers
-from minewatch.workspace import find_workspace
+from minewatch.settings import default_source, list_providers
+from minewatch.source import locate_provider
+from minewatch.trust import hide_secrets
+from minewatch.workspace import MARKER, find_workspace
+
+MOST_TOLD = 50
+"""Faults of one piece of evidence that are printed; a stranger could make thousands."""
 
 
 @click.command("verify")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--public-key", type=click.Path(path_type=Path), metavar="FILE", help="The Ed25519 key that must have signed.")
+@click.option("--identity", type=click.Path(path_type=Path), metavar="FILE", help="Your private key, for an encrypted pack.")
 @click.option("--fetch", is_flag=True, help="Read the pixels from the source again and compare them.")
+@click.option("--source", metavar="NAME|URL|PATH", help="Where --fetch reads them, if not from a source that is known here.")
 @common_options
-def verify(session: Session, path: Path, public_key: Path | None, fetch: bool) -> None:
+def verify(session: Session, path: Path, public_key: Path | None, identity: Path | None, fetch: bool, source: str | None) -> None:
     """Check evidence: a folder of it, a pack, or all evidence and the custody log of a workspace.
 
     Each file that was changed, is missing or was added is named, and each line of the log that was changed or removed.
+    An encrypted pack (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only sources are asked that you
+    know: those of minewatch and of your workspace (-w), or the one of --source.
     Exit code 3: something is not as it was written, or could not be checked as asked.
 
     \b
     Example:
       minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --fetch
       minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub
+      minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519
       minewatch verify .
     """
-    trust = Trust(read_public_key(public_key) if public_key else None, fetch, _list_providers(session, path))
-    checks = verify_path(path, trust)
+    if source is not None and not fetch:
+        raise click.UsageError("--source says where --fetch reads; give both")
+    trust = _find_trust(session, path, read_public_key(public_key) if public_key else None, source if fetch else None)
+    checks = verify_path(path, replace(trust, fetch=fetch, identity=identity))
     for check in checks:
         _note_opening(check)
     if session.as_json:
@@ -50,14 +64,22 @@ def verify(session: Session, path: Path, public_key: Path | None, fetch: bool) -
         sys.exit(3)
 
 
-def _list_providers(session: Session, path: Path) -> dict[str, Provider]:
-    """Give the sources that the evidence's workspace knows, else those of the one that is named or worked in."""
-    for folder in (*path.absolute().parents, None):
-        try:
-            return dict(list_providers(find_workspace(folder or session.folder)))
-        except WorkspaceError:
-            continue
-    return dict(PROVIDERS)
+def _find_trust(session: Session, path: Path, public_key: str | None, source: str | None) -> Trust:
+    """Gather what the user knows: by the workspace that is named, worked in, or checked as a whole.
+
+    The settings of any other folder are not read: they may have come with the evidence.
+    """
+    try:
+        workspace = find_workspace(path if session.folder is None and (path / MARKER).is_file() else session.folder)
+    except WorkspaceError:
+        if session.folder is not None:
+            raise
+        return Trust(public_key, sources=Sources(given=source or ""))
+    providers, root = list_providers(workspace), default_source(workspace)
+    roots = {}
+    with contextlib.suppress(SourceError):  # a catalogue that is gone is told when it is asked
+        roots[hide_secrets(locate_provider(root, providers).root)] = root
+    return Trust(public_key, sources=Sources(providers, roots, source or ""), log=workspace.custody.absolute())
 
 
 def _note_opening(check: Check) -> None:
@@ -81,23 +103,37 @@ def _tell(check: Check) -> None:
     echo(f"{name}: {verdict}")
     for note in check.notes:
         echo(f"  {note}")
-    for fault in (*check.faults, *check.unknown):
+    faults = (*check.faults, *check.unknown)
+    for fault in faults[:MOST_TOLD]:
         complain(f"{name}: {fault}")
+    if len(faults) > MOST_TOLD:
+        complain(f"{name}: {len(faults) - MOST_TOLD} more; --json gives all")
 
 
 @click.command("pack")
 @click.argument("alert_id", metavar="ID")
+@click.option(
+    "--to",
+    "recipients",
+    multiple=True,
+    metavar="RECIPIENT",
+    help="Encrypt for this public key (age1…, ssh-ed25519 …, ssh-rsa …) or a file of such keys; may be given several times.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="Sign with this Ed25519 key, not the settings' one.")
 @common_options
-def pack(session: Session, alert_id: str, output: Path | None, key: Path | None) -> None:
+def pack(session: Session, alert_id: str, recipients: tuple[str, ...], output: Path | None, key: Path | None) -> None:
     """Write the evidence of an alert as one ZIP, with its lines of the custody log; it is checked before.
+
+    With --to it is encrypted (age format, NAME.zip.age) and nothing is written that others could read.  Each recipient
+    opens it alone, with age -d -i KEY or minewatch verify --identity KEY.
 
     \b
     Example:
       minewatch pack la-pampa-20240611-3fa9c1 -o hand-over --key ~/keys/evidence.pem
+      minewatch pack la-pampa-20240611-3fa9c1 --to prosecutor.pub --to "ssh-ed25519 AAAAC3Nz…"
     """
-    path = pack_evidence(session.workspace, alert_id, output, key)
+    path = pack_evidence(session.workspace, alert_id, output, key, recipients)
     if session.as_json:
         print_json({"pack": str(path)})
     else:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from minewatch.chips import COMPOSITES, TRUE_COLOUR
+from minewatch.chips import COMPOSITES, EARLIEST, TRUE_COLOUR
 from minewatch.cli.output import Session, common_options, echo, print_json, say
-from minewatch.image import FORMATS, OVERLAYS, Drawn, ImageRequest, make_image
+from minewatch.errors import ImageError
+from minewatch.image import (
+    FORMATS,
+    OVERLAYS,
+    Drawn,
+    DrawnPhoto,
+    ImageRequest,
+    SharpRequest,
+    make_image,
+    make_sharpest,
+)
+from minewatch.progress import reporting
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -46,12 +57,19 @@ class Choices(click.ParamType[tuple[str, ...]]):
 
 @click.command("image")
 @click.argument("target", metavar="AOI|ALERT")
+@click.option("--date", "day", type=DAY, required=True, help="The image is of this day or an earlier one.")
 @click.option(
-    "--date", "day", type=click.DateTime(["%Y-%m-%d"]), required=True, help="The image is of this day or an earlier one."
-)
+    "--since", type=DAY, metavar="DATE",
+    help="Make the least cloudy composite of the days from then to --date: each pixel from the clearest day that shows it.",
+)  # fmt: skip
 @click.option(
     "--bands", type=click.Choice(list(COMPOSITES)), default=TRUE_COLOUR, show_default=True,
     help="What is shown as red, green and blue; false-colour is SWIR, NIR and red.",
+)  # fmt: skip
+@click.option(
+    "--imagery", metavar="NAME|best",
+    help="The sharpest clear picture that imagery of your own has ([imagery.NAME] in minewatch.toml); best: of all of it. "
+    "With --since: not older than that.",
 )  # fmt: skip
 @click.option(
     "--overlay", type=Choices(OVERLAYS, NOTHING), default=",".join(OVERLAYS), show_default=True, metavar="LIST",
@@ -62,15 +80,15 @@ class Choices(click.ParamType[tuple[str, ...]]):
     help="png: the picture with overlays; tif: the bare image for maps (COG, red, green, blue, opacity, 8 bits).",
 )  # fmt: skip
 @click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the workspace's.")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Folder.  [default: output/images]"
-)
+@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Folder.  [default: output/images]")
 @common_options
 def image(
     session: Session,
     target: str,
     day: dt.datetime,
+    since: dt.datetime | None,
     bands: str,
+    imagery: str | None,
     overlay: tuple[str, ...],
     formats: tuple[str, ...],
     source: str | None,
@@ -83,18 +101,48 @@ def image(
     \b
     Example:
       minewatch image la-pampa --date 2024-06-30
+      minewatch image la-pampa --date 2024-06-30 --since 2024-04-01
       minewatch image la-pampa-20240611-3fa9c1 --date 2024-09-30 --bands false-colour --overlay alerts,compass,scale
+      minewatch image la-pampa-20240611-3fa9c1 --date 2024-09-30 --imagery best
     """
-    request = ImageRequest(target, day.date(), bands, overlay, formats, output, source)
-    drawn = make_image(session.workspace, request)
-    for note in drawn.notes:
+    first = since.date() if since else None
+    check_period(first, day.date())
+    if imagery is None:
+        show_image(session, ImageRequest(target, day.date(), bands, overlay, formats, output, source, first))
+        return
+    if source is not None or bands != TRUE_COLOUR:
+        raise click.UsageError("--imagery has sources and bands of its own: leave out --source and --bands")
+    request = SharpRequest(target, day.date(), imagery, first or EARLIEST, overlay, formats, output)
+    with reporting() as reporter:
+        photo = make_sharpest(session.workspace, request, reporter)
+    tell(session, photo.notes, describe_photo(photo), _sum_up_photo(photo), photo.files.values())
+
+
+def check_period(since: dt.date | None, until: dt.date) -> None:
+    """Raise ImageError where a period ends before it begins."""
+    if since is not None and since > until:
+        raise ImageError(f"the period from {since} to {until} ends before it begins; give an earlier --since")
+
+
+def show_image(session: Session, request: ImageRequest) -> None:
+    """Make an image of Sentinel-2, and say what it is."""
+    with reporting() as reporter:
+        drawn = make_image(session.workspace, request, reporter)
+    chip = drawn.chip
+    days = f"{chip.first_date} to {chip.date}, composite of {len(chip.parts)} days" if chip.parts else f"{chip.date}"
+    line = f"{drawn.target}: {days}, {chip.look.clear_share:.0%} clear, {', '.join(chip.scenes)}"
+    tell(session, drawn.notes, describe_image(drawn), line, drawn.files.values())
+
+
+def tell(session: Session, notes: Iterable[str], facts: dict[str, Any], line: str, files: Iterable[Path]) -> None:
+    """Say what was made: notes for the person, then the data."""
+    for note in notes:
         say(note)
     if session.as_json:
-        print_json(describe_image(drawn))
+        print_json(facts)
         return
-    chip = drawn.chip
-    echo(f"{drawn.target}: {chip.date}, {chip.look.clear_share:.0%} clear, {', '.join(chip.scenes)}")
-    for path in drawn.files.values():
+    echo(line)
+    for path in files:
         echo(str(path))
 
 
@@ -108,8 +156,33 @@ def describe_image(drawn: Drawn) -> dict[str, Any]:
         "bands": list(chip.bands),
         "clear_share": round(chip.look.clear_share, 4),
         "outline_clear_share": round(chip.look.outline_share, 4),
+        "parts": [{"date": f"{part.date}", "share": round(part.share, 4)} for part in chip.parts],
         "crs": f"EPSG:{chip.frame.epsg}",
         "bounds": list(chip.frame.bounds),
         "files": {kind: str(path) for kind, path in drawn.files.items()},
         "notes": list(drawn.notes),
     }
+
+
+def describe_photo(drawn: DrawnPhoto) -> dict[str, Any]:
+    """Give a picture of other imagery as plain data."""
+    photo = drawn.photo
+    return {
+        "target": drawn.target,
+        "date": f"{photo.date}",
+        "imagery": photo.candidate.imagery.name,
+        "scenes": [photo.candidate.id],
+        "credit": photo.candidate.imagery.credit,
+        "pixel_metres": photo.pixel,
+        "native_pixel_metres": photo.native,
+        "cloud_cover": photo.candidate.cloud,
+        "crs": f"EPSG:{photo.grid.epsg}",
+        "bounds": list(photo.grid.bounds),
+        "files": {kind: str(path) for kind, path in drawn.files.items()},
+        "notes": list(drawn.notes),
+    }
+
+
+def _sum_up_photo(drawn: DrawnPhoto) -> str:
+    photo = drawn.photo
+    return f"{drawn.target}: {photo.date}, {photo.candidate.imagery.name}, pixels of {photo.pixel:.2g} m, {photo.candidate.id}"

@@ -41,9 +41,7 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
     else:
         _tell(pruning)
     for name, size in strays.items():
-        say(
-            f"{name}: no such area is registered; its archive of {_gb(size)} is left alone"
-        )
+        say(f"{name}: no such area is registered; its archive of {_gb(size)} is left alone")
     if pruning.excess:
         say(_explain_excess(pruning))
         sys.exit(3)

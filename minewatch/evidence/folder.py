@@ -6,9 +6,8 @@ import contextlib
 import datetime as dt
 import secrets
 import shutil
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,15 @@ from minewatch.alerts.reviews import find_alert
 from minewatch.archive import Observation, describe_grid
 from minewatch.context import Cells
 from minewatch.custody import record_custody
-from minewatch.errors import AlertsError, EvidenceError, MinewatchError, describe
-from minewatch.evidence.chip import name_bands, read_chip, write_chip
-from minewatch.evidence.looks import Looks, choose_looks
+from minewatch.errors import AlertsError, MinewatchError
+from minewatch.evidence.images import Shot, explain, find_take, write_images
+from minewatch.evidence.looks import Choice, Looks, choose_looks
 from minewatch.evidence.manifest import IMAGES, list_software, write_manifest
 from minewatch.evidence.signature import Signer, read_signer
 from minewatch.files import TEMPORARY_PREFIX, list_names, make_private_folder, read_files, sync
-from minewatch.grid import Grid
 from minewatch.pipeline import render_pipeline
 from minewatch.plan import AreaPlan
-from minewatch.read import open_datatake
-from minewatch.scene import Datatake, Scene
+from minewatch.scene import Scene
 from minewatch.settings import read_settings
 from minewatch.source import Source
 from minewatch.text import render_json
@@ -74,55 +71,42 @@ class Kept:
     """Alert to why its folder could not be written; the next scan tries again."""
 
 
-@dataclass(frozen=True)
-class _Image:
-    """One of the two images of an alert."""
-
-    alert: Alert
-    """Which."""
-
-    name: str
-    """One of IMAGES."""
-
-    take: Datatake
-    """What it is read from."""
-
-    looks: Looks
-    """Of the alert."""
-
-    folder: Path
-    """Where it goes."""
-
-
 def keep_evidence(workspace: Workspace, finding: Finding) -> Kept:
     """Write the folder of each alert that is confirmed and has none yet; what fails is named and never stops a scan.
 
     Only for the scan that holds the workspace.
     """
-    missing = _list_missing(workspace, finding.alerts)
-    if not missing:
-        return Kept()
+    confirmed = [alert for alert in finding.alerts if alert.confirmed_on and alert.status != DISMISSED]
+    missing = confirmed
     try:
-        signer = find_signer(workspace)
-        make_private_folder(workspace.evidence)
         _remove_leftovers(workspace.evidence)
+        missing = _list_missing(workspace, finding.alerts, confirmed)
+        signer = find_signer(workspace) if missing else None
+        folders = {alert.alert_id: _make_draft(workspace.evidence) for alert in missing}
     except (MinewatchError, OSError) as error:
-        return Kept((), {alert.alert_id: _explain(error) for alert in missing})
-    failed: dict[str, str] = {}
-    folders = {alert.alert_id: _make_draft(workspace.evidence) for alert in missing}
+        return Kept((), {alert.alert_id: explain(error) for alert in missing})
     try:
-        looks = _read_images(finding, missing, folders, failed)
-        written = []
-        for alert in missing:
-            if alert.alert_id not in failed:
-                try:
-                    _finish(workspace, finding, alert, looks[alert.alert_id], folders[alert.alert_id], signer)
-                    written.append(alert.alert_id)
-                except (MinewatchError, OSError) as error:
-                    failed[alert.alert_id] = _explain(error)
+        return _keep(workspace, finding, missing, folders, signer)
     finally:
         for folder in folders.values():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep(
+    workspace: Workspace, finding: Finding, missing: Sequence[Alert], folders: Mapping[str, Path], signer: Signer | None
+) -> Kept:
+    failed: dict[str, str] = {}
+    looks = _choose_looks(finding, missing, failed)
+    shots = [shot for alert_id in looks for shot in _list_shots(finding, alert_id, looks[alert_id], folders[alert_id])]
+    failed |= write_images(finding.area.grid, shots)
+    written = []
+    for alert in missing:
+        if alert.alert_id not in failed:
+            try:
+                _finish(workspace, finding, alert, looks[alert.alert_id], folders[alert.alert_id], signer)
+                written.append(alert.alert_id)
+            except (MinewatchError, OSError) as error:
+                failed[alert.alert_id] = explain(error)
     return Kept(tuple(written), failed)
 
 
@@ -133,20 +117,17 @@ def find_signer(workspace: Workspace, key: Path | None = None) -> Signer | None:
     return read_signer(path) if path else None
 
 
-def _list_missing(workspace: Workspace, alerts: Sequence[Alert]) -> list[Alert]:
-    """Choose the alerts that were confirmed and have no folder, under this or an earlier id."""
+def _list_missing(workspace: Workspace, alerts: Sequence[Alert], confirmed: Sequence[Alert]) -> list[Alert]:
+    """Choose the confirmed alerts that have no folder, under this or an earlier id."""
     known = list_names(workspace.evidence)
     for name in known - {alert.alert_id for alert in alerts}:
-        with contextlib.suppress(AlertsError):  # of another area, withdrawn, or a draft
+        with contextlib.suppress(AlertsError):  # of another area, or withdrawn
             known = known | {find_alert(workspace.alerts, name)}
-    return [alert for alert in alerts if alert.confirmed_on and alert.status != DISMISSED and alert.alert_id not in known]
-
-
-def _explain(error: BaseException) -> str:
-    return describe(error) if isinstance(error, MinewatchError) else f"{type(error).__name__}: {getattr(error, 'strerror', '')}"
+    return [alert for alert in confirmed if alert.alert_id not in known]
 
 
 def _make_draft(folder: Path) -> Path:
+    make_private_folder(folder)
     draft = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}"
     draft.mkdir(mode=0o700)
     return draft
@@ -162,64 +143,21 @@ def _remove_leftovers(folder: Path) -> None:
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
-def _read_images(
-    finding: Finding, alerts: Sequence[Alert], folders: Mapping[str, Path], failed: dict[str, str]
-) -> dict[str, Looks]:
-    """Read before and after of all alerts, each overpass opened once; what fails goes to ``failed``."""
+def _choose_looks(finding: Finding, alerts: Sequence[Alert], failed: dict[str, str]) -> dict[str, Looks]:
+    listed = {scene.id for scene in finding.scenes}
     chosen: dict[str, Looks] = {}
-    jobs: dict[str, list[_Image]] = defaultdict(list)
     for alert in alerts:
         try:
-            looks = chosen[alert.alert_id] = choose_looks(finding.area, finding.observations, alert)
-            for name, observation in zip(IMAGES, (looks.before, looks.after), strict=True):
-                take = find_take(observation.key, observation.time, observation.sources, finding.scenes, finding.source.name)
-                jobs[take.key].append(_Image(alert, name, take, looks, folders[alert.alert_id]))
+            chosen[alert.alert_id] = choose_looks(finding.area, finding.observations, alert, listed)
         except (MinewatchError, OSError) as error:
-            failed[alert.alert_id] = _explain(error)
-    for images in jobs.values():
-        _read_overpass(finding.area.grid, [image for image in images if image.alert.alert_id not in failed], failed)
+            failed[alert.alert_id] = explain(error)
     return chosen
 
 
-def find_take(
-    key: str, time: dt.datetime, sources: Sequence[Mapping[str, Any]], scenes: Sequence[Scene], source: str
-) -> Datatake:
-    """Find the scenes that an observation was made from, each with the offset that was decided then.
-
-    Raises EvidenceError where the source does not list one of them any more.
-    """
-    listed = {scene.id: scene for scene in scenes}
-    gone = sorted(str(record["id"]) for record in sources if record["id"] not in listed)
-    if gone:
-        raise EvidenceError(f"source {source} does not list {', '.join(gone)}")
-    found = []
-    for record in sources:
-        scene = listed[str(record["id"])]
-        is_same = record["source"] == scene.source
-        found.append(
-            replace(scene, offset=int(record["offset"]), offset_reason=str(record["offset_reason"])) if is_same else scene
-        )
-    return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
-
-
-def _read_overpass(grid: Grid, images: Sequence[_Image], failed: dict[str, str]) -> None:
-    if not images:
-        return
-    bands = name_bands(images[0].take.scenes)
-    with open_datatake(images[0].take, grid) as reader:
-        reader.expect(["scl", *bands], [image.looks.window for image in images])
-        for image in images:
-            try:
-                chip, place = read_chip(reader, bands, image.looks.window), image.folder / f"{image.name}.tif"
-                classes = place.with_name(f"{image.name}-scl.tif")
-                write_chip(chip, place, classes, grid, image.looks.window, _tag(image))
-            except (MinewatchError, OSError) as error:
-                failed[image.alert.alert_id] = _explain(error)
-
-
-def _tag(image: _Image) -> dict[str, str]:
-    scenes = ", ".join(scene.id for scene in image.take.scenes)
-    return {"alert_id": image.alert.alert_id, "image": image.name, "acquired": image.take.time.isoformat(), "scenes": scenes}
+def _list_shots(finding: Finding, alert_id: str, looks: Looks, folder: Path) -> Iterator[Shot]:
+    for name, look in zip(IMAGES, (looks.before.taken, looks.after.taken), strict=True):
+        take = find_take(look.key, look.time, look.sources, finding.scenes, finding.source.name)
+        yield Shot(alert_id, name, take, looks.window, folder)
 
 
 # --- the other files -------------------------------------------------------------------------------------------------
@@ -276,8 +214,8 @@ def _describe_evidence(finding: Finding, alert: Alert, looks: Looks) -> dict[str
             "window": [window.row, window.column, window.height, window.width],
         },
         "images": {
-            name: _describe_image(observation, finding.scenes)
-            for name, observation in zip(IMAGES, (looks.before, looks.after), strict=True)
+            name: _describe_image(choice, finding.scenes)
+            for name, choice in zip(IMAGES, (looks.before, looks.after), strict=True)
         },
         "looks": [_describe_look(observation) for observation in looks.all],
         "observations": [observation.item.stem for observation in finding.observations],
@@ -288,11 +226,25 @@ def _describe_look(observation: Observation) -> dict[str, Any]:
     return {"acquired": observation.time.isoformat(), "item": observation.item.stem, "scenes": list(observation.source_ids)}
 
 
-def _describe_image(observation: Observation, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Say what an image was read from: source items with baseline, offset, and the checksums that the provider states."""
+def _describe_image(choice: Choice, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """Say what an image was read from: source items with baseline, offset, and the checksums that the provider states.
+
+    Where a clearer look would have been preferred, say which, and why it was not taken.
+    """
+    observation = choice.taken
     stated = {scene.id: dict(scene.checksums) for scene in scenes}
     kept = ("id", "source", "tile", "baseline", "offset", "offset_reason")
     sources = [
         {name: record[name] for name in kept} | {"checksums": stated.get(str(record["id"]), {})} for record in observation.sources
     ]
-    return {"acquired": observation.time.isoformat(), "key": observation.key, "item": observation.item.stem, "sources": sources}
+    told: dict[str, Any] = {
+        "acquired": observation.time.isoformat(),
+        "key": observation.key,
+        "item": observation.item.stem,
+        "sources": sources,
+    }
+    if choice.gone:
+        told["preferred"] = _describe_look(choice.preferred) | {
+            "not_taken": f"the source does not list {', '.join(choice.gone)} any more; the next clearest look was taken"
+        }
+    return told

@@ -9,6 +9,9 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
     load_pem_private_key,
     load_pem_public_key,
     load_ssh_private_key,
@@ -50,6 +53,15 @@ def read_public_key(path: Path) -> str:
     if not isinstance(key, Ed25519PublicKey):
         raise EvidenceError(f"public key {path} is no Ed25519 key")
     return _encode(key)
+
+
+def unlock_identity(path: Path) -> bytes:
+    """Read a private key of OpenSSH that has a passphrase, as it is without one; raises EvidenceError where that fails."""
+    data, secret = _read(path, "private key"), os.environ.get(KEY_VARIABLE, "").encode() or None
+    try:
+        return load_ssh_private_key(data, secret).private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    except UNUSABLE:
+        raise EvidenceError(f"private key {path} is locked: put its passphrase in {KEY_VARIABLE}") from None
 
 
 def is_signed(data: bytes, signature: bytes, public_key: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +27,27 @@ SEARCHED = dt.timedelta(days=366)
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The look that an image is read from, and the one that would have been better."""
+
+    taken: Observation
+    """The source still lists its scenes."""
+
+    preferred: Observation
+    """The same, else the clearest: the source does not list all of its scenes any more."""
+
+    gone: tuple[str, ...] = ()
+    """Those scenes."""
+
+
+@dataclass(frozen=True)
 class Looks:
     """The observations that an alert rests on."""
 
-    before: Observation
+    before: Choice
     """The image without the change."""
 
-    after: Observation
+    after: Choice
     """The image with it: the latest of the clearest up to its confirmation."""
 
     all: tuple[Observation, ...]
@@ -43,15 +57,35 @@ class Looks:
     """What the images show, on the area's grid."""
 
 
-def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> Looks:
-    """Choose the looks of an alert that was confirmed; raises EvidenceError where one is missing."""
+def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert, listed: Collection[str]) -> Looks:
+    """Choose the looks of an alert that was confirmed; ``listed`` are the ids of the scenes that the source still has.
+
+    Raises EvidenceError where no look is left of those before, or of those with the change.
+    """
     assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
-    window = find_window(area.grid, alert)
     proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
     earlier = [o for o in observations if alert.first_seen - SEARCHED <= o.time.date() < alert.first_seen]
     last_clear = [o for o in earlier if o.time.date() == alert.day_before]
-    before, after = _find_clearest(area, last_clear or earlier, alert), _find_clearest(area, proof, alert)
-    return Looks(before, after, tuple(sort_observations([before, *proof])), window)
+    others = [o for o in earlier if o.time.date() != alert.day_before]
+    before = _choose(area, (last_clear, others), alert, listed, "before the change")
+    after = _choose(area, (proof,), alert, listed, "with the change")
+    looks = {o.item: o for o in (before.preferred, before.taken, *proof)}
+    return Looks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
+
+
+def _choose(area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], which: str) -> Choice:
+    """Take the clearest look whose scenes the source still lists, of the first group that has one."""
+    preferred: Observation | None = None
+    gone: tuple[str, ...] = ()
+    for observation in (o for group in groups for o in _rank(area, group, alert)):
+        missing = tuple(sorted(set(observation.source_ids) - set(listed)))
+        if preferred is None:
+            preferred, gone = observation, missing
+        if not missing:
+            return Choice(observation, preferred, gone)
+    if preferred is None:
+        raise EvidenceError(f"the archive has no look {which}, of the dates that the alert names, that shows its ground")
+    raise EvidenceError(f"the source lists none of the looks {which} any more; the clearest was read from {', '.join(gone)}")
 
 
 def find_window(grid: Grid, alert: Alert) -> Window:
@@ -64,19 +98,15 @@ def find_window(grid: Grid, alert: Alert) -> Window:
     return Window(row, column, height, width).grow(MARGIN // PIXEL, grid.shape)
 
 
-def _find_clearest(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> Observation:
-    """Give the latest of the observations that show most of the alert's ground, to a tenth."""
-    if not observations:
-        raise EvidenceError("the archive has no observation of the dates that the alert names")
+def _rank(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> list[Observation]:
+    """Order the observations that show the alert's ground: to a tenth by how much of it, then the latest first."""
     grid, settings = area.grid, area.pipeline.mask
     window = find_window(grid, alert).grow(margin_pixels(settings), grid.shape)
     ground = _find_ground(grid, window, alert)
     ordered = sort_observations(observations)
     shares = [_share(find_clear(scl[None], settings)[0], ground) for scl in iterate_scl(ordered, window)]
-    best = max(range(len(ordered)), key=lambda number: (round(shares[number], 1), number))
-    if shares[best] == 0:
-        raise EvidenceError("no observation of the dates that the alert names shows its ground")
-    return ordered[best]
+    ranked = sorted(range(len(ordered)), key=lambda number: (round(shares[number], 1), number), reverse=True)
+    return [ordered[number] for number in ranked if shares[number] > 0]
 
 
 def _find_ground(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:

@@ -14,9 +14,9 @@ import pyproj
 
 from minewatch import __version__
 from minewatch.errors import EvidenceError
-from minewatch.evidence.bundle import Bundle, describe_data
-from minewatch.evidence.chip import GDAL_VERSION
+from minewatch.evidence.bundle import LARGEST_TEXT, MOST_FILES, Bundle, describe_data
 from minewatch.evidence.signature import Signer
+from minewatch.evidence.specimen import GDAL_VERSION
 from minewatch.text import render_json
 
 FORMAT = 1
@@ -51,11 +51,13 @@ def read_manifest(bundle: Bundle, name: str = MANIFEST) -> tuple[dict[str, Any],
     """Read a manifest and give its bytes too; raises EvidenceError where it is missing or none."""
     if name not in bundle.names:
         raise EvidenceError(f"{name}: is missing")
-    data = bundle.read(name)
+    data = bundle.read(name, LARGEST_TEXT)
     try:
         document = json.loads(data)
         if document["format"] != FORMAT or not isinstance(document["files"], dict) or not isinstance(document["alert_id"], str):
             raise ValueError("not of this kind")
+        if len(document["files"]) > MOST_FILES:
+            raise ValueError("more files than evidence has")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvidenceError(f"{name}: was changed, or is of another version of minewatch: it cannot be read") from error
     return document, data

@@ -4,57 +4,108 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from affine import Affine
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
+from pyproj.exceptions import ProjError
+from shapely.errors import ShapelyError
 from shapely.geometry import box
 
 from minewatch.catalog import find_scenes
 from minewatch.errors import EvidenceError, MinewatchError
 from minewatch.evidence.bundle import Bundle
-from minewatch.evidence.chip import compare_chips, parse_chip, read_chip
-from minewatch.evidence.folder import find_take
+from minewatch.evidence.images import find_take
 from minewatch.evidence.manifest import IMAGES
-from minewatch.grid import Grid, Window, reproject
-from minewatch.provider import Provider
+from minewatch.evidence.specimen import compare_specimens, parse_specimen, read_specimen
+from minewatch.grid import PIXEL, Grid, Window, reproject
+from minewatch.provider import PROVIDERS, Provider, find_provider
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
 from minewatch.source import Query, Source, open_source
+from minewatch.text import show
+from minewatch.trust import hide_secrets
+
+STRANGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, ProjError, ShapelyError)
+"""What a manifest that is none of minewatch's makes the libraries raise."""
+
+FARTHEST = 1e8
+"""Metres: no place on a map of the Earth lies farther from its origin."""
 
 
-def compare_with_source(bundle: Bundle, manifest: Mapping[str, Any], providers: Mapping[str, Provider]) -> list[str]:
-    """Name each image whose pixels the source gives otherwise today.
+@dataclass(frozen=True)
+class Sources:
+    """The sources that a user knows; evidence comes from strangers, and may name anything."""
 
-    Raises EvidenceError where an image cannot be compared: the source does not answer, or lists the scenes no more.
+    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
+    """By name: the built-in ones, and those of the user's settings."""
+
+    roots: Mapping[str, str] = field(default_factory=dict)
+    """Root as manifests tell it, to the source of the settings that has it."""
+
+    given: str = ""
+    """The source that the user names for this check; '' = the manifest's own, where it is known."""
+
+
+def compare_with_source(bundle: Bundle, manifest: Mapping[str, Any], sources: Sources, *, is_own: bool = False) -> list[str]:
+    """Name each image whose pixels the source gives otherwise today; ``is_own``: the user's workspace made this evidence.
+
+    Raises EvidenceError where an image cannot be compared: the source is not known here, does not answer, or lists the
+    scenes no more.
     """
     try:
-        stated = manifest["source"]
-        source = open_source(stated["name"] if stated["name"] in providers else stated["root"], providers)
+        source = open_source(_choose_source(manifest["source"], sources, is_own=is_own), sources.providers)
         return [fault for name in IMAGES for fault in _compare_image(bundle, manifest, name, source)]
     except EvidenceError:
         raise
     except MinewatchError as error:
         raise EvidenceError(str(error)) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except STRANGE as error:
         raise EvidenceError(f"the manifest does not say where the pixels came from ({type(error).__name__})") from error
+
+
+def _choose_source(stated: Mapping[str, Any], sources: Sources, *, is_own: bool) -> str:
+    """Choose whom to ask.  A stranger's evidence may lead nowhere that the user does not know.
+
+    It could name a file of this machine, a host of the user's network, or a server that gives whatever fits a forgery.
+    """
+    name, root = str(stated["name"]), str(stated["root"])
+    if sources.given:
+        return sources.given
+    if name in sources.providers:
+        return name
+    if root in sources.roots:
+        return sources.roots[root]
+    if is_own or find_provider(root, sources.providers):
+        return root
+    raise EvidenceError(
+        f"its manifest names the source {show(hide_secrets(root))}, which is not known here; "
+        "name one that you trust with --source, or the workspace that knows it with -w"
+    )
 
 
 def _compare_image(bundle: Bundle, manifest: Mapping[str, Any], name: str, source: Source) -> list[str]:
     stated, place = manifest["images"][name], manifest["grid"]
-    kept = parse_chip(bundle.read(f"{name}.tif"), bundle.read(f"{name}-scl.tif"))
+    kept = parse_specimen(bundle.read(f"{name}.tif"), bundle.read(f"{name}-scl.tif"))
     grid, window = _make_grid(place), Window(*map(int, place["window"]))
+    if window.shape != kept.classes.shape or min(window.row, window.column) < 0:
+        return [f"{name}.tif: has another extent than its manifest says"]
     take = _find_again(source, grid, window, stated)
     with open_datatake(take, grid) as reader:
         reader.expect(["scl", *kept.bands], [window])
-        return [f"{name}.tif, {fault}" for fault in compare_chips(kept, read_chip(reader, kept.bands, window))]
+        return [f"{name}.tif, {fault}" for fault in compare_specimens(kept, read_specimen(reader, kept.bands, window))]
 
 
 def _make_grid(place: Mapping[str, Any]) -> Grid:
-    """Lay the area's grid again: the same pixels come out only of the same grid."""
+    """Lay the area's grid again: the same pixels come out only of the same grid.  Raises ValueError where it is none."""
     height, width = map(int, place["shape"])
-    geobox = GeoBox((height, width), Affine(*map(float, place["transform"])), f"EPSG:{int(place['epsg'])}")
+    transform = Affine(*map(float, place["transform"]))
+    is_plain = (transform.a, transform.b, transform.d, transform.e) == (PIXEL, 0, 0, -PIXEL)
+    if not is_plain or not abs(transform.c) + abs(transform.f) < FARTHEST or not 0 < height * width < FARTHEST**2:
+        raise ValueError("no grid of an area")
+    geobox = GeoBox((height, width), transform, f"EPSG:{int(place['epsg'])}")
     bounds = geobox.boundingbox
     return Grid(geobox, box(bounds.left, bounds.bottom, bounds.right, bounds.top))
 

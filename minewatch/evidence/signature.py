@@ -49,7 +49,12 @@ def is_signed(data: bytes, signature: bytes, public_key: str) -> bool:
     return bool(_load_keys().is_signed(data, signature, public_key))
 
 
+def unlock_identity(path: Path) -> bytes:
+    """Read a private key of OpenSSH that has a passphrase, as it is without one; raises EvidenceError where that fails."""
+    return bytes(_load_keys().unlock_identity(path))
+
+
 def _load_keys() -> Any:
     if importlib.util.find_spec("cryptography") is None:
-        raise EvidenceError("signatures need a package that is not installed; pip install 'minewatch[evidence]'")
+        raise EvidenceError("this needs a package that is not installed; pip install 'minewatch[evidence]'")
     return importlib.import_module("minewatch.evidence.keys")

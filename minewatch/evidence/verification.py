@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from minewatch.custody import Log, check_custody, parse_custody, read_custody
 from minewatch.errors import EvidenceError
-from minewatch.evidence.bundle import Bundle, below, compare_files, open_folder, open_zip
+from minewatch.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
+from minewatch.evidence.envelope import decrypt, is_encrypted
 from minewatch.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
-from minewatch.evidence.refetch import compare_with_source
+from minewatch.evidence.refetch import Sources, compare_with_source
 from minewatch.evidence.signature import is_signed
 from minewatch.files import TEMPORARY_PREFIX, list_names
-from minewatch.provider import PROVIDERS, Provider
 from minewatch.text import show
 from minewatch.workspace import CUSTODY, EVIDENCE, MARKER
 
@@ -34,8 +34,14 @@ class Trust:
     fetch: bool = False
     """Read the pixels from the source again."""
 
-    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
-    """Where sources are."""
+    sources: Sources = field(default_factory=Sources)
+    """Those that the user names: only they are asked for pixels."""
+
+    log: Path | None = None
+    """The custody log of the user's own workspace; evidence that it says was made there names its source itself."""
+
+    identity: Path | None = None
+    """File of the private key that opens an encrypted pack."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,8 @@ def verify_path(path: Path, trust: Trust) -> list[Check]:
     Raises EvidenceError where the path is none of these.
     """
     path = path.absolute()
+    if trust.identity and not (path.is_file() and is_encrypted(path)):
+        raise EvidenceError(f"{path} is not encrypted; leave out --identity")
     if path.is_file():
         return [_verify_file(path, trust)]
     if not path.is_dir():
@@ -91,9 +99,11 @@ def verify_path(path: Path, trust: Trust) -> list[Check]:
 def _verify_file(path: Path, trust: Trust) -> Check:
     if path.name == CUSTODY:
         return _verify_log(path)
-    if not zipfile.is_zipfile(path):
-        raise EvidenceError(f"{path} is no pack: it is no ZIP, or it was cut off")
-    return _verify_pack(path, trust)
+    if not is_encrypted(path):
+        return _verify_pack(path, trust)
+    if trust.identity is None:
+        raise EvidenceError(f"{path} is encrypted; give the file of your private key as --identity")
+    return _check_zip(path, io.BytesIO(decrypt(path, trust.identity)), trust)
 
 
 def _verify_output(output: Path, trust: Trust) -> list[Check]:
@@ -118,40 +128,43 @@ def _verify_folder(folder: Path, trust: Trust) -> Check:
     log = folder.parent.parent / CUSTODY if folder.parent.name == EVIDENCE else None
     if not folder.is_dir() or folder.is_symlink():
         return Check(folder, show(folder.name), faults=(f"{show(folder.name)}: was added; evidence is a folder, and no link",))
-    found = verify_bundle(open_folder(folder), trust)
+    try:
+        bundle = open_folder(folder)
+        found = verify_bundle(bundle, trust, read_custody(log) if log else None, is_here=log is not None and log == trust.log)
+    except EvidenceError as error:
+        return Check(folder, folder.name, faults=(str(error),))
     faults = list(found.faults)
     if found.alert_id and log and found.alert_id != folder.name:
         faults.append(f"the folder is called {show(folder.name)}, and the manifest is of {show(found.alert_id)}: it was renamed")
-    if log and found.manifest:
-        faults += _compare_with_log(found, read_custody(log))
     return Check(folder, found.alert_id or folder.name, found.manifest, tuple(faults), found.unknown, found.notes, log)
 
 
-def _compare_with_log(found: Check, log: Log) -> list[str]:
+def _compare_with_log(alert_id: str, digest: str, log: Log) -> list[str]:
     """Tell a manifest that was made anew, with all its hashes, from the one that the log knows."""
-    made = [line.entry.manifest for line in log.of(found.alert_id) if line.entry.action == "made"]
+    made = [line.entry.manifest for line in log.of(alert_id) if line.entry.action == "made"]
     if not made:
         return [f"{MANIFEST}: no line of the custody log says that it was made"]
-    return [] if made[-1] == found.manifest else [f"{MANIFEST}: was changed: it is not the one that the custody log names"]
+    return [] if made[-1] == digest else [f"{MANIFEST}: was changed: it is not the one that the custody log names"]
 
 
-def verify_bundle(bundle: Bundle, trust: Trust) -> Check:
-    """Check the files of one piece of evidence."""
+def verify_bundle(bundle: Bundle, trust: Trust, log: Log | None = None, *, is_here: bool = False) -> Check:
+    """Check the files of one piece of evidence, and what a log says of it; ``is_here``: it is the user's own log."""
     try:
         manifest, data = read_manifest(bundle)
     except EvidenceError as error:
         return Check(Path(), faults=(str(error), *bundle.strange))
+    alert_id, digest = manifest["alert_id"], hashlib.sha256(data).hexdigest()
+    strange = _compare_with_log(alert_id, digest, log) if log else []
     faults = compare_files(bundle, manifest["files"], OWN)
     notes, unknown = _check_signature(bundle, MANIFEST, SIGNATURE, manifest, data, trust, faults)
     if trust.fetch:
         try:
-            differing = compare_with_source(bundle, manifest, trust.providers)
+            differing = compare_with_source(bundle, manifest, trust.sources, is_own=is_here and not strange)
             faults += differing
             notes += [] if differing else ["the source gives the same pixels today"]
         except EvidenceError as error:
             unknown.append(f"the pixels were not compared: {error}")
-    digest = hashlib.sha256(data).hexdigest()
-    return Check(Path(), manifest["alert_id"], digest, tuple(faults), tuple(unknown), tuple(notes))
+    return Check(Path(), alert_id, digest, (*faults, *strange), tuple(unknown), tuple(notes))
 
 
 def _check_signature(
@@ -170,7 +183,7 @@ def _check_signature(
         return [], []
     stated = str(key.get("public_key", ""))
     try:
-        fits = is_signed(data, bundle.read(signature), trust.public_key or stated)
+        fits = is_signed(data, bundle.read(signature, LARGEST_TEXT), trust.public_key or stated)
     except EvidenceError as error:
         return [], [f"the signature was not checked: {error}"]
     if not fits:
@@ -186,10 +199,18 @@ def _check_signature(
 
 def _verify_pack(path: Path, trust: Trust) -> Check:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return _check_pack(path, open_zip(archive), trust)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise EvidenceError(f"{path} cannot be read ({type(error).__name__}); ask for it again") from error
+        with path.open("rb") as file:
+            return _check_zip(path, file, trust)
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_zip(path: Path, file: BinaryIO, trust: Trust) -> Check:
+    try:
+        bundle = open_zip(file)
+    except EvidenceError as error:
+        raise EvidenceError(f"{path} is no pack: {error}") from error
+    return _check_pack(path, bundle, trust)
 
 
 def _check_pack(path: Path, whole: Bundle, trust: Trust) -> Check:
@@ -199,20 +220,27 @@ def _check_pack(path: Path, whole: Bundle, trust: Trust) -> Check:
     try:
         manifest, data = read_manifest(bundle, PACK)
     except EvidenceError as error:
-        return Check(path, faults=(str(error),))
+        return Check(path, faults=(str(error), *whole.strange))
     outside = (f"{show(name)}: was added" for name in sorted(whole.names) if not name.startswith(top))
     faults = [*whole.strange, *outside, *compare_files(bundle, manifest["files"], frozenset({PACK, PACK_SIGNATURE, SUMS}))]
     notes, unknown = _check_signature(bundle, PACK, PACK_SIGNATURE, manifest, data, trust, faults)
-    found = verify_bundle(below(bundle, f"{EVIDENCE}/"), Trust(None, trust.fetch, trust.providers))
-    if CUSTODY in bundle.names:
-        faults += _check_extract(bundle.read(CUSTODY), manifest, found)
+    found = verify_bundle(below(bundle, f"{EVIDENCE}/"), Trust(None, trust.fetch, trust.sources))
+    if top and found.alert_id and {top.rstrip("/"), manifest["alert_id"]} != {found.alert_id}:
+        names = f"{show(top)}, its list is of {show(manifest['alert_id'])}, its evidence of {show(found.alert_id)}"
+        faults.append(f"the pack's folder is {names}: it was put together from several")
+    faults += _check_extract(bundle, manifest, found)
     every = dict.fromkeys([*faults, *(f"{EVIDENCE}/{fault}" for fault in found.faults)])
     return Check(path, manifest["alert_id"], found.manifest, tuple(every), (*unknown, *found.unknown), (*notes, *found.notes))
 
 
-def _check_extract(data: bytes, manifest: Mapping[str, Any], found: Check) -> list[str]:
+def _check_extract(bundle: Bundle, manifest: Mapping[str, Any], found: Check) -> list[str]:
     """Check the lines of the log that a pack carries: their hashes, the links between neighbours, what they are about."""
-    log = parse_custody(data)
+    if CUSTODY not in bundle.names:
+        return [] if CUSTODY in manifest["files"] else [f"{CUSTODY}: is missing"]  # the other case is named already
+    try:
+        log = parse_custody(bundle.read(CUSTODY, LARGEST_TEXT))
+    except EvidenceError as error:
+        return [str(error)]
     stated = manifest.get("custody")
     faults = []
     if stated != [{"number": line.entry.number, "sha256": line.sha256} for line in log.lines]:
@@ -222,4 +250,4 @@ def _check_extract(data: bytes, manifest: Mapping[str, Any], found: Check) -> li
     for before, after in zip(log.lines, log.lines[1:], strict=False):
         if after.entry.number == before.entry.number + 1 and after.entry.previous != before.sha256:
             faults.append(f"{CUSTODY}: lines {before.entry.number} and {after.entry.number} are not chained")
-    return faults + _compare_with_log(found, log)
+    return faults + (_compare_with_log(found.alert_id, found.manifest, log) if found.manifest else [])

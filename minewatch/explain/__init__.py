@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from minewatch import __version__
 from minewatch.alerts.table import read_alerts, read_areas
 from minewatch.aoi import read_aoi
 from minewatch.archive import Observation, list_observations
-from minewatch.errors import AlertsError
+from minewatch.detect import Scenes
+from minewatch.errors import AlertsError, MinewatchError
 from minewatch.explain.ground import choose_pixel, find_pixels, judge_area, trace_ground
 from minewatch.explain.record import OUTCOMES, Curve, Episode, Explanation, Look
 from minewatch.explain.writer import Writer
@@ -22,7 +25,21 @@ from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.workspace import Workspace
 
-__all__ = ["OUTCOMES", "Curve", "Episode", "Explanation", "Look", "explain_alert"]
+__all__ = ["OUTCOMES", "Curve", "Episode", "Explanation", "Look", "explain_alert", "explain_alerts"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An area with what all its alerts share."""
+
+    area: AreaPlan
+    """The scan, as it was."""
+
+    observations: Sequence[Observation]
+    """What its result rests on."""
+
+    scenes: Scenes
+    """What each look is like as a whole."""
 
 
 def explain_alert(workspace: Workspace, alert_id: str, reporter: Reporter | None = None) -> Explanation:
@@ -30,30 +47,49 @@ def explain_alert(workspace: Workspace, alert_id: str, reporter: Reporter | None
 
     Raises AlertsError for an unknown alert, and where the archive does not hold its area any more.
     """
-    table = read_alerts(workspace.alerts)
-    rows = table[table["alert_id"] == alert_id]
-    if rows.empty:
-        raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
-    alert = rows.iloc[0].to_dict()
-    area = _plan_area(workspace, alert)
-    refuse_pruned(workspace.archive(area.aoi.name), area)
-    observations = select_observations(list_observations(workspace.archive(area.aoi.name), area.grid).values(), area)
-    if not observations:
-        raise AlertsError(
-            f"the archive has no look at area {area.aoi.name!r}; fetch it again with: minewatch scan {area.aoi.name}"
-        )
-    scenes = judge_area(observations, area, reporter or Reporter())
+    ((_, told),) = explain_alerts(workspace, [alert_id], reporter)
+    if isinstance(told, MinewatchError):
+        raise told
+    return told
+
+
+def explain_alerts(
+    workspace: Workspace, alert_ids: Iterable[str], reporter: Reporter | None = None
+) -> Iterator[tuple[str, Explanation | MinewatchError]]:
+    """Explain alerts one after the other; scenes are judged once for each area, which takes most of the time of one alert.
+
+    Gives each id with its explanation, or with the error that stands in its way.
+    """
+    rows = {str(row["alert_id"]): row for row in read_alerts(workspace.alerts).to_dict("records")}
+    judge = functools.cache(functools.partial(_judge_area, workspace, reporter=reporter or Reporter()))
+    for alert_id in alert_ids:
+        try:
+            if alert_id not in rows:
+                raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+            yield alert_id, _explain(workspace, rows[alert_id], judge)
+        except MinewatchError as error:
+            yield alert_id, error
+
+
+def _explain(workspace: Workspace, alert: Mapping[Any, Any], judge: Callable[[str, str], Judged]) -> Explanation:
+    judged = judge(alert["aoi"], alert["pipeline"])
+    area, observations = judged.area, judged.observations
     window, members = find_pixels(alert, area.grid)
-    ground = trace_ground(observations, area, scenes, window, members)
+    ground = trace_ground(observations, area, judged.scenes, window, members)
     notes = _compare_with_scan(workspace, alert, area, observations)
     return Writer(alert, area, observations, ground, choose_pixel(alert, area.grid, window, members)).write(notes)
 
 
-def _plan_area(workspace: Workspace, alert: Mapping[str, Any]) -> AreaPlan:
-    aoi = read_aoi(workspace, alert["aoi"])
-    monitor_from, as_of = read_areas(workspace.alerts)[aoi.name]
-    pipeline = read_pipeline(workspace, alert["pipeline"])
-    return AreaPlan(aoi, make_grid(aoi), pipeline, alert["pipeline"], monitor_from, as_of, what_if=False)
+def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Reporter) -> Judged:
+    """Read what all alerts of an area share, which were found with a pipeline."""
+    aoi = read_aoi(workspace, name)
+    monitor_from, as_of = read_areas(workspace.alerts)[name]
+    area = AreaPlan(aoi, make_grid(aoi), read_pipeline(workspace, pipeline), pipeline, monitor_from, as_of, what_if=False)
+    refuse_pruned(workspace.archive(name), area)
+    observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
+    if not observations:
+        raise AlertsError(f"the archive has no look at area {name!r}; fetch it again with: minewatch scan {name}")
+    return Judged(area, observations, judge_area(observations, area, reporter))
 
 
 def _compare_with_scan(

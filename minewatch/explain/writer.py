@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pyproj import Transformer
 
-from minewatch.archive import Observation, Stack, read_stack
+from minewatch.archive import Observation, iterate_scl, sort_observations
 from minewatch.changes import Episodes
 from minewatch.detect.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
 from minewatch.detect.harmonics import evaluate, harmonic_terms
@@ -108,12 +109,13 @@ class Writer:
     def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[Look, ...]:
         series, scenes, number = self.ground.series, self.ground.scenes.numbers, self.number
         rules = make_rules(self.ground.tile.settings)
-        stack = read_stack(self.observations, Window(*place, 1, 1))
+        classes = np.array([int(scl[0, 0]) for scl in iterate_scl(self.observations, Window(*place, 1, 1))])
+        seen = np.array([observation.day for observation in sort_observations(self.observations)])
         looks, values = [], series.decode(number)
         for t, day in enumerate(series.days.tolist()):
             base = bases[int(self.ground.followed.trace[number, 1, t])]
             sight = see(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
-            looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, day, stack)))
+            looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, classes[seen == day])))
         return tuple(looks)
 
     def _describe_look(self, t: int, day: int, base: PixelBaseline, sight: Sight, why: str) -> Look:
@@ -145,11 +147,10 @@ class Writer:
             area_bsi=float(np.median(around[1])) if around.size else None,
         )
 
-    def _explain_mask(self, t: int, day: int, stack: Stack) -> str:
-        """Say why the pixel is not clear; nothing where it is."""
+    def _explain_mask(self, t: int, codes: NDArray[np.int64]) -> str:
+        """Say why the pixel is not clear, of whose classes that day these are; nothing where it is."""
         if self.ground.series.clear[t, self.number]:
             return ""
-        codes = stack.scl[stack.days == day].ravel()
         code = int(codes[codes > 0][0]) if codes.any() else 0
         if code in self.area.pipeline.mask.clear_classes:
             unread = (self.ground.series.codes[:, t, self.number] == EMPTY).any()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from minewatch.errors import EvidenceError
-from minewatch.evidence.chip import Chip, parse_chip
+from minewatch.evidence.specimen import Specimen, parse_specimen
 from minewatch.evidence.manifest import IMAGES, MANIFEST
 from minewatch.picture import BRIGHTEST, DARKEST, GAMMA
 from minewatch.units import NODATA, SCALE
@@ -79,17 +79,17 @@ def _read(folder: Path, name: str) -> NDArray[np.int16]:
     files = [folder / f"{name}.tif", folder / f"{name}-scl.tif"]
     if any(path.stat().st_size > _LARGEST for path in files):
         raise EvidenceError("too large")
-    chip = parse_chip(*(path.read_bytes() for path in files))
-    return np.stack([_find_band(chip, band) for band in ("red", "green", "blue")], axis=-1)
+    specimen = parse_specimen(*(path.read_bytes() for path in files))
+    return np.stack([_find_band(specimen, band) for band in ("red", "green", "blue")], axis=-1)
 
 
-def _find_band(chip: Chip, band: str) -> NDArray[np.int16]:
-    if band == "green" and band not in chip.bands:  # the mean of red and blue stands in for it
-        red, blue = (_find_band(chip, name).astype(np.int32) for name in ("red", "blue"))
+def _find_band(specimen: Specimen, band: str) -> NDArray[np.int16]:
+    if band == "green" and band not in specimen.bands:  # the mean of red and blue stands in for it
+        red, blue = (_find_band(specimen, name).astype(np.int32) for name in ("red", "blue"))
         mean: NDArray[np.int16] = ((red + blue) // 2).astype(np.int16)
         mean[(red == NODATA) | (blue == NODATA)] = NODATA
         return mean
-    found: NDArray[np.int16] = chip.reflectance[chip.bands.index(band)]
+    found: NDArray[np.int16] = specimen.reflectance[specimen.bands.index(band)]
     return found
 
 

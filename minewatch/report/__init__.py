@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minewatch.errors import ReportError
+from minewatch.evidence.register import note_export
 from minewatch.files import publish_bytes
 from minewatch.progress import Reporter
 from minewatch.report.facts import RECORD, gather_facts, record_report
@@ -58,7 +59,9 @@ def write_report(workspace: Workspace, request: Request, folder: Path | None = N
             except ReportError as error:
                 fault = str(error)
     record_report(workspace.reports / RECORD, facts)
-    return Report(tuple(paths), len(facts.alerts), facts.notes, fault)
+    names = ", ".join(path.name for path in paths)
+    noted = note_export(workspace, [str(alert.row["alert_id"]) for alert in facts.alerts], f"report {names}")
+    return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault)
 
 
 def name_report(facts: Facts) -> str:

@@ -177,7 +177,8 @@ def _trace(shape: BaseGeometry, frame: Grid) -> str:
 
 def draw_series(explanation: Explanation, words: Mapping[str, str]) -> str:
     """Draw NDVI above and BSI below through time, as a data URI; ``words`` are the labels."""
-    figure = Figure(figsize=(9, 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9, 3.7), dpi=110)
+    figure.subplots_adjust(left=0.075, right=0.97, top=0.97, bottom=0.21, hspace=0.1)
     upper, lower = figure.subplots(2, 1, sharex=True)
     curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
     days = curve.days.astype("datetime64[D]")
@@ -197,7 +198,7 @@ def draw_series(explanation: Explanation, words: Mapping[str, str]) -> str:
             axes.axvline(np.datetime64(day), color=colour, linestyle=style, linewidth=1.4, label=words[name])
     upper.set_ylabel("NDVI")
     lower.set_ylabel("BSI")
-    figure.legend(*upper.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    figure.legend(*upper.get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=8, frameon=False)
     return _save(figure)
 
 
@@ -227,7 +228,8 @@ def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
 
 def draw_growth(growth: Sequence[tuple[int, float]], facts: Facts, label: str) -> str:
     """Draw hectares through time as steps, as a data URI."""
-    figure = Figure(figsize=(9, 2.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(9, 2.4), dpi=110)
+    figure.subplots_adjust(left=0.075, right=0.97, top=0.96, bottom=0.12)
     axes = figure.subplots()
     first, last = to_day(facts.monitor_from), max(to_day(facts.as_of), growth[-1][0])
     days = np.array([min(first, growth[0][0]), *(day for day, _ in growth), last], "datetime64[D]")

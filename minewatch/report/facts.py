@@ -21,7 +21,7 @@ from minewatch.alerts.table import read_alerts
 from minewatch.aoi import read_aoi
 from minewatch.archive import Observation, list_observations
 from minewatch.errors import AlertsError, MinewatchError
-from minewatch.explain import Explanation, explain_alert
+from minewatch.explain import Explanation, explain_alerts
 from minewatch.files import append_lines, read_lines
 from minewatch.grid import make_grid
 from minewatch.mapping import select_observations
@@ -31,7 +31,7 @@ from minewatch.plan import AreaPlan
 from minewatch.positions import make_position
 from minewatch.progress import Reporter
 from minewatch.report.record import AlertFacts, Event, Facts, Look, Month, Request, Row, Scenery, Sight
-from minewatch.report.scenery import Photographer
+from minewatch.report.scenery import AREA, Photographer
 from minewatch.workspace import Workspace
 
 CLEAR_SHARE = 0.5
@@ -39,9 +39,6 @@ CLEAR_SHARE = 0.5
 
 RECORD = "reports.jsonl"
 """In the folder of reports: which alerts each report told, so that the next one can say what is new."""
-
-MAP = ""
-"""Name of the whole area among the sceneries; no alert has it."""
 
 
 def gather_facts(workspace: Workspace, request: Request, reporter: Reporter | None = None) -> Facts:
@@ -86,7 +83,7 @@ def gather_facts(workspace: Workspace, request: Request, reporter: Reporter | No
         sight=_read_sight(workspace, name, cells),
         alerts=alerts,
         last_report=earlier[0] if earlier else None,
-        map=sceneries[MAP],
+        map=sceneries[AREA],
         notes=tuple(dict.fromkeys([*notes, *lines])),
     )
 
@@ -167,21 +164,18 @@ def _take_photos(
     """Take the images of the whole area and of the alerts."""
     until = min(request.until or area.until, area.until)
     photographer = Photographer(workspace, area.aoi.name, area.grid)
-    sceneries = {MAP: photographer.show_area(observations, until)}
-    sceneries |= {row["alert_id"]: photographer.show_alert(row, area.until) for row in rows}
-    return sceneries, photographer.notes
+    return photographer.take(rows, observations, until, area.until), photographer.notes
 
 
 def _explain(workspace: Workspace, rows: Iterable[Row], notes: list[str]) -> Iterable[tuple[str, Explanation | None]]:
     """Explain alerts look by look; where the archive cannot, a note says so."""
-    for row in rows:
-        try:
-            explanation = explain_alert(workspace, row["alert_id"])
-            notes += explanation.notes
-            yield row["alert_id"], explanation
-        except MinewatchError as error:
-            notes.append(f"{row['alert_id']}: {error}")
-            yield row["alert_id"], None
+    for alert_id, told in explain_alerts(workspace, [row["alert_id"] for row in rows]):
+        if isinstance(told, MinewatchError):
+            notes.append(f"{alert_id}: {told}")
+            yield alert_id, None
+        else:
+            notes += told.notes
+            yield alert_id, told
 
 
 def _read_history(path: Path) -> dict[str, list[Event]]:

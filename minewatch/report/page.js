@@ -58,5 +58,12 @@ for (const pair of document.querySelectorAll(".pair")) {
   move();
   pair.append(box);
 }
+// A link into a folded part opens it.
+for (const link of document.querySelectorAll('a[href^="#"]')) {
+  link.addEventListener("click", () => {
+    const part = document.getElementById(link.getAttribute("href").slice(1));
+    if (part && part.tagName === "DETAILS") part.open = true;
+  });
+}
 // Nothing stays folded on paper.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((part) => (part.open = true)));

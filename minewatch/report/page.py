@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import re
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +121,7 @@ def _list_facts(facts: Facts, texts: Texts) -> dict[str, Any]:
     return {
         "facts": facts,
         "title": title,
+        "told": [alert for alert in facts.alerts if alert.is_told],
         "standing": standing,
         "confirmed": [alert for alert in standing if alert.row["status"] == CONFIRMED],
         "fresh": [alert for alert in facts.alerts if alert.is_new],
@@ -147,11 +150,47 @@ def _draw(facts: Facts, texts: Texts) -> dict[str, Any]:
     }
 
 
-def _list_corners(alert: AlertFacts) -> list[tuple[int, int, int, float, float, str]]:
+@dataclass(frozen=True)
+class Ring:
+    """A closed line of an outline."""
+
+    part: int
+    """Number of its polygon."""
+
+    ring: int
+    """1 = outer edge, others are holes."""
+
+    corners: tuple[tuple[int, float, float, str], ...]
+    """Number in the ring, latitude, longitude, UTM: east and north."""
+
+
+@dataclass(frozen=True)
+class Corners:
+    """What is listed of an outline."""
+
+    count: int
+    """Of all its corners."""
+
+    rings: tuple[Ring, ...]
+    """The first MOST_CORNERS corners by the line they lie on."""
+
+    zone: str
+    """Zone and hemisphere of UTM; '' where corners lie in several, and each states its own."""
+
+    across: int
+    """Corners in a row of the table, so that it is short."""
+
+
+def _list_corners(alert: AlertFacts) -> Corners:
     rows = list_vertices(alert.outline)
-    positions = [make_position(lat, lon) for *_, lat, lon in rows[:MOST_CORNERS]]
-    listed = [(*row[:3], p.lat, p.lon, p.utm) for row, p in zip(rows[:MOST_CORNERS], positions, strict=True)]
-    return listed + [(*row, "") for row in rows[MOST_CORNERS:]]
+    places = [(row, make_position(row[3], row[4])) for row in rows[:MOST_CORNERS]]
+    zones = {place.utm.rpartition(" ")[0].rpartition(" ")[0] for _, place in places}
+    zone = zones.pop() if len(zones) == 1 else ""
+    rings = [
+        Ring(part, ring, tuple((row[2], place.lat, place.lon, place.utm.removeprefix(zone).strip()) for row, place in found))
+        for (part, ring), found in itertools.groupby(places, key=lambda item: item[0][:2])
+    ]
+    return Corners(len(rows), tuple(rings), zone, across=3 if zone else 2)
 
 
 def _name_years(facts: Facts) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 
 from minewatch.errors import EvidenceError
 from minewatch.grid import Grid, Window
@@ -22,12 +24,15 @@ from minewatch.units import NODATA, SCALE
 BLOCK = 256
 """Side of a block of the COGs, pixels."""
 
+MOST_PIXELS = 5000 * 5000
+"""Of an image, as a stranger's evidence states them: the square of 50 km."""
+
 GDAL_VERSION = str(rasterio.__gdal_version__)
 """Of the library that writes the COGs."""
 
 
 @dataclass(frozen=True)
-class Chip:
+class Specimen:
     """A window of one overpass."""
 
     bands: tuple[str, ...]
@@ -45,18 +50,18 @@ def name_bands(scenes: Sequence[Scene]) -> tuple[str, ...]:
     return tuple(band for band in BANDS if band != "scl" and all(band in scene.hrefs for scene in scenes))
 
 
-def read_chip(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> Chip:
+def read_specimen(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> Specimen:
     """Read a window as the scenes show it; raises SceneError where a file cannot be read."""
     classes, origin = reader.read_scl(window)
-    return Chip(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
+    return Specimen(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
 
 
-def write_chip(chip: Chip, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]) -> None:
+def write_specimen(specimen: Specimen, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]) -> None:
     """Write reflectance and classes as two COGs; raises EvidenceError where that fails."""
-    names = [f"{band} reflectance" for band in chip.bands]
+    names = [f"{band} reflectance" for band in specimen.bands]
     try:
-        _write(image, chip.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
-        _write(classes, chip.classes[None], grid, window, ["scl"], 0, 1.0, tags)
+        _write(image, specimen.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
+        _write(classes, specimen.classes[None], grid, window, ["scl"], 0, 1.0, tags)
     except Exception as error:  # of GDAL's kinds some are no RasterioError
         if type(error).__module__.split(".")[0] != "rasterio":
             raise
@@ -92,21 +97,31 @@ def _write(
             rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
 
 
-def parse_chip(image: bytes, classes: bytes) -> Chip:
-    """Read a chip back from the bytes of its two files; raises EvidenceError where they are none."""
+def parse_specimen(image: bytes, classes: bytes) -> Specimen:
+    """Read a specimen back from the bytes of its two files; raises EvidenceError where they are none."""
     try:
-        with rasterio.MemoryFile(image) as memory, memory.open(driver="GTiff") as raster:
+        with _opening(image) as raster:
             bands = tuple(str(name).split(" ")[0] for name in raster.descriptions)
+            if not set(bands) < set(BANDS) or set(raster.dtypes) != {"int16"}:
+                raise EvidenceError("an image has other bands than evidence")
             reflectance = raster.read()
-        with rasterio.MemoryFile(classes) as memory, memory.open(driver="GTiff") as raster:
-            return Chip(bands, reflectance, raster.read(1))
-    except RasterioError as error:
+        with _opening(classes) as raster:
+            return Specimen(bands, reflectance, raster.read(1))
+    except (RasterioError, UnicodeDecodeError) as error:
         raise EvidenceError(f"an image cannot be read ({type(error).__name__})") from error
 
 
-def compare_chips(kept: Chip, fetched: Chip) -> list[str]:
+@contextlib.contextmanager
+def _opening(data: bytes) -> Iterator[DatasetReader]:
+    with rasterio.MemoryFile(data) as memory, memory.open(driver="GTiff") as raster:
+        if raster.height * raster.width > MOST_PIXELS:
+            raise EvidenceError("an image is larger than any evidence")
+        yield raster
+
+
+def compare_specimens(kept: Specimen, fetched: Specimen) -> list[str]:
     """Name the bands whose pixels differ, and in how many."""
-    if kept.bands != fetched.bands or kept.classes.shape != fetched.classes.shape:
+    if kept.bands != fetched.bands or {kept.classes.shape, kept.reflectance.shape[1:]} != {fetched.classes.shape}:
         return ["the source gives other bands or another extent"]
     pairs = [*zip(kept.bands, kept.reflectance, fetched.reflectance, strict=True), ("scl", kept.classes, fetched.classes)]
     counts = {band: int((ours != theirs).sum()) for band, ours, theirs in pairs}

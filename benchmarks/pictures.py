@@ -1,0 +1,124 @@
+"""Takes the pictures of the pages on reports and images: ``python -m benchmarks.pictures [WORKSPACE]``.
+
+WORKSPACE is one that ``minewatch demo`` made; without it the demo is made first, which takes a minute or two.
+Needs Chromium, WeasyPrint with Pango, and the packages of the group ``dev``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageColor
+from pypdfium2 import PdfDocument
+from scipy.spatial import cKDTree
+
+from minewatch.alerts.style import AOI_COLOUR
+from minewatch.alerts.style import COLOURS as STATUSES
+from minewatch.alerts.table import read_alerts
+from minewatch.demo import NAME, run_demo
+from minewatch.image import ImageRequest, make_image
+from minewatch.report import Request, write_report
+from minewatch.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FOLDER = ROOT / "docs" / "pictures"
+
+sys.path.insert(0, str(ROOT / "tests"))
+
+from browser import Visit, open_file, start_browser  # noqa: E402 - beside the tests, not in the package
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+COLOURS = 90
+"""Of the palettes: enough for a page, and the files stay small."""
+
+KEPT = (*STATUSES.values(), AOI_COLOUR, "#ffe14d", "#e6550d", "#c2410c", "#16202a", "#4a5763", "#0b5394", "#8a1c1c", "#ffffff")
+"""Colours that a palette must have, however few pixels have them: they mean something."""
+
+WIDEST = 1200
+"""Pixels of the pictures."""
+
+PHONE = {"width": 390, "height": 844, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+
+
+def main(words: list[str]) -> None:
+    """Take all pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        workspace = Workspace(Path(words[0]).absolute()) if words else run_demo(work / "demo").workspace
+        english = write_report(workspace, Request(NAME, formats=("html", "pdf")), work / "out").paths
+        spanish = write_report(workspace, Request(NAME, language="es"), work / "out").paths
+        with start_browser() as browser:
+            _take(browser, english[0], "report-summary", _go_to_top, width=720, height=1290)
+            _take(browser, english[0], "report-alert", _go_to_alert, width=1200, height=1300)
+            _take(browser, spanish[0], "report-phone", _go_to_alert, **PHONE)
+        _print_page(english[1], work / "page.png")
+        _draw_overlays(workspace, work)
+
+
+def _take(browser: Browser, path: Path, name: str, go: Callable[[Visit], None], **options: int) -> None:
+    with open_file(browser, path, **options) as visit:
+        go(visit)
+        shot = path.with_name(f"{name}.png")
+        visit.page.screenshot(path=shot, animations="disabled")
+    _shrink(Image.open(shot), name)
+
+
+def _go_to_top(visit: Visit) -> None:
+    visit.page.evaluate("scrollTo(0, 0)")
+
+
+def _go_to_alert(visit: Visit) -> None:
+    visit.page.locator("#alert-1").evaluate("(part) => part.scrollIntoView()")
+    visit.page.locator("#alert-1 .swipe").first.wait_for()
+
+
+def _print_page(path: Path, part: Path) -> None:
+    """Render the page of the first alert."""
+    document = PdfDocument(path)
+    page = next(page for page in document if "Alert 1:" in page.get_textpage().get_text_range())
+    page.render(scale=110 / 72).to_pil().save(part)
+    document.close()
+    _shrink(Image.open(part), "report-pdf-page")
+
+
+def _draw_overlays(workspace: Workspace, work: Path) -> None:
+    """Draw the largest alert with all that can be drawn over it."""
+    alerts = read_alerts(workspace.alerts)
+    largest = alerts.loc[alerts["area_ha"].idxmax()]
+    day: dt.date = largest["as_of"].date() if isinstance(largest["as_of"], dt.datetime) else largest["as_of"]
+    drawn = make_image(workspace, ImageRequest(largest["alert_id"], day, folder=work))
+    _shrink(Image.open(drawn.files["png"]), "image-overlays")
+
+
+def _shrink(image: Image.Image, name: str) -> None:
+    image = image.convert("RGB")
+    if image.width > WIDEST:
+        image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
+    path = FOLDER / f"{name}.png"
+    _reduce(image).save(path, "PNG", optimize=True)
+    print(f"{path.name}: {path.stat().st_size // 1000} kB")
+
+
+def _reduce(image: Image.Image) -> Image.Image:
+    """Give an image a palette that has the colours which mean something; each pixel takes the nearest."""
+    common = (image.quantize(COLOURS, dither=Image.Dither.NONE).getpalette() or [])[: 3 * COLOURS]
+    palette = np.reshape([*common, *(value for colour in KEPT for value in ImageColor.getrgb(colour))], (-1, 3))
+    pixels, places = np.unique(np.asarray(image).reshape(-1, 3), axis=0, return_inverse=True)
+    nearest = cKDTree(palette).query(pixels)[1].astype(np.uint8)
+    reduced = Image.fromarray(nearest[places].reshape(image.height, image.width), "P")
+    reduced.putpalette(palette.astype(np.uint8).tobytes())
+    return reduced
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,85 @@
+"""``minewatch animate``: an area or an alert over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minewatch.animation import MOST_FRAMES, VIDEO_FORMATS, Animation, AnimationRequest, make_animation
+from minewatch.chips import COMPOSITES, TRUE_COLOUR
+from minewatch.cli.image import DAY, FOLDER, NOTHING, Choices, tell
+from minewatch.cli.output import Session, common_options
+from minewatch.image import OVERLAYS
+from minewatch.progress import reporting
+
+
+@click.command("animate")
+@click.argument("target", metavar="AOI|ALERT")
+@click.option("--since", type=DAY, required=True, help="First day.")
+@click.option("--until", type=DAY, required=True, help="Last day.")
+@click.option(
+    "--step", type=click.IntRange(1, 3660), default=30, show_default=True, metavar="DAYS",
+    help=f"Each step of so many days gives its clearest image; at most {MOST_FRAMES} steps.",
+)  # fmt: skip
+@click.option(
+    "--clear", type=click.IntRange(1, 100), default=90, show_default=True, metavar="PERCENT",
+    help="How much of the frame, and of its outline, must be clear; a step without such an image has no frame.",
+)  # fmt: skip
+@click.option(
+    "--bands", type=click.Choice(list(COMPOSITES)), default=TRUE_COLOUR, show_default=True,
+    help="What is shown as red, green and blue; false-colour is SWIR, NIR and red.",
+)  # fmt: skip
+@click.option(
+    "--overlay", type=Choices(OVERLAYS, NOTHING), default=",".join(OVERLAYS), show_default=True, metavar="LIST",
+    help=f"What is drawn over each frame, or {NOTHING}; alerts are shown as they were known on its day, dashed before.",
+)  # fmt: skip
+@click.option(
+    "--format", "formats", type=Choices(VIDEO_FORMATS), default="gif", show_default=True, metavar="LIST",
+    help="gif, mp4 or both; mp4 needs the extra: pip install 'minewatch[video]'.",
+)  # fmt: skip
+@click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the workspace's.")
+@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Folder.  [default: output/images]")
+@common_options
+def animate(
+    session: Session,
+    target: str,
+    since: dt.datetime,
+    until: dt.datetime,
+    step: int,
+    clear: int,
+    bands: str,
+    overlay: tuple[str, ...],
+    formats: tuple[str, ...],
+    source: str | None,
+    output: Path | None,
+) -> None:
+    """Show an area or an alert over time: clear images at regular steps, of one extent and one stretch.
+
+    \b
+    Example:
+      minewatch animate la-pampa --since 2023-01-01 --until 2024-06-30
+      minewatch animate la-pampa-20240611-3fa9c1 --since 2024-01-01 --until 2024-09-30 --step 10 --bands false-colour
+      minewatch animate la-pampa --since 2023-01-01 --until 2024-06-30 --format gif,mp4 --overlay alerts,scale
+    """
+    request = AnimationRequest(
+        target, since.date(), until.date(), bands, step, clear / 100, overlay, formats, output, source
+    )  # fmt: skip
+    with reporting() as reporter:
+        made = make_animation(session.workspace, request, reporter)
+    line = f"{made.target}: {len(made.dates)} frames from {made.dates[0]} to {made.dates[-1]}, {made.size[0]} x {made.size[1]}"
+    tell(session, made.notes, describe_animation(made), line, made.files.values())
+
+
+def describe_animation(made: Animation) -> dict[str, Any]:
+    """Give an animation as plain data."""
+    return {
+        "target": made.target,
+        "dates": [f"{date}" for date in made.dates],
+        "steps": made.steps,
+        "size": list(made.size),
+        "files": {kind: str(path) for kind, path in made.files.items()},
+        "notes": list(made.notes),
+    }
