@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 
 from minewatch.errors import EvidenceError
-from minewatch.evidence.specimen import Specimen, parse_specimen
 from minewatch.evidence.manifest import IMAGES, MANIFEST
+from minewatch.evidence.specimen import Specimen, parse_specimen
 from minewatch.picture import BRIGHTEST, DARKEST, GAMMA
 from minewatch.units import NODATA, SCALE
 from minewatch.workspace import Workspace
