@@ -48,7 +48,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 @pytest.fixture(scope="session")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A scanned workspace that no test may change."""
-    return make_scanned(tmp_path_factory)[0]
+    return copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path_factory.mktemp("cli") / "watch")  # exports are logged
 
 
 @pytest.fixture

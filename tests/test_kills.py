@@ -21,12 +21,14 @@ from minewatch.alerts.table import read_alerts
 
 KILLS = 60
 ALERTS = 6
+READY = b"\n"
 FORK = multiprocessing.get_context("fork")
 
 
 def live(path: Path, seed: int, told: int) -> None:
     """Scan and review without end; the note of each review is told only once the review has returned."""
     moment = random.Random(seed)
+    os.write(told, READY)
     for number in range(1_000_000):
         alerts = [make_alert(n, area_ha=1.0 + number) for n in range(ALERTS)]
         put(path, *alerts, run=f"run-{seed}-{number}")
@@ -37,11 +39,12 @@ def live(path: Path, seed: int, told: int) -> None:
 
 
 def kill_in_the_middle(path: Path, seed: int) -> list[str]:
-    """Let a process live for some hundredths of a second; give the notes that it told before it was killed."""
+    """Let a process live for some hundredths of a second once it has begun; give the notes that it told before it was killed."""
     reader, writer = os.pipe()
     child = FORK.Process(target=live, args=(path, seed, writer))
     child.start()
     os.close(writer)
+    os.read(reader, len(READY))  # on a busy machine a process may take long to begin
     time.sleep(random.Random(seed).uniform(0.005, 0.15))
     assert child.pid is not None
     os.kill(child.pid, signal.SIGKILL)
