@@ -4,7 +4,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures lock system-packages clean
+.PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -21,7 +21,7 @@ demo: setup       ## simulate an area with mines, scan it, show the alerts
 	$(RUN) minewatch demo demo
 
 test: setup       ## run the tests
-	$(RUN) pytest
+	$(RUN) pytest -n 2 --dist loadfile
 
 lint: setup       ## check style, dependencies and import order
 	$(RUN) ruff check .
@@ -35,6 +35,12 @@ check: lint types test  ## everything that must be green
 
 bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
 	$(RUN) benchmarks.speed
+
+drill: setup      ## kill, fill and spoil a workspace at every stage, fifty times each; writes docs/drills.md (long)
+	$(RUN) drills
+
+year: setup       ## run a year of nights in fast motion; writes docs/endurance.md
+	$(RUN) benchmarks.year
 
 pictures: setup  ## take the pictures of the docs anew (needs Chromium)
 	$(RUN) benchmarks.pictures

@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import click
 
 from minewatch import __version__
-from minewatch.cli.accuracy import explain, validate
-from minewatch.cli.alerts import alerts
-from minewatch.cli.animate import animate
-from minewatch.cli.areas import aoi
-from minewatch.cli.context import context as context_command
-from minewatch.cli.doctor import doctor
-from minewatch.cli.evidence import pack, verify
-from minewatch.cli.image import image
-from minewatch.cli.notify import notify
 from minewatch.cli.output import Session
-from minewatch.cli.pipelines import pipeline
-from minewatch.cli.prune import prune_command
-from minewatch.cli.qgis import qgis
-from minewatch.cli.report import report
-from minewatch.cli.scans import demo, init, scan_command
-from minewatch.cli.schedule import schedule
-from minewatch.cli.sources import source
-from minewatch.cli.watch import status, watch
 from minewatch.journal import VARIABLE
 from minewatch.workspace import ENVIRONMENT_VARIABLE
 
+COMMANDS = {
+    "init": "scans", "demo": "scans", "aoi": "areas", "pipeline": "pipelines", "source": "sources", "scan": "scans",
+    "alerts": "alerts", "context": "context", "explain": "accuracy", "validate": "accuracy", "doctor": "doctor",
+    "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "evidence", "pack": "evidence",
+    "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch", "notify": "notify",
+}  # fmt: skip
+"""Name of a command to the module of this package that has it under that name, or under NAME_command."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+class Commands(click.Group):
+    """A group that loads a command's module only when it is asked for: to load all takes seconds."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands."""
+        del ctx
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command; None for a name that is none."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name]}")
+        found: click.Command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
+        return found
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="minewatch")
 @click.option(
     "-w", "--workspace", "folder", type=click.Path(path_type=Path), help=f"Workspace folder (or {ENVIRONMENT_VARIABLE})."
@@ -57,10 +67,3 @@ def main(context: click.Context, folder: Path | None, traceback: bool, log_forma
       minewatch alerts list
     """
     context.obj = Session(folder, traceback=traceback, log_format=log_format)
-
-
-for command in (
-    init, demo, aoi, pipeline, source, scan_command, alerts, context_command, explain, validate, doctor, qgis,
-    image, animate, report, verify, pack, prune_command, watch, schedule, status, notify,
-):  # fmt: skip
-    main.add_command(command)
