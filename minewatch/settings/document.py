@@ -1,0 +1,189 @@
+"""The file as a whole: read, checked, and what it says of sources."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from minewatch.errors import WorkspaceError
+from minewatch.files import find_place
+from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
+from minewatch.provider import PROVIDERS, Imagery, Provider
+from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable
+from minewatch.settings.tables import Table, check_address, check_names
+from minewatch.settings.template import TEMPLATE
+from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
+from minewatch.workspace import Workspace, read_toml
+
+
+class Settings(Table):
+    """The settings of a workspace."""
+
+    source: str = Field("earth-search", min_length=1)
+    """Provider, address or path."""
+
+    archive: str | None = Field(None, min_length=1)
+    """Folder or ``s3://bucket/prefix`` of the archive; None = ``output/archive``."""
+
+    changes: str | None = Field(None, min_length=1)
+    """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
+
+    signing_key: str | None = Field(None, min_length=1)
+    """File with the Ed25519 key that signs evidence; relative to the workspace.  It is read there, and never copied."""
+
+    context: dict[str, Any] = Field(default_factory=dict)
+    """Layers that alerts are compared with, by name; what stands in each is checked where they are read."""
+    sources: dict[str, SourceTable] = Field(default_factory=dict)
+    """Sources of the workspace's own, by name."""
+
+    prune: PruneTable = Field(default_factory=PruneTable)
+    """How large the archive may grow."""
+
+    notify: dict[str, NotifyTable] = Field(default_factory=dict)
+    """Who is told what, by the name of the rule."""
+
+    schedules: dict[str, ScheduleTable] = Field(default_factory=dict)
+    """When the watch scans which areas, by name."""
+
+    watch: WatchTable = Field(default_factory=WatchTable)
+    """How it works."""
+
+    imagery: dict[str, ImageryTable] = Field(default_factory=dict)
+    """Sharper imagery of the workspace's own, by name."""
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, value: str) -> str:
+        return check_address(value)
+
+    @field_validator("sources")
+    @classmethod
+    def _check_sources(cls, value: dict[str, SourceTable]) -> dict[str, SourceTable]:
+        for name in value:
+            if name in PROVIDERS:
+                raise ValueError(f"{name} is built in, and means the same everywhere; give yours another name")
+        check_names("a source", value)
+        return value
+
+    @field_validator("schedules")
+    @classmethod
+    def _check_schedules(cls, value: dict[str, ScheduleTable]) -> dict[str, ScheduleTable]:
+        check_names("a schedule", value)
+        return value
+
+    @field_validator("notify")
+    @classmethod
+    def _check_rules(cls, value: dict[str, NotifyTable]) -> dict[str, NotifyTable]:
+        check_names("a rule", value)
+        return value
+
+    @field_validator("imagery")
+    @classmethod
+    def _check_imagery(cls, value: dict[str, ImageryTable]) -> dict[str, ImageryTable]:
+        if BEST in value:
+            raise ValueError(f"{BEST} stands for the sharpest of all; give yours another name")
+        check_names("imagery", value)
+        return value
+
+    @field_validator("signing_key")
+    @classmethod
+    def _check_key(cls, value: str | None) -> str | None:
+        if value is not None and ("-----" in value or "\n" in value):
+            raise ValueError("give the path of the key's file, never the key; take it out and have it replaced")
+        return value
+
+    @field_validator("archive", "changes")
+    @classmethod
+    def _check_place(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                find_place(value, Path())
+            except WorkspaceError as error:
+                raise ValueError(str(error)) from None
+        return value
+
+
+_TABLES: Mapping[tuple[str, int], type[Table]] = {
+    ("sources", 3): SourceTable,
+    ("sources", 4): S3Table,
+    ("imagery", 3): ImageryTable,
+    ("imagery", 4): S3Table,
+    ("schedules", 3): ScheduleTable,
+    ("watch", 2): WatchTable,
+    ("notify", 3): NotifyTable,
+    ("prune", 2): PruneTable,
+}
+"""First part of a key, and how many parts it has, to the table that it stands in; the others stand in Settings."""
+
+
+def read_settings(workspace: Workspace) -> Settings:
+    """Read ``minewatch.toml``; raises WorkspaceError where it cannot be read or has an unknown key."""
+    try:
+        return Settings.model_validate(read_toml(workspace.settings))
+    except ValidationError as error:
+        raise WorkspaceError(f"{workspace.settings}: {_explain_fault(error)}") from error
+
+
+def _explain_fault(error: ValidationError) -> str:
+    """Name the first fault by its key, without the value that stands there."""
+    fault = error.errors(include_input=False, include_url=False)[0]
+    place = tuple(map(str, fault["loc"]))
+    key = ".".join(place)
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_suggest(place)}"
+    if place == ("source",) and fault["type"] == "string_type":
+        return f"{key}: give a name, an address or a path in quotes; the table of a source of your own is called [sources.NAME]"
+    if fault["type"] == "model_type":
+        return f"{key}: make it a table: [{key}], and below it one line for each key"
+    return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _suggest(place: tuple[str, ...]) -> str:
+    """Name the key that is nearest to an unknown one among those of its table."""
+    table = _TABLES.get((place[0], len(place)), Settings)
+    near = difflib.get_close_matches(place[-1], table.model_fields, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(table.model_fields)}"
+
+
+def list_providers(workspace: Workspace) -> Mapping[str, Provider]:
+    """Give the built-in providers and the workspace's own, by name; raises WorkspaceError as read_settings does."""
+    own = read_settings(workspace).sources
+    return {**PROVIDERS, **{name: table.make_provider(name, workspace.root) for name, table in own.items()}}
+
+
+def list_imagery(workspace: Workspace) -> Mapping[str, Imagery]:
+    """Give the workspace's own imagery, by name; raises WorkspaceError as read_settings does."""
+    return {name: table.make_imagery(name, workspace.root) for name, table in read_settings(workspace).imagery.items()}
+
+
+def default_source(workspace: Workspace) -> str:
+    """Give the workspace's source: a provider's name before a path of that name; a relative path counts from the workspace."""
+    settings = read_settings(workspace)
+    local = workspace.root / settings.source
+    is_path = "://" not in settings.source and settings.source not in {**PROVIDERS, **settings.sources}
+    return str(local) if is_path and local.exists() else settings.source
+
+
+def init_workspace(folder: Path, source: str = Settings.model_fields["source"].default) -> Workspace:
+    """Make ``folder`` a workspace: the settings, the default pipeline, and empty ``aois`` and ``context``.
+
+    Raises WorkspaceError where it is one already or cannot be written; existing files are never replaced.
+    """
+    workspace = Workspace(folder.absolute())
+    if workspace.settings.exists():
+        raise WorkspaceError(f"{workspace.root} is a workspace already; nothing was changed")
+    default = pipeline_path(workspace, "default")
+    try:
+        for directory in (workspace.root, workspace.aois, workspace.pipelines, workspace.context):
+            directory.mkdir(parents=True, exist_ok=True)
+        if not default.exists():
+            default.write_text(render_pipeline(Pipeline(), comment_defaults=True), "utf-8")
+        workspace.settings.write_text(TEMPLATE.format(source=json.dumps(source, ensure_ascii=False)), "utf-8")
+    except OSError as error:
+        raise WorkspaceError(f"cannot make a workspace in {workspace.root}: {error.strerror}") from error
+    return workspace

@@ -1,0 +1,50 @@
+"""What all tables of the settings have in common: unknown keys are errors, and secrets never stand there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict
+
+from minewatch.errors import WorkspaceError
+from minewatch.trust import hide_secrets
+from minewatch.workspace import check_name
+
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+"""The name of an environment variable."""
+
+_KEYLIKE = re.compile(r"[A-Z0-9]{16,}")
+"""What a store gives out as a key is long and without a gap; no such name is taken, lest a key stand in a file."""
+
+
+class Table(BaseModel):
+    """A table of the file: unknown keys are errors; errors never show a value, which may be a secret."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def check_variable(value: str) -> str:
+    """Return what can be the name of an environment variable; raises ValueError for what may be a secret itself."""
+    if not _VARIABLE.fullmatch(value) or _KEYLIKE.fullmatch(value):
+        raise ValueError(
+            "give the name of an environment variable (capitals, digits and _, such as OURS_ADDRESS), never what it holds; "
+            "if a secret stands there, take it out and have it replaced"
+        )
+    return value
+
+
+def check_address(value: str) -> str:
+    """Return an address without a login and a query; raises ValueError for others, which may hold a secret."""
+    if hide_secrets(value) != value:
+        raise ValueError("give an address without a login and without what follows a ? or #: secrets do not stand here")
+    return value
+
+
+def check_names(kind: str, names: Iterable[str]) -> None:
+    """Check the names of tables; raises ValueError for one that cannot safely be a file's name."""
+    for name in names:
+        try:
+            check_name(kind, name)
+        except WorkspaceError as error:
+            raise ValueError(str(error)) from None

@@ -1,0 +1,64 @@
+"""The ``minewatch.toml`` of a new workspace: every table as a comment, with an example."""
+
+TEMPLATE = """\
+# A minewatch workspace.  Secrets never stand here: settings name environment variables.
+
+# Where scans look for scenes when --source is not given: a name that `minewatch source list` shows, the address of
+# a STAC API, or the path of a static STAC catalogue, relative to this file.
+source = {source}
+
+# Where observations and change maps go when not below output: a folder, or an object store (docs/clusters.md).
+# archive = "s3://bucket/prefix/archive"
+# changes = "s3://bucket/prefix/changes"
+
+# The Ed25519 key that signs evidence (docs/evidence.md): the path of its file, best outside this folder.
+# signing_key = "~/keys/evidence.pem"
+
+# Layers that every alert is compared with (docs/context.md), one table each; check them with: minewatch context check
+# [context.concessions]
+# file = "context/concessions.gpkg"
+# kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement
+# name = "HOLDER"           # the column with the name
+# valid_from = "GRANTED"    # the columns with the first and the last day of validity
+# valid_to = "EXPIRES"
+
+# When the watch scans which areas (docs/watch.md), one table each; see what follows with: minewatch schedule show
+# [schedules.nightly]
+# areas = ["*"]             # names, or patterns with *
+# cron = "30 2 * * *"       # minute, hour, day, month, weekday: UTC
+# priority = 1              # 1 goes first
+
+# [watch]
+# jitter_minutes = 10       # each schedule begins up to this much later, so that many machines do not ask at once
+# heartbeat_variable = "MINEWATCH_HEARTBEAT"   # environment variable with an address that is asked after each round
+
+# Who is told what, one table for each recipient (docs/notifications.md); check them with: minewatch notify test
+# [notify.rangers]
+# to_variable = "RANGERS_MAIL"            # the environment variable with the address, never the address
+# areas = ["la-*"]
+# events = ["confirmed", "grown", "scan-failed"]   # and provisional, closed, reviewed, unseen
+# when = "at-once"                        # or daily, weekly
+
+# How large the archive may grow; minewatch prune removes what no result rests on (docs/prune.md).
+# [prune]
+# keep_gb = 50
+
+# Imagery of your own that is sharper than Sentinel-2: minewatch image AREA --date DATE --imagery sharp (docs/images.md)
+# [imagery.sharp]
+# url = "https://archive.example.com/stac"
+# collection = "ortho-rgb"
+# asset = "visual"                        # red, green and blue in one file; or assets = ["red", "green", "blue"]
+# credit = "(c) 2024 Example Imaging"     # what the licence wants to be told
+# max_cloud = 20                          # per cent of the item; s3, signing and hosts as for sources
+
+# Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Tables stand last.
+# [sources.ours]
+# url = "https://stac.example.org/v1"     # or path = "scenes/catalog.json"
+# collection = "sentinel-2-l2a"
+# [sources.ours.s3]
+# endpoint = "s3.example.org"
+# region = "eu-1"
+# key_variable = "OURS_ACCESS_KEY"        # names of environment variables, never keys
+# secret_variable = "OURS_SECRET_KEY"
+"""
+"""What ``minewatch init`` writes."""

@@ -1,0 +1,144 @@
+"""``[schedules.NAME]``, ``[watch]``, ``[notify.NAME]`` and ``[prune]``: what happens when nobody is there."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field, field_validator, model_validator
+
+from minewatch.cron import check_cron
+from minewatch.settings.tables import Table, check_variable
+
+
+class ScheduleTable(Table):
+    """``[schedules.NAME]``: which areas the watch scans, and when."""
+
+    areas: tuple[Annotated[str, Field(min_length=1)], ...] = Field(("*",), min_length=1)
+    """Names of areas, or patterns with ``*``."""
+
+    cron: str
+    """Minute, hour, day, month, weekday: UTC."""
+
+    pipeline: str | None = Field(None, min_length=1)
+    """In place of the areas' own; such scans are what-ifs, written apart, and nobody is told."""
+
+    priority: int = Field(1, ge=1, le=99)
+    """1 goes first."""
+
+    @field_validator("cron")
+    @classmethod
+    def _check_cron(cls, value: str) -> str:
+        return check_cron(value)
+
+
+class WatchTable(Table):
+    """``[watch]``: how the watch works."""
+
+    jitter_minutes: int = Field(10, ge=0, le=360)
+    """Each schedule of each machine begins up to this much later, always by the same, so that not all ask at once."""
+
+    heartbeat_file: str | None = Field(None, min_length=1)
+    """Written after each round; relative to the workspace; None = ``output/heartbeat.json``."""
+
+    heartbeat_variable: str | None = None
+    """Environment variable with an address that is asked after each round; None = no address."""
+
+    @field_validator("heartbeat_variable")
+    @classmethod
+    def _check_variable(cls, value: str | None) -> str | None:
+        return value if value is None else check_variable(value)
+
+
+Happening = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
+"""What a recipient can be told."""
+
+_PATTERN = re.compile(r"[\w.*-]{1,64}")
+"""The name of an area, or one in which * stands for any letters."""
+
+
+class NotifyTable(Table):
+    """``[notify.NAME]``: one recipient, and what is told there."""
+
+    to_variable: str = ""
+    """Environment variable with an address as apprise has them, such as ``mailtos://…``; this or a webhook."""
+
+    webhook_variable: str = ""
+    """Environment variable with the https address that gets JSON."""
+
+    secret_variable: str = ""
+    """Environment variable with the secret that signs what a webhook gets."""
+
+    hosts: tuple[str, ...] = ()
+    """Hosts (``name`` or ``name:port``) that a webhook may be on though it is plain http."""
+
+    areas: tuple[str, ...]
+    """Names of areas; * stands for any letters."""
+
+    events: tuple[Happening, ...] = get_args(Happening)
+    """What is told."""
+
+    grown_ha: float = Field(0.5, ge=0)
+    """An alert is told as grown once it gained this much since it was last told there."""
+
+    unseen_days: int = Field(30, ge=1)
+    """An area is told as unseen after so many days without a clear look."""
+
+    smallest_ha: float = Field(0.0, ge=0)
+    """Smaller alerts are not told."""
+
+    legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
+    """Which alerts are told, by where they lie; () = all."""
+
+    coordinates: bool = True
+    """Whether places may go there: latitude and longitude, map links, outlines, names of places, notes."""
+
+    images: bool | None = None
+    """Whether images may go there; None = where coordinates may."""
+
+    when: Literal["at-once", "daily", "weekly"] = "at-once"
+    """At once, or in one message for each day or week, UTC."""
+
+    language: Literal["en", "es", "fr", "pt"] = "en"
+    """Of the message."""
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether images may go there."""
+        return self.coordinates if self.images is None else self.images
+
+    @field_validator("to_variable", "webhook_variable", "secret_variable")
+    @classmethod
+    def _check_variable(cls, value: str) -> str:
+        return value and check_variable(value)
+
+    @field_validator("areas")
+    @classmethod
+    def _check_areas(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or not all(_PATTERN.fullmatch(name) for name in value):
+            raise ValueError('name the areas whose news go there, such as ["la-pampa"], ["la-*"] or, for all, ["*"]')
+        return value
+
+    @field_validator("events")
+    @classmethod
+    def _check_events(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError(f"name at least one of {', '.join(get_args(Happening))}")
+        return value
+
+    @model_validator(mode="after")
+    def _check_recipient(self) -> NotifyTable:
+        if bool(self.to_variable) == bool(self.webhook_variable):
+            raise ValueError("give either to_variable or webhook_variable: the environment variable that holds the address")
+        if bool(self.webhook_variable) != bool(self.secret_variable):
+            raise ValueError("webhook_variable and secret_variable go together: what a webhook gets is always signed")
+        if self.hosts and not self.webhook_variable:
+            raise ValueError("hosts is for webhooks")
+        return self
+
+
+class PruneTable(Table):
+    """``[prune]``: how large the archive may grow."""
+
+    keep_gb: float | None = Field(None, gt=0)
+    """Gigabytes (10^9 bytes) of all areas' archives together; None = no budget."""
