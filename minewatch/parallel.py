@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import distributed.core
+import distributed.utils
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
 
 from minewatch import __version__
@@ -209,19 +211,33 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
         with client:
             yield Engine(client, scheduler)
         return
-    # Without a memory limit Dask does not pause our threads.
-    with (
-        LocalCluster(
-            processes=False,
-            n_workers=1,
-            threads_per_worker=count_cores() * OVERLAP,
-            dashboard_address=NOWHERE,
-            worker_dashboard_address=NOWHERE,
-            memory_limit=0,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield Engine(client)
+    try:
+        # Without a memory limit Dask does not pause our threads.
+        with (
+            LocalCluster(
+                processes=False,
+                n_workers=1,
+                threads_per_worker=count_cores() * OVERLAP,
+                dashboard_address=NOWHERE,
+                worker_dashboard_address=NOWHERE,
+                memory_limit=0,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield Engine(client)
+    finally:
+        forget_clusters()
+
+
+def forget_clusters() -> None:
+    """Let go of clusters of this process that have ended.
+
+    Caches of distributed (2026.8) keep every method it ever called, and with it the whole scheduler or worker: a service
+    that scans each night would grow by a megabyte each.  Does nothing where a version has no such caches.
+    """
+    for module, name in ((distributed.core, "_expects_comm"), (distributed.utils, "has_keyword")):
+        if clear := getattr(getattr(module, name, None), "cache_clear", None):
+            clear()
 
 
 def count_cores() -> int:

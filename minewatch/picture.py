@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile
 from pyproj import Transformer
 
 from minewatch.alerts.record import CLOSED, Alert
@@ -73,7 +75,17 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
     with publishing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
+        figure.savefig(temporary, format="png", metadata={"Software": None, CONTENT: _digest((before, after), alerts)})
+
+
+CONTENT = "Content"
+"""Text within a quick look that names what it shows."""
+
+
+def _digest(takes: Sequence[Datatake], alerts: Sequence[Alert]) -> str:
+    """Name what a quick look shows."""
+    shown = sorted((a.alert_id, a.status, a.area_ha, str(a.first_seen), a.geometry.wkb_hex) for a in alerts if a.status != CLOSED)
+    return hashlib.sha256(json.dumps([[take.key for take in takes], shown]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -127,9 +139,18 @@ def list_maps(quicklook: Path) -> list[MapImage]:
     return [image for image in maps if image.path.is_file()]
 
 
-def shows(quicklook: Path, before: Datatake, after: Datatake) -> bool:
-    """Tell whether a quick look and the images beside it are there and of these overpasses."""
-    return quicklook.exists() and [image.key for image in list_maps(quicklook)] == [before.key, after.key]
+def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[Alert]) -> bool:
+    """Tell whether a quick look and the images beside it are there, and of these overpasses and alerts.
+
+    What a scan changed is no sign: one that was cut off after its table was written has drawn nothing.
+    """
+    if [image.key for image in list_maps(quicklook)] != [before.key, after.key]:
+        return False
+    try:
+        with PngImageFile(quicklook) as picture:
+            return bool(picture.text.get(CONTENT) == _digest((before, after), alerts))
+    except (OSError, SyntaxError, ValueError):
+        return False
 
 
 def coarsen(grid: Grid) -> Grid:

@@ -18,7 +18,7 @@ from rasterio.windows import Window as RasterWindow
 
 from minewatch.changes import RASTERS, ChangeLayer, Status, TileChanges
 from minewatch.errors import WorkspaceError, describe
-from minewatch.files import TEMPORARY_PREFIX, Place, is_full, make_private_folder, publishing, upload
+from minewatch.files import Place, is_full, make_private_folder, name_draft, publishing, sweep, upload
 from minewatch.grid import Grid
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
@@ -46,9 +46,11 @@ def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Itera
     For an object store they are made in the temporary folder of this machine.
     """
     home = make_private_folder(folder) if isinstance(folder, Path) else None
+    if home:
+        sweep(home)
     with (
         _naming_refusals(home or Path(tempfile.gettempdir())),
-        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=home) as scratch,
+        tempfile.TemporaryDirectory(prefix=name_draft(), dir=home) as scratch,
         rasterio.Env(GDAL_CACHEMAX=CACHE),
         contextlib.ExitStack() as stack,
     ):

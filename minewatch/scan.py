@@ -312,7 +312,7 @@ def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
     """Draw the quick look where alerts or overpasses changed; where that fails, a note says so and the scan stands."""
     path = workspace.images / f"{area.plan.aoi.name}.png"
     takes = choose_pictured(area)
-    if takes is None or (shows(path, *takes) and not set(area.tally.events) - {"unchanged"}):
+    if takes is None or shows(path, *takes, area.alerts):
         return area
     title = f"{area.plan.aoi.name}: alerts as of {area.plan.until}"
     try:

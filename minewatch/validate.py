@@ -201,6 +201,8 @@ def _lay_out(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
     missing = {"kind", "onset", "first_clear", "looks", "area_ha"} - set(sites.columns)
     if missing or sites.crs is None or not sites.crs.is_projected:
         raise MinewatchError(f"{truth}: its layer 'sites' lacks {', '.join(sorted(missing)) or 'a metric CRS'}")
+    if sites.empty:
+        raise MinewatchError(f"{truth} has no site: there is nothing to compare with")
     placed = alerts.to_crs(sites.crs).reset_index(drop=True)
     bounds = np.array([b for b in (sites.total_bounds, ignore.total_bounds, placed.total_bounds) if np.isfinite(b).all()])
     x0, y0 = sites.total_bounds[0], sites.total_bounds[3]

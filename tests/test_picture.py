@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -18,7 +20,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.errors import SceneError
 from minewatch.grid import Grid
 from minewatch.outcome import AreaReport, ScanReport
-from minewatch.picture import DARKEST, LARGEST_SIDE, coarsen, draw_quicklook, read_image, stretch
+from minewatch.picture import DARKEST, LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
 from minewatch.scan import choose_pictured
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
@@ -161,3 +163,21 @@ def test_a_scene_that_is_gone_is_a_scene_error_and_leaves_no_file(
     with pytest.raises(SceneError):
         draw_quicklook(tmp_path / "lost.png", area.plan.grid, lost, takes[1], [], "lost")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_knows_which_alerts_it_shows(
+    scanned: tuple[Workspace, ScanReport], area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path
+) -> None:
+    """A scan that was killed between table and picture leaves an old picture; the next one must not take it for its own."""
+    workspace = scanned[0]
+    shutil.copytree(workspace.images, tmp_path / "images")
+    path = tmp_path / "images" / f"{NAME}.png"
+    assert shows(path, *takes, area.alerts)
+    assert not shows(path, *takes, area.alerts[1:])
+    assert not shows(path, *takes, [replace(alert, status="dismissed") for alert in area.alerts])
+    assert not shows(path, *reversed(takes), area.alerts)
+    for data in (path.read_bytes()[:40], b"", b"no picture"):
+        path.write_bytes(data)
+        assert not shows(path, *takes, area.alerts)
+    path.unlink()
+    assert not shows(path, *takes, area.alerts)

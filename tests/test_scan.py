@@ -271,7 +271,8 @@ def test_an_error_before_the_table_leaves_the_table(watch: Workspace, monkeypatc
     before = snapshot(watch.output)
     with pytest.raises(MinewatchError, match="broken on the way"):
         scan_small(watch, dt.date(2023, 1, 31))
-    assert snapshot(watch.output) == before
+    left = {name: data for name, data in snapshot(watch.output).items() if name != f"checkpoints/{NAME}/checked.json"}
+    assert left == before, "only which files were checked is noted"
 
 
 def test_two_scans_at_a_time_are_one_too_many(watch: Workspace) -> None:

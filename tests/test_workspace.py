@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from minewatch.errors import WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX, make_private_folder, publish_bytes, publish_json, publishing
+from minewatch.files import TEMPORARY_PREFIX, make_private_folder, name_draft, publish_bytes, publish_json, publishing
 from minewatch.pipeline import Pipeline, read_pipeline
 from minewatch.settings import default_source, init_workspace, read_settings
 from minewatch.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace
@@ -258,3 +258,24 @@ def test_a_folder_without_write_permission_is_an_error_in_words(tmp_path: Path) 
     for action in (lambda: publish_bytes(folder / "x", b""), lambda: make_private_folder(folder / "runs")):
         with pytest.raises(WorkspaceError, match="check its permissions"):
             action()
+
+
+def test_what_a_dead_process_left_unfinished_goes_with_the_next_file(tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True, text=True)
+    mine = name_draft()
+    left = mine.replace(f"-{os.getpid()}-", f"-{int(dead.stdout)}-")
+    (tmp_path / f"{left}a.json").write_text("{")
+    (tmp_path / f"{left}b").mkdir()
+    kept = {
+        f"{mine}c.json",
+        mine.replace(f"-{os.getpid()}-", f"-{os.getppid()}-"),
+        f"{TEMPORARY_PREFIX}0123abcd-7-d",
+        f"{TEMPORARY_PREFIX}e",
+    }
+    old = {f"{TEMPORARY_PREFIX}0123abcd-8-f", f"{TEMPORARY_PREFIX}g.tif"}
+    for name in kept | old:
+        (tmp_path / name).write_text("{")
+    for name in old:
+        os.utime(tmp_path / name, (0, 0))
+    publish_json(tmp_path / "a.json", 1)
+    assert {path.name for path in tmp_path.iterdir()} == kept | {"a.json"}

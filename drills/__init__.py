@@ -1,0 +1,1 @@
+"""Drills: minewatch is killed, starved and misled on purpose, and must end where it ends undisturbed."""

@@ -1,0 +1,72 @@
+"""What every process of a drill needs, loaded and compiled once: the processes begin as copies of one that has it all."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+MODULES = (
+    "minewatch.cli", "minewatch.watch", "minewatch.notify.channel", "minewatch.report.page", "matplotlib.figure",
+    "rasterio.shutil", "pyogrio", "geopandas", "cryptography.hazmat.primitives.serialization", "dask.threaded",
+)  # fmt: skip
+
+VARIABLE = "DRILL_WARM"
+"""Environment variable with a workspace, area and as-of date to practise on, in a folder of their own."""
+
+
+class Inline:
+    """Does the work of an engine without threads: what is copied must have none."""
+
+    scheduler = None
+
+    def run(
+        self,
+        task: Callable[..., Any],
+        jobs: Sequence[tuple[Any, ...]],
+        *,
+        waits: bool = False,  # noqa: ARG002
+    ) -> Iterator[tuple[int, Any]]:
+        """Call a task for each job."""
+        return ((number, task(*job)) for number, job in enumerate(jobs))
+
+
+def practise(root: Path, aoi: str, until: str) -> None:
+    """Scan and report once, so that everything is compiled."""
+    import datetime as dt  # noqa: PLC0415
+
+    from minewatch import rasters, scan  # noqa: PLC0415
+    from minewatch.explain import ground  # noqa: PLC0415
+    from minewatch.plan import Request  # noqa: PLC0415
+    from minewatch.report import Request as ReportRequest  # noqa: PLC0415
+    from minewatch.report import write_report  # noqa: PLC0415
+    from minewatch.workspace import Workspace  # noqa: PLC0415
+
+    @contextmanager
+    def start_inline(_scheduler: str | None = None) -> Iterator[Any]:
+        yield Inline()
+
+    users: tuple[Any, ...] = (scan, ground)
+    start = scan.start_engine  # type: ignore[attr-defined]
+    for user in users:
+        user.start_engine = start_inline
+    publish = rasters._publish_cog
+    rasters._publish_cog = lambda part, path, _layer: shutil.copy(part, path)  # type: ignore[assignment]  # GDAL would start threads
+    try:
+        scan.scan(Workspace(root), Request(until=dt.date.fromisoformat(until)))
+        write_report(Workspace(root), ReportRequest(aoi=aoi))
+    finally:
+        for user in users:
+            user.start_engine = start
+        rasters._publish_cog = publish
+    shutil.rmtree(root)
+
+
+for _name in MODULES:
+    importlib.import_module(_name)
+if _asked := os.environ.pop(VARIABLE, ""):
+    practise(Path(_asked.split("\n")[0]), *_asked.split("\n")[1:])

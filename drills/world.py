@@ -1,0 +1,203 @@
+"""What drills work on: one small area, prepared workspaces that rounds copy, and two recipients of messages."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import re
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from drills.loaded import VARIABLE
+from drills.truth import Post
+from minewatch.alerts.geopackage import updating
+from minewatch.notify import collect, deliver
+from minewatch.notify.outbox import read_deliveries
+from minewatch.plan import Request
+from minewatch.scan import scan
+from minewatch.simulate import SimulatedSeries, simulate_series
+from minewatch.workspace import Workspace
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))  # the recipients and the small area are those of the tests
+
+from receivers import Hook, Mailbox, serve_hook, serve_mail  # noqa: E402
+from small import NAME, SMALL, UNTIL, make_workspace  # noqa: E402
+
+SIMULATION = replace(SMALL, width=64, height=64, revisit_days=6)
+"""Ten hectares with two mines and 71 scenes: enough for checkpoints."""
+
+EARLY = dt.date(2022, 12, 22)
+"""When one mine is known and the other is not."""
+
+NOW = dt.datetime.combine(UNTIL, dt.time(2, 40), dt.UTC)
+"""The night that is disturbed."""
+
+RULES = """
+[schedules.nightly]
+cron = "30 2 * * *"
+[watch]
+jitter_minutes = 0
+[notify.hook]
+webhook_variable = "DRILL_HOOK"
+secret_variable = "DRILL_SECRET"
+areas = ["*"]
+[notify.blind]
+webhook_variable = "DRILL_HOOK"
+secret_variable = "DRILL_SECRET"
+areas = ["*"]
+events = ["provisional", "confirmed", "reviewed"]
+coordinates = false
+[notify.post]
+to_variable = "DRILL_MAIL"
+areas = ["*"]
+[notify.weekly]
+to_variable = "DRILL_MAIL"
+areas = ["*"]
+language = "es"
+when = "weekly"
+"""
+
+
+@dataclass
+class Recipients:
+    """A web server and a mail server."""
+
+    hook: Hook
+    """Gets JSON."""
+
+    mailbox: Mailbox
+    """Gets mail."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """How workspaces find them."""
+        addresses = {"DRILL_HOOK": self.hook.url, "DRILL_SECRET": "a-secret-of-the-drill", "DRILL_MAIL": self.mailbox.url}
+        return addresses | dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+
+    def empty(self) -> None:
+        """Forget what came."""
+        self.hook.bodies.clear()
+        self.hook.headers.clear()
+        self.mailbox.mails.clear()
+
+    def read_post(self, workspace: Workspace) -> Post:
+        """Give what came; which events a mail told is known by the id of its message."""
+        post = Post()
+        for value in self.hook.values:
+            post.told.update((value["rule"], event["event_id"]) for event in value["events"])
+        known = {line.message_id: line for line in read_deliveries(workspace.outbox)}
+        for mail in self.mailbox.mails:
+            body = mail.get_body(("plain",))
+            text = body.get_content() if body else ""
+            (name,) = re.findall(r"\b(?:post|weekly)-\d{7}-[0-9a-f]{12}\b", text)
+            line = known.get(name)
+            post.told.update((line.rule, event) for event in line.event_ids) if line else post.told.update([("mail", name)])
+        return post
+
+
+@dataclass
+class World:
+    """Prepared workspaces by name, and where rounds work."""
+
+    folder: Path
+    """For everything."""
+
+    series: SimulatedSeries
+    """The scenes."""
+
+    recipients: Recipients
+    """Who is told."""
+
+    prepared: dict[str, Path]
+    """Name to a workspace that nobody changes."""
+
+    count: int = 0
+    """Workspaces that were lent."""
+
+    @contextlib.contextmanager
+    def lend(self, name: str) -> Iterator[Workspace]:
+        """Lend a copy of a prepared workspace, always under the same path, since reports and jitter know it."""
+        self.count += 1
+        root = self.folder / "round" / f"watch-{os.getpid()}"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(self.prepared[name], root)
+        self.recipients.empty()
+        try:
+            yield Workspace(root)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def open_world(folder: Path) -> Iterator[World]:
+    """Prepare everything."""
+    with serve_hook() as hook, serve_mail() as mailbox:
+        recipients = Recipients(hook, mailbox)
+        before = {name: os.environ.get(name) for name in recipients.environment}
+        os.environ.update(recipients.environment)
+        try:
+            series = simulate_series(folder / "series", SIMULATION)
+            world = World(folder, series, recipients, {})
+            _prepare(world)
+            warm = _add(world, "warm", "cold")
+            os.environ[VARIABLE] = "\n".join([str(warm.root), NAME, UNTIL.isoformat()])
+            yield world
+        finally:
+            os.environ.pop(VARIABLE, None)
+            for name, value in before.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _prepare(world: World) -> None:
+    cold = _add(world, "cold", None)
+    cold.settings.write_text(f'source = "{world.series.catalog}"\n{RULES}', "utf-8")
+    early = _add(world, "early", "cold")
+    _scan(early, EARLY)
+    told = _add(world, "night", "early")
+    before = dt.datetime.combine(EARLY, dt.time(3), dt.UTC)
+    for _ in range(2):
+        collect(told, before)
+        deliver(told, before)
+    update = _add(world, "update", "night")
+    _scan(replace(update, output_root=world.folder / "trial"), UNTIL)  # so that the archive has all scenes
+    edit_table(update)
+    news = _add(world, "news", "update")
+    _scan(news, UNTIL)
+    _add(world, "whole", "news")
+
+
+def _add(world: World, name: str, origin: str | None) -> Workspace:
+    root = world.folder / "prepared" / name
+    if origin is None:
+        make_workspace(root, world.series)
+    else:
+        shutil.copytree(world.prepared[origin], root)
+    world.prepared[name] = root
+    return Workspace(root)
+
+
+def _scan(workspace: Workspace, until: dt.date) -> None:
+    scan(workspace, Request(until=until))
+
+
+def edit_table(workspace: Workspace) -> None:
+    """Decide about an alert as somebody does who edits the table in QGIS."""
+    with updating(workspace.alerts) as connection:
+        sql = "UPDATE alerts SET review = 'needs-visit', review_note = 'ask the post', reviewed_by = 'Ana'"
+        connection.execute(sql)
+
+
+def count_rows(workspace: Workspace) -> int:
+    """Count the alerts."""
+    with contextlib.closing(sqlite3.connect(workspace.alerts)) as connection:
+        return int(connection.execute("SELECT count(*) FROM alerts").fetchone()[0])
+
+
+AREA = NAME
+"""The area of the drills."""
