@@ -28,7 +28,7 @@ from minewatch.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parents[1]
 
-FOLDER = ROOT / "docs" / "pictures"
+FOLDER = ROOT / "docs" / "images"
 
 sys.path.insert(0, str(ROOT / "tests"))
 

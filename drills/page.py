@@ -22,7 +22,7 @@ Written by `make drill`. Each round takes a fresh copy of a small workspace, dis
 again, undisturbed. Then everything that the workspace says is compared with a run that was never disturbed: the rasters and
 the quick look by their bytes, the alerts with all cells and outlines, the table's history, the decisions, the names in the
 archive, the evidence with its images, the report, and the events that a real web server and a real mail server got.
-`minewatch verify` must find evidence and custody log as they were written, and no unfinished file may be left.
+Verification must find evidence and custody log as they were written, and no unfinished file may be left.
 
 A process is killed (`kill -9`) at a random moment of its stage, or before, within, halfway through or after a chosen call:
 a rename, a flush, a write, a commit, a statement of SQL, a line to a server. In some rounds the next run is killed too.

@@ -16,8 +16,8 @@ import pyogrio
 
 from minewatch.alerts.decisions import read_decisions
 from minewatch.changes import RASTERS
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.evidence.verification import Trust, verify_path
-from minewatch.files import TEMPORARY_PREFIX
 from minewatch.notify.outbox import DEAD, DELIVERED, WAITING, list_messages, read_deliveries
 from minewatch.rounds import read_rounds
 from minewatch.workspace import Workspace

@@ -1,10 +1,8 @@
 """``python -m minewatch``, and the command ``minewatch``."""
 
 import importlib
-import os
-import sys
 
-from minewatch.stopping import NOTICE, find_code, listening
+from minewatch.stopping import end, listening
 
 
 def main() -> None:
@@ -13,9 +11,7 @@ def main() -> None:
         try:
             importlib.import_module("minewatch.cli").main(prog_name="minewatch")
         except KeyboardInterrupt as stop:
-            sys.stderr.write(f"{NOTICE}\n")
-            sys.stderr.flush()
-            os._exit(find_code(stop))
+            end(stop)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ from minewatch.chips import (
     read_chip,
     render_chip,
 )
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import ImageError, SceneError
-from minewatch.files import TEMPORARY_PREFIX, make_private_folder, publishing
+from minewatch.files import make_private_folder, publishing
 from minewatch.grid import PIXEL, Grid
 from minewatch.image import AREA_COLOUR, OVERLAYS, Overlay, Subject, credit_chip, find_subject
 from minewatch.progress import Reporter

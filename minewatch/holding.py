@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import BusyError, WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX
 
 RENEWAL_SECONDS = 60.0
 """A holder shows this often that it lives."""

@@ -26,9 +26,10 @@ from minewatch.archive import (
     write_collection,
     write_tombstones,
 )
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import WorkspaceError
 from minewatch.evidence.looks import SEARCHED
-from minewatch.files import TEMPORARY_PREFIX, Place, Stamp, delete_files, list_stamps
+from minewatch.files import Place, Stamp, delete_files, list_stamps
 from minewatch.mapping import select_observations
 from minewatch.plan import AreaPlan, Request, plan_area
 from minewatch.settings import read_settings

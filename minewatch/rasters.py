@@ -17,8 +17,9 @@ from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.changes import RASTERS, ChangeLayer, Status, TileChanges
+from minewatch.drafts import name_draft, sweep
 from minewatch.errors import WorkspaceError, describe
-from minewatch.files import Place, is_full, make_private_folder, name_draft, publishing, sweep, upload
+from minewatch.files import Place, is_full, make_private_folder, publishing, upload
 from minewatch.grid import Grid
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {

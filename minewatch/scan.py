@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -19,15 +19,14 @@ from minewatch.alerts.columns import Value
 from minewatch.alerts.replay import replay_alerts
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
 from minewatch.archive import Health, Observation, list_observations, write_collection
-from minewatch.catalog import Found, has_scenes
+from minewatch.catalog import Found
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.context import Layer, Site, open_layers, place_sites
-from minewatch.coverage import Coverage, CoverageCount, Emptiness, find_emptiness
-from minewatch.errors import ArchiveError, PrunedError, SceneError, SourceError
+from minewatch.coverage import Coverage, CoverageCount, find_emptiness
+from minewatch.errors import ArchiveError, PrunedError, SceneError
 from minewatch.evidence.folder import Finding, keep_evidence
 from minewatch.fetch import Catch, fetch_observations, search_areas
 from minewatch.files import Place, check_writable, naming_refusals, publish_bytes, publish_json
-from minewatch.harmonise import OffsetCheck
 from minewatch.holding import Holding
 from minewatch.journal import running
 from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
@@ -38,13 +37,11 @@ from minewatch.picture import draw_quicklook, shows
 from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
 from minewatch.rasters import ChangeWriter, writing_changes
+from minewatch.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources
 from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Source
 from minewatch.witness import Subject, describe_agreements, hear_witnesses, read_witnesses
 from minewatch.workspace import Workspace
-
-MOST_NAMED = 3
-"""Observations that notes name one by one; the run record names all."""
 
 
 def scan(workspace: Workspace, request: Request, reporter: Reporter | None = None) -> ScanReport:
@@ -135,7 +132,7 @@ def _scan_areas(
     healths = [health for health, (_, answer) in zip(healths, answers, strict=True) if isinstance(answer, Found)]
     areas = [area for area, answer in answers if isinstance(answer, Found)]
     found = [answer for _, answer in answers if isinstance(answer, Found)]
-    notes = [_explain_emptiness(plan.source, area, answer, len(plan.areas)) for area, answer in zip(areas, found, strict=True)]
+    notes = [explain_emptiness(plan.source, area, answer, len(plan.areas)) for area, answer in zip(areas, found, strict=True)]
     folders = [workspace.archive(area.aoi.name) for area in areas]
     catches = fetch_observations(areas, found, folders, engine, reporter)
     mended = [settle_damage(*parts, plan.source.name) for parts in zip(areas, folders, healths, found, catches, strict=True)]
@@ -199,10 +196,10 @@ def _report_area(
     coverage = change_map.coverage
     emptiness = find_emptiness(observations, found.scenes, area.grid)
     more = [
-        *_explain_sources(observations, source),
-        *_explain_conflicts(observations),
-        *_explain_blindness(observations, area, coverage),
-        *_explain_gaps(emptiness),
+        *explain_sources(observations, source),
+        *explain_conflicts(observations),
+        *explain_blindness(observations, area, coverage),
+        *explain_gaps(emptiness),
     ]
     alerts = replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts)
     failures = [*found.refused, *catch.failures]
@@ -247,54 +244,6 @@ class ChangeMap:
     def episodes(self) -> Episodes:
         """The anomalies that became provisional; the others are no part of any alert, and many."""
         return np.concatenate(self._episodes)
-
-
-def _explain_emptiness(source: Source, area: AreaPlan, found: Found, areas: int) -> list[str]:
-    """Tell an empty window from an empty source; raises SourceError for the latter where it is the only area."""
-    if found.scenes or found.refused or found.cloudy:
-        return []
-    empty = [f"the source has no scene over {area.aoi.name!r} from {area.history_from} to {area.until}"]
-    try:
-        if has_scenes(source, area.aoi.geometry):
-            return empty
-    except SourceError:
-        if areas == 1:
-            raise
-        return empty  # as far as was asked, that is true
-    text = f"source {source.name} has no Sentinel-2 L2A scene over area {area.aoi.name!r}"
-    if areas == 1:
-        raise SourceError(f"{text}; check the area's place and the source")
-    return [text]
-
-
-def _explain_blindness(observations: Sequence[Observation], area: AreaPlan, coverage: Coverage) -> list[str]:
-    """Say why nothing could be seen, where nothing could: "no change" is another answer."""
-    if coverage.never_clear < 1:
-        return []
-    looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
-    why = "every scene was cloudy there" if looks else "there is no scene since then"
-    return [f"nothing to see since {area.monitor_from}: {why} ({looks} scenes)"]
-
-
-def _explain_gaps(emptiness: Sequence[Emptiness]) -> list[str]:
-    """Name the first observations that lack data, and say how many more there are."""
-    lines = [empty.describe() for empty in emptiness[:MOST_NAMED]]
-    if rest := len(emptiness) - len(lines):
-        lines.append(f"{rest} more observations have less data than their footprints say; the run record names them")
-    return lines
-
-
-def _explain_conflicts(observations: Iterable[Observation]) -> list[str]:
-    """Name the scenes that are used although pixels and metadata contradict each other."""
-    checks = [(str(s["id"]), OffsetCheck.from_record(s)) for o in observations for s in o.sources]
-    names = sorted(name for name, check in checks if check and check.outcome == "contradict")
-    text = "scenes are used though their pixels contradict the offset in their metadata (scenes.offset_conflict)"
-    return [f"{len(names)} {text}: {', '.join(names)}"] if names else []
-
-
-def _explain_sources(observations: Iterable[Observation], source: Source) -> list[str]:
-    others = Counter(str(s["source"]) for o in observations for s in o.sources if s["source"] != source.name)
-    return [f"{count} archived observations came from another source, {name}" for name, count in sorted(others.items())]
 
 
 def _tags(area: AreaPlan) -> dict[str, str]:

@@ -55,6 +55,12 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
+def end(stop: KeyboardInterrupt) -> NoReturn:
+    """End the process before there is a command that could tell it."""
+    sys.stderr.write(f"{NOTICE}\n")
+    leave(find_code(stop))
+
+
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
     for other in SIGNALS:
         signal.signal(other, _end)

@@ -14,7 +14,7 @@ PACKAGE = Path(minewatch.__file__).parent
 
 RIVER = (
     # What every stage stands on.
-    "units", "errors", "text", "trust", "journal", "stopping", "files", "holding", "workspace", "custody", "progress",
+    "units", "errors", "text", "trust", "journal", "stopping", "drafts", "files", "holding", "workspace", "custody", "progress",
     # Areas, settings, places.
     "meridian", "aoi", "pipeline", "provider", "cron", "settings", "grid", "positions",
     # Scenes and the archive of observations.
@@ -26,7 +26,7 @@ RIVER = (
     "export", "rasters", "coverage", "cartography", "picture", "chips", "imagery", "image", "animation", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
     "parallel", "plan", "news", "fetch", "mending", "checkpoint", "mapping", "evidence",
-    "outcome", "account", "scan", "doctor", "explain",
+    "outcome", "remarks", "account", "scan", "doctor", "explain",
     "figures", "report", "prune", "rounds", "notify", "simulate", "demo",
     "schedule", "heartbeat", "watch", "service", "timers", "status", "cli", "__main__",
 )  # fmt: skip

@@ -34,8 +34,8 @@ from minewatch.archive import (
     write_drafts,
 )
 from minewatch.archive.raster import SAMPLE_PIXELS, RasterWriter, find_step, read_bands
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import ArchiveError, SceneError, WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX
 from minewatch.grid import Grid, Window
 from minewatch.indices import LAYERS
 from minewatch.read import SceneReader

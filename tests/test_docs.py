@@ -68,7 +68,7 @@ def parse(command: click.Command, words: list[str], parent: click.Context | None
     if not isinstance(command, click.Group):
         command.make_context(command.name, words, parent)
         return
-    context = click.Context(command, parent, command.name)
+    context = click.Context(command, parent, command.name, **command.context_settings)
     _, rest, _ = command.make_parser(context).parse_args(list(words))
     if rest:
         name, child, rest = command.resolve_command(context, rest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import multiprocessing
@@ -258,7 +259,8 @@ def test_no_kill_leaves_half_a_folder_or_one_without_its_line(watch: Workspace, 
         child, began = line.recv(), time.perf_counter()
         if seed > 0:  # the first one lives, to see how long it takes
             time.sleep(random.Random(seed).uniform(0, whole))
-            os.kill(child, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it was quicker than usual
+                os.kill(child, signal.SIGKILL)
         assert line.recv() == 0
         whole = whole or time.perf_counter() - began
         made = {entry.entry.alert_id for entry in read_custody(watch.custody).lines}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import random
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from small import NAME, UNTIL, make_scanned, make_series, make_workspace, plain_environment, read_layer, read_result, scan_small
 
 from minewatch import plan
-from minewatch.files import TEMPORARY_PREFIX
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
 
@@ -63,7 +64,7 @@ def test_a_scan_that_is_stopped_goes_on_from_there(watch: Workspace, result: dic
         child.send_signal(kind)
         _, told = child.communicate(timeout=60)
         if child.returncode != 0:  # it may have been done before
-            assert child.returncode == 128 + kind
+            assert child.returncode == 128 + kind, told
             assert [line for line in told.splitlines() if "stopped" in line] == [told.splitlines()[-1]]
             assert "what was finished is kept" in told
         assert "Traceback" not in told
@@ -117,7 +118,7 @@ def test_a_full_disk_is_one_line_and_the_next_scan_ends_well(
     need_namespaces()
     place = tmp_path / "disk"
     place.mkdir()
-    scan = " ".join([*SCAN, f"{place}/watch"])
+    scan = shlex.join([*SCAN, f"{place}/watch"])
     tiny = TINY.format(size=f"{kilobytes}k", place=place, watch=watch.root)
     answer = run_apart(
         f"{tiny} {scan}; echo exit $? >&2; mount -o remount,size=100m {place} && {scan} >/dev/null 2>/dev/null; "
@@ -136,7 +137,7 @@ def test_a_read_only_folder_is_one_line(watch: Workspace, tmp_path: Path, result
     need_namespaces()
     place = tmp_path / "disk"
     place.mkdir()
-    scan = " ".join([*SCAN, f"{place}/watch"])
+    scan = shlex.join([*SCAN, f"{place}/watch"])
     tiny = TINY.format(size="50m", place=place, watch=watch.root)
     answer = run_apart(
         f"{tiny} {scan} >/dev/null 2>&1; mount -o remount,ro {place}; {scan}; echo exit $? >&2; "

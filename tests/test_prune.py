@@ -15,8 +15,8 @@ from small import MONITOR_FROM, NAME, copy_workspace, make_scanned, make_series,
 from minewatch.aoi import Aoi, read_aoi, write_aoi
 from minewatch.archive import list_observations, read_tombstones, write_tombstones
 from minewatch.cli import main
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import ArchiveError, PrunedError, WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX
 from minewatch.grid import make_grid
 from minewatch.prune import GB, Wish, describe_pruning, prune
 from minewatch.simulate import SimulatedSeries

@@ -76,7 +76,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ScanReport]:
-    return make_scanned(tmp_path_factory)
+    workspace, report = make_scanned(tmp_path_factory)
+    return copy_workspace(workspace, tmp_path_factory.mktemp("report") / "watch"), report  # reports are logged
 
 
 @pytest.fixture(scope="module")

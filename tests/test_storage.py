@@ -33,7 +33,7 @@ from minewatch.archive.store import read_stored
 from minewatch.changes import RASTERS
 from minewatch.errors import ArchiveError, WorkspaceError
 from minewatch.explain import explain_alert
-from minewatch.files import STORE_OPTIONS, find_place, list_names, publish_bytes, publish_json, read_spans, upload
+from minewatch.files import STORE_OPTIONS, find_place, list_names, publish_bytes, read_spans, upload
 from minewatch.grid import CELL, Window
 from minewatch.outcome import ScanReport
 from minewatch.settings import read_settings
@@ -241,10 +241,10 @@ def test_a_scan_that_is_cut_off_leaves_a_usable_archive(
     def pull_the_plug(*arguments: Any) -> None:
         if next(count) == 10:
             raise KeyboardInterrupt
-        publish_json(*arguments)
+        publish_bytes(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.item.publish_json", pull_the_plug)
+        patch.setattr("minewatch.archive.item.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             scan_small(watch)
     names = list_names(watch.archive(NAME))

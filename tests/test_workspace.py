@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from minewatch.drafts import TEMPORARY_PREFIX, name_draft
 from minewatch.errors import WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX, make_private_folder, name_draft, publish_bytes, publish_json, publishing
+from minewatch.files import make_private_folder, publish_bytes, publish_json, publishing
 from minewatch.pipeline import Pipeline, read_pipeline
 from minewatch.settings import default_source, init_workspace, read_settings
 from minewatch.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace

@@ -16,8 +16,9 @@ from pystac import Asset, Item
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import ArchiveError, WorkspaceError
-from minewatch.files import TEMPORARY_PREFIX, Place, delete_files, list_names, publish_bytes, publish_json, read_files, upload
+from minewatch.files import Place, delete_files, list_names, publish_bytes, publish_json, read_files, upload
 from minewatch.grid import CELL, Grid
 from minewatch.harmonise import OffsetCheck
 from minewatch.indices import LAYERS, Layer

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M, Draft, Findings, hand_over
 from minewatch.archive.raster import RasterWriter
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import SceneError
-from minewatch.files import TEMPORARY_PREFIX, Place, make_private_folder, sync
+from minewatch.files import Place, make_private_folder, sync
 from minewatch.grid import CELL, PIXEL, Grid, Window
 from minewatch.harmonise import DarkPixels, OffsetCheck, count_dark, judge_offset
 from minewatch.indices import LAYERS, encode_layers

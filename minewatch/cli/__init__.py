@@ -10,6 +10,7 @@ import click
 from minewatch import __version__
 from minewatch.cli.output import Session
 from minewatch.journal import VARIABLE
+from minewatch.stopping import end
 from minewatch.workspace import ENVIRONMENT_VARIABLE
 
 COMMANDS = {
@@ -34,7 +35,10 @@ class Commands(click.Group):
         del ctx
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name]}")
+        try:
+            module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name]}")
+        except KeyboardInterrupt as stop:
+            end(stop)
         found: click.Command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
         return found
 

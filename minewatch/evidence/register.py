@@ -9,9 +9,10 @@ from pathlib import Path
 
 from minewatch.alerts.reviews import find_alert
 from minewatch.custody import record_all
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import AlertsError, EvidenceError, MinewatchError, describe
 from minewatch.evidence.manifest import MANIFEST
-from minewatch.files import TEMPORARY_PREFIX, list_names
+from minewatch.files import list_names
 from minewatch.workspace import Workspace
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from minewatch.custody import Log, check_custody, parse_custody, read_custody
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import EvidenceError
 from minewatch.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
 from minewatch.evidence.envelope import decrypt, is_encrypted
 from minewatch.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
 from minewatch.evidence.refetch import Sources, compare_with_source
 from minewatch.evidence.signature import is_signed
-from minewatch.files import TEMPORARY_PREFIX, list_names
+from minewatch.files import list_names
 from minewatch.text import show
 from minewatch.workspace import CUSTODY, EVIDENCE, MARKER
 

@@ -13,17 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import WorkspaceError
-from minewatch.files import (
-    TEMPORARY_PREFIX,
-    append_lines,
-    delete_files,
-    list_names,
-    make_private_folder,
-    publish_json,
-    read_lines,
-    sync,
-)
+from minewatch.files import append_lines, delete_files, list_names, make_private_folder, publish_json, read_lines, sync
 from minewatch.notify.event import Event, parse_event
 
 WAITING, DEAD, DELIVERED = "waiting", "dead", "delivered.jsonl"

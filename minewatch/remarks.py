@@ -1,0 +1,66 @@
+"""Lines that a person should read beside the figures of a scan: what was empty, hidden, contradictory or from elsewhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from minewatch.archive import Observation
+from minewatch.catalog import Found, has_scenes
+from minewatch.coverage import Coverage, Emptiness
+from minewatch.errors import SourceError
+from minewatch.harmonise import OffsetCheck
+from minewatch.plan import AreaPlan
+from minewatch.source import Source
+
+MOST_NAMED = 3
+"""Observations that notes name one by one; the run record names all."""
+
+
+def explain_emptiness(source: Source, area: AreaPlan, found: Found, areas: int) -> list[str]:
+    """Tell an empty window from an empty source; raises SourceError for the latter where it is the only area."""
+    if found.scenes or found.refused or found.cloudy:
+        return []
+    empty = [f"the source has no scene over {area.aoi.name!r} from {area.history_from} to {area.until}"]
+    try:
+        if has_scenes(source, area.aoi.geometry):
+            return empty
+    except SourceError:
+        if areas == 1:
+            raise
+        return empty  # as far as was asked, that is true
+    text = f"source {source.name} has no Sentinel-2 L2A scene over area {area.aoi.name!r}"
+    if areas == 1:
+        raise SourceError(f"{text}; check the area's place and the source")
+    return [text]
+
+
+def explain_blindness(observations: Sequence[Observation], area: AreaPlan, coverage: Coverage) -> list[str]:
+    """Say why nothing could be seen, where nothing could: "no change" is another answer."""
+    if coverage.never_clear < 1:
+        return []
+    looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
+    why = "every scene was cloudy there" if looks else "there is no scene since then"
+    return [f"nothing to see since {area.monitor_from}: {why} ({looks} scenes)"]
+
+
+def explain_gaps(emptiness: Sequence[Emptiness]) -> list[str]:
+    """Name the first observations that lack data, and say how many more there are."""
+    lines = [empty.describe() for empty in emptiness[:MOST_NAMED]]
+    if rest := len(emptiness) - len(lines):
+        lines.append(f"{rest} more observations have less data than their footprints say; the run record names them")
+    return lines
+
+
+def explain_conflicts(observations: Iterable[Observation]) -> list[str]:
+    """Name the scenes that are used although pixels and metadata contradict each other."""
+    checks = [(str(s["id"]), OffsetCheck.from_record(s)) for o in observations for s in o.sources]
+    names = sorted(name for name, check in checks if check and check.outcome == "contradict")
+    text = "scenes are used though their pixels contradict the offset in their metadata (scenes.offset_conflict)"
+    return [f"{len(names)} {text}: {', '.join(names)}"] if names else []
+
+
+def explain_sources(observations: Iterable[Observation], source: Source) -> list[str]:
+    """Say how many observations other sources gave."""
+    others = Counter(str(s["source"]) for o in observations for s in o.sources if s["source"] != source.name)
+    return [f"{count} archived observations came from another source, {name}" for name, count in sorted(others.items())]
