@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -82,7 +81,7 @@ class Expected:
 
     def _rename(self, workspace: Workspace) -> None:
         """An alert whose id a late scene changed is no new one, and what was told of it is not told again."""
-        names = [row["detail"].split(" -> ") for row in _read(workspace, HISTORY) if row["event"] == "renamed"]
+        names = [(row["former_id"], row["alert_id"]) for row in _read(workspace, HISTORY) if row["event"] == "renamed"]
         for former, name in names[self._renamed :]:
             self._roots[name] = self._roots.get(former, former)
             if former in self._known:
@@ -157,7 +156,7 @@ def _read_passed(workspace: Workspace) -> dict[str, set[str]]:
     """Give the states that each alert was in, also those between two passes."""
     passed: dict[str, set[str]] = {}
     for row in _read(workspace, HISTORY):
-        passed.setdefault(row["alert_id"], set()).update(re.findall(r"\w+", f"{row['event']} {row['detail']}"))
+        passed.setdefault(row["alert_id"], set()).update((row["event"], row["from_status"], row["to_status"]))
     return passed
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-
 from benchmarks.expected import choose, read_fact
 from benchmarks.inboxes import Hook, Mailbox
 from benchmarks.watched import Year
+from minewatch.alerts.history import read_history
 from minewatch.alerts.table import read_alerts, read_areas
 from minewatch.notify.outbox import read_deliveries
 from minewatch.plan import Request
@@ -106,20 +105,15 @@ def _list_rows(workspace: Workspace) -> dict[str, dict[str, str]]:
 def check_history(workspace: Workspace) -> list[str]:
     """Tell where the history does not lead to the table."""
     state: dict[str, str] = {}
-    for row in pyogrio.read_dataframe(workspace.alerts, layer="alert_history", read_geometry=False).to_dict("records"):
-        name, event, detail = row["alert_id"], row["event"], str(row["detail"] or "")
-        if event == "new":
-            state[name] = detail
-        elif event == "renamed":
-            state[name] = state.pop(detail.partition(" -> ")[0])
-        elif event == "withdrawn":
-            state.pop(name, None)
-        elif event == "merged":
-            state[name] = "closed"
-        elif event == "reviewed" and detail.startswith("dismissed"):
-            state[name] = "dismissed"  # a decision acts at once
-        elif " -> " in detail and event != "legal status":
-            state[name] = detail.partition(" -> ")[2]
+    for row in read_history(workspace.alerts):
+        if row.event == "renamed":
+            state[row.alert_id] = state.pop(row.former_id)
+        elif row.event == "withdrawn":
+            state.pop(row.alert_id, None)
+        elif row.event == "merged":
+            state[row.alert_id] = "closed"
+        elif row.to_status and row.event != "legal status":
+            state[row.alert_id] = row.to_status  # a decision on the command line acts at once
     table = {row["alert_id"]: row["status"] for row in read_alerts(workspace.alerts).to_dict("records")}
     odd = {name: (state.get(name), table.get(name)) for name in state.keys() | table.keys() if state.get(name) != table.get(name)}
     return [f"the history leads elsewhere: {odd}"] if odd else []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.record import Alert
 from minewatch.alerts.table import Tally
 from minewatch.archive import Observation
@@ -134,7 +135,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         },
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
         "changes": dict(sorted(area.tally.events.items())),
-        "changed": [{"alert_id": name, "event": event, "detail": detail} for name, event, detail in area.tally.changed],
+        "changed": [_describe_event(event) for event in area.tally.changed],
         "coverage": _describe_coverage(area.coverage),
         "evidence": {
             "written": list(area.evidence.written),
@@ -142,6 +143,12 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         },
         "notes": list(area.notes),
     }
+
+
+def _describe_event(event: HistoryEvent) -> dict[str, str]:
+    facts = {"alert_id": event.alert_id, "event": event.event, "detail": event.detail}
+    more = {"former_id": event.former_id, "from_status": event.from_status, "to_status": event.to_status}
+    return facts | {name: value for name, value in more.items() if value}
 
 
 def _describe_coverage(coverage: Coverage) -> dict[str, Any]:

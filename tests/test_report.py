@@ -26,6 +26,7 @@ from PIL import Image
 from pyproj import Geod, Proj, Transformer
 from small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
+from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.table import read_alerts
 from minewatch.catalog import find_scenes
 from minewatch.chips import album, read_chip
@@ -35,7 +36,7 @@ from minewatch.report import LANGUAGES, Request, gather_facts, render_page, scen
 from minewatch.report.drawing import Map, draw_overview, draw_pairs, list_vertices, measure_growth
 from minewatch.report.facts import count_months
 from minewatch.report.page import describe_event
-from minewatch.report.record import Event, Facts, Look
+from minewatch.report.record import Facts, Look
 from minewatch.report.texts import FOLDER, read_texts
 from minewatch.scan import ScanReport
 from minewatch.workspace import Workspace
@@ -344,7 +345,7 @@ def test_strangers_texts_stay_texts(workspace: Workspace, facts: Facts, tmp_path
         first,
         row=row | {"concession_ha": 1.0, "concession_pct": 10.0},
         scenery=replace(first.scenery, photos=photos),
-        events=(Event(UNTIL, HOSTILE, HOSTILE),),
+        events=(HistoryEvent("spot", HOSTILE, HOSTILE, as_of=UNTIL),),
     )
     forged = replace(facts, alerts=(alert,), pipeline=HOSTILE, run_id=HOSTILE)
     for told in (reviewed, forged):
@@ -453,15 +454,16 @@ def test_a_spanish_report_is_spanish(facts: Facts) -> None:
 def test_events_are_told_in_the_readers_words() -> None:
     texts = read_texts("es")
     told = {
-        "+0.20 ha to 1.50 ha": "+0,20 ha → 1,50 ha",
-        "provisional -> confirmed": "provisional → confirmada",
-        "into spot-1": "→ spot-1",
-        "spot-1 -> spot-2; what-if": "spot-1 → spot-2; análisis de prueba",
-        "confirmed": "confirmada",
+        HistoryEvent("spot-2", "grown", gained_ha=0.2, area_ha=1.5): "+0,20 ha → 1,50 ha",
+        HistoryEvent("spot-2", "confirmed", from_status="provisional", to_status="confirmed"): "provisional → confirmada",
+        HistoryEvent("spot-2", "merged", merged_into="spot-1"): "→ spot-1",
+        HistoryEvent("spot-2", "renamed", former_id="spot-1", what_if=True): "spot-1 → spot-2; análisis de prueba",
+        HistoryEvent("spot-2", "new", to_status="confirmed"): "confirmada",
+        HistoryEvent("spot-2", "legal status", from_status="unknown", to_status="outside"): "desconocida → fuera de concesiones",
+        HistoryEvent("spot-2", "reviewed", "dismissed; a -> b", to_status="dismissed"): "dismissed; a -> b",
     }
-    for detail, expected in told.items():
-        assert describe_event(Event(UNTIL, "grown", detail), texts) == expected
-    assert describe_event(Event(UNTIL, "legal status", "unknown -> outside"), texts) == "desconocida → fuera de concesiones"
+    for event, expected in told.items():
+        assert describe_event(event, texts) == expected
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

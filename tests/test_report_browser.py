@@ -20,10 +20,11 @@ from measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, fi
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
+from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.style import COLOURS
 from minewatch.positions import make_position
 from minewatch.report import Request, gather_facts, render_page
-from minewatch.report.record import AlertFacts, Event, Facts
+from minewatch.report.record import AlertFacts, Facts
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -89,7 +90,7 @@ def vary(alert: AlertFacts, number: int) -> AlertFacts:
         scenery = replace(scenery, photos={}, missing=dict.fromkeys(("before", "after"), "missing_no_source"))
     else:
         scenery = replace(scenery, photos=photos)
-    events = (Event(DAYS[number], HOSTILE, HOSTILE),)
+    events = (HistoryEvent("spot", HOSTILE, HOSTILE, as_of=DAYS[number]),)
     shown = scenery if STATUSES[number] in told else None
     return replace(alert, number=number + 1, row=row, scenery=shown, events=events, is_new=number == 1)
 

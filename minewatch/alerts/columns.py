@@ -90,6 +90,13 @@ HISTORY_COLUMNS = (
     Column("event", "object", "Event"),
     Column("detail", "object", "Detail"),
     Column("as_of", "datetime64[D]", "As of"),
+    Column("former_id", "object", "Id before"),
+    Column("from_status", "object", "Status before"),
+    Column("to_status", "object", "Status after"),
+    Column("merged_into", "object", "Merged into"),
+    Column("gained_ha", "float64", "Grown by (ha)"),
+    Column("area_ha", "float64", "Grown to (ha)"),
+    Column("what_if", "int32", "What-if"),
 )
 """Layer ``alert_history``: a record of what each scan changed."""
 

@@ -6,13 +6,14 @@ import contextlib
 import datetime as dt
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.columns import AOIS, HISTORY, LAYER, REVIEW_COLUMNS, Value
+from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
 from minewatch.alerts.decisions import DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
-from minewatch.alerts.geopackage import decode_geometry, insert, recover, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, recover, select, update, updating
+from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
 from minewatch.alerts.judgement import restore_status
 from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.alerts.schema import SHOWN, upgrade_schema
@@ -160,7 +161,9 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
             status = DISMISSED if review.review == DISMISS else restore_status(status, row["confirmed_on"])
         update(connection, LAYER, row["fid"], {"status": status})
         show_cells(connection, row["fid"], decision.cells)
-        record_reviews(connection, [*harvest.decisions, decision], row["run_id"])
+        record_reviews(connection, harvest.decisions, row["run_id"])
+        change = {"from_status": row["status"], "to_status": status} if status != row["status"] else {}
+        record_event(connection, replace(_make_event(decision, row["run_id"]), **change))
     notes = [f"{alert_id} is now {name}", *harvest.notes] if name != alert_id else list(harvest.notes)
     return Reviewed(name, status, notes)
 
@@ -168,11 +171,13 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
 def record_reviews(connection: sqlite3.Connection, decisions: Sequence[Decision], run_id: str) -> None:
     """Note decisions in ``alert_history``."""
     for decision in decisions:
-        detail = "; ".join(
-            filter(None, [_tell(decision.cells), decision.text, f"in the {decision.via}" if decision.via == QGIS else ""])
-        )
-        cells: dict[str, Value] = {"run_id": run_id, "alert_id": decision.alert_id, "as_of": decision.effective}
-        insert(connection, HISTORY, cells | {"event": "reviewed", "detail": detail})
+        record_event(connection, _make_event(decision, run_id))
+
+
+def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
+    said = _tell(decision.cells), decision.text, f"in the {decision.via}" if decision.via == QGIS else ""
+    detail = "; ".join(filter(None, said))
+    return HistoryEvent(decision.alert_id, REVIEWED, detail, run_id=run_id, as_of=decision.effective)
 
 
 def find_alert(table: Path, alert_id: str) -> str:
@@ -189,12 +194,8 @@ def resolve_id(connection: sqlite3.Connection, alert_id: str) -> str:
 
     Raises AlertsError where no row has it.
     """
-    seen: set[str] = set()
-    name = alert_id
-    while name not in seen:
-        if select(connection, LAYER, "alert_id = ?", (name,)):
-            return name
-        seen.add(name)
-        rows = select(connection, HISTORY, "event = 'renamed' AND instr(detail, ?) = 1", (f"{name} -> ",))
-        name = str(rows[-1]["alert_id"]) if rows else name
-    raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+    renames = list_renames(list_events(connection, f"event = '{RENAMED}'"))
+    name = follow_renames(alert_id, renames, lambda name: bool(select(connection, LAYER, "alert_id = ?", (name,))))
+    if name is None:
+        raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+    return name

@@ -7,6 +7,7 @@ import sqlite3
 import numpy as np
 
 from minewatch.alerts.columns import LAYERS, REVIEW_COLUMNS
+from minewatch.alerts.history import migrate_history
 from minewatch.alerts.style import refresh_styles
 
 SHOWN = "minewatch_shown"
@@ -17,7 +18,7 @@ _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int
 
 
 def upgrade_schema(connection: sqlite3.Connection) -> None:
-    """Add what an older table lacks: columns, our own table, today's styles where nobody changed them."""
+    """Add what an older table lacks: columns and what belongs in them, our own table, styles where nobody changed them."""
     columns = ", ".join(f"{name} TEXT NOT NULL" for name in REVIEW_COLUMNS)
     connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns})")
     for layer, wanted in LAYERS.items():
@@ -26,4 +27,5 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
             if column.name not in known:
                 kind = _SQL_TYPES[np.dtype(column.dtype).name if column.dtype != "datetime64[D]" else column.dtype]
                 connection.execute(f'ALTER TABLE "{layer}" ADD COLUMN "{column.name}" {kind}')
+    migrate_history(connection)
     refresh_styles(connection)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.columns import HISTORY, LAYER
-from minewatch.alerts.geopackage import decode_geometry, insert, recover, select, update, updating
+from minewatch.alerts.columns import LAYER
+from minewatch.alerts.geopackage import decode_geometry, recover, select, update, updating
+from minewatch.alerts.history import record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.alerts.table import compare_legal
 from minewatch.context import Layer, Site, place_sites
@@ -57,10 +58,9 @@ def refresh_context(table: Path, layers: Sequence[Layer]) -> Refreshed:
                 cells = placed.cells[row["alert_id"]]
                 update(connection, LAYER, row["fid"], cells)
                 legal[str(cells["legal_status"])] += 1
-                for event, detail in compare_legal(row, cells):
-                    told = {"run_id": "", "alert_id": row["alert_id"], "event": event, "detail": detail, "as_of": row["as_of"]}
-                    insert(connection, HISTORY, told)
-                    changes.append((row["alert_id"], detail))
+                for event in compare_legal(row["alert_id"], row, cells):
+                    record_event(connection, replace(event, as_of=row["as_of"]))
+                    changes.append((event.alert_id, event.detail))
     return Refreshed(len(rows), legal, changes, tuple(dict.fromkeys(notes)))
 
 

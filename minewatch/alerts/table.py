@@ -18,7 +18,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, HISTORY, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -31,6 +31,7 @@ from minewatch.alerts.geopackage import (
     update,
     updating,
 )
+from minewatch.alerts.history import GROWN, LEGAL_STATUS, MERGED, NEW, RENAMED, REOPENED, WHAT_IF, HistoryEvent, record_event
 from minewatch.alerts.judgement import Verdict, judge_alert
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, forget_cells, harvest_edits, record_reviews, show_cells
@@ -43,9 +44,6 @@ from minewatch.text import is_formula
 
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""
-
-LEGAL_STATUS = "legal status"
-"""The event of an alert that came to lie inside or outside the law."""
 
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
@@ -95,8 +93,8 @@ class Tally:
     alerts: list[Alert] = field(default_factory=list)
     """With the status that decisions leave them."""
 
-    changed: list[tuple[str, str, str]] = field(default_factory=list)
-    """Alert, event and detail of all that changed."""
+    changed: list[HistoryEvent] = field(default_factory=list)
+    """All that changed, in the order of the alerts."""
 
     notes: list[str] = field(default_factory=list)
     """Lines a person should read."""
@@ -161,6 +159,7 @@ class _Writer:
     ) -> None:
         self._connection, self._result, self._tally, self._unclear = connection, result, tally, unclear
         self._common = {"pipeline": result.facts["pipeline"], "as_of": result.facts["as_of"], "run_id": run["run_id"]}
+        self._when: dict[str, Any] = {name: self._common[name] for name in ("run_id", "as_of")}
         self._old = {row["alert_id"]: row for row in select(connection, LAYER, "aoi = ?", (result.aoi,))}
         ids = {alert.alert_id for alert in result.alerts}
         self._gone = {alert_id: row for alert_id, row in self._old.items() if alert_id not in ids}
@@ -174,15 +173,15 @@ class _Writer:
         row = self._old.get(alert.alert_id)
         if row is None and (former := _find_former(alert, self._gone)):
             row = self._gone.pop(former)
-            self._record(alert.alert_id, "renamed", f"{former} -> {alert.alert_id}")
+            self._record(HistoryEvent(alert.alert_id, RENAMED, f"{former} -> {alert.alert_id}", former_id=former))
         if row is None:
             fid = insert(self._connection, LAYER, cells, alert.geometry)
-            self._record(alert.alert_id, "new", alert.status)
+            self._record(HistoryEvent(alert.alert_id, NEW, alert.status, to_status=alert.status))
         else:
             fid = row["fid"]
             update(self._connection, LAYER, fid, cells, alert.geometry)
-            for event, detail in _compare(row, alert, context):
-                self._record(alert.alert_id, event, detail)
+            for event in _compare(row, alert, context):
+                self._record(event)
         if fid not in self._unclear:
             show_cells(self._connection, fid, verdict.review)
 
@@ -191,18 +190,16 @@ class _Writer:
         for alert_id, row in self._gone.items():
             delete(self._connection, LAYER, row["fid"])
             forget_cells(self._connection, row["fid"])
-            self._record(alert_id, "withdrawn", "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name]))
+            said = "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name])
+            self._record(HistoryEvent(alert_id, "withdrawn", said))
 
-    def _record(self, alert_id: str, event: str, detail: str) -> None:
-        self._tally.events[event] += 1
-        note = "; ".join(filter(None, [detail, "what-if" if self._result.what_if else ""]))
-        if event != "unchanged":
-            self._tally.changed.append((alert_id, event, detail))
-            insert(self._connection, HISTORY, {"alert_id": alert_id, "event": event, "detail": note} | _cut(self._common))
-
-
-def _cut(common: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: common[name] for name in ("run_id", "as_of")}
+    def _record(self, event: HistoryEvent) -> None:
+        self._tally.events[event.event] += 1
+        if event.event != "unchanged":
+            self._tally.changed.append(event)
+            trial = self._result.what_if
+            detail = "; ".join(filter(None, [event.detail, WHAT_IF if trial else ""]))
+            record_event(self._connection, replace(event, detail=detail, what_if=trial, **self._when))
 
 
 def _alert_cells(alert: Alert, scenes: tuple[str, str]) -> dict[str, Value]:
@@ -233,24 +230,29 @@ def _find_former(alert: Alert, gone: Mapping[str, Mapping[str, Any]]) -> str | N
     return best if best and shared[best] > 0 else None
 
 
-def _compare(row: Mapping[str, Any], alert: Alert, context: Cells) -> list[tuple[str, str]]:
+def _compare(row: Mapping[str, Any], alert: Alert, context: Cells) -> list[HistoryEvent]:
     """Name what changed between the table's row and the replay's."""
-    events = compare_legal(row, context)
+    events = compare_legal(alert.alert_id, row, context)
     if alert.merged_into and not row["merged_into"]:
-        events.append(("merged", f"into {alert.merged_into}"))
+        events.append(HistoryEvent(alert.alert_id, MERGED, f"into {alert.merged_into}", merged_into=alert.merged_into))
     elif alert.status != row["status"]:
-        event = alert.status if row["status"] in (PROVISIONAL, CONFIRMED) or alert.status == DISMISSED else "reopened"
-        events.append((CLOSED if alert.status == CLOSED else event, f"{row['status']} -> {alert.status}"))
+        event = alert.status if row["status"] in (PROVISIONAL, CONFIRMED) or alert.status in (CLOSED, DISMISSED) else REOPENED
+        events.append(_make_change(alert.alert_id, event, row["status"], alert.status))
     gained = alert.area_ha - float(row["area_ha"] or 0)
     if gained >= GROWTH_HA:
-        events.append(("grown", f"{gained:+.2f} ha to {alert.area_ha:.2f} ha"))
-    return events or [("unchanged", "")]
+        detail, numbers = f"{gained:+.2f} ha to {alert.area_ha:.2f} ha", (round(gained, 2), round(alert.area_ha, 2))
+        events.append(HistoryEvent(alert.alert_id, GROWN, detail, gained_ha=numbers[0], area_ha=numbers[1]))
+    return events or [HistoryEvent(alert.alert_id, "unchanged")]
 
 
-def compare_legal(row: Mapping[str, Any], context: Cells) -> list[tuple[str, str]]:
-    """Tell a change of the legal status as an event; a row that had none yet has not changed."""
-    before, after = row["legal_status"], context.get("legal_status")
-    return [(LEGAL_STATUS, f"{before} -> {after}")] if before and after and before != after else []
+def _make_change(alert_id: str, event: str, before: str, after: str) -> HistoryEvent:
+    return HistoryEvent(alert_id, event, f"{before} -> {after}", from_status=before, to_status=after)
+
+
+def compare_legal(alert_id: str, row: Mapping[str, Any], context: Cells) -> list[HistoryEvent]:
+    """Return a change of the legal status as an event; a row that had none yet has not changed."""
+    before, after = row["legal_status"], str(context.get("legal_status") or "")
+    return [_make_change(alert_id, LEGAL_STATUS, before, after)] if before and after and before != after else []
 
 
 def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value]) -> None:

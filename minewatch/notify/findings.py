@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from minewatch.alerts.history import NEW, HistoryEvent, follow_renames, list_renames
 from minewatch.alerts.record import DISMISSED
 from minewatch.alerts.table import GROWTH_HA
 from minewatch.errors import WorkspaceError
@@ -130,16 +130,17 @@ def find_events(state: State, findings: Findings, limits: Iterable[int], now: dt
 
 
 def _list_candidates(state: State, findings: Findings, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
-    former = _read_names(state.history)
+    renames = list_renames(state.history)
+    former = {new: old for old, new in renames.items()}
     passed = _read_passed(state.history)
     for alert_id, row in state.alerts.items():
-        name = _find_name(alert_id, former, findings)
+        name = follow_renames(alert_id, former, findings.alerts.__contains__) or alert_id
         if name != alert_id:
             yield Event(name_event(alert_id, RENAMED, name), RENAMED, row["aoi"], alert_id, {"former": name})
         known = findings.alerts.get(alert_id, _Known())
         yield from _find_alert(alert_id, row, state.outlines.get(alert_id), known, passed.get(alert_id, set()))
     yield from _find_withdrawn(state, findings)
-    yield from _find_reviews(state, {old: new for new, old in former.items()})
+    yield from _find_reviews(state, renames)
     yield from _find_failures(state)
     yield from _find_unseen(state, limits, now)
 
@@ -147,31 +148,12 @@ def _list_candidates(state: State, findings: Findings, limits: Sequence[int], no
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
 
-def _read_names(history: Sequence[Row]) -> dict[str, str]:
-    """Give the name that an alert had before, by the name that it has now."""
-    renamed = (str(row["detail"]).split(";")[0].partition(" -> ") for row in history if row["event"] == "renamed")
-    return {new: old for old, arrow, new in renamed if arrow}
-
-
-def _read_passed(history: Sequence[Row]) -> dict[str, set[str]]:
+def _read_passed(history: Sequence[HistoryEvent]) -> dict[str, set[str]]:
     """Give the states that each alert was in, by the table's history."""
     passed: dict[str, set[str]] = {}
-    for row in history:
-        word = re.split(r" -> |;", str(row["detail"] or ""))[0] if row["event"] == "new" else row["event"]
-        passed.setdefault(str(row["alert_id"]), set()).add(str(word))
+    for event in history:
+        passed.setdefault(event.alert_id, set()).add(event.to_status if event.event == NEW else event.event)
     return passed
-
-
-def _find_name(alert_id: str, former: Mapping[str, str], findings: Findings) -> str:
-    """Give the name under which an alert is known: its own, or the nearest that it had before; its own where none is."""
-    seen: set[str] = set()
-    name: str | None = alert_id
-    while name and name not in seen:
-        if name in findings.alerts:
-            return name
-        seen.add(name)
-        name = former.get(name)
-    return alert_id
 
 
 def _find_alert(alert_id: str, row: Row, outline: Any, known: _Known, passed: set[str]) -> Iterator[Event]:
@@ -210,15 +192,13 @@ def _find_withdrawn(state: State, findings: Findings) -> Iterator[Event]:
         yield replace(last, event_id=name, event=CLOSED, alert_id=alert_id, facts=facts, run_id=run_id)
 
 
-def _find_reviews(state: State, later: Mapping[str, str]) -> Iterator[Event]:
-    """Find what people decided about alerts of the table; ``later`` gives the name that an alert got by its old one."""
+def _find_reviews(state: State, renames: Mapping[str, str]) -> Iterator[Event]:
+    """Find what people decided about alerts of the table, under the names that these have now."""
     for decision in state.decisions:
-        alert_id = decision.alert_id
-        for _ in later:
-            alert_id = later.get(alert_id, alert_id)
-        row = state.alerts.get(alert_id)
-        if row is None:
+        alert_id = follow_renames(decision.alert_id, renames, state.alerts.__contains__)
+        if alert_id is None:
             continue
+        row = state.alerts[alert_id]
         said = {"review": decision.review, "review_note": decision.text, "reviewed_by": decision.by}
         said["decided"] = decision.decided.isoformat(timespec="seconds")
         name = name_event(decision.alert_id, REVIEWED, *said.values())

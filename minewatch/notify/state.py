@@ -12,9 +12,10 @@ import pyogrio
 import shapely
 from shapely.geometry import mapping
 
-from minewatch.alerts.columns import AOIS, HISTORY, RUNS
+from minewatch.alerts.columns import AOIS, RUNS
 from minewatch.alerts.decisions import Decision, read_decisions
 from minewatch.alerts.geopackage import recover
+from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.table import plain_cell, read_alerts
 from minewatch.aoi import list_aois
 from minewatch.rounds import Round, read_rounds
@@ -25,9 +26,6 @@ KEPT = (
     "legal_status", "concession", "protected_area", "territory", "admin_unit", "pipeline", "as_of", "run_id",
 )  # fmt: skip
 """Cells of an alert that may be told."""
-
-WHAT_IF = "what-if"
-"""How the history marks what a trial scan changed."""
 
 _DIGITS = 1e-7
 """Degrees to which outlines are told: a centimetre."""
@@ -48,7 +46,7 @@ class State:
     areas: Mapping[str, Row]
     """Area to its row in the table; those that a trial scan wrote last are left out, for they say nothing."""
 
-    history: Sequence[Row] = ()
+    history: Sequence[HistoryEvent] = ()
     """What scans changed, trial scans left out, in their order."""
 
     decisions: Sequence[Decision] = ()
@@ -78,7 +76,7 @@ def read_state(workspace: Workspace) -> State:
         for alert_id, geometry in zip(frame["alert_id"], frame.geometry, strict=True)
         if geometry is not None
     }
-    history = [row for row in _read_rows(workspace, HISTORY) if WHAT_IF not in str(row["detail"] or "").split("; ")]
+    history = [event for event in read_history(workspace.alerts) if not event.what_if]
     return State(rows, outlines, areas, history, decisions, rounds, known)
 
 

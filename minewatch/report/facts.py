@@ -13,8 +13,9 @@ import geopandas as gpd
 import pandas as pd
 import pyogrio
 
-from minewatch.alerts.columns import AOIS, HISTORY
+from minewatch.alerts.columns import AOIS
 from minewatch.alerts.geopackage import recover
+from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.reviews import find_alert
 from minewatch.alerts.table import read_alerts
@@ -30,7 +31,7 @@ from minewatch.pipeline import read_pipeline
 from minewatch.plan import AreaPlan
 from minewatch.positions import make_position
 from minewatch.progress import Reporter
-from minewatch.report.record import AlertFacts, Event, Facts, Look, Month, Request, Row, Scenery, Sight
+from minewatch.report.record import AlertFacts, Facts, Look, Month, Request, Row, Scenery, Sight
 from minewatch.report.scenery import AREA, Photographer
 from minewatch.workspace import Workspace
 
@@ -52,7 +53,7 @@ def gather_facts(workspace: Workspace, request: Request, reporter: Reporter | No
     told = [row for row in rows if is_told(row, request)]
     sceneries, lines = _take_photos(workspace, area, observations, told, request)
     explanations = dict(reporter.track(_explain(workspace, told, notes), f"{name}: reading alerts", len(told)))
-    history, earlier = _read_history(workspace.alerts), read_last_report(workspace.reports / RECORD, name, area.until)
+    history, earlier = _sort_history(workspace.alerts), read_last_report(workspace.reports / RECORD, name, area.until)
     known = earlier[1] if earlier else set()
     alerts = tuple(
         AlertFacts(
@@ -178,11 +179,10 @@ def _explain(workspace: Workspace, rows: Iterable[Row], notes: list[str]) -> Ite
             yield alert_id, told
 
 
-def _read_history(path: Path) -> dict[str, list[Event]]:
-    frame = pyogrio.read_dataframe(path, layer=HISTORY, read_geometry=False)
-    events: dict[str, list[Event]] = defaultdict(list)
-    for row in map(_clean, frame.to_dict("records")):
-        events[str(row["alert_id"])].append(Event(row["as_of"], str(row["event"] or ""), str(row["detail"] or "")))
+def _sort_history(path: Path) -> dict[str, list[HistoryEvent]]:
+    events: dict[str, list[HistoryEvent]] = defaultdict(list)
+    for event in read_history(path):
+        events[event.alert_id].append(event)
     return events
 
 

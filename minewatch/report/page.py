@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
+from minewatch.alerts.history import LEGAL_STATUS, REVIEWED, HistoryEvent
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL, STATES
 from minewatch.alerts.style import COLOURS
 from minewatch.positions import make_position
@@ -26,7 +26,7 @@ from minewatch.report.drawing import (
     list_vertices,
     measure_growth,
 )
-from minewatch.report.record import AlertFacts, Event, Facts, Row
+from minewatch.report.record import AlertFacts, Facts, Row
 from minewatch.report.texts import Texts, read_texts
 from minewatch.text import show
 
@@ -224,25 +224,27 @@ def describe_review(row: Row, texts: Texts) -> str:
     return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
 
 
-def name_event(event: Event, texts: Texts) -> str:
+def name_event(event: HistoryEvent, texts: Texts) -> str:
     """Name an event of the table's history."""
     key = f"event_{event.event.replace(' ', '_')}"
     return texts.text(key if key in texts.words else "event_other")
 
 
-def describe_event(event: Event, texts: Texts) -> str:
-    """Say what changed: the table writes it in English, so it is taken apart here."""
-    parts = [show(part) for part in event.detail.split("; ") if part]
-    kind = "legal" if event.event == "legal status" else "status"
-    return "; ".join(_describe_part(part, kind, texts) for part in parts)
+def describe_event(event: HistoryEvent, texts: Texts) -> str:
+    """Say what changed; what the table has in a sentence only stands as it was written."""
+    said = _describe_change(event, texts)
+    if not said:
+        return show(event.detail)
+    return "; ".join([said, texts.text("what_if")] if event.what_if else [said])
 
 
-def _describe_part(part: str, kind: str, texts: Texts) -> str:
-    if part == "what-if":
-        return texts.text("what_if")
-    if grown := re.fullmatch(r"([+-][\d.]+) ha to ([\d.]+) ha", part):
-        gained, area = (float(value) for value in grown.groups())
-        return f"{texts.number(gained, '+0.00;-0.00')} ha → {texts.number(area, '#,##0.00')} ha"
-    if part.startswith("into "):
-        return f"→ {part[5:]}"
-    return " → ".join(texts.words.get(f"{kind}_{word}", word) for word in part.split(" -> "))
+def _describe_change(event: HistoryEvent, texts: Texts) -> str:
+    if event.former_id:
+        return f"{show(event.former_id)} → {show(event.alert_id)}"
+    if event.merged_into:
+        return f"→ {show(event.merged_into)}"
+    if event.gained_ha is not None and event.area_ha is not None:
+        return f"{texts.number(event.gained_ha, '+0.00;-0.00')} ha → {texts.number(event.area_ha, '#,##0.00')} ha"
+    kind = "legal" if event.event == LEGAL_STATUS else "status"
+    words = (event.from_status, event.to_status) if event.event != REVIEWED else ()
+    return " → ".join(show(texts.words.get(f"{kind}_{word}", word)) for word in words if word)

@@ -9,6 +9,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.history import HistoryEvent
 from minewatch.aoi import Aoi
 from minewatch.chips import Chip
 from minewatch.explain import Explanation
@@ -94,20 +95,6 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Event:
-    """A line of the table's history."""
-
-    as_of: dt.date
-    """Of the scan."""
-
-    event: str
-    """Its name in the table."""
-
-    detail: str
-    """What changed."""
-
-
-@dataclass(frozen=True)
 class Photo:
     """The images of one overpass over a frame."""
 
@@ -154,7 +141,7 @@ class AlertFacts:
     outline: BaseGeometry
     """Degrees, in one piece across 180 degrees."""
 
-    events: tuple[Event, ...]
+    events: tuple[HistoryEvent, ...]
     """Of the table's history, oldest first."""
 
     is_new: bool

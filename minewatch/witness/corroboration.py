@@ -11,8 +11,9 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.columns import AOIS, HISTORY, LAYER
-from minewatch.alerts.geopackage import decode_geometry, insert, recover, select, update, updating
+from minewatch.alerts.columns import AOIS, LAYER
+from minewatch.alerts.geopackage import decode_geometry, recover, select, update, updating
+from minewatch.alerts.history import HistoryEvent, record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.errors import AlertsError, WitnessError
 from minewatch.witness.agreement import Agreement, Subject, describe_agreements
@@ -209,8 +210,8 @@ def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
     if (row["witnesses"] or "") == cell:
         return
     update(connection, LAYER, row["fid"], {"witnesses": cell})
-    told = {"run_id": row["run_id"], "alert_id": row["alert_id"], "event": "witnessed", "as_of": row["as_of"]}
-    insert(connection, HISTORY, told | {"detail": cell or "nobody any more"})
+    detail = cell or "nobody any more"
+    record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
 
 
 def _make_subject(row: Mapping[str, Any]) -> Subject:

@@ -1,0 +1,148 @@
+"""The layer ``alert_history``: what scans and people changed, as data in columns and as a sentence for people."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minewatch.alerts.columns import HISTORY, Value
+from minewatch.alerts.geopackage import insert, recover, select, update
+from minewatch.alerts.record import STATES
+
+NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"
+"""Events that come with data of their own; those that are called as a status say what an alert became."""
+
+LEGAL_STATUS = "legal status"
+"""The event of an alert that came to lie inside or outside the law."""
+
+WHAT_IF = "what-if"
+"""How a sentence marks what a trial scan changed."""
+
+
+@dataclass(frozen=True)
+class HistoryEvent:
+    """One row: what became of one alert."""
+
+    alert_id: str
+    """As it was called after the event."""
+
+    event: str
+    """What happened, in a word."""
+
+    detail: str = ""
+    """What changed, in words for people; programs take the fields below."""
+
+    former_id: str = ""
+    """What a renamed alert was called before."""
+
+    from_status: str = ""
+    """Status before, or legal status where the event is of that."""
+
+    to_status: str = ""
+    """Status after, or legal status."""
+
+    merged_into: str = ""
+    """The alert that took it in."""
+
+    gained_ha: float | None = None
+    """Hectares by which it grew, to two digits."""
+
+    area_ha: float | None = None
+    """Hectares that it had grown to, to two digits."""
+
+    what_if: bool = False
+    """True where a trial scan changed it."""
+
+    run_id: str = ""
+    """The scan; '' for none."""
+
+    as_of: dt.date | None = None
+    """Date that the event speaks of."""
+
+
+def record_event(connection: sqlite3.Connection, event: HistoryEvent) -> None:
+    """Add an event to the history."""
+    insert(connection, HISTORY, vars(event) | {"what_if": int(event.what_if)})
+
+
+def read_history(path: Path) -> list[HistoryEvent]:
+    """Read the history of a table that exists, in its order."""
+    recover(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        return list_events(connection)
+
+
+def list_events(connection: sqlite3.Connection, where: str = "1") -> list[HistoryEvent]:
+    """Read the events that an SQL condition asks for, in their order; it may use no column of newer tables alone."""
+    return [_parse(row) for row in select(connection, HISTORY, where)]
+
+
+def _parse(row: Mapping[str, Any]) -> HistoryEvent:
+    cells = {**row, **_read_old_detail(row)} if _is_old(row) else row
+    return HistoryEvent(
+        **{name: str(cells[name] or "") for name in ("alert_id", "event", "detail", "run_id")},
+        **{name: str(cells[name] or "") for name in ("former_id", "from_status", "to_status", "merged_into")},
+        gained_ha=cells["gained_ha"],
+        area_ha=cells["area_ha"],
+        what_if=bool(cells["what_if"]),
+        as_of=dt.date.fromisoformat(str(cells["as_of"])[:10]) if cells["as_of"] else None,
+    )
+
+
+# --- ids that alerts had -----------------------------------------------------------------------------------------------
+
+
+def list_renames(events: Iterable[HistoryEvent]) -> dict[str, str]:
+    """Map the id that an alert had to the next one; the latest counts."""
+    return {event.former_id: event.alert_id for event in events if event.event == RENAMED and event.former_id}
+
+
+def follow_renames(alert_id: str, renames: Mapping[str, str], is_known: Callable[[str], bool]) -> str | None:
+    """Return the first known one of an id and those that it leads to; None where there is none."""
+    seen: set[str] = set()
+    name: str | None = alert_id
+    while name is not None and name not in seen:
+        if is_known(name):
+            return name
+        seen.add(name)
+        name = renames.get(name)
+    return None
+
+
+# --- rows of older versions --------------------------------------------------------------------------------------------
+
+
+def migrate_history(connection: sqlite3.Connection) -> None:
+    """Fill the columns of rows that an older version wrote."""
+    for row in select(connection, HISTORY, "what_if IS NULL"):
+        update(connection, HISTORY, row["fid"], _read_old_detail(row))
+
+
+def _is_old(row: Mapping[str, Any]) -> bool:
+    """True if a version without columns for data wrote a row: all others say whether it was a trial."""
+    return row.get("what_if") is None
+
+
+def _read_old_detail(row: Mapping[str, Any]) -> dict[str, Value]:
+    """Return the data in the sentence of an older version: the only place that knows how these were written."""
+    event, parts = str(row["event"] or ""), str(row["detail"] or "").split("; ")
+    before, arrow, after = parts[0].partition(" -> ")
+    cells: dict[str, Value] = dict.fromkeys(("former_id", "from_status", "to_status", "merged_into"), "")
+    cells |= {"gained_ha": None, "area_ha": None, "what_if": int(parts[-1] == WHAT_IF and event != REVIEWED)}
+    if event == NEW:
+        cells["to_status"] = before
+    elif event == RENAMED and arrow:
+        cells["former_id"] = before
+    elif event == MERGED:
+        cells["merged_into"] = before.removeprefix("into ")
+    elif event == GROWN and (grown := re.fullmatch(r"([+-][\d.]+) ha to ([\d.]+) ha", parts[0])):
+        cells |= {"gained_ha": float(grown[1]), "area_ha": float(grown[2])}
+    elif event in (*STATES, REOPENED, LEGAL_STATUS) and arrow:
+        cells |= {"from_status": before, "to_status": after}
+    return cells
