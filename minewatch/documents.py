@@ -64,6 +64,9 @@ class DocumentError(OSError):
     attempts: int = 1
     """How many are worth while."""
 
+    status: int | None = None
+    """Of the answer, where it was one that refuses."""
+
     wait: float | None = None
     """Seconds that the server asked for."""
 
@@ -330,12 +333,12 @@ def _find_host(prepared: PreparedRequest) -> str:
 
 
 def _receive(answer: Response) -> str:
-    if answer.status_code in BUSY:
-        busy = _pass(DocumentError(f"status {answer.status_code}"))
-        busy.wait = read_wait(answer.headers.get("Retry-After"))
-        raise busy
     if answer.status_code != 200:
-        raise DocumentError(f"status {answer.status_code}")
+        error = DocumentError(f"status {answer.status_code}")
+        error.status = answer.status_code
+        if answer.status_code in BUSY:
+            _pass(error).wait = read_wait(answer.headers.get("Retry-After"))
+        raise error
     try:
         text = _decode(_receive_body(answer))
     except (HTTPError, RequestException) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,7 +21,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.documents import FAULT, FormatError, GuardedIO, StaticIO, make_item, tell
+from minewatch.documents import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, make_item, tell
 from minewatch.errors import SceneError, SourceError
 from minewatch.footprint import list_boxes, read_footprint
 from minewatch.provider import PROVIDERS, Provider, find_provider
@@ -114,7 +115,8 @@ class Source:
         try:
             document = self._io.read_json(f"{address}/{quote(self.collection, safe='')}")
         except (APIError, RequestException, OSError) as error:
-            fault = "does not answer when asked for" if tell(error) != "status 404" else "has no"
+            is_missing = isinstance(error, DocumentError) and error.status == HTTPStatus.NOT_FOUND
+            fault = "has no" if is_missing else "does not answer when asked for"
             raise SourceError(f"source {self.name} {fault} collection {self.collection!r}: {tell(error)}") from error
         return str(document.get("title") or self.collection)
 

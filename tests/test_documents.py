@@ -20,8 +20,9 @@ from minewatch import documents, ranges, source
 from minewatch.catalog import find_scenes
 from minewatch.documents import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, FormatError, GuardedIO, parse_document
 from minewatch.errors import SourceError
+from minewatch.provider import Provider
 from minewatch.ranges import LONGEST_WAIT, REDIRECTS, read_wait
-from minewatch.source import Query, open_source
+from minewatch.source import Query, make_source, open_source
 from tests.proxy import (
     Act,
     Line,
@@ -109,8 +110,18 @@ def test_a_lasting_fault_ends_after_a_few_attempts_and_says_what_it_is(proxy: Pr
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 501])
 def test_a_lasting_status_is_told_at_once(proxy: Proxy, status: int) -> None:
     proxy.start(Trouble("/files", busy(status), times=math.inf))
-    assert f"status {status}" in fail(proxy)
+    with pytest.raises(DocumentError, match=f"status {status}") as caught:
+        read(proxy)
+    assert caught.value.status == status
     assert len(proxy.paths) == 1
+
+
+@pytest.mark.parametrize(("status", "told"), [(404, "has no collection"), (403, "does not answer when asked for collection")])
+def test_a_collection_that_is_missing_is_told_from_one_that_is_kept_back(proxy: Proxy, status: int, told: str) -> None:
+    proxy.start(Trouble("/collections", busy(status), times=math.inf))
+    ours = make_source(Provider("ours", proxy.url, "our-scenes"), is_api=True)
+    with pytest.raises(SourceError, match=rf"{told} 'our-scenes': status {status}"):
+        ours.find_collection()
 
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
