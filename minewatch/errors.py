@@ -1,8 +1,18 @@
 """Every error minewatch raises on purpose; "no scenes" and "no change" are results and are not here."""
 
+from __future__ import annotations
+
+from typing import Self
+
 
 class MinewatchError(Exception):
     """Something failed that the user can understand: the message says what, where, and what to do."""
+
+    def detach(self) -> Self:
+        """Return the same error without those that it was raised from: a library's may not be fit for another process."""
+        alone = type(self)(*self.args)
+        vars(alone).update(vars(self))
+        return alone
 
 
 class WorkspaceError(MinewatchError):
@@ -27,6 +37,11 @@ class SourceError(MinewatchError):
 
 class SceneError(MinewatchError):
     """One scene cannot be read or was refused; the scan goes on without it."""
+
+    def __init__(self, text: str = "", *, scene_id: str = "") -> None:
+        super().__init__(text)
+        self.scene_id = scene_id
+        """The scene; '' where the error is about none by its id."""
 
 
 class ArchiveError(MinewatchError):

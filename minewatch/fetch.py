@@ -184,8 +184,8 @@ def _tidying(folders: Sequence[Place]) -> Iterator[None]:
 
 def _blame(take: Datatake, error: SceneError) -> list[Refusal]:
     """Name the scene that an error is about; all of the overpass where it names none, since none was archived."""
-    named = [scene for scene in (*take.scenes, *take.older) if f"scene {scene.id}," in str(error)]
-    return [Refusal(scene.id, str(error)) for scene in named or take.scenes]
+    names = [error.scene_id] if error.scene_id else [scene.id for scene in take.scenes]
+    return [Refusal(name, str(error)) for name in names]
 
 
 def _make_target(wanted: Wanted, areas: Sequence[AreaPlan], folders: Sequence[Place]) -> Target:

@@ -188,7 +188,7 @@ def _attempt(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchEr
         with naming_refusals():
             return task(*job)
     except MinewatchError as error:
-        return type(error)(*error.args)
+        return error.detach()
 
 
 @contextlib.contextmanager

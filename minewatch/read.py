@@ -120,7 +120,7 @@ class SceneFiles:
         """Do something with a band's file, again if it fails.  Raises SceneError where the file cannot be read."""
         for attempt in range(1, READ_ATTEMPTS + 1):
             if time.monotonic() > self.deadline:
-                raise SceneError(f"scene {self.scene.id}, {band}: given up, the overpass took over {LONGEST / 60:.0f} minutes")
+                raise self._refuse(band, f"given up, the overpass took over {LONGEST / 60:.0f} minutes")
             try:
                 return action(self.open(band))
             except FAULTS as error:
@@ -129,12 +129,15 @@ class SceneFiles:
                 reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
             if attempt < READ_ATTEMPTS:
                 time.sleep(PAUSE)
-        raise SceneError(f"scene {self.scene.id}, {band}: cannot be read ({reason})")
+        raise self._refuse(band, f"cannot be read ({reason})")
+
+    def _refuse(self, band: str, reason: str) -> SceneError:
+        return SceneError(f"scene {self.scene.id}, {band}: {reason}", scene_id=self.scene.id)
 
     def open(self, band: str) -> OpenBand:
         """Open a band's file; raises SceneError where it is no band of a scene, else OSError or RasterioError."""
         if self.fault:
-            raise SceneError(f"scene {self.scene.id}, {band}: {self.fault}")
+            raise self._refuse(band, self.fault)
         if band not in self._open:
             header = self._read_header(band)
             self._open[band] = self._open_blocks(header) if isinstance(header, Layout) else self._open_dataset(band, header)
@@ -178,7 +181,7 @@ class SceneFiles:
         try:
             file = open_file(self.scene.hrefs[band], stream, self.pixel)
         except MisfitError as misfit:
-            raise SceneError(f"scene {self.scene.id}, {band}: {misfit}") from None
+            raise self._refuse(band, str(misfit)) from None
         return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
 

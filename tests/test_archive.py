@@ -335,8 +335,9 @@ def test_a_scene_that_cannot_be_read_leaves_no_file(folder: Path, tmp_path: Path
         path.unlink()
     else:
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3] if fault == "truncated" else b"<html>")
-    with pytest.raises(SceneError, match=rf"{scene.id}, {band}"):
+    with pytest.raises(SceneError, match=rf"{scene.id}, {band}") as caught:
         write_draft(take_of(scene), GRID, folder)
+    assert caught.value.scene_id == scene.id
     assert list(folder.iterdir()) == []
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import multiprocessing
+import threading
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,13 @@ import shapely
 from shapely.geometry import box
 from small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
+from minewatch import __version__
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.catalog import Found, find_scenes
 from minewatch.changes import RASTERS
+from minewatch.errors import SceneError
 from minewatch.fetch import TOGETHER, group_areas, search_areas
+from minewatch.parallel import _attempt
 from minewatch.plan import AreaPlan, Request, plan_scan
 from minewatch.progress import Reporter
 from minewatch.read import open_datatake
@@ -129,6 +135,19 @@ def test_areas_far_apart_are_searched_apart(series: SimulatedSeries, tmp_path: P
     for group in groups:
         bounds = shapely.union_all([areas[number].aoi.geometry for number in group]).bounds
         assert max(bounds[2] - bounds[0], bounds[3] - bounds[1]) <= TOGETHER
+
+
+def fail_with_a_cause_that_cannot_be_sent() -> None:
+    cause = OSError("a library's")
+    cause.lock = threading.Lock()  # type: ignore[attr-defined]
+    raise SceneError("no such word as scene", scene_id="S2A_1") from cause
+
+
+def test_an_error_of_another_process_still_knows_its_scene() -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        error = pool.submit(_attempt, __version__, fail_with_a_cause_that_cannot_be_sent).result()
+    assert isinstance(error, SceneError)
+    assert (str(error), error.scene_id, error.__cause__) == ("no such word as scene", "S2A_1", None)
 
 
 def test_a_scene_that_fails_for_all_is_named_for_all(

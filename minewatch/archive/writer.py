@@ -61,7 +61,7 @@ def write_drafts(targets: Sequence[Target]) -> list[Draft | SceneError]:
             try:
                 results.append(_write_draft(target, files))
             except SceneError as error:
-                results.append(SceneError(*error.args))  # without the library's error behind it, which cannot be sent
+                results.append(error.detach())
     return results
 
 
