@@ -295,6 +295,27 @@ def test_areas_do_not_touch_each_others_rows(path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM nowhere",
+        "SELECT nothing FROM alerts",
+        "SELECT CAST(x'ff' AS TEXT)",
+        "SELECT ST_MinX(x'4750')",
+    ],
+)
+def test_what_is_damaged_is_told_with_what_to_do(path: Path, sql: str) -> None:
+    put(path, make_alert(0))
+    with pytest.raises(AlertsError, match=r"could not be changed: .*nothing was changed; put a backup"), updating(path) as table:
+        table.execute(sql).fetchall()
+
+
+def test_a_cell_that_may_not_be_there_is_no_damage(path: Path) -> None:
+    put(path, make_alert(0))
+    with pytest.raises(AlertsError, match=r"nothing was changed$"), updating(path) as table:
+        table.execute("INSERT INTO alerts (fid) SELECT fid FROM alerts")
+
+
 @pytest.mark.parametrize("kind", ["IMMEDIATE", "EXCLUSIVE"])
 def test_a_locked_table_is_waited_for_and_then_left_alone(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put(path, make_alert(0))

@@ -35,6 +35,10 @@ REMEDY = "put a backup in its place, or move it away and scan again; what people
 GARBLED = (UnicodeDecodeError, struct.error, shapely.GEOSException)
 """What is raised by cells that are no longer what was written."""
 
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""Primary codes of SQLite; the last one is that of a table or column that is not there."""
+
 _SRS = 4326
 _GEOMETRY = "geom"
 _KEY = "fid"
@@ -93,8 +97,19 @@ def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3
 
 
 def _is_damage(error: Exception) -> bool:
-    words = ("malformed", "not a database", "corrupt", "no such", "decode")
-    return isinstance(error, GARBLED) or any(word in str(error) for word in words)
+    code = _read_code(error)
+    # Text that is none is found by Python, whose error has no code.
+    return isinstance(error, GARBLED) or code in _DAMAGED or (code is None and isinstance(error, sqlite3.OperationalError))
+
+
+def _is_locked(error: Exception) -> bool:
+    return _read_code(error) in _LOCKED
+
+
+def _read_code(error: Exception) -> int | None:
+    """Return the primary code of an error of SQLite, which is the lowest byte of the whole one."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -103,7 +118,7 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 
 def _explain(error: Exception) -> str:
-    if "locked" in str(error):
+    if _is_locked(error):
         return "another program has it locked (a QGIS that is saving?); close it or try again"
     return show(describe(error))
 
@@ -126,7 +141,7 @@ def recover(path: Path, *, whole: bool = False) -> None:
             if whole and (faults := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
                 raise sqlite3.DatabaseError(str(faults))
     except (sqlite3.Error, *GARBLED) as error:
-        if "locked" in str(error):
+        if _is_locked(error):
             raise AlertsError(f"{path} cannot be read: {_explain(error)}") from error
         raise AlertsError(f"{path} is no usable alerts table: {describe(error)}; {REMEDY}") from error
 
