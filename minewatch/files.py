@@ -335,6 +335,7 @@ def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
 
 def _is_absence(error: Exception) -> bool:
     """Tell a missing or short file from a store that fails."""
+    # Every store's library has its own error for a range behind the end, some a plain OSError; the words of HTTP are in all.
     return isinstance(error, FileNotFoundError) or "not satisfiable" in str(error).lower()
 
 

@@ -131,6 +131,7 @@ class Engine:
         if isinstance(error, KilledWorker):
             text = "died one after the other at the same task, most likely for lack of memory; give each more (docs/clusters.md)"
             return MinewatchError(f"workers at {self.scheduler} {text}")
+        # Where the scheduler cannot load a task, Dask raises a plain RuntimeError that only its words tell from others.
         if isinstance(error, ImportError) or "deserializ" in str(error):
             return MinewatchError(
                 f"scheduler or workers at {self.scheduler} cannot load minewatch {__version__} "

@@ -138,7 +138,7 @@ def decrypt(path: Path, identity: Path) -> bytes:
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
     except age.DecryptError as error:
-        if "no matching keys" in str(error).lower():
+        if "no matching keys" in str(error).lower():  # the library has one class and no code for all that can be wrong
             raise EvidenceError(f"{path.name} is not encrypted for the key in {identity}") from None
         raise EvidenceError(f"{path.name} cannot be decrypted: it was changed, damaged or cut off; ask for it again") from None
     return data
@@ -164,7 +164,7 @@ def _read_ssh_identity(age: Any, path: Path, data: bytes) -> Any:
     try:
         return age.ssh.Identity.from_buffer(data)
     except age.IdentityError as error:
-        if "decrypted first" not in str(error):
+        if "decrypted first" not in str(error):  # as above: only its words tell a locked key from no key
             raise EvidenceError(f"--identity: {path} cannot be used; give a key of age, or of OpenSSH (Ed25519, RSA)") from None
     return age.ssh.Identity.from_buffer(unlock_identity(path))
 

@@ -31,7 +31,10 @@ CAUSES = (
     (r"certificate|SSL|TLS|EOF occurred", "the certificate of the host is not good, or it does not speak TLS"),
     (r"Connection unexpectedly closed|reset by peer|Remote end closed|aborted", "the connection broke off"),
 )
-"""What the package's errors say, and what is told of it."""
+"""What the package's errors say, and what is told of it.
+
+The package gives True or False and keeps the exception and the answer to itself; why a message did not go is in its log only.
+"""
 
 _CODE = re.compile(r"(?:\((?=[45]\d\d, )|error=|\bcode[ =:]+|: )([345]\d\d)\b")
 """Where the package names the number of an answer."""
