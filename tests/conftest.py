@@ -1,9 +1,8 @@
-"""Fixtures that every test may use; the servers behind them are in servers.py."""
+"""Fixtures that every test may use; the servers behind them are in helpers/servers.py."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +11,9 @@ import pystac
 import pytest
 from s3fs import S3FileSystem
 
-# pytest imports by path (--import-mode=importlib), so a module beside the tests is found only this way.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import browser as chromium
-import servers
-from servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
+from tests.helpers import browser as chromium
+from tests.helpers import servers
+from tests.helpers.servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
 
 
 def skip_for(reason: str | None) -> None:

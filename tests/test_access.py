@@ -27,8 +27,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.env import getenv
 from s3fs import S3FileSystem
-from servers import S3_LOGIN, start_s3
-from small import copy_series, make_scanned, make_series, make_workspace, read_result, scan_small, snapshot
 
 from minewatch import access, ranges
 from minewatch.access import PLAIN, Access, SignatureError, check_scenes
@@ -41,8 +39,10 @@ from minewatch.ranges import DeniedError, RangeError
 from minewatch.read import open_datatake, reading
 from minewatch.scene import Datatake, Scene
 from minewatch.simulate import SimulatedSeries
-from tests.hosts import Answer, Host, serve_host
-from tests.rasters import lay_grid, paint_bands, write_raster, write_scene
+from tests.helpers.hosts import Answer, Host, serve_host
+from tests.helpers.rasters import lay_grid, paint_bands, write_raster, write_scene
+from tests.helpers.servers import S3_LOGIN, start_s3
+from tests.helpers.small import copy_series, make_scanned, make_series, make_workspace, read_result, scan_small, snapshot
 
 planetary_computer = pytest.importorskip("planetary_computer.sas")
 

@@ -11,13 +11,13 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import make_flat_grid
 
 from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
 from minewatch.changes import EPISODE, Episodes
 from minewatch.pipeline import Alerts
 from minewatch.units import to_date, to_day
+from tests.helpers.small import make_flat_grid
 
 GRID = make_flat_grid(40, 50)
 START = to_day(dt.date(2024, 1, 1))

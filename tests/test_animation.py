@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner, Result
 from matplotlib.colors import to_rgb
 from PIL import Image
-from small import NAME, UNTIL, make_scanned
 
 from minewatch import animation
 from minewatch.alerts.style import COLOURS
@@ -24,6 +23,7 @@ from minewatch.chips import Look
 from minewatch.cli import main
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, UNTIL, make_scanned
 
 SINCE = dt.date(2022, 9, 1)
 

@@ -41,7 +41,7 @@ from minewatch.indices import LAYERS
 from minewatch.read import SceneReader
 from minewatch.scene import Datatake, Scene
 from minewatch.units import NODATA, SCALE, to_day
-from tests.rasters import FOREST, LEFT, TIME, TOP, lay_grid, paint_bands, write_scene
+from tests.helpers.rasters import FOREST, LEFT, TIME, TOP, lay_grid, paint_bands, write_scene
 
 HEIGHT, WIDTH = 40, 60
 GRID = lay_grid(HEIGHT, WIDTH)

@@ -12,8 +12,7 @@ from types import ModuleType
 import pytest
 
 from minewatch.simulate import tropical_simulation
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers.places import ROOT
 
 
 def load(name: str) -> ModuleType:

@@ -13,7 +13,6 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from servers import ServeFolder
 
 from minewatch import ranges
 from minewatch.blocks import LARGEST_RANGE, WORTH, Ahead, BlockCache, BlockFile, Spaces, plan_ranges
@@ -22,8 +21,9 @@ from minewatch.geotiff import HEAD, Box, Layout, read_layout
 from minewatch.grid import Window
 from minewatch.read import DatatakeFiles, SceneFiles, open_datatake
 from minewatch.scene import Datatake, Scene
-from tests.hosts import Host, serve_host
-from tests.rasters import LEFT, lay_grid, write_raster, write_scene
+from tests.helpers.hosts import Host, serve_host
+from tests.helpers.rasters import LEFT, lay_grid, write_raster, write_scene
+from tests.helpers.servers import ServeFolder
 
 SIDE = 640
 BLOCK = 128

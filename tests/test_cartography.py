@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from pyproj import Geod, Proj, Transformer
-from rasters import lay_grid
 from shapely.geometry import Polygon, box
 
 from minewatch.cartography import (
@@ -31,6 +30,7 @@ from minewatch.cartography import (
     find_north,
 )
 from minewatch.grid import Grid
+from tests.helpers.rasters import lay_grid
 
 Picture = NDArray[np.float32]
 

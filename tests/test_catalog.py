@@ -6,17 +6,12 @@ The same over HTTP and through a STAC API is in the tests that start servers.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from servers import ServeFolder
 from shapely.geometry import box
 
 from minewatch.aoi import Aoi
@@ -26,7 +21,9 @@ from minewatch.grid import make_grid
 from minewatch.provider import Provider
 from minewatch.source import Query, Source, open_source
 from minewatch.trust import check_href
-from tests.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
+from tests.helpers.opened import watching_files
+from tests.helpers.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
+from tests.helpers.servers import ServeFolder
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)
 """Meets the tiny scenes' corner of Peru."""
@@ -38,24 +35,6 @@ def search(catalog: Path, **limits: Any) -> list[str]:
     """Give the ids of the scenes that a search finds."""
     query = Query(**({"area": AREA, "start": ALWAYS.start, "end": ALWAYS.end} | limits))
     return [scene.id for scene in find_scenes(open_source(str(catalog)), query).scenes]
-
-
-OPENED: list[str] = []
-
-
-@functools.cache
-def note_opened_files() -> None:
-    """Let Python note every file it opens from now on, whoever asks."""
-    sys.addaudithook(lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" else None)
-
-
-@contextmanager
-def watching_files(folder: Path) -> Iterator[list[str]]:
-    """Give the list of the files below ``folder`` that were opened, complete when the block has ended."""
-    note_opened_files()
-    start, seen = len(OPENED), []
-    yield seen
-    seen += [name for name in OPENED[start:] if name.startswith(str(folder))]
 
 
 # --- what is found ---------------------------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import NAME, make_series, make_workspace, read_result, scan_small
 
 from minewatch import checkpoint
 from minewatch.archive import Observation
@@ -31,7 +30,8 @@ from minewatch.outcome import ScanReport
 from minewatch.plan import AreaPlan
 from minewatch.simulate import SimulatedSeries
 from minewatch.units import to_date
-from tests.test_detect import DAYS, FIRST, SEEDS, assert_same, cut_looks, make_random_tile
+from tests.helpers.small import NAME, make_series, make_workspace, read_result, scan_small
+from tests.helpers.tiles import DAYS, FIRST, SEEDS, assert_same, cut_looks, make_random_tile
 
 TILE = Window(0, 0, 5, 6)
 

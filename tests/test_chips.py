@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pyproj import Transformer
-from rasters import COARSE, EPSG, FOREST, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 from shapely.geometry import box
-from small import NAME, UNTIL, make_scanned, make_series, make_workspace
 
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.chips import (
@@ -39,6 +37,8 @@ from minewatch.scene import Datatake
 from minewatch.settings import init_workspace
 from minewatch.units import NODATA
 from minewatch.workspace import Workspace
+from tests.helpers.rasters import COARSE, EPSG, FOREST, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
+from tests.helpers.small import NAME, UNTIL, make_scanned, make_series, make_workspace
 
 SIDE = 60
 """Pixels of the tiny scenes."""

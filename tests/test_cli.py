@@ -18,15 +18,24 @@ import click
 import geopandas as gpd
 import pytest
 from click.testing import CliRunner, Result
-from servers import ROOT
 from shapely.geometry import mapping
-from small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, name_scenes, plain_environment
 
 from minewatch.alerts.geopackage import updating
 from minewatch.aoi import bbox_geometry
 from minewatch.cli import main
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
+from tests.helpers.small import (
+    NAME,
+    UNTIL,
+    copy_series,
+    copy_workspace,
+    make_scanned,
+    make_series,
+    name_scenes,
+    plain_environment,
+)
 
 COMMAND = Path(sys.executable).with_name("minewatch")
 UNTIL_OPTION = ("--until", UNTIL.isoformat())

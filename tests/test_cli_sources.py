@@ -11,10 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from hosts import Answer, serve_host
-from servers import ServeFolder, ServeItems
 from shapely.geometry import box
-from small import UNTIL, make_series, make_workspace
 
 from minewatch import checkup
 from minewatch.aoi import Aoi, write_aoi
@@ -22,7 +19,10 @@ from minewatch.cli import main
 from minewatch.provider import PROVIDERS
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
-from tests.rasters import FOREST, make_item, write_catalog
+from tests.helpers.hosts import Answer, serve_host
+from tests.helpers.rasters import FOREST, make_item, write_catalog
+from tests.helpers.servers import ServeFolder, ServeItems
+from tests.helpers.small import UNTIL, make_series, make_workspace
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)
 ELSEWHERE = box(10, 50, 10.1, 50.1)

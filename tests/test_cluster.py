@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from servers import DaskCluster, start_dask, start_worker
-from small import UNTIL, make_scanned, make_series, make_workspace, read_result, scan_small
 
 import minewatch
 from minewatch.errors import MinewatchError
@@ -24,6 +22,8 @@ from minewatch.progress import Reporter
 from minewatch.scan import scan
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.servers import DaskCluster, start_dask, start_worker
+from tests.helpers.small import UNTIL, make_scanned, make_series, make_workspace, read_result, scan_small
 
 T = TypeVar("T")
 

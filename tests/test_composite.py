@@ -11,7 +11,6 @@ import pytest
 import rasterio
 from click.testing import CliRunner
 from pyproj import Transformer
-from rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 from shapely.geometry import box
 
 from minewatch.aoi import Aoi, write_aoi
@@ -22,6 +21,7 @@ from minewatch.grid import reproject
 from minewatch.settings import init_workspace
 from minewatch.units import NODATA
 from minewatch.workspace import Workspace
+from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 
 SIDE, CLOUD = 120, 9
 DAYS = {"2020-06-01": 1000, "2020-06-11": 2000, "2020-06-21": 3000}

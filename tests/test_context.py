@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
-from small import copy_workspace, make_scanned, read_layer, scan_small
 
 from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.geopackage import update, updating
@@ -30,6 +29,7 @@ from minewatch.context.place import Overlap, judge
 from minewatch.errors import ContextError, WorkspaceError
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
+from tests.helpers.small import copy_workspace, make_scanned, read_layer, scan_small
 
 GEOD = Geod(ellps="WGS84")
 DAY = dt.date(2024, 6, 1)

@@ -9,11 +9,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from dossiers import list_evidence, make_watch, run, start_apart
 
 from minewatch.custody import check_custody, read_custody, record_all, record_custody
 from minewatch.evidence.register import note_export
 from minewatch.workspace import Workspace
+from tests.helpers.dossiers import list_evidence, make_watch, run, start_apart
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
-from test_alerts_table import edit, history, make_alert, put, review, row_of
 
 from minewatch.alerts import reviews
 from minewatch.alerts.decisions import DISMISS, NOTHING, REVIEWS, Decision, append_decisions, read_decisions
@@ -22,6 +21,7 @@ from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.errors import AlertsError
 from minewatch.pipeline import Alerts
+from tests.helpers.tables import edit, history, make_alert, put, review, row_of
 
 REVIEWED = dt.date(2024, 12, 31)
 """The as-of date of the tables that `put` writes."""

@@ -9,13 +9,13 @@ from typing import Any
 import geopandas as gpd
 import pytest
 from click.testing import CliRunner
-from small import SMALL, snapshot
 
 from minewatch import demo
 from minewatch.cli import main
 from minewatch.demo import Demo, run_demo
 from minewatch.errors import WorkspaceError
 from minewatch.simulate import demo_simulation, simulate_series
+from tests.helpers.small import SMALL, snapshot
 
 
 @pytest.fixture(autouse=True)

@@ -17,8 +17,8 @@ from minewatch.cli import main
 from minewatch.pipeline import Pipeline, read_pipeline, render_pipeline
 from minewatch.settings import TEMPLATE, read_settings
 from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
 WORKSPACE = Workspace(ROOT)
 PICTURE_BYTES = 500_000

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from pystac import Item
 from scipy import ndimage
 from shapely.geometry import box
-from small import NAME, UNTIL, copy_series, make_scanned, make_series, make_workspace, scan_small
 
 from minewatch.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
@@ -34,6 +33,7 @@ from minewatch.errors import AoiError, ArchiveError, MinewatchError, SourceError
 from minewatch.simulate import SimulatedSeries
 from minewatch.units import to_day
 from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, UNTIL, copy_series, make_scanned, make_series, make_workspace, scan_small
 
 SOUND = ["offset", "offset in pixels", "duplicates", "valid pixels", "not in the archive"]
 """Checks that a simulated series passes."""

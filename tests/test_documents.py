@@ -22,7 +22,7 @@ from minewatch.documents import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, 
 from minewatch.errors import SourceError
 from minewatch.ranges import LONGEST_WAIT, REDIRECTS, read_wait
 from minewatch.source import Query, open_source
-from tests.proxy import (
+from tests.helpers.proxy import (
     Act,
     Line,
     Proxy,
@@ -43,7 +43,7 @@ from tests.proxy import (
     stall,
     trickle,
 )
-from tests.rasters import make_item
+from tests.helpers.rasters import make_item
 
 KEY = "s3" + "cret"
 ALWAYS = Query(box(-70.4, -12.8, -70.3, -12.7), dt.date(2015, 1, 1), dt.date(2030, 1, 1))

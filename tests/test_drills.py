@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from drills import harms  # noqa: E402 - the folder of drills is no package of ours
-from drills.__main__ import DRILLS, describe, main  # noqa: E402
-from drills.kills import STAGES, kill_stage  # noqa: E402
-from drills.page import make_result, render_page, store_results  # noqa: E402
-from drills.report import Figures  # noqa: E402
-from drills.truth import compare, inspect, read_truth  # noqa: E402
-from drills.world import AREA, World, open_world  # noqa: E402
+from drills import harms
+from drills.__main__ import DRILLS, describe, main
+from drills.kills import STAGES, kill_stage
+from drills.page import make_result, render_page, store_results
+from drills.report import Figures
+from drills.truth import compare, inspect, read_truth
+from drills.world import AREA, World, open_world
 
 ROUNDS = 5
 SEED = 7

@@ -20,9 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from dossiers import find_band, list_evidence, make_keys, make_watch, read_json, rewrite, run, start_apart
 from shapely.geometry import shape
-from small import copy_series, list_scenes, make_series, make_workspace, name_scenes, scan_small, snapshot
 
 from minewatch.custody import read_custody
 from minewatch.evidence.folder import Finding, Kept, keep_evidence
@@ -31,6 +29,8 @@ from minewatch.read import open_datatake
 from minewatch.scene import Datatake
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.dossiers import find_band, list_evidence, make_keys, make_watch, read_json, rewrite, run, start_apart
+from tests.helpers.small import copy_series, list_scenes, make_series, make_workspace, name_scenes, scan_small, snapshot
 
 KILLS = 5
 

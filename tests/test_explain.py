@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import rasterio
 from click.testing import CliRunner, Result
-from small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
 
 from minewatch.alerts.table import read_alerts
 from minewatch.aoi import read_aoi
@@ -31,6 +30,7 @@ from minewatch.outcome import ScanReport
 from minewatch.progress import Reporter
 from minewatch.units import to_day
 from minewatch.workspace import Workspace
+from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
 
 
 @pytest.fixture(scope="module")

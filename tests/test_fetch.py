@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import shapely
 from shapely.geometry import box
-from small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.catalog import Found, find_scenes
@@ -24,6 +23,7 @@ from minewatch.scene import Datatake
 from minewatch.simulate import SimulatedSeries
 from minewatch.source import Query
 from minewatch.workspace import Workspace
+from tests.helpers.small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
 
 @pytest.fixture(scope="module")

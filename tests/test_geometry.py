@@ -18,20 +18,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.vrt import WarpedVRT
 from rasterio.warp import Resampling, reproject
-from servers import ServeItems
 from shapely.geometry import box
-from small import (
-    MONITOR_FROM,
-    NAME,
-    SMALL,
-    UNTIL,
-    copy_series,
-    list_scenes,
-    make_scanned,
-    make_series,
-    make_workspace,
-    name_scenes,
-)
 
 from minewatch.aoi import Aoi, bbox_geometry, measure_area_ha, write_aoi
 from minewatch.archive import Observation, list_observations, read_stack
@@ -48,8 +35,21 @@ from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries, simulate_series
 from minewatch.source import Query, open_source
 from minewatch.workspace import Workspace
-from tests.rasters import COARSE, TIME, lay_grid, paint_bands, write_scene
-from tests.rasters import NAME as SCENE
+from tests.helpers.rasters import COARSE, TIME, lay_grid, paint_bands, write_scene
+from tests.helpers.rasters import NAME as SCENE
+from tests.helpers.servers import ServeItems
+from tests.helpers.small import (
+    MONITOR_FROM,
+    NAME,
+    SMALL,
+    UNTIL,
+    copy_series,
+    list_scenes,
+    make_scanned,
+    make_series,
+    make_workspace,
+    name_scenes,
+)
 
 OVERLAP = 24
 """Columns of 10 m that two halves of a scene share."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from minewatch import geotiff
 from minewatch.blocks import Ahead, BlockCache, BlockFile
 from minewatch.geotiff import BlockError, Box, Layout, read_layout
-from tests.rasters import EPSG, LEFT, TOP, write_raster
+from tests.helpers.rasters import EPSG, LEFT, TOP, write_raster
 
 TILED = {"tiled": True, "blockxsize": 16, "blockysize": 32, "compress": "deflate", "predictor": 2}
 

@@ -17,7 +17,7 @@ from minewatch.aoi import Aoi, GridHint, measure_area_ha
 from minewatch.errors import AoiError
 from minewatch.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid
 from minewatch.meridian import cut_halves, wrap_longitude
-from tests.rasters import LEFT, TOP, lay_grid
+from tests.helpers.rasters import LEFT, TOP, lay_grid
 
 ROMANIA = GridHint(3035, (5271982.576551932, 2533004.2149151857))
 """The lattice of a real series that was cut out and reprojected: no multiples of anything."""

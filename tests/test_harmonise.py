@@ -16,7 +16,6 @@ import pystac
 import pytest
 import rasterio
 from distributed.protocol.pickle import dumps, loads
-from small import NAME, SMALL, UNTIL, copy_series, make_workspace, read_result, scan_small
 
 from minewatch.archive import Draft, Observation, Target, list_observations, write_drafts
 from minewatch.errors import SceneError
@@ -40,7 +39,8 @@ from minewatch.provider import PROVIDERS, settle_provider
 from minewatch.scene import Datatake, Scene, name_assets, parse_scene
 from minewatch.simulate import SimulatedSeries, simulate_series
 from minewatch.workspace import Workspace
-from tests.rasters import FOREST, lay_grid, make_item, paint_bands, write_scene
+from tests.helpers.rasters import FOREST, lay_grid, make_item, paint_bands, write_scene
+from tests.helpers.small import NAME, SMALL, UNTIL, copy_series, make_workspace, read_result, scan_small
 
 # --- metadata: real items and variants of them -----------------------------------------------------------------------
 

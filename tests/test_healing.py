@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import ServeFolder
-from small import (
+
+from minewatch.archive import ASIDE
+from minewatch.outcome import ScanReport
+from minewatch.simulate import SimulatedSeries
+from minewatch.workspace import Workspace
+from tests.helpers.servers import ServeFolder
+from tests.helpers.small import (
     NAME,
     copy_series,
     copy_workspace,
@@ -23,11 +28,6 @@ from small import (
     read_result,
     scan_small,
 )
-
-from minewatch.archive import ASIDE
-from minewatch.outcome import ScanReport
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
 
 ROUNDS = 5
 Harm = Callable[[Path, random.Random], None]

@@ -17,8 +17,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from servers import ROOT
-from small import UNTIL, make_scanned, make_series, make_workspace, plain_environment, scan_small, snapshot
 
 from minewatch import holding
 from minewatch.alerts.table import read_alerts
@@ -27,6 +25,8 @@ from minewatch.errors import BusyError, WorkspaceError
 from minewatch.holding import DEAD_SECONDS, Holding, Lease, find_holder, hold, read_lease
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
+from tests.helpers.small import UNTIL, make_scanned, make_series, make_workspace, plain_environment, scan_small, snapshot
 
 FOREIGN = Lease("far-away", 4711, "another-boot", "2026-01-01 02:30 UTC", "scan", "forged")
 HOLDER = """

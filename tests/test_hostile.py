@@ -26,17 +26,7 @@ import rasterio
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from servers import ROOT
 from shapely.geometry import Polygon, box
-from small import (
-    UNTIL,
-    copy_series,
-    make_scanned,
-    make_series,
-    make_workspace,
-    plain_environment,
-    read_result,
-)
 
 from minewatch.alerts.table import CSV_COLUMNS, read_alerts, render_csv
 from minewatch.catalog import find_lattice, find_scenes
@@ -51,10 +41,23 @@ from minewatch.scene import Datatake, Scene, group_scenes
 from minewatch.simulate import SimulatedSeries
 from minewatch.source import Query, open_source
 from minewatch.workspace import Workspace
-from tests.forged import Claim, forge_jp2, forge_tiff
-from tests.hosts import Answer, Host, serve_host
-from tests.rasters import EPSG, FOREST, LEFT, TOP, lay_grid, make_item, paint_bands, write_catalog, write_raster, write_scene
-from tests.test_catalog import watching_files
+from tests.helpers.forged import Claim, forge_jp2, forge_tiff
+from tests.helpers.hosts import Answer, Host, serve_host
+from tests.helpers.opened import watching_files
+from tests.helpers.places import ROOT
+from tests.helpers.rasters import (
+    EPSG,
+    FOREST,
+    LEFT,
+    TOP,
+    lay_grid,
+    make_item,
+    paint_bands,
+    write_catalog,
+    write_raster,
+    write_scene,
+)
+from tests.helpers.small import UNTIL, copy_series, make_scanned, make_series, make_workspace, plain_environment, read_result
 
 ALWAYS = Query(box(-70.4, -12.8, -70.3, -12.7), dt.date(2015, 1, 1), dt.date(2030, 1, 1))
 GRID = lay_grid(40, 40)

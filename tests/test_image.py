@@ -16,9 +16,7 @@ import rasterio
 from click.testing import CliRunner, Result
 from matplotlib.colors import to_rgb
 from pyproj import Transformer
-from rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 from shapely.geometry import Polygon, box
-from small import NAME, UNTIL, copy_workspace, make_scanned, make_series, make_workspace
 
 from minewatch.alerts.style import COLOURS
 from minewatch.aoi import Aoi, read_aoi, write_aoi
@@ -28,6 +26,8 @@ from minewatch.grid import make_grid, reproject
 from minewatch.image import AREA_COLOUR, ImageRequest, make_image
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
+from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
+from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, make_series, make_workspace
 
 
 @pytest.fixture(scope="session")

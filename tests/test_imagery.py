@@ -16,10 +16,7 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from pyproj import Transformer
 from rasterio.shutil import copy as copy_raster
-from rasters import write_catalog
-from servers import ServeFolder, ServeItems
 from shapely.geometry import box, mapping
-from small import NAME, make_series, make_workspace
 
 from minewatch.aoi import read_aoi
 from minewatch.cli import main
@@ -28,6 +25,9 @@ from minewatch.grid import Grid, make_grid, reproject
 from minewatch.image import SharpRequest, make_sharpest
 from minewatch.imagery import choice
 from minewatch.workspace import Workspace
+from tests.helpers.rasters import write_catalog
+from tests.helpers.servers import ServeFolder, ServeItems
+from tests.helpers.small import NAME, make_series, make_workspace
 
 CREDIT = "(c) 2022 Example Imaging"
 UNTIL = dt.date(2023, 1, 31)

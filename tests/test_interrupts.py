@@ -16,14 +16,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small import NAME, UNTIL, make_scanned, make_series, make_workspace, plain_environment, read_layer, read_result, scan_small
 
 from minewatch import plan
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
+from tests.helpers.small import (
+    NAME,
+    UNTIL,
+    make_scanned,
+    make_series,
+    make_workspace,
+    plain_environment,
+    read_layer,
+    read_result,
+    scan_small,
+)
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 5
 SCAN = (sys.executable, "-m", "minewatch", "scan", "--until", UNTIL.isoformat(), "-w")
 TINY = "mount -t tmpfs -o size={size} tmpfs {place} && cp -r {watch} {place}/watch && "

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 
 from minewatch import journal
 from minewatch.account import render_account
@@ -19,6 +18,7 @@ from minewatch.cli import main
 from minewatch.journal import blot_out, find_secrets
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 
 HIDDEN = "s3cr3t-t0ken-of-the-rangers"
 

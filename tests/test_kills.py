@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from servers import RunQgis
-from test_alerts_table import make_alert, put
 
 from minewatch.alerts.decisions import CONFIRM, DISMISS, read_decisions
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.table import read_alerts
+from tests.helpers.servers import RunQgis
+from tests.helpers.tables import make_alert, put
 
 KILLS = 60
 ALERTS = 6
@@ -70,7 +70,7 @@ def test_no_kill_leaves_a_broken_table_or_loses_a_decision(tmp_path: Path, run_q
     assert set(told) <= set(kept)
     assert len(kept) == len(set(kept)) >= len(told) > KILLS / 2
     assert cut_off > 0, "no kill met a transaction"
-    seen = run_qgis(Path(__file__).with_name("qgis_check.py"), path, tmp_path / "picture.png")
+    seen = run_qgis("qgis_check.py", path, tmp_path / "picture.png")
     assert seen["layers"]["alerts"]["valid"]
     assert seen["layers"]["alerts"]["features"] == ALERTS
 

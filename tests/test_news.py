@@ -17,14 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely.geometry import box
-from small import copy_series, list_scenes, make_series, make_workspace, name_scenes, read_result, scan_small
 
 from minewatch.archive import Draft, Observation, Target, list_observations, publish, write_drafts
 from minewatch.news import find_refused, is_news
 from minewatch.outcome import ScanReport
 from minewatch.scene import Scene, group_scenes
 from minewatch.simulate import SimulatedSeries
-from tests.rasters import FOREST, TIME, lay_grid, paint_bands, write_scene
+from tests.helpers.rasters import FOREST, TIME, lay_grid, paint_bands, write_scene
+from tests.helpers.small import copy_series, list_scenes, make_series, make_workspace, name_scenes, read_result, scan_small
 
 Change = Callable[[str, NDArray[Any]], NDArray[Any]]
 """Takes a band's name and its pixels."""

@@ -15,8 +15,6 @@ import pytest
 import shapely
 from PIL import Image as Picture
 from shapely.geometry import box
-from small import copy_workspace, make_scanned
-from test_alerts_table import edit, make_alert, put
 
 from minewatch.alerts.decisions import CONFIRM, NEEDS_VISIT
 from minewatch.alerts.record import Alert
@@ -27,7 +25,7 @@ from minewatch.notify import collect, find_rules, webhook
 from minewatch.notify.event import Event
 from minewatch.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
 from minewatch.notify.letter import FOLDER, Letter, read_words, write_letter
-from minewatch.notify.outbox import WAITING, Message, drop_message, list_messages, make_message, record_delivery
+from minewatch.notify.outbox import WAITING, drop_message, make_message, record_delivery
 from minewatch.notify.rule import covers
 from minewatch.notify.sample import make_sample
 from minewatch.notify.webhook import render_body
@@ -35,6 +33,9 @@ from minewatch.report.texts import LANGUAGES
 from minewatch.rounds import Round, append_round
 from minewatch.settings import NotifyTable, init_workspace
 from minewatch.workspace import Workspace
+from tests.helpers.outbox import name, one_rule, set_rules, waiting
+from tests.helpers.small import copy_workspace, make_scanned
+from tests.helpers.tables import edit, make_alert, put
 
 NOW = dt.datetime(2025, 1, 1, 3, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
@@ -45,21 +46,6 @@ def workspace(tmp_path: Path) -> Workspace:
     made = init_workspace(tmp_path / "watch")
     write_aoi(made, Aoi("pampa", box(-70.0, -13.0, -69.9, -12.9), dt.date(2024, 1, 1)))
     return made
-
-
-def set_rules(workspace: Workspace, text: str) -> None:
-    plain = workspace.settings.read_text("utf-8").split("\n[notify.")[0]
-    workspace.settings.write_text(f"{plain}\n{text}", "utf-8")
-
-
-def one_rule(workspace: Workspace, more: str = "", name: str = "rangers") -> None:
-    set_rules(workspace, f'[notify.{name}]\nto_variable = "RANGERS_MAIL"\nareas = ["*"]\nunseen_days = 900\n{more}')
-
-
-def waiting(workspace: Workspace, rule: str = "rangers") -> list[Message]:
-    messages, damaged = list_messages(workspace.outbox)
-    assert damaged == []
-    return [message for message in messages if message.rule == rule]
 
 
 def take(workspace: Workspace, rule: str = "rangers") -> list[tuple[str, str]]:
@@ -77,10 +63,6 @@ def take(workspace: Workspace, rule: str = "rangers") -> list[tuple[str, str]]:
 
 def provisional(number: int, **changes: Any) -> Alert:
     return make_alert(number, **{"status": "provisional", "confirmed_on": None} | changes)
-
-
-def name(number: int) -> str:
-    return make_alert(number).alert_id
 
 
 # --- what is new -----------------------------------------------------------------------------------------------------

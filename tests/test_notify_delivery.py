@@ -22,10 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receivers import PASSWORD, Hook, Mailbox, serve_hook, serve_mail
-from small import plain_environment
-from test_alerts_table import make_alert, put
-from test_notify import name, one_rule, set_rules, waiting
 
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.errors import WorkspaceError
@@ -48,12 +44,14 @@ from minewatch.notify.sample import send_sample
 from minewatch.notify.webhook import find_fault
 from minewatch.settings import init_workspace, read_settings
 from minewatch.workspace import Workspace
+from tests.helpers.outbox import HOOK, SECRET, name, one_rule, set_rules, waiting, waiting_all
+from tests.helpers.places import ROOT
+from tests.helpers.receivers import PASSWORD, Hook, Mailbox, serve_hook, serve_mail
+from tests.helpers.small import plain_environment
+from tests.helpers.tables import make_alert, put
 
-ROOT = Path(__file__).resolve().parents[1]
 NOW = dt.datetime(2025, 1, 1, 3, tzinfo=dt.UTC)
-SECRET = "s3cr3t-6b0e5f"  # noqa: S105 - of receivers that live for one test
 TOKEN = "tok-5e3f9a77c1"  # noqa: S105 - likewise
-HOOK = '[notify.hook]\nwebhook_variable = "HOOK_URL"\nsecret_variable = "HOOK_SECRET"\nareas = ["*"]\nunseen_days = 900\n'
 
 
 @pytest.fixture
@@ -92,10 +90,6 @@ def send_all(workspace: Workspace, start: dt.datetime = NOW, most: int = 60) -> 
             return tries, done
         now = max(now, *(dt.datetime.fromisoformat(m.next_try) if m.next_try else now for m in left))
     return tries, done
-
-
-def waiting_all(workspace: Workspace) -> list[Any]:
-    return list_messages(workspace.outbox)[0]
 
 
 def dead(workspace: Workspace) -> list[Any]:

@@ -11,10 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from receivers import serve_hook
-from test_alerts_table import make_alert, put
-from test_notify import set_rules
-from test_notify_delivery import HOOK, SECRET, waiting_all
 
 from minewatch.alerts.table import read_alerts
 from minewatch.notify import collect, deliver
@@ -23,6 +19,9 @@ from minewatch.notify.findings import read_findings
 from minewatch.notify.outbox import DEAD, list_messages
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
+from tests.helpers.outbox import HOOK, SECRET, set_rules, waiting_all
+from tests.helpers.receivers import serve_hook
+from tests.helpers.tables import make_alert, put
 
 ROUNDS = int(os.environ.get("MINEWATCH_KILLS", "5"))
 """``make drill`` asks for more."""

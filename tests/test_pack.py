@@ -21,15 +21,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from dossiers import list_evidence, make_keys, make_watch, rewrite, run, start_apart
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small import make_series
 
 from minewatch.custody import read_custody
 from minewatch.evidence.pack import pack_evidence
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.dossiers import list_evidence, make_keys, make_watch, rewrite, run, start_apart
+from tests.helpers.small import make_series
 
 
 @pytest.fixture

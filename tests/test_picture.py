@@ -14,7 +14,6 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
-from small import NAME, make_flat_grid, make_scanned
 
 from minewatch.alerts.style import COLOURS
 from minewatch.errors import SceneError
@@ -24,6 +23,7 @@ from minewatch.picture import DARKEST, LARGEST_SIDE, coarsen, draw_quicklook, re
 from minewatch.scan import choose_pictured
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, make_flat_grid, make_scanned
 
 Picture = NDArray[np.float32]
 

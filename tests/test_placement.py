@@ -20,7 +20,7 @@ from minewatch.geotiff import BlockError, Box, read_layout
 from minewatch.grid import Grid, Window
 from minewatch.placement import Lattice, Warp, fit_lattice, place, project_knots
 from minewatch.resampling import KNOTS, bend
-from tests.rasters import EPSG, LEFT, TOP, lay_grid, write_raster
+from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, write_raster
 
 NEIGHBOUR_ZONE = 32718
 HEIGHT, WIDTH = 150, 220

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pyproj import Geod, Transformer
 from scipy import ndimage
 from shapely.geometry import MultiPolygon
-from small import make_flat_grid
 
 from minewatch.aoi import measure_area_ha
 from minewatch.grid import Window
 from minewatch.polygons import Patch, find_patches, find_position, outline, to_lonlat
+from tests.helpers.small import make_flat_grid
 
 GRID = make_flat_grid(60, 80)
 MASKS = arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))

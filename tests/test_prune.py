@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from small import MONITOR_FROM, NAME, copy_workspace, make_scanned, make_series, make_workspace, read_result, scan_small, snapshot
 
 from minewatch.aoi import Aoi, read_aoi, write_aoi
 from minewatch.archive import list_observations, read_tombstones, write_tombstones
@@ -21,6 +20,17 @@ from minewatch.grid import make_grid
 from minewatch.prune import GB, Wish, describe_pruning, prune
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.small import (
+    MONITOR_FROM,
+    NAME,
+    copy_workspace,
+    make_scanned,
+    make_series,
+    make_workspace,
+    read_result,
+    scan_small,
+    snapshot,
+)
 
 NOTHING = Wish(keep_gb=0)
 LATER = MONITOR_FROM + dt.timedelta(days=150)

@@ -21,9 +21,7 @@ import pytest
 import rasterio
 import shapely
 from click.testing import CliRunner, Result
-from servers import Json, RunQgis
 from shapely.geometry import LineString, MultiPolygon, Point, box
-from small import NAME, copy_workspace, make_scanned, read_layer, scan_small, snapshot
 
 from minewatch.alerts.columns import ALERT_COLUMNS, REVIEW_COLUMNS
 from minewatch.alerts.decisions import REVIEWS, read_decisions
@@ -45,6 +43,8 @@ from minewatch.qgis.layout import NAME as LAYOUT
 from minewatch.qml import parse_style
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
+from tests.helpers.servers import Json, RunQgis
+from tests.helpers.small import NAME, copy_workspace, make_scanned, read_layer, scan_small, snapshot
 
 AREA = box(-70.0, -13.0, -69.9, -12.9)
 ODD = "Län & <der> 'q' \"x\" 100%.gpkg"

@@ -12,7 +12,7 @@ import pytest
 
 from minewatch import ranges
 from minewatch.ranges import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
-from tests.hosts import Answer, Host, serve_host
+from tests.helpers.hosts import Answer, Host, serve_host
 
 CONTENT = bytes(range(256)) * 40
 SIGNATURE = "c0" + "ffee"

@@ -21,7 +21,7 @@ from minewatch.grid import Grid, Window
 from minewatch.read import DatatakeReader, SceneFiles, open_datatake, reading
 from minewatch.scene import Datatake, Scene
 from minewatch.units import NODATA
-from tests.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
+from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
 
 HEIGHT, WIDTH = 40, 60
 GRID = lay_grid(HEIGHT, WIDTH)

@@ -24,7 +24,6 @@ from click.testing import CliRunner, Result
 from matplotlib.path import Path as Outline
 from PIL import Image
 from pyproj import Geod, Proj, Transformer
-from small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 from minewatch.alerts.table import read_alerts
 from minewatch.catalog import find_scenes
@@ -39,6 +38,7 @@ from minewatch.report.record import Event, Facts, Look
 from minewatch.report.texts import FOLDER, read_texts
 from minewatch.scan import ScanReport
 from minewatch.workspace import Workspace
+from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 HOSTILE = "<script>document.title='owned'</script>\"'><img src=x onerror=alert(1)>&amp;{{7*7}}"
 

@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import squares
-from browser import Visit, open_file, shoot
-from measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 from numpy.typing import NDArray
 from skimage.color import deltaE_ciede2000, rgb2lab
 
@@ -24,6 +21,9 @@ from minewatch.alerts.style import COLOURS
 from minewatch.positions import make_position
 from minewatch.report import Request, gather_facts, render_page
 from minewatch.report.record import AlertFacts, Event, Facts
+from tests.helpers import squares
+from tests.helpers.browser import Visit, open_file, shoot
+from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

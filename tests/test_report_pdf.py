@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import squares
-from measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 from skimage.measure import label, regionprops
 
 from minewatch.alerts.style import COLOURS
 from minewatch.report import Request, gather_facts, render_page
 from minewatch.report.paper import print_page
 from minewatch.report.record import Facts
+from tests.helpers import squares
+from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 
 if TYPE_CHECKING:
     from pypdfium2 import PdfDocument

@@ -18,23 +18,6 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
-from servers import DaskCluster, ServeFolder, ServeItems
-from small import (
-    MONITOR_FROM,
-    NAME,
-    UNTIL,
-    copy_series,
-    copy_workspace,
-    list_scenes,
-    make_scanned,
-    make_series,
-    make_workspace,
-    name_scenes,
-    read_layer,
-    read_result,
-    scan_small,
-    snapshot,
-)
 
 from minewatch.aoi import Aoi, GridHint, bbox_geometry, write_aoi
 from minewatch.archive import publish
@@ -50,6 +33,23 @@ from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries
 from minewatch.source import open_source
 from minewatch.workspace import Workspace
+from tests.helpers.servers import DaskCluster, ServeFolder, ServeItems
+from tests.helpers.small import (
+    MONITOR_FROM,
+    NAME,
+    UNTIL,
+    copy_series,
+    copy_workspace,
+    list_scenes,
+    make_scanned,
+    make_series,
+    make_workspace,
+    name_scenes,
+    read_layer,
+    read_result,
+    scan_small,
+    snapshot,
+)
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ from minewatch.scene import (
     parse_baseline,
     parse_scene,
 )
-from tests.rasters import FOREST, make_item
+from tests.helpers.rasters import FOREST, make_item
 
 EARTH_SEARCH = {band: band for band in BANDS}
 PLANETARY = dict(zip(BANDS, ("B02", "B03", "B04", "B08", "B11", "SCL"), strict=True))

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from servers import ROOT
 
 from minewatch.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
@@ -23,6 +22,7 @@ from minewatch.schedule import Schedule, Timetable, find_delay, list_schedules, 
 from minewatch.settings import init_workspace, read_settings
 from minewatch.timers import Wish, make_crontab, make_units, quote_word
 from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
 
 NOW = dt.datetime(2026, 3, 10, 12, 0, tzinfo=dt.UTC)
 NIGHT = dt.datetime(2026, 3, 10, 2, 30, tzinfo=dt.UTC)

@@ -19,8 +19,6 @@ from pyproj import Transformer
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 from shapely.ops import unary_union
-from small import read_layer
-from test_alerts_table import edit, row_of
 
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.reviews import Review, review_alert
@@ -31,7 +29,9 @@ from minewatch.plan import Request
 from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
-from tests.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
+from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
+from tests.helpers.small import read_layer
+from tests.helpers.tables import edit, row_of
 
 SIDE = 96
 """Pixels of the area, which is a square."""

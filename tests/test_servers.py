@@ -13,8 +13,9 @@ import geopandas as gpd
 import pystac_client
 import pytest
 from distributed import Client
-from servers import DaskCluster, RangeServer, RunQgis, ServeFolder, ServeItems
 from shapely.geometry import box
+
+from tests.helpers.servers import DaskCluster, RangeServer, RunQgis, ServeFolder, ServeItems
 
 pytestmark = pytest.mark.server
 

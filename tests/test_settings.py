@@ -7,7 +7,6 @@ import traceback
 from pathlib import Path
 
 import pytest
-from servers import ROOT
 
 from minewatch.errors import WorkspaceError
 from minewatch.provider import BANDS, PROVIDERS, Provider, S3Login
@@ -22,6 +21,7 @@ from minewatch.settings import (
     read_settings,
 )
 from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 LONG_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hosts import Answer, serve_host
-from servers import ServeItems
 from shapely.geometry import box
 
 from minewatch.catalog import find_lattice, find_scenes
@@ -16,7 +14,9 @@ from minewatch.documents import GuardedIO
 from minewatch.errors import SourceError
 from minewatch.provider import PROVIDERS, Provider, S3Login
 from minewatch.source import Query, locate_provider, open_source
-from tests.rasters import FOREST, make_item, write_catalog
+from tests.helpers.hosts import Answer, serve_host
+from tests.helpers.rasters import FOREST, make_item, write_catalog
+from tests.helpers.servers import ServeItems
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)
 ALWAYS = Query(AREA, dt.date(2015, 1, 1), dt.date(2030, 1, 1))

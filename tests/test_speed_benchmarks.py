@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import speed  # noqa: E402 - the folder of benchmarks is no package of ours
-from benchmarks.measure import run_job  # noqa: E402
-from benchmarks.page import Part, store_rows, summarise, write_page  # noqa: E402
-from benchmarks.results import Row, Run  # noqa: E402
-from benchmarks.series import choose_settings, open_series  # noqa: E402
-from benchmarks.tiles import find_series  # noqa: E402
-from minewatch.aoi import read_aoi  # noqa: E402
-from minewatch.grid import make_grid  # noqa: E402
+from benchmarks import speed
+from benchmarks.measure import run_job
+from benchmarks.page import Part, store_rows, summarise, write_page
+from benchmarks.results import Row, Run
+from benchmarks.series import choose_settings, open_series
+from benchmarks.tiles import find_series
+from minewatch.aoi import read_aoi
+from minewatch.grid import make_grid
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from small import NAME, UNTIL, copy_workspace, make_scanned, snapshot
 
 from minewatch.cli import main
 from minewatch.rounds import Round, append_round
 from minewatch.settings import init_workspace
 from minewatch.status import AreaStatus, describe_status, find_status
 from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, snapshot
 
 NIGHT = dt.datetime(2023, 4, 5, 2, 30, tzinfo=dt.UTC)
 NOW = NIGHT + dt.timedelta(hours=9)

@@ -12,18 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 from s3fs import S3FileSystem
-from servers import start_s3
-from small import (
-    NAME,
-    UNTIL,
-    make_flat_grid,
-    make_scanned,
-    make_series,
-    make_workspace,
-    plain_environment,
-    read_result,
-    scan_small,
-)
 from upath import UPath
 
 from minewatch.alerts.table import read_alerts
@@ -39,6 +27,18 @@ from minewatch.outcome import ScanReport
 from minewatch.settings import read_settings
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.servers import start_s3
+from tests.helpers.small import (
+    NAME,
+    UNTIL,
+    make_flat_grid,
+    make_scanned,
+    make_series,
+    make_workspace,
+    plain_environment,
+    read_result,
+    scan_small,
+)
 
 pytestmark = pytest.mark.server
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.helpers.places import ROOT
+
 PAGES = sorted((ROOT / "docs" / "walkthroughs").glob("*.md"))
 BEGINNING = "minewatch demo demo\ncd demo\n"
 ATTENTION = ("watch", "status", "doctor")

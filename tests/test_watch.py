@@ -16,9 +16,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hosts import Host, serve_host
-from servers import ROOT
-from small import NAME, UNTIL, make_series, make_workspace, plain_environment, read_layer
 
 from minewatch.alerts.table import read_alerts, read_areas
 from minewatch.aoi import Aoi, bbox_geometry, write_aoi
@@ -35,6 +32,9 @@ from minewatch.simulate import SimulatedSeries
 from minewatch.stopping import listening
 from minewatch.watch import Pass, watch_once
 from minewatch.workspace import Workspace
+from tests.helpers.hosts import Host, serve_host
+from tests.helpers.places import ROOT
+from tests.helpers.small import NAME, UNTIL, make_series, make_workspace, plain_environment, read_layer
 
 NOW = dt.datetime(2023, 3, 31, 2, 40, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)

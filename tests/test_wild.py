@@ -1,6 +1,6 @@
 """The law over a bad line: a scan gives exactly what a clean one gives, or names what it lacks and the next scan mends it.
 
-A proxy that misbehaves (tests/proxy.py) stands before a real STAC API and a folder of scenes.
+A proxy that misbehaves (tests/helpers/proxy.py) stands before a real STAC API and a folder of scenes.
 """
 
 from __future__ import annotations
@@ -20,20 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from servers import PostgresCluster, serve_items
 from shapely.geometry import box
-from small import (
-    MONITOR_FROM,
-    NAME,
-    UNTIL,
-    copy_workspace,
-    make_scanned,
-    make_series,
-    make_workspace,
-    name_scenes,
-    read_result,
-    scan_small,
-)
 from urllib3.util import Timeout
 
 from minewatch import datasets, documents, ranges, read, source
@@ -47,7 +34,7 @@ from minewatch.read import open_datatake
 from minewatch.scan import scan
 from minewatch.scene import Datatake
 from minewatch.workspace import Workspace
-from tests.proxy import (
+from tests.helpers.proxy import (
     HIDDEN,
     Act,
     Line,
@@ -73,7 +60,20 @@ from tests.proxy import (
     stall,
     trickle,
 )
-from tests.rasters import COARSE, lay_grid, paint_bands, write_raster, write_scene
+from tests.helpers.rasters import COARSE, lay_grid, paint_bands, write_raster, write_scene
+from tests.helpers.servers import PostgresCluster, serve_items
+from tests.helpers.small import (
+    MONITOR_FROM,
+    NAME,
+    UNTIL,
+    copy_workspace,
+    make_scanned,
+    make_series,
+    make_workspace,
+    name_scenes,
+    read_result,
+    scan_small,
+)
 
 pytestmark = pytest.mark.server
 

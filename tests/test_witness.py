@@ -17,7 +17,6 @@ import shapely
 from click.testing import CliRunner
 from pyproj import Geod
 from shapely.geometry import MultiPolygon, Point, box
-from small import NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 from minewatch.alerts.table import read_alerts
 from minewatch.cli import main
@@ -29,6 +28,7 @@ from minewatch.witness.points import PIECE, read_points
 from minewatch.witness.record import Witness, Witnesses, append_witnesses, keep_sightings, read_sightings
 from minewatch.witness.sighting import NO_DAY, Region, Sightings, to_day
 from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 GEOD = Geod(ellps="WGS84")
 SQUARE = MultiPolygon([box(-70.0, -13.0, -69.99, -12.99)])

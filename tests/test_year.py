@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import gc
-import sys
 from pathlib import Path
 
 import pytest
 from distributed import Scheduler
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.verdict import Verdict  # noqa: E402 - the folder of benchmarks is no package of ours
-from benchmarks.watched import Year  # noqa: E402
-from benchmarks.world import Scope  # noqa: E402
-from benchmarks.year import WELL, run_year, write_page  # noqa: E402
-from minewatch.alerts.table import read_alerts  # noqa: E402
-from minewatch.parallel import start_engine  # noqa: E402
-from minewatch.rounds import read_rounds  # noqa: E402
+from benchmarks.verdict import Verdict
+from benchmarks.watched import Year
+from benchmarks.world import Scope
+from benchmarks.year import WELL, run_year, write_page
+from minewatch.alerts.table import read_alerts
+from minewatch.parallel import start_engine
+from minewatch.rounds import read_rounds
 
 SCOPE = Scope(nights=20, areas=4, columns=2, side=48, years=1, revisit=3, cloudiness=0.0, mines=2, seed=6)
 

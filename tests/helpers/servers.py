@@ -35,7 +35,8 @@ from typing import Any, Protocol
 
 import pystac
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.places import HELPERS, ROOT
+
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
@@ -439,10 +440,10 @@ def explain_missing_qgis() -> str | None:
 
 
 def run_qgis_script(script: Path | str, *args: Path | str) -> Json:
-    """Run a script of the tests folder, or one named by its full path; a crash at exit counts as a failure."""
+    """Run a script beside this file, or one named by its full path; a crash at exit counts as a failure."""
     with tempfile.TemporaryDirectory(prefix="minewatch-qgis-") as home:
         done = subprocess.run(
-            [QGIS_PYTHON, ROOT / "tests" / script, *args],
+            [QGIS_PYTHON, HELPERS / script, *args],
             env=clean_environment(QT_QPA_PLATFORM="offscreen", HOME=home, XDG_RUNTIME_DIR=home, PYTHONDONTWRITEBYTECODE="1"),
             capture_output=True,
             text=True,

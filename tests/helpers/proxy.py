@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.hosts import Server
+from tests.helpers.hosts import Server
 
 HIDDEN = "sig=c0" + "ffee"
 """A signature that stands in the address of every asset, and must never be shown."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pyproj import Geod, Proj, Transformer
-from rasters import FOREST, make_item, paint_bands, write_bands, write_catalog
 from shapely.geometry import Polygon, box, mapping
 
 from minewatch.aoi import Aoi, write_aoi
@@ -18,6 +17,7 @@ from minewatch.plan import Request
 from minewatch.scan import scan
 from minewatch.settings import init_workspace
 from minewatch.workspace import Workspace
+from tests.helpers.rasters import FOREST, make_item, paint_bands, write_bands, write_catalog
 
 EPSG, LEFT, TOP, SIDE = 32633, 626_000, 8_700_000, 160
 """Svalbard, at the eastern edge of zone 33X: north of the map grid and true north are more than five degrees apart."""

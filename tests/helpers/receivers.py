@@ -18,7 +18,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
-from servers import find_free_port
+
+from tests.helpers.servers import find_free_port
 
 
 @dataclass

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from small import copy_workspace, make_scanned
 
 from minewatch.cli import main
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
+from tests.helpers.small import copy_workspace, make_scanned
 
 
 def start_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

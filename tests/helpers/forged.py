@@ -13,7 +13,7 @@ import numpy as np
 import rasterio
 from affine import Affine
 
-from tests.rasters import EPSG, LEFT, TOP
+from tests.helpers.rasters import EPSG, LEFT, TOP
 
 KINDS = {"H": 3, "I": 4, "d": 12, "Q": 16}
 """TIFF's numbers of the types of Python's struct."""
@@ -107,7 +107,7 @@ def main(folder: Path) -> None:
     import minewatch.read  # noqa: PLC0415
     from minewatch.errors import SceneError  # noqa: PLC0415
     from minewatch.scene import Datatake  # noqa: PLC0415
-    from tests.rasters import lay_grid, paint_bands, write_scene  # noqa: PLC0415
+    from tests.helpers.rasters import lay_grid, paint_bands, write_scene  # noqa: PLC0415
 
     minewatch.read.PAUSE = 0
     grid = lay_grid(40, 40)

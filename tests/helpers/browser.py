@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from measures import Picture
 from PIL import Image
+
+from tests.helpers.measures import Picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
