@@ -14,6 +14,7 @@ from s3fs import S3FileSystem
 from tests.helpers import browser as chromium
 from tests.helpers import servers
 from tests.helpers.servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
+from tests.helpers.small import list_spoilt
 
 
 def skip_for(reason: str | None) -> None:
@@ -28,6 +29,14 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("the folder ../shared with real data is missing")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_stays_as_it_is() -> Iterator[None]:
+    """Name the module that changes what others share, or another one fails for it, and only in some orders."""
+    list_spoilt()
+    yield
+    assert list_spoilt() == [], "a test of this module changed files that tests share; let it work on a copy"
 
 
 def avoid_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,16 @@ from minewatch.holding import DEAD_SECONDS, Holding, Lease, find_holder, hold, r
 from minewatch.simulate import SimulatedSeries
 from minewatch.workspace import Workspace
 from tests.helpers.places import ROOT
-from tests.helpers.small import UNTIL, make_scanned, make_series, make_workspace, plain_environment, scan_small, snapshot
+from tests.helpers.small import (
+    UNTIL,
+    copy_workspace,
+    make_scanned,
+    make_series,
+    make_workspace,
+    plain_environment,
+    scan_small,
+    snapshot,
+)
 
 FOREIGN = Lease("far-away", 4711, "another-boot", "2026-01-01 02:30 UTC", "scan", "forged")
 HOLDER = """
@@ -280,7 +289,7 @@ READ_ONLY = (
 def test_commands_that_only_read_work_while_a_scan_runs(
     line: str, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
-    watch, _ = make_scanned(tmp_path_factory)
+    watch = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "watch")
     alert = str(read_alerts(watch.alerts)["alert_id"][0])
     words = line.format(alert=alert, output=watch.output, elsewhere=tmp_path / "report").split()
     with holding_elsewhere(watch.held):
@@ -288,8 +297,8 @@ def test_commands_that_only_read_work_while_a_scan_runs(
     assert found.exit_code == 0, found.output
 
 
-def test_status_tells_who_works(tmp_path_factory: pytest.TempPathFactory) -> None:
-    watch, _ = make_scanned(tmp_path_factory)
+def test_status_tells_who_works(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
+    watch = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "watch")
     with holding_elsewhere(watch.held, "prune") as process:
         found = CliRunner().invoke(main, ["-w", str(watch.root), "status"])
         refused = CliRunner().invoke(main, ["-w", str(watch.root), "scan"])

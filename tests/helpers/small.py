@@ -48,6 +48,9 @@ MONITOR_FROM = dt.date(2022, 10, 1)
 UNTIL = SMALL.last
 NAME = "spot"
 
+SHARED: dict[Path, dict[Path, tuple[int, int]]] = {}
+"""Folders that tests share, each with the stock of its files."""
+
 
 def make_series(factory: pytest.TempPathFactory) -> SimulatedSeries:
     """Simulate the small area; the second call gives the same files, so nobody may change them."""
@@ -61,13 +64,32 @@ def make_scanned(factory: pytest.TempPathFactory) -> tuple[Workspace, ScanReport
 
 @functools.cache
 def _simulate(folder: Path) -> SimulatedSeries:
-    return simulate_series(folder / "small-series", SMALL)
+    series = simulate_series(folder / "small-series", SMALL)
+    SHARED[series.catalog.parent] = take_stock(series.catalog.parent)
+    return series
 
 
 @functools.cache
 def _scan(folder: Path) -> tuple[Workspace, ScanReport]:
     workspace = make_workspace(folder / "small-scanned", _simulate(folder))
-    return workspace, scan_small(workspace)
+    report = scan_small(workspace)
+    SHARED[workspace.root] = take_stock(workspace.root)
+    return workspace, report
+
+
+def take_stock(folder: Path) -> dict[Path, tuple[int, int]]:
+    """Return size and time of the last change of every file below a folder."""
+    files = {path: path.stat() for path in folder.rglob("*") if path.is_file()}
+    return {path: (stat.st_size, stat.st_mtime_ns) for path, stat in files.items()}
+
+
+def list_spoilt() -> list[Path]:
+    """Return the files of what tests share that a test has changed, added or removed since this was last asked."""
+    spoilt = []
+    for folder, before in SHARED.items():
+        SHARED[folder] = now = take_stock(folder)
+        spoilt += sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
+    return spoilt
 
 
 def make_workspace(root: Path, series: SimulatedSeries, source: str | None = None) -> Workspace:
