@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import minewatch
+from tests.helpers.places import ROOT
 
 PACKAGE = Path(minewatch.__file__).parent
 
@@ -160,3 +162,18 @@ def test_the_replay_sees_no_clock_and_no_table() -> None:
     path = MODULES["alerts.replay"]
     assert find_calls(path) & {".now", ".today", ".utcnow"} == set()
     assert not any(name.startswith(("minewatch.alerts.table", "minewatch.alerts.geopackage")) for name in list_imports(path))
+
+
+def list_late_imports(path: Path) -> Iterator[str]:
+    """Name what a file imports by a call, which hides it from readers."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func) and isinstance(node.args[0], ast.Constant):
+            yield str(node.args[0].value)
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "drills", "tests/helpers"])
+def test_programs_beside_the_package_import_in_no_circle(folder: str) -> None:
+    files = {f"{folder.replace('/', '.')}.{path.stem}": path for path in (ROOT / folder).glob("*.py")}
+    graph = {name: files.keys() & {*list_imports(path), *list_late_imports(path)} for name, path in files.items()}
+    assert len(graph) > 5
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
