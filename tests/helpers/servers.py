@@ -9,7 +9,7 @@
 
 The first three are functions that a test may call as often as it likes. All of them skip the test, with the reason,
 where a part is not installed. Everything listens on 127.0.0.1 and is stopped by its pid, whatever the test does.
-Types for annotations: `from servers import RangeServer, ServeFolder, ServeItems, RunQgis, DaskCluster`.
+Types for annotations: `from tests.helpers.servers import RangeServer, ServeFolder, ServeItems, RunQgis, DaskCluster`.
 """
 
 from __future__ import annotations

@@ -155,6 +155,7 @@ def test_the_sharpest_clear_picture_that_covers_the_frame_is_taken(workspace: Wo
     check_fine(run(workspace, "--imagery", "best", "--json", "-o", tmp_path / "out"), tmp_path / "archive", grid)
 
 
+@pytest.mark.server
 def test_pictures_are_read_over_the_line(
     workspace: Workspace, grid: Grid, tmp_path: Path, range_server: ServeFolder, stac_api: ServeItems
 ) -> None:
