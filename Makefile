@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
+PYTEST := $(RUN) pytest -n 2 --dist loadfile --durations=25
 
 .PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures drill year lock system-packages clean
 
@@ -20,9 +21,8 @@ $(READY): requirements.lock pyproject.toml
 demo: setup       ## simulate an area with mines, scan it, show the alerts
 	$(RUN) minewatch demo demo
 
-test: setup       ## run the tests
-	# What fails beside other tests, that share its two cores, must pass by itself.
-	$(RUN) pytest -n 2 --dist loadfile || $(RUN) pytest --last-failed --last-failed-no-failures none
+test: setup       ## run the tests that need no server, in random order
+	$(PYTEST) -m "not server"
 
 lint: setup       ## check style, dependencies and import order
 	$(RUN) ruff check .
@@ -32,7 +32,8 @@ lint: setup       ## check style, dependencies and import order
 types: setup      ## check types
 	$(RUN) mypy
 
-check: lint types test  ## everything that must be green
+check: lint types  ## everything that must be green, tests with servers too
+	$(PYTEST)
 
 bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
 	$(RUN) benchmarks.speed

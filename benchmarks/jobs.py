@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import composite, kernel, report
+from benchmarks import composite, monitor_jobs, report_jobs
 from benchmarks.decoding import list_reads, read_all
-from benchmarks.measure import read_peak
+from benchmarks.memory import read_peak
 from benchmarks.series import open_series
 from minewatch.plan import Request
 from minewatch.scan import scan
@@ -91,11 +91,11 @@ JOBS: dict[str, Callable[..., Work]] = {
     "decode": prepare_decode,
     "scan": prepare_scan,
     "composite": composite.prepare_composite,
-    "monitor": kernel.prepare_monitor,
-    "nrt": kernel.prepare_nrt,
-    "pyxccd": kernel.prepare_pyxccd,
-    "report": report.prepare_report,
-    "pixels": report.prepare_pixels,
+    "monitor": monitor_jobs.prepare_monitor,
+    "nrt": monitor_jobs.prepare_nrt,
+    "pyxccd": monitor_jobs.prepare_pyxccd,
+    "report": report_jobs.prepare_report,
+    "pixels": report_jobs.prepare_pixels,
 }
 
 

@@ -13,9 +13,11 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from benchmarks.jobs import time_job
+from benchmarks.memory import measure_tree, read_peak
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -58,48 +60,5 @@ def run_job(name: str, settings: Mapping[str, object]) -> Measurement:
 
 def run_here(name: str, settings: Mapping[str, object]) -> Measurement:
     """Run a job in this process, which is quicker for a test; its memory is this process's."""
-    jobs = import_module("benchmarks.jobs")
-    seconds, facts = jobs.time_job(name, json.loads(json.dumps(settings, default=str)))
+    seconds, facts = time_job(name, json.loads(json.dumps(settings, default=str)))
     return Measurement(seconds, read_peak(), facts)
-
-
-def measure_tree(pid: int) -> int:
-    """Give the bytes that a process and all below it hold; pages that several share count once."""
-    members = list_tree(pid)
-    return _read_resident(pid) if len(members) == 1 else sum(map(_read_share, members))
-
-
-def list_tree(pid: int) -> list[int]:
-    """List a process and all its descendants."""
-    found = [pid]
-    for member in found:
-        for path in Path(f"/proc/{member}/task").glob("*/children"):
-            try:
-                found += [int(child) for child in path.read_text().split()]
-            except OSError:  # it has ended
-                continue
-    return found
-
-
-def _read_resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-    except (OSError, IndexError):
-        return 0
-
-
-def _read_share(pid: int) -> int:
-    return _read_kilobytes(Path(f"/proc/{pid}/smaps_rollup"), "Pss:")
-
-
-def read_peak() -> int:
-    """Give the most bytes that this process has held since it began its program."""
-    return _read_kilobytes(Path("/proc/self/status"), "VmHWM:")
-
-
-def _read_kilobytes(path: Path, name: str) -> int:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(name)), 0)

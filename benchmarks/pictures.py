@@ -25,14 +25,11 @@ from minewatch.demo import NAME, run_demo
 from minewatch.image import ImageRequest, make_image
 from minewatch.report import Request, write_report
 from minewatch.workspace import Workspace
+from tests.helpers.browser import Visit, open_file, start_browser
 
 ROOT = Path(__file__).resolve().parents[1]
 
 FOLDER = ROOT / "docs" / "images"
-
-sys.path.insert(0, str(ROOT / "tests"))
-
-from browser import Visit, open_file, start_browser  # noqa: E402 - beside the tests, not in the package
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,12 @@ import rasterio
 
 from benchmarks.catalogue import write_catalog
 from benchmarks.cold import scan_fresh
-from benchmarks.measure import ROOT, Measurement
+from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import Series
 from minewatch.alerts.table import read_alerts
 from minewatch.workspace import Workspace
+from tests.helpers.servers import start_dask
 
 
 def measure_warm(run: Run) -> list[Row]:
@@ -68,9 +68,6 @@ def _link(source: str, target: str) -> None:
 
 def measure_cluster(run: Run) -> list[Row]:
     """Scan on two processes of a cluster, and on the threads of one."""
-    sys.path.append(str(ROOT / "tests"))
-    from servers import start_dask  # noqa: PLC0415 - the tests' folder is no package
-
     series = run.series(run.size, run.scenes)
     threads, reference = scan_fresh(run, series, "threads")
     workspace = series.workspace(run.work / "cluster", [series.area()])

@@ -23,7 +23,8 @@ import pandas as pd
 
 from benchmarks.expected import Expected
 from benchmarks.inboxes import KINDS, REFUSE, Hook, Mailbox, Outage, find_trouble, plan_outages
-from benchmarks.measure import ROOT, read_peak
+from benchmarks.measure import ROOT
+from benchmarks.memory import read_peak
 from benchmarks.world import Scope, Tile, World, make_tiles, write_areas
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.table import read_alerts

@@ -18,7 +18,8 @@ from drills import harms
 from drills.kills import STAGES, kill_stage
 from drills.page import Result, make_result, store_results, write_page
 from drills.report import Figures
-from drills.world import ROOT, World, open_world
+from drills.world import World, open_world
+from tests.helpers.places import ROOT
 
 Drill = Callable[[World, int, int], Figures]
 """Makes so many rounds, or kills, from a seed."""

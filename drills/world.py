@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import sqlite3
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,12 +21,8 @@ from minewatch.plan import Request
 from minewatch.scan import scan
 from minewatch.simulate import SimulatedSeries, simulate_series
 from minewatch.workspace import Workspace
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))  # the recipients and the small area are those of the tests
-
-from receivers import Hook, Mailbox, serve_hook, serve_mail  # noqa: E402
-from small import NAME, SMALL, UNTIL, make_workspace  # noqa: E402
+from tests.helpers.receivers import Hook, Mailbox, serve_hook, serve_mail
+from tests.helpers.small import NAME, SMALL, UNTIL, make_workspace
 
 SIMULATION = replace(SMALL, width=64, height=64, revisit_days=6)
 """Ten hectares with two mines and 71 scenes: enough for checkpoints."""

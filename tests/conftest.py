@@ -1,9 +1,8 @@
-"""Fixtures that every test may use; the servers behind them are in servers.py."""
+"""Fixtures that every test may use; the servers behind them are in helpers/servers.py."""
 
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,12 +11,10 @@ import pystac
 import pytest
 from s3fs import S3FileSystem
 
-# pytest imports by path (--import-mode=importlib), so a module beside the tests is found only this way.
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import browser as chromium
-import servers
-from servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
+from tests.helpers import browser as chromium
+from tests.helpers import servers
+from tests.helpers.servers import DaskCluster, Json, PostgresCluster, RangeServer, RunQgis, ServeFolder, ServeItems
+from tests.helpers.small import list_spoilt
 
 
 def skip_for(reason: str | None) -> None:
@@ -32,6 +29,14 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("the folder ../shared with real data is missing")
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_stays_as_it_is() -> Iterator[None]:
+    """Name the module that changes what others share, or another one fails for it, and only in some orders."""
+    list_spoilt()
+    yield
+    assert list_spoilt() == [], "a test of this module changed files that tests share; let it work on a copy"
 
 
 def avoid_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

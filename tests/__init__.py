@@ -1,0 +1,1 @@
+"""The tests, by the rooms of the package; journeys go through several, and servers need what is installed beside Python."""

@@ -1,0 +1,556 @@
+"""The archive: what is kept of an overpass, which version counts, and what an interruption leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from shapely.geometry import box
+
+from minewatch.archive import (
+    Draft,
+    Observation,
+    Target,
+    archive_digest,
+    describe_grid,
+    list_observations,
+    publish,
+    read_sample,
+    read_stack,
+    remove_drafts,
+    sample_rows,
+    write_collection,
+    write_drafts,
+)
+from minewatch.archive.raster import SAMPLE_PIXELS, RasterWriter, find_step, read_bands
+from minewatch.drafts import TEMPORARY_PREFIX
+from minewatch.errors import ArchiveError, SceneError, WorkspaceError
+from minewatch.grid import Grid, Window
+from minewatch.indices import LAYERS
+from minewatch.read import SceneReader
+from minewatch.scene import Datatake, Scene
+from minewatch.units import NODATA, SCALE, to_day
+from tests.helpers.rasters import FOREST, LEFT, TIME, TOP, lay_grid, paint_bands, write_scene
+
+HEIGHT, WIDTH = 40, 60
+GRID = lay_grid(HEIGHT, WIDTH)
+AREA = box(-70.4, -12.8, -70.3, -12.7)
+KEY = "s2a_20200704T145021"
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "output" / "archive" / "spot"
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    return write_scene(tmp_path, paint_bands(HEIGHT, WIDTH))
+
+
+SCL_BAND = 1
+"""Band of the raster that holds SCL."""
+
+
+def write_draft(take: Datatake, grid: Grid, folder: Path) -> Draft:
+    (draft,) = write_drafts([Target(take, grid, folder)])
+    if isinstance(draft, SceneError):
+        raise draft
+    return draft
+
+
+def take_of(*scenes: Scene, time: dt.datetime = TIME) -> Datatake:
+    return Datatake(scenes[0].key, time, scenes)
+
+
+def archive(folder: Path, *scenes: Scene, version: int = 1, grid: Grid = GRID, time: dt.datetime = TIME) -> Observation:
+    return publish(write_draft(take_of(*scenes, time=time), grid, folder), grid, AREA, folder, version)
+
+
+def read_layers(observation: Observation) -> dict[str, np.ndarray]:
+    """Read an observation as a GIS would: each band by its name, scaled; codes of 0 become NaN."""
+    with rasterio.open(observation.raster) as raster:
+        scaled = {}
+        for band, name in enumerate(raster.descriptions, 1):
+            codes = raster.read(band)
+            value = codes * raster.scales[band - 1] + raster.offsets[band - 1]
+            scaled[name] = codes if band == SCL_BAND else np.where(codes == 0, np.nan, value)
+    return scaled
+
+
+def edit_item(observation: Observation, **properties: Any) -> None:
+    document = json.loads(observation.item.read_text())
+    document["properties"] |= {key.replace("_", ":", 1): value for key, value in properties.items()}
+    observation.item.write_text(json.dumps(document))
+
+
+def find_drafts(folder: Path) -> list[Path]:
+    return list(folder.glob(f"{TEMPORARY_PREFIX}*"))
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+
+
+def test_an_observation_holds_classes_and_indices(scene: Scene, folder: Path) -> None:
+    kept = read_layers(archive(folder, scene))
+    assert list(kept) == ["scl", *(layer.name for layer in LAYERS)]
+    assert (kept["scl"] == 4).all()
+    red, nir, blue, swir16 = (FOREST[band] for band in ("red", "nir", "blue", "swir16"))
+    assert np.allclose(kept["ndvi"], (nir - red) / (nir + red), atol=0.004)
+    bare, green = swir16 + red, nir + blue
+    assert np.allclose(kept["bsi"], (bare - green) / (bare + green), atol=0.004)
+    assert np.allclose(kept["blue"], blue / SCALE, atol=0.001)
+
+
+def test_it_lies_on_the_grid_in_bytes(scene: Scene, folder: Path) -> None:
+    with rasterio.open(archive(folder, scene).raster) as raster:
+        assert raster.shape == GRID.shape
+        assert raster.transform == GRID.transform
+        assert raster.crs.to_epsg() == GRID.epsg
+        assert set(raster.dtypes) == {"uint8"}
+        assert set(raster.nodatavals) == {0}
+
+
+def test_what_a_gis_reads_is_what_detection_reads(tmp_path: Path, folder: Path) -> None:
+    random = np.random.default_rng(3)
+    noise = {band: random.integers(1, 9000, (HEIGHT, WIDTH)) for band in ("blue", "red", "nir")}
+    observation = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, **noise)))
+    stack, kept = read_stack([observation], GRID.window), read_layers(observation)
+    for layer in LAYERS:
+        assert np.allclose(stack.layer(layer.name)[0] / SCALE, kept[layer.name], atol=1e-4)
+
+
+def test_the_item_is_stac_and_says_what_it_was_made_from(tmp_path: Path, folder: Path) -> None:
+    bands = paint_bands(HEIGHT, WIDTH, **{band: FOREST[band] + 1000 for band in FOREST if band != "scl"})
+    scene = write_scene(tmp_path, bands, offset=-1000, baseline=(5, 9))
+    observation = archive(folder, scene)
+    item = pystac.Item.from_file(str(observation.item))
+    asset = item.assets["observation"]
+    content = observation.raster.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    assert Path(asset.get_absolute_href() or "") == observation.raster
+    assert asset.extra_fields["file:checksum"] == f"1220{digest}"  # a multihash: sha2-256, 32 bytes
+    assert asset.extra_fields["file:size"] == len(content)
+    assert digest[:12] in observation.raster.name
+    assert item.datetime == TIME
+    assert item.properties["minewatch:digest"] == archive_digest()
+    (source,) = item.properties["minewatch:sources"]
+    assert source["id"] == scene.id
+    assert (source["baseline"], source["offset"], source["offset_reason"]) == ("05.09", -1000, scene.offset_reason)
+    assert (source["offset_check"], source["offset_share"], source["offset_pixels"]) == ("agree", 0.0, HEIGHT * WIDTH // 2)
+    assert item.properties["minewatch:refused"] == []
+
+
+def test_an_item_is_read_as_it_was_published(scene: Scene, folder: Path) -> None:
+    observation = archive(folder, scene)
+    assert list_observations(folder, GRID) == {KEY: observation}
+    assert observation.source_ids == (scene.id,)
+    assert observation.day == to_day(dt.date(2020, 7, 4))
+    assert (observation.version, observation.key) == (1, KEY)
+
+
+def test_clear_pixels_are_counted_inside_the_area_alone(tmp_path: Path, folder: Path) -> None:
+    scl = np.full((HEIGHT // 2, WIDTH // 2), 4)
+    scl[:, 15:] = 9  # columns from 30 on
+    scl[:, 20:] = 0  # columns from 40 on
+    scene = write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, scl=scl))
+    half = Grid(GRID.geobox, box(LEFT, TOP - 400, LEFT + 450, TOP))  # columns 0 to 44
+    draft = write_draft(take_of(scene), half, folder)
+    assert draft.classes == {0: 5 * 40, 4: 30 * 40, 9: 10 * 40}
+    assert publish(draft, half, AREA, folder, 1).clear_share == pytest.approx(30 / 45)
+
+
+def test_the_same_scenes_give_the_same_bytes(tmp_path: Path) -> None:
+    west, east = paint_bands(HEIGHT, WIDTH, red=900), paint_bands(HEIGHT, WIDTH, red=100)
+    west["scl"][:, 20:] = 0
+    scenes = write_scene(tmp_path, west, name="a"), write_scene(tmp_path, east, name="b")
+    drafts = [write_draft(take_of(*scenes), GRID, tmp_path / name) for name in ("one", "two")]
+    assert drafts[0].sha256 == drafts[1].sha256 == hashlib.sha256(drafts[0].path.read_bytes()).hexdigest()
+
+
+def test_everything_is_private(scene: Scene, folder: Path) -> None:
+    previous = os.umask(0)
+    try:
+        observation = archive(folder, scene)
+        write_collection(folder, "spot", AREA, [observation])
+    finally:
+        os.umask(previous)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (folder, folder.parent, folder.parent.parent)} == {0o700}
+
+
+def test_the_collection_lists_every_observation_in_order(tmp_path: Path, folder: Path) -> None:
+    days = [TIME + dt.timedelta(days=days) for days in (10, 0, 5)]
+    made = [
+        archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=400 + n), name=f"s{n}", key=f"k{n}"), time=day)
+        for n, day in enumerate(days)
+    ]
+    write_collection(folder, "spot", AREA, made)
+    collection = pystac.Collection.from_file(str(folder / "collection.json"))
+    assert [item.datetime for item in collection.get_items()] == sorted(days)
+    assert collection.extent.temporal.intervals == [[min(days), max(days)]]
+    assert len(list_observations(folder, GRID)) == 3
+
+
+def test_an_archive_without_observations_has_no_collection(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    write_collection(folder, "spot", AREA, [])
+    assert list(folder.iterdir()) == []
+
+
+# --- which version counts --------------------------------------------------------------------------------------------
+
+
+def test_the_second_version_supersedes_the_first(tmp_path: Path, folder: Path, scene: Scene) -> None:
+    first = archive(folder, scene)
+    other = write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=900), name="b")
+    second = archive(folder, scene, other, version=2)
+    assert list_observations(folder, GRID) == {KEY: second}
+    assert first.raster.exists()
+    assert first.item.exists()
+
+
+def test_the_tenth_version_comes_after_the_ninth(folder: Path, scene: Scene) -> None:
+    for version in (10, 9, 1, 2):
+        archive(folder, scene, version=version)
+    assert list_observations(folder, GRID)[KEY].version == 10
+
+
+def test_a_version_of_other_settings_or_another_grid_is_passed_over(tmp_path: Path, folder: Path, scene: Scene) -> None:
+    first = archive(folder, scene)
+    other = write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=900), name="b")
+    edit_item(archive(folder, other, version=2), minewatch_digest="0123456789abcdef")
+    assert list_observations(folder, GRID) == {KEY: first}
+    edit_item(first, minewatch_digest="0123456789abcdef")
+    assert list_observations(folder, GRID) == {}
+
+
+def test_a_grid_that_has_moved_makes_everything_anew(folder: Path, scene: Scene) -> None:
+    archive(folder, scene)
+    for other in (lay_grid(HEIGHT + 2, WIDTH), lay_grid(HEIGHT, WIDTH, left=LEFT + 20), lay_grid(HEIGHT, WIDTH, epsg=32718)):
+        assert describe_grid(other) != describe_grid(GRID)
+        assert list_observations(folder, other) == {}
+
+
+def test_the_digest_moves_with_what_shapes_an_observation(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = archive_digest()
+    assert archive_digest(LAYERS[:1]) != before
+    assert archive_digest((dataclasses.replace(LAYERS[0], low=-0.9), *LAYERS[1:])) != before
+    for name, value in (("FORMAT", 99), ("CELL", 256), ("UNREAD_MARGIN_M", 100), ("UNREAD_CLASSES", (0, 9))):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"minewatch.archive.item.{name}", value)
+            assert archive_digest() != before
+    assert archive_digest() == before
+
+
+def test_a_version_whose_raster_is_gone_leaves_the_one_before(tmp_path: Path, folder: Path, scene: Scene) -> None:
+    first = archive(folder, scene)
+    second = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=900), name="b"), version=2)
+    second.raster.unlink()
+    assert list_observations(folder, GRID) == {KEY: first}
+
+
+def test_an_item_of_an_older_format_is_made_anew_and_is_no_damage(folder: Path, scene: Scene) -> None:
+    observation = archive(folder, scene)
+    document = json.loads(observation.item.read_text())
+    document["properties"] = {name: value for name, value in document["properties"].items() if name != "minewatch:refused"}
+    document["properties"]["minewatch:digest"] = "0123456789abcdef"
+    observation.item.write_text(json.dumps(document))
+    assert list_observations(folder, GRID) == {}
+
+
+@pytest.mark.parametrize("text", ["", '{"type": "Feature", "prop', "[]", "{}", '{"properties": {}}'])
+def test_a_damaged_item_is_named_with_the_remedy(folder: Path, scene: Scene, text: str) -> None:
+    observation = archive(folder, scene)
+    observation.item.write_text(text)
+    with pytest.raises(ArchiveError, match=r"damaged.*delete it") as caught:
+        list_observations(folder, GRID)
+    assert str(observation.item) in str(caught.value)
+
+
+def test_an_archive_that_is_not_there_is_empty(folder: Path) -> None:
+    assert list_observations(folder, GRID) == {}
+
+
+# --- what an interruption leaves -------------------------------------------------------------------------------------
+
+
+def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = write_draft(take_of(scene), GRID, folder)
+
+    def pull_the_plug(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minewatch.archive.item.publish_bytes", pull_the_plug)
+        with pytest.raises(KeyboardInterrupt):
+            publish(draft, GRID, AREA, folder, 1)
+    assert len(list(folder.glob("*.tif"))) == 1  # the raster is there already ...
+    assert list_observations(folder, GRID) == {}  # ... and counts for nothing without its item
+    again = archive(folder, scene)
+    assert list_observations(folder, GRID) == {KEY: again}
+    assert len(list(folder.glob("*.tif"))) == 1
+
+
+def test_a_draft_is_no_observation_and_is_cleared_away(folder: Path, scene: Scene) -> None:
+    kept = archive(folder, scene)
+    draft = write_draft(take_of(scene), GRID, folder)
+    (folder / f"{TEMPORARY_PREFIX}x.json").write_text('{"type": "Fea')
+    assert draft.path in find_drafts(folder)
+    assert list_observations(folder, GRID) == {KEY: kept}
+    remove_drafts(folder)
+    assert find_drafts(folder) == []
+    assert list_observations(folder, GRID) == {KEY: kept}
+    assert kept.raster.exists()
+
+
+def test_a_published_draft_leaves_nothing_behind(folder: Path, scene: Scene) -> None:
+    observation = archive(folder, scene)
+    assert sorted(folder.iterdir()) == sorted([observation.raster, observation.item])
+
+
+@pytest.mark.parametrize("band", ["scl", "red", "swir16"])
+@pytest.mark.parametrize("fault", ["truncated", "missing", "a web page"])
+def test_a_scene_that_cannot_be_read_leaves_no_file(folder: Path, tmp_path: Path, band: str, fault: str) -> None:
+    noise = np.random.default_rng(1).integers(1, 9000, (HEIGHT, WIDTH))
+    scene = write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=noise))
+    path = Path(scene.hrefs[band])
+    if fault == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3] if fault == "truncated" else b"<html>")
+    with pytest.raises(SceneError, match=rf"{scene.id}, {band}") as caught:
+        write_draft(take_of(scene), GRID, folder)
+    assert caught.value.scene_id == scene.id
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path: Path, scene: Scene) -> None:
+    (tmp_path / "output").write_text("a file in its place")
+    with pytest.raises(WorkspaceError, match="cannot make the folder"):
+        write_draft(take_of(scene), GRID, tmp_path / "output" / "archive")
+
+
+# --- what is left unread ---------------------------------------------------------------------------------------------
+
+TALL, BROAD = 540, 1060
+"""Two rows and three columns of cells of 512 pixels; the last ones are narrow."""
+
+
+@dataclasses.dataclass
+class Reads:
+    """Counts what is asked of the scenes."""
+
+    windows: list[tuple[str, Window]] = dataclasses.field(default_factory=list)
+
+    def touches(self, row: int, column: int) -> bool:
+        """Tell whether a pixel was asked for in any band but SCL."""
+        return any(
+            w.row <= row < w.row + w.height and w.column <= column < w.column + w.width
+            for band, w in self.windows
+            if band != "scl"
+        )
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
+    counter, real = Reads(), SceneReader.read
+
+    def count(self: SceneReader, band: str, window: Window) -> np.ndarray:
+        counter.windows.append((band, window))
+        return real(self, band, window)
+
+    monkeypatch.setattr(SceneReader, "read", count)
+    return counter
+
+
+def draft_under_cloud(tmp_path: Path, folder: Path, columns: int, codes: Sequence[int] = (0, 9, 10)) -> tuple[Draft, np.ndarray]:
+    """Draft a scene whose first columns are covered; give the draft and its codes."""
+    scl = np.full((TALL // 2, BROAD // 2), 4)
+    scl[:, : columns // 2] = np.resize(codes, columns // 2)
+    scene = write_scene(tmp_path, paint_bands(TALL, BROAD, scl=scl))
+    draft = write_draft(take_of(scene), lay_grid(TALL, BROAD), folder)
+    with rasterio.open(draft.path) as raster:
+        return draft, raster.read()
+
+
+def test_a_cell_under_cloud_with_its_margin_is_left_unread(tmp_path: Path, folder: Path, reads: Reads) -> None:
+    draft, codes = draft_under_cloud(tmp_path, folder, 512 + 20)
+    assert draft.unread_cells == 2  # the first column of cells
+    assert not codes[SCL_BAND:, :, :512].any()
+    assert (codes[SCL_BAND:, :, 532:] > 0).all()
+    assert set(np.unique(codes[0, :, :512])) == {0, 9, 10}  # SCL is kept
+    assert not reads.touches(0, 0)
+    assert not reads.touches(539, 511)
+    assert reads.touches(0, 512)
+    covered = codes[0, :, 512:532]
+    assert (codes[SCL_BAND, :, 512:532][covered > 0] > 0).all()  # cloud in a cell that was read has indices
+
+
+def test_a_margin_that_is_not_wholly_covered_has_the_cell_read(tmp_path: Path, folder: Path, reads: Reads) -> None:
+    draft, codes = draft_under_cloud(tmp_path, folder, 512 + 18)
+    assert draft.unread_cells == 0
+    assert reads.touches(0, 0)
+    assert (codes[SCL_BAND:, codes[0] > 0] > 0).all()
+
+
+@pytest.mark.parametrize("code", [3, 8, 11])
+def test_under_other_classes_everything_is_read(tmp_path: Path, folder: Path, code: int) -> None:
+    draft, codes = draft_under_cloud(tmp_path, folder, BROAD, (code,))
+    assert draft.unread_cells == 0
+    assert (codes > 0).all()
+
+
+def test_a_scene_wholly_under_cloud_costs_its_classes_alone(tmp_path: Path, folder: Path, reads: Reads) -> None:
+    draft, codes = draft_under_cloud(tmp_path, folder, BROAD, (9,))
+    assert draft.unread_cells == 6
+    assert {band for band, _ in reads.windows} == {"scl"}
+    assert (codes[0] == 9).all()
+    assert not codes[SCL_BAND:].any()
+
+
+def test_a_pixel_without_class_has_no_index(tmp_path: Path, folder: Path) -> None:
+    scl = np.full((HEIGHT // 2, WIDTH // 2), 4)
+    scl[3, 3] = 0
+    observation = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, scl=scl)))
+    stack = read_stack([observation], Window(6, 6, 2, 2))
+    assert not stack.scl.any()
+    assert all((stack.layer(layer.name) == NODATA).all() for layer in LAYERS)
+
+
+# --- reading it ------------------------------------------------------------------------------------------------------
+
+
+def test_a_stack_is_in_order_of_acquisition_and_cut_to_its_window(tmp_path: Path, folder: Path) -> None:
+    made = []
+    for number, days in enumerate((7, 0, 7)):
+        bands = paint_bands(HEIGHT, WIDTH, scl=4 + number)
+        bands["nir"][5:7, 8:11] = 400
+        scene = write_scene(tmp_path, bands, name=f"s{number}", key=f"k{number}")
+        made.append(archive(folder, scene, time=TIME + dt.timedelta(days=days)))
+    stack = read_stack(made, Window(5, 8, 4, 6))
+    first = to_day(TIME.date())
+    assert stack.days.tolist() == [first, first + 7, first + 7]
+    assert stack.days.dtype == np.int32
+    assert stack.scl[:, 0, 0].tolist() == [5, 4, 6]
+    assert stack.scl.shape == (3, 4, 6)
+    ndvi = stack.layer("ndvi")[0]
+    assert np.abs(ndvi[:2, :3]).max() <= 40  # nir equals red
+    assert ndvi[2:, :].min() > 7000
+    cut = stack.crop((slice(0, 2), slice(0, 3)))
+    assert np.array_equal(cut.layer("ndvi")[0], ndvi[:2, :3])
+    assert cut.scl.shape == (3, 2, 3)
+
+
+def test_an_empty_stack_has_no_looks() -> None:
+    stack = read_stack([], Window(0, 0, 4, 6))
+    assert stack.days.shape == (0,)
+    assert stack.layer("ndvi").shape == (0, 4, 6)
+
+
+@pytest.mark.parametrize("fault", ["truncated", "missing", "no raster"])
+def test_a_damaged_raster_is_named_with_the_remedy(folder: Path, tmp_path: Path, fault: str) -> None:
+    noise = np.random.default_rng(1).integers(1, 9000, (HEIGHT, WIDTH))
+    observation = archive(folder, write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, red=noise)))
+    content = observation.raster.read_bytes()
+    if fault == "missing":
+        observation.raster.unlink()
+    else:
+        observation.raster.write_bytes(content[: len(content) // 2] if fault == "truncated" else b"nothing")
+    with pytest.raises(ArchiveError, match="delete it") as caught:
+        read_stack([observation], GRID.window)
+    assert str(observation.raster) in str(caught.value)
+
+
+# --- the raster ------------------------------------------------------------------------------------------------------
+
+
+def write_raster(path: Path, codes: np.ndarray) -> None:
+    """Write (band, y, x) codes cell by cell, in a random order."""
+    writer = RasterWriter(path, lay_grid(*codes.shape[1:]))
+    cells = [
+        (row, column, band)
+        for row in range(0, codes.shape[1], 512)
+        for column in range(0, codes.shape[2], 512)
+        for band in range(5)
+    ]
+    for row, column, band in np.random.default_rng(1).permutation(cells).tolist():
+        part = codes[band, row : row + 512, column : column + 512]
+        writer.write(Window(row, column, *part.shape), band, part)
+    writer.close()
+
+
+@pytest.mark.parametrize("shape", [(3, 7), (512, 512), (513, 1030), (1200, 700)])
+def test_gdal_and_the_archive_read_the_same(tmp_path: Path, shape: tuple[int, int]) -> None:
+    codes = np.random.default_rng(2).integers(0, 255, (5, *shape)).astype(np.uint8)
+    codes[3, :512, :512] = 0  # a block that is left out
+    write_raster(path := tmp_path / "raster.tif", codes)
+    with rasterio.open(path) as raster:
+        assert (raster.read() == codes).all()
+        assert raster.overviews(1) == ([find_step(shape)] if find_step(shape) > 1 else [])
+    window = Window(min(1, shape[0] - 1), min(2, shape[1] - 1), shape[0] - 1, shape[1] - 2)
+    out = np.full((2, *window.shape), 77, np.uint8)
+    read_bands(path, range(2, 4), window, out)
+    assert (out == codes[2:4, *window.slices]).all()
+
+
+def test_the_sample_is_every_nth_pixel_and_gdals_overview(tmp_path: Path) -> None:
+    codes = np.random.default_rng(3).integers(1, 255, (5, 1100, 1030)).astype(np.uint8)
+    write_raster(path := tmp_path / "raster.tif", codes)
+    step = find_step((1100, 1030))
+    assert step > 1
+    sample = np.zeros((5, -(-1100 // step), -(-1030 // step)), np.uint8)
+    read_bands(path, range(5), Window(0, 0, *sample.shape[1:]), sample, sample=True)
+    assert (sample == codes[:, ::step, ::step]).all()
+    with rasterio.open(path, overview_level=0) as overview:
+        assert (overview.read() == sample).all()
+
+
+@pytest.mark.parametrize("shape", [(10, 10), (512, 512), (2048, 2048), (4096, 4096), (10980, 10980), (40000, 50)])
+def test_a_sample_is_small_and_not_smaller_than_it_must_be(shape: tuple[int, int]) -> None:
+    step = find_step(shape)
+    assert -(-shape[0] // step) * -(-shape[1] // step) <= SAMPLE_PIXELS
+    assert step == 1 or -(-shape[0] // (step // 2)) * -(-shape[1] // (step // 2)) > SAMPLE_PIXELS
+
+
+def test_a_small_area_is_its_own_sample(scene: Scene, folder: Path) -> None:
+    observation = archive(folder, scene)
+    (rows,) = sample_rows(GRID)
+    stack, window = read_sample([observation], GRID, rows, 0)
+    assert window == GRID.window
+    assert (stack.codes == read_stack([observation], GRID.window).codes).all()
+
+
+def test_one_overpass_is_written_for_many_areas(tmp_path: Path, scene: Scene) -> None:
+    """Each area gets what it would get alone."""
+    grids = [lay_grid(HEIGHT, WIDTH), lay_grid(HEIGHT // 2, WIDTH), lay_grid(HEIGHT, WIDTH // 2)]
+    take = take_of(scene)
+    together = write_drafts([Target(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
+    alone = [write_draft(take, grid, tmp_path / "alone") for grid in grids]
+    assert [draft.sha256 for draft in together if isinstance(draft, Draft)] == [draft.sha256 for draft in alone]
+
+
+@pytest.mark.parametrize("kind", ["cut", "empty"])
+def test_a_damaged_raster_is_named(scene: Scene, folder: Path, kind: str) -> None:
+    observation = archive(folder, scene)
+    data = observation.raster.read_bytes()
+    damaged = {"cut": data[:-200], "empty": b""}[kind]
+    observation.raster.write_bytes(damaged)
+    with pytest.raises(ArchiveError, match="delete it, the next scan"):
+        read_stack([observation], GRID.window)

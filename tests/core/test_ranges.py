@@ -1,0 +1,224 @@
+"""Ranges of bytes: checked answers, bounded attempts, redirects, and no secrets in messages."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Iterator
+from concurrent.futures import wait
+from pathlib import Path
+
+import pytest
+
+from minewatch import ranges
+from minewatch.ranges import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
+from tests.helpers.hosts import Answer, Host, serve_host
+
+CONTENT = bytes(range(256)) * 40
+SIGNATURE = "c0" + "ffee"
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(ranges, "PAUSE", 0)
+    with serve_host({"/a": CONTENT}) as host:
+        yield host
+
+
+def refuse(host: Host, path: str = "/a") -> str:
+    """Give the message of a failed fetch, once it is known to hold no secret, not even with its causes."""
+    with pytest.raises(RangeError) as caught:
+        fetch(f"{host.url}{path}?sig={SIGNATURE}", 100, 200)
+    assert SIGNATURE not in "".join(traceback.format_exception(caught.value))
+    assert host.url not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_bytes_asked_for_come(host: Host, tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(CONTENT)
+    for href in (f"{host.url}/a", str(path)):
+        assert fetch(href, 100, 200) == CONTENT[100:200]
+        assert fetch(href, len(CONTENT) - 10, len(CONTENT) + 90) == CONTENT[-10:]
+    assert len(host.paths) == 2
+
+
+def send_all(answer: Answer, _: int) -> None:
+    answer.send(200, CONTENT)
+
+
+def send_other_part(answer: Answer, _: int) -> None:
+    answer.send(206, CONTENT[99:199], {"Content-Range": f"bytes 99-198/{len(CONTENT)}"})
+
+
+def send_less(answer: Answer, _: int) -> None:
+    answer.send(206, CONTENT[100:150], {"Content-Range": f"bytes 100-149/{len(CONTENT)}"})
+
+
+def send_no_place(answer: Answer, _: int) -> None:
+    answer.send(206, CONTENT[100:200])
+
+
+def send_nonsense(answer: Answer, _: int) -> None:
+    answer.send(206, CONTENT[100:200], {"Content-Range": "bytes 100-199/" + "9" * 5000})
+
+
+def send_more(answer: Answer, _: int) -> None:
+    answer.send(206, CONTENT, {"Content-Range": f"bytes 100-199/{len(CONTENT)}"})
+
+
+def send_page(answer: Answer, _: int) -> None:
+    answer.send(404, b"<html>no such file</html>")
+
+
+@pytest.mark.parametrize("answer", [send_all, send_other_part, send_less, send_no_place, send_nonsense, send_more, send_page])
+def test_any_other_answer_is_refused_at_once(host: Host, answer: object) -> None:
+    host.answer = answer  # type: ignore[assignment]
+    refuse(host)
+    assert len(host.paths) == 1
+
+
+def test_a_part_behind_the_end_is_refused(host: Host) -> None:
+    host.answer = lambda answer, _: answer.send(416)
+    assert "416" in refuse(host)
+
+
+def send_half(answer: Answer, number: int) -> None:
+    body, first, last, size = answer.find_range()
+    cut = number < 2
+    header = {"Content-Range": f"bytes {first}-{last}/{size}"}
+    answer.send(206, body[:50] if cut else body, header, promise=len(body) if cut else None)
+
+
+def test_a_body_cut_short_is_asked_for_again(host: Host) -> None:
+    host.answer = send_half
+    assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+    assert len(host.paths) == 3
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_attempts_are_bounded(host: Host, status: int) -> None:
+    host.answer = lambda answer, _: answer.send(status)
+    assert str(status) in refuse(host)
+    assert len(host.paths) == ATTEMPTS
+
+
+def test_retry_after_is_honoured(host: Host) -> None:
+    def answer_later(answer: Answer, number: int) -> None:
+        answer.send_range() if number else answer.send(429, headers={"Retry-After": "1"})
+
+    host.answer = answer_later
+    start = time.monotonic()
+    assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+    assert 1 <= time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("header", ["soon", "", "9" * 5000, "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 99 Dec 9999 99:99:99 GMT"])
+def test_a_senseless_retry_after_does_no_harm(host: Host, monkeypatch: pytest.MonkeyPatch, header: str) -> None:
+    monkeypatch.setattr(ranges, "LONGEST_WAIT", 0.1)
+    host.answer = lambda answer, number: answer.send_range() if number else answer.send(503, headers={"Retry-After": header})
+    assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+
+
+def test_attempts_end_with_the_patience(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "PATIENCE", 10)
+    host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "50"})
+    assert "429" in refuse(host)
+    assert len(host.paths) == 1
+
+
+def test_pauses_grow_and_are_spread() -> None:
+    for attempt in range(1, 4):
+        pauses = {spread_pause(1, attempt) for _ in range(20)}
+        assert len(pauses) > 1
+        assert all(2 ** (attempt - 1) <= pause < 2**attempt for pause in pauses)
+
+
+def test_a_server_that_comes_back_is_found(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection is tried again: on a bad line the next attempt may find the way."""
+    ways = iter(["http://127.0.0.1:9/a", f"{host.url}/a"])
+    ask = ranges._ask
+    monkeypatch.setattr(ranges, "_ask", lambda _href, *more: ask(next(ways), *more))
+    assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+
+
+def test_retry_after_is_not_believed_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "LONGEST_WAIT", 0.1)
+    host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "86400"})
+    assert "429" in refuse(host)
+
+
+def test_a_trickle_ends(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranges, "LONGEST", 0.2)
+    monkeypatch.setattr(ranges, "ATTEMPTS", 1)
+
+    def trickle(answer: Answer, _: int) -> None:
+        body, first, last, size = answer.find_range()
+        answer.send(206, b"", {"Content-Range": f"bytes {first}-{last}/{size}"}, promise=len(body))
+        for byte in body:
+            answer.wfile.write(bytes([byte]))
+            time.sleep(0.03)
+
+    host.answer = trickle
+    assert "too slow" in refuse(host)
+
+
+def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(ranges, "PAUSE", 0)
+    assert "no connection" in refuse(Host(url="http://127.0.0.1:9"))
+
+
+def redirect(host: Host, location: str) -> None:
+    def answer(answer: Answer, _: int) -> None:
+        if answer.path.startswith("/a"):
+            answer.send_range()
+        else:
+            answer.send(302, headers={"Location": location})
+
+    host.answer = answer
+
+
+@pytest.mark.parametrize("location", ["/a", "{url}/a"])
+def test_a_redirect_on_the_same_host_is_followed(host: Host, location: str) -> None:
+    redirect(host, location.format(url=host.url))
+    assert fetch(f"{host.url}/b", 100, 200) == CONTENT[100:200]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/a",
+        "http://127.0.0.2:{port}/a",
+        "//127.0.0.2/a",
+        "gopher://x",
+        "",
+        "http://[",
+        "https://[",
+    ],
+)
+def test_no_other_redirect_is_followed(host: Host, location: str) -> None:
+    redirect(host, location.format(port=host.url.rsplit(":", maxsplit=1)[-1]))
+    assert "redirected" in refuse(host, "/b")
+    assert len(host.paths) == 1
+
+
+def test_a_circle_of_redirects_ends(host: Host) -> None:
+    redirect(host, "/b")
+    assert "too often" in refuse(host, "/b")
+
+
+def test_https_never_falls_back_to_http() -> None:
+    assert follow("http://a.example/x", "https://b.example/y") == "https://b.example/y"
+    assert follow("https://a.example/x", "https://b.example/y") == "https://b.example/y"
+    with pytest.raises(RangeError):
+        follow("https://a.example/x", "http://a.example/x")
+
+
+def test_requests_in_flight_are_bounded(host: Host) -> None:
+    host.delay = 0.02
+    wait([fetchers().submit(fetch, f"{host.url}/a", 0, 10) for _ in range(4 * REQUESTS)])
+    assert 1 < host.most <= REQUESTS
+    assert len(host.paths) == 4 * REQUESTS

@@ -1,0 +1,62 @@
+"""The benchmarks run; what they measure is not judged here."""
+
+from __future__ import annotations
+
+import datetime as dt
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from minewatch.simulate import tropical_simulation
+from tests.helpers.places import ROOT
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # data classes look their module up while it is loaded
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def accuracy() -> ModuleType:
+    return load("accuracy")
+
+
+def test_accuracy_is_measured_and_written(accuracy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache, docs = tmp_path / "cache", tmp_path / "docs"
+    choices = ["--size", "small", "--seeds", "1", "--injected", str(tmp_path), "--cache", str(cache), "--docs", str(docs)]
+    accuracy.main(choices)
+    shown = capsys.readouterr().out
+    assert "tropical alarm precision" in shown
+    page = (docs / "accuracy.md").read_text("utf-8")
+    rows = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
+    assert [row[0].strip() for row in rows[2:4]] == ["simulated tropical", "simulated temperate"]
+    assert {len(row) for row in rows[:4]} == {2 + len(accuracy.COLUMNS) + 2}
+    assert [row[1].strip() for row in rows[2:4]] == ["1", "1"]
+    assert re.search(r"Measured on 20\d\d-\d\d-\d\d with minewatch ", page)
+    assert (docs / "images" / "accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    made = sorted(path.stat().st_mtime_ns for path in cache.rglob("catalog.json"))
+    accuracy.main(choices)
+    assert sorted(path.stat().st_mtime_ns for path in cache.rglob("catalog.json")) == made, "the second run simulated again"
+    assert capsys.readouterr().out == shown
+
+
+def test_a_series_is_simulated_again_when_its_settings_change(accuracy: ModuleType) -> None:
+    one, other = (accuracy._digest(tropical_simulation(seed)) for seed in (1, 2))
+    assert one != other
+
+
+@pytest.mark.shared
+def test_real_series_are_found(accuracy: ModuleType, shared: Path, tmp_path: Path) -> None:
+    cases = accuracy.list_injected(shared / "data" / "injected", tmp_path)
+    assert [case.catalog.parent.name for case in cases] == ["101", "102", "103", "104", "105", "106"]
+    assert {(case.monitor_from, case.until) for case in cases} == {(dt.date(2019, 1, 1), dt.date(2021, 1, 10))}
+    assert all(case.own_lattice and len(case.bbox) == 4 for case in cases)

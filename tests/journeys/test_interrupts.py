@@ -1,0 +1,199 @@
+"""Scans that are stopped, find no room, or may not write: one line, nothing lost, and the next one ends as if undisturbed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from minewatch import plan
+from minewatch.drafts import TEMPORARY_PREFIX
+from minewatch.simulate import SimulatedSeries
+from minewatch.workspace import Workspace
+from tests.helpers.places import ROOT
+from tests.helpers.small import (
+    NAME,
+    UNTIL,
+    make_scanned,
+    make_series,
+    make_workspace,
+    plain_environment,
+    read_layer,
+    read_result,
+    scan_small,
+)
+
+ROUNDS = 5
+SCAN = (sys.executable, "-m", "minewatch", "scan", "--until", UNTIL.isoformat(), "-w")
+TINY = "mount -t tmpfs -o size={size} tmpfs {place} && cp -r {watch} {place}/watch && "
+"""Put a workspace on a small disk of its own, which only this process and its children see."""
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
+    return make_series(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return read_result(make_scanned(tmp_path_factory)[0])
+
+
+@pytest.fixture
+def watch(tmp_path: Path, series: SimulatedSeries) -> Workspace:
+    return make_workspace(tmp_path / "watch", series)
+
+
+def start(*command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, cwd=ROOT, env=plain_environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def list_drafts(watch: Workspace) -> list[Path]:
+    return list(watch.archive(NAME).glob(f"{TEMPORARY_PREFIX}*"))
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_scan_that_is_stopped_goes_on_from_there(watch: Workspace, result: dict[str, Any], kind: signal.Signals) -> None:
+    for number in range(ROUNDS):
+        child = start(*SCAN, str(watch.root))
+        chance = random.Random(f"{kind} {number}")
+        if number:  # the first is stopped while its modules are loaded
+            wait_for_files(watch, child)
+        time.sleep(chance.uniform(0, 1.2))
+        child.send_signal(kind)
+        _, told = child.communicate(timeout=60)
+        if child.returncode != 0:  # it may have been done before
+            assert child.returncode == 128 + kind, told
+            assert [line for line in told.splitlines() if "stopped" in line] == [told.splitlines()[-1]]
+            assert "what was finished is kept" in told
+        assert "Traceback" not in told
+    scan_small(watch)
+    assert read_result(watch) == result
+    assert not list_drafts(watch)
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    code = (
+        "import os, signal, time\nfrom minewatch.stopping import listening, Stopped\n"
+        "with listening():\n"
+        " try:\n  os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
+        " except Stopped:\n  os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60).returncode == 143
+
+
+def wait_for_files(watch: Workspace, child: subprocess.Popen[str]) -> None:
+    """Wait until a scan has begun to write."""
+    before, begun = len(list(watch.output.rglob("*"))), time.monotonic()
+    while len(list(watch.output.rglob("*"))) == before and child.poll() is None and time.monotonic() < begun + 60:
+        time.sleep(0.02)
+
+
+def need_namespaces() -> None:
+    """Skip where a process may not have disks of its own."""
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run(["unshare", "-Urm", "true"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("this system lets nobody make a small disk of his own (unshare -Urm)")
+
+
+def run_apart(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", script],
+        cwd=ROOT,
+        env=plain_environment(),
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=200,
+    )
+
+
+@pytest.mark.parametrize("kilobytes", [300, 1300, 1600, 1750, 1880])
+def test_a_full_disk_is_one_line_and_the_next_scan_ends_well(
+    watch: Workspace, tmp_path: Path, result: dict[str, Any], kilobytes: int
+) -> None:
+    need_namespaces()
+    place = tmp_path / "disk"
+    place.mkdir()
+    scan = shlex.join([*SCAN, f"{place}/watch"])
+    tiny = TINY.format(size=f"{kilobytes}k", place=place, watch=watch.root)
+    answer = run_apart(
+        f"{tiny} {scan}; echo exit $? >&2; mount -o remount,size=100m {place} && {scan} >/dev/null 2>/dev/null; "
+        f"cp -r {place}/watch {tmp_path}/out"
+    )
+    assert "Traceback" not in answer.stderr
+    if "exit 0" not in answer.stderr:
+        assert "exit 1" in answer.stderr or "exit 3" in answer.stderr
+        assert answer.stderr.count("Error: ") <= 1
+        assert "full" in answer.stderr + answer.stdout
+    assert read_result(Workspace(tmp_path / "out")) == result
+    assert not list_drafts(Workspace(tmp_path / "out"))
+
+
+def test_a_read_only_folder_is_one_line(watch: Workspace, tmp_path: Path, result: dict[str, Any]) -> None:
+    need_namespaces()
+    place = tmp_path / "disk"
+    place.mkdir()
+    scan = shlex.join([*SCAN, f"{place}/watch"])
+    tiny = TINY.format(size="50m", place=place, watch=watch.root)
+    answer = run_apart(
+        f"{tiny} {scan} >/dev/null 2>&1; mount -o remount,ro {place}; {scan}; echo exit $? >&2; "
+        f"mount -o remount,rw {place}; {scan} >/dev/null 2>/dev/null; cp -r {place}/watch {tmp_path}/out"
+    )
+    assert "exit 1" in answer.stderr
+    assert answer.stderr.count("Error: ") == 1
+    assert "Traceback" not in answer.stderr
+    assert read_result(Workspace(tmp_path / "out")) == result
+
+
+@pytest.mark.parametrize("name", ["status.tif", "clear_looks.tif"])
+def test_damaged_results_are_made_anew(watch: Workspace, result: dict[str, Any], name: str) -> None:
+    scan_small(watch)
+    changes = watch.changes(NAME)
+    assert isinstance(changes, Path)
+    for number in range(ROUNDS):
+        chance = random.Random(number)
+        for path in (changes / name, watch.alerts_csv, *watch.runs.iterdir()):
+            data = bytearray(path.read_bytes())
+            data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+            path.write_bytes(data[: chance.randrange(len(data))] if chance.random() < 0.5 else data)
+    scan_small(watch)
+    assert read_result(watch) == result
+
+
+class Backwards(dt.datetime):
+    """A clock that is set back by a day at each look."""
+
+    looks = 0
+
+    @classmethod
+    def now(cls, zone: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
+        cls.looks += 1
+        return dt.datetime(2023, 6, 30, tzinfo=zone) - dt.timedelta(days=cls.looks)
+
+
+def test_a_clock_that_is_set_back_harms_nothing(
+    watch: Workspace, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "dt", SimpleNamespace(**{**vars(dt), "datetime": Backwards}))
+        reports = [scan_small(watch) for _ in range(3)]
+    assert len({report.run_id for report in reports}) == 3
+    assert read_result(watch) == result
+    runs = read_layer(watch.alerts, "runs")
+    assert [run["run_id"] for run in runs] == [report.run_id for report in reports]
+    assert runs[0]["started"] > runs[1]["started"] > runs[2]["started"]
+    assert all(json.loads(report.record.read_text())["seconds"] >= 0 for report in reports)

@@ -1,0 +1,183 @@
+"""The quick look: what a person sees of an area before and after."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import shapely
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import Transformer
+
+from minewatch.alerts.style import COLOURS
+from minewatch.errors import SceneError
+from minewatch.grid import Grid
+from minewatch.outcome import AreaReport, ScanReport
+from minewatch.picture import DARKEST, LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
+from minewatch.scan import choose_pictured
+from minewatch.scene import Datatake
+from minewatch.workspace import Workspace
+from tests.helpers.small import NAME, make_flat_grid, make_scanned
+
+Picture = NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ScanReport]:
+    return make_scanned(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def area(scanned: tuple[Workspace, ScanReport]) -> AreaReport:
+    return scanned[1].areas[0]
+
+
+@pytest.fixture(scope="session")
+def takes(area: AreaReport) -> tuple[Datatake, Datatake]:
+    chosen = choose_pictured(area)
+    assert chosen is not None
+    return chosen
+
+
+def look(path: Path) -> Picture:
+    picture: Picture = matplotlib.image.imread(path)[..., :3]
+    return picture
+
+
+def count_colour(picture: Picture, colour: str) -> int:
+    """Count the pixels of a line's colour; its rims are blended with what lies below."""
+    return int((np.abs(picture - to_rgb(colour)).max(axis=-1) < 0.02).sum())
+
+
+def test_a_scan_draws_a_picture(scanned: tuple[Workspace, ScanReport]) -> None:
+    path = scanned[0].images / f"{NAME}.png"
+    picture = look(path)
+    height, width, _ = picture.shape
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert width > 1.5 * height > 600
+    assert picture.std() > 0.1
+
+
+def test_alerts_are_outlined_in_their_colour_on_both_images(scanned: tuple[Workspace, ScanReport]) -> None:
+    picture = look(scanned[0].images / f"{NAME}.png")
+    middle = picture.shape[1] // 2
+    assert count_colour(picture[:, :middle], COLOURS["confirmed"]) > 100
+    assert count_colour(picture[:, middle:], COLOURS["confirmed"]) > 100
+
+
+def test_without_alerts_nothing_is_outlined(area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path) -> None:
+    draw_quicklook(tmp_path / "none.png", area.plan.grid, *takes, [], "nothing")
+    assert count_colour(look(tmp_path / "none.png"), COLOURS["confirmed"]) == 0
+
+
+def test_before_and_after_lie_on_their_sides_of_the_start(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
+    before, after = takes
+    assert before.time.date() <= area.plan.monitor_from < after.time.date() <= area.plan.until
+    clear = {observation.key: observation.clear_share for observation in area.observations}
+    assert min(clear[before.key], clear[after.key]) > 0.8, "a clear day was to be had"
+
+
+def test_mines_are_brighter_after_than_before(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
+    grid = area.plan.grid
+    before, after = (read_image(take, grid).reflectance for take in takes)
+    confirmed = [alert for alert in area.alerts if alert.status == "confirmed"]
+    largest = max(confirmed, key=lambda alert: alert.area_ha)
+    column, row = locate(grid, largest.lon, largest.lat)
+    assert np.nanmean(after[row - 1 : row + 2, column - 1 : column + 2]) > np.nanmean(
+        before[row - 1 : row + 2, column - 1 : column + 2]
+    )
+
+
+def locate(grid: Grid, longitude: float, latitude: float) -> tuple[int, int]:
+    """Find column and row of a place."""
+    x, y = Transformer.from_crs(4326, grid.crs, always_xy=True).transform(longitude, latitude)
+    left, _, _, top = grid.bounds
+    return int((x - left) // 10), int((top - y) // 10)
+
+
+def test_reflectance_is_reflectance(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
+    image = read_image(takes[0], area.plan.grid)
+    seen = image.reflectance[np.isfinite(image.reflectance)]
+    assert image.reflectance.shape == (*area.plan.grid.shape, 3)
+    assert 0 <= seen.min() < np.median(seen) < 0.3
+    assert np.isfinite(image.reflectance).all(axis=-1).mean() > 0.95
+
+
+def test_stretch_is_dark_to_bright_and_grey_where_nothing_is_known() -> None:
+    values = np.array([[[0.0, DARKEST, 0.1], [0.25, 0.9, np.nan]]], np.float32)
+    ((first, second),) = stretch(values, white=0.25)
+    assert first[:2].tolist() == [0, 0]
+    assert 0 < first[2] < 255
+    assert second.tolist() == [255, 255, 128]
+
+
+@pytest.mark.parametrize(("side", "factor"), [(100, 1), (LARGEST_SIDE, 1), (LARGEST_SIDE + 1, 2), (5 * LARGEST_SIDE, 5)])
+def test_large_areas_are_drawn_coarser(side: int, factor: int) -> None:
+    grid = make_flat_grid(60, side)
+    coarse = coarsen(grid)
+    assert max(coarse.shape) <= LARGEST_SIDE
+    assert coarse.transform.a == 10 * factor
+    assert coarse.bounds[0] == grid.bounds[0]
+    assert coarse.bounds[3] == grid.bounds[3]
+
+
+def test_a_coarser_picture_shows_the_same_ground(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
+    grid = area.plan.grid
+    coarse = Grid(grid.geobox.zoom_out(4), grid.area)
+    fine = read_image(takes[1], grid).reflectance
+    seen = read_image(takes[1], coarse).reflectance
+    assert seen.shape[:2] == coarse.shape
+    height, width = (4 * (n // 4) for n in grid.shape)
+    mean = fine[:height, :width].reshape(height // 4, 4, width // 4, 4, 3).mean(axis=(1, 3))
+    known = np.isfinite(mean) & np.isfinite(seen[: mean.shape[0], : mean.shape[1]])
+    pairs = np.corrcoef(mean[known], seen[: mean.shape[0], : mean.shape[1]][known])
+    assert pairs[0, 1] > 0.8
+
+
+def test_a_place_that_no_scene_covers_is_drawn_grey(takes: tuple[Datatake, Datatake], area: AreaReport, tmp_path: Path) -> None:
+    """An area may reach beyond the scenes: that is no error and no warning."""
+    grid = area.plan.grid
+    away = GeoBox(grid.shape, grid.transform @ type(grid.transform).translation(5000, 0), grid.geobox.crs)
+    left, bottom, right, top = (float(v) for v in away.boundingbox.bbox)
+    draw_quicklook(tmp_path / "away.png", Grid(away, shapely.box(left, bottom, right, top)), *takes, [], "elsewhere")
+    assert count_colour(look(tmp_path / "away.png"), "#808080") > 10_000
+
+
+def test_a_scene_that_is_gone_is_a_scene_error_and_leaves_no_file(
+    area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path
+) -> None:
+    lost = Datatake(
+        takes[0].key,
+        takes[0].time,
+        tuple(
+            type(scene)(**{**vars(scene), "hrefs": {band: str(tmp_path / "gone.tif") for band in scene.hrefs}})
+            for scene in takes[0].scenes
+        ),
+    )
+    with pytest.raises(SceneError):
+        draw_quicklook(tmp_path / "lost.png", area.plan.grid, lost, takes[1], [], "lost")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_knows_which_alerts_it_shows(
+    scanned: tuple[Workspace, ScanReport], area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path
+) -> None:
+    """A scan that was killed between table and picture leaves an old picture; the next one must not take it for its own."""
+    workspace = scanned[0]
+    shutil.copytree(workspace.images, tmp_path / "images")
+    path = tmp_path / "images" / f"{NAME}.png"
+    assert shows(path, *takes, area.alerts)
+    assert not shows(path, *takes, area.alerts[1:])
+    assert not shows(path, *takes, [replace(alert, status="dismissed") for alert in area.alerts])
+    assert not shows(path, *reversed(takes), area.alerts)
+    for data in (path.read_bytes()[:40], b"", b"no picture"):
+        path.write_bytes(data)
+        assert not shows(path, *takes, area.alerts)
+    path.unlink()
+    assert not shows(path, *takes, area.alerts)
