@@ -5,6 +5,7 @@ The format is described in docs/notifications.md; a change that breaks a reader 
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import hashlib
 import hmac
@@ -13,7 +14,7 @@ import os
 from collections.abc import Collection
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import urllib3
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError, SSLError
@@ -33,6 +34,12 @@ VERSION = 1
 
 TIMESTAMP, SIGNATURE, KEY = "Minewatch-Timestamp", "Minewatch-Signature", "Idempotency-Key"
 """Headers: seconds since 1970; v1= and the HMAC-SHA256 of time, dot and body in hexadecimal; the message's id."""
+
+STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
+"""The same as Standard Webhooks 1.0.0 has it, for which verifiers exist in a dozen languages: standardwebhooks.com."""
+
+ENCODED = "whsec_"
+"""A secret that begins so holds the key in base64 after it, also as the standard has it."""
 
 TIMEOUT = Timeout(connect=10, read=20)
 """Seconds."""
@@ -83,11 +90,28 @@ def _describe_event(event: Event, kind: str, *, has_outline: bool) -> dict[str, 
     }
 
 
-def sign_body(body: bytes, secret: str, now: dt.datetime) -> dict[str, str]:
-    """Give the headers that prove who sent a body, and when."""
-    stamp = str(int(now.timestamp()))
-    digest = hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
-    return {TIMESTAMP: stamp, SIGNATURE: f"v1={digest}"}
+def sign_body(message_id: str, body: bytes, secret: str, now: dt.datetime) -> dict[str, str]:
+    """Return the headers that prove who sent a body, and when.  Raises ValueError for a secret that holds no key."""
+    stamp, key = str(int(now.timestamp())), decode_key(secret)
+    ours = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    standard = hmac.digest(key, f"{message_id}.{stamp}.".encode() + body, "sha256")
+    return {
+        TIMESTAMP: stamp,
+        SIGNATURE: f"v1={ours}",
+        STANDARD_ID: message_id,
+        STANDARD_TIMESTAMP: stamp,
+        STANDARD_SIGNATURE: f"v1,{base64.b64encode(standard).decode()}",
+    }
+
+
+def decode_key(secret: str) -> bytes:
+    """Return the key of the standard signature: what follows ``whsec_``, or the text itself.  Raises ValueError."""
+    if not secret.startswith(ENCODED):
+        return secret.encode()
+    key = base64.b64decode(secret.removeprefix(ENCODED), validate=True)
+    if not key:
+        raise ValueError("no key")
+    return key
 
 
 def find_fault(address: str, hosts: Collection[str]) -> str:
@@ -118,11 +142,16 @@ def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool =
     if fault := find_fault(address, table.hosts):
         return fail(f"{table.webhook_variable} {fault}", is_unset=True)
     body = render_body(message, rule, is_test=is_test)
+    message_id = quote(message.message_id)  # a rule may have letters that no header takes
+    try:
+        signed = sign_body(message_id, body, secret, now)
+    except ValueError:
+        return fail(f"{table.secret_variable} begins with {ENCODED} and is not base64 after it", is_unset=True)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"minewatch/{__version__}",
-        KEY: message.message_id,
-        **sign_body(body, secret, now),
+        KEY: message_id,
+        **signed,
     }
     return _post(address, body, headers)
 

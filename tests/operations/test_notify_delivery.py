@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import errno
 import hashlib
@@ -20,8 +21,10 @@ from email.utils import format_datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
 
 from minewatch.aoi import Aoi, write_aoi
 from minewatch.errors import WorkspaceError
@@ -223,6 +226,51 @@ def test_a_webhook_gets_signed_json(workspace: Workspace, hook: Hook) -> None:
     assert (event["event"], event["area"], event["alert_id"], event["run_id"]) == ("confirmed", "pampa", name(0), "run-1")
     assert event["facts"]["map"].startswith("https://www.openstreetmap.org/?mlat=-12.949500&mlon=")
     assert event["geometry"]["type"] == "MultiPolygon"
+
+
+@pytest.mark.parametrize("secret", [SECRET, "whsec_" + base64.b64encode(SECRET.encode() * 2).decode(), "a3f09c" * 10, "ñandú"])
+def test_a_ready_verifier_takes_a_webhook_at_each_try(
+    workspace: Workspace, hook: Hook, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    """The reference library of Standard Webhooks is the receiver."""
+    monkeypatch.setenv("HOOK_SECRET", secret)
+    set_rules(workspace, HOOK)
+    now = dt.datetime.now(dt.UTC)
+    collect(workspace, now)
+    hook.answer = lambda request, number: request.send(200 if number else 500)
+    assert deliver(workspace, now).failed == 1
+    assert deliver(workspace, now + dt.timedelta(minutes=2)).sent == 1
+    key = secret if secret.startswith("whsec_") else f"whsec_{base64.b64encode(secret.encode()).decode()}"
+    for headers, body in zip(hook.headers, hook.bodies, strict=True):
+        assert Webhook(key).verify(body, headers)["message_id"] == headers["webhook-id"] == headers["idempotency-key"]
+        assert headers["webhook-timestamp"] == headers["minewatch-timestamp"]
+        with pytest.raises(WebhookVerificationError):
+            Webhook(key).verify(body.replace(b"confirmed", b"dismissed"), headers)
+    assert len({headers["webhook-id"] for headers in hook.headers}) == 1
+
+
+@pytest.mark.parametrize("rule", ["ñandú", "鉱山"])
+def test_a_rule_may_have_any_letters(workspace: Workspace, hook: Hook, rule: str) -> None:
+    set_rules(workspace, HOOK.replace("[notify.hook]", f'[notify."{rule}"]'))
+    now = dt.datetime.now(dt.UTC)
+    collect(workspace, now)
+    assert deliver(workspace, now).sent == 1
+    assert unquote(hook.headers[0]["webhook-id"]) == hook.values[0]["message_id"]
+    assert Webhook(SECRET.encode()).verify(hook.bodies[0], hook.headers[0])
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_no base64", "whsec_YWJj*", "whsec_ñ"])
+def test_a_secret_that_holds_no_key_waits_until_it_is_put_right(
+    workspace: Workspace, hook: Hook, monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    set_rules(workspace, HOOK)
+    collect(workspace, NOW)
+    monkeypatch.setenv("HOOK_SECRET", secret)
+    (note,) = deliver(workspace, NOW).notes
+    assert "HOOK_SECRET begins with whsec_ and is not base64 after it; it waits" in note
+    assert hook.bodies == []
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    assert deliver(workspace, NOW).sent == 1
 
 
 def test_a_webhook_that_drops_after_reading_gets_the_same_ids_again(workspace: Workspace, hook: Hook) -> None:
@@ -581,6 +629,30 @@ def test_notify_list_and_retry(workspace: Workspace, hook: Hook) -> None:
 
 
 # --- the example of the docs -----------------------------------------------------------------------------------------
+
+
+def test_the_verifier_of_the_docs_takes_what_is_signed(workspace: Workspace, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (ROOT / "docs" / "notifications.md").read_text("utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "read_message" in block)
+    names: dict[str, Any] = {}
+    exec(compile(code, "verifier.py", "exec"), names)  # noqa: S102 - the example is ours
+    line = next(line for line in page.splitlines() if line.startswith("secret_variable"))
+    make, adapt = re.search(r"make one with: (echo .*)", line), re.search(r"`(echo \"whsec_\$\(printf .*?)`", page)
+    assert make
+    assert adapt
+    secret = run_shell(make[1])
+    for ours, theirs in ((secret, secret), (SECRET, run_shell(adapt[1], CASE_SECRET=SECRET))):
+        monkeypatch.setenv("HOOK_SECRET", ours)
+        set_rules(workspace, HOOK)
+        answer = send_sample(workspace, find_rules(workspace)[0], dt.datetime.now(dt.UTC))
+        assert answer.reason == ""
+        assert names["read_message"](hook.headers[-1], hook.bodies[-1], theirs)["test"] is True
+
+
+def run_shell(line: str, **variables: str) -> str:
+    return subprocess.run(
+        ["bash", "-c", line], env=os.environ | variables, capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 def test_the_receiver_of_the_docs_takes_what_is_signed_and_each_event_once(

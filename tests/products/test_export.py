@@ -12,10 +12,12 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import geopandas as gpd
+import openpyxl
 import pandas as pd
 import pyogrio
 import pytest
 import shapely
+from openpyxl.worksheet.worksheet import Worksheet
 from shapely.geometry import MultiPolygon, box, shape
 
 from minewatch.alerts.columns import ALERT_COLUMNS
@@ -26,6 +28,7 @@ from minewatch.errors import AlertsError, MinewatchError, WorkspaceError
 from minewatch.export import FORMATS, Export, export_alerts
 from minewatch.export.kml import NAMESPACE
 from minewatch.export.shapefile import FIELDS, LONGEST_NAME, LONGEST_TEXT
+from minewatch.export.sheets import LONGEST_CELL
 
 NAMES = [column.name for column in ALERT_COLUMNS]
 
@@ -75,6 +78,9 @@ def read_cells(path: Path, name: str) -> list[dict[str, Any]]:
             {data.get("name", ""): data.findtext("k:value", "", KML) for data in mark.iterfind(".//k:Data", KML)}
             for mark in marks
         ]
+    if name == "xlsx":
+        header, *values = read_sheet(path).iter_rows(values_only=True)
+        return [{str(key): plain(value) for key, value in zip(header, row, strict=True)} for row in values]
     if name == "geojson":
         rows = [feature["properties"] for feature in json.loads(path.read_text("utf-8"))["features"]]
     elif name == "parquet":
@@ -85,6 +91,12 @@ def read_cells(path: Path, name: str) -> list[dict[str, Any]]:
         )
     back = {field: column for column, field in FIELDS.items()} if name == "shp" else {}
     return [{back.get(key, key): plain(value) for key, value in row.items()} for row in rows]
+
+
+def read_sheet(path: Path) -> Worksheet:
+    """Read the only sheet of a workbook."""
+    (sheet,) = openpyxl.load_workbook(path).worksheets
+    return sheet
 
 
 def read_xml(data: bytes) -> ET.Element:
@@ -143,8 +155,7 @@ def test_an_empty_table_makes_valid_files_with_all_columns(tmp_path: Path, name:
     elif name == "parquet":
         assert list(gpd.read_parquet(path).columns) == [*NAMES, "geometry"]
     elif name == "xlsx":
-        sheet = read_xml(zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml"))
-        assert [cell.text for cell in sheet.iterfind(".//{*}t")] == NAMES
+        assert list(read_sheet(path).iter_rows(values_only=True)) == [tuple(NAMES)]
     else:
         fields = pyogrio.read_info(path, layer="alerts")["fields"].tolist()
         assert fields == (list(FIELDS.values()) if name == "shp" else NAMES)
@@ -275,12 +286,41 @@ def test_numbers_and_plain_text_are_left_alone() -> None:
     assert [safe_cell(value) for value in (-0.4, 7, "a=b", "La-Pampa", "'x", "")] == [-0.4, 7, "a=b", "La-Pampa", "'x", ""]
 
 
-def test_xlsx_holds_numbers_as_numbers_and_no_formula(tmp_path: Path) -> None:
-    path = export(tmp_path, "xlsx", make_table(review_note="=1+1"))
-    sheet = zipfile.ZipFile(path).read("xl/worksheets/sheet1.xml").decode()
-    assert "<f>" not in sheet
-    dtypes = pyogrio.read_dataframe(path, layer="alerts").dtypes
-    assert all(dtypes[column.name].kind in "if" for column in ALERT_COLUMNS if column.name in ("area_ha", "ndvi_change", "looks"))
+def test_a_workbook_holds_numbers_dates_and_texts_as_such(tmp_path: Path) -> None:
+    sheet = read_sheet(export(tmp_path, "xlsx", make_table(review_note="{=1+1}", reviewed_by="https://example.org")))
+    assert (sheet.title, sheet.freeze_panes, sheet.auto_filter.ref) == ("alerts", "A2", sheet.dimensions)
+    second = dict(zip(NAMES, sheet[3], strict=True))
+    for column in ALERT_COLUMNS:
+        cell = second[column.name]
+        assert cell.hyperlink is None
+        if cell.value is not None and column.dtype == "datetime64[D]":
+            assert (cell.is_date, cell.number_format) == (True, "yyyy-mm-dd"), column.name
+        elif cell.value is not None:
+            assert cell.data_type == ("s" if column.dtype == "object" else "n"), column.name
+    assert (str(second["first_seen"].value), second["confirmed_on"].value) == ("2024-02-01 00:00:00", None)
+    assert (second["review_note"].value, second["reviewed_by"].value) == ("{=1+1}", "https://example.org")
+
+
+def test_programs_that_read_through_gdal_see_dates_too(tmp_path: Path) -> None:
+    dtypes = pyogrio.read_dataframe(export(tmp_path, "xlsx"), layer="alerts").dtypes
+    kinds = {"float64": "f", "int32": "if", "datetime64[D]": "M"}
+    for column in ALERT_COLUMNS:
+        if column.name in ("first_seen", "as_of", "area_ha", "ndvi_change", "looks"):
+            assert dtypes[column.name].kind in kinds[column.dtype], column.name
+
+
+def test_a_text_is_cut_where_a_cell_of_a_workbook_ends(tmp_path: Path) -> None:
+    (_, row) = read_cells(export(tmp_path, "xlsx", make_table(review_note="ñ" * 40_000)), "xlsx")
+    assert row["review_note"] == "ñ" * LONGEST_CELL
+
+
+def test_the_same_table_makes_the_same_workbook(tmp_path: Path) -> None:
+    path = export(tmp_path, "xlsx")
+    first = path.read_bytes()
+    assert export(tmp_path, "xlsx").read_bytes() == first
+    times = openpyxl.load_workbook(path).properties
+    assert {times.created, times.modified} == {dt.datetime(1980, 1, 1)}, "no clock in it"  # noqa: DTZ001
+    assert {entry.date_time for entry in zipfile.ZipFile(path).infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 # --- Google Earth ----------------------------------------------------------------------------------------------------
