@@ -110,7 +110,7 @@ def test_a_mail_arrives_with_text_page_and_file(workspace: Workspace, mailbox: M
     collect(workspace, NOW)
     assert deliver(workspace, NOW) == Delivery(sent=1)
     mail = mailbox.mails[0]
-    assert mail["Subject"] == "minewatch: pampa: confirmed 1"
+    assert mail["Subject"] == "minewatch: pampa: 1 confirmed"
     assert mail["To"] == "post@example.org"
     kinds = [part.get_content_type() for part in mail.walk() if not part.is_multipart()]
     assert kinds == ["text/plain", "text/html", "application/geo+json"]
