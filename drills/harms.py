@@ -318,7 +318,7 @@ def drill_pair(world: World, rounds: int, seed: int) -> Figures:
                 figures.endings[ending.code] += 1
             busy = [ending for ending in endings if ending.code]
             difference = Difference()
-            if not all("another scan works in" in one.text and one.code == 1 for one in busy) or len(busy) == 2:
+            if not all("another scan is running in" in one.text and one.code == 1 for one in busy) or len(busy) == 2:
                 difference += Difference(faults=(f"two scans end with {[one.code for one in endings]}",))
             following = run_job(job)
             figures.add(difference + judge(world, workspace, model, following), len(busy), following, f"after {wait:.2f} s")

@@ -9,7 +9,7 @@ from typing import Any
 
 from minewatch import journal
 from minewatch.outcome import AreaReport, ScanReport
-from minewatch.text import show
+from minewatch.text import count_of, show, show_day, show_moment
 
 LONGEST = 400
 """Characters of a reason that are shown."""
@@ -25,7 +25,7 @@ def render_account(record: Mapping[str, Any]) -> str:
 
 def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"Scan {record['run_id']}"
-    yield f"  begun {_moment(record['started'])}, took {_duration(record['seconds'])}"
+    yield f"  started {show_moment(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
     yield f"  minewatch {record['version']}, scenes from {show(record['source'])}"
     for missed in record["not_searched"]:
         yield f"\n{show(missed['aoi'])}: NOT SCANNED, its alerts stay as they were"
@@ -33,10 +33,6 @@ def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
     for area in record["areas"]:
         yield ""
         yield from _describe_area(area)
-
-
-def _moment(text: str) -> str:
-    return f"{dt.datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _duration(seconds: float) -> str:
@@ -47,11 +43,13 @@ def _duration(seconds: float) -> str:
 def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
     scenes = area["scenes"]
     kind = ", a what-if" if area["what_if"] else ""
-    yield f"{show(area['aoi'])}: as of {area['as_of']}, watched since {area['monitor_from']}{kind}"
+    as_of, since = (show_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
+    yield f"{show(area['aoi'])}: as of {as_of}, monitored since {since}{kind}"
     yield f"  pipeline {show(area['pipeline'])} ({area['pipeline_digest']})"
-    yield f"  scenes: {scenes['found']} found, {scenes['observations_read']} looks read now, {scenes['observations_used']} used"
+    read = count_of(scenes["observations_read"], "look")
+    yield f"  scenes: {scenes['found']} found, {read} read now, {scenes['observations_used']} used"
     if scenes["too_cloudy"]:
-        yield f"  skipped: {len(scenes['too_cloudy'])} scenes with more cloud than the pipeline allows"
+        yield f"  skipped: {count_of(len(scenes['too_cloudy']), 'scene')} with more cloud than the pipeline allows"
     yield from _cut([f"  skipped: {show(s['id'])}: {show(s['reason'], LONGEST)}" for s in scenes["failed"]])
     yield f"  coverage: {area['coverage']['text']}"
     yield f"  alerts: {_count(area['alerts'])}"

@@ -38,7 +38,7 @@ from minewatch.files import make_private_folder, publishing
 from minewatch.grid import PIXEL, Grid
 from minewatch.image import AREA_COLOUR, OVERLAYS, Overlay, Subject, credit_chip, find_subject
 from minewatch.progress import Reporter
-from minewatch.text import show_plain
+from minewatch.text import count_of, show_day, show_plain, show_share
 from minewatch.workspace import Workspace
 
 GIF, MP4 = "gif", "mp4"
@@ -210,16 +210,17 @@ def _coarsen(frame: Grid) -> Grid:
 
 
 def _explain_absence(album: Album, request: AnimationRequest, failures: Mapping[str, str]) -> str:
-    where = f"no image of area {album.aoi.name!r} from {request.since} to {request.until} is {request.least:.0%} clear"
+    period = f"from {show_day(request.since)} to {show_day(request.until)}"
+    where = f"no image of area {album.aoi.name!r} {period} is {show_share(request.least)} clear"
     if failures:
         return f"{where}, among those that can be read: {list(failures.values())[-1]}; try again later"
-    return f"{where}; give a longer period, or --clear below {request.least:.0%}"
+    return f"{where}; give a longer period, or --clear below {100 * request.least:g}"
 
 
 def _warn(fine: Grid, frame: Grid, shown: int, steps: int, failures: Mapping[str, str]) -> list[str]:
     lines = [f"left out: {reason}" for reason in failures.values()]
     if shown < steps:
-        lines.append(f"{steps - shown} of {steps} steps have no clear image, and no frame")
+        lines.append(f"{steps - shown} of {count_of(steps, 'step')} without a clear image, and so without a frame")
     if frame is not fine:
         lines.append(f"shown with pixels of {frame.transform.a:g} m in place of {PIXEL} m: the frame is large")
     return lines
@@ -279,8 +280,9 @@ class _Shelf:
         assert self.stretch is not None, "there are images"
         whole = replace(chip, values=np.load(self._place(number)))
         path = self.folder / f"{number:04}.png"
-        title = f"{show_plain(overlay.subject.name)}: {chip.date}"
-        told = f"{self.name}, {number + 1} of {len(self.chips)}, clear {chip.look.clear_share:.0%}, {show_plain(chip.scenes[0])}"
+        title = f"{show_plain(overlay.subject.name)}: {show_day(chip.date)}"
+        clear = f"{show_share(chip.look.clear_share)} clear"
+        told = f"{self.name}, {number + 1} of {len(self.chips)}, {clear}, {show_plain(chip.scenes[0])}"
         draw_page(path, self.frame, render_chip(whole, self.stretch), overlay.draw, title, [told], credit_chip(chip), legend)
         return path
 

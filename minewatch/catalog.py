@@ -119,7 +119,7 @@ def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
             continue
         if hint := _read_hint(item.properties | item.assets[name].extra_fields):
             return hint
-    raise SourceError(f"source {source.name} has no scene over the area that tells its lattice (proj:code and proj:transform)")
+    raise SourceError(f"source {source.name} has no scene over the area that gives its pixel grid (proj:code and proj:transform)")
 
 
 def _read_hint(fields: Mapping[str, Any]) -> GridHint | None:

@@ -18,6 +18,7 @@ from minewatch.changes import Status, TileChanges
 from minewatch.grid import Grid, reproject
 from minewatch.meridian import join_halves
 from minewatch.scene import Scene
+from minewatch.text import count_of, show_day, show_share
 from minewatch.units import to_date, to_day
 
 RECENT_DAYS = 30
@@ -59,15 +60,16 @@ class Coverage:
         """Say in one line what was not seen."""
         parts = []
         if self.unseen > 0:
-            since = f"for {self.unseen_days} days" if self.unseen_days is not None else "at all since monitoring began"
-            parts.append(f"{self.unseen:.0%} of the area unseen {since}")
+            since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
+            parts.append(f"{show_share(self.unseen)} of the area not seen {since}")
         if share := self.status.get("no vegetation", 0):
-            parts.append(f"{share:.0%} without vegetation to lose")
+            parts.append(f"{show_share(share)} without vegetation to lose")
         if share := self.status.get("not monitored", 0):
-            parts.append(f"{share:.0%} not monitored ({self.missing_looks} more clear looks needed)")
+            looks = count_of(self.missing_looks, "more clear look")
+            parts.append(f"{show_share(share)} not monitored ({looks} needed)")
         if share := self.status.get("never covered", 0):
-            parts.append(f"{share:.0%} never covered by a scene")
-        return ", ".join(parts) or f"the whole area seen within {RECENT_DAYS} days"
+            parts.append(f"{show_share(share)} never covered by a scene")
+        return ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
 
 
 @dataclass
@@ -139,7 +141,8 @@ class Emptiness:
         names = ", ".join(self.scenes)
         kind = "footprint" if len(self.scenes) == 1 else "footprints"
         verb = "covers" if len(self.scenes) == 1 else "cover"
-        return f"{self.day}: the {kind} of {names} {verb} {self.covered:.0%} of the area, {self.valid:.0%} has data"
+        shares = f"{show_share(self.covered)} of the area, but only {show_share(self.valid)} has data"
+        return f"{show_day(self.day)}: the {kind} of {names} {verb} {shares}"
 
 
 def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene], grid: Grid) -> list[Emptiness]:

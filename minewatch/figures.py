@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from minewatch.detect.monitor import COUNTED
 from minewatch.explain import Explanation, Look
 from minewatch.files import publishing
-from minewatch.text import escape_math
+from minewatch.text import escape_math, show_day, show_share
 from minewatch.units import to_day
 from minewatch.validate import LEVEL, Estimate, Scores
 
@@ -32,7 +32,7 @@ EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (LOST, "--"), "pixel clos
 def draw_scores(path: Path, scores: Scores, title: str) -> None:
     """Write a PNG: the shares with their intervals, pixel F1 by days since the change, recall by size."""
     figure = Figure(figsize=(12, 3.8), dpi=110, layout="constrained")
-    figure.suptitle(escape_math(f"{title} ({LEVEL:.0%} intervals)"), fontsize=11)
+    figure.suptitle(escape_math(f"{title} ({show_share(LEVEL)} intervals)"), fontsize=11)
     left, middle, right = figure.subplots(1, 3)
     shares = {
         name: scores.summary[name] for name in ("pixel_f1", "pixel_precision", "pixel_recall", "site_recall", "alarm_precision")
@@ -66,8 +66,8 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
     """Write a PNG: NDVI above, BSI below, with the baseline, clear and masked looks, and the dates of the alert."""
     figure = Figure(figsize=(13, 7), dpi=110, layout="constrained")
     lat, lon = explanation.position
-    title = f"{explanation.alert_id}, {explanation.status}, as of {explanation.as_of}\npixel at {lat:.5f}, {lon:.5f}"
-    figure.suptitle(escape_math(f"{title}, one of {explanation.pixels} of the alert"), fontsize=11)
+    title = f"{explanation.alert_id}, {explanation.status}, as of {show_day(explanation.as_of)}\npixel at {lat:.5f}, {lon:.5f}"
+    figure.suptitle(escape_math(f"{title}, one of the {explanation.pixels} in the alert"), fontsize=11)
     upper, lower = figure.subplots(2, 1, sharex=True)
     curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
     days = curve.days.astype("datetime64[D]")
@@ -75,14 +75,14 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
         (upper, curve.ndvi, curve.low, curve.high),
         (lower, curve.bsi, curve.bsi - wide, curve.bsi + wide),
     ):
-        axes.fill_between(days, low, high, color=CURVE, alpha=0.18, linewidth=0, label="its band (3 x noise)")
+        axes.fill_between(days, low, high, color=CURVE, alpha=0.18, linewidth=0, label="its usual range (3 x noise)")
         axes.plot(days, middle, color=CURVE, linewidth=1.4, label="baseline of the pixel")
         axes.axvspan(
             int(curve.days[0]),
             to_day(explanation.monitor_from),
             color="black",
             alpha=0.04,
-            label="before the monitoring",
+            label="before monitoring began",
         )
         axes.grid(alpha=0.25)
         axes.margins(x=0.01)
@@ -126,4 +126,4 @@ def _draw_events(axes: Axes, explanation: Explanation) -> None:
     for name, day in zip(EVENTS, (explanation.first_seen, explanation.confirmed_on, closed), strict=True):
         if day:
             colour, style = EVENTS[name]
-            axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {day}")
+            axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {show_day(day)}")

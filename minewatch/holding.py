@@ -22,6 +22,7 @@ from pathlib import Path
 
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import BusyError, WorkspaceError
+from minewatch.text import count_of
 
 RENEWAL_SECONDS = 60.0
 """A holder shows this often that it lives."""
@@ -85,7 +86,7 @@ class Holding:
         if other is None or other.token != self._lease.token:
             who = f"by a {other.doing} ({other.describe()})" if other else "or taken away"
             raise WorkspaceError(
-                f"the lock {self._path} was taken over {who} while this {self._lease.doing} did not show that it lives; "
+                f"the lock {self._path} was taken over {who} while this {self._lease.doing} gave no sign of life; "
                 "nothing was published; start it again"
             )
 
@@ -158,13 +159,13 @@ def _take(path: Path, handle: int, tell: Callable[[str], None]) -> None:
     lease = read_lease(path)
     is_own = lease is not None and lease.boot == _name_boot() != ""
     if lease is not None and is_own and (is_locked or not _runs(lease.pid)):  # the system would still hold its lock if it lived
-        tell(f"a {lease.doing} did not end as it should ({lease.describe()}); its lock was taken over")
+        tell(f"a {lease.doing} ended abnormally ({lease.describe()}); its lock was taken over")
         return
     age = _measure_age(path, handle)
     if age < DEAD_SECONDS:
         raise _refuse(path, lease, max(0.0, DEAD_SECONDS - max(0.0, age)))
     who = f"a {lease.doing} ({lease.describe()})" if lease else "somebody"
-    tell(f"{who} did not show for {age / 60:.0f} minutes that it lives; its lock was taken over")
+    tell(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
 
 
 def _flock(handle: int) -> bool:
@@ -183,9 +184,9 @@ def _flock(handle: int) -> bool:
 def _refuse(path: Path, lease: Lease | None, rest: float | None = None) -> BusyError:
     """Say who holds the lock, and when it would be free if the holder were dead."""
     doing, who = (lease.doing, f" ({lease.describe()})") if lease else (SCAN, "")
-    text = f"another {doing} works in {path.parent.parent}{who}; wait until it has ended"
+    text = f"another {doing} is running in {path.parent.parent}{who}; wait until it has ended"
     if rest is not None:
-        text += f", or, if that machine is off, try again in {int(rest // 60) + 1} minutes"
+        text += f", or, if that machine is off, try again in {count_of(int(rest // 60) + 1, 'minute')}"
     return BusyError(text)
 
 

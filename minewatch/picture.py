@@ -25,7 +25,7 @@ from minewatch.meridian import join_halves
 from minewatch.rasters import write_picture
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
-from minewatch.text import escape_math, show_plain
+from minewatch.text import escape_math, show_day, show_plain
 from minewatch.units import NODATA, SCALE
 
 MOST_LABELS = 30
@@ -71,7 +71,7 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         _draw_image(axes, image, coarse, white)
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
         ids = ", ".join(show_plain(scene.id) for scene in image.take.scenes[:2])
-        axes.set_title(f"{name}: {image.take.time:%Y-%m-%d}\n{ids}", fontsize=8)
+        axes.set_title(f"{name}: {show_day(image.take.time)}\n{ids}", fontsize=8)
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
     with publishing(path) as temporary:

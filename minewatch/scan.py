@@ -40,6 +40,7 @@ from minewatch.rasters import ChangeWriter, writing_changes
 from minewatch.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources
 from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Source
+from minewatch.text import show_day
 from minewatch.witness import Subject, describe_agreements, hear_witnesses, read_witnesses
 from minewatch.workspace import Workspace
 
@@ -263,7 +264,7 @@ def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
     takes = choose_pictured(area)
     if takes is None or shows(path, *takes, area.alerts):
         return area
-    title = f"{area.plan.aoi.name}: alerts as of {area.plan.until}"
+    title = f"{area.plan.aoi.name}: alerts as of {show_day(area.plan.until)}"
     try:
         draw_quicklook(path, area.plan.grid, *takes, area.alerts, title)
     except SceneError as error:

@@ -116,7 +116,7 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     areas = [_describe_area(workspace, aoi, now, rounds, timetable, table, busy=holder is not None) for aoi in timetable.areas]
     faults = [line for one in timetable.schedules if (line := explain_empty(one))]
     ahead = [(aoi, row["as_of"]) for aoi, row in table.rows.items() if row["as_of"] > now.date()]
-    faults += [f"the table of {aoi} is as of {day}, which is yet to come; was a clock wrong?" for aoi, day in ahead]
+    faults += [f"the table of {aoi} is as of {day}, which is in the future; was a clock wrong?" for aoi, day in ahead]
     faults += [table.fault] if table.fault else []
     notes = [note for note in explain_schedules(timetable.schedules, [area.aoi for area in areas]) if note not in faults]
     waiting, dead = _count_messages(workspace)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import unicodedata
@@ -31,6 +32,26 @@ def show(text: object, longest: int = LONGEST) -> str:
 def show_plain(text: object, longest: int = 60) -> str:
     """The same for pictures: in letters that every font has, and with no sign that starts a formula there."""
     return escape_math(show(text, longest).encode("ascii", "replace").decode())
+
+
+def show_day(day: dt.date) -> str:
+    """Return a day as a sentence has it: ``31 December 2024``; tables, files and data have ISO dates."""
+    return f"{day.day} {day:%B %Y}"
+
+
+def show_moment(time: dt.datetime) -> str:
+    """Return a time in UTC as a sentence has it: ``31 December 2024, 04:27 UTC``."""
+    return f"{show_day(time)}, {time:%H:%M} UTC"
+
+
+def show_share(share: float, decimals: int = 0) -> str:
+    """Return a share of one in per cent, ``67 %``."""
+    return f"{100 * share:.{decimals}f} %"
+
+
+def count_of(number: int, what: str) -> str:
+    """Return a number of things: ``1 scene``, ``2 scenes``, ``3 passes``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
 
 
 def escape_math(text: str) -> str:

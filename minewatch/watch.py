@@ -190,8 +190,8 @@ def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> d
     last = table[aoi][1] if aoi in table else today
     if last > today:
         reporter.note(
-            f"{aoi}: its table is as of {last}, which is yet to come; was the clock wrong?  "
-            f"If it is right now, put the table right with: minewatch scan {aoi} --until {today}"
+            f"{aoi}: its table is as of {last}, which is in the future; was the clock wrong?  "
+            f"If it is right now, correct the table with: minewatch scan {aoi} --until {today}"
         )
     return max(today, last)
 

@@ -55,7 +55,7 @@ class Commands(click.Group):
     envvar=VARIABLE,
     default="text",
     show_default=True,
-    help=f"How stderr speaks (or {VARIABLE}): text for people, or lines of JSON.",
+    help=f"Format of stderr (or {VARIABLE}): text for people, or lines of JSON.",
 )
 @click.pass_context
 def main(context: click.Context, folder: Path | None, traceback: bool, log_format: str) -> None:

@@ -18,6 +18,7 @@ from minewatch.errors import AlertsError
 from minewatch.explain import Explanation, Look, explain_alert
 from minewatch.figures import draw_explanation, draw_scores
 from minewatch.progress import reporting
+from minewatch.text import count_of, show_day, show_share
 from minewatch.validate import LEVEL, Estimate, Scores, validate_alerts
 
 BEFORE = dt.timedelta(days=60)
@@ -53,7 +54,7 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
     monitor_from, as_of = areas[names[0]]
     scores = validate_alerts(table[table["aoi"] == names[0]], truth, monitor_from, as_of)
     figure = output or workspace.images / f"{names[0]}-validation.png"
-    draw_scores(figure, scores, f"{names[0]}: {truth.name}, as of {as_of}")
+    draw_scores(figure, scores, f"{names[0]}: {truth.name}, as of {show_day(as_of)}")
     if session.as_json:
         print_json(describe_scores(scores) | {"aoi": names[0], "as_of": as_of, "figure": str(figure)})
     else:
@@ -69,11 +70,12 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 
 
 def _print_scores(scores: Scores, as_of: dt.date) -> None:
-    interval = f"{LEVEL:.0%} interval"
+    interval = f"{show_share(LEVEL)} interval"
     hit = sum(site.hit for site in scores.sites)
     click.echo(
-        f"as of {as_of}: {len(scores.sites)} sites, {hit} hit; {scores.true_alarms} true alarms, {scores.false_alarms} false,"
-        f" {scores.fragments} fragments, {scores.left_out} left out"
+        f"as of {show_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
+        f" {count_of(scores.true_alarms, 'true alarm')}, {scores.false_alarms} false,"
+        f" {count_of(scores.fragments, 'fragment')}, {scores.left_out} left out"
     )
     print_table(("figure", "value", interval), [(name, *_cells(estimate)) for name, estimate in scores.summary.items()])
     rows = [
@@ -134,13 +136,13 @@ def _describe_look(look: Look) -> dict[str, Any]:
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[Look]) -> None:
-    confirmed = f", confirmed {explanation.confirmed_on}" if explanation.confirmed_on else ""
+    confirmed = f", confirmed {show_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     click.echo(
-        f"{explanation.alert_id}: {explanation.status} as of {explanation.as_of}, first seen {explanation.first_seen}{confirmed};"
-        f" {explanation.pixels} pixels"
+        f"{explanation.alert_id}: {explanation.status} as of {show_day(explanation.as_of)},"
+        f" first seen {show_day(explanation.first_seen)}{confirmed}; {count_of(explanation.pixels, 'pixel')}"
     )
     click.echo(
-        f"pixel at {describe_position(*explanation.position)}: baseline of {explanation.baseline_looks} looks,"
+        f"pixel at {describe_position(*explanation.position)}: baseline of {count_of(explanation.baseline_looks, 'look')},"
         f" noise {explanation.noise:.3f}"
     )
     for note in explanation.notes:
@@ -150,7 +152,7 @@ def _print_explanation(explanation: Explanation, looks: Sequence[Look]) -> None:
     print_table(LOOK_COLUMNS[:shown], [_list_look(look, explanation.pixels)[:shown] for look in looks])
     click.echo("haze: blue above the baseline; shift: of the scene, already in the expected NDVI; confirmed: pixels of the alert")
     if not roomy:
-        click.echo(f"scenes are left out; they are shown with --json, and where the terminal has {ROOM} columns")
+        click.echo(f"scenes are not listed here; --json lists them, and so does a terminal of {ROOM} columns")
 
 
 def _list_look(look: Look, pixels: int) -> Sequence[str]:

@@ -139,8 +139,8 @@ def show(session: Session, alert_id: str) -> None:
 @click.argument("alert_id", metavar="ID")
 @click.option("--confirm", is_flag=True, help="It is mining.")
 @click.option("--dismiss", metavar="REASON", help="It is not, and why: no alert is raised there for the time the pipeline sets.")
-@click.option("--needs-visit", is_flag=True, help="Somebody has to look on the ground.")
-@click.option("--clear", is_flag=True, help="Take an earlier review back.")
+@click.option("--needs-visit", is_flag=True, help="Somebody has to visit the place.")
+@click.option("--clear", is_flag=True, help="Withdraw an earlier review.")
 @click.option("--note", default="", metavar="TEXT", help="Anything else to keep.")
 @click.option("--by", required=True, metavar="NAME", help="Who decides.")
 @common_options
@@ -179,14 +179,19 @@ def review(
 
 @alerts.command("corroborate")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("--name", required=True, metavar="NAME", help="Who saw it, as the table shall say: RADD, Amazon Mining Watch …")
+@click.option(
+    "--name",
+    required=True,
+    metavar="NAME",
+    help="The other system, as the table will name it: RADD …",
+)
 @click.option(
     "--distance",
     default=DISTANCE_M,
     show_default=True,
     type=click.FloatRange(0, FARTHEST_M),
     metavar="M",
-    help="How far from an alert it still agrees, metres.",
+    help="Largest distance from an alert that counts as agreement, metres.",
 )
 @click.option(
     "--days",
@@ -194,11 +199,11 @@ def review(
     show_default=True,
     type=click.IntRange(min=0),
     metavar="N",
-    help="How many days before or after the alert was seen it still agrees; what has no date always does.",
+    help="Largest number of days before or after the alert that counts as agreement; undated records always agree.",
 )
 @click.option("--layer", metavar="NAME", help="Which layer of the file, where it has several.")
-@click.option("--date-column", metavar="NAME", help="Where the dates are, if the columns' names do not tell.")
-@click.option("--take-back", is_flag=True, help="Take everything back that was added under this name.")
+@click.option("--date-column", metavar="NAME", help="Column with the dates, if its name does not show it.")
+@click.option("--take-back", is_flag=True, help="Remove everything that was added under this name.")
 @common_options
 def corroborate(session: Session, file: Path | None, name: str, take_back: bool, **choice: Any) -> None:
     """Mark where another system's alerts agree: who, when, and how far away.

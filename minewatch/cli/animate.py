@@ -14,6 +14,7 @@ from minewatch.cli.image import DAY, FOLDER, NOTHING, Choices, tell
 from minewatch.cli.output import Session, common_options
 from minewatch.image import OVERLAYS
 from minewatch.progress import reporting
+from minewatch.text import count_of, show_day
 
 
 @click.command("animate")
@@ -69,7 +70,8 @@ def animate(
     )  # fmt: skip
     with reporting() as reporter:
         made = make_animation(session.workspace, request, reporter)
-    line = f"{made.target}: {len(made.dates)} frames from {made.dates[0]} to {made.dates[-1]}, {made.size[0]} x {made.size[1]}"
+    period = f"from {show_day(made.dates[0])} to {show_day(made.dates[-1])}"
+    line = f"{made.target}: {count_of(len(made.dates), 'frame')} {period}, {made.size[0]} x {made.size[1]}"
     tell(session, made.notes, describe_animation(made), line, made.files.values())
 
 

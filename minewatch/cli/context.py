@@ -12,6 +12,7 @@ from minewatch.alerts.table import read_alerts, write_csv
 from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
 from minewatch.context import Declaration, open_layer, open_layers, read_declarations, read_features
 from minewatch.errors import ContextError
+from minewatch.text import count_of
 
 
 @click.group()
@@ -29,7 +30,7 @@ def context() -> None:
 @click.argument("names", nargs=-1)
 @common_options
 def check(session: Session, names: tuple[str, ...]) -> None:
-    """Read context layers to their end and tell what is in them; all of them without NAMES.
+    """Read context layers to their end and show what is in them; all of them without NAMES.
 
     \b
     Example:
@@ -65,7 +66,7 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
         return report | {"features": 0, "usable": 0, "dated": 0, "crs": "", "problems": [], "fault": str(error)}
     problems = features.tell_faults()
     if not len(features.shapes):
-        problems.append(f"context layer {name!r}: there is nothing in it that can be used; it says nothing of any alert")
+        problems.append(f"context layer {name!r}: there is nothing in it that can be used; it has no effect on any alert")
     if layer.kind == "concession" and declaration.valid_from is None and declaration.valid_to is None:
         problems.append(
             f"context layer {name!r}: no valid_from and no valid_to is named, so alerts in it have the legal status unknown"
@@ -78,7 +79,7 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
 @context.command("refresh")
 @common_options
 def refresh(session: Session) -> None:
-    """Place the alerts of the table anew, after the layers changed; a scan does the same for the areas it scans.
+    """Compare the alerts of the table with the layers again after these changed; a scan does the same for the areas it scans.
 
     \b
     Example:
@@ -96,6 +97,6 @@ def refresh(session: Session) -> None:
         print_json({"alerts": result.alerts, "legal_status": dict(sorted(result.legal.items())), "changes": changes})
         return
     told = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
-    click.echo(f"{result.alerts} alerts placed" + (f": {told}" if told else ""))
+    click.echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {told}" if told else ""))
     for alert_id, change in result.changes:
         click.echo(f"{alert_id}: legal status {change}")

@@ -17,12 +17,12 @@ SHOWN = 10
 
 @click.command("doctor")
 @click.argument("name", metavar="AOI")
-@click.option("--source", metavar="NAME|URL|PATH", help="Source that is asked what it lists, in place of the workspace's.")
-@click.option("--offline", is_flag=True, help="Examine the archive alone; the source is not asked.")
+@click.option("--source", metavar="NAME|URL|PATH", help="Source whose listing is compared, in place of the workspace's.")
+@click.option("--offline", is_flag=True, help="Examine the archive alone, without contacting the source.")
 @click.option(
     "--until", type=click.DateTime(["%Y-%m-%d"]), help="Last acquisition date.  [default: that of the alerts table, or today]"
 )
-@click.option("--all", "everything", is_flag=True, help="Name every scene, those that are well too.")
+@click.option("--all", "everything", is_flag=True, help="List every scene, including those without problems.")
 @common_options
 def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
     """Examine the data behind an area: offsets, duplicates, gaps, shifts, empty and late scenes.

@@ -20,6 +20,7 @@ from minewatch.evidence.signature import read_public_key
 from minewatch.evidence.verification import Check, Trust, verify_path
 from minewatch.settings import default_source, list_providers
 from minewatch.source import locate_provider
+from minewatch.text import count_of
 from minewatch.trust import hide_secrets
 from minewatch.workspace import MARKER, find_workspace
 
@@ -85,7 +86,7 @@ def _find_trust(session: Session, path: Path, public_key: str | None, source: st
 def _note_opening(check: Check) -> None:
     if check.log is None:
         return
-    result = f"verified: {len(check.faults)} faults" if check.faults else "verified: as it was written"
+    result = f"verified: {count_of(len(check.faults), 'fault')}" if check.faults else "verified: as it was written"
     try:
         record_custody(check.log, "opened", check.alert_id, check.manifest, result)
     except EvidenceError as error:

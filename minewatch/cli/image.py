@@ -23,6 +23,7 @@ from minewatch.image import (
     make_sharpest,
 )
 from minewatch.progress import reporting
+from minewatch.text import count_of, show_day, show_share
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -129,8 +130,10 @@ def show_image(session: Session, request: ImageRequest) -> None:
     with reporting() as reporter:
         drawn = make_image(session.workspace, request, reporter)
     chip = drawn.chip
-    days = f"{chip.first_date} to {chip.date}, composite of {len(chip.parts)} days" if chip.parts else f"{chip.date}"
-    line = f"{drawn.target}: {days}, {chip.look.clear_share:.0%} clear, {', '.join(chip.scenes)}"
+    days = show_day(chip.date)
+    if chip.parts:
+        days = f"{show_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
+    line = f"{drawn.target}: {days}, {show_share(chip.look.clear_share)} clear, {', '.join(chip.scenes)}"
     tell(session, drawn.notes, describe_image(drawn), line, drawn.files.values())
 
 
@@ -184,5 +187,6 @@ def describe_photo(drawn: DrawnPhoto) -> dict[str, Any]:
 
 
 def _sum_up_photo(drawn: DrawnPhoto) -> str:
-    photo = drawn.photo
-    return f"{drawn.target}: {photo.date}, {photo.candidate.imagery.name}, pixels of {photo.pixel:.2g} m, {photo.candidate.id}"
+    photo, candidate = drawn.photo, drawn.photo.candidate
+    pixels = f"pixels of {photo.pixel:.2g} m"
+    return f"{drawn.target}: {show_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

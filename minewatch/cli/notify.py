@@ -20,7 +20,7 @@ from minewatch.progress import reporting
 from minewatch.text import show
 from minewatch.workspace import Workspace
 
-NO_RULES = "nobody is told anything: the settings have no [notify.NAME] table (docs/notifications.md)"
+NO_RULES = "no messages are sent: the settings have no [notify.NAME] table (docs/notifications.md)"
 
 
 @click.group("notify")
@@ -87,7 +87,7 @@ def _name_way(rule: Rule) -> str:
 def _warn(workspace: Workspace, rule: Rule) -> list[str]:
     if any(covers(rule, aoi) for aoi in list_aois(workspace)):
         return []
-    return [f"{rule.name}: none of the areas of this workspace is among its areas ({', '.join(rule.table.areas)})"]
+    return [f"{rule.name}: none of its areas is in this workspace ({', '.join(rule.table.areas)})"]
 
 
 @notify.command("list")

@@ -14,10 +14,8 @@ from minewatch.settings import read_settings
 
 @click.command("prune")
 @click.option("--keep-gb", type=click.FloatRange(min=0), metavar="X", help="Gigabytes to keep.  [default: keep_gb in [prune]]")
-@click.option(
-    "--forget-before", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Remove looks before this day in any case."
-)
-@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--forget-before", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Remove all looks before this day.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @common_options
 def prune_command(session: Session, keep_gb: float | None, forget_before: dt.datetime | None, dry_run: bool) -> None:
     """Remove from the archive what no result rests on, the oldest first, until it fits the budget.
@@ -64,7 +62,7 @@ def _row(area: AreaPruning) -> tuple[str | int, ...]:
 def _explain_excess(pruning: Pruning) -> str:
     needed = sum(area.needed_bytes for area in pruning.areas)
     return (
-        f"{_gb(pruning.excess)} more than the budget cannot go: {_gb(needed)} are looks that the areas' results rest on; "
+        f"the archive stays {_gb(pruning.excess)} above the budget: {_gb(needed)} are looks that results rest on; "
         "keep more, or move monitor_from of areas to a later day (docs/prune.md)"
     )
 

@@ -20,6 +20,7 @@ from minewatch.plan import Request
 from minewatch.progress import reporting
 from minewatch.scan import scan
 from minewatch.settings import init_workspace
+from minewatch.text import count_of, show_day
 from minewatch.workspace import Workspace
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -91,7 +92,7 @@ def scan_command(
         print_summary(report)
         _tell_where(workspace)
     if report.failures:
-        say(f"{report.failures} scenes could not be used; they are named in {report.record}")
+        say(f"{count_of(report.failures, 'scene')} could not be used; details in {report.record}")
     for missed in report.missed:
         say(f"{missed.aoi}: not scanned, its alerts stay as they were: {missed.reason}")
     if report.failures or report.missed or report.unkept:
@@ -104,7 +105,9 @@ def print_summary(report: ScanReport) -> None:
     print_table(columns, [_summarise(area) for area in report.areas])
     for area in report.areas:
         raised = sum(alert.status != "closed" for alert in area.alerts)
-        click.echo(f"{area.plan.aoi.name}: {raised} alerts as of {area.plan.until}, {area.coverage.describe()}")
+        click.echo(
+            f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {show_day(area.plan.until)}; {area.coverage.describe()}"
+        )
         for note in [*area.notes, *_explain_skipped(area)]:
             echo(f"  {note}")
 
@@ -133,7 +136,7 @@ def _summarise(area: AreaReport) -> Sequence[str | int | float]:
 def _explain_skipped(area: AreaReport) -> list[str]:
     lines = [f"skipped {failure.id}: {failure.reason}" for failure in area.failures]
     if area.found.cloudy:
-        lines.append(f"skipped {len(area.found.cloudy)} scenes with more cloud than the pipeline allows")
+        lines.append(f"skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
     return lines
 
 

@@ -44,7 +44,7 @@ def timer_options(command: F) -> F:
             type=click.Choice(["5", "10", "15", "20", "30", "60"]),
             default=str(EVERY_MINUTES),
             show_default=True,
-            help="Minutes after which the system looks what is due.",
+            help="How often the system checks what is due, in minutes.",
         ),
         click.option("--user", is_flag=True, help="For your own systemd, not the system's; needs no root."),
         click.option("--cron", "kind", flag_value="cron", help="A line for your crontab."),
@@ -130,7 +130,7 @@ def install(
       minewatch schedule install --cron
     """
     if kind is None:
-        raise click.UsageError("say which: --systemd or --cron")
+        raise click.UsageError("choose one: --systemd or --cron")
     made = _make_installation(session.workspace, kind, Wish(user, folder, name, int(every)))
     if dry_run:
         _print_files(made, as_json=session.as_json)
@@ -156,7 +156,7 @@ def _make_installation(workspace: Workspace, kind: str, wish: Wish) -> Installat
 def _check_owner(path: Path, workspace: Workspace) -> None:
     """Raise WorkspaceError where a file of this name starts the watch of another workspace."""
     if path.is_file() and escape_percent(str(workspace.root)) not in path.read_text("utf-8", "replace"):
-        raise WorkspaceError(f"{path} is there and starts something else; give another name with --name")
+        raise WorkspaceError(f"{path} is there and starts something else; choose another name with --name")
 
 
 def _write(path: Path, text: str) -> None:

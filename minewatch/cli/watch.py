@@ -14,6 +14,7 @@ from minewatch.schedule import explain_schedules, list_schedules
 from minewatch.service import serve
 from minewatch.status import AreaStatus, WatchStatus, describe_status, find_status
 from minewatch.stopping import leave
+from minewatch.text import count_of, show_moment
 from minewatch.watch import Pass, describe_pass, watch_once
 from minewatch.workspace import Workspace
 
@@ -77,16 +78,16 @@ def _print_pass(done: Pass, *, as_json: bool) -> None:
     for one in done.rounds:
         if not one.areas:  # said as a fault
             continue
-        scanned = len(one.areas) - len(one.failed)
-        echo(f"{one.ended:%Y-%m-%d %H:%M} {one.schedule}: {scanned} of {len(one.areas)} areas scanned ({one.run_id or 'no run'})")
+        scanned = f"{len(one.areas) - len(one.failed)} of {count_of(len(one.areas), 'area')} scanned"
+        echo(f"{show_moment(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
     if sent := done.delivery.sent:
-        echo(f"{done.now:%Y-%m-%d %H:%M} {sent} messages sent")
+        echo(f"{show_moment(done.now)}: {count_of(sent, 'message')} sent")
 
 
 @click.command("status")
 @common_options
 def status(session: Session) -> None:
-    """Show how the watch does: last and next scan of each area, age of its newest scene, what fails.
+    """Show the state of the watch: last and next scan of each area, age of its newest scene, what fails.
 
     Exit code 0: all is well; 3: an area is late or fails, or messages could not be delivered.  Works while a scan runs.
 
@@ -109,10 +110,10 @@ def _print_status(found: WatchStatus) -> None:
     print_table(columns, [_list_cells(area, found.now) for area in found.areas])
     for area in found.areas:
         if area.failures:
-            echo(f"{area.aoi}: failed {area.failures} times in a row: {area.reason}")
+            echo(f"{area.aoi}: failed {count_of(area.failures, 'time')} in a row: {area.reason}")
     if holder := found.holder:
-        echo(f"a {holder.doing} works {holder.describe()}")
-    echo(f"messages: {found.waiting} waiting, {found.dead} dead")
+        echo(f"a {holder.doing} is running {holder.describe()}")
+    echo(f"messages: {found.waiting} waiting, {found.dead} given up")
     for line in (*found.faults, *found.notes):
         say(line)
 

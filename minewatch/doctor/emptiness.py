@@ -6,8 +6,9 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.archive import Observation
 from minewatch.coverage import LEAST_EMPTY, measure_promise
-from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of, name_observation, worst
+from minewatch.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
 from minewatch.doctor.witnesses import Witnesses
+from minewatch.text import count_of, show_share
 
 
 def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
@@ -42,8 +43,8 @@ def _measure_footprints(evidence: Evidence) -> dict[str, float]:
 
 def _tell(observation: Observation, valid: float, promised: float | None) -> Finding:
     facts = {"valid": round(valid, 4)} | ({"footprint": round(promised, 4)} if promised is not None else {})
-    verdict, text = Verdict.OK, f"{valid:.0%} of the area has pixels"
-    text += "" if promised is None else f", the footprint promises at least {promised:.0%}"
+    verdict, text = Verdict.OK, f"{show_share(valid)} of the area has pixels"
+    text += "" if promised is None else f", the footprint promises at least {show_share(promised)}"
     if valid == 0 and (promised is None or promised > LEAST_EMPTY):
         verdict = Verdict.FAULT if promised is not None else Verdict.LOOK
     elif promised is not None and promised - valid > LEAST_EMPTY:

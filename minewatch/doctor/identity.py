@@ -9,7 +9,8 @@ from itertools import pairwise
 
 from minewatch.archive import Observation
 from minewatch.doctor.listing import Listed
-from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of, name_observation
+from minewatch.doctor.record import Check, Evidence, Finding, Verdict, name_observation
+from minewatch.text import count_of
 
 ONE_PASS = dt.timedelta(minutes=20)
 """Two keys of one satellite closer than this are one overpass under two names; an orbit takes 100 minutes."""

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive import Observation
-from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of, name_observation, worst
+from minewatch.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
 from minewatch.doctor.witnesses import Witnesses, find_median, find_peers
 from minewatch.harmonise import OFFSET_BASELINE
 from minewatch.indices import LAYERS
+from minewatch.text import count_of
 from minewatch.units import SCALE
 
 STEP = 0.1
@@ -108,7 +109,7 @@ def check_offset_pixels(evidence: Evidence, witnesses: Witnesses) -> Check:
         return Check(name, Verdict.UNKNOWN, "-", "too little clear vegetation to compare the scenes with each other")
     wrong = [finding for finding in findings if finding.verdict is Verdict.FAULT]
     text = f"{len(wrong)} of {count_of(len(findings), 'scene')} off as a wrong offset makes them"
-    text += f"; {total - len(findings)} too cloudy or too bare to tell" if total > len(findings) else ""
+    text += f"; {total - len(findings)} too cloudy or too bare to judge" if total > len(findings) else ""
     facts = {"judged": len(findings), "wrong": len(wrong)}
     return Check(name, worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
 

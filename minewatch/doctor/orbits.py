@@ -16,7 +16,8 @@ from itertools import pairwise
 
 from pyproj import Transformer
 
-from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of
+from minewatch.doctor.record import Check, Evidence, Finding, Verdict
+from minewatch.text import count_of, show_share
 from minewatch.units import EPOCH, to_day
 
 CYCLE = 10
@@ -167,7 +168,7 @@ def check_missing(evidence: Evidence) -> Check:
     expected = sum(len(days) for _, days in plans)
     impossible = _find_impossible(passes)
     if not expected:
-        text = f"no satellite has passed {FEW} times in a rhythm that could be judged (from {STEADY_FROM} on)"
+        text = f"no satellite has passed {FEW} times in a regular rhythm since {STEADY_FROM}, so gaps cannot be judged"
         return Check(name, Verdict.LOOK if impossible else Verdict.UNKNOWN, "-", text, impossible)
     gaps = [gap for track, days in plans for gap in _list_gaps(track, days)]
     pauses = _list_pauses(passes, min(days[0] for _, days in plans if days), last)
@@ -176,7 +177,7 @@ def check_missing(evidence: Evidence) -> Check:
     verdict = Verdict.LOOK if share > MISSING_SHARE or pauses or impossible else Verdict.OK
     findings = sorted([*impossible, *pauses, *gaps], key=lambda finding: (finding.date, finding.subject))
     begin = _date(min(days[0] for _, days in plans if days))
-    text = f"{missing} of {expected} acquisitions that the orbits let expect from {begin} on are not {_where(evidence)}"
+    text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {_where(evidence)}"
     text += _explain(evidence) + _doubt_platforms(tracks)
     facts = {
         "expected": expected,
@@ -184,7 +185,7 @@ def check_missing(evidence: Evidence) -> Check:
         "share": round(share, 4),
         "tracks": [_describe(track, days) for track, days in plans],
     }
-    return Check(name, verdict, f"{share:.0%}", text, findings, facts)
+    return Check(name, verdict, show_share(share), text, findings, facts)
 
 
 def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:

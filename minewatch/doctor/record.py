@@ -127,8 +127,3 @@ def worst(findings: Sequence[Finding], default: Verdict = Verdict.OK) -> Verdict
 def name_observation(observation: Observation) -> str:
     """Name an observation by the scenes it was made from."""
     return ", ".join(observation.source_ids) or observation.key
-
-
-def count_of(number: int, what: str) -> str:
-    """Say a number of things: ``1 scene``, ``2 scenes``, ``3 passes``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"

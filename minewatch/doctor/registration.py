@@ -16,13 +16,14 @@ from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
 from minewatch.archive import Observation, read_stack
-from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of, name_observation, worst
+from minewatch.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
 from minewatch.doctor.witnesses import find_median, find_peers
 from minewatch.grid import PIXEL, Window
 from minewatch.indices import LAYERS
 from minewatch.mask import find_clear, margin_pixels
 from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
+from minewatch.text import count_of
 
 SIDE = 192
 """Side of a window in pixels at most."""
@@ -108,7 +109,7 @@ def check_registration(evidence: Evidence, reporter: Reporter) -> Check:
     median, largest = float(np.median(metres)), float(metres.max())
     text = f"shift against the baseline: median {median:.1f} m, largest {largest:.1f} m; {far} of {count_of(len(told), 'scene')}"
     text += f" beyond {NOTICED * PIXEL:.0f} m"
-    text += f"; cannot tell for {total - len(told)}" if total > len(told) else ""
+    text += f"; not measurable for {total - len(told)}" if total > len(told) else ""
     facts = {"judged": len(told), "median_m": round(median, 1), "largest_m": round(largest, 1), "beyond_half_a_pixel": far}
     return Check(name, worst(findings), f"{largest:.1f} m", text, findings, facts)
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from minewatch.archive import Observation
 from minewatch.doctor.listing import Listed
-from minewatch.doctor.record import Check, Evidence, Finding, Verdict, count_of
+from minewatch.doctor.record import Check, Evidence, Finding, Verdict
+from minewatch.text import count_of
 
 LATE = dt.timedelta(days=10)
 """An item that comes later than this after its acquisition is late: the next overpass may be there before it."""

@@ -23,6 +23,7 @@ from minewatch.mending import refuse_pruned
 from minewatch.pipeline import read_pipeline
 from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
+from minewatch.text import count_of
 from minewatch.workspace import Workspace
 
 __all__ = ["OUTCOMES", "Curve", "Episode", "Explanation", "Look", "explain_alert", "explain_alerts"]
@@ -101,11 +102,11 @@ def _compare_with_scan(
         scanned = next(facts for facts in record["areas"] if facts["aoi"] == area.aoi.name)
         used, digest, version = set(scanned["scenes"]["used"]), scanned["pipeline_digest"], record["version"]
     except (OSError, ValueError, LookupError, StopIteration):
-        return (f"the record of the scan {alert['run_id']} is missing: it cannot be told whether the archive has changed since",)
+        return (f"the record of the scan {alert['run_id']} is missing: whether the archive has changed since is not known",)
     notes = []
     now = {name for observation in observations for name in observation.source_ids}
     if now != used:
-        changed = f"{len(now - used)} scenes more, {len(used - now)} fewer"
+        changed = f"{count_of(len(now - used), 'more scene')}, {len(used - now)} fewer"
         notes.append(f"the archive has changed since the scan ({changed}): scan again to bring the table up to date")
     if digest != area.pipeline.digest:
         notes.append(f"the scan had other settings than pipeline {area.pipeline_name!r} has now: rules may fire on other looks")

@@ -14,7 +14,7 @@ from minewatch.image.overlay import OVERLAYS, Overlay
 from minewatch.image.subject import Subject, find_subject
 from minewatch.progress import Reporter
 from minewatch.provider import PROVIDERS
-from minewatch.text import show_plain
+from minewatch.text import count_of, show_day, show_moment, show_plain, show_share
 from minewatch.trust import is_web
 from minewatch.workspace import Workspace
 
@@ -89,7 +89,7 @@ def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter |
 
 def _make_plate(subject: Subject, chip: Chip, stretch: Stretch) -> Plate:
     days = f"{chip.first_date}-to-{chip.date}" if chip.parts else f"{chip.date}"
-    told = f"{chip.first_date} to {chip.date}" if chip.parts else f"{chip.date}"
+    told = f"{show_day(chip.first_date)} to {show_day(chip.date)}" if chip.parts else show_day(chip.date)
     return Plate(
         stem=f"{subject.name}-{days}-{chip.name}",
         grid=chip.frame,
@@ -133,11 +133,11 @@ def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
 
 def tell_parts(chip: Chip) -> str:
     """Say which days a composite is made of, and what was never clear."""
-    named = [f"{part.date} ({part.share:.0%})" for part in chip.parts[:MOST_NAMED]]
-    rest = len(chip.parts) - len(named)
-    more = f" and {rest} more days ({sum(part.share for part in chip.parts[MOST_NAMED:]):.1%})" if rest else ""
+    named = [f"{show_day(part.date)} ({show_share(part.share)})" for part in chip.parts[:MOST_NAMED]]
+    rest, left = len(chip.parts) - len(named), sum(part.share for part in chip.parts[MOST_NAMED:])
+    more = f" and {count_of(rest, 'more day')} ({show_share(left, 1)})" if rest else ""
     gaps = 1 - chip.look.clear_share
-    return f"{', '.join(named)}{more}{f'; never clear: {gaps:.1%}' if gaps > 0 else ''}"
+    return f"{', '.join(named)}{more}{f'; never clear: {show_share(gaps, 1)}' if gaps > 0 else ''}"
 
 
 def _warn(chip: Chip) -> list[str]:
@@ -146,11 +146,11 @@ def _warn(chip: Chip) -> list[str]:
         return [f"composite of {tell_parts(chip)}"]
     look, lines = chip.look, []
     if (known := float(chip.known.mean())) < 0.99:
-        lines.append(f"{1 - known:.0%} of the image has no data: the overpass does not cover it")
+        lines.append(f"{show_share(1 - known)} of the image has no data: the overpass does not cover it")
     if look.clear_share < CLEAR * known or (look.outline_share < CLEAR and not lines):
         lines.append(
-            f"no image is clear: this one shows {look.clear_share:.0%} of the frame"
-            f" and {look.outline_share:.0%} of the outlined ground without cloud"
+            f"no image is clear: this one shows {show_share(look.clear_share)} of the frame"
+            f" and {show_share(look.outline_share)} of the outlined ground without cloud"
         )
     return lines
 
@@ -158,8 +158,8 @@ def _warn(chip: Chip) -> list[str]:
 def _tell(chip: Chip) -> list[str]:
     """Say in small letters what was looked at."""
     if chip.parts:
-        return [f"each pixel is of one day: {tell_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
+        return [f"each pixel is from one day: {tell_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
     scenes = [show_plain(scene) for scene in chip.scenes[:MOST_NAMED]]
     rest = len(chip.scenes) - len(scenes)
-    bands = f"{'-'.join(chip.bands)}, clear {chip.look.clear_share:.0%}, acquired {chip.look.take.time:%Y-%m-%d %H:%M} UTC"
+    bands = f"{'-'.join(chip.bands)}, {show_share(chip.look.clear_share)} clear, acquired {show_moment(chip.look.take.time)}"
     return [", ".join(scenes) + (f" and {rest} more" if rest else ""), bands]

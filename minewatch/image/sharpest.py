@@ -23,7 +23,7 @@ from minewatch.picture import GAMMA
 from minewatch.progress import Reporter
 from minewatch.provider import Imagery
 from minewatch.settings import BEST, list_imagery
-from minewatch.text import show, show_plain
+from minewatch.text import show, show_day, show_moment, show_plain
 from minewatch.workspace import Workspace
 
 DARKEST, BRIGHTEST = 0.5, 99.5
@@ -130,7 +130,7 @@ def _make_plate(subject: Subject, photo: Photo) -> Plate:
             "credit": credit,
             "software": f"minewatch {__version__}",
         },
-        title=f"{show_plain(subject.name)}: {show_plain(title)}, {photo.date}",
+        title=f"{show_plain(subject.name)}: {show_plain(title)}, {show_day(photo.date)}",
         lines=[show_plain(candidate.id), _tell(photo)],
         credit=show_plain(credit, 120),
     )
@@ -139,9 +139,9 @@ def _make_plate(subject: Subject, photo: Photo) -> Plate:
 def _tell(photo: Photo) -> str:
     """Say in small letters how sharp and how clear it is."""
     candidate = photo.candidate
-    cloud = "cloud not told" if candidate.cloud is None else f"cloud {candidate.cloud:g} % of the scene"
+    cloud = "cloud cover unknown" if candidate.cloud is None else f"cloud {candidate.cloud:g} % of the scene"
     sharp = f"pixels of {photo.pixel:.2g} m" + (f" (file: {photo.native:.2g} m)" if photo.pixel > photo.native * 1.001 else "")
-    return f"{sharp}, {cloud}, acquired {candidate.time:%Y-%m-%d %H:%M} UTC"
+    return f"{sharp}, {cloud}, acquired {show_moment(candidate.time)}"
 
 
 def _find_stretch(photo: Photo) -> tuple[float, float]:

@@ -21,6 +21,7 @@ from minewatch.meridian import cut_halves
 from minewatch.progress import Reporter
 from minewatch.provider import Imagery
 from minewatch.source import Query, open_source
+from minewatch.text import show_share
 
 MOST_PIXELS = 5000 * 5000
 """Of an image; a frame of more is read coarser."""
@@ -151,11 +152,11 @@ def _warn(photo: Photo) -> list[str]:
     candidate, lines = photo.candidate, []
     if not candidate.is_clear:
         most = candidate.imagery.max_cloud
-        lines.append(f"no picture has at most {most:g} % of cloud: this one has {candidate.cloud:g} %, in its whole scene")
+        lines.append(f"no picture has {most:g} % cloud or less: this one has {candidate.cloud:g} % over its whole scene")
     if candidate.cloud is None:
         lines.append("the catalogue does not say how cloudy this picture is")
     if (known := float(photo.known.mean())) < 0.99:
-        lines.append(f"{1 - known:.0%} of the image has no data: the picture does not cover it")
+        lines.append(f"{show_share(1 - known)} of the image has no data: the picture does not cover it")
     if photo.pixel > photo.native * 1.001:
         lines.append(
             f"shown with pixels of {photo.pixel:.2g} m, though the file has {photo.native:.2g} m: the frame is large;"

@@ -41,6 +41,7 @@ from minewatch.notify.outbox import (
 from minewatch.notify.rule import Rule
 from minewatch.notify.webhook import send_json
 from minewatch.progress import Reporter
+from minewatch.text import show_moment
 from minewatch.workspace import Workspace
 
 LONGEST = 60.0
@@ -106,7 +107,7 @@ def send_in_time(
     thread = threading.Thread(target=run, name=f"{PREFIX}{rule.name}", daemon=True)
     thread.start()
     thread.join(seconds)
-    return answers[0] if answers else fail(f"no end within {seconds:g} seconds")
+    return answers[0] if answers else fail(f"not finished within {seconds:g} seconds")
 
 
 def deliver(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = None, *, seconds: float = LONGEST) -> Delivery:
@@ -118,7 +119,7 @@ def deliver(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = 
     if not folder.exists():
         return Delivery()
     with holding(folder, "deliver", wait=False) as mine:
-        notes = _deliver(workspace, now, seconds) if mine else ["another process sends messages; this round leaves them to it"]
+        notes = _deliver(workspace, now, seconds) if mine else ["another process is sending the messages"]
     sent = sum(1 for note in notes if note == "")
     told = tuple(note for note in notes if note)
     for note in told:
@@ -186,7 +187,7 @@ def _work_off(workspace: Workspace, rule: Rule, queue: Sequence[Message], clock:
 def _try(workspace: Workspace, rule: Rule, message: Message, clock: _Clock, seconds: float) -> tuple[str, bool]:
     """Try a message once; gives why it failed, and whether the next one is worth a try."""
     folder = workspace.outbox
-    begun = replace(message, unended=message.unended + 1, reason="the last try did not end")
+    begun = replace(message, unended=message.unended + 1, reason="the last attempt did not finish")
     begun = replace(begun, next_try=(clock.now + wait_after(begun)).isoformat(timespec="seconds"))
     put_message(folder, begun)  # where this fails nothing is sent, so a full disk makes no flood of repeats
     answer = send_in_time(workspace, begun, rule, clock.now, seconds=seconds)
@@ -204,14 +205,14 @@ def _put_back(folder: Path, message: Message, answer: Answer, now: dt.datetime) 
     """Keep a message for its next try, or among the dead after its last."""
     if answer.is_unset:
         put_message(folder, replace(message, attempts=message.attempts - 1, next_try=""))
-        return f"{message.message_id}: {answer.reason}; it waits until that is put right"
+        return f"{message.message_id}: {answer.reason}; it waits until that is fixed"
     message = replace(message, refusals=message.refusals + answer.is_refusal)
     if message.attempts >= MOST_TRIES or message.refusals >= FEWER_TRIES:
         return _bury(folder, message)
     asked = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
     when = now + max(wait_after(message), asked)
     put_message(folder, replace(message, next_try=when.isoformat(timespec="seconds")))
-    tries = f"try {message.attempts} of {MOST_TRIES}, the next after {when:%Y-%m-%d %H:%M} UTC"
+    tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {show_moment(when)}"
     return f"{message.message_id}: {answer.reason}; {tries}"
 
 
@@ -220,7 +221,7 @@ def _bury(folder: Path, message: Message) -> str:
     put_message(folder, message, DEAD)
     drop_message(folder, message)
     again = f"minewatch notify retry {message.message_id}"
-    return f"{message.message_id}: {message.reason}; it is given up, send it again with: {again}"
+    return f"{message.message_id}: {message.reason}; it was given up, send it again with: {again}"
 
 
 def _set_aside(path: Path) -> str:

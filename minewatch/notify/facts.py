@@ -81,7 +81,7 @@ def _make_entry(number: int, told: Sequence[tuple[Event, str]], texts: Texts) ->
         alert_id=event.alert_id,
         aoi=show(event.aoi),
         what=", ".join(dict.fromkeys(describe_kind(one, kind, texts) for one, kind in told)),
-        first_seen=texts.date(dt.date.fromisoformat(facts["first_seen"])),
+        first_seen=texts.short_date(dt.date.fromisoformat(facts["first_seen"])),
         hectares=texts.number(float(facts["area_ha"] or 0), "#,##0.00"),
         position=f"{facts['lat']:.5f}, {facts['lon']:.5f}" if has_place else "",
         link=make_link(facts),
@@ -106,7 +106,8 @@ def describe_kind(event: Event, kind: str, texts: Texts) -> str:
 
 
 def _find_word(texts: Texts, kind: str, name: str) -> str:
-    return texts.words.get(f"{kind}_{name}", show(name))
+    key = f"{kind}_{name}"
+    return texts.text(key) if key in texts.words else show(name)
 
 
 def _list_notes(told: Sequence[tuple[Event, str]], texts: Texts) -> list[str]:
@@ -138,10 +139,10 @@ def _describe_area(event: Event, texts: Texts) -> str:
         if facts.get("reason"):
             return texts.text("scan_failed_reason", area=area, since=since, reason=show(facts["reason"], 300))
         return texts.text("scan_failed", area=area, since=since)
-    days = texts.number(facts["days"])
+    days = facts["days"]
     if not facts.get("last_clear"):
-        return texts.text("unseen_ever", area=area, days=days)
-    return texts.text("unseen", area=area, days=days, date=texts.date(dt.date.fromisoformat(facts["last_clear"])))
+        return texts.count("unseen_ever", days, area=area)
+    return texts.count("unseen", days, area=area, date=texts.date(dt.date.fromisoformat(facts["last_clear"])))
 
 
 def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
@@ -151,8 +152,11 @@ def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
     areas = sorted({show(event.aoi, 64) for event in message.events})
     named = ", ".join(areas[:3]) + (f" … (+{len(areas) - 3})" if len(areas) > 3 else "")
     last = {event.alert_id or event.event_id: kind for event, kind in zip(message.events, message.kinds, strict=True)}
-    counts = Counter(_find_word(texts, "kind", kind.replace("-", "_")) for kind in last.values())
-    return show(f"minewatch: {named}: " + ", ".join(f"{word} {count}" for word, count in counts.items()), 180)
+    counts = Counter(f"kind_{kind.replace('-', '_')}" for kind in last.values())
+    words = {
+        key: texts.count(key, count) if key in texts.words else show(key.removeprefix("kind_")) for key, count in counts.items()
+    }
+    return show(f"minewatch: {named}: " + ", ".join(f"{counts[key]} {word}" for key, word in words.items()), 180)
 
 
 def make_geojson(message: Message) -> dict[str, Any] | None:

@@ -117,7 +117,7 @@ def write_letter(message: Message, rule: Rule, thumbnails: Sequence[Thumbnail], 
 
 
 def _name_image(entry: Entry, thumbnail: Thumbnail, texts: Texts) -> _Image:
-    days = [texts.date(dt.date.fromisoformat(day)) for day in (thumbnail.before, thumbnail.after)]
+    days = [texts.short_date(dt.date.fromisoformat(day)) for day in (thumbnail.before, thumbnail.after)]
     caption = texts.text("image_of", number=entry.number, area=entry.aoi, before=days[0], after=days[1])
     return _Image(f"before-after-{entry.number}.png", caption)
 
@@ -173,7 +173,7 @@ def _name_columns(texts: Texts, *, has_places: bool) -> list[tuple[str, str]]:
 
 
 def _tell_more(facts: _Facts, count: int) -> str:
-    return facts.texts.text("more_attached" if facts.has_file else "more", count=count)
+    return facts.texts.count("more_attached" if facts.has_file else "more", count)
 
 
 def _render_text(facts: _Facts, longest: int) -> str:

@@ -5,6 +5,7 @@ What changes with every scan (dates, counts, the table) is asked of the layers w
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from minewatch.qgis.compass import embed_compass
 from minewatch.qgis.contents import ALERTS_ID, AREAS_ID, MapLayer, Project, list_layers
 from minewatch.qgis.tree import add_tree_layer
 from minewatch.qml import FONT, add_text
+from minewatch.text import show_day
 
 NAME = "Alerts (A4 landscape)"
 
@@ -117,12 +119,12 @@ def _name_some(names: Sequence[str]) -> str:
 
 
 def _write_title(project: Project) -> str:
-    return f"Alerts of mining: {_name_some(project.areas)}"
+    return f"Alerts: {_name_some(project.areas)}"
 
 
 def _write_facts() -> str:
     """State as-of date, and number and area of the alerts by status."""
-    first, last = (f"format_date({_ask(AREAS_ID, which, 'as_of')}, 'yyyy-MM-dd')" for which in ("min", "max"))
+    first, last = (f"format_date({_ask(AREAS_ID, which, 'as_of')}, 'd MMMM yyyy', 'en')" for which in ("min", "max"))
     parts = [f"As of [% if({first} = {last}, {last}, {first} || ' to ' || {last}) %]"]
     for status in (CONFIRMED, PROVISIONAL):
         chosen = f"status = '{status}'"
@@ -135,11 +137,14 @@ def _write_facts() -> str:
 def _write_credits(project: Project) -> str:
     first, last = (f"year({_ask(AREAS_ID, which, name)})" for which, name in (("min", "monitor_from"), ("max", "as_of")))
     years = f"[% if({first} = {last}, {last}, {first} || '-' || {last}) %]"
-    shown = [f"{area} {image.date}" for area, image in project.images if image.when == TIMES[-1]]
+    shown = [
+        f"{area}, {show_day(dt.date.fromisoformat(image.date))}" for area, image in project.images if image.when == TIMES[-1]
+    ]
     images = f" Image: {_name_some(shown)}." if shown else ""
     grid = ":".join(project.crs.to_authority() or ()) or project.crs.name
     source = f"Source: contains modified Copernicus Sentinel-2 data {years}, processed by minewatch.{images}"
-    place = f"Map in {grid}; the rose points to true north. Positions in WGS 84. Coordinates of a case: confidential."
+    confidential = "Confidential: contains coordinates relating to a case."
+    place = f"Map in {grid}; the compass rose points to true north. Positions in WGS 84. {confidential}"
     return f"{source}\n{place}"
 
 
@@ -269,7 +274,7 @@ def _add_table(layout: ET.Element) -> None:
         headerMode="1",
         headerHAlignment="0",
         emptyTableMode="2",
-        emptyTableMessage="No alert stands.",
+        emptyTableMessage="No open alerts.",
         cellMargin="0.7",
         showGrid="1",
         horizontalGrid="1",

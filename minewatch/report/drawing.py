@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 from PIL import Image
 from pyproj import Transformer
@@ -25,6 +26,7 @@ from minewatch.detect.monitor import COUNTED
 from minewatch.explain import Explanation
 from minewatch.grid import Grid, reproject
 from minewatch.report.record import AlertFacts, Facts
+from minewatch.report.texts import Texts
 from minewatch.units import to_day
 
 QUALITY = 90
@@ -87,6 +89,18 @@ class Map:
 
     unit: float
     """Size of letters."""
+
+
+class Decimals(ScalarFormatter):
+    """Numbers on an axis as the readers of a language write them."""
+
+    def __init__(self, texts: Texts) -> None:
+        super().__init__(useOffset=False)
+        self._mark = texts.decimal_mark
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a number."""
+        return str(super().__call__(x, pos)).replace(".", self._mark)
 
 
 def encode_image(colours: NDArray[np.uint8]) -> str:
@@ -175,7 +189,7 @@ def _trace(shape: BaseGeometry, frame: Grid) -> str:
 # --- charts ----------------------------------------------------------------------------------------------------------
 
 
-def draw_series(explanation: Explanation, words: Mapping[str, str]) -> str:
+def draw_series(explanation: Explanation, texts: Texts) -> str:
     """Draw NDVI above and BSI below through time, as a data URI; ``words`` are the labels."""
     figure = Figure(figsize=(9, 3.7), dpi=110)
     figure.subplots_adjust(left=0.075, right=0.97, top=0.97, bottom=0.21, hspace=0.1)
@@ -184,30 +198,40 @@ def draw_series(explanation: Explanation, words: Mapping[str, str]) -> str:
     days = curve.days.astype("datetime64[D]")
     bands = ((upper, curve.ndvi, curve.low, curve.high), (lower, curve.bsi, curve.bsi - wide, curve.bsi + wide))
     for axes, middle, low, high in bands:
-        axes.fill_between(days, low, high, color=GREEN, alpha=0.18, linewidth=0, label=words["band"])
-        axes.plot(days, middle, color=GREEN, linewidth=1.2, label=words["baseline"])
-        axes.axvspan(days[0], np.datetime64(explanation.monitor_from), color="black", alpha=0.05, label=words["history"])
+        axes.fill_between(days, low, high, color=GREEN, alpha=0.18, linewidth=0, label=texts.text("series_band"))
+        axes.plot(days, middle, color=GREEN, linewidth=1.2, label=texts.text("series_baseline"))
+        axes.axvspan(
+            days[0], np.datetime64(explanation.monitor_from), color="black", alpha=0.05, label=texts.text("series_history")
+        )
+        axes.yaxis.set_major_formatter(Decimals(texts))
         axes.grid(alpha=0.25)
         axes.margins(x=0.01)
-    _draw_looks(upper, explanation, words, "ndvi")
-    _draw_looks(lower, explanation, words, "bsi")
+    _draw_looks(upper, explanation, texts, "ndvi")
+    _draw_looks(lower, explanation, texts, "bsi")
     for name, day, colour, style in (
         ("first_seen", explanation.first_seen, BROWN, ":"), ("confirmed_on", explanation.confirmed_on, RED, "--"),
     ):  # fmt: skip
         for axes in (upper, lower) if day else ():
-            axes.axvline(np.datetime64(day), color=colour, linestyle=style, linewidth=1.4, label=words[name])
+            axes.axvline(np.datetime64(day), color=colour, linestyle=style, linewidth=1.4, label=texts.text(f"series_{name}"))
     upper.set_ylabel("NDVI")
     lower.set_ylabel("BSI")
     figure.legend(*upper.get_legend_handles_labels(), loc="lower center", ncols=4, fontsize=8, frameon=False)
     return _save(figure)
 
 
-def _draw_looks(axes: Axes, explanation: Explanation, words: Mapping[str, str], name: str) -> None:
+def _draw_looks(axes: Axes, explanation: Explanation, texts: Texts, name: str) -> None:
     clear = [look for look in explanation.looks if look.clear and getattr(look, name) is not None]
     counted = [look for look in clear if look.outcome in COUNTED]
     for looks, marker, colour, size, label in ((clear, "o", BLUE, 3.5, "clear"), (counted, "D", RED, 5.0, "counted")):
         days = np.array([look.date for look in looks], "datetime64[D]")
-        axes.plot(days, [getattr(look, name) for look in looks], marker, color=colour, markersize=size, label=words[label])
+        axes.plot(
+            days,
+            [getattr(look, name) for look in looks],
+            marker,
+            color=colour,
+            markersize=size,
+            label=texts.text(f"series_{label}"),
+        )
 
 
 def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
@@ -226,7 +250,7 @@ def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
     return list(zip(days, np.cumsum([steps[day] for day in days]).tolist(), strict=True))
 
 
-def draw_growth(growth: Sequence[tuple[int, float]], facts: Facts, label: str) -> str:
+def draw_growth(growth: Sequence[tuple[int, float]], facts: Facts, texts: Texts) -> str:
     """Draw hectares through time as steps, as a data URI."""
     figure = Figure(figsize=(9, 2.4), dpi=110)
     figure.subplots_adjust(left=0.075, right=0.97, top=0.96, bottom=0.12)
@@ -236,7 +260,8 @@ def draw_growth(growth: Sequence[tuple[int, float]], facts: Facts, label: str) -
     values = [0.0, *(value for _, value in growth), growth[-1][1]]
     axes.step(days, values, where="post", color=RED, linewidth=1.8)
     axes.fill_between(days, values, step="post", color=RED, alpha=0.12, linewidth=0)
-    axes.set_ylabel(label)
+    axes.set_ylabel(texts.text("hectares_axis"))
+    axes.yaxis.set_major_formatter(Decimals(texts))
     axes.set_ylim(0, 1.1 * max(*values, 0.01))
     axes.grid(alpha=0.25)
     axes.margins(x=0.01)

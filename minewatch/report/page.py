@@ -53,9 +53,6 @@ DISTANCES = (
 )
 """Text and column of what an alert may lie near to."""
 
-SERIES = ("band", "baseline", "history", "clear", "counted", "first_seen", "confirmed_on")
-"""Labels of the chart of a series."""
-
 
 def render_page(facts: Facts) -> str:
     """Give the page as HTML."""
@@ -91,7 +88,9 @@ def _list_tools(texts: Texts) -> dict[str, Any]:
     """Name what the template calls."""
     return {
         "t": texts.text,
+        "n": texts.count,
         "date": texts.date,
+        "short_date": texts.short_date,
         "moment": texts.moment,
         "number": texts.number,
         "percent": texts.percent,
@@ -136,15 +135,14 @@ def _draw(facts: Facts, texts: Texts) -> dict[str, Any]:
     """Draw maps and charts."""
     told = [alert for alert in facts.alerts if alert.is_told]
     growth = measure_growth(told)
-    words = {name: texts.text(f"series_{name}") for name in SERIES}
     return {
         "overview": draw_overview(facts),
         "photo": next(iter(facts.map.photos.values()), None),
         "pairs": {alert.number: draw_pairs(alert) for alert in told},
         "outlines": {alert.number: draw_outline_alone(alert) for alert in told},
-        "series": {a.number: draw_series(a.explanation, words) for a in told if a.explanation is not None},
+        "series": {a.number: draw_series(a.explanation, texts) for a in told if a.explanation is not None},
         "vertices": {alert.number: _list_corners(alert) for alert in told},
-        "growth": draw_growth(growth, facts, texts.text("hectares_axis")) if growth else "",
+        "growth": draw_growth(growth, facts, texts) if growth else "",
         "growth_first": growth[0][1] if growth else 0.0,
         "growth_last": growth[-1][1] if growth else 0.0,
     }
@@ -207,7 +205,7 @@ def describe_sight(facts: Facts, texts: Texts) -> str:
         return texts.text("seen_all", date=day)
     lines = [texts.text("seen_summary", unseen=texts.percent(sight.unseen), date=day)]
     if sight.unseen_days is not None:
-        lines.append(texts.text("seen_since", days=texts.number(sight.unseen_days)))
+        lines.append(texts.count("seen_since", sight.unseen_days))
     lines.append(texts.text("seen_last", date=texts.date(sight.last_clear)) if sight.last_clear else texts.text("seen_never"))
     return " ".join(lines)
 

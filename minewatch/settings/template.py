@@ -1,7 +1,7 @@
 """The ``minewatch.toml`` of a new workspace: every table as a comment, with an example."""
 
 TEMPLATE = """\
-# A minewatch workspace.  Secrets never stand here: settings name environment variables.
+# A minewatch workspace.  Never write secrets here: settings name environment variables.
 
 # Where scans look for scenes when --source is not given: a name that `minewatch source list` shows, the address of
 # a STAC API, or the path of a static STAC catalogue, relative to this file.
@@ -22,17 +22,17 @@ source = {source}
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
 
-# When the watch scans which areas (docs/watch.md), one table each; see what follows with: minewatch schedule show
+# When the watch scans which areas (docs/watch.md), one table each; see the resulting times with: minewatch schedule show
 # [schedules.nightly]
 # areas = ["*"]             # names, or patterns with *
 # cron = "30 2 * * *"       # minute, hour, day, month, weekday: UTC
 # priority = 1              # 1 goes first
 
 # [watch]
-# jitter_minutes = 10       # each schedule begins up to this much later, so that many machines do not ask at once
-# heartbeat_variable = "MINEWATCH_HEARTBEAT"   # environment variable with an address that is asked after each round
+# jitter_minutes = 10       # each schedule begins up to this much later, so that many machines do not start at once
+# heartbeat_variable = "MINEWATCH_HEARTBEAT"   # environment variable with an address that is called after each round
 
-# Who is told what, one table for each recipient (docs/notifications.md); check them with: minewatch notify test
+# Who gets which messages, one table for each recipient (docs/notifications.md); check them with: minewatch notify test
 # [notify.rangers]
 # to_variable = "RANGERS_MAIL"            # the environment variable with the address, never the address
 # areas = ["la-*"]
@@ -48,10 +48,10 @@ source = {source}
 # url = "https://archive.example.com/stac"
 # collection = "ortho-rgb"
 # asset = "visual"                        # red, green and blue in one file; or assets = ["red", "green", "blue"]
-# credit = "(c) 2024 Example Imaging"     # what the licence wants to be told
+# credit = "(c) 2024 Example Imaging"     # the credit that the licence asks for
 # max_cloud = 20                          # per cent of the item; s3, signing and hosts as for sources
 
-# Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Tables stand last.
+# Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Keep tables at the end.
 # [sources.ours]
 # url = "https://stac.example.org/v1"     # or path = "scenes/catalog.json"
 # collection = "sentinel-2-l2a"

@@ -222,7 +222,7 @@ def test_a_changed_archive_is_noted(workspace: Workspace, alert_id: str, tmp_pat
     archived = list_observations(copy.archive(NAME), make_grid(read_aoi(copy, NAME)))
     max(archived.values(), key=lambda observation: observation.time).item.unlink()
     (note,) = explain_alert(copy, alert_id).notes
-    assert "archive has changed since the scan (0 scenes more, 1 fewer)" in note
+    assert "archive has changed since the scan (0 more scenes, 1 fewer)" in note
 
 
 def test_changed_settings_and_a_lost_record_are_noted(workspace: Workspace, alert_id: str, tmp_path: Path) -> None:

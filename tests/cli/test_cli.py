@@ -370,7 +370,7 @@ def test_an_unreadable_scene_is_exit_code_3_without_noise(watch: Workspace, seri
 def test_a_window_without_scenes_is_exit_code_0_with_the_words(watch: Workspace) -> None:
     answer = run("scan", "--since", "2031-01-01", "--until", "2031-06-30", workspace=watch)
     assert answer.exit_code == 0
-    assert "nothing to see since 2031-01-01" in answer.stdout
+    assert "nothing could be seen since 1 January 2031" in answer.stdout
 
 
 def test_a_scan_into_another_folder(watch: Workspace, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ def test_a_second_process_is_told_who_works_and_since_when(path: Path) -> None:
     with holding_elsewhere(path, "prune") as process:
         with pytest.raises(BusyError) as caught:
             take(path)
-        assert f"another prune works in {path.parent.parent}" in str(caught.value)
+        assert f"another prune is running in {path.parent.parent}" in str(caught.value)
         assert f"process {process.pid} on " in str(caught.value)
         assert f"since {dt.datetime.now(dt.UTC):%Y-%m-%d}" in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -106,7 +106,7 @@ def test_the_lock_of_a_killed_process_is_free_at_once_and_that_is_told(path: Pat
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         (line,) = take(path)
-        assert "did not end as it should" in line
+        assert "ended abnormally" in line
         assert str(process.pid) in line
     assert take(path) == []
 
@@ -176,7 +176,7 @@ def test_a_lease_that_cannot_be_read_counts_by_its_age(path: Path, content: byte
         take(path)
     moment = time.time() - DEAD_SECONDS - 5
     os.utime(path, (moment, moment))
-    assert take(path) == ["somebody did not show for 10 minutes that it lives; its lock was taken over"]
+    assert take(path) == ["somebody gave no sign of life for 10 minutes; its lock was taken over"]
 
 
 def test_a_clock_that_was_set_back_does_not_keep_a_dead_holder_alive(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +208,7 @@ def test_a_folder_without_locks_is_kept_by_the_lease_alone(path: Path, monkeypat
             take(path)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert "did not end as it should" in take(path)[0]
+        assert "ended abnormally" in take(path)[0]
     assert take(path) == []
 
 
@@ -302,10 +302,10 @@ def test_status_tells_who_works(tmp_path_factory: pytest.TempPathFactory, tmp_pa
     with holding_elsewhere(watch.held, "prune") as process:
         found = CliRunner().invoke(main, ["-w", str(watch.root), "status"])
         refused = CliRunner().invoke(main, ["-w", str(watch.root), "scan"])
-    assert "a prune works since " in found.output
+    assert "a prune is running since " in found.output
     assert f"process {process.pid} on " in found.output
     assert refused.exit_code == 1
-    assert "another prune works in" in refused.output
+    assert "another prune is running in" in refused.output
 
 
 def test_a_review_is_taken_while_a_scan_runs(series: SimulatedSeries, tmp_path: Path) -> None:
@@ -327,7 +327,7 @@ def test_two_scans_at_once_are_one_scan_and_one_clear_refusal(series: SimulatedS
     codes = sorted(code for _, code in ends)
     refused = [err for (_, err), code in ends if code]
     assert codes in ([0, 1], [0, 0])  # both succeed where the second one came when the first had ended
-    assert all("another scan works in" in err for err in refused)
+    assert all("another scan is running in" in err for err in refused)
     alone = make_workspace(tmp_path / "alone", series)
     scan_small(alone)
     assert list(read_alerts(watch.alerts)["alert_id"]) == list(read_alerts(alone.alerts)["alert_id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import warnings
 from pathlib import Path
@@ -11,7 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from minewatch.text import LONGEST, is_formula, printable, render_json, show, show_plain
+from minewatch.text import (
+    LONGEST,
+    count_of,
+    is_formula,
+    printable,
+    render_json,
+    show,
+    show_day,
+    show_moment,
+    show_plain,
+    show_share,
+)
 
 STEERING = [
     "\x1b[31mred",
@@ -87,3 +99,13 @@ def test_no_text_is_a_formula_in_a_picture(tmp_path: Path, text: str) -> None:
 
 def test_a_dollar_stays_a_dollar() -> None:
     assert show_plain("a$b") == r"a\$b"
+
+
+def test_sentences_have_dates_shares_and_plurals_as_people_write_them() -> None:
+    assert show_day(dt.date(2024, 12, 31)) == "31 December 2024"
+    assert show_day(dt.date(2025, 1, 1)) == "1 January 2025"
+    assert show_moment(dt.datetime(2024, 12, 31, 4, 27, 59, tzinfo=dt.UTC)) == "31 December 2024, 04:27 UTC"
+    assert [show_share(share) for share in (0, 0.004, 0.67, 1)] == ["0 %", "0 %", "67 %", "100 %"]
+    assert show_share(0.125, 1) == "12.5 %"
+    assert [count_of(number, "scene") for number in (0, 1, 2, 5)] == ["0 scenes", "1 scene", "2 scenes", "5 scenes"]
+    assert count_of(2, "pass") == "2 passes"

@@ -383,8 +383,8 @@ def test_a_scene_that_is_empty_where_its_footprint_is_not_is_told(
     assert len(notes) == 4
     for name, note in zip(names[:3], notes[:3], strict=True):
         assert f"footprint of {name} covers" in note
-        assert note.endswith("0% has data")
-    assert notes[3].startswith("2 more observations have less data than their footprints say")
+        assert note.endswith("0 % has data")
+    assert notes[3].startswith("2 more observations with less data than the footprints say")
     record = json.loads(report.record.read_text())["areas"][0]
     told = record["scenes"]["emptier_than_footprint"]
     assert [gap["ids"] for gap in told] == [[name] for name in names]

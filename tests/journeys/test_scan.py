@@ -32,6 +32,7 @@ from minewatch.scene import Datatake
 from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries
 from minewatch.source import open_source
+from minewatch.text import show_day
 from minewatch.workspace import Workspace
 from tests.helpers.servers import DaskCluster, ServeFolder, ServeItems
 from tests.helpers.small import (
@@ -395,7 +396,7 @@ def test_a_window_without_scenes_is_a_result(series: SimulatedSeries, tmp_path: 
     area = read_record(report)
     assert report.failures == 0
     assert area["coverage"]["status"] == {"never covered": 1.0}
-    assert any("nothing to see since 2031-01-01" in note for note in area["notes"])
+    assert any("nothing could be seen since 1 January 2031" in note for note in area["notes"])
     assert gpd.read_file(watch.alerts, layer="alerts").empty
 
 
@@ -409,7 +410,7 @@ def test_every_scene_cloudy_is_a_result(series: SimulatedSeries, tmp_path: Path)
     assert area["scenes"]["observations_used"] == 8
     assert area["coverage"]["status"] == {"not monitored": 1.0}
     assert "6 more clear looks needed" in area["coverage"]["text"]
-    assert any(f"nothing to see since {MONITOR_FROM}" in note for note in area["notes"])
+    assert any(f"nothing could be seen since {show_day(MONITOR_FROM)}" in note for note in area["notes"])
     assert (area["alerts"], area["coverage"]["never_clear"]) == ({}, 1.0)
 
 

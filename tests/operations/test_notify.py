@@ -7,7 +7,9 @@ import io
 import json
 import re
 import shutil
+import tomllib
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,14 @@ from minewatch.aoi import Aoi, write_aoi
 from minewatch.errors import WorkspaceError
 from minewatch.notify import collect, find_rules, webhook
 from minewatch.notify.event import Event
+from minewatch.notify.facts import make_subject
 from minewatch.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
 from minewatch.notify.letter import FOLDER, Letter, read_words, write_letter
 from minewatch.notify.outbox import WAITING, drop_message, make_message, record_delivery
 from minewatch.notify.rule import covers
 from minewatch.notify.sample import make_sample
 from minewatch.notify.webhook import render_body
-from minewatch.report.texts import LANGUAGES
+from minewatch.report.texts import LANGUAGES, read_texts
 from minewatch.rounds import Round, append_round
 from minewatch.settings import NotifyTable, init_workspace
 from minewatch.workspace import Workspace
@@ -354,10 +357,10 @@ def make_letter(workspace: Workspace, more: str = "", thumbnails: tuple[Thumbnai
 def test_a_letter_has_area_date_position_with_a_map_hectares_and_status(workspace: Workspace) -> None:
     letter = make_letter(workspace, lat=-12.75186, lon=-69.87929, aoi="la-pampa", legal_status="outside")
     for text in (letter.html, letter.render_text()):
-        for part in ("la-pampa", "Jan 1, 2025", "-12.75186, -69.87929", "1.23", "confirmed", "outside concessions"):
+        for part in ("la-pampa", "1 Jan 2025", "-12.75186, -69.87929", "1.23", "confirmed", "outside concessions"):
             assert part in text, part
         assert "mlat=-12.751860&" in text.replace("&amp;", "&")
-    assert letter.subject == "minewatch: la-pampa: confirmed 1"
+    assert letter.subject == "minewatch: la-pampa: 1 confirmed"
     collection = json.loads(letter.files[0].data)
     assert shapely.geometry.shape(collection["features"][0]["geometry"]).is_valid
 
@@ -413,7 +416,7 @@ def test_a_recipient_who_must_not_know_places_gets_none(workspace: Workspace, we
     for text in (letter.subject, letter.html, letter.render_text(), stored.decode(), render_body(message, rule).decode()):
         assert not POSITION.search(text)
     assert letter.files == ()
-    assert "Places are not told" in letter.html
+    assert "Locations are withheld" in letter.html
 
 
 def test_images_and_coordinates_are_allowed_apart() -> None:
@@ -428,12 +431,12 @@ def test_images_and_coordinates_are_allowed_apart() -> None:
 
 def test_a_letter_shows_images_or_says_that_there_are_none(workspace: Workspace) -> None:
     bare = make_letter(workspace)
-    assert "There are no images here" in bare.html
+    assert "No images are included" in bare.html
     thumbnail = Thumbnail("test-area-20250101-000000", "2024-12-20", "2025-01-01", b"png")
     letter = make_letter(workspace, "", (thumbnail,))
     assert 'src="cid:before-after-1.png"' in letter.html
-    assert "before Dec 20, 2024, after Jan 1, 2025" in letter.html
-    assert "There are no images here" not in letter.html
+    assert "before (20 Dec 2024) and after (1 Jan 2025)" in letter.html
+    assert "No images are included" not in letter.html
     assert "image" not in make_letter(workspace, "images = false\n").html
 
 
@@ -454,8 +457,62 @@ def test_plain_text_fits_the_service(workspace: Workspace, longest: int) -> None
 def test_every_language_has_every_text_with_the_same_places(language: str) -> None:
     english, words = read_words("en").words, read_words(language).words
     assert set(words) == set(english)
-    places = {key: sorted(re.findall(r"\{(\w+)\}", text)) for key, text in english.items()}
-    assert {key: sorted(re.findall(r"\{(\w+)\}", text)) for key, text in words.items()} == places
+    places = {key: list_places(text) for key, text in english.items()}
+    assert {key: list_places(text) for key, text in words.items()} == places
+
+
+def list_places(text: str | Mapping[str, str]) -> set[str]:
+    """The names in braces, which must be the same in all plural forms."""
+    forms = [text] if isinstance(text, str) else list(text.values())
+    places = [set(re.findall(r"\{(\w+)\}", form)) for form in forms]
+    assert all(found == places[0] for found in places)
+    return places[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        ("en", ["0 days", "1 day", "2 days", "5 days"]),
+        ("es", ["0 días", "1 día", "2 días", "5 días"]),
+        ("fr", ["0 jour", "1 jour", "2 jours", "5 jours"]),
+        ("pt", ["0 dia", "1 dia", "2 dias", "5 dias"]),
+    ],
+)
+def test_days_have_the_plural_of_their_language(language: str, expected: list[str]) -> None:
+    texts = read_words(language)
+    for number, words in zip((0, 1, 2, 5), expected, strict=True):
+        assert re.search(rf"\b{words}\b", texts.count("unseen_ever", number, area="pampa"))
+        assert re.search(rf"\b{words}\b", texts.count("unseen", number, area="pampa", date="x"))
+
+
+def test_the_subject_counts_with_the_plural_of_its_language(workspace: Workspace) -> None:
+    one_rule(workspace)
+    put(workspace.alerts, *(make_alert(n) for n in range(3)))
+    collect(workspace, NOW)
+    message = waiting(workspace)[0]
+    subjects = [make_subject(message, read_words(language), is_test=False) for language in LANGUAGES]
+    ends = ["3 confirmed", "3 confirmadas", "3 confirmées", "3 confirmados"]
+    assert subjects == [f"minewatch: pampa: {end}" for end in ends]
+
+
+@pytest.mark.parametrize(
+    ("language", "term"),
+    [("en", "clear look"), ("es", "observación despejada"), ("fr", "observation dégagée"), ("pt", "observação sem nuvens")],
+)
+def test_messages_and_reports_call_a_clear_look_the_same(language: str, term: str) -> None:
+    own = tomllib.loads((FOLDER / "texts" / f"{language}.toml").read_text("utf-8"))
+    shared = read_texts(language).words
+    for text in (
+        *own["unseen"].values(),
+        *own["unseen_ever"].values(),
+        own["caution"],
+        shared["series_clear"],
+        shared["seen_last"],
+    ):
+        assert term in text
+    everything = " ".join(str(text) for text in (*own.values(), *shared.values()))
+    for other in ("imagen despejada", "image claire", "imagem limpa", "clear image"):
+        assert other not in everything
 
 
 def test_languages_of_rules_are_those_of_reports() -> None:

@@ -107,7 +107,7 @@ def test_a_mail_arrives_with_text_page_and_file(workspace: Workspace, mailbox: M
     collect(workspace, NOW)
     assert deliver(workspace, NOW) == Delivery(sent=1)
     mail = mailbox.mails[0]
-    assert mail["Subject"] == "minewatch: pampa: confirmed 1"
+    assert mail["Subject"] == "minewatch: pampa: 1 confirmed"
     assert mail["To"] == "post@example.org"
     kinds = [part.get_content_type() for part in mail.walk() if not part.is_multipart()]
     assert kinds == ["text/plain", "text/html", "application/geo+json"]
@@ -597,7 +597,7 @@ def test_notify_test_says_what_works_and_what_does_not(workspace: Workspace, mai
     assert done.returncode == 1
     assert re.search(r"rangers +RANGERS_MAIL +sent", done.stdout)
     assert "failed: HOOK_NOT_SET is not set in the environment" in done.stdout
-    assert "hook: none of the areas of this workspace is among its areas (no-such)" in done.stderr
+    assert "hook: none of its areas is in this workspace (no-such)" in done.stderr
     assert mailbox.mails[0]["Subject"] == "minewatch: Test message: nothing happened"
     done = run(workspace, "notify", "test", "hook", "--json", HOOK_NOT_SET=hook.url)
     assert json.loads(done.stdout) == [{"rule": "hook", "sent": True, "reason": ""}]

@@ -106,7 +106,7 @@ def test_a_schedule_that_never_ran_is_late(scanned: Workspace) -> None:
 def test_a_table_of_days_to_come_is_told(scanned: Workspace) -> None:
     record(scanned, NIGHT - 40 * DAY)
     found = find_status(scanned, NIGHT - 40 * DAY + dt.timedelta(hours=1))
-    assert found.faults == [f"the table of {NAME} is as of {UNTIL}, which is yet to come; was a clock wrong?"]
+    assert found.faults == [f"the table of {NAME} is as of {UNTIL}, which is in the future; was a clock wrong?"]
     assert not found.is_well
 
 

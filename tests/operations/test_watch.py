@@ -231,7 +231,7 @@ def test_an_area_that_could_not_be_searched_has_failed(workspace: Workspace) -> 
 def test_what_is_due_waits_while_somebody_works(small: Workspace) -> None:
     with small.lock("prune"):
         done = watch_once(small, NOW)
-    assert "another prune works in" in done.busy
+    assert "another prune is running in" in done.busy
     assert (done.rounds, read_rounds(small)) == ([], [])
     assert len(watch_once(small, NOW + dt.timedelta(minutes=1)).rounds) == 1
 
@@ -548,13 +548,13 @@ def test_a_round_that_was_killed_is_done_again(small: Workspace) -> None:
     done = watch_once(small, dt.datetime.now(dt.UTC), reporter)
     assert len(done.rounds) == 1
     assert done.failed == {}
-    assert any("did not end as it should" in line for line in lines)
+    assert any("ended abnormally" in line for line in lines)
 
 
 def test_two_watches_at_once_are_one_scan(small: Workspace) -> None:
     processes = [start_watch(small, "--once") for _ in range(2)]
     ends = [(process.communicate(timeout=120), process.returncode) for process in processes]
     assert sorted(code for _, code in ends) in ([0, 0], [0, 3]), ends
-    assert all("works in" in err for (_, err), code in ends if code)
+    assert all("is running in" in err for (_, err), code in ends if code)
     assert {one.areas[NAME] for one in read_rounds(small)} == {""}
     assert watch_once(small, dt.datetime.now(dt.UTC)).rounds == []

@@ -59,7 +59,7 @@ def test_an_alert_grows_from_dashed_to_confirmed(scanned: Workspace, alert: Any,
     assert all(SINCE <= date <= UNTIL for date in dates)
     assert facts["steps"] == 11
     if len(dates) < 11:
-        assert f"{11 - len(dates)} of 11 steps have no clear image, and no frame" in facts["notes"]
+        assert f"{11 - len(dates)} of 11 steps without a clear image, and so without a frame" in facts["notes"]
     (path,) = tmp_path.iterdir()
     assert path.stat().st_mode & 0o777 == 0o600
     red, first_seen = [], alert["first_seen"].date()
@@ -111,7 +111,7 @@ def test_each_step_gives_its_clearest_image() -> None:
         (
             ["--since", "2010-01-01", "--until", "2010-03-01"],
             1,
-            "no image of area 'spot' from 2010-01-01 to 2010-03-01 is 90% clear",
+            "no image of area 'spot' from 1 January 2010 to 1 March 2010 is 90 % clear",
         ),
         (
             ["--since", "2016-01-01", "--until", "2023-01-01", "--step", "1"],

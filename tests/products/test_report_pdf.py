@@ -72,7 +72,7 @@ def test_every_page_holds_something_and_nothing_runs_over_its_edge(document: Pdf
 def test_everything_of_the_page_is_on_paper(document: PdfDocument, facts: Facts) -> None:
     text = re.sub(r"\s+", " ", " ".join(read(document)))
     row = facts.alerts[0].row
-    for words in ("Summary", "Overview map", "Growth over time", "Method", "Limits", "Copernicus", "Confidential", "4.00"):
+    for words in ("Summary", "Overview map", "Growth over time", "Method", "Limitations", "Copernicus", "Confidential", "4.00"):
         assert words in text
     for look in facts.looks:
         assert f"{look.date}" in text, "what is folded on a screen is open on paper"
@@ -81,7 +81,7 @@ def test_everything_of_the_page_is_on_paper(document: PdfDocument, facts: Facts)
     lon, lat = facts.alerts[0].outline.geoms[0].exterior.coords[0]
     assert f"{lat:.6f}" in text
     assert f"{lon:.6f}" in text
-    assert "Move to compare" not in text
+    assert "Drag to compare" not in text
 
 
 def test_the_pdf_asks_for_nothing_and_runs_nothing(document: PdfDocument, facts: Facts) -> None:

@@ -314,7 +314,7 @@ def test_the_lattice_with_the_older_name_of_the_crs(tmp_path: Path) -> None:
 
 
 def test_a_source_that_does_not_tell_its_lattice_says_so(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="lattice"):
+    with pytest.raises(SourceError, match="pixel grid"):
         find_lattice(open_source(str(write_catalog(tmp_path, [make_item("a")]))), AREA)
 
 

@@ -6,15 +6,23 @@ import datetime as dt
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
-from babel.dates import format_date, format_datetime, get_month_names
-from babel.numbers import format_decimal, format_percent
+from babel import Locale
+from babel.dates import format_date, format_time, get_month_names
+from babel.numbers import format_decimal, get_decimal_symbol
 
 FOLDER = Path(__file__).parent
 
 LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 """Each has every text."""
+
+LOCALES = {"en": "en_GB"}
+"""How dates are written, where that is not the language's own way: 31 December 2024."""
+
+Words = Mapping[str, str | Mapping[str, str]]
+"""Key to text, or to its plural forms (CLDR: one, other), with names in braces for what is put in."""
 
 
 @dataclass(frozen=True)
@@ -24,35 +32,58 @@ class Texts:
     language: str
     """One of LANGUAGES."""
 
-    words: Mapping[str, str]
-    """Key to text, with names in braces for what is put in."""
+    words: Words
+    """What it writes."""
 
     def text(self, key: str, **values: object) -> str:
-        """Give a text; raises KeyError for one that there is not."""
-        return self.words[key].format(**values)
+        """Return a text, in the singular where it has plural forms; raises KeyError for one that there is not."""
+        text = self.words[key]
+        return (text if isinstance(text, str) else text["one"]).format(**values)
+
+    def count(self, key: str, number: float, form: str = "#,##0.##", **values: object) -> str:
+        """Return a text in the plural form of a number, which is put in as ``count``, written by a form."""
+        text = self.words[key]
+        if not isinstance(text, str):
+            # Zeros that are written count: 1.00 hectares, but 1 hectare.
+            written = f"{number:.2f}" if form.endswith("0.00") else str(number)
+            text = text.get(Locale.parse(self.language).plural_form(Decimal(written)), text["other"])
+        return text.format(count=self.number(number, form), **values)
 
     def date(self, day: dt.date) -> str:
-        """Write a day."""
-        return str(format_date(day, "medium", locale=self.language))
+        """Return a day as a sentence has it: 31 December 2024."""
+        return self._write_day(day, "long")
+
+    def short_date(self, day: dt.date) -> str:
+        """Return a day as a table has it: 31 Dec 2024."""
+        return self._write_day(day, "medium")
+
+    def _write_day(self, day: dt.date, form: str) -> str:
+        text = str(format_date(day, form, locale=LOCALES.get(self.language, self.language)))
+        return f"1er {text[2:]}" if self.language == "fr" and text.startswith("1 ") else text
 
     def moment(self, time: dt.datetime) -> str:
-        """Write a time of day, as it is in its own zone."""
-        return str(format_datetime(time.replace(tzinfo=None), "medium", locale=self.language))
+        """Return a day and time of day, as they are in their own zone: 31 December 2024, 04:27."""
+        return f"{self.date(time.date())}, {format_time(time.time(), 'HH:mm', locale=self.language)}"
 
     def months(self) -> list[str]:
         """Name the months, short."""
         names = get_month_names("abbreviated", context="stand-alone", locale=self.language)
         return [str(names[month]) for month in range(1, 13)]
 
+    @property
+    def decimal_mark(self) -> str:
+        """What stands between ones and tenths."""
+        return str(get_decimal_symbol(self.language))
+
     def number(self, value: float, form: str = "#,##0.##") -> str:
         """Write a number."""
         return str(format_decimal(value, form, locale=self.language))
 
     def percent(self, share: float) -> str:
-        """Write a share of one; what is more than nothing and less than all never rounds to these."""
-        if 0 < share < 0.01 or 0.99 < share < 1:
-            return str(format_percent(min(max(share, 0.0001), 0.9999), "0.0#%", locale=self.language))
-        return str(format_percent(share, "0%", locale=self.language))
+        """Return a share of one in per cent; more than nothing and less than all never rounds to these."""
+        is_near = 0 < share < 0.01 or 0.99 < share < 1
+        value = self.number(100 * min(max(share, 0.0001), 0.9999), "0.0#") if is_near else self.number(100 * share, "0")
+        return f"{value}\N{NO-BREAK SPACE}%"
 
 
 def read_texts(language: str, folder: Path = FOLDER) -> Texts:
