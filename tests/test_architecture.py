@@ -60,7 +60,7 @@ FENCES = {
     "tifffile": {"archive.raster"},
     "upath": {"files", "archive.stack", "archive.store"},
     "s3fs": set(),
-    "cryptography": {"evidence.keys"},
+    "cryptography": set(),
     "zstandard": {"archive.raster", "checkpoint"},
 }
 """Library to the modules that may import it."""
