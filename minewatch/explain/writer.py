@@ -24,17 +24,18 @@ from minewatch.explain.record import Curve, Episode, Explanation, Look
 from minewatch.grid import Window
 from minewatch.indices import EMPTY
 from minewatch.plan import AreaPlan
+from minewatch.scl import CIRRUS, CLOUD, DARK, DEFECTIVE, LIKELY_CLOUD, NO_DATA, SHADOW, SNOW
 from minewatch.units import to_date, to_day
 
 MASKED: Mapping[int, str] = {
-    0: "no data",
-    1: "defective",
-    2: "dark",
-    3: "cloud shadow",
-    8: "likely cloud",
-    9: "cloud",
-    10: "thin cirrus",
-    11: "snow",
+    NO_DATA: "no data",
+    DEFECTIVE: "defective",
+    DARK: "dark",
+    SHADOW: "cloud shadow",
+    LIKELY_CLOUD: "likely cloud",
+    CLOUD: "cloud",
+    CIRRUS: "thin cirrus",
+    SNOW: "snow",
 }
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 

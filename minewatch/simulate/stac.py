@@ -15,6 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
 
+from minewatch.scl import CLOUD_CLASSES, NO_DATA
 from minewatch.simulate.scenes import Scene
 from minewatch.simulate.settings import Simulation
 from minewatch.simulate.weather import Acquisition
@@ -152,7 +153,7 @@ def _describe_item(lattice: Lattice, acquisition: Acquisition, scene: Scene, nam
 def _describe_properties(lattice: Lattice, acquisition: Acquisition, scene: Scene, late: bool) -> dict[str, Any]:
     """Give the item's properties; cloud cover and nodata are those of its own SCL."""
     seen = max(1, int((scene.scl > 0).sum()))
-    cloudy = 100 * float(np.isin(scene.scl, (8, 9, 10)).sum()) / seen
+    cloudy = 100 * float(np.isin(scene.scl, CLOUD_CLASSES).sum()) / seen
     platform, moment = acquisition.platform, f"{acquisition.when:%Y%m%dT%H%M%S}"
     return {
         "datetime": f"{acquisition.when:%Y-%m-%dT%H:%M:%SZ}",
@@ -170,7 +171,7 @@ def _describe_properties(lattice: Lattice, acquisition: Acquisition, scene: Scen
         "view:sun_elevation": round(acquisition.sun_elevation, 6),
         "s2:processing_baseline": acquisition.baseline,
         "s2:datatake_id": f"GS2{platform[-1].upper()}_{moment}_{acquisition.orbit:06d}_N{acquisition.baseline}",
-        "s2:nodata_pixel_percentage": round(100 * float((scene.scl == 0).mean()), 6),
+        "s2:nodata_pixel_percentage": round(100 * float((scene.scl == NO_DATA).mean()), 6),
         "s2:sequence": "0",
         "earthsearch:boa_offset_applied": late and not acquisition.shifted,
     }
