@@ -22,8 +22,8 @@ from minewatch.access import Access
 from minewatch.datasets import FAULTS, find_driver, reading
 from minewatch.errors import SceneError
 from minewatch.geotiff import BlockError, Box, is_left_to_gdal
-from minewatch.grid import Grid, Window
-from minewatch.placement import Warp, find_epsg, find_transformer
+from minewatch.grid import Grid, Window, find_transformer
+from minewatch.placement import Warp, find_epsg
 from minewatch.ranges import RangeError, fetchers, is_remote
 from minewatch.sizes import COARSEST, DTYPES, find_link, find_misfit
 from minewatch.streams import Stream

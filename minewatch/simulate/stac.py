@@ -13,8 +13,8 @@ import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
 
+from minewatch.grid import lonlat_from, lonlat_to
 from minewatch.scl import CLOUD_CLASSES, NO_DATA
 from minewatch.simulate.scenes import Scene
 from minewatch.simulate.settings import Simulation
@@ -65,7 +65,7 @@ class Lattice:
         return self._project(shapely.get_coordinates(hull))
 
     def _project(self, corners: Iterable[Sequence[float]]) -> list[list[float]]:
-        project = Transformer.from_crs(self.epsg, 4326, always_xy=True)
+        project = lonlat_from(self.epsg)
         return [[round(v, 8) for v in project.transform(x, y)] for x, y in corners]
 
     def find_inner_bbox(self) -> tuple[float, float, float, float]:
@@ -80,7 +80,7 @@ def place_lattice(settings: Simulation) -> Lattice:
     """Lay the scenes around the centre, on the Sentinel-2 lattice of its UTM zone."""
     zone = min(60, int((settings.longitude + 180) // 6) + 1)
     epsg = (32600 if settings.latitude >= 0 else 32700) + zone
-    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(settings.longitude, settings.latitude)
+    x, y = lonlat_to(epsg).transform(settings.longitude, settings.latitude)
     left = round((x - 5 * settings.width) / 20) * 20
     top = round((y + 5 * settings.height) / 20) * 20
     return Lattice(epsg, left, top, settings.width, settings.height, name_square(zone, settings.latitude, x, y))
