@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minewatch.files import join_spans
 from minewatch.geotiff import BlockError, Box, Layout, decode_block
 from minewatch.ranges import fetchers, is_remote
-
-GAP = 16 * 2**10
-"""Bytes between two blocks that are cheaper to fetch than another request."""
 
 LARGEST_RANGE = 4 * 2**20
 """Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""
@@ -175,17 +173,9 @@ class Range:
 
 def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[Range]:
     """Merge blocks that are near each other in the file into ranges; blocks that are not there are left out."""
-    ranges: list[Range] = []
-    places = sorted((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
-    for start, count, block in places:
-        last = ranges[-1] if ranges else None
-        if last and start - last.stop <= GAP and max(last.stop, start + count) - last.start <= LARGEST_RANGE:
-            last.blocks.append(block)
-            last.stop = max(last.stop, start + count)
-            last.left += 1
-        else:
-            ranges.append(Range(layout, [block], start, start + count))
-    return ranges
+    places = ((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
+    spans = ((start, start + count, block) for start, count, block in places)
+    return [Range(layout, held, start, stop, left=len(held)) for start, stop, held in join_spans(spans, LARGEST_RANGE)]
 
 
 class Ahead:

@@ -22,11 +22,11 @@ from matplotlib.path import Path as DrawnPath
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image
-from pyproj import CRS, Geod, Transformer
+from pyproj import CRS, Geod
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.files import publishing
-from minewatch.grid import Grid
+from minewatch.grid import Grid, lonlat_from
 from minewatch.meridian import wrap_longitude
 from minewatch.text import escape_math
 
@@ -70,7 +70,7 @@ NARROWEST = 5.5
 
 def find_north(crs: CRS, x: float, y: float) -> float:
     """Give the angle from the grid's north to true north at a place, degrees clockwise."""
-    to_lonlat = Transformer.from_crs(crs, 4326, always_xy=True)
+    to_lonlat = lonlat_from(crs)
     lon, lat = to_lonlat.transform(x, y)
     step = 0.001 if lat < 89 else -0.001
     east, north = to_lonlat.transform(lon, lat + step, direction="INVERSE")
@@ -79,7 +79,7 @@ def find_north(crs: CRS, x: float, y: float) -> float:
 
 def measure_ground(crs: CRS, start: tuple[float, float], end: tuple[float, float]) -> float:
     """Give the metres on the ground between two places of a grid."""
-    to_lonlat = Transformer.from_crs(crs, 4326, always_xy=True)
+    to_lonlat = lonlat_from(crs)
     lons, lats = to_lonlat.transform([start[0], end[0]], [start[1], end[1]])
     return float(ELLIPSOID.inv(lons[0], lats[0], lons[1], lats[1])[2])
 
@@ -203,7 +203,7 @@ def draw_graticule(axes: Axes, grid: Grid) -> None:
 
 def _list_lines(grid: Grid) -> tuple[float, Lines, Lines]:
     """Give the degrees between two lines, and the lines of longitude and of latitude that cross a grid."""
-    to_lonlat = Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    to_lonlat = lonlat_from(grid.crs)
     left, bottom, right, top = grid.bounds
     edge = np.linspace(0, 1, 21)
     xs = np.concatenate([left + edge * (right - left)] * 2 + [np.full(21, left), np.full(21, right)])

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.archive import Observation
 from minewatch.changes import Status, TileChanges
-from minewatch.grid import Grid, reproject
+from minewatch.grid import Grid, lonlat_to, reproject
 from minewatch.meridian import join_halves
 from minewatch.scene import Scene
 from minewatch.text import count_of, show_day, show_share
@@ -165,7 +164,7 @@ def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene],
 
 def measure_promise(footprints: Sequence[BaseGeometry], grid: Grid) -> float:
     """Give the share of the area that lies inside footprints (lon/lat) and not near the edge of all of them."""
-    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    to_grid = lonlat_to(grid.crs)
     drawn = shapely.make_valid([reproject(join_halves(footprint), to_grid) for footprint in footprints])
     promised = shapely.union_all(drawn)
     edge = min(EDGE_M, EDGE_SHARE * promised.area**0.5)

@@ -75,7 +75,7 @@ def reading() -> Iterator[None]:
         yield
 
 
-@dataclass
+@dataclass(frozen=True)
 class GdalFile:
     """A file that GDAL reads; belongs to one thread, since GDAL's handles must not be shared."""
 
@@ -92,13 +92,17 @@ class GdalFile:
         rows = max(top, 0), min(bottom, self.dataset.height)
         columns = max(left, 0), min(right, self.dataset.width)
         if rows[0] < rows[1] and columns[0] < columns[1]:
-            part = _run(self.stream, self.dataset.read, 1, window=RasterWindow.from_slices(rows, columns))
+            part = run_gdal(self.stream, self._read_part, RasterWindow.from_slices(rows, columns))
             pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
         return pixels
 
+    def _read_part(self, window: RasterWindow) -> NDArray[np.uint16]:
+        part: NDArray[np.uint16] = self.dataset.read(1, window=window)
+        return part
+
     def close(self) -> None:
         """Close it."""
-        _run(self.stream, self.dataset.close)
+        run_gdal(self.stream, self.dataset.close)
 
 
 def open_file(href: str, stream: Stream | None, pixel: float) -> GdalFile:
@@ -106,9 +110,9 @@ def open_file(href: str, stream: Stream | None, pixel: float) -> GdalFile:
 
     Raises MisfitError where it is no band of a scene, else one of FAULTS.
     """
-    dataset = _run(stream, _open_coarse, stream.path if stream else href, find_driver(href), pixel)
-    if misfit := _run(stream, _find_misfit, dataset):
-        _run(stream, dataset.close)
+    dataset = run_gdal(stream, _open_coarse, stream.path if stream else href, find_driver(href), pixel)
+    if misfit := run_gdal(stream, _find_misfit, dataset):
+        run_gdal(stream, dataset.close)
         raise MisfitError(misfit)
     return GdalFile(dataset, stream)
 
@@ -144,6 +148,6 @@ def _find_misfit(dataset: DatasetReader) -> str:
     return misfit or find_link(dataset.tag_namespaces())
 
 
-def _run(stream: Stream | None, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+def run_gdal(stream: Stream | None, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Do something with a file of GDAL's, which may be a stream."""
     return stream.run(action, *arguments, **options) if stream else action(*arguments, **options)

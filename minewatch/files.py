@@ -11,6 +11,7 @@ import errno
 import fcntl
 import importlib.util
 import json
+import math
 import os
 import re
 import shutil
@@ -35,6 +36,9 @@ STORE_OPTIONS: Mapping[str, Any] = {
     "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 15},
 }
 """For the client of S3; everything else comes from the environment."""
+
+GAP = 16 * 2**10
+"""The largest gap, in bytes, that is read to join two requests."""
 
 _BUCKET = re.compile(r"s3://[\w.-]+(/.*)?", re.DOTALL)
 
@@ -316,6 +320,22 @@ def read_files(paths: Sequence[Place]) -> list[bytes]:
             names = [path.path for path in stored]
             found = dict(zip(names, stored[0].fs.cat_ranges(names, None, None, on_error="raise"), strict=True))
     return [path.read_bytes() if isinstance(path, Path) else found[path.path] for path in paths]
+
+
+def join_spans(spans: Iterable[tuple[int, int, T]], longest: float = math.inf) -> list[tuple[int, int, list[T]]]:
+    """Join spans of a file that lie near each other, in its order: first byte, byte after the last, and what lies there.
+
+    What is joined is not longer than ``longest``.
+    """
+    joined: list[tuple[int, int, list[T]]] = []
+    for start, stop, name in sorted(spans):
+        if joined and start - joined[-1][1] <= GAP and max(joined[-1][1], stop) - joined[-1][0] <= longest:
+            first, end, names = joined[-1]
+            names.append(name)
+            joined[-1] = first, max(end, stop), names
+        else:
+            joined.append((start, stop, [name]))
+    return joined
 
 
 def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:

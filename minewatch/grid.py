@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import shapely
@@ -25,6 +25,9 @@ PIXEL = 10
 
 LATTICE = 20
 """Corners lie on multiples of this (metres), so that 10 m and 20 m bands of a scene of the same zone need no resampling."""
+
+LONLAT = 4326
+"""EPSG code of longitude and latitude in degrees (WGS 84)."""
 
 ZONE_EXCEPTIONS = (
     (56, 64, 3, 12, 32),
@@ -156,7 +159,7 @@ def make_grid(aoi: Aoi) -> Grid:
     epsg = aoi.grid.epsg if aoi.grid else find_utm_epsg(wrap_longitude(joined.centroid.x), joined.centroid.y)
     origin = aoi.grid.origin if aoi.grid else (0.0, 0.0)
     crs = _check_crs(epsg, aoi.name)
-    to_grid = Transformer.from_crs(4326, crs, always_xy=True)
+    to_grid = lonlat_to(crs)
     area = reproject(shapely.segmentize(joined, 0.01), to_grid)
     if not all(map(math.isfinite, area.bounds)):
         raise AoiError(f"area {aoi.name!r} lies outside EPSG:{epsg}; correct its 'grid' property")
@@ -165,6 +168,22 @@ def make_grid(aoi: Aoi) -> Grid:
     )
     shape = (round((top - bottom) / PIXEL), round((right - left) / PIXEL))
     return Grid(GeoBox(shape, Affine(PIXEL, 0, left, 0, -PIXEL, top), f"EPSG:{epsg}"), area)
+
+
+@lru_cache(64)
+def find_transformer(source: CRS | str | int, target: CRS | str | int) -> Transformer:
+    """Return what converts x and y, in that order also where they are degrees; making it takes longer than using it."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def lonlat_to(crs: CRS | int) -> Transformer:
+    """Return what converts longitude and latitude to x and y of a CRS."""
+    return find_transformer(LONLAT, crs)
+
+
+def lonlat_from(crs: CRS | int) -> Transformer:
+    """Return what converts x and y of a CRS to longitude and latitude."""
+    return find_transformer(crs, LONLAT)
 
 
 def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:

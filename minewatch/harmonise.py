@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.errors import SceneError
+from minewatch.scl import VEGETATION, WATER
 from minewatch.units import NODATA
 
 OFFSET_BASELINE = (4, 0)
@@ -112,8 +113,8 @@ def _is_number(value: Any) -> bool:
 
 # --- pixels ----------------------------------------------------------------------------------------------------------
 
-DARK_CLASSES = (4, 6)
-"""SCL classes that are dark in blue and red: vegetation and water."""
+DARK_CLASSES = (VEGETATION, WATER)
+"""SCL classes that are dark in blue and red."""
 
 ROWS = 2
 """Of so many rows one is looked at; SCL has pixels of two rows.  The check takes about 2 % of the time of reading a scene."""

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from minewatch.grid import PIXEL
 from minewatch.pipeline import Mask
-
-CLOUD_CLASSES = (8, 9, 10)
-"""SCL: cloud of medium and high probability, thin cirrus."""
+from minewatch.scl import CLOUD_CLASSES
 
 LAST_CLASS = np.uint8(15)
 """Classes fit into four bits."""

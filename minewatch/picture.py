@@ -14,13 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
-from pyproj import Transformer
 
 from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
 from minewatch.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.files import publish_json, publishing
-from minewatch.grid import Grid, reproject
+from minewatch.grid import Grid, lonlat_to, reproject
 from minewatch.meridian import join_halves
 from minewatch.rasters import write_picture
 from minewatch.read import open_datatake
@@ -190,7 +189,7 @@ def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
 
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
-    to_grid = Transformer.from_crs(4326, grid.crs, always_xy=True)
+    to_grid = lonlat_to(grid.crs)
     shown = sorted((alert for alert in alerts if alert.status != CLOSED), key=lambda alert: -alert.area_ha)
     for number, alert in enumerate(shown):
         shape = reproject(join_halves(alert.geometry), to_grid)

@@ -15,11 +15,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from minewatch.errors import PipelineError, WorkspaceError
+from minewatch.scl import CLASSES, CLEAR_CLASSES
 from minewatch.workspace import Workspace, check_name
 
 
 def _check_classes(classes: tuple[int, ...]) -> tuple[int, ...]:
-    if not classes or not set(classes) <= set(range(1, 12)):
+    if not classes or not set(classes) <= set(CLASSES[1:]):
         raise ValueError("SCL classes are numbers from 1 to 11, at least one")
     return tuple(sorted(set(classes)))
 
@@ -51,7 +52,7 @@ class Mask(Section):
     """Which pixels of a scene count as clear."""
 
     clear_classes: Annotated[tuple[int, ...], AfterValidator(_check_classes)] = Field(
-        (4, 5, 6, 7), description="SCL classes taken as clear: vegetation, bare, water, unclassified (fresh tailings often are)"
+        CLEAR_CLASSES, description="SCL classes taken as clear: vegetation, bare, water, unclassified (fresh tailings often are)"
     )
     cloud_margin: int = Field(30, ge=0, le=500, description="metres around clouds that are hazy, though SCL calls them clear")
     cloud_window: int = Field(

@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from minewatch.geotiff import BlockError, Box
-from minewatch.grid import PIXEL, Grid, Window
+from minewatch.grid import PIXEL, Grid, Window, find_transformer
 from minewatch.resampling import KNOTS, double, resample_bilinear, resample_nearest
 
 PART = 512
@@ -167,12 +167,6 @@ def project_knots(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.floa
         return find_transformer(grid.crs, crs).transform(x, y)
     except ProjError as error:
         raise BlockError(f"its CRS does not meet the grid's ({type(error).__name__})") from None
-
-
-@lru_cache(64)
-def find_transformer(grid_crs: CRS, crs: str) -> Transformer:
-    """Make what projects points from the grid to a file; making it takes longer than using it."""
-    return Transformer.from_crs(grid_crs, crs, always_xy=True)
 
 
 @lru_cache(256)

@@ -9,14 +9,13 @@ import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
 from rasterio.features import rasterize, shapes
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from shapely.geometry import MultiPolygon, shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.grid import Grid, Window, reproject
+from minewatch.grid import Grid, Window, lonlat_from, reproject
 from minewatch.meridian import cut_halves, join_halves
 
 COORDINATE_DIGITS = 7
@@ -76,7 +75,7 @@ def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon
 
 def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Give polygons in degrees (WGS 84), to the centimetre, cut at 180°."""
-    transformer = Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    transformer = lonlat_from(grid.crs)
     degrees = cut_halves(join_halves(reproject(geometry, transformer)))
     rounded = shapely.transform(degrees, lambda points: np.round(points, COORDINATE_DIGITS))
     return rounded if rounded.is_valid else shapely.make_valid(degrees, method="structure")

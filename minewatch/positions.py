@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
-from pyproj import Transformer
-
-from minewatch.grid import find_utm_epsg
+from minewatch.grid import find_utm_epsg, lonlat_to
 from minewatch.meridian import wrap_longitude
 
 UTM_SOUTH, UTM_NORTH = -80.0, 84.0
@@ -85,19 +82,14 @@ def _settle(degrees: float) -> float:
 
 
 def _format_utm(lat: float, lon: float, epsg: int) -> str:
-    east, north = _to_utm(epsg).transform(lon, lat)
+    east, north = lonlat_to(epsg).transform(lon, lat)
     return f"{epsg % 100} {'N' if epsg < 32700 else 'S'} {east:.0f} {north:.0f}"
 
 
 def _format_mgrs(lat: float, lon: float, epsg: int) -> str:
     """Write zone and band, the letters of the 100 km square, and the metres in it, cut and not rounded."""
-    zone, (east, north) = epsg % 100, _to_utm(epsg).transform(lon, lat)
+    zone, (east, north) = epsg % 100, lonlat_to(epsg).transform(lon, lat)
     band = BANDS[min(int((lat - UTM_SOUTH) // 8), len(BANDS) - 1)]
     column = COLUMNS[(zone - 1) % 3][int(east // SQUARE) - 1]
     row = ROWS[(int(north // SQUARE) + (0 if zone % 2 else 5)) % len(ROWS)]
     return f"{zone:02d}{band} {column}{row} {int(east % SQUARE):05d} {int(north % SQUARE):05d}"
-
-
-@lru_cache(maxsize=64)
-def _to_utm(epsg: int) -> Transformer:
-    return Transformer.from_crs(4326, epsg, always_xy=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.scl import CLASSES
 from minewatch.units import NODATA
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -16,11 +17,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 KNOTS = 32
 """Pixels between the points that are projected exactly; between them UTM bends by less than a thousandth of a pixel."""
 
+END = len(CLASSES)
+"""What is above the classes of SCL is none."""
+
 ONE = np.uint64(1)
 """To step from an unsigned index to the next."""
-
-CLASSES = 12
-"""SCL codes are 1 to 11; what is above is no class."""
 
 
 def compiled(function: F) -> F:
@@ -86,7 +87,7 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
     for row in range(part.shape[0]):
         for column in range(part.shape[1]):
             code = part[row, column]
-            takes = classes[row, column] == 0 and 0 < code < CLASSES
+            takes = classes[row, column] == 0 and 0 < code < END
             classes[row, column] = np.uint8(code) if takes else classes[row, column]
             origin[row, column] = np.int8(index) if takes else origin[row, column]
 

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ class Workspace:
     def settings(self) -> Path:
         """The workspace's own TOML."""
         return self.root / MARKER
+
+    def read_document(self) -> dict[str, Any]:
+        """Return what stands in the workspace's own TOML, to be left as it is; read once, and anew when it was edited.
+
+        Raises WorkspaceError where it is none or cannot be read.
+        """
+        try:
+            status = self.settings.stat()
+        except OSError as error:
+            raise WorkspaceError(f"{self.settings} cannot be read: {error.strerror}") from error
+        return _read_version(self.settings, (status.st_ino, status.st_mtime_ns, status.st_size))
 
     @property
     def aois(self) -> Path:
@@ -88,7 +100,7 @@ class Workspace:
 
     def _find_place(self, name: str) -> Place | None:
         """Give the place that the settings name; raises WorkspaceError where it cannot be used."""
-        text = read_toml(self.settings).get(name) if self.settings.is_file() else None
+        text = self.read_document().get(name) if self.settings.is_file() else None
         if text is None:
             return None
         try:
@@ -226,6 +238,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise WorkspaceError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise WorkspaceError(f"{path} is no TOML: {error}") from error
+
+
+@lru_cache(16)
+def _read_version(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
+    return read_toml(path)
 
 
 def check_name(kind: str, name: str) -> str:

@@ -130,6 +130,13 @@ def _leave_wal(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = DELETE")
 
 
+def require_table(path: Path) -> None:
+    """Make sure that there is a table that can be read; raises AlertsError where there is none yet, or as recover does."""
+    if not path.exists():
+        raise AlertsError(f"there is no alerts table yet ({path}); make one with: minewatch scan")
+    recover(path)
+
+
 def recover(path: Path, *, whole: bool = False) -> None:
     """Open the table read-write once, so that a transaction that was cut off is rolled back for later readers.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
 from minewatch.alerts.decisions import DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
-from minewatch.alerts.geopackage import decode_geometry, recover, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
 from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
 from minewatch.alerts.judgement import restore_status
 from minewatch.alerts.record import CLOSED, DISMISSED
@@ -144,9 +144,7 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
 
     Raises AlertsError where there is no such alert or the table is locked; what was decided before that is kept.
     """
-    if not table.exists():
-        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
-    recover(table)
+    require_table(table)
     with updating(table) as connection:
         upgrade_schema(connection)
         name = resolve_id(connection, alert_id)
@@ -182,9 +180,7 @@ def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
 
 def find_alert(table: Path, alert_id: str) -> str:
     """Give the id that an alert has now.  Raises AlertsError where there is none."""
-    if not table.exists():
-        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
-    recover(table)
+    require_table(table)
     with contextlib.closing(sqlite3.connect(table)) as connection:
         return resolve_id(connection, alert_id)
 

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.columns import LAYER
-from minewatch.alerts.geopackage import decode_geometry, recover, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
 from minewatch.alerts.history import record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.alerts.table import compare_legal
 from minewatch.context import Layer, Site, place_sites
-from minewatch.errors import AlertsError
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,7 @@ def refresh_context(table: Path, layers: Sequence[Layer]) -> Refreshed:
     Raises AlertsError where the table is missing, locked or damaged, ContextError where a layer cannot be read; nothing is
     changed then.
     """
-    if not table.exists():
-        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
-    recover(table)
+    require_table(table)
     legal: Counter[str] = Counter()
     changes: list[tuple[str, str]] = []
     notes: list[str] = []

@@ -27,6 +27,7 @@ from minewatch.alerts.geopackage import (
     insert,
     recover,
     refresh_extent,
+    require_table,
     select,
     update,
     updating,
@@ -266,9 +267,7 @@ def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value
 
 def read_alerts(path: Path) -> gpd.GeoDataFrame:
     """Read the alerts as a table, ordered by area and id; raises AlertsError where there is none."""
-    if not path.exists():
-        raise AlertsError(f"there is no alerts table yet ({path}); make one with: minewatch scan")
-    recover(path)
+    require_table(path)
     try:
         frame = gpd.read_file(path, layer=LAYER)
     except (DataSourceError, DataLayerError) as error:

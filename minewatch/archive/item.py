@@ -24,11 +24,12 @@ from minewatch.harmonise import OffsetCheck
 from minewatch.indices import LAYERS, Layer
 from minewatch.meridian import find_bounds
 from minewatch.scene import Datatake, Scene
+from minewatch.scl import CIRRUS, CLEAR_CLASSES, CLOUD, NO_DATA
 from minewatch.text import render_json
 from minewatch.units import to_day
 
-UNREAD_CLASSES = (0, 9, 10)
-"""SCL classes under which indices may be left unread: no data, high-probability cloud, cirrus."""
+UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
+"""SCL classes under which indices may be left unread."""
 
 UNREAD_MARGIN_M = 200
 """... where they fill a cell and this much around it."""
@@ -72,7 +73,7 @@ class Observation:
     """What it was made from: id, source, tile, baseline, offset, offset_reason, offset_check; none where all were refused."""
 
     clear_share: float
-    """Share of the area's pixels whose SCL is vegetation, bare, water or unclassified; for choosing pictures."""
+    """Share of the area's pixels whose SCL is one of CLEAR_CLASSES; for choosing pictures, whatever a pipeline takes as clear."""
 
     raster: Place
     """The COG."""
@@ -288,11 +289,11 @@ def _parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
 
 
 def _clear_share(classes: Mapping[str, int]) -> float:
-    return sum(count for code, count in classes.items() if code in ("4", "5", "6", "7")) / max(1, sum(classes.values()))
+    return sum(count for code, count in classes.items() if int(code) in CLEAR_CLASSES) / max(1, sum(classes.values()))
 
 
 def _valid_share(classes: Mapping[str, int]) -> float:
-    return sum(count for code, count in classes.items() if code != "0") / max(1, sum(classes.values()))
+    return sum(count for code, count in classes.items() if int(code) != NO_DATA) / max(1, sum(classes.values()))
 
 
 def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from minewatch.archive.raster import MALFORMED, Codes, Tables, choose_table, damaged, fill_bands, list_blocks, parse_tables
-from minewatch.files import read_spans
+from minewatch.files import join_spans, read_spans
 from minewatch.grid import Window
 
 HEAD = 2**16
@@ -20,9 +20,6 @@ HEAD = 2**16
 
 TOGETHER = 64
 """Rasters that are read at once: enough to keep the connections busy, few enough to hold their blocks in memory."""
-
-GAP = 2**14
-"""Bytes between two blocks that are rather read in vain than asked for in another request."""
 
 KNOWN = 2**15
 """Rasters whose tables are remembered."""
@@ -73,14 +70,8 @@ class _Parts:
 def _plan(offsets: NDArray[np.int64], counts: NDArray[np.int64], bands: range, window: Window) -> list[tuple[int, int]]:
     """Give the spans of bytes that hold the blocks of a window; those that lie near each other are one."""
     places = [(band, *block) for band in bands for block in list_blocks(window)]
-    blocks = sorted((int(offsets[place]), int(counts[place])) for place in places if counts[place])
-    spans: list[tuple[int, int]] = []
-    for offset, count in blocks:
-        if spans and offset - spans[-1][1] <= GAP:
-            spans[-1] = spans[-1][0], max(spans[-1][1], offset + count)
-        else:
-            spans.append((offset, offset + count))
-    return spans
+    blocks = ((int(offsets[place]), int(counts[place]), place) for place in places if counts[place])
+    return [(start, stop) for start, stop, _ in join_spans((start, start + count, place) for start, count, place in blocks)]
 
 
 def _find_tables(paths: Sequence[UPath]) -> list[Tables]:

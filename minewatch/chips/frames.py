@@ -6,10 +6,9 @@ import math
 
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.grid import PIXEL, Grid, Window, reproject
+from minewatch.grid import PIXEL, Grid, Window, lonlat_to, reproject
 from minewatch.meridian import join_halves
 
 ROOM, SMALLEST = 0.5, 1000.0
@@ -24,7 +23,7 @@ def frame_outline(grid: Grid, outline: BaseGeometry, room: float = ROOM, smalles
 
     Beyond the grid the archive knows nothing, so at its edge the frame is moved inwards.
     """
-    shape = reproject(join_halves(outline), Transformer.from_crs(4326, grid.crs, always_xy=True))
+    shape = reproject(join_halves(outline), lonlat_to(grid.crs))
     left, bottom, right, top = shape.bounds
     side = max(smallest, (1 + 2 * room) * max(right - left, top - bottom))
     middle = ~grid.transform @ ((left + right) / 2, (bottom + top) / 2)

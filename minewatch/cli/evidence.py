@@ -14,9 +14,9 @@ import click
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
 from minewatch.custody import record_custody
 from minewatch.errors import EvidenceError, SourceError, WorkspaceError
+from minewatch.evidence.keys import read_public_key
 from minewatch.evidence.pack import pack_evidence
 from minewatch.evidence.refetch import Sources
-from minewatch.evidence.signature import read_public_key
 from minewatch.evidence.verification import Check, Trust, verify_path
 from minewatch.settings import default_source, list_providers
 from minewatch.source import locate_provider

@@ -21,7 +21,7 @@ from minewatch.errors import MinewatchError, describe
 from minewatch.files import naming_refusals
 from minewatch.stopping import NOTICE, find_code, leave
 from minewatch.text import printable, render_json, show
-from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace, read_toml
+from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -100,7 +100,7 @@ def start_journal(session: Session) -> None:
     if session.log_format == "json":
         settings: dict[str, Any] = {}
         with contextlib.suppress(MinewatchError):  # the command itself will tell
-            settings = read_toml(session.workspace.settings)
+            settings = session.workspace.read_document()
         journal.open_journal(journal.find_secrets(settings))
 
 

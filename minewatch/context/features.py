@@ -23,6 +23,7 @@ from pyproj.transformer import AreaOfInterest
 from minewatch.context.declaration import DISTANCES, Declaration
 from minewatch.context.layer import Layer, refuse_text, without_warnings
 from minewatch.errors import ContextError
+from minewatch.grid import lonlat_to
 from minewatch.meridian import Bounds
 
 ALWAYS, NEVER = dt.date.min, dt.date.max
@@ -124,7 +125,7 @@ def _list_boxes(layer: Layer, region: Bounds | None) -> list[Bounds | None]:
         # A ring that jumps at 180° is filed under the box of what it does not enclose, which meets the prime meridian.
         jumping = [(-0.5, wide[1], 0.5, wide[3])] if max(-wide[0], wide[2]) > _JUMPS else []
         return [*boxes, *jumping]
-    into = Transformer.from_crs(4326, layer.crs, always_xy=True)
+    into = lonlat_to(layer.crs)
     found = [_convert_box(box, into) for box in boxes]
     return [None] if None in found else found
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.context.declaration import DISTANCES, Declaration, read_declarations, suggest
 from minewatch.errors import ContextError
+from minewatch.grid import lonlat_from
 from minewatch.meridian import Bounds
 from minewatch.workspace import Workspace
 
@@ -82,7 +83,7 @@ class Layer:
         box = self.bounds
         if box and not self.is_lonlat:
             try:
-                box = Transformer.from_crs(self.crs, _LONLAT, always_xy=True).transform_bounds(*box)
+                box = lonlat_from(self.crs).transform_bounds(*box)
             except ProjError:
                 return None
         if box is None or not all(map(math.isfinite, box)):
@@ -205,7 +206,7 @@ def _find_crs(found: str | None, declaration: Declaration, name: str, path: Path
         )
     try:
         crs = CRS.from_user_input(declaration.crs or found)
-        Transformer.from_crs(crs, _LONLAT, always_xy=True)
+        lonlat_from(crs)
     except (CRSError, ProjError) as error:
         raise ContextError(
             f"context layer {name!r}: the coordinate reference system of {path} leads to no place on Earth; "

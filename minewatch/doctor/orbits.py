@@ -14,9 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pyproj import Transformer
-
 from minewatch.doctor.record import Check, Evidence, Finding, Verdict
+from minewatch.grid import lonlat_from
 from minewatch.text import count_of, show_share
 from minewatch.units import EPOCH, to_day
 
@@ -125,7 +124,7 @@ class Track:
 def list_passes(evidence: Evidence) -> set[Pass]:
     """Gather the acquisitions that the source lists or, where it was not asked, those of the archive."""
     left, bottom, right, top = evidence.area.grid.bounds
-    to_degrees = Transformer.from_crs(evidence.area.grid.crs, 4326, always_xy=True)
+    to_degrees = lonlat_from(evidence.area.grid.crs)
     longitude, _ = to_degrees.transform((left + right) / 2, (bottom + top) / 2)
     if evidence.listed is not None:
         items = [(item.key, item.time, item.orbit) for item in evidence.listed]

@@ -23,6 +23,7 @@ from minewatch.indices import LAYERS
 from minewatch.mask import find_clear, margin_pixels
 from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
+from minewatch.scl import WATER
 from minewatch.text import count_of
 
 SIDE = 192
@@ -71,9 +72,6 @@ NOTICED, GRAVE = 0.5, 1.5
 """Pixels beyond which a shift is named, and beyond which it is a fault."""
 
 NIR = next(number for number, layer in enumerate(LAYERS) if layer.name == "nir")
-
-WATER = 6
-"""SCL class; water moves."""
 
 
 @dataclass(frozen=True)
@@ -163,7 +161,7 @@ def _read_window(observations: Sequence[Observation], area: AreaPlan, window: Wi
     for first in range(0, len(observations), TOGETHER):
         rows = slice(first, first + TOGETHER)
         stack = read_stack(observations[rows], around)
-        shows = find_clear(stack.scl, area.pipeline.mask) & (stack.scl != WATER)
+        shows = find_clear(stack.scl, area.pipeline.mask) & (stack.scl != WATER)  # water moves
         codes[rows] = np.where(shows[:, *inner], stack.codes[NIR][:, *inner], np.uint8(0))
     return codes
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.errors import EvidenceError
-from minewatch.evidence.signature import unlock_identity
+from minewatch.evidence.keys import unlock_identity
 from minewatch.text import show
 
 SUFFIX = ".age"

@@ -21,9 +21,9 @@ from minewatch.custody import record_custody
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import AlertsError, MinewatchError
 from minewatch.evidence.images import Shot, explain, find_take, write_images
+from minewatch.evidence.keys import Signer, read_signer
 from minewatch.evidence.looks import Choice, Looks, choose_looks
 from minewatch.evidence.manifest import IMAGES, list_software, write_manifest
-from minewatch.evidence.signature import Signer, read_signer
 from minewatch.files import list_names, make_private_folder, read_files, sync
 from minewatch.pipeline import render_pipeline
 from minewatch.plan import AreaPlan

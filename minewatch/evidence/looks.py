@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from minewatch.alerts.record import Alert
 from minewatch.archive import Observation, iterate_scl, sort_observations
 from minewatch.errors import EvidenceError
-from minewatch.grid import PIXEL, Grid, Window, reproject
+from minewatch.grid import PIXEL, Grid, Window, lonlat_to, reproject
 from minewatch.mask import find_clear, margin_pixels
 from minewatch.plan import AreaPlan
 
@@ -90,7 +89,7 @@ def _choose(area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Aler
 
 def find_window(grid: Grid, alert: Alert) -> Window:
     """Give the window of the grid that holds an alert and MARGIN around it."""
-    outline = reproject(alert.geometry, Transformer.from_crs(4326, grid.crs, always_xy=True))
+    outline = reproject(alert.geometry, lonlat_to(grid.crs))
     left, top = ~grid.transform @ (outline.bounds[0], outline.bounds[3])
     right, bottom = ~grid.transform @ (outline.bounds[2], outline.bounds[1])
     row, column = max(0, math.floor(top)), max(0, math.floor(left))
@@ -110,7 +109,7 @@ def _rank(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> 
 
 
 def _find_ground(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:
-    outline = reproject(alert.geometry, Transformer.from_crs(4326, grid.crs, always_xy=True))
+    outline = reproject(alert.geometry, lonlat_to(grid.crs))
     rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
     corner = grid.transform_of(window)
     return np.asarray(

@@ -15,7 +15,7 @@ import pyproj
 from minewatch import __version__
 from minewatch.errors import EvidenceError
 from minewatch.evidence.bundle import LARGEST_TEXT, MOST_FILES, Bundle, describe_data
-from minewatch.evidence.signature import Signer
+from minewatch.evidence.keys import Signer
 from minewatch.evidence.specimen import GDAL_VERSION
 from minewatch.text import render_json
 

@@ -14,9 +14,9 @@ from minewatch.errors import EvidenceError, MinewatchError, describe
 from minewatch.evidence.bundle import describe_data, open_folder
 from minewatch.evidence.envelope import SUFFIX, encrypt, read_recipients
 from minewatch.evidence.folder import find_signer
+from minewatch.evidence.keys import Signer
 from minewatch.evidence.manifest import FORMAT, encode_signature
 from minewatch.evidence.register import find_evidence
-from minewatch.evidence.signature import Signer
 from minewatch.evidence.verification import PACK, PACK_SIGNATURE, SUMS, Trust, verify_path
 from minewatch.files import make_private_folder, publish_bytes
 from minewatch.text import render_json

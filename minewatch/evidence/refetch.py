@@ -9,7 +9,6 @@ from typing import Any
 
 from affine import Affine
 from odc.geo.geobox import GeoBox
-from pyproj import Transformer
 from pyproj.exceptions import ProjError
 from shapely.errors import ShapelyError
 from shapely.geometry import box
@@ -20,7 +19,7 @@ from minewatch.evidence.bundle import Bundle
 from minewatch.evidence.images import find_take
 from minewatch.evidence.manifest import IMAGES
 from minewatch.evidence.specimen import compare_specimens, parse_specimen, read_specimen
-from minewatch.grid import PIXEL, Grid, Window, reproject
+from minewatch.grid import PIXEL, Grid, Window, lonlat_from, reproject
 from minewatch.provider import PROVIDERS, Provider, find_provider
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
@@ -115,6 +114,6 @@ def _find_again(source: Source, grid: Grid, window: Window, stated: Mapping[str,
     time = dt.datetime.fromisoformat(stated["acquired"])
     corner = grid.transform_of(window)
     frame = box(corner.c, corner.f + window.height * corner.e, corner.c + window.width * corner.a, corner.f)
-    outline = reproject(frame, Transformer.from_crs(grid.crs, 4326, always_xy=True))
+    outline = reproject(frame, lonlat_from(grid.crs))
     found = find_scenes(source, Query(outline, time.date(), time.date()))
     return find_take(stated["key"], time, stated["sources"], found.scenes, source.name)

@@ -14,9 +14,9 @@ from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import EvidenceError
 from minewatch.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
 from minewatch.evidence.envelope import decrypt, is_encrypted
+from minewatch.evidence.keys import is_signed
 from minewatch.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
 from minewatch.evidence.refetch import Sources, compare_with_source
-from minewatch.evidence.signature import is_signed
 from minewatch.files import list_names
 from minewatch.text import show
 from minewatch.workspace import CUSTODY, EVIDENCE, MARKER

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from minewatch.archive import Observation
 from minewatch.detect import Scenes, TileInput
@@ -16,7 +15,7 @@ from minewatch.detect.follow import Followed, follow_pixels
 from minewatch.detect.rules import make_rules
 from minewatch.detect.series import SCALES, Series
 from minewatch.errors import AlertsError
-from minewatch.grid import Grid, Window, reproject
+from minewatch.grid import Grid, Window, lonlat_to, reproject
 from minewatch.mapping import Task, judge_areas, load_tile
 from minewatch.parallel import start_engine
 from minewatch.plan import AreaPlan
@@ -63,7 +62,7 @@ def judge_area(observations: Sequence[Observation], area: AreaPlan, reporter: Re
 
 def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[np.bool_]]:
     """Give the alert's pixels and the window around them."""
-    shape = reproject(alert["geometry"], Transformer.from_crs(4326, grid.crs, always_xy=True))
+    shape = reproject(alert["geometry"], lonlat_to(grid.crs))
     left, bottom, right, top = shape.bounds
     (column, row), (end, below) = ~grid.transform @ (left, top), ~grid.transform @ (right, bottom)
     first = max(0, round(row)), max(0, round(column))
@@ -77,7 +76,7 @@ def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[n
 
 def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: NDArray[np.bool_]) -> int:
     """Choose the alert's pixel nearest to its position; gives its number in the window."""
-    x, y = Transformer.from_crs(4326, grid.crs, always_xy=True).transform(alert["lon"], alert["lat"])
+    x, y = lonlat_to(grid.crs).transform(alert["lon"], alert["lat"])
     column, row = ~grid.transform_of(window) @ (x, y)
     rows, columns = np.nonzero(members)
     nearest = int(np.argmin((rows + 0.5 - row) ** 2 + (columns + 0.5 - column) ** 2))

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from pyproj import Transformer
 
 from minewatch.archive import Observation, iterate_scl, sort_observations
 from minewatch.changes import Episodes
@@ -21,20 +20,21 @@ from minewatch.detect.series import SCALES
 from minewatch.detect.sight import Sight, see
 from minewatch.explain.ground import Ground
 from minewatch.explain.record import Curve, Episode, Explanation, Look
-from minewatch.grid import Window
+from minewatch.grid import Window, lonlat_from
 from minewatch.indices import EMPTY
 from minewatch.plan import AreaPlan
+from minewatch.scl import CIRRUS, CLOUD, DARK, DEFECTIVE, LIKELY_CLOUD, NO_DATA, SHADOW, SNOW
 from minewatch.units import to_date, to_day
 
 MASKED: Mapping[int, str] = {
-    0: "no data",
-    1: "defective",
-    2: "dark",
-    3: "cloud shadow",
-    8: "likely cloud",
-    9: "cloud",
-    10: "thin cirrus",
-    11: "snow",
+    NO_DATA: "no data",
+    DEFECTIVE: "defective",
+    DARK: "dark",
+    SHADOW: "cloud shadow",
+    LIKELY_CLOUD: "likely cloud",
+    CLOUD: "cloud",
+    CIRRUS: "thin cirrus",
+    SNOW: "snow",
 }
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 
@@ -67,7 +67,7 @@ class Writer:
         window = ground.tile.window
         place = window.row + self.pixel // window.width, window.column + self.pixel % window.width
         x, y = self.area.grid.transform @ (place[1] + 0.5, place[0] + 0.5)
-        lon, lat = Transformer.from_crs(self.area.grid.crs, 4326, always_xy=True).transform(x, y)
+        lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
         bases = self._fit_baselines()
         looks = self._describe_looks(bases, place)
         last = bases[max(bases)]

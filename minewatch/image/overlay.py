@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 import shapely
 from matplotlib.axes import Axes
-from pyproj import Transformer
 
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.cartography import Entry, draw_compass, draw_graticule, draw_label, draw_outline, draw_scale_bar
-from minewatch.grid import Grid, reproject
+from minewatch.grid import Grid, lonlat_from, lonlat_to, reproject
 from minewatch.image.subject import Subject
 from minewatch.meridian import join_halves
 
@@ -69,7 +68,7 @@ class Overlay:
         if ALERTS not in self.overlays or self.subject.alerts is None:
             return []
         own, frame = self.subject.name, self.frame
-        extent = reproject(shapely.box(*frame.bounds), Transformer.from_crs(frame.crs, 4326, always_xy=True))
+        extent = reproject(shapely.box(*frame.bounds), lonlat_from(frame.crs))
         rows = [row for row in self.subject.alerts.itertuples() if self.as_known or row.status != CLOSED or row.alert_id == own]
         near = [row for row in rows if join_halves(row.geometry).intersects(join_halves(extent))]
         return sorted(near, key=lambda row: (row.alert_id != own, -row.area_ha))
@@ -96,7 +95,7 @@ class Overlay:
 
     def _draw_alerts(self, axes: Axes) -> None:
         """Outline the alerts; those first seen after the image are dashed."""
-        to_grid = Transformer.from_crs(4326, self.frame.crs, always_xy=True)
+        to_grid = lonlat_to(self.frame.crs)
         for number, row in enumerate(self._shown):
             shape = reproject(join_halves(row.geometry), to_grid)
             is_later = self._is_later(row)

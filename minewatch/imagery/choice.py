@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import Transformer
 from shapely import box
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.access import Access
 from minewatch.errors import ImageError, SceneError, SourceError
-from minewatch.grid import Grid, reproject
+from minewatch.grid import Grid, lonlat_from, reproject
 from minewatch.imagery.candidates import Candidate, list_candidates, rank_candidate
 from minewatch.imagery.raster import open_picture
 from minewatch.meridian import cut_halves
@@ -105,7 +104,7 @@ def _search(imagery: Imagery, frame: Grid, query: Query, refused: dict[str, str]
     source = open_source(imagery.name, {imagery.name: imagery.provider})
     if source.is_api and not imagery.provider.collection:
         raise SourceError(f"imagery {imagery.name}: its address is a STAC API; name the collection in [imagery.{imagery.name}]")
-    to_lonlat = Transformer.from_crs(frame.crs, 4326, always_xy=True)
+    to_lonlat = lonlat_from(frame.crs)
     extent = cut_halves(reproject(box(*frame.bounds).segmentize(1000), to_lonlat))
     return list_candidates(imagery, source, query, extent, refused)
 

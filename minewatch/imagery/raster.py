@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import ParamSpec, Self, TypeVar
+from typing import Self
 
 import numpy as np
 import rasterio
@@ -19,17 +19,14 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.access import Access
-from minewatch.datasets import FAULTS, find_driver, reading
+from minewatch.datasets import FAULTS, GdalFile, find_driver, reading, run_gdal
 from minewatch.errors import SceneError
-from minewatch.geotiff import BlockError, Box, is_left_to_gdal
-from minewatch.grid import Grid, Window
-from minewatch.placement import Warp, find_epsg, find_transformer
+from minewatch.geotiff import BlockError, is_left_to_gdal
+from minewatch.grid import Grid, Window, find_transformer
+from minewatch.placement import Warp, find_epsg
 from minewatch.ranges import RangeError, fetchers, is_remote
 from minewatch.sizes import COARSEST, DTYPES, find_link, find_misfit
 from minewatch.streams import Stream
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 FINEST = 0.01
 """Metres of a pixel of what may be read."""
@@ -44,28 +41,11 @@ COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One band of an open file; belongs to one thread."""
+class Layer(GdalFile):
+    """One band of an open file: 0 = no data or outside the file; black that is data is 1."""
 
-    dataset: DatasetReader
-    """Open."""
-
-    stream: Stream | None
-    """Brings its bytes; None where GDAL reads them by itself."""
-
-    band: int
+    band: int = 1
     """Number of the band, from 1."""
-
-    def read(self, box: Box) -> NDArray[np.uint16]:
-        """Read a box: (y, x) uint16, 0 = no data or outside the file; black that is data is 1.  Raises one of FAULTS."""
-        top, left, bottom, right = box
-        pixels = np.zeros((bottom - top, right - left), np.uint16)
-        rows = max(top, 0), min(bottom, self.dataset.height)
-        columns = max(left, 0), min(right, self.dataset.width)
-        if rows[0] < rows[1] and columns[0] < columns[1]:
-            part = _run(self.stream, self._read_part, RasterWindow.from_slices(rows, columns))
-            pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
-        return pixels
 
     def _read_part(self, window: RasterWindow) -> NDArray[np.uint16]:
         part: NDArray[np.uint16] = self.dataset.read(self.band, window=window).astype(np.uint16)
@@ -180,13 +160,13 @@ class _File:
         """Lend the file, or one of its overviews.  Raises SceneError where it is no picture, else one of FAULTS."""
         options = {} if level is None else {"overview_level": level}
         path, driver = self.stream.path if self.stream else self.href, find_driver(self.href)
-        dataset = _run(self.stream, rasterio.open, path, driver=driver, **options)
+        dataset = run_gdal(self.stream, rasterio.open, path, driver=driver, **options)
         try:
-            if misfit := _run(self.stream, _find_misfit, dataset):
+            if misfit := run_gdal(self.stream, _find_misfit, dataset):
                 raise SceneError(misfit)
             yield dataset
         finally:
-            _run(self.stream, dataset.close)
+            run_gdal(self.stream, dataset.close)
 
 
 def _find_misfit(dataset: DatasetReader) -> str:
@@ -213,7 +193,7 @@ def _find_colours(dataset: DatasetReader) -> list[int]:
 
 def _find_level(file: _File, dataset: DatasetReader, factor: float) -> int | None:
     """Give the number of the coarsest overview that is no coarser than ``factor`` pixels; None where there is none."""
-    levels = _run(file.stream, dataset.overviews, 1)
+    levels = run_gdal(file.stream, dataset.overviews, 1)
     fine = [index for index, level in enumerate(levels) if level <= factor]
     return fine[-1] if fine else None
 
@@ -252,8 +232,3 @@ def _lay_grid(frame: Grid, pixel: float, dataset: DatasetReader) -> Grid:
 def _place(dataset: DatasetReader, grid: Grid) -> _Resampling:
     pixel = _measure_pixel(dataset, grid)
     return _Resampling(grid, dataset.crs.to_wkt(), dataset.transform, dataset.shape, is_nearest=False, pixel=pixel)
-
-
-def _run(stream: Stream | None, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Do something with a file of GDAL's, which may be a stream."""
-    return stream.run(action, *arguments, **options) if stream else action(*arguments, **options)

@@ -13,7 +13,7 @@ from pathlib import Path
 import geopandas as gpd
 import pyogrio
 import shapely
-from pyproj import CRS, Transformer
+from pyproj import CRS
 
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.record import CLOSED, DISMISSED
@@ -23,7 +23,7 @@ from minewatch.aoi import list_aois, read_aoi
 from minewatch.changes import RASTERS
 from minewatch.context import Layer, open_layer, read_declarations
 from minewatch.errors import AlertsError, ContextError, MinewatchError
-from minewatch.grid import find_utm_epsg, make_grid, reproject
+from minewatch.grid import find_utm_epsg, lonlat_to, make_grid, reproject
 from minewatch.picture import TIMES, MapImage, list_maps
 from minewatch.qgis.styles import SHAPES, style_change, style_context, style_image
 from minewatch.workspace import Workspace
@@ -251,7 +251,7 @@ def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) ->
     """Give the extent of the alerts that stand, with a margin; of the areas where there is none."""
     standing = alerts[~alerts["status"].isin([CLOSED, DISMISSED])]
     shapes = standing.geometry if len(standing) else areas.geometry
-    to_map = Transformer.from_crs(4326, crs, always_xy=True)
+    to_map = lonlat_to(crs)
     left, bottom, right, top = shapely.total_bounds([reproject(shape, to_map) for shape in shapes])
     x, y = (left + right) / 2, (bottom + top) / 2
     width, height = (max(side * (1 + 2 * _MARGIN), _LEAST_M) / 2 for side in (right - left, top - bottom))

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from pyproj import Geod, Transformer
+from pyproj import Geod
 
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.changes import Status
+from minewatch.grid import lonlat_from
 from minewatch.picture import TIMES
 from minewatch.qgis.compass import embed_compass
 from minewatch.qgis.contents import ALERTS_ID, AREAS_ID, MapLayer, Project, list_layers
@@ -213,7 +214,7 @@ def _add_scale_bar(layout: ET.Element, project: Project) -> None:
 def _choose_length(project: Project) -> float:
     """Choose a round length, km, for half the scale bar: a bar of at most a third of the map."""
     left, bottom, right, top = _frame(project)
-    to_lonlat, middle = Transformer.from_crs(project.crs, 4326, always_xy=True), (bottom + top) / 2
+    to_lonlat, middle = lonlat_from(project.crs), (bottom + top) / 2
     longitudes, latitudes = to_lonlat.transform([left, right], [middle, middle])
     width = Geod(ellps="WGS84").line_length(longitudes, latitudes) / 1000
     lengths = (step * 10.0**power for power in range(4, -4, -1) for step in (5, 2, 1))

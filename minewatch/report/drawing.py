@@ -17,14 +17,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 from PIL import Image
-from pyproj import Transformer
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.cartography import describe_length, find_north, lay_scale_bar
 from minewatch.chips import find_stretch, render_chip
 from minewatch.detect.monitor import COUNTED
 from minewatch.explain import Explanation
-from minewatch.grid import Grid, reproject
+from minewatch.grid import Grid, lonlat_to, reproject
 from minewatch.report.record import AlertFacts, Facts
 from minewatch.report.texts import Texts
 from minewatch.units import to_day
@@ -143,7 +142,7 @@ def draw_overview(facts: Facts) -> Map:
     """Draw the whole area with its alerts, numbered."""
     frame, photo = facts.map.frame, next(iter(facts.map.photos.values()), None)
     layers = [Layer(_trace(facts.grid.area, frame), "aoi")]
-    to_grid = Transformer.from_crs(4326, frame.crs, always_xy=True)
+    to_grid = lonlat_to(frame.crs)
     for alert in reversed(facts.alerts):
         x, y = ~frame.transform @ to_grid.transform(alert.position.lon, alert.position.lat)
         link = f"alert-{alert.number}" if alert.is_told else ""
@@ -174,7 +173,7 @@ def draw_map(frame: Grid, colours: NDArray[np.uint8] | None, layers: Sequence[La
 
 def trace_outline(outline: BaseGeometry, frame: Grid) -> str:
     """Give an outline in degrees as SVG path data in pixels of a frame."""
-    return _trace(reproject(outline, Transformer.from_crs(4326, frame.crs, always_xy=True)), frame)
+    return _trace(reproject(outline, lonlat_to(frame.crs)), frame)
 
 
 def _trace(shape: BaseGeometry, frame: Grid) -> str:

@@ -18,7 +18,7 @@ from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTab
 from minewatch.settings.tables import Table, check_address, check_names
 from minewatch.settings.template import TEMPLATE
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
-from minewatch.workspace import Workspace, read_toml
+from minewatch.workspace import Workspace
 
 
 class Settings(Table):
@@ -124,7 +124,7 @@ _TABLES: Mapping[tuple[str, int], type[Table]] = {
 def read_settings(workspace: Workspace) -> Settings:
     """Read ``minewatch.toml``; raises WorkspaceError where it cannot be read or has an unknown key."""
     try:
-        return Settings.model_validate(read_toml(workspace.settings))
+        return Settings.model_validate(workspace.read_document())
     except ValidationError as error:
         raise WorkspaceError(f"{workspace.settings}: {_explain_fault(error)}") from error
 

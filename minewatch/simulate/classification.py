@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from minewatch.scl import BARE, CIRRUS, CLOUD, DARK, LIKELY_CLOUD, SHADOW, SNOW, UNCLASSIFIED, VEGETATION, WATER
 from minewatch.simulate.noise import Field, make_fractal_noise
 from minewatch.simulate.weather import Acquisition, Sky
 
@@ -30,24 +31,24 @@ class Classifier:
         cloud = np.where(cloud > 0.02, cloud - np.float32(self._miss) + 0.05 * fuzz, 0)
         thin = np.where(self._acquisition.haze_flagged, sky.haze[half], 0) + np.maximum(0, sky.haze[half] - 0.45)
         known = np.where(mood > 0.3, sky.unseen[half], 0)
-        scl[(sky.shadow[half] * (1 - sky.cloud[half]) + 0.06 * fuzz > self._shade_limit) & (scl != 6)] = 3
-        scl[(cloud > 0.03) & (mood > 0.4)] = 7
-        scl[(cloud > 0.06) | (thin > 0.2 + 0.04 * fuzz)] = 10
-        scl[(cloud > 0.2) | (known > 0.3)] = 8
-        scl[cloud > 0.5] = 9
+        scl[(sky.shadow[half] * (1 - sky.cloud[half]) + 0.06 * fuzz > self._shade_limit) & (scl != WATER)] = SHADOW
+        scl[(cloud > 0.03) & (mood > 0.4)] = UNCLASSIFIED
+        scl[(cloud > 0.06) | (thin > 0.2 + 0.04 * fuzz)] = CIRRUS
+        scl[(cloud > 0.2) | (known > 0.3)] = LIKELY_CLOUD
+        scl[cloud > 0.5] = CLOUD
         return scl
 
     def _classify_ground(self, small: Field, snow: Field, fuzz: Field, mood: Field) -> NDArray[np.uint8]:
         """Tell plants, bare ground, water and snow; bright bare ground passes for cloud on some dates."""
         _, green, red, nir, swir = small
         ndvi = (nir - red) / np.maximum(nir + red, np.float32(1e-3))
-        scl = np.where(ndvi > 0.42 + 0.02 * fuzz, 4, 5).astype(np.uint8)
-        scl[(scl == 5) & (np.abs(ndvi - 0.4) < 0.05) & (fuzz > 0.9)] = 7
-        scl[(nir < 0.12 + 0.01 * fuzz) & (ndvi > 0.25)] = 2
-        scl[(nir < 1.05 * green) & (swir < 0.1) & (snow < 0.1)] = 6
+        scl = np.where(ndvi > 0.42 + 0.02 * fuzz, VEGETATION, BARE).astype(np.uint8)
+        scl[(scl == BARE) & (np.abs(ndvi - 0.4) < 0.05) & (fuzz > 0.9)] = UNCLASSIFIED
+        scl[(nir < 0.12 + 0.01 * fuzz) & (ndvi > 0.25)] = DARK
+        scl[(nir < 1.05 * green) & (swir < 0.1) & (snow < 0.1)] = WATER
         bright = (red > 0.225 + 0.015 * fuzz) & (ndvi < 0.35) & (mood > self._bright_mood)
-        scl[bright] = 7
-        scl[bright & (red > 0.25)] = 8
-        scl[bright & (red > 0.3)] = 9
-        scl[snow + 0.05 * fuzz > 0.38] = 11
+        scl[bright] = UNCLASSIFIED
+        scl[bright & (red > 0.25)] = LIKELY_CLOUD
+        scl[bright & (red > 0.3)] = CLOUD
+        scl[snow + 0.05 * fuzz > 0.38] = SNOW
         return scl

@@ -13,8 +13,9 @@ import rasterio
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from pyproj import Transformer
 
+from minewatch.grid import lonlat_from, lonlat_to
+from minewatch.scl import CLOUD_CLASSES, NO_DATA
 from minewatch.simulate.scenes import Scene
 from minewatch.simulate.settings import Simulation
 from minewatch.simulate.weather import Acquisition
@@ -64,7 +65,7 @@ class Lattice:
         return self._project(shapely.get_coordinates(hull))
 
     def _project(self, corners: Iterable[Sequence[float]]) -> list[list[float]]:
-        project = Transformer.from_crs(self.epsg, 4326, always_xy=True)
+        project = lonlat_from(self.epsg)
         return [[round(v, 8) for v in project.transform(x, y)] for x, y in corners]
 
     def find_inner_bbox(self) -> tuple[float, float, float, float]:
@@ -79,7 +80,7 @@ def place_lattice(settings: Simulation) -> Lattice:
     """Lay the scenes around the centre, on the Sentinel-2 lattice of its UTM zone."""
     zone = min(60, int((settings.longitude + 180) // 6) + 1)
     epsg = (32600 if settings.latitude >= 0 else 32700) + zone
-    x, y = Transformer.from_crs(4326, epsg, always_xy=True).transform(settings.longitude, settings.latitude)
+    x, y = lonlat_to(epsg).transform(settings.longitude, settings.latitude)
     left = round((x - 5 * settings.width) / 20) * 20
     top = round((y + 5 * settings.height) / 20) * 20
     return Lattice(epsg, left, top, settings.width, settings.height, name_square(zone, settings.latitude, x, y))
@@ -152,7 +153,7 @@ def _describe_item(lattice: Lattice, acquisition: Acquisition, scene: Scene, nam
 def _describe_properties(lattice: Lattice, acquisition: Acquisition, scene: Scene, late: bool) -> dict[str, Any]:
     """Give the item's properties; cloud cover and nodata are those of its own SCL."""
     seen = max(1, int((scene.scl > 0).sum()))
-    cloudy = 100 * float(np.isin(scene.scl, (8, 9, 10)).sum()) / seen
+    cloudy = 100 * float(np.isin(scene.scl, CLOUD_CLASSES).sum()) / seen
     platform, moment = acquisition.platform, f"{acquisition.when:%Y%m%dT%H%M%S}"
     return {
         "datetime": f"{acquisition.when:%Y-%m-%dT%H:%M:%SZ}",
@@ -170,7 +171,7 @@ def _describe_properties(lattice: Lattice, acquisition: Acquisition, scene: Scen
         "view:sun_elevation": round(acquisition.sun_elevation, 6),
         "s2:processing_baseline": acquisition.baseline,
         "s2:datatake_id": f"GS2{platform[-1].upper()}_{moment}_{acquisition.orbit:06d}_N{acquisition.baseline}",
-        "s2:nodata_pixel_percentage": round(100 * float((scene.scl == 0).mean()), 6),
+        "s2:nodata_pixel_percentage": round(100 * float((scene.scl == NO_DATA).mean()), 6),
         "s2:sequence": "0",
         "earthsearch:boa_offset_applied": late and not acquisition.shifted,
     }

@@ -12,10 +12,10 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, LAYER
-from minewatch.alerts.geopackage import decode_geometry, recover, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
 from minewatch.alerts.history import HistoryEvent, record_event
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.errors import AlertsError, WitnessError
+from minewatch.errors import WitnessError
 from minewatch.witness.agreement import Agreement, Subject, describe_agreements
 from minewatch.witness.points import ENDINGS, read_points
 from minewatch.witness.record import DAYS, DISTANCE_M, Witness, append_witnesses, keep_sightings, read_witnesses
@@ -172,9 +172,7 @@ def _digest(path: Path) -> str:
 
 
 def _read_areas(table: Path) -> dict[str, _Area]:
-    if not table.exists():
-        raise AlertsError(f"there is no alerts table yet ({table}); make one with: minewatch scan")
-    recover(table)
+    require_table(table)
     with updating(table) as connection:
         rows = select(connection, AOIS)
     return {row["aoi"]: _Area(_to_date(row["as_of"]), decode_geometry(row["geom"])) for row in rows if row["geom"]}

@@ -12,12 +12,13 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
-from pyproj import CRS, Transformer
+from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.context.features import grow, move
 from minewatch.context.layer import DRIVERS, refuse_descriptions
 from minewatch.errors import WitnessError
+from minewatch.grid import lonlat_from, lonlat_to
 from minewatch.meridian import Bounds
 from minewatch.witness.columns import find_date_column, read_days
 from minewatch.witness.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
@@ -75,7 +76,7 @@ def _find_crs(info: dict[str, Any], path: Path) -> CRS:
         )
     try:
         crs = CRS.from_user_input(info["crs"])
-        Transformer.from_crs(crs, _LONLAT, always_xy=True)
+        lonlat_from(crs)
     except (CRSError, ProjError) as error:
         raise WitnessError(f"the coordinate reference system of {path} leads to no place on Earth") from error
     _check_bounds(info["total_bounds"], crs, path)
@@ -121,7 +122,7 @@ def _to_crs(box: Bounds, crs: CRS) -> Bounds:
     """Give a box in the file's reference system, a little larger."""
     if _LONLAT.equals(crs, ignore_axis_order=True):
         return box
-    west, south, east, north = Transformer.from_crs(_LONLAT, crs, always_xy=True).transform_bounds(*box, densify_pts=101)
+    west, south, east, north = lonlat_to(crs).transform_bounds(*box, densify_pts=101)
     if not all(map(math.isfinite, (west, south, east, north))):
         return -math.inf, -math.inf, math.inf, math.inf
     return grow((west, south, east, north), 0.01 * max(east - west, north - south))
@@ -136,7 +137,7 @@ def _to_parts(blobs: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.object_]
         shapes, inner = shapely.get_parts(shapes, return_index=True)
         owners = owners[inner]
     if not _LONLAT.equals(crs, ignore_axis_order=True) and shapes.size:
-        into = Transformer.from_crs(crs, _LONLAT, always_xy=True)
+        into = lonlat_from(crs)
         shapes = shapely.transform(shapes, lambda points: np.column_stack(into.transform(points[:, 0], points[:, 1])))
     kept = ~shapely.is_empty(shapes) & np.isfinite(shapely.bounds(shapes)).all(axis=1)
     return shapes[kept], owners[kept]

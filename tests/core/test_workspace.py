@@ -16,7 +16,7 @@ from minewatch.errors import WorkspaceError
 from minewatch.files import make_private_folder, publish_bytes, publish_json, publishing
 from minewatch.pipeline import Pipeline, read_pipeline
 from minewatch.settings import default_source, init_workspace, read_settings
-from minewatch.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace
+from minewatch.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace, read_toml
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +149,19 @@ def test_a_fault_in_the_settings_is_named(workspace: Workspace, text: str, messa
     with pytest.raises(WorkspaceError, match=message) as caught:
         read_settings(workspace)
     assert str(workspace.settings) in str(caught.value)
+
+
+def test_the_settings_are_read_once_until_they_are_edited(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr("minewatch.workspace.read_toml", lambda path: read.append(path) or read_toml(path))
+    for _ in range(3):
+        assert read_settings(workspace).source == "earth-search"
+        assert workspace.archives == workspace.root / "output" / "archive"
+    assert read == [workspace.settings]
+    workspace.settings.write_text('source = "ours"\narchive = "kept"\n')
+    assert read_settings(workspace).source == "ours"
+    assert workspace.archives == workspace.root / "kept"
+    assert len(read) == 2
 
 
 # --- its lock --------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ RIVER = (
     # What every stage stands on.
     "units", "errors", "text", "trust", "journal", "stopping", "drafts", "files", "holding", "workspace", "custody", "progress",
     # Areas, settings, places.
-    "meridian", "aoi", "pipeline", "provider", "cron", "settings", "grid", "positions",
+    "meridian", "scl", "aoi", "pipeline", "provider", "cron", "settings", "grid", "positions",
     # Scenes and the archive of observations.
     "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
     "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",
@@ -62,7 +62,7 @@ FENCES = {
     "tifffile": {"archive.raster"},
     "upath": {"files", "archive.stack", "archive.store"},
     "s3fs": set(),
-    "cryptography": {"evidence.keys"},
+    "cryptography": set(),
     "zstandard": {"archive.raster", "checkpoint"},
 }
 """Library to the modules that may import it."""

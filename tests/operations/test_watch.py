@@ -434,6 +434,20 @@ def test_the_service_sleeps_until_something_is_due(workspace: Workspace) -> None
     assert passes[:3] == [NOW, due, due + dt.timedelta(minutes=15)]
 
 
+def test_the_service_sees_settings_that_were_edited_between_two_passes(workspace: Workspace) -> None:
+    scanner, passes = Scanner(), list[dt.datetime]()
+    set_settings(workspace, NIGHTLY.replace("[schedules.nightly]", '[schedules.nightly]\nareas = ["a"]'))
+
+    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Pass:
+        passes.append(now)
+        if len(passes) == 2:
+            set_settings(workspace, '[schedules.often]\ncron = "*/15 * * * *"\nareas = ["b"]\n')
+        return watch_once(workspace, now, reporter, scanner)
+
+    serve_for(workspace, Clock(120), one_pass)
+    assert scanner.names[:2] == [("a",), ("b",)]
+
+
 def test_the_service_wakes_for_a_message_that_waits(workspace: Workspace) -> None:
     passes: list[dt.datetime] = []
 
