@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from small import read_layer
+from tests.helpers.small import read_layer
 from test_alerts_table import edit, make_alert, put
 
 from minewatch.alerts.columns import HISTORY, HISTORY_COLUMNS
