@@ -231,7 +231,7 @@ def check_path(path: Path) -> str:
     """Give a path that a line of a file can hold; raises WorkspaceError for others."""
     text = str(path)
     if not text.isprintable():
-        raise WorkspaceError(f"{text!r} has characters that cannot stand in a unit or a crontab; move the workspace")
+        raise WorkspaceError(f"{text!r} has characters that cannot be used in a unit or a crontab; move the workspace")
     return text
 
 

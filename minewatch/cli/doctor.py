@@ -59,7 +59,9 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
     evidence = examination.evidence
     for note in examination.notes:
         say(note)
-    asked = f"{evidence.source} lists {len(evidence.listed)} items" if evidence.listed is not None else "the source was not asked"
+    asked = (
+        f"{evidence.source} lists {len(evidence.listed)} items" if evidence.listed is not None else "the source was not contacted"
+    )
     click.echo(
         f"{evidence.area.aoi.name}: {len(evidence.observations)} observations from {evidence.area.history_from}"
         f" to {evidence.area.until}; {asked}"

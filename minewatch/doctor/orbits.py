@@ -204,7 +204,7 @@ def _explain(evidence: Evidence) -> str:
         return f"; scenes above the pipeline's {limit:g} % cloud are left out" if limit < 100 else ""
     cloudiest = max((item.cloud_cover for item in evidence.listed), default=0)
     if len(evidence.listed) >= MANY and cloudiest < CLOUD_LIMIT:
-        return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear ones"
+        return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear scenes"
     return ""
 
 

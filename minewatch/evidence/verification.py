@@ -191,7 +191,7 @@ def _check_signature(
         other = trust.public_key not in (None, stated)
         faults.append(f"{signature}: is not of the key that was given" if other else f"{signature}: does not fit {name}")
         return [], []
-    doubt = "" if trust.public_key else "; whose key that is only --public-key can tell"
+    doubt = "" if trust.public_key else "; whose key it is can only be checked with --public-key"
     return [f"{name} is signed with key {show(key.get('fingerprint', ''))}{doubt}"], []
 
 
