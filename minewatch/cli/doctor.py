@@ -10,6 +10,7 @@ import click
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.doctor import Check, Examination, Verdict, describe_examination, examine_area
 from minewatch.progress import reporting
+from minewatch.text import count_of, show_day
 
 SHOWN = 10
 """Scenes of a check that are named, unless all are asked for."""
@@ -59,13 +60,10 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
     evidence = examination.evidence
     for note in examination.notes:
         say(note)
-    asked = (
-        f"{evidence.source} lists {len(evidence.listed)} items" if evidence.listed is not None else "the source was not contacted"
-    )
-    click.echo(
-        f"{evidence.area.aoi.name}: {len(evidence.observations)} observations from {evidence.area.history_from}"
-        f" to {evidence.area.until}; {asked}"
-    )
+    area, listed = evidence.area, evidence.listed
+    asked = "the source was not contacted" if listed is None else f"{evidence.source} lists {count_of(len(listed), 'item')}"
+    looks = count_of(len(evidence.observations), "observation")
+    click.echo(f"{area.aoi.name}: {looks} from {show_day(area.history_from)} to {show_day(area.until)}; {asked}")
     rows = [(check.name, str(check.verdict), check.figure, check.text) for check in examination.checks]
     print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
     for check in examination.checks:

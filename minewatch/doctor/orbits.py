@@ -262,7 +262,7 @@ def _list_pauses(passes: Iterable[Pass], first: int, last: int) -> list[Finding]
             "any satellite",
             _date(before + 1),
             Verdict.LOOK,
-            f"no acquisition at all from {_date(before + 1)} to {_date(after - 1)}, {after - before - 1} days",
+            f"no acquisition at all from {_date(before + 1)} to {_date(after - 1)}, {count_of(after - before - 1, 'day')}",
             {"from": _date(before + 1).isoformat(), "to": _date(after - 1).isoformat(), "days": after - before - 1},
         )
         for before, after in pairwise(edges)
