@@ -28,8 +28,8 @@ SHOWN = 10
 def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
     """Examine the data behind an area: offsets, duplicates, gaps, shifts, empty and late scenes.
 
-    Each check says ok, look (it may be harmless), fault (the data are wrong, or look as wrong data do) or cannot tell.
-    docs/doctor.md says what each one means and what to do.
+    The result of a check is ok, look (may be harmless), fault (the data are wrong, or look wrong) or cannot tell.
+    docs/doctor.md explains each one and what to do.
 
     Exit code 3: at least one check found a fault.
 

@@ -120,8 +120,8 @@ def install(
 ) -> None:
     """Write the files with which the system starts the watch: a systemd service with its timer, or a line for cron.
 
-    Nothing is started: the commands that do are printed.  The system only looks every few minutes what is due; when that is
-    stands in minewatch.toml alone.
+    Nothing is started: the commands that do are printed.  The system only checks every few minutes what is due; the times
+    are set in minewatch.toml alone.
 
     \b
     Example:
