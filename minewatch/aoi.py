@@ -217,7 +217,7 @@ def _repair(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str
     if repaired.geom_type not in ("Polygon", "MultiPolygon") or not math.isclose(repaired.area, geometry.area, rel_tol=1e-9):
         place = shapely.is_valid_reason(geometry)
         raise AoiError(f"{where}: the outline crosses itself ({place}); draw it again without crossing lines")
-    return repaired, (f"its outline touched itself and was mended ({reason})",)
+    return repaired, (f"its outline touched itself and was repaired ({reason})",)
 
 
 def _short(bounds: Iterable[float]) -> str:

@@ -291,4 +291,4 @@ def _settle(provider: Provider, item: pystac.Item | None) -> Provider:
 
 
 def _skip(name: str) -> Check:
-    return Check(name, passed=None, text="not asked: something before it failed")
+    return Check(name, passed=None, text="not checked: something before it failed")

@@ -188,7 +188,7 @@ def check_chain(log: Log) -> list[str]:
         elif entry.number > number + 1:
             faults.append(f"custody log, {_name_span(number + 1, entry.number - 1)} removed or damaged before line {line.at}")
         else:
-            faults.append(f"custody log, line {line.at}: entry {entry.number} stands after entry {number}; it was added or moved")
+            faults.append(f"custody log, line {line.at}: entry {entry.number} comes after entry {number}; it was added or moved")
         number, sha256 = entry.number, line.sha256
     return faults
 

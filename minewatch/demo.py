@@ -73,7 +73,7 @@ def _simulate(root: Path, scenes: Path, step: Callable[[int, int], None]) -> Non
     """Simulate beside the place and rename, so that a demo that was cut off starts afresh."""
     part = scenes.with_name(f"{SCENES}.part")
     if root.exists() and {path.name for path in root.iterdir()} - {part.name}:
-        raise WorkspaceError(f"{root} holds something else already; give the demo an empty folder")
+        raise WorkspaceError(f"{root} is not empty; give the demo an empty folder")
     shutil.rmtree(part, ignore_errors=True)
     simulate_series(part, demo_simulation(), step)
     part.rename(scenes)

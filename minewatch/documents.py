@@ -168,7 +168,7 @@ class GuardedIO(StacApiIO):
             modified = self._req_modifier(request) if self._req_modifier else None
             prepared = self.session.prepare_request(modified or request)
         except (RequestException, ValueError) as error:
-            raise DocumentError(f"an address that is none, {type(error).__name__}") from None
+            raise DocumentError(f"not a valid address, {type(error).__name__}") from None
         for _ in range(REDIRECTS + 1):
             answer = self._send(prepared)
             with answer:
@@ -308,7 +308,7 @@ def _decode(body: bytes | bytearray) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _pass(FormatError("it does not give JSON but something that is no text"), SECOND_LOOKS) from None
+        raise _pass(FormatError("it does not give JSON but something that is not text"), SECOND_LOOKS) from None
 
 
 def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
@@ -318,7 +318,7 @@ def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
         moved = prepared.copy()
         moved.prepare_url(target, None)
     except (RangeError, RequestException, ValueError) as error:
-        raise DocumentError(str(error) if isinstance(error, RangeError) else "redirected to an address that is none") from None
+        raise DocumentError(str(error) if isinstance(error, RangeError) else "redirected to an invalid address") from None
     is_other = _find_host(moved) != _find_host(prepared)
     if answer.status_code == 303:
         moved.method, moved.body = "GET", None

@@ -65,7 +65,7 @@ After=network-online.target
 [Service]
 Type=oneshot
 ExecStart={command}
-{user}# Secrets, one NAME=VALUE a line, mode 0600; a file that is missing is no fault.
+{user}# Secrets, one NAME=VALUE a line, mode 0600; the file may be missing.
 EnvironmentFile=-{secrets}
 # 3: done, but something needs attention; minewatch status says what.  143: stopped; the next one goes on from there.
 SuccessExitStatus=3 143
@@ -78,10 +78,10 @@ Nice=10
 TIMER = """\
 # Written by minewatch schedule install; made anew by the same command.
 [Unit]
-Description=minewatch: look every {every} minutes what is due in {title}
+Description=minewatch: check every {every} minutes what is due in {title}
 
 [Timer]
-# minewatch.toml says what is due when; this is how often it is looked at, and how often waiting messages are tried.
+# minewatch.toml sets what is due when; this is how often that is checked, and how often waiting messages are tried.
 OnCalendar={calendar}
 # After downtime it starts at once, and scans what was missed, once.
 Persistent=true
@@ -161,7 +161,7 @@ def _list_steps(wish: Wish, name: str, folder: Path) -> tuple[str, ...]:
     files = f"{shlex.quote(str(folder / name))}.service {shlex.quote(str(folder / name))}.timer"
     steps = [] if folder == home else [f"{sudo}install -D -m 644 -t {home} {files}"]
     steps += [f"{sudo}systemctl{flag} daemon-reload", f"{sudo}systemctl{flag} enable --now {name}.timer"]
-    return (*steps, *(["loginctl enable-linger  # so that it goes on when nobody is logged in"] if wish.user else []))
+    return (*steps, *(["loginctl enable-linger  # so that it keeps running when nobody is logged in"] if wish.user else []))
 
 
 def make_crontab(workspace: Workspace, wish: Wish) -> Installation:
@@ -175,7 +175,7 @@ def make_crontab(workspace: Workspace, wish: Wish) -> Installation:
     command = f"set -a; [ -r {quoted} ] && . {quoted}; set +a; flock -n {lock} {shlex.join(make_command(workspace))}"
     minutes = f"*/{wish.every}" if wish.every < 60 else "0"
     text = (
-        f"# minewatch in {workspace.root}: looks every {wish.every} minutes what is due; minewatch.toml says when.\n"
+        f"# minewatch in {workspace.root}: checks every {wish.every} minutes what is due; minewatch.toml sets when.\n"
         "# What it prints is mailed by cron (MAILTO); it prints nothing where nothing was due.\n"
         f"{minutes} * * * * {command.replace('%', chr(92) + '%')}\n"
     )
@@ -231,7 +231,7 @@ def check_path(path: Path) -> str:
     """Give a path that a line of a file can hold; raises WorkspaceError for others."""
     text = str(path)
     if not text.isprintable():
-        raise WorkspaceError(f"{text!r} has characters that cannot stand in a unit or a crontab; move the workspace")
+        raise WorkspaceError(f"{text!r} has characters that cannot be used in a unit or a crontab; move the workspace")
     return text
 
 

@@ -230,7 +230,7 @@ def _scan_together(
         if len(request.names) == 1 or isinstance(error, SourceError):
             yield None, _report(dict.fromkeys(request.names, reason), reporter)
             return
-        reporter.note(f"scanning {len(request.names)} areas together failed, each is tried by its own: {reason}")
+        reporter.note(f"scanning {len(request.names)} areas together failed, each is tried on its own: {reason}")
     else:
         reasons = {missed.aoi: missed.reason for missed in report.missed}
         yield report.run_id, _report({aoi: reasons.get(aoi, "") for aoi in request.names}, reporter)
@@ -267,7 +267,7 @@ def _tell(workspace: Workspace, now: dt.datetime) -> tuple[int, Delivery, list[s
     try:
         collected = collect(workspace, now)
     except Exception as error:  # noqa: BLE001  what waits is sent nevertheless
-        faults.append(f"what is new could not be put into the outbox, and is found again later: {_name(error)}")
+        faults.append(f"new events could not be put into the outbox, and will be found again later: {_name(error)}")
     try:
         delivery = deliver(workspace, now)
     except Exception as error:  # noqa: BLE001  the heart beats, and the next round tries again

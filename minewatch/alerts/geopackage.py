@@ -29,7 +29,7 @@ from minewatch.text import show
 BUSY_SECONDS = 10.0
 """How long a locked file is waited for."""
 
-REMEDY = "put a backup in its place, or move it away and scan again; what people decided stands in decisions.jsonl and comes back"
+REMEDY = "put a backup in its place, or move it away and scan again; decisions are kept in decisions.jsonl and will be restored"
 """What to do about a table that is damaged."""
 
 GARBLED = (UnicodeDecodeError, struct.error, shapely.GEOSException)

@@ -170,7 +170,7 @@ def list_strips(frame: Grid) -> list[Window]:
 def note_substitute(name: str, read: Sequence[str]) -> tuple[str, ...]:
     """Say where a band of an image stands for another that was not read."""
     lacks = "green" in COMPOSITES[name] and "green" not in read
-    return ("the source has no green: the mean of red and blue stands in for it",) if lacks else ()
+    return ("the source has no green: the mean of red and blue is used instead",) if lacks else ()
 
 
 def arrange_bands(name: str, read: Sequence[str], values: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -116,7 +116,7 @@ def list_command(session: Session, **choice: Any) -> None:
 @click.argument("alert_id", metavar="ID")
 @common_options
 def show(session: Session, alert_id: str) -> None:
-    """Show everything the table says of one alert.
+    """Show everything the table holds on one alert.
 
     \b
     Example:
@@ -149,8 +149,8 @@ def review(
 ) -> None:
     """Record what a person decided about an alert.
 
-    The decision is kept in output/decisions.jsonl and acts on the alert's ground from the table's as-of date on, whatever
-    the alert is called later.  Editing review, review_note and reviewed_by in QGIS does the same at the next scan.
+    The decision is kept in output/decisions.jsonl and applies to the alert's ground from the table's as-of date on, even if
+    the alert is renamed later.  Editing review, review_note and reviewed_by in QGIS does the same at the next scan.
 
     \b
     Example:
@@ -209,7 +209,7 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     """Mark where another system's alerts agree: who, when, and how far away.
 
     FILE is a CSV with latitude and longitude (as Global Forest Watch exports GLAD, RADD and integrated alerts), or points or
-    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch).  What lies near the areas is kept,
+    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch).  What is near the areas is kept,
     so that later alerts show it too; adding the same file again changes nothing.
 
     \b
@@ -248,7 +248,7 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
     """Write alerts as alerts.FORMAT in one or several formats.
 
     Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
-    shapefile, whose names and texts are cut short, as the command says.
+    shapefile, whose names and texts are shortened; the command lists which.
 
     \b
     Example:

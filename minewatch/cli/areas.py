@@ -52,7 +52,7 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]"
 )
-@click.option("--grid-from", metavar="SOURCE", help="Take the pixel lattice of this source in place of the UTM zone's.")
+@click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
 @click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {Aoi.pipeline}]")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @common_options
@@ -68,7 +68,7 @@ def add(
 ) -> None:
     """Register the area NAME from a GeoJSON FILE (one polygon, lon/lat) or a rectangle.
 
-    What the file's properties say of monitor_from, pipeline and grid holds unless an option says otherwise.
+    The file's properties monitor_from, pipeline and grid are used unless an option overrides them.
 
     \b
     Example:
@@ -124,7 +124,7 @@ def list_command(session: Session) -> None:
 @click.argument("name")
 @common_options
 def show(session: Session, name: str) -> None:
-    """Show one area: size, place, grid and what its file says.
+    """Show one area: size, location, grid and what its file says.
 
     \b
     Example:

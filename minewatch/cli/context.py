@@ -66,7 +66,7 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
         return report | {"features": 0, "usable": 0, "dated": 0, "crs": "", "problems": [], "fault": str(error)}
     problems = features.tell_faults()
     if not len(features.shapes):
-        problems.append(f"context layer {name!r}: there is nothing in it that can be used; it has no effect on any alert")
+        problems.append(f"context layer {name!r}: nothing in it can be used; it has no effect on any alert")
     if layer.kind == "concession" and declaration.valid_from is None and declaration.valid_to is None:
         problems.append(
             f"context layer {name!r}: no valid_from and no valid_to is named, so alerts in it have the legal status unknown"

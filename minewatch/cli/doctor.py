@@ -10,6 +10,7 @@ import click
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.doctor import Check, Examination, Verdict, describe_examination, examine_area
 from minewatch.progress import reporting
+from minewatch.text import count_of, show_day
 
 SHOWN = 10
 """Scenes of a check that are named, unless all are asked for."""
@@ -27,8 +28,8 @@ SHOWN = 10
 def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
     """Examine the data behind an area: offsets, duplicates, gaps, shifts, empty and late scenes.
 
-    Each check says ok, look (it may be harmless), fault (the data are wrong, or look as wrong data do) or cannot tell.
-    docs/doctor.md says what each one means and what to do.
+    The result of a check is ok, look (may be harmless), fault (the data are wrong, or look wrong) or cannot tell.
+    docs/doctor.md explains each one and what to do.
 
     Exit code 3: at least one check found a fault.
 
@@ -59,11 +60,10 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
     evidence = examination.evidence
     for note in examination.notes:
         say(note)
-    asked = f"{evidence.source} lists {len(evidence.listed)} items" if evidence.listed is not None else "the source was not asked"
-    click.echo(
-        f"{evidence.area.aoi.name}: {len(evidence.observations)} observations from {evidence.area.history_from}"
-        f" to {evidence.area.until}; {asked}"
-    )
+    area, listed = evidence.area, evidence.listed
+    asked = "the source was not contacted" if listed is None else f"{evidence.source} lists {count_of(len(listed), 'item')}"
+    looks = count_of(len(evidence.observations), "observation")
+    click.echo(f"{area.aoi.name}: {looks} from {show_day(area.history_from)} to {show_day(area.until)}; {asked}")
     rows = [(check.name, str(check.verdict), check.figure, check.text) for check in examination.checks]
     print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
     for check in examination.checks:

@@ -38,10 +38,10 @@ MOST_TOLD = 50
 def verify(session: Session, path: Path, public_key: Path | None, identity: Path | None, fetch: bool, source: str | None) -> None:
     """Check evidence: a folder of it, a pack, or all evidence and the custody log of a workspace.
 
-    Each file that was changed, is missing or was added is named, and each line of the log that was changed or removed.
-    An encrypted pack (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only sources are asked that you
-    know: those of minewatch and of your workspace (-w), or the one of --source.
-    Exit code 3: something is not as it was written, or could not be checked as asked.
+    Lists each file that was changed, is missing or was added, and each line of the log that was changed or removed.
+    An encrypted pack (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only known sources are
+    contacted: those of minewatch and of your workspace (-w), or the one of --source.
+    Exit code 3: something was changed, or could not be checked as requested.
 
     \b
     Example:
@@ -127,7 +127,7 @@ def pack(session: Session, alert_id: str, recipients: tuple[str, ...], output: P
     """Write the evidence of an alert as one ZIP, with its lines of the custody log; it is checked before.
 
     With --to it is encrypted (age format, NAME.zip.age) and nothing is written that others could read.  Each recipient
-    opens it alone, with age -d -i KEY or minewatch verify --identity KEY.
+    can open it, with age -d -i KEY or minewatch verify --identity KEY.
 
     \b
     Example:

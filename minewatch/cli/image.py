@@ -97,7 +97,7 @@ def image(
 ) -> None:
     """Make the best clear image of an area or alert at or before a date, at full resolution (10 m).
 
-    The newest image that is clear is taken; where none is, the clearest, and a line says so.
+    The newest clear image is used; if none is clear, the clearest one, and a note says so.
 
     \b
     Example:

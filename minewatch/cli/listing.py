@@ -46,7 +46,7 @@ def describe_reading(result: Corroboration, file: Path) -> list[str]:
     reading = result.reading
     near = sum(map(len, reading.sightings.values()))
     if not near:
-        lines = [f"none of the {reading.rows} in {file} lies near an area of the table; nothing was added"]
+        lines = [f"none of the {reading.rows} in {file} is near an area of the table; nothing was added"]
         if reading.swapped:
             lines.append(f"{reading.swapped} would, with latitude and longitude exchanged; look at the columns")
         return lines

@@ -27,7 +27,7 @@ NO_RULES = "no messages are sent: the settings have no [notify.NAME] table (docs
 def notify() -> None:
     """Messages about what is new: test the recipients, see what waits, try again.
 
-    Who is told what stands in minewatch.toml, one table for each recipient; addresses and secrets come from environment
+    Recipients are set in minewatch.toml, one table each; addresses and secrets come from environment
     variables.  The watch sends the messages; what cannot be sent waits in output/outbox and is tried again for two days.
 
     \b
@@ -44,7 +44,7 @@ def notify() -> None:
 def test(session: Session, rule: str | None) -> None:
     """Send a message that is marked as a test to one recipient, or to all.
 
-    The alert in it is made up.  The message does not go through the outbox: what fails is told here, and not tried again.
+    The alert in it is made up.  The message does not go through the outbox: what fails is printed here, and not tried again.
 
     \b
     Example:
@@ -135,7 +135,7 @@ def _describe(place: str, message: Message) -> dict[str, Any]:
 @click.option("--all", "everything", is_flag=True, help="All that wait, and all that were given up.")
 @common_options
 def retry_command(session: Session, message_id: str | None, everything: bool) -> None:
-    """Try a message again now, or all; one that was given up has all its tries again.
+    """Try a message again now, or all; one that was given up gets all its attempts again.
 
     \b
     Example:

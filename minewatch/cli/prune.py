@@ -20,8 +20,8 @@ from minewatch.settings import read_settings
 def prune_command(session: Session, keep_gb: float | None, forget_before: dt.datetime | None, dry_run: bool) -> None:
     """Remove from the archive what no result rests on, the oldest first, until it fits the budget.
 
-    What areas rest on is never removed: the looks since their monitor_from, and those of the years before it that their
-    baselines are made from.  A window that needs what is gone answers "pruned", never another result.
+    What results rest on is never removed: the looks since their monitor_from, and those of the years before it that their
+    baselines are made from.  A scan that needs what was removed stops with "pruned"; it never gives another result.
     Exit code 3: done, and the archive is still larger than the budget.
 
     \b

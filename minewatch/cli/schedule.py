@@ -118,10 +118,10 @@ def _list_cells(one: Schedule, now: dt.datetime) -> tuple[str | int, ...]:
 def install(
     session: Session, kind: str | None, user: bool, every: str, name: str | None, folder: Path | None, dry_run: bool
 ) -> None:
-    """Write what lets the system start the watch: a systemd service with its timer, or a line for cron.
+    """Write the files with which the system starts the watch: a systemd service with its timer, or a line for cron.
 
-    Nothing is started: the commands that do are printed.  The system only looks every few minutes what is due; when that is
-    stands in minewatch.toml alone.
+    Nothing is started: the commands that do are printed.  The system only checks every few minutes what is due; the times
+    are set in minewatch.toml alone.
 
     \b
     Example:

@@ -53,7 +53,7 @@ def list_command(session: Session) -> None:
         [_make_row(provider) for provider in providers.values()],
     )
     if workspace:
-        say(f"scans of this workspace take {default_source(workspace)}")
+        say(f"scans of this workspace use {default_source(workspace)}")
 
 
 @source.command("check")

@@ -30,7 +30,7 @@ def read_clock() -> dt.datetime:
 @click.option("--once", is_flag=True, help="Scan what is due, send what waits, and end: for cron and systemd.")
 @common_options
 def watch(session: Session, once: bool) -> None:
-    """Scan areas when the schedules in minewatch.toml say so, and tell whom it concerns.
+    """Scan areas when the schedules in minewatch.toml say so, and send the messages.
 
     Without --once it goes on until it is stopped.  Times are UTC.  Exit code 3 with --once: done, but an area could not be
     scanned, or something else needs attention.

@@ -180,7 +180,7 @@ def _to_lonlat(shapes: _Shapes, layer: Layer, region: Bounds | None, faults: Cou
         shapes = shapely.transform(_densify(shapes, layer.crs), convert)
     west, south, east, north = shapely.bounds(shapes).T
     nowhere = ~shapely.is_missing(shapes) & ~((south >= -90.001) & (north <= 90.001) & (west >= -361) & (east <= 541))
-    _note(faults, nowhere, "shapes lie nowhere on Earth and were left out", ())
+    _note(faults, nowhere, "shapes are nowhere on Earth and were left out", ())
     shapes[nowhere] = None
     return _close_gap(shapes)
 
@@ -219,7 +219,7 @@ def _close_part(part: Any) -> tuple[Any, bool]:
 def _mend(shapes: _Shapes, layer: Layer, names: Sequence[str], faults: Counter[str]) -> _Shapes:
     """Mend outlines that cross themselves, and keep of areas what is an area."""
     broken = ~shapely.is_missing(shapes) & ~shapely.is_valid(shapes)
-    _note(faults, broken, "outlines crossed or touched themselves and were mended", names)
+    _note(faults, broken, "outlines crossed or touched themselves and were repaired", names)
     if broken.any():
         shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
     if layer.kind not in DISTANCES:

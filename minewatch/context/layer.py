@@ -157,7 +157,7 @@ def refuse_descriptions(path: Path, where: str) -> None:
     except OSError as error:
         raise ContextError(f"{where}: {path} cannot be read: {error.strerror}") from error
     if _DESCRIPTION.search(head):
-        raise ContextError(f"{where}: {path} only describes where data lie; save the features themselves, as GeoPackage")
+        raise ContextError(f"{where}: {path} only describes where data are; save the features themselves, as GeoPackage")
 
 
 def _check_driver(driver: str, path: Path, where: str) -> None:

@@ -26,7 +26,7 @@ def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
         text = f"{len(short)} of {count_of(total, 'observation')} with fewer pixels than the footprint promises"
         text += f"; {total - judged} whose footprint is not listed any more" if judged < total else ""
     else:
-        text = f"{len(short)} of {count_of(total, 'observation')} without a single pixel; the source was not asked for footprints"
+        text = f"{len(short)} of {count_of(total, 'observation')} without a single pixel; no footprints from the source"
     facts = {"judged": judged, "short": len(short), "least": round(float(witnesses.valid.min()), 4)}
     return Check(name, worst(findings), str(len(short)), text, findings, facts)
 

@@ -25,7 +25,7 @@ def check_duplicates(evidence: Evidence) -> Check:
     concerns = sum(finding.verdict is Verdict.LOOK for finding in findings)
     parts = []
     if evidence.listed is None:
-        parts.append("the source was not asked")
+        parts.append("the source was not contacted")
     else:
         parts.append(f"{count_of(len(listed), 'acquisition')} listed more than once for one tile")
     parts.append(f"{count_of(len(days), 'day')} with two observations")
@@ -79,6 +79,6 @@ def _find_double_days(observations: Sequence[Observation]) -> Iterator[Finding]:
 
 
 def _tell_version(observation: Observation) -> Finding:
-    text = f"version {observation.version}: made anew when another tile or a newer processing came"
+    text = f"version {observation.version}: made again when another tile or a newer processing was published"
     facts = {"key": observation.key, "version": observation.version}
     return Finding(name_observation(observation), observation.time.date(), Verdict.OK, text, facts)

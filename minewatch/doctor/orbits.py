@@ -203,7 +203,7 @@ def _explain(evidence: Evidence) -> str:
         return f"; scenes above the pipeline's {limit:g} % cloud are left out" if limit < 100 else ""
     cloudiest = max((item.cloud_cover for item in evidence.listed), default=0)
     if len(evidence.listed) >= MANY and cloudiest < CLOUD_LIMIT:
-        return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear ones"
+        return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear scenes"
     return ""
 
 
@@ -261,7 +261,7 @@ def _list_pauses(passes: Iterable[Pass], first: int, last: int) -> list[Finding]
             "any satellite",
             _date(before + 1),
             Verdict.LOOK,
-            f"no acquisition at all from {_date(before + 1)} to {_date(after - 1)}, {after - before - 1} days",
+            f"no acquisition at all from {_date(before + 1)} to {_date(after - 1)}, {count_of(after - before - 1, 'day')}",
             {"from": _date(before + 1).isoformat(), "to": _date(after - 1).isoformat(), "days": after - before - 1},
         )
         for before, after in pairwise(edges)

@@ -21,7 +21,7 @@ def check_late(evidence: Evidence) -> Check:
     """Tell how long after its acquisition the source published each item."""
     name = "late items"
     if evidence.listed is None:
-        return Check(name, Verdict.UNKNOWN, "-", "the source was not asked")
+        return Check(name, Verdict.UNKNOWN, "-", "the source was not contacted")
     dated = [item for item in evidence.listed if item.published is not None and item.published >= item.time]
     if not dated:
         return Check(
@@ -77,7 +77,7 @@ def check_unfetched(evidence: Evidence) -> Check:
     """Find items that the source lists now and the archive lacks."""
     name = "not in the archive"
     if evidence.listed is None:
-        return Check(name, Verdict.UNKNOWN, "-", "the source was not asked")
+        return Check(name, Verdict.UNKNOWN, "-", "the source was not contacted")
     limit = evidence.area.pipeline.scenes.max_cloud_cover
     archived = {observation.key: observation for observation in evidence.archived}
     wanted = [item for item in evidence.listed if item.cloud_cover <= limit]

@@ -185,7 +185,7 @@ def _find_strange(infos: Sequence[zipfile.ZipInfo], names: frozenset[str]) -> It
             yield f"{show(name)}: was added (an empty folder)"
     plain = Counter(_fold(info.filename) for info in infos if not info.is_dir())
     twice = sorted(name for name in names if plain[_fold(name)] > 1)
-    yield from (f"{show(name)}: stands in the ZIP more than once, or under a name of other case" for name in twice)
+    yield from (f"{show(name)}: is in the ZIP more than once, or under a name in another case" for name in twice)
 
 
 def _fold(name: str) -> str:
@@ -200,5 +200,5 @@ def _judge_member(info: zipfile.ZipInfo) -> str:
         return "no plain file"
     parts = name.removesuffix("/").split("/")
     if {"", ".", ".."} & set(parts) or "\\" in name or ":" in name or not name.isprintable() or name != info.orig_filename:
-        return "its name would lead elsewhere; do not unpack this ZIP"
+        return "its name points outside the ZIP; do not unpack it"
     return ""

@@ -18,7 +18,7 @@ from minewatch.evidence.keys import is_signed
 from minewatch.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
 from minewatch.evidence.refetch import Sources, compare_with_source
 from minewatch.files import list_names
-from minewatch.text import show
+from minewatch.text import count_of, show
 from minewatch.workspace import CUSTODY, EVIDENCE, MARKER
 
 PACK, PACK_SIGNATURE, SUMS = "pack.json", "pack.sig", "SHA256SUMS"
@@ -119,7 +119,7 @@ def _verify_output(output: Path, trust: Trust) -> list[Check]:
 
 def _verify_log(log: Path) -> Check:
     count = len(read_custody(log).lines)
-    return Check(log, faults=tuple(check_custody(log)), notes=(f"{count} lines",))
+    return Check(log, faults=tuple(check_custody(log)), notes=(count_of(count, "line"),))
 
 
 # --- a folder --------------------------------------------------------------------------------------------------------
@@ -191,7 +191,7 @@ def _check_signature(
         other = trust.public_key not in (None, stated)
         faults.append(f"{signature}: is not of the key that was given" if other else f"{signature}: does not fit {name}")
         return [], []
-    doubt = "" if trust.public_key else "; whose key that is only --public-key can tell"
+    doubt = "" if trust.public_key else "; whose key it is can only be checked with --public-key"
     return [f"{name} is signed with key {show(key.get('fingerprint', ''))}{doubt}"], []
 
 

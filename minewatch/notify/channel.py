@@ -28,7 +28,7 @@ CAUSES = (
     (r"timed? ?out", "no answer in time"),
     (r"refused|unreachable|No route", "no connection"),
     (r"Name or service|getaddrinfo|name resolution|No address", "the name of the host is not known"),
-    (r"certificate|SSL|TLS|EOF occurred", "the certificate of the host is not good, or it does not speak TLS"),
+    (r"certificate|SSL|TLS|EOF occurred", "the certificate of the host is not valid, or it does not support TLS"),
     (r"Connection unexpectedly closed|reset by peer|Remote end closed|aborted", "the connection broke off"),
 )
 """What the package's errors say, and what is told of it.

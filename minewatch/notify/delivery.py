@@ -227,7 +227,7 @@ def _bury(folder: Path, message: Message) -> str:
 def _set_aside(path: Path) -> str:
     """Rename a file that is no message, so that it is told once; nothing is deleted."""
     path.rename(path.with_suffix(".damaged"))
-    return f"{path} is no message; it is now called {path.with_suffix('.damaged').name}"
+    return f"{path} is no message; it was renamed to {path.with_suffix('.damaged').name}"
 
 
 def retry(workspace: Workspace, message_ids: Sequence[str] | None = None) -> int:

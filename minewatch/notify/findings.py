@@ -115,7 +115,7 @@ def append_findings(folder: Path, events: Sequence[Event]) -> None:
     try:
         append_lines(path, [json.dumps(asdict(event), ensure_ascii=False) for event in events])
     except OSError as error:
-        raise WorkspaceError(f"{path} cannot be written: {error.strerror}; what is new is found again later") from error
+        raise WorkspaceError(f"{path} cannot be written: {error.strerror}; new events will be found again later") from error
 
 
 def find_events(state: State, findings: Findings, limits: Iterable[int], now: dt.datetime) -> list[Event]:

@@ -39,7 +39,7 @@ def send_mail(service: Any, letter: Letter) -> Answer:
         return fail("the server does not offer what the address asks for: a login, or a safe connection", is_refusal=True)
     except (smtplib.SMTPException, OSError, ValueError) as error:
         return fail(name_cause(error))
-    return next((answer for answer in answers if not answer.sent), SENT if answers else fail("the address names nobody"))
+    return next((answer for answer in answers if not answer.sent), SENT if answers else fail("the address has no recipient"))
 
 
 def _connect(service: Any) -> smtplib.SMTP:
@@ -82,7 +82,7 @@ def name_cause(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {SECONDS:g} seconds"
     if isinstance(error, ssl.SSLError):
-        return "the certificate of the host is not good, or it does not speak TLS"
+        return "the certificate of the host is not valid, or it does not support TLS"
     if isinstance(error, smtplib.SMTPServerDisconnected | ConnectionResetError | BrokenPipeError):
         return "the connection broke off"
     if isinstance(error, smtplib.SMTPException | ValueError):

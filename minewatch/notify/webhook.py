@@ -169,7 +169,7 @@ def _post(address: str, body: bytes, headers: dict[str, str]) -> Answer:
     except (NewConnectionError, ConnectTimeoutError):
         return fail("no connection")
     except SSLError:
-        return fail("the certificate of the host is not good, or it does not speak TLS")
+        return fail("the certificate of the host is not valid, or it does not support TLS")
     except ReadTimeoutError:
         return fail(f"no answer within {TIMEOUT.read_timeout:g} seconds")
     except LocationValueError:

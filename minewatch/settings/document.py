@@ -86,7 +86,7 @@ class Settings(Table):
     @classmethod
     def _check_imagery(cls, value: dict[str, ImageryTable]) -> dict[str, ImageryTable]:
         if BEST in value:
-            raise ValueError(f"{BEST} stands for the sharpest of all; give yours another name")
+            raise ValueError(f"{BEST} means the sharpest of all; give yours another name")
         check_names("imagery", value)
         return value
 
@@ -94,7 +94,7 @@ class Settings(Table):
     @classmethod
     def _check_key(cls, value: str | None) -> str | None:
         if value is not None and ("-----" in value or "\n" in value):
-            raise ValueError("give the path of the key's file, never the key; take it out and have it replaced")
+            raise ValueError("give the path of the key's file, never the key; remove it and have it replaced")
         return value
 
     @field_validator("archive", "changes")

@@ -29,7 +29,7 @@ def check_variable(value: str) -> str:
     if not _VARIABLE.fullmatch(value) or _KEYLIKE.fullmatch(value):
         raise ValueError(
             "give the name of an environment variable (capitals, digits and _, such as OURS_ADDRESS), never what it holds; "
-            "if a secret stands there, take it out and have it replaced"
+            "if a secret is written there, remove it and have it replaced"
         )
     return value
 
@@ -37,7 +37,7 @@ def check_variable(value: str) -> str:
 def check_address(value: str) -> str:
     """Return an address without a login and a query; raises ValueError for others, which may hold a secret."""
     if hide_secrets(value) != value:
-        raise ValueError("give an address without a login and without what follows a ? or #: secrets do not stand here")
+        raise ValueError("give an address without a login and without what follows a ? or #: never write secrets here")
     return value
 
 

@@ -19,7 +19,7 @@ def hear_witnesses(
 ) -> tuple[Testimony, list[str]]:
     """Ask all that count on a date about the alerts of an area; gives notes on those that cannot be asked too."""
     heard: dict[str, dict[str, list[Agreement]]] = {alert_id: {} for alert_id in subjects}
-    notes = [f"line {number} of the file of witnesses cannot be read and has no effect" for number in known.damaged]
+    notes = [f"line {number} of witnesses.jsonl cannot be read and has no effect" for number in known.damaged]
     for witness in known.of(aoi, until) if subjects else ():
         try:
             answers = ask_witness(witness, folder, subjects)

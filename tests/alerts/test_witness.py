@@ -356,7 +356,7 @@ def test_bad_maps_are_one_clear_error(workspace: Workspace, tmp_path: Path) -> N
     with pytest.raises(WitnessError, match="there is no file"):
         corroborate_alerts(workspace, tmp_path / "none.geojson", "RADD")
     (tmp_path / "b.geojson").write_text("<OGRVRTDataSource><OGRVRTLayer name='a'/></OGRVRTDataSource>")
-    with pytest.raises(ContextError, match="only describes where data lie"):
+    with pytest.raises(ContextError, match="only describes where data are"):
         corroborate_alerts(workspace, tmp_path / "b.geojson", "RADD")
     point = {"type": "Point", "coordinates": [-12.5, -110.0]}
     (tmp_path / "c.geojson").write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": point}))

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 import rasterio
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from benchmarks.same import main
+from tests.helpers.places import ROOT
 
-FIXTURE = Path(__file__).parent / "data" / "workspace-0.1.0.tar.gz"
+FIXTURE = ROOT / "tests" / "data" / "workspace-0.1.0.tar.gz"
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,15 +15,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from benchmarks.same import Comparison
 from minewatch.checkpoint import load_checkpoint
 from minewatch.cli import main
-from tests.small import snapshot
+from tests.helpers.places import ROOT
+from tests.helpers.small import snapshot
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from benchmarks.same import Comparison
-
-FIXTURE = Path(__file__).parent / "data" / "workspace-0.1.0.tar.gz"
+FIXTURE = ROOT / "tests" / "data" / "workspace-0.1.0.tar.gz"
 """See the README beside it."""
 
 LOAD = "minewatch.mapping.load_checkpoint"

@@ -323,7 +323,7 @@ def test_names_that_lead_elsewhere_are_told(watch: Workspace, tmp_path: Path, na
     before = sorted(tmp_path.rglob("*"))
     answer = run("verify", path)
     assert answer.exit_code == 3
-    assert "its name would lead elsewhere; do not unpack this ZIP" in " ".join(answer.stderr.split())
+    assert "its name points outside the ZIP; do not unpack it" in " ".join(answer.stderr.split())
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -341,8 +341,8 @@ def test_links_and_twins_in_a_pack_are_told(watch: Workspace) -> None:
     for fault in (
         "evidence/link.tif: a link, not a copy",
         "pipe: no plain file",
-        "evidence/AFTER.tif: stands in the ZIP more than once, or under a name of other case",
-        "evidence/before.tif: stands in the ZIP more than once",
+        "evidence/AFTER.tif: is in the ZIP more than once, or under a name in another case",
+        "evidence/before.tif: is in the ZIP more than once",
         "more/: was added (an empty folder)",
     ):
         assert fault in told

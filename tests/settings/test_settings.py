@@ -242,7 +242,7 @@ def test_imagery_is_a_source_with_a_credit(workspace: Workspace) -> None:
     ("text", "fault"),
     [
         ('[imagery.sharp]\nurl = "https://a.example.org"', "imagery.sharp.credit: Field required"),
-        ('[imagery.best]\npath = "a"\ncredit = "us"', "imagery: best stands for the sharpest of all; give yours another name"),
+        ('[imagery.best]\npath = "a"\ncredit = "us"', "imagery: best means the sharpest of all; give yours another name"),
         ('[imagery."a/b"]\npath = "a"\ncredit = "us"', "imagery: 'a/b' cannot be the name of imagery"),
         ('[imagery.sharp]\npath = "a"\ncredit = "us"\nasets = []', "unknown key 'imagery.sharp.asets'; did you mean 'assets'?"),
         ('[imagery.sharp]\npath = "a"\ncredit = "us"\nmax_cloud = 200', "imagery.sharp.max_cloud: Input should be less than"),

@@ -204,7 +204,7 @@ def test_a_large_file_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pyte
         (b"  <?xml version='1.0'?>", "a web page"),
         (b'{"type": "FeatureColl', "only a part"),
         (b"", "only a part"),
-        (b"\xff\xfe\x00", "no text"),
+        (b"\xff\xfe\x00", "not text"),
         (b"[1, 2]", "no object"),
         (b"null", "no object"),
         (b'{"a": ' + b"9" * 5000 + b"}", "something else"),
