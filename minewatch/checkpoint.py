@@ -6,12 +6,11 @@ it changes nothing but time.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from minewatch import detect, indices, mask
 from minewatch.archive import Observation, describe_grid, sort_observations
-from minewatch.detect import Memory, Scenes
+from minewatch.changes import EPISODE
+from minewatch.detect import RULES_VERSION, Memory, Scenes
 from minewatch.detect.monitor import STATE
 from minewatch.files import make_private_folder, publish_bytes
 from minewatch.grid import Window
@@ -43,7 +42,7 @@ class Digests:
     """Names, one for each number of observations, of all that went into what is known after them."""
 
     settings: str
-    """Of the area, its grid, its pipeline and the code of detection."""
+    """Of the area, its grid, its pipeline and the version of the rules."""
 
     observations: Sequence[Observation]
     """In order of acquisition."""
@@ -66,21 +65,11 @@ class Digests:
         return digest.hexdigest()
 
 
-@functools.cache
-def digest_code() -> str:
-    """Name the code that judges looks: a change of a rule makes every checkpoint another one's."""
-    folder = Path(detect.__file__).parent
-    digest = hashlib.sha256()
-    for path in [*sorted(folder.glob("*.py")), Path(mask.__file__), Path(indices.__file__)]:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
 def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: Scenes) -> Digests:
     """Gather what the results of an area depend on."""
     ordered = sort_observations(observations)
     detector = [area.pipeline.mask.model_dump(mode="json"), area.pipeline.detector.model_dump(mode="json")]
-    facts = [digest_code(), describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
+    facts = [RULES_VERSION, describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
     return Digests(hashlib.sha256(json.dumps(facts).encode()).hexdigest(), ordered, scenes)
 
 
@@ -107,15 +96,7 @@ def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, m
     if not path.exists():
         publish_bytes(path, _pack({"base": _split_bytes(memory.base)}))
     head = {"observations": count, "digest": digests.describe(count), "epochs": epochs, "baselines": baselines}
-    arrays = {
-        "open": memory.open,
-        "state": np.asarray(memory.state).view(STATE),
-        "closed": memory.closed,
-        "seen": memory.seen,
-        "last": memory.last,
-        "covered": memory.covered,
-    }
-    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(arrays))
+    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(_name_arrays(memory)))
     for old in folder.glob(f"{stem}_*.base"):
         if old != path:
             old.unlink(missing_ok=True)
@@ -130,11 +111,48 @@ def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint 
         if not _is_beginning(count, digests) or facts["digest"] != digests.describe(count):
             return None
         base = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
-        arrays = _unpack(data)
-        arrays["state"] = arrays["state"].view(np.recarray)
-        return Checkpoint(count, facts["epochs"], Memory(_join_bytes(base), **arrays))
+        return Checkpoint(count, facts["epochs"], _read_memory(_join_bytes(base), _unpack(data)))
     except (OSError, *MALFORMED):
         return None
+
+
+def _name_arrays(memory: Memory) -> dict[str, NDArray[Any]]:
+    """Return all but the baselines under the names of the file's arrays, which stay when a field of Memory is renamed."""
+    return {
+        "open": memory.open,
+        "state": np.asarray(memory.state).view(STATE),
+        "closed": memory.closed,
+        "seen": memory.seen,
+        "last": memory.last,
+        "covered": memory.covered,
+    }
+
+
+def _read_memory(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> Memory:
+    """Return what :func:`_name_arrays` named."""
+    return Memory(
+        base=base,
+        open=arrays["open"],
+        state=_rename_fields(arrays["state"], STATE).view(np.recarray),
+        closed=_rename_fields(arrays["closed"], EPISODE),
+        seen=arrays["seen"],
+        last=arrays["last"],
+        covered=arrays["covered"],
+    )
+
+
+def _rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Give stored records the names that their fields have today; raise ValueError where they are laid out otherwise."""
+    if list_fields(records.dtype) != list_fields(dtype):
+        raise ValueError("records of another layout")
+    return records.view(dtype)
+
+
+def list_fields(dtype: np.dtype[Any]) -> list[tuple[int, str]]:
+    """Return offset and format of each field, and last the size of the record: what stored bytes depend on, names left out."""
+    known: Mapping[str, Any] = dtype.fields or {}
+    fields = [known[name] for name in dtype.names or ()]
+    return [*((field[1], field[0].str) for field in fields), (dtype.itemsize, "")]
 
 
 def _read_base(path: Path) -> NDArray[np.uint8]:

@@ -48,7 +48,7 @@ class Layer:
     """From reflectance x 10 000 of WHOLE_BANDS, one pixel's, to the value; compiled."""
 
     description: str
-    """In words, for the archive's items."""
+    """In words, for the archive's rasters; nothing depends on it."""
 
     @property
     def step(self) -> float:

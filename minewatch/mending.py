@@ -9,9 +9,8 @@ from minewatch.archive import (
     Damage,
     Health,
     Tombstone,
-    archive_digest,
     check_archive,
-    describe_grid,
+    is_current,
     list_lost,
     read_tombstones,
 )
@@ -67,13 +66,12 @@ def _explain(damage: Damage, source: str) -> str:
 
 def find_pruned(folder: Place, area: AreaPlan) -> list[Tombstone]:
     """Find the pruned observations that a window would rest on."""
-    today = archive_digest(), describe_grid(area.grid)
     return [
         stone
         for stone in read_tombstones(folder)
         if area.history_from <= stone.day <= area.until
         and stone.cloud_cover <= area.pipeline.scenes.max_cloud_cover
-        and (stone.digest, stone.grid) == today
+        and is_current(stone.digest, stone.grid, area.grid)
     ]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minewatch.archive.item import ITEM_CHECKSUM, Observation, archive_digest, describe_grid, hash_item, list_observations
+from minewatch.archive.item import ITEM_CHECKSUM, Observation, hash_item, is_current, list_observations
 from minewatch.archive.tombstone import read_tombstones
 from minewatch.errors import WorkspaceError
 from minewatch.files import Place, Stamp, delete_files, list_names, list_stamps, publish_json, read_files, rename
@@ -110,7 +110,7 @@ def _open_item(data: bytes) -> dict[str, Any] | None:
 def _concerns(document: dict[str, Any], grid: Grid) -> bool:
     """Tell whether an item counts today; others are made anew anyway."""
     properties = document["properties"]
-    return bool(properties["minewatch:digest"] == archive_digest() and properties["minewatch:grid"] == describe_grid(grid))
+    return is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid)
 
 
 def _check_raster(

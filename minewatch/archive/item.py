@@ -19,9 +19,9 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import ArchiveError, WorkspaceError
 from minewatch.files import Place, delete_files, list_names, publish_bytes, publish_json, read_files, upload
-from minewatch.grid import CELL, Grid
+from minewatch.grid import Grid
 from minewatch.harmonise import OffsetCheck
-from minewatch.indices import LAYERS, Layer
+from minewatch.indices import LAYERS
 from minewatch.meridian import find_bounds
 from minewatch.scene import Datatake, Scene
 from minewatch.scl import CIRRUS, CLEAR_CLASSES, CLOUD, NO_DATA
@@ -34,20 +34,15 @@ UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
 UNREAD_MARGIN_M = 200
 """... where they fill a cell and this much around it."""
 
-FORMAT = 3
-"""Changes when files are written in another way; part of the digest."""
-
+ARCHIVE_FORMAT = "c988a2f3e09018aa"
+"""Change it, to "4" and so on, when an observation of the same scenes would be written otherwise: other layers, ranges, formulas,
+blocks or unread cells.  Observations of other formats are made anew; descriptions may be polished without that.  This one is
+called by the digest that earlier versions wrote, so that their archives hold."""
 
 ITEM_CHECKSUM = "minewatch:checksum"
 """SHA-256 of an item's own bytes, with zeros where it stands itself; items of earlier versions have none."""
 
 _OWN = re.compile(rb'("minewatch:checksum": ")([0-9a-f]{64})(")')
-
-
-def archive_digest(layers: Sequence[Layer] = LAYERS) -> str:
-    """Name the settings that shape an observation; another digest means it is made anew."""
-    shape = [FORMAT, CELL, UNREAD_MARGIN_M, UNREAD_CLASSES, [(x.name, x.bands, x.low, x.high, x.description) for x in layers]]
-    return hashlib.sha256(json.dumps(shape).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -64,7 +59,7 @@ class Observation:
     """1 for the first; a later version has more scenes or newer baselines."""
 
     digest: str
-    """The settings that shaped it."""
+    """Format it was written in, ARCHIVE_FORMAT or an earlier one."""
 
     grid: str
     """The grid it lies on, as :func:`describe_grid` says."""
@@ -136,6 +131,11 @@ def describe_grid(grid: Grid) -> str:
     """Name a grid by CRS, corner and shape."""
     left, _, _, top = grid.bounds
     return f"EPSG:{grid.epsg} {left:.3f} {top:.3f} {grid.shape[0]}x{grid.shape[1]}"
+
+
+def is_current(digest: str, described: str, grid: Grid) -> bool:
+    """True if what was written in this format, on the grid so described, counts today; what does not is made anew."""
+    return digest == ARCHIVE_FORMAT and described == describe_grid(grid)
 
 
 def hash_file(path: Path) -> str:
@@ -224,7 +224,7 @@ def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, vers
             "proj:transform": list(grid.transform)[:6],
             "minewatch:key": take.key,
             "minewatch:grid": describe_grid(grid),
-            "minewatch:digest": archive_digest(),
+            "minewatch:digest": ARCHIVE_FORMAT,
             "minewatch:sources": [_describe_source(scene, draft.checks.get(scene.id)) for scene in take.scenes],
             "minewatch:refused": [_describe_source(scene, draft.checks.get(scene.id)) for scene in draft.refused],
             "minewatch:scl_pixels": {str(code): count for code, count in draft.classes.items()},
@@ -297,13 +297,13 @@ def _valid_share(classes: Mapping[str, int]) -> float:
 
 
 def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
-    """Give the newest usable version of each key: made with today's settings, on this grid, its raster there."""
+    """Give the newest usable version of each key: written in today's format, on this grid, its raster there."""
     newest: dict[str, Observation] = {}
     names = list_names(folder)
     for observation in _read_items([folder / name for name in sorted(names) if _is_item(name)]):
         current = newest.get(observation.key)
         known = observation.raster.name in names
-        fits = known and observation.digest == archive_digest() and observation.grid == describe_grid(grid)
+        fits = known and is_current(observation.digest, observation.grid, grid)
         if fits and (current is None or observation.version > current.version):
             newest[observation.key] = observation
     return newest

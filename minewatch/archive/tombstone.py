@@ -29,7 +29,7 @@ class Tombstone:
     """Of acquisition, UTC."""
 
     digest: str
-    """The settings that shaped it."""
+    """Format it was written in."""
 
     grid: str
     """The grid it lay on."""

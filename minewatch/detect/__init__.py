@@ -3,10 +3,12 @@
 from minewatch.detect.inputs import TileInput, count_epochs
 from minewatch.detect.looks import make_looks
 from minewatch.detect.memory import Memory, go_on, remember
+from minewatch.detect.rules import RULES_VERSION
 from minewatch.detect.scenes import Scenes, judge_scenes, measure_scenes
 from minewatch.detect.tile import detect_changes, tell_changes
 
 __all__ = [
+    "RULES_VERSION",
     "Memory",
     "Scenes",
     "TileInput",

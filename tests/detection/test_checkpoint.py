@@ -3,35 +3,49 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import random
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from minewatch import checkpoint
 from minewatch.archive import Observation
-from minewatch.checkpoint import Digests, load_checkpoint, make_digests, save_checkpoint
+from minewatch.changes import EPISODE
+from minewatch.checkpoint import Digests, list_fields, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detect import (
+    RULES_VERSION,
     Memory,
     Scenes,
     TileInput,
     detect_changes,
     go_on,
     judge_scenes,
+    make_looks,
     measure_scenes,
     remember,
     tell_changes,
 )
+from minewatch.detect.follow import follow_pixels
+from minewatch.detect.monitor import STATE, Outcome
+from minewatch.detect.rules import make_rules
+from minewatch.detect.series import Series
 from minewatch.grid import Window
+from minewatch.mask import find_clear
 from minewatch.outcome import ScanReport
+from minewatch.pipeline import Detector, Mask
 from minewatch.plan import AreaPlan
 from minewatch.simulate import SimulatedSeries
-from minewatch.units import to_date
+from minewatch.units import to_date, to_day
 from tests.helpers.small import NAME, make_series, make_workspace, read_result, scan_small
-from tests.helpers.tiles import DAYS, FIRST, SEEDS, assert_same, cut_looks, make_random_tile
+from tests.helpers.tiles import DAYS, FIRST, FOREST, HAZE, SEEDS, SINCE, SOIL, assert_same, cut_looks, encode, make_random_tile
 
 TILE = Window(0, 0, 5, 6)
 
@@ -125,6 +139,30 @@ def test_a_damaged_one_is_no_checkpoint(kept: tuple[Path, Memory, Scenes, TileIn
     assert load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS)))) is None
 
 
+@pytest.mark.parametrize("name", ["STATE", "EPISODE"])
+def test_fields_may_have_other_names_since(
+    kept: tuple[Path, Memory, Scenes, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, memory, scenes, _ = kept
+    today = getattr(checkpoint, name)
+    renamed = np.dtype([(f"new_{field}", today[field]) for field in today.names], align=True)
+    monkeypatch.setattr(f"minewatch.checkpoint.{name}", renamed)
+    known = load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))))
+    assert known is not None
+    assert (known.memory.state.dtype.names if name == "STATE" else known.memory.closed.dtype.names) == renamed.names
+    assert known.memory.state.tobytes() + known.memory.closed.tobytes() == memory.state.tobytes() + memory.closed.tobytes()
+
+
+@pytest.mark.parametrize("name", ["STATE", "EPISODE"])
+def test_records_of_another_layout_are_no_checkpoint(
+    kept: tuple[Path, Memory, Scenes, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, scenes, _ = kept
+    fields = [(field, getattr(checkpoint, name)[field]) for field in getattr(checkpoint, name).names]
+    monkeypatch.setattr(f"minewatch.checkpoint.{name}", np.dtype([*fields[:-1], (fields[-1][0], np.int64)]))
+    assert load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS)))) is None
+
+
 def test_baselines_are_written_once(kept: tuple[Path, Memory, Scenes, TileInput]) -> None:
     folder, memory, scenes, tile = kept
     (path,) = folder.glob("*.base")
@@ -164,15 +202,145 @@ def test_scans_with_and_without_checkpoints_end_alike(
     assert list((workspace.checkpoints(NAME)).glob("*.state"))
 
 
-def test_settings_and_code_are_part_of_the_name(scanned_plan: AreaPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_and_rules_are_part_of_the_name(scanned_plan: AreaPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = Scenes(*(np.zeros(0),) * 4, np.zeros(0, bool))
     name = make_digests([], scanned_plan, nothing).settings
     other = replace(scanned_plan, monitor_from=scanned_plan.monitor_from - dt.timedelta(days=1))
     assert make_digests([], other, nothing).settings != name
-    monkeypatch.setattr("minewatch.checkpoint.digest_code", lambda: "another rule")
+    monkeypatch.setattr("minewatch.checkpoint.RULES_VERSION", "another rule")
     assert make_digests([], scanned_plan, nothing).settings != name
 
 
 @pytest.fixture
 def scanned_plan(series: SimulatedSeries, tmp_path: Path) -> AreaPlan:
     return scan_small(make_workspace(tmp_path / "w", series)).areas[0].plan
+
+
+# --- the version of the rules ----------------------------------------------------------------------------------------
+
+GOLDEN = {
+    "7f2e2394a3d2": "a253a30af5985f2f6f5ad277989bdb5ddcd1650f14e86d11963adabd4b25dd22",
+}
+"""What each RULES_VERSION (its first twelve characters) leaves of the eventful tile; lines are added, never changed."""
+
+EVENTFUL_DAYS = np.arange(to_day(dt.date(2019, 1, 1)), to_day(dt.date(2023, 12, 31)), 9, dtype=np.int32)
+"""Three years of history, then two years of monitoring."""
+
+SIDE = 24
+WOOD = FOREST | {"ndvi": 0.65}
+CHAR = {"ndvi": 0.3, "bsi": -0.05, "blue": 0.03, "nir": 0.1}
+POND = {"ndvi": 0.0, "bsi": -0.1, "blue": 0.07, "nir": 0.08}
+SNOW = {"ndvi": 0.1, "bsi": -0.6, "blue": 0.4, "nir": 0.5}
+SLUSH = {"ndvi": 0.2, "bsi": -0.6, "blue": 0.13, "nir": 0.16}
+THIN = {"ndvi": 0.46, "bsi": -0.1, "blue": 0.035, "nir": 0.27}
+GROUNDS = (SOIL, SOIL, SOIL, CHAR, POND, THIN, SNOW, SLUSH, HAZE)
+
+
+def make_eventful_tile(mask: Mask | None = None) -> TileInput:
+    """Make a tile in which all happens that rules speak of; its random numbers are the same in all versions of libraries."""
+    dice, size = random.Random(6), (len(EVENTFUL_DAYS), SIDE, SIDE)
+    noise = np.frombuffer(hashlib.shake_256(b"noise").digest(4 * int(np.prod(size))), np.uint8).reshape(4, *size)
+    layers = {name: WOOD[name] + 0.03 * (part / 255 - 0.5) for name, part in zip(WOOD, noise, strict=True)}
+    scl, first = np.full(size, 4, np.uint8), int(np.searchsorted(EVENTFUL_DAYS, to_day(SINCE)))
+    for place in np.ndindex(SIDE, SIDE):
+        live_through(place, layers, scl, first, dice)
+    for look in range(size[0]):
+        tint_scene(look, layers, dice)
+        for _ in range(2):
+            top, left, height, width = (draw(dice, 0, 20) for _ in range(4))
+            scl[look, top : top + height, left : left + width] = dice.choice([0, 3, 4, 4, 5, 6, 7, 8, 9, 10])
+    scl[:, :2, :2] = 0
+    days, inside = EVENTFUL_DAYS.copy(), np.ones((SIDE, SIDE), bool)
+    days[first + 3], days[5], inside[-3:, -3:] = days[first + 4], days[6], False
+    codes = encode({name: np.rint(10_000 * values).astype(np.int16) for name, values in layers.items()})
+    looks = make_looks(days, np.asarray(scl.any(axis=0)), find_clear(scl, mask or Mask()), codes)
+    return TileInput(looks, inside, Window(0, 0, SIDE, SIDE), Detector(), SINCE)
+
+
+def live_through(
+    place: tuple[int, ...], layers: dict[str, NDArray[Any]], scl: NDArray[np.uint8], first: int, dice: random.Random
+) -> None:
+    """Write what happens to one pixel."""
+    if dice.random() < 0.4:  # it sheds its leaves
+        winter = 0.5 + 0.5 * np.cos(2 * np.pi * (EVENTFUL_DAYS - EVENTFUL_DAYS[0]) / 365.25)
+        layers["ndvi"][:, *place] -= dice.uniform(0.05, 0.4) * winter
+    for _ in range(draw(dice, 0, 3.5)):  # it is lost, for a while or for good
+        start, length = draw(dice, first - 5, len(scl)), dice.choice([1, 2, 3, 5, 10, 40, 100])
+        blend(layers, (slice(start, start + length), *place), dice.choice(GROUNDS), dice.choice([0.4, 0.6, 0.8, 1.0]))
+    if dice.random() < 0.15:  # it is tilled
+        for _ in range(draw(dice, 3, 20)):
+            blend(layers, (draw(dice, 0, first), *place), SOIL)
+    if dice.random() < 0.05:  # it is bare
+        blend(layers, (slice(None), *place), SOIL, dice.uniform(0.5, 0.9))
+    if dice.random() < 0.05:  # it was seldom seen before
+        scl[: draw(dice, first - 12, first), *place] = 3
+
+
+def tint_scene(look: int, layers: dict[str, NDArray[Any]], dice: random.Random) -> None:
+    """Let a scene differ as a whole, or not."""
+    fate = dice.random()
+    if fate < 0.15:
+        blend(layers, (look, slice(draw(dice, 0, SIDE))), HAZE, dice.uniform(0, 0.8))
+    elif fate < 0.25:  # browner or greener
+        layers["ndvi"][look] += dice.choice([-0.22, -0.17, -0.1, 0.25, 0.33])
+    elif fate < 0.35:  # a part of it browner
+        layers["ndvi"][look, : SIDE // 3 + 1] -= dice.uniform(0.2, 0.4)
+    elif fate < 0.4:
+        blend(layers, (look, slice(SIDE // 2)), SNOW, dice.random())
+
+
+def blend(layers: dict[str, NDArray[Any]], index: Any, ground: dict[str, float], share: float = 1.0) -> None:
+    for name, value in ground.items():
+        layers[name][index] += share * (value - layers[name][index])
+
+
+def draw(dice: random.Random, low: float, high: float) -> int:
+    return int(dice.uniform(low, high))
+
+
+def list_columns(records: NDArray[Any]) -> list[NDArray[Any]]:
+    """The fields of records, in order and without their names."""
+    return [records[name] for name in records.dtype.names or ()]
+
+
+def hash_memory(tile: TileInput) -> str:
+    """Name what is known of a tile by its numbers and how they lie in a checkpoint; the last digits are the processor's."""
+    scenes = judge(tile)
+    memory = remember(tile, scenes, whole=True)
+    records = [*list_columns(np.asarray(memory.state)), *list_columns(memory.closed)]
+    arrays = [scenes.numbers, scenes.agrees, memory.base, memory.open, *records, memory.seen, memory.last, memory.covered]
+    return hash_arrays(arrays, [list_fields(STATE), list_fields(EPISODE)])
+
+
+def hash_arrays(arrays: Iterable[NDArray[Any]], layout: Any) -> str:
+    digest = hashlib.sha256(repr(layout).encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape}".encode())
+        digest.update((np.round(array, 6) + 0.0 if array.dtype.kind == "f" else array).tobytes())
+    return digest.hexdigest()
+
+
+def test_what_detection_finds_changes_with_the_version_of_its_rules() -> None:
+    found = hash_memory(make_eventful_tile())
+    assert GOLDEN.get(RULES_VERSION[:12]) == found, (
+        f"Detection, or the layout of STATE or EPISODE, differs from rules version {RULES_VERSION[:12]}: old checkpoints would "
+        "be gone on from as if nothing had changed. Unless that was a mistake, raise RULES_VERSION in detect/rules.py and add "
+        f'to GOLDEN, for the new version, "{found}".'
+    )
+
+
+def test_the_eventful_tile_feels_every_rule() -> None:
+    tile, scenes = make_eventful_tile(), judge(make_eventful_tile())
+    trace = follow_pixels(Series.of(tile), scenes, make_rules(tile.settings), traced=True).trace
+    assert set(np.unique(trace[:, 0])) == set(Outcome)
+    assert set(np.unique(trace[:, 1])) == {0, 1}
+    found, idle = hash_memory(tile), []
+    for name, value in tile.settings.model_dump().items():
+        more, less = (value + 1 + value // 2, value - 1) if isinstance(value, int) else (1.3 * value + 0.01, 0.75 * value)
+        if all(hash_memory(replace(tile, settings=tile.settings.model_copy(update={name: v}))) == found for v in (less, more)):
+            idle.append(name)
+    for name, value in Mask().model_dump().items():
+        other = value[1:] if isinstance(value, tuple) else 1.5 * value if isinstance(value, float) else value + 10
+        if hash_memory(make_eventful_tile(Mask().model_copy(update={name: other}))) == found:
+            idle.append(name)
+    assert idle == [], "a rule that the tile does not feel may change unnoticed: let something happen that it speaks of"
