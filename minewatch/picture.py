@@ -24,6 +24,7 @@ from minewatch.meridian import join_halves
 from minewatch.rasters import write_picture
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
+from minewatch.screen import DARKEST, UNKNOWN, find_white, to_tones
 from minewatch.text import escape_math, show_day, show_plain
 from minewatch.units import NODATA, SCALE
 
@@ -32,12 +33,6 @@ MOST_LABELS = 30
 
 LARGEST_SIDE = 1200
 """Pixels of the longer side of an image; larger areas are shown coarser."""
-
-DARKEST, BRIGHTEST = 0.02, 98.0
-"""Reflectance that is black, and the percentile of the two images together that is white."""
-
-GAMMA = 1.4
-"""Lifts the dark tones of forest."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     coarse = coarsen(grid)
     images = [read_image(take, coarse) for take in (before, after)]
     seen = np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images])
-    white = max(float(np.percentile(seen, BRIGHTEST, overwrite_input=True)), DARKEST + 0.05) if seen.size else 1.0
+    white = find_white(seen)
     del seen
     _write_maps(path, coarse, images, white)
     width = 6.2
@@ -173,8 +168,8 @@ def read_image(take: Datatake, grid: Grid) -> Image:
 
 def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
     """Map reflectance to 0 to 255 for the screen; no data is grey."""
-    tone = np.clip((reflectance - DARKEST) / (white - DARKEST), 0, 1) ** (1 / GAMMA)
-    shown: NDArray[np.uint8] = np.rint(255 * np.nan_to_num(tone, nan=0.5)).astype(np.uint8)
+    shown = to_tones(np.nan_to_num(reflectance), DARKEST, white)
+    shown[np.isnan(reflectance)] = UNKNOWN
     return shown
 
 

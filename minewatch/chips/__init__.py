@@ -8,7 +8,7 @@ from minewatch.chips.choice import CLEAR, find_day, find_look, measure_looks
 from minewatch.chips.composite import compose_chip
 from minewatch.chips.frames import frame_outline, locate_frame
 from minewatch.chips.pixels import COMPOSITES, FALSE_COLOUR, TRUE_COLOUR, Chip, Part, check_size, find_chip, read_chip, read_chips
-from minewatch.chips.tones import UNKNOWN, Stretch, find_stretch, render_chip
+from minewatch.chips.tones import Stretch, find_stretch, render_chip, render_reflectance
 
 __all__ = [
     "CLEAR",
@@ -16,7 +16,6 @@ __all__ = [
     "EARLIEST",
     "FALSE_COLOUR",
     "TRUE_COLOUR",
-    "UNKNOWN",
     "Album",
     "Chip",
     "Look",
@@ -35,4 +34,5 @@ __all__ = [
     "read_chip",
     "read_chips",
     "render_chip",
+    "render_reflectance",
 ]

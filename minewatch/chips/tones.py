@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.chips.pixels import STRIP, TRUE_COLOUR, Chip
-from minewatch.picture import BRIGHTEST, DARKEST, GAMMA
+from minewatch.screen import BRIGHTEST, DARKEST, UNKNOWN, find_white, to_tones
 from minewatch.units import NODATA, SCALE
-
-UNKNOWN = 128
-"""The grey of a pixel without data."""
 
 SAMPLE = 1_000_000
 """Pixels of one image that its stretch is found from, at most."""
@@ -45,7 +42,7 @@ def find_stretch(chips: Sequence[Chip]) -> Stretch:
         dark = [DARKEST] * len(columns)
     else:
         dark = [float(np.percentile(column, 100 - BRIGHTEST)) / SCALE for column in columns]
-    white = [max(float(np.percentile(column, BRIGHTEST)) / SCALE, low + 0.05) for column, low in zip(columns, dark, strict=True)]
+    white = [find_white(column, SCALE, low) for column, low in zip(columns, dark, strict=True)]
     return Stretch(tuple(dark), tuple(white))
 
 
@@ -58,16 +55,20 @@ def _thin(chip: Chip) -> NDArray[np.int16]:
 
 def render_chip(chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
     """Map reflectance to (y, x, 3) red, green, blue for the screen; no data is grey, and so is a single band."""
-    shown = np.empty((*chip.values.shape[:2], 3), np.uint8)
+    return render_reflectance(chip.values, stretch)
+
+
+def render_reflectance(values: NDArray[np.int16], stretch: Stretch) -> NDArray[np.uint8]:
+    """Map (y, x, band) reflectance x 10 000 as render_chip does."""
+    shown = np.empty((*values.shape[:2], 3), np.uint8)
     for first in range(0, len(shown), STRIP):
-        _render_rows(chip.values[first : first + STRIP], stretch, shown[first : first + STRIP])
+        _render_rows(values[first : first + STRIP], stretch, shown[first : first + STRIP])
     return shown
 
 
 def _render_rows(values: NDArray[np.int16], stretch: Stretch, out: NDArray[np.uint8]) -> None:
     for index, (dark, white) in enumerate(zip(stretch.dark, stretch.white, strict=True)):
-        tone = np.clip((values[..., index] / np.float32(SCALE) - dark) / (white - dark), 0, 1) ** (1 / GAMMA)
-        tones = np.rint(255 * tone).astype(np.uint8)
+        tones = to_tones(values[..., index] / np.float32(SCALE), dark, white)
         if values.shape[-1] == 1:
             out[:] = tones[..., None]
         else:

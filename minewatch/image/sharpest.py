@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from minewatch import __version__
 from minewatch.aoi import read_aoi
-from minewatch.chips import EARLIEST, UNKNOWN
+from minewatch.chips import EARLIEST
 from minewatch.errors import ImageError
 from minewatch.grid import make_grid
 from minewatch.image.files import FORMATS, Plate, write_files
 from minewatch.image.overlay import OVERLAYS, Overlay
 from minewatch.image.subject import Subject, find_subject
 from minewatch.imagery import Photo, find_photo
-from minewatch.picture import GAMMA
 from minewatch.progress import Reporter
 from minewatch.provider import Imagery
+from minewatch.screen import GAMMA, UNKNOWN, to_tones
 from minewatch.settings import BEST, list_imagery
 from minewatch.text import show, show_day, show_moment, show_plain
 from minewatch.workspace import Workspace
@@ -158,10 +158,9 @@ def _find_stretch(photo: Photo) -> tuple[float, float]:
 def _render(photo: Photo, dark: float, white: float) -> NDArray[np.uint8]:
     """Give the tones of a screen; what is not there is grey."""
     shown = np.empty(photo.values.shape, np.uint8)
-    gamma = 1.0 if photo.dtype == "uint8" else 1 / GAMMA
+    gamma = 1.0 if photo.dtype == "uint8" else GAMMA
     for first in range(0, len(shown), ROWS):
         rows = photo.values[first : first + ROWS]
-        tones = np.clip((rows.astype(np.float32) - dark) / (white - dark), 0, 1) ** gamma
-        shown[first : first + ROWS] = np.rint(255 * tones)
+        shown[first : first + ROWS] = to_tones(rows.astype(np.float32), dark, white, gamma)
         shown[first : first + ROWS][~rows.any(axis=-1)] = UNKNOWN
     return shown

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
+from minewatch.chips import Stretch, render_reflectance
 from minewatch.errors import EvidenceError
 from minewatch.evidence.manifest import IMAGES, MANIFEST
 from minewatch.evidence.specimen import Specimen, parse_specimen
-from minewatch.picture import BRIGHTEST, DARKEST, GAMMA
+from minewatch.screen import DARKEST, find_white
 from minewatch.units import NODATA, SCALE
 from minewatch.workspace import Workspace
 
@@ -27,9 +28,6 @@ SIDE = 320
 
 GAP = 8
 """Pixels between them."""
-
-UNKNOWN = 128
-"""The grey of a pixel without data."""
 
 _LARGEST = 64 * 2**20
 """Bytes of a file of evidence that is still opened here."""
@@ -96,8 +94,8 @@ def _find_band(specimen: Specimen, band: str) -> NDArray[np.int16]:
 def _render(chips: Mapping[str, NDArray[np.int16]]) -> bytes:
     """Put the images side by side with one stretch of tones."""
     values = np.concatenate([chip[(chip != NODATA).all(axis=-1)].ravel() for chip in chips.values()])
-    white = max(float(np.percentile(values, BRIGHTEST)) / SCALE if values.size else 1.0, DARKEST + 0.05)
-    pictures = [_enlarge(_tone(chip, white)) for chip in chips.values()]
+    stretch = Stretch((DARKEST,) * 3, (find_white(values, SCALE),) * 3)
+    pictures = [_enlarge(render_reflectance(chip, stretch)) for chip in chips.values()]
     width, height = sum(p.width for p in pictures) + GAP * (len(pictures) - 1), max(p.height for p in pictures)
     sheet, left = Picture.new("RGB", (width, height), "white"), 0
     for picture in pictures:
@@ -106,12 +104,6 @@ def _render(chips: Mapping[str, NDArray[np.int16]]) -> bytes:
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _tone(chip: NDArray[np.int16], white: float) -> NDArray[np.uint8]:
-    tone = np.clip((chip / np.float32(SCALE) - DARKEST) / (white - DARKEST), 0, 1) ** (1 / GAMMA)
-    tone[(chip == NODATA).any(axis=-1)] = UNKNOWN / 255
-    return np.rint(255 * tone).astype(np.uint8)
 
 
 def _enlarge(colours: NDArray[np.uint8]) -> Picture.Image:

@@ -25,7 +25,7 @@ RIVER = (
     # Changes and alerts.
     "changes", "detect", "polygons", "context", "qml", "alerts", "witness",
     # What people get.
-    "export", "rasters", "coverage", "cartography", "picture", "chips", "imagery", "image", "animation", "qgis", "validate",
+    "export", "rasters", "coverage", "cartography", "screen", "picture", "chips", "imagery", "image", "animation", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
     "parallel", "plan", "news", "fetch", "mending", "checkpoint", "mapping", "evidence",
     "outcome", "remarks", "account", "scan", "doctor", "explain",

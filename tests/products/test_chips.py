@@ -17,7 +17,6 @@ from minewatch.aoi import Aoi, write_aoi
 from minewatch.chips import (
     COMPOSITES,
     FALSE_COLOUR,
-    UNKNOWN,
     Album,
     Chip,
     Look,
@@ -34,6 +33,7 @@ from minewatch.chips import (
 from minewatch.errors import ImageError
 from minewatch.grid import Window, make_grid, reproject
 from minewatch.scene import Datatake
+from minewatch.screen import UNKNOWN
 from minewatch.settings import init_workspace
 from minewatch.units import NODATA
 from minewatch.workspace import Workspace

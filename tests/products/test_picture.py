@@ -19,9 +19,10 @@ from minewatch.alerts.style import COLOURS
 from minewatch.errors import SceneError
 from minewatch.grid import Grid
 from minewatch.outcome import AreaReport, ScanReport
-from minewatch.picture import DARKEST, LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
+from minewatch.picture import LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
 from minewatch.scan import choose_pictured
 from minewatch.scene import Datatake
+from minewatch.screen import DARKEST
 from minewatch.workspace import Workspace
 from tests.helpers.small import NAME, make_flat_grid, make_scanned
 
