@@ -196,9 +196,9 @@ def _render_text(facts: _Facts, longest: int) -> str:
 
 def _render_entry(entry: Entry, texts: Texts) -> str:
     lines = [
-        f"{entry.number}. {entry.aoi}: {entry.what}",
-        f"   {entry.hectares} ha · {entry.status} · {texts.text('column_first_seen')}: {entry.first_seen}",
-        f"   {texts.text('column_legal_status')}: {entry.legal}",
+        f"{entry.number}. {entry.aoi}{texts.colon} {entry.what}",
+        f"   {entry.hectares} ha · {entry.status} · {texts.text('column_first_seen')}{texts.colon} {entry.first_seen}",
+        f"   {texts.text('column_legal_status')}{texts.colon} {entry.legal}",
     ]
     lines += [f"   {entry.position}", f"   {entry.link}"] if entry.position else []
     return "\n".join([*lines, *(f"   {note}" for note in entry.notes), f"   {entry.alert_id}"])

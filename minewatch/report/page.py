@@ -89,6 +89,7 @@ def _list_tools(texts: Texts) -> dict[str, Any]:
     return {
         "t": texts.text,
         "n": texts.count,
+        "colon": texts.colon,
         "date": texts.date,
         "short_date": texts.short_date,
         "moment": texts.moment,

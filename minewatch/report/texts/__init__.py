@@ -71,6 +71,11 @@ class Texts:
         return [str(names[month]) for month in range(1, 13)]
 
     @property
+    def colon(self) -> str:
+        """A colon with the space before it that French has."""
+        return "\N{NO-BREAK SPACE}:" if self.language == "fr" else ":"
+
+    @property
     def decimal_mark(self) -> str:
         """What stands between ones and tenths."""
         return str(get_decimal_symbol(self.language))
