@@ -26,7 +26,6 @@ from tests.helpers.small import UNTIL, make_series, make_workspace
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)
 ELSEWHERE = box(10, 50, 10.1, 50.1)
-TODAY = dt.datetime.now(dt.UTC).date()
 
 COLLECTION: dict[str, Any] = {
     "type": "Collection",
@@ -88,8 +87,13 @@ def add_login(workspace: Workspace, root: str) -> None:
     set_sources(workspace, f'[sources.ours]\ntitle = "Our own"\n{place} = "{root}"\n[sources.ours.s3]\n{login}')
 
 
+def today() -> dt.date:
+    """Return the date in UTC; a test may run on the day after its module was loaded."""
+    return dt.datetime.now(dt.UTC).date()
+
+
 def web_item(name: str, days: int, **properties: Any) -> dict[str, Any]:
-    time = f"{TODAY - dt.timedelta(days=days)}T00:00:00Z"
+    time = f"{today() - dt.timedelta(days=days)}T00:00:00Z"
     assets = {band: f"https://files.example.org/{name}/{band}.tif" for band in FOREST}
     return make_item(name, time=time, assets=assets, **properties)
 
@@ -171,7 +175,7 @@ def test_a_good_catalogue_passes(watch: Workspace, catalog: Path) -> None:
     answer = check(str(catalog), workspace=watch)
     assert answer["passed"]
     assert [row["check"] for row in answer["checks"]] == NAMES
-    age = (TODAY - dt.date(2020, 7, 9)).days
+    age = (today() - dt.date(2020, 7, 9)).days
     assert answer["newest"] == [{"aoi": "here", "id": "newer", "date": "2020-07-09", "age_days": age}]
     assert "older than a month" in answer["newest item over here"]["advice"]
     assert answer["assets"]["text"] == "blue, green, red, nir, swir16, scl"
@@ -320,7 +324,7 @@ def test_a_good_api_passes(watch: Workspace, stac_api: ServeItems) -> None:
     answer = check(stac_api(items, COLLECTION), workspace=watch)
     assert answer["passed"], answer
     assert [row["check"] for row in answer["checks"]] == NAMES
-    day = TODAY - dt.timedelta(days=3)
+    day = today() - dt.timedelta(days=3)
     assert answer["newest"] == [{"aoi": "here", "id": "late", "date": day.isoformat(), "age_days": 3}]
     assert answer["address"]["text"].startswith("answers in ")
     assert "STAC API" in answer["STAC"]["text"]

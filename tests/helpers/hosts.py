@@ -36,20 +36,22 @@ class Host:
     url: str = ""
     """Address, without a slash at the end."""
 
-    _open: int = 0
+    open: int = 0
+    """Requests that are not answered yet."""
+
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def enter(self, path: str, header: str) -> int:
         with self._lock:
-            self._open += 1
-            self.most = max(self.most, self._open)
+            self.open += 1
+            self.most = max(self.most, self.open)
             self.paths.append(path)
             self.ranges.append(header)
             return len(self.paths) - 1
 
     def leave(self) -> None:
         with self._lock:
-            self._open -= 1
+            self.open -= 1
 
 
 class Answer(BaseHTTPRequestHandler):

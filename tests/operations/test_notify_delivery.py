@@ -465,9 +465,16 @@ def test_two_deliveries_at_once_send_each_message_once(workspace: Workspace, hoo
     for number in range(6):
         put(workspace.alerts, *(make_alert(n) for n in range(number + 1)), run=f"run-{number}")
         collect(workspace, NOW + dt.timedelta(minutes=number))
-    hook.answer = lambda request, _number: (time.sleep(0.05), request.send(200))
+    turned_away = threading.Event()
+    hook.answer = lambda request, _number: (turned_away.wait(10), request.send(200))
+
+    def deliver_once(_: int) -> Delivery:
+        done = deliver(workspace, NOW)
+        turned_away.set()
+        return done
+
     with ThreadPoolExecutor(4) as threads:
-        done = list(threads.map(lambda _: deliver(workspace, NOW), range(4)))
+        done = list(threads.map(deliver_once, range(4)))
     assert sum(one.sent for one in done) == len(hook.bodies) == 6
     assert any("another process sends messages" in note for one in done for note in one.notes)
     assert len(hook.event_ids) == len(set(hook.event_ids)) == 6

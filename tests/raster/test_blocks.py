@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -249,25 +249,35 @@ def files(scene: Scene, host: Host) -> Iterator[DatatakeFiles]:
         yield files
 
 
-def wait_until_quiet(host: Host, count: int) -> None:
-    deadline = time.monotonic() + 10
-    while len(host.paths) < count and time.monotonic() < deadline:
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.01)
-    time.sleep(0.1)
+
+
+def wait_until_quiet(host: Host, count: int) -> None:
+    """Wait for so many requests, and until none has been open for a tenth of a second."""
+    wait_until(lambda: len(host.paths) >= count)
+    asked = -1
+    while asked < len(host.paths):
+        asked = len(host.paths)
+        wait_until(lambda: host.open == 0)
+        time.sleep(0.1)
 
 
 def test_what_was_expected_is_there_when_it_is_read(files: DatatakeFiles, host: Host, scene: Scene) -> None:
     reader = files.on(GRID)
     windows = [Window(0, 0, 300, 300), Window(0, 300, 300, 340)]
-    host.delay = 0.3
-    start = time.monotonic()
+    gate = threading.Event()
+    sent: list[int] = []
+    host.answer = lambda answer, number: (gate.wait(30), sent.append(number), answer.send_range())
     reader.expect((*BANDS, "scl"), windows)
-    assert time.monotonic() - start < 0.25
-    wait_until_quiet(host, 10)
-    time.sleep(0.3)
-    host.delay = 0
-    asked = len(host.paths)
+    assert sent == []  # nobody has waited for an answer
+    wait_until(lambda: host.most > 3)
     assert host.most > 3
+    gate.set()
+    wait_until_quiet(host, 10)
+    asked = len(host.paths)
     with open_datatake(take_of(scene), GRID) as local:
         for window in windows:
             for band in (*BANDS, "scl"):
