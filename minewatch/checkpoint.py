@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from minewatch import detect, indices, mask
 from minewatch.archive import Observation, describe_grid, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.detect import Memory, Scenes
 from minewatch.detect.monitor import STATE
 from minewatch.files import make_private_folder, publish_bytes
 from minewatch.grid import Window
-from minewatch.plan import AreaPlan
 
 WORTH = 60
 """Looks from which on a checkpoint is kept; fewer are gone through again quickly."""

@@ -12,17 +12,17 @@ import shapely
 
 from minewatch.access import check_scenes
 from minewatch.archive import Draft, Target, list_observations, publish, remove_drafts, write_drafts
+from minewatch.area_plan import AreaPlan, Query
 from minewatch.catalog import Found, Refusal, Track, find_scenes
 from minewatch.errors import SceneError, SourceError, WorkspaceError
 from minewatch.files import Place
 from minewatch.harmonise import OffsetCheck
 from minewatch.news import find_refused, is_news
 from minewatch.parallel import Engine
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.ranges import is_remote
 from minewatch.scene import Datatake, group_scenes
-from minewatch.source import Query, Source
+from minewatch.source import Source
 
 MOST_FAILURES = 3
 """Searches in a row that fail before the others are not tried: a source that is down would keep a large scan for hours."""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minewatch.archive import Observation, find_step, iterate_scl, read_codes, read_sample, sample_rows, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.changes import TileChanges
 from minewatch.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detect import (
@@ -29,7 +30,6 @@ from minewatch.errors import WorkspaceError
 from minewatch.grid import CELL, PIXEL, Window
 from minewatch.mask import find_clear, margin_pixels
 from minewatch.parallel import Engine
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 
 TILE = CELL

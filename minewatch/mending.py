@@ -15,11 +15,11 @@ from minewatch.archive import (
     list_lost,
     read_tombstones,
 )
+from minewatch.area_plan import AreaPlan
 from minewatch.catalog import Found, Refusal
 from minewatch.errors import PrunedError
 from minewatch.fetch import Catch
 from minewatch.files import Place
-from minewatch.plan import AreaPlan
 from minewatch.scene import group_scenes
 from minewatch.workspace import Workspace
 

@@ -11,11 +11,11 @@ from typing import Any
 from minewatch.alerts.record import Alert
 from minewatch.alerts.table import Tally
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.catalog import Found, Refusal
 from minewatch.context import Cells
 from minewatch.coverage import Coverage, Emptiness
 from minewatch.evidence.folder import Kept
-from minewatch.plan import AreaPlan
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from minewatch.alerts.columns import Value
 from minewatch.alerts.replay import replay_alerts
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
 from minewatch.archive import Health, Observation, list_observations, write_collection
+from minewatch.area_plan import AreaPlan
 from minewatch.catalog import Found
 from minewatch.changes import EPISODE, Episodes, TileChanges
 from minewatch.context import Layer, Site, open_layers, place_sites
@@ -34,7 +35,7 @@ from minewatch.mending import check_archives, refuse_pruned, settle_damage
 from minewatch.outcome import AreaReport, Missed, ScanReport, describe_scan
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook, shows
-from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
+from minewatch.plan import Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
 from minewatch.rasters import ChangeWriter, writing_changes
 from minewatch.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources

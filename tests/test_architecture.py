@@ -16,7 +16,7 @@ RIVER = (
     # What every stage stands on.
     "units", "errors", "text", "trust", "journal", "stopping", "drafts", "files", "holding", "workspace", "custody", "progress",
     # Areas, settings, places.
-    "meridian", "aoi", "pipeline", "provider", "cron", "settings", "grid", "positions",
+    "meridian", "aoi", "pipeline", "provider", "cron", "settings", "grid", "area_plan", "positions",
     # Scenes and the archive of observations.
     "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
     "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",

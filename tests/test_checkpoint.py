@@ -14,6 +14,7 @@ from small import NAME, make_series, make_workspace, read_result, scan_small
 
 from minewatch import checkpoint
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.checkpoint import Digests, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detect import (
     Memory,
@@ -28,7 +29,6 @@ from minewatch.detect import (
 )
 from minewatch.grid import Window
 from minewatch.outcome import ScanReport
-from minewatch.plan import AreaPlan
 from minewatch.simulate import SimulatedSeries
 from minewatch.units import to_date
 from tests.test_detect import DAYS, FIRST, SEEDS, assert_same, cut_looks, make_random_tile

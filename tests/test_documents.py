@@ -17,11 +17,12 @@ import pytest
 from shapely.geometry import box
 
 from minewatch import documents, ranges, source
+from minewatch.area_plan import Query
 from minewatch.catalog import find_scenes
 from minewatch.documents import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, FormatError, GuardedIO, parse_document
 from minewatch.errors import SourceError
 from minewatch.ranges import LONGEST_WAIT, REDIRECTS, read_wait
-from minewatch.source import Query, open_source
+from minewatch.source import open_source
 from tests.proxy import (
     Act,
     Line,

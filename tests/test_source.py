@@ -11,11 +11,12 @@ from hosts import Answer, serve_host
 from servers import ServeItems
 from shapely.geometry import box
 
+from minewatch.area_plan import Query
 from minewatch.catalog import find_lattice, find_scenes
 from minewatch.documents import GuardedIO
 from minewatch.errors import SourceError
 from minewatch.provider import PROVIDERS, Provider, S3Login
-from minewatch.source import Query, locate_provider, open_source
+from minewatch.source import locate_provider, open_source
 from tests.rasters import FOREST, make_item, write_catalog
 
 AREA = box(-70.4, -12.8, -70.3, -12.7)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.detect import Scenes, TileInput
 from minewatch.detect.follow import Followed, follow_pixels
 from minewatch.detect.rules import make_rules
@@ -19,7 +20,6 @@ from minewatch.errors import AlertsError
 from minewatch.grid import Grid, Window, reproject
 from minewatch.mapping import Task, judge_areas, load_tile
 from minewatch.parallel import start_engine
-from minewatch.plan import AreaPlan
 from minewatch.polygons import burn
 from minewatch.progress import Reporter
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 
 from minewatch.archive import Observation, iterate_scl, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.changes import Episodes
 from minewatch.detect.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
 from minewatch.detect.harmonics import evaluate, harmonic_terms
@@ -23,7 +24,6 @@ from minewatch.explain.ground import Ground
 from minewatch.explain.record import Curve, Episode, Explanation, Look
 from minewatch.grid import Window
 from minewatch.indices import EMPTY
-from minewatch.plan import AreaPlan
 from minewatch.units import to_date, to_day
 
 MASKED: Mapping[int, str] = {
