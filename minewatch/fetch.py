@@ -11,7 +11,9 @@ from typing import NamedTuple
 import shapely
 
 from minewatch.access import check_scenes
-from minewatch.archive import Draft, Target, list_observations, publish, remove_drafts, write_drafts
+from minewatch.archive import list_observations
+from minewatch.archive.draft import Draft, publish, remove_drafts
+from minewatch.archive.writer import Target, write_drafts
 from minewatch.area_plan import AreaPlan, Query
 from minewatch.catalog import Found, Refusal, Track, find_scenes
 from minewatch.errors import SceneError, SourceError, WorkspaceError

@@ -30,7 +30,7 @@ from minewatch.fetch import Catch, fetch_observations, search_areas
 from minewatch.files import Place, check_writable, naming_refusals, publish_bytes, publish_json
 from minewatch.holding import Holding
 from minewatch.journal import running
-from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
+from minewatch.mapping import judge_areas, map_changes, select_observations
 from minewatch.mending import check_archives, refuse_pruned, settle_damage
 from minewatch.outcome import AreaReport, Missed, ScanReport, describe_scan
 from minewatch.parallel import Engine, start_engine
@@ -41,6 +41,7 @@ from minewatch.rasters import ChangeWriter, writing_changes
 from minewatch.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources
 from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Source
+from minewatch.tiles import Task, list_tiles
 from minewatch.witness import Subject, describe_agreements, hear_witnesses, read_witnesses
 from minewatch.workspace import Workspace
 

@@ -142,7 +142,7 @@ def test_baselines_are_written_once(kept: tuple[Path, Memory, Scenes, TileInput]
 def test_scans_with_and_without_checkpoints_end_alike(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.mapping.WORTH", 1)
+    monkeypatch.setattr("minewatch.tiles.WORTH", 1)
     plain, kept = make_workspace(tmp_path / "plain", series), make_workspace(tmp_path / "kept", series)
     loaded: list[bool] = []
 
@@ -151,14 +151,14 @@ def test_scans_with_and_without_checkpoints_end_alike(
         loaded.append(found is not None)
         return found
 
-    monkeypatch.setattr("minewatch.mapping.load_checkpoint", load)
+    monkeypatch.setattr("minewatch.tiles.load_checkpoint", load)
     report: ScanReport = scan_small(kept)
     days = sorted({observation.time.date() for observation in report.areas[0].observations})
     workspace = make_workspace(tmp_path / "steps", series)
     for until in days[-6:]:
         scan_small(workspace, until)
     assert any(loaded)
-    monkeypatch.setattr("minewatch.mapping.WORTH", 10**6)
+    monkeypatch.setattr("minewatch.tiles.WORTH", 10**6)
     scan_small(plain, days[-1])
     assert read_result(workspace) == read_result(plain)
     assert list((workspace.checkpoints(NAME)).glob("*.state"))

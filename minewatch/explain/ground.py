@@ -18,10 +18,11 @@ from minewatch.detect.rules import make_rules
 from minewatch.detect.series import SCALES, Series
 from minewatch.errors import AlertsError
 from minewatch.grid import Grid, Window, reproject
-from minewatch.mapping import Task, judge_areas, load_tile
+from minewatch.mapping import judge_areas
 from minewatch.parallel import start_engine
 from minewatch.polygons import burn
 from minewatch.progress import Reporter
+from minewatch.tiles import Task, load_tile
 
 
 @dataclass(frozen=True)
