@@ -25,7 +25,8 @@ RIVER = (
     # What people get.
     "export", "rasters", "coverage", "cartography", "picture", "chips", "imagery", "image", "animation", "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "news", "fetch", "mending", "checkpoint", "tiles", "mapping", "evidence",
+    "parallel", "plan", "news", "area_scan", "fetch", "mending",
+    "checkpoint", "tiles", "change_map_writer", "mapping", "evidence",
     "outcome", "remarks", "account", "scan", "doctor", "explain",
     "figures", "report", "prune", "rounds", "notify", "simulate", "demo",
     "schedule", "heartbeat", "watch", "service", "timers", "status", "cli", "__main__",
