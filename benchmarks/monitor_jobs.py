@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from benchmarks.series import Series, open_series
 from minewatch.archive import list_observations, sample_rows
 from minewatch.detect import detect_changes, judge_scenes
-from minewatch.mapping import list_tiles, load_tile, measure_rows, select_observations
+from minewatch.mapping import select_observations
 from minewatch.plan import Request, plan_scan
+from minewatch.tiles import list_tiles, load_tile, measure_rows
 from minewatch.workspace import Workspace
 
 ROUNDS = 3

@@ -12,13 +12,14 @@ import pystac
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.aoi import GridHint
+from minewatch.area_plan import Query
 from minewatch.documents import FAULT
 from minewatch.errors import SceneError, SourceError
 from minewatch.footprint import has_footprint, read_footprint
 from minewatch.provider import settle_provider
 from minewatch.scene import Scene, name_assets, parse_scene
 from minewatch.sizes import FARTHEST
-from minewatch.source import Query, Source
+from minewatch.source import Source
 from minewatch.trust import resolve_href
 
 

@@ -20,12 +20,12 @@ import zstandard
 from numpy.typing import NDArray
 
 from minewatch.archive import Observation, describe_grid, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.changes import EPISODE
 from minewatch.detect import RULES_VERSION, Memory, Scenes
 from minewatch.detect.monitor import STATE
 from minewatch.files import make_private_folder, publish_bytes
 from minewatch.grid import Window
-from minewatch.plan import AreaPlan
 
 WORTH = 60
 """Looks from which on a checkpoint is kept; fewer are gone through again quickly."""

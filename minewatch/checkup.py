@@ -17,12 +17,13 @@ import pystac
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.area_plan import Query
 from minewatch.catalog import make_scene
 from minewatch.documents import FAULT, FormatError
 from minewatch.errors import SceneError, SourceError, describe
 from minewatch.provider import Provider, settle_provider
 from minewatch.scene import Scene, name_assets
-from minewatch.source import Query, Source, has_search, locate_provider, make_source, read_root
+from minewatch.source import Source, has_search, locate_provider, make_source, read_root
 from minewatch.text import show
 from minewatch.trust import is_web
 

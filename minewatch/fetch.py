@@ -5,41 +5,33 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
 import shapely
 
 from minewatch.access import check_scenes
-from minewatch.archive import Draft, Target, list_observations, publish, remove_drafts, write_drafts
+from minewatch.archive import list_observations
+from minewatch.archive.draft import Draft, publish, remove_drafts
+from minewatch.archive.writer import Target, write_drafts
+from minewatch.area_plan import AreaPlan, Query
+from minewatch.area_scan import AreaScan
 from minewatch.catalog import Found, Refusal, Track, find_scenes
 from minewatch.errors import SceneError, SourceError, WorkspaceError
 from minewatch.files import Place
 from minewatch.harmonise import OffsetCheck
 from minewatch.news import find_refused, is_news
 from minewatch.parallel import Engine
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.ranges import is_remote
 from minewatch.scene import Datatake, group_scenes
-from minewatch.source import Query, Source
+from minewatch.source import Source
 
 MOST_FAILURES = 3
 """Searches in a row that fail before the others are not tried: a source that is down would keep a large scan for hours."""
 
 TOGETHER = 1.5
 """Degrees that areas of one search span at most: an MGRS tile is one, and its neighbours have the same overpasses."""
-
-
-@dataclass(frozen=True)
-class Catch:
-    """What was fetched for one area."""
-
-    fetched: int
-    """Observations read."""
-
-    failures: Sequence[Refusal]
-    """Scenes that could not be read."""
 
 
 class Wanted(NamedTuple):
@@ -136,38 +128,38 @@ def _choose(found: Found, query: Query) -> Found:
 # --- fetching --------------------------------------------------------------------------------------------------------
 
 
-def fetch_observations(
-    areas: Sequence[AreaPlan], found: Sequence[Found], folders: Sequence[Place], engine: Engine, reporter: Reporter
-) -> list[Catch]:
+def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Reporter) -> list[AreaScan]:
     """Read what the archives lack and publish each observation as it comes.
 
     A scan that is cut off keeps what was published; the next one goes on from there.  Raises SourceError where something
     is missing for reading any of it.
     """
     failures: dict[int, list[Refusal]] = defaultdict(list)
-    jobs = list(_list_jobs(areas, found, folders, failures))
-    tasks = [[_make_target(wanted, areas, folders) for wanted in job] for job in jobs]
+    jobs = list(_list_jobs(scans, failures))
+    tasks = [[_make_target(wanted, scans[wanted.area]) for wanted in job] for job in jobs]
     waits = any(
         is_remote(href) for job in jobs for wanted in job for scene in wanted.take.scenes for href in scene.hrefs.values()
     )
     if engine.scheduler is None:  # else the workers' environment counts, and they tell of each scene
         check_scenes(scene for job in jobs for wanted in job for scene in wanted.take.scenes)
-    fetched = [0] * len(areas)
-    title = f"{areas[0].aoi.name}: reading scenes" if len(areas) == 1 else "reading scenes"
+    fetched = [0] * len(scans)
+    title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
     drafts = reporter.track(engine.run(write_drafts, [(task,) for task in tasks], waits=waits), title, len(jobs))
-    with _tidying(folders):
+    with _tidying([scan.archive for scan in scans]):
         for number, results in drafts:
             if isinstance(results, Exception):
                 raise results
             for wanted, result in zip(jobs[number], results, strict=True):
-                area, folder = areas[wanted.area], folders[wanted.area]
+                area, folder = scans[wanted.area].plan, scans[wanted.area].archive
                 if isinstance(result, Draft):
                     publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
                     fetched[wanted.area] += 1
                     failures[wanted.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
                 else:
                     failures[wanted.area] += _blame(wanted.take, result)
-    return [Catch(fetched[number], failures[number]) for number in range(len(areas))]
+    return [
+        replace(scan, fetched=fetched[number], failures=[*scan.failures, *failures[number]]) for number, scan in enumerate(scans)
+    ]
 
 
 @contextlib.contextmanager
@@ -188,9 +180,8 @@ def _blame(take: Datatake, error: SceneError) -> list[Refusal]:
     return [Refusal(name, str(error)) for name in names]
 
 
-def _make_target(wanted: Wanted, areas: Sequence[AreaPlan], folders: Sequence[Place]) -> Target:
-    area = areas[wanted.area]
-    return Target(wanted.take, area.grid, folders[wanted.area], area.pipeline.scenes.offset_conflict)
+def _make_target(wanted: Wanted, scan: AreaScan) -> Target:
+    return Target(wanted.take, scan.plan.grid, scan.archive, scan.plan.pipeline.scenes.offset_conflict)
 
 
 def _explain_refusal(name: str, check: OffsetCheck | None) -> Refusal:
@@ -198,26 +189,24 @@ def _explain_refusal(name: str, check: OffsetCheck | None) -> Refusal:
     return Refusal(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)")
 
 
-def _list_jobs(
-    areas: Sequence[AreaPlan], found: Sequence[Found], folders: Sequence[Place], failures: dict[int, list[Refusal]]
-) -> Iterator[list[Wanted]]:
+def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[Refusal]]) -> Iterator[list[Wanted]]:
     """Gather what is missing: one job for each overpass, its areas in an order that meets the scenes' blocks row by row.
 
     Scenes that were refused before and have not changed are named again in ``failures``, without being read.
     """
     jobs: dict[str, list[Wanted]] = defaultdict(list)
-    for number, (area, answer, folder) in enumerate(zip(areas, found, folders, strict=True)):
-        remove_drafts(folder)
-        archived = list_observations(folder, area.grid)
-        for take in group_scenes(answer.scenes):
+    for number, scan in enumerate(scans):
+        remove_drafts(scan.archive)
+        archived = list_observations(scan.archive, scan.plan.grid)
+        for take in group_scenes(scan.found.scenes):
             known = archived.get(take.key)
-            if is_news(take, known, area.pipeline.scenes.offset_conflict):
+            if is_news(take, known, scan.plan.pipeline.scenes.offset_conflict):
                 jobs[take.key].append(Wanted(number, take, known.version + 1 if known else 1))
             elif known:
                 checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
                 failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(take, known)]
     for job in sorted(jobs.values(), key=lambda job: (job[0].take.time, job[0].take.key)):
-        yield sorted(job, key=lambda wanted: _find_place(areas[wanted.area]))
+        yield sorted(job, key=lambda wanted: _find_place(scans[wanted.area].plan))
 
 
 def _find_place(area: AreaPlan) -> tuple[int, int, float]:

@@ -1,52 +1,17 @@
-"""Maps the changes of an area: what each scene is like as a whole, then tile by tile what happened to each pixel."""
+"""Maps the changes of areas: what each scene is like as a whole, then tile by tile what happened to each pixel."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from minewatch.archive import Observation, find_step, iterate_scl, read_codes, read_sample, sample_rows, sort_observations
+from minewatch.archive import Observation, sample_rows, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.changes import TileChanges
-from minewatch.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
-from minewatch.detect import (
-    Memory,
-    Scenes,
-    TileInput,
-    count_epochs,
-    detect_changes,
-    go_on,
-    judge_scenes,
-    make_looks,
-    measure_scenes,
-    remember,
-    tell_changes,
-)
-from minewatch.errors import WorkspaceError
-from minewatch.grid import CELL, PIXEL, Window
-from minewatch.mask import find_clear, margin_pixels
+from minewatch.detect import Scenes, judge_scenes
 from minewatch.parallel import Engine
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
-
-TILE = CELL
-"""Side of a tile in pixels, one block of the archive's rasters; any size gives the same result."""
-
-
-class Task(NamedTuple):
-    """What the changes of one area are made from."""
-
-    observations: Sequence[Observation]
-    """All that counts."""
-
-    area: AreaPlan
-    """Where, and how to judge."""
-
-    checkpoints: Path | None = None
-    """Folder for what is known after this scan; None keeps nothing."""
+from minewatch.tiles import Task, detect_tile, list_tiles, measure_rows
 
 
 def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
@@ -81,11 +46,6 @@ def map_changes(
         yield jobs[index][0], _unwrap(result)
 
 
-def list_tiles(area: AreaPlan) -> list[Window]:
-    """Cut an area's grid into tiles."""
-    return list(area.grid.tiles(TILE))
-
-
 def _title(tasks: Sequence[Task], what: str) -> str:
     return f"{tasks[0].area.aoi.name}: {what}" if len(tasks) == 1 else what
 
@@ -94,54 +54,3 @@ def _unwrap(result: Any) -> Any:
     if isinstance(result, Exception):
         raise result
     return result
-
-
-def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slice) -> Any:
-    """Count, for some rows of the sample, what scene-wide quantities are made from."""
-    pixel = PIXEL * (step := find_step(area.grid.shape))
-    stack, window = read_sample(observations, area.grid, rows, margin_pixels(area.pipeline.mask, pixel))
-    clear = find_clear(stack.scl, area.pipeline.mask, pixel)
-    tile = Window(rows.start, 0, rows.stop - rows.start, window.width)
-    inner = tile.within(window)
-    part = stack.crop(inner)
-    looks = make_looks(part.days, np.asarray(part.scl.any(axis=0)), clear[:, *inner], part.codes)
-    return measure_scenes(TileInput(looks, area.grid.inside(tile, step), tile, area.pipeline.detector, area.monitor_from))
-
-
-def detect_tile(task: Task, tile: Window, scenes: Scenes) -> TileChanges:
-    """Find the changes of one tile: from a checkpoint on, where there is one that these looks begin with."""
-    if task.checkpoints is None or len(task.observations) < WORTH:
-        return detect_changes(load_tile(task.observations, task.area, tile), scenes)
-    digests = make_digests(task.observations, task.area, scenes)
-    epochs = count_epochs(task.area.monitor_from, task.observations[-1].day)
-    known = load_checkpoint(task.checkpoints, tile, digests)
-    if known is not None and known.epochs == epochs:
-        part, memory = _go_on(known, digests, task, tile)
-    else:
-        part = load_tile(task.observations, task.area, tile)
-        memory = remember(part, scenes, whole=True)
-    if known is None or known.observations < len(task.observations):
-        with contextlib.suppress(OSError, WorkspaceError):  # a worker on another machine may not have the workspace
-            save_checkpoint(task.checkpoints, tile, digests, epochs, memory)
-    return tell_changes(part, memory)
-
-
-def _go_on(known: Checkpoint, digests: Digests, task: Task, tile: Window) -> tuple[TileInput, Memory]:
-    part = load_tile(digests.observations[known.observations :], task.area, tile)
-    if not len(part.looks.days):
-        return part, known.memory
-    return part, go_on(known.memory, part, digests.scenes.since(digests.count_looks(known.observations)))
-
-
-def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
-    """Read a tile from the archive and mask it; the mask looks over its edges."""
-    ordered = sort_observations(observations)
-    around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
-    inner = tile.within(around)
-    clear, covered = np.empty((len(ordered), *tile.shape), bool), np.zeros(tile.shape, bool)
-    for shows, scl in zip(clear, iterate_scl(ordered, around), strict=True):
-        shows[:] = find_clear(scl[None], area.pipeline.mask)[0][inner]
-        covered |= scl[inner] > 0
-    days = np.array([observation.day for observation in ordered], np.int32)
-    looks = make_looks(days, covered, clear, read_codes(ordered, tile))
-    return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from minewatch.archive import (
     Damage,
@@ -14,27 +14,16 @@ from minewatch.archive import (
     list_lost,
     read_tombstones,
 )
-from minewatch.catalog import Found, Refusal
+from minewatch.area_plan import AreaPlan
+from minewatch.area_scan import AreaScan
+from minewatch.catalog import Refusal
 from minewatch.errors import PrunedError
-from minewatch.fetch import Catch
 from minewatch.files import Place
-from minewatch.plan import AreaPlan
 from minewatch.scene import group_scenes
 from minewatch.workspace import Workspace
 
 LEDGER = "checked.json"
 """Among an area's checkpoints: which files were compared with their checksums."""
-
-
-@dataclass(frozen=True)
-class Mended:
-    """What became of the damage in one area's archive."""
-
-    catch: Catch
-    """What was fetched, with the looks that are lost among the failures."""
-
-    notes: Sequence[str] = ()
-    """A line for each file that was damaged and is there again."""
 
 
 def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough: bool = False) -> list[Health]:
@@ -46,14 +35,14 @@ def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough:
     ]
 
 
-def settle_damage(area: AreaPlan, folder: Place, health: Health, found: Found, catch: Catch, source: str) -> Mended:
-    """Tell, after the source was asked again, what is there again and what is lost."""
-    lost = list_lost(folder, area.grid, health)
-    healed = [f"{damage.describe()}; it was fetched again" for damage in health.damages if damage not in lost]
-    listed = {take.key for take in group_scenes(found.scenes)}  # those that could not be read are among the failures
-    missing = [damage for damage in lost if damage.key not in listed and _counts(damage, area)]
+def settle_damage(scan: AreaScan, source: str) -> AreaScan:
+    """Note, after the source was asked again, what is there again, and among the failures what is lost."""
+    lost = list_lost(scan.archive, scan.plan.grid, scan.health)
+    healed = [f"{damage.describe()}; it was fetched again" for damage in scan.health.damages if damage not in lost]
+    listed = {take.key for take in group_scenes(scan.found.scenes)}  # those that could not be read are among the failures
+    missing = [damage for damage in lost if damage.key not in listed and _counts(damage, scan.plan)]
     refusals = [Refusal(", ".join(damage.sources) or damage.key, _explain(damage, source)) for damage in missing]
-    return Mended(replace(catch, failures=[*catch.failures, *refusals]), healed)
+    return replace(scan, notes=[*healed, *scan.notes], failures=[*scan.failures, *refusals])
 
 
 def _counts(damage: Damage, area: AreaPlan) -> bool:

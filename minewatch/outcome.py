@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minewatch import __version__
+from minewatch.alerts.columns import Value
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.record import Alert
-from minewatch.alerts.table import Tally
+from minewatch.alerts.table import AreaResult, Tally
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.catalog import Found, Refusal
 from minewatch.context import Cells
 from minewatch.coverage import Coverage, Emptiness
 from minewatch.evidence.folder import Kept
-from minewatch.plan import AreaPlan
+from minewatch.plan import ScanPlan
 
 
 @dataclass(frozen=True)
@@ -161,3 +165,34 @@ def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
         "missing_looks": coverage.missing_looks,
         "text": coverage.describe(),
     }
+
+
+def describe_run(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:
+    """Return the row of a scan for the table of runs."""
+    return {
+        "run_id": plan.run_id,
+        "started": plan.started.isoformat(timespec="seconds"),
+        "version": __version__,
+        "aois": ", ".join(area.plan.aoi.name for area in areas),
+        "what_if": int(any(area.plan.what_if for area in areas)),
+        "scenes_used": sum(len(area.observations) for area in areas),
+        "scenes_skipped": sum(len(area.failures) for area in areas),
+    }
+
+
+def give_result(area: AreaReport) -> AreaResult:
+    """Return what an area brings to the alerts table."""
+    plan, coverage = area.plan, area.coverage
+    facts: dict[str, Value] = {
+        "monitor_from": plan.monitor_from,
+        "as_of": plan.until,
+        "pipeline": plan.pipeline_name,
+        "digest": plan.pipeline.digest,
+        "area_km2": round(plan.aoi.area_km2, 4),
+        "share_unseen": round(coverage.unseen, 4),
+        "last_clear": coverage.last_clear,
+    }
+    sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
+    scenes = {a.alert_id: (sources.get(a.day_before or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
+    settings = plan.pipeline.alerts
+    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if, area.context)

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from minewatch.alerts.table import read_areas
-from minewatch.aoi import Aoi, list_aois, read_aoi
+from minewatch.aoi import list_aois, read_aoi
+from minewatch.area_plan import AreaPlan, make_area_plan
 from minewatch.errors import AoiError, MinewatchError
-from minewatch.grid import Grid, make_grid
-from minewatch.pipeline import Pipeline, read_pipeline
+from minewatch.pipeline import read_pipeline
 from minewatch.settings import default_source, list_providers
-from minewatch.source import Query, Source, open_source
+from minewatch.source import Source, open_source
 from minewatch.workspace import Workspace
 
 
@@ -44,42 +44,6 @@ class Request:
 
     check_archive: bool = False
     """Compare every file of the archives with its checksum first."""
-
-
-@dataclass(frozen=True)
-class AreaPlan:
-    """One area of a scan, everything resolved."""
-
-    aoi: Aoi
-    """The area."""
-
-    grid: Grid
-    """Its pixels."""
-
-    pipeline: Pipeline
-    """Every setting."""
-
-    pipeline_name: str
-    """Its file's stem."""
-
-    monitor_from: dt.date
-    """First acquisition that may raise an alert."""
-
-    until: dt.date
-    """Last acquisition that has any influence."""
-
-    what_if: bool
-    """True where the settings are not the area's own, or the table is of a later date."""
-
-    @property
-    def history_from(self) -> dt.date:
-        """First acquisition that feeds the baseline."""
-        return self.monitor_from - dt.timedelta(days=round(self.pipeline.detector.baseline_years * 365.25))
-
-    @property
-    def query(self) -> Query:
-        """What is asked of the source."""
-        return Query(self.aoi.geometry, self.history_from, self.until, self.pipeline.scenes.max_cloud_cover)
 
 
 @dataclass(frozen=True)
@@ -129,4 +93,4 @@ def plan_area(
         raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
     own = pipeline_name == aoi.pipeline and not request.overrides and since == aoi.monitor_from
     what_if = not own or (name in table and until < table[name][1])
-    return AreaPlan(aoi, make_grid(aoi), pipeline, pipeline_name, since, until, what_if)
+    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, what_if=what_if)

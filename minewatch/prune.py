@@ -26,12 +26,13 @@ from minewatch.archive import (
     write_collection,
     write_tombstones,
 )
+from minewatch.area_plan import AreaPlan
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import WorkspaceError
 from minewatch.evidence.looks import SEARCHED
 from minewatch.files import Place, Stamp, delete_files, list_stamps
 from minewatch.mapping import select_observations
-from minewatch.plan import AreaPlan, Request, plan_area
+from minewatch.plan import Request, plan_area
 from minewatch.settings import read_settings
 from minewatch.units import to_day
 from minewatch.workspace import Workspace

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.catalog import Found, has_scenes
 from minewatch.coverage import Coverage, Emptiness
 from minewatch.errors import SourceError
 from minewatch.harmonise import OffsetCheck
-from minewatch.plan import AreaPlan
 from minewatch.source import Source
 from minewatch.text import count_of, show_day
 

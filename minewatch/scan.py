@@ -8,39 +8,36 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
-
-import numpy as np
 
 from minewatch import __version__, journal
 from minewatch.account import render_account, tell_scan
-from minewatch.alerts.columns import Value
 from minewatch.alerts.replay import replay_alerts
-from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table, write_csv
-from minewatch.archive import Health, Observation, list_observations, write_collection
+from minewatch.alerts.table import Tally, read_alerts, update_table, write_csv
+from minewatch.archive import Health, list_observations, write_collection
+from minewatch.area_plan import AreaPlan
+from minewatch.area_scan import AreaScan
 from minewatch.catalog import Found
-from minewatch.changes import EPISODE, Episodes, TileChanges
+from minewatch.change_map_writer import ChangeMap
 from minewatch.context import Layer, Site, open_layers, place_sites
-from minewatch.coverage import Coverage, CoverageCount, find_emptiness
+from minewatch.coverage import find_emptiness
 from minewatch.errors import ArchiveError, PrunedError, SceneError
 from minewatch.evidence.folder import Finding, keep_evidence
-from minewatch.fetch import Catch, fetch_observations, search_areas
-from minewatch.files import Place, check_writable, naming_refusals, publish_bytes, publish_json
+from minewatch.fetch import fetch_observations, search_areas
+from minewatch.files import check_writable, naming_refusals, publish_bytes, publish_json
 from minewatch.holding import Holding
 from minewatch.journal import running
-from minewatch.mapping import Task, judge_areas, list_tiles, map_changes, select_observations
+from minewatch.mapping import judge_areas, map_changes, select_observations
 from minewatch.mending import check_archives, refuse_pruned, settle_damage
-from minewatch.outcome import AreaReport, Missed, ScanReport, describe_scan
+from minewatch.outcome import AreaReport, Missed, ScanReport, describe_run, describe_scan, give_result
 from minewatch.parallel import Engine, start_engine
 from minewatch.picture import draw_quicklook, shows
-from minewatch.plan import AreaPlan, Request, ScanPlan, plan_scan
+from minewatch.plan import Request, ScanPlan, plan_scan
 from minewatch.progress import Reporter
-from minewatch.rasters import ChangeWriter, writing_changes
 from minewatch.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources
 from minewatch.scene import Datatake, group_scenes
 from minewatch.source import Source
 from minewatch.text import show_day
+from minewatch.tiles import Task
 from minewatch.witness import Subject, describe_agreements, hear_witnesses, read_witnesses
 from minewatch.workspace import Workspace
 
@@ -65,8 +62,8 @@ def _run(workspace: Workspace, plan: ScanPlan, reporter: Reporter, *, thorough: 
             check_writable(place)
         areas, missed = _scan_whole(workspace, plan, engine, reporter, holding, thorough=thorough)
         areas = [_place_alerts(workspace, area, layers) for area in areas]
-        run = _describe_run(plan, areas)
-        results = [_to_result(area) for area in areas]
+        run = describe_run(plan, areas)
+        results = [give_result(area) for area in areas]
         holding.check()
         tallies = update_table(workspace.alerts, results, run, workspace.decisions)
         journal.tell("table updated", events=dict(sum((tally.events for tally in tallies.values()), Counter())))
@@ -128,31 +125,82 @@ def _scan_areas(
     workspace: Workspace, plan: ScanPlan, healths: Sequence[Health], engine: Engine, reporter: Reporter, holding: Holding
 ) -> tuple[list[AreaReport], list[Missed]]:
     """Take all areas through each stage together, so that they share searches, scenes and cores."""
-    answers = list(zip(plan.areas, search_areas(plan.source, plan.areas, reporter), strict=True))
-    missed = [Missed(area.aoi.name, str(answer)) for area, answer in answers if not isinstance(answer, Found)]
-    healths = [health for health, (_, answer) in zip(healths, answers, strict=True) if isinstance(answer, Found)]
-    areas = [area for area, answer in answers if isinstance(answer, Found)]
-    found = [answer for _, answer in answers if isinstance(answer, Found)]
-    notes = [explain_emptiness(plan.source, area, answer, len(plan.areas)) for area, answer in zip(areas, found, strict=True)]
-    folders = [workspace.archive(area.aoi.name) for area in areas]
-    catches = fetch_observations(areas, found, folders, engine, reporter)
-    mended = [settle_damage(*parts, plan.source.name) for parts in zip(areas, folders, healths, found, catches, strict=True)]
-    notes = [[*more.notes, *lines] for more, lines in zip(mended, notes, strict=True)]
-    catches = [more.catch for more in mended]
-    chosen = [_choose_observations(area, folder) for area, folder in zip(areas, folders, strict=True)]
-    tasks = [
-        Task(observations, area, None if area.what_if else workspace.checkpoints(area.aoi.name))
-        for observations, area in zip(chosen, areas, strict=True)
-    ]
+    scans, missed = _search_areas(workspace, plan, healths, reporter)
+    scans = fetch_observations(scans, engine, reporter)
+    scans = [settle_damage(scan, plan.source.name) for scan in scans]
+    scans = [_choose_observations(scan) for scan in scans]
+    mapped = _map_areas(workspace, scans, engine, reporter, holding)
+    return [_report_area(plan.source, scan, change_map) for scan, change_map in mapped], missed
+
+
+def _search_areas(
+    workspace: Workspace, plan: ScanPlan, healths: Sequence[Health], reporter: Reporter
+) -> tuple[list[AreaScan], list[Missed]]:
+    """Begin the record of each area that the source answers for; the others are missed."""
+    scans: list[AreaScan] = []
+    missed: list[Missed] = []
+    answers = search_areas(plan.source, plan.areas, reporter)
+    for area, health, answer in zip(plan.areas, healths, answers, strict=True):
+        if isinstance(answer, Found):
+            notes = explain_emptiness(plan.source, area, answer, len(plan.areas))
+            scans.append(AreaScan(area, workspace.archive(area.aoi.name), health, answer, notes))
+        else:
+            missed.append(Missed(area.aoi.name, str(answer)))
+    return scans, missed
+
+
+def _choose_observations(scan: AreaScan) -> AreaScan:
+    """List the whole archive in its collection, and choose what the result rests on."""
+    area = scan.plan
+    archived = list_observations(scan.archive, area.grid).values()
+    write_collection(scan.archive, area.aoi.name, area.aoi.geometry, archived)
+    return replace(scan, observations=select_observations(archived, area))
+
+
+def _map_areas(
+    workspace: Workspace, scans: Sequence[AreaScan], engine: Engine, reporter: Reporter, holding: Holding
+) -> list[tuple[AreaScan, ChangeMap]]:
+    """Make the change map of each area; each is published with its last tile."""
+    tasks = [_make_task(workspace, scan) for scan in scans]
     scenes = judge_areas(tasks, engine, reporter)
-    maps = [ChangeMap(workspace.changes(area.aoi.name), area) for area in areas]
+    mapped = [(scan, ChangeMap(workspace.changes(scan.plan.aoi.name), scan.plan)) for scan in scans]
     with contextlib.ExitStack() as stack:
-        for change_map in maps:
+        for _, change_map in mapped:
             stack.enter_context(change_map)
         for number, changes in map_changes(tasks, scenes, engine, reporter):
             holding.check()  # the last tile publishes its map
-            maps[number].add(changes)
-    return [_report_area(plan.source, *parts) for parts in zip(areas, found, chosen, catches, maps, notes, strict=True)], missed
+            mapped[number][1].add(changes)
+    return mapped
+
+
+def _make_task(workspace: Workspace, scan: AreaScan) -> Task:
+    checkpoints = None if scan.plan.what_if else workspace.checkpoints(scan.plan.aoi.name)
+    return Task(scan.observations, scan.plan, checkpoints)
+
+
+def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:
+    """Gather what came of an area, with the alerts of its change map."""
+    area, observations, coverage = scan.plan, scan.observations, change_map.coverage
+    emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
+    notes = [
+        *scan.notes,
+        *explain_sources(observations, source),
+        *explain_conflicts(observations),
+        *explain_blindness(observations, area, coverage),
+        *explain_gaps(emptiness),
+    ]
+    return AreaReport(
+        plan=area,
+        found=scan.found,
+        observations=observations,
+        fetched=scan.fetched,
+        failures=[*scan.found.refused, *scan.failures],
+        coverage=coverage,
+        alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
+        tally=Tally(),
+        notes=notes,
+        emptiness=emptiness,
+    )
 
 
 def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Layer]) -> AreaReport:
@@ -177,85 +225,6 @@ def _keep_evidence(workspace: Workspace, plan: ScanPlan, area: AreaReport) -> Ar
     failed = kept.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
     return replace(area, evidence=kept, notes=[*area.notes, *notes])
-
-
-def _choose_observations(area: AreaPlan, folder: Place) -> list[Observation]:
-    archived = list_observations(folder, area.grid)
-    write_collection(folder, area.aoi.name, area.aoi.geometry, archived.values())
-    return select_observations(archived.values(), area)
-
-
-def _report_area(
-    source: Source,
-    area: AreaPlan,
-    found: Found,
-    observations: Sequence[Observation],
-    catch: Catch,
-    change_map: ChangeMap,
-    notes: Sequence[str],
-) -> AreaReport:
-    coverage = change_map.coverage
-    emptiness = find_emptiness(observations, found.scenes, area.grid)
-    more = [
-        *explain_sources(observations, source),
-        *explain_conflicts(observations),
-        *explain_blindness(observations, area, coverage),
-        *explain_gaps(emptiness),
-    ]
-    alerts = replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts)
-    failures = [*found.refused, *catch.failures]
-    return AreaReport(
-        area, found, observations, catch.fetched, failures, coverage, alerts, Tally(), [*notes, *more], emptiness=emptiness
-    )
-
-
-class ChangeMap:
-    """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
-
-    def __init__(self, folder: Place, area: AreaPlan) -> None:
-        self.area = area
-        self._folder, self._missing = folder, len(list_tiles(area))
-        self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
-        self._open = contextlib.ExitStack()
-        self._writer: ChangeWriter | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._open.__exit__(kind, error, trace)
-
-    def add(self, changes: TileChanges) -> None:
-        """Take a tile, in any order; the files are open from the first to the last."""
-        if self._writer is None:
-            self._writer = self._open.enter_context(writing_changes(self._folder, self.area.grid, _tags(self.area)))
-        self._writer.write(changes)
-        self._count.add(changes)
-        self._episodes.append(changes.episodes[changes.episodes["provisional_on"] > 0])
-        self._missing -= 1
-        if self._missing == 0:
-            self._open.close()
-
-    @property
-    def coverage(self) -> Coverage:
-        """What could be seen."""
-        return self._count.close(self.area.monitor_from, self.area.until)
-
-    @property
-    def episodes(self) -> Episodes:
-        """The anomalies that became provisional; the others are no part of any alert, and many."""
-        return np.concatenate(self._episodes)
-
-
-def _tags(area: AreaPlan) -> dict[str, str]:
-    return {
-        "aoi": area.aoi.name,
-        "as_of": area.until.isoformat(),
-        "monitor_from": area.monitor_from.isoformat(),
-        "pipeline": area.pipeline_name,
-        "pipeline_digest": area.pipeline.digest,
-        "software": f"minewatch {__version__}",
-    }
 
 
 def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
@@ -289,32 +258,3 @@ def choose_pictured(area: AreaReport) -> tuple[Datatake, Datatake] | None:
 
     before = clearest(area.plan.monitor_from - half_year, area.plan.monitor_from)
     return before, clearest(max(area.plan.monitor_from, area.plan.until - half_year), area.plan.until)
-
-
-def _describe_run(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:
-    return {
-        "run_id": plan.run_id,
-        "started": plan.started.isoformat(timespec="seconds"),
-        "version": __version__,
-        "aois": ", ".join(area.plan.aoi.name for area in areas),
-        "what_if": int(any(area.plan.what_if for area in areas)),
-        "scenes_used": sum(len(area.observations) for area in areas),
-        "scenes_skipped": sum(len(area.failures) for area in areas),
-    }
-
-
-def _to_result(area: AreaReport) -> AreaResult:
-    plan, coverage = area.plan, area.coverage
-    facts: dict[str, Value] = {
-        "monitor_from": plan.monitor_from,
-        "as_of": plan.until,
-        "pipeline": plan.pipeline_name,
-        "digest": plan.pipeline.digest,
-        "area_km2": round(plan.aoi.area_km2, 4),
-        "share_unseen": round(coverage.unseen, 4),
-        "last_clear": coverage.last_clear,
-    }
-    sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
-    scenes = {a.alert_id: (sources.get(a.day_before or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
-    settings = plan.pipeline.alerts
-    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if, area.context)

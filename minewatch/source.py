@@ -21,6 +21,7 @@ from shapely.errors import ShapelyError
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.area_plan import Query
 from minewatch.documents import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, make_item, tell
 from minewatch.errors import SceneError, SourceError
 from minewatch.footprint import list_boxes, read_footprint
@@ -35,23 +36,6 @@ STRANGE = (
     RecursionError, KeyError, AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
 )  # fmt: skip
 """What strangers' documents make the libraries raise."""
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is asked of a source."""
-
-    area: BaseGeometry
-    """Lon/lat outline; only its bounding box is sent."""
-
-    start: dt.date
-    """First acquisition date."""
-
-    end: dt.date
-    """Last acquisition date."""
-
-    max_cloud_cover: float = 100
-    """Per cent of the whole tile."""
 
 
 @dataclass(frozen=True)

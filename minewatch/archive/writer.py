@@ -13,7 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M, Draft, Findings, hand_over
+from minewatch.archive.draft import Draft, Findings, hand_over
+from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M
 from minewatch.archive.raster import RasterWriter
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import SceneError

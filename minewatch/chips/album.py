@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 
 from minewatch.aoi import Aoi, read_aoi
 from minewatch.archive import Observation, list_observations
+from minewatch.area_plan import Query
 from minewatch.catalog import find_scenes
 from minewatch.grid import Grid, make_grid
 from minewatch.pipeline import Mask, read_pipeline
 from minewatch.scene import Datatake, group_scenes
 from minewatch.settings import default_source, list_providers
-from minewatch.source import Query, Source, open_source
+from minewatch.source import Source, open_source
 from minewatch.workspace import Workspace
 
 EARLIEST, LATEST = dt.date(2015, 1, 1), dt.date(2100, 1, 1)

@@ -9,6 +9,7 @@ from typing import Any
 from minewatch.alerts.table import read_areas
 from minewatch.aoi import read_aoi
 from minewatch.archive import list_observations, sort_observations
+from minewatch.area_plan import AreaPlan, make_area_plan
 from minewatch.doctor.emptiness import check_emptiness
 from minewatch.doctor.identity import check_duplicates
 from minewatch.doctor.listing import Listed, list_items
@@ -19,10 +20,8 @@ from minewatch.doctor.registration import check_registration
 from minewatch.doctor.timeliness import check_late, check_unfetched
 from minewatch.doctor.witnesses import read_witnesses
 from minewatch.errors import ArchiveError, MinewatchError, SourceError
-from minewatch.grid import make_grid
 from minewatch.mapping import select_observations
 from minewatch.pipeline import read_pipeline
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.settings import default_source, list_providers
 from minewatch.source import open_source
@@ -79,7 +78,7 @@ def _plan_area(workspace: Workspace, name: str, until: dt.date | None) -> AreaPl
     if last < aoi.monitor_from:
         raise MinewatchError(f"area {name!r}: the date (--until) {last} is before its monitor_from {aoi.monitor_from}")
     pipeline = read_pipeline(workspace, aoi.pipeline)
-    return AreaPlan(aoi, make_grid(aoi), pipeline, aoi.pipeline, aoi.monitor_from, last, what_if=False)
+    return make_area_plan(aoi, pipeline, aoi.pipeline, monitor_from=aoi.monitor_from, until=last)
 
 
 def _explain_nothing(area: AreaPlan, known: int, archived: int) -> str:

@@ -12,10 +12,11 @@ import pystac
 from pystac.utils import str_to_datetime
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.area_plan import Query
 from minewatch.errors import SceneError
 from minewatch.footprint import read_footprint
 from minewatch.scene import find_tile, make_key, parse_baseline
-from minewatch.source import Query, Source
+from minewatch.source import Source
 
 PUBLISHED = ("published", "created", "updated")
 """Properties that say when a catalogue got an item, the most telling first."""

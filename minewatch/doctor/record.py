@@ -9,8 +9,8 @@ from enum import StrEnum
 from typing import Any
 
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.doctor.listing import Listed
-from minewatch.plan import AreaPlan
 
 
 class Verdict(StrEnum):

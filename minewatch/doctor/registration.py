@@ -16,12 +16,12 @@ from scipy import ndimage
 from skimage.registration import phase_cross_correlation
 
 from minewatch.archive import Observation, read_stack
+from minewatch.area_plan import AreaPlan
 from minewatch.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
 from minewatch.doctor.witnesses import find_median, find_peers
 from minewatch.grid import PIXEL, Window
 from minewatch.indices import LAYERS
 from minewatch.mask import find_clear, margin_pixels
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.scl import WATER
 from minewatch.text import count_of

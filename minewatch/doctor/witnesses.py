@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive import Observation, find_step, read_sample, sample_rows
+from minewatch.area_plan import AreaPlan
 from minewatch.grid import PIXEL, Window
 from minewatch.indices import LAYERS
 from minewatch.mask import find_clear, margin_pixels
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.units import SCALE
 

@@ -16,6 +16,7 @@ from shapely.geometry import mapping
 from minewatch.alerts.record import DISMISSED, Alert
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive import Observation, describe_grid
+from minewatch.area_plan import AreaPlan
 from minewatch.context import Cells
 from minewatch.custody import record_custody
 from minewatch.drafts import TEMPORARY_PREFIX
@@ -26,7 +27,6 @@ from minewatch.evidence.looks import Choice, Looks, choose_looks
 from minewatch.evidence.manifest import IMAGES, list_software, write_manifest
 from minewatch.files import list_names, make_private_folder, read_files, sync
 from minewatch.pipeline import render_pipeline
-from minewatch.plan import AreaPlan
 from minewatch.scene import Scene
 from minewatch.settings import read_settings
 from minewatch.source import Source

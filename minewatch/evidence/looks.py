@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from minewatch.alerts.record import Alert
 from minewatch.archive import Observation, iterate_scl, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.errors import EvidenceError
 from minewatch.grid import PIXEL, Grid, Window, lonlat_to, reproject
 from minewatch.mask import find_clear, margin_pixels
-from minewatch.plan import AreaPlan
 
 MARGIN = 500
 """Metres around an alert that its images show, as far as the area's grid reaches."""

@@ -13,6 +13,7 @@ from pyproj.exceptions import ProjError
 from shapely.errors import ShapelyError
 from shapely.geometry import box
 
+from minewatch.area_plan import Query
 from minewatch.catalog import find_scenes
 from minewatch.errors import EvidenceError, MinewatchError
 from minewatch.evidence.bundle import Bundle
@@ -23,7 +24,7 @@ from minewatch.grid import PIXEL, Grid, Window, lonlat_from, reproject
 from minewatch.provider import PROVIDERS, Provider, find_provider
 from minewatch.read import open_datatake
 from minewatch.scene import Datatake
-from minewatch.source import Query, Source, open_source
+from minewatch.source import Source, open_source
 from minewatch.text import show
 from minewatch.trust import hide_secrets
 

@@ -12,16 +12,15 @@ from minewatch import __version__
 from minewatch.alerts.table import read_alerts, read_areas
 from minewatch.aoi import read_aoi
 from minewatch.archive import Observation, list_observations
+from minewatch.area_plan import AreaPlan, make_area_plan
 from minewatch.detect import Scenes
 from minewatch.errors import AlertsError, MinewatchError
 from minewatch.explain.ground import choose_pixel, find_pixels, judge_area, trace_ground
 from minewatch.explain.record import OUTCOMES, Curve, Episode, Explanation, Look
 from minewatch.explain.writer import Writer
-from minewatch.grid import make_grid
 from minewatch.mapping import select_observations
 from minewatch.mending import refuse_pruned
 from minewatch.pipeline import read_pipeline
-from minewatch.plan import AreaPlan
 from minewatch.progress import Reporter
 from minewatch.text import count_of
 from minewatch.workspace import Workspace
@@ -85,7 +84,7 @@ def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Report
     """Read what all alerts of an area share, which were found with a pipeline."""
     aoi = read_aoi(workspace, name)
     monitor_from, as_of = read_areas(workspace.alerts)[name]
-    area = AreaPlan(aoi, make_grid(aoi), read_pipeline(workspace, pipeline), pipeline, monitor_from, as_of, what_if=False)
+    area = make_area_plan(aoi, read_pipeline(workspace, pipeline), pipeline, monitor_from=monitor_from, until=as_of)
     refuse_pruned(workspace.archive(name), area)
     observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
     if not observations:

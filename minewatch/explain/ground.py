@@ -10,17 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.detect import Scenes, TileInput
 from minewatch.detect.follow import Followed, follow_pixels
 from minewatch.detect.rules import make_rules
 from minewatch.detect.series import SCALES, Series
 from minewatch.errors import AlertsError
 from minewatch.grid import Grid, Window, lonlat_to, reproject
-from minewatch.mapping import Task, judge_areas, load_tile
+from minewatch.mapping import judge_areas
 from minewatch.parallel import start_engine
-from minewatch.plan import AreaPlan
 from minewatch.polygons import burn
 from minewatch.progress import Reporter
+from minewatch.tiles import Task, load_tile
 
 
 @dataclass(frozen=True)

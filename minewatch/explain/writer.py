@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minewatch.archive import Observation, iterate_scl, sort_observations
+from minewatch.area_plan import AreaPlan
 from minewatch.changes import Episodes
 from minewatch.detect.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
 from minewatch.detect.harmonics import evaluate, harmonic_terms
@@ -22,7 +23,6 @@ from minewatch.explain.ground import Ground
 from minewatch.explain.record import Curve, Episode, Explanation, Look
 from minewatch.grid import Window, lonlat_from
 from minewatch.indices import EMPTY
-from minewatch.plan import AreaPlan
 from minewatch.scl import CIRRUS, CLOUD, DARK, DEFECTIVE, LIKELY_CLOUD, NO_DATA, SHADOW, SNOW
 from minewatch.units import to_date, to_day
 

@@ -11,11 +11,12 @@ from typing import Any, TypeGuard
 import pystac
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.area_plan import Query
 from minewatch.documents import FAULT
 from minewatch.errors import SceneError
 from minewatch.footprint import read_footprint
 from minewatch.provider import Imagery
-from minewatch.source import Query, Source
+from minewatch.source import Source
 from minewatch.trust import resolve_href
 
 WHOLE = 0.995

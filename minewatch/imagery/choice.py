@@ -12,6 +12,7 @@ from shapely import box
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.access import Access
+from minewatch.area_plan import Query
 from minewatch.errors import ImageError, SceneError, SourceError
 from minewatch.grid import Grid, lonlat_from, reproject
 from minewatch.imagery.candidates import Candidate, list_candidates, rank_candidate
@@ -19,7 +20,7 @@ from minewatch.imagery.raster import open_picture
 from minewatch.meridian import cut_halves
 from minewatch.progress import Reporter
 from minewatch.provider import Imagery
-from minewatch.source import Query, open_source
+from minewatch.source import open_source
 from minewatch.text import show_share
 
 MOST_PIXELS = 5000 * 5000

@@ -21,14 +21,13 @@ from minewatch.alerts.reviews import find_alert
 from minewatch.alerts.table import read_alerts
 from minewatch.aoi import read_aoi
 from minewatch.archive import Observation, list_observations
+from minewatch.area_plan import AreaPlan, make_area_plan
 from minewatch.errors import AlertsError, MinewatchError
 from minewatch.explain import Explanation, explain_alerts
 from minewatch.files import append_lines, read_lines
-from minewatch.grid import make_grid
 from minewatch.mapping import select_observations
 from minewatch.meridian import join_halves
 from minewatch.pipeline import read_pipeline
-from minewatch.plan import AreaPlan
 from minewatch.positions import make_position
 from minewatch.progress import Reporter
 from minewatch.report.record import AlertFacts, Facts, Look, Month, Request, Row, Scenery, Sight
@@ -122,8 +121,8 @@ def _plan_area(workspace: Workspace, name: str) -> tuple[AreaPlan, Row]:
         raise AlertsError(f"area {name!r} was never scanned; scan it first with: minewatch scan {name}")
     aoi, cells = read_aoi(workspace, name), rows[0]
     pipeline = read_pipeline(workspace, cells["pipeline"])
-    plan = AreaPlan(aoi, make_grid(aoi), pipeline, cells["pipeline"], cells["monitor_from"], cells["as_of"], what_if=False)
-    return plan, cells
+    dates = {"monitor_from": cells["monitor_from"], "until": cells["as_of"]}
+    return make_area_plan(aoi, pipeline, cells["pipeline"], **dates), cells
 
 
 def _clean(row: Mapping[Any, Any]) -> Row:

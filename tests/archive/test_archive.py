@@ -19,21 +19,18 @@ import rasterio
 from shapely.geometry import box
 
 from minewatch.archive import (
-    Draft,
     Observation,
-    Target,
     describe_grid,
     list_observations,
-    publish,
     read_sample,
     read_stack,
-    remove_drafts,
     sample_rows,
     write_collection,
-    write_drafts,
 )
+from minewatch.archive.draft import Draft, publish, remove_drafts
 from minewatch.archive.item import ARCHIVE_FORMAT, UNREAD_CLASSES, UNREAD_MARGIN_M
 from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
+from minewatch.archive.writer import Target, write_drafts
 from minewatch.drafts import TEMPORARY_PREFIX
 from minewatch.errors import ArchiveError, SceneError, WorkspaceError
 from minewatch.grid import CELL, Grid, Window
@@ -334,7 +331,7 @@ def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.item.publish_bytes", pull_the_plug)
+        patch.setattr("minewatch.archive.draft.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             publish(draft, GRID, AREA, folder, 1)
     assert len(list(folder.glob("*.tif"))) == 1  # the raster is there already ...

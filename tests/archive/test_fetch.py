@@ -16,18 +16,18 @@ from shapely.geometry import box
 
 from minewatch import __version__
 from minewatch.aoi import Aoi, write_aoi
+from minewatch.area_plan import AreaPlan, Query
 from minewatch.catalog import Found, find_scenes
 from minewatch.changes import RASTERS
 from minewatch.errors import SceneError
 from minewatch.fetch import TOGETHER, group_areas, search_areas
 from minewatch.parallel import _attempt
-from minewatch.plan import AreaPlan, Request, plan_scan
+from minewatch.plan import Request, plan_scan
 from minewatch.progress import Reporter
 from minewatch.read import open_datatake
 from minewatch.scan import scan
 from minewatch.scene import Datatake
 from minewatch.simulate import SimulatedSeries
-from minewatch.source import Query
 from minewatch.workspace import Workspace
 from tests.helpers.small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 

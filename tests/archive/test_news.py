@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely.geometry import box
 
-from minewatch.archive import Draft, Observation, Target, list_observations, publish, write_drafts
+from minewatch.archive import Observation, list_observations
+from minewatch.archive.draft import Draft, publish
+from minewatch.archive.writer import Target, write_drafts
 from minewatch.news import find_refused, is_news
 from minewatch.outcome import ScanReport
 from minewatch.scene import Scene, group_scenes

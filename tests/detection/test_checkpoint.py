@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from minewatch import checkpoint
 from minewatch.archive import Observation
+from minewatch.area_plan import AreaPlan
 from minewatch.changes import EPISODE
 from minewatch.checkpoint import Digests, list_fields, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detect import (
@@ -41,7 +42,6 @@ from minewatch.grid import Window
 from minewatch.mask import find_clear
 from minewatch.outcome import ScanReport
 from minewatch.pipeline import Detector, Mask
-from minewatch.plan import AreaPlan
 from minewatch.simulate import SimulatedSeries
 from minewatch.units import to_date, to_day
 from tests.helpers.small import NAME, make_series, make_workspace, read_result, scan_small
@@ -180,7 +180,7 @@ def test_baselines_are_written_once(kept: tuple[Path, Memory, Scenes, TileInput]
 def test_scans_with_and_without_checkpoints_end_alike(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.mapping.WORTH", 1)
+    monkeypatch.setattr("minewatch.tiles.WORTH", 1)
     plain, kept = make_workspace(tmp_path / "plain", series), make_workspace(tmp_path / "kept", series)
     loaded: list[bool] = []
 
@@ -189,14 +189,14 @@ def test_scans_with_and_without_checkpoints_end_alike(
         loaded.append(found is not None)
         return found
 
-    monkeypatch.setattr("minewatch.mapping.load_checkpoint", load)
+    monkeypatch.setattr("minewatch.tiles.load_checkpoint", load)
     report: ScanReport = scan_small(kept)
     days = sorted({observation.time.date() for observation in report.areas[0].observations})
     workspace = make_workspace(tmp_path / "steps", series)
     for until in days[-6:]:
         scan_small(workspace, until)
     assert any(loaded)
-    monkeypatch.setattr("minewatch.mapping.WORTH", 10**6)
+    monkeypatch.setattr("minewatch.tiles.WORTH", 10**6)
     scan_small(plain, days[-1])
     assert read_result(workspace) == read_result(plain)
     assert list((workspace.checkpoints(NAME)).glob("*.state"))

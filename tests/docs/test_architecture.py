@@ -18,16 +18,18 @@ RIVER = (
     # What every stage stands on.
     "units", "errors", "text", "trust", "journal", "stopping", "drafts", "files", "holding", "workspace", "custody", "progress",
     # Areas, settings, places.
-    "meridian", "scl", "aoi", "pipeline", "provider", "cron", "settings", "grid", "positions",
+    "meridian", "scl", "aoi", "pipeline", "provider", "cron", "settings", "grid", "area_plan", "positions",
     # Scenes and the archive of observations.
     "sizes", "footprint", "harmonise", "scene", "ranges", "access", "documents", "source", "catalog", "checkup",
     "resampling", "geotiff", "blocks", "streams", "datasets", "placement", "read", "indices", "archive", "mask",
     # Changes and alerts.
     "changes", "detect", "polygons", "context", "qml", "alerts", "witness",
     # What people get.
-    "export", "rasters", "coverage", "cartography", "screen", "picture", "chips", "imagery", "image", "animation", "qgis", "validate",
+    "export", "rasters", "coverage", "cartography", "screen", "picture", "chips", "imagery", "image", "animation",
+    "qgis", "validate",
     # The scan that runs it all, and those who ask for it.
-    "parallel", "plan", "news", "fetch", "mending", "checkpoint", "mapping", "evidence",
+    "parallel", "plan", "news", "area_scan", "fetch", "mending",
+    "checkpoint", "tiles", "change_map_writer", "mapping", "evidence",
     "outcome", "remarks", "account", "scan", "doctor", "explain",
     "figures", "report", "prune", "rounds", "notify", "simulate", "demo",
     "schedule", "heartbeat", "watch", "service", "timers", "status", "cli", "__main__",

@@ -22,6 +22,7 @@ from shapely.geometry import box
 
 from minewatch.aoi import Aoi, bbox_geometry, measure_area_ha, write_aoi
 from minewatch.archive import Observation, list_observations, read_stack
+from minewatch.area_plan import Query
 from minewatch.coverage import find_emptiness
 from minewatch.fetch import group_areas
 from minewatch.grid import Grid, make_grid
@@ -33,7 +34,7 @@ from minewatch.scan import scan
 from minewatch.scene import Datatake, Scene
 from minewatch.settings import init_workspace
 from minewatch.simulate import SimulatedSeries, simulate_series
-from minewatch.source import Query, open_source
+from minewatch.source import open_source
 from minewatch.workspace import Workspace
 from tests.helpers.rasters import COARSE, TIME, lay_grid, paint_bands, write_scene
 from tests.helpers.rasters import NAME as SCENE

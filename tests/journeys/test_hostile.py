@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
 from minewatch.alerts.table import CSV_COLUMNS, read_alerts, render_csv
+from minewatch.area_plan import Query
 from minewatch.catalog import find_lattice, find_scenes
 from minewatch.cli import main
 from minewatch.datasets import DRIVERS
@@ -39,7 +40,7 @@ from minewatch.provider import Provider
 from minewatch.read import open_datatake, reading
 from minewatch.scene import Datatake, Scene, group_scenes
 from minewatch.simulate import SimulatedSeries
-from minewatch.source import Query, open_source
+from minewatch.source import open_source
 from minewatch.workspace import Workspace
 from tests.helpers.forged import Claim, forge_jp2, forge_tiff
 from tests.helpers.hosts import Answer, Host, serve_host

@@ -24,7 +24,7 @@ from tests.helpers.small import snapshot
 FIXTURE = ROOT / "tests" / "data" / "workspace-0.1.0.tar.gz"
 """See the README beside it."""
 
-LOAD = "minewatch.mapping.load_checkpoint"
+LOAD = "minewatch.tiles.load_checkpoint"
 """Where the one function is called that is watched; all else is asked of commands and files."""
 
 AS_OF, LATER = "2023-12-24", "2024-01-02"

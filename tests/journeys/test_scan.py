@@ -20,7 +20,7 @@ import pytest
 import rasterio
 
 from minewatch.aoi import Aoi, GridHint, bbox_geometry, write_aoi
-from minewatch.archive import publish
+from minewatch.archive.draft import publish
 from minewatch.catalog import find_lattice
 from minewatch.changes import RASTERS, Status
 from minewatch.errors import AoiError, MinewatchError, PipelineError, SourceError, WorkspaceError
@@ -233,7 +233,7 @@ def test_later_scenes_do_not_change_an_earlier_date(series: SimulatedSeries, wat
 def test_any_tile_size_gives_the_same_bytes(
     watch: Workspace, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("minewatch.mapping.TILE", size)
+    monkeypatch.setattr("minewatch.tiles.TILE", size)
     scan_small(watch)
     assert read_result(watch) == result
 
@@ -273,7 +273,7 @@ def test_an_error_before_the_table_leaves_the_table(watch: Workspace, monkeypatc
     def fail(*_: object) -> None:
         raise MinewatchError("broken on the way")
 
-    monkeypatch.setattr("minewatch.mapping.detect_changes", fail)
+    monkeypatch.setattr("minewatch.tiles.detect_changes", fail)
     before = list_results(watch)
     with pytest.raises(MinewatchError, match="broken on the way"):
         scan_small(watch, dt.date(2023, 1, 31))

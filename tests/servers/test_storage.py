@@ -244,7 +244,7 @@ def test_a_scan_that_is_cut_off_leaves_a_usable_archive(
         publish_bytes(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.item.publish_bytes", pull_the_plug)
+        patch.setattr("minewatch.archive.draft.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             scan_small(watch)
     names = list_names(watch.archive(NAME))

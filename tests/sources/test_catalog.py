@@ -15,11 +15,12 @@ import pytest
 from shapely.geometry import box
 
 from minewatch.aoi import Aoi
+from minewatch.area_plan import Query
 from minewatch.catalog import find_lattice, find_scenes, has_scenes
 from minewatch.errors import SceneError, SourceError
 from minewatch.grid import make_grid
 from minewatch.provider import Provider
-from minewatch.source import Query, Source, open_source
+from minewatch.source import Source, open_source
 from minewatch.trust import check_href
 from tests.helpers.opened import watching_files
 from tests.helpers.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster

@@ -17,12 +17,13 @@ import pytest
 from shapely.geometry import box
 
 from minewatch import documents, ranges, source
+from minewatch.area_plan import Query
 from minewatch.catalog import find_scenes
 from minewatch.documents import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, FormatError, GuardedIO, parse_document
 from minewatch.errors import SourceError
 from minewatch.provider import Provider
 from minewatch.ranges import LONGEST_WAIT, REDIRECTS, read_wait
-from minewatch.source import Query, make_source, open_source
+from minewatch.source import make_source, open_source
 from tests.helpers.proxy import (
     Act,
     Line,

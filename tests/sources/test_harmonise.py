@@ -17,7 +17,9 @@ import pytest
 import rasterio
 from distributed.protocol.pickle import dumps, loads
 
-from minewatch.archive import Draft, Observation, Target, list_observations, write_drafts
+from minewatch.archive import Observation, list_observations
+from minewatch.archive.draft import Draft
+from minewatch.archive.writer import Target, write_drafts
 from minewatch.errors import SceneError
 from minewatch.grid import make_grid
 from minewatch.harmonise import (

@@ -1,0 +1,40 @@
+"""One area on its way through a scan: each stage adds what it found to the record and hands it on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minewatch.archive import Health, Observation
+from minewatch.area_plan import AreaPlan
+from minewatch.catalog import Found, Refusal
+from minewatch.files import Place
+
+
+@dataclass(frozen=True)
+class AreaScan:
+    """What a scan knows of one area; begins with the search, whose answer it holds."""
+
+    plan: AreaPlan
+    """What was asked."""
+
+    archive: Place
+    """Folder of its observations."""
+
+    health: Health
+    """State of that folder before anything was fetched."""
+
+    found: Found
+    """What the source listed."""
+
+    notes: Sequence[str] = ()
+    """Lines a person should read."""
+
+    fetched: int = 0
+    """Observations read in this scan."""
+
+    failures: Sequence[Refusal] = ()
+    """Scenes that could not be read, or are lost."""
+
+    observations: Sequence[Observation] = ()
+    """What the result rests on."""

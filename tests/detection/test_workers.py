@@ -1,0 +1,119 @@
+"""What a worker loads for its work: a fresh process is given the very tasks that a scan submits."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minewatch import __version__
+from minewatch.archive import list_observations, sample_rows
+from minewatch.archive.writer import Target, write_drafts
+from minewatch.area_plan import AreaPlan
+from minewatch.catalog import find_scenes
+from minewatch.detect import judge_scenes
+from minewatch.mapping import select_observations
+from minewatch.parallel import _attempt
+from minewatch.plan import Request, plan_scan
+from minewatch.scene import group_scenes
+from minewatch.tiles import Task, detect_tile, list_tiles, measure_rows
+from minewatch.workspace import Workspace
+from tests.helpers.small import UNTIL, make_scanned, plain_environment
+
+Call = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A task and what it is called with."""
+
+WORK = """
+import json, pickle, sys
+before = set(sys.modules)
+for task, job in pickle.load(sys.stdin.buffer):
+    result = task(*job)
+    assert not isinstance(result, Exception), result
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+HEAVY = {
+    "pandas", "geopandas", "pyogrio", "sqlite3", "requests", "pystac_client", "matplotlib", "apprise", "structlog", "rich",
+    "babel", "cryptography",
+}  # fmt: skip
+"""What no worker needs.  jinja2 is missing here since Dask itself loads it, and pydantic since pipelines are made of it."""
+
+GROUND = {"units", "errors", "text", "drafts", "files", "holding", "workspace", "meridian", "aoi", "pipeline", "grid", "indices"}
+"""Modules that every worker stands on."""
+
+DETECTION = GROUND | {"area_plan", "archive", "mask", "changes", "detect", "checkpoint", "tiles"}
+"""For one tile, from the archive to its changes."""
+
+READING = GROUND | {
+    "sizes", "trust", "provider", "footprint", "harmonise", "scene", "ranges", "access", "resampling", "geotiff", "blocks",
+    "streams", "datasets", "placement", "read", "archive",
+}  # fmt: skip
+"""For one overpass, from the scenes to the archive."""
+
+
+def load_for(calls: list[Call]) -> set[str]:
+    """Do some tasks in a fresh process; gives the modules it loaded for them."""
+    command = [sys.executable, "-c", WORK]
+    done = subprocess.run(command, input=pickle.dumps(calls), env=plain_environment(), capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    return set(json.loads(done.stdout))
+
+
+def find_libraries(modules: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in modules}
+
+
+def find_own(modules: set[str]) -> set[str]:
+    """Name the modules and packages of minewatch's first level."""
+    return {name.split(".")[1] for name in modules if name.startswith("minewatch.")}
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, AreaPlan]:
+    workspace = make_scanned(tmp_path_factory)[0]
+    return workspace, plan_scan(workspace, Request(until=UNTIL)).areas[0]
+
+
+@pytest.fixture(scope="module")
+def detection(scanned: tuple[Workspace, AreaPlan]) -> list[Call]:
+    """The two tasks that detection submits."""
+    workspace, area = scanned
+    observations = select_observations(list_observations(workspace.archive(area.aoi.name), area.grid).values(), area)
+    (rows,), tile = sample_rows(area.grid), list_tiles(area)[0]
+    scenes = judge_scenes(measure_rows(observations, area, rows), area.pipeline.detector)
+    return [(measure_rows, (observations, area, rows)), (detect_tile, (Task(observations, area), tile, scenes))]
+
+
+@pytest.fixture(scope="module")
+def reading(scanned: tuple[Workspace, AreaPlan], tmp_path_factory: pytest.TempPathFactory) -> Call:
+    """The task that reads an overpass."""
+    workspace, area = scanned
+    source = plan_scan(workspace, Request(until=UNTIL)).source
+    take = next(iter(group_scenes(find_scenes(source, area.query).scenes)))
+    folder: Path = tmp_path_factory.mktemp("archive")
+    return write_drafts, ([Target(take, area.grid, folder)],)
+
+
+def test_detection_loads_the_archive_and_itself(detection: list[Call]) -> None:
+    loaded = load_for(detection)
+    assert find_libraries(loaded) & (HEAVY | {"pystac", "distributed"}) == set()
+    assert find_own(loaded) == DETECTION
+    assert not {"minewatch.archive.writer", "minewatch.archive.draft"} & loaded
+
+
+def test_reading_loads_no_catalogue_and_no_table(reading: Call) -> None:
+    loaded = load_for([reading])
+    assert find_libraries(loaded) & (HEAVY | {"distributed"}) == set()
+    assert find_own(loaded) == READING
+
+
+def test_nothing_heavy_comes_with_what_dask_is_given(detection: list[Call], reading: Call) -> None:
+    loaded = load_for([(_attempt, (__version__, task, *job)) for task, job in [*detection, reading]])
+    assert find_libraries(loaded) & HEAVY == set()
+    assert find_own(loaded) == DETECTION | READING | {"parallel"}
