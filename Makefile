@@ -28,6 +28,7 @@ lint: setup       ## check style, dependencies and import order
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) deptry .
+	$(VENV)/bin/lint-imports
 
 types: setup      ## check types
 	$(RUN) mypy

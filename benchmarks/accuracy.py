@@ -22,16 +22,18 @@ from matplotlib.figure import Figure
 
 import minewatch
 from minewatch.alerts.table import read_alerts
-from minewatch.aoi import Aoi, bbox_geometry, write_aoi
-from minewatch.catalog import find_lattice
-from minewatch.files import publishing
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.simulate import Simulation, place_lattice, simulate_series, temperate_simulation, tropical_simulation
-from minewatch.source import open_source
-from minewatch.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
-from minewatch.workspace import Workspace
+from minewatch.alerts.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.core.files import publishing
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.settings.document import init_workspace
+from minewatch.simulation.series import simulate_series
+from minewatch.simulation.settings import Simulation, temperate_simulation, tropical_simulation
+from minewatch.simulation.stac import place_lattice
+from minewatch.sources.search import find_lattice
+from minewatch.sources.stac import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "known"
@@ -272,7 +274,7 @@ come about.
 - Looks are clear looks, 1 = confirmed at the first on which the mine could be seen.
 - Injected: real series of a Romanian forest into which real mines were cut, scanned from 2019-01-01 to 2021-01-10. The method
   was developed on these series.
-- Simulated: `minewatch.simulate`, seeds from 1 on ({seeds}), four years, of which the last is watched. Simulated ground is
+- Simulated: `minewatch.simulation`, seeds from 1 on ({seeds}), four years, of which the last is watched. Simulated ground is
   simpler than real ground: take these rows for a check, not for a promise.
 
 What the tropical setting must reach:

@@ -13,7 +13,7 @@ from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import LEFT, TOP, Series
 from minewatch.alerts.table import read_alerts
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
 """Of a mine that confirmed alerts must cover, and of an alert that must lie on mines or within RIM metres."""

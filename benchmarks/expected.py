@@ -15,7 +15,7 @@ import pyogrio
 
 from minewatch.alerts.columns import AOIS, HISTORY, LAYER
 from minewatch.alerts.geopackage import recover
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
 
 Fact = tuple[str, str, str]
 

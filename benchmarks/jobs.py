@@ -18,9 +18,9 @@ from benchmarks import composite, monitor_jobs, report_jobs
 from benchmarks.decoding import list_reads, read_all
 from benchmarks.memory import read_peak
 from benchmarks.series import open_series
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
 
 Work = Callable[[], dict[str, Any]]
 

@@ -16,12 +16,14 @@ import rasterio
 from numpy.typing import NDArray
 
 from benchmarks.series import Series, open_series
-from minewatch.archive import list_observations, sample_rows
-from minewatch.detect import detect_changes, judge_scenes
-from minewatch.mapping import select_observations
-from minewatch.plan import Request, plan_scan
-from minewatch.tiles import list_tiles, load_tile, measure_rows
-from minewatch.workspace import Workspace
+from minewatch.archive.item import list_observations
+from minewatch.archive.stack import sample_rows
+from minewatch.core.workspace import Workspace
+from minewatch.detection.detect import detect_changes
+from minewatch.detection.parallel_tiles import select_observations
+from minewatch.detection.scene_quality import judge_scenes
+from minewatch.detection.tiles import list_tiles, load_tile, measure_rows
+from minewatch.operations.plan import Request, plan_scan
 
 ROUNDS = 3
 """Of the monitor, the quickest counts."""

@@ -6,8 +6,8 @@ import datetime as dt
 import sys
 from pathlib import Path
 
-from minewatch.watch import watch_once
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.watch import watch_once
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 import minewatch
 from benchmarks.results import Row
-from minewatch.files import publish_json, publishing
+from minewatch.core.files import publish_json, publishing
 
 COLD = """The first scan of an area, into an empty workspace. 30 Sentinel-2 scenes (24 of one year as the baseline, 6 of two
 months that are watched) lie on the disk as files with Earth Search's layout. The *decode limit* is the time that GDAL alone

@@ -21,10 +21,11 @@ from scipy.spatial import cKDTree
 from minewatch.alerts.style import AOI_COLOUR
 from minewatch.alerts.style import COLOURS as STATUSES
 from minewatch.alerts.table import read_alerts
-from minewatch.demo import NAME, run_demo
-from minewatch.image import ImageRequest, make_image
-from minewatch.report import Request, write_report
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.demo import NAME, run_demo
+from minewatch.products.images.dated_image import ImageRequest, make_image
+from minewatch.products.report.record import Request
+from minewatch.products.report.write import write_report
 from tests.helpers.browser import Visit, open_file, start_browser
 
 ROOT = Path(__file__).resolve().parents[1]

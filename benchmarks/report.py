@@ -20,13 +20,13 @@ from benchmarks.accuracy import NAME, Case, shrink, simulate_case
 from benchmarks.measure import ROOT, run_job
 from benchmarks.results import Row
 from minewatch.alerts.table import read_alerts
-from minewatch.aoi import Aoi, bbox_geometry, write_aoi
-from minewatch.plan import Request as ScanRequest
-from minewatch.report import HTML, PDF
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.simulate import Simulation, demo_simulation
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request as ScanRequest
+from minewatch.operations.scan import scan
+from minewatch.products.report.paper import HTML, PDF
+from minewatch.settings.document import init_workspace
+from minewatch.simulation.settings import Simulation, demo_simulation
 
 MANY = replace(
     demo_simulation(),

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measure import Measurement, run_here, run_job
 from benchmarks.series import Series, Settings, choose_settings
 from benchmarks.tiles import find_series
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
 from benchmarks import ground
-from minewatch.aoi import Aoi, GridHint, write_aoi
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, GridHint, write_aoi
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import init_workspace
 
 EPSG, LEFT, TOP, TILE = 32719, 399960, 8600020, "19LDF"
 """Where the tile lies: the corner of its first pixel, metres."""

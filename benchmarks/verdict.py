@@ -14,13 +14,13 @@ from benchmarks.inboxes import Hook, Mailbox
 from benchmarks.watched import Year
 from minewatch.alerts.history import read_history
 from minewatch.alerts.table import read_alerts, read_areas
-from minewatch.notify.outbox import read_deliveries
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.status import find_status
-from minewatch.validate import Scores, summarise, validate_alerts
-from minewatch.workspace import Workspace
+from minewatch.alerts.validate import Scores, summarise, validate_alerts
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.outbox import read_deliveries
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.status import find_status
+from minewatch.settings.document import init_workspace
 
 
 @dataclass

@@ -17,7 +17,7 @@ from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import Series
 from minewatch.alerts.table import read_alerts
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
 from tests.helpers.servers import start_dask
 
 

@@ -28,12 +28,12 @@ from benchmarks.memory import read_peak
 from benchmarks.world import Scope, Tile, World, make_tiles, write_areas
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.table import read_alerts
-from minewatch.notify import retry
-from minewatch.notify.outbox import DEAD, list_messages
-from minewatch.prune import Wish, prune
-from minewatch.settings import init_workspace
-from minewatch.watch import Pass, watch_once
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.delivery import retry
+from minewatch.operations.notify.outbox import DEAD, list_messages
+from minewatch.operations.prune import Wish, prune
+from minewatch.operations.watch import Pass, watch_once
+from minewatch.settings.document import init_workspace
 
 SECRET = "one-secret-of-a-simulated-year"  # noqa: S105 - of a server on this machine that lives for one run
 UNSEEN_DAYS = 12

@@ -21,12 +21,12 @@ from pyproj import Transformer
 from shapely.geometry import box
 
 from benchmarks.accuracy import simulate_case
-from minewatch.aoi import Aoi, GridHint, write_aoi
-from minewatch.files import publish_bytes
-from minewatch.grid import reproject
-from minewatch.simulate import Simulation, place_lattice
-from minewatch.simulate.stac import Lattice
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, GridHint, write_aoi
+from minewatch.areas.grid import reproject
+from minewatch.core.files import publish_bytes
+from minewatch.core.workspace import Workspace
+from minewatch.simulation.settings import Simulation
+from minewatch.simulation.stac import Lattice, place_lattice
 
 PLACES = ((-69.9, -12.75, "tropical"), (22.15, 45.2, "temperate"))
 """Longitude, latitude and climate of the tiles, in turn."""

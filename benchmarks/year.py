@@ -26,7 +26,7 @@ from benchmarks.page import describe_machine, describe_versions
 from benchmarks.verdict import Verdict, judge
 from benchmarks.watched import SECRET, Night, Year
 from benchmarks.world import Scope
-from minewatch.files import publishing
+from minewatch.core.files import publishing
 
 PARTS = {
     "archive": "archive: the looks",

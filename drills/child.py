@@ -218,7 +218,7 @@ def run_command(job: Job) -> None:
         _guard(PASSES[job.command[0]], job)
         return
     from minewatch.cli import main  # noqa: PLC0415  after the calls are watched
-    from minewatch.stopping import NOTICE, find_code, listening  # noqa: PLC0415
+    from minewatch.core.signals import NOTICE, find_code, listening  # noqa: PLC0415
 
     with listening():
         try:
@@ -231,8 +231,8 @@ def run_command(job: Job) -> None:
 
 def _guard(action: Callable[[Job], None], job: Job) -> None:
     """Say in one line what a user can understand, as the command line does."""
-    from minewatch.errors import MinewatchError, describe  # noqa: PLC0415
-    from minewatch.files import naming_refusals  # noqa: PLC0415
+    from minewatch.core.errors import MinewatchError, describe  # noqa: PLC0415
+    from minewatch.core.files import naming_refusals  # noqa: PLC0415
 
     try:
         with naming_refusals():
@@ -244,8 +244,9 @@ def _guard(action: Callable[[Job], None], job: Job) -> None:
 
 def tell_news(job: Job) -> None:
     """Put what is new into the outbox and send what waits there, at a time."""
-    from minewatch.notify import collect, deliver  # noqa: PLC0415
-    from minewatch.workspace import Workspace  # noqa: PLC0415
+    from minewatch.core.workspace import Workspace  # noqa: PLC0415
+    from minewatch.operations.notify.collection import collect  # noqa: PLC0415
+    from minewatch.operations.notify.delivery import deliver  # noqa: PLC0415
 
     now = dt.datetime.fromisoformat(job.command[1])
     workspace = Workspace(job.root)
@@ -257,9 +258,9 @@ def tell_news(job: Job) -> None:
 
 def spend_night(job: Job) -> None:
     """Make one pass of the watch, at a time."""
-    from minewatch.progress import Reporter  # noqa: PLC0415
-    from minewatch.watch import watch_once  # noqa: PLC0415
-    from minewatch.workspace import Workspace  # noqa: PLC0415
+    from minewatch.core.progress import Reporter  # noqa: PLC0415
+    from minewatch.core.workspace import Workspace  # noqa: PLC0415
+    from minewatch.operations.watch import watch_once  # noqa: PLC0415
 
     now = dt.datetime.fromisoformat(job.command[1])
     done = watch_once(Workspace(job.root), now, Reporter(note=lambda text: sys.stderr.write(f"{text}\n") and None))

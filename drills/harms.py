@@ -20,11 +20,11 @@ from drills.kills import SCAN, STAGES, Model, Stage, judge, read_all, run_undist
 from drills.report import Figures
 from drills.truth import Difference, compare, inspect
 from drills.world import AREA, NOW, World
-from minewatch.notify.event import SCAN_FAILED, UNSEEN
-from minewatch.notify.findings import read_findings
-from minewatch.rounds import read_rounds
-from minewatch.stopping import NOTICE
-from minewatch.workspace import Workspace
+from minewatch.core.signals import NOTICE
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.event import SCAN_FAILED, UNSEEN
+from minewatch.operations.notify.event_store import read_findings
+from minewatch.operations.watch_log import read_rounds
 
 DAY = dt.timedelta(days=1)
 

@@ -11,7 +11,7 @@ from drills.points import PHASES, Point
 from drills.report import Figures
 from drills.truth import Difference, Truth, compare, inspect, read_truth
 from drills.world import AREA, NOW, UNTIL, World
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
 
 TWICE = 0.2
 """Share of rounds in which the next run is killed too, before one is left alone."""
@@ -55,11 +55,11 @@ SCAN = ("scan", "--until", UNTIL.isoformat())
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("scan", ("cold", "early"), SCAN, "minewatch.cli.scans:scan", "minewatch.scan:update_table"),
-        Stage("update", ("update",), SCAN, "minewatch.scan:update_table"),
+        Stage("scan", ("cold", "early"), SCAN, "minewatch.cli.scans:scan", "minewatch.operations.scan:update_table"),
+        Stage("update", ("update",), SCAN, "minewatch.operations.scan:update_table"),
         Stage("report", ("whole",), ("report", AREA), "minewatch.cli.report:write_report"),
-        Stage("notify", ("news",), ("tell", NOW.isoformat()), "minewatch.notify:collect", tells=True),
-        Stage("night", ("night",), ("night", NOW.isoformat()), "minewatch.watch:watch_once", tells=True),
+        Stage("notify", ("news",), ("tell", NOW.isoformat()), "minewatch.operations.notify.collection:collect", tells=True),
+        Stage("night", ("night",), ("night", NOW.isoformat()), "minewatch.operations.watch:watch_once", tells=True),
     )
 }
 

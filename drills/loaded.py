@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 MODULES = (
-    "minewatch.cli", "minewatch.watch", "minewatch.notify.channel", "minewatch.report.page", "matplotlib.figure",
-    "rasterio.shutil", "pyogrio", "geopandas", "cryptography.hazmat.primitives.serialization", "dask.threaded",
+    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.channel", "minewatch.products.report.page",
+    "matplotlib.figure", "rasterio.shutil", "pyogrio", "geopandas", "cryptography.hazmat.primitives.serialization",
+    "dask.threaded",
 )  # fmt: skip
 
 VARIABLE = "DRILL_WARM"
@@ -39,12 +40,13 @@ def practise(root: Path, aoi: str, until: str) -> None:
     """Scan and report once, so that everything is compiled."""
     import datetime as dt  # noqa: PLC0415
 
-    from minewatch import rasters, scan  # noqa: PLC0415
-    from minewatch.explain import ground  # noqa: PLC0415
-    from minewatch.plan import Request  # noqa: PLC0415
-    from minewatch.report import Request as ReportRequest  # noqa: PLC0415
-    from minewatch.report import write_report  # noqa: PLC0415
-    from minewatch.workspace import Workspace  # noqa: PLC0415
+    from minewatch.alerts.explain import ground  # noqa: PLC0415
+    from minewatch.core.workspace import Workspace  # noqa: PLC0415
+    from minewatch.detection import change_rasters  # noqa: PLC0415
+    from minewatch.operations import scan  # noqa: PLC0415
+    from minewatch.operations.plan import Request  # noqa: PLC0415
+    from minewatch.products.report.record import Request as ReportRequest  # noqa: PLC0415
+    from minewatch.products.report.write import write_report  # noqa: PLC0415
 
     @contextmanager
     def start_inline(_scheduler: str | None = None) -> Iterator[Any]:
@@ -54,15 +56,15 @@ def practise(root: Path, aoi: str, until: str) -> None:
     start = scan.start_engine  # type: ignore[attr-defined]
     for user in users:
         user.start_engine = start_inline
-    publish = rasters._publish_cog
-    rasters._publish_cog = lambda part, path, _layer: shutil.copy(part, path)  # type: ignore[assignment]  # GDAL would start threads
+    publish = change_rasters._publish_cog
+    change_rasters._publish_cog = lambda part, path, _layer: shutil.copy(part, path)  # type: ignore[assignment]  # GDAL would start threads
     try:
         scan.scan(Workspace(root), Request(until=dt.date.fromisoformat(until)))
         write_report(Workspace(root), ReportRequest(aoi=aoi))
     finally:
         for user in users:
             user.start_engine = start
-        rasters._publish_cog = publish
+        change_rasters._publish_cog = publish
     shutil.rmtree(root)
 
 

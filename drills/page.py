@@ -14,7 +14,7 @@ from typing import Any
 
 import minewatch
 from drills.report import Figures
-from minewatch.files import publish_bytes, publish_json
+from minewatch.core.files import publish_bytes, publish_json
 
 INTRODUCTION = """# Drills: killed, starved and misled on purpose
 

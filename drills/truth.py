@@ -15,12 +15,12 @@ import geopandas as gpd
 import pyogrio
 
 from minewatch.alerts.decisions import read_decisions
-from minewatch.changes import RASTERS
-from minewatch.drafts import TEMPORARY_PREFIX
-from minewatch.evidence.verification import Trust, verify_path
-from minewatch.notify.outbox import DEAD, DELIVERED, WAITING, list_messages, read_deliveries
-from minewatch.rounds import read_rounds
-from minewatch.workspace import Workspace
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS
+from minewatch.operations.notify.outbox import DEAD, DELIVERED, WAITING, list_messages, read_deliveries
+from minewatch.operations.watch_log import read_rounds
+from minewatch.products.evidence.verification import Trust, verify_path
 
 Truth = Mapping[str, str]
 """Name of a fact to the fact itself, or its hash."""

@@ -15,12 +15,13 @@ from pathlib import Path
 from drills.loaded import VARIABLE
 from drills.truth import Post
 from minewatch.alerts.geopackage import updating
-from minewatch.notify import collect, deliver
-from minewatch.notify.outbox import read_deliveries
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.simulate import SimulatedSeries, simulate_series
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.collection import collect
+from minewatch.operations.notify.delivery import deliver
+from minewatch.operations.notify.outbox import read_deliveries
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.simulation.series import SimulatedSeries, simulate_series
 from tests.helpers.receivers import Hook, Mailbox, serve_hook, serve_mail
 from tests.helpers.small import NAME, SMALL, UNTIL, make_workspace
 

@@ -2,7 +2,7 @@
 
 import importlib
 
-from minewatch.stopping import end, listening
+from minewatch.core.signals import end, listening
 
 
 def main() -> None:

@@ -1,1 +1,5 @@
-"""Alerts: the replay that makes them, and the GeoPackage that holds them."""
+"""Change history and decisions of people in, alerts out.
+
+Gives the replay that makes alerts, the GeoPackage that holds them, decisions, the legal and natural context, alerts of other
+systems, the explanation of an alert, and its score against known truth.
+"""

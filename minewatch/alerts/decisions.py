@@ -13,8 +13,8 @@ import shapely
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.errors import AlertsError
-from minewatch.files import append_lines, read_lines
+from minewatch.core.errors import AlertsError
+from minewatch.core.files import append_lines, read_lines
 
 CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
 REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)

@@ -22,9 +22,9 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import LAYERS, SPATIAL, Column, Value
 from minewatch.alerts.style import install_styles
-from minewatch.errors import AlertsError, describe
-from minewatch.files import is_full, publishing
-from minewatch.text import show
+from minewatch.core.errors import AlertsError, describe
+from minewatch.core.files import is_full, publishing
+from minewatch.core.text import show
 
 BUSY_SECONDS = 10.0
 """How long a locked file is waited for."""

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from skimage import measure, morphology
 
 from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL, Alert
-from minewatch.aoi import measure_area_ha
-from minewatch.changes import Episodes
-from minewatch.grid import PIXEL, Grid
-from minewatch.pipeline import Alerts
-from minewatch.polygons import Patch, find_patches, find_position, outline, to_lonlat
-from minewatch.units import SCALE, to_date
+from minewatch.areas.aoi import measure_area_ha
+from minewatch.areas.grid import PIXEL, Grid
+from minewatch.areas.vectorize import Patch, find_patches, find_position, outline, to_lonlat
+from minewatch.core.units import SCALE, to_date
+from minewatch.detection.change_map import Episodes
+from minewatch.settings.pipeline import Alerts
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.intp]

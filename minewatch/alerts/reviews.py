@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from minewatch.alerts.apply_decisions import restore_status
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
 from minewatch.alerts.decisions import DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
 from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
-from minewatch.alerts.judgement import restore_status
 from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.alerts.schema import SHOWN, upgrade_schema
-from minewatch.errors import AlertsError
+from minewatch.core.errors import AlertsError
 
 Cells = tuple[str, str, str]
 """review, review_note, reviewed_by."""

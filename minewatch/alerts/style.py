@@ -11,8 +11,8 @@ from xml.etree import ElementTree as ET
 
 from minewatch.alerts.columns import AOIS, LAYER, LAYERS, REVIEW_COLUMNS, Column
 from minewatch.alerts.decisions import REVIEWS
+from minewatch.alerts.qml import OUTSIDE, VERSION, add_fill, add_labels, parse_style, render_style, rgba
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
-from minewatch.qml import OUTSIDE, VERSION, add_fill, add_labels, parse_style, render_style, rgba
 
 COLOURS = {CONFIRMED: "#c8102e", PROVISIONAL: "#f08c00", CLOSED: "#5f6b73", DISMISSED: "#b9c0c5"}
 """By status; told apart by lightness too, for people who do not see red and green apart."""

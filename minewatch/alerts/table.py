@@ -18,7 +18,9 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.apply_decisions import Verdict, judge_alert
 from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.context.place import CELLS, Cells
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -33,15 +35,13 @@ from minewatch.alerts.geopackage import (
     updating,
 )
 from minewatch.alerts.history import GROWN, LEGAL_STATUS, MERGED, NEW, RENAMED, REOPENED, WHAT_IF, HistoryEvent, record_event
-from minewatch.alerts.judgement import Verdict, judge_alert
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, forget_cells, harvest_edits, record_reviews, show_cells
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.context import CELLS, Cells
-from minewatch.errors import AlertsError
-from minewatch.files import publish_bytes
-from minewatch.pipeline import Alerts
-from minewatch.text import is_formula
+from minewatch.core.errors import AlertsError
+from minewatch.core.files import publish_bytes
+from minewatch.core.text import is_formula
+from minewatch.settings.pipeline import Alerts
 
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""

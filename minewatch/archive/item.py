@@ -13,15 +13,15 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.drafts import TEMPORARY_PREFIX
-from minewatch.errors import ArchiveError
-from minewatch.files import Place, list_names, publish_json, read_files
-from minewatch.grid import Grid
-from minewatch.indices import LAYERS
-from minewatch.meridian import find_bounds
-from minewatch.scl import CIRRUS, CLEAR_CLASSES, CLOUD, NO_DATA
-from minewatch.text import render_json
-from minewatch.units import to_day
+from minewatch.areas.antimeridian import find_bounds
+from minewatch.areas.grid import Grid
+from minewatch.core.errors import ArchiveError
+from minewatch.core.files import Place, list_names, publish_json, read_files
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.text import render_json
+from minewatch.core.units import to_day
+from minewatch.raster.indices import LAYERS
+from minewatch.settings.scl import CIRRUS, CLEAR_CLASSES, CLOUD, NO_DATA
 
 UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
 """SCL classes under which indices may be left unread."""

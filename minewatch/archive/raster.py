@@ -22,10 +22,10 @@ import zstandard
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from minewatch.errors import ArchiveError
-from minewatch.files import Place
-from minewatch.grid import CELL, Grid, Window
-from minewatch.indices import LAYERS
+from minewatch.areas.grid import CELL, Grid, Window
+from minewatch.core.errors import ArchiveError
+from minewatch.core.files import Place
+from minewatch.raster.indices import LAYERS
 
 BANDS = ("scl", *(layer.name for layer in LAYERS))
 """Of the raster, in order."""

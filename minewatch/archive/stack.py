@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from upath import UPath
 
 from minewatch.archive.item import Observation, sort_observations
+from minewatch.archive.object_store import read_stored
 from minewatch.archive.raster import BANDS, Codes, find_step, read_bands
-from minewatch.archive.store import read_stored
-from minewatch.grid import Grid, Window
-from minewatch.indices import LAYERS
+from minewatch.areas.grid import Grid, Window
+from minewatch.raster.indices import LAYERS
 
 TOGETHER = 16
 """Observations whose SCL is read at a time: few, for memory, and enough to ask an object store for all at once."""

@@ -13,18 +13,18 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.archive.draft import Draft, Findings, hand_over
 from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M
+from minewatch.archive.publication import Draft, Findings, hand_over
 from minewatch.archive.raster import RasterWriter
-from minewatch.drafts import TEMPORARY_PREFIX
-from minewatch.errors import SceneError
-from minewatch.files import Place, make_private_folder, sync
-from minewatch.grid import CELL, PIXEL, Grid, Window
-from minewatch.harmonise import DarkPixels, OffsetCheck, count_dark, judge_offset
-from minewatch.indices import LAYERS, encode_layers
-from minewatch.pipeline import Conflict
-from minewatch.read import DatatakeFiles, DatatakeReader, open_datatake
-from minewatch.scene import Datatake, Scene
+from minewatch.areas.grid import CELL, PIXEL, Grid, Window
+from minewatch.core.errors import SceneError
+from minewatch.core.files import Place, make_private_folder, sync
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.raster.indices import LAYERS, encode_layers
+from minewatch.raster.read import DatatakeFiles, DatatakeReader, open_datatake
+from minewatch.settings.pipeline import Conflict
+from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, count_dark, judge_offset
+from minewatch.sources.scene import Datatake, Scene
 
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 """Bands that the layers are made from."""

@@ -9,9 +9,9 @@ import click
 
 from minewatch import __version__
 from minewatch.cli.output import Session
-from minewatch.journal import VARIABLE
-from minewatch.stopping import end
-from minewatch.workspace import ENVIRONMENT_VARIABLE
+from minewatch.core.logging import VARIABLE
+from minewatch.core.signals import end
+from minewatch.core.workspace import ENVIRONMENT_VARIABLE
 
 COMMANDS = {
     "init": "scans", "demo": "scans", "aoi": "areas", "pipeline": "pipelines", "source": "sources", "scan": "scans",

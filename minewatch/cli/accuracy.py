@@ -12,14 +12,15 @@ from typing import Any
 
 import click
 
+from minewatch.alerts.explain.explain import explain_alert
+from minewatch.alerts.explain.record import Explanation, Look
 from minewatch.alerts.table import describe_position, read_alerts, read_areas
+from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.errors import AlertsError
-from minewatch.explain import Explanation, Look, explain_alert
-from minewatch.figures import draw_explanation, draw_scores
-from minewatch.progress import reporting
-from minewatch.text import count_of, show_day, show_share
-from minewatch.validate import LEVEL, Estimate, Scores, validate_alerts
+from minewatch.core.errors import AlertsError
+from minewatch.core.progress import reporting
+from minewatch.core.text import count_of, show_day, show_share
+from minewatch.products.images.charts import draw_explanation, draw_scores
 
 BEFORE = dt.timedelta(days=60)
 """The table of an explanation begins this long before the alert, unless all looks are asked for."""

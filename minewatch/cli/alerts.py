@@ -12,23 +12,19 @@ import click
 import geopandas as gpd
 from shapely.geometry import mapping
 
+from minewatch.alerts.context.declaration import AREAS, CONCESSION
+from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
+from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, take_back_witness
+from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.alerts.table import describe_position, read_alerts, write_csv
-from minewatch.cli.listing import (
-    describe_alerts,
-    describe_corroboration,
-    describe_reading,
-    print_alerts,
-    print_corroboration,
-)
+from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_reading, print_alerts, print_corroboration
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.context import AREAS, CONCESSION, EXPIRED, LEGAL, OUTSIDE, UNKNOWN
-from minewatch.errors import AlertsError
-from minewatch.evidence.register import note_export
-from minewatch.export import DEFAULT, FORMATS, export_alerts
-from minewatch.witness import DAYS, DISTANCE_M, FARTHEST_M, corroborate_alerts, take_back_witness
+from minewatch.core.errors import AlertsError
+from minewatch.products.evidence.register import note_export
+from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
 
 F = TypeVar("F", bound=Callable[..., Any])
 

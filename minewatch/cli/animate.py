@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from minewatch.animation import MOST_FRAMES, VIDEO_FORMATS, Animation, AnimationRequest, make_animation
-from minewatch.chips import COMPOSITES, TRUE_COLOUR
 from minewatch.cli.image import DAY, FOLDER, NOTHING, Choices, tell
 from minewatch.cli.output import Session, common_options
-from minewatch.image import OVERLAYS
-from minewatch.progress import reporting
-from minewatch.text import count_of, show_day
+from minewatch.core.progress import reporting
+from minewatch.core.text import count_of, show_day
+from minewatch.products.images.animation import MOST_FRAMES, VIDEO_FORMATS, Animation, AnimationRequest, make_animation
+from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
+from minewatch.products.images.overlay import OVERLAYS
 
 
 @click.command("animate")

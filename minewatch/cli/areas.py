@@ -9,13 +9,23 @@ from typing import Any
 
 import click
 
-from minewatch.aoi import Aoi, bbox_geometry, check_size, list_aois, make_aoi, read_aoi, read_geometry, remove_aoi, write_aoi
-from minewatch.catalog import find_lattice
+from minewatch.areas.aoi import (
+    Aoi,
+    bbox_geometry,
+    check_size,
+    list_aois,
+    make_aoi,
+    read_aoi,
+    read_geometry,
+    remove_aoi,
+    write_aoi,
+)
+from minewatch.areas.grid import make_grid
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.grid import make_grid
-from minewatch.pipeline import read_pipeline
-from minewatch.settings import list_providers
-from minewatch.source import open_source
+from minewatch.settings.document import list_providers
+from minewatch.settings.pipeline import read_pipeline
+from minewatch.sources.search import find_lattice
+from minewatch.sources.stac import open_source
 
 
 @click.group()

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
-from minewatch.alerts.surroundings import refresh_context
+from minewatch.alerts.context.declaration import Declaration, read_declarations
+from minewatch.alerts.context.features import read_features
+from minewatch.alerts.context.layer import open_layer, open_layers
+from minewatch.alerts.refresh_context import refresh_context
 from minewatch.alerts.table import read_alerts, write_csv
 from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
-from minewatch.context import Declaration, open_layer, open_layers, read_declarations, read_features
-from minewatch.errors import ContextError
-from minewatch.text import count_of
+from minewatch.core.errors import ContextError
+from minewatch.core.text import count_of
 
 
 @click.group()

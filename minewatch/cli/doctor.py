@@ -8,9 +8,10 @@ import sys
 import click
 
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.doctor import Check, Examination, Verdict, describe_examination, examine_area
-from minewatch.progress import reporting
-from minewatch.text import count_of, show_day
+from minewatch.core.progress import reporting
+from minewatch.core.text import count_of, show_day
+from minewatch.operations.doctor.examine import describe_examination, examine_area
+from minewatch.operations.doctor.record import Check, Examination, Verdict
 
 SHOWN = 10
 """Scenes of a check that are named, unless all are asked for."""

@@ -12,17 +12,17 @@ from typing import Any
 import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
-from minewatch.custody import record_custody
-from minewatch.errors import EvidenceError, SourceError, WorkspaceError
-from minewatch.evidence.keys import read_public_key
-from minewatch.evidence.pack import pack_evidence
-from minewatch.evidence.refetch import Sources
-from minewatch.evidence.verification import Check, Trust, verify_path
-from minewatch.settings import default_source, list_providers
-from minewatch.source import locate_provider
-from minewatch.text import count_of
-from minewatch.trust import hide_secrets
-from minewatch.workspace import MARKER, find_workspace
+from minewatch.core.errors import EvidenceError, SourceError, WorkspaceError
+from minewatch.core.text import count_of
+from minewatch.core.url_policy import hide_secrets
+from minewatch.core.workspace import MARKER, find_workspace
+from minewatch.products.evidence.custody_log import record_custody
+from minewatch.products.evidence.pack import pack_evidence
+from minewatch.products.evidence.refetch import Sources
+from minewatch.products.evidence.signing import read_public_key
+from minewatch.products.evidence.verification import Check, Trust, verify_path
+from minewatch.settings.document import default_source, list_providers
+from minewatch.sources.stac import locate_provider
 
 MOST_TOLD = 50
 """Faults of one piece of evidence that are printed; a stranger could make thousands."""

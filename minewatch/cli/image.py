@@ -9,21 +9,16 @@ from typing import Any
 
 import click
 
-from minewatch.chips import COMPOSITES, EARLIEST, TRUE_COLOUR
 from minewatch.cli.output import Session, common_options, echo, print_json, say
-from minewatch.errors import ImageError
-from minewatch.image import (
-    FORMATS,
-    OVERLAYS,
-    Drawn,
-    DrawnPhoto,
-    ImageRequest,
-    SharpRequest,
-    make_image,
-    make_sharpest,
-)
-from minewatch.progress import reporting
-from minewatch.text import count_of, show_day, show_share
+from minewatch.core.errors import ImageError
+from minewatch.core.progress import reporting
+from minewatch.core.text import count_of, show_day, show_share
+from minewatch.products.images.chips.acquisitions import EARLIEST
+from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
+from minewatch.products.images.dated_image import Drawn, ImageRequest, make_image
+from minewatch.products.images.files import FORMATS
+from minewatch.products.images.overlay import OVERLAYS
+from minewatch.products.images.sharpest import DrawnPhoto, SharpRequest, make_sharpest
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)

@@ -7,10 +7,10 @@ from typing import Any
 
 import geopandas as gpd
 
+from minewatch.alerts.context.place import UNKNOWN
+from minewatch.alerts.corroboration.corroboration import Corroboration
 from minewatch.alerts.table import plain_cell
 from minewatch.cli.output import print_table
-from minewatch.context import UNKNOWN
-from minewatch.witness import Corroboration
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:

@@ -9,16 +9,17 @@ from typing import Any
 
 import click
 
-from minewatch.aoi import list_aois
+from minewatch.areas.aoi import list_aois
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.errors import WorkspaceError
-from minewatch.notify import deliver, find_rules, retry
-from minewatch.notify.outbox import DEAD, WAITING, Message, list_messages
-from minewatch.notify.rule import Rule, covers
-from minewatch.notify.sample import send_sample
-from minewatch.progress import reporting
-from minewatch.text import show
-from minewatch.workspace import Workspace
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.progress import reporting
+from minewatch.core.text import show
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.collection import find_rules
+from minewatch.operations.notify.delivery import deliver, retry
+from minewatch.operations.notify.outbox import DEAD, WAITING, Message, list_messages
+from minewatch.operations.notify.rule import Rule, covers
+from minewatch.operations.notify.sample import send_sample
 
 NO_RULES = "no messages are sent: the settings have no [notify.NAME] table (docs/notifications.md)"
 

@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from minewatch import journal
-from minewatch.errors import MinewatchError, describe
-from minewatch.files import naming_refusals
-from minewatch.stopping import NOTICE, find_code, leave
-from minewatch.text import printable, render_json, show
-from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
+from minewatch.core import logging as journal
+from minewatch.core.errors import MinewatchError, describe
+from minewatch.core.files import naming_refusals
+from minewatch.core.signals import NOTICE, find_code, leave
+from minewatch.core.text import printable, render_json, show
+from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,8 +7,8 @@ import sys
 import click
 
 from minewatch.cli.output import Session, common_options, complain, print_json, print_table
-from minewatch.errors import PipelineError
-from minewatch.pipeline import list_pipelines, read_pipeline, render_pipeline
+from minewatch.core.errors import PipelineError
+from minewatch.settings.pipeline import list_pipelines, read_pipeline, render_pipeline
 
 
 @click.group()

@@ -8,8 +8,8 @@ import sys
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.prune import GB, AreaPruning, Pruning, Wish, describe_pruning, list_strays, prune
-from minewatch.settings import read_settings
+from minewatch.operations.prune import GB, AreaPruning, Pruning, Wish, describe_pruning, list_strays, prune
+from minewatch.settings.document import read_settings
 
 
 @click.command("prune")

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.qgis import Group, MapLayer, Written, list_layers, write_project
+from minewatch.products.qgis.contents import Group, MapLayer, list_layers
+from minewatch.products.qgis.document import Written, write_project
 
 
 @click.command("qgis")

@@ -9,8 +9,10 @@ from pathlib import Path
 import click
 
 from minewatch.cli.output import Session, common_options, complain, print_json, say
-from minewatch.progress import reporting
-from minewatch.report import FORMATS, LANGUAGES, Request, write_report
+from minewatch.core.progress import reporting
+from minewatch.products.report.record import Request
+from minewatch.products.report.texts import LANGUAGES
+from minewatch.products.report.write import FORMATS, write_report
 
 
 @click.command("report")

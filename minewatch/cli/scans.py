@@ -14,14 +14,14 @@ import click
 from minewatch.alerts.table import read_alerts
 from minewatch.cli.listing import print_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.demo import run_demo
-from minewatch.outcome import AreaReport, ScanReport, describe_scan
-from minewatch.plan import Request
-from minewatch.progress import reporting
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.text import count_of, show_day
-from minewatch.workspace import Workspace
+from minewatch.core.progress import reporting
+from minewatch.core.text import count_of, show_day
+from minewatch.core.workspace import Workspace
+from minewatch.operations.demo import run_demo
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import AreaReport, ScanReport, describe_scan
+from minewatch.settings.document import init_workspace
 
 DAY = click.DateTime(["%Y-%m-%d"])
 

@@ -11,12 +11,12 @@ import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.cli.watch import read_clock
-from minewatch.errors import WorkspaceError
-from minewatch.files import publish_bytes
-from minewatch.rounds import read_rounds
-from minewatch.schedule import Schedule, explain_schedules, read_timetable
-from minewatch.timers import EVERY_MINUTES, Installation, Wish, escape_percent, make_crontab, make_units
-from minewatch.workspace import Workspace
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.files import publish_bytes
+from minewatch.core.workspace import Workspace
+from minewatch.operations.schedule import Schedule, explain_schedules, read_timetable
+from minewatch.operations.systemd import EVERY_MINUTES, Installation, Wish, escape_percent, make_crontab, make_units
+from minewatch.operations.watch_log import read_rounds
 
 F = TypeVar("F", bound=Callable[..., Any])
 

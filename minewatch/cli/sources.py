@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from minewatch.aoi import list_aois, read_aoi
-from minewatch.checkup import Check, Checkup, check_source, find_credentials
+from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.errors import WorkspaceError
-from minewatch.provider import PROVIDERS, Provider
-from minewatch.settings import default_source, list_providers
-from minewatch.text import printable
-from minewatch.trust import hide_secrets, is_web
-from minewatch.workspace import ENVIRONMENT_VARIABLE, Workspace
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.text import printable
+from minewatch.core.url_policy import hide_secrets, is_web
+from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from minewatch.settings.document import default_source, list_providers
+from minewatch.settings.providers import PROVIDERS, Provider
+from minewatch.sources.check import Check, Checkup, check_source, find_credentials
 
 MARKS = {True: "ok", False: "failed", None: "-"}
 """How the answer to a question is shown."""

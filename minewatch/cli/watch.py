@@ -9,14 +9,14 @@ import sys
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.progress import Reporter, reporting
-from minewatch.schedule import explain_schedules, list_schedules
-from minewatch.service import serve
-from minewatch.status import AreaStatus, WatchStatus, describe_status, find_status
-from minewatch.stopping import leave
-from minewatch.text import count_of, show_moment
-from minewatch.watch import Pass, describe_pass, watch_once
-from minewatch.workspace import Workspace
+from minewatch.core.progress import Reporter, reporting
+from minewatch.core.signals import leave
+from minewatch.core.text import count_of, show_moment
+from minewatch.core.workspace import Workspace
+from minewatch.operations.schedule import explain_schedules, list_schedules
+from minewatch.operations.service import serve
+from minewatch.operations.status import AreaStatus, WatchStatus, describe_status, find_status
+from minewatch.operations.watch import Pass, describe_pass, watch_once
 
 ENDED = "the watch has ended; what was finished is kept, and the next one goes on from there"
 

@@ -9,9 +9,9 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from minewatch.provider import BANDS, COLLECTION, REQUIRED_BANDS, Imagery, OffsetRule, Provider, S3Login, Signing
+from minewatch.core.url_policy import is_web
+from minewatch.settings.providers import BANDS, COLLECTION, REQUIRED_BANDS, Imagery, OffsetRule, Provider, S3Login, Signing
 from minewatch.settings.tables import Table, check_address, check_variable
-from minewatch.trust import is_web
 
 
 class S3Table(Table):

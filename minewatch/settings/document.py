@@ -10,15 +10,15 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
-from minewatch.errors import WorkspaceError
-from minewatch.files import find_place
-from minewatch.pipeline import Pipeline, pipeline_path, render_pipeline
-from minewatch.provider import PROVIDERS, Imagery, Provider
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.files import find_place
+from minewatch.core.workspace import Workspace
 from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable
+from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
+from minewatch.settings.providers import PROVIDERS, Imagery, Provider
 from minewatch.settings.tables import Table, check_address, check_names
 from minewatch.settings.template import TEMPLATE
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
-from minewatch.workspace import Workspace
 
 
 class Settings(Table):

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
-from minewatch.errors import WorkspaceError
-from minewatch.trust import hide_secrets
-from minewatch.workspace import check_name
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.url_policy import hide_secrets
+from minewatch.core.workspace import check_name
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 """The name of an environment variable."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator, model_validator
 
-from minewatch.cron import check_cron
+from minewatch.settings.cron import check_cron
 from minewatch.settings.tables import Table, check_variable
 
 

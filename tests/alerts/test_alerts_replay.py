@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
-from minewatch.changes import EPISODE, Episodes
-from minewatch.pipeline import Alerts
-from minewatch.units import to_date, to_day
+from minewatch.core.units import to_date, to_day
+from minewatch.detection.change_map import EPISODE, Episodes
+from minewatch.settings.pipeline import Alerts
 from tests.helpers.small import make_flat_grid
 
 GRID = make_flat_grid(40, 50)

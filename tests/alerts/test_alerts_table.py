@@ -26,14 +26,8 @@ from minewatch.alerts import geopackage, table
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYERS
 from minewatch.alerts.geopackage import decode_geometry, encode_geometry, updating
 from minewatch.alerts.record import STATES
-from minewatch.alerts.table import (
-    describe_position,
-    read_alerts,
-    read_areas,
-    render_csv,
-    write_csv,
-)
-from minewatch.errors import AlertsError, MinewatchError
+from minewatch.alerts.table import describe_position, read_alerts, read_areas, render_csv, write_csv
+from minewatch.core.errors import AlertsError, MinewatchError
 from tests.helpers.servers import RunQgis
 from tests.helpers.small import read_layer
 from tests.helpers.tables import AREA, HEIRLOOM, edit, history, make_alert, put, review, row_of

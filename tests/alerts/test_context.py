@@ -20,15 +20,16 @@ from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import ALERT_COLUMNS
+from minewatch.alerts.context.declaration import AREAS, DISTANCES, KINDS
+from minewatch.alerts.context.features import read_date, read_features
+from minewatch.alerts.context.layer import Layer, open_layers
+from minewatch.alerts.context.place import CELLS, Overlap, Site, judge, place_sites
 from minewatch.alerts.geopackage import update, updating
 from minewatch.alerts.table import CSV_COLUMNS, read_alerts
 from minewatch.cli import main
-from minewatch.context import AREAS, CELLS, DISTANCES, KINDS, Layer, Site, open_layers, place_sites, read_features
-from minewatch.context.features import read_date
-from minewatch.context.place import Overlap, judge
-from minewatch.errors import ContextError, WorkspaceError
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.errors import ContextError, WorkspaceError
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import init_workspace
 from tests.helpers.small import copy_workspace, make_scanned, read_layer, scan_small
 
 GEOD = Geod(ellps="WGS84")

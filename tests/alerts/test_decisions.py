@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
 
 from minewatch.alerts import reviews
+from minewatch.alerts.apply_decisions import judge_alert
 from minewatch.alerts.decisions import DISMISS, NOTHING, REVIEWS, Decision, append_decisions, read_decisions
-from minewatch.alerts.judgement import judge_alert
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, find_alert, review_alert
-from minewatch.errors import AlertsError
-from minewatch.pipeline import Alerts
+from minewatch.core.errors import AlertsError
+from minewatch.settings.pipeline import Alerts
 from tests.helpers.tables import edit, history, make_alert, put, review, row_of
 
 REVIEWED = dt.date(2024, 12, 31)

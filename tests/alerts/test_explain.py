@@ -13,23 +13,24 @@ import pytest
 import rasterio
 from click.testing import CliRunner, Result
 
+from minewatch.alerts.explain.explain import explain_alert, explain_alerts
+from minewatch.alerts.explain.ground import Ground, judge_area, trace_ground
+from minewatch.alerts.explain.record import OUTCOMES, Explanation, Look
 from minewatch.alerts.table import read_alerts
-from minewatch.aoi import read_aoi
-from minewatch.archive import list_observations
+from minewatch.archive.item import list_observations
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.grid import make_grid
 from minewatch.cli import main
-from minewatch.detect.follow import follow_pixels
-from minewatch.detect.monitor import COUNTED, Outcome
-from minewatch.detect.rules import make_rules
-from minewatch.errors import AlertsError, AoiError, MinewatchError
-from minewatch.explain import OUTCOMES, Explanation, Look, explain_alert, explain_alerts
-from minewatch.explain.ground import Ground, judge_area, trace_ground
-from minewatch.figures import draw_explanation
-from minewatch.grid import make_grid
-from minewatch.mapping import select_observations
-from minewatch.outcome import ScanReport
-from minewatch.progress import Reporter
-from minewatch.units import to_day
-from minewatch.workspace import Workspace
+from minewatch.core.errors import AlertsError, AoiError, MinewatchError
+from minewatch.core.progress import Reporter
+from minewatch.core.units import to_day
+from minewatch.core.workspace import Workspace
+from minewatch.detection.monitor import COUNTED, Outcome
+from minewatch.detection.parallel_tiles import select_observations
+from minewatch.detection.rules import make_rules
+from minewatch.detection.track import follow_pixels
+from minewatch.operations.scan_report import ScanReport
+from minewatch.products.images.charts import draw_explanation
 from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
 
 
@@ -248,7 +249,7 @@ def test_alerts_explained_together_are_explained_as_each_alone(workspace: Worksp
     ids = read_alerts(workspace.alerts)["alert_id"].tolist()
     alone = {name: explain_alert(workspace, name) for name in ids}
     areas = []
-    monkeypatch.setattr("minewatch.explain.judge_area", lambda *words: areas.append(words[1]) or judge_area(*words))
+    monkeypatch.setattr("minewatch.alerts.explain.ground.judge_area", lambda *words: areas.append(words[1]) or judge_area(*words))
     together = dict(explain_alerts(workspace, [*ids, "nowhere-1"]))
     assert len(areas) == 1, "scenes are judged once"
     assert isinstance(together.pop("nowhere-1"), AlertsError), "one that fails leaves the others alone"

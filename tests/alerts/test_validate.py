@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from shapely.geometry import box
 
-from minewatch.errors import MinewatchError
-from minewatch.validate import validate_alerts
+from minewatch.alerts.validate import validate_alerts
+from minewatch.core.errors import MinewatchError
 
 CRS = 32719
 WATCHED = (dt.date(2024, 1, 1), dt.date(2024, 12, 31))

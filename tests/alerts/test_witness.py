@@ -18,16 +18,23 @@ from click.testing import CliRunner
 from pyproj import Geod
 from shapely.geometry import MultiPolygon, Point, box
 
+from minewatch.alerts.corroboration.agreement import Agreement, Ground, Subject, describe_agreements
+from minewatch.alerts.corroboration.columns import read_days
+from minewatch.alerts.corroboration.corroboration import corroborate_alerts, take_back_witness
+from minewatch.alerts.corroboration.points import PIECE, read_points
+from minewatch.alerts.corroboration.record import (
+    Witness,
+    Witnesses,
+    append_witnesses,
+    keep_sightings,
+    read_sightings,
+    read_witnesses,
+)
+from minewatch.alerts.corroboration.sighting import NO_DAY, Region, Sightings, to_day
 from minewatch.alerts.table import read_alerts
 from minewatch.cli import main
-from minewatch.errors import AlertsError, ContextError, WitnessError
-from minewatch.witness import Agreement, Subject, corroborate_alerts, describe_agreements, read_witnesses, take_back_witness
-from minewatch.witness.agreement import Ground
-from minewatch.witness.columns import read_days
-from minewatch.witness.points import PIECE, read_points
-from minewatch.witness.record import Witness, Witnesses, append_witnesses, keep_sightings, read_sightings
-from minewatch.witness.sighting import NO_DAY, Region, Sightings, to_day
-from minewatch.workspace import Workspace
+from minewatch.core.errors import AlertsError, ContextError, WitnessError
+from minewatch.core.workspace import Workspace
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 GEOD = Geod(ellps="WGS84")

@@ -18,26 +18,26 @@ import pytest
 import rasterio
 from shapely.geometry import box
 
-from minewatch.archive import (
+from minewatch.archive.item import (
+    ARCHIVE_FORMAT,
+    UNREAD_CLASSES,
+    UNREAD_MARGIN_M,
     Observation,
     describe_grid,
     list_observations,
-    read_sample,
-    read_stack,
-    sample_rows,
     write_collection,
 )
-from minewatch.archive.draft import Draft, publish, remove_drafts
-from minewatch.archive.item import ARCHIVE_FORMAT, UNREAD_CLASSES, UNREAD_MARGIN_M
+from minewatch.archive.publication import Draft, publish, remove_drafts
 from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
+from minewatch.archive.stack import read_sample, read_stack, sample_rows
 from minewatch.archive.writer import Target, write_drafts
-from minewatch.drafts import TEMPORARY_PREFIX
-from minewatch.errors import ArchiveError, SceneError, WorkspaceError
-from minewatch.grid import CELL, Grid, Window
-from minewatch.indices import LAYERS, encode_layers
-from minewatch.read import SceneReader
-from minewatch.scene import Datatake, Scene
-from minewatch.units import NODATA, SCALE, to_day
+from minewatch.areas.grid import CELL, Grid, Window
+from minewatch.core.errors import ArchiveError, SceneError, WorkspaceError
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.units import NODATA, SCALE, to_day
+from minewatch.raster.indices import LAYERS, encode_layers
+from minewatch.raster.read import SceneReader
+from minewatch.sources.scene import Datatake, Scene
 from tests.helpers.rasters import FOREST, LEFT, TIME, TOP, lay_grid, paint_bands, write_scene
 
 HEIGHT, WIDTH = 40, 60
@@ -48,7 +48,7 @@ KEY = "s2a_20200704T145021"
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
 
 
 @pytest.fixture
@@ -331,7 +331,7 @@ def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.Mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.draft.publish_bytes", pull_the_plug)
+        patch.setattr("minewatch.archive.publication.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             publish(draft, GRID, AREA, folder, 1)
     assert len(list(folder.glob("*.tif"))) == 1  # the raster is there already ...

@@ -15,20 +15,20 @@ import shapely
 from shapely.geometry import box
 
 from minewatch import __version__
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.area_plan import AreaPlan, Query
-from minewatch.catalog import Found, find_scenes
-from minewatch.changes import RASTERS
-from minewatch.errors import SceneError
-from minewatch.fetch import TOGETHER, group_areas, search_areas
-from minewatch.parallel import _attempt
-from minewatch.plan import Request, plan_scan
-from minewatch.progress import Reporter
-from minewatch.read import open_datatake
-from minewatch.scan import scan
-from minewatch.scene import Datatake
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.archive.fetch import TOGETHER, group_areas, search_areas
+from minewatch.areas.aoi import Aoi, write_aoi
+from minewatch.areas.area_plan import AreaPlan, Query
+from minewatch.core.errors import SceneError
+from minewatch.core.parallel import _attempt
+from minewatch.core.progress import Reporter
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS
+from minewatch.operations.plan import Request, plan_scan
+from minewatch.operations.scan import scan
+from minewatch.raster.read import open_datatake
+from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.scene import Datatake
+from minewatch.sources.search import Found, find_scenes
 from tests.helpers.small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
 
@@ -103,7 +103,7 @@ def test_one_search_serves_areas_that_lie_together(
         asked.append(query)
         return find_scenes(source, query, track)
 
-    monkeypatch.setattr("minewatch.fetch.find_scenes", count)
+    monkeypatch.setattr("minewatch.archive.fetch.find_scenes", count)
     answers = search_areas(plan.source, plan.areas, Reporter())
     assert len(asked) == 1
     for area, answer in zip(plan.areas, answers, strict=True):
@@ -153,7 +153,7 @@ def test_an_error_of_another_process_still_knows_its_scene() -> None:
 def test_a_scene_that_fails_for_all_is_named_for_all(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
     workspace = watch(tmp_path / "w", series, cut_areas(series))
     plan = plan_scan(workspace, Request(names=("a", "d"), until=UNTIL))
     broken = find_scenes(plan.source, plan.areas[0].query).scenes[5]

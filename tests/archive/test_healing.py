@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from minewatch.archive import ASIDE
-from minewatch.outcome import ScanReport
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.archive.integrity import ASIDE
+from minewatch.core.workspace import Workspace
+from minewatch.operations.scan_report import ScanReport
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.servers import ServeFolder
 from tests.helpers.small import (
     NAME,
@@ -130,7 +130,7 @@ def test_rot_that_no_date_tells_of_is_met_by_reading(
     chance = random.Random(number)
     path = chance.choice(list_files(watch, ".tif"))
     rot(path, chance)
-    monkeypatch.setattr("minewatch.archive.health._read_ledger", lambda _path: _Everything())
+    monkeypatch.setattr("minewatch.archive.integrity._read_ledger", lambda _path: _Everything())
     report = scan_small(watch)
     assert any(path.name in note for note in report.areas[0].notes)
     assert read_result(watch) == result

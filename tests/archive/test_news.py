@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from shapely.geometry import box
 
-from minewatch.archive import Observation, list_observations
-from minewatch.archive.draft import Draft, publish
+from minewatch.archive.item import Observation, list_observations
+from minewatch.archive.publication import Draft, publish
+from minewatch.archive.update_policy import find_refused, is_news
 from minewatch.archive.writer import Target, write_drafts
-from minewatch.news import find_refused, is_news
-from minewatch.outcome import ScanReport
-from minewatch.scene import Scene, group_scenes
-from minewatch.simulate import SimulatedSeries
+from minewatch.operations.scan_report import ScanReport
+from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.scene import Scene, group_scenes
 from tests.helpers.rasters import FOREST, TIME, lay_grid, paint_bands, write_scene
 from tests.helpers.small import copy_series, list_scenes, make_series, make_workspace, name_scenes, read_result, scan_small
 
@@ -200,7 +200,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
 
 
 def describe_alerts(report: ScanReport) -> list[tuple[Any, ...]]:

@@ -14,7 +14,7 @@ import shapely
 from pyproj import Transformer
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 
-from minewatch.aoi import (
+from minewatch.areas.aoi import (
     Aoi,
     GridHint,
     bbox_geometry,
@@ -26,9 +26,9 @@ from minewatch.aoi import (
     remove_aoi,
     write_aoi,
 )
-from minewatch.errors import AoiError
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.errors import AoiError
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import init_workspace
 
 SQUARE = box(-70.0, -12.9, -69.9, -12.8)
 BOW_TIE = [[-70, -13], [-69, -12], [-69, -13], [-70, -12], [-70, -13]]

@@ -13,10 +13,10 @@ from pyproj import Transformer
 from rasterio.features import geometry_mask
 from shapely.geometry import Polygon, box
 
-from minewatch.aoi import Aoi, GridHint, measure_area_ha
-from minewatch.errors import AoiError
-from minewatch.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid
-from minewatch.meridian import cut_halves, wrap_longitude
+from minewatch.areas.antimeridian import cut_halves, wrap_longitude
+from minewatch.areas.aoi import Aoi, GridHint, measure_area_ha
+from minewatch.areas.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid
+from minewatch.core.errors import AoiError
 from tests.helpers.rasters import LEFT, TOP, lay_grid
 
 ROMANIA = GridHint(3035, (5271982.576551932, 2533004.2149151857))

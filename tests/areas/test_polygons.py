@@ -13,9 +13,9 @@ from pyproj import Geod, Transformer
 from scipy import ndimage
 from shapely.geometry import MultiPolygon
 
-from minewatch.aoi import measure_area_ha
-from minewatch.grid import Window
-from minewatch.polygons import Patch, find_patches, find_position, outline, to_lonlat
+from minewatch.areas.aoi import measure_area_ha
+from minewatch.areas.grid import Window
+from minewatch.areas.vectorize import Patch, find_patches, find_position, outline, to_lonlat
 from tests.helpers.small import make_flat_grid
 
 GRID = make_flat_grid(60, 80)

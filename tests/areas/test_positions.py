@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Geod, Transformer
 
-from minewatch.positions import format_dms, make_position
+from minewatch.areas.coordinates import format_dms, make_position
 
 
 def test_a_place_in_peru_in_every_way() -> None:

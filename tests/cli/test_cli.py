@@ -21,10 +21,10 @@ from click.testing import CliRunner, Result
 from shapely.geometry import mapping
 
 from minewatch.alerts.geopackage import updating
-from minewatch.aoi import bbox_geometry
+from minewatch.areas.aoi import bbox_geometry
 from minewatch.cli import main
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.places import ROOT
 from tests.helpers.small import (
     NAME,

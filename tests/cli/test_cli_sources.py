@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 from shapely.geometry import box
 
-from minewatch import checkup
-from minewatch.aoi import Aoi, write_aoi
+from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.cli import main
-from minewatch.provider import PROVIDERS
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import init_workspace
+from minewatch.settings.providers import PROVIDERS
+from minewatch.sources import check as checkup
 from tests.helpers.hosts import Answer, serve_host
 from tests.helpers.rasters import FOREST, make_item, write_catalog
 from tests.helpers.servers import ServeFolder, ServeItems

@@ -18,13 +18,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from minewatch import holding
 from minewatch.alerts.table import read_alerts
 from minewatch.cli import main
-from minewatch.errors import BusyError, WorkspaceError
-from minewatch.holding import DEAD_SECONDS, Holding, Lease, find_holder, hold, read_lease
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core import lock as holding
+from minewatch.core.errors import BusyError, WorkspaceError
+from minewatch.core.lock import DEAD_SECONDS, Holding, Lease, find_holder, hold, read_lease
+from minewatch.core.workspace import Workspace
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.places import ROOT
 from tests.helpers.small import (
     UNTIL,

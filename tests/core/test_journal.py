@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minewatch import journal
-from minewatch.account import render_account
 from minewatch.cli import main
-from minewatch.journal import blot_out, find_secrets
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core import logging as journal
+from minewatch.core.logging import blot_out, find_secrets
+from minewatch.core.workspace import Workspace
+from minewatch.operations.account import render_account
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 
 HIDDEN = "s3cr3t-t0ken-of-the-rangers"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from minewatch import ranges
-from minewatch.ranges import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
+from minewatch.core import http as ranges
+from minewatch.core.http import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
 from tests.helpers.hosts import Answer, Host, serve_host
 
 CONTENT = bytes(range(256)) * 40

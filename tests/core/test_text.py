@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from minewatch.text import (
+from minewatch.core.text import (
     LONGEST,
     count_of,
     is_formula,

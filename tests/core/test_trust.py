@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minewatch.errors import SceneError
-from minewatch.ranges import RangeError, follow
-from minewatch.trust import LONGEST_HREF, LONGEST_ID, Reach, check_href, check_id, find_reach, is_web, resolve_href
+from minewatch.core.errors import SceneError
+from minewatch.core.http import RangeError, follow
+from minewatch.core.url_policy import LONGEST_HREF, LONGEST_ID, Reach, check_href, check_id, find_reach, is_web, resolve_href
 
 PUBLIC = "https://stac.example.org/v1/catalog.json"
 PLAIN = "http://stac.example.org:8080/catalog.json"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from minewatch.drafts import TEMPORARY_PREFIX, name_draft
-from minewatch.errors import WorkspaceError
-from minewatch.files import make_private_folder, publish_bytes, publish_json, publishing
-from minewatch.pipeline import Pipeline, read_pipeline
-from minewatch.settings import default_source, init_workspace, read_settings
-from minewatch.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace, read_toml
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.files import make_private_folder, publish_bytes, publish_json, publishing
+from minewatch.core.temp_files import TEMPORARY_PREFIX, name_draft
+from minewatch.core.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace, read_toml
+from minewatch.settings.document import default_source, init_workspace, read_settings
+from minewatch.settings.pipeline import Pipeline, read_pipeline
 
 
 @pytest.fixture(autouse=True)
@@ -153,7 +153,7 @@ def test_a_fault_in_the_settings_is_named(workspace: Workspace, text: str, messa
 
 def test_the_settings_are_read_once_until_they_are_edited(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr("minewatch.workspace.read_toml", lambda path: read.append(path) or read_toml(path))
+    monkeypatch.setattr("minewatch.core.workspace.read_toml", lambda path: read.append(path) or read_toml(path))
     for _ in range(3):
         assert read_settings(workspace).source == "earth-search"
         assert workspace.archives == workspace.root / "output" / "archive"
@@ -178,7 +178,7 @@ def test_only_one_scan_holds_the_workspace(workspace: Workspace) -> None:
 
 def test_the_lock_of_a_scan_that_was_killed_is_free(workspace: Workspace) -> None:
     script = (
-        "import os, sys; from pathlib import Path; from minewatch.workspace import Workspace\n"
+        "import os, sys; from pathlib import Path; from minewatch.core.workspace import Workspace\n"
         "with Workspace(Path(sys.argv[1])).lock():\n    print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, workspace.root], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -244,7 +244,7 @@ def test_a_writer_killed_halfway_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "alerts.csv"
     publish_bytes(path, b"old")
     script = (
-        "import os, signal, sys; from pathlib import Path; from minewatch.files import publishing\n"
+        "import os, signal, sys; from pathlib import Path; from minewatch.core.files import publishing\n"
         "with publishing(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'ne'); os.kill(os.getpid(), signal.SIGKILL)"
     )

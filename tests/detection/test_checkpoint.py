@@ -16,34 +16,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from minewatch import checkpoint
-from minewatch.archive import Observation
-from minewatch.area_plan import AreaPlan
-from minewatch.changes import EPISODE
-from minewatch.checkpoint import Digests, list_fields, load_checkpoint, make_digests, save_checkpoint
-from minewatch.detect import (
-    RULES_VERSION,
-    Memory,
-    Scenes,
-    TileInput,
-    detect_changes,
-    go_on,
-    judge_scenes,
-    make_looks,
-    measure_scenes,
-    remember,
-    tell_changes,
-)
-from minewatch.detect.follow import follow_pixels
-from minewatch.detect.monitor import STATE, Outcome
-from minewatch.detect.rules import make_rules
-from minewatch.detect.series import Series
-from minewatch.grid import Window
-from minewatch.mask import find_clear
-from minewatch.outcome import ScanReport
-from minewatch.pipeline import Detector, Mask
-from minewatch.simulate import SimulatedSeries
-from minewatch.units import to_date, to_day
+from minewatch.archive.item import Observation
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import Window
+from minewatch.core.units import to_date, to_day
+from minewatch.detection import checkpoint
+from minewatch.detection.change_map import EPISODE
+from minewatch.detection.checkpoint import Digests, list_fields, load_checkpoint, make_digests, save_checkpoint
+from minewatch.detection.detect import detect_changes, tell_changes
+from minewatch.detection.inputs import TileInput
+from minewatch.detection.looks import make_looks
+from minewatch.detection.mask import find_clear
+from minewatch.detection.monitor import STATE, Outcome
+from minewatch.detection.rules import RULES_VERSION, make_rules
+from minewatch.detection.scene_quality import Scenes, judge_scenes, measure_scenes
+from minewatch.detection.series import Series
+from minewatch.detection.state import Memory, go_on, remember
+from minewatch.detection.track import follow_pixels
+from minewatch.operations.scan_report import ScanReport
+from minewatch.settings.pipeline import Detector, Mask
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, make_series, make_workspace, read_result, scan_small
 from tests.helpers.tiles import DAYS, FIRST, FOREST, HAZE, SEEDS, SINCE, SOIL, assert_same, cut_looks, encode, make_random_tile
 
@@ -146,7 +138,7 @@ def test_fields_may_have_other_names_since(
     folder, memory, scenes, _ = kept
     today = getattr(checkpoint, name)
     renamed = np.dtype([(f"new_{field}", today[field]) for field in today.names], align=True)
-    monkeypatch.setattr(f"minewatch.checkpoint.{name}", renamed)
+    monkeypatch.setattr(f"minewatch.detection.checkpoint.{name}", renamed)
     known = load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))))
     assert known is not None
     assert (known.memory.state.dtype.names if name == "STATE" else known.memory.closed.dtype.names) == renamed.names
@@ -159,7 +151,7 @@ def test_records_of_another_layout_are_no_checkpoint(
 ) -> None:
     folder, _, scenes, _ = kept
     fields = [(field, getattr(checkpoint, name)[field]) for field in getattr(checkpoint, name).names]
-    monkeypatch.setattr(f"minewatch.checkpoint.{name}", np.dtype([*fields[:-1], (fields[-1][0], np.int64)]))
+    monkeypatch.setattr(f"minewatch.detection.checkpoint.{name}", np.dtype([*fields[:-1], (fields[-1][0], np.int64)]))
     assert load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS)))) is None
 
 
@@ -180,7 +172,7 @@ def test_baselines_are_written_once(kept: tuple[Path, Memory, Scenes, TileInput]
 def test_scans_with_and_without_checkpoints_end_alike(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.tiles.WORTH", 1)
+    monkeypatch.setattr("minewatch.detection.tiles.WORTH", 1)
     plain, kept = make_workspace(tmp_path / "plain", series), make_workspace(tmp_path / "kept", series)
     loaded: list[bool] = []
 
@@ -189,14 +181,14 @@ def test_scans_with_and_without_checkpoints_end_alike(
         loaded.append(found is not None)
         return found
 
-    monkeypatch.setattr("minewatch.tiles.load_checkpoint", load)
+    monkeypatch.setattr("minewatch.detection.tiles.load_checkpoint", load)
     report: ScanReport = scan_small(kept)
     days = sorted({observation.time.date() for observation in report.areas[0].observations})
     workspace = make_workspace(tmp_path / "steps", series)
     for until in days[-6:]:
         scan_small(workspace, until)
     assert any(loaded)
-    monkeypatch.setattr("minewatch.tiles.WORTH", 10**6)
+    monkeypatch.setattr("minewatch.detection.tiles.WORTH", 10**6)
     scan_small(plain, days[-1])
     assert read_result(workspace) == read_result(plain)
     assert list((workspace.checkpoints(NAME)).glob("*.state"))
@@ -207,7 +199,7 @@ def test_settings_and_rules_are_part_of_the_name(scanned_plan: AreaPlan, monkeyp
     name = make_digests([], scanned_plan, nothing).settings
     other = replace(scanned_plan, monitor_from=scanned_plan.monitor_from - dt.timedelta(days=1))
     assert make_digests([], other, nothing).settings != name
-    monkeypatch.setattr("minewatch.checkpoint.RULES_VERSION", "another rule")
+    monkeypatch.setattr("minewatch.detection.checkpoint.RULES_VERSION", "another rule")
     assert make_digests([], scanned_plan, nothing).settings != name
 
 

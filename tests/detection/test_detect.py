@@ -13,19 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from minewatch.archive import Stack
-from minewatch.changes import Status, TileChanges
-from minewatch.detect import TileInput, judge_scenes, make_looks, measure_scenes
-from minewatch.detect.baseline import BRIEF, FULL, Baselines, fit_baselines, unpack_baseline
-from minewatch.detect.follow import follow_pixels
-from minewatch.detect.harmonics import UNIT, count_terms, evaluate, harmonic_terms, multiply_terms
-from minewatch.detect.lanes import LANES
-from minewatch.detect.looks import Looks
-from minewatch.detect.rules import make_rules
-from minewatch.detect.scenes import BINS
-from minewatch.detect.series import SCALES, Series
-from minewatch.indices import EMPTY, LAYERS
-from minewatch.pipeline import Detector
+from minewatch.archive.stack import Stack
+from minewatch.detection.baseline import BRIEF, FULL, Baselines, fit_baselines, unpack_baseline
+from minewatch.detection.batch_algebra import LANES
+from minewatch.detection.change_map import Status, TileChanges
+from minewatch.detection.harmonics import UNIT, count_terms, evaluate, harmonic_terms, multiply_terms
+from minewatch.detection.inputs import TileInput
+from minewatch.detection.looks import Looks, make_looks
+from minewatch.detection.rules import make_rules
+from minewatch.detection.scene_quality import BINS, judge_scenes, measure_scenes
+from minewatch.detection.series import SCALES, Series
+from minewatch.detection.track import follow_pixels
+from minewatch.raster.indices import EMPTY, LAYERS
+from minewatch.settings.pipeline import Detector
 from tests.helpers.places import ROOT
 from tests.helpers.tiles import (
     DAYS,
@@ -441,7 +441,7 @@ def test_plain_python_gives_the_same_numbers() -> None:
     assert here[1]
     code = (
         "import json; from tests.helpers.tiles import describe_sample\n"
-        "from numba.core.dispatcher import Dispatcher; import minewatch.detect.baseline as m\n"
+        "from numba.core.dispatcher import Dispatcher; import minewatch.detection.baseline as m\n"
         "assert not isinstance(m.fit_baselines, Dispatcher)\n"
         "print(json.dumps(describe_sample()))"
     )

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minewatch.grid import Window
-from minewatch.mask import find_clear, margin_pixels
-from minewatch.pipeline import Mask
+from minewatch.areas.grid import Window
+from minewatch.detection.mask import find_clear, margin_pixels
+from minewatch.settings.pipeline import Mask
 
 CLOUDS = (8, 9, 10)
 SCENES = hnp.arrays(np.uint8, (2, 14, 15), elements=st.sampled_from([0, 4, 4, 4, 5, 8, 9, 3]))

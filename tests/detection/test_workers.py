@@ -13,17 +13,18 @@ from typing import Any
 import pytest
 
 from minewatch import __version__
-from minewatch.archive import list_observations, sample_rows
+from minewatch.archive.item import list_observations
+from minewatch.archive.stack import sample_rows
 from minewatch.archive.writer import Target, write_drafts
-from minewatch.area_plan import AreaPlan
-from minewatch.catalog import find_scenes
-from minewatch.detect import judge_scenes
-from minewatch.mapping import select_observations
-from minewatch.parallel import _attempt
-from minewatch.plan import Request, plan_scan
-from minewatch.scene import group_scenes
-from minewatch.tiles import Task, detect_tile, list_tiles, measure_rows
-from minewatch.workspace import Workspace
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.core.parallel import _attempt
+from minewatch.core.workspace import Workspace
+from minewatch.detection.parallel_tiles import select_observations
+from minewatch.detection.scene_quality import judge_scenes
+from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
+from minewatch.operations.plan import Request, plan_scan
+from minewatch.sources.scene import group_scenes
+from minewatch.sources.search import find_scenes
 from tests.helpers.small import UNTIL, make_scanned, plain_environment
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
@@ -44,17 +45,17 @@ HEAVY = {
 }  # fmt: skip
 """What no worker needs.  jinja2 is missing here since Dask itself loads it, and pydantic since pipelines are made of it."""
 
-GROUND = {"units", "errors", "text", "drafts", "files", "holding", "workspace", "meridian", "aoi", "pipeline", "grid", "indices"}
-"""Modules that every worker stands on."""
+GROUND = {"core", "settings", "areas"}
+"""Rooms that every worker stands on."""
 
-DETECTION = GROUND | {"area_plan", "archive", "mask", "changes", "detect", "checkpoint", "tiles"}
+DETECTION = GROUND | {"raster", "archive", "detection"}
 """For one tile, from the archive to its changes."""
 
-READING = GROUND | {
-    "sizes", "trust", "provider", "footprint", "harmonise", "scene", "ranges", "access", "resampling", "geotiff", "blocks",
-    "streams", "datasets", "placement", "read", "archive",
-}  # fmt: skip
+READING = GROUND | {"sources", "raster", "archive"}
 """For one overpass, from the scenes to the archive."""
+
+CATALOGUE = {"sources.stac", "sources.stac_io", "sources.search", "sources.check"}
+"""Modules that ask catalogues: the scan does, its workers do not."""
 
 
 def load_for(calls: list[Call]) -> set[str]:
@@ -70,7 +71,7 @@ def find_libraries(modules: set[str]) -> set[str]:
 
 
 def find_own(modules: set[str]) -> set[str]:
-    """Name the modules and packages of minewatch's first level."""
+    """Name the rooms of minewatch."""
     return {name.split(".")[1] for name in modules if name.startswith("minewatch.")}
 
 
@@ -104,16 +105,17 @@ def test_detection_loads_the_archive_and_itself(detection: list[Call]) -> None:
     loaded = load_for(detection)
     assert find_libraries(loaded) & (HEAVY | {"pystac", "distributed"}) == set()
     assert find_own(loaded) == DETECTION
-    assert not {"minewatch.archive.writer", "minewatch.archive.draft"} & loaded
+    assert not {"minewatch.archive.writer", "minewatch.archive.publication"} & loaded
 
 
 def test_reading_loads_no_catalogue_and_no_table(reading: Call) -> None:
     loaded = load_for([reading])
     assert find_libraries(loaded) & (HEAVY | {"distributed"}) == set()
     assert find_own(loaded) == READING
+    assert not {f"minewatch.{name}" for name in CATALOGUE} & loaded
 
 
 def test_nothing_heavy_comes_with_what_dask_is_given(detection: list[Call], reading: Call) -> None:
     loaded = load_for([(_attempt, (__version__, task, *job)) for task, job in [*detection, reading]])
     assert find_libraries(loaded) & HEAVY == set()
-    assert find_own(loaded) == DETECTION | READING | {"parallel"}
+    assert find_own(loaded) == DETECTION | READING

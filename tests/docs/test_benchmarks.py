@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from minewatch.simulate import tropical_simulation
+from minewatch.simulation.settings import tropical_simulation
 from tests.helpers.places import ROOT
 
 

@@ -12,11 +12,12 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from minewatch.aoi import list_aois, read_aoi
+from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.cli import main
-from minewatch.pipeline import Pipeline, read_pipeline, render_pipeline
-from minewatch.settings import TEMPLATE, read_settings
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import read_settings
+from minewatch.settings.pipeline import Pipeline, read_pipeline, render_pipeline
+from minewatch.settings.template import TEMPLATE
 from tests.helpers.places import ROOT
 
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((ROOT / "docs").rglob("*.md"))
@@ -158,11 +159,11 @@ def section(title: str) -> str:
     return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
-def test_layout_names_every_module() -> None:
+def test_layout_names_every_room() -> None:
     folder = ROOT / "minewatch"
-    modules = {path.stem for path in folder.glob("*.py")} | {path.parent.name for path in folder.glob("*/__init__.py")}
+    rooms = {path.parent.name for path in folder.glob("*/__init__.py")}
     rows = [line.split("|")[1] for line in section("Layout").splitlines() if line.startswith("| `")]
-    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == modules - {"__init__", "__main__"}
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == rooms
 
 
 def test_every_package_has_its_reason() -> None:

@@ -13,8 +13,8 @@ from benchmarks.page import Part, store_rows, summarise, write_page
 from benchmarks.results import Row, Run
 from benchmarks.series import choose_settings, open_series
 from benchmarks.tiles import find_series
-from minewatch.aoi import read_aoi
-from minewatch.grid import make_grid
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.grid import make_grid
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from minewatch.cli import main
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import copy_workspace, make_scanned
 
 
 def start_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pictures, and start outside any workspace."""
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
     monkeypatch.delenv("MINEWATCH_WORKSPACE", raising=False)
     (folder / "nowhere").mkdir()
     monkeypatch.chdir(folder / "nowhere")

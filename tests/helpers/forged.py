@@ -105,11 +105,12 @@ def main(folder: Path) -> None:
     import resource  # noqa: PLC0415
 
     import minewatch.read  # noqa: PLC0415
-    from minewatch.errors import SceneError  # noqa: PLC0415
-    from minewatch.scene import Datatake  # noqa: PLC0415
+
+    from minewatch.core.errors import SceneError  # noqa: PLC0415
+    from minewatch.sources.scene import Datatake  # noqa: PLC0415
     from tests.helpers.rasters import lay_grid, paint_bands, write_scene  # noqa: PLC0415
 
-    minewatch.read.PAUSE = 0
+    minewatch.raster.read.PAUSE = 0
     grid = lay_grid(40, 40)
     scene = write_scene(folder / "sound", paint_bands(40, 40))
     results = {}
@@ -118,7 +119,7 @@ def main(folder: Path) -> None:
         for way in ("read", "picture"):
             coarse = grid if way == "read" else dataclasses.replace(grid, geobox=grid.geobox.zoom_out(2))
             try:
-                with minewatch.read.open_datatake(Datatake(scene.key, scene.time, (spoiled,)), coarse) as reader:
+                with minewatch.raster.read.open_datatake(Datatake(scene.key, scene.time, (spoiled,)), coarse) as reader:
                     reader.readers[0].read("red", coarse.window)
                 said = "read"
             except SceneError as error:

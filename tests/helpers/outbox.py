@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from minewatch.notify.outbox import Message, list_messages
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.outbox import Message, list_messages
 from tests.helpers.tables import make_alert
 
 SECRET = "s3cr3t-6b0e5f"  # noqa: S105 - of receivers that live for one test

@@ -16,8 +16,8 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 from shapely.geometry import box, mapping
 
-from minewatch.grid import Grid
-from minewatch.scene import Scene
+from minewatch.areas.grid import Grid
+from minewatch.sources.scene import Scene
 
 EPSG = 32719
 """UTM zone 19 south: Madre de Dios."""

@@ -17,15 +17,16 @@ from affine import Affine
 from odc.geo.geobox import GeoBox
 from shapely.geometry import box
 
-from minewatch.aoi import Aoi, bbox_geometry, write_aoi
-from minewatch.changes import RASTERS
-from minewatch.grid import Grid
-from minewatch.outcome import ScanReport
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.simulate import SimulatedSeries, Simulation, simulate_series
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.areas.grid import Grid
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.settings.document import init_workspace
+from minewatch.simulation.series import SimulatedSeries, simulate_series
+from minewatch.simulation.settings import Simulation
 
 SMALL = Simulation(
     seed=1,

@@ -11,12 +11,12 @@ import pytest
 from pyproj import Geod, Proj, Transformer
 from shapely.geometry import Polygon, box, mapping
 
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.grid import reproject
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, write_aoi
+from minewatch.areas.grid import reproject
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import FOREST, make_item, paint_bands, write_bands, write_catalog
 
 EPSG, LEFT, TOP, SIDE = 32633, 626_000, 8_700_000, 160

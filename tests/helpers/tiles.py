@@ -10,13 +10,15 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from minewatch.changes import Episodes, TileChanges
-from minewatch.detect import Scenes, TileInput, detect_changes, judge_scenes, measure_scenes
-from minewatch.detect.looks import Looks
-from minewatch.grid import Window
-from minewatch.indices import LAYERS
-from minewatch.pipeline import Detector
-from minewatch.units import to_day
+from minewatch.areas.grid import Window
+from minewatch.core.units import to_day
+from minewatch.detection.change_map import Episodes, TileChanges
+from minewatch.detection.detect import detect_changes
+from minewatch.detection.inputs import TileInput
+from minewatch.detection.looks import Looks
+from minewatch.detection.scene_quality import Scenes, judge_scenes, measure_scenes
+from minewatch.raster.indices import LAYERS
+from minewatch.settings.pipeline import Detector
 
 SINCE = dt.date(2022, 1, 1)
 """First date that may raise an alert."""

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import pytest
 
 import minewatch
-from minewatch.errors import MinewatchError
-from minewatch.outcome import ScanReport
-from minewatch.parallel import Engine, start_engine
-from minewatch.plan import Request
-from minewatch.progress import Reporter
-from minewatch.scan import scan
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.errors import MinewatchError
+from minewatch.core.parallel import Engine, start_engine
+from minewatch.core.progress import Reporter
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.servers import DaskCluster, start_dask, start_worker
 from tests.helpers.small import UNTIL, make_scanned, make_series, make_workspace, read_result, scan_small
 
@@ -48,7 +48,7 @@ def watch(series: SimulatedSeries, tmp_path: Path) -> Workspace:
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def test_a_new_worker_takes_over_when_all_have_died(watch: Workspace, result: di
 def test_a_cluster_that_stays_without_workers_is_an_error(
     watch: Workspace, result: dict[str, Any], dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.parallel.PATIENCE", 3.0)
+    monkeypatch.setattr("minewatch.core.parallel.PATIENCE", 3.0)
 
     def kill_all() -> None:
         for pid in dask_cluster.worker_pids:
@@ -159,7 +159,7 @@ def test_a_worker_that_stands_still_for_a_while_is_waited_for(
 def test_a_scheduler_that_dies_is_an_error(
     watch: Workspace, result: dict[str, Any], dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.parallel.WAIT_SECONDS", 3)
+    monkeypatch.setattr("minewatch.core.parallel.WAIT_SECONDS", 3)
     with pytest.raises(MinewatchError, match=rf"the connection to the Dask scheduler at {dask_cluster.address} was lost"):
         scan_there(watch, dask_cluster.address, lambda: os.kill(dask_cluster.scheduler_pid, signal.SIGKILL))
     assert not watch.alerts.exists()

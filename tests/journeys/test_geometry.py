@@ -20,22 +20,23 @@ from rasterio.vrt import WarpedVRT
 from rasterio.warp import Resampling, reproject
 from shapely.geometry import box
 
-from minewatch.aoi import Aoi, bbox_geometry, measure_area_ha, write_aoi
-from minewatch.archive import Observation, list_observations, read_stack
-from minewatch.area_plan import Query
-from minewatch.coverage import find_emptiness
-from minewatch.fetch import group_areas
-from minewatch.grid import Grid, make_grid
-from minewatch.meridian import cut_halves, join_halves
-from minewatch.outcome import ScanReport
-from minewatch.plan import Request
-from minewatch.read import open_datatake
-from minewatch.scan import scan
-from minewatch.scene import Datatake, Scene
-from minewatch.settings import init_workspace
-from minewatch.simulate import SimulatedSeries, simulate_series
-from minewatch.source import open_source
-from minewatch.workspace import Workspace
+from minewatch.archive.fetch import group_areas
+from minewatch.archive.item import Observation, list_observations
+from minewatch.archive.stack import read_stack
+from minewatch.areas.antimeridian import cut_halves, join_halves
+from minewatch.areas.aoi import Aoi, bbox_geometry, measure_area_ha, write_aoi
+from minewatch.areas.area_plan import Query
+from minewatch.areas.grid import Grid, make_grid
+from minewatch.core.workspace import Workspace
+from minewatch.detection.coverage import find_emptiness
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.raster.read import open_datatake
+from minewatch.settings.document import init_workspace
+from minewatch.simulation.series import SimulatedSeries, simulate_series
+from minewatch.sources.scene import Datatake, Scene
+from minewatch.sources.stac import open_source
 from tests.helpers.rasters import COARSE, TIME, lay_grid, paint_bands, write_scene
 from tests.helpers.rasters import NAME as SCENE
 from tests.helpers.servers import ServeItems

@@ -29,19 +29,19 @@ from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
 from minewatch.alerts.table import CSV_COLUMNS, read_alerts, render_csv
-from minewatch.area_plan import Query
-from minewatch.catalog import find_lattice, find_scenes
+from minewatch.areas.area_plan import Query
 from minewatch.cli import main
-from minewatch.datasets import DRIVERS
-from minewatch.errors import SceneError, SourceError
-from minewatch.export import export_alerts
-from minewatch.picture import draw_quicklook
-from minewatch.provider import Provider
-from minewatch.read import open_datatake, reading
-from minewatch.scene import Datatake, Scene, group_scenes
-from minewatch.simulate import SimulatedSeries
-from minewatch.source import open_source
-from minewatch.workspace import Workspace
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.workspace import Workspace
+from minewatch.products.export.formats import export_alerts
+from minewatch.products.images.quicklook import draw_quicklook
+from minewatch.raster.gdal import DRIVERS
+from minewatch.raster.read import open_datatake, reading
+from minewatch.settings.providers import Provider
+from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.scene import Datatake, Scene, group_scenes
+from minewatch.sources.search import find_lattice, find_scenes
+from minewatch.sources.stac import open_source
 from tests.helpers.forged import Claim, forge_jp2, forge_tiff
 from tests.helpers.hosts import Answer, Host, serve_host
 from tests.helpers.opened import watching_files
@@ -66,7 +66,7 @@ GRID = lay_grid(40, 40)
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
 
 
 @pytest.fixture

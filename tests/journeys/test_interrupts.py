@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from minewatch import plan
-from minewatch.drafts import TEMPORARY_PREFIX
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.workspace import Workspace
+from minewatch.operations import plan
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.places import ROOT
 from tests.helpers.small import (
     NAME,
@@ -85,7 +85,7 @@ def test_a_scan_that_is_stopped_goes_on_from_there(watch: Workspace, result: dic
 
 def test_a_second_signal_ends_at_once() -> None:
     code = (
-        "import os, signal, time\nfrom minewatch.stopping import listening, Stopped\n"
+        "import os, signal, time\nfrom minewatch.core.signals import listening, Stopped\n"
         "with listening():\n"
         " try:\n  os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
         " except Stopped:\n  os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"

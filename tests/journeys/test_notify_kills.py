@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from minewatch.alerts.table import read_alerts
-from minewatch.notify import collect, deliver
-from minewatch.notify.event import CONFIRMED, name_event
-from minewatch.notify.findings import read_findings
-from minewatch.notify.outbox import DEAD, list_messages
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.collection import collect
+from minewatch.operations.notify.delivery import deliver
+from minewatch.operations.notify.event import CONFIRMED, name_event
+from minewatch.operations.notify.event_store import read_findings
+from minewatch.operations.notify.outbox import DEAD, list_messages
+from minewatch.settings.document import init_workspace
 from tests.helpers.outbox import HOOK, SECRET, set_rules, waiting_all
 from tests.helpers.receivers import serve_hook
 from tests.helpers.tables import make_alert, put

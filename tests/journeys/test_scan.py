@@ -19,21 +19,21 @@ import pystac
 import pytest
 import rasterio
 
-from minewatch.aoi import Aoi, GridHint, bbox_geometry, write_aoi
-from minewatch.archive.draft import publish
-from minewatch.catalog import find_lattice
-from minewatch.changes import RASTERS, Status
-from minewatch.errors import AoiError, MinewatchError, PipelineError, SourceError, WorkspaceError
-from minewatch.outcome import ScanReport
-from minewatch.plan import Request
-from minewatch.read import open_datatake
-from minewatch.scan import scan
-from minewatch.scene import Datatake
-from minewatch.settings import init_workspace
-from minewatch.simulate import SimulatedSeries
-from minewatch.source import open_source
-from minewatch.text import show_day
-from minewatch.workspace import Workspace
+from minewatch.archive.publication import publish
+from minewatch.areas.aoi import Aoi, GridHint, bbox_geometry, write_aoi
+from minewatch.core.errors import AoiError, MinewatchError, PipelineError, SourceError, WorkspaceError
+from minewatch.core.text import show_day
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS, Status
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.raster.read import open_datatake
+from minewatch.settings.document import init_workspace
+from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.scene import Datatake
+from minewatch.sources.search import find_lattice
+from minewatch.sources.stac import open_source
 from tests.helpers.servers import DaskCluster, ServeFolder, ServeItems
 from tests.helpers.small import (
     MONITOR_FROM,
@@ -78,7 +78,7 @@ def watch(scanned: tuple[Workspace, ScanReport], tmp_path: Path) -> Workspace:
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the pictures, which cost more than the scan of so small an area; test_picture.py looks at one."""
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
 
 
 def refuse_to_read(*_: object, **__: object) -> None:
@@ -233,7 +233,7 @@ def test_later_scenes_do_not_change_an_earlier_date(series: SimulatedSeries, wat
 def test_any_tile_size_gives_the_same_bytes(
     watch: Workspace, result: dict[str, Any], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr("minewatch.tiles.TILE", size)
+    monkeypatch.setattr("minewatch.detection.tiles.TILE", size)
     scan_small(watch)
     assert read_result(watch) == result
 
@@ -251,7 +251,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(
         return published[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.fetch.publish", publish_some)
+        patch.setattr("minewatch.archive.fetch.publish", publish_some)
         with pytest.raises(KeyboardInterrupt):
             scan_small(watch)
     assert not watch.alerts.exists()
@@ -273,7 +273,7 @@ def test_an_error_before_the_table_leaves_the_table(watch: Workspace, monkeypatc
     def fail(*_: object) -> None:
         raise MinewatchError("broken on the way")
 
-    monkeypatch.setattr("minewatch.tiles.detect_changes", fail)
+    monkeypatch.setattr("minewatch.detection.tiles.detect_changes", fail)
     before = list_results(watch)
     with pytest.raises(MinewatchError, match="broken on the way"):
         scan_small(watch, dt.date(2023, 1, 31))
@@ -577,7 +577,7 @@ def test_a_stac_api_with_pages_gives_what_files_give(
     for item in items:
         for asset in item["assets"].values():
             asset["href"] = f"{server.url}/{item['id']}/{Path(asset['href']).name}"
-    monkeypatch.setattr("minewatch.source.PAGE", 10)
+    monkeypatch.setattr("minewatch.sources.stac.PAGE", 10)
     watch = make_workspace(tmp_path / "watch", series, source=stac_api(items, describe_collection(series)))
     report = scan_small(watch)
     assert report.failures == 0

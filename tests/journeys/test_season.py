@@ -22,13 +22,13 @@ from shapely.ops import unary_union
 
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.reviews import Review, review_alert
-from minewatch.aoi import Aoi, GridHint, measure_area_ha, write_aoi
-from minewatch.grid import reproject
-from minewatch.outcome import ScanReport
-from minewatch.plan import Request
-from minewatch.scan import scan
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, GridHint, measure_area_ha, write_aoi
+from minewatch.areas.grid import reproject
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 from tests.helpers.small import read_layer
 from tests.helpers.tables import edit, row_of

@@ -13,8 +13,8 @@ from benchmarks.watched import Year
 from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
 from minewatch.alerts.table import read_alerts
-from minewatch.parallel import start_engine
-from minewatch.rounds import read_rounds
+from minewatch.core.parallel import start_engine
+from minewatch.operations.watch_log import read_rounds
 
 SCOPE = Scope(nights=20, areas=4, columns=2, side=48, years=1, revisit=3, cloudiness=0.0, mines=2, seed=6)
 

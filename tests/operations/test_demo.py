@@ -10,11 +10,12 @@ import geopandas as gpd
 import pytest
 from click.testing import CliRunner
 
-from minewatch import demo
 from minewatch.cli import main
-from minewatch.demo import Demo, run_demo
-from minewatch.errors import WorkspaceError
-from minewatch.simulate import demo_simulation, simulate_series
+from minewatch.core.errors import WorkspaceError
+from minewatch.operations import demo
+from minewatch.operations.demo import Demo, run_demo
+from minewatch.simulation.series import simulate_series
+from minewatch.simulation.settings import demo_simulation
 from tests.helpers.small import SMALL, snapshot
 
 

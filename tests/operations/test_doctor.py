@@ -18,21 +18,22 @@ from pystac import Item
 from scipy import ndimage
 from shapely.geometry import box
 
-from minewatch.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
-from minewatch.doctor import Check, Evidence, Examination, Verdict, examine_area
-from minewatch.doctor.emptiness import check_emptiness
-from minewatch.doctor.identity import check_duplicates
-from minewatch.doctor.listing import Listed, read_listed
-from minewatch.doctor.offsets import check_recorded_offsets, judge_bands
-from minewatch.doctor.orbits import CYCLE, SATELLITES, Pass, check_missing, find_tracks, solar_day
-from minewatch.doctor.registration import estimate_shift, join_shifts
-from minewatch.doctor.timeliness import check_late, check_unfetched
-from minewatch.doctor.witnesses import Witnesses, find_median, find_peers
-from minewatch.errors import AoiError, ArchiveError, MinewatchError, SourceError
-from minewatch.simulate import SimulatedSeries
-from minewatch.units import to_day
-from minewatch.workspace import Workspace
+from minewatch.core.errors import AoiError, ArchiveError, MinewatchError, SourceError
+from minewatch.core.units import to_day
+from minewatch.core.workspace import Workspace
+from minewatch.operations.doctor.emptiness import check_emptiness
+from minewatch.operations.doctor.examine import examine_area
+from minewatch.operations.doctor.identity import check_duplicates
+from minewatch.operations.doctor.listing import Listed, read_listed
+from minewatch.operations.doctor.offsets import check_recorded_offsets, judge_bands
+from minewatch.operations.doctor.orbits import CYCLE, SATELLITES, Pass, check_missing, find_tracks, solar_day
+from minewatch.operations.doctor.record import Check, Evidence, Examination, Verdict
+from minewatch.operations.doctor.reference_pixels import Witnesses, find_median, find_peers
+from minewatch.operations.doctor.registration import estimate_shift, join_shifts
+from minewatch.operations.doctor.timeliness import check_late, check_unfetched
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, make_scanned, make_series, make_workspace, scan_small
 
 SOUND = ["offset", "offset in pixels", "duplicates", "valid pixels", "not in the archive"]

@@ -21,21 +21,23 @@ from shapely.geometry import box
 from minewatch.alerts.decisions import CONFIRM, NEEDS_VISIT
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, review_alert
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.errors import WorkspaceError
-from minewatch.notify import collect, find_rules, webhook
-from minewatch.notify.event import Event
-from minewatch.notify.facts import make_subject
-from minewatch.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
-from minewatch.notify.letter import FOLDER, Letter, read_words, write_letter
-from minewatch.notify.outbox import WAITING, drop_message, make_message, record_delivery
-from minewatch.notify.rule import covers
-from minewatch.notify.sample import make_sample
-from minewatch.notify.webhook import render_body
-from minewatch.report.texts import LANGUAGES, read_texts
-from minewatch.rounds import Round, append_round
-from minewatch.settings import NotifyTable, init_workspace
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, write_aoi
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify import webhook
+from minewatch.operations.notify.collection import collect, find_rules
+from minewatch.operations.notify.event import Event
+from minewatch.operations.notify.facts import make_subject
+from minewatch.operations.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
+from minewatch.operations.notify.letter import FOLDER, Letter, read_words, write_letter
+from minewatch.operations.notify.outbox import WAITING, drop_message, make_message, record_delivery
+from minewatch.operations.notify.rule import covers
+from minewatch.operations.notify.sample import make_sample
+from minewatch.operations.notify.webhook import render_body
+from minewatch.operations.watch_log import Round, append_round
+from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.settings.document import init_workspace
+from minewatch.settings.watching import NotifyTable
 from tests.helpers.outbox import name, one_rule, set_rules, waiting
 from tests.helpers.small import copy_workspace, make_scanned
 from tests.helpers.tables import edit, make_alert, put

@@ -26,13 +26,15 @@ from urllib.parse import unquote
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.errors import WorkspaceError
-from minewatch.journal import close_journal, find_secrets, open_journal
-from minewatch.notify import Delivery, collect, deliver, find_rules, retry
-from minewatch.notify import delivery as delivery_module
-from minewatch.notify.findings import read_findings
-from minewatch.notify.outbox import (
+from minewatch.areas.aoi import Aoi, write_aoi
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.logging import close_journal, find_secrets, open_journal
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify import delivery as delivery_module
+from minewatch.operations.notify.collection import collect, find_rules
+from minewatch.operations.notify.delivery import Delivery, deliver, retry
+from minewatch.operations.notify.event_store import read_findings
+from minewatch.operations.notify.outbox import (
     DEAD,
     FEWER_TRIES,
     LONGEST_WAIT,
@@ -43,10 +45,9 @@ from minewatch.notify.outbox import (
     read_deliveries,
     record_delivery,
 )
-from minewatch.notify.sample import send_sample
-from minewatch.notify.webhook import find_fault
-from minewatch.settings import init_workspace, read_settings
-from minewatch.workspace import Workspace
+from minewatch.operations.notify.sample import send_sample
+from minewatch.operations.notify.webhook import find_fault
+from minewatch.settings.document import init_workspace, read_settings
 from tests.helpers.outbox import HOOK, SECRET, name, one_rule, set_rules, waiting, waiting_all
 from tests.helpers.places import ROOT
 from tests.helpers.receivers import PASSWORD, Hook, Mailbox, serve_hook, serve_mail
@@ -496,14 +497,14 @@ def test_a_read_only_outbox_is_told_and_nothing_is_lost(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
 
-    for place in ("minewatch.files.tempfile.mkstemp", "minewatch.files.os.open"):
+    for place in ("minewatch.core.files.tempfile.mkstemp", "minewatch.core.files.os.open"):
         with monkeypatch.context() as patch:
             patch.setattr(place, refuse)
             with pytest.raises(WorkspaceError, match="Read-only file system"):
                 collect(workspace, NOW)
     collect(workspace, NOW)
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.files.tempfile.mkstemp", refuse)
+        patch.setattr("minewatch.core.files.tempfile.mkstemp", refuse)
         done = deliver(workspace, NOW)
     assert "Read-only file system" in done.notes[0]
     assert hook.bodies == []
@@ -527,7 +528,7 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(
         real(handle)
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.files.os.fsync", fsync)
+        patch.setattr("minewatch.core.files.os.fsync", fsync)
         try:
             collect(workspace, NOW)
             deliver(workspace, NOW)

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from minewatch.aoi import Aoi, read_aoi, write_aoi
-from minewatch.archive import list_observations, read_tombstones, write_tombstones
+from minewatch.archive.item import list_observations
+from minewatch.archive.pruned import read_tombstones, write_tombstones
+from minewatch.areas.aoi import Aoi, read_aoi, write_aoi
+from minewatch.areas.grid import make_grid
 from minewatch.cli import main
-from minewatch.drafts import TEMPORARY_PREFIX
-from minewatch.errors import ArchiveError, PrunedError, WorkspaceError
-from minewatch.grid import make_grid
-from minewatch.prune import GB, Wish, describe_pruning, prune
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.errors import ArchiveError, PrunedError, WorkspaceError
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.workspace import Workspace
+from minewatch.operations.prune import GB, Wish, describe_pruning, prune
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import (
     MONITOR_FROM,
     NAME,
@@ -178,7 +179,7 @@ def test_a_crash_in_between_is_finished_by_the_next_one(moved: Workspace, tmp_pa
             deleted += 1
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.prune.delete_files", pull_the_plug)
+        patch.setattr("minewatch.operations.prune.delete_files", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             prune(moved, NOTHING)
     with pytest.raises(PrunedError):

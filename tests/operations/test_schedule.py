@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from minewatch.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
-from minewatch.cron import find_last, find_next
-from minewatch.errors import WorkspaceError
-from minewatch.rounds import Round, append_round, read_rounds
-from minewatch.schedule import Schedule, Timetable, find_delay, list_schedules, read_timetable
-from minewatch.settings import init_workspace, read_settings
-from minewatch.timers import Wish, make_crontab, make_units, quote_word
-from minewatch.workspace import Workspace
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.workspace import Workspace
+from minewatch.operations.schedule import Schedule, Timetable, find_delay, list_schedules, read_timetable
+from minewatch.operations.systemd import Wish, make_crontab, make_units, quote_word
+from minewatch.operations.watch_log import Round, append_round, read_rounds
+from minewatch.settings.cron import find_last, find_next
+from minewatch.settings.document import init_workspace, read_settings
 from tests.helpers.places import ROOT
 
 NOW = dt.datetime(2026, 3, 10, 12, 0, tzinfo=dt.UTC)

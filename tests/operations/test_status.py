@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from minewatch.cli import main
-from minewatch.rounds import Round, append_round
-from minewatch.settings import init_workspace
-from minewatch.status import AreaStatus, describe_status, find_status
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.status import AreaStatus, describe_status, find_status
+from minewatch.operations.watch_log import Round, append_round
+from minewatch.settings.document import init_workspace
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, snapshot
 
 NIGHT = dt.datetime(2023, 4, 5, 2, 30, tzinfo=dt.UTC)
@@ -121,9 +121,9 @@ def test_a_pattern_without_an_area_needs_attention(scanned: Workspace) -> None:
 
 def test_messages_that_could_not_be_delivered_need_attention(scanned: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     record(scanned, NIGHT)
-    monkeypatch.setattr("minewatch.status._count_messages", lambda _workspace: (4, 0))
+    monkeypatch.setattr("minewatch.operations.status._count_messages", lambda _workspace: (4, 0))
     assert find_status(scanned, NOW).is_well
-    monkeypatch.setattr("minewatch.status._count_messages", lambda _workspace: (4, 1))
+    monkeypatch.setattr("minewatch.operations.status._count_messages", lambda _workspace: (4, 1))
     found = find_status(scanned, NOW)
     assert not found.is_well
     assert describe_status(found)["outbox"] == {"waiting": 4, "dead": 1}

@@ -18,20 +18,21 @@ import pytest
 from click.testing import CliRunner
 
 from minewatch.alerts.table import read_alerts, read_areas
-from minewatch.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
-from minewatch.errors import AlertsError, SourceError, WorkspaceError
-from minewatch.heartbeat import beat
-from minewatch.outcome import Missed, ScanReport
-from minewatch.plan import Request
-from minewatch.progress import Reporter
-from minewatch.rounds import read_rounds
-from minewatch.service import serve
-from minewatch.settings import WatchTable, init_workspace
-from minewatch.simulate import SimulatedSeries
-from minewatch.stopping import listening
-from minewatch.watch import Pass, watch_once
-from minewatch.workspace import Workspace
+from minewatch.core.errors import AlertsError, SourceError, WorkspaceError
+from minewatch.core.progress import Reporter
+from minewatch.core.signals import listening
+from minewatch.core.workspace import Workspace
+from minewatch.operations.heartbeat import beat
+from minewatch.operations.plan import Request
+from minewatch.operations.scan_report import Missed, ScanReport
+from minewatch.operations.service import serve
+from minewatch.operations.watch import Pass, watch_once
+from minewatch.operations.watch_log import read_rounds
+from minewatch.settings.document import init_workspace
+from minewatch.settings.watching import WatchTable
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.hosts import Host, serve_host
 from tests.helpers.places import ROOT
 from tests.helpers.small import NAME, UNTIL, make_series, make_workspace, plain_environment, read_layer
@@ -329,7 +330,7 @@ def test_an_address_that_fails_stops_nothing_and_stays_secret(
     workspace: Workspace, host: Host, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     host.answer, words = FAULTS[fault]
-    monkeypatch.setattr("minewatch.heartbeat.PATIENCE", 0.3)
+    monkeypatch.setattr("minewatch.operations.heartbeat.PATIENCE", 0.3)
     monkeypatch.setenv("BEAT", f"{host.url}/secret-token")
     (line,) = beat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
     assert "secret-token" not in line

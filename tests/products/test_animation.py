@@ -15,14 +15,14 @@ from click.testing import CliRunner, Result
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from minewatch import animation
 from minewatch.alerts.style import COLOURS
-from minewatch.animation import AnimationRequest, choose_looks, list_steps, make_animation
-from minewatch.cartography import NORTH
-from minewatch.chips import Look
 from minewatch.cli import main
-from minewatch.scene import Datatake
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.products.images import animation
+from minewatch.products.images.animation import AnimationRequest, choose_looks, list_steps, make_animation
+from minewatch.products.images.cartography import NORTH
+from minewatch.products.images.chips.acquisitions import Look
+from minewatch.sources.scene import Datatake
 from tests.helpers.small import NAME, UNTIL, make_scanned
 
 SINCE = dt.date(2022, 9, 1)

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from pyproj import Geod, Proj, Transformer
 from shapely.geometry import Polygon, box
 
-from minewatch.cartography import (
+from minewatch.areas.grid import Grid
+from minewatch.products.images.cartography import (
     NORTH,
     Entry,
     Page,
@@ -29,7 +30,6 @@ from minewatch.cartography import (
     draw_scale_bar,
     find_north,
 )
-from minewatch.grid import Grid
 from tests.helpers.rasters import lay_grid
 
 Picture = NDArray[np.float32]

@@ -13,30 +13,19 @@ from numpy.typing import NDArray
 from pyproj import Transformer
 from shapely.geometry import box
 
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.chips import (
-    COMPOSITES,
-    FALSE_COLOUR,
-    Album,
-    Chip,
-    Look,
-    find_chip,
-    find_day,
-    find_look,
-    find_stretch,
-    frame_outline,
-    locate_frame,
-    open_album,
-    read_chip,
-    render_chip,
-)
-from minewatch.errors import ImageError
-from minewatch.grid import Window, make_grid, reproject
-from minewatch.scene import Datatake
-from minewatch.screen import UNKNOWN
-from minewatch.settings import init_workspace
-from minewatch.units import NODATA
-from minewatch.workspace import Workspace
+from minewatch.areas.aoi import Aoi, write_aoi
+from minewatch.areas.grid import Window, make_grid, reproject
+from minewatch.core.errors import ImageError
+from minewatch.core.units import NODATA
+from minewatch.core.workspace import Workspace
+from minewatch.products.images.chips.acquisitions import Album, Look, open_album
+from minewatch.products.images.chips.choice import find_day, find_look
+from minewatch.products.images.chips.frames import frame_outline, locate_frame
+from minewatch.products.images.chips.pixels import COMPOSITES, FALSE_COLOUR, Chip, find_chip, read_chip
+from minewatch.products.images.chips.rendering import find_stretch, render_chip
+from minewatch.products.images.stretch import UNKNOWN
+from minewatch.settings.document import init_workspace
+from minewatch.sources.scene import Datatake
 from tests.helpers.rasters import COARSE, EPSG, FOREST, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 from tests.helpers.small import NAME, UNTIL, make_scanned, make_series, make_workspace
 

@@ -13,14 +13,15 @@ from click.testing import CliRunner
 from pyproj import Transformer
 from shapely.geometry import box
 
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.chips import compose_chip, open_album
+from minewatch.areas.aoi import Aoi, write_aoi
+from minewatch.areas.grid import reproject
 from minewatch.cli import main
-from minewatch.errors import ImageError
-from minewatch.grid import reproject
-from minewatch.settings import init_workspace
-from minewatch.units import NODATA
-from minewatch.workspace import Workspace
+from minewatch.core.errors import ImageError
+from minewatch.core.units import NODATA
+from minewatch.core.workspace import Workspace
+from minewatch.products.images.chips.acquisitions import open_album
+from minewatch.products.images.chips.composite import compose_chip
+from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 
 SIDE, CLOUD = 120, 9

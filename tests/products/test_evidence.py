@@ -22,13 +22,13 @@ import pytest
 import rasterio
 from shapely.geometry import shape
 
-from minewatch.custody import read_custody
-from minewatch.evidence.folder import Finding, Kept, keep_evidence
-from minewatch.evidence.verification import Trust, verify_path
-from minewatch.read import open_datatake
-from minewatch.scene import Datatake
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.custody_log import read_custody
+from minewatch.products.evidence.folder import Finding, Kept, keep_evidence
+from minewatch.products.evidence.verification import Trust, verify_path
+from minewatch.raster.read import open_datatake
+from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.scene import Datatake
 from tests.helpers.dossiers import find_band, list_evidence, make_keys, make_watch, read_json, rewrite, run, start_apart
 from tests.helpers.small import copy_series, list_scenes, make_series, make_workspace, name_scenes, scan_small, snapshot
 
@@ -149,7 +149,7 @@ def capture_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, **cho
         return Kept()
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.scan.keep_evidence", capture)
+        patch.setattr("minewatch.operations.scan.keep_evidence", capture)
         scan_small(workspace, **choices)
     return found[0]
 
@@ -206,7 +206,7 @@ def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.Monk
         opened.append(take.key)
         return open_datatake(take, *more)
 
-    monkeypatch.setattr("minewatch.evidence.images.open_datatake", note_opening)
+    monkeypatch.setattr("minewatch.products.evidence.images.open_datatake", note_opening)
     twins = [replace(alert, alert_id=f"{alert.alert_id}-{number}") for alert in finding.alerts for number in range(10)]
     kept = keep_evidence(watch, replace(finding, alerts=twins))
     assert len(kept.written) == 10 * sum(alert.confirmed_on is not None for alert in finding.alerts)

@@ -24,11 +24,11 @@ from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.geopackage import updating
 from minewatch.alerts.style import COLOURS, render_alert_style
 from minewatch.alerts.table import safe_cell
-from minewatch.errors import AlertsError, MinewatchError, WorkspaceError
-from minewatch.export import FORMATS, Export, export_alerts
-from minewatch.export.kml import NAMESPACE
-from minewatch.export.shapefile import FIELDS, LONGEST_NAME, LONGEST_TEXT
-from minewatch.export.sheets import LONGEST_CELL
+from minewatch.core.errors import AlertsError, MinewatchError, WorkspaceError
+from minewatch.products.export.formats import FORMATS, Export, export_alerts
+from minewatch.products.export.kml import NAMESPACE
+from minewatch.products.export.shapefile import FIELDS, LONGEST_NAME, LONGEST_TEXT
+from minewatch.products.export.sheets import LONGEST_CELL
 
 NAMES = [column.name for column in ALERT_COLUMNS]
 

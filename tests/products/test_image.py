@@ -19,13 +19,14 @@ from pyproj import Transformer
 from shapely.geometry import Polygon, box
 
 from minewatch.alerts.style import COLOURS
-from minewatch.aoi import Aoi, read_aoi, write_aoi
-from minewatch.cartography import lay_page
+from minewatch.areas.aoi import Aoi, read_aoi, write_aoi
+from minewatch.areas.grid import make_grid, reproject
 from minewatch.cli import main
-from minewatch.grid import make_grid, reproject
-from minewatch.image import AREA_COLOUR, ImageRequest, make_image
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.products.images.cartography import lay_page
+from minewatch.products.images.dated_image import ImageRequest, make_image
+from minewatch.products.images.overlay import AREA_COLOUR
+from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, make_series, make_workspace
 

@@ -18,13 +18,13 @@ from pyproj import Transformer
 from rasterio.shutil import copy as copy_raster
 from shapely.geometry import box, mapping
 
-from minewatch.aoi import read_aoi
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.grid import Grid, make_grid, reproject
 from minewatch.cli import main
-from minewatch.errors import ImageError
-from minewatch.grid import Grid, make_grid, reproject
-from minewatch.image import SharpRequest, make_sharpest
-from minewatch.imagery import choice
-from minewatch.workspace import Workspace
+from minewatch.core.errors import ImageError
+from minewatch.core.workspace import Workspace
+from minewatch.products.images.imagery import choice
+from minewatch.products.images.sharpest import SharpRequest, make_sharpest
 from tests.helpers.rasters import write_catalog
 from tests.helpers.servers import ServeFolder, ServeItems
 from tests.helpers.small import NAME, make_series, make_workspace

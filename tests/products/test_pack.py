@@ -24,10 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from minewatch.custody import read_custody
-from minewatch.evidence.pack import pack_evidence
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.custody_log import read_custody
+from minewatch.products.evidence.pack import pack_evidence
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.dossiers import list_evidence, make_keys, make_watch, rewrite, run, start_apart
 from tests.helpers.small import make_series
 
@@ -289,7 +289,7 @@ def test_a_pack_that_cannot_be_written_is_noted_as_failed(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("minewatch.evidence.pack.publish_bytes", fail)
+    monkeypatch.setattr("minewatch.products.evidence.pack.publish_bytes", fail)
     answer = run("pack", list_evidence(watch)[0].name, "-w", watch.root, "-o", tmp_path / "out")
     assert answer.exit_code == 1
     assert "No space left" in answer.stderr
@@ -364,7 +364,7 @@ def test_a_bomb_is_not_inflated(watch: Workspace) -> None:
 
 
 def test_a_manifest_of_a_gigabyte_is_not_read(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.evidence.manifest.LARGEST_TEXT", 2**20)
+    monkeypatch.setattr("minewatch.products.evidence.manifest.LARGEST_TEXT", 2**20)
     path, files = make_pack(watch)
     name = next(name for name in files if name.endswith("pack.json"))
     write_pack(path, [(n, files[n] if n != name else files[n] + b" " * 2**21) for n in files])
@@ -485,7 +485,7 @@ def test_only_sources_that_the_user_knows_are_asked(watch: Workspace, monkeypatc
     def refuse(*_: object) -> None:
         raise AssertionError("a stranger's source was asked")
 
-    monkeypatch.setattr("minewatch.evidence.refetch.open_source", refuse)
+    monkeypatch.setattr("minewatch.products.evidence.refetch.open_source", refuse)
     for more in ((), ("-w", watch.root)):
         answer = run("verify", path, "--fetch", *more)
         assert answer.exit_code == 3

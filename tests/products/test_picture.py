@@ -16,14 +16,14 @@ from odc.geo.geobox import GeoBox
 from pyproj import Transformer
 
 from minewatch.alerts.style import COLOURS
-from minewatch.errors import SceneError
-from minewatch.grid import Grid
-from minewatch.outcome import AreaReport, ScanReport
-from minewatch.picture import LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
-from minewatch.scan import choose_pictured
-from minewatch.scene import Datatake
-from minewatch.screen import DARKEST
-from minewatch.workspace import Workspace
+from minewatch.areas.grid import Grid
+from minewatch.core.errors import SceneError
+from minewatch.core.workspace import Workspace
+from minewatch.operations.scan import choose_pictured
+from minewatch.operations.scan_report import AreaReport, ScanReport
+from minewatch.products.images.quicklook import LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
+from minewatch.products.images.stretch import DARKEST
+from minewatch.sources.scene import Datatake
 from tests.helpers.small import NAME, make_flat_grid, make_scanned
 
 Picture = NDArray[np.float32]

@@ -26,23 +26,23 @@ from shapely.geometry import LineString, MultiPolygon, Point, box
 from minewatch.alerts.columns import ALERT_COLUMNS, REVIEW_COLUMNS
 from minewatch.alerts.decisions import REVIEWS, read_decisions
 from minewatch.alerts.geopackage import updating
+from minewatch.alerts.qml import parse_style
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.style import read_style, render_styles
 from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table
-from minewatch.aoi import Aoi, write_aoi
-from minewatch.changes import RASTERS
+from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.cli import main
-from minewatch.outcome import ScanReport
-from minewatch.picture import list_maps
-from minewatch.qgis import list_layers, write_project
-from minewatch.qgis.compass import render_compass
-from minewatch.qgis.contents import ALERTS_ID, AREAS_ID
-from minewatch.qgis.layout import COLUMNS, MOST_ROWS
-from minewatch.qgis.layout import NAME as LAYOUT
-from minewatch.qml import parse_style
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS
+from minewatch.operations.scan_report import ScanReport
+from minewatch.products.images.quicklook import list_maps
+from minewatch.products.qgis.compass import render_compass
+from minewatch.products.qgis.contents import ALERTS_ID, AREAS_ID, list_layers
+from minewatch.products.qgis.document import write_project
+from minewatch.products.qgis.layout import COLUMNS, MOST_ROWS
+from minewatch.products.qgis.layout import NAME as LAYOUT
+from minewatch.settings.document import init_workspace
 from tests.helpers.servers import Json, RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned, read_layer, scan_small, snapshot
 

@@ -29,18 +29,20 @@ from pyproj import Geod, Proj, Transformer
 
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.table import read_alerts
-from minewatch.catalog import find_scenes
-from minewatch.chips import album, read_chip
 from minewatch.cli import main
-from minewatch.read import open_datatake
-from minewatch.report import LANGUAGES, Request, drawing, gather_facts, render_page, scenery, write_report
-from minewatch.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
-from minewatch.report.facts import count_months
-from minewatch.report.page import describe_event
-from minewatch.report.record import Facts, Look
-from minewatch.report.texts import FOLDER, read_texts
-from minewatch.scan import ScanReport
-from minewatch.workspace import Workspace
+from minewatch.core.workspace import Workspace
+from minewatch.operations.scan import ScanReport
+from minewatch.products.images.chips import acquisitions as album
+from minewatch.products.images.chips.pixels import read_chip
+from minewatch.products.report import drawing, scenery
+from minewatch.products.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
+from minewatch.products.report.facts import count_months, gather_facts
+from minewatch.products.report.page import describe_event, render_page
+from minewatch.products.report.record import Facts, Look, Request
+from minewatch.products.report.texts import FOLDER, LANGUAGES, read_texts
+from minewatch.products.report.write import write_report
+from minewatch.raster.read import open_datatake
+from minewatch.sources.search import find_scenes
 from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 HOSTILE = "<script>document.title='owned'</script>\"'><img src=x onerror=alert(1)>&amp;{{7*7}}"

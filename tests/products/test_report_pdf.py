@@ -11,9 +11,10 @@ import pytest
 from skimage.measure import label, regionprops
 
 from minewatch.alerts.style import COLOURS
-from minewatch.report import Request, gather_facts, render_page
-from minewatch.report.paper import print_page
-from minewatch.report.record import Facts
+from minewatch.products.report.facts import gather_facts
+from minewatch.products.report.page import render_page
+from minewatch.products.report.paper import print_page
+from minewatch.products.report.record import Facts, Request
 from tests.helpers import squares
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 

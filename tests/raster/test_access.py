@@ -28,17 +28,18 @@ from hypothesis import strategies as st
 from rasterio.env import getenv
 from s3fs import S3FileSystem
 
-from minewatch import access, ranges
-from minewatch.access import PLAIN, Access, SignatureError, check_scenes
-from minewatch.catalog import Found, find_scenes
-from minewatch.changes import RASTERS
-from minewatch.errors import SceneError, SourceError
-from minewatch.grid import Window
-from minewatch.provider import S3Login
-from minewatch.ranges import DeniedError, RangeError
-from minewatch.read import open_datatake, reading
-from minewatch.scene import Datatake, Scene
-from minewatch.simulate import SimulatedSeries
+from minewatch.areas.grid import Window
+from minewatch.core import http as ranges
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.http import DeniedError, RangeError
+from minewatch.detection.change_map import RASTERS
+from minewatch.raster import credentials as access
+from minewatch.raster.credentials import PLAIN, Access, SignatureError, check_scenes
+from minewatch.raster.read import open_datatake, reading
+from minewatch.settings.providers import S3Login
+from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.scene import Datatake, Scene
+from minewatch.sources.search import Found, find_scenes
 from tests.helpers.hosts import Answer, Host, serve_host
 from tests.helpers.rasters import lay_grid, paint_bands, write_raster, write_scene
 from tests.helpers.servers import S3_LOGIN, start_s3
@@ -58,7 +59,7 @@ SIGNED = Access("planetary-computer")
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
     monkeypatch.setattr(ranges, "PAUSE", 0)
 
 
@@ -513,9 +514,9 @@ def test_a_scan_of_signed_scenes_ends_as_one_of_files_and_keeps_no_signature(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     expected = read_result(make_scanned(tmp_path_factory)[0])
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("minewatch.fetch.find_scenes", find_without_tls)
+    monkeypatch.setattr("minewatch.archive.fetch.find_scenes", find_without_tls)
     cloud.expires_after = 100
     series = sign_series(make_series(tmp_path_factory), tmp_path / "series", cloud)
     workspace = make_workspace(tmp_path / "watch", series)

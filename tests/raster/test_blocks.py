@@ -14,13 +14,13 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minewatch import ranges
-from minewatch.blocks import LARGEST_RANGE, WORTH, Ahead, BlockCache, BlockFile, Spaces, plan_ranges
-from minewatch.errors import SceneError
-from minewatch.geotiff import HEAD, Box, Layout, read_layout
-from minewatch.grid import Window
-from minewatch.read import DatatakeFiles, SceneFiles, open_datatake
-from minewatch.scene import Datatake, Scene
+from minewatch.areas.grid import Window
+from minewatch.core import http as ranges
+from minewatch.core.errors import SceneError
+from minewatch.raster.blocks import LARGEST_RANGE, WORTH, Ahead, BlockCache, BlockFile, Spaces, plan_ranges
+from minewatch.raster.read import DatatakeFiles, SceneFiles, open_datatake
+from minewatch.raster.tiff_header import HEAD, Box, Layout, read_layout
+from minewatch.sources.scene import Datatake, Scene
 from tests.helpers.hosts import Host, serve_host
 from tests.helpers.rasters import LEFT, lay_grid, write_raster, write_scene
 from tests.helpers.servers import ServeFolder
@@ -35,7 +35,7 @@ BANDS = ("blue", "red", "nir", "swir16")
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
     monkeypatch.setattr(ranges, "PAUSE", 0)
 
 
@@ -230,7 +230,7 @@ def test_headers_too_are_within_the_bound_on_requests(scene: Scene, host: Host, 
         names.add(threading.current_thread().name)
         return real(href, start, stop)
 
-    monkeypatch.setattr("minewatch.access.fetch", watch)
+    monkeypatch.setattr("minewatch.raster.credentials.fetch", watch)
     with open_datatake(take_of(put_online(scene, host.url)), GRID) as reader:
         reader.readers[0].read("red", GRID.window)
     assert names

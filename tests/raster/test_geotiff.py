@@ -13,9 +13,9 @@ import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minewatch import geotiff
-from minewatch.blocks import Ahead, BlockCache, BlockFile
-from minewatch.geotiff import BlockError, Box, Layout, read_layout
+from minewatch.raster import tiff_header as geotiff
+from minewatch.raster.blocks import Ahead, BlockCache, BlockFile
+from minewatch.raster.tiff_header import BlockError, Box, Layout, read_layout
 from tests.helpers.rasters import EPSG, LEFT, TOP, write_raster
 
 TILED = {"tiled": True, "blockxsize": 16, "blockysize": 32, "compress": "deflate", "predictor": 2}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from minewatch.indices import BLUE, BSI, EMPTY, LAYERS, NDVI, Layer, encode_layers
-from minewatch.units import NODATA, SCALE
+from minewatch.core.units import NODATA, SCALE
+from minewatch.raster.indices import BLUE, BSI, EMPTY, LAYERS, NDVI, Layer, encode_layers
 
 BANDS = ("blue", "red", "nir", "swir16")
 

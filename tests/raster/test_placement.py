@@ -15,11 +15,11 @@ from pyproj import Transformer
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
-from minewatch.blocks import Ahead, BlockCache, BlockFile
-from minewatch.geotiff import BlockError, Box, read_layout
-from minewatch.grid import Grid, Window
-from minewatch.placement import Lattice, Warp, fit_lattice, place, project_knots
-from minewatch.resampling import KNOTS, bend
+from minewatch.areas.grid import Grid, Window
+from minewatch.raster.blocks import Ahead, BlockCache, BlockFile
+from minewatch.raster.resampling import KNOTS, bend
+from minewatch.raster.tiff_header import BlockError, Box, read_layout
+from minewatch.raster.warp import Lattice, Warp, fit_lattice, place, project_knots
 from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, write_raster
 
 NEIGHBOUR_ZONE = 32718

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.windows import Window as RasterWindow
 
-from minewatch.errors import SceneError
-from minewatch.grid import Grid, Window
-from minewatch.read import DatatakeReader, SceneFiles, open_datatake, reading
-from minewatch.scene import Datatake, Scene
-from minewatch.units import NODATA
+from minewatch.areas.grid import Grid, Window
+from minewatch.core.errors import SceneError
+from minewatch.core.units import NODATA
+from minewatch.raster.read import DatatakeReader, SceneFiles, open_datatake, reading
+from minewatch.sources.scene import Datatake, Scene
 from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
 
 HEIGHT, WIDTH = 40, 60
@@ -31,7 +31,7 @@ NEIGHBOUR_ZONE = 32718
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
 
 
 @st.composite
@@ -342,7 +342,7 @@ def test_a_fault_that_passes_is_tried_again(scene: Scene, monkeypatch: pytest.Mo
             raise rasterio.errors.RasterioIOError("connection reset")
         return real(href, **options)
 
-    monkeypatch.setattr("minewatch.datasets.rasterio.open", open_late)
+    monkeypatch.setattr("minewatch.raster.gdal.rasterio.open", open_late)
     assert read_band(scene, "red").any()
     assert len(calls) == 2
 

@@ -19,9 +19,10 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.style import COLOURS
-from minewatch.positions import make_position
-from minewatch.report import Request, gather_facts, render_page
-from minewatch.report.record import AlertFacts, Facts
+from minewatch.areas.coordinates import make_position
+from minewatch.products.report.facts import gather_facts
+from minewatch.products.report.page import render_page
+from minewatch.products.report.record import AlertFacts, Facts, Request
 from tests.helpers import squares
 from tests.helpers.browser import Visit, open_file, shoot
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides

@@ -14,19 +14,19 @@ import pytest
 from s3fs import S3FileSystem
 from upath import UPath
 
+from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.table import read_alerts
-from minewatch.archive import list_observations
+from minewatch.archive.item import list_observations
+from minewatch.archive.object_store import read_stored
 from minewatch.archive.raster import BANDS, RasterWriter, find_step, read_bands
-from minewatch.archive.store import read_stored
-from minewatch.changes import RASTERS
-from minewatch.errors import ArchiveError, WorkspaceError
-from minewatch.explain import explain_alert
-from minewatch.files import STORE_OPTIONS, find_place, list_names, publish_bytes, read_spans, upload
-from minewatch.grid import CELL, Window
-from minewatch.outcome import ScanReport
-from minewatch.settings import read_settings
-from minewatch.simulate import SimulatedSeries
-from minewatch.workspace import Workspace
+from minewatch.areas.grid import CELL, Window
+from minewatch.core.errors import ArchiveError, WorkspaceError
+from minewatch.core.files import STORE_OPTIONS, find_place, list_names, publish_bytes, read_spans, upload
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS
+from minewatch.operations.scan_report import ScanReport
+from minewatch.settings.document import read_settings
+from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.servers import start_s3
 from tests.helpers.small import (
     NAME,
@@ -55,7 +55,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ScanRe
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
 
 
 def store_in(workspace: Workspace, store: str, *names: str) -> Workspace:
@@ -181,8 +181,8 @@ WINDOWS = [GRID.window, Window(0, 0, 7, 9), Window(CELL - 3, CELL - 5, 20, 600),
 def test_a_store_gives_the_blocks_that_a_disk_gives(
     rasters: tuple[list[Path], list[UPath]], bands: range, head: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.archive.store.HEAD", head)
-    monkeypatch.setattr("minewatch.archive.store.TOGETHER", 2)
+    monkeypatch.setattr("minewatch.archive.object_store.HEAD", head)
+    monkeypatch.setattr("minewatch.archive.object_store.TOGETHER", 2)
     local, stored = rasters
     for window in WINDOWS:
         here, there = (np.full((3, len(bands), *window.shape), 77, np.uint8) for _ in range(2))
@@ -212,7 +212,7 @@ def test_neighbouring_blocks_come_in_one_request(
         asked.append(spans)
         return read_spans(spans)
 
-    monkeypatch.setattr("minewatch.archive.store.read_spans", count)
+    monkeypatch.setattr("minewatch.archive.object_store.read_spans", count)
     for _ in range(2):
         out = np.empty((len(BANDS), CELL, CELL), np.uint8)
         read_stored(rasters[1][:1], range(len(BANDS)), Window(0, 0, CELL, CELL), [out], sample=False)
@@ -244,7 +244,7 @@ def test_a_scan_that_is_cut_off_leaves_a_usable_archive(
         publish_bytes(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.archive.draft.publish_bytes", pull_the_plug)
+        patch.setattr("minewatch.archive.publication.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
             scan_small(watch)
     names = list_names(watch.archive(NAME))

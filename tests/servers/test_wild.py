@@ -23,17 +23,21 @@ from click.testing import CliRunner
 from shapely.geometry import box
 from urllib3.util import Timeout
 
-from minewatch import datasets, documents, ranges, read, source
-from minewatch.aoi import Aoi, write_aoi
+from minewatch.archive.fetch import MOST_FAILURES
+from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.cli import main
-from minewatch.errors import SceneError, SourceError
-from minewatch.fetch import MOST_FAILURES
-from minewatch.outcome import ScanReport, describe_scan
-from minewatch.plan import Request
-from minewatch.read import open_datatake
-from minewatch.scan import scan
-from minewatch.scene import Datatake
-from minewatch.workspace import Workspace
+from minewatch.core import http as ranges
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport, describe_scan
+from minewatch.raster import gdal as datasets
+from minewatch.raster import read
+from minewatch.raster.read import open_datatake
+from minewatch.sources import stac as source
+from minewatch.sources import stac_io as documents
+from minewatch.sources.scene import Datatake
 from tests.helpers.proxy import (
     HIDDEN,
     Act,
@@ -197,7 +201,9 @@ LASTING: dict[str, tuple[Act, int, str]] = {
 def test_scenes_that_cannot_be_read_are_named_and_the_next_scan_reads_them(
     line: Wild, watch: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)  # a picture of other outlines reads its scenes anew
+    monkeypatch.setattr(
+        "minewatch.operations.scan.draw_quicklook", lambda *_: None
+    )  # a picture of other outlines reads its scenes anew
     names = name_scenes(line.series)[5:30:5]
     bad = dict(zip(names, LASTING.items(), strict=True))
     plan = [Trouble(f"/files/{name}/.*{band}", act, math.inf, skip) for name, (band, (act, skip, _)) in bad.items()]

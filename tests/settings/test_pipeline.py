@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from pydantic.fields import FieldInfo
 
-from minewatch.errors import PipelineError
-from minewatch.pipeline import Pipeline, check_pipeline, list_pipelines, read_pipeline, render_pipeline
-from minewatch.settings import init_workspace
-from minewatch.workspace import Workspace
+from minewatch.core.errors import PipelineError
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import init_workspace
+from minewatch.settings.pipeline import Pipeline, check_pipeline, list_pipelines, read_pipeline, render_pipeline
 
 
 def find_other_value(field: FieldInfo) -> Any:

@@ -10,7 +10,7 @@ import pystac
 import pytest
 from distributed.protocol.pickle import dumps, loads
 
-from minewatch.provider import (
+from minewatch.settings.providers import (
     ASSET_NAMES,
     BANDS,
     PROVIDERS,

@@ -8,19 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from minewatch.errors import WorkspaceError
-from minewatch.provider import BANDS, PROVIDERS, Provider, S3Login
-from minewatch.settings import (
-    TEMPLATE,
-    S3Table,
-    SourceTable,
-    default_source,
-    init_workspace,
-    list_imagery,
-    list_providers,
-    read_settings,
-)
-from minewatch.workspace import Workspace
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.workspace import Workspace
+from minewatch.settings.catalogues import S3Table, SourceTable
+from minewatch.settings.document import default_source, init_workspace, list_imagery, list_providers, read_settings
+from minewatch.settings.providers import BANDS, PROVIDERS, Provider, S3Login
+from minewatch.settings.template import TEMPLATE
 from tests.helpers.places import ROOT
 
 KEY = "AKIAIOSFODNN7EXAMPLE"

@@ -17,17 +17,11 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from shapely.geometry import box
 
-from minewatch.errors import SimulationError
-from minewatch.simulate import (
-    SimulatedSeries,
-    Simulation,
-    demo_simulation,
-    simulate_series,
-    temperate_simulation,
-    tropical_simulation,
-)
-from minewatch.simulate.stac import name_square
-from minewatch.simulate.weather import find_sun
+from minewatch.core.errors import SimulationError
+from minewatch.simulation.series import SimulatedSeries, simulate_series
+from minewatch.simulation.settings import Simulation, demo_simulation, temperate_simulation, tropical_simulation
+from minewatch.simulation.stac import name_square
+from minewatch.simulation.weather import find_sun
 
 TINY = Simulation(
     seed=11,

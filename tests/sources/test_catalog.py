@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from shapely.geometry import box
 
-from minewatch.aoi import Aoi
-from minewatch.area_plan import Query
-from minewatch.catalog import find_lattice, find_scenes, has_scenes
-from minewatch.errors import SceneError, SourceError
-from minewatch.grid import make_grid
-from minewatch.provider import Provider
-from minewatch.source import Source, open_source
-from minewatch.trust import check_href
+from minewatch.areas.aoi import Aoi
+from minewatch.areas.area_plan import Query
+from minewatch.areas.grid import make_grid
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.url_policy import check_href
+from minewatch.settings.providers import Provider
+from minewatch.sources.search import find_lattice, find_scenes, has_scenes
+from minewatch.sources.stac import Source, open_source
 from tests.helpers.opened import watching_files
 from tests.helpers.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
 from tests.helpers.servers import ServeFolder

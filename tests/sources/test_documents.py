@@ -16,14 +16,16 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
-from minewatch import documents, ranges, source
-from minewatch.area_plan import Query
-from minewatch.catalog import find_scenes
-from minewatch.documents import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, FormatError, GuardedIO, parse_document
-from minewatch.errors import SourceError
-from minewatch.provider import Provider
-from minewatch.ranges import LONGEST_WAIT, REDIRECTS, read_wait
-from minewatch.source import make_source, open_source
+from minewatch.areas.area_plan import Query
+from minewatch.core import http as ranges
+from minewatch.core.errors import SourceError
+from minewatch.core.http import LONGEST_WAIT, REDIRECTS, read_wait
+from minewatch.settings.providers import Provider
+from minewatch.sources import stac as source
+from minewatch.sources import stac_io as documents
+from minewatch.sources.search import find_scenes
+from minewatch.sources.stac import make_source, open_source
+from minewatch.sources.stac_io import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, FormatError, GuardedIO, parse_document
 from tests.helpers.proxy import (
     Act,
     Line,

@@ -17,10 +17,10 @@ from pyproj import Transformer
 from shapely.affinity import translate
 from shapely.geometry import MultiPolygon, Point, Polygon, box, mapping, shape
 
-from minewatch.aoi import measure_area_ha
-from minewatch.errors import SceneError
-from minewatch.footprint import TILE_DEGREES, has_footprint, list_boxes, read_footprint
-from minewatch.meridian import cut_halves, find_bounds, is_cut, join_halves, wrap_longitude
+from minewatch.areas.antimeridian import cut_halves, find_bounds, is_cut, join_halves, wrap_longitude
+from minewatch.areas.aoi import measure_area_ha
+from minewatch.core.errors import SceneError
+from minewatch.sources.footprint import TILE_DEGREES, has_footprint, list_boxes, read_footprint
 
 NOBODY = box(10, 59.5, 11, 60.2)
 """Norway: the latitude of the real items near 180°, half the world away."""

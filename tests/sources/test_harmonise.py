@@ -17,12 +17,17 @@ import pytest
 import rasterio
 from distributed.protocol.pickle import dumps, loads
 
-from minewatch.archive import Observation, list_observations
-from minewatch.archive.draft import Draft
+from minewatch.archive.item import Observation, list_observations
+from minewatch.archive.publication import Draft
 from minewatch.archive.writer import Target, write_drafts
-from minewatch.errors import SceneError
-from minewatch.grid import make_grid
-from minewatch.harmonise import (
+from minewatch.areas.grid import make_grid
+from minewatch.core.errors import SceneError
+from minewatch.core.workspace import Workspace
+from minewatch.operations.plan import Request, plan_scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.settings.providers import PROVIDERS, settle_provider
+from minewatch.simulation.series import SimulatedSeries, simulate_series
+from minewatch.sources.reflectance_offset import (
     BOA_OFFSET,
     LARGEST_NEGATIVE,
     LEAST_DARK,
@@ -35,12 +40,7 @@ from minewatch.harmonise import (
     judge_offset,
     read_declared,
 )
-from minewatch.outcome import ScanReport
-from minewatch.plan import Request, plan_scan
-from minewatch.provider import PROVIDERS, settle_provider
-from minewatch.scene import Datatake, Scene, name_assets, parse_scene
-from minewatch.simulate import SimulatedSeries, simulate_series
-from minewatch.workspace import Workspace
+from minewatch.sources.scene import Datatake, Scene, name_assets, parse_scene
 from tests.helpers.rasters import FOREST, lay_grid, make_item, paint_bands, write_scene
 from tests.helpers.small import NAME, SMALL, UNTIL, copy_series, make_workspace, read_result, scan_small
 
@@ -333,7 +333,7 @@ def make_kind(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Simu
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.scan.draw_quicklook", lambda *_: None)
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
 
 
 def turn_flags(series: SimulatedSeries, folder: Path) -> tuple[SimulatedSeries, set[str]]:

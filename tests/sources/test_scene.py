@@ -13,19 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import box
 
-from minewatch.errors import SceneError
-from minewatch.harmonise import decide_offset
-from minewatch.provider import BANDS
-from minewatch.scene import (
-    Datatake,
-    Scene,
-    find_tile,
-    group_scenes,
-    make_key,
-    name_assets,
-    parse_baseline,
-    parse_scene,
-)
+from minewatch.core.errors import SceneError
+from minewatch.settings.providers import BANDS
+from minewatch.sources.reflectance_offset import decide_offset
+from minewatch.sources.scene import Datatake, Scene, find_tile, group_scenes, make_key, name_assets, parse_baseline, parse_scene
 from tests.helpers.rasters import FOREST, make_item
 
 EARTH_SEARCH = {band: band for band in BANDS}

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from shapely.geometry import box
 
-from minewatch.area_plan import Query
-from minewatch.catalog import find_lattice, find_scenes
-from minewatch.documents import GuardedIO
-from minewatch.errors import SourceError
-from minewatch.provider import PROVIDERS, Provider, S3Login
-from minewatch.source import locate_provider, open_source
+from minewatch.areas.area_plan import Query
+from minewatch.core.errors import SourceError
+from minewatch.settings.providers import PROVIDERS, Provider, S3Login
+from minewatch.sources.search import find_lattice, find_scenes
+from minewatch.sources.stac import locate_provider, open_source
+from minewatch.sources.stac_io import GuardedIO
 from tests.helpers.hosts import Answer, serve_host
 from tests.helpers.rasters import FOREST, make_item, write_catalog
 from tests.helpers.servers import ServeItems

@@ -1,0 +1,62 @@
+"""How decisions of people act on alerts: on their ground, from their date, until the ground outgrows them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import shapely
+
+from minewatch.alerts.decisions import DISMISS, Decision
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
+from minewatch.areas.aoi import measure_area_ha
+from minewatch.settings.pipeline import Alerts
+
+COVERED = 0.5
+"""Share of an alert that the ground of another alert's decision has to cover to speak of it too."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of an alert once people were heard."""
+
+    status: str
+    """The machine's, or DISMISSED while a dismissal acts."""
+
+    review: tuple[str, str, str]
+    """The cells review, review_note and reviewed_by."""
+
+    decision: Decision | None = None
+    """The latest that speaks of it."""
+
+
+def judge_alert(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: Alerts) -> Verdict:
+    """Apply the latest decision on an alert's ground; ``decisions`` are those of its area, the latest first."""
+    decision = next((decision for decision in decisions if speaks_of(decision, alert)), None)
+    if decision is None:
+        return Verdict(alert.status, ("", "", ""))
+    dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)
+    return Verdict(DISMISSED if dismissed else alert.status, decision.cells, decision)
+
+
+def speaks_of(decision: Decision, alert: Alert) -> bool:
+    """Tell whether a decision is about an alert: by its id, or since it covers at least half of its ground."""
+    if decision.alert_id == alert.alert_id:
+        return True
+    if not shapely.intersects(decision.outline, alert.geometry):
+        return False
+    return bool(decision.outline.intersection(alert.geometry).area >= COVERED * alert.geometry.area)
+
+
+def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: Alerts) -> bool:
+    """Tell whether a dismissal acts: for a time, and while the alert has not grown beyond what was reviewed."""
+    if decision.review != DISMISS or until > decision.effective + dt.timedelta(days=settings.dismissal_days):
+        return False
+    parts = shapely.get_parts(alert.geometry.difference(decision.outline))
+    return sum(measure_area_ha(part) for part in parts if part.area > 0) < settings.dismissal_growth_ha
+
+
+def restore_status(status: str, confirmed_on: object) -> str:
+    """Give the machine's status of a row whose dismissal was taken back."""
+    return status if status != DISMISSED else CONFIRMED if confirmed_on else PROVISIONAL

@@ -1,0 +1,151 @@
+"""Context layers as ``minewatch.toml`` declares them: ``[context.NAME]``."""
+
+from __future__ import annotations
+
+import codecs
+import datetime as dt
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from minewatch.core.errors import ContextError, WorkspaceError
+from minewatch.core.workspace import Workspace, check_name
+from minewatch.settings.document import read_settings
+
+CONCESSION, UNIT = "concession", "administrative-unit"
+
+AREAS: Mapping[str, tuple[str, str, str]] = {
+    CONCESSION: ("concession", "concession_ha", "concession_pct"),
+    "protected-area": ("protected_area", "protected_ha", "protected_pct"),
+    "indigenous-territory": ("territory", "territory_ha", "territory_pct"),
+}
+"""Kind of ground to the columns for the largest one's name, and for the overlap in hectares and in per cent of the alert."""
+
+DISTANCES: Mapping[str, str] = {kind: f"{kind}_m" for kind in ("river", "road", "airstrip", "settlement")}
+"""Kind of thing to the column for the metres to the nearest one."""
+
+KINDS = (*AREAS, UNIT, *DISTANCES)
+"""Everything a layer can be."""
+
+
+class Declaration(BaseModel):
+    """What ``[context.NAME]`` says of a layer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str = Field(min_length=1)
+    """Path; a relative one counts from the workspace, or from its folder ``context``."""
+
+    kind: str
+    """One of KINDS."""
+
+    layer: str | None = None
+    """Which layer of the file; may be left out where there is only one."""
+
+    name: str | None = None
+    """Column with the name of each feature; left out, the layer's own name stands for it."""
+
+    valid_from: str | dt.date | None = None
+    """Concessions: column with the first day of validity, or one date for the whole layer."""
+
+    valid_to: str | dt.date | None = None
+    """Concessions: column with the last day of validity, or one date for the whole layer."""
+
+    open_ended: bool = False
+    """Concessions: an empty ``valid_to`` means that there is no last day."""
+
+    date_format: str | None = None
+    """How dates in text columns are written, such as %d/%m/%Y; left out, year-month-day."""
+
+    encoding: str | None = None
+    """Of the text; left out, what the file says."""
+
+    crs: str | None = None
+    """The coordinate reference system, where the file does not tell it, or tells a wrong one."""
+
+    @field_validator("kind")
+    @classmethod
+    def _check_kind(cls, value: str) -> str:
+        if value not in KINDS:
+            raise ValueError(f"unknown kind {value!r}{suggest(value, KINDS, 'kinds')}")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _check_encoding(cls, value: str | None) -> str | None:
+        try:
+            return value if value is None else codecs.lookup(value).name
+        except LookupError:
+            raise ValueError(f"unknown encoding {value!r}; common ones are utf-8, cp1252 and iso-8859-1") from None
+
+    @field_validator("crs")
+    @classmethod
+    def _check_crs(cls, value: str | None) -> str | None:
+        try:
+            CRS.from_user_input(value or 4326)
+        except CRSError:
+            raise ValueError(f"unknown coordinate reference system {value!r}; write it as EPSG:32719") from None
+        return value
+
+    @model_validator(mode="after")
+    def _check_dates(self) -> Declaration:
+        dated = self.valid_from or self.valid_to or self.open_ended or self.date_format
+        if dated and self.kind != CONCESSION:
+            raise ValueError(f"dates are for concessions; a layer of kind {self.kind} has none")
+        if self.open_ended and self.valid_to is None:
+            raise ValueError("open_ended says what an empty valid_to means; name that column as valid_to")
+        if isinstance(self.valid_from, dt.date) and isinstance(self.valid_to, dt.date) and self.valid_to < self.valid_from:
+            raise ValueError("valid_to is before valid_from")
+        return self
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What is read of each feature: key of the declaration to column."""
+        keys = {"name": self.name, "valid_from": self.valid_from, "valid_to": self.valid_to}
+        return {key: column for key, column in keys.items() if isinstance(column, str)}
+
+
+def read_declarations(workspace: Workspace) -> dict[str, Declaration]:
+    """Give the layers that the workspace declares, by name; raises ContextError naming the first fault."""
+    return {name: _check(workspace, name, table) for name, table in read_settings(workspace).context.items()}
+
+
+def _check(workspace: Workspace, name: str, table: Any) -> Declaration:
+    where = f"{workspace.settings}: [context.{name}]"
+    if not isinstance(table, Mapping):
+        raise ContextError(f"{workspace.settings}: context.{name}: write each layer as a table of its own, headed [context.NAME]")
+    try:
+        check_name("a context layer", name)
+        return Declaration.model_validate(table)
+    except WorkspaceError as error:
+        raise ContextError(f"{where}: {error}") from error
+    except ValidationError as error:
+        raise ContextError(f"{where}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    key = str(fault["loc"][0]) if fault["loc"] else ""
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{suggest(key, Declaration.model_fields, 'keys')}"
+    if fault["type"] == "missing":
+        choice = f" (one of {', '.join(KINDS)})" if key == "kind" else ""
+        return f"the key {key!r} is missing{choice}"
+    if key in ("valid_from", "valid_to"):
+        return f"{key}: give the name of a column in quotes, or one date for the whole layer ({key} = 2020-01-31)"
+    if fault["type"] == "string_type":
+        return f"{key}: give text in quotes"
+    text = fault["msg"].removeprefix("Value error, ")
+    return f"{key}: {text}" if key else text
+
+
+def suggest(word: str, known: Iterable[str], kind: str) -> str:
+    """Name what was probably meant, else all that there is."""
+    names = list(known)
+    lower = {name.lower(): name for name in reversed(names)}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return f"; did you mean {lower[near[0]]!r}?" if near else f"; known {kind}: {', '.join(names) or 'none'}"

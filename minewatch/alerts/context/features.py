@@ -1,0 +1,299 @@
+"""Reads the features of context layers near the alerts, in degrees, with sound outlines."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+from pyproj.transformer import AreaOfInterest
+
+from minewatch.alerts.context.declaration import DISTANCES, Declaration
+from minewatch.alerts.context.layer import Layer, refuse_text, without_warnings
+from minewatch.areas.antimeridian import Bounds
+from minewatch.areas.grid import lonlat_to
+from minewatch.core.errors import ContextError
+
+ALWAYS, NEVER = dt.date.min, dt.date.max
+"""The first and the last day of what has no bound on that side."""
+
+LONGEST_NAME = 200
+"""Letters of a name that are kept."""
+
+EDGE_M = 1000.0
+"""Longer edges of projected layers get more corners, since a straight line there is a curve in degrees; metres."""
+
+_SLACK = 0.02
+"""Degrees by which more is read: shifts between datums stay below it."""
+
+_JUMPS = 150.0
+"""Degrees of longitude beyond which rings that jump at 180° are looked for."""
+
+_DATE = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|(\d{2})(\d{2}))(?:[T ].*)?")
+
+_Shapes = NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a layer that were read."""
+
+    layer: Layer
+    """Where they come from."""
+
+    shapes: _Shapes
+    """(n,) shapely geometries in degrees, valid, none empty; polygons alone in layers of areas."""
+
+    names: Sequence[str]
+    """Of each."""
+
+    periods: Sequence[tuple[dt.date, dt.date] | None]
+    """First and last day of validity of each; None where they cannot be told."""
+
+    faults: Counter[str]
+    """What was mended or left out, in words, to number of features."""
+
+    def tell_faults(self) -> list[str]:
+        """Give one line for each kind of fault."""
+        return [f"context layer {self.layer.name!r}: {count} {fault}" for fault, count in self.faults.items()]
+
+
+def read_features(layer: Layer, region: Bounds | None = None) -> Features:
+    """Read the features that meet a region, all without one.
+
+    The region is in degrees and may reach beyond 180 on either side.  Raises ContextError where the file cannot be read.
+    """
+    fids: set[int] = set()
+    rows: list[tuple[Any, ...]] = []
+    for box in _list_boxes(layer, region):
+        for row in _read_rows(layer, box):
+            if row[0] not in fids:
+                fids.add(row[0])
+                rows.append(row)
+    faults: Counter[str] = Counter()
+    blobs = np.array([row[1] for row in rows], object)
+    names = [_read_name(row[2], layer) for row in rows]
+    told = names if layer.declaration.name else ()
+    shapes = _mend(_to_lonlat(_decode(blobs, told, faults), layer, region, faults), layer, told, faults)
+    kept = [index for index, shape in enumerate(shapes) if shape is not None]
+    periods = [_read_period(rows[i][3], rows[i][4], layer.declaration, faults) for i in kept]
+    return Features(layer, shapes[kept], [names[i] for i in kept], periods, faults)
+
+
+def _read_rows(layer: Layer, box: Bounds | None) -> list[tuple[Any, ...]]:
+    """Give fid, WKB, name, valid_from and valid_to of each row; None for what is not declared."""
+    columns, where = layer.declaration.columns, f"context layer {layer.name!r}"
+    choice = {"columns": list(dict.fromkeys(columns.values())), "bbox": box, "encoding": layer.declaration.encoding}
+    try:
+        with without_warnings():
+            meta, fids, blobs, data = pyogrio.raw.read(
+                layer.path, layer=layer.layer, force_2d=True, return_fids=True, datetime_as_string=True, **choice
+            )
+    except UnicodeDecodeError as error:
+        raise refuse_text(where, layer.declaration, error) from error
+    except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
+        raise ContextError(f"{where}: {layer.path} cannot be read to its end; it is damaged, save it anew") from error
+    found = {str(field): values for field, values in zip(meta["fields"], data, strict=True)}
+    nothing = [None] * len(fids)
+    cells = [found[columns[key]] if key in columns else nothing for key in ("name", "valid_from", "valid_to")]
+    return list(zip(map(int, fids), blobs, *cells, strict=True))
+
+
+# --- where to read ---------------------------------------------------------------------------------------------------
+
+
+def _list_boxes(layer: Layer, region: Bounds | None) -> list[Bounds | None]:
+    """Give the boxes to read in the layer's CRS; [None] is everything, [] nothing."""
+    if region is None:
+        return [None]
+    extent = layer.extent
+    wide = grow(region, _SLACK)
+    boxes = [move(wide, turn) for turn in (-360, 0, 360) if extent is None or meet(move(wide, turn), extent)]
+    if layer.is_lonlat:
+        # A ring that jumps at 180° is filed under the box of what it does not enclose, which meets the prime meridian.
+        jumping = [(-0.5, wide[1], 0.5, wide[3])] if max(-wide[0], wide[2]) > _JUMPS else []
+        return [*boxes, *jumping]
+    into = lonlat_to(layer.crs)
+    found = [_convert_box(box, into) for box in boxes]
+    return [None] if None in found else found
+
+
+def _convert_box(box: Bounds, into: Transformer) -> Bounds | None:
+    """Give a box in the layer's CRS, a little larger; None where that cannot be told."""
+    try:
+        converted = into.transform_bounds(*box, densify_pts=101)
+    except ProjError:
+        return None
+    west, south, east, north = map(float, converted)
+    if not all(map(math.isfinite, converted)) or west > east:
+        return None
+    return grow((west, south, east, north), 0.01 * max(east - west, north - south))
+
+
+def grow(box: Bounds, by: float) -> Bounds:
+    """Give a box that is larger on each side."""
+    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
+
+
+def move(box: Bounds, by: float) -> Bounds:
+    """Give a box farther east."""
+    return box[0] + by, box[1], box[2] + by, box[3]
+
+
+def meet(a: Bounds, b: Bounds) -> bool:
+    """Tell whether two boxes have a point in common."""
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
+
+
+# --- shapes ----------------------------------------------------------------------------------------------------------
+
+
+def _decode(blobs: _Shapes, names: Sequence[str], faults: Counter[str]) -> _Shapes:
+    shapes = shapely.from_wkb(blobs, on_invalid="fix") if len(blobs) else np.array([], object)
+    hollow = shapely.is_missing(shapes) | shapely.is_empty(shapes)
+    _note(faults, hollow, "rows have no shape and were left out", names)
+    shapes[hollow] = None
+    return shapes
+
+
+def _to_lonlat(shapes: _Shapes, layer: Layer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
+    """Give the shapes in degrees; those that lie nowhere on Earth are left out."""
+    if not layer.is_lonlat:
+        interest = AreaOfInterest(*_normalise(region or (-180, -90, 180, 90)))
+        transformer = Transformer.from_crs(layer.crs, 4326, always_xy=True, area_of_interest=interest)
+
+        def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
+            return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+        shapes = shapely.transform(_densify(shapes, layer.crs), convert)
+    west, south, east, north = shapely.bounds(shapes).T
+    nowhere = ~shapely.is_missing(shapes) & ~((south >= -90.001) & (north <= 90.001) & (west >= -361) & (east <= 541))
+    _note(faults, nowhere, "shapes are nowhere on Earth and were left out", ())
+    shapes[nowhere] = None
+    return _close_gap(shapes)
+
+
+def _densify(shapes: _Shapes, crs: CRS) -> _Shapes:
+    if not crs.is_projected:
+        return shapes
+    return shapely.segmentize(shapes, EDGE_M / (crs.axis_info[0].unit_conversion_factor or 1))
+
+
+def _normalise(region: Bounds) -> Bounds:
+    """Give a box within -180 and 180, the whole circle where it crosses them."""
+    west, south, east, north = region
+    inside = west >= -180 and east <= 180
+    return (west if inside else -180, max(-90, south), east if inside else 180, min(90, north))
+
+
+def _close_gap(shapes: _Shapes) -> _Shapes:
+    """Mend rings that jump from one side of 180° to the other: their west goes on beyond 180."""
+    bounds = shapely.bounds(shapes)
+    for index in np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 180):
+        parts = [_close_part(part) for part in shapely.get_parts(shapes[index])]
+        if any(changed for _, changed in parts):
+            collect = shapely.multipolygons if all(p.geom_type == "Polygon" for p, _ in parts) else shapely.geometrycollections
+            shapes[index] = collect([part for part, _ in parts])
+    return shapes
+
+
+def _close_part(part: Any) -> tuple[Any, bool]:
+    east = shapely.transform(part, lambda points: np.column_stack([points[:, 0] % 360, points[:, 1]]))
+    width, closed = (box[2] - box[0] for box in (part.bounds, east.bounds))
+    jumps = np.abs(np.diff(shapely.get_coordinates(part)[:, 0])).max(initial=0) > 180
+    return (east, True) if jumps and 0 < closed < min(width, 180) else (part, False)
+
+
+def _mend(shapes: _Shapes, layer: Layer, names: Sequence[str], faults: Counter[str]) -> _Shapes:
+    """Mend outlines that cross themselves, and keep of areas what is an area."""
+    broken = ~shapely.is_missing(shapes) & ~shapely.is_valid(shapes)
+    _note(faults, broken, "outlines crossed or touched themselves and were repaired", names)
+    if broken.any():
+        shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
+    if layer.kind not in DISTANCES:
+        odd = ~shapely.is_missing(shapes) & ~np.isin(shapely.get_type_id(shapes), (3, 6))
+        shapes[odd] = [_keep_polygons(shape) for shape in shapes[odd]]
+    lost = ~shapely.is_missing(shapes) & shapely.is_empty(shapes)
+    what = "no area" if layer.kind not in DISTANCES else "no place"
+    _note(faults, lost, f"shapes have {what} and were left out", names)
+    shapes[lost] = None
+    return shapes
+
+
+def _keep_polygons(shape: Any) -> Any:
+    parts = shapely.get_parts(shapely.get_parts(shape))
+    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
+
+
+def _note(faults: Counter[str], where: NDArray[np.bool_], text: str, names: Sequence[str]) -> None:
+    count = int(where.sum())
+    if count:
+        first = names[int(np.flatnonzero(where)[0])] if names else ""
+        faults[f"{text} (the first: {first})" if first else text] += count
+
+
+# --- cells -----------------------------------------------------------------------------------------------------------
+
+
+def _read_name(value: Any, layer: Layer) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        text = ""
+    else:
+        text = str(int(value)) if isinstance(value, float) and value.is_integer() else " ".join(str(value).split())
+    return text[:LONGEST_NAME] or layer.name
+
+
+def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:
+    """Give the first and the last day of validity; None where either cannot be told."""
+    if declaration.valid_from is None and declaration.valid_to is None:
+        return None
+    start = _read_bound(declaration.valid_from, first, ALWAYS, declaration)
+    if declaration.open_ended and _is_nothing(last):
+        end: dt.date | None = NEVER
+    else:
+        end = _read_bound(declaration.valid_to, last, NEVER, declaration)
+    if start is None or end is None:
+        empty = (start is None and _is_nothing(first)) or (end is None and _is_nothing(last))
+        bad = first if start is None else last
+        faults["have no date" if empty else f"have a date that cannot be read (such as {str(bad)[:30]!r})"] += 1
+        return None
+    if end < start:
+        faults["end before they begin"] += 1
+        return None
+    return start, end
+
+
+def _read_bound(declared: str | dt.date | None, cell: Any, unbound: dt.date, declaration: Declaration) -> dt.date | None:
+    if declared is None:
+        return unbound
+    return declared if isinstance(declared, dt.date) else read_date(cell, declaration.date_format)
+
+
+def _is_nothing(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or not str(cell).strip()
+
+
+def read_date(cell: Any, date_format: str | None = None) -> dt.date | None:
+    """Read a date: year, month and day, with or without a time, or as ``date_format`` says; None where it is none."""
+    if _is_nothing(cell):
+        return None
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+    if date_format:
+        with contextlib.suppress(ValueError):
+            return dt.datetime.strptime(text, date_format).replace(tzinfo=dt.UTC).date()
+    found = _DATE.fullmatch(text)
+    with contextlib.suppress(ValueError):
+        return dt.date(int(found[1]), int(found[3] or found[5]), int(found[4] or found[6])) if found else None
+    return None

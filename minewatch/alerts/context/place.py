@@ -1,0 +1,228 @@
+"""Places alerts in law and landscape: one set of cells an alert, from its outline, the day it was first seen, and the layers."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
+from minewatch.alerts.context.features import Features, meet, move
+from minewatch.alerts.context.ground import Ground, find_region, frame_sites, gather_ground, widen
+from minewatch.alerts.context.layer import Layer
+from minewatch.areas.aoi import measure_area_ha
+
+INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
+LEGAL = (INSIDE, OUTSIDE, EXPIRED, UNKNOWN)
+"""What ``legal_status`` can be."""
+
+INSIDE_SHARE = 0.5
+"""Share of an alert's area in concessions from which it counts as inside."""
+
+COVER_M = 100_000.0
+"""Farther than this from a layer's extent, a layer of areas says nothing of an alert: it is of another country; metres."""
+
+REACH_M = 1_000_000.0
+"""Farther than this nothing is looked for; metres."""
+
+_MARGINS_M = (50_000.0, REACH_M)
+"""How far around the alerts lines and points are read, one after the other until the nearest is sure; metres."""
+
+Cell = str | float | None
+Cells = Mapping[str, Cell]
+"""Column to value; None where no layer says anything."""
+
+CELLS = ("legal_status", *(column for columns in AREAS.values() for column in columns), "admin_unit", *DISTANCES.values())
+"""The columns, in their order."""
+
+_Piece = tuple[int, BaseGeometry]
+
+
+@dataclass(frozen=True)
+class Site:
+    """What is placed."""
+
+    outline: BaseGeometry
+    """Polygons, degrees."""
+
+    first_seen: dt.date
+    """The day for which concessions must be valid."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where sites lie."""
+
+    cells: Mapping[str, Cells]
+    """Alert id to its cells."""
+
+    notes: Sequence[str]
+    """What was mended or left out of the layers."""
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What an alert has in common with one feature."""
+
+    name: str
+    """Of the feature."""
+
+    period: tuple[dt.date, dt.date] | None
+    """When it was valid."""
+
+    pieces: tuple[BaseGeometry, ...]
+    """Their common ground, degrees."""
+
+    whole: float
+    """Area of the whole feature, square degrees; only for comparing."""
+
+    @property
+    def area(self) -> float:
+        """Square degrees."""
+        return math.fsum(piece.area for piece in self.pieces)
+
+
+def place_sites(layers: Sequence[Layer], sites: Mapping[str, Site]) -> Placement:
+    """Place alerts of one area; raises ContextError where a layer cannot be read."""
+    if not sites:
+        return Placement({}, ())
+    ids = sorted(sites)
+    outlines = frame_sites([sites[alert_id].outline for alert_id in ids])
+    rows: list[dict[str, Cell]] = [dict.fromkeys(CELLS) | {"legal_status": UNKNOWN} for _ in ids]
+    notes: dict[str, list[str]] = {}
+    for kind in AREAS:
+        for row, found, alert_id, outline in zip(rows, _overlap(layers, kind, outlines, notes), ids, outlines, strict=True):
+            row.update(_describe_area(kind, found, sites[alert_id], outline))
+    units = [_overlap([layer], UNIT, outlines, notes) for layer in layers if layer.kind == UNIT]
+    for number, row in enumerate(rows):
+        row["admin_unit"] = _name_units([unit[number] for unit in units])
+    for kind, column in DISTANCES.items():
+        for row, distance in zip(rows, _reach(layers, kind, outlines, notes), strict=True):
+            row[column] = distance
+    return Placement(dict(zip(ids, rows, strict=True)), tuple(line for lines in notes.values() for line in lines))
+
+
+# --- areas -----------------------------------------------------------------------------------------------------------
+
+
+def _overlap(
+    layers: Sequence[Layer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
+) -> list[list[Overlap] | None]:
+    """Give for each site its overlaps with features of a kind; None where no layer of that kind covers it."""
+    found: list[list[Overlap] | None] = [None] * len(outlines)
+    for layer in layers:
+        if layer.kind != kind:
+            continue
+        covered = [number for number, outline in enumerate(outlines) if covers(layer, outline)]
+        if not covered:
+            continue
+        inner = [outlines[number] for number in covered]
+        ground = gather_ground(layer, find_region(inner))
+        notes[layer.name] = ground.features.tell_faults()
+        for number, pieces in zip(covered, ground.cut(inner), strict=True):
+            found[number] = [*(found[number] or []), *_collect(ground.features, pieces)]
+    return found
+
+
+def covers(layer: Layer, outline: BaseGeometry) -> bool:
+    """Tell whether a layer of areas says anything of a place: it has features, and its extent is not far away."""
+    extent = layer.extent
+    if not layer.features or layer.bounds is None:
+        return False
+    wide = widen(outline.bounds, COVER_M)
+    return extent is None or any(meet(move(wide, turn), extent) for turn in (-360, 0, 360))
+
+
+def _collect(features: Features, pieces: Sequence[_Piece]) -> list[Overlap]:
+    owners: dict[int, list[BaseGeometry]] = {}
+    for owner, piece in pieces:
+        owners.setdefault(owner, []).append(piece)
+    return [
+        Overlap(features.names[owner], features.periods[owner], tuple(parts), float(features.shapes[owner].area))
+        for owner, parts in owners.items()
+    ]
+
+
+def _describe_area(kind: str, found: Sequence[Overlap] | None, site: Site, outline: BaseGeometry) -> dict[str, Cell]:
+    if found is None:
+        return {}
+    name, hectares, per_cent = AREAS[kind]
+    total = measure_area_ha(outline)
+    common = _measure_union(found)
+    cells: dict[str, Cell] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
+    if kind != CONCESSION:
+        return cells | {name: _name_largest(found)}
+    status, deciding = judge(found, site.first_seen, total)
+    return cells | {name: _name_largest(deciding or found), "legal_status": status}
+
+
+def judge(found: Sequence[Overlap], day: dt.date, total: float) -> tuple[str, Sequence[Overlap]]:
+    """Tell the legal status of a site of ``total`` hectares on a day, and the concessions that decide it."""
+    undated = [overlap for overlap in found if overlap.period is None]
+    dated = [(overlap, overlap.period) for overlap in found if overlap.period]
+    valid = [overlap for overlap, (first, last) in dated if first <= day <= last]
+    others = [overlap for overlap, (first, last) in dated if not first <= day <= last]
+    if _is_half(valid, total):
+        return INSIDE, valid
+    if undated and _is_half([*valid, *undated], total):
+        return UNKNOWN, undated
+    if _is_half(found, total):
+        return EXPIRED, others
+    return OUTSIDE, ()
+
+
+def _is_half(found: Sequence[Overlap], total: float) -> bool:
+    # Exactly one half counts, whatever the last digits say.
+    return bool(found) and _measure_union(found) >= INSIDE_SHARE * total * (1 - 1e-5)
+
+
+def _measure_union(found: Sequence[Overlap]) -> float:
+    """Measure the hectares of all overlaps together; what lies in several counts once."""
+    return measure_area_ha(shapely.union_all([piece for overlap in found for piece in overlap.pieces])) if found else 0.0
+
+
+def _name_largest(found: Sequence[Overlap]) -> str:
+    """Name the largest overlap; of equal ones that of the smallest feature, which says most."""
+    largest = max((overlap.area for overlap in found), default=0.0)
+    equal = [overlap for overlap in found if overlap.area >= largest * (1 - 1e-6)]
+    return min(equal, key=lambda overlap: (overlap.whole, overlap.name)).name if equal else ""
+
+
+def _name_units(levels: Sequence[Sequence[Overlap] | None]) -> str | None:
+    """Name the unit of each layer that covers the site; None where none does."""
+    names = [_name_largest(found) for found in levels if found is not None]
+    return ", ".join(dict.fromkeys(filter(None, names))) if names else None
+
+
+# --- distances -------------------------------------------------------------------------------------------------------
+
+
+def _reach(
+    layers: Sequence[Layer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
+) -> list[float | None]:
+    """Give for each site the metres to the nearest feature of a kind; None where there is none in reach."""
+    best = np.full(len(outlines), math.inf)
+    for layer in layers:
+        if layer.kind == kind:
+            best = np.minimum(best, _reach_layer(layer, outlines, notes))
+    return [round(float(distance), 1) if distance <= REACH_M else None for distance in best]
+
+
+def _reach_layer(layer: Layer, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]) -> list[float]:
+    """Measure with what is read nearby; where that is not near enough to be the nearest for sure, with more."""
+    distances = [math.inf] * len(outlines)
+    for margin in _MARGINS_M:
+        open_ = [number for number, distance in enumerate(distances) if distance == math.inf]
+        if not open_ or not layer.features:
+            break
+        ground: Ground = gather_ground(layer, find_region([outlines[number] for number in open_], margin))
+        notes[layer.name] = ground.features.tell_faults()
+        for number in open_:
+            distance = ground.measure_distance(outlines[number])
+            distances[number] = distance if distance <= margin else math.inf
+    return distances

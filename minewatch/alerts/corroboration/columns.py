@@ -1,0 +1,97 @@
+"""Finds out what the columns of other systems' files mean."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from minewatch.alerts.context.features import read_date
+from minewatch.alerts.corroboration.sighting import NO_DAY, to_day
+from minewatch.core.errors import WitnessError
+
+LATITUDES = ("latitude", "lat", "y", "lat_dd", "latitud")
+LONGITUDES = ("longitude", "lon", "lng", "long", "x", "lon_dd", "longitud")
+"""Names of columns with a position, the likeliest first; small letters."""
+
+DATES = (
+    "gfw_integrated_alerts__date",
+    "umd_glad_landsat_alerts__date",
+    "umd_glad_sentinel2_alerts__date",
+    "umd_glad_dist_alerts__date",
+    "wur_radd_alerts__date",
+    "alert__date",
+    "alert_date",
+    "date",
+)
+"""Names of columns with a date, the likeliest first: those of Global Forest Watch's data API, then what people call them."""
+
+_DAYS_SINCE_2020 = re.compile(r"(veg|gen)_(dist|anom)_date")
+"""Layers of OPERA's DIST-ALERT: days since 2020-12-31 (DIST-ALERT product specification)."""
+
+_DAY_ZERO = dt.date(2020, 12, 31)
+
+_DAY_OF_YEAR = re.compile(r"(\d{2})(\d{3})")
+"""RADD's rasters: two digits of the year and the day of the year."""
+
+_MILLISECONDS = re.compile(r"-?\d{12,13}")
+"""ESRI's services: milliseconds since 1970."""
+
+
+def find_column(columns: Sequence[str], known: Sequence[str]) -> str | None:
+    """Find the first of the known names among a file's columns."""
+    plain = {_simplify(column): column for column in reversed(columns)}
+    return next((plain[name] for name in known if name in plain), None)
+
+
+def find_date_column(columns: Sequence[str], asked: str | None, where: str) -> str | None:
+    """Find the column with the date; raises WitnessError where the one that was asked for is not there."""
+    if asked is not None:
+        if asked not in columns:
+            raise WitnessError(f"{where} has no column {asked!r}; it has {list_columns(columns)}")
+        return asked
+    if found := find_column(columns, DATES):
+        return found
+    endings = [column for column in columns if _simplify(column).endswith(("date", "fecha", "data"))]
+    return endings[0] if endings else None
+
+
+def list_columns(columns: Sequence[str]) -> str:
+    """Name columns for an error."""
+    shown = ", ".join(str(column)[:40] for column in columns[:20])
+    return f"{shown} and {len(columns) - 20} more" if len(columns) > 20 else shown or "none"
+
+
+def _simplify(column: str) -> str:
+    return column.strip().strip('"').lower().replace("-", "_")
+
+
+def read_days(cells: Any, column: str) -> NDArray[np.int32]:
+    """Read a column of dates as days since 1970-01-01, NO_DAY where there is none; each text is read once."""
+    codes, values = pd.factorize(np.asarray(cells, object))
+    days = np.array([*(to_day(_read_day(value, column)) for value in values), NO_DAY], np.int32)
+    return days[codes]
+
+
+def _read_day(cell: Any, column: str) -> dt.date | None:
+    text = re.sub(r"\.0+$", "", str(cell).strip())
+    try:
+        if _DAYS_SINCE_2020.search(_simplify(column)):
+            return _DAY_ZERO + dt.timedelta(days=int(text)) if int(text) > 0 else None
+        if found := _DAY_OF_YEAR.fullmatch(text):
+            return _count(found)
+        if _MILLISECONDS.fullmatch(text):
+            return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=int(text))).date()
+    except (ValueError, OverflowError):
+        return None
+    return read_date(text)
+
+
+def _count(found: re.Match[str]) -> dt.date | None:
+    day = int(found[2])
+    return dt.date(2000 + int(found[1]), 1, 1) + dt.timedelta(days=day - 1) if 1 <= day <= 366 else None

@@ -1,0 +1,216 @@
+"""Adds a witness: reads its file, keeps what lies near the areas, and shows in the table where it agrees."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.columns import AOIS, LAYER
+from minewatch.alerts.corroboration.agreement import Agreement, Subject, describe_agreements
+from minewatch.alerts.corroboration.match import Testimony, hear_witnesses
+from minewatch.alerts.corroboration.points import ENDINGS, read_points
+from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M, Witness, append_witnesses, keep_sightings, read_witnesses
+from minewatch.alerts.corroboration.shapes import read_shapes
+from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, make_region
+from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
+from minewatch.alerts.history import HistoryEvent, record_event
+from minewatch.alerts.schema import upgrade_schema
+from minewatch.core.errors import WitnessError
+from minewatch.core.workspace import Workspace
+
+LONGEST_NAME = 60
+"""Letters of a name."""
+
+FARTHEST_M = 5000.0
+"""Largest distance that can be asked for, metres."""
+
+_BESIDE = (".dbf", ".shx", ".prj", ".cpg")
+"""What belongs to a shapefile."""
+
+
+@dataclass(frozen=True)
+class Corroboration:
+    """What came of adding a witness."""
+
+    reading: Reading
+    """What the file holds."""
+
+    added: Sequence[Witness]
+    """What was kept, one for each area; empty where all of it was known already."""
+
+    agreements: Mapping[str, Agreement]
+    """Alert id to what this witness saw of it."""
+
+    alerts: int
+    """Rows in the table."""
+
+    notes: Sequence[str]
+    """Lines a person should read."""
+
+
+@dataclass(frozen=True)
+class _Area:
+    """An area as the table has it."""
+
+    as_of: dt.date
+    outline: BaseGeometry
+
+
+def corroborate_alerts(
+    workspace: Workspace,
+    path: Path,
+    name: str,
+    distance_m: float = DISTANCE_M,
+    days: int = DAYS,
+    layer: str | None = None,
+    date_column: str | None = None,
+) -> Corroboration:
+    """Add what another system saw; adding the same again changes nothing.
+
+    Raises WitnessError where the file or the name will not do, AlertsError where there is no table or it is locked.
+    """
+    check_witness_name(name)
+    with workspace.lock("review of witnesses"):
+        areas = _read_areas(workspace.alerts)
+        regions = [make_region(aoi, area.outline, distance_m) for aoi, area in areas.items()]
+        reading = _drop_undated(_read(path, regions, layer, date_column))
+        digest = _digest(path) if reading.sightings else ""
+        known = {witness.claim for aoi, area in areas.items() for witness in _list_known(workspace, aoi, area.as_of)}
+        added = []
+        for aoi, sightings in reading.sightings.items():
+            kept = keep_sightings(workspace.sightings, sightings)
+            now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+            witness = Witness(
+                name, aoi, path.name, digest, kept, len(sightings), distance_m, days, areas[aoi].as_of, now
+            )  # fmt: skip
+            if witness.claim not in known:
+                added.append(witness)
+        append_witnesses(workspace.witnesses, added)
+        testimony, notes = refresh_testimony(workspace)
+    agreements = {alert_id: own for alert_id, answers in testimony.items() for own in answers if own.name == name}
+    return Corroboration(reading, added, agreements, len(testimony), [*reading.notes, *notes])
+
+
+def take_back_witness(workspace: Workspace, name: str) -> int:
+    """Take back everything that was added under a name; gives how many files that were.
+
+    Raises WitnessError where nothing was.  The lines stay in the file, and tables of earlier dates still show them.
+    """
+    with workspace.lock("review of witnesses"):
+        areas = _read_areas(workspace.alerts)
+        known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
+        if not known:
+            names = sorted({witness.name for witness in read_witnesses(workspace.witnesses).all})
+            raise WitnessError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
+        now = dt.datetime.now(dt.UTC).replace(microsecond=0)
+        taken = [Witness(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known]
+        append_witnesses(workspace.witnesses, taken)
+        refresh_testimony(workspace)
+    return len({witness.digest for witness in known})
+
+
+def _list_known(workspace: Workspace, aoi: str, until: dt.date) -> list[Witness]:
+    return read_witnesses(workspace.witnesses).of(aoi, until)
+
+
+def check_witness_name(name: str) -> None:
+    """Raise WitnessError where a name cannot stand in the table."""
+    if not name or name != name.strip() or len(name) > LONGEST_NAME or ";" in name or not name.isprintable():
+        raise WitnessError(
+            f"{name!r} cannot be the name of a witness: use 1 to {LONGEST_NAME} letters, no ';', no space at the ends"
+        )
+
+
+# --- the file --------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path, regions: Sequence[Region], layer: str | None, date_column: str | None) -> Reading:
+    if not path.is_file():
+        raise WitnessError(f"there is no file {path}")
+    if path.suffix.lower() in ENDINGS:
+        if layer is not None:
+            raise WitnessError(f"{path} is a table of points and has no layers; leave --layer out")
+        return read_points(path, regions, date_column)
+    return read_shapes(path, regions, layer, date_column)
+
+
+def _drop_undated(reading: Reading) -> Reading:
+    """Leave out what has no date in a file that has dates: where a system did not see anything, its date is empty."""
+    if reading.date_column is None:
+        return reading
+    dropped = 0
+    for aoi, sightings in list(reading.sightings.items()):
+        dated = sightings.days != NO_DAY
+        dropped += int((~dated).sum())
+        if dated.any():
+            reading.sightings[aoi] = Sightings(sightings.shapes[dated], sightings.days[dated])
+        else:
+            del reading.sightings[aoi]
+    if dropped:
+        reading.notes.append(f"{dropped} near the areas have no date in {reading.date_column!r} and are left out")
+    return reading
+
+
+def _digest(path: Path) -> str:
+    """Digest a file, a shapefile with what belongs to it."""
+    digest = hashlib.sha256()
+    beside = [path.with_suffix(ending) for ending in _BESIDE] if path.suffix.lower() == ".shp" else []
+    for part in [path, *(other for other in beside if other.is_file())]:
+        with part.open("rb") as file:
+            while data := file.read(1 << 20):
+                digest.update(data)
+    return digest.hexdigest()
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def _read_areas(table: Path) -> dict[str, _Area]:
+    require_table(table)
+    with updating(table) as connection:
+        rows = select(connection, AOIS)
+    return {row["aoi"]: _Area(_to_date(row["as_of"]), decode_geometry(row["geom"])) for row in rows if row["geom"]}
+
+
+def _to_date(cell: Any) -> dt.date:
+    return dt.date.fromisoformat(str(cell)[:10])
+
+
+def refresh_testimony(workspace: Workspace) -> tuple[Testimony, list[str]]:
+    """Write into every row of the table who saw it too; nothing else changes.
+
+    Raises AlertsError where the table is locked or damaged; nothing is changed then.
+    """
+    known = read_witnesses(workspace.witnesses)
+    notes: list[str] = []
+    heard: dict[str, list[Agreement]] = {}
+    with updating(workspace.alerts) as connection:
+        upgrade_schema(connection)
+        rows = [row for row in select(connection, LAYER) if row["geom"]]
+        for area in select(connection, AOIS):
+            own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
+            subjects = {alert_id: _make_subject(row) for alert_id, row in own.items()}
+            answers, more = hear_witnesses(known, workspace.sightings, area["aoi"], _to_date(area["as_of"]), subjects)
+            notes += more
+            heard |= answers
+            for alert_id, row in own.items():
+                _show(connection, row, describe_agreements(answers[alert_id]))
+    return heard, list(dict.fromkeys(notes))
+
+
+def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
+    if (row["witnesses"] or "") == cell:
+        return
+    update(connection, LAYER, row["fid"], {"witnesses": cell})
+    detail = cell or "nobody any more"
+    record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
+
+
+def _make_subject(row: Mapping[str, Any]) -> Subject:
+    return Subject(decode_geometry(row["geom"]), _to_date(row["first_seen"]), _to_date(row["last_seen"]))

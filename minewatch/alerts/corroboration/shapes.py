@@ -1,0 +1,150 @@
+"""Reads points, lines and polygons from the formats of maps: GeoJSON, GeoPackage, shapefile and others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, GeometryError
+from pyproj import CRS
+from pyproj.exceptions import CRSError, ProjError
+
+from minewatch.alerts.context.features import grow, move
+from minewatch.alerts.context.layer import DRIVERS, refuse_descriptions
+from minewatch.alerts.corroboration.columns import find_date_column, read_days
+from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
+from minewatch.areas.antimeridian import Bounds
+from minewatch.areas.grid import lonlat_from, lonlat_to
+from minewatch.core.errors import WitnessError
+
+_LONLAT = CRS.from_epsg(4326)
+
+_FAULTS = (DataSourceError, DataLayerError, FeatureError, GeometryError)
+
+
+def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_column: str | None) -> Reading:
+    """Read the features that lie in the regions.
+
+    Raises WitnessError where the file is no map, does not say where on Earth it lies, or says so wrongly.
+    """
+    refuse_descriptions(path, "corroborate")
+    try:
+        chosen = _choose_layer(path, layer)
+        info = pyogrio.read_info(path, layer=chosen, force_feature_count=True, force_total_bounds=True)
+    except _FAULTS as error:
+        raise WitnessError(f"{path} cannot be read as a map; it is damaged, or of an unknown format") from error
+    if info["driver"] not in DRIVERS:
+        raise WitnessError(f"{path} is of a format that is not taken ({info['driver']}); save it as GeoPackage or GeoJSON")
+    crs = _find_crs(info, path)
+    column = find_date_column([str(name) for name in info["fields"]], date_column, str(path))
+    reading = Reading({}, max(0, int(info["features"])), column)
+    try:
+        for region in regions:
+            parts = list(_read_region(path, chosen, crs, region, column))
+            if parts:
+                reading.sightings[region.aoi] = join_sightings(parts)
+            elif _LONLAT.equals(crs, ignore_axis_order=True):
+                reading.swapped += _count_swapped(path, chosen, region)
+    except _FAULTS as error:
+        raise WitnessError(f"{path} cannot be read to its end; it is damaged, save it anew") from error
+    return reading
+
+
+def _choose_layer(path: Path, layer: str | None) -> str:
+    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    if layer is not None and layer not in layers:
+        raise WitnessError(f"{path} has no layer {layer!r} with shapes; it has {', '.join(layers) or 'none'}")
+    if layer is None and len(layers) != 1:
+        raise WitnessError(
+            f"{path} has several layers ({', '.join(layers)}); choose one with --layer"
+            if layers
+            else f"{path} has no layer with shapes"
+        )
+    return layer or layers[0]
+
+
+def _find_crs(info: dict[str, Any], path: Path) -> CRS:
+    if not info["crs"]:
+        raise WitnessError(
+            f"{path} does not say in which coordinate reference system it is; add its .prj file, or save it anew with one"
+        )
+    try:
+        crs = CRS.from_user_input(info["crs"])
+        lonlat_from(crs)
+    except (CRSError, ProjError) as error:
+        raise WitnessError(f"the coordinate reference system of {path} leads to no place on Earth") from error
+    _check_bounds(info["total_bounds"], crs, path)
+    return crs
+
+
+def _check_bounds(bounds: Any, crs: CRS, path: Path) -> None:
+    if not crs.is_geographic or bounds is None or not all(map(math.isfinite, bounds)):
+        return
+    west, south, east, north = map(float, bounds)
+    if max(abs(south), abs(north)) > 90.001 or max(abs(west), abs(east)) > 541:
+        exchanged = max(abs(west), abs(east)) <= 90 and max(abs(south), abs(north)) <= 360
+        remedy = "latitude and longitude seem to be exchanged" if exchanged else "save it with the right reference system"
+        reach = f"{west:g}, {south:g} to {east:g}, {north:g}"
+        raise WitnessError(f"{path} says that its coordinates are degrees, and they reach from {reach}; {remedy}")
+
+
+def _read_region(path: Path, layer: str, crs: CRS, region: Region, column: str | None) -> Iterator[Sightings]:
+    for turn in (-360, 0, 360):
+        box = move(region.box, turn)
+        if box[2] < -180 or box[0] > 180:
+            continue
+        blobs, cells = _read_rows(path, layer, _to_crs(box, crs), column)
+        days = read_days(cells, column or "") if column else np.full(len(blobs), NO_DAY, np.int32)
+        shapes, owners = _to_parts(blobs, crs)
+        west, south, east, north = shapely.bounds(shapes).T
+        near = (west <= box[2]) & (east >= box[0]) & (south <= box[3]) & (north >= box[1])
+        if near.any():
+            yield Sightings(_turn(shapes[near], -turn), days[owners[near]])
+
+
+def _turn(shapes: NDArray[np.object_], by: int) -> NDArray[np.object_]:
+    return shapely.transform(shapes, lambda points: points + np.array([by, 0.0])) if by else shapes
+
+
+def _read_rows(path: Path, layer: str, box: Bounds, column: str | None) -> tuple[NDArray[np.object_], Any]:
+    columns = [column] if column else []
+    _, _, blobs, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=box, force_2d=True, datetime_as_string=True)
+    return blobs, data[0] if column else None
+
+
+def _to_crs(box: Bounds, crs: CRS) -> Bounds:
+    """Give a box in the file's reference system, a little larger."""
+    if _LONLAT.equals(crs, ignore_axis_order=True):
+        return box
+    west, south, east, north = lonlat_to(crs).transform_bounds(*box, densify_pts=101)
+    if not all(map(math.isfinite, (west, south, east, north))):
+        return -math.inf, -math.inf, math.inf, math.inf
+    return grow((west, south, east, north), 0.01 * max(east - west, north - south))
+
+
+def _to_parts(blobs: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
+    """Give single sound shapes in degrees, and the row of each."""
+    shapes, owners = shapely.get_parts(shapely.from_wkb(blobs, on_invalid="ignore"), return_index=True)
+    broken = ~shapely.is_valid(shapes)
+    if broken.any():
+        shapes[broken] = shapely.make_valid(shapes[broken])
+        shapes, inner = shapely.get_parts(shapes, return_index=True)
+        owners = owners[inner]
+    if not _LONLAT.equals(crs, ignore_axis_order=True) and shapes.size:
+        into = lonlat_from(crs)
+        shapes = shapely.transform(shapes, lambda points: np.column_stack(into.transform(points[:, 0], points[:, 1])))
+    kept = ~shapely.is_empty(shapes) & np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    return shapes[kept], owners[kept]
+
+
+def _count_swapped(path: Path, layer: str, region: Region) -> int:
+    west, south, east, north = region.box
+    if west < -90 or east > 90:
+        return 0
+    return len(_read_rows(path, layer, (south, west, north, east), None)[0])

@@ -1,0 +1,118 @@
+"""What others saw: shapes and days, and the regions in which they count."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.context.ground import frame_sites, widen
+from minewatch.areas.antimeridian import Bounds
+
+NO_DAY = int(np.iinfo(np.int32).min)
+"""Where nobody says when."""
+
+_EPOCH = dt.date(1970, 1, 1)
+
+
+@dataclass(frozen=True)
+class Sightings:
+    """What another system saw near one area."""
+
+    shapes: NDArray[np.object_]
+    """(n,) points, lines and polygons in degrees; longitudes within 180 of the area's."""
+
+    days: NDArray[np.int32]
+    """(n,) days since 1970-01-01, NO_DAY where nobody says."""
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self.shapes)
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where sightings count for an area."""
+
+    aoi: str
+    """Name of the area."""
+
+    box: Bounds
+    """Degrees; may reach beyond 180 on either side."""
+
+    @property
+    def centre(self) -> float:
+        """Longitude of the middle, degrees."""
+        return (self.box[0] + self.box[2]) / 2
+
+    def turn(self, longitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Write longitudes so that they lie within 180 of the centre."""
+        turned: NDArray[np.float64] = longitudes + 360 * np.round((self.centre - longitudes) / 360)
+        return turned
+
+    def holds(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points lie in it; ``x`` as `turn` gives it."""
+        west, south, east, north = self.box
+        return (x >= west) & (x <= east) & (y >= south) & (y <= north)
+
+
+@dataclass
+class Reading:
+    """What a file of another system holds near the areas."""
+
+    sightings: dict[str, Sightings]
+    """By area; only those that have some."""
+
+    rows: int = 0
+    """Rows or features in the file."""
+
+    date_column: str | None = None
+    """Where their dates come from; None where the file has none."""
+
+    swapped: int = 0
+    """Rows that would lie near an area if latitude and longitude were exchanged."""
+
+    notes: list[str] = field(default_factory=list)
+    """What was left out, and why."""
+
+
+def make_region(aoi: str, outline: BaseGeometry, margin_m: float) -> Region:
+    """Make the region of an area with a margin in metres."""
+    (framed,) = frame_sites([outline])
+    return Region(aoi, widen(framed.bounds, margin_m))
+
+
+def join_sightings(parts: Sequence[Sightings]) -> Sightings:
+    """Put sightings together, in an order that their own content gives, each one once."""
+    shapes = np.concatenate([part.shapes for part in parts])
+    days = np.concatenate([part.days for part in parts])
+    if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():
+        return _unite_points(shapes, days)
+    keys = [day.to_bytes(5, "big", signed=True) + blob for day, blob in zip(days.tolist(), shapely.to_wkb(shapes), strict=True)]
+    _, first = np.unique(np.array(keys, object), return_index=True)
+    return Sightings(shapes[first], days[first])
+
+
+def _unite_points(shapes: NDArray[np.object_], days: NDArray[np.int32]) -> Sightings:
+    """Do so for points, of which there may be a million."""
+    x, y = shapely.get_coordinates(shapes).T
+    order = np.lexsort((days, y, x))
+    x, y, when = x[order], y[order], days[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(when) != 0)
+    return Sightings(shapes[order[new]], when[new])
+
+
+def to_day(date: dt.date | None) -> int:
+    """Give a date as days since 1970-01-01, NO_DAY for none."""
+    return NO_DAY if date is None else (date - _EPOCH).days
+
+
+def to_date(day: int) -> dt.date | None:
+    """Give days since 1970-01-01 as a date, None for NO_DAY."""
+    return None if day == NO_DAY else _EPOCH + dt.timedelta(days=day)

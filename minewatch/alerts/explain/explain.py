@@ -1,0 +1,114 @@
+"""Explains an alert look by look, with the very code that found it: what was seen, what was expected, which rule fired."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minewatch import __version__
+from minewatch.alerts.explain.ground import choose_pixel, find_pixels, judge_area, trace_ground
+from minewatch.alerts.explain.record import OUTCOMES, Curve, Episode, Explanation, Look
+from minewatch.alerts.explain.writer import Writer
+from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.archive.item import Observation, list_observations
+from minewatch.archive.repair import refuse_pruned
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_plan import AreaPlan, make_area_plan
+from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.progress import Reporter
+from minewatch.core.text import count_of
+from minewatch.core.workspace import Workspace
+from minewatch.detection.parallel_tiles import select_observations
+from minewatch.detection.scene_quality import Scenes
+from minewatch.settings.pipeline import read_pipeline
+
+__all__ = ["OUTCOMES", "Curve", "Episode", "Explanation", "Look", "explain_alert", "explain_alerts"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An area with what all its alerts share."""
+
+    area: AreaPlan
+    """The scan, as it was."""
+
+    observations: Sequence[Observation]
+    """What its result rests on."""
+
+    scenes: Scenes
+    """What each look is like as a whole."""
+
+
+def explain_alert(workspace: Workspace, alert_id: str, reporter: Reporter | None = None) -> Explanation:
+    """Explain an alert as of the table's date, from the archive alone.
+
+    Raises AlertsError for an unknown alert, and where the archive does not hold its area any more.
+    """
+    ((_, told),) = explain_alerts(workspace, [alert_id], reporter)
+    if isinstance(told, MinewatchError):
+        raise told
+    return told
+
+
+def explain_alerts(
+    workspace: Workspace, alert_ids: Iterable[str], reporter: Reporter | None = None
+) -> Iterator[tuple[str, Explanation | MinewatchError]]:
+    """Explain alerts one after the other; scenes are judged once for each area, which takes most of the time of one alert.
+
+    Gives each id with its explanation, or with the error that stands in its way.
+    """
+    rows = {str(row["alert_id"]): row for row in read_alerts(workspace.alerts).to_dict("records")}
+    judge = functools.cache(functools.partial(_judge_area, workspace, reporter=reporter or Reporter()))
+    for alert_id in alert_ids:
+        try:
+            if alert_id not in rows:
+                raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+            yield alert_id, _explain(workspace, rows[alert_id], judge)
+        except MinewatchError as error:
+            yield alert_id, error
+
+
+def _explain(workspace: Workspace, alert: Mapping[Any, Any], judge: Callable[[str, str], Judged]) -> Explanation:
+    judged = judge(alert["aoi"], alert["pipeline"])
+    area, observations = judged.area, judged.observations
+    window, members = find_pixels(alert, area.grid)
+    ground = trace_ground(observations, area, judged.scenes, window, members)
+    notes = _compare_with_scan(workspace, alert, area, observations)
+    return Writer(alert, area, observations, ground, choose_pixel(alert, area.grid, window, members)).write(notes)
+
+
+def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Reporter) -> Judged:
+    """Read what all alerts of an area share, which were found with a pipeline."""
+    aoi = read_aoi(workspace, name)
+    monitor_from, as_of = read_areas(workspace.alerts)[name]
+    area = make_area_plan(aoi, read_pipeline(workspace, pipeline), pipeline, monitor_from=monitor_from, until=as_of)
+    refuse_pruned(workspace.archive(name), area)
+    observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
+    if not observations:
+        raise AlertsError(f"the archive has no look at area {name!r}; fetch it again with: minewatch scan {name}")
+    return Judged(area, observations, judge_area(observations, area, reporter))
+
+
+def _compare_with_scan(
+    workspace: Workspace, alert: Mapping[str, Any], area: AreaPlan, observations: Sequence[Observation]
+) -> tuple[str, ...]:
+    """Say where the explanation may differ from the scan that wrote the table."""
+    try:
+        record = json.loads((workspace.runs / f"{alert['run_id']}.json").read_text("utf-8"))
+        scanned = next(facts for facts in record["areas"] if facts["aoi"] == area.aoi.name)
+        used, digest, version = set(scanned["scenes"]["used"]), scanned["pipeline_digest"], record["version"]
+    except (OSError, ValueError, LookupError, StopIteration):
+        return (f"the record of the scan {alert['run_id']} is missing: whether the archive has changed since is not known",)
+    notes = []
+    now = {name for observation in observations for name in observation.source_ids}
+    if now != used:
+        changed = f"{count_of(len(now - used), 'more scene')}, {len(used - now)} fewer"
+        notes.append(f"the archive has changed since the scan ({changed}): scan again to bring the table up to date")
+    if digest != area.pipeline.digest:
+        notes.append(f"the scan had other settings than pipeline {area.pipeline_name!r} has now: rules may fire on other looks")
+    if version != __version__:
+        notes.append(f"the scan was made by minewatch {version}, this is {__version__}")
+    return tuple(notes)

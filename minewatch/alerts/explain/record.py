@@ -1,0 +1,196 @@
+"""An explanation as a value: what every look saw, what was expected, what came of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.detection.monitor import Outcome
+
+OUTCOMES: Mapping[Outcome, str] = {
+    Outcome.NOT_CLEAR: "not clear",
+    Outcome.BASELINE: "before the monitoring: for the baseline",
+    Outcome.NOT_MONITORED: "pixel not monitored",
+    Outcome.SCENE_DISAGREES: "scene not used: its stable ground disagrees",
+    Outcome.TOO_BARE: "not used: expected ground is nearly bare",
+    Outcome.NORMAL: "normal",
+    Outcome.PASSED_OVER: "loss, too faint or bright to begin with",
+    Outcome.UNDECIDED: "neither loss nor vegetation back",
+    Outcome.HAZIER: "loss not counted: hazier than before",
+    Outcome.BEGAN: "anomaly begins",
+    Outcome.RESTARTED: "haze cleared: counted anew",
+    Outcome.WEAK: "weak loss",
+    Outcome.STRONG: "strong loss",
+    Outcome.PROVISIONAL: "made provisional",
+    Outcome.CONFIRMED: "confirmed",
+    Outcome.SETTLED: "settled",
+    Outcome.CALM: "vegetation is back",
+    Outcome.CLOSED: "closed",
+}
+"""What each outcome is called."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the pixel."""
+
+    date: dt.date
+    """Acquisition."""
+
+    scenes: tuple[str, ...]
+    """Ids of the scenes it was made from."""
+
+    why_not_clear: str
+    """Empty where the ground shows."""
+
+    ndvi: float | None
+    """As seen; None where nothing was read, and of no meaning where it is not clear."""
+
+    bsi: float | None
+    """The same for the bare soil index."""
+
+    expected_ndvi: float
+    """The baseline with the scene's shift."""
+
+    low: float
+    """Lower edge of the band: an NDVI above it does not stand out of season and noise."""
+
+    high: float
+    """Upper edge: expected NDVI and three times the noise."""
+
+    expected_bsi: float
+    """The baseline with the scene's shift."""
+
+    haze: float | None
+    """Blue above its baseline, reflectance; None where it is not clear."""
+
+    scene_shift: float
+    """Median NDVI residual of the scene's stable ground."""
+
+    loss: float | None
+    """Share of the vegetation lost, as seen; None where it is not clear."""
+
+    clean_loss: float | None
+    """The same with haze taken out."""
+
+    outcome: Outcome
+    """What it did."""
+
+    clear_pixels: int
+    """Pixels of the alert that are clear in it."""
+
+    confirmed_pixels: int
+    """Pixels of the alert that are confirmed after it."""
+
+    area_ndvi: float | None
+    """Median over the alert's clear pixels."""
+
+    area_bsi: float | None
+    """The same for the bare soil index."""
+
+    @property
+    def clear(self) -> bool:
+        """The ground shows."""
+        return not self.why_not_clear
+
+    @property
+    def text(self) -> str:
+        """What it did, in words."""
+        return OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else "")
+
+
+@dataclass(frozen=True)
+class Episode:
+    """An anomaly of the pixel; dates that it did not reach are None."""
+
+    first_seen: dt.date | None
+    """First look that shows it."""
+
+    provisional_on: dt.date | None
+    """Second look or later."""
+
+    confirmed_on: dt.date | None
+    """The look that proved it."""
+
+    settled_on: dt.date | None
+    """Seen so often that a small patch will do."""
+
+    closed_on: dt.date | None
+    """Vegetation was back."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The baseline day by day, without what single scenes shift; all arrays are (day,) float64."""
+
+    days: NDArray[np.int32]
+    """(day,) days since 1970-01-01."""
+
+    ndvi: NDArray[np.float64]
+    """Expected NDVI."""
+
+    low: NDArray[np.float64]
+    """Lower edge of its band: an early or late season, less three times the noise."""
+
+    high: NDArray[np.float64]
+    """Upper edge: three times the noise above."""
+
+    bsi: NDArray[np.float64]
+    """Expected BSI."""
+
+    bsi_noise: float
+    """Robust deviation of the baseline's looks about it; for the eye, no rule uses it."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why an alert is there."""
+
+    alert_id: str
+    """Which."""
+
+    status: str
+    """As the table has it."""
+
+    first_seen: dt.date
+    """Of the alert."""
+
+    confirmed_on: dt.date | None
+    """Of the alert."""
+
+    monitor_from: dt.date
+    """First acquisition that may raise an alert."""
+
+    as_of: dt.date
+    """Of the table."""
+
+    pixel: tuple[int, int]
+    """Row and column on the area's grid: the alert's pixel nearest to its position."""
+
+    position: tuple[float, float]
+    """Latitude and longitude of the pixel's centre."""
+
+    pixels: int
+    """Of the alert."""
+
+    noise: float
+    """Of the pixel's NDVI about its latest baseline."""
+
+    baseline_looks: int
+    """Looks that baseline rests on."""
+
+    episodes: tuple[Episode, ...]
+    """The pixel's anomalies, in order."""
+
+    looks: tuple[Look, ...]
+    """All from the first of the baseline to the as-of date."""
+
+    curve: Curve
+    """For the figure."""
+
+    notes: tuple[str, ...] = ()
+    """Lines a person should read."""

@@ -1,0 +1,186 @@
+"""Writes down what happened at one pixel of an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from minewatch.alerts.explain.ground import Ground
+from minewatch.alerts.explain.record import Curve, Episode, Explanation, Look
+from minewatch.archive.item import Observation, sort_observations
+from minewatch.archive.stack import iterate_scl
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import Window, lonlat_from
+from minewatch.core.units import to_date, to_day
+from minewatch.detection.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
+from minewatch.detection.change_map import Episodes
+from minewatch.detection.harmonics import evaluate, harmonic_terms
+from minewatch.detection.monitor import COUNTED, Outcome
+from minewatch.detection.residual import Sight, see
+from minewatch.detection.rules import make_rules
+from minewatch.detection.series import SCALES
+from minewatch.raster.indices import EMPTY
+from minewatch.settings.scl import CIRRUS, CLOUD, DARK, DEFECTIVE, LIKELY_CLOUD, NO_DATA, SHADOW, SNOW
+
+MASKED: Mapping[int, str] = {
+    NO_DATA: "no data",
+    DEFECTIVE: "defective",
+    DARK: "dark",
+    SHADOW: "cloud shadow",
+    LIKELY_CLOUD: "likely cloud",
+    CLOUD: "cloud",
+    CIRRUS: "thin cirrus",
+    SNOW: "snow",
+}
+"""Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
+
+EPISODE_DATES = ("first_seen", "provisional_on", "confirmed_on", "settled_on", "closed_on")
+"""Dates of an anomaly, by their names in EPISODE."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes down what happened at one pixel."""
+
+    alert: Mapping[str, Any]
+    """Row of the table."""
+
+    area: AreaPlan
+    """The scan, as it was."""
+
+    observations: Sequence[Observation]
+    """What the result rests on."""
+
+    ground: Ground
+    """The alert's pixels."""
+
+    pixel: int
+    """Number of the pixel in the window."""
+
+    def write(self, notes: tuple[str, ...]) -> Explanation:
+        """Put everything together."""
+        ground, row = self.ground, dict(self.alert)
+        window = ground.tile.window
+        place = window.row + self.pixel // window.width, window.column + self.pixel % window.width
+        x, y = self.area.grid.transform @ (place[1] + 0.5, place[0] + 0.5)
+        lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
+        bases = self._fit_baselines()
+        looks = self._describe_looks(bases, place)
+        last = bases[max(bases)]
+        return Explanation(
+            alert_id=row["alert_id"],
+            status=row["status"],
+            first_seen=row["first_seen"].date(),
+            confirmed_on=None if pd.isna(row["confirmed_on"]) else row["confirmed_on"].date(),
+            monitor_from=self.area.monitor_from,
+            as_of=self.area.until,
+            pixel=place,
+            position=(round(lat, 6), round(lon, 6)),
+            pixels=int(ground.tile.inside.sum()),
+            noise=float(last.noise),
+            baseline_looks=int(last.looks),
+            episodes=_describe_episodes(ground.followed.episodes[ground.followed.episodes["row"] == self.number]),
+            looks=looks,
+            curve=self._draw_curve(bases, looks),
+            notes=notes,
+        )
+
+    @property
+    def number(self) -> int:
+        """Place of the pixel in the series."""
+        return self.ground.number(self.pixel)
+
+    def _fit_baselines(self) -> dict[int, PixelBaseline]:
+        """Fit the baselines that the looks were set against, by epoch."""
+        series, rules = self.ground.series.take(np.array([self.number])), make_rules(self.ground.tile.settings)
+        did, fitted = self.ground.followed.trace[self.number]
+        usable = series.clear & ~np.isin(did, COUNTED)[:, None]
+        bases, base = {}, np.zeros((FULL, 1), np.int16)
+        for epoch in np.unique(fitted).tolist():
+            first, start, _ = series.epochs[epoch].tolist()
+            fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, base)
+            bases[epoch] = unpack_baseline(base[:, 0])
+        return bases
+
+    def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[Look, ...]:
+        series, scenes, number = self.ground.series, self.ground.scenes.numbers, self.number
+        rules = make_rules(self.ground.tile.settings)
+        classes = np.array([int(scl[0, 0]) for scl in iterate_scl(self.observations, Window(*place, 1, 1))])
+        seen = np.array([observation.day for observation in sort_observations(self.observations)])
+        looks, values = [], series.decode(number)
+        for t, day in enumerate(series.days.tolist()):
+            base = bases[int(self.ground.followed.trace[number, 1, t])]
+            sight = see(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
+            looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, classes[seen == day])))
+        return tuple(looks)
+
+    def _describe_look(self, t: int, day: int, base: PixelBaseline, sight: Sight, why: str) -> Look:
+        ground = self.ground
+        date = to_date(day)
+        assert date is not None, "a look has a date"
+        low, high = _band(sight, base, ground.scenes.spread[t], ground.tile.settings.bare_ndvi)
+        codes, values = ground.series.codes[:, t, self.number], ground.series.decode(self.number)[:, t]
+        ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
+        around = ground.clear_layers(t)
+        return Look(
+            date=date,
+            scenes=tuple(name for observation in self.observations if observation.day == day for name in observation.source_ids),
+            why_not_clear=why,
+            ndvi=ndvi,
+            bsi=bsi,
+            expected_ndvi=float(sight.level),
+            low=low,
+            high=high,
+            expected_bsi=float(evaluate(ground.series.terms[0, t], base.bsi) + ground.scenes.bsi[t]),
+            haze=None if why else float(sight.haze),
+            scene_shift=float(ground.scenes.shift[t]),
+            loss=None if why else float(sight.loss),
+            clean_loss=None if why else float(sight.clean_loss),
+            outcome=Outcome(int(ground.followed.trace[self.number, 0, t])),
+            clear_pixels=around.shape[1],
+            confirmed_pixels=ground.count_confirmed(day),
+            area_ndvi=float(np.median(around[0])) if around.size else None,
+            area_bsi=float(np.median(around[1])) if around.size else None,
+        )
+
+    def _explain_mask(self, t: int, codes: NDArray[np.int64]) -> str:
+        """Say why the pixel is not clear, of whose classes that day these are; nothing where it is."""
+        if self.ground.series.clear[t, self.number]:
+            return ""
+        code = int(codes[codes > 0][0]) if codes.any() else 0
+        if code in self.area.pipeline.mask.clear_classes:
+            unread = (self.ground.series.codes[:, t, self.number] == EMPTY).any()
+            return "no value" if unread else "next to a cloud"
+        return MASKED.get(code, f"class {code} is left out")
+
+    def _draw_curve(self, bases: Mapping[int, PixelBaseline], looks: Sequence[Look]) -> Curve:
+        """Follow the baseline day by day: a scene that shifts nothing, on every day."""
+        ground, settings = self.ground, self.ground.tile.settings
+        days = np.arange(ground.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
+        terms = np.stack([harmonic_terms(days + step) for step in (0, -settings.season_slip, settings.season_slip)])
+        sources = ground.followed.trace[self.number, 1, np.searchsorted(ground.series.days, days, side="right") - 1]
+        rules, nothing = make_rules(settings), np.zeros(4)
+        rows = []
+        for t, source in enumerate(sources.tolist()):
+            base = bases[source]
+            sight = see(nothing, base, terms[:, t], nothing, rules)
+            rows.append((sight.level, *_band(sight, base, 0.0, settings.bare_ndvi), evaluate(terms[0, t], base.bsi)))
+        ndvi, low, high, bsi = np.array(rows, np.float64).T
+        residuals = [abs(x.bsi - x.expected_bsi) for x in looks if x.outcome == Outcome.BASELINE and x.bsi is not None]
+        noise = max(1.4826 * float(np.median(residuals)), NOISE_FLOOR) if residuals else NOISE_FLOOR
+        return Curve(days, ndvi, low, high, bsi, noise)
+
+
+def _band(sight: Sight, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:
+    """Give the edges of what does not stand out, as ``see`` has them."""
+    reach = 3 * float(np.hypot(base.noise, 0.75 * spread))
+    return float(sight.safe_span + bare_ndvi - reach), float(sight.level + reach)
+
+
+def _describe_episodes(found: Episodes) -> tuple[Episode, ...]:
+    return tuple(Episode(*(to_date(int(episode[name])) for name in EPISODE_DATES)) for episode in found)

@@ -1,0 +1,376 @@
+"""Scores the alerts table against known sites, with confidence intervals.
+
+TRUTH is a GeoPackage with the layers ``sites`` (kind mining or temporary, onset, first_clear, looks = JSON list of clear
+dates) and ``ignore``, in a metric CRS on a 10 m lattice.  What counts:
+
+- An alarm is every alert with a ``confirmed_on``, whatever its status is now; extent is judged on what is confirmed now.
+- An alarm half or more on ignored ground is left out.  Else it belongs to the mining site it covers most, if at least 30 %
+  of it lies on that site or within two pixels of it; the first such alarm of a site is true, later ones are fragments.
+  Everything else is false, also an alarm before the onset and one that lies mostly on another alarm.
+- A site is hit when the confirmed alerts cover 30 % of it; its delay runs from its first clear look to the alarm.
+- Pixel scores leave out ignored ground and a one-pixel rim around sites.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from affine import Affine
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from scipy import ndimage, stats
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.record import CONFIRMED
+from minewatch.areas.grid import PIXEL
+from minewatch.areas.vectorize import burn
+from minewatch.core.errors import MinewatchError
+
+SHARE = 0.3
+"""Of an alarm that must lie on a site, and of a site that must be covered."""
+
+RIM = 2
+"""Pixels around a site that still belong to it."""
+
+SIZES = ((0.1, 0.5), (0.5, 1.0), (1.0, 5.0), (5.0, np.inf))
+"""Size classes, hectares."""
+
+HORIZONS = (5, 10, 20, 30, 60, 90, 180, 365)
+"""Days since the change at which the extent is judged."""
+
+LEVEL = 0.95
+"""Of the confidence intervals."""
+
+_DERIVED = ("sites", "summary", "by_size", "by_days")
+"""Fields of Scores that are computed from the others."""
+
+DRAWS = 1000
+"""Of the bootstrap over sites."""
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval."""
+
+    value: float | None
+    """None where there was nothing to count."""
+
+    low: float | None = None
+    """Lower end of the interval."""
+
+    high: float | None = None
+    """Upper end."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A known mine and what became of it."""
+
+    area_ha: float
+    """From the truth."""
+
+    tp: int
+    """Its pixels that are confirmed now."""
+
+    fn: int
+    """Its pixels that are not."""
+
+    hit: bool
+    """Covered by at least SHARE."""
+
+    days: int | None
+    """From the first clear look to the alarm; None where there is none."""
+
+    looks: int | None
+    """Clear looks until the alarm, 1 = at the first."""
+
+    area_error: float | None
+    """Relative error of the area of its alarms."""
+
+    within: tuple[int, ...]
+    """Pixels confirmed at each of HORIZONS days after the onset."""
+
+    watched_days: int
+    """From the onset to the as-of date."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The result of one validation."""
+
+    sites: Sequence[Site]
+    """Every mining site."""
+
+    false_pixels: int
+    """Confirmed pixels where nothing was mined."""
+
+    true_alarms: int
+    """One for each site that raised one."""
+
+    false_alarms: int
+    """Everything else but fragments and what was left out."""
+
+    fragments: int
+    """Further alarms of a site that has one."""
+
+    left_out: int
+    """Alarms on ignored ground."""
+
+    km2_years: float
+    """Watched ground that counts, times the years watched."""
+
+    summary: dict[str, Estimate] = field(default_factory=dict)
+    """Every figure by name."""
+
+    by_size: dict[str, dict[str, Estimate | int]] = field(default_factory=dict)
+    """Size class to sites, recall and pixel recall."""
+
+    by_days: dict[int, Estimate] = field(default_factory=dict)
+    """Days since the change to pixel F1."""
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Truth and alerts on the truth's lattice."""
+
+    transform: Affine
+    """Pixel to metres."""
+
+    shape: tuple[int, int]
+    """Rows and columns."""
+
+    mining: gpd.GeoDataFrame
+    """The sites that are mines."""
+
+    masks: list[Mask]
+    """Theirs, (y, x) True on the site."""
+
+    skip: Mask
+    """(y, x) True where nothing is scored."""
+
+    alerts: gpd.GeoDataFrame
+    """In the truth's CRS."""
+
+    def draw(self, geometries: Iterable[BaseGeometry]) -> Mask:
+        """Mark the pixels of some outlines."""
+        return burn(geometries, self.transform, self.shape)
+
+
+def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date) -> Scores:
+    """Score alerts against a truth file; raises MinewatchError where that is none."""
+    scene = _lay_out(alerts, truth)
+    true = np.logical_or.reduce([np.zeros(scene.shape, bool), *scene.masks])
+    care = ~scene.skip & ~(ndimage.binary_dilation(true) & ~true)
+    now = scene.alerts[(scene.alerts["status"] == CONFIRMED) & scene.alerts["confirmed_on"].notna()]
+    found = scene.draw(now.geometry)
+    own, counts, burnt, alarms = _assign(scene, true)
+    dated = [(scene.draw([row.geometry]), row.confirmed_on.date()) for row in now.itertuples()]
+    sites = [
+        _judge_site(scene, index, found, care, [(burnt[i], alarms["confirmed_on"][i]) for i in own.get(index, [])], dated, as_of)
+        for index in range(len(scene.masks))
+    ]
+    years = max((as_of - monitor_from).days, 1) / 365.25
+    km2 = float((~scene.skip).sum()) * PIXEL**2 / 1e6
+    scores = Scores(
+        sites,
+        int((found & ~true & care).sum()),
+        len(own),
+        counts["false"],
+        counts["fragments"],
+        counts["left_out"],
+        km2 * years,
+    )
+    return summarise([scores])
+
+
+def _lay_out(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
+    try:
+        sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
+    except (DataSourceError, DataLayerError, OSError) as error:
+        raise MinewatchError(f"{truth} is no truth file: it needs the layers 'sites' and 'ignore'") from error
+    missing = {"kind", "onset", "first_clear", "looks", "area_ha"} - set(sites.columns)
+    if missing or sites.crs is None or not sites.crs.is_projected:
+        raise MinewatchError(f"{truth}: its layer 'sites' lacks {', '.join(sorted(missing)) or 'a metric CRS'}")
+    if sites.empty:
+        raise MinewatchError(f"{truth} has no site: there is nothing to compare with")
+    placed = alerts.to_crs(sites.crs).reset_index(drop=True)
+    bounds = np.array([b for b in (sites.total_bounds, ignore.total_bounds, placed.total_bounds) if np.isfinite(b).all()])
+    x0, y0 = sites.total_bounds[0], sites.total_bounds[3]
+    left = x0 - (np.ceil((x0 - bounds[:, 0].min()) / PIXEL) + 4) * PIXEL
+    top = y0 + (np.ceil((bounds[:, 3].max() - y0) / PIXEL) + 4) * PIXEL
+    shape = (int((top - bounds[:, 1].min()) / PIXEL) + 6, int((bounds[:, 2].max() - left) / PIXEL) + 6)
+    transform = Affine(PIXEL, 0, left, 0, -PIXEL, top)
+    mining = sites[sites["kind"] == "mining"].reset_index(drop=True)
+    masks = [burn([geometry], transform, shape) for geometry in mining.geometry]
+    return _Scene(transform, shape, mining, masks, burn(ignore.geometry, transform, shape), placed)
+
+
+def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, int], list[Mask], gpd.GeoDataFrame]:
+    """Give each site its alarms, in order of confirmation, and count the rest."""
+    alarms = scene.alerts[scene.alerts["confirmed_on"].notna()].sort_values("confirmed_on").reset_index(drop=True)
+    swallowed = alarms["merged_into"].isin(alarms["alert_id"]) & (alarms["merged_into"] != alarms["alert_id"])
+    alarms = alarms[~swallowed].reset_index(drop=True)
+    burnt = [scene.draw([geometry]) for geometry in alarms.geometry]
+    rims = [ndimage.binary_dilation(mask, iterations=RIM) for mask in scene.masks]
+    own: dict[int, list[int]] = {}
+    counts = {"false": 0, "fragments": 0, "left_out": 0}
+    for index, mask in enumerate(burnt):
+        size = int(mask.sum())
+        if size and (mask & scene.skip & ~true).sum() >= 0.5 * size:
+            counts["left_out"] += 1
+            continue
+        cover = [int((mask & rim).sum()) for rim in rims]
+        site = int(np.argmax(cover)) if cover else -1
+        if (
+            site < 0
+            or not size
+            or cover[site] < SHARE * size
+            or alarms["confirmed_on"][index] < _day(scene.mining["onset"][site])
+        ):
+            counts["false"] += 1
+        elif site not in own:
+            own[site] = [index]
+        elif any((mask & burnt[other]).sum() > 0.5 * size for other in own[site]):
+            counts["false"] += 1
+        else:
+            own[site].append(index)
+            counts["fragments"] += 1
+    return own, counts, burnt, alarms
+
+
+def _judge_site(
+    scene: _Scene,
+    index: int,
+    found: Mask,
+    care: Mask,
+    alarms: list[tuple[Mask, pd.Timestamp]],
+    dated: list[tuple[Mask, dt.date]],
+    as_of: dt.date,
+) -> Site:
+    mask, row = scene.masks[index], scene.mining.iloc[index]
+    hit = bool((found & mask).sum() >= SHARE * mask.sum())
+    onset = _day(row["onset"]).date()
+    days = looks = error = None
+    if hit and alarms:
+        on = next((day for drawn, day in alarms if (drawn & mask).any()), alarms[-1][1])
+        days = max(0, (on - _day(row["first_clear"])).days)
+        looks = max(1, sum(_day(look) <= on for look in json.loads(row["looks"])))
+        extent = np.logical_or.reduce([drawn for drawn, _ in alarms]) & ~(scene.skip & ~mask)
+        error = abs(float(extent.sum()) / float(mask.sum()) - 1)
+    early = [
+        np.logical_or.reduce([found & False, *(d for d, on in dated if (on - onset).days <= horizon)]) for horizon in HORIZONS
+    ]
+    return Site(
+        area_ha=float(row["area_ha"]),
+        tp=int((found & mask & care).sum()),
+        fn=int((~found & mask & care).sum()),
+        hit=hit,
+        days=days,
+        looks=looks,
+        area_error=error,
+        within=tuple(int((drawn & mask & care).sum()) for drawn in early),
+        watched_days=(as_of - onset).days,
+    )
+
+
+def _day(value: object) -> pd.Timestamp:
+    stamp = pd.Timestamp(value)  # type: ignore[arg-type]  # a date, a text or a timestamp
+    return (stamp.tz_localize(None) if stamp.tzinfo else stamp).normalize()
+
+
+def summarise(parts: Sequence[Scores]) -> Scores:
+    """Pool validations and compute every figure with its interval.
+
+    Proportions have Wilson's interval, the rate of false alerts the exact one of Poisson counts, pixel scores and
+    medians a bootstrap over sites.
+    """
+    sites = [site for part in parts for site in part.sites]
+    total = {name: sum(getattr(part, name) for part in parts) for name in Scores.__annotations__ if name not in _DERIVED}
+    false = total["false_alarms"]
+    summary = {
+        "pixel_f1": _bootstrap(sites, lambda s: _f1(sum(x.tp for x in s), total["false_pixels"], sum(x.fn for x in s))),
+        "pixel_precision": _bootstrap(
+            sites, lambda s: _ratio(sum(x.tp for x in s), sum(x.tp for x in s) + total["false_pixels"])
+        ),
+        "pixel_recall": _bootstrap(sites, lambda s: _ratio(sum(x.tp for x in s), sum(x.tp + x.fn for x in s))),
+        "site_recall": _wilson(sum(site.hit for site in sites), len(sites)),
+        "alarm_precision": _wilson(total["true_alarms"], total["true_alarms"] + false),
+        "looks_median": _quantile(sites, "looks", 0.5),
+        "looks_p90": _quantile(sites, "looks", 0.9),
+        "days_median": _quantile(sites, "days", 0.5),
+        "days_p90": _quantile(sites, "days", 0.9),
+        "area_error_median": _quantile(sites, "area_error", 0.5),
+        "false_per_1000_km2_year": _rate(false, total["km2_years"] / 1000),
+    }
+    by_days = {}
+    for number, horizon in enumerate(HORIZONS):
+        old = [site for site in sites if site.watched_days >= horizon]
+        by_days[horizon] = _bootstrap(old, partial(_f1_within, number=number, false_pixels=total["false_pixels"]))
+    return Scores(sites=sites, **total, summary=summary, by_size=_split_sizes(sites), by_days=by_days)
+
+
+def _split_sizes(sites: Sequence[Site]) -> dict[str, dict[str, Estimate | int]]:
+    classes: dict[str, dict[str, Estimate | int]] = {}
+    for low, high in SIZES:
+        chosen = [site for site in sites if low <= site.area_ha < high]
+        name = f"{low:g}-{high:g} ha" if np.isfinite(high) else f"> {low:g} ha"
+        classes[name] = {
+            "sites": len(chosen),
+            "site_recall": _wilson(sum(site.hit for site in chosen), len(chosen)),
+            "pixel_recall": _bootstrap(chosen, lambda s: _ratio(sum(x.tp for x in s), sum(x.tp + x.fn for x in s))),
+            "days_median": _quantile(chosen, "days", 0.5),
+        }
+    return classes
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
+
+
+def _f1(tp: float, fp: float, fn: float) -> float | None:
+    return _ratio(2 * tp, 2 * tp + fp + fn)
+
+
+def _f1_within(sites: Sequence[Site], number: int, false_pixels: int) -> float | None:
+    tp = sum(site.within[number] for site in sites)
+    return _f1(tp, false_pixels, sum(site.tp + site.fn for site in sites) - tp)
+
+
+def _wilson(hits: int, trials: int) -> Estimate:
+    if not trials:
+        return Estimate(None)
+    interval = stats.binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
+    return Estimate(hits / trials, float(interval.low), float(interval.high))
+
+
+def _rate(count: int, exposure: float) -> Estimate:
+    if exposure <= 0:
+        return Estimate(None)
+    tail = (1 - LEVEL) / 2
+    low = stats.chi2.ppf(tail, 2 * count) / 2 if count else 0.0
+    return Estimate(count / exposure, float(low / exposure), float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2 / exposure))
+
+
+def _quantile(sites: Sequence[Site], name: str, q: float) -> Estimate:
+    known = [site for site in sites if getattr(site, name) is not None]
+    return _bootstrap(known, lambda s: float(np.quantile([getattr(x, name) for x in s], q)) if s else None)
+
+
+def _bootstrap(sites: Sequence[Site], compute: Callable[[Sequence[Site]], float | None]) -> Estimate:
+    value = compute(sites)
+    if value is None or len(sites) < 2:
+        return Estimate(value)
+    random = np.random.default_rng(0)
+    draws = [compute([sites[i] for i in random.integers(0, len(sites), len(sites))]) for _ in range(DRAWS)]
+    low, high = np.quantile([draw for draw in draws if draw is not None], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high))

@@ -1,0 +1,41 @@
+"""One area on its way through a scan: each stage adds what it found to the record and hands it on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minewatch.archive.integrity import Health
+from minewatch.archive.item import Observation
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.core.files import Place
+from minewatch.sources.search import Found, Refusal
+
+
+@dataclass(frozen=True)
+class AreaScan:
+    """What a scan knows of one area; begins with the search, whose answer it holds."""
+
+    plan: AreaPlan
+    """What was asked."""
+
+    archive: Place
+    """Folder of its observations."""
+
+    health: Health
+    """State of that folder before anything was fetched."""
+
+    found: Found
+    """What the source listed."""
+
+    notes: Sequence[str] = ()
+    """Lines a person should read."""
+
+    fetched: int = 0
+    """Observations read in this scan."""
+
+    failures: Sequence[Refusal] = ()
+    """Scenes that could not be read, or are lost."""
+
+    observations: Sequence[Observation] = ()
+    """What the result rests on."""

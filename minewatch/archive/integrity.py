@@ -1,0 +1,231 @@
+"""Finds files of the archive that are no longer what was written, and sets them aside so that they are fetched again.
+
+An item states its own checksum and its raster's.  Sizes are compared each time; checksums of the files that changed since
+they were last compared, as the disk tells, or of all.  A block of a raster has a checksum of its own, which is compared
+whenever it is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minewatch.archive.item import ITEM_CHECKSUM, Observation, hash_item, is_current, list_observations
+from minewatch.archive.pruned import read_tombstones
+from minewatch.areas.grid import Grid
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.files import Place, Stamp, delete_files, list_names, list_stamps, publish_json, read_files, rename
+
+ASIDE = ".damaged"
+"""End of the name of a file that was set aside."""
+
+_NAME = re.compile(r"(?P<key>.+)_[0-9a-f]{12}(?P<kind>_v\d+\.json|\.tif)")
+"""Of an item or a raster."""
+
+_DAY = re.compile(r"_(\d{8})T")
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of the archive that is not what was written."""
+
+    key: str
+    """Of the observation."""
+
+    name: str
+    """Of the file."""
+
+    what: str
+    """What is wrong with it."""
+
+    day: dt.date | None = None
+    """Of acquisition, where it can still be told."""
+
+    sources: tuple[str, ...] = ()
+    """Ids of the scenes it was made from, where they can still be told."""
+
+    def describe(self) -> str:
+        """Say it in one line."""
+        return f"the archive's file {self.name} {self.what}"
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found in an area's archive before a scan."""
+
+    damages: tuple[Damage, ...] = ()
+    """Files that are not what was written."""
+
+    before: frozenset[str] = frozenset()
+    """Names of the items that are whole."""
+
+
+def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> Health:
+    """Find the damaged files of an area's archive and set them aside; those of before count until their look is there again.
+
+    ``ledger`` remembers which files were compared with their checksums; with ``thorough`` all are.  Only for the scan that
+    holds the workspace.
+    """
+    stamps = list_stamps(folder)
+    known = {} if thorough or ledger is None else _read_ledger(ledger)
+    found: list[Damage] = []
+    checked: dict[str, str] = {}
+    whole: set[str] = set()
+    items = sorted(name for name in stamps if name.endswith(".json") and _NAME.fullmatch(name))
+    for name, data in zip(items, read_files([folder / name for name in items]), strict=True):
+        document = _open_item(data)
+        if document is None:
+            found.append(_set_aside(folder, name, "is damaged"))
+        elif _concerns(document, grid):
+            damages = _check_raster(folder, document, stamps, known, checked)
+            found += damages
+            whole |= set() if damages else {name}
+    found += _find_traces(folder, stamps, {damage.key for damage in found})
+    if ledger is not None and checked != known:
+        with contextlib.suppress(OSError, WorkspaceError):  # then they are compared again
+            publish_json(ledger, checked)
+    return Health(tuple(found), frozenset(whole))
+
+
+def _open_item(data: bytes) -> dict[str, Any] | None:
+    """Read an item; None where it is not what was written.  Items of earlier versions have no checksum of their own."""
+    try:
+        document = json.loads(data.decode("utf-8"))
+        properties = document["properties"]
+        complete = {"minewatch:key", "minewatch:digest", "minewatch:grid", "minewatch:sources"} <= set(properties)
+        stated = properties.get(ITEM_CHECKSUM)
+        asset = document["assets"]["observation"]
+        whole = complete and isinstance(asset["href"], str) and isinstance(asset["file:size"], int)
+        return document if whole and (stated is None or stated == hash_item(data)) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _concerns(document: dict[str, Any], grid: Grid) -> bool:
+    """Tell whether an item counts today; others are made anew anyway."""
+    properties = document["properties"]
+    return is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid)
+
+
+def _check_raster(
+    folder: Place,
+    document: dict[str, Any],
+    stamps: dict[str, Stamp],
+    known: dict[str, str],
+    checked: dict[str, str],
+) -> list[Damage]:
+    properties, asset = document["properties"], document["assets"]["observation"]
+    name = Path(asset["href"]).name
+    stamp = stamps.get(name)
+    if stamp is None:
+        what = "is missing"
+    elif stamp.size != asset["file:size"]:
+        what = f"has {stamp.size} bytes in place of {asset['file:size']}"
+    elif known.get(name) == stamp.state or name in checked or _has_checksum(folder / name, asset.get("file:checksum", "")):
+        checked[name] = stamp.state
+        return []
+    else:
+        what = "is not what its checksum says"
+    if stamp is not None:
+        _move(folder, name)
+    day = dt.datetime.fromisoformat(properties["datetime"]).date()
+    sources = tuple(str(source["id"]) for source in properties["minewatch:sources"])
+    return [Damage(properties["minewatch:key"], name, what, day, sources)]
+
+
+def _has_checksum(raster: Place, stated: str) -> bool:
+    """Compare a raster with the multihash in its item; one in an object store is left to that store."""
+    if not isinstance(raster, Path):
+        return True
+    try:
+        with raster.open("rb") as file:
+            return stated == f"1220{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    except OSError:
+        return False
+
+
+def _find_traces(folder: Place, stamps: dict[str, Stamp], known: set[str]) -> list[Damage]:
+    """Find what tells of observations that have no item any more: files set aside, rasters, and the archive's own list."""
+    names = {name.removesuffix(ASIDE) for name in stamps}
+    alive = {match["key"] for name in stamps if (match := _NAME.fullmatch(name)) and name.endswith(".json")}
+    pruned = {stone.key for stone in read_tombstones(folder)}
+    found: dict[str, Damage] = {}
+    for name in sorted(names | _list_links(folder, stamps)):
+        match = _NAME.fullmatch(name)
+        if match and match["key"] not in alive | known | pruned:
+            what = "was damaged" if f"{name}{ASIDE}" in stamps else "has no item" if name in stamps else "is missing"
+            found.setdefault(match["key"], Damage(match["key"], name, what, find_day(match["key"])))
+    return list(found.values())
+
+
+def _list_links(folder: Place, stamps: dict[str, Stamp]) -> set[str]:
+    """Name the items that the collection of the last scan lists."""
+    if "collection.json" not in stamps:
+        return set()
+    try:
+        links = json.loads(read_files([folder / "collection.json"])[0])["links"]
+        return {Path(str(link["href"])).name for link in links if link["rel"] == "item"}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+
+
+def find_day(key: str) -> dt.date | None:
+    """Find the day of acquisition in a key."""
+    match = _DAY.search(key)
+    try:
+        return dt.datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=dt.UTC).date() if match else None
+    except ValueError:
+        return None
+
+
+def _set_aside(folder: Place, name: str, what: str) -> Damage:
+    _move(folder, name)
+    match = _NAME.fullmatch(name)
+    assert match, "only items are set aside here"
+    return Damage(match["key"], name, what, find_day(match["key"]))
+
+
+def _move(folder: Place, name: str) -> None:
+    rename(folder / name, folder / f"{name}{ASIDE}")
+
+
+def list_lost(folder: Place, grid: Grid, health: Health) -> list[Damage]:
+    """Choose the damaged files whose observation could not be fetched again; of the others, delete what was left of them."""
+    if not health.damages:
+        return []
+    usable = list_observations(folder, grid)
+    lost = [damage for damage in health.damages if not _is_there(damage, usable.get(damage.key), health.before)]
+    healed = {damage.key for damage in health.damages} - {damage.key for damage in lost}
+    used = {name for key in healed if (o := usable.get(key)) for name in (o.raster.name, o.item.name)}
+    spoilt = {Path(damage.name).stem for damage in health.damages if damage.key in healed}
+    names = list_names(folder)
+    asides = [name for name in names if name.endswith(ASIDE) and _key_of(name.removesuffix(ASIDE)) in healed]
+    dead = [name for name in names - used if _key_of(name) in healed and name.split("_v")[0].removesuffix(".tif") in spoilt]
+    delete_files(folder / name for name in [*asides, *dead])
+    return lost
+
+
+def _key_of(name: str) -> str:
+    match = _NAME.fullmatch(name)
+    return match["key"] if match else ""
+
+
+def _is_there(damage: Damage, observation: Observation | None, before: frozenset[str]) -> bool:
+    """Tell whether a look is there again: fetched by this scan, or with the same scenes; an older version is not the same."""
+    if observation is None:
+        return False
+    return observation.item.name not in before or set(damage.sources) <= set(observation.source_ids)
+
+
+def _read_ledger(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(name): str(state) for name, state in found.items()} if isinstance(found, dict) else {}

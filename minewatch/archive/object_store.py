@@ -1,0 +1,98 @@
+"""Reads rasters that lie in an object store: the blocks of many of them at once, neighbours in one request."""
+
+from __future__ import annotations
+
+import io
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from upath import UPath
+
+from minewatch.archive.raster import MALFORMED, Codes, Tables, choose_table, damaged, fill_bands, list_blocks, parse_tables
+from minewatch.areas.grid import Window
+from minewatch.core.files import join_spans, read_spans
+
+HEAD = 2**16
+"""Bytes at the beginning of a raster that hold its tables, up to some 2000 blocks; of larger ones more are read."""
+
+TOGETHER = 64
+"""Rasters that are read at once: enough to keep the connections busy, few enough to hold their blocks in memory."""
+
+KNOWN = 2**15
+"""Rasters whose tables are remembered."""
+
+_tables: dict[UPath, Tables] = {}
+"""Files of the archive never change, so each is asked once."""
+
+
+def read_stored(paths: Sequence[UPath], bands: range, window: Window, outs: Sequence[Codes], *, sample: bool) -> None:
+    """Read bands of a window of rasters, or of their samples, each into its (band, y, x).
+
+    Raises ArchiveError where a file is damaged, WorkspaceError where the store does not answer.
+    """
+    for first in range(0, len(paths), TOGETHER):
+        some = slice(first, first + TOGETHER)
+        _read_some(paths[some], bands, window, outs[some], sample=sample)
+
+
+def _read_some(paths: Sequence[UPath], bands: range, window: Window, outs: Sequence[Codes], *, sample: bool) -> None:
+    tables = [choose_table(found, sample=sample) for found in _find_tables(paths)]
+    plans = [_plan(table.offsets, table.counts, bands, window) for table in tables]
+    data = iter(read_spans([(path, *span) for path, plan in zip(paths, plans, strict=True) for span in plan]))
+    for path, table, plan, out in zip(paths, tables, plans, outs, strict=True):
+        parts = _Parts([start for start, _ in plan], [next(data) for _ in plan])
+        try:
+            fill_bands(parts.read, table, bands, window, out)
+        except MALFORMED as error:
+            raise damaged(path) from error
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Parts of a file."""
+
+    starts: Sequence[int]
+    """Where they begin, ascending."""
+
+    parts: Sequence[bytes]
+    """What was read from there on."""
+
+    def read(self, count: int, offset: int) -> bytes:
+        """Give bytes of one of the parts."""
+        number = bisect_right(self.starts, offset) - 1
+        start = offset - self.starts[number]
+        return self.parts[number][start : start + count]
+
+
+def _plan(offsets: NDArray[np.int64], counts: NDArray[np.int64], bands: range, window: Window) -> list[tuple[int, int]]:
+    """Give the spans of bytes that hold the blocks of a window; those that lie near each other are one."""
+    places = [(band, *block) for band in bands for block in list_blocks(window)]
+    blocks = ((int(offsets[place]), int(counts[place]), place) for place in places if counts[place])
+    return [(start, stop) for start, stop, _ in join_spans((start, start + count, place) for start, count, place in blocks)]
+
+
+def _find_tables(paths: Sequence[UPath]) -> list[Tables]:
+    """Give the tables of rasters; those that are not known are read together."""
+    new = [path for path in paths if path not in _tables]
+    if len(_tables) + len(new) > KNOWN:
+        _tables.clear()
+        new = list(paths)
+    found = {path: _parse(path, head) for path, head in zip(new, read_spans([(path, 0, HEAD) for path in new]), strict=True)}
+    _tables.update(found)
+    return [found[path] if path in found else _tables[path] for path in paths]
+
+
+def _parse(path: UPath, head: bytes) -> Tables:
+    """Read the tables from the beginning of a file, and more of the file where that is not enough."""
+    asked = HEAD
+    while True:
+        try:
+            return parse_tables(io.BytesIO(head))
+        except (*MALFORMED, OSError) as error:
+            if len(head) < asked:  # that was all of it
+                raise damaged(path) from error
+        asked *= 16
+        (head,) = read_spans([(path, 0, asked)])

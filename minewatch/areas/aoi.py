@@ -1,0 +1,316 @@
+"""Areas of interest: one GeoJSON file per area, the file's stem is its name."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import shapely
+from pyproj import Geod
+from shapely.geometry import box, mapping, shape
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.antimeridian import HALF, TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
+from minewatch.core.errors import AoiError, WorkspaceError
+from minewatch.core.files import publish_bytes
+from minewatch.core.workspace import Workspace, check_name
+
+LARGEST_KM2 = 20_000
+"""Above this an area needs ``large``: it is more likely a mistake (a Sentinel-2 tile is 12 056 km²)."""
+
+POLAR_LATITUDE = 80.0
+"""Beyond this no UTM zone serves and the sun is too low for months; such areas are refused."""
+
+WIDEST = 90
+"""Degrees of longitude; a UTM zone's plane, however far it is stretched, ends that far from its middle."""
+
+GEODESIC = Geod(ellps="WGS84")
+"""Measures areas and distances on the ellipsoid."""
+
+_LONLAT_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326")
+
+
+@dataclass(frozen=True)
+class GridHint:
+    """The pixel lattice an area asks for in place of its UTM zone's."""
+
+    epsg: int
+    """EPSG code of a projected CRS in metres."""
+
+    origin: tuple[float, float]
+    """Any corner of a 20 m pixel of the lattice, metres (x, y)."""
+
+
+@dataclass(frozen=True)
+class Aoi:
+    """An area of interest."""
+
+    name: str
+    """File stem; part of the alert ids."""
+
+    geometry: BaseGeometry
+    """Polygon or MultiPolygon, longitude and latitude in degrees (WGS 84), valid; cut at 180° (RFC 7946)."""
+
+    monitor_from: dt.date
+    """First acquisition date that may raise an alert; what lies before feeds the baseline."""
+
+    pipeline: str = "default"
+    """Name of the pipeline that scans use."""
+
+    grid: GridHint | None = None
+    """The lattice asked for, or None for the UTM zone of the centroid."""
+
+    large: bool = False
+    """True where an area above LARGEST_KM2 is meant."""
+
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    """What else stands in the feature's properties (source of the coordinates, notes)."""
+
+    repairs: tuple[str, ...] = ()
+    """What was mended in the geometry, in words."""
+
+    @property
+    def area_km2(self) -> float:
+        """Geodesic area in square kilometres."""
+        return measure_area_ha(self.geometry) / 100
+
+    @property
+    def bounds(self) -> Bounds:
+        """West, south, east, north in degrees; west is greater than east across 180°."""
+        return find_bounds(self.geometry)
+
+    @property
+    def joined(self) -> BaseGeometry:
+        """The geometry as one piece: its longitudes go on beyond 180 where it crosses."""
+        return join_halves(self.geometry)
+
+
+def measure_area_ha(geometry: BaseGeometry) -> float:
+    """Measure the geodesic area of a lon/lat geometry in hectares (WGS 84 ellipsoid, Karney 2013)."""
+    area, _ = GEODESIC.geometry_area_perimeter(shapely.orient_polygons(geometry))
+    return abs(area) / 10_000
+
+
+def bbox_geometry(bbox: Iterable[float]) -> BaseGeometry:
+    """Make the rectangle of west, south, east, north, across 180° where W > E; raises AoiError where they are no box."""
+    west, south, east, north = bbox
+    text = ",".join(f"{value:g}" for value in (west, south, east, north))
+    if not (west != east and south < north and math.isfinite(east - west)):
+        raise AoiError(f"--bbox {text} is empty: give W,S,E,N with S < N, and W < E unless the area crosses 180°")
+    _check_lonlat((min(west, east), south, max(west, east), north), "--bbox")
+    width = east - west + (TURN if west > east else 0)
+    if width > WIDEST:
+        advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°; were they swapped?"
+        raise AoiError(f"--bbox {text} spans {width:.5g}° of longitude; {advice}")
+    geometry, _ = check_geometry(box(west, south, west + width, north), "--bbox")
+    return geometry
+
+
+def read_geometry(path: Path) -> tuple[BaseGeometry, dict[str, Any], tuple[str, ...]]:
+    """Read one area from a GeoJSON file: its geometry, its properties, and what was repaired.
+
+    Raises AoiError where the file is missing, no GeoJSON, not in lon/lat, empty, ambiguous or holds several features.
+    """
+    document = _parse(path)
+    feature = _single_feature(document, path)
+    _check_crs(document, path)
+    try:
+        geometry = shape(feature.get("geometry") or {"type": "Polygon", "coordinates": []})
+    except Exception as error:  # shapely raises many kinds for malformed coordinates
+        raise AoiError(f"{path}: its coordinates cannot be read as GeoJSON ({type(error).__name__})") from error
+    geometry, repairs = check_geometry(shapely.force_2d(geometry), str(path))
+    properties = feature.get("properties")
+    return geometry, dict(properties) if isinstance(properties, dict) else {}, repairs
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8-sig"))
+    except FileNotFoundError as error:
+        raise AoiError(f"{path} does not exist") from error
+    except OSError as error:
+        raise AoiError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise AoiError(f"{path} is no GeoJSON: it is not even JSON; export the area as GeoJSON in lon/lat") from error
+    if not isinstance(document, dict) or "type" not in document:
+        raise AoiError(f"{path} is no GeoJSON: it has no 'type'")
+    return document
+
+
+def _single_feature(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    kind = document["type"]
+    if kind == "FeatureCollection":
+        features = document.get("features")
+        if not isinstance(features, list) or not features:
+            raise AoiError(f"{path} is empty: it has no feature")
+        if len(features) > 1:
+            raise AoiError(f"{path} has {len(features)} features; one area is one file, so split it or merge them")
+        document = features[0] if isinstance(features[0], dict) else {}
+        kind = document.get("type")
+    if kind == "Feature":
+        return document
+    if kind in ("Polygon", "MultiPolygon"):
+        return {"geometry": document, "properties": {}}
+    raise AoiError(f"{path} is no GeoJSON polygon: its type is {kind!r}")
+
+
+def _check_crs(document: dict[str, Any], path: Path) -> None:
+    crs = document.get("crs")
+    name = str((crs.get("properties") or {}).get("name", "")) if isinstance(crs, dict) else ""
+    if name and not name.endswith(_LONLAT_NAMES):
+        raise AoiError(f"{path} is in {name}, not in lon/lat; reproject it to EPSG:4326")
+
+
+def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str, ...]]:
+    """Return the geometry, mended where only one reading is possible and cut at 180°, and what was mended.
+
+    Raises AoiError for what is no polygon, empty, outside lon/lat, polar, too wide, or crosses itself.
+    """
+    if geometry.geom_type not in ("Polygon", "MultiPolygon"):
+        raise AoiError(f"{where}: the area is a {geometry.geom_type}, not a polygon")
+    if geometry.is_empty:
+        raise AoiError(f"{where}: the area is empty")
+    _check_lonlat(geometry.bounds, where)
+    try:
+        joined = join_halves(geometry)
+    except ValueError as error:
+        raise AoiError(f"{where}: {error}; areas beyond {POLAR_LATITUDE:.0f}° of latitude are refused") from error
+    west, _, east, _ = joined.bounds
+    if east - west > WIDEST:
+        raise AoiError(f"{where} spans {east - west:.0f}° of longitude, more than {WIDEST}; split it into areas")
+    repaired, repairs = _repair(joined, where)
+    if is_cut(geometry) and geometry.is_valid:
+        return geometry, repairs
+    if east > HALF:
+        repairs = (*repairs, f"it crosses 180° and was cut there; it spans {east - west:.4g}° of longitude")
+    elif not is_cut(geometry):
+        repairs = (*repairs, f"its longitudes beyond 180 were counted from Greenwich: {west:.6g} to {east:.6g}")
+    return cut_halves(repaired), repairs
+
+
+def _check_lonlat(bounds: Iterable[float], where: str) -> None:
+    west, south, east, north = bounds
+    if not (max(-west, east) <= TURN and max(-south, north) <= 90 and math.isfinite(west + south + east + north)):
+        raise AoiError(f"{where} is not in lon/lat (bounds {_short((west, south, east, north))}); reproject it to EPSG:4326")
+    if max(-south, north) > POLAR_LATITUDE:
+        raise AoiError(
+            f"{where} reaches latitude {max(-south, north):.1f}; areas beyond {POLAR_LATITUDE:.0f}° are refused:"
+            " the sun is too low there for months, and the UTM zones end"
+        )
+
+
+def _repair(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str, ...]]:
+    if geometry.is_valid:
+        return geometry, ()
+    reason = shapely.is_valid_reason(geometry).split("[")[0].strip()
+    parts = shapely.get_parts(geometry)
+    if shapely.is_valid(parts).all():
+        return shapely.union_all(parts), (f"its parts overlapped and were merged ({reason})",)
+    repaired = shapely.make_valid(geometry, method="structure")
+    # A ring that only touches itself encloses the same area before and after; one that crosses itself does not,
+    # and what its author meant is then anybody's guess.
+    if repaired.geom_type not in ("Polygon", "MultiPolygon") or not math.isclose(repaired.area, geometry.area, rel_tol=1e-9):
+        place = shapely.is_valid_reason(geometry)
+        raise AoiError(f"{where}: the outline crosses itself ({place}); draw it again without crossing lines")
+    return repaired, (f"its outline touched itself and was repaired ({reason})",)
+
+
+def _short(bounds: Iterable[float]) -> str:
+    return ", ".join(f"{value:g}" for value in bounds)
+
+
+def check_size(aoi: Aoi) -> Aoi:
+    """Return the area if its size is plausible or meant; raises AoiError otherwise."""
+    if aoi.area_km2 > LARGEST_KM2 and not aoi.large:
+        raise AoiError(f"area {aoi.name!r} has {aoi.area_km2:,.0f} km², more than {LARGEST_KM2:,}; add --large if that is meant")
+    return aoi
+
+
+def aoi_path(workspace: Workspace, name: str) -> Path:
+    """Give the file of an area; raises AoiError where the name cannot be a file's."""
+    try:
+        return workspace.aois / f"{check_name('an area', name)}.geojson"
+    except WorkspaceError as error:
+        raise AoiError(str(error)) from error
+
+
+def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
+    """Write a new area into the workspace; raises AoiError where the name is taken or the area too large."""
+    path = aoi_path(workspace, aoi.name)
+    if path.exists():
+        raise AoiError(f"area {aoi.name!r} exists already ({path}); remove it first or take another name")
+    check_size(aoi)
+    properties = dict(aoi.properties) | {"monitor_from": aoi.monitor_from.isoformat(), "pipeline": aoi.pipeline}
+    if aoi.grid:
+        properties["grid"] = {"epsg": aoi.grid.epsg, "origin": list(aoi.grid.origin)}
+    if aoi.large:
+        properties["large"] = True
+    feature = {"type": "Feature", "properties": properties, "geometry": mapping(aoi.geometry)}
+    collection = {"type": "FeatureCollection", "features": [feature]}
+    publish_bytes(path, (json.dumps(collection, indent=1, ensure_ascii=False) + "\n").encode())
+    return path
+
+
+def read_aoi(workspace: Workspace, name: str) -> Aoi:
+    """Read an area of the workspace; raises AoiError where it is missing or cannot be used."""
+    path = aoi_path(workspace, name)
+    if not path.exists():
+        known = ", ".join(list_aois(workspace)) or "none yet"
+        raise AoiError(
+            f"there is no area {name!r} in {workspace.aois} (areas: {known}); add it with: minewatch aoi add {name} FILE"
+        )
+    geometry, properties, repairs = read_geometry(path)
+    return check_size(make_aoi(name, geometry, properties, repairs, str(path)))
+
+
+def make_aoi(name: str, geometry: BaseGeometry, properties: Mapping[str, Any], repairs: tuple[str, ...], where: str) -> Aoi:
+    """Make an area from a feature; raises AoiError where one of its properties cannot be used."""
+    other = dict(properties)
+    return Aoi(
+        name=name,
+        geometry=geometry,
+        monitor_from=_date(other.pop("monitor_from", None), where),
+        pipeline=str(other.pop("pipeline", Aoi.pipeline)),
+        grid=_hint(other.pop("grid", None), where),
+        large=other.pop("large", False) is True,
+        properties=other,
+        repairs=repairs,
+    )
+
+
+def _date(value: Any, where: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise AoiError(f"{where}: its property 'monitor_from' must be a date like 2024-01-31, not {value!r}") from error
+
+
+def _hint(value: Any, where: str) -> GridHint | None:
+    if value is None:
+        return None
+    try:
+        x, y = value["origin"]
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError
+        return GridHint(int(value["epsg"]), (float(x), float(y)))
+    except (TypeError, KeyError, ValueError) as error:
+        raise AoiError(f'{where}: its property \'grid\' must look like {{"epsg": 32719, "origin": [300000, 8600000]}}') from error
+
+
+def list_aois(workspace: Workspace) -> list[str]:
+    """Name the areas of the workspace in alphabetical order."""
+    return sorted(path.stem for path in workspace.aois.glob("*.geojson") if not path.name.startswith("."))
+
+
+def remove_aoi(workspace: Workspace, name: str) -> Path:
+    """Delete the file of an area; its archive and alerts stay.  Raises AoiError where there is none."""
+    path = aoi_path(workspace, name)
+    if not path.exists():
+        raise AoiError(f"there is no area {name!r} in {workspace.aois}")
+    path.unlink()
+    return path

@@ -1,0 +1,72 @@
+"""The plan of one area: everything that its search, its archive and its detection depend on, resolved."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.aoi import Aoi
+from minewatch.areas.grid import Grid, make_grid
+from minewatch.settings.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked of a source."""
+
+    area: BaseGeometry
+    """Lon/lat outline; only its bounding box is sent."""
+
+    start: dt.date
+    """First acquisition date."""
+
+    end: dt.date
+    """Last acquisition date."""
+
+    max_cloud_cover: float = 100
+    """Per cent of the whole tile."""
+
+
+@dataclass(frozen=True)
+class AreaPlan:
+    """One area of a scan, everything resolved."""
+
+    aoi: Aoi
+    """The area."""
+
+    grid: Grid
+    """Its pixels."""
+
+    pipeline: Pipeline
+    """Every setting."""
+
+    pipeline_name: str
+    """Its file's stem."""
+
+    monitor_from: dt.date
+    """First acquisition that may raise an alert."""
+
+    until: dt.date
+    """Last acquisition that has any influence."""
+
+    what_if: bool
+    """True where the settings are not the area's own, or the table is of a later date."""
+
+    @property
+    def history_from(self) -> dt.date:
+        """First acquisition that feeds the baseline."""
+        return self.monitor_from - dt.timedelta(days=round(self.pipeline.detector.baseline_years * 365.25))
+
+    @property
+    def query(self) -> Query:
+        """What is asked of the source."""
+        return Query(self.aoi.geometry, self.history_from, self.until, self.pipeline.scenes.max_cloud_cover)
+
+
+def make_area_plan(
+    aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, what_if: bool = False
+) -> AreaPlan:
+    """Return the plan of an area, with its grid; raises AoiError where no grid can be laid."""
+    return AreaPlan(aoi, make_grid(aoi), pipeline, pipeline_name, monitor_from, until, what_if)

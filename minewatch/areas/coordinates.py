@@ -1,0 +1,95 @@
+"""Writes a position the ways that people ask for: decimal degrees, degrees with minutes and seconds, UTM and MGRS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minewatch.areas.antimeridian import wrap_longitude
+from minewatch.areas.grid import find_utm_epsg, lonlat_to
+
+UTM_SOUTH, UTM_NORTH = -80.0, 84.0
+"""Degrees of latitude; UTM is not defined beyond (NGA.STND.0037, 2014)."""
+
+BANDS = "CDEFGHJKLMNPQRSTUVWX"
+"""Of latitude, eight degrees each from the south on, the last one twelve (NGA.STND.0037, 2014, as what follows)."""
+
+SQUARE = 100_000
+"""Side of a lettered square, metres."""
+
+COLUMNS = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")
+"""Letters of the squares from 100 km east on; the sets repeat every three zones."""
+
+ROWS = "ABCDEFGHJKLMNPQRSTUV"
+"""Letters of the squares from the equator on; they repeat every 2000 km, and begin at F in zones of even number."""
+
+SECONDS = 100
+"""Parts of a second of arc that are written: a hundredth is 0.3 m."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place on the ground, written for people."""
+
+    lat: float
+    """Degrees, WGS 84."""
+
+    lon: float
+    """Degrees, WGS 84, -180 to 180."""
+
+    decimal: str
+    """As ``-12.751860, -69.879290``: latitude first, six digits (0.1 m)."""
+
+    dms: str
+    """As ``12°45'06.70"S 69°52'45.44"W``."""
+
+    utm: str
+    """As ``19 S 404551 8590143``: zone, hemisphere, easting and northing in whole metres; '' beyond UTM's latitudes."""
+
+    epsg: int
+    """Code of that UTM zone; 0 beyond UTM's latitudes."""
+
+    mgrs: str
+    """As ``19L DF 04551 90143``: zone and band, square, metres east and north; '' beyond UTM's latitudes."""
+
+
+def make_position(lat: float, lon: float) -> Position:
+    """Write a position in degrees in every way."""
+    lon = wrap_longitude(lon)
+    epsg = find_utm_epsg(lon, lat) if UTM_SOUTH <= lat < UTM_NORTH else 0
+    return Position(
+        lat=lat,
+        lon=lon,
+        decimal=f"{_settle(lat):.6f}, {_settle(lon):.6f}",
+        dms=f"{format_dms(lat, 'NS')} {format_dms(lon, 'EW')}",
+        utm=_format_utm(lat, lon, epsg) if epsg else "",
+        epsg=epsg,
+        mgrs=_format_mgrs(lat, lon, epsg) if epsg else "",
+    )
+
+
+def format_dms(degrees: float, hemispheres: str) -> str:
+    """Write an angle as degrees, minutes and seconds; ``hemispheres`` are the letters for above and below zero."""
+    parts = round(abs(degrees) * 3600 * SECONDS)
+    minutes, seconds = divmod(parts, 60 * SECONDS)
+    whole, minutes = divmod(minutes, 60)
+    letter = hemispheres[degrees < 0 and parts > 0]
+    return f"{whole}°{minutes:02d}'{seconds / SECONDS:05.2f}\"{letter}"
+
+
+def _settle(degrees: float) -> float:
+    """Round to what is written, without a negative zero."""
+    return round(degrees, 6) + 0.0
+
+
+def _format_utm(lat: float, lon: float, epsg: int) -> str:
+    east, north = lonlat_to(epsg).transform(lon, lat)
+    return f"{epsg % 100} {'N' if epsg < 32700 else 'S'} {east:.0f} {north:.0f}"
+
+
+def _format_mgrs(lat: float, lon: float, epsg: int) -> str:
+    """Write zone and band, the letters of the 100 km square, and the metres in it, cut and not rounded."""
+    zone, (east, north) = epsg % 100, lonlat_to(epsg).transform(lon, lat)
+    band = BANDS[min(int((lat - UTM_SOUTH) // 8), len(BANDS) - 1)]
+    column = COLUMNS[(zone - 1) % 3][int(east // SQUARE) - 1]
+    row = ROWS[(int(north // SQUARE) + (0 if zone % 2 else 5)) % len(ROWS)]
+    return f"{zone:02d}{band} {column}{row} {int(east % SQUARE):05d} {int(north % SQUARE):05d}"

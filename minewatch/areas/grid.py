@@ -1,0 +1,221 @@
+"""The pixel grid of an area: a function of the area alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+import shapely
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj import CRS, Transformer
+from pyproj.exceptions import CRSError
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.antimeridian import wrap_longitude
+from minewatch.areas.aoi import Aoi
+from minewatch.core.errors import AoiError
+
+PIXEL = 10
+"""Pixel size in metres."""
+
+LATTICE = 20
+"""Corners lie on multiples of this (metres), so that 10 m and 20 m bands of a scene of the same zone need no resampling."""
+
+LONLAT = 4326
+"""EPSG code of longitude and latitude in degrees (WGS 84)."""
+
+ZONE_EXCEPTIONS = (
+    (56, 64, 3, 12, 32),
+    (72, 84, 0, 9, 31),
+    (72, 84, 9, 21, 33),
+    (72, 84, 21, 33, 35),
+    (72, 84, 33, 42, 37),
+)
+"""South, north, west, east in degrees and the zone there: south-west Norway and Svalbard, where MGRS tiles leave six degrees
+(NGA.STND.0037, 2014)."""
+
+CELL = 512
+"""Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A rectangle of a grid, in pixels."""
+
+    row: int
+    """First row, from the top."""
+
+    column: int
+    """First column, from the left."""
+
+    height: int
+    """Rows."""
+
+    width: int
+    """Columns."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.height, self.width
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index an array of the whole grid."""
+        return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
+
+    def grow(self, pixels: int, limit: tuple[int, int]) -> Window:
+        """Widen by ``pixels`` on each side, within a grid of shape ``limit``."""
+        top, left = max(0, self.row - pixels), max(0, self.column - pixels)
+        bottom = min(limit[0], self.row + self.height + pixels)
+        right = min(limit[1], self.column + self.width + pixels)
+        return Window(top, left, bottom - top, right - left)
+
+    def within(self, outer: Window) -> tuple[slice, slice]:
+        """Index an array that covers ``outer`` so that this window comes out."""
+        row, column = self.row - outer.row, self.column - outer.column
+        return slice(row, row + self.height), slice(column, column + self.width)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The lattice on which one area is archived and judged."""
+
+    geobox: GeoBox
+    """CRS (metres), shape and transform; 10 m pixels, north up."""
+
+    area: BaseGeometry
+    """The area's outline in the grid's CRS."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        height, width = self.geobox.shape
+        return int(height), int(width)
+
+    @property
+    def crs(self) -> CRS:
+        """The CRS, in metres."""
+        assert self.geobox.crs is not None, "a grid has a CRS"
+        return self.geobox.crs.proj
+
+    @property
+    def epsg(self) -> int:
+        """EPSG code of the CRS."""
+        return int(self.crs.to_epsg() or 0)
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel to metres."""
+        return self.geobox.transform
+
+    @property
+    def window(self) -> Window:
+        """The whole grid."""
+        return Window(0, 0, *self.shape)
+
+    @cached_property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right, top in metres."""
+        box = self.geobox.boundingbox
+        return box.left, box.bottom, box.right, box.top
+
+    def transform_of(self, window: Window) -> Affine:
+        """Pixel of a window to metres."""
+        return self.transform @ Affine.translation(window.column, window.row)
+
+    def inside(self, window: Window, step: int = 1) -> NDArray[np.bool_]:
+        """Tell which pixels of a window have their centre in the area: (y, x) bool.
+
+        With a ``step`` the window is one of every so many-th row and column.
+        """
+        x = self.transform.c + (np.arange(window.column, window.column + window.width) * step + 0.5) * self.transform.a
+        y = self.transform.f + (np.arange(window.row, window.row + window.height) * step + 0.5) * self.transform.e
+        frame = shapely.box(x[0], y[-1], x[-1], y[0])
+        if shapely.contains_properly(self.area, frame):
+            return np.ones(window.shape, bool)
+        shapely.prepare(self.area)
+        return shapely.contains_xy(self.area, x[None, :], y[:, None])
+
+    def tiles(self, size: int) -> Iterator[Window]:
+        """Cut the grid into windows of at most ``size`` pixels a side, row by row."""
+        height, width = self.shape
+        for row in range(0, height, size):
+            for column in range(0, width, size):
+                yield Window(row, column, min(size, height - row), min(size, width - column))
+
+
+def make_grid(aoi: Aoi) -> Grid:
+    """Lay the grid over an area: the UTM zone of its centroid, unless its file asks for another lattice.
+
+    Raises AoiError where the asked-for CRS does not exist or is not in metres.
+    """
+    joined = aoi.joined
+    epsg = aoi.grid.epsg if aoi.grid else find_utm_epsg(wrap_longitude(joined.centroid.x), joined.centroid.y)
+    origin = aoi.grid.origin if aoi.grid else (0.0, 0.0)
+    crs = _check_crs(epsg, aoi.name)
+    to_grid = lonlat_to(crs)
+    area = reproject(shapely.segmentize(joined, 0.01), to_grid)
+    if not all(map(math.isfinite, area.bounds)):
+        raise AoiError(f"area {aoi.name!r} lies outside EPSG:{epsg}; correct its 'grid' property")
+    left, bottom, right, top = (
+        _snap(value, start, up) for value, start, up in zip(area.bounds, origin * 2, (False, False, True, True), strict=True)
+    )
+    shape = (round((top - bottom) / PIXEL), round((right - left) / PIXEL))
+    return Grid(GeoBox(shape, Affine(PIXEL, 0, left, 0, -PIXEL, top), f"EPSG:{epsg}"), area)
+
+
+@lru_cache(64)
+def find_transformer(source: CRS | str | int, target: CRS | str | int) -> Transformer:
+    """Return what converts x and y, in that order also where they are degrees; making it takes longer than using it."""
+    return Transformer.from_crs(source, target, always_xy=True)
+
+
+def lonlat_to(crs: CRS | int) -> Transformer:
+    """Return what converts longitude and latitude to x and y of a CRS."""
+    return find_transformer(LONLAT, crs)
+
+
+def lonlat_from(crs: CRS | int) -> Transformer:
+    """Return what converts x and y of a CRS to longitude and latitude."""
+    return find_transformer(crs, LONLAT)
+
+
+def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
+    """Give a geometry in another CRS."""
+
+    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
+
+    return shapely.transform(geometry, convert)
+
+
+def find_utm_epsg(longitude: float, latitude: float) -> int:
+    """Give the EPSG code of the UTM zone of a point in degrees: that of the MGRS tiles there."""
+    zone = min(60, int((longitude + 180) // 6) + 1)
+    for south, north, west, east, exception in ZONE_EXCEPTIONS:
+        if south <= latitude < north and west <= longitude < east:
+            zone = exception
+    return (32600 if latitude >= 0 else 32700) + zone
+
+
+def _snap(value: float, origin: float, up: bool) -> float:
+    steps = (value - origin) / LATTICE
+    # A corner within a millimetre of the lattice is on it.
+    steps = round(steps) if abs(steps - round(steps)) < 5e-5 else math.ceil(steps) if up else math.floor(steps)
+    return origin + steps * LATTICE
+
+
+def _check_crs(epsg: int, name: str) -> CRS:
+    try:
+        crs = CRS.from_epsg(epsg)
+    except CRSError as error:
+        raise AoiError(f"area {name!r} asks for EPSG:{epsg}, which does not exist; correct its 'grid' property") from error
+    if not crs.is_projected or crs.axis_info[0].unit_name != "metre":
+        raise AoiError(f"area {name!r} asks for EPSG:{epsg}, which is not in metres; correct its 'grid' property")
+    return crs

@@ -1,0 +1,67 @@
+"""Shows long work on stderr, and stays silent where nobody watches."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sized
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from minewatch.core import logging as journal
+from minewatch.core.text import printable
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Tells a person how far the work is; the default tells nobody."""
+
+    bars: Progress | None = None
+    """Where bars are drawn, or None."""
+
+    note: Callable[[str], None] = field(default=lambda _text: None)
+    """Takes a line for the person."""
+
+    def track(self, items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
+        """Hand on the items and move a bar with them."""
+        if self.bars is None:
+            yield from items
+            return
+        count = total if total is not None else len(items) if isinstance(items, Sized) else None
+        task = self.bars.add_task(title, total=count)
+        for item in items:
+            yield item
+            self.bars.advance(task)
+        self.bars.update(task, total=self.bars.tasks[task].completed)
+
+    def steps(self, title: str) -> Callable[[int, int], None]:
+        """Give a function that moves a bar: it takes the steps done and the steps in all."""
+        bars = self.bars
+        if bars is None:
+            return lambda _done, _total: None
+        task = bars.add_task(title, total=None)
+        return lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
+    """Show notes and, where they are wanted, bars on stderr for the length of a block; a journal gets the notes alone."""
+    if journal.is_open():
+        yield Reporter(None, lambda text: journal.tell("note", text=text))
+        return
+    console = Console(stderr=True, soft_wrap=not with_bars)
+
+    def note(text: str) -> None:
+        console.print(printable(text), markup=False, highlight=False)
+
+    if not with_bars:
+        yield Reporter(None, note)
+        return
+    title = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bars:
+        yield Reporter(bars, note)

@@ -1,0 +1,224 @@
+"""What strangers' data may name: which addresses are followed, and which files are opened.
+
+Names of hosts are judged as they are written: what a name server makes of them is not looked at.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import socket
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
+from urllib.parse import unquote, urljoin, urlsplit
+
+from minewatch.core.errors import SceneError
+from minewatch.core.text import show
+
+LONGEST_HREF = 4096
+"""Characters of an address; signed ones have a thousand or two."""
+
+LONGEST_ID = 200
+"""Characters of an item's id; those of Sentinel-2 have 25 to 70."""
+
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)(?::\d{1,5})?")
+"""What stands between // and the path: a host in plain letters and a port; no user, no %, no zone."""
+
+_STORED = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}/[^?#]+")
+"""A bucket and a key."""
+
+_LOCAL_NAMES = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "home.arpa")
+"""Ends of names that only a network of one's own knows."""
+
+_SERVICES = {
+    *("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"),
+    *map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")),
+}
+"""Where clouds hand out credentials to the machines in them, besides link-local addresses."""
+
+_EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+"""IPv6 addresses that hold an IPv4 address in their last four bytes (RFC 6052, RFC 4291)."""
+
+
+class Reach(enum.IntEnum):
+    """How near a host is: a catalogue may name none that is nearer than it is itself."""
+
+    PUBLIC = 0
+    """On the web."""
+
+    PRIVATE = 1
+    """In a network of one's own."""
+
+    HERE = 2
+    """This machine."""
+
+    FORBIDDEN = 3
+    """What serves the network itself, such as link-local addresses; and what is no host."""
+
+
+def is_web(href: str) -> bool:
+    """Tell whether an address is one of the web."""
+    return href.partition(":")[0].lower() in ("http", "https")
+
+
+def check_id(name: object) -> str:
+    """Return an item's id that is a plain name: it never becomes a file's, and could be one without harm.
+
+    Raises SceneError.
+    """
+    if not isinstance(name, str) or not name.strip() or name.strip(".") == "":
+        raise SceneError(f"item {show(name)}: its id is no name")
+    if len(name) > LONGEST_ID:
+        raise SceneError(f"item {show(name, 60)}: its id has {len(name)} characters, more than {LONGEST_ID}")
+    if not name.isprintable() or "/" in name or "\\" in name:
+        raise SceneError(f"item {show(name)}: its id holds a slash or characters that cannot be shown")
+    return name
+
+
+def resolve_href(href: object, base: str, root: str, where: str, allowed: Collection[str] = ()) -> str:
+    """Give the address that a document at ``base`` of the catalogue ``root`` names; raises SceneError as check_href does."""
+    href = _check_text(href, where)
+    try:
+        return check_href(href if _is_absolute(href) else _join(base, href), root, where, allowed)
+    except ValueError:
+        raise SceneError(f"{where}: {_hide(href)!r} is no address") from None
+
+
+def _is_absolute(href: str) -> bool:
+    return bool(urlsplit(href).scheme) or Path(href).is_absolute()
+
+
+def _join(base: str, href: str) -> str:
+    return urljoin(base, href) if is_web(base) else str(Path(base).parent / href)
+
+
+def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) -> str:
+    """Return an address that the catalogue at ``root`` may name: https, s3, or a file below the catalogue's own folder.
+
+    Plain http is for the host that served the catalogue by plain http, for this machine, and for the hosts
+    (``name`` or ``name:port``) that the user allows.  Raises SceneError for everything else.
+    """
+    href = _check_text(href, where)
+    try:
+        scheme = urlsplit(href).scheme
+        if scheme in ("http", "https"):
+            return _check_web(href, root, where, allowed)
+        if scheme == "s3":
+            return _check_stored(href, where)
+        if is_web(root):
+            raise SceneError(f"{where}: a catalogue on the web may not name the local file {_hide(href)!r}")
+        return _check_file(href, root, where)
+    except (ValueError, OSError) as error:  # a port that is no number, a path that is too long
+        raise SceneError(f"{where}: {_hide(href)!r} is no address ({type(error).__name__})") from None
+
+
+def _check_text(href: object, where: str) -> str:
+    if not isinstance(href, str) or not href:
+        raise SceneError(f"{where}: the address is no text")
+    if len(href) > LONGEST_HREF:
+        raise SceneError(f"{where}: an address of {len(href)} characters, more than {LONGEST_HREF}")
+    # Parsers differ in what they drop or turn round, and one of them would be fooled.
+    if not href.isprintable() or "\\" in href:
+        raise SceneError(f"{where}: {_hide(href)!r} holds a backslash or characters that cannot be shown")
+    return href
+
+
+# --- the web ---------------------------------------------------------------------------------------------------------
+
+
+def _check_web(href: str, root: str, where: str, allowed: Collection[str]) -> str:
+    new, old = urlsplit(href), urlsplit(root)
+    if is_web(root) and (new.scheme, new.netloc) == (old.scheme, old.netloc):
+        return href  # the user gave this host
+    if not _HOST.fullmatch(new.netloc) or new.port == 0:
+        raise SceneError(f"{where}: {_hide(href)!r} names no plain host")
+    if {new.netloc.lower(), new.hostname} & {name.lower() for name in allowed}:
+        return href
+    reach = find_reach(new.hostname or "")
+    served = find_reach(old.hostname or "") if is_web(root) else Reach.HERE
+    if reach is Reach.FORBIDDEN or reach > served:
+        raise SceneError(f"{where}: {_hide(href)!r} leads into a private network; a catalogue from outside may not")
+    # Any port of the host: who controls one may send on to the others.
+    same = reach is Reach.HERE or (old.scheme == "http" and old.hostname == new.hostname)
+    if new.scheme == "http" and not same:
+        raise SceneError(f"{where}: {_hide(href)!r} is plain http, and not of the host that served the catalogue; use https")
+    return href
+
+
+def _hide(href: str) -> str:
+    """Give an address without what may be secret: its user, its query."""
+    return show(re.sub("//[^/]*@", "//", href.partition("?")[0]))
+
+
+def find_reach(host: str) -> Reach:
+    """Say how near a host is, by its name or its number; no name server is asked."""
+    host = host.rstrip(".").lower()
+    if not host:
+        return Reach.FORBIDDEN
+    try:
+        return _find_reach_of(ip_address(host))
+    except ValueError:
+        if _is_number(host):  # 2130706433, 0x7f.1, 0177.0.0.1: written to be taken for something else
+            return Reach.FORBIDDEN
+    if host in _SERVICES:
+        return Reach.FORBIDDEN
+    if host == "localhost" or host.endswith(".localhost"):
+        return Reach.HERE
+    is_local = "." not in host or any(host.endswith(f".{name}") for name in _LOCAL_NAMES)
+    return Reach.PRIVATE if is_local else Reach.PUBLIC
+
+
+def _is_number(host: str) -> bool:
+    """Tell whether the system would read a name as an IPv4 address, or could."""
+    last = host.rpartition(".")[2]
+    try:
+        socket.inet_aton(host)
+    except OSError:
+        return last.isdigit() or re.fullmatch(r"0x[0-9a-f]*", last) is not None
+    return True
+
+
+def _find_reach_of(address: IPv4Address | IPv6Address) -> Reach:
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if any(address in network for network in _EMBEDDING) and address.packed[-4:] > b"\0\0\0\1":
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner:
+            return _find_reach_of(inner)
+    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _SERVICES:
+        return Reach.FORBIDDEN
+    if address.is_loopback:
+        return Reach.HERE
+    is_site = isinstance(address, IPv6Address) and address.is_site_local
+    return Reach.PUBLIC if address.is_global and not is_site else Reach.PRIVATE
+
+
+# --- stores and files ------------------------------------------------------------------------------------------------
+
+
+def _check_stored(href: str, where: str) -> str:
+    if not _STORED.fullmatch(href) or {"", ".", ".."} & set(unquote(href[5:]).split("/")):
+        raise SceneError(f"{where}: {_hide(href)!r} is no object of a bucket (s3://bucket/key)")
+    return href
+
+
+def _check_file(href: str, root: str, where: str) -> str:
+    parts = urlsplit(href)
+    if parts.scheme not in ("", "file") or (parts.scheme and parts.netloc not in ("", "localhost")) or href.startswith("/vsi"):
+        raise SceneError(f"{where}: {_hide(href)!r} lies outside the catalogue's folder: it is no path of this machine")
+    path = Path(_check_text(unquote(parts.path), where)) if parts.scheme else Path(href)
+    folder, path = Path(root).parent.resolve(), path.resolve()
+    if not path.is_relative_to(folder):
+        raise SceneError(f"{where}: {_hide(href)!r} lies outside the catalogue's folder {folder}")
+    if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+        raise SceneError(f"{where}: {_hide(href)!r} is no plain file")
+    return str(path)
+
+
+def hide_secrets(address: str) -> str:
+    """Give an address of the web without what may be a secret: login and query; anything else as it is."""
+    if not is_web(address):
+        return address
+    parts = urlsplit(address)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

@@ -1,0 +1,196 @@
+"""Checkpoints: what was known of each tile after the looks of a scan, so that the next one adds only what is new.
+
+A checkpoint says, by digests, what went into it, and is used only where that is how the looks of this scan begin.  Deleting
+it changes nothing but time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from minewatch.archive.item import Observation, describe_grid, sort_observations
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import Window
+from minewatch.core.files import make_private_folder, publish_bytes
+from minewatch.detection.change_map import EPISODE
+from minewatch.detection.monitor import STATE
+from minewatch.detection.rules import RULES_VERSION
+from minewatch.detection.scene_quality import Scenes
+from minewatch.detection.state import Memory
+
+WORTH = 60
+"""Looks from which on a checkpoint is kept; fewer are gone through again quickly."""
+
+LEVEL = 1
+"""Of zstd."""
+
+MALFORMED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zstandard.ZstdError)
+"""What is raised by a file that is no checkpoint."""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Names, one for each number of observations, of all that went into what is known after them."""
+
+    settings: str
+    """Of the area, its grid, its pipeline and the version of the rules."""
+
+    observations: Sequence[Observation]
+    """In order of acquisition."""
+
+    scenes: Scenes
+    """Of their looks."""
+
+    def count_looks(self, count: int) -> int:
+        """Give the looks of the first ``count`` observations."""
+        return len({observation.day for observation in self.observations[:count]})
+
+    def describe(self, count: int) -> str:
+        """Name the first ``count`` observations and all they were judged by."""
+        looks = self.count_looks(count)
+        digest = hashlib.sha256(self.settings.encode())
+        for observation in self.observations[:count]:
+            digest.update(f"\n{observation.day} {observation.raster.name}".encode())
+        digest.update(self.scenes.numbers[:looks].tobytes())
+        digest.update(self.scenes.agrees[:looks].tobytes())
+        return digest.hexdigest()
+
+
+def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: Scenes) -> Digests:
+    """Gather what the results of an area depend on."""
+    ordered = sort_observations(observations)
+    detector = [area.pipeline.mask.model_dump(mode="json"), area.pipeline.detector.model_dump(mode="json")]
+    facts = [RULES_VERSION, describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
+    return Digests(hashlib.sha256(json.dumps(facts).encode()).hexdigest(), ordered, scenes)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was known of a tile after some observations."""
+
+    observations: int
+    """How many."""
+
+    epochs: int
+    """Years of monitoring they reach into."""
+
+    memory: Memory
+    """What was known."""
+
+
+def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, memory: Memory) -> None:
+    """Keep what is known of a tile; baselines, the bulk of it, are written once a year of monitoring."""
+    count = len(digests.observations)
+    baselines = hashlib.sha256(memory.base.tobytes()).hexdigest()[:16]
+    stem = _name(tile)
+    path = make_private_folder(folder) / f"{stem}_{baselines}.base"
+    if not path.exists():
+        publish_bytes(path, _pack({"base": _split_bytes(memory.base)}))
+    head = {"observations": count, "digest": digests.describe(count), "epochs": epochs, "baselines": baselines}
+    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(_name_arrays(memory)))
+    for old in folder.glob(f"{stem}_*.base"):
+        if old != path:
+            old.unlink(missing_ok=True)
+
+
+def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint | None:
+    """Give what was known of a tile, if it is what the looks of this scan begin with; None where there is no such thing."""
+    try:
+        head, _, data = (folder / f"{_name(tile)}.state").read_bytes().partition(b"\n")
+        facts = json.loads(head)
+        count = facts["observations"]
+        if not _is_beginning(count, digests) or facts["digest"] != digests.describe(count):
+            return None
+        base = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
+        return Checkpoint(count, facts["epochs"], _read_memory(_join_bytes(base), _unpack(data)))
+    except (OSError, *MALFORMED):
+        return None
+
+
+def _name_arrays(memory: Memory) -> dict[str, NDArray[Any]]:
+    """Return all but the baselines under the names of the file's arrays, which stay when a field of Memory is renamed."""
+    return {
+        "open": memory.open,
+        "state": np.asarray(memory.state).view(STATE),
+        "closed": memory.closed,
+        "seen": memory.seen,
+        "last": memory.last,
+        "covered": memory.covered,
+    }
+
+
+def _read_memory(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> Memory:
+    """Return what :func:`_name_arrays` named."""
+    return Memory(
+        base=base,
+        open=arrays["open"],
+        state=_rename_fields(arrays["state"], STATE).view(np.recarray),
+        closed=_rename_fields(arrays["closed"], EPISODE),
+        seen=arrays["seen"],
+        last=arrays["last"],
+        covered=arrays["covered"],
+    )
+
+
+def _rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Give stored records the names that their fields have today; raise ValueError where they are laid out otherwise."""
+    if list_fields(records.dtype) != list_fields(dtype):
+        raise ValueError("records of another layout")
+    return records.view(dtype)
+
+
+def list_fields(dtype: np.dtype[Any]) -> list[tuple[int, str]]:
+    """Return offset and format of each field, and last the size of the record: what stored bytes depend on, names left out."""
+    known: Mapping[str, Any] = dtype.fields or {}
+    fields = [known[name] for name in dtype.names or ()]
+    return [*((field[1], field[0].str) for field in fields), (dtype.itemsize, "")]
+
+
+def _read_base(path: Path) -> NDArray[np.uint8]:
+    """Read stored baselines; damaged ones are deleted, or they would never be written again."""
+    try:
+        return _unpack(path.read_bytes())["base"]
+    except MALFORMED:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _is_beginning(count: int, digests: Digests) -> bool:
+    """Tell whether the observations after the first ``count`` are later looks, none of the day of the last."""
+    ordered = digests.observations
+    return 0 < count <= len(ordered) and (count == len(ordered) or ordered[count].day > ordered[count - 1].day)
+
+
+def _name(tile: Window) -> str:
+    return f"{tile.row}_{tile.column}_{tile.height}x{tile.width}"
+
+
+def _split_bytes(base: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Put the low bytes before the high ones: these are nearly all alike, and compress to nothing."""
+    return np.ascontiguousarray(base.view(np.uint8).reshape(*base.shape, 2).transpose(2, 0, 1))
+
+
+def _join_bytes(parts: NDArray[np.uint8]) -> NDArray[np.int16]:
+    return np.ascontiguousarray(parts.transpose(1, 2, 0)).view(np.int16)[..., 0]
+
+
+def _pack(arrays: dict[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(buffer.getvalue())
+
+
+def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    with np.load(io.BytesIO(zstandard.ZstdDecompressor().decompress(data)), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

@@ -1,0 +1,171 @@
+"""What could be seen and what could not: counted while tiles pass, so that no whole raster is held; and what was promised."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.archive.item import Observation
+from minewatch.areas.antimeridian import join_halves
+from minewatch.areas.grid import Grid, lonlat_to, reproject
+from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.units import to_date, to_day
+from minewatch.detection.change_map import Status, TileChanges
+from minewatch.sources.scene import Scene
+
+RECENT_DAYS = 30
+"""Ground without a clear look for longer than this is told as unseen."""
+
+EDGE_M = 2_000
+"""Metres by which a footprint may be drawn beyond its data; on real items of tiles it is some 200 m short of it."""
+
+EDGE_SHARE = 0.05
+"""... and no more than this share of the footprint's own size, since that of a small cut-out is exact."""
+
+LEAST_EMPTY = 0.1
+"""Share of an area that must lie in the footprint without data before it is told."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of an area was seen, by share of its pixels."""
+
+    status: dict[str, float]
+    """Share of each status."""
+
+    never_clear: float
+    """Share without a clear look since monitor_from."""
+
+    unseen: float
+    """Share without a clear look in the RECENT_DAYS before the as-of date."""
+
+    unseen_days: int | None
+    """Days since the last clear look of half of the unseen share; None where it never had one."""
+
+    last_clear: dt.date | None
+    """The latest clear look of any pixel."""
+
+    missing_looks: int
+    """The most frequent number of looks that pixels not monitored still lack; 0 = all are monitored."""
+
+    def describe(self) -> str:
+        """Say in one line what was not seen."""
+        parts = []
+        if self.unseen > 0:
+            since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
+            parts.append(f"{show_share(self.unseen)} of the area not seen {since}")
+        if share := self.status.get("no vegetation", 0):
+            parts.append(f"{show_share(share)} without vegetation to lose")
+        if share := self.status.get("not monitored", 0):
+            looks = count_of(self.missing_looks, "more clear look")
+            parts.append(f"{show_share(share)} not monitored ({looks} needed)")
+        if share := self.status.get("never covered", 0):
+            parts.append(f"{show_share(share)} never covered by a scene")
+        return ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
+
+
+@dataclass
+class CoverageCount:
+    """Adds up tiles."""
+
+    status: Counter[int] = field(default_factory=Counter)
+    """Status code to pixels."""
+
+    last_clear: Counter[int] = field(default_factory=Counter)
+    """Day of the last clear look to pixels; 0 = never."""
+
+    missing: Counter[int] = field(default_factory=Counter)
+    """Looks that the baseline lacks to pixels."""
+
+    def add(self, tile: TileChanges) -> None:
+        """Count one tile."""
+        inside = tile.rasters["status"] != Status.OUTSIDE
+        self.status.update(_count(tile.rasters["status"][inside]))
+        self.last_clear.update(_count(tile.rasters["last_clear"][inside]))
+        self.missing.update(_count(tile.missing_looks[inside & (tile.rasters["status"] == Status.NOT_MONITORED)]))
+
+    def close(self, monitor_from: dt.date, until: dt.date) -> Coverage:
+        """Give the shares as of a date."""
+        total = max(1, sum(self.status.values()))
+        first, recent = to_day(monitor_from), to_day(until) - RECENT_DAYS
+        unseen = {day: count for day, count in self.last_clear.items() if day < recent}
+        seen_once = sorted(day for day in unseen if day > 0)
+        return Coverage(
+            status={
+                status.name.lower().replace("_", " "): self.status[status] / total for status in Status if self.status[status]
+            },
+            never_clear=sum(count for day, count in self.last_clear.items() if day < first) / total,
+            unseen=sum(unseen.values()) / total,
+            unseen_days=to_day(until) - _median(seen_once, unseen) if seen_once else None,
+            last_clear=to_date(max(self.last_clear, default=0)),
+            missing_looks=max(self.missing, key=lambda n: (self.missing[n], n), default=0),
+        )
+
+
+def _count(values: NDArray[np.generic]) -> dict[int, int]:
+    codes, counts = np.unique(values, return_counts=True)
+    return dict(zip(codes.tolist(), counts.tolist(), strict=True))
+
+
+def _median(days: list[int], counts: dict[int, int]) -> int:
+    running = np.cumsum([counts[day] for day in days])
+    return days[int(np.searchsorted(running, running[-1] / 2))]
+
+
+@dataclass(frozen=True)
+class Emptiness:
+    """An observation without data on ground that its scenes' footprints cover."""
+
+    scenes: tuple[str, ...]
+    """Ids of its scenes."""
+
+    day: dt.date
+    """Acquisition, UTC."""
+
+    covered: float
+    """Share of the area that lies well inside the footprints."""
+
+    valid: float
+    """Share of the area that has data."""
+
+    def describe(self) -> str:
+        """Say in one line what is missing."""
+        names = ", ".join(self.scenes)
+        kind = "footprint" if len(self.scenes) == 1 else "footprints"
+        verb = "covers" if len(self.scenes) == 1 else "cover"
+        shares = f"{show_share(self.covered)} of the area, but only {show_share(self.valid)} has data"
+        return f"{show_day(self.day)}: the {kind} of {names} {verb} {shares}"
+
+
+def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene], grid: Grid) -> list[Emptiness]:
+    """List the observations that are emptier than the footprints of their scenes say.
+
+    A window of nothing but no data is how lost blocks and misplaced items look; nothing else tells them from "not covered".
+    """
+    known = {scene.id: scene for scene in scenes}
+    found = []
+    for observation in observations:
+        used = [known[name] for name in observation.source_ids if name in known]
+        if observation.valid_share > 1 - LEAST_EMPTY or not used:
+            continue
+        covered = measure_promise([scene.footprint for scene in used], grid)
+        if covered - observation.valid_share >= LEAST_EMPTY:
+            ids = tuple(scene.id for scene in used)
+            found.append(Emptiness(ids, observation.time.date(), covered, observation.valid_share))
+    return found
+
+
+def measure_promise(footprints: Sequence[BaseGeometry], grid: Grid) -> float:
+    """Give the share of the area that lies inside footprints (lon/lat) and not near the edge of all of them."""
+    to_grid = lonlat_to(grid.crs)
+    drawn = shapely.make_valid([reproject(join_halves(footprint), to_grid) for footprint in footprints])
+    promised = shapely.union_all(drawn)
+    edge = min(EDGE_M, EDGE_SHARE * promised.area**0.5)
+    return float(shapely.intersection(promised.buffer(-edge), grid.area).area / grid.area.area)

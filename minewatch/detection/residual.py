@@ -1,0 +1,87 @@
+"""One look at one pixel, set against what was expected."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from minewatch.detection.baseline import PixelBaseline
+from minewatch.detection.harmonics import evaluate
+from minewatch.detection.rules import Rules
+
+
+class Sight(NamedTuple):
+    """One look at one pixel, set against its baseline."""
+
+    level: float
+    """Expected NDVI, the scene's shift included."""
+
+    loss: float
+    """Share of the vegetation lost against the lowest level that a season early or late would give."""
+
+    clean_loss: float
+    """The same with haze taken out of the look."""
+
+    plain_loss: float
+    """The same against the expected level."""
+
+    safe_span: float
+    """Lowest level above bare ground."""
+
+    sure: bool
+    """The loss stands out of the noise of pixel and scene."""
+
+    haze: float
+    """Blue above its baseline, reflectance."""
+
+    charred: bool
+    """Dark in red as leaves are, and not dark in the short-wave infrared as water and mud are: char or thin canopy, no soil."""
+
+    snowy: bool
+    """Bright in blue and near infrared, dark in the short-wave infrared: this may be snow, and alone proves nothing."""
+
+
+@njit(nogil=True, cache=True)
+def see(
+    values: NDArray[np.float64],
+    base: PixelBaseline,
+    terms: NDArray[np.float64],
+    scene: NDArray[np.float64],
+    rules: Rules,
+) -> Sight:
+    """Set a look against the baseline.
+
+    ``values`` are NDVI, BSI, blue and near infrared, ``terms`` (3, term), ``scene`` shift, spread, blue and BSI of the look.
+    """
+    ndvi, bsi, blue, nir = values
+    shift, spread, scene_blue, scene_bsi = scene
+    level = _level(base, terms[0]) + shift
+    safe = min(min(_level(base, terms[1]), _level(base, terms[2])) + shift, level)
+    haze = blue - evaluate(terms[0], base.blue) - scene_blue
+    # Haze adds the same to red and near infrared, and what it adds is what it adds to blue.
+    red = nir * (1 - ndvi) / max(1 + ndvi, 0.01)
+    clean = min(max((nir - red) / max(nir + red - 2 * max(haze, 0.0), 0.03), -1.0), 1.0)
+    safe_span = safe - rules.bare_ndvi
+    room = max(safe_span, 0.05)
+    swir = (nir + blue) * (1 + bsi) / max(1 - bsi, 0.05) - red
+    fall = evaluate(terms[0], base.bsi) + scene_bsi - bsi
+    return Sight(
+        level,
+        (safe - ndvi) / room,
+        (safe - clean) / room,
+        (level - ndvi) / max(level - rules.bare_ndvi, 0.05),
+        safe_span,
+        safe - ndvi >= 3 * np.hypot(base.noise, 0.75 * spread),
+        haze,
+        # Leaves are as dark in red as in blue, so the blue that is expected stands for both.
+        red - evaluate(terms[0], base.blue) - scene_blue < rules.char_red and swir >= rules.water_swir,
+        fall > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir,
+    )
+
+
+@njit(nogil=True, cache=True)
+def _level(base: PixelBaseline, row: NDArray[np.float64]) -> float:
+    return min(max(evaluate(row, base.ndvi), base.low), base.high)

@@ -1,0 +1,131 @@
+"""What a scene is like as a whole: haze, season and calibration move all stable ground together.
+
+The counts are exact integers over the area's pixels, so that adding up tiles gives what one pass over the area would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from minewatch.detection.baseline import (
+    BLUE_ROW,
+    BSI_ROW,
+    FULL,
+    HIGH_ROW,
+    LOW_ROW,
+    NDVI_ROW,
+    PRECISION,
+    Baselines,
+    are_monitored,
+    fit_baselines,
+)
+from minewatch.detection.harmonics import TERMS, evaluate
+from minewatch.detection.inputs import TileInput
+from minewatch.detection.rules import Rules, make_rules
+from minewatch.detection.series import SCALES, Series
+from minewatch.settings.pipeline import Detector
+
+BINS = 400
+"""Residuals are counted from -1 to 1."""
+
+STEP = 2 / BINS
+"""Width of a bin."""
+
+Counts = NDArray[np.int64]
+"""(3, time, BINS): pixels by residual of NDVI, of blue, and of BSI; for the first and the last haze-free ones only."""
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """What the whole scene says about each look; all arrays are (time,) float64."""
+
+    shift: NDArray[np.float64]
+    """Median NDVI residual of the haze-free vegetated pixels."""
+
+    spread: NDArray[np.float64]
+    """Half the distance of its quartiles."""
+
+    blue: NDArray[np.float64]
+    """Median blue residual of the clear vegetated pixels, reflectance."""
+
+    bsi: NDArray[np.float64]
+    """Median BSI residual of the haze-free vegetated pixels."""
+
+    agrees: NDArray[np.bool_]
+    """Stable ground agrees with its baseline: the look counts for or against a mine."""
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """The four numbers of each look: (time, 4) shift, spread, blue, BSI."""
+        return np.stack([self.shift, self.spread, self.blue, self.bsi], axis=1)
+
+    def since(self, look: int) -> Scenes:
+        """Cut off the looks before ``look``."""
+        later = slice(look, None)
+        return Scenes(self.shift[later], self.spread[later], self.blue[later], self.bsi[later], self.agrees[later])
+
+
+def measure_scenes(tile: TileInput) -> Counts:
+    """Count the residuals of each look over the tile's pixels inside the area."""
+    counts = np.zeros((3, len(tile.looks.days), BINS), np.int64)
+    series, rules = Series.of(tile), make_rules(tile.settings)
+    base = np.zeros((FULL, series.clear.shape[1]), np.int16)
+    for first, start, stop in series.epochs.tolist():
+        if series.clear[start:stop].any():
+            fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
+            _count_residuals(series.codes, series.clear, base, start, stop, series.terms[0], SCALES, rules, counts)
+    return counts
+
+
+def judge_scenes(counts: Counts, settings: Detector) -> Scenes:
+    """Judge each look from the counts of all tiles."""
+    ndvi, blue, bsi = counts
+    shift, spread = _quantile(ndvi, 0.5), (_quantile(ndvi, 0.75) - _quantile(ndvi, 0.25)) / 2
+    witnesses = ndvi.sum(axis=1)
+    agrees = (witnesses > 0) & (witnesses >= settings.scene_witnesses * blue.sum(axis=1))
+    agrees &= (shift >= -settings.scene_fall) & (shift <= settings.scene_rise) & (spread <= settings.scene_spread)
+    return Scenes(shift, spread, _quantile(blue, 0.5), _quantile(bsi, 0.5), agrees)
+
+
+def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:
+    """Give the centre of the bin that the quantile falls into, for each look; 0 where nothing was counted."""
+    total = counts.sum(axis=1)
+    reached = counts.cumsum(axis=1) > np.floor(q * np.maximum(total - 1, 0))[:, None]
+    return np.where(total > 0, -1 + STEP * (reached.argmax(axis=1) + 0.5), 0.0)
+
+
+@njit(nogil=True, cache=True)
+def _count_residuals(
+    codes: NDArray[np.uint8],
+    clear: NDArray[np.bool_],
+    base: Baselines,
+    start: int,
+    stop: int,
+    terms: NDArray[np.float64],
+    scales: NDArray[np.float64],
+    rules: Rules,
+    counts: Counts,
+) -> None:
+    for pixel in np.flatnonzero(are_monitored(base, rules)):
+        column = base[:, pixel] / PRECISION
+        for t in range(start, stop):
+            if clear[t, pixel]:
+                row = terms[t]
+                level = evaluate(row, column[NDVI_ROW : NDVI_ROW + TERMS])
+                level = min(max(level, column[LOW_ROW]), column[HIGH_ROW])
+                ndvi = scales[0, 0] + scales[0, 1] * codes[0, t, pixel] - level
+                bsi = scales[1, 0] + scales[1, 1] * codes[1, t, pixel] - evaluate(row, column[BSI_ROW : BSI_ROW + TERMS])
+                blue = scales[2, 0] + scales[2, 1] * codes[2, t, pixel] - evaluate(row, column[BLUE_ROW : BLUE_ROW + TERMS])
+                counts[1, t, _bin(blue)] += 1
+                if blue < rules.haze_blue:
+                    counts[0, t, _bin(ndvi)] += 1
+                    counts[2, t, _bin(bsi)] += 1
+
+
+@njit(nogil=True, cache=True)
+def _bin(residual: float) -> int:
+    return min(max(int(np.floor((residual + 1) / STEP)), 0), BINS - 1)

@@ -1,0 +1,59 @@
+"""A tile laid out as compiled code wants it: one row a look, one column a pixel inside the area."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.detection.harmonics import harmonic_terms, multiply_terms
+from minewatch.detection.inputs import TileInput
+from minewatch.raster.indices import LAYERS
+
+SCALES = np.array([(layer.low - layer.step, layer.step) for layer in LAYERS])
+"""(layer, 2): the value of a code is the first number plus the code times the second."""
+
+
+class Series(NamedTuple):
+    """The pixels of a tile through time."""
+
+    days: NDArray[np.int32]
+    """(time,) days since 1970-01-01."""
+
+    clear: NDArray[np.bool_]
+    """(time, pixel) True where the ground shows."""
+
+    codes: NDArray[np.uint8]
+    """(layer, time, pixel) codes, in the order of LAYERS; only where clear."""
+
+    epochs: NDArray[np.int64]
+    """(epoch, 3): first look of the history, first look that is monitored, first look after."""
+
+    terms: NDArray[np.float64]
+    """(3, time, term): regressors of the day, of a season that comes late, and of one that comes early."""
+
+    products: NDArray[np.int32]
+    """(time, pair): products of the regressors of the day, see :func:`multiply_terms`."""
+
+    @classmethod
+    def of(cls, tile: TileInput) -> Series:
+        """Lay out the pixels of a tile that lie inside the area, row by row."""
+        looks, slip = tile.looks, tile.settings.season_slip
+        size = tile.window.height * tile.window.width
+        clear, codes = looks.clear.reshape(len(looks.days), size), looks.codes.reshape(len(LAYERS), len(looks.days), size)
+        if not tile.inside.all():
+            inside = np.flatnonzero(tile.inside)
+            clear, codes = np.take(clear, inside, axis=1), np.take(codes, inside, axis=2)
+        epochs = np.array([(e.history.start, e.looks.start, e.looks.stop) for e in tile.epochs()], np.int64)
+        terms = np.stack([harmonic_terms(looks.days + step) for step in (0, -slip, slip)])
+        return cls(looks.days, np.ascontiguousarray(clear), np.ascontiguousarray(codes), epochs, terms, multiply_terms(terms[0]))
+
+    def take(self, pixels: NDArray[np.intp]) -> Series:
+        """Choose pixels by their numbers."""
+        return self._replace(clear=np.take(self.clear, pixels, axis=1), codes=np.take(self.codes, pixels, axis=2))
+
+    def decode(self, pixel: int) -> NDArray[np.float64]:
+        """Give the values of one pixel: (layer, time); of no meaning where it has no data."""
+        values: NDArray[np.float64] = SCALES[:, :1] + SCALES[:, 1:] * self.codes[:, :, pixel]
+        return values

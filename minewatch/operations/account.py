@@ -1,0 +1,117 @@
+"""The account of a scan that a person can read: beside the run record, and in the journal."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from minewatch.core import logging as journal
+from minewatch.core.text import count_of, show, show_day, show_moment
+from minewatch.operations.scan_report import AreaReport, ScanReport
+
+LONGEST = 400
+"""Characters of a reason that are shown."""
+
+MOST = 50
+"""Lines of one kind; the run record has the others."""
+
+
+def render_account(record: Mapping[str, Any]) -> str:
+    """Write a run record, as it lies in ``output/runs``, in words."""
+    return "\n".join(_list_lines(record)) + "\n"
+
+
+def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    yield f"Scan {record['run_id']}"
+    yield f"  started {show_moment(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
+    yield f"  minewatch {record['version']}, scenes from {show(record['source'])}"
+    for missed in record["not_searched"]:
+        yield f"\n{show(missed['aoi'])}: NOT SCANNED, its alerts stay as they were"
+        yield f"  {show(missed['reason'], LONGEST)}"
+    for area in record["areas"]:
+        yield ""
+        yield from _describe_area(area)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
+    scenes = area["scenes"]
+    kind = ", a what-if" if area["what_if"] else ""
+    as_of, since = (show_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
+    yield f"{show(area['aoi'])}: as of {as_of}, monitored since {since}{kind}"
+    yield f"  pipeline {show(area['pipeline'])} ({area['pipeline_digest']})"
+    read = count_of(scenes["observations_read"], "look")
+    yield f"  scenes: {scenes['found']} found, {read} read now, {scenes['observations_used']} used"
+    if scenes["too_cloudy"]:
+        yield f"  skipped: {count_of(len(scenes['too_cloudy']), 'scene')} with more cloud than the pipeline allows"
+    yield from _cut([f"  skipped: {show(s['id'])}: {show(s['reason'], LONGEST)}" for s in scenes["failed"]])
+    yield f"  coverage: {area['coverage']['text']}"
+    yield f"  alerts: {_count(area['alerts'])}"
+    yield from _describe_changes(area["changed"], area["changes"])
+    yield from (f"  evidence written: {alert_id}" for alert_id in area["evidence"]["written"])
+    yield from (f"  evidence NOT written: {e['alert_id']}: {show(e['reason'], LONGEST)}" for e in area["evidence"]["failed"])
+    yield from _cut([f"  note: {show(note, LONGEST)}" for note in area["notes"]])
+
+
+def _describe_changes(changed: Sequence[Mapping[str, str]], counts: Mapping[str, int]) -> Iterator[str]:
+    """Tell what happened to each alert; how many did not change is a number."""
+    yield from _cut([f"  {change['event']}: {change['alert_id']} {show(change['detail'])}".rstrip() for change in changed])
+    yield f"  unchanged: {counts.get('unchanged', 0)}"
+
+
+def _count(numbers: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(numbers.items())) or "none"
+
+
+def _cut(lines: Sequence[str]) -> list[str]:
+    rest = len(lines) - MOST
+    return [*lines[:MOST], *([f"  ... and {rest} more; the run record names them"] if rest > 0 else [])]
+
+
+# --- the journal -----------------------------------------------------------------------------------------------------
+
+
+def tell_scan(report: ScanReport, seconds: float) -> None:
+    """Tell the journal what a scan did, area by area."""
+    for area in report.areas:
+        _tell_area(area)
+    for missed in report.missed:
+        journal.tell("area not scanned", level="warning", aoi=missed.aoi, reason=missed.reason)
+    journal.tell(
+        "scan ended",
+        seconds=round(seconds, 2),
+        record=str(report.record),
+        areas=len(report.areas),
+        scenes_skipped=report.failures,
+        evidence_missing=report.unkept,
+    )
+
+
+def _tell_area(area: AreaReport) -> None:
+    aoi = area.plan.aoi.name
+    for failure in area.failures:
+        journal.tell("scene skipped", level="warning", aoi=aoi, scene=failure.id, reason=failure.reason)
+    for alert_id in area.evidence.written:
+        journal.tell("evidence written", aoi=aoi, alert_id=alert_id)
+    for alert_id, reason in area.evidence.failed.items():
+        journal.tell("evidence not written", level="warning", aoi=aoi, alert_id=alert_id, reason=reason)
+    journal.tell(
+        "area done",
+        aoi=aoi,
+        as_of=area.plan.until.isoformat(),
+        what_if=area.plan.what_if,
+        scenes_found=len(area.found.scenes) + len(area.found.refused) + len(area.found.cloudy),
+        looks_read=area.fetched,
+        looks_used=len(area.observations),
+        scenes_skipped=len(area.failures),
+        alerts=dict(Counter(alert.status for alert in area.alerts)),
+        changes=dict(area.tally.events),
+        unseen=round(area.coverage.unseen, 4),
+        notes=list(area.notes),
+    )

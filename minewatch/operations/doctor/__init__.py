@@ -1,0 +1,1 @@
+"""Examines the data behind an area: whether what scans say of it can be trusted."""

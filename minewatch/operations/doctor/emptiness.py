@@ -1,0 +1,52 @@
+"""Observations that are empty where their footprint says there are data."""
+
+from __future__ import annotations
+
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.archive.item import Observation
+from minewatch.core.text import count_of, show_share
+from minewatch.detection.coverage import LEAST_EMPTY, measure_promise
+from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
+from minewatch.operations.doctor.reference_pixels import Witnesses
+
+
+def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
+    """Compare the share of the area that has pixels with the share that the footprints cover."""
+    name = "valid pixels"
+    promised = _measure_footprints(evidence)
+    findings = [
+        _tell(observation, float(valid), promised.get(observation.key))
+        for observation, valid in zip(evidence.observations, witnesses.valid, strict=True)
+    ]
+    short = [finding for finding in findings if finding.verdict is not Verdict.OK]
+    judged = sum(observation.key in promised for observation in evidence.observations)
+    total = len(evidence.observations)
+    if judged:
+        text = f"{len(short)} of {count_of(total, 'observation')} with fewer pixels than the footprint promises"
+        text += f"; {total - judged} whose footprint is not listed any more" if judged < total else ""
+    else:
+        text = f"{len(short)} of {count_of(total, 'observation')} without a single pixel; no footprints from the source"
+    facts = {"judged": judged, "short": len(short), "least": round(float(witnesses.valid.min()), 4)}
+    return Check(name, worst(findings), str(len(short)), text, findings, facts)
+
+
+def _measure_footprints(evidence: Evidence) -> dict[str, float]:
+    """Give the share of the area that the archived items of each observation cover, where the source still lists them all."""
+    outlines: dict[str, BaseGeometry] = {item.id: item.footprint for item in evidence.listed or ()}
+    return {
+        observation.key: measure_promise([outlines[name] for name in observation.source_ids], evidence.area.grid)
+        for observation in evidence.observations
+        if all(name in outlines for name in observation.source_ids)
+    }
+
+
+def _tell(observation: Observation, valid: float, promised: float | None) -> Finding:
+    facts = {"valid": round(valid, 4)} | ({"footprint": round(promised, 4)} if promised is not None else {})
+    verdict, text = Verdict.OK, f"{show_share(valid)} of the area has pixels"
+    text += "" if promised is None else f", the footprint promises at least {show_share(promised)}"
+    if valid == 0 and (promised is None or promised > LEAST_EMPTY):
+        verdict = Verdict.FAULT if promised is not None else Verdict.LOOK
+    elif promised is not None and promised - valid > LEAST_EMPTY:
+        verdict = Verdict.LOOK
+    return Finding(name_observation(observation), observation.time.date(), verdict, text, facts)

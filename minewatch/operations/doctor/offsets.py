@@ -1,0 +1,189 @@
+"""Whether each scene's reflectance offset is right: as recorded, and as the pixels tell.
+
+From processing baseline 04.00 on, digital numbers carry 1000 too many, a reflectance of 0.1.  A scene from which they were
+not taken off, or from which they were taken off twice, is off by 0.1 in every band alike; nothing that grows does that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.archive.item import Observation
+from minewatch.core.text import count_of
+from minewatch.core.units import SCALE
+from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
+from minewatch.operations.doctor.reference_pixels import Witnesses, find_median, find_peers
+from minewatch.raster.indices import LAYERS
+from minewatch.sources.reflectance_offset import OFFSET_BASELINE
+
+STEP = 0.1
+"""Reflectance by which a wrong offset shifts every band."""
+
+DRIFT = {"blue": 0.03, "red": 0.03, "nir": 0.05, "swir16": 0.05}
+"""Reflectance by which a band's median may miss what a wrong offset would make of it; the infrared differs more by itself.
+
+Haze lifts blue and red and leaves short-wave infrared as it is; snow lowers that; only even cirrus does what an offset does.
+"""
+
+UNEVEN = 0.02
+"""Largest half width (quartiles) of what is left in blue and red; haze is patchier than an offset."""
+
+BLACK = 0.005
+"""Blue and red below which both were cut off at 0, as happens where an offset is taken off in vain."""
+
+PEERS = 15
+"""Observations of the same season that a scene is compared with."""
+
+LEAST_PEERS = 3
+"""Clear ones among them that a pixel needs."""
+
+GREEN = 0.5
+"""Expected NDVI from which a pixel is vegetation."""
+
+LEAST_PIXELS = 50
+"""Clear pixels of vegetation that a scene needs to be judged."""
+
+CLEAR = 0.2
+"""Clear share from which an observation may be compared with."""
+
+LEAST_TRUSTED = 6
+"""Such observations older than baseline 04.00 from which only they are compared with: their offset is beyond doubt."""
+
+Bands = Mapping[str, NDArray[np.float32]]
+"""Band to (pixel,) reflectance."""
+
+
+def check_recorded_offsets(evidence: Evidence) -> Check:
+    """Tell which offsets were applied and why, as the archive's items record it."""
+    sources = [source for observation in evidence.observations for source in observation.sources]
+    offsets = Counter(int(source["offset"]) for source in sources)
+    reasons = Counter(f"{_name_offset(int(source['offset']))}: {source['offset_reason']}" for source in sources)
+    findings = [finding for observation in evidence.archived for finding in _find_conflicts(observation)]
+    kinds = ", ".join(f"{_name_offset(offset)} in {count_of(n, 'scene')}" for offset, n in sorted(offsets.items()))
+    trouble = f"{count_of(len(findings), 'contradiction')} recorded" if findings else "no contradiction recorded"
+    facts = {"offsets": {str(k): n for k, n in sorted(offsets.items())}, "reasons": dict(sorted(reasons.items()))}
+    facts |= {"outcomes": dict(sorted(Counter(map(_read_outcome, sources)).items()))}
+    kind = "one kind" if len(offsets) == 1 else f"{len(offsets)} kinds"
+    return Check("offset", worst(findings), kind, f"applied: {kinds}; {trouble}", findings, facts)
+
+
+def _name_offset(offset: int) -> str:
+    return "none" if offset == 0 else f"{offset:+d}"
+
+
+def _find_conflicts(observation: Observation) -> Iterator[Finding]:
+    """Find scenes whose pixels contradicted their metadata when they were read, and overpasses with two offsets."""
+    date = observation.time.date()
+    for source in observation.refused:
+        text = "left out: its pixels contradict the offset that its metadata state"
+        yield Finding(str(source["id"]), date, Verdict.LOOK, text, {"offset": source["offset"], "used": False})
+    for source in observation.sources:
+        if _read_outcome(source) == "contradict":
+            text = f"used with offset {_name_offset(int(source['offset']))}, though its pixels contradict the metadata"
+            yield Finding(str(source["id"]), date, Verdict.FAULT, text, {"offset": source["offset"], "used": True})
+    kinds = {(source["baseline"], source["offset"]) for source in observation.sources}
+    for baseline, several in Counter(baseline for baseline, _ in kinds).items():
+        if several > 1:
+            text = f"scenes of baseline {baseline} of one overpass got different offsets"
+            yield Finding(name_observation(observation), date, Verdict.LOOK, text)
+
+
+def _read_outcome(source: Mapping[str, Any]) -> str:
+    """Read how the check of the offset against the pixels ended when the scene was read; older archives do not say."""
+    check = source.get("offset_check")
+    return str(check.get("outcome", "not checked")) if isinstance(check, Mapping) else "not checked"
+
+
+def check_offset_pixels(evidence: Evidence, witnesses: Witnesses) -> Check:
+    """Compare each scene's vegetation with the same season's median, to find those off as a wrong offset makes them."""
+    findings = [
+        finding for number in range(len(evidence.observations)) if (finding := _judge(evidence, witnesses, number)) is not None
+    ]
+    name, total = "offset in pixels", len(evidence.observations)
+    if not findings:
+        return Check(name, Verdict.UNKNOWN, "-", "too little clear vegetation to compare the scenes with each other")
+    wrong = [finding for finding in findings if finding.verdict is Verdict.FAULT]
+    text = f"{len(wrong)} of {count_of(len(findings), 'scene')} off as a wrong offset makes them"
+    text += f"; {total - len(findings)} too cloudy or too bare to judge" if total > len(findings) else ""
+    facts = {"judged": len(findings), "wrong": len(wrong)}
+    return Check(name, worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
+
+
+def _judge(evidence: Evidence, witnesses: Witnesses, number: int) -> Finding | None:
+    """Judge one scene; None where it shows too little vegetation, or nothing is there to compare it with."""
+    expected = _expect(evidence, witnesses, number)
+    seen = {layer.name: witnesses.layer(layer.name, number) for layer in LAYERS}
+    usable = (expected["ndvi"] >= GREEN) & ~np.isnan(seen["ndvi"])
+    if usable.sum() < LEAST_PIXELS:
+        return None
+    seen, expected = ({name: values[usable] for name, values in group.items()} for group in (seen, expected))
+    ndvi = float(np.median(seen["ndvi"] - expected["ndvi"]))
+    step, drift = judge_bands(find_bands(seen), find_bands(expected))
+    observation = evidence.observations[number]
+    facts = {"ndvi": round(ndvi, 3)} | {band: round(value, 3) for band, value in drift.items()}
+    return Finding(name_observation(observation), observation.time.date(), *_tell(observation, ndvi, drift, step), facts)
+
+
+def _tell(observation: Observation, ndvi: float, drift: Mapping[str, float], step: float) -> tuple[Verdict, str]:
+    bands = ", ".join(f"{band} {value:+.2f}" for band, value in drift.items())
+    change = f"against its season NDVI {ndvi:+.2f}, {bands}"
+    if step == 0:
+        return Verdict.OK, change
+    applied = ", ".join(sorted({_name_offset(int(source["offset"])) for source in observation.sources}))
+    why = "as if 1000 had not been taken off" if step > 0 else "as if 1000 had been taken off that was not there"
+    return Verdict.FAULT, f"{why} (applied: {applied}); {change}"
+
+
+def judge_bands(seen: Bands, expected: Bands) -> tuple[float, dict[str, float]]:
+    """Tell whether all bands are off by a wrong offset: 0, STEP or -STEP; and by how much each band is off (median)."""
+    drift = {band: float(np.median(seen[band] - expected[band])) for band in DRIFT}
+    left = {step: _fit(seen, expected, step) for step in (0.0, STEP, -STEP)}
+    best = min(left, key=lambda step: left[step])
+    black = max(float(np.median(seen[band])) for band in ("blue", "red")) <= BLACK
+    return (best if left[best] <= 1 and (best >= 0 or black) else 0.0), drift
+
+
+def _fit(seen: Bands, expected: Bands, step: float) -> float:
+    """Measure how badly ``step`` explains the bands: 1 = at the edge of what is believed.  Reflectance is cut off at 0."""
+    worst_fit = 0.0
+    for band, limit in DRIFT.items():
+        rest = seen[band] - np.maximum(expected[band] + np.float32(step), 0)
+        low, middle, high = np.percentile(rest, (25, 50, 75))
+        worst_fit = max(worst_fit, abs(float(middle)) / limit)
+        if band in ("blue", "red"):
+            worst_fit = max(worst_fit, float(high - low) / 2 / UNEVEN)
+    return worst_fit
+
+
+def find_bands(layers: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Get the bands back from the archived layers; NDVI gives red, the bare soil index short-wave infrared."""
+    blue, nir = layers["blue"], layers["nir"]
+    red = (nir * (1 - layers["ndvi"]) / np.maximum(1 + layers["ndvi"], 0.01)).astype(np.float32)
+    ratio = (1 + layers["bsi"]) / np.maximum(1 - layers["bsi"], 0.01)
+    swir16 = np.maximum((nir + blue) * ratio - red, 0).astype(np.float32)
+    return {"blue": blue, "red": red, "nir": nir, "swir16": swir16}
+
+
+def _expect(evidence: Evidence, witnesses: Witnesses, number: int) -> dict[str, NDArray[np.float32]]:
+    """Give the layers as the same season shows them, (pixel,) each, nan where too few looks are clear."""
+    usable = witnesses.clear_share >= CLEAR
+    trusted = usable & np.array([_is_old(observation) for observation in evidence.observations])
+    peers = find_peers(witnesses.days, number, trusted if trusted.sum() >= LEAST_TRUSTED else usable, PEERS)
+    expected = {}
+    for index, layer in enumerate(LAYERS):
+        codes = np.where(witnesses.clear[peers], witnesses.codes[index, peers], np.uint8(0))
+        median = find_median(codes, LEAST_PEERS) if len(peers) else np.zeros(codes.shape[1], np.uint8)
+        values = layer.decode(median).astype(np.float32) / SCALE
+        expected[layer.name] = np.where(median > 0, values, np.float32(np.nan))
+    return expected
+
+
+def _is_old(observation: Observation) -> bool:
+    """Tell whether every scene is older than baseline 04.00: then no offset was ever in its numbers."""
+    limit = "{:02d}.{:02d}".format(*OFFSET_BASELINE)
+    return all("00.00" < str(source["baseline"]) < limit for source in observation.sources)

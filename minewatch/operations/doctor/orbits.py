@@ -1,0 +1,273 @@
+"""Acquisitions that the rhythm of the orbits lets expect, against those that are there.
+
+A Sentinel-2 satellite passes over the same ground on the same relative orbit every 10 days (143 orbits).  Two satellites
+half a circle apart share the orbits, so that one of them comes every 5 days.  The phase, the day modulo 10, of each satellite
+over an area is read from the acquisitions themselves: no table of orbits is needed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from minewatch.areas.grid import lonlat_from
+from minewatch.core.text import count_of, show_share
+from minewatch.core.units import EPOCH, to_day
+from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict
+
+CYCLE = 10
+"""Days after which a satellite is on the same orbit again (ESA, Sentinel-2: 143 orbits in 10 days)."""
+
+FEW = 3
+"""Passes from which a phase is a rhythm; fewer are single acquisitions, such as those of a campaign."""
+
+LAG = 5
+"""Days at the end of the window that are not judged: catalogues get products hours to days late."""
+
+MISSING_SHARE = 0.1
+"""Share of missing acquisitions from which somebody should look; satellites lose a few to manoeuvres and calibration."""
+
+LONG_GAP = 30
+"""Days without any acquisition from which a gap is named by itself."""
+
+CLOUD_LIMIT = 95
+"""A catalogue of many scenes whose cloudiest has less than this (per cent) probably lists only clear ones."""
+
+MANY = 20
+"""Scenes from which that can be said."""
+
+STEADY_FROM = dt.date(2018, 1, 1)
+"""Passes before are not expected: until the end of 2017 the satellites did not observe all land in each cycle.
+
+Outside Europe, Africa and Greenland the two took each place every 10 days together (CESBIO's blog of November 2017 on ESA's
+mission status report; the full rhythm was announced for December 2017).
+"""
+
+
+@dataclass(frozen=True)
+class Satellite:
+    """A satellite's time of service."""
+
+    launched: dt.date
+    """Nothing can be older."""
+
+    steady_from: dt.date
+    """From when on each pass over land is expected."""
+
+    steady_until: dt.date | None = None
+    """Last day of that; None = it goes on."""
+
+
+SATELLITES = {
+    # Launched 23 June 2015 (ESA).  On 21 January 2025 Sentinel-2C took its place; since then it flies 36 degrees from
+    # Sentinel-2B and observes Europe every 10 days and other land every 20 (Copernicus Observer, 5 February 2025).
+    "s2a": Satellite(dt.date(2015, 6, 23), STEADY_FROM, dt.date(2025, 1, 20)),
+    # Launched 7 March 2017 (ESA).
+    "s2b": Satellite(dt.date(2017, 3, 7), STEADY_FROM),
+    # Launched 5 September 2024, routine operation from 21 January 2025 in the place of Sentinel-2A (ESA).
+    "s2c": Satellite(dt.date(2024, 9, 5), dt.date(2025, 1, 21)),
+}
+"""By the first part of an observation's key."""
+
+ANY_SATELLITE = Satellite(dt.date(2015, 6, 23), STEADY_FROM)
+"""For items that do not say which satellite it was."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One acquisition over the area, whatever the number of its tiles."""
+
+    platform: str
+    """s2a, s2b, s2c; s2 where it is not known."""
+
+    day: int
+    """Solar day, in days since 1970-01-01: where the orbit crosses midnight UTC, the UTC date would jump."""
+
+    orbit: int | None
+    """Relative orbit, None where nothing tells it."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """The passes of one satellite that follow each other in steps of CYCLE."""
+
+    platform: str
+    """The satellite."""
+
+    phase: int
+    """Day modulo CYCLE."""
+
+    orbits: tuple[int, ...]
+    """Relative orbits that the items give; usually one, none where they do not say."""
+
+    found: frozenset[int]
+    """Solar days with an acquisition."""
+
+    @property
+    def label(self) -> str:
+        """Name it for people."""
+        orbit = " and ".join(f"{orbit}" for orbit in self.orbits)
+        return f"{self.platform.upper()} on orbit {orbit}" if orbit else f"{self.platform.upper()}, orbit not given"
+
+    def expect(self, first: int, last: int) -> list[int]:
+        """List the days between two days on which the satellite passes in steady service."""
+        satellite = SATELLITES.get(self.platform, ANY_SATELLITE)
+        start = max(first, to_day(satellite.steady_from))
+        end = min(last, to_day(satellite.steady_until)) if satellite.steady_until else last
+        return list(range(start + (self.phase - start) % CYCLE, end + 1, CYCLE))
+
+
+def list_passes(evidence: Evidence) -> set[Pass]:
+    """Gather the acquisitions that the source lists or, where it was not asked, those of the archive."""
+    left, bottom, right, top = evidence.area.grid.bounds
+    to_degrees = lonlat_from(evidence.area.grid.crs)
+    longitude, _ = to_degrees.transform((left + right) / 2, (bottom + top) / 2)
+    if evidence.listed is not None:
+        items = [(item.key, item.time, item.orbit) for item in evidence.listed]
+    else:
+        items = [(o.key, o.time, _find_orbit(o.source_ids)) for o in evidence.observations]
+    return {Pass(key.split("_")[0], solar_day(time, longitude), orbit) for key, time, orbit in items}
+
+
+def solar_day(time: dt.datetime, longitude: float) -> int:
+    """Give the day, in days since 1970-01-01, by the sun of a place."""
+    return to_day((time + dt.timedelta(days=longitude / 360)).date())
+
+
+def _find_orbit(ids: Iterable[str]) -> int | None:
+    match = next(filter(None, (re.search(r"_R(\d{3})_", name) for name in ids)), None)
+    return int(match[1]) if match else None
+
+
+def find_tracks(passes: Iterable[Pass]) -> list[Track]:
+    """Sort passes into tracks of at least FEW passes."""
+    groups: dict[tuple[str, int], list[Pass]] = defaultdict(list)
+    for one in passes:
+        groups[one.platform, one.day % CYCLE].append(one)
+    tracks = []
+    for (platform, phase), members in sorted(groups.items()):
+        days = frozenset(one.day for one in members)
+        if len(days) >= FEW:
+            orbits = tuple(sorted({one.orbit for one in members if one.orbit is not None}))
+            tracks.append(Track(platform, phase, orbits, days))
+    return tracks
+
+
+def check_missing(evidence: Evidence) -> Check:
+    """Compare the acquisitions with the rhythm of the orbits over the window."""
+    name = "missing acquisitions"
+    passes = list_passes(evidence)
+    tracks = find_tracks(passes)
+    first, last = to_day(evidence.area.history_from), to_day(evidence.area.until) - LAG
+    plans = [(track, track.expect(first, last)) for track in tracks]
+    expected = sum(len(days) for _, days in plans)
+    impossible = _find_impossible(passes)
+    if not expected:
+        text = f"no satellite has passed {FEW} times in a regular rhythm since {STEADY_FROM}, so gaps cannot be judged"
+        return Check(name, Verdict.LOOK if impossible else Verdict.UNKNOWN, "-", text, impossible)
+    gaps = [gap for track, days in plans for gap in _list_gaps(track, days)]
+    pauses = _list_pauses(passes, min(days[0] for _, days in plans if days), last)
+    missing = sum(gap.facts["passes"] for gap in gaps)
+    share = missing / expected
+    verdict = Verdict.LOOK if share > MISSING_SHARE or pauses or impossible else Verdict.OK
+    findings = sorted([*impossible, *pauses, *gaps], key=lambda finding: (finding.date, finding.subject))
+    begin = _date(min(days[0] for _, days in plans if days))
+    text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {_where(evidence)}"
+    text += _explain(evidence) + _doubt_platforms(tracks)
+    facts = {
+        "expected": expected,
+        "missing": missing,
+        "share": round(share, 4),
+        "tracks": [_describe(track, days) for track, days in plans],
+    }
+    return Check(name, verdict, show_share(share), text, findings, facts)
+
+
+def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
+    found = len(track.found & set(days))
+    return {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days), "found": found}
+
+
+def _where(evidence: Evidence) -> str:
+    return f"in {evidence.source}" if evidence.listed is not None else "in the archive"
+
+
+def _explain(evidence: Evidence) -> str:
+    """Say what may be behind missing acquisitions."""
+    if evidence.listed is None:
+        limit = evidence.area.pipeline.scenes.max_cloud_cover
+        return f"; scenes above the pipeline's {limit:g} % cloud are left out" if limit < 100 else ""
+    cloudiest = max((item.cloud_cover for item in evidence.listed), default=0)
+    if len(evidence.listed) >= MANY and cloudiest < CLOUD_LIMIT:
+        return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear scenes"
+    return ""
+
+
+def _doubt_platforms(tracks: Sequence[Track]) -> str:
+    """Say where one satellite passes twice in a cycle half a cycle apart: only two satellites do that."""
+    phases = {(track.platform, track.phase) for track in tracks}
+    halves = sorted({platform for platform, phase in phases if (platform, (phase + CYCLE // 2) % CYCLE) in phases})
+    if not halves or "s2" in halves:
+        return ""
+    names = " and ".join(platform.upper() for platform in halves)
+    return f"; {names} appears every {CYCLE // 2} days, which takes two satellites: the platform names are doubtful"
+
+
+def _find_impossible(passes: Iterable[Pass]) -> list[Finding]:
+    """Name acquisitions that are older than their satellite."""
+    return [
+        Finding(
+            f"{one.platform.upper()} {_date(one.day)}",
+            _date(one.day),
+            Verdict.LOOK,
+            f"dated before {one.platform.upper()} was launched ({SATELLITES[one.platform].launched}): date or platform is wrong",
+        )
+        for one in sorted(passes, key=lambda one: one.day)
+        if one.platform in SATELLITES and one.day < to_day(SATELLITES[one.platform].launched)
+    ]
+
+
+def _list_gaps(track: Track, days: Sequence[int]) -> list[Finding]:
+    """Join missing days that follow each other into gaps."""
+    gaps: list[list[int]] = []
+    for before, day in zip([None, *days], days, strict=False):
+        if day in track.found:
+            continue
+        if gaps and gaps[-1][-1] == before:
+            gaps[-1].append(day)
+        else:
+            gaps.append([day])
+    return [_tell_gap(track, gap) for gap in gaps]
+
+
+def _tell_gap(track: Track, gap: Sequence[int]) -> Finding:
+    first, last = _date(gap[0]), _date(gap[-1])
+    dates = f"on {first}" if first == last else f"from {first} to {last}"
+    facts = {"platform": track.platform, "from": first.isoformat(), "to": last.isoformat(), "passes": len(gap)}
+    # A single lost pass is nothing to look at; the share says how many there are.
+    return Finding(track.label, first, Verdict.OK, f"{count_of(len(gap), 'pass')} missing {dates}", facts)
+
+
+def _list_pauses(passes: Iterable[Pass], first: int, last: int) -> list[Finding]:
+    """Name the times without any acquisition that last LONG_GAP days or more."""
+    days = sorted({one.day for one in passes if first <= one.day <= last})
+    edges = [first - 1, *days, last + 1]
+    return [
+        Finding(
+            "any satellite",
+            _date(before + 1),
+            Verdict.LOOK,
+            f"no acquisition at all from {_date(before + 1)} to {_date(after - 1)}, {count_of(after - before - 1, 'day')}",
+            {"from": _date(before + 1).isoformat(), "to": _date(after - 1).isoformat(), "days": after - before - 1},
+        )
+        for before, after in pairwise(edges)
+        if after - before > LONG_GAP
+    ]
+
+
+def _date(day: int) -> dt.date:
+    return EPOCH + dt.timedelta(days=day)

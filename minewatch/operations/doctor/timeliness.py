@@ -1,0 +1,107 @@
+"""How late items come, and which of them the archive does not have yet."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from minewatch.archive.item import Observation
+from minewatch.core.text import count_of
+from minewatch.operations.doctor.listing import Listed
+from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict
+
+LATE = dt.timedelta(days=10)
+"""An item that comes later than this after its acquisition is late: the next overpass may be there before it."""
+
+LATE_SHARE = 0.05
+"""Share of late items from which somebody should look."""
+
+
+def check_late(evidence: Evidence) -> Check:
+    """Tell how long after its acquisition the source published each item."""
+    name = "late items"
+    if evidence.listed is None:
+        return Check(name, Verdict.UNKNOWN, "-", "the source was not contacted")
+    dated = [item for item in evidence.listed if item.published is not None and item.published >= item.time]
+    if not dated:
+        return Check(
+            name, Verdict.UNKNOWN, "-", "the items do not say when they were published" + _tell_processing(evidence.listed)
+        )
+    # A catalogue that began later than the satellite was filled at once: those items are old, not late.
+    began = min(item.published for item in dated if item.published)
+    running = [item for item in dated if item.time >= began]
+    old = len(dated) - len(running)
+    filled = f"; {count_of(old, 'item')} older than the catalogue itself" if old else ""
+    if not running:
+        text = f"all items are older than the catalogue, which begins on {began:%Y-%m-%d}"
+        return Check(name, Verdict.UNKNOWN, "-", text, (), {"older_than_catalogue": old})
+    delays = [_delay(item) for item in running]
+    late = [item for item in running if _delay(item) > LATE]
+    median, largest = _find_median(delays), max(delays)
+    findings = [Finding(item.id, item.time.date(), Verdict.LOOK, *_tell_delay(item)) for item in late]
+    verdict = Verdict.LOOK if len(late) > LATE_SHARE * len(running) else Verdict.OK
+    text = f"items came {_days(median)} days after their acquisition (median), {_days(largest)} at most;"
+    text += f" {len(late)} of {len(running)} later than {LATE.days} days{filled}"
+    facts = {"median_days": _days(median), "largest_days": _days(largest), "late": len(late), "judged": len(running)}
+    return Check(name, verdict, f"{_days(largest)} d", text, findings, facts | {"older_than_catalogue": old})
+
+
+def _delay(item: Listed) -> dt.timedelta:
+    assert item.published is not None, "only dated items have a delay"
+    return item.published - item.time
+
+
+def _tell_delay(item: Listed) -> tuple[str, dict[str, object]]:
+    days = _days(_delay(item))
+    return f"published {days} days after its acquisition", {"days": days}
+
+
+def _tell_processing(listed: Sequence[Listed]) -> str:
+    delays = [item.processed - item.time for item in listed if item.processed]
+    if not delays:
+        return ""
+    median, largest = _days(_find_median(delays)), _days(max(delays))
+    return f"; they were processed {median} days after their acquisition (median), {largest} at most"
+
+
+def _find_median(delays: Sequence[dt.timedelta]) -> dt.timedelta:
+    """Give the middle one; of two middle ones the longer."""
+    return sorted(delays)[len(delays) // 2]
+
+
+def _days(delay: dt.timedelta) -> float:
+    return round(delay / dt.timedelta(days=1), 1)
+
+
+def check_unfetched(evidence: Evidence) -> Check:
+    """Find items that the source lists now and the archive lacks."""
+    name = "not in the archive"
+    if evidence.listed is None:
+        return Check(name, Verdict.UNKNOWN, "-", "the source was not contacted")
+    limit = evidence.area.pipeline.scenes.max_cloud_cover
+    archived = {observation.key: observation for observation in evidence.archived}
+    wanted = [item for item in evidence.listed if item.cloud_cover <= limit]
+    findings = [
+        Finding(item.id, item.time.date(), Verdict.LOOK, text)
+        for item in wanted
+        if (text := _tell_lack(item, archived.get(item.key)))
+    ]
+    text = f"{len(findings)} of {count_of(len(wanted), 'item')} of {evidence.source} are not in the archive"
+    text += "; the next scan tries to fetch them" if findings else ""
+    facts = {"listed": len(wanted), "lacking": len(findings)}
+    return Check(name, Verdict.LOOK if findings else Verdict.OK, str(len(findings)), text, findings, facts)
+
+
+def _tell_lack(item: Listed, archived: Observation | None) -> str:
+    """Say what the archive lacks of an item; nothing where it has it or something better."""
+    if archived is None:
+        return "acquisition not in the archive"
+    if item.id in (*archived.source_ids, *(str(source["id"]) for source in archived.refused)):
+        return ""
+    baseline = "{:02d}.{:02d}".format(*item.baseline)
+    of_tile = [str(source["baseline"]) for source in archived.sources if item.tile and source["tile"] == item.tile]
+    if not of_tile:
+        return f"tile {item.tile or '(not given)'} of an acquisition that is in the archive"
+    if baseline > max(of_tile):
+        return f"newer processing, baseline {baseline}; the archive has {max(of_tile)}"
+    return ""

@@ -1,0 +1,235 @@
+"""Finds what is new since the last look, and keeps it: an append-only file of events, each once.
+
+An event is found by what is true now against what was found before, so that a table made anew, a look that is repeated,
+or a crash between two steps makes nothing twice; the history of the table tells what came and went between two looks.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from minewatch.alerts.history import NEW, HistoryEvent, follow_renames, list_renames
+from minewatch.alerts.record import DISMISSED
+from minewatch.alerts.table import GROWTH_HA
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.files import append_lines, read_lines
+from minewatch.operations.notify.event import (
+    CLOSED,
+    CONFIRMED,
+    GROWN,
+    PLACED,
+    PROVISIONAL,
+    RENAMED,
+    REVIEWED,
+    SCAN_FAILED,
+    STATES,
+    UNSEEN,
+    WITHDRAWN,
+    Event,
+    name_event,
+    parse_event,
+)
+from minewatch.operations.notify.state import Row, State
+
+FILE = "events.jsonl"
+"""In the folder of the outbox."""
+
+_DATES = {PROVISIONAL: "first_seen", CONFIRMED: "confirmed_on", CLOSED: "last_seen"}
+"""State to the cell with its date."""
+
+
+@dataclass
+class _Known:
+    """What was found of one alert before."""
+
+    state: str = ""
+    """The last of STATES."""
+
+    closed: str = ""
+    """Id of the last event that closed it."""
+
+    area: float = 0.0
+    """The largest area that was found, hectares."""
+
+    legal: str = ""
+    """Legal status, as last found."""
+
+    last: Event | None = None
+    """The last event."""
+
+    def learn(self, event: Event) -> None:
+        """Add an event."""
+        if event.event in STATES:
+            self.state = event.event
+        if event.event == CLOSED:
+            self.closed = event.event_id
+        self.area = max(self.area, float(event.facts.get("area_ha") or 0))
+        self.legal = str(event.facts.get("legal_status") or "")
+        self.last = event
+
+
+@dataclass
+class Findings:
+    """All that was found so far."""
+
+    events: list[Event] = field(default_factory=list)
+    """In the order of their numbers."""
+
+    ids: set[str] = field(default_factory=set)
+    """Of the events."""
+
+    alerts: dict[str, _Known] = field(default_factory=dict)
+    """By the id that the alert had then."""
+
+    def add(self, event: Event) -> None:
+        """Add an event that was found."""
+        self.events.append(event)
+        self.ids.add(event.event_id)
+        if event.event == RENAMED:
+            self.alerts[event.alert_id] = self.alerts.pop(str(event.facts["former"]), _Known())
+        elif event.alert_id:
+            self.alerts.setdefault(event.alert_id, _Known()).learn(event)
+
+
+def read_findings(folder: Path) -> Findings:
+    """Read what was found; a line that a crash cut off is left out.  Raises WorkspaceError."""
+    path = folder / FILE
+    try:
+        events, _ = read_lines(path, parse_event)
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
+    findings = Findings()
+    for event in events:
+        findings.add(event)
+    return findings
+
+
+def append_findings(folder: Path, events: Sequence[Event]) -> None:
+    """Keep events; they are on the disk when this returns.  Raises WorkspaceError."""
+    path = folder / FILE
+    try:
+        append_lines(path, [json.dumps(asdict(event), ensure_ascii=False) for event in events])
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be written: {error.strerror}; new events will be found again later") from error
+
+
+def find_events(state: State, findings: Findings, limits: Iterable[int], now: dt.datetime) -> list[Event]:
+    """Find what is new, and add it to ``findings``; ``limits`` are the days after which rules call an area unseen."""
+    found = []
+    for event in _list_candidates(state, findings, sorted(set(limits)), now):
+        if event.event_id not in findings.ids:
+            number = findings.events[-1].number + 1 if findings.events else 1
+            found.append(replace(event, recorded=now.isoformat(timespec="seconds"), number=number))
+            findings.add(found[-1])
+    return found
+
+
+def _list_candidates(state: State, findings: Findings, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
+    renames = list_renames(state.history)
+    former = {new: old for old, new in renames.items()}
+    passed = _read_passed(state.history)
+    for alert_id, row in state.alerts.items():
+        name = follow_renames(alert_id, former, findings.alerts.__contains__) or alert_id
+        if name != alert_id:
+            yield Event(name_event(alert_id, RENAMED, name), RENAMED, row["aoi"], alert_id, {"former": name})
+        known = findings.alerts.get(alert_id, _Known())
+        yield from _find_alert(alert_id, row, state.outlines.get(alert_id), known, passed.get(alert_id, set()))
+    yield from _find_withdrawn(state, findings)
+    yield from _find_reviews(state, renames)
+    yield from _find_failures(state)
+    yield from _find_unseen(state, limits, now)
+
+
+# --- alerts ----------------------------------------------------------------------------------------------------------
+
+
+def _read_passed(history: Sequence[HistoryEvent]) -> dict[str, set[str]]:
+    """Give the states that each alert was in, by the table's history."""
+    passed: dict[str, set[str]] = {}
+    for event in history:
+        passed.setdefault(event.alert_id, set()).add(event.to_status if event.event == NEW else event.event)
+    return passed
+
+
+def _find_alert(alert_id: str, row: Row, outline: Any, known: _Known, passed: set[str]) -> Iterator[Event]:
+    """Find the states that an alert reached since the last look, and what it gained."""
+
+    def make(event: str, *truth: object, **more: Any) -> Event:
+        name = name_event(alert_id, event, *truth)
+        return Event(name, event, row["aoi"], alert_id, dict(row) | more, outline, str(row["run_id"] or ""))
+
+    status, before = row["status"], known.state
+    area, legal, had = float(row["area_ha"] or 0), known.legal, known.area
+    if before == CLOSED and status in (PROVISIONAL, CONFIRMED):
+        yield make(status, row[_DATES[status]], "again", known.closed)
+    elif status in STATES:
+        reached = STATES[STATES.index(before) + 1 if before else 0 : STATES.index(status) + 1]
+        for state in reached:
+            if state == status or state in passed:
+                yield make(state, row[_DATES[state]])
+    if not before or status in (CLOSED, DISMISSED):
+        return
+    if area - had >= GROWTH_HA:
+        yield make(GROWN, f"{area:.2f}", gained_ha=round(area - had, 4))
+    if legal != str(row["legal_status"] or ""):
+        yield make(PLACED, row["legal_status"], legal)
+
+
+def _find_withdrawn(state: State, findings: Findings) -> Iterator[Event]:
+    """Find alerts that were told and that the table has no more: what was seen did not hold."""
+    for alert_id, known in list(findings.alerts.items()):
+        last = known.last
+        if last is None or known.state in ("", CLOSED) or last.aoi not in state.areas or alert_id in state.alerts:
+            continue
+        name = name_event(alert_id, CLOSED, WITHDRAWN, known.state, last.facts.get("last_seen"))
+        run_id = str(state.areas[last.aoi]["run_id"] or "")
+        facts = {**last.facts, "status": WITHDRAWN}
+        yield replace(last, event_id=name, event=CLOSED, alert_id=alert_id, facts=facts, run_id=run_id)
+
+
+def _find_reviews(state: State, renames: Mapping[str, str]) -> Iterator[Event]:
+    """Find what people decided about alerts of the table, under the names that these have now."""
+    for decision in state.decisions:
+        alert_id = follow_renames(decision.alert_id, renames, state.alerts.__contains__)
+        if alert_id is None:
+            continue
+        row = state.alerts[alert_id]
+        said = {"review": decision.review, "review_note": decision.text, "reviewed_by": decision.by}
+        said["decided"] = decision.decided.isoformat(timespec="seconds")
+        name = name_event(decision.alert_id, REVIEWED, *said.values())
+        outline, run_id = state.outlines.get(alert_id), str(row["run_id"] or "")
+        yield Event(name, REVIEWED, decision.aoi, alert_id, {**row, **said}, outline, run_id)
+
+
+# --- areas -----------------------------------------------------------------------------------------------------------
+
+
+def _find_failures(state: State) -> Iterator[Event]:
+    """Find the first failure of each row of failures of an area."""
+    failing: set[str] = set()
+    for one in state.rounds:
+        for aoi, reason in one.areas.items():
+            if reason and aoi not in failing:
+                since = one.started.isoformat(timespec="seconds")
+                facts = {"reason": reason, "since": since, "schedule": one.schedule}
+                yield Event(name_event(aoi, SCAN_FAILED, since), SCAN_FAILED, aoi, "", facts, None, one.run_id or "")
+            failing = failing | {aoi} if reason else failing - {aoi}
+
+
+def _find_unseen(state: State, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
+    """Find areas without a clear look for so many days; each limit is told once for each last look."""
+    for aoi, row in state.areas.items():
+        last = str(row["last_clear"] or "")
+        since = last or str(row["monitor_from"] or "")
+        if aoi not in state.known_areas or not since:
+            continue
+        days = (now.date() - dt.date.fromisoformat(since)).days
+        for limit in limits:
+            if days >= limit:
+                facts = {"last_clear": last, "days": days, "limit": limit, "share_unseen": row["share_unseen"]}
+                yield Event(name_event(aoi, UNSEEN, since, limit), UNSEEN, aoi, "", facts, None, str(row["run_id"] or ""))

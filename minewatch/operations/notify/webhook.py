@@ -1,0 +1,188 @@
+"""Sends JSON to a webhook: signed, with a time, and with ids by which the other side knows what it has already.
+
+The format is described in docs/notifications.md; a change that breaks a reader gives it another VERSION.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Collection
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError, SSLError
+from urllib3.util import Timeout
+
+from minewatch import __version__
+from minewatch.core.http import MOVED, find_proxy, read_wait
+from minewatch.core.url_policy import Reach, find_reach
+from minewatch.operations.notify.answer import SENT, Answer, fail
+from minewatch.operations.notify.event import Event
+from minewatch.operations.notify.facts import make_link
+from minewatch.operations.notify.outbox import LONGEST_WAIT, Message
+from minewatch.operations.notify.rule import Rule
+
+VERSION = 1
+"""Of the JSON."""
+
+TIMESTAMP, SIGNATURE, KEY = "Minewatch-Timestamp", "Minewatch-Signature", "Idempotency-Key"
+"""Headers: seconds since 1970; v1= and the HMAC-SHA256 of time, dot and body in hexadecimal; the message's id."""
+
+STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
+"""The same as Standard Webhooks 1.0.0 has it, for which verifiers exist in a dozen languages: standardwebhooks.com."""
+
+ENCODED = "whsec_"
+"""A secret that begins so holds the key in base64 after it, also as the standard has it."""
+
+TIMEOUT = Timeout(connect=10, read=20)
+"""Seconds."""
+
+LARGEST = 2 * 2**20
+"""Bytes of a body; in a larger one the outlines are left out."""
+
+MOST_ANSWER = 4096
+"""Bytes of an answer that are read; nothing in it counts."""
+
+PASSING = (408, 425, 429)
+"""Refusals that time changes; so do all from 500 on."""
+
+
+def render_body(message: Message, rule: Rule, *, is_test: bool = False) -> bytes:
+    """Give the JSON of a message; the same message has the same bytes at each try."""
+    body = _encode(message, rule, is_test=is_test, has_outlines=True)
+    return body if len(body) <= LARGEST else _encode(message, rule, is_test=is_test, has_outlines=False)
+
+
+def _encode(message: Message, rule: Rule, *, is_test: bool, has_outlines: bool) -> bytes:
+    events = zip(message.events, message.kinds, strict=True)
+    value = {
+        "version": VERSION,
+        "message_id": message.message_id,
+        "rule": rule.name,
+        "created": message.created,
+        "test": is_test,
+        "coordinates": rule.table.coordinates,
+        "geometries_left_out": not has_outlines,
+        "events": [_describe_event(event, kind, has_outline=has_outlines) for event, kind in events],
+    }
+    return json.dumps(value, separators=(",", ":")).encode("ascii")
+
+
+def _describe_event(event: Event, kind: str, *, has_outline: bool) -> dict[str, Any]:
+    facts = {name: None if value == "" else value for name, value in event.facts.items()}
+    link = make_link(event.facts)
+    return {
+        "event_id": event.event_id,
+        "event": kind,
+        "area": event.aoi,
+        "alert_id": event.alert_id or None,
+        "recorded": event.recorded,
+        "run_id": event.run_id or None,
+        "facts": facts | ({"map": link} if link else {}),
+        "geometry": event.geometry if has_outline else None,
+    }
+
+
+def sign_body(message_id: str, body: bytes, secret: str, now: dt.datetime) -> dict[str, str]:
+    """Return the headers that prove who sent a body, and when.  Raises ValueError for a secret that holds no key."""
+    stamp, key = str(int(now.timestamp())), decode_key(secret)
+    ours = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
+    standard = hmac.digest(key, f"{message_id}.{stamp}.".encode() + body, "sha256")
+    return {
+        TIMESTAMP: stamp,
+        SIGNATURE: f"v1={ours}",
+        STANDARD_ID: message_id,
+        STANDARD_TIMESTAMP: stamp,
+        STANDARD_SIGNATURE: f"v1,{base64.b64encode(standard).decode()}",
+    }
+
+
+def decode_key(secret: str) -> bytes:
+    """Return the key of the standard signature: what follows ``whsec_``, or the text itself.  Raises ValueError."""
+    if not secret.startswith(ENCODED):
+        return secret.encode()
+    key = base64.b64decode(secret.removeprefix(ENCODED), validate=True)
+    if not key:
+        raise ValueError("no key")
+    return key
+
+
+def find_fault(address: str, hosts: Collection[str]) -> str:
+    """Say why nothing is sent to an address, without naming it; '' where there is no reason."""
+    try:
+        parts = urlsplit(address)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "holds no address"
+    if parts.scheme not in ("http", "https") or not host or not address.isprintable() or " " in address:
+        return "holds no address that begins with https://"
+    named = {name.lower() for name in hosts} & {host, f"{host}:{port}"}
+    reach = find_reach(host)
+    if reach is Reach.FORBIDDEN:
+        return "holds the address of a host that serves the network itself"
+    if parts.scheme == "http" and reach is not Reach.HERE and not named:
+        return "holds an address of plain http; use https, or name the host in hosts"
+    return ""
+
+
+def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False) -> Answer:
+    """Send a message to the webhook of a rule."""
+    table = rule.table
+    address, secret = (os.environ.get(name, "").strip() for name in (table.webhook_variable, table.secret_variable))
+    for name, value in ((table.webhook_variable, address), (table.secret_variable, secret)):
+        if not value:
+            return fail(f"{name} is not set in the environment", is_unset=True)
+    if fault := find_fault(address, table.hosts):
+        return fail(f"{table.webhook_variable} {fault}", is_unset=True)
+    body = render_body(message, rule, is_test=is_test)
+    message_id = quote(message.message_id)  # a rule may have letters that no header takes
+    try:
+        signed = sign_body(message_id, body, secret, now)
+    except ValueError:
+        return fail(f"{table.secret_variable} begins with {ENCODED} and is not base64 after it", is_unset=True)
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": f"minewatch/{__version__}",
+        KEY: message_id,
+        **signed,
+    }
+    return _post(address, body, headers)
+
+
+def _post(address: str, body: bytes, headers: dict[str, str]) -> Answer:
+    proxy = find_proxy(address)
+    make = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
+    try:
+        with make(retries=False, timeout=TIMEOUT, ca_certs=os.environ.get("CURL_CA_BUNDLE")) as connections:
+            answer = connections.request("POST", address, body=body, headers=headers, redirect=False, preload_content=False)
+            try:
+                return _judge(answer.status, answer.headers.get("Retry-After"))
+            finally:
+                answer.close()
+    except (NewConnectionError, ConnectTimeoutError):
+        return fail("no connection")
+    except SSLError:
+        return fail("the certificate of the host is not valid, or it does not support TLS")
+    except ReadTimeoutError:
+        return fail(f"no answer within {TIMEOUT.read_timeout:g} seconds")
+    except LocationValueError:
+        return fail("the variable holds no address that can be used", is_unset=True)
+    except (HTTPError, OSError, ValueError) as error:
+        return fail(f"the connection broke off ({type(error).__name__})")
+
+
+def _judge(status: int, retry_after: str | None) -> Answer:
+    if 200 <= status < 300:
+        return SENT
+    if status in MOVED:
+        return fail(f"status {status}: a redirect, which is not followed; give the final address", is_refusal=True)
+    passing = status in PASSING or status >= 500
+    wait = read_wait(retry_after, LONGEST_WAIT.total_seconds())
+    return fail(f"status {status}", is_refusal=not passing, wait=wait)

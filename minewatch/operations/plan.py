@@ -1,0 +1,96 @@
+"""Resolves everything a scan needs into one value, before the first pixel is read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from minewatch.alerts.table import read_areas
+from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.areas.area_plan import AreaPlan, make_area_plan
+from minewatch.core.errors import AoiError, MinewatchError
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import default_source, list_providers
+from minewatch.settings.pipeline import read_pipeline
+from minewatch.sources.stac import Source, open_source
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for."""
+
+    names: tuple[str, ...] = ()
+    """Areas; none means all."""
+
+    pipeline: str | None = None
+    """In place of each area's own."""
+
+    overrides: tuple[str, ...] = ()
+    """SECTION.KEY=VALUE."""
+
+    source: str | None = None
+    """In place of the workspace's."""
+
+    since: dt.date | None = None
+    """In place of each area's monitor_from."""
+
+    until: dt.date | None = None
+    """As-of date; today where it is not given."""
+
+    scheduler: str | None = None
+    """Address of a Dask cluster."""
+
+    check_archive: bool = False
+    """Compare every file of the archives with its checksum first."""
+
+
+@dataclass(frozen=True)
+class ScanPlan:
+    """A whole scan."""
+
+    run_id: str
+    """Names the scan in records."""
+
+    started: dt.datetime
+    """UTC; only for records."""
+
+    source: Source
+    """Where scenes come from."""
+
+    areas: tuple[AreaPlan, ...]
+    """In the order asked for."""
+
+    scheduler: str | None
+    """Address of a Dask cluster, or None for threads."""
+
+
+def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
+    """Resolve a request; raises MinewatchError for anything that is wrong with it."""
+    started = dt.datetime.now(dt.UTC)
+    until = request.until or started.date()
+    names = request.names or tuple(list_aois(workspace))
+    if not names:
+        raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
+    table = read_areas(workspace.alerts)
+    areas = tuple(plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
+    source = open_source(request.source or default_source(workspace), list_providers(workspace))
+    run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    return ScanPlan(run_id, started, source, areas, request.scheduler)
+
+
+def plan_area(
+    workspace: Workspace, request: Request, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
+) -> AreaPlan:
+    """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it.  Raises MinewatchError."""
+    aoi = read_aoi(workspace, name)
+    pipeline_name = request.pipeline or aoi.pipeline
+    pipeline = read_pipeline(workspace, pipeline_name, request.overrides)
+    since = request.since or aoi.monitor_from
+    if until < since:
+        kind = "--since" if request.since else "its monitor_from"
+        raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
+    own = pipeline_name == aoi.pipeline and not request.overrides and since == aoi.monitor_from
+    what_if = not own or (name in table and until < table[name][1])
+    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, what_if=what_if)

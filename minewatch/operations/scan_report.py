@@ -1,0 +1,198 @@
+"""What came of a scan: for the person who asked, for ``--json``, and for the run record."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minewatch import __version__
+from minewatch.alerts.columns import Value
+from minewatch.alerts.context.place import Cells
+from minewatch.alerts.history import HistoryEvent
+from minewatch.alerts.record import Alert
+from minewatch.alerts.table import AreaResult, Tally
+from minewatch.archive.item import Observation
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.detection.coverage import Coverage, Emptiness
+from minewatch.operations.plan import ScanPlan
+from minewatch.products.evidence.folder import Kept
+from minewatch.sources.search import Found, Refusal
+
+
+@dataclass(frozen=True)
+class AreaReport:
+    """What a scan did in one area."""
+
+    plan: AreaPlan
+    """What was asked."""
+
+    found: Found
+    """What the source listed."""
+
+    observations: Sequence[Observation]
+    """What the result rests on."""
+
+    fetched: int
+    """Observations read in this scan."""
+
+    failures: Sequence[Refusal]
+    """Scenes that could not be read, or were refused."""
+
+    coverage: Coverage
+    """What could be seen."""
+
+    alerts: Sequence[Alert]
+    """As of the scan's date."""
+
+    tally: Tally
+    """What changed in the table."""
+
+    notes: Sequence[str] = ()
+    """Lines a person should read."""
+
+    context: Mapping[str, Cells] = field(default_factory=dict)
+    """Alert id to where it lies in law and landscape."""
+
+    emptiness: Sequence[Emptiness] = ()
+    """Observations without data where the footprints of their scenes promise some."""
+
+    evidence: Kept = field(default_factory=Kept)
+    """What was put on file."""
+
+
+@dataclass(frozen=True)
+class Missed:
+    """An area whose search failed: its alerts and rasters are as they were."""
+
+    aoi: str
+    """Its name."""
+
+    reason: str
+    """Why, in one line."""
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """What a scan did."""
+
+    run_id: str
+    """Names it."""
+
+    source: str
+    """Where scenes came from."""
+
+    areas: Sequence[AreaReport]
+    """In the order asked for."""
+
+    record: Path
+    """The run record."""
+
+    missed: Sequence[Missed] = ()
+    """Areas that could not be searched; not all, since that is an error."""
+
+    @property
+    def failures(self) -> int:
+        """Scenes that could not be read or were refused."""
+        return sum(len(area.failures) for area in self.areas)
+
+    @property
+    def unkept(self) -> int:
+        """Alerts whose evidence could not be written."""
+        return sum(len(area.evidence.failed) for area in self.areas)
+
+
+def describe_scan(report: ScanReport) -> dict[str, Any]:
+    """Give a scan as plain data, for ``--json`` and the run record."""
+    return {
+        "run_id": report.run_id,
+        "source": report.source,
+        "areas": [_describe_area(area) for area in report.areas],
+        "not_searched": [{"aoi": missed.aoi, "reason": missed.reason} for missed in report.missed],
+        "record": str(report.record),
+    }
+
+
+def _describe_area(area: AreaReport) -> dict[str, Any]:
+    plan = area.plan
+    return {
+        "aoi": plan.aoi.name,
+        "pipeline": plan.pipeline_name,
+        "pipeline_digest": plan.pipeline.digest,
+        "monitor_from": plan.monitor_from.isoformat(),
+        "as_of": plan.until.isoformat(),
+        "what_if": plan.what_if,
+        "scenes": {
+            "found": len(area.found.scenes) + len(area.found.refused) + len(area.found.cloudy),
+            "observations_read": area.fetched,
+            "observations_used": len(area.observations),
+            "too_cloudy": list(area.found.cloudy),
+            "emptier_than_footprint": [
+                {"ids": list(empty.scenes), "covered": round(empty.covered, 4), "valid": round(empty.valid, 4)}
+                for empty in area.emptiness
+            ],
+            "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
+            "used": [source for observation in area.observations for source in observation.source_ids],
+        },
+        "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
+        "changes": dict(sorted(area.tally.events.items())),
+        "changed": [_describe_event(event) for event in area.tally.changed],
+        "coverage": _describe_coverage(area.coverage),
+        "evidence": {
+            "written": list(area.evidence.written),
+            "failed": [{"alert_id": alert_id, "reason": reason} for alert_id, reason in area.evidence.failed.items()],
+        },
+        "notes": list(area.notes),
+    }
+
+
+def _describe_event(event: HistoryEvent) -> dict[str, str]:
+    facts = {"alert_id": event.alert_id, "event": event.event, "detail": event.detail}
+    more = {"former_id": event.former_id, "from_status": event.from_status, "to_status": event.to_status}
+    return facts | {name: value for name, value in more.items() if value}
+
+
+def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
+    return {
+        "status": {name: round(share, 4) for name, share in coverage.status.items()},
+        "never_clear": round(coverage.never_clear, 4),
+        "unseen": round(coverage.unseen, 4),
+        "unseen_days": coverage.unseen_days,
+        "last_clear": coverage.last_clear.isoformat() if coverage.last_clear else None,
+        "missing_looks": coverage.missing_looks,
+        "text": coverage.describe(),
+    }
+
+
+def describe_run(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:
+    """Return the row of a scan for the table of runs."""
+    return {
+        "run_id": plan.run_id,
+        "started": plan.started.isoformat(timespec="seconds"),
+        "version": __version__,
+        "aois": ", ".join(area.plan.aoi.name for area in areas),
+        "what_if": int(any(area.plan.what_if for area in areas)),
+        "scenes_used": sum(len(area.observations) for area in areas),
+        "scenes_skipped": sum(len(area.failures) for area in areas),
+    }
+
+
+def give_result(area: AreaReport) -> AreaResult:
+    """Return what an area brings to the alerts table."""
+    plan, coverage = area.plan, area.coverage
+    facts: dict[str, Value] = {
+        "monitor_from": plan.monitor_from,
+        "as_of": plan.until,
+        "pipeline": plan.pipeline_name,
+        "digest": plan.pipeline.digest,
+        "area_km2": round(plan.aoi.area_km2, 4),
+        "share_unseen": round(coverage.unseen, 4),
+        "last_clear": coverage.last_clear,
+    }
+    sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
+    scenes = {a.alert_id: (sources.get(a.day_before or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
+    settings = plan.pipeline.alerts
+    return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if, area.context)

@@ -1,0 +1,253 @@
+"""How the watch does: for each area when it was scanned, how old its newest scene is, and what fails; changes nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from minewatch.alerts.columns import AOIS, LAYER
+from minewatch.alerts.geopackage import recover
+from minewatch.core.errors import AlertsError, WorkspaceError, describe
+from minewatch.core.files import Place, read_files
+from minewatch.core.lock import Lease, find_holder
+from minewatch.core.workspace import Workspace
+from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
+from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
+from minewatch.operations.watch_log import Round, read_rounds
+
+LATE = dt.timedelta(hours=2)
+"""What is due for longer than this is late, unless somebody works; so is what never ran."""
+
+
+@dataclass(frozen=True)
+class AreaStatus:
+    """How the watch of one area does."""
+
+    aoi: str
+    """Its name."""
+
+    schedules: tuple[str, ...] = ()
+    """Schedules that ask for it."""
+
+    last: dt.datetime | None = None
+    """When its last scheduled scan ended well, UTC; None = never."""
+
+    next: dt.datetime | None = None
+    """When it is due next, UTC; in the past where it is due; None = never."""
+
+    late: bool = False
+    """Due for too long, or never scanned though a schedule asks for it."""
+
+    failures: int = 0
+    """Scheduled scans in a row that failed."""
+
+    reason: str = ""
+    """Why the last one failed."""
+
+    as_of: dt.date | None = None
+    """As-of date of its alerts; None = it was never scanned."""
+
+    newest: dt.date | None = None
+    """Acquisition of its newest scene in the archive."""
+
+    lag: int | None = None
+    """Days from then to now."""
+
+    unseen: float | None = None
+    """Share of its ground without a clear look in the 30 days before the as-of date."""
+
+    last_clear: dt.date | None = None
+    """The latest clear look of any of its ground."""
+
+    alerts: Mapping[str, int] = field(default_factory=dict)
+    """Status to alerts."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody has to look after it."""
+        return not (self.late or self.failures)
+
+
+@dataclass(frozen=True)
+class WatchStatus:
+    """How the watch of a workspace does."""
+
+    now: dt.datetime
+    """UTC."""
+
+    areas: Sequence[AreaStatus]
+    """By name."""
+
+    holder: Lease | None = None
+    """Who works in the workspace now."""
+
+    waiting: int = 0
+    """Messages in the outbox."""
+
+    dead: int = 0
+    """Messages that could not be delivered, and are tried no more."""
+
+    notes: Sequence[str] = ()
+    """Lines a person should read."""
+
+    faults: Sequence[str] = ()
+    """What somebody has to look after, beside areas and messages."""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody has to look after anything."""
+        return all(area.is_well for area in self.areas) and not self.dead and not self.faults
+
+
+def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
+    """Tell how the watch does at ``now`` (UTC); raises WorkspaceError where settings or files cannot be read."""
+    rounds = [one for one in read_rounds(workspace) if not one.what_if]
+    timetable = read_timetable(workspace, read_rounds(workspace))
+    holder = find_holder(workspace.held)
+    table = _read_table(workspace.alerts)
+    areas = [_describe_area(workspace, aoi, now, rounds, timetable, table, busy=holder is not None) for aoi in timetable.areas]
+    faults = [line for one in timetable.schedules if (line := explain_empty(one))]
+    ahead = [(aoi, row["as_of"]) for aoi, row in table.rows.items() if row["as_of"] > now.date()]
+    faults += [f"the table of {aoi} is as of {day}, which is in the future; was a clock wrong?" for aoi, day in ahead]
+    faults += [table.fault] if table.fault else []
+    notes = [note for note in explain_schedules(timetable.schedules, [area.aoi for area in areas]) if note not in faults]
+    waiting, dead = _count_messages(workspace)
+    return WatchStatus(now, areas, holder, waiting, dead, notes, faults)
+
+
+def _describe_area(
+    workspace: Workspace,
+    aoi: str,
+    now: dt.datetime,
+    rounds: Sequence[Round],
+    timetable: Timetable,
+    table: _Table,
+    *,
+    busy: bool,
+) -> AreaStatus:
+    row = table.rows.get(aoi)
+    own = [one for one in rounds if aoi in one.areas]
+    failed = _list_failures(own, aoi)
+    schedules = tuple(one.name for one in timetable.schedules if aoi in one.areas)
+    due = [found.slot for found in timetable.find_due(now) if aoi in found.areas]
+    upcoming = [one.find_next(now) for one in timetable.schedules if aoi in one.areas]
+    newest = _find_newest(workspace.archive(aoi))
+    return AreaStatus(
+        aoi,
+        schedules,
+        max((one.ended for one in own if not one.areas[aoi]), default=None),
+        min(due, default=min(upcoming, default=None)),
+        late=not busy and any(timetable.find_delay(one, aoi, now) > LATE for one in timetable.schedules if aoi in one.areas),
+        failures=len(failed),
+        reason=failed[-1] if failed else "",
+        as_of=row["as_of"] if row else None,
+        newest=newest,
+        lag=(now.date() - newest).days if newest else None,
+        unseen=row["share_unseen"] if row else None,
+        last_clear=row["last_clear"] if row else None,
+        alerts=table.alerts.get(aoi, {}),
+    )
+
+
+def _list_failures(rounds: Sequence[Round], aoi: str) -> list[str]:
+    """Give the reasons of the scans that failed since the last one that did not."""
+    reasons: list[str] = []
+    for one in rounds:
+        reasons = [*reasons, one.areas[aoi]] if one.areas[aoi] else []
+    return reasons
+
+
+def _find_newest(folder: Place) -> dt.date | None:
+    """Give the day of the newest acquisition that the archive's list names; None where there is no list."""
+    try:
+        (data,) = read_files([folder / "collection.json"])
+        return dt.datetime.fromisoformat(json.loads(data)["extent"]["temporal"]["interval"][0][1]).date()
+    except (OSError, WorkspaceError, ValueError, KeyError, IndexError, TypeError):
+        return None
+
+
+@dataclass(frozen=True)
+class _Table:
+    """What the alerts table says of each area."""
+
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Area to as-of date, share unseen and last clear look."""
+
+    alerts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Area to status to alerts."""
+
+    fault: str = ""
+    """Why it cannot be read."""
+
+
+def _read_table(path: Path) -> _Table:
+    """Read what the table says of each area; where it cannot be read, that is what there is to say."""
+    if not path.exists():
+        return _Table()
+    try:
+        recover(path)
+        rows = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False).to_dict("records")
+        cells = pyogrio.read_dataframe(path, layer=LAYER, read_geometry=False, columns=["aoi", "status"]).to_dict("records")
+    except (AlertsError, DataSourceError, DataLayerError) as error:
+        return _Table(fault=f"the alerts table cannot be read: {describe(error)}")
+    alerts: dict[str, Counter[str]] = {}
+    for cell in cells:
+        alerts.setdefault(str(cell["aoi"]), Counter())[str(cell["status"])] += 1
+    return _Table({str(row["aoi"]): _plain_row(row) for row in rows}, alerts)
+
+
+def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    last_clear = row["last_clear"]
+    return {
+        "as_of": row["as_of"].date(),
+        "share_unseen": float(row["share_unseen"]),
+        "last_clear": None if last_clear != last_clear else last_clear.date(),  # noqa: PLR0124  NaT is not itself
+    }
+
+
+def _count_messages(workspace: Workspace) -> tuple[int, int]:
+    """Count messages that wait, and those that nobody could deliver."""
+    waiting, dead = (list_messages(workspace.outbox, place)[0] for place in (WAITING, DEAD))
+    return len(waiting), len(dead)
+
+
+def describe_status(status: WatchStatus) -> dict[str, Any]:
+    """Give it as plain data, for ``--json``."""
+    return {
+        "time": status.now.isoformat(),
+        "well": status.is_well,
+        "areas": [_describe(area) for area in status.areas],
+        "working": {"doing": holder.doing, "host": holder.host, "pid": holder.pid, "since": holder.since}
+        if (holder := status.holder)
+        else None,
+        "outbox": {"waiting": status.waiting, "dead": status.dead},
+        "faults": list(status.faults),
+        "notes": list(status.notes),
+    }
+
+
+def _describe(area: AreaStatus) -> dict[str, Any]:
+    return {
+        "aoi": area.aoi,
+        "well": area.is_well,
+        "schedules": list(area.schedules),
+        "last_run": area.last and area.last.isoformat(),
+        "next_run": area.next and area.next.isoformat(),
+        "late": area.late,
+        "failures_in_a_row": area.failures,
+        "reason": area.reason,
+        "as_of": area.as_of and area.as_of.isoformat(),
+        "newest_scene": area.newest and area.newest.isoformat(),
+        "lag_days": area.lag,
+        "share_unseen": area.unseen,
+        "last_clear": area.last_clear and area.last_clear.isoformat(),
+        "alerts": dict(sorted(area.alerts.items())),
+    }

@@ -1,0 +1,246 @@
+"""Lets the system start the watch: units for systemd, a line for cron.  It only makes texts; nothing is started here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.workspace import Workspace, check_name
+from minewatch.operations.heartbeat import find_heartbeat
+from minewatch.settings.document import read_settings
+
+EVERY_MINUTES = 15
+"""So often the system starts the watch; what is then due is for the schedules to say."""
+
+SYSTEM_UNITS, USER_UNITS = Path("/etc/systemd/system"), Path("~/.config/systemd/user")
+"""Where units belong."""
+
+SYSTEM_SECRETS, USER_SECRETS = Path("/etc/minewatch"), Path("~/.config/minewatch")
+"""Where the files with environment variables belong."""
+
+TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  named, so that a workspace in them is not hidden from its service
+"""Folders that a service of the system has for itself, unless the workspace lies there."""
+
+HARDENING = """\
+NoNewPrivileges=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictNamespaces=yes
+SystemCallArchitectures=native
+"""
+"""For any service; it needs no privileges."""
+
+SYSTEM_HARDENING = """\
+ProtectSystem=strict
+ProtectHome=read-only
+ReadWritePaths={writable}
+PrivateTmp={private}
+CacheDirectory={name}
+Environment=XDG_CACHE_HOME=%C/{name} MPLCONFIGDIR=%C/{name} NUMBA_CACHE_DIR=%C/{name}
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
+CapabilityBoundingSet=
+"""
+"""For a service of the system; a person's own manager cannot do these."""
+
+SERVICE = """\
+# Written by minewatch schedule install; made anew by the same command.
+[Unit]
+Description=minewatch: scan what is due in {title}
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart={command}
+{user}# Secrets, one NAME=VALUE a line, mode 0600; the file may be missing.
+EnvironmentFile=-{secrets}
+# 3: done, but something needs attention; minewatch status says what.  143: stopped; the next one goes on from there.
+SuccessExitStatus=3 143
+TimeoutStartSec=24h
+TimeoutStopSec=2min
+UMask=0077
+Nice=10
+{hardening}"""
+
+TIMER = """\
+# Written by minewatch schedule install; made anew by the same command.
+[Unit]
+Description=minewatch: check every {every} minutes what is due in {title}
+
+[Timer]
+# minewatch.toml sets what is due when; this is how often that is checked, and how often waiting messages are tried.
+OnCalendar={calendar}
+# After downtime it starts at once, and scans what was missed, once.
+Persistent=true
+RandomizedDelaySec=60
+AccuracySec=30
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Files that let the system start the watch, and what a person does with them."""
+
+    files: dict[Path, str]
+    """Path to text."""
+
+    steps: tuple[str, ...]
+    """Commands to run, in their order."""
+
+    secrets: Path | None
+    """Where environment variables go."""
+
+    variables: tuple[str, ...]
+    """Those that the settings name."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a person asked for."""
+
+    user: bool = False
+    """For this person's own service manager, in place of the system's."""
+
+    folder: Path | None = None
+    """Where the files go; None = where they belong."""
+
+    name: str | None = None
+    """Of the units; None = after the workspace's folder."""
+
+    every: int = EVERY_MINUTES
+    """Minutes."""
+
+
+def make_units(workspace: Workspace, wish: Wish) -> Installation:
+    """Make a service and its timer; raises WorkspaceError where a path cannot stand in a unit."""
+    name = check_name("units", wish.name) if wish.name else name_units(workspace)
+    root = check_path(workspace.root)
+    secrets = (USER_SECRETS if wish.user else SYSTEM_SECRETS).expanduser() / f"{name}.env"
+    folder = (wish.folder or (USER_UNITS if wish.user else SYSTEM_UNITS)).expanduser()
+    command = " ".join(quote_word(word) for word in make_command(workspace))
+    hardening = HARDENING + ("" if wish.user else _harden(list_writable(workspace), name))
+    service = SERVICE.format(
+        title=escape_percent(root),
+        command=command.replace("$", "$$"),
+        user="" if wish.user else f"User={find_owner(workspace.root)}\n",
+        secrets=escape_percent(check_path(secrets)),
+        hardening=hardening,
+    )
+    calendar = f"*:0/{wish.every}" if wish.every < 60 else "hourly"
+    timer = TIMER.format(title=escape_percent(root), every=wish.every, calendar=calendar)
+    files = {folder / f"{name}.service": service, folder / f"{name}.timer": timer}
+    return Installation(files, _list_steps(wish, name, folder), secrets, list_variables(workspace))
+
+
+def _harden(places: Sequence[Path], name: str) -> str:
+    """Let the service of the system write into these folders and no others."""
+    temporary = [folder for folder in TEMPORARY if any(folder in place.parents for place in places)]
+    writable = " ".join(quote_word(check_path(place)) for place in (*places, *temporary))
+    return SYSTEM_HARDENING.format(writable=writable, name=name, private="no" if temporary else "yes")
+
+
+def _list_steps(wish: Wish, name: str, folder: Path) -> tuple[str, ...]:
+    sudo, flag = ("", " --user") if wish.user else ("sudo ", "")
+    home = (USER_UNITS if wish.user else SYSTEM_UNITS).expanduser()
+    files = f"{shlex.quote(str(folder / name))}.service {shlex.quote(str(folder / name))}.timer"
+    steps = [] if folder == home else [f"{sudo}install -D -m 644 -t {home} {files}"]
+    steps += [f"{sudo}systemctl{flag} daemon-reload", f"{sudo}systemctl{flag} enable --now {name}.timer"]
+    return (*steps, *(["loginctl enable-linger  # so that it keeps running when nobody is logged in"] if wish.user else []))
+
+
+def make_crontab(workspace: Workspace, wish: Wish) -> Installation:
+    """Make a line for a person's crontab; raises WorkspaceError where a path cannot stand in one."""
+    name = check_name("units", wish.name) if wish.name else name_units(workspace)
+    check_path(workspace.root)
+    folder = wish.folder or workspace.timers
+    secrets = USER_SECRETS.expanduser() / f"{name}.env"
+    quoted = shlex.quote(check_path(secrets))
+    lock = shlex.quote(str(workspace.cron_lock))
+    command = f"set -a; [ -r {quoted} ] && . {quoted}; set +a; flock -n {lock} {shlex.join(make_command(workspace))}"
+    minutes = f"*/{wish.every}" if wish.every < 60 else "0"
+    text = (
+        f"# minewatch in {workspace.root}: checks every {wish.every} minutes what is due; minewatch.toml sets when.\n"
+        "# What it prints is mailed by cron (MAILTO); it prints nothing where nothing was due.\n"
+        f"{minutes} * * * * {command.replace('%', chr(92) + '%')}\n"
+    )
+    path = folder / f"{name}.crontab"
+    steps = (f"(crontab -l 2>/dev/null; cat {shlex.quote(str(path))}) | crontab -",)
+    return Installation({path: text}, steps, secrets, list_variables(workspace))
+
+
+def make_command(workspace: Workspace) -> list[str]:
+    """Give the command that the system runs; -P keeps Python from taking modules of the folder it is started in."""
+    return [sys.executable, "-P", "-m", "minewatch", "-w", str(workspace.root), "watch", "--once"]
+
+
+def name_units(workspace: Workspace) -> str:
+    """Name the units after the workspace's folder."""
+    stem = re.sub(r"[^a-z0-9]+", "-", workspace.root.name.lower()).strip("-")[:40]
+    return f"minewatch-{stem}" if stem else "minewatch"
+
+
+def list_writable(workspace: Workspace) -> list[Path]:
+    """Name the folders on a disk that scans write into, as far as they are there: a missing one would stop the service."""
+    output = workspace.root / "output"
+    heartbeat = find_heartbeat(workspace, read_settings(workspace).watch).parent
+    places = [output if output.is_dir() else workspace.root, workspace.archives, workspace.change_maps, heartbeat]
+    paths = [place.absolute() for place in places if isinstance(place, Path)]
+    return list(dict.fromkeys(path for path in paths if path.is_dir() and not any(other in path.parents for other in paths)))
+
+
+def find_owner(folder: Path) -> str:
+    """Name whom a workspace belongs to, as the service runs for that person."""
+    try:
+        return folder.owner()
+    except KeyError:
+        return str(folder.stat().st_uid)
+
+
+def list_variables(workspace: Workspace) -> tuple[str, ...]:
+    """Name the environment variables that the settings name, for the file that has to hold them."""
+    found: dict[str, None] = {}
+
+    def look(value: object) -> None:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                if str(name).endswith("_variable") and isinstance(inner, str) and inner:
+                    found[inner] = None
+                look(inner)
+
+    look(read_settings(workspace).model_dump())
+    return tuple(found)
+
+
+def check_path(path: Path) -> str:
+    """Give a path that a line of a file can hold; raises WorkspaceError for others."""
+    text = str(path)
+    if not text.isprintable():
+        raise WorkspaceError(f"{text!r} has characters that cannot be used in a unit or a crontab; move the workspace")
+    return text
+
+
+def quote_word(text: str) -> str:
+    """Write a word as units want it (systemd.syntax(7))."""
+    text = escape_percent(text)
+    return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def escape_percent(text: str) -> str:
+    """Keep a text of a unit from holding specifiers."""
+    return text.replace("%", "%%")

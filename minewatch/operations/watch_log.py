@@ -1,0 +1,89 @@
+"""What the watch did and when: one line for each scan that a schedule asked for, in ``rounds.jsonl``."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from minewatch.core.errors import WorkspaceError
+from minewatch.core.files import append_lines, read_lines
+from minewatch.core.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Round:
+    """One scan of areas of one schedule."""
+
+    schedule: str
+    """Its name."""
+
+    due: dt.datetime
+    """When the schedule asked for it, UTC; after downtime the latest of the times that were missed."""
+
+    started: dt.datetime
+    """UTC."""
+
+    ended: dt.datetime
+    """UTC."""
+
+    run_id: str | None
+    """Of the scan; None where there was none."""
+
+    areas: Mapping[str, str] = field(default_factory=dict)
+    """Area to why it was not scanned, in one line; '' where it was.  None: the schedule has no area."""
+
+    what_if: bool = False
+    """True where the schedule's pipeline is not the areas' own: written apart, and nobody is told."""
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The areas that were not scanned, and why."""
+        return {aoi: reason for aoi, reason in self.areas.items() if reason}
+
+
+def append_rounds(workspace: Workspace, rounds: Iterable[Round]) -> None:
+    """Write rounds down; they are on the disk when this returns.  Raises WorkspaceError."""
+    lines = [json.dumps(describe_round(one), ensure_ascii=False) for one in rounds]
+    if not lines:
+        return
+    try:
+        append_lines(workspace.rounds, lines)
+    except OSError as error:
+        raise WorkspaceError(f"cannot write {workspace.rounds}: {error.strerror}; check disk and permissions") from error
+
+
+def append_round(workspace: Workspace, one: Round) -> None:
+    """Write one round down."""
+    append_rounds(workspace, [one])
+
+
+def read_rounds(workspace: Workspace) -> Sequence[Round]:
+    """Give all rounds in the order they were written; a line that a crash cut off is left out.  Raises WorkspaceError."""
+    try:
+        found, _ = read_lines(workspace.rounds, _parse)
+    except OSError as error:
+        raise WorkspaceError(f"{workspace.rounds} cannot be read: {error.strerror}") from error
+    return found
+
+
+def describe_round(one: Round) -> dict[str, Any]:
+    """Give a round as plain data, for the file and for ``--json``."""
+    return {
+        "schedule": one.schedule,
+        "due": one.due.isoformat(),
+        "started": one.started.isoformat(),
+        "ended": one.ended.isoformat(),
+        "run_id": one.run_id,
+        "areas": dict(one.areas),
+        "what_if": one.what_if,
+    }
+
+
+def _parse(value: Any) -> Round:
+    due, started, ended = (dt.datetime.fromisoformat(value[name]).astimezone(dt.UTC) for name in ("due", "started", "ended"))
+    areas = {str(aoi): str(reason) for aoi, reason in value["areas"].items()}
+    run_id = value["run_id"]
+    return Round(str(value["schedule"]), due, started, ended, run_id and str(run_id), areas, bool(value.get("what_if", False)))

@@ -1,0 +1,257 @@
+"""The log of custody: who made, opened, exported or packed which evidence, each line chained to the one before by its hash.
+
+A line holds the SHA-256 of the line before, so a line that was changed no longer fits what the next one says of it, and one
+that was removed leaves a gap in the numbers.  What the last line was stands in a small file beside the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import pwd
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from minewatch.core.errors import EvidenceError, WorkspaceError
+from minewatch.core.files import append_lines, make_private_folder
+
+Action = Literal["made", "opened", "exported", "packed"]
+"""What was done with evidence."""
+
+LARGEST_HEAD = 1000
+"""Bytes that are read of the file with the last line's hash; it has a hundred."""
+
+BEGINNING = "0" * 64
+"""What the first line is chained to."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the log."""
+
+    number: int
+    """From 1, without gaps."""
+
+    when: str
+    """UTC, ISO 8601."""
+
+    who: str
+    """Login and machine."""
+
+    action: Action
+    """What was done."""
+
+    alert_id: str
+    """Name of the evidence."""
+
+    manifest: str
+    """SHA-256 of its manifest."""
+
+    detail: str
+    """How, in words."""
+
+    previous: str
+    """SHA-256 of the line before, without its end."""
+
+    @property
+    def line(self) -> str:
+        """As it stands in the log."""
+        return json.dumps(vars(self), ensure_ascii=True, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the log that can be read."""
+
+    at: int
+    """Line of the file, from 1."""
+
+    entry: Entry
+    """What it says."""
+
+    sha256: str
+    """Of its bytes, without the end."""
+
+    data: bytes
+    """Its bytes, without the end."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log that was read."""
+
+    lines: tuple[Line, ...]
+    """In the order of the file."""
+
+    damaged: tuple[int, ...]
+    """Lines of the file that are no entries."""
+
+    def of(self, alert_id: str) -> list[Line]:
+        """Choose the lines on one alert."""
+        return [line for line in self.lines if line.entry.alert_id == alert_id]
+
+
+def record_custody(path: Path, action: Action, alert_id: str, manifest: str, detail: str = "") -> Entry:
+    """Add a line to the log; it is on the disk when this returns, and writers wait for each other.
+
+    Raises EvidenceError where the log cannot be written.
+    """
+    (entry,) = record_all(path, action, {alert_id: manifest}, detail)
+    return entry
+
+
+def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[Entry]:
+    """Add a line for each of several alerts, together; ``manifests`` are the SHA-256 of theirs.
+
+    Raises EvidenceError where the log cannot be written.
+    """
+    entries: list[Entry] = []
+    try:
+        make_private_folder(path.parent)
+        with _holding_head(path) as head:
+            lines = read_custody(path).lines
+            number = max(lines[-1].entry.number if lines else 0, _read_head(head).get("number", 0))
+            previous = lines[-1].sha256 if lines else BEGINNING
+            when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), tell_user()
+            for alert_id, manifest in manifests.items():
+                number += 1
+                entries.append(Entry(number, when, who, action, alert_id, manifest, detail, previous))
+                previous = _hash(entries[-1].line.encode())
+            append_lines(path, [entry.line for entry in entries])
+            if entries:
+                _write_head(head, entries[-1])
+    except (OSError, WorkspaceError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise EvidenceError(f"the log {path} cannot be written: {reason}; check its permissions") from error
+    return entries
+
+
+def read_custody(path: Path) -> Log:
+    """Read the log; empty where there is none.  Raises EvidenceError where it cannot be read."""
+    try:
+        data = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise EvidenceError(f"the log {path} cannot be read: {error.strerror}; check its permissions") from error
+    return parse_custody(data)
+
+
+def parse_custody(data: bytes) -> Log:
+    """Read the bytes of a log."""
+    lines, damaged = [], []
+    for at, text in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
+        try:
+            lines.append(Line(at, _parse_entry(json.loads(text)), _hash(text), text))
+        except (ValueError, TypeError, RecursionError):
+            damaged.append(at)
+    return Log(tuple(lines), tuple(damaged))
+
+
+def _parse_entry(fields: Any) -> Entry:
+    entry = Entry(**fields)
+    texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous)
+    if type(entry.number) is not int or not all(isinstance(text, str) for text in texts):
+        raise ValueError("not an entry")
+    return entry
+
+
+def check_custody(path: Path) -> list[str]:
+    """Name the lines that were changed, added or removed; none where the chain holds.
+
+    Raises EvidenceError where the log cannot be read.
+    """
+    with contextlib.ExitStack() as stack:
+        head = {}
+        with contextlib.suppress(OSError):  # where it is missing, nothing is known
+            head = _read_head(stack.enter_context(_holding_head(path, os.O_RDONLY, fcntl.LOCK_SH)))
+        log = read_custody(path)
+    if not head and not path.exists():
+        return []
+    return [*check_chain(log), *_check_end(_name_head(path).name, log.lines, head)]
+
+
+def check_chain(log: Log) -> list[str]:
+    """Name what does not fit within a log."""
+    faults = [f"custody log, line {at}: no entry; it was changed, added, or cut off while it was written" for at in log.damaged]
+    number, sha256 = 0, BEGINNING
+    for line in log.lines:
+        entry = line.entry
+        if entry.number == number + 1:
+            if entry.previous != sha256:
+                faults.append(f"custody log, entry {max(number, 1)}: not what the next line is chained to; it was changed")
+        elif entry.number > number + 1:
+            faults.append(f"custody log, {_name_span(number + 1, entry.number - 1)} removed or damaged before line {line.at}")
+        else:
+            faults.append(f"custody log, line {line.at}: entry {entry.number} comes after entry {number}; it was added or moved")
+        number, sha256 = entry.number, line.sha256
+    return faults
+
+
+def _check_end(name: str, lines: Sequence[Line], head: Mapping[str, Any]) -> list[str]:
+    """Compare the end of the log with what is known of it."""
+    last = lines[-1].entry.number if lines else 0
+    if not head:
+        return [f"custody log: what its last line was is not known ({name} is missing or damaged)"]
+    if last < head["number"]:
+        return [f"custody log, {_name_span(last + 1, head['number'])} removed or damaged at the end"]
+    if not any(line.entry.number == head["number"] and line.sha256 == head["sha256"] for line in lines):
+        return [f"custody log, entry {head['number']}: not as it was written; it was changed"]
+    return []
+
+
+def _name_span(first: int, last: int) -> str:
+    return f"entry {first}:" if first == last else f"entries {first} to {last}:"
+
+
+def tell_user() -> str:
+    """Name who runs this: login and machine, as the system knows them."""
+    try:
+        login = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        login = str(os.getuid())
+    return f"{login}@{platform.node()}"
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _name_head(path: Path) -> Path:
+    return path.with_suffix(".head")
+
+
+@contextlib.contextmanager
+def _holding_head(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
+    """Wait for other writers of the log, then hold it, by the file that says what its last line is.
+
+    The log itself cannot be held: appending does that.
+    """
+    handle = os.open(_name_head(path), flags, 0o600)
+    try:
+        fcntl.flock(handle, kind)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _read_head(handle: int) -> dict[str, Any]:
+    """Read what the last line was; nothing where it is not known."""
+    try:
+        head = json.loads(os.pread(handle, LARGEST_HEAD, 0))
+        return {"number": int(head["number"]), "sha256": str(head["sha256"])}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _write_head(handle: int, entry: Entry) -> None:
+    """Say what the last line is; a crash between line and head leaves a head that is true of the line before."""
+    data = json.dumps({"number": entry.number, "sha256": _hash(entry.line.encode())}).encode()
+    os.pwrite(handle, data, 0)
+    os.ftruncate(handle, len(data))
+    os.fsync(handle)

@@ -1,0 +1,132 @@
+"""Reflectance around an alert on one date: read from the source, written as a COG, read back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
+
+from minewatch.areas.grid import Grid, Window
+from minewatch.core.errors import EvidenceError
+from minewatch.core.units import NODATA, SCALE
+from minewatch.raster.read import DatatakeReader
+from minewatch.settings.providers import BANDS
+from minewatch.sources.scene import Scene
+
+BLOCK = 256
+"""Side of a block of the COGs, pixels."""
+
+MOST_PIXELS = 5000 * 5000
+"""Of an image, as a stranger's evidence states them: the square of 50 km."""
+
+GDAL_VERSION = str(rasterio.__gdal_version__)
+"""Of the library that writes the COGs."""
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A window of one overpass."""
+
+    bands: tuple[str, ...]
+    """Names of the reflectance bands."""
+
+    reflectance: NDArray[np.int16]
+    """(band, y, x) reflectance x 10 000, -32768 = no data."""
+
+    classes: NDArray[np.uint8]
+    """(y, x) SCL codes, 0 = no data."""
+
+
+def name_bands(scenes: Sequence[Scene]) -> tuple[str, ...]:
+    """Name the reflectance bands that all scenes have."""
+    return tuple(band for band in BANDS if band != "scl" and all(band in scene.hrefs for scene in scenes))
+
+
+def read_specimen(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> Specimen:
+    """Read a window as the scenes show it; raises SceneError where a file cannot be read."""
+    classes, origin = reader.read_scl(window)
+    return Specimen(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
+
+
+def write_specimen(specimen: Specimen, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]) -> None:
+    """Write reflectance and classes as two COGs; raises EvidenceError where that fails."""
+    names = [f"{band} reflectance" for band in specimen.bands]
+    try:
+        _write(image, specimen.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
+        _write(classes, specimen.classes[None], grid, window, ["scl"], 0, 1.0, tags)
+    except Exception as error:  # of GDAL's kinds some are no RasterioError
+        if type(error).__module__.split(".")[0] != "rasterio":
+            raise
+        raise EvidenceError(f"{image.parent}: an image cannot be written ({type(error).__name__}); is the disk full?") from error
+
+
+def _write(
+    path: Path,
+    pixels: NDArray[np.generic],
+    grid: Grid,
+    window: Window,
+    names: Sequence[str],
+    nodata: int,
+    scale: float,
+    tags: Mapping[str, str],
+) -> None:
+    with rasterio.MemoryFile() as memory:
+        with memory.open(
+            driver="GTiff",
+            height=window.height,
+            width=window.width,
+            count=len(pixels),
+            dtype=str(pixels.dtype),
+            nodata=nodata,
+            crs=grid.crs,
+            transform=grid.transform_of(window),
+        ) as raster:
+            raster.write(pixels)
+            raster.scales = [scale] * len(pixels)
+            raster.descriptions = names
+            raster.update_tags(**tags)
+        with memory.open() as raster:
+            rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
+
+
+def parse_specimen(image: bytes, classes: bytes) -> Specimen:
+    """Read a specimen back from the bytes of its two files; raises EvidenceError where they are none."""
+    try:
+        with _opening(image) as raster:
+            bands = tuple(str(name).split(" ")[0] for name in raster.descriptions)
+            if not set(bands) < set(BANDS) or set(raster.dtypes) != {"int16"}:
+                raise EvidenceError("an image has other bands than evidence")
+            reflectance = raster.read()
+        with _opening(classes) as raster:
+            return Specimen(bands, reflectance, raster.read(1))
+    except (RasterioError, UnicodeDecodeError) as error:
+        raise EvidenceError(f"an image cannot be read ({type(error).__name__})") from error
+
+
+@contextlib.contextmanager
+def _opening(data: bytes) -> Iterator[DatasetReader]:
+    with rasterio.MemoryFile(data) as memory, memory.open(driver="GTiff") as raster:
+        if raster.height * raster.width > MOST_PIXELS:
+            raise EvidenceError("an image is larger than any evidence")
+        yield raster
+
+
+def compare_specimens(kept: Specimen, fetched: Specimen) -> list[str]:
+    """Name the bands whose pixels differ, and in how many."""
+    if kept.bands != fetched.bands or {kept.classes.shape, kept.reflectance.shape[1:]} != {fetched.classes.shape}:
+        return ["the source gives other bands or another extent"]
+    pairs = [*zip(kept.bands, kept.reflectance, fetched.reflectance, strict=True), ("scl", kept.classes, fetched.classes)]
+    counts = {band: int((ours != theirs).sum()) for band, ours, theirs in pairs}
+    return [
+        f"{band}: {count} of {kept.classes.size} pixels are not as the source gives them"
+        for band, count in counts.items()
+        if count
+    ]

@@ -1,0 +1,122 @@
+"""Chooses what an alert rests on: the looks that confirmed it, and the images before and after."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from minewatch.alerts.record import Alert
+from minewatch.archive.item import Observation, sort_observations
+from minewatch.archive.stack import iterate_scl
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_to, reproject
+from minewatch.core.errors import EvidenceError
+from minewatch.detection.mask import find_clear, margin_pixels
+
+MARGIN = 500
+"""Metres around an alert that its images show, as far as the area's grid reaches."""
+
+SEARCHED = dt.timedelta(days=366)
+"""Before the first sign, how far back an image without the change is looked for."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The look that an image is read from, and the one that would have been better."""
+
+    taken: Observation
+    """The source still lists its scenes."""
+
+    preferred: Observation
+    """The same, else the clearest: the source does not list all of its scenes any more."""
+
+    gone: tuple[str, ...] = ()
+    """Those scenes."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """The observations that an alert rests on."""
+
+    before: Choice
+    """The image without the change."""
+
+    after: Choice
+    """The image with it: the latest of the clearest up to its confirmation."""
+
+    all: tuple[Observation, ...]
+    """From the look before it to the one that confirmed it, in order of acquisition."""
+
+    window: Window
+    """What the images show, on the area's grid."""
+
+
+def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert, listed: Collection[str]) -> Looks:
+    """Choose the looks of an alert that was confirmed; ``listed`` are the ids of the scenes that the source still has.
+
+    Raises EvidenceError where no look is left of those before, or of those with the change.
+    """
+    assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
+    proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
+    earlier = [o for o in observations if alert.first_seen - SEARCHED <= o.time.date() < alert.first_seen]
+    last_clear = [o for o in earlier if o.time.date() == alert.day_before]
+    others = [o for o in earlier if o.time.date() != alert.day_before]
+    before = _choose(area, (last_clear, others), alert, listed, "before the change")
+    after = _choose(area, (proof,), alert, listed, "with the change")
+    looks = {o.item: o for o in (before.preferred, before.taken, *proof)}
+    return Looks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
+
+
+def _choose(area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], which: str) -> Choice:
+    """Take the clearest look whose scenes the source still lists, of the first group that has one."""
+    preferred: Observation | None = None
+    gone: tuple[str, ...] = ()
+    for observation in (o for group in groups for o in _rank(area, group, alert)):
+        missing = tuple(sorted(set(observation.source_ids) - set(listed)))
+        if preferred is None:
+            preferred, gone = observation, missing
+        if not missing:
+            return Choice(observation, preferred, gone)
+    if preferred is None:
+        raise EvidenceError(f"the archive has no look {which}, of the dates that the alert names, that shows its ground")
+    raise EvidenceError(f"the source lists none of the looks {which} any more; the clearest was read from {', '.join(gone)}")
+
+
+def find_window(grid: Grid, alert: Alert) -> Window:
+    """Give the window of the grid that holds an alert and MARGIN around it."""
+    outline = reproject(alert.geometry, lonlat_to(grid.crs))
+    left, top = ~grid.transform @ (outline.bounds[0], outline.bounds[3])
+    right, bottom = ~grid.transform @ (outline.bounds[2], outline.bounds[1])
+    row, column = max(0, math.floor(top)), max(0, math.floor(left))
+    height, width = min(grid.shape[0], math.ceil(bottom)) - row, min(grid.shape[1], math.ceil(right)) - column
+    return Window(row, column, height, width).grow(MARGIN // PIXEL, grid.shape)
+
+
+def _rank(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> list[Observation]:
+    """Order the observations that show the alert's ground: to a tenth by how much of it, then the latest first."""
+    grid, settings = area.grid, area.pipeline.mask
+    window = find_window(grid, alert).grow(margin_pixels(settings), grid.shape)
+    ground = _find_ground(grid, window, alert)
+    ordered = sort_observations(observations)
+    shares = [_share(find_clear(scl[None], settings)[0], ground) for scl in iterate_scl(ordered, window)]
+    ranked = sorted(range(len(ordered)), key=lambda number: (round(shares[number], 1), number), reverse=True)
+    return [ordered[number] for number in ranked if shares[number] > 0]
+
+
+def _find_ground(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:
+    outline = reproject(alert.geometry, lonlat_to(grid.crs))
+    rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
+    corner = grid.transform_of(window)
+    return np.asarray(
+        shapely.contains_xy(outline, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None])
+    )
+
+
+def _share(clear: NDArray[np.bool_], ground: NDArray[np.bool_]) -> float:
+    return float((clear & ground).sum() / max(1, ground.sum()))

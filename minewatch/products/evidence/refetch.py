@@ -1,0 +1,120 @@
+"""Reads the pixels of evidence from the source again and compares them with what was kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from pyproj.exceptions import ProjError
+from shapely.errors import ShapelyError
+from shapely.geometry import box
+
+from minewatch.areas.area_plan import Query
+from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_from, reproject
+from minewatch.core.errors import EvidenceError, MinewatchError
+from minewatch.core.text import show
+from minewatch.core.url_policy import hide_secrets
+from minewatch.products.evidence.bundle import Bundle
+from minewatch.products.evidence.image_file import compare_specimens, parse_specimen, read_specimen
+from minewatch.products.evidence.images import find_take
+from minewatch.products.evidence.manifest import IMAGES
+from minewatch.raster.read import open_datatake
+from minewatch.settings.providers import PROVIDERS, Provider, find_provider
+from minewatch.sources.scene import Datatake
+from minewatch.sources.search import find_scenes
+from minewatch.sources.stac import Source, open_source
+
+STRANGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, ProjError, ShapelyError)
+"""What a manifest that is none of minewatch's makes the libraries raise."""
+
+FARTHEST = 1e8
+"""Metres: no place on a map of the Earth lies farther from its origin."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources that a user knows; evidence comes from strangers, and may name anything."""
+
+    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
+    """By name: the built-in ones, and those of the user's settings."""
+
+    roots: Mapping[str, str] = field(default_factory=dict)
+    """Root as manifests tell it, to the source of the settings that has it."""
+
+    given: str = ""
+    """The source that the user names for this check; '' = the manifest's own, where it is known."""
+
+
+def compare_with_source(bundle: Bundle, manifest: Mapping[str, Any], sources: Sources, *, is_own: bool = False) -> list[str]:
+    """Name each image whose pixels the source gives otherwise today; ``is_own``: the user's workspace made this evidence.
+
+    Raises EvidenceError where an image cannot be compared: the source is not known here, does not answer, or lists the
+    scenes no more.
+    """
+    try:
+        source = open_source(_choose_source(manifest["source"], sources, is_own=is_own), sources.providers)
+        return [fault for name in IMAGES for fault in _compare_image(bundle, manifest, name, source)]
+    except EvidenceError:
+        raise
+    except MinewatchError as error:
+        raise EvidenceError(str(error)) from error
+    except STRANGE as error:
+        raise EvidenceError(f"the manifest does not say where the pixels came from ({type(error).__name__})") from error
+
+
+def _choose_source(stated: Mapping[str, Any], sources: Sources, *, is_own: bool) -> str:
+    """Choose whom to ask.  A stranger's evidence may lead nowhere that the user does not know.
+
+    It could name a file of this machine, a host of the user's network, or a server that gives whatever fits a forgery.
+    """
+    name, root = str(stated["name"]), str(stated["root"])
+    if sources.given:
+        return sources.given
+    if name in sources.providers:
+        return name
+    if root in sources.roots:
+        return sources.roots[root]
+    if is_own or find_provider(root, sources.providers):
+        return root
+    raise EvidenceError(
+        f"its manifest names the source {show(hide_secrets(root))}, which is not known here; "
+        "name one that you trust with --source, or the workspace that knows it with -w"
+    )
+
+
+def _compare_image(bundle: Bundle, manifest: Mapping[str, Any], name: str, source: Source) -> list[str]:
+    stated, place = manifest["images"][name], manifest["grid"]
+    kept = parse_specimen(bundle.read(f"{name}.tif"), bundle.read(f"{name}-scl.tif"))
+    grid, window = _make_grid(place), Window(*map(int, place["window"]))
+    if window.shape != kept.classes.shape or min(window.row, window.column) < 0:
+        return [f"{name}.tif: has another extent than its manifest says"]
+    take = _find_again(source, grid, window, stated)
+    with open_datatake(take, grid) as reader:
+        reader.expect(["scl", *kept.bands], [window])
+        return [f"{name}.tif, {fault}" for fault in compare_specimens(kept, read_specimen(reader, kept.bands, window))]
+
+
+def _make_grid(place: Mapping[str, Any]) -> Grid:
+    """Lay the area's grid again: the same pixels come out only of the same grid.  Raises ValueError where it is none."""
+    height, width = map(int, place["shape"])
+    transform = Affine(*map(float, place["transform"]))
+    is_plain = (transform.a, transform.b, transform.d, transform.e) == (PIXEL, 0, 0, -PIXEL)
+    if not is_plain or not abs(transform.c) + abs(transform.f) < FARTHEST or not 0 < height * width < FARTHEST**2:
+        raise ValueError("no grid of an area")
+    geobox = GeoBox((height, width), transform, f"EPSG:{int(place['epsg'])}")
+    bounds = geobox.boundingbox
+    return Grid(geobox, box(bounds.left, bounds.bottom, bounds.right, bounds.top))
+
+
+def _find_again(source: Source, grid: Grid, window: Window, stated: Mapping[str, Any]) -> Datatake:
+    """Search the source for the scenes of an image, on its day."""
+    time = dt.datetime.fromisoformat(stated["acquired"])
+    corner = grid.transform_of(window)
+    frame = box(corner.c, corner.f + window.height * corner.e, corner.c + window.width * corner.a, corner.f)
+    outline = reproject(frame, lonlat_from(grid.crs))
+    found = find_scenes(source, Query(outline, time.date(), time.date()))
+    return find_take(stated["key"], time, stated["sources"], found.scenes, source.name)

@@ -1,0 +1,254 @@
+"""Checks evidence: each file against the manifest, the manifest against signature and log, the pixels against the source."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from minewatch.core.errors import EvidenceError
+from minewatch.core.files import list_names
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.text import count_of, show
+from minewatch.core.workspace import CUSTODY, EVIDENCE, MARKER
+from minewatch.products.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
+from minewatch.products.evidence.custody_log import Log, check_custody, parse_custody, read_custody
+from minewatch.products.evidence.envelope import decrypt, is_encrypted
+from minewatch.products.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
+from minewatch.products.evidence.refetch import Sources, compare_with_source
+from minewatch.products.evidence.signing import is_signed
+
+PACK, PACK_SIGNATURE, SUMS = "pack.json", "pack.sig", "SHA256SUMS"
+"""What a pack holds beside evidence and log: its manifest, the signature of that, and the hashes for sha256sum."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What evidence is held against, beside its own manifest."""
+
+    public_key: str | None = None
+    """Base64 of the key that should have signed; None = whichever the manifest names."""
+
+    fetch: bool = False
+    """Read the pixels from the source again."""
+
+    sources: Sources = field(default_factory=Sources)
+    """Those that the user names: only they are asked for pixels."""
+
+    log: Path | None = None
+    """The custody log of the user's own workspace; evidence that it says was made there names its source itself."""
+
+    identity: Path | None = None
+    """File of the private key that opens an encrypted pack."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What came of checking one thing."""
+
+    path: Path
+    """A folder of evidence, a pack, or a log."""
+
+    alert_id: str = ""
+    """Of the evidence; '' for a log."""
+
+    manifest: str = ""
+    """SHA-256 of its manifest; '' where there is none."""
+
+    faults: tuple[str, ...] = ()
+    """What is wrong; none where all is as it was written."""
+
+    unknown: tuple[str, ...] = ()
+    """What was asked for and could not be checked."""
+
+    notes: tuple[str, ...] = ()
+    """What a person should know."""
+
+    log: Path | None = None
+    """Where the opening belongs; None where no log lies beside it."""
+
+
+def verify_path(path: Path, trust: Trust) -> list[Check]:
+    """Check a folder of evidence, a pack, a log, or all of a workspace or an output folder.
+
+    Raises EvidenceError where the path is none of these.
+    """
+    path = path.absolute()
+    if trust.identity and not (path.is_file() and is_encrypted(path)):
+        raise EvidenceError(f"{path} is not encrypted; leave out --identity")
+    if path.is_file():
+        return [_verify_file(path, trust)]
+    if not path.is_dir():
+        raise EvidenceError(f"{path} does not exist; give a folder of evidence, a pack, or a workspace")
+    if (path / MARKER).is_file():
+        return _verify_output(path / "output", trust)
+    if (path / PACK).exists():
+        return [_check_pack(path, open_folder(path), trust)]
+    if (path / MANIFEST).exists():
+        return [_verify_folder(path, trust)]
+    output = path.parent if path.name == EVIDENCE else path
+    if (output / EVIDENCE).is_dir() or (output / CUSTODY).is_file():
+        return _verify_output(output, trust)
+    if path.parent.name == EVIDENCE:  # a folder whose manifest is gone
+        return [_verify_folder(path, trust)]
+    raise EvidenceError(f"{path} holds no evidence; give a folder of evidence, a pack, or a workspace that was scanned")
+
+
+def _verify_file(path: Path, trust: Trust) -> Check:
+    if path.name == CUSTODY:
+        return _verify_log(path)
+    if not is_encrypted(path):
+        return _verify_pack(path, trust)
+    if trust.identity is None:
+        raise EvidenceError(f"{path} is encrypted; give the file of your private key as --identity")
+    return _check_zip(path, io.BytesIO(decrypt(path, trust.identity)), trust)
+
+
+def _verify_output(output: Path, trust: Trust) -> list[Check]:
+    folder, log = output / EVIDENCE, output / CUSTODY
+    names = sorted(name for name in list_names(folder) if not name.startswith(TEMPORARY_PREFIX))
+    checks = [_verify_folder(folder / name, trust) for name in names]
+    made = {line.entry.alert_id for line in read_custody(log).lines if line.entry.action == "made"}
+    gone = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
+    chain = _verify_log(log)
+    return [*checks, Check(log, faults=(*chain.faults, *gone), notes=chain.notes)]
+
+
+def _verify_log(log: Path) -> Check:
+    count = len(read_custody(log).lines)
+    return Check(log, faults=tuple(check_custody(log)), notes=(count_of(count, "line"),))
+
+
+# --- a folder --------------------------------------------------------------------------------------------------------
+
+
+def _verify_folder(folder: Path, trust: Trust) -> Check:
+    log = folder.parent.parent / CUSTODY if folder.parent.name == EVIDENCE else None
+    if not folder.is_dir() or folder.is_symlink():
+        return Check(folder, show(folder.name), faults=(f"{show(folder.name)}: was added; evidence is a folder, and no link",))
+    try:
+        bundle = open_folder(folder)
+        found = verify_bundle(bundle, trust, read_custody(log) if log else None, is_here=log is not None and log == trust.log)
+    except EvidenceError as error:
+        return Check(folder, folder.name, faults=(str(error),))
+    faults = list(found.faults)
+    if found.alert_id and log and found.alert_id != folder.name:
+        faults.append(f"the folder is called {show(folder.name)}, and the manifest is of {show(found.alert_id)}: it was renamed")
+    return Check(folder, found.alert_id or folder.name, found.manifest, tuple(faults), found.unknown, found.notes, log)
+
+
+def _compare_with_log(alert_id: str, digest: str, log: Log) -> list[str]:
+    """Tell a manifest that was made anew, with all its hashes, from the one that the log knows."""
+    made = [line.entry.manifest for line in log.of(alert_id) if line.entry.action == "made"]
+    if not made:
+        return [f"{MANIFEST}: no line of the custody log says that it was made"]
+    return [] if made[-1] == digest else [f"{MANIFEST}: was changed: it is not the one that the custody log names"]
+
+
+def verify_bundle(bundle: Bundle, trust: Trust, log: Log | None = None, *, is_here: bool = False) -> Check:
+    """Check the files of one piece of evidence, and what a log says of it; ``is_here``: it is the user's own log."""
+    try:
+        manifest, data = read_manifest(bundle)
+    except EvidenceError as error:
+        return Check(Path(), faults=(str(error), *bundle.strange))
+    alert_id, digest = manifest["alert_id"], hashlib.sha256(data).hexdigest()
+    strange = _compare_with_log(alert_id, digest, log) if log else []
+    faults = compare_files(bundle, manifest["files"], OWN)
+    notes, unknown = _check_signature(bundle, MANIFEST, SIGNATURE, manifest, data, trust, faults)
+    if trust.fetch:
+        try:
+            differing = compare_with_source(bundle, manifest, trust.sources, is_own=is_here and not strange)
+            faults += differing
+            notes += [] if differing else ["the source gives the same pixels today"]
+        except EvidenceError as error:
+            unknown.append(f"the pixels were not compared: {error}")
+    return Check(Path(), alert_id, digest, (*faults, *strange), tuple(unknown), tuple(notes))
+
+
+def _check_signature(
+    bundle: Bundle, name: str, signature: str, manifest: Mapping[str, Any], data: bytes, trust: Trust, faults: list[str]
+) -> tuple[list[str], list[str]]:
+    """Check who signed a manifest; adds to the faults, and gives notes and what could not be checked."""
+    key = manifest.get("signed_with")
+    if not isinstance(key, dict):
+        if trust.public_key:
+            faults.append(f"{name}: is not signed")
+        elif signature in bundle.names:
+            faults.append(f"{signature}: was added")
+        return ([] if trust.public_key else [f"{name} is not signed"]), []
+    if signature not in bundle.names:
+        faults.append(f"{signature}: is missing")
+        return [], []
+    stated = str(key.get("public_key", ""))
+    try:
+        fits = is_signed(data, bundle.read(signature, LARGEST_TEXT), trust.public_key or stated)
+    except EvidenceError as error:
+        return [], [f"the signature was not checked: {error}"]
+    if not fits:
+        other = trust.public_key not in (None, stated)
+        faults.append(f"{signature}: is not of the key that was given" if other else f"{signature}: does not fit {name}")
+        return [], []
+    doubt = "" if trust.public_key else "; whose key it is can only be checked with --public-key"
+    return [f"{name} is signed with key {show(key.get('fingerprint', ''))}{doubt}"], []
+
+
+# --- a pack ----------------------------------------------------------------------------------------------------------
+
+
+def _verify_pack(path: Path, trust: Trust) -> Check:
+    try:
+        with path.open("rb") as file:
+            return _check_zip(path, file, trust)
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _check_zip(path: Path, file: BinaryIO, trust: Trust) -> Check:
+    try:
+        bundle = open_zip(file)
+    except EvidenceError as error:
+        raise EvidenceError(f"{path} is no pack: {error}") from error
+    return _check_pack(path, bundle, trust)
+
+
+def _check_pack(path: Path, whole: Bundle, trust: Trust) -> Check:
+    tops = (name.removesuffix(PACK) for name in sorted(whole.names) if name.count("/") == 1 and name.endswith(f"/{PACK}"))
+    top = "" if PACK in whole.names else next(tops, "")  # unpacked, or as it came
+    bundle = below(whole, top)
+    try:
+        manifest, data = read_manifest(bundle, PACK)
+    except EvidenceError as error:
+        return Check(path, faults=(str(error), *whole.strange))
+    outside = (f"{show(name)}: was added" for name in sorted(whole.names) if not name.startswith(top))
+    faults = [*whole.strange, *outside, *compare_files(bundle, manifest["files"], frozenset({PACK, PACK_SIGNATURE, SUMS}))]
+    notes, unknown = _check_signature(bundle, PACK, PACK_SIGNATURE, manifest, data, trust, faults)
+    found = verify_bundle(below(bundle, f"{EVIDENCE}/"), Trust(None, trust.fetch, trust.sources))
+    if top and found.alert_id and {top.rstrip("/"), manifest["alert_id"]} != {found.alert_id}:
+        names = f"{show(top)}, its list is of {show(manifest['alert_id'])}, its evidence of {show(found.alert_id)}"
+        faults.append(f"the pack's folder is {names}: it was put together from several")
+    faults += _check_extract(bundle, manifest, found)
+    every = dict.fromkeys([*faults, *(f"{EVIDENCE}/{fault}" for fault in found.faults)])
+    return Check(path, manifest["alert_id"], found.manifest, tuple(every), (*unknown, *found.unknown), (*notes, *found.notes))
+
+
+def _check_extract(bundle: Bundle, manifest: Mapping[str, Any], found: Check) -> list[str]:
+    """Check the lines of the log that a pack carries: their hashes, the links between neighbours, what they are about."""
+    if CUSTODY not in bundle.names:
+        return [] if CUSTODY in manifest["files"] else [f"{CUSTODY}: is missing"]  # the other case is named already
+    try:
+        log = parse_custody(bundle.read(CUSTODY, LARGEST_TEXT))
+    except EvidenceError as error:
+        return [str(error)]
+    stated = manifest.get("custody")
+    faults = []
+    if stated != [{"number": line.entry.number, "sha256": line.sha256} for line in log.lines]:
+        faults.append(f"{CUSTODY}: its lines are not those that {PACK} lists")
+    if any(line.entry.alert_id != manifest["alert_id"] for line in log.lines):
+        faults.append(f"{CUSTODY}: a line is about something else")
+    for before, after in zip(log.lines, log.lines[1:], strict=False):
+        if after.entry.number == before.entry.number + 1 and after.entry.previous != before.sha256:
+            faults.append(f"{CUSTODY}: lines {before.entry.number} and {after.entry.number} are not chained")
+    return faults + (_compare_with_log(found.alert_id, found.manifest, log) if found.manifest else [])

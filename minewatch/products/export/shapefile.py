@@ -1,0 +1,83 @@
+"""Writes a shapefile, for programs that read nothing else; zipped, since it is several files."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+import shapely
+
+from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
+from minewatch.products.export.cells import NAMES, column_data
+from minewatch.products.export.vectors import LONLAT
+
+LONGEST_NAME, LONGEST_TEXT = 10, 254
+"""Letters of a column's name, bytes of a cell (ESRI shapefile; dBASE III)."""
+
+SHORT_NAMES = {
+    "confirmed_on": "confirmed",
+    "ndvi_change": "ndvi_chg",
+    "bsi_change": "bsi_chg",
+    "scene_before": "scene_bef",
+    "scene_after": "scene_aft",
+    "merged_into": "merged_in",
+    "review_note": "rev_note",
+    "reviewed_by": "rev_by",
+    "legal_status": "legal",
+    "concession_ha": "conc_ha",
+    "concession_pct": "conc_pct",
+    "protected_area": "protected",
+    "protected_ha": "prot_ha",
+    "protected_pct": "prot_pct",
+    "territory_ha": "terr_ha",
+    "territory_pct": "terr_pct",
+    "settlement_m": "settle_m",
+}
+"""Column to what it is called in a shapefile; others keep their name."""
+
+FIELDS = {name: SHORT_NAMES.get(name, name) for name in NAMES}
+"""Every column to its field."""
+
+_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
+
+
+def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
+    """Write a zipped shapefile; tells which columns have other names, and how many texts were cut."""
+    cells = [column_data(alerts, column) for column in ALERT_COLUMNS]
+    cut = 0
+    for data, _ in cells:
+        if data.dtype == object:
+            for index, text in enumerate(data.tolist()):
+                data[index] = cut_text(text)
+                cut += data[index] != text
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
+        target = Path(folder) / f"{LAYER}.shp"
+        pyogrio.raw.write(
+            target,
+            geometry=shapely.to_wkb(alerts.geometry.to_numpy()),
+            field_data=[data for data, _ in cells],
+            field_mask=[missing for _, missing in cells],
+            fields=list(FIELDS.values()),
+            driver="ESRI Shapefile",
+            geometry_type="MultiPolygon",
+            crs=LONLAT,
+            ENCODING="UTF-8",
+        )
+        with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
+            for ending in _PARTS:
+                archive.write(target.with_suffix(ending), f"{LAYER}{ending}")
+    renamed = ", ".join(f"{field} is {name}" for name, field in FIELDS.items() if field != name)
+    notes = [f"shp: names of fields have at most {LONGEST_NAME} letters: {renamed}"]
+    if cut:
+        notes.append(f"shp: {cut} {'text was' if cut == 1 else 'texts were'} cut to {LONGEST_TEXT} bytes; take gpkg for all")
+    return notes
+
+
+def cut_text(text: str) -> str:
+    """Cut a text so that its UTF-8 fits into a cell, between two characters."""
+    data = text.encode()
+    return text if len(data) <= LONGEST_TEXT else data[:LONGEST_TEXT].decode(errors="ignore")

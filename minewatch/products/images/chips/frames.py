@@ -1,0 +1,48 @@
+"""The frame of an image around an outline."""
+
+from __future__ import annotations
+
+import math
+
+from affine import Affine
+from odc.geo.geobox import GeoBox
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.antimeridian import join_halves
+from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_to, reproject
+
+ROOM, SMALLEST = 0.5, 1000.0
+"""Around an outline: this share of its longer side, and at least so many metres for the side of the frame."""
+
+LATTICE_PIXELS = 2
+"""Frames begin on every second pixel, where the 20 m pixels do."""
+
+
+def frame_outline(grid: Grid, outline: BaseGeometry, room: float = ROOM, smallest: float = SMALLEST) -> Grid:
+    """Lay a frame around an outline in lon/lat: on the grid's lattice, with room on all sides, and no larger than the grid.
+
+    Beyond the grid the archive knows nothing, so at its edge the frame is moved inwards.
+    """
+    shape = reproject(join_halves(outline), lonlat_to(grid.crs))
+    left, bottom, right, top = shape.bounds
+    side = max(smallest, (1 + 2 * room) * max(right - left, top - bottom))
+    middle = ~grid.transform @ ((left + right) / 2, (bottom + top) / 2)
+    (column, width), (row, height) = (
+        _fit(place, side / PIXEL, most) for place, most in zip(middle, reversed(grid.shape), strict=True)
+    )
+    return Grid(GeoBox((height, width), grid.transform @ Affine.translation(column, row), grid.geobox.crs), shape)
+
+
+def _fit(middle: float, side: float, most: int) -> tuple[int, int]:
+    """Give first pixel and number of pixels of a frame's side, within ``most`` pixels of the grid."""
+    count = min(most, LATTICE_PIXELS * math.ceil(side / LATTICE_PIXELS + 1))
+    first = LATTICE_PIXELS * round((middle - count / 2) / LATTICE_PIXELS)
+    return max(0, min(first, most - count)), count
+
+
+def locate_frame(grid: Grid, frame: Grid) -> Window:
+    """Give the part of a grid that a frame of its lattice covers; without pixels where there is none."""
+    column, row = ((frame.transform.c - grid.transform.c) / PIXEL, (grid.transform.f - frame.transform.f) / PIXEL)
+    first = max(0, round(row)), max(0, round(column))
+    last = min(grid.shape[0], round(row) + frame.shape[0]), min(grid.shape[1], round(column) + frame.shape[1])
+    return Window(*first, max(0, last[0] - first[0]), max(0, last[1] - first[1]))

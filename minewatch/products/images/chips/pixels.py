@@ -1,0 +1,207 @@
+"""The pixels of an overpass on a frame, at full resolution."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.areas.grid import PIXEL, Grid, Window
+from minewatch.core.errors import ImageError, SceneError
+from minewatch.core.units import NODATA
+from minewatch.products.images.chips.acquisitions import EARLIEST, Album, Look
+from minewatch.products.images.chips.choice import find_look
+from minewatch.raster.read import DatatakeFiles, open_datatake
+from minewatch.sources.scene import Datatake
+
+TRUE_COLOUR, FALSE_COLOUR = "true-colour", "false-colour"
+
+COMPOSITES: Mapping[str, tuple[str, ...]] = {
+    TRUE_COLOUR: ("red", "green", "blue"),
+    FALSE_COLOUR: ("swir16", "nir", "red"),
+    "infrared": ("nir", "red", "green"),
+    "blue": ("blue",),
+    "green": ("green",),
+    "red": ("red",),
+    "nir": ("nir",),
+    "swir16": ("swir16",),
+}
+"""Name of an image to the bands that are its red, green and blue; a single band is grey."""
+
+MOST_FAILURES = 5
+"""Overpasses that cannot be read before no other one is tried."""
+
+MOST_PIXELS = 5000 * 5000
+"""Of a frame: the square of 50 km; it is held in memory."""
+
+
+STRIP = 512
+"""Rows of a frame that are read at a time, so that memory holds little more than the image."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one overpass gave to a composite."""
+
+    look: Look
+    """The overpass."""
+
+    share: float
+    """Of the frame's pixels, those that are from it."""
+
+    @property
+    def date(self) -> dt.date:
+        """Day of the overpass, UTC."""
+        return self.look.take.time.date()
+
+
+@dataclass(frozen=True)
+class Chip:
+    """The pixels of an overpass on a frame, or of several that fill each other's gaps."""
+
+    look: Look
+    """What was read; of a composite the overpass that gave most, and the shares of the whole."""
+
+    frame: Grid
+    """Where the pixels lie."""
+
+    name: str
+    """One of COMPOSITES."""
+
+    bands: tuple[str, ...]
+    """The last axis of the values."""
+
+    values: NDArray[np.int16]
+    """(y, x, band) reflectance x 10 000; -32768 = no data."""
+
+    notes: tuple[str, ...] = ()
+    """Lines a person should read: what could not be read, what stands in for what."""
+
+    parts: tuple[Part, ...] = ()
+    """Of a composite: what it is made of, the largest part first; empty for the image of one overpass."""
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(y, x) pixels that have data in every band."""
+        return np.asarray((self.values != NODATA).all(axis=-1))
+
+    @property
+    def date(self) -> dt.date:
+        """Day of the overpass, UTC; of a composite the newest."""
+        return max(part.date for part in self.parts) if self.parts else self.look.take.time.date()
+
+    @property
+    def first_date(self) -> dt.date:
+        """Oldest day that is shown."""
+        return min((part.date for part in self.parts), default=self.date)
+
+    @property
+    def scenes(self) -> tuple[str, ...]:
+        """Ids of its scenes; those of the largest part of a composite first."""
+        takes = [part.look.take for part in self.parts] or [self.look.take]
+        return tuple(dict.fromkeys(scene.id for take in takes for scene in take.scenes))
+
+
+def find_chip(album: Album, frame: Grid, until: dt.date, name: str = TRUE_COLOUR, since: dt.date = EARLIEST) -> Chip:
+    """Read the best clear image from ``since`` to ``until``; one that cannot be read is named, and the next best taken.
+
+    Raises ImageError where there is none, SourceError where the source does not answer.
+    """
+    failures: dict[str, str] = {}
+    while True:
+        look = find_look(album, frame, until, since, failures, failures)
+        try:
+            chip = read_chip(look, frame, name)
+        except SceneError as error:
+            failures[look.take.key] = str(error)
+            if len(failures) >= MOST_FAILURES:
+                raise ImageError(f"no image of area {album.aoi.name!r} can be read: {error}; try again later") from error
+        else:
+            return replace(chip, notes=(*(f"left out: {reason}" for reason in failures.values()), *chip.notes))
+
+
+def read_chip(look: Look, frame: Grid, name: str = TRUE_COLOUR) -> Chip:
+    """Read an overpass on a frame at full resolution.
+
+    Raises SceneError where a scene cannot be read, ImageError where the frame is too large or the bands are not there.
+    """
+    return read_chips(look, frame, (name,))[name]
+
+
+def read_chips(look: Look, frame: Grid, names: Sequence[str], files: DatatakeFiles | None = None) -> dict[str, Chip]:
+    """Read several images of an overpass on a frame: bands that they share once, from ``files`` where these are open already.
+
+    Raises as ``read_chip`` does.
+    """
+    check_size(frame)
+    read = list(dict.fromkeys(band for name in names for band in list_bands(look.take, name)))
+    values = _read_bands(look.take, frame, read, files)
+    return {name: _make_chip(look, frame, name, read, values) for name in names}
+
+
+def check_size(frame: Grid) -> None:
+    """Raise ImageError where a frame is too large for an image."""
+    if frame.shape[0] * frame.shape[1] > MOST_PIXELS:
+        side = math.isqrt(MOST_PIXELS) * PIXEL // 1000
+        raise ImageError(f"the image would be larger than {side} x {side} km; ask for an alert, or for a smaller area")
+
+
+def list_bands(take: Datatake, name: str) -> list[str]:
+    """List what has to be read for an image; raises ImageError where the source lacks it."""
+    bands = COMPOSITES[name]
+    lacking = sorted({band for scene in take.scenes for band in bands if band not in scene.hrefs})
+    if lacking and (lacking != ["green"] or not {"red", "blue"} <= set(bands)):
+        raise ImageError(f"{name} needs {', '.join(lacking)}, which source {take.scenes[0].source} does not have")
+    return [band for band in bands if band not in lacking]
+
+
+def list_strips(frame: Grid) -> list[Window]:
+    """Cut a frame into strips of whole rows."""
+    height, width = frame.shape
+    return [Window(row, 0, min(STRIP, height - row), width) for row in range(0, height, STRIP)]
+
+
+def note_substitute(name: str, read: Sequence[str]) -> tuple[str, ...]:
+    """Say where a band of an image stands for another that was not read."""
+    lacks = "green" in COMPOSITES[name] and "green" not in read
+    return ("the source has no green: the mean of red and blue is used instead",) if lacks else ()
+
+
+def arrange_bands(name: str, read: Sequence[str], values: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Put bands as they were read in the order of an image: (y, x, band); green is made of red and blue where it lacks."""
+    bands = COMPOSITES[name]
+    if tuple(read) == bands:
+        return values
+    layers = {band: values[..., index] for index, band in enumerate(read)}
+    if "green" in bands and "green" not in layers:
+        layers["green"] = _mean(layers["red"], layers["blue"])
+    return np.stack([layers[band] for band in bands], axis=-1)
+
+
+def _make_chip(look: Look, frame: Grid, name: str, read: Sequence[str], values: NDArray[np.int16]) -> Chip:
+    return Chip(look, frame, name, COMPOSITES[name], arrange_bands(name, read, values), note_substitute(name, read))
+
+
+def _read_bands(take: Datatake, frame: Grid, bands: Sequence[str], files: DatatakeFiles | None) -> NDArray[np.int16]:
+    """Read bands on a frame, strip by strip: (y, x, band)."""
+    values = np.empty((*frame.shape, len(bands)), np.int16)
+    strips = list_strips(frame)
+    with contextlib.nullcontext(files.on(frame, take.scenes)) if files else open_datatake(take, frame) as reader:
+        for strip, following in zip_longest(strips, strips[1:]):
+            reader.expect(("scl", *bands), [strip, following] if following else [strip])
+            _, origin = reader.read_scl(strip)
+            for index, band in enumerate(bands):
+                values[strip.slices][..., index] = reader.read_reflectance(band, strip, origin)
+    return values
+
+
+def _mean(first: NDArray[np.int16], second: NDArray[np.int16]) -> NDArray[np.int16]:
+    mean = ((first.astype(np.int32) + second) // 2).astype(np.int16)
+    mean[(first == NODATA) | (second == NODATA)] = NODATA
+    return mean

@@ -1,0 +1,169 @@
+"""Makes the image of an area or an alert from Sentinel-2: of one overpass, or the least cloudy composite of a period."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from minewatch import __version__
+from minewatch.core.progress import Reporter
+from minewatch.core.text import count_of, show_day, show_moment, show_plain, show_share
+from minewatch.core.url_policy import is_web
+from minewatch.core.workspace import Workspace
+from minewatch.products.images.chips.acquisitions import open_album
+from minewatch.products.images.chips.choice import CLEAR
+from minewatch.products.images.chips.composite import compose_chip
+from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, find_chip
+from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
+from minewatch.products.images.files import FORMATS, Plate, write_files
+from minewatch.products.images.overlay import OVERLAYS, Overlay
+from minewatch.products.images.subject import Subject, find_subject
+from minewatch.settings.providers import PROVIDERS
+
+MOST_NAMED = 4
+"""Scenes or dates that a picture names; the GeoTIFF names all."""
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """What somebody wants to see."""
+
+    target: str
+    """Name of an area, or id of an alert, also an old one."""
+
+    until: dt.date
+    """The image is of this day or an earlier one."""
+
+    name: str = TRUE_COLOUR
+    """One of chips.COMPOSITES."""
+
+    overlays: tuple[str, ...] = OVERLAYS
+    """What is drawn over the picture."""
+
+    formats: tuple[str, ...] = FORMATS
+    """Which files are written."""
+
+    folder: Path | None = None
+    """Where; None = among the images of the workspace."""
+
+    source: str | None = None
+    """In place of the workspace's."""
+
+    since: dt.date | None = None
+    """Where given, the image is the least cloudy composite of the days from then on."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An image that was made."""
+
+    target: str
+    """Name of the area, or the alert's id as it is now."""
+
+    chip: Chip
+    """What it shows."""
+
+    files: Mapping[str, Path]
+    """Format to file."""
+
+    notes: tuple[str, ...]
+    """Lines a person should read."""
+
+
+def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter | None = None) -> Drawn:
+    """Write the best clear image of an area or alert at or before a date, or a composite.
+
+    Raises ImageError where there is none, other MinewatchErrors where target, source or folder will not do.
+    """
+    subject = find_subject(workspace, request.target)
+    album = open_album(workspace, subject.aoi, request.source)
+    frame = subject.lay_frame(album.grid)
+    if request.since is None:
+        chip = find_chip(album, frame, request.until, request.name)
+    else:
+        chip = compose_chip(album, frame, (request.since, request.until), request.name, reporter)
+    stretch = find_stretch([chip])
+    overlay = Overlay(subject, album.grid, frame, chip.date, request.overlays)
+    plate = _make_plate(subject, chip, stretch)
+    files = write_files(request.folder or workspace.images, request.formats, plate, overlay)
+    return Drawn(subject.name, chip, files, (*subject.notes, *chip.notes, *_warn(chip)))
+
+
+def _make_plate(subject: Subject, chip: Chip, stretch: Stretch) -> Plate:
+    days = f"{chip.first_date}-to-{chip.date}" if chip.parts else f"{chip.date}"
+    told = f"{show_day(chip.first_date)} to {show_day(chip.date)}" if chip.parts else show_day(chip.date)
+    return Plate(
+        stem=f"{subject.name}-{days}-{chip.name}",
+        grid=chip.frame,
+        colours=render_chip(chip, stretch),
+        known=chip.known,
+        tags=describe_chip(chip, subject.name, stretch),
+        title=f"{show_plain(subject.name)}: {chip.name}, {told}",
+        lines=_tell(chip),
+        credit=credit_chip(chip),
+    )
+
+
+def credit_chip(chip: Chip) -> str:
+    """Give the credit that the licence of Sentinel data asks for."""
+    source = chip.look.take.scenes[0].source
+    # The path of a catalogue on this machine is nobody's business.
+    told = f"; source {show_plain(source)}" if is_web(source) or source in PROVIDERS else ""
+    years = sorted({part.date.year for part in chip.parts} or {chip.date.year})
+    return f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}{told}"
+
+
+def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
+    """Say in the tags of a file what it shows."""
+    made_of = {
+        "dates": ", ".join(f"{part.date} {part.share:.4f}" for part in chip.parts),
+        "never_clear": f"{1 - chip.look.clear_share:.4f}",
+    }
+    return {
+        "target": name,
+        "date": f"{chip.date}",
+        "scenes": " ".join(chip.scenes),
+        "bands": " ".join(chip.bands),
+        "darkest": " ".join(f"{value:.4f}" for value in stretch.dark),
+        "white": " ".join(f"{value:.4f}" for value in stretch.white),
+        "clear_share": f"{chip.look.clear_share:.4f}",
+        **(made_of if chip.parts else {}),
+        "credit": credit_chip(chip),
+        "software": f"minewatch {__version__}",
+    }
+
+
+def tell_parts(chip: Chip) -> str:
+    """Say which days a composite is made of, and what was never clear."""
+    named = [f"{show_day(part.date)} ({show_share(part.share)})" for part in chip.parts[:MOST_NAMED]]
+    rest, left = len(chip.parts) - len(named), sum(part.share for part in chip.parts[MOST_NAMED:])
+    more = f" and {count_of(rest, 'more day')} ({show_share(left, 1)})" if rest else ""
+    gaps = 1 - chip.look.clear_share
+    return f"{', '.join(named)}{more}{f'; never clear: {show_share(gaps, 1)}' if gaps > 0 else ''}"
+
+
+def _warn(chip: Chip) -> list[str]:
+    """Say where an image is not clear: then no better one was to be had."""
+    if chip.parts:
+        return [f"composite of {tell_parts(chip)}"]
+    look, lines = chip.look, []
+    if (known := float(chip.known.mean())) < 0.99:
+        lines.append(f"{show_share(1 - known)} of the image has no data: the overpass does not cover it")
+    if look.clear_share < CLEAR * known or (look.outline_share < CLEAR and not lines):
+        lines.append(
+            f"no image is clear: this one shows {show_share(look.clear_share)} of the frame"
+            f" and {show_share(look.outline_share)} of the outlined ground without cloud"
+        )
+    return lines
+
+
+def _tell(chip: Chip) -> list[str]:
+    """Say in small letters what was looked at."""
+    if chip.parts:
+        return [f"each pixel is from one day: {tell_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
+    scenes = [show_plain(scene) for scene in chip.scenes[:MOST_NAMED]]
+    rest = len(chip.scenes) - len(scenes)
+    bands = f"{'-'.join(chip.bands)}, {show_share(chip.look.clear_share)} clear, acquired {show_moment(chip.look.take.time)}"
+    return [", ".join(scenes) + (f" and {rest} more" if rest else ""), bands]

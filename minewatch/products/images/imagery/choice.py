@@ -1,0 +1,165 @@
+"""The sharpest clear picture of a frame that the user's own imagery has."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from shapely import box
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.antimeridian import cut_halves
+from minewatch.areas.area_plan import Query
+from minewatch.areas.grid import Grid, lonlat_from, reproject
+from minewatch.core.errors import ImageError, SceneError, SourceError
+from minewatch.core.progress import Reporter
+from minewatch.core.text import show_share
+from minewatch.products.images.imagery.candidates import Candidate, list_candidates, rank_candidate
+from minewatch.products.images.imagery.raster import open_picture
+from minewatch.raster.credentials import Access
+from minewatch.settings.providers import Imagery
+from minewatch.sources.stac import open_source
+
+MOST_PIXELS = 5000 * 5000
+"""Of an image; a frame of more is read coarser."""
+
+LEAST = 0.1
+"""Share of the frame with data below which an image shows nothing, whatever its outline promises."""
+
+MOST_TRIES = 5
+"""Images that are opened and cannot be used, before no other one is tried."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture of a frame."""
+
+    candidate: Candidate
+    """What was read."""
+
+    grid: Grid
+    """Where the pixels lie; it covers the frame."""
+
+    values: NDArray[np.uint16]
+    """(y, x, 3) red, green and blue as the file has them; 0 = no data."""
+
+    native: float
+    """Metres of a pixel of the file."""
+
+    dtype: str
+    """Of the file: uint8, which is shown as it is, or uint16, which has to be stretched."""
+
+    notes: tuple[str, ...] = ()
+    """Lines a person should read."""
+
+    @property
+    def pixel(self) -> float:
+        """Metres of a pixel of the grid."""
+        return float(self.grid.transform.a)
+
+    @property
+    def date(self) -> dt.date:
+        """Day of the image, UTC."""
+        return self.candidate.time.date()
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """(y, x) pixels with data."""
+        return np.asarray(self.values.any(axis=-1))
+
+
+def find_photo(
+    imageries: Sequence[Imagery],
+    frame: Grid,
+    area: BaseGeometry,
+    dates: tuple[dt.date, dt.date],
+    reporter: Reporter | None = None,
+) -> Photo:
+    """Read the sharpest clear picture of a frame from some days; one that cannot be read is named, and the next best taken.
+
+    Catalogues are asked for the area, given in lon/lat, and never hear of the frame.  Raises ImageError where there is
+    none, SourceError where no catalogue answers.
+    """
+    refused: dict[str, str] = {}
+    silent: list[SourceError] = []
+    found: list[Candidate] = []
+    for imagery in (reporter or Reporter()).track(imageries, "searching imagery"):
+        try:
+            found += _search(imagery, frame, Query(area, *dates), refused)
+        except SourceError as error:
+            silent.append(error)
+    if silent and not found:
+        raise silent[0]
+    notes = [f"left out: {error}" for error in silent]
+    photo, failures = _read_best(sorted(found, key=rank_candidate), frame)
+    notes += [f"left out: {reason}" for reason in (*refused.values(), *failures)]
+    if photo is None:
+        raise ImageError(_explain_absence(imageries, dates, notes))
+    return replace(photo, notes=(*_sum_up(notes), *_warn(photo)))
+
+
+def _search(imagery: Imagery, frame: Grid, query: Query, refused: dict[str, str]) -> list[Candidate]:
+    source = open_source(imagery.name, {imagery.name: imagery.provider})
+    if source.is_api and not imagery.provider.collection:
+        raise SourceError(f"imagery {imagery.name}: its address is a STAC API; name the collection in [imagery.{imagery.name}]")
+    to_lonlat = lonlat_from(frame.crs)
+    extent = cut_halves(reproject(box(*frame.bounds).segmentize(1000), to_lonlat))
+    return list_candidates(imagery, source, query, extent, refused)
+
+
+def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[Photo | None, list[str]]:
+    """Read the first picture that can be read and shows something; gives why others were left out."""
+    failures: list[str] = []
+    for candidate in candidates:
+        try:
+            photo = _read(candidate, frame)
+        except SceneError as error:
+            failures.append(f"item {candidate.id}: {error}")
+        else:
+            if photo.known.mean() >= LEAST:
+                return photo, failures
+            failures.append(f"item {candidate.id}: it shows nothing of the frame")
+        if len(failures) >= MOST_TRIES:
+            break
+    return None, failures
+
+
+def _read(candidate: Candidate, frame: Grid) -> Photo:
+    provider = candidate.imagery.provider
+    with open_picture(candidate.hrefs, Access(provider.signing, provider.s3), frame, MOST_PIXELS) as picture:
+        return Photo(candidate, picture.grid, picture.read(), picture.native, picture.dtype)
+
+
+def _explain_absence(imageries: Sequence[Imagery], dates: tuple[dt.date, dt.date], notes: Sequence[str]) -> str:
+    names = ", ".join(imagery.name for imagery in imageries)
+    where = f"imagery {names} has no picture of this frame from {dates[0]} to {dates[1]}"
+    if notes:
+        more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
+        return f"{where} that can be used: {notes[0].removeprefix('left out: ')}{more}"
+    return f"{where}; give another date"
+
+
+def _sum_up(notes: Sequence[str]) -> list[str]:
+    """Keep lines to a number that is read."""
+    rest = len(notes) - MOST_TRIES
+    return [*notes[:MOST_TRIES], *([f"left out: {rest} more"] if rest > 0 else [])]
+
+
+def _warn(photo: Photo) -> list[str]:
+    candidate, lines = photo.candidate, []
+    if not candidate.is_clear:
+        most = candidate.imagery.max_cloud
+        lines.append(f"no picture has {most:g} % cloud or less: this one has {candidate.cloud:g} % over its whole scene")
+    if candidate.cloud is None:
+        lines.append("the catalogue does not say how cloudy this picture is")
+    if (known := float(photo.known.mean())) < 0.99:
+        lines.append(f"{show_share(1 - known)} of the image has no data: the picture does not cover it")
+    if photo.pixel > photo.native * 1.001:
+        lines.append(
+            f"shown with pixels of {photo.pixel:.2g} m, though the file has {photo.native:.2g} m: the frame is large;"
+            " ask for an alert, or for a smaller area"
+        )
+    return lines

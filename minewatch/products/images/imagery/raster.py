@@ -1,0 +1,234 @@
+"""Pixels of pictures in red, green and blue: strangers' files, opened by their own driver, and read no finer than is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from odc.geo.geobox import GeoBox
+from pyproj.exceptions import ProjError
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.io import DatasetReader
+from rasterio.windows import Window as RasterWindow
+
+from minewatch.areas.grid import Grid, Window, find_transformer
+from minewatch.core.errors import SceneError
+from minewatch.core.http import RangeError, fetchers, is_remote
+from minewatch.core.limits import COARSEST, DTYPES, find_link, find_misfit
+from minewatch.raster.credentials import Access
+from minewatch.raster.gdal import FAULTS, GdalFile, find_driver, reading, run_gdal
+from minewatch.raster.gdal_vsi import Stream
+from minewatch.raster.tiff_header import BlockError, is_left_to_gdal
+from minewatch.raster.warp import Warp, find_epsg
+
+FINEST = 0.01
+"""Metres of a pixel of what may be read."""
+
+MOST_BANDS = 16
+"""Of one file; pictures have three or four."""
+
+STRIP = 256
+"""Rows that are read at a time."""
+
+COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+
+
+@dataclass(frozen=True)
+class Layer(GdalFile):
+    """One band of an open file: 0 = no data or outside the file; black that is data is 1."""
+
+    band: int = 1
+    """Number of the band, from 1."""
+
+    def _read_part(self, window: RasterWindow) -> NDArray[np.uint16]:
+        part: NDArray[np.uint16] = self.dataset.read(self.band, window=window).astype(np.uint16)
+        if MaskFlags.all_valid in self.dataset.mask_flag_enums[self.band - 1]:
+            return part  # nothing says where data are: zero in all bands is taken for none
+        known = self.dataset.read_masks(self.band, window=window) > 0
+        return np.where(known, np.maximum(part, 1), 0).astype(np.uint16)
+
+
+@dataclass(frozen=True)
+class _Resampling(Warp):
+    """Brings pixels of a file onto a grid, also of a file whose own map counts degrees or stretches."""
+
+    pixel: float = 1.0
+    """Metres of a pixel of the file where the grid lies."""
+
+    @property
+    def radius(self) -> float:
+        """Of the bilinear kernel, in the file's pixels: more than 1 where the grid is the coarser one."""
+        return max(1.0, self.grid.transform.a / self.pixel)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Red, green and blue as open files, and the grid on which they are read."""
+
+    layers: tuple[Layer, ...]
+    """Red, green, blue."""
+
+    native: float
+    """Metres of a pixel of the files."""
+
+    grid: Grid
+    """Over the frame; its pixels are those of the files, or coarser where there would be too many."""
+
+    @property
+    def dtype(self) -> str:
+        """Of the pixels: uint8 or uint16."""
+        return str(self.layers[0].dataset.dtypes[self.layers[0].band - 1])
+
+    def read(self) -> NDArray[np.uint16]:
+        """Read it, strip by strip: (y, x, 3) uint16, 0 = no data.  Raises SceneError where that fails."""
+        values = np.empty((*self.grid.shape, len(self.layers)), np.uint16)
+        with _explaining():
+            placements = [_place(layer.dataset, self.grid) for layer in self.layers]
+            for row in range(0, self.grid.shape[0], STRIP):
+                window = Window(row, 0, min(STRIP, self.grid.shape[0] - row), self.grid.shape[1])
+                for index, (layer, placement) in enumerate(zip(self.layers, placements, strict=True)):
+                    values[window.slices][..., index] = placement.read(layer, window)
+        return values
+
+
+@contextlib.contextmanager
+def open_picture(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -> Iterator[Picture]:
+    """Open one file with red, green and blue, or three, to read a frame in at most so many pixels.
+
+    Raises SceneError where they cannot be read or are no pictures.
+    """
+    if fault := access.find_fault(hrefs):
+        raise SceneError(fault)
+    with reading(), contextlib.ExitStack() as stack:
+        with _explaining():
+            files = [_File.find(href, access) for href in hrefs]
+            datasets = [stack.enter_context(file.open()) for file in files]
+            native = _measure_pixel(datasets[0], frame)
+            pixel = max(native, math.sqrt(_measure_area(frame) / most))
+            grid = _lay_grid(frame, pixel, datasets[0])
+            if pixel > native:
+                levels = [_find_level(file, dataset, pixel / native) for file, dataset in zip(files, datasets, strict=True)]
+                datasets = [
+                    dataset if level is None else stack.enter_context(file.open(level))
+                    for file, dataset, level in zip(files, datasets, levels, strict=True)
+                ]
+            layers = [Layer(*pair, 1) for pair in zip(datasets, (file.stream for file in files), strict=True)]
+            if len(layers) == 1:
+                layers = [replace(layers[0], band=band) for band in _find_colours(datasets[0])]
+        yield Picture(tuple(layers), native, grid)
+
+
+@contextlib.contextmanager
+def _explaining() -> Iterator[None]:
+    """Tell what goes wrong without the texts of GDAL, which may hold a signed address."""
+    try:
+        yield
+    except (RangeError, BlockError) as error:
+        raise SceneError(str(error)) from None
+    except (*FAULTS, ValueError, ProjError) as error:
+        raise SceneError(f"it cannot be read ({type(error).__name__})") from None
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that may be opened several times."""
+
+    href: str
+    """Path or address."""
+
+    stream: Stream | None
+    """Brings its bytes; None where GDAL reads them by itself."""
+
+    @classmethod
+    def find(cls, href: str, access: Access) -> Self:
+        """Ask for the head of a remote file.  Raises OSError."""
+        if not is_remote(href) or is_left_to_gdal(href, access):
+            return cls(href, None)
+        stream = Stream(href, access)
+        fetchers().submit(stream.open).result()
+        return cls(href, stream)
+
+    @contextlib.contextmanager
+    def open(self, level: int | None = None) -> Iterator[DatasetReader]:
+        """Lend the file, or one of its overviews.  Raises SceneError where it is no picture, else one of FAULTS."""
+        options = {} if level is None else {"overview_level": level}
+        path, driver = self.stream.path if self.stream else self.href, find_driver(self.href)
+        dataset = run_gdal(self.stream, rasterio.open, path, driver=driver, **options)
+        try:
+            if misfit := run_gdal(self.stream, _find_misfit, dataset):
+                raise SceneError(misfit)
+            yield dataset
+        finally:
+            run_gdal(self.stream, dataset.close)
+
+
+def _find_misfit(dataset: DatasetReader) -> str:
+    """Say why a file cannot be a picture, before anything but its header is looked at; nothing where it can."""
+    kinds = set(dataset.dtypes)
+    if dataset.crs is None or not 1 <= dataset.count <= MOST_BANDS or len(kinds) != 1 or not kinds <= set(DTYPES):
+        return "it is no picture in 8 or 16 bits with a CRS"
+    rows, columns = dataset.block_shapes[0]
+    block = rows * dataset.count, columns  # the bands of a block may lie together
+    is_metric = dataset.crs.is_projected
+    misfit = find_misfit(
+        dataset.shape, block, list(kinds), dataset.transform, is_metric=is_metric, driver=dataset.driver, finest=FINEST
+    )
+    return misfit or find_link(dataset.tag_namespaces())
+
+
+def _find_colours(dataset: DatasetReader) -> list[int]:
+    """Give the numbers of the bands that are red, green and blue: as the file says, else the first three."""
+    if dataset.count < len(COLOURS):
+        raise SceneError(f"it has {dataset.count} bands, and a picture has red, green and blue; name three assets")
+    told = list(dataset.colorinterp)
+    return [told.index(colour) + 1 for colour in COLOURS] if set(COLOURS) <= set(told) else [1, 2, 3]
+
+
+def _find_level(file: _File, dataset: DatasetReader, factor: float) -> int | None:
+    """Give the number of the coarsest overview that is no coarser than ``factor`` pixels; None where there is none."""
+    levels = run_gdal(file.stream, dataset.overviews, 1)
+    fine = [index for index, level in enumerate(levels) if level <= factor]
+    return fine[-1] if fine else None
+
+
+def _measure_pixel(dataset: DatasetReader, frame: Grid) -> float:
+    """Give the metres of a file's pixel in the middle of a frame, on the frame's grid."""
+    left, bottom, right, top = frame.bounds
+    to_file = find_transformer(frame.crs, dataset.crs.to_wkt())
+    own = dataset.transform
+    column, row = ~own * to_file.transform((left + right) / 2, (bottom + top) / 2)
+    corners = [own * place for place in ((column, row), (column + 1, row), (column, row + 1))]
+    (x, y), *others = (to_file.transform(corner[0], corner[1], direction="INVERSE") for corner in corners)
+    sides = [math.hypot(other[0] - x, other[1] - y) for other in others]
+    if not all(FINEST <= side <= COARSEST for side in sides):  # False for NaN
+        raise SceneError("its pixels have no size where the frame lies")
+    # What is nearly whole is rounding of the projection.
+    return own.a if own.a == -own.e and abs(own.a - sides[0]) < 1e-6 * own.a else min(sides)
+
+
+def _measure_area(frame: Grid) -> float:
+    left, bottom, right, top = frame.bounds
+    return (right - left) * (top - bottom)
+
+
+def _lay_grid(frame: Grid, pixel: float, dataset: DatasetReader) -> Grid:
+    """Lay a grid over a frame: on the file's own lattice where they have one, so that no pixel is blended."""
+    left, bottom, right, top = frame.bounds
+    own = dataset.transform
+    if find_epsg(dataset.crs.to_wkt()) == frame.epsg and own.a == pixel == -own.e and not own.b and not own.d:
+        left, top = own.c + math.floor((left - own.c) / pixel) * pixel, own.f - math.floor((own.f - top) / pixel) * pixel
+    # What is less than a thousandth of a pixel wide is rounding.
+    shape = math.ceil((top - bottom) / pixel - 1e-3), math.ceil((right - left) / pixel - 1e-3)
+    return Grid(GeoBox(shape, Affine(pixel, 0, left, 0, -pixel, top), frame.geobox.crs), frame.area)
+
+
+def _place(dataset: DatasetReader, grid: Grid) -> _Resampling:
+    pixel = _measure_pixel(dataset, grid)
+    return _Resampling(grid, dataset.crs.to_wkt(), dataset.transform, dataset.shape, is_nearest=False, pixel=pixel)

@@ -1,0 +1,106 @@
+"""What is drawn over an image: outlines, lines of latitude and longitude, scale bar, compass rose."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import shapely
+from matplotlib.axes import Axes
+
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
+from minewatch.alerts.style import COLOURS
+from minewatch.areas.antimeridian import join_halves
+from minewatch.areas.grid import Grid, lonlat_from, lonlat_to, reproject
+from minewatch.products.images.cartography import Entry, draw_compass, draw_graticule, draw_label, draw_outline, draw_scale_bar
+from minewatch.products.images.subject import Subject
+
+ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR = "alerts", "aoi", "grid", "compass", "scale"
+OVERLAYS = (ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR)
+"""What may be drawn over an image."""
+
+AREA_COLOUR = "#4da3ff"
+"""Of the area's outline: seen on forest, and on the page's white in the legend."""
+
+MOST_LABELS = 30
+"""Alerts with area and date beside them, the largest; more would cover each other."""
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What is drawn over an image of a day."""
+
+    subject: Subject
+    """What the image is about."""
+
+    area: Grid
+    """Of the whole area: its outline."""
+
+    frame: Grid
+    """The image's pixels."""
+
+    date: dt.date
+    """The image's day."""
+
+    overlays: tuple[str, ...] = OVERLAYS
+    """Some of OVERLAYS."""
+
+    as_known: bool = False
+    """True where alerts are shown as they were known on that day; else as they are in the table."""
+
+    def draw(self, axes: Axes) -> None:
+        """Draw it on the map."""
+        if GRATICULE in self.overlays:
+            draw_graticule(axes, self.frame)
+        if AOI in self.overlays:
+            draw_outline(axes, self.area.area, AREA_COLOUR, 1.0)
+        self._draw_alerts(axes)
+        if SCALE_BAR in self.overlays:
+            draw_scale_bar(axes, self.frame)
+        if COMPASS in self.overlays:
+            draw_compass(axes, self.frame)
+
+    @property
+    def _shown(self) -> list[Any]:
+        """Rows of the alerts that are outlined: the one that was asked for, then from the largest on."""
+        if ALERTS not in self.overlays or self.subject.alerts is None:
+            return []
+        own, frame = self.subject.name, self.frame
+        extent = reproject(shapely.box(*frame.bounds), lonlat_from(frame.crs))
+        rows = [row for row in self.subject.alerts.itertuples() if self.as_known or row.status != CLOSED or row.alert_id == own]
+        near = [row for row in rows if join_halves(row.geometry).intersects(join_halves(extent))]
+        return sorted(near, key=lambda row: (row.alert_id != own, -row.area_ha))
+
+    def _is_later(self, row: Any) -> bool:
+        """Tell whether an alert was first seen after the image."""
+        return bool(row.first_seen.date() > self.date)
+
+    def _find_status(self, row: Any) -> str:
+        """Give the status of an alert: that of the table, or what was known on the image's day."""
+        if not self.as_known or self._is_later(row) or row.status == DISMISSED:
+            return str(row.status)
+        if row.status == CLOSED and row.last_seen.date() < self.date:
+            return CLOSED
+        return CONFIRMED if not pd.isna(row.confirmed_on) and row.confirmed_on.date() <= self.date else PROVISIONAL
+
+    def list_entries(self) -> list[Entry]:
+        """List what the outlines mean."""
+        kinds = {(self._find_status(row), self._is_later(row)): None for row in self._shown}
+        area = [Entry("area", AREA_COLOUR)] if AOI in self.overlays else []
+        return area + [
+            Entry(f"{status}, first seen later" if later else status, COLOURS[status], later) for status, later in sorted(kinds)
+        ]
+
+    def _draw_alerts(self, axes: Axes) -> None:
+        """Outline the alerts; those first seen after the image are dashed."""
+        to_grid = lonlat_to(self.frame.crs)
+        for number, row in enumerate(self._shown):
+            shape = reproject(join_halves(row.geometry), to_grid)
+            is_later = self._is_later(row)
+            draw_outline(axes, shape, COLOURS[self._find_status(row)], 1.4, dashed=is_later, halo=True)
+            if number < MOST_LABELS:
+                # The area is that of the table's date: on a day as it was known it would be too much.
+                area = "" if self.as_known else f"{row.area_ha:.1f} ha\n"
+                draw_label(axes, self.frame, shape.bounds, f"{area}{row.first_seen:%Y-%m-%d}")

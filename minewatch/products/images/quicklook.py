@@ -1,0 +1,193 @@
+"""The quick look of an area: before and after in true colour, alerts outlined, with scale bar and compass rose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL.PngImagePlugin import PngImageFile
+
+from minewatch.alerts.record import CLOSED, Alert
+from minewatch.alerts.style import COLOURS
+from minewatch.areas.antimeridian import join_halves
+from minewatch.areas.grid import Grid, lonlat_to, reproject
+from minewatch.core.files import publish_json, publishing
+from minewatch.core.text import escape_math, show_day, show_plain
+from minewatch.core.units import NODATA, SCALE
+from minewatch.detection.change_rasters import write_picture
+from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
+from minewatch.products.images.stretch import DARKEST, UNKNOWN, find_white, to_tones
+from minewatch.raster.read import open_datatake
+from minewatch.sources.scene import Datatake
+
+MOST_LABELS = 30
+"""Alerts that have their area and date beside them, the largest; more would cover each other."""
+
+LARGEST_SIDE = 1200
+"""Pixels of the longer side of an image; larger areas are shown coarser."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A true-colour image on a grid."""
+
+    take: Datatake
+    """What was read."""
+
+    reflectance: NDArray[np.float32]
+    """(y, x, 3) red, green, blue, 0 to 1; NaN = no data."""
+
+
+def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, alerts: Sequence[Alert], title: str) -> None:
+    """Write a PNG with the area before and after and its alerts, and beside it both images for maps.
+
+    Raises SceneError where a scene cannot be read; nothing is written then.
+    """
+    coarse = coarsen(grid)
+    images = [read_image(take, coarse) for take in (before, after)]
+    seen = np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images])
+    white = find_white(seen)
+    del seen
+    _write_maps(path, coarse, images, white)
+    width = 6.2
+    height = width * coarse.shape[0] / coarse.shape[1] + 1.1
+    figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
+    figure.suptitle(escape_math(title), fontsize=12)
+    for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
+        _draw_image(axes, image, coarse, white)
+        _draw_alerts(axes, coarse, alerts, labels=name == "after")
+        ids = ", ".join(show_plain(scene.id) for scene in image.take.scenes[:2])
+        axes.set_title(f"{name}: {show_day(image.take.time)}\n{ids}", fontsize=8)
+        draw_scale_bar(axes, coarse)
+        draw_compass(axes, coarse)
+    with publishing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None, CONTENT: _digest((before, after), alerts)})
+
+
+CONTENT = "Content"
+"""Text within a quick look that names what it shows."""
+
+
+def _digest(takes: Sequence[Datatake], alerts: Sequence[Alert]) -> str:
+    """Name what a quick look shows."""
+    shown = sorted((a.alert_id, a.status, a.area_ha, str(a.first_seen), a.geometry.wkb_hex) for a in alerts if a.status != CLOSED)
+    return hashlib.sha256(json.dumps([[take.key for take in takes], shown]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class MapImage:
+    """An image of an area that lies beside its quick look, for maps."""
+
+    when: str
+    """One of TIMES."""
+
+    date: str
+    """Day of the overpass, ISO 8601."""
+
+    key: str
+    """Of the datatake."""
+
+    scenes: tuple[str, ...]
+    """Their ids."""
+
+    path: Path
+    """The COG: red, green, blue, opacity."""
+
+
+TIMES = ("before", "after")
+"""The two images of a quick look."""
+
+
+def _write_maps(path: Path, grid: Grid, images: Sequence[Image], white: float) -> None:
+    """Write both images as COGs, then the list of them; their names hold their dates, so that none is taken for another."""
+    entries = []
+    for when, image in zip(TIMES, images, strict=True):
+        entry = {"when": when, "date": f"{image.take.time:%Y-%m-%d}", "key": image.take.key}
+        target = path.with_name(f"{path.stem}-{when}-{entry['date']}.tif")
+        scenes = [scene.id for scene in image.take.scenes]
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(image.reflectance).all(axis=-1))
+        tags = {"date": entry["date"], "scenes": " ".join(scenes), "darkest": f"{DARKEST:g}", "white": f"{white:.4f}"}
+        write_picture(target, grid, stretch(image.reflectance, white), known, tags)
+        entries.append(entry | {"scenes": scenes, "file": target.name})
+    publish_json(path.with_suffix(".json"), entries)
+
+
+def list_maps(quicklook: Path) -> list[MapImage]:
+    """Give the images that lie beside a quick look; none where they were never written, or are gone."""
+    try:
+        entries = json.loads(quicklook.with_suffix(".json").read_text("utf-8"))
+        maps = [
+            MapImage(e["when"], e["date"], e["key"], tuple(e["scenes"]), quicklook.with_name(Path(e["file"]).name))
+            for e in entries
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [image for image in maps if image.path.is_file()]
+
+
+def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[Alert]) -> bool:
+    """Tell whether a quick look and the images beside it are there, and of these overpasses and alerts.
+
+    What a scan changed is no sign: one that was cut off after its table was written has drawn nothing.
+    """
+    if [image.key for image in list_maps(quicklook)] != [before.key, after.key]:
+        return False
+    try:
+        with PngImageFile(quicklook) as picture:
+            return bool(picture.text.get(CONTENT) == _digest((before, after), alerts))
+    except (OSError, SyntaxError, ValueError):
+        return False
+
+
+def coarsen(grid: Grid) -> Grid:
+    """Give the grid itself, or a coarser one where it is larger than a picture can show."""
+    factor = max(1, math.ceil(max(grid.shape) / LARGEST_SIDE))
+    return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
+
+
+def read_image(take: Datatake, grid: Grid) -> Image:
+    """Read red, green and blue; where a catalogue has no green, the mean of the two stands in for it."""
+    with open_datatake(take, grid) as reader:
+        _, origin = reader.read_scl(grid.window)
+        names = ["red", "green", "blue"] if all("green" in scene.hrefs for scene in take.scenes) else ["red", "blue"]
+        bands = [reader.read_reflectance(name, grid.window, origin).astype(np.float32) for name in names]
+    for band in bands:
+        band[band == NODATA] = np.nan
+    if len(bands) == 2:
+        bands.insert(1, ((bands[0] + bands[1]) / 2).astype(np.float32))
+    return Image(take, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
+
+
+def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
+    """Map reflectance to 0 to 255 for the screen; no data is grey."""
+    shown = to_tones(np.nan_to_num(reflectance), DARKEST, white)
+    shown[np.isnan(reflectance)] = UNKNOWN
+    return shown
+
+
+def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
+    left, bottom, right, top = grid.bounds
+    axes.imshow(stretch(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    draw_outline(axes, grid.area, "white", 0.8)
+
+
+def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
+    to_grid = lonlat_to(grid.crs)
+    shown = sorted((alert for alert in alerts if alert.status != CLOSED), key=lambda alert: -alert.area_ha)
+    for number, alert in enumerate(shown):
+        shape = reproject(join_halves(alert.geometry), to_grid)
+        draw_outline(axes, shape, COLOURS[alert.status], 1.4)
+        if labels and number < MOST_LABELS:
+            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")

@@ -1,0 +1,1 @@
+"""Reports for a case file: one page that holds everything, as HTML and as PDF."""

@@ -1,0 +1,73 @@
+"""Reports for a case file: one page that holds everything, as HTML and as PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from minewatch.core.errors import ReportError
+from minewatch.core.files import publish_bytes
+from minewatch.core.progress import Reporter
+from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.register import note_export
+from minewatch.products.report.facts import RECORD, gather_facts, record_report
+from minewatch.products.report.page import render_page
+from minewatch.products.report.paper import HTML, PDF, print_page
+from minewatch.products.report.record import Facts, Request
+from minewatch.products.report.texts import LANGUAGES
+
+__all__ = ["FORMATS", "HTML", "LANGUAGES", "PDF", "Report", "Request", "gather_facts", "render_page", "write_report"]
+
+FORMATS = (HTML, PDF)
+"""What a report can be written as."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written."""
+
+    paths: tuple[Path, ...]
+    """The files."""
+
+    alerts: int
+    """Alerts in its table."""
+
+    notes: tuple[str, ...]
+    """Lines a person should read."""
+
+    fault: str = ""
+    """Why the PDF is missing; '' where it is there, or was not asked for."""
+
+
+def write_report(workspace: Workspace, request: Request, folder: Path | None = None, reporter: Reporter | None = None) -> Report:
+    """Write a report into a folder, ``output/reports`` by default; the page is written even where the PDF fails.
+
+    Raises MinewatchError where area, alert or table are missing; nothing is written then.
+    """
+    facts = gather_facts(workspace, request, reporter)
+    page = render_page(facts)
+    stem = (folder or workspace.reports) / name_report(facts)
+    makers: dict[str, Callable[[], bytes]] = {HTML: page.encode, PDF: lambda: print_page(page)}
+    paths, fault = [], ""
+    for kind in FORMATS:
+        if kind == HTML or kind in request.formats:
+            path = stem.with_name(f"{stem.name}.{kind}")
+            try:
+                publish_bytes(path, makers[kind]())
+                paths.append(path)
+            except ReportError as error:
+                fault = str(error)
+    record_report(workspace.reports / RECORD, facts)
+    names = ", ".join(path.name for path in paths)
+    noted = note_export(workspace, [str(alert.row["alert_id"]) for alert in facts.alerts], f"report {names}")
+    return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault)
+
+
+def name_report(facts: Facts) -> str:
+    """Name the files of a report, without their ending."""
+    request = facts.request
+    name = str(facts.alerts[0].row["alert_id"]) if request.alert_id else f"{facts.aoi.name}-{facts.as_of}"
+    if request.since or request.until:
+        name += f"-{request.since or facts.monitor_from}-to-{request.until or facts.as_of}"
+    return name if request.language == "en" else f"{name}-{request.language}"

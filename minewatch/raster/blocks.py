@@ -1,0 +1,323 @@
+"""Blocks of plain GeoTIFFs: fetched ahead over HTTP, inflated once, and kept while they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Lock, RLock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.core.files import join_spans
+from minewatch.core.http import fetchers, is_remote
+from minewatch.raster.tiff_header import BlockError, Box, Layout, decode_block
+
+LARGEST_RANGE = 4 * 2**20
+"""Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""
+
+KEPT = 64 * 2**20
+"""Bytes of inflated blocks kept for one datatake: one row of blocks of five bands takes 30 to 40 MB in a swath, and where a
+window lies across two rows two blocks more of each."""
+
+AHEAD = 64 * 2**20
+"""Bytes fetched for one datatake before they are needed; two rows of blocks of a swath are about that."""
+
+SPARE = 32 * 2**20
+"""Bytes of emptied blocks that the process keeps for the next datatake: memory that was written before costs no page
+faults, and those are a tenth of the work of inflating."""
+
+WORTH = 2**18
+"""Bytes below which space is not worth keeping."""
+
+Block = tuple[int, int]
+"""Row and column of a block in its file."""
+
+Key = tuple[str, Block]
+"""A block of a file, the file by its address."""
+
+
+class Spaces:
+    """Memory for blocks, used again and again; any thread may ask."""
+
+    def __init__(self, limit: int = SPARE) -> None:
+        self._limit = limit
+        self._lock = Lock()
+        self._spare: deque[NDArray[np.uint8]] = deque()
+        self.held = 0
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Give space for a block of ``size`` bytes."""
+        with self._lock:
+            for index, space in enumerate(self._spare):
+                if space.nbytes == size:
+                    del self._spare[index]
+                    self.held -= size
+                    return space
+        return np.empty(size, np.uint8)
+
+    def give(self, space: NDArray[np.uint8]) -> None:
+        """Take space back; what was given back first goes when there is too much."""
+        if space.nbytes < WORTH:
+            return
+        with self._lock:
+            self._spare.append(space)
+            self.held += space.nbytes
+            while self.held > self._limit:
+                self.held -= self._spare.popleft().nbytes
+
+
+SPACES = Spaces()
+"""Those of this process."""
+
+
+@dataclass
+class BlockCache:
+    """Inflated blocks, the newest kept; belongs to one thread."""
+
+    limit: int = KEPT
+    """Bytes."""
+
+    decoded: int = 0
+    """Blocks inflated so far."""
+
+    _blocks: OrderedDict[Key, NDArray[np.uint8]] = field(default_factory=OrderedDict)
+    """Bytes of blocks, oldest use first."""
+
+    _passed: dict[str, Callable[[Block], bool]] = field(default_factory=dict)
+    """By file: tells whether a block lies behind the windows that are read."""
+
+    held: int = 0
+    """Bytes kept now."""
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._blocks
+
+    def watch(self, href: str, has_passed: Callable[[Block], bool]) -> None:
+        """Let a file tell which of its blocks can go first."""
+        self._passed[href] = has_passed
+
+    def get(self, key: Key) -> NDArray[np.uint8] | None:
+        """Give a block's bytes."""
+        if key in self._blocks:
+            self._blocks.move_to_end(key)
+        return self._blocks.get(key)
+
+    def make_room(self, size: int) -> NDArray[np.uint8]:
+        """Give the space for a block to be inflated; older blocks go where there is too little."""
+        while self._blocks and self.held + size > self.limit:
+            self._drop(self._choose())
+        return SPACES.take(size)
+
+    def put(self, key: Key, space: NDArray[np.uint8]) -> None:
+        """Keep an inflated block."""
+        self._blocks[key] = space
+        self.held += space.nbytes
+        self.decoded += 1
+
+    def forget(self, href: str) -> None:
+        """Let go of a file's blocks."""
+        for key in [key for key in self._blocks if key[0] == href]:
+            self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        space = self._blocks.pop(key)
+        self.held -= space.nbytes
+        SPACES.give(space)
+
+    def _choose(self) -> Key:
+        # Where a strip of windows lies across two rows of blocks, the oldest use is the very block needed next.
+        behind = (key for key in self._blocks if key[0] in self._passed and self._passed[key[0]](key[1]))
+        return next(behind, next(iter(self._blocks)))
+
+
+@dataclass(eq=False)
+class Range:
+    """Neighbouring blocks of a file, fetched in one go."""
+
+    layout: Layout
+    """The file."""
+
+    blocks: list[Block]
+    """What it holds."""
+
+    start: int
+    """First byte."""
+
+    stop: int
+    """Byte after the last."""
+
+    future: Future[bytes] | None = None
+    """Its bytes, once asked for."""
+
+    left: int = 1
+    """Blocks that nobody took yet."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.stop - self.start
+
+    def cut(self, data: bytes, block: Block) -> memoryview:
+        """Give the bytes of one block; raises BlockError where they are cut short."""
+        start, count = int(self.layout.offsets[block]) - self.start, int(self.layout.counts[block])
+        part = memoryview(data)[start : start + count]
+        if len(part) != count:
+            raise BlockError("the file is cut short")
+        return part
+
+
+def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[Range]:
+    """Merge blocks that are near each other in the file into ranges; blocks that are not there are left out."""
+    places = ((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
+    spans = ((start, start + count, block) for start, count, block in places)
+    return [Range(layout, held, start, stop, left=len(held)) for start, stop, held in join_spans(spans, LARGEST_RANGE)]
+
+
+class Ahead:
+    """Bytes that are on their way before they are needed, for the files of one datatake; any thread may ask."""
+
+    def __init__(self, limit: int = AHEAD) -> None:
+        self.limit = limit
+        self._lock = RLock()
+        self._parts: dict[Key, Range] = {}
+        self._queue: deque[Range] = deque()
+        self.held = 0
+        self._closed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether something waits for room."""
+        return bool(self._queue)
+
+    def want(self, layout: Layout, blocks: Iterable[Block]) -> None:
+        """Fetch blocks as soon as there is room; those that are on their way already are not asked for twice."""
+        with self._lock:
+            if self._closed:
+                return
+            new = [block for block in blocks if (layout.href, block) not in self._parts]
+            for item in plan_ranges(layout, new):
+                self._parts.update(((layout.href, block), item) for block in item.blocks)
+                self._queue.append(item)
+            self._pump()
+
+    def take(self, layout: Layout, block: Block) -> memoryview:
+        """Wait for the bytes of a block and hand them over.  Raises OSError."""
+        self.want(layout, [block])
+        with self._lock:
+            item = self._parts[layout.href, block]
+            future = item.future or self._start(item)
+        part = item.cut(future.result(), block)
+        self._release([(layout.href, block)])
+        return part
+
+    def forget(self, href: str, before: int | None = None) -> None:
+        """Let go of a file's bytes, or of those in rows of blocks above ``before``."""
+        with self._lock:
+            self._release([key for key in self._parts if key[0] == href and (before is None or key[1][0] < before)])
+
+    def close(self) -> None:
+        """Let go of everything; what waits is not fetched any more."""
+        with self._lock:
+            self._closed = True
+            self._release(list(self._parts))
+
+    def _release(self, keys: Iterable[Key]) -> None:
+        with self._lock:
+            for key in keys:
+                item = self._parts.pop(key)
+                item.left -= 1
+                if item.left == 0 and item.future is None:
+                    self._queue.remove(item)
+                elif item.left == 0 and item.future is not None:
+                    item.future.cancel()
+                    self.held -= item.size
+            self._pump()
+
+    def _pump(self) -> None:
+        while self._queue and self.held + self._queue[0].size <= self.limit:
+            self._start(self._queue[0])
+
+    def _start(self, item: Range) -> Future[bytes]:
+        self._queue.remove(item)
+        self.held += item.size
+        item.future = fetchers().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
+        return item.future
+
+
+class BlockFile:
+    """A file that is read block by block; belongs to one thread."""
+
+    def __init__(self, layout: Layout, cache: BlockCache, ahead: Ahead) -> None:
+        self.layout = layout
+        self._cache = cache
+        self._ahead = ahead
+        self._box: Box = (0, 0, 0, 0)
+        self._file = None if is_remote(layout.href) else os.open(layout.href, os.O_RDONLY | os.O_CLOEXEC)
+        cache.watch(layout.href, self._has_passed)
+
+    def close(self) -> None:
+        """Let go of the file and of all that was kept of it."""
+        self._cache.forget(self.layout.href)
+        self._ahead.forget(self.layout.href)
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def read(self, box: Box) -> NDArray[np.uint16]:
+        """Read a box: (y, x) uint16, 0 outside the file.  Raises OSError."""
+        inner = self._box = self.layout.clip(box)
+        make = np.empty if inner == box else np.zeros
+        out: NDArray[np.uint16] = make((box[2] - box[0], box[3] - box[1]), np.uint16)
+        self._ask(inner)
+        for block in self.layout.find_blocks(inner):
+            top, left, bottom, right = self.layout.clip(self.layout.outline(block))
+            rows, columns = slice(max(inner[0], top), min(inner[2], bottom)), slice(max(inner[1], left), min(inner[3], right))
+            target = out[rows.start - box[0] : rows.stop - box[0], columns.start - box[1] : columns.stop - box[1]]
+            target[:] = self._open(block)[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        return out
+
+    def _ask(self, box: Box) -> None:
+        """Ask for all that a box needs at once, so that it comes side by side."""
+        if self._file is None:
+            if self._ahead.is_full:  # what was expected and passed by takes the room
+                self._ahead.forget(self.layout.href, before=box[0] // self.layout.block[0])
+            expect_blocks(self.layout, [box], self._cache, self._ahead)
+
+    def _open(self, block: Block) -> NDArray[Any]:
+        """Give the pixels of a block; they are good until another is opened."""
+        if not self.layout.counts[block]:
+            return np.broadcast_to(np.asarray(self.layout.empty, self.layout.dtype), self.layout.block)
+        key = self.layout.href, block
+        space = self._cache.get(key)
+        if space is None:
+            data = self._load(block)
+            space = self._cache.make_room(self.layout.block_bytes)
+            decode_block(self.layout, block, data, space)
+            self._cache.put(key, space)
+        return space.view(self.layout.dtype).reshape(self.layout.block)
+
+    def _load(self, block: Block) -> bytes | memoryview:
+        if self._file is None:
+            return self._ahead.take(self.layout, block)
+        count = int(self.layout.counts[block])
+        data = os.pread(self._file, count, int(self.layout.offsets[block]))
+        if len(data) != count:
+            raise BlockError("the file is cut short")
+        return data
+
+    def _has_passed(self, block: Block) -> bool:
+        """Tell whether a block lies behind, if windows come row by row and from left to right."""
+        top, left, bottom, _ = self._box
+        below, right = self.layout.outline(block)[2:]
+        return below <= top or (below <= bottom and right <= left)
+
+
+def expect_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Ahead) -> None:
+    """Start fetching what boxes need of a remote file and is not there yet."""
+    blocks = [block for box in boxes for block in layout.find_blocks(layout.clip(box))]
+    ahead.want(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])

@@ -1,0 +1,220 @@
+"""Where a file's pixels fall on an area's grid: on its lattice, or anywhere, to be resampled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+from pyproj import CRS
+from pyproj.exceptions import ProjError
+
+from minewatch.areas.grid import PIXEL, Grid, Window, find_transformer
+from minewatch.raster.resampling import KNOTS, double, resample_bilinear, resample_nearest
+from minewatch.raster.tiff_header import BlockError, Box
+
+PART = 512
+"""Side in pixels of the parts in which a window is resampled, less where the file's pixels are finer than the grid's."""
+
+FALSE_NORTHING = 10_000_000.0
+"""Metres that are added to northings in the southern half of a UTM zone."""
+
+LARGEST_BOX = 2**24
+"""Pixels of a file that one part may need; more is no scene of Sentinel-2."""
+
+
+class Pixels(Protocol):
+    """Gives pixels of a file."""
+
+    def read(self, box: Box) -> NDArray[np.uint16]:
+        """Read a box: (y, x) uint16, 0 outside the file."""
+
+
+class Placement(Protocol):
+    """How windows of a grid are made from a file."""
+
+    def locate(self, window: Window) -> Iterator[Box]:
+        """Yield the boxes of the file that a window needs."""
+
+    def read(self, source: Pixels, window: Window) -> NDArray[np.uint16]:
+        """Read a window: (y, x) uint16, 0 = no data."""
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """The file's pixels are those of the grid, or each fills several of them."""
+
+    row: int
+    """Row of the grid's corner, in fine pixels from the file's corner."""
+
+    column: int
+    """Column likewise."""
+
+    factor: int
+    """Pixels of the grid along one of the file's: 1 or 2."""
+
+    def locate(self, window: Window) -> Iterator[Box]:
+        """Yield the box of the file that a window needs."""
+        top, left = self.row + window.row, self.column + window.column
+        bottom, right = top + window.height, left + window.width
+        yield top // self.factor, left // self.factor, -(-bottom // self.factor), -(-right // self.factor)
+
+    def read(self, source: Pixels, window: Window) -> NDArray[np.uint16]:
+        """Read a window: (y, x) uint16, 0 = no data."""
+        (box,) = self.locate(window)
+        coarse = source.read(box)
+        if self.factor == 1:
+            return coarse
+        out = np.empty(window.shape, np.uint16)
+        row, column = self.row + window.row - box[0] * self.factor, self.column + window.column - box[1] * self.factor
+        double(coarse, row, column, out)
+        return out
+
+
+@dataclass(frozen=True)
+class Warp:
+    """The file lies on another lattice; its pixels are resampled, each one the same whatever the window."""
+
+    grid: Grid
+    """Where the pixels go."""
+
+    crs: str
+    """WKT of the file."""
+
+    transform: Affine
+    """The file's pixels to its map."""
+
+    shape: tuple[int, int]
+    """Rows and columns of the file."""
+
+    is_nearest: bool
+    """True for classes, which are never blended."""
+
+    @property
+    def radius(self) -> float:
+        """Of the bilinear kernel, in the file's pixels: more than 1 where the grid is the coarser one."""
+        return max(1.0, self.grid.transform.a / (math.hypot(self.transform.b, self.transform.e) * measure_unit(self.crs)))
+
+    def locate(self, window: Window) -> Iterator[Box]:
+        """Yield the boxes of the file that the parts of a window need."""
+        for part in self._cut(window):
+            yield self._surround(*self._place_knots(part))
+
+    def read(self, source: Pixels, window: Window) -> NDArray[np.uint16]:
+        """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's lattice is absurd."""
+        out = np.zeros(window.shape, np.uint16)
+        for part in self._cut(window):
+            columns, rows = self._place_knots(part)
+            box = self._surround(columns, rows)
+            if box[0] < box[2] and box[1] < box[3]:
+                target = np.zeros(part.shape, np.uint16)
+                knots = columns - box[1], rows - box[0]
+                start = part.row % KNOTS, part.column % KNOTS
+                if self.is_nearest:
+                    resample_nearest(source.read(box), *knots, start, target)
+                else:
+                    resample_bilinear(source.read(box), *knots, start, self.radius, target)
+                out[part.within(window)] = target
+        return out
+
+    def _cut(self, window: Window) -> Iterator[Window]:
+        side = max(1, int(PART / self.radius))
+        for row in range(0, window.height, side):
+            for column in range(0, window.width, side):
+                size = min(side, window.height - row), min(side, window.width - column)
+                yield Window(window.row + row, window.column + column, *size)
+
+    def _place_knots(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Give column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
+        x, y = project_knots(self.grid, self.crs, window)
+        back = ~self.transform
+        with np.errstate(invalid="ignore"):  # places that the file's CRS does not know are infinite
+            return back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
+
+    def _surround(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
+        """Give the box of the file around knots, with the kernel's reach; empty where none lies near the file."""
+        known = np.isfinite(columns) & np.isfinite(rows)
+        if not known.any():
+            return 0, 0, 0, 0
+        reach = self.radius + 1
+        low, high = (
+            np.array([rows[known].min(), columns[known].min()]) - reach,
+            np.array([rows[known].max(), columns[known].max()]) + reach,
+        )
+        top, left = np.floor(np.clip(low, 0, self.shape)).astype(int)
+        bottom, right = np.ceil(np.clip(high, 0, self.shape)).astype(int)
+        if (bottom - top) * (right - left) > LARGEST_BOX:
+            raise BlockError("its pixels are far finer than those of a scene")
+        return int(top), int(left), int(bottom), int(right)
+
+
+@lru_cache(32)
+def project_knots(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Project every KNOTS-th pixel centre around a window exactly: x and y in ``crs``, (y, x) float64.
+
+    The knots are those of the whole grid, so neighbouring windows share them and no window shows.
+    """
+    rows = np.arange(window.row // KNOTS, (window.row + window.height - 1) // KNOTS + 2) * KNOTS + 0.5
+    columns = np.arange(window.column // KNOTS, (window.column + window.width - 1) // KNOTS + 2) * KNOTS + 0.5
+    transform = grid.transform
+    x, y = np.meshgrid(transform.c + columns * transform.a, transform.f + rows * transform.e)
+    try:
+        return find_transformer(grid.crs, crs).transform(x, y)
+    except ProjError as error:
+        raise BlockError(f"its CRS does not meet the grid's ({type(error).__name__})") from None
+
+
+@lru_cache(256)
+def measure_unit(crs: str) -> float:
+    """Give the metres of a unit of a CRS: of a foot, or of a degree along a meridian."""
+    known = CRS.from_wkt(crs)
+    unit = float(known.axis_info[0].unit_conversion_factor)
+    return unit * known.ellipsoid.semi_major_metre if known.is_geographic and known.ellipsoid else unit
+
+
+@lru_cache(256)
+def find_epsg(crs: str) -> int | None:
+    """Give the EPSG code of a CRS."""
+    return CRS.from_wkt(crs).to_epsg()
+
+
+def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Placement:
+    """Say how a file lies on a grid; a lattice that is that of the grid, at 10 m or at 20 m, needs no resampling.
+
+    Raises BlockError where the file's CRS is none.
+    """
+    try:
+        north = find_northing(find_epsg(crs), grid.epsg)
+    except ProjError as error:
+        raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
+    lattice = None if north is None else fit_lattice(grid, Affine.translation(0, north) @ transform)
+    return lattice or Warp(grid, crs, transform, shape, is_nearest)
+
+
+def find_northing(file: int | None, grid: int) -> float | None:
+    """Give what to add to a file's northings to get the grid's, by their EPSG codes; None where the two differ in more.
+
+    The halves of a UTM zone are one projection; only the false northing differs, by a multiple of every lattice.
+    """
+    if file == grid:
+        return 0.0
+    if file is None or {file // 100, grid // 100} != {326, 327} or file % 100 != grid % 100 or not 1 <= grid % 100 <= 60:
+        return None
+    return FALSE_NORTHING if grid // 100 == 327 else -FALSE_NORTHING
+
+
+def fit_lattice(grid: Grid, transform: Affine) -> Lattice | None:
+    """Find the grid's corner on a file's lattice of the same CRS; None where the two do not fit."""
+    size, fine = transform.a, grid.transform
+    if fine.a != PIXEL or size not in (10.0, 20.0) or transform.e != -size or transform.b or transform.d:
+        return None
+    row, column = (transform.f - fine.f) / size, (fine.c - transform.c) / size
+    if abs(row - round(row)) >= 1e-4 or abs(column - round(column)) >= 1e-4:
+        return None
+    factor = round(size / PIXEL)
+    return Lattice(round(row) * factor, round(column) * factor, factor)

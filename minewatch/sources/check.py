@@ -1,0 +1,295 @@
+"""Checks a source: one question after the other, each with its answer and what to do about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from typing import Any
+from urllib.parse import urlsplit
+
+import pystac
+from shapely.geometry import box
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.area_plan import Query
+from minewatch.core.errors import SceneError, SourceError, describe
+from minewatch.core.text import show
+from minewatch.core.url_policy import is_web
+from minewatch.settings.providers import Provider, settle_provider
+from minewatch.sources.scene import Scene, name_assets
+from minewatch.sources.search import make_scene
+from minewatch.sources.stac import Source, has_search, locate_provider, make_source, read_root
+from minewatch.sources.stac_io import FAULT, FormatError
+
+ANYWHERE = box(-180, -90, 180, 90)
+"""The area where none is given."""
+
+FIRST_DAY = dt.date(2015, 6, 23)
+"""Launch of Sentinel-2A."""
+
+WINDOWS = (32, 128, 512, 2048)
+"""Days looked back for the newest item, so that an API answers with few pages; then all there is."""
+
+MOST_ITEMS = 300
+"""Items looked at where the area is the whole world."""
+
+STALE = 30
+"""Days after which the newest item is remarkable: satellites pass every few days, catalogues lag by less than a month."""
+
+PACKAGE = "planetary-computer"
+"""Signs the addresses of Planetary Computer; the extra that installs it has the same name."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question and its answer."""
+
+    name: str
+    """What was asked."""
+
+    passed: bool | None
+    """None where it could not be asked since an earlier one failed."""
+
+    text: str
+    """The answer, in a few words."""
+
+    advice: str = ""
+    """What to do where it failed."""
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest item over an area."""
+
+    aoi: str
+    """The area's name; '' for the whole world."""
+
+    id: str
+    """The item's id."""
+
+    time: dt.datetime
+    """Acquisition, UTC."""
+
+    age_days: int
+    """Days since."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a provider needs before its files can be read; never a value."""
+
+    found: tuple[str, ...] = ()
+    """Environment variables that are set, and packages that are installed."""
+
+    missing: tuple[str, ...] = ()
+    """Those that are not."""
+
+    @property
+    def needed(self) -> bool:
+        """True where anything is."""
+        return bool(self.found or self.missing)
+
+    def describe(self) -> str:
+        """Say it in a few words."""
+        if not self.needed:
+            return "none needed"
+        parts = [("found", self.found), ("missing", self.missing)]
+        return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """All answers of one source."""
+
+    provider: Provider
+    """The source that was asked."""
+
+    checks: tuple[Check, ...]
+    """In the order asked."""
+
+    newest: tuple[Newest, ...]
+    """By area; areas without an item are not there."""
+
+    @property
+    def passed(self) -> bool:
+        """True where nothing failed."""
+        return not any(check.passed is False for check in self.checks)
+
+
+def find_credentials(provider: Provider) -> Credentials:
+    """Look for the login of a provider: names of variables in the environment, and the package that signs."""
+    names = (provider.s3.key_variable, provider.s3.secret_variable) if provider.s3 else ()
+    have = {name: bool(os.environ.get(name, "").strip()) for name in names if name}
+    if provider.signing:
+        have[PACKAGE] = find_spec(PACKAGE.replace("-", "_")) is not None
+    return Credentials(tuple(name for name in have if have[name]), tuple(name for name in have if not have[name]))
+
+
+def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date) -> Checkup:
+    """Ask a source all that a scan will need of it over the areas; without areas, any item will do.
+
+    Raises SourceError where there is no such source.
+    """
+    provider = locate_provider(name, providers)
+    checks, source = _check_root(provider)
+    checks.append(_check_collection(source) if source else _skip("collection"))
+    usable = source if all(check.passed for check in checks) else None
+    items: dict[str, pystac.Item] = {}
+    for aoi, area in (areas or {"": ANYWHERE}).items():
+        checks.append(_check_newest(usable, aoi, area, today, items))
+    item = max(items.values(), key=_find_time, default=None)
+    checks += _check_item(usable, item)
+    checks.append(_check_credentials(_settle(provider, item)))
+    newest = (Newest(aoi, it.id, _find_time(it), (today - _find_time(it).date()).days) for aoi, it in items.items())
+    return Checkup(provider, tuple(checks), tuple(newest))
+
+
+def _check_root(provider: Provider) -> tuple[list[Check], Source | None]:
+    start = time.perf_counter()
+    is_remote = is_web(provider.root)
+    try:
+        document = read_root(provider)
+    except SourceError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FormatError):
+            advice = "check address, network and proxy, or try again later" if is_remote else "check that the file can be read"
+            text = describe(error).removesuffix("; check the address")
+            return [Check("address", passed=False, text=text, advice=advice), _skip("STAC")], None
+        advice = "give the address of a STAC API, or of a catalog.json"
+        return [_tell_time(start, is_remote), Check("STAC", passed=False, text=describe(error), advice=advice)], None
+    checks = [_tell_time(start, is_remote), _check_kind(provider, document)]
+    return checks, make_source(provider, is_api=has_search(document)) if checks[1].passed else None
+
+
+def _tell_time(start: float, is_remote: bool) -> Check:
+    return Check(
+        "address", passed=True, text=f"answers in {time.perf_counter() - start:.2f} s" if is_remote else "a file on this machine"
+    )
+
+
+def _check_kind(provider: Provider, document: Mapping[str, Any]) -> Check:
+    if provider.is_api and not has_search(document):
+        advice = "its address may have moved; see what its owner says"
+        return Check("STAC", passed=False, text="a catalogue that cannot be searched, in place of a STAC API", advice=advice)
+    kind = "STAC API" if has_search(document) else "static catalogue"
+    version = document.get("stac_version") or "not told"
+    return Check(
+        "STAC",
+        passed=True,
+        text=f"{kind} {show(document.get('title') or document.get('id'), 60)!r}, STAC version {show(version, 20)}",
+    )
+
+
+def _check_collection(source: Source) -> Check:
+    if not source.is_api:
+        return Check("collection", passed=True, text="a static catalogue is read whole")
+    try:
+        return Check("collection", passed=True, text=f"{source.collection}: {show(source.find_collection(), 60)}")
+    except SourceError as error:
+        return Check("collection", passed=False, text=describe(error), advice=_suggest_collection(source))
+
+
+def _suggest_collection(source: Source) -> str:
+    try:
+        known = source.list_collections()
+    except SourceError:
+        return "try again later"
+    near = difflib.get_close_matches(source.collection, known, n=3, cutoff=0.4) or known[:5]
+    return f"it has {', '.join(show(name, 60) for name in near) or 'none'}; name one in a [sources.NAME] table of minewatch.toml"
+
+
+def _check_newest(source: Source | None, aoi: str, area: BaseGeometry, today: dt.date, items: dict[str, pystac.Item]) -> Check:
+    """Look for the newest item over an area, and put it into ``items``."""
+    name = f"newest item over {aoi}" if aoi else "an item anywhere"
+    if source is None:
+        return _skip(name)
+    try:
+        item = _find_newest(source, area, today)
+    except SourceError as error:
+        return Check(name, passed=False, text=describe(error), advice="try again later, or ask its owner")
+    if item is None:
+        return Check(name, passed=False, text="no item at all", advice="check the place of the area, and the collection")
+    items[aoi] = item
+    day = _find_time(item).date()
+    age = (today - day).days
+    late = "older than a month: the source lags, or does not cover this area any more" if aoi and age > STALE else ""
+    return Check(name, passed=True, text=f"{show(item.id)} of {day}, {age} {'day' if age == 1 else 'days'} old", advice=late)
+
+
+def _find_newest(source: Source, area: BaseGeometry, today: dt.date) -> pystac.Item | None:
+    tomorrow = today + dt.timedelta(days=1)  # somewhere it is tomorrow already
+    for days in WINDOWS if source.is_api else ():
+        item = _pick_newest(source, Query(area, today - dt.timedelta(days=days), tomorrow))
+        if item:
+            return item
+    return _pick_newest(source, Query(area, FIRST_DAY, dt.date(2100, 1, 1)))
+
+
+def _pick_newest(source: Source, query: Query) -> pystac.Item | None:
+    """Give the newest item of a search that says when it was taken; raises SourceError where items come and none says it."""
+    found = source.items(query)
+    items = list(islice(found, MOST_ITEMS) if query.area is ANYWHERE else found)
+    dated = [item for item in items if FAULT not in item.extra_fields and item.datetime is not None]
+    if items and not dated:
+        raise SourceError(f"source {source.name}: {items[0].extra_fields.get(FAULT) or f'item {show(items[0].id)} has no date'}")
+    return max(dated, key=_find_time, default=None)
+
+
+def _find_time(item: pystac.Item) -> dt.datetime:
+    assert item.datetime is not None, "only items with a date are looked at"
+    return item.datetime.astimezone(dt.UTC) if item.datetime.tzinfo else item.datetime.replace(tzinfo=dt.UTC)
+
+
+def _check_item(source: Source | None, item: pystac.Item | None) -> list[Check]:
+    """Check what a scan needs of an item: the names of its assets, their addresses, and its offset."""
+    if source is None or item is None:
+        return [_skip("assets"), _skip("files"), _skip("offset")]
+    try:
+        names = name_assets(item, source.provider.assets)
+    except SceneError as error:
+        advice = "name them in a table [sources.NAME.assets] of minewatch.toml, or look for a collection of Sentinel-2 L2A scenes"
+        return [Check("assets", passed=False, text=describe(error), advice=advice), _skip("files"), _skip("offset")]
+    told = ", ".join(f"{band} = {name}" if band != name else band for band, name in names.items())
+    assets = Check("assets", passed=True, text=told)
+    try:
+        scene = make_scene(item, source)
+    except SceneError as error:
+        return [assets, Check("files", passed=False, text=describe(error), advice="a scan refuses this item"), _skip("offset")]
+    return [assets, _tell_places(scene), _tell_offset(scene, _settle(source.provider, item))]
+
+
+def _tell_places(scene: Scene) -> Check:
+    parts = [urlsplit(href) for href in scene.hrefs.values()]
+    places = {f"{part.scheme}://{part.netloc.rpartition('@')[2]}" if part.scheme else "on this machine" for part in parts}
+    is_public = scene.s3 is None and any(part.scheme == "s3" for part in parts)
+    advice = "taken for public files at Amazon; name another store in a table [sources.NAME.s3] of minewatch.toml"
+    return Check("files", passed=True, text=", ".join(sorted(places)), advice=advice if is_public else "")
+
+
+def _tell_offset(scene: Scene, provider: Provider) -> Check:
+    added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
+    return Check("offset", passed=True, text=f"rule {provider.offset}: {added}, since {scene.offset_reason}")
+
+
+def _check_credentials(provider: Provider) -> Check:
+    login = find_credentials(provider)
+    variables = [name for name in login.missing if name != PACKAGE]
+    advice = [f"set {' and '.join(variables)} in the environment"] if variables else []
+    if PACKAGE in login.missing:
+        advice.append(f"pip install 'minewatch[{PACKAGE}]'")
+    return Check("credentials", passed=not login.missing, text=login.describe(), advice="; ".join(advice))
+
+
+def _settle(provider: Provider, item: pystac.Item | None) -> Provider:
+    if item is None:
+        return provider
+    return settle_provider(provider, item.properties, [asset.href for asset in item.assets.values()])
+
+
+def _skip(name: str) -> Check:
+    return Check(name, passed=None, text="not checked: something before it failed")

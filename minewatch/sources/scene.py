@@ -1,0 +1,250 @@
+"""One scene of a catalogue as plain data: here the differences between providers end."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pystac import Item
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.core.errors import SceneError
+from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
+from minewatch.sources.footprint import read_footprint
+from minewatch.sources.reflectance_offset import decide_offset, read_declared
+
+PRODUCT = re.compile(r"S2[A-Z]_MSIL2A_\d{8}T\d{6}_(?:N\d{4}_)?R\d{3}_T\d{2}[A-Z]{3}(?=_|$)")
+"""Name of a product up to its tile; Planetary Computer's ids leave the baseline out."""
+
+PRODUCT_PROPERTIES = ("product_uri", "product_title", "product_id", "product_name", "title")
+"""Where providers tell it, behind ``s2:``, ``sentinel2:`` and the like."""
+
+DATATAKE = re.compile(r"^G?S2([A-Z])_(?:MSIL2A_)?(\d{8}T\d{6})_")
+"""Platform and start of the datatake in its id and in a product's name."""
+
+MULTIHASH = re.compile(r"[0-9a-f]{8,200}", re.IGNORECASE)
+"""A checksum of the file extension: a code for the hash, its length, its bytes."""
+
+LONGEST_DATATAKE = dt.timedelta(hours=2)
+"""A datatake takes at most 40 minutes; the rest is for the rough times of some catalogues."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A Sentinel-2 L2A product of one tile, or a part of it."""
+
+    id: str
+    """The item's id in its catalogue."""
+
+    source: str
+    """Where it was found: a provider's name, an address or a path."""
+
+    time: dt.datetime
+    """Acquisition, UTC (the item's ``datetime``; its id may disagree)."""
+
+    key: str
+    """Platform and start of the datatake: what all parts of one overpass share."""
+
+    tile: str
+    """MGRS tile, or '' where the item does not say."""
+
+    baseline: tuple[int, int]
+    """Processing baseline, (0, 0) where the item does not say."""
+
+    hrefs: Mapping[str, str]
+    """Band to address, for every band in REQUIRED_BANDS and green where there is one."""
+
+    offset: int
+    """Added to digital numbers above 0 to get reflectance x 10 000."""
+
+    offset_reason: str
+    """Why that offset."""
+
+    footprint: BaseGeometry
+    """Outline in lon/lat."""
+
+    cloud_cover: float
+    """Per cent of the whole tile; 0 where the item does not say."""
+
+    signing: Signing = ""
+    """Who signs the addresses before they are read; '' = nobody."""
+
+    s3: S3Login | None = None
+    """Login for s3:// addresses; names of variables, never keys."""
+
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """Band to the checksum of its file, a multihash as the provider states it; without the bands that have none."""
+
+
+@dataclass(frozen=True)
+class Datatake:
+    """The scenes of one overpass over an area: what becomes one observation."""
+
+    key: str
+    """Shared by its scenes."""
+
+    time: dt.datetime
+    """The earliest acquisition time of its scenes, UTC."""
+
+    scenes: tuple[Scene, ...]
+    """The newest baseline of each tile; by id, and in that order they fill the grid.  None where all were refused."""
+
+    older: tuple[Scene, ...] = ()
+    """What they replace, by id: it steps in where one of them is refused."""
+
+    @property
+    def baseline(self) -> tuple[int, int]:
+        """The newest processing baseline among the scenes."""
+        return max((scene.baseline for scene in self.scenes), default=(0, 0))
+
+    def without(self, refused: Collection[str]) -> Datatake:
+        """Give the overpass as if some scenes, by their ids, were not there."""
+        left = group_scenes(scene for scene in (*self.scenes, *self.older) if scene.id not in refused)
+        return left[0] if left else Datatake(self.key, self.time, ())
+
+
+def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Provider | None = None) -> Scene:
+    """Turn a STAC item into a Scene that is opened as its provider says; raises SceneError where something is missing."""
+    if item.datetime is None or not item.geometry:
+        raise SceneError(f"item {item.id} has no datetime or no geometry")
+    time = item.datetime.replace(tzinfo=item.datetime.tzinfo or dt.UTC).astimezone(dt.UTC)
+    properties = item.properties
+    product = find_product(item)
+    baseline = parse_baseline(properties, product)
+    offset, reason = decide_offset(
+        properties,
+        baseline,
+        _read_declared(item, provider),
+        collection=item.collection_id or "",
+        provider=provider.name if provider else "",
+        rule=provider.offset if provider else "",
+    )
+    return Scene(
+        id=item.id,
+        source=source,
+        time=time,
+        key=make_key(properties, time, product),
+        tile=find_tile(properties, product),
+        baseline=baseline,
+        hrefs=hrefs,
+        offset=offset,
+        offset_reason=reason,
+        footprint=read_footprint(item.geometry, item.id),
+        cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
+        signing=provider.signing if provider else "",
+        s3=provider.s3 if provider else None,
+        checksums=_read_checksums(item, provider),
+    )
+
+
+def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
+    """Give what the file extension of STAC says of each band's file; other kinds of checksums are left out."""
+    names = name_assets(item, provider.assets if provider else None)
+    stated = {band: str(item.assets[name].extra_fields.get("file:checksum", "")) for band, name in names.items()}
+    return {band: text for band, text in stated.items() if MULTIHASH.fullmatch(text)}
+
+
+def _read_declared(item: Item, provider: Provider | None) -> int | None:
+    names = name_assets(item, provider.assets if provider else None)
+    try:
+        return read_declared(item.assets[name].extra_fields for band, name in names.items() if band != "scl")
+    except SceneError as error:
+        raise SceneError(f"item {item.id}: {error}") from error
+
+
+def _number(value: Any, name: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise SceneError(f"item {name}: eo:cloud_cover is no number") from error
+    if not math.isfinite(number):
+        raise SceneError(f"item {name}: eo:cloud_cover is no number")
+    return number
+
+
+def name_assets(item: Item, names: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Map band names to the item's asset names, as ``names`` says or as recognised.
+
+    Raises SceneError naming what is missing.
+    """
+    best = names or max(ASSET_NAMES, key=lambda known: sum(name in item.assets for name in known.values()))
+    missing = [band for band in REQUIRED_BANDS if best[band] not in item.assets]
+    if missing:
+        raise SceneError(f"item {item.id} has no {', '.join(best[band] for band in missing)} asset")
+    return {band: name for band, name in best.items() if name in item.assets}
+
+
+def find_product(item: Item) -> str:
+    """Give the name of ESA's product, which holds datatake start, baseline and tile; '' where the item does not tell it."""
+    for text in (*_list_texts(item.properties, PRODUCT_PROPERTIES), item.id):
+        if match := PRODUCT.search(text):
+            return match[0]
+    return ""
+
+
+def _list_texts(properties: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:
+    """Yield the properties of these names, whatever stands before the colon."""
+    yield from (str(value) for name, value in sorted(properties.items()) if name.rpartition(":")[2] in names)
+
+
+def parse_baseline(properties: Mapping[str, Any], product: str = "") -> tuple[int, int]:
+    """Read the processing baseline, as (5, 9) for '05.09'; (0, 0) where it is not given."""
+    text = str(
+        properties.get("s2:processing_baseline")
+        or properties.get("sentinel2:processing_baseline")
+        or properties.get("processing:version")
+        or ""
+    )
+    match = re.fullmatch(r"\D?(\d{2})\.?(\d{2})", text.strip()) or re.search(r"_N(\d{2})(\d{2})_", product)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def make_key(properties: Mapping[str, Any], time: dt.datetime, product: str = "") -> str:
+    """Name the overpass: platform and datatake start, else platform and minute.
+
+    A start that lies far from the acquisition is somebody's error, and the minute counts.
+    """
+    for text in (*_list_texts(properties, ["datatake_id"]), product):
+        match = DATATAKE.search(text)
+        if match and abs(_parse_start(match[2]) - time) <= LONGEST_DATATAKE:
+            return f"s2{match[1].lower()}_{match[2]}"
+    return f"{_name_platform(properties, product)}_{time:%Y%m%dT%H%M}"
+
+
+def _parse_start(text: str) -> dt.datetime:
+    try:
+        return dt.datetime.strptime(f"{text}+0000", "%Y%m%dT%H%M%S%z")
+    except ValueError:  # digits that are no date
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
+
+
+def _name_platform(properties: Mapping[str, Any], product: str) -> str:
+    text = str(properties.get("platform") or product[:3] or "sentinel-2").lower()
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"sentinel[- ]?", "s", text))[:8] or "s2"
+
+
+def find_tile(properties: Mapping[str, Any], product: str = "") -> str:
+    """Read the MGRS tile, as '33TWN'; '' where it is not given."""
+    parts = "".join(str(properties.get(f"mgrs:{name}", "")) for name in ("utm_zone", "latitude_band", "grid_square"))
+    for text in (properties.get("s2:mgrs_tile"), properties.get("grid:code"), parts, product):
+        if match := re.search(r"(\d{1,2}[A-Z]{3})$", str(text or "").upper()):
+            return match[1].zfill(5)
+    return ""
+
+
+def group_scenes(scenes: Iterable[Scene]) -> list[Datatake]:
+    """Sort scenes into datatakes, by time; of each tile only the newest baseline stays."""
+    groups: dict[str, list[Scene]] = {}
+    for scene in sorted(scenes, key=lambda s: s.id):
+        groups.setdefault(scene.key, []).append(scene)
+    takes = []
+    for key, members in groups.items():
+        newest = {tile: max(s.baseline for s in members if s.tile == tile) for tile in {s.tile for s in members}}
+        kept = {s.id: s for s in members if s.baseline == newest[s.tile]}
+        older = {s.id: s for s in members if s.id not in kept}
+        takes.append(Datatake(key, min(s.time for s in kept.values()), tuple(kept.values()), tuple(older.values())))
+    return sorted(takes, key=lambda take: (take.time, take.key))

@@ -1,0 +1,134 @@
+"""Finds the scenes over an area, and says which of them cannot be used."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pystac
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.aoi import GridHint
+from minewatch.areas.area_plan import Query
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.limits import FARTHEST
+from minewatch.core.url_policy import resolve_href
+from minewatch.settings.providers import settle_provider
+from minewatch.sources.footprint import has_footprint, read_footprint
+from minewatch.sources.scene import Scene, name_assets, parse_scene
+from minewatch.sources.stac import Source
+from minewatch.sources.stac_io import FAULT
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A scene that was found and cannot be used."""
+
+    id: str
+    """The item's id."""
+
+    reason: str
+    """Why, in one line."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The answer to a search."""
+
+    scenes: tuple[Scene, ...]
+    """What can be read, by time and id."""
+
+    refused: tuple[Refusal, ...] = ()
+    """Items that lack an asset or point where they may not."""
+
+    cloudy: tuple[str, ...] = ()
+    """Ids left out for the cloud cover of their tile."""
+
+
+Track = Callable[[Iterator[pystac.Item]], Iterator[pystac.Item]]
+
+
+def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
+    """Search a source; ``track`` may watch the items pass.
+
+    Raises SourceError where items were found and none is a Sentinel-2 L2A scene with the bands that are needed.
+    """
+    scenes, refused, cloudy = [], [], []
+    for item in track(source.items(query)):
+        try:
+            scene = make_scene(item, source)
+        except SceneError as error:
+            refused.append(Refusal(item.id, str(error)))
+            continue
+        if scene.cloud_cover > query.max_cloud_cover:
+            cloudy.append(scene.id)
+        else:
+            scenes.append(scene)
+    if refused and not scenes and not cloudy:
+        raise SourceError(f"source {source.name} has no usable Sentinel-2 L2A scene: {refused[0].reason}")
+    scenes.sort(key=lambda scene: (scene.time, scene.id))
+    return Found(tuple(scenes), tuple(refused), tuple(sorted(cloudy)))
+
+
+def make_scene(item: pystac.Item, source: Source) -> Scene:
+    """Turn an item of a source into a Scene; raises SceneError where it cannot be used."""
+    if FAULT in item.extra_fields:
+        raise SceneError(str(item.extra_fields[FAULT]))
+    try:
+        return _parse(item, source)
+    except SceneError:
+        raise
+    except Exception as error:  # strangers' items: numbers that are texts, lists in the place of objects
+        raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error
+
+
+def _parse(item: pystac.Item, source: Source) -> Scene:
+    provider = settle_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
+    return parse_scene(item, source.name, resolve_hrefs(item, source), provider)
+
+
+def has_scenes(source: Source, area: BaseGeometry) -> bool:
+    """Tell whether a source has any scene over an area, whatever its date."""
+    query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
+    return any(has_footprint(item.geometry) for item in source.items(query))
+
+
+def resolve_hrefs(item: pystac.Item, source: Source) -> dict[str, str]:
+    """Give the address of each band; raises SceneError where one is missing or points where it may not."""
+    hrefs = {}
+    for band, name in name_assets(item, source.provider.assets).items():
+        href = item.assets[name].href
+        base = item.get_self_href() or source.root
+        hrefs[band] = resolve_href(href, base, source.root, f"item {item.id}, asset {name}", source.provider.hosts)
+    return hrefs
+
+
+def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
+    """Read the pixel lattice of a source's scenes over an area, from the metadata of the first that tells it.
+
+    Raises SourceError where none does.
+    """
+    query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
+    for item in source.items(query):
+        try:
+            read_footprint(item.geometry, item.id)
+            name = name_assets(item, source.provider.assets)["scl"]
+        except SceneError:
+            continue
+        if hint := _read_hint(item.properties | item.assets[name].extra_fields):
+            return hint
+    raise SourceError(f"source {source.name} has no scene over the area that gives its pixel grid (proj:code and proj:transform)")
+
+
+def _read_hint(fields: Mapping[str, Any]) -> GridHint | None:
+    code = str(fields.get("proj:code") or fields.get("proj:epsg") or "").removeprefix("EPSG:")
+    try:
+        transform = fields["proj:transform"]
+        _, _, x, _, _, y = (float(number) for number in (transform[:6] if isinstance(transform, list) else ()))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+    is_place = max(abs(x), abs(y)) <= FARTHEST  # False for NaN
+    return GridHint(int(code), (x, y)) if is_place and re.fullmatch("[0-9]{4,6}", code) else None

@@ -1,0 +1,216 @@
+"""Sources of scenes: a STAC API, or a static STAC catalogue on disk or on the web."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pystac
+from pystac_client import Client
+from pystac_client.errors import ClientTypeError
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from pystac_client.warnings import DoesNotConformTo
+from requests.exceptions import RequestException
+from shapely.errors import ShapelyError
+from shapely.geometry import mapping
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.areas.area_plan import Query
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.url_policy import hide_secrets, is_web
+from minewatch.settings.providers import PROVIDERS, Provider, find_provider
+from minewatch.sources.footprint import list_boxes, read_footprint
+from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, make_item, tell
+
+PAGE = 100
+"""Items asked for at a time."""
+
+STRANGE = (
+    APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ClientTypeError, ShapelyError, DoesNotConformTo,
+    RecursionError, KeyError, AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
+)  # fmt: skip
+"""What strangers' documents make the libraries raise."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that lists scenes."""
+
+    provider: Provider
+    """Its address, and how its files are opened and read."""
+
+    is_api: bool = False
+    """True for a STAC API, False for a static catalogue."""
+
+    _io: StacApiIO = field(default_factory=StacApiIO, compare=False, repr=False)
+    """Reads its documents."""
+
+    @property
+    def name(self) -> str:
+        """As the user gave it."""
+        return self.provider.name
+
+    @property
+    def root(self) -> str:
+        """Address or path of the catalogue's or API's root document."""
+        return self.provider.root
+
+    @property
+    def collection(self) -> str:
+        """The collection searched in an API."""
+        return self.provider.collection
+
+    def items(self, query: Query) -> Iterator[pystac.Item]:
+        """Yield the items whose footprint meets the area within the dates, each once; raises SourceError.
+
+        Those without a date or with an outline that cannot be used are among them: they are refused later, by name.
+        An answer that breaks off anywhere is an error: a part of the scenes must not pass for all of them.
+        """
+        if isinstance(self._io, GuardedIO):
+            self._io.begin()
+        try:
+            found = self._search(query) if self.is_api else self._walk()
+            yield from (item for item in _drop_repeats(found) if _matches(item, query))
+        except SourceError:
+            raise
+        except STRANGE as error:
+            # pystac wraps what went wrong with a link.
+            cause = error.__cause__ if isinstance(error, pystac.STACError) and error.__cause__ else error
+            if isinstance(cause, SourceError):
+                raise cause from error
+            raise self._explain(cause) from error
+
+    def _explain(self, error: BaseException) -> SourceError:
+        """Put in words why a search failed."""
+        if isinstance(error, (APIError, RequestException, OSError)) and not isinstance(error, FormatError):
+            return SourceError(f"source {self.name} does not answer: {tell(error)}; try again later")
+        what = f"{type(error).__name__} {tell(error)}" if isinstance(error, (KeyError, TypeError)) else tell(error)
+        return SourceError(f"source {self.name} gave something that is no STAC: {what}; check the address, or try again later")
+
+    def find_collection(self) -> str:
+        """Give the title of the collection that an API is searched for; raises SourceError where it has none of that name."""
+        address = f"{self.root.rstrip('/')}/collections"
+        try:
+            document = self._io.read_json(f"{address}/{quote(self.collection, safe='')}")
+        except (APIError, RequestException, OSError) as error:
+            is_missing = isinstance(error, DocumentError) and error.status == HTTPStatus.NOT_FOUND
+            fault = "has no" if is_missing else "does not answer when asked for"
+            raise SourceError(f"source {self.name} {fault} collection {self.collection!r}: {tell(error)}") from error
+        return str(document.get("title") or self.collection)
+
+    def list_collections(self) -> list[str]:
+        """Name the collections of an API, those of its first page; raises SourceError."""
+        try:
+            document = self._io.read_json(f"{self.root.rstrip('/')}/collections")
+        except (APIError, RequestException, OSError) as error:
+            raise SourceError(f"source {self.name} does not list its collections: {tell(error)}") from error
+        found = document.get("collections")
+        return [str(c.get("id")) for c in found if isinstance(c, dict)] if isinstance(found, list) else []
+
+    def _search(self, query: Query) -> Iterator[pystac.Item]:
+        client = Client.open(self.root, stac_io=self._io)
+        for place in self._list_places(query.area):
+            search = client.search(
+                collections=[self.collection],
+                datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
+                limit=PAGE,
+                **place,
+            )
+            yield from map(make_item, search.items_as_dicts())
+
+    def _list_places(self, area: BaseGeometry) -> list[dict[str, Any]]:
+        """Give what is sent of an area: boxes, which tell less of a case; its outline only where the user wants it so."""
+        if self.provider.outline:
+            return [{"intersects": mapping(area)}]
+        return [{"bbox": box} for box in list_boxes(area)]
+
+    def _walk(self) -> Iterator[pystac.Item]:
+        kind = pystac.Collection if self._io.read_json(self.root).get("type") == "Collection" else pystac.Catalog
+        return kind.from_file(self.root, stac_io=self._io).get_items(recursive=True)
+
+
+def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Source:
+    """Find out what ``name`` is: a provider, an address, or the path of a static catalogue.
+
+    Raises SourceError where it does not exist or is no STAC.
+    """
+    provider = locate_provider(name, providers)
+    is_api = provider.is_api
+    return make_source(provider, is_api=has_search(read_root(provider)) if is_api is None else is_api)
+
+
+def make_source(provider: Provider, *, is_api: bool) -> Source:
+    """Make a source of a provider that was located."""
+    return Source(provider, is_api, GuardedIO(provider.root) if is_api else StaticIO(provider.root))
+
+
+def locate_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider:
+    """Give the provider of that name, or make one of an address or a path; raises SourceError where there is no such file.
+
+    An address that carries a secret is named without it.
+    """
+    provider = find_provider(name, providers) or Provider(hide_secrets(name), name)
+    return provider if is_web(provider.root) else replace(provider, root=_find_catalog(provider, providers))
+
+
+def _find_catalog(provider: Provider, providers: Mapping[str, Provider]) -> str:
+    path = Path(provider.root).expanduser()
+    if path.is_dir():
+        path = path / "catalog.json"
+    if path.is_file():
+        return str(path.resolve())
+    if provider.name in providers:
+        raise SourceError(f"source {provider.name} does not exist: {path} is not there; check its path in the settings")
+    known = ", ".join(providers)
+    raise SourceError(f"source {provider.name} does not exist: it is no provider ({known}), no address, and {path} is not there")
+
+
+def read_root(provider: Provider) -> dict[str, Any]:
+    """Read the root document; raises SourceError where it does not answer or is no STAC."""
+    name, root = provider.name, provider.root
+    try:
+        document = GuardedIO(root).read_json(root)
+    except FormatError as error:
+        raise SourceError(f"source {name} is no STAC: {error}") from error
+    except (OSError, RequestException, APIError) as error:
+        raise SourceError(f"source {name} does not answer: {tell(error)}; check the address") from error
+    if document.get("type") not in ("Catalog", "Collection"):
+        raise SourceError(f"source {name} is no STAC catalogue or API: its type is not Catalog or Collection")
+    return document
+
+
+def has_search(document: Mapping[str, object]) -> bool:
+    """Tell whether a root document is that of a STAC API that can be searched."""
+    links = document.get("links")
+    return isinstance(links, list) and any(isinstance(link, dict) and link.get("rel") == "search" for link in links)
+
+
+def _drop_repeats(items: Iterable[pystac.Item]) -> Iterator[pystac.Item]:
+    """Leave out what came before: items move between pages while these are turned, and lie in two boxes of one search."""
+    seen = set()
+    for item in items:
+        properties = item.properties
+        key = item.get_self_href() or item.collection_id, item.id, str(properties.get("updated")), str(item.datetime)
+        if key not in seen:
+            seen.add(key)
+            yield item
+
+
+def _matches(item: pystac.Item, query: Query) -> bool:
+    """Tell whether an item may serve; one that does not say when or where passes, so that it is refused by name."""
+    if FAULT in item.extra_fields:
+        return True
+    if item.datetime is not None:
+        day = item.datetime.astimezone(dt.UTC).date() if item.datetime.tzinfo else item.datetime.date()
+        if not query.start <= day <= query.end:
+            return False
+    try:
+        return bool(read_footprint(item.geometry, item.id).intersects(query.area))
+    except SceneError:
+        return True

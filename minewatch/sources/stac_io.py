@@ -1,0 +1,375 @@
+"""Reads the documents of catalogues: with time limits and retries, and only from where they may lead."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pystac
+from pystac.stac_io import StacIO
+from pystac_client.exceptions import APIError
+from pystac_client.stac_api_io import StacApiIO
+from requests import PreparedRequest, Request, Response
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException, SSLError
+from urllib3.exceptions import HTTPError
+
+from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.http import BUSY, MOVED, REDIRECTS, RangeError, follow, read_wait, spread_pause
+from minewatch.core.text import show
+from minewatch.core.url_policy import check_href, check_id, hide_secrets, is_web
+
+TIMEOUT = (15, 30)
+"""Seconds: a connection that does not come, or a line that says nothing, is given up."""
+
+LONGEST = 120.0
+"""Seconds for one document in all, so that a trickle ends too."""
+
+LONGEST_SEARCH = 1800.0
+"""Seconds for all documents of one search; then it ends with an error, and nothing is changed.  The next scan starts anew."""
+
+ATTEMPTS = 5
+"""For answers that promise better ones: a busy server, a body cut short.  POST is repeated too: a search changes nothing."""
+
+SECOND_LOOKS = 3
+"""Attempts where the answer is no JSON: a page of a proxy that passes, or the wrong address, and that does not get better."""
+
+PAUSE = 0.5
+"""Seconds before the second attempt; doubled each time, and spread by up to as much again."""
+
+LARGEST = 64 * 2**20
+"""Bytes of one document once inflated; a page of 100 items has one to three million."""
+
+DEEPEST = 100
+"""Lists and objects within each other; the outline of a multipolygon in a page of items is 9 deep."""
+
+MOST_PAGES = 5000
+"""Of one search; at 10 items, the smallest page that servers give, that is 50 000."""
+
+STALE_PAGES = 3
+"""Pages in a row with nothing new: items that move while they are paged make one, a circle makes them without end."""
+
+KEPT_HEADERS = ("accept", "accept-encoding", "user-agent", "content-type", "content-length")
+"""All that is told to another host to which a server redirects: others may hold a key."""
+
+
+class DocumentError(OSError):
+    """A document could not be had; the text holds no address, since addresses may hold secrets."""
+
+    attempts: int = 1
+    """How many are worth while."""
+
+    status: int | None = None
+    """Of the answer, where it was one that refuses."""
+
+    wait: float | None = None
+    """Seconds that the server asked for."""
+
+
+class FormatError(DocumentError):
+    """A document came and is not what was asked for."""
+
+
+E = TypeVar("E", bound=DocumentError)
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+"""Date of an item that cannot be read."""
+
+YEARS = range(1970, 2200)
+"""In which scenes are taken."""
+
+MOST_VALUES = 50_000
+"""Numbers, texts and lists of one item; real ones have one to four thousand, and an outline of 10 000 points 30 000."""
+
+SHORT = 60
+"""Characters of an id that is no good."""
+
+
+class GuardedIO(StacApiIO):
+    """Reads documents with time limits and retries, and only from where the catalogue's root allows."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(timeout=TIMEOUT, max_retries=None)
+        self.root = root
+        self._deadline = math.inf
+
+    def begin(self) -> None:
+        """Start the clock of a search."""
+        self._deadline = time.monotonic() + LONGEST_SEARCH
+
+    def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
+        """Read a document; raises SourceError where a link leaves the catalogue, DocumentError where it cannot be had."""
+        is_link = isinstance(source, pystac.Link)
+        try:
+            href = check_href(source.href if is_link else str(source), self.root, "a link")
+        except SceneError as error:
+            raise SourceError(f"catalogue {hide_secrets(self.root)}: {error}") from error
+        return super().read_text(source if is_link else href, *args, **kwargs) if is_web(href) else _read_file(href)
+
+    def json_loads(self, txt: str, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+        """Parse a document; raises FormatError where it is no JSON object."""
+        return parse_document(txt)
+
+    def request(
+        self,
+        href: str,
+        method: str | None = None,
+        headers: dict[str, str] | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> str:
+        """Ask for a document, again where that may help.  Raises DocumentError."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._ask((method or "GET").upper(), href, headers, parameters)
+            except DocumentError as error:
+                if attempt >= min(error.attempts, ATTEMPTS):
+                    raise
+                pause = spread_pause(PAUSE, attempt) if error.wait is None else error.wait
+                self._check_clock(pause)
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def get_pages(
+        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a search that hold items; raises FormatError where there is no end to them."""
+        seen: set[str] = set()
+        known: set[str] = set()
+        page = self.read_json(url, method=method, parameters=parameters)
+        stale = 0
+        while True:
+            names = _name_members(page)
+            stale = 0 if set(names) - known else stale + 1
+            known.update(names)
+            if names:
+                yield page
+            link = _find_next(page)
+            if link is None:
+                return
+            place = json.dumps(link, sort_keys=True)
+            if place in seen or stale >= STALE_PAGES or len(seen) >= MOST_PAGES:
+                raise FormatError(f"its pages have no end: {len(seen) + 1} were read, with {len(known)} items")
+            seen.add(place)
+            page = self.read_json(pystac.Link.from_dict(link), parameters=parameters)
+
+    def _check_clock(self, pause: float = 0) -> None:
+        if time.monotonic() + pause > self._deadline:
+            raise DocumentError(f"the search took longer than {LONGEST_SEARCH / 60:.0f} minutes and was given up")
+
+    def _ask(self, method: str, href: str, headers: Mapping[str, str] | None, parameters: Mapping[str, Any] | None) -> str:
+        body = {"json": parameters} if method == "POST" else {"params": parameters or {}}
+        request = Request(method, href, headers=headers, **body)
+        try:
+            modified = self._req_modifier(request) if self._req_modifier else None
+            prepared = self.session.prepare_request(modified or request)
+        except (RequestException, ValueError) as error:
+            raise DocumentError(f"not a valid address, {type(error).__name__}") from None
+        for _ in range(REDIRECTS + 1):
+            answer = self._send(prepared)
+            with answer:
+                if answer.status_code not in MOVED:
+                    return _receive(answer)
+                prepared = _redirect(prepared, answer)
+        raise DocumentError("redirected too often")
+
+    def _send(self, prepared: PreparedRequest) -> Response:
+        self._check_clock()
+        try:
+            settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)
+            # The session itself would read the whole body of a redirect, however long.
+            adapter = self.session.get_adapter(str(prepared.url))
+            return adapter.send(prepared, timeout=self.timeout, **settings)
+        except (InvalidSchema, InvalidURL, MissingSchema, SSLError) as error:
+            raise DocumentError(f"no connection, {type(error).__name__}") from None
+        except (RequestException, HTTPError, OSError, ValueError) as error:
+            raise _pass(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
+
+
+class StaticIO(GuardedIO):
+    """The same for static catalogues, whose collections are no API endpoints."""
+
+    def stac_object_from_dict(self, d: dict[str, Any], *args: Any, **kwargs: Any) -> pystac.STACObject:
+        """Make plain pystac objects; of an item that is none, one that says so."""
+        if d.get("type") == "Feature":
+            # Not by pystac's way: that reads the collection of an item of STAC 0.9 from wherever a link says.
+            return make_item(d, *args, **kwargs)
+        return StacIO.stac_object_from_dict(self, d, *args, **kwargs)
+
+
+FAULT = "minewatch:fault"
+"""Field of an item that could not be made as it was: why."""
+
+
+def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_: Any) -> pystac.Item:
+    """Make an item of a document; where that fails, an empty one that says why: one bad item never fails the others."""
+    place = None if href is None else str(href)
+    try:
+        return _read_item(document, place, root)
+    except SceneError as error:
+        empty = pystac.Item(show(document.get("id"), SHORT), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)})
+    if root is not None:
+        empty.set_root(root)
+    return empty
+
+
+def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.Item:
+    if _is_large(document):
+        raise SceneError(f"item {show(document.get('id'), SHORT)} holds more than {MOST_VALUES} values")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # their words are strangers'
+            item = pystac.Item.from_dict(document, href=href, root=root, preserve_dict=False)
+    except Exception as error:  # strangers' documents make libraries raise nearly everything
+        name = show(document.get("id"), SHORT)
+        raise SceneError(f"item {name} is no item of STAC ({type(error).__name__})") from error
+    check_id(item.id)
+    if item.datetime is not None and item.datetime.year not in YEARS:
+        raise SceneError(f"item {item.id} is of the year {item.datetime.year}")
+    return item
+
+
+def _is_large(document: dict[str, Any]) -> bool:
+    """Tell whether an item holds more than any real one; looks no further than it must."""
+    waiting: list[Any] = [document]
+    count = 0
+    while waiting and count <= MOST_VALUES:
+        value = waiting.pop()
+        inner = value.values() if isinstance(value, dict) else value
+        count += len(inner)
+        waiting.extend(part for part in inner if isinstance(part, (dict, list)))
+    return count > MOST_VALUES
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """Parse a JSON object; raises FormatError where the text is none, or nested too deep."""
+    try:
+        document = json.loads(text)
+        is_deep = _is_deep(document)
+    except RecursionError:
+        is_deep = True
+    except ValueError:
+        what = "a web page" if text.lstrip()[:1] == "<" else "something else, or only a part"
+        raise _pass(FormatError(f"it does not give JSON but {what}"), SECOND_LOOKS) from None
+    if is_deep:
+        raise FormatError(f"its JSON is nested more than {DEEPEST} deep")
+    if not isinstance(document, dict):
+        raise FormatError("its JSON is no object")
+    return document
+
+
+def _is_deep(document: Any) -> bool:
+    level: list[Any] = [[document]]
+    for _ in range(DEEPEST + 1):
+        level = [
+            inner
+            for value in level
+            for inner in (value.values() if isinstance(value, dict) else value)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _name_members(page: Mapping[str, Any]) -> list[str]:
+    """Name the items of a page, or the collections; raises FormatError where it is no page.
+
+    A search whose answer is another object (an error told with status 200, say) must not pass for one without scenes.
+    """
+    members = page.get("features", page.get("collections"))
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        raise FormatError("its answer to the search is no FeatureCollection")
+    return [f"{member.get('collection')} {member.get('id')}" for member in members]
+
+
+def _find_next(page: Mapping[str, Any]) -> dict[str, Any] | None:
+    links = page.get("links") or []
+    if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
+        raise FormatError("the links of a page are no links")
+    found = next((link for link in links if link.get("rel") == "next"), None)
+    if found is not None and not isinstance(found.get("href"), str):
+        raise FormatError("the link to its next page has no address")
+    return found
+
+
+def _read_file(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return _decode(file.read(LARGEST + 1))
+
+
+def _decode(body: bytes | bytearray) -> str:
+    if len(body) > LARGEST:
+        raise FormatError(f"a document of more than {LARGEST // 2**20} MB")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _pass(FormatError("it does not give JSON but something that is not text"), SECOND_LOOKS) from None
+
+
+def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
+    """Make the request to where an answer leads, with the same method except after 303; raises DocumentError as follow does."""
+    try:
+        target = follow(str(prepared.url), answer.headers.get("Location", ""))
+        moved = prepared.copy()
+        moved.prepare_url(target, None)
+    except (RangeError, RequestException, ValueError) as error:
+        raise DocumentError(str(error) if isinstance(error, RangeError) else "redirected to an invalid address") from None
+    is_other = _find_host(moved) != _find_host(prepared)
+    if answer.status_code == 303:
+        moved.method, moved.body = "GET", None
+    for name in list(moved.headers):
+        if (is_other and name.lower() not in KEPT_HEADERS) or (moved.body is None and name.lower().startswith("content-")):
+            del moved.headers[name]
+    return moved
+
+
+def _find_host(prepared: PreparedRequest) -> str:
+    return str(prepared.url).split("/")[2]
+
+
+def _receive(answer: Response) -> str:
+    if answer.status_code != 200:
+        error = DocumentError(f"status {answer.status_code}")
+        error.status = answer.status_code
+        if answer.status_code in BUSY:
+            _pass(error).wait = read_wait(answer.headers.get("Retry-After"))
+        raise error
+    try:
+        text = _decode(_receive_body(answer))
+    except (HTTPError, RequestException) as error:
+        raise _pass(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
+    parse_document(text)  # what is no JSON is asked for again
+    return text
+
+
+def _receive_body(answer: Response) -> bytearray:
+    deadline, body = time.monotonic() + LONGEST, bytearray()
+    while part := answer.raw.read1(2**16, decode_content=True):
+        body += part
+        if len(body) > LARGEST:
+            break
+        if time.monotonic() > deadline:
+            raise _pass(DocumentError("too slow"), SECOND_LOOKS)
+    return body
+
+
+def _pass(error: E, attempts: int | None = None) -> E:
+    """Mark an error after which another attempt may do better."""
+    error.attempts = ATTEMPTS if attempts is None else attempts
+    return error
+
+
+def tell(error: BaseException) -> str:
+    """Say what went wrong in a few words, without addresses: they may carry secrets."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, (APIError, RequestException)):
+        response = getattr(error, "response", None)
+        code = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+        return f"status {code}" if code else "no connection"
+    return " ".join(str(error).split())[:200] or type(error).__name__
