@@ -26,7 +26,7 @@ from minewatch.alerts.validate import LEVEL, Estimate, Scores, summarise, valida
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.files import publishing
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import simulate_series
@@ -142,7 +142,7 @@ def score_case(case: Case, overrides: tuple[str, ...]) -> Scores:
     geometry = bbox_geometry(case.bbox)
     lattice = find_lattice(open_source(str(case.catalog)), geometry) if case.own_lattice else None
     write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
-    scan(workspace, Request((NAME,), overrides=overrides, source=str(case.catalog), until=case.until))
+    scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(case.catalog), until=case.until))
     truth = case.catalog.parent / "truth.gpkg"
     return validate_alerts(read_alerts(workspace.alerts), truth, case.monitor_from, case.until)
 

@@ -19,7 +19,7 @@ from benchmarks.decoding import list_reads, read_all
 from benchmarks.memory import read_peak
 from benchmarks.series import open_series
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 
 Work = Callable[[], dict[str, Any]]
@@ -57,7 +57,7 @@ def prepare_scan(
     if tiny:
         warm_up(Path(tiny), scheduler)
     fetch_files(Path(series))
-    request = Request(source=source, until=dt.date.fromisoformat(until), scheduler=scheduler)
+    request = ScanRequest(source=source, until=dt.date.fromisoformat(until), scheduler=scheduler)
 
     def work() -> dict[str, Any]:
         report = scan(Workspace(Path(workspace)), request)
@@ -72,7 +72,7 @@ def warm_up(tiny: Path, scheduler: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = series.workspace(Path(folder) / "warm-up", [series.area()])
         for _ in range(2 if scheduler else 1):  # each worker shall have had a turn
-            scan(workspace, Request(until=series.until, scheduler=scheduler))
+            scan(workspace, ScanRequest(until=series.until, scheduler=scheduler))
 
 
 def fetch_files(folder: Path) -> None:

@@ -21,9 +21,9 @@ from minewatch.archive.stack import sample_rows
 from minewatch.core.workspace import Workspace
 from minewatch.detection.detect import detect_changes
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.detection.scene_quality import judge_scenes
+from minewatch.detection.scene_quality import assess_scenes
 from minewatch.detection.tiles import list_tiles, load_tile, measure_rows
-from minewatch.operations.plan import Request, plan_scan
+from minewatch.operations.plan import ScanRequest, plan_scan
 
 ROUNDS = 3
 """Of the monitor, the quickest counts."""
@@ -34,11 +34,11 @@ Answer = Callable[[], dict[str, Any]]
 def prepare_monitor(workspace: str, until: str) -> Answer:
     """Detect in tiles that are in memory, on two threads."""
     opened = Workspace(Path(workspace))
-    area = plan_scan(opened, Request(until=dt.date.fromisoformat(until))).areas[0]
+    area = plan_scan(opened, ScanRequest(until=dt.date.fromisoformat(until))).areas[0]
     archived = list_observations(opened.archive(area.aoi.name), area.grid)
     observations = select_observations(archived.values(), area)
     counts: Any = sum(measure_rows(observations, area, rows) for rows in sample_rows(area.grid))
-    scenes = judge_scenes(counts, area.pipeline.detector)
+    scenes = assess_scenes(counts, area.pipeline.detector)
     tiles = [load_tile(observations, area, window) for window in list_tiles(area)]
     detect_changes(tiles[0], scenes)  # compiled now
 

@@ -24,7 +24,7 @@ from minewatch.alerts.table import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import NAME, run_demo
 from minewatch.products.images.dated_image import ImageRequest, make_image
-from minewatch.products.report.record import Request
+from minewatch.products.report.record import ReportRequest
 from minewatch.products.report.write import write_report
 from tests.helpers.browser import Visit, open_file, start_browser
 
@@ -53,8 +53,8 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         workspace = Workspace(Path(words[0]).absolute()) if words else run_demo(work / "demo").workspace
-        english = write_report(workspace, Request(NAME, formats=("html", "pdf")), work / "out").paths
-        spanish = write_report(workspace, Request(NAME, language="es"), work / "out").paths
+        english = write_report(workspace, ReportRequest(NAME, formats=("html", "pdf")), work / "out").paths
+        spanish = write_report(workspace, ReportRequest(NAME, language="es"), work / "out").paths
         with start_browser() as browser:
             _take(browser, english[0], "report-summary", _go_to_top, width=720, height=1290)
             _take(browser, english[0], "report-alert", _go_to_alert, width=1200, height=1300)

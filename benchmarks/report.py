@@ -22,7 +22,7 @@ from benchmarks.results import Row
 from minewatch.alerts.table import read_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request as ScanRequest
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.products.report.paper import HTML, PDF
 from minewatch.settings.document import init_workspace

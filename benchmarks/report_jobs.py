@@ -20,7 +20,7 @@ from benchmarks.accuracy import NAME
 from minewatch.alerts.table import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.products.report.facts import gather_facts
-from minewatch.products.report.record import Request
+from minewatch.products.report.record import ReportRequest
 from minewatch.products.report.write import write_report
 
 STAGES = {
@@ -51,7 +51,7 @@ def prepare_report(workspace: str, folder: str, formats: Sequence[str], only: Se
                 stack.enter_context(_timing(stage, name, spent))
             if only:
                 stack.enter_context(_leaving(set(only)))
-            done = write_report(place, Request(NAME, formats=tuple(formats)), Path(folder))
+            done = write_report(place, ReportRequest(NAME, formats=tuple(formats)), Path(folder))
         if done.fault:
             raise RuntimeError(done.fault)
         files = {path.suffix[1:]: path.stat().st_size for path in done.paths}
@@ -123,7 +123,7 @@ def prepare_pixels(workspace: str, only: Sequence[str] = ()) -> Callable[[], dic
 
 
 def _list_reads(workspace: Workspace) -> list[tuple[str, tuple[float, ...]]]:
-    facts = gather_facts(workspace, Request(NAME))
+    facts = gather_facts(workspace, ReportRequest(NAME))
     reads = []
     for alert in facts.alerts:
         for photo in alert.scenery.photos.values() if alert.scenery else ():

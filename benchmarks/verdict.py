@@ -17,7 +17,7 @@ from minewatch.alerts.table import read_alerts, read_areas
 from minewatch.alerts.validate import Scores, summarise, validate_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import read_deliveries
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.status import find_status
 from minewatch.settings.document import init_workspace
@@ -83,7 +83,7 @@ def compare_tables(year: Year, folder: Path) -> list[str]:
     for aoi, (_, as_of) in read_areas(many.alerts).items():
         dates.setdefault(as_of, []).append(aoi)
     for as_of, names in dates.items():
-        scan(once, Request(tuple(names), until=as_of))
+        scan(once, ScanRequest(tuple(names), until=as_of))
     rows = [_list_rows(workspace) for workspace in (many, once)]
     faults = [
         f"only {where}: {sorted(ids)}"

@@ -31,8 +31,8 @@ from minewatch.alerts.table import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.delivery import retry
 from minewatch.operations.notify.outbox import DEAD, list_messages
-from minewatch.operations.prune import Wish, prune
-from minewatch.operations.watch import Pass, watch_once
+from minewatch.operations.prune import PruneOptions, prune
+from minewatch.operations.watch import Cycle, watch_once
 from minewatch.settings.document import init_workspace
 
 SECRET = "one-secret-of-a-simulated-year"  # noqa: S105 - of a server on this machine that lives for one run
@@ -206,24 +206,24 @@ class Year:
         if self._random.random() < 0.3:
             self._review()
         if day.day == 1:
-            self.counts["leftover bytes pruned"] += sum(a.leftover_bytes for a in prune(self.workspace, Wish(1.0)).areas)
+            self.counts["leftover bytes pruned"] += sum(a.leftover_bytes for a in prune(self.workspace, PruneOptions(1.0)).areas)
         return night
 
-    def _pass(self, now: dt.datetime) -> Pass:
+    def _pass(self, now: dt.datetime) -> Cycle:
         self._set_hour(now)
         self.counts["passes"] += 1
         done = watch_once(self.workspace, now)
         self.expected.look(self.workspace, now)
         return done
 
-    def _check_pass(self, done: Pass, trouble: str) -> None:
+    def _check_pass(self, done: Cycle, trouble: str) -> None:
         """Areas must fail where the catalogue does, and nowhere else."""
         scanned = {aoi for one in done.rounds for aoi in one.areas}
         self.counts["area scans"] += len(scanned)
         if set(done.failed) != (scanned if trouble else set()) or done.busy or done.faults:
             self.faults.append(f"{done.now}: trouble {trouble!r}, failed {sorted(done.failed)}, {done.busy} {list(done.faults)}")
 
-    def _wake(self, done: Pass, night: Night, day: dt.date) -> None:
+    def _wake(self, done: Cycle, night: Night, day: dt.date) -> None:
         """Wake up as the service does, whenever a message is to be tried again, until the next night."""
         begun, until = time.perf_counter(), dt.datetime.combine(day + dt.timedelta(days=1), dt.time(2, 0), dt.UTC)
         while done.next_try and done.next_try < until and not find_trouble(self.troubles.machine, done.next_try):

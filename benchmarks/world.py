@@ -26,7 +26,7 @@ from minewatch.areas.grid import reproject
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
 from minewatch.simulation.settings import Simulation
-from minewatch.simulation.stac import Lattice, place_lattice
+from minewatch.simulation.stac import SceneGrid, place_lattice
 
 PLACES = ((-69.9, -12.75, "tropical"), (22.15, 45.2, "temperate"))
 """Longitude, latitude and climate of the tiles, in turn."""
@@ -83,7 +83,7 @@ class Tile:
     """Scenes over some areas."""
 
     name: str
-    lattice: Lattice
+    lattice: SceneGrid
     series: Path
     """Scenes, and truth.gpkg."""
 

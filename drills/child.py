@@ -218,9 +218,9 @@ def run_command(job: Job) -> None:
         _guard(PASSES[job.command[0]], job)
         return
     from minewatch.cli import main  # noqa: PLC0415  after the calls are watched
-    from minewatch.core.signals import NOTICE, find_code, listening  # noqa: PLC0415
+    from minewatch.core.signals import NOTICE, find_code, handle_signals  # noqa: PLC0415
 
-    with listening():
+    with handle_signals():
         try:
             main([*job.command, "-w", str(job.root)], prog_name="minewatch")
         except KeyboardInterrupt as stop:

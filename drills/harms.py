@@ -24,7 +24,7 @@ from minewatch.core.signals import NOTICE
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.event import SCAN_FAILED, UNSEEN
 from minewatch.operations.notify.event_store import read_findings
-from minewatch.operations.watch_log import read_rounds
+from minewatch.operations.watch_log import read_runs
 
 DAY = dt.timedelta(days=1)
 
@@ -182,7 +182,7 @@ def _starve_night(world: World, figures: Figures, chance: random.Random, *, read
         first, second = run_on_disk(nights[0], disk, nights[1])
         _bring_home(workspace)
         figures.endings[first.code] += 1
-        has_scanned = any(one.run_id and not one.failed for one in read_rounds(workspace) if one.started < NOW + DAY)
+        has_scanned = any(one.run_id and not one.failed for one in read_runs(workspace) if one.started < NOW + DAY)
         found, told = read_all(world, workspace), find_complaints(workspace)
         faults = inspect(workspace) + judge_words(first)
     expected = _spend(world, "night", [(NOW, 0.0), (NOW + DAY, 0.0)][0 if has_scanned else 1 :]).truth

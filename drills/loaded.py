@@ -44,8 +44,8 @@ def practise(root: Path, aoi: str, until: str) -> None:
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
     from minewatch.detection import change_rasters  # noqa: PLC0415
     from minewatch.operations import scan  # noqa: PLC0415
-    from minewatch.operations.plan import Request  # noqa: PLC0415
-    from minewatch.products.report.record import Request as ReportRequest  # noqa: PLC0415
+    from minewatch.operations.plan import ScanRequest  # noqa: PLC0415
+    from minewatch.products.report.record import ReportRequest  # noqa: PLC0415
     from minewatch.products.report.write import write_report  # noqa: PLC0415
 
     @contextmanager
@@ -59,7 +59,7 @@ def practise(root: Path, aoi: str, until: str) -> None:
     publish = change_rasters._publish_cog
     change_rasters._publish_cog = lambda part, path, _layer: shutil.copy(part, path)  # type: ignore[assignment]  # GDAL would start threads
     try:
-        scan.scan(Workspace(root), Request(until=dt.date.fromisoformat(until)))
+        scan.scan(Workspace(root), ScanRequest(until=dt.date.fromisoformat(until)))
         write_report(Workspace(root), ReportRequest(aoi=aoi))
     finally:
         for user in users:

@@ -19,8 +19,8 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.operations.notify.outbox import DEAD, DELIVERED, WAITING, list_messages, read_deliveries
-from minewatch.operations.watch_log import read_rounds
-from minewatch.products.evidence.verification import Trust, verify_path
+from minewatch.operations.watch_log import read_runs
+from minewatch.products.evidence.verification import TrustAnchors, verify_path
 
 Truth = Mapping[str, str]
 """Name of a fact to the fact itself, or its hash."""
@@ -98,7 +98,7 @@ def read_truth(workspace: Workspace, aoi: str) -> dict[str, str]:
             for message in list_messages(workspace.outbox, place)[0]
             for event in message.event_ids
         }
-    found |= {f"round {one.schedule} {one.due}": str(dict(one.areas)) for one in read_rounds(workspace)}
+    found |= {f"round {one.schedule} {one.due}": str(dict(one.areas)) for one in read_runs(workspace)}
     return found
 
 
@@ -157,7 +157,7 @@ def inspect(workspace: Workspace) -> Difference:
     if workspace.evidence.is_dir() or workspace.custody.exists():
         faults += [
             f"{check.alert_id or check.path.name}: {fault}"
-            for check in verify_path(workspace.root, Trust())
+            for check in verify_path(workspace.root, TrustAnchors())
             for fault in check.faults
         ]
     for path in [*workspace.runs.glob("*.json"), workspace.heartbeat]:

@@ -19,7 +19,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import deliver
 from minewatch.operations.notify.outbox import read_deliveries
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.simulation.series import SimulatedSeries, simulate_series
 from tests.helpers.receivers import Hook, Mailbox, serve_hook, serve_mail
@@ -179,7 +179,7 @@ def _add(world: World, name: str, origin: str | None) -> Workspace:
 
 
 def _scan(workspace: Workspace, until: dt.date) -> None:
-    scan(workspace, Request(until=until))
+    scan(workspace, ScanRequest(until=until))
 
 
 def edit_table(workspace: Workspace) -> None:

@@ -2,16 +2,16 @@
 
 import importlib
 
-from minewatch.core.signals import end, listening
+from minewatch.core.signals import exit_early, handle_signals
 
 
 def main() -> None:
     """Run the command line; a signal that comes while its modules are loaded ends it as any other does."""
-    with listening():
+    with handle_signals():
         try:
             importlib.import_module("minewatch.cli").main(prog_name="minewatch")
         except KeyboardInterrupt as stop:
-            end(stop)
+            exit_early(stop)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ import shapely
 from minewatch.alerts.decisions import DISMISS, Decision
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.areas.aoi import measure_area_ha
-from minewatch.settings.pipeline import Alerts
+from minewatch.settings.pipeline import AlertSettings
 
 COVERED = 0.5
 """Share of an alert that the ground of another alert's decision has to cover to speak of it too."""
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ReviewedStatus:
     """What is said of an alert once people were heard."""
 
     status: str
@@ -31,13 +31,13 @@ class Verdict:
     """The latest that speaks of it."""
 
 
-def judge_alert(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: Alerts) -> Verdict:
+def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: AlertSettings) -> ReviewedStatus:
     """Apply the latest decision on an alert's ground; ``decisions`` are those of its area, the latest first."""
     decision = next((decision for decision in decisions if speaks_of(decision, alert)), None)
     if decision is None:
-        return Verdict(alert.status, ("", "", ""))
+        return ReviewedStatus(alert.status, ("", "", ""))
     dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)
-    return Verdict(DISMISSED if dismissed else alert.status, decision.cells, decision)
+    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.cells, decision)
 
 
 def speaks_of(decision: Decision, alert: Alert) -> bool:
@@ -49,7 +49,7 @@ def speaks_of(decision: Decision, alert: Alert) -> bool:
     return bool(decision.outline.intersection(alert.geometry).area >= COVERED * alert.geometry.area)
 
 
-def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: Alerts) -> bool:
+def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: AlertSettings) -> bool:
     """Tell whether a dismissal acts: for a time, and while the alert has not grown beyond what was reviewed."""
     if decision.review != DISMISS or until > decision.effective + dt.timedelta(days=settings.dismissal_days):
         return False

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.columns import LAYER
-from minewatch.alerts.context.layer import Layer
-from minewatch.alerts.context.place import Site, place_sites
+from minewatch.alerts.context.layer import ContextLayer
+from minewatch.alerts.context.place import AlertSite, place_sites
 from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
 from minewatch.alerts.history import record_event
 from minewatch.alerts.schema import upgrade_schema
@@ -19,7 +19,7 @@ from minewatch.alerts.table import compare_legal
 
 
 @dataclass(frozen=True)
-class Refreshed:
+class RefreshResult:
     """What came of placing the alerts anew."""
 
     alerts: int
@@ -35,7 +35,7 @@ class Refreshed:
     """Lines a person should read."""
 
 
-def refresh_context(table: Path, layers: Sequence[Layer]) -> Refreshed:
+def refresh_context(table: Path, layers: Sequence[ContextLayer]) -> RefreshResult:
     """Write what the layers say of every alert; nothing else in the table changes.
 
     Raises AlertsError where the table is missing, locked or damaged, ContextError where a layer cannot be read; nothing is
@@ -59,8 +59,8 @@ def refresh_context(table: Path, layers: Sequence[Layer]) -> Refreshed:
                 for event in compare_legal(row["alert_id"], row, cells):
                     record_event(connection, replace(event, as_of=row["as_of"]))
                     changes.append((event.alert_id, event.detail))
-    return Refreshed(len(rows), legal, changes, tuple(dict.fromkeys(notes)))
+    return RefreshResult(len(rows), legal, changes, tuple(dict.fromkeys(notes)))
 
 
-def _make_site(row: dict[str, Any]) -> Site:
-    return Site(decode_geometry(row["geom"]), dt.date.fromisoformat(str(row["first_seen"])[:10]))
+def _make_site(row: dict[str, Any]) -> AlertSite:
+    return AlertSite(decode_geometry(row["geom"]), dt.date.fromisoformat(str(row["first_seen"])[:10]))

@@ -20,7 +20,7 @@ from minewatch.areas.grid import PIXEL, Grid
 from minewatch.areas.vectorize import Patch, find_patches, find_position, outline, to_lonlat
 from minewatch.core.units import SCALE, to_date
 from minewatch.detection.change_map import Episodes
-from minewatch.settings.pipeline import Alerts
+from minewatch.settings.pipeline import AlertSettings
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.intp]
@@ -44,7 +44,7 @@ class _Limits:
     """Half the distance below which parts stay together."""
 
     @classmethod
-    def of(cls, settings: Alerts) -> Self:
+    def of(cls, settings: AlertSettings) -> Self:
         """Read them from the pipeline."""
         areas = (settings.min_area_ha, settings.core_area_ha, settings.settled_area_ha)
         smallest, core, settled = (max(1, round(area * 10_000 / PIXEL**2)) for area in areas)
@@ -162,7 +162,7 @@ class _History:
         return _Components(flat, pixels, self.patch.window.shape, gap)
 
 
-def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, settings: Alerts) -> list[Alert]:
+def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, settings: AlertSettings) -> list[Alert]:
     """Turn the change history of an area into its alerts, ordered by id.
 
     ``episodes`` are EPISODE records of the whole area, in any order.

@@ -126,7 +126,7 @@ class Review:
 
 
 @dataclass(frozen=True)
-class Reviewed:
+class ReviewResult:
     """What came of a review."""
 
     alert_id: str
@@ -139,7 +139,7 @@ class Reviewed:
     """Lines a person should read."""
 
 
-def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) -> Reviewed:
+def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) -> ReviewResult:
     """Record a decision, and show it in the table.
 
     Raises AlertsError where there is no such alert or the table is locked; what was decided before that is kept.
@@ -163,7 +163,7 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         change = {"from_status": row["status"], "to_status": status} if status != row["status"] else {}
         record_event(connection, replace(_make_event(decision, row["run_id"]), **change))
     notes = [f"{alert_id} is now {name}", *harvest.notes] if name != alert_id else list(harvest.notes)
-    return Reviewed(name, status, notes)
+    return ReviewResult(name, status, notes)
 
 
 def record_reviews(connection: sqlite3.Connection, decisions: Sequence[Decision], run_id: str) -> None:

@@ -18,7 +18,7 @@ import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.apply_decisions import Verdict, judge_alert
+from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
 from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.context.place import CELLS, Cells
 from minewatch.alerts.decisions import read_decisions
@@ -41,7 +41,7 @@ from minewatch.alerts.schema import upgrade_schema
 from minewatch.core.errors import AlertsError
 from minewatch.core.files import publish_bytes
 from minewatch.core.text import is_formula
-from minewatch.settings.pipeline import Alerts
+from minewatch.settings.pipeline import AlertSettings
 
 GROWTH_HA = 0.1
 """An alert that gained this much since the table's last state is told as grown: ten pixels."""
@@ -73,7 +73,7 @@ class AreaResult:
     facts: Mapping[str, Value]
     """The other cells of its row in layer ``aois``."""
 
-    settings: Alerts = field(default_factory=Alerts)
+    settings: AlertSettings = field(default_factory=AlertSettings)
     """What the pipeline says of alerts."""
 
     what_if: bool = False
@@ -84,7 +84,7 @@ class AreaResult:
 
 
 @dataclass
-class Tally:
+class TableChanges:
     """What an update changed."""
 
     events: Counter[str] = field(default_factory=Counter)
@@ -101,7 +101,7 @@ class Tally:
     """Lines a person should read."""
 
 
-def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value], decisions: Path) -> dict[str, Tally]:
+def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value], decisions: Path) -> dict[str, TableChanges]:
     """Write the results of one scan in one transaction, after edits were harvested into ``decisions``.
 
     Gives a tally for each area.  Raises AlertsError where the table is locked or damaged; nothing is changed then.
@@ -121,8 +121,8 @@ def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Va
     return tallies
 
 
-def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], decisions: Path) -> Tally:
-    tally = Tally()
+def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], decisions: Path) -> TableChanges:
+    tally = TableChanges()
     harvest = _harvest(connection, result.aoi, decisions)
     until = result.facts["as_of"]
     assert isinstance(until, dt.date), "every scan has an as-of date"
@@ -134,7 +134,7 @@ def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mappin
     record_reviews(connection, harvest.decisions, str(run["run_id"]))
     acting = known.of(result.aoi, until)
     for alert in result.alerts:
-        writer.write(alert, judge_alert(alert, acting, until, result.settings))
+        writer.write(alert, apply_decisions(alert, acting, until, result.settings))
     writer.withdraw_rest()
     _update_aoi_row(connection, result, run)
     return tally
@@ -155,7 +155,7 @@ class _Writer:
         connection: sqlite3.Connection,
         result: AreaResult,
         run: Mapping[str, Value],
-        tally: Tally,
+        tally: TableChanges,
         unclear: frozenset[int],
     ) -> None:
         self._connection, self._result, self._tally, self._unclear = connection, result, tally, unclear
@@ -165,7 +165,7 @@ class _Writer:
         ids = {alert.alert_id for alert in result.alerts}
         self._gone = {alert_id: row for alert_id, row in self._old.items() if alert_id not in ids}
 
-    def write(self, alert: Alert, verdict: Verdict) -> None:
+    def write(self, alert: Alert, verdict: ReviewedStatus) -> None:
         """Write one alert: a new row, or over its own, or over the one whose ground it took."""
         alert = replace(alert, status=verdict.status)
         self._tally.alerts.append(alert)

@@ -31,7 +31,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.record import CONFIRMED
 from minewatch.areas.grid import PIXEL
-from minewatch.areas.vectorize import burn
+from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.errors import MinewatchError
 
 SHARE = 0.3
@@ -73,7 +73,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Site:
+class TruthSite:
     """A known mine and what became of it."""
 
     area_ha: float
@@ -108,7 +108,7 @@ class Site:
 class Scores:
     """The result of one validation."""
 
-    sites: Sequence[Site]
+    sites: Sequence[TruthSite]
     """Every mining site."""
 
     false_pixels: int
@@ -163,7 +163,7 @@ class _Scene:
 
     def draw(self, geometries: Iterable[BaseGeometry]) -> Mask:
         """Mark the pixels of some outlines."""
-        return burn(geometries, self.transform, self.shape)
+        return rasterize_outlines(geometries, self.transform, self.shape)
 
 
 def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date) -> Scores:
@@ -211,8 +211,8 @@ def _lay_out(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
     shape = (int((top - bounds[:, 1].min()) / PIXEL) + 6, int((bounds[:, 2].max() - left) / PIXEL) + 6)
     transform = Affine(PIXEL, 0, left, 0, -PIXEL, top)
     mining = sites[sites["kind"] == "mining"].reset_index(drop=True)
-    masks = [burn([geometry], transform, shape) for geometry in mining.geometry]
-    return _Scene(transform, shape, mining, masks, burn(ignore.geometry, transform, shape), placed)
+    masks = [rasterize_outlines([geometry], transform, shape) for geometry in mining.geometry]
+    return _Scene(transform, shape, mining, masks, rasterize_outlines(ignore.geometry, transform, shape), placed)
 
 
 def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, int], list[Mask], gpd.GeoDataFrame]:
@@ -256,7 +256,7 @@ def _judge_site(
     alarms: list[tuple[Mask, pd.Timestamp]],
     dated: list[tuple[Mask, dt.date]],
     as_of: dt.date,
-) -> Site:
+) -> TruthSite:
     mask, row = scene.masks[index], scene.mining.iloc[index]
     hit = bool((found & mask).sum() >= SHARE * mask.sum())
     onset = _day(row["onset"]).date()
@@ -270,7 +270,7 @@ def _judge_site(
     early = [
         np.logical_or.reduce([found & False, *(d for d, on in dated if (on - onset).days <= horizon)]) for horizon in HORIZONS
     ]
-    return Site(
+    return TruthSite(
         area_ha=float(row["area_ha"]),
         tp=int((found & mask & care).sum()),
         fn=int((~found & mask & care).sum()),
@@ -319,7 +319,7 @@ def summarise(parts: Sequence[Scores]) -> Scores:
     return Scores(sites=sites, **total, summary=summary, by_size=_split_sizes(sites), by_days=by_days)
 
 
-def _split_sizes(sites: Sequence[Site]) -> dict[str, dict[str, Estimate | int]]:
+def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | int]]:
     classes: dict[str, dict[str, Estimate | int]] = {}
     for low, high in SIZES:
         chosen = [site for site in sites if low <= site.area_ha < high]
@@ -341,7 +341,7 @@ def _f1(tp: float, fp: float, fn: float) -> float | None:
     return _ratio(2 * tp, 2 * tp + fp + fn)
 
 
-def _f1_within(sites: Sequence[Site], number: int, false_pixels: int) -> float | None:
+def _f1_within(sites: Sequence[TruthSite], number: int, false_pixels: int) -> float | None:
     tp = sum(site.within[number] for site in sites)
     return _f1(tp, false_pixels, sum(site.tp + site.fn for site in sites) - tp)
 
@@ -361,12 +361,12 @@ def _rate(count: int, exposure: float) -> Estimate:
     return Estimate(count / exposure, float(low / exposure), float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2 / exposure))
 
 
-def _quantile(sites: Sequence[Site], name: str, q: float) -> Estimate:
+def _quantile(sites: Sequence[TruthSite], name: str, q: float) -> Estimate:
     known = [site for site in sites if getattr(site, name) is not None]
     return _bootstrap(known, lambda s: float(np.quantile([getattr(x, name) for x in s], q)) if s else None)
 
 
-def _bootstrap(sites: Sequence[Site], compute: Callable[[Sequence[Site]], float | None]) -> Estimate:
+def _bootstrap(sites: Sequence[TruthSite], compute: Callable[[Sequence[TruthSite]], float | None]) -> Estimate:
     value = compute(sites)
     if value is None or len(sites) < 2:
         return Estimate(value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minewatch.archive.integrity import Health
+from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.files import Place
-from minewatch.sources.search import Found, Refusal
+from minewatch.sources.search import SearchResult, SkippedScene
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class AreaScan:
     archive: Place
     """Folder of its observations."""
 
-    health: Health
+    health: IntegrityReport
     """State of that folder before anything was fetched."""
 
-    found: Found
+    found: SearchResult
     """What the source listed."""
 
     notes: Sequence[str] = ()
@@ -34,7 +34,7 @@ class AreaScan:
     fetched: int = 0
     """Observations read in this scan."""
 
-    failures: Sequence[Refusal] = ()
+    failures: Sequence[SkippedScene] = ()
     """Scenes that could not be read, or are lost."""
 
     observations: Sequence[Observation] = ()

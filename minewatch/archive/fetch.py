@@ -12,9 +12,9 @@ import shapely
 
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.item import list_observations
-from minewatch.archive.publication import Draft, publish, remove_drafts
+from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
 from minewatch.archive.update_policy import find_refused, is_news
-from minewatch.archive.writer import Target, write_drafts
+from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.core.errors import SceneError, SourceError, WorkspaceError
 from minewatch.core.files import Place
@@ -24,7 +24,7 @@ from minewatch.core.progress import Reporter
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, group_scenes
-from minewatch.sources.search import Found, Refusal, Track, find_scenes
+from minewatch.sources.search import SearchResult, SkippedScene, Track, find_scenes
 from minewatch.sources.stac import Source
 
 MOST_FAILURES = 3
@@ -34,7 +34,7 @@ TOGETHER = 1.5
 """Degrees that areas of one search span at most: an MGRS tile is one, and its neighbours have the same overpasses."""
 
 
-class Wanted(NamedTuple):
+class FetchJob(NamedTuple):
     """An overpass that the archive of an area lacks."""
 
     area: int
@@ -50,12 +50,12 @@ class Wanted(NamedTuple):
 # --- searching -------------------------------------------------------------------------------------------------------
 
 
-def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> list[Found | SourceError]:
+def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> list[SearchResult | SourceError]:
     """Find the scenes of each area; areas that lie together share a search.
 
     A search that fails leaves its error with the areas that it was for.  Raises SourceError where all of them failed.
     """
-    answers: dict[int, Found | SourceError] = {}
+    answers: dict[int, SearchResult | SourceError] = {}
     failures: list[SourceError] = []
     for group in group_areas(areas) if source.is_api else [list(range(len(areas)))]:
         members = [areas[number] for number in group]
@@ -68,12 +68,12 @@ def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) 
         except SourceError as error:
             failures.append(error)
             answers |= dict.fromkeys(group, error)
-    if not any(isinstance(answer, Found) for answer in answers.values()):
+    if not any(isinstance(answer, SearchResult) for answer in answers.values()):
         raise failures[0]
     return [answers[number] for number in range(len(areas))]
 
 
-def _search_together(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> Found:
+def _search_together(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> SearchResult:
     title = areas[0].aoi.name if len(areas) == 1 else f"{len(areas)} areas"
     return find_scenes(source, _join_queries([area.query for area in areas]), _make_track(reporter, title))
 
@@ -109,7 +109,7 @@ def _join_queries(queries: Sequence[Query]) -> Query:
     return Query(area, min(query.start for query in queries), max(query.end for query in queries), cloud)
 
 
-def _choose(found: Found, query: Query) -> Found:
+def _choose(found: SearchResult, query: Query) -> SearchResult:
     """Choose from a joint answer what one area asked for."""
     meets = shapely.intersects([scene.footprint for scene in found.scenes], query.area)
     met = [
@@ -134,7 +134,7 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
     A scan that is cut off keeps what was published; the next one goes on from there.  Raises SourceError where something
     is missing for reading any of it.
     """
-    failures: dict[int, list[Refusal]] = defaultdict(list)
+    failures: dict[int, list[SkippedScene]] = defaultdict(list)
     jobs = list(_list_jobs(scans, failures))
     tasks = [[_make_target(wanted, scans[wanted.area]) for wanted in job] for job in jobs]
     waits = any(
@@ -144,14 +144,14 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
         check_scenes(scene for job in jobs for wanted in job for scene in wanted.take.scenes)
     fetched = [0] * len(scans)
     title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
-    drafts = reporter.track(engine.run(write_drafts, [(task,) for task in tasks], waits=waits), title, len(jobs))
+    drafts = reporter.track(engine.run(write_temp_rasters, [(task,) for task in tasks], waits=waits), title, len(jobs))
     with _tidying([scan.archive for scan in scans]):
         for number, results in drafts:
             if isinstance(results, Exception):
                 raise results
             for wanted, result in zip(jobs[number], results, strict=True):
                 area, folder = scans[wanted.area].plan, scans[wanted.area].archive
-                if isinstance(result, Draft):
+                if isinstance(result, TempRaster):
                     publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
                     fetched[wanted.area] += 1
                     failures[wanted.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
@@ -170,38 +170,38 @@ def _tidying(folders: Sequence[Place]) -> Iterator[None]:
     except KeyboardInterrupt:
         for folder in folders:
             with contextlib.suppress(WorkspaceError, OSError):
-                remove_drafts(folder)
+                remove_temp_rasters(folder)
         raise
 
 
-def _blame(take: Datatake, error: SceneError) -> list[Refusal]:
+def _blame(take: Datatake, error: SceneError) -> list[SkippedScene]:
     """Name the scene that an error is about; all of the overpass where it names none, since none was archived."""
     names = [error.scene_id] if error.scene_id else [scene.id for scene in take.scenes]
-    return [Refusal(name, str(error)) for name in names]
+    return [SkippedScene(name, str(error)) for name in names]
 
 
-def _make_target(wanted: Wanted, scan: AreaScan) -> Target:
+def _make_target(wanted: FetchJob, scan: AreaScan) -> Target:
     return Target(wanted.take, scan.plan.grid, scan.archive, scan.plan.pipeline.scenes.offset_conflict)
 
 
-def _explain_refusal(name: str, check: OffsetCheck | None) -> Refusal:
+def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     found = check.describe() if check else "its pixels contradict its metadata"
-    return Refusal(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)")
+    return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)")
 
 
-def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[Refusal]]) -> Iterator[list[Wanted]]:
+def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[SkippedScene]]) -> Iterator[list[FetchJob]]:
     """Gather what is missing: one job for each overpass, its areas in an order that meets the scenes' blocks row by row.
 
     Scenes that were refused before and have not changed are named again in ``failures``, without being read.
     """
-    jobs: dict[str, list[Wanted]] = defaultdict(list)
+    jobs: dict[str, list[FetchJob]] = defaultdict(list)
     for number, scan in enumerate(scans):
-        remove_drafts(scan.archive)
+        remove_temp_rasters(scan.archive)
         archived = list_observations(scan.archive, scan.plan.grid)
         for take in group_scenes(scan.found.scenes):
             known = archived.get(take.key)
             if is_news(take, known, scan.plan.pipeline.scenes.offset_conflict):
-                jobs[take.key].append(Wanted(number, take, known.version + 1 if known else 1))
+                jobs[take.key].append(FetchJob(number, take, known.version + 1 if known else 1))
             elif known:
                 checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
                 failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(take, known)]

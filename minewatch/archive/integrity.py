@@ -56,7 +56,7 @@ class Damage:
 
 
 @dataclass(frozen=True)
-class Health:
+class IntegrityReport:
     """What was found in an area's archive before a scan."""
 
     damages: tuple[Damage, ...] = ()
@@ -66,7 +66,7 @@ class Health:
     """Names of the items that are whole."""
 
 
-def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> Health:
+def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> IntegrityReport:
     """Find the damaged files of an area's archive and set them aside; those of before count until their look is there again.
 
     ``ledger`` remembers which files were compared with their checksums; with ``thorough`` all are.  Only for the scan that
@@ -90,7 +90,7 @@ def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thor
     if ledger is not None and checked != known:
         with contextlib.suppress(OSError, WorkspaceError):  # then they are compared again
             publish_json(ledger, checked)
-    return Health(tuple(found), frozenset(whole))
+    return IntegrityReport(tuple(found), frozenset(whole))
 
 
 def _open_item(data: bytes) -> dict[str, Any] | None:
@@ -195,7 +195,7 @@ def _move(folder: Place, name: str) -> None:
     rename(folder / name, folder / f"{name}{ASIDE}")
 
 
-def list_lost(folder: Place, grid: Grid, health: Health) -> list[Damage]:
+def list_lost(folder: Place, grid: Grid, health: IntegrityReport) -> list[Damage]:
     """Choose the damaged files whose observation could not be fetched again; of the others, delete what was left of them."""
     if not health.damages:
         return []

@@ -24,7 +24,7 @@ from minewatch.sources.scene import Datatake, Scene
 
 
 @dataclass(frozen=True)
-class Draft:
+class TempRaster:
     """A raster that was written and is not yet part of the archive."""
 
     take: Datatake
@@ -53,7 +53,7 @@ class Draft:
 
 
 @dataclass
-class Findings:
+class WriteStats:
     """What is noted while a draft is written."""
 
     classes: Counter[int] = field(default_factory=Counter)
@@ -75,7 +75,7 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hand_over(take: Datatake, path: Path, folder: Place, findings: Findings) -> Draft:
+def hand_over(take: Datatake, path: Path, folder: Place, findings: WriteStats) -> TempRaster:
     """Make a draft of a raster that is whole.
 
     On a disk it keeps its temporary name.  Into an object store, which cannot rename, it is put under the name made from
@@ -88,7 +88,7 @@ def hand_over(take: Datatake, path: Path, folder: Place, findings: Findings) -> 
         upload({path: target})
     classes = dict(sorted(findings.classes.items()))
     refused = tuple(sorted(findings.refused, key=lambda scene: scene.id))
-    return Draft(take, target, sha256, size, classes, findings.unread_cells, findings.checks, refused)
+    return TempRaster(take, target, sha256, size, classes, findings.unread_cells, findings.checks, refused)
 
 
 def name_raster(take: Datatake, sha256: str) -> str:
@@ -96,7 +96,7 @@ def name_raster(take: Datatake, sha256: str) -> str:
     return f"{take.key}_{sha256[:12]}.tif"
 
 
-def publish(draft: Draft, grid: Grid, area: BaseGeometry, folder: Place, version: int) -> Observation:
+def publish(draft: TempRaster, grid: Grid, area: BaseGeometry, folder: Place, version: int) -> Observation:
     """Make a draft part of the archive; only the scan that holds the workspace calls this."""
     raster = folder / name_raster(draft.take, draft.sha256)
     item_path = folder / f"{raster.stem}_v{version}.json"
@@ -110,7 +110,7 @@ def publish(draft: Draft, grid: Grid, area: BaseGeometry, folder: Place, version
     return parse_item(item_path, document)
 
 
-def _make_item(draft: Draft, grid: Grid, area: BaseGeometry, raster: Place, version: int) -> Item:
+def _make_item(draft: TempRaster, grid: Grid, area: BaseGeometry, raster: Place, version: int) -> Item:
     take = draft.take
     item = Item(
         id=f"{raster.stem}_v{version}",
@@ -156,6 +156,6 @@ def _describe_source(scene: Scene, check: OffsetCheck | None) -> dict[str, Any]:
     } | (check.as_record() if check else {})
 
 
-def remove_drafts(folder: Place) -> None:
+def remove_temp_rasters(folder: Place) -> None:
     """Delete what an interrupted scan left; only for the scan that holds the workspace."""
     delete_files(folder / name for name in list_names(folder) if name.startswith(TEMPORARY_PREFIX))

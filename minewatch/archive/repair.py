@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from minewatch.archive.area_scan import AreaScan
-from minewatch.archive.integrity import Damage, Health, check_archive, list_lost
+from minewatch.archive.integrity import Damage, IntegrityReport, check_archive, list_lost
 from minewatch.archive.item import is_current
 from minewatch.archive.pruned import Tombstone, read_tombstones
 from minewatch.areas.area_plan import AreaPlan
@@ -14,13 +14,13 @@ from minewatch.core.errors import PrunedError
 from minewatch.core.files import Place
 from minewatch.core.workspace import Workspace
 from minewatch.sources.scene import group_scenes
-from minewatch.sources.search import Refusal
+from minewatch.sources.search import SkippedScene
 
 LEDGER = "checked.json"
 """Among an area's checkpoints: which files were compared with their checksums."""
 
 
-def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough: bool = False) -> list[Health]:
+def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough: bool = False) -> list[IntegrityReport]:
     """Find the damaged files of the areas' archives and set them aside, for the scan to fetch again."""
     return [
         check_archive(workspace.archive(name), area.grid, workspace.checkpoints(name) / LEDGER, thorough=thorough)
@@ -29,13 +29,13 @@ def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough:
     ]
 
 
-def settle_damage(scan: AreaScan, source: str) -> AreaScan:
+def reconcile_damage(scan: AreaScan, source: str) -> AreaScan:
     """Note, after the source was asked again, what is there again, and among the failures what is lost."""
     lost = list_lost(scan.archive, scan.plan.grid, scan.health)
     healed = [f"{damage.describe()}; it was fetched again" for damage in scan.health.damages if damage not in lost]
     listed = {take.key for take in group_scenes(scan.found.scenes)}  # those that could not be read are among the failures
     missing = [damage for damage in lost if damage.key not in listed and _counts(damage, scan.plan)]
-    refusals = [Refusal(", ".join(damage.sources) or damage.key, _explain(damage, source)) for damage in missing]
+    refusals = [SkippedScene(", ".join(damage.sources) or damage.key, _explain(damage, source)) for damage in missing]
     return replace(scan, notes=[*healed, *scan.notes], failures=[*scan.failures, *refusals])
 
 

@@ -17,7 +17,7 @@ from minewatch.sources.scene import Datatake, Scene
 
 
 @dataclass(frozen=True)
-class Part:
+class ArchivedScene:
     """A scene, as the archive knows it."""
 
     id: str
@@ -36,12 +36,12 @@ class Part:
     """The offset by its metadata."""
 
     @classmethod
-    def of_scene(cls, scene: Scene) -> Part:
+    def of_scene(cls, scene: Scene) -> ArchivedScene:
         """Describe a scene that was found."""
         return cls(scene.id, scene.source, scene.tile, "{:02d}.{:02d}".format(*scene.baseline), scene.offset)
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Part:
+    def of_record(cls, record: Mapping[str, Any]) -> ArchivedScene:
         """Describe a scene from an observation's item."""
         check = OffsetCheck.from_record(record)
         stated = check.stated if check else int(record["offset"])
@@ -53,8 +53,8 @@ def is_news(take: Datatake, archived: Observation | None, conflict: Conflict) ->
     if archived is None or _was_settled_otherwise(archived, conflict):
         return True
     known = {scene.id for scene in find_refused(take, archived)}
-    before = _sort_parts(Part.of_record(source) for source in archived.sources)
-    now = _sort_parts(Part.of_scene(scene) for scene in take.without(known).scenes)
+    before = _sort_parts(ArchivedScene.of_record(source) for source in archived.sources)
+    now = _sort_parts(ArchivedScene.of_scene(scene) for scene in take.without(known).scenes)
     if any(_rank(now.get(tile, [])) < _rank(parts) for tile, parts in before.items()):
         return False
     return any(_is_better(parts, before.get(tile, [])) for tile, parts in now.items())
@@ -62,8 +62,8 @@ def is_news(take: Datatake, archived: Observation | None, conflict: Conflict) ->
 
 def find_refused(take: Datatake, archived: Observation) -> list[Scene]:
     """Find the scenes of an overpass that were refused before and are still listed with the same metadata."""
-    refused = {Part.of_record(record) for record in archived.refused}
-    return [scene for scene in (*take.scenes, *take.older) if Part.of_scene(scene) in refused]
+    refused = {ArchivedScene.of_record(record) for record in archived.refused}
+    return [scene for scene in (*take.scenes, *take.older) if ArchivedScene.of_scene(scene) in refused]
 
 
 def _was_settled_otherwise(archived: Observation, conflict: Conflict) -> bool:
@@ -77,20 +77,20 @@ def _was_settled_otherwise(archived: Observation, conflict: Conflict) -> bool:
     return False
 
 
-def _sort_parts(parts: Iterable[Part]) -> dict[str, list[Part]]:
-    tiles: dict[str, list[Part]] = {}
+def _sort_parts(parts: Iterable[ArchivedScene]) -> dict[str, list[ArchivedScene]]:
+    tiles: dict[str, list[ArchivedScene]] = {}
     for part in parts:
         tiles.setdefault(part.tile, []).append(part)
     return tiles
 
 
-def _rank(parts: list[Part]) -> tuple[str, int]:
+def _rank(parts: list[ArchivedScene]) -> tuple[str, int]:
     """Give the newest baseline of a tile, and how many parts have it: halves of a tile and duplicates look alike."""
     newest = max((part.baseline for part in parts), default="")
     return newest, sum(part.baseline == newest for part in parts)
 
 
-def _is_better(parts: list[Part], before: list[Part]) -> bool:
+def _is_better(parts: list[ArchivedScene], before: list[ArchivedScene]) -> bool:
     """Tell whether parts of a tile rank higher, or are others of the same source; another source has other ids for the same."""
     if _rank(parts) != _rank(before):
         return _rank(parts) > _rank(before)

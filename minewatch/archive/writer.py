@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M
-from minewatch.archive.publication import Draft, Findings, hand_over
+from minewatch.archive.publication import TempRaster, WriteStats, hand_over
 from minewatch.archive.raster import RasterWriter
 from minewatch.areas.grid import CELL, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
@@ -49,14 +49,14 @@ class Target(NamedTuple):
     """What to do with scenes whose pixels contradict the offset in their metadata."""
 
 
-def write_drafts(targets: Sequence[Target]) -> list[Draft | SceneError]:
+def write_temp_rasters(targets: Sequence[Target]) -> list[TempRaster | SceneError]:
     """Read one overpass onto the grid of each area and write it under a temporary name in the area's folder.
 
     Each scene is opened once for all areas.  What cannot be read for an area is a SceneError in its place.
     """
     scenes = {scene.id: scene for target in targets for scene in (*target.take.scenes, *target.take.older)}
     first = targets[0].take
-    results: list[Draft | SceneError] = []
+    results: list[TempRaster | SceneError] = []
     with open_datatake(Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))) as files:
         for target in targets:
             try:
@@ -66,7 +66,7 @@ def write_drafts(targets: Sequence[Target]) -> list[Draft | SceneError]:
     return results
 
 
-def _write_draft(target: Target, files: DatatakeFiles) -> Draft:
+def _write_draft(target: Target, files: DatatakeFiles) -> TempRaster:
     """Write a draft, and write it again as long as a scene's pixels contradict its metadata and that has to change it."""
     take, checks, refused, settled = target.take, dict[str, OffsetCheck](), list[Scene](), set[str]()
     with _drafting(target.folder) as path:
@@ -91,8 +91,8 @@ def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
     return replace(scene, offset=check.opposite, offset_reason=f"its pixels, against its metadata: {check.describe()}")
 
 
-def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> Findings:
-    findings = Findings()
+def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
+    findings = WriteStats()
     dark = [DarkPixels() for _ in reader.readers]
     raster = RasterWriter(path, grid)
     with contextlib.closing(raster):
@@ -131,7 +131,7 @@ def _strips(grid: Grid) -> Iterator[Window]:
 
 
 def _copy_strip(
-    reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, findings: Findings
+    reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, findings: WriteStats
 ) -> NDArray[np.int64]:
     """Copy one row of cells and note what was found; gives the dark pixels of each scene, as :func:`count_dark` does."""
     margin = UNREAD_MARGIN_M // PIXEL

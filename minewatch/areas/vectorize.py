@@ -89,7 +89,7 @@ def find_position(geometry: BaseGeometry) -> tuple[float, float]:
     return round(float(y), 6), round(float(x), 6)
 
 
-def burn(geometries: Iterable[BaseGeometry], transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def rasterize_outlines(geometries: Iterable[BaseGeometry], transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Mark the pixels whose centre lies in any of the geometries, which are in the lattice's CRS."""
     drawn = [geometry for geometry in geometries if geometry is not None and not geometry.is_empty]
     if not drawn:

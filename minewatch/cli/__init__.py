@@ -10,7 +10,7 @@ import click
 from minewatch import __version__
 from minewatch.cli.output import Session
 from minewatch.core.logging import VARIABLE
-from minewatch.core.signals import end
+from minewatch.core.signals import exit_early
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE
 
 COMMANDS = {
@@ -38,7 +38,7 @@ class Commands(click.Group):
         try:
             module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name]}")
         except KeyboardInterrupt as stop:
-            end(stop)
+            exit_early(stop)
         found: click.Command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
         return found
 

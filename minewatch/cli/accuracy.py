@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from minewatch.alerts.explain.explain import explain_alert
-from minewatch.alerts.explain.record import Explanation, Look
+from minewatch.alerts.explain.record import ExplainedLook, Explanation
 from minewatch.alerts.table import describe_position, read_alerts, read_areas
 from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
@@ -122,7 +122,7 @@ def explain(session: Session, alert_id: str, everything: bool, output: Path | No
         say(f"figure: {figure}")
 
 
-def describe_explanation(explanation: Explanation, looks: Sequence[Look]) -> dict[str, Any]:
+def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> dict[str, Any]:
     """Give an explanation as plain data, without the daily curve."""
     facts = {
         field.name: getattr(explanation, field.name) for field in fields(explanation) if field.name not in ("looks", "curve")
@@ -131,12 +131,12 @@ def describe_explanation(explanation: Explanation, looks: Sequence[Look]) -> dic
     return facts | {"looks": [_describe_look(look) for look in looks]}
 
 
-def _describe_look(look: Look) -> dict[str, Any]:
+def _describe_look(look: ExplainedLook) -> dict[str, Any]:
     facts = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(look).items()}
     return facts | {"outcome": look.outcome.name.lower(), "clear": look.clear, "text": look.text}
 
 
-def _print_explanation(explanation: Explanation, looks: Sequence[Look]) -> None:
+def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
     confirmed = f", confirmed {show_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     click.echo(
         f"{explanation.alert_id}: {explanation.status} as of {show_day(explanation.as_of)},"
@@ -156,7 +156,7 @@ def _print_explanation(explanation: Explanation, looks: Sequence[Look]) -> None:
         click.echo(f"scenes are not listed here; --json lists them, and so does a terminal of {ROOM} columns")
 
 
-def _list_look(look: Look, pixels: int) -> Sequence[str]:
+def _list_look(look: ExplainedLook, pixels: int) -> Sequence[str]:
     return (
         look.date.isoformat(),
         _number(look.ndvi if look.clear else None),

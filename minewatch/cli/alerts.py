@@ -14,7 +14,7 @@ from shapely.geometry import mapping
 
 from minewatch.alerts.context.declaration import AREAS, CONCESSION
 from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
-from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, take_back_witness
+from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
 from minewatch.alerts.record import STATES
@@ -218,7 +218,7 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
         raise click.UsageError("give either FILE or --take-back")
     workspace = session.workspace
     if file is None:
-        count = take_back_witness(workspace, name)
+        count = remove_source(workspace, name)
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
         click.echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
         return

@@ -11,7 +11,7 @@ from minewatch.cli.output import Session, common_options, print_json, print_tabl
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, show_day
 from minewatch.operations.doctor.examine import describe_examination, examine_area
-from minewatch.operations.doctor.record import Check, Examination, Verdict
+from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination
 
 SHOWN = 10
 """Scenes of a check that are named, unless all are asked for."""
@@ -51,7 +51,7 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
     else:
         print_examination(examination, everything=everything)
     if examination.faults:
-        names = ", ".join(check.name for check in examination.checks if check.verdict is Verdict.FAULT)
+        names = ", ".join(check.name for check in examination.checks if check.verdict is CheckOutcome.FAULT)
         say(f"fault: {names}; docs/doctor.md says what to do")
         sys.exit(3)
 
@@ -71,7 +71,7 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
         _print_findings(check, everything=everything)
 
 
-def _print_findings(check: Check, *, everything: bool) -> None:
+def _print_findings(check: DataCheck, *, everything: bool) -> None:
     """Name the scenes of a check: the first few that somebody should see, or all."""
     findings = check.findings if everything else check.concerns[:SHOWN]
     if not findings:

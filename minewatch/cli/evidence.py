@@ -20,7 +20,7 @@ from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.pack import pack_evidence
 from minewatch.products.evidence.refetch import Sources
 from minewatch.products.evidence.signing import read_public_key
-from minewatch.products.evidence.verification import Check, Trust, verify_path
+from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
 from minewatch.settings.document import default_source, list_providers
 from minewatch.sources.stac import locate_provider
 
@@ -65,7 +65,7 @@ def verify(session: Session, path: Path, public_key: Path | None, identity: Path
         sys.exit(3)
 
 
-def _find_trust(session: Session, path: Path, public_key: str | None, source: str | None) -> Trust:
+def _find_trust(session: Session, path: Path, public_key: str | None, source: str | None) -> TrustAnchors:
     """Gather what the user knows: by the workspace that is named, worked in, or checked as a whole.
 
     The settings of any other folder are not read: they may have come with the evidence.
@@ -75,15 +75,15 @@ def _find_trust(session: Session, path: Path, public_key: str | None, source: st
     except WorkspaceError:
         if session.folder is not None:
             raise
-        return Trust(public_key, sources=Sources(given=source or ""))
+        return TrustAnchors(public_key, sources=Sources(given=source or ""))
     providers, root = list_providers(workspace), default_source(workspace)
     roots = {}
     with contextlib.suppress(SourceError):  # a catalogue that is gone is told when it is asked
         roots[hide_secrets(locate_provider(root, providers).root)] = root
-    return Trust(public_key, sources=Sources(providers, roots, source or ""), log=workspace.custody.absolute())
+    return TrustAnchors(public_key, sources=Sources(providers, roots, source or ""), log=workspace.custody.absolute())
 
 
-def _note_opening(check: Check) -> None:
+def _note_opening(check: VerificationResult) -> None:
     if check.log is None:
         return
     result = f"verified: {count_of(len(check.faults), 'fault')}" if check.faults else "verified: as it was written"
@@ -93,12 +93,12 @@ def _note_opening(check: Check) -> None:
         say(f"the opening is not in the custody log: {error}")
 
 
-def _describe(check: Check) -> dict[str, Any]:
+def _describe(check: VerificationResult) -> dict[str, Any]:
     names: Sequence[str] = ("alert_id", "manifest", "faults", "unknown", "notes")
     return {"path": str(check.path)} | {name: getattr(check, name) for name in names}
 
 
-def _tell(check: Check) -> None:
+def _tell(check: VerificationResult) -> None:
     name = check.alert_id or check.path.name
     verdict = "NOT as it was written" if check.faults else "not wholly checked" if check.unknown else "as it was written"
     echo(f"{name}: {verdict}")

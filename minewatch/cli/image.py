@@ -15,10 +15,10 @@ from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, show_day, show_share
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
-from minewatch.products.images.dated_image import Drawn, ImageRequest, make_image
+from minewatch.products.images.dated_image import ImageRequest, ImageResult, make_image
 from minewatch.products.images.files import FORMATS
 from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.sharpest import DrawnPhoto, SharpRequest, make_sharpest
+from minewatch.products.images.sharpest import SharpImageResult, SharpRequest, make_sharpest
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -144,7 +144,7 @@ def tell(session: Session, notes: Iterable[str], facts: dict[str, Any], line: st
         echo(str(path))
 
 
-def describe_image(drawn: Drawn) -> dict[str, Any]:
+def describe_image(drawn: ImageResult) -> dict[str, Any]:
     """Give an image as plain data."""
     chip = drawn.chip
     return {
@@ -162,7 +162,7 @@ def describe_image(drawn: Drawn) -> dict[str, Any]:
     }
 
 
-def describe_photo(drawn: DrawnPhoto) -> dict[str, Any]:
+def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
     """Give a picture of other imagery as plain data."""
     photo = drawn.photo
     return {
@@ -181,7 +181,7 @@ def describe_photo(drawn: DrawnPhoto) -> dict[str, Any]:
     }
 
 
-def _sum_up_photo(drawn: DrawnPhoto) -> str:
+def _sum_up_photo(drawn: SharpImageResult) -> str:
     photo, candidate = drawn.photo, drawn.photo.candidate
     pixels = f"pixels of {photo.pixel:.2g} m"
     return f"{drawn.target}: {show_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from minewatch.core import logging as journal
 from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.files import naming_refusals
+from minewatch.core.logging import close_journal, find_secrets, is_open, log_event, open_journal
 from minewatch.core.signals import NOTICE, find_code, leave
 from minewatch.core.text import printable, render_json, show
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
@@ -96,33 +96,33 @@ def guard(session: Session, action: Callable[[], Any]) -> Any:
 
 def start_journal(session: Session) -> None:
     """Write stderr as lines of JSON, where that was asked for."""
-    journal.close_journal()
+    close_journal()
     if session.log_format == "json":
         settings: dict[str, Any] = {}
         with contextlib.suppress(MinewatchError):  # the command itself will tell
             settings = session.workspace.read_document()
-        journal.open_journal(journal.find_secrets(settings))
+        open_journal(find_secrets(settings))
 
 
 def _show_trace(text: str) -> None:
-    if journal.is_open():
-        journal.tell("traceback", level="error", text=text)
+    if is_open():
+        log_event("traceback", level="error", text=text)
     else:
         sys.stderr.write(printable(text))
 
 
 def complain(text: str) -> None:
     """Print one red line on stderr."""
-    if journal.is_open():
-        journal.tell("error", level="error", text=text)
+    if is_open():
+        log_event("error", level="error", text=text)
         return
     Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
 
 
 def say(text: str) -> None:
     """Print a line for the person on stderr."""
-    if journal.is_open():
-        journal.tell("note", text=text)
+    if is_open():
+        log_event("note", text=text)
         return
     Console(stderr=True, soft_wrap=True).print(Text(printable(text)))
 

@@ -8,7 +8,7 @@ import sys
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.operations.prune import GB, AreaPruning, Pruning, Wish, describe_pruning, list_strays, prune
+from minewatch.operations.prune import GB, AreaPruning, PruneOptions, Pruning, describe_pruning, list_strays, prune
 from minewatch.settings.document import read_settings
 
 
@@ -32,7 +32,7 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
     workspace = session.workspace
     stated = read_settings(workspace).prune.keep_gb
     budget = keep_gb if keep_gb is not None else None if forget_before else stated
-    pruning = prune(workspace, Wish(budget, forget_before and forget_before.date()), dry=dry_run)
+    pruning = prune(workspace, PruneOptions(budget, forget_before and forget_before.date()), dry=dry_run)
     strays = list_strays(workspace)
     if session.as_json:
         print_json(describe_pruning(pruning, strays))

@@ -9,7 +9,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.products.qgis.contents import Group, MapLayer, list_layers
-from minewatch.products.qgis.document import Written, write_project
+from minewatch.products.qgis.document import ProjectResult, write_project
 
 
 @click.command("qgis")
@@ -37,7 +37,7 @@ def qgis(session: Session) -> None:
     click.echo(str(written.path))
 
 
-def _describe(written: Written) -> dict[str, Any]:
+def _describe(written: ProjectResult) -> dict[str, Any]:
     project = written.project
     return {
         "project": str(written.path),

@@ -10,7 +10,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, print_json, say
 from minewatch.core.progress import reporting
-from minewatch.products.report.record import Request
+from minewatch.products.report.record import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
 
@@ -50,7 +50,7 @@ def report(
         raise click.UsageError("--since and --until choose among an area's alerts; leave them out with --alert")
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
-    request = Request(
+    request = ReportRequest(
         aoi=aoi or "",
         alert_id=alert_id or "",
         since=since and since.date(),

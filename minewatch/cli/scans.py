@@ -18,7 +18,7 @@ from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, show_day
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import run_demo
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import AreaReport, ScanReport, describe_scan
 from minewatch.settings.document import init_workspace
@@ -80,7 +80,7 @@ def scan_command(
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
     window = since and since.date(), until and until.date()
-    request = Request(names, pipeline, overrides, source, *window, scheduler, check_archive)
+    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, check_archive)
     workspace = session.workspace
     if into:
         workspace = replace(workspace, output_root=into.resolve())

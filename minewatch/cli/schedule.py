@@ -15,8 +15,8 @@ from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
 from minewatch.operations.schedule import Schedule, explain_schedules, read_timetable
-from minewatch.operations.systemd import EVERY_MINUTES, Installation, Wish, escape_percent, make_crontab, make_units
-from minewatch.operations.watch_log import read_rounds
+from minewatch.operations.systemd import EVERY_MINUTES, Installation, UnitOptions, escape_percent, make_crontab, make_units
+from minewatch.operations.watch_log import read_runs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,10 +67,10 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
     """
     workspace = session.workspace
     if kind:
-        _print_files(_make_installation(workspace, kind, Wish(user, None, name, int(every))), as_json=session.as_json)
+        _print_files(_make_installation(workspace, kind, UnitOptions(user, None, name, int(every))), as_json=session.as_json)
         return
     now = read_clock()
-    timetable = read_timetable(workspace, read_rounds(workspace))
+    timetable = read_timetable(workspace, read_runs(workspace))
     for line in explain_schedules(timetable.schedules, timetable.areas):
         say(line)
     due = {found.schedule.name: found.areas for found in timetable.find_due(now)}
@@ -131,7 +131,7 @@ def install(
     """
     if kind is None:
         raise click.UsageError("choose one: --systemd or --cron")
-    made = _make_installation(session.workspace, kind, Wish(user, folder, name, int(every)))
+    made = _make_installation(session.workspace, kind, UnitOptions(user, folder, name, int(every)))
     if dry_run:
         _print_files(made, as_json=session.as_json)
         return
@@ -147,7 +147,7 @@ def install(
     _print_steps(made)
 
 
-def _make_installation(workspace: Workspace, kind: str, wish: Wish) -> Installation:
+def _make_installation(workspace: Workspace, kind: str, wish: UnitOptions) -> Installation:
     if kind == "cron" and wish.user:
         raise click.UsageError("--user goes with --systemd; a crontab is yours anyway")
     return make_units(workspace, wish) if kind == "systemd" else make_crontab(workspace, wish)

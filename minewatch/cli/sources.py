@@ -17,7 +17,7 @@ from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.providers import PROVIDERS, Provider
-from minewatch.sources.check import Check, Checkup, check_source, find_credentials
+from minewatch.sources.check import SourceCheck, SourceReport, check_source, find_credentials
 
 MARKS = {True: "ok", False: "failed", None: "-"}
 """How the answer to a question is shown."""
@@ -109,7 +109,7 @@ def _describe(provider: Provider) -> dict[str, Any]:
     }
 
 
-def _describe_answer(answer: Checkup) -> dict[str, Any]:
+def _describe_answer(answer: SourceReport) -> dict[str, Any]:
     return {
         "source": answer.provider.name,
         "address": hide_secrets(answer.provider.root),
@@ -120,13 +120,13 @@ def _describe_answer(answer: Checkup) -> dict[str, Any]:
     }
 
 
-def _print_answer(answer: Checkup) -> None:
+def _print_answer(answer: SourceReport) -> None:
     width = max(len(check.name) for check in answer.checks)
     for check in answer.checks:
         for line in _render(check, width):
             click.echo(printable(line))
 
 
-def _render(check: Check, width: int) -> list[str]:
+def _render(check: SourceCheck, width: int) -> list[str]:
     answer = f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"
     return [answer, f"{'':6}  {'':{width}}  -> {check.advice}"] if check.advice else [answer]

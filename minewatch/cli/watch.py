@@ -16,7 +16,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.schedule import explain_schedules, list_schedules
 from minewatch.operations.service import serve
 from minewatch.operations.status import AreaStatus, WatchStatus, describe_status, find_status
-from minewatch.operations.watch import Pass, describe_pass, watch_once
+from minewatch.operations.watch import Cycle, describe_pass, watch_once
 
 ENDED = "the watch has ended; what was finished is kept, and the next one goes on from there"
 
@@ -48,7 +48,7 @@ def watch(session: Session, once: bool) -> None:
         _watch_once(workspace, as_json=session.as_json)
         return
 
-    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Pass:
+    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
         done = watch_once(workspace, now, reporter)
         if session.as_json:
             echo(json.dumps(describe_pass(done)))  # a line each
@@ -70,7 +70,7 @@ def _watch_once(workspace: Workspace, *, as_json: bool) -> None:
         sys.exit(3)
 
 
-def _print_pass(done: Pass, *, as_json: bool) -> None:
+def _print_pass(done: Cycle, *, as_json: bool) -> None:
     """Print a line for each scan; nothing where nothing was due, lest cron send mail."""
     if as_json:
         print_json(describe_pass(done))

@@ -60,7 +60,7 @@ class ContextError(MinewatchError):
     """A context layer is declared wrongly, or its file cannot be used."""
 
 
-class WitnessError(MinewatchError):
+class ExternalAlertError(MinewatchError):
     """A file of another system's alerts cannot be used."""
 
 

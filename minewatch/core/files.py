@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from upath import UPath
 
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.temp_files import TEMPORARY_PREFIX, name_draft, sweep
+from minewatch.core.temp_files import TEMPORARY_PREFIX, clean_stale, make_temp_name
 from minewatch.core.text import render_json
 
 T = TypeVar("T")
@@ -168,9 +168,9 @@ def publishing(path: Path) -> Iterator[Path]:
     The file is flushed to disk before the rename, so that a crash leaves the old file or the whole new one.
     """
     make_private_folder(path.parent)
-    sweep(path.parent)
+    clean_stale(path.parent)
     try:
-        handle, name = tempfile.mkstemp(prefix=name_draft(), suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=make_temp_name(), suffix=path.suffix, dir=path.parent)
     except OSError as error:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
     os.close(handle)

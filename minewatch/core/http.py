@@ -88,7 +88,7 @@ os.register_at_fork(after_in_child=fetchers.cache_clear)  # threads and connecti
 os.register_at_fork(after_in_child=_connections.cache_clear)
 
 
-class Part(NamedTuple):
+class FilePart(NamedTuple):
     """A part of a file."""
 
     data: bytes
@@ -113,7 +113,7 @@ def _fetch_local(path: str, start: int, stop: int) -> bytes:
         return os.pread(file.fileno(), stop - start, start)
 
 
-def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> Part:
+def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> FilePart:
     """Fetch bytes ``start`` to ``stop`` of a remote file; ``headers`` are for its host alone.  Raises OSError."""
     deadline = time.monotonic() + PATIENCE
     for attempt in range(1, ATTEMPTS + 1):
@@ -149,7 +149,7 @@ def read_wait(header: str | None, longest: float = LONGEST_WAIT) -> float | None
     return min(max(seconds, 0.0), longest)
 
 
-def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str]) -> Part:
+def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str]) -> FilePart:
     for _ in range(REDIRECTS + 1):
         answer = _ask(href, start, stop, headers)
         try:
@@ -202,7 +202,7 @@ def follow(href: str, location: str) -> str:
     return target
 
 
-def _receive(answer: BaseHTTPResponse, start: int, stop: int) -> Part:
+def _receive(answer: BaseHTTPResponse, start: int, stop: int) -> FilePart:
     if answer.status in BUSY:
         error = _PassingError(f"status {answer.status}")
         error.wait = read_wait(answer.headers.get("Retry-After"))
@@ -215,7 +215,7 @@ def _receive(answer: BaseHTTPResponse, start: int, stop: int) -> Part:
     first, last, total = map(int, match.groups()) if match else (-1, -1, -1)
     if first != start or last + 1 != min(stop, total):
         raise RangeError("another part of the file than was asked for")
-    return Part(_receive_body(answer, last + 1 - first), total)
+    return FilePart(_receive_body(answer, last + 1 - first), total)
 
 
 def _receive_body(answer: BaseHTTPResponse, size: int) -> bytes:

@@ -67,7 +67,7 @@ class Lease:
         return f"since {self.since}, process {self.pid} on {self.host}"
 
 
-class Holding:
+class HeldLock:
     """A lock that is held; it shows in the background that its holder lives."""
 
     def __init__(self, path: Path, lease: Lease, handle: int) -> None:
@@ -107,7 +107,7 @@ class Holding:
 
 
 @contextlib.contextmanager
-def hold(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[Holding]:
+def hold(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
     """Hold the lock in a file for the length of a block.
 
     Raises BusyError where somebody else holds it, WorkspaceError where the file cannot be written.  ``tell`` gets a line
@@ -117,7 +117,7 @@ def hold(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _te
     holding = None
     try:
         _take(path, handle, tell)
-        holding = Holding(path, _make_lease(doing), handle)
+        holding = HeldLock(path, _make_lease(doing), handle)
         holding.start()
         yield holding
     finally:

@@ -119,7 +119,7 @@ def _take_apart(value: str) -> set[str]:
     return forms
 
 
-class _Desk:
+class _LoggerSlot:
     """Where the journal of this process lies, if there is one."""
 
     journal: Journal | None = None
@@ -127,23 +127,23 @@ class _Desk:
 
 def open_journal(secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
     """Begin to write lines of JSON, to stderr where no stream is given."""
-    _Desk.journal = Journal(stream or sys.stderr, secrets)
+    _LoggerSlot.journal = Journal(stream or sys.stderr, secrets)
 
 
 def close_journal() -> None:
     """Leave it to the commands to tell people."""
-    _Desk.journal = None
+    _LoggerSlot.journal = None
 
 
 def is_open() -> bool:
     """Tell whether lines of JSON are written, in place of words for people."""
-    return _Desk.journal is not None
+    return _LoggerSlot.journal is not None
 
 
-def tell(event: str, *, level: str = "info", **facts: Any) -> None:
+def log_event(event: str, *, level: str = "info", **facts: Any) -> None:
     """Note what happened, with its facts; does nothing where no journal is open."""
-    if _Desk.journal is not None:
-        _Desk.journal.write(level, event, facts)
+    if _LoggerSlot.journal is not None:
+        _LoggerSlot.journal.write(level, event, facts)
 
 
 @contextlib.contextmanager

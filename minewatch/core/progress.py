@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from minewatch.core import logging as journal
+from minewatch.core.logging import is_open, log_event
 from minewatch.core.text import printable
 
 T = TypeVar("T")
@@ -50,8 +50,8 @@ class Reporter:
 @contextlib.contextmanager
 def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
     """Show notes and, where they are wanted, bars on stderr for the length of a block; a journal gets the notes alone."""
-    if journal.is_open():
-        yield Reporter(None, lambda text: journal.tell("note", text=text))
+    if is_open():
+        yield Reporter(None, lambda text: log_event("note", text=text))
         return
     console = Console(stderr=True, soft_wrap=not with_bars)
 

@@ -32,7 +32,7 @@ def find_code(stop: KeyboardInterrupt) -> int:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[None]:
+def handle_signals() -> Iterator[None]:
     """Let signals raise Stopped for the length of a block; nothing changes in threads other than the first."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -55,7 +55,7 @@ def leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def end(stop: KeyboardInterrupt) -> NoReturn:
+def exit_early(stop: KeyboardInterrupt) -> NoReturn:
     """End the process before there is a command that could tell it."""
     sys.stderr.write(f"{NOTICE}\n")
     leave(find_code(stop))

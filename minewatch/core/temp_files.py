@@ -17,7 +17,7 @@ FORGOTTEN_SECONDS = 86_400.0
 """Age at which an unfinished file is dead, whoever wrote it."""
 
 
-def name_draft() -> str:
+def make_temp_name() -> str:
     """Give the beginning of the name of an unfinished file: it tells who writes it."""
     return f"{TEMPORARY_PREFIX}{_name_home()}-{os.getpid()}-"
 
@@ -35,7 +35,7 @@ _SWEPT: dict[int, set[Path]] = {}
 """Process to the folders that it looked through."""
 
 
-def sweep(folder: Path) -> None:
+def clean_stale(folder: Path) -> None:
     """Delete what processes that died left unfinished in a folder; each process looks once."""
     swept = _SWEPT.setdefault(os.getpid(), set())
     if folder in swept:
@@ -43,11 +43,11 @@ def sweep(folder: Path) -> None:
     swept.add(folder)
     with contextlib.suppress(OSError):  # a folder that cannot be listed has other troubles, told elsewhere
         for draft in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            if _is_forgotten(draft):
+            if _is_stale(draft):
                 shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
-def _is_forgotten(draft: Path) -> bool:
+def _is_stale(draft: Path) -> bool:
     """Tell whether the writer of an unfinished file is dead: by its number where that can be asked here, else by its age."""
     home, _, rest = draft.name.removeprefix(TEMPORARY_PREFIX).partition("-")
     number = rest.partition("-")[0]

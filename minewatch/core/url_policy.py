@@ -41,7 +41,7 @@ _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 """IPv6 addresses that hold an IPv4 address in their last four bytes (RFC 6052, RFC 4291)."""
 
 
-class Reach(enum.IntEnum):
+class NetworkZone(enum.IntEnum):
     """How near a host is: a catalogue may name none that is nearer than it is itself."""
 
     PUBLIC = 0
@@ -136,11 +136,11 @@ def _check_web(href: str, root: str, where: str, allowed: Collection[str]) -> st
     if {new.netloc.lower(), new.hostname} & {name.lower() for name in allowed}:
         return href
     reach = find_reach(new.hostname or "")
-    served = find_reach(old.hostname or "") if is_web(root) else Reach.HERE
-    if reach is Reach.FORBIDDEN or reach > served:
+    served = find_reach(old.hostname or "") if is_web(root) else NetworkZone.HERE
+    if reach is NetworkZone.FORBIDDEN or reach > served:
         raise SceneError(f"{where}: {_hide(href)!r} leads into a private network; a catalogue from outside may not")
     # Any port of the host: who controls one may send on to the others.
-    same = reach is Reach.HERE or (old.scheme == "http" and old.hostname == new.hostname)
+    same = reach is NetworkZone.HERE or (old.scheme == "http" and old.hostname == new.hostname)
     if new.scheme == "http" and not same:
         raise SceneError(f"{where}: {_hide(href)!r} is plain http, and not of the host that served the catalogue; use https")
     return href
@@ -151,22 +151,22 @@ def _hide(href: str) -> str:
     return show(re.sub("//[^/]*@", "//", href.partition("?")[0]))
 
 
-def find_reach(host: str) -> Reach:
+def find_reach(host: str) -> NetworkZone:
     """Say how near a host is, by its name or its number; no name server is asked."""
     host = host.rstrip(".").lower()
     if not host:
-        return Reach.FORBIDDEN
+        return NetworkZone.FORBIDDEN
     try:
         return _find_reach_of(ip_address(host))
     except ValueError:
         if _is_number(host):  # 2130706433, 0x7f.1, 0177.0.0.1: written to be taken for something else
-            return Reach.FORBIDDEN
+            return NetworkZone.FORBIDDEN
     if host in _SERVICES:
-        return Reach.FORBIDDEN
+        return NetworkZone.FORBIDDEN
     if host == "localhost" or host.endswith(".localhost"):
-        return Reach.HERE
+        return NetworkZone.HERE
     is_local = "." not in host or any(host.endswith(f".{name}") for name in _LOCAL_NAMES)
-    return Reach.PRIVATE if is_local else Reach.PUBLIC
+    return NetworkZone.PRIVATE if is_local else NetworkZone.PUBLIC
 
 
 def _is_number(host: str) -> bool:
@@ -179,7 +179,7 @@ def _is_number(host: str) -> bool:
     return True
 
 
-def _find_reach_of(address: IPv4Address | IPv6Address) -> Reach:
+def _find_reach_of(address: IPv4Address | IPv6Address) -> NetworkZone:
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if any(address in network for network in _EMBEDDING) and address.packed[-4:] > b"\0\0\0\1":
@@ -187,11 +187,11 @@ def _find_reach_of(address: IPv4Address | IPv6Address) -> Reach:
         if inner:
             return _find_reach_of(inner)
     if address.is_link_local or address.is_multicast or address.is_unspecified or address in _SERVICES:
-        return Reach.FORBIDDEN
+        return NetworkZone.FORBIDDEN
     if address.is_loopback:
-        return Reach.HERE
+        return NetworkZone.HERE
     is_site = isinstance(address, IPv6Address) and address.is_site_local
-    return Reach.PUBLIC if address.is_global and not is_site else Reach.PRIVATE
+    return NetworkZone.PUBLIC if address.is_global and not is_site else NetworkZone.PRIVATE
 
 
 # --- stores and files ------------------------------------------------------------------------------------------------

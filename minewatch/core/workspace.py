@@ -14,7 +14,7 @@ from typing import Any
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import Place, find_place, make_private_folder
-from minewatch.core.lock import SCAN, Holding, hold
+from minewatch.core.lock import SCAN, HeldLock, hold
 
 MARKER = "minewatch.toml"
 """The file that makes a folder a workspace."""
@@ -206,7 +206,7 @@ class Workspace:
         return self.root / "output" / ".lock"
 
     @contextlib.contextmanager
-    def lock(self, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[Holding]:
+    def lock(self, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
         """Hold the workspace for one scan, or whatever else changes it.
 
         Raises BusyError where another one runs, WorkspaceError where the folder cannot be written.  ``tell`` gets a line

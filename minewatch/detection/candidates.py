@@ -22,7 +22,7 @@ SLACK = 0.002
 
 
 @njit(nogil=True, cache=True)
-def find_suspects(
+def find_candidates(
     ndvi: NDArray[np.uint8],
     clear: NDArray[np.bool_],
     start: int,
@@ -61,7 +61,7 @@ def find_suspects(
                 if _stands_out(value, shows, watched, drawn[0], edges, np.float32(scenes[t, 0]), dark, n):
                     draw_curve(curve, terms[1, t], drawn[1], n)
                     draw_curve(curve, terms[2, t], drawn[2], n)
-                    _accuse(value, dark, drawn, edges, scenes[t], rules, suspect[begin : begin + n], n)
+                    _mark_candidates(value, dark, drawn, edges, scenes[t], rules, suspect[begin : begin + n], n)
 
 
 @njit(nogil=True, cache=True)
@@ -87,7 +87,7 @@ def _stands_out(
 
 
 @njit(nogil=True, cache=True)
-def _accuse(
+def _mark_candidates(
     value: Lanes,
     dark: NDArray[np.bool_],
     drawn: Lanes,

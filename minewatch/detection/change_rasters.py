@@ -19,7 +19,7 @@ from rasterio.windows import Window as RasterWindow
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError, describe
 from minewatch.core.files import Place, is_full, make_private_folder, publishing, upload
-from minewatch.core.temp_files import name_draft, sweep
+from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.detection.change_map import RASTERS, ChangeLayer, Status, TileChanges
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
@@ -48,10 +48,10 @@ def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Itera
     """
     home = make_private_folder(folder) if isinstance(folder, Path) else None
     if home:
-        sweep(home)
+        clean_stale(home)
     with (
         _naming_refusals(home or Path(tempfile.gettempdir())),
-        tempfile.TemporaryDirectory(prefix=name_draft(), dir=home) as scratch,
+        tempfile.TemporaryDirectory(prefix=make_temp_name(), dir=home) as scratch,
         rasterio.Env(GDAL_CACHEMAX=CACHE),
         contextlib.ExitStack() as stack,
     ):

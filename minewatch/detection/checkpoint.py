@@ -26,8 +26,8 @@ from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.detection.change_map import EPISODE
 from minewatch.detection.monitor import STATE
 from minewatch.detection.rules import RULES_VERSION
-from minewatch.detection.scene_quality import Scenes
-from minewatch.detection.state import Memory
+from minewatch.detection.scene_quality import SceneQuality
+from minewatch.detection.state import TileState
 
 WORTH = 60
 """Looks from which on a checkpoint is kept; fewer are gone through again quickly."""
@@ -49,7 +49,7 @@ class Digests:
     observations: Sequence[Observation]
     """In order of acquisition."""
 
-    scenes: Scenes
+    scenes: SceneQuality
     """Of their looks."""
 
     def count_looks(self, count: int) -> int:
@@ -67,7 +67,7 @@ class Digests:
         return digest.hexdigest()
 
 
-def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: Scenes) -> Digests:
+def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality) -> Digests:
     """Gather what the results of an area depend on."""
     ordered = sort_observations(observations)
     detector = [area.pipeline.mask.model_dump(mode="json"), area.pipeline.detector.model_dump(mode="json")]
@@ -85,11 +85,11 @@ class Checkpoint:
     epochs: int
     """Years of monitoring they reach into."""
 
-    memory: Memory
+    memory: TileState
     """What was known."""
 
 
-def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, memory: Memory) -> None:
+def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, memory: TileState) -> None:
     """Keep what is known of a tile; baselines, the bulk of it, are written once a year of monitoring."""
     count = len(digests.observations)
     baselines = hashlib.sha256(memory.base.tobytes()).hexdigest()[:16]
@@ -118,7 +118,7 @@ def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint 
         return None
 
 
-def _name_arrays(memory: Memory) -> dict[str, NDArray[Any]]:
+def _name_arrays(memory: TileState) -> dict[str, NDArray[Any]]:
     """Return all but the baselines under the names of the file's arrays, which stay when a field of Memory is renamed."""
     return {
         "open": memory.open,
@@ -130,9 +130,9 @@ def _name_arrays(memory: Memory) -> dict[str, NDArray[Any]]:
     }
 
 
-def _read_memory(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> Memory:
+def _read_memory(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> TileState:
     """Return what :func:`_name_arrays` named."""
-    return Memory(
+    return TileState(
         base=base,
         open=arrays["open"],
         state=_rename_fields(arrays["state"], STATE).view(np.recarray),

@@ -11,16 +11,16 @@ from minewatch.detection.baseline import LOOKS_ROW, Baselines, has_vegetation
 from minewatch.detection.change_map import RASTERS, Episodes, Status, TileChanges
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
-from minewatch.detection.scene_quality import Scenes
-from minewatch.detection.state import Memory, remember
+from minewatch.detection.scene_quality import SceneQuality
+from minewatch.detection.state import TileState, process_history
 
 
-def detect_changes(tile: TileInput, scenes: Scenes) -> TileChanges:
+def detect_changes(tile: TileInput, scenes: SceneQuality) -> TileChanges:
     """Find the changes of a tile."""
-    return tell_changes(tile, remember(tile, scenes))
+    return make_changes(tile, process_history(tile, scenes))
 
 
-def tell_changes(tile: TileInput, memory: Memory) -> TileChanges:
+def make_changes(tile: TileInput, memory: TileState) -> TileChanges:
     """Tell what is known of a tile."""
     rules, inside = make_rules(tile.settings), np.flatnonzero(tile.inside)
     episodes = memory.episodes
@@ -40,7 +40,7 @@ def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:
     return raster
 
 
-def _draw(memory: Memory, episodes: Episodes, rules: Rules) -> dict[str, NDArray[Any]]:
+def _draw(memory: TileState, episodes: Episodes, rules: Rules) -> dict[str, NDArray[Any]]:
     """Give each raster's numbers of the pixels inside the area."""
     count = memory.seen.size
     drawn = {name: np.full(count, layer.nodata, layer.dtype) for name, layer in RASTERS.items()}

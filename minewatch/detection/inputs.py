@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from minewatch.areas.grid import Window
 from minewatch.core.units import to_day
 from minewatch.detection.looks import Looks
-from minewatch.settings.pipeline import Detector
+from minewatch.settings.pipeline import DetectorSettings
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class TileInput:
     window: Window
     """Where it lies on the grid."""
 
-    settings: Detector
+    settings: DetectorSettings
     """How to detect."""
 
     monitor_from: dt.date

@@ -13,14 +13,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import PIXEL
-from minewatch.settings.pipeline import Mask
+from minewatch.settings.pipeline import MaskSettings
 from minewatch.settings.scl import CLOUD_CLASSES
 
 LAST_CLASS = np.uint8(15)
 """Classes fit into four bits."""
 
 
-def find_clear(scl: NDArray[np.uint8], settings: Mask, pixel: int = PIXEL) -> NDArray[np.bool_]:
+def find_clear(scl: NDArray[np.uint8], settings: MaskSettings, pixel: int = PIXEL) -> NDArray[np.bool_]:
     """Tell which pixels, of ``pixel`` metres, are clear: (time, y, x) bool from (time, y, x) uint8 SCL codes.
 
     A pixel is clear where its class is kept and no cloud of some size lies within the margin.
@@ -34,7 +34,7 @@ def find_clear(scl: NDArray[np.uint8], settings: Mask, pixel: int = PIXEL) -> ND
     return clear
 
 
-def margin_pixels(settings: Mask, pixel: int = PIXEL) -> int:
+def margin_pixels(settings: MaskSettings, pixel: int = PIXEL) -> int:
     """Give how far, in pixels, what lies around a pixel decides on it."""
     return settings.cloud_window // pixel + settings.cloud_margin // pixel
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from minewatch.detection.residual import Sight
+from minewatch.detection.residual import PixelResidual
 from minewatch.detection.rules import Rules
 
 
@@ -87,8 +87,8 @@ State = Any
 
 
 @njit(nogil=True, cache=True)
-def judge_look(
-    day: int, ndvi: float, bsi_change: float, sight: Sight, rules: Rules, own: State, pixel: int, found: Any, count: int
+def update_state(
+    day: int, ndvi: float, bsi_change: float, sight: PixelResidual, rules: Rules, own: State, pixel: int, found: Any, count: int
 ) -> tuple[int, int]:
     """Judge one look at one pixel, whose record ``own`` it changes; gives its Outcome, and the number of episodes found."""
     heard = sight.safe_span >= rules.min_contrast and sight.sure
@@ -112,11 +112,11 @@ def judge_look(
             # What was seen through haze before was the same loss, if it stood out with the haze taken out.
             if stale or own.firm == 0:
                 _begin(own, day)
-            _forget(own)
+            _reset(own)
             brighter = False
     if fresh:
         _begin(own, day)
-        _forget(own)
+        _reset(own)
         brighter = False
     own.counted = own.is_open > 0 and lost and not (brighter and own.confirmed_on == 0)
     if own.counted > 0:
@@ -125,7 +125,7 @@ def judge_look(
             outcome = Outcome.BEGAN if fresh else Outcome.RESTARTED
         return outcome, count
     if own.is_open > 0:
-        outcome = _doubt(day, ndvi, sight, rules, own)
+        outcome = _check_recovery(day, ndvi, sight, rules, own)
         if outcome == Outcome.CLOSED:
             count = record_episode(found, count, pixel, own, day)
             own.is_open = 0
@@ -146,7 +146,7 @@ def _begin(own: State, day: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _forget(own: State) -> None:
+def _reset(own: State) -> None:
     """Forget what was counted for the anomaly so far."""
     own.provisional_on = own.confirmed_on = own.settled_on = 0
     own.hits = own.firm = own.charred = own.calm = 0
@@ -154,7 +154,7 @@ def _forget(own: State) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _count_look(day: int, ndvi: float, bsi_change: float, strong: bool, sight: Sight, rules: Rules, own: State) -> int:
+def _count_look(day: int, ndvi: float, bsi_change: float, strong: bool, sight: PixelResidual, rules: Rules, own: State) -> int:
     """Add a look to the open anomaly; gives its Outcome."""
     own.haze, own.last_seen, own.calm = sight.haze, day, 0
     own.hits += 1
@@ -182,7 +182,7 @@ def _count_look(day: int, ndvi: float, bsi_change: float, strong: bool, sight: S
 
 
 @njit(nogil=True, cache=True)
-def _doubt(day: int, ndvi: float, sight: Sight, rules: Rules, own: State) -> int:
+def _check_recovery(day: int, ndvi: float, sight: PixelResidual, rules: Rules, own: State) -> int:
     """Ask whether a look that does not count shows vegetation: CALM, CLOSED, or else UNDECIDED."""
     # A look speaks for vegetation only where the anomaly's own ground would show on it.
     ground = own.ground / own.hits

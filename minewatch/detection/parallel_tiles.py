@@ -11,7 +11,7 @@ from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
 from minewatch.detection.change_map import TileChanges
-from minewatch.detection.scene_quality import Scenes, judge_scenes
+from minewatch.detection.scene_quality import SceneQuality, assess_scenes
 from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
 
 
@@ -26,7 +26,7 @@ def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list
     )
 
 
-def judge_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> list[Scenes]:
+def assess_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> list[SceneQuality]:
     """Judge the scenes of each area, from its witnesses."""
     areas = [task.area for task in tasks]
     jobs = [(number, rows) for number, area in enumerate(areas) for rows in sample_rows(area.grid)]
@@ -34,11 +34,11 @@ def judge_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> li
     measured = engine.run(measure_rows, [(tasks[number].observations, areas[number], rows) for number, rows in jobs])
     for index, counts in reporter.track(measured, _title(tasks, "comparing scenes"), len(jobs)):
         totals[jobs[index][0]] = totals[jobs[index][0]] + _unwrap(counts)
-    return [judge_scenes(total, area.pipeline.detector) for total, area in zip(totals, areas, strict=True)]
+    return [assess_scenes(total, area.pipeline.detector) for total, area in zip(totals, areas, strict=True)]
 
 
 def map_changes(
-    tasks: Sequence[Task], scenes: Sequence[Scenes], engine: Engine, reporter: Reporter
+    tasks: Sequence[Task], scenes: Sequence[SceneQuality], engine: Engine, reporter: Reporter
 ) -> Iterator[tuple[int, TileChanges]]:
     """Find the changes of each area tile by tile; gives them with the area's number, as they are ready."""
     jobs = [(number, tile) for number, task in enumerate(tasks) for tile in list_tiles(task.area)]

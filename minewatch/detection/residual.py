@@ -13,7 +13,7 @@ from minewatch.detection.harmonics import evaluate
 from minewatch.detection.rules import Rules
 
 
-class Sight(NamedTuple):
+class PixelResidual(NamedTuple):
     """One look at one pixel, set against its baseline."""
 
     level: float
@@ -45,13 +45,13 @@ class Sight(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def see(
+def compute_residual(
     values: NDArray[np.float64],
     base: PixelBaseline,
     terms: NDArray[np.float64],
     scene: NDArray[np.float64],
     rules: Rules,
-) -> Sight:
+) -> PixelResidual:
     """Set a look against the baseline.
 
     ``values`` are NDVI, BSI, blue and near infrared, ``terms`` (3, term), ``scene`` shift, spread, blue and BSI of the look.
@@ -68,7 +68,7 @@ def see(
     room = max(safe_span, 0.05)
     swir = (nir + blue) * (1 + bsi) / max(1 - bsi, 0.05) - red
     fall = evaluate(terms[0], base.bsi) + scene_bsi - bsi
-    return Sight(
+    return PixelResidual(
         level,
         (safe - ndvi) / room,
         (safe - clean) / room,

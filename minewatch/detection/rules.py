@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
-from minewatch.settings.pipeline import Detector
+from minewatch.settings.pipeline import DetectorSettings
 
 RULES_VERSION = "7f2e2394a3d2bcf2b9a86a949213341c391fff7b4ae95fcf9a582e94aacff7c4"
 """Change it, to "2" and so on, when the same looks would leave another memory of a pixel, or records of another layout:
@@ -15,9 +15,9 @@ The first version is called by the digest of the source files that checkpoints w
 Rules = Any
 """A named tuple whose fields are the section's keys."""
 
-_Rules = namedtuple("_Rules", list(Detector.model_fields))  # type: ignore[misc]  # noqa: PYI024 - its fields are known at run time only
+_Rules = namedtuple("_Rules", list(DetectorSettings.model_fields))  # type: ignore[misc]  # noqa: PYI024 - its fields are known at run time only
 
 
-def make_rules(settings: Detector) -> Rules:
+def make_rules(settings: DetectorSettings) -> Rules:
     """Give the settings as a named tuple."""
     return _Rules(**settings.model_dump())

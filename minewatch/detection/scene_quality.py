@@ -27,7 +27,7 @@ from minewatch.detection.harmonics import TERMS, evaluate
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
 from minewatch.detection.series import SCALES, Series
-from minewatch.settings.pipeline import Detector
+from minewatch.settings.pipeline import DetectorSettings
 
 BINS = 400
 """Residuals are counted from -1 to 1."""
@@ -40,7 +40,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Scenes:
+class SceneQuality:
     """What the whole scene says about each look; all arrays are (time,) float64."""
 
     shift: NDArray[np.float64]
@@ -63,10 +63,10 @@ class Scenes:
         """The four numbers of each look: (time, 4) shift, spread, blue, BSI."""
         return np.stack([self.shift, self.spread, self.blue, self.bsi], axis=1)
 
-    def since(self, look: int) -> Scenes:
+    def since(self, look: int) -> SceneQuality:
         """Cut off the looks before ``look``."""
         later = slice(look, None)
-        return Scenes(self.shift[later], self.spread[later], self.blue[later], self.bsi[later], self.agrees[later])
+        return SceneQuality(self.shift[later], self.spread[later], self.blue[later], self.bsi[later], self.agrees[later])
 
 
 def measure_scenes(tile: TileInput) -> Counts:
@@ -81,14 +81,14 @@ def measure_scenes(tile: TileInput) -> Counts:
     return counts
 
 
-def judge_scenes(counts: Counts, settings: Detector) -> Scenes:
+def assess_scenes(counts: Counts, settings: DetectorSettings) -> SceneQuality:
     """Judge each look from the counts of all tiles."""
     ndvi, blue, bsi = counts
     shift, spread = _quantile(ndvi, 0.5), (_quantile(ndvi, 0.75) - _quantile(ndvi, 0.25)) / 2
     witnesses = ndvi.sum(axis=1)
     agrees = (witnesses > 0) & (witnesses >= settings.scene_witnesses * blue.sum(axis=1))
     agrees &= (shift >= -settings.scene_fall) & (shift <= settings.scene_rise) & (spread <= settings.scene_spread)
-    return Scenes(shift, spread, _quantile(blue, 0.5), _quantile(bsi, 0.5), agrees)
+    return SceneQuality(shift, spread, _quantile(blue, 0.5), _quantile(bsi, 0.5), agrees)
 
 
 def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 
 from minewatch.core.units import to_day
 from minewatch.detection.baseline import BRIEF, FULL, Baselines, fit_baselines
-from minewatch.detection.candidates import find_suspects
+from minewatch.detection.candidates import find_candidates
 from minewatch.detection.change_map import Episodes
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.monitor import STATE
 from minewatch.detection.rules import make_rules
-from minewatch.detection.scene_quality import Scenes
+from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.series import SCALES, Series
-from minewatch.detection.track import follow_epoch, follow_pixels, join_episodes, list_open
+from minewatch.detection.track import join_episodes, list_open, track_epoch, track_pixels
 
 
 @dataclass(frozen=True)
-class Memory:
+class TileState:
     """A tile after its looks; pixels are numbered inside the area, row by row."""
 
     base: Baselines
@@ -58,7 +58,7 @@ class Memory:
         return join_episodes(self.closed, found)
 
 
-def remember(tile: TileInput, scenes: Scenes, *, whole: bool = False) -> Memory:
+def process_history(tile: TileInput, scenes: SceneQuality, *, whole: bool = False) -> TileState:
     """Go through all looks of a tile; ``whole`` keeps what later looks need."""
     series, rules = Series.of(tile), make_rules(tile.settings)
     pixels = series.clear.shape[1]
@@ -66,28 +66,28 @@ def remember(tile: TileInput, scenes: Scenes, *, whole: bool = False) -> Memory:
     terms = series.terms.astype(np.float32)
     for first, start, stop in series.epochs.tolist():
         fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
-        find_suspects(
+        find_candidates(
             series.codes[0], series.clear, start, stop, base, terms, SCALES[0], scenes.numbers, scenes.agrees, rules, suspect
         )
     chosen = np.flatnonzero(suspect)
-    followed = follow_pixels(series.take(chosen), scenes, rules)
+    followed = track_pixels(series.take(chosen), scenes, rules)
     base[:, chosen] = followed.base[: len(base)]
     closed, is_open = followed.closed.copy(), followed.state.is_open > 0
     closed["row"] = chosen[closed["row"]]
     seen, last = np.zeros(pixels, np.uint16), np.zeros(pixels, np.int32)
     _sum_looks(series.clear, series.days, tile.looks.before(to_day(tile.monitor_from)), seen, last)
     covered = tile.looks.covered[tile.inside]
-    return Memory(base, chosen[is_open], followed.state[is_open], closed, seen, last, covered)
+    return TileState(base, chosen[is_open], followed.state[is_open], closed, seen, last, covered)
 
 
-def go_on(memory: Memory, tile: TileInput, scenes: Scenes) -> Memory:
+def update_history(memory: TileState, tile: TileInput, scenes: SceneQuality) -> TileState:
     """Add later looks to a whole memory: ``tile`` and ``scenes`` hold these alone, all of the memory's year of monitoring."""
     series, rules = Series.of(tile), make_rules(tile.settings)
     looks, pixels = series.clear.shape
     suspect = np.zeros(pixels, bool)
     suspect[memory.open] = True
     terms = series.terms.astype(np.float32)
-    find_suspects(
+    find_candidates(
         series.codes[0], series.clear, 0, looks, memory.base, terms, SCALES[0], scenes.numbers, scenes.agrees, rules, suspect
     )
     chosen = np.flatnonzero(suspect)
@@ -96,7 +96,7 @@ def go_on(memory: Memory, tile: TileInput, scenes: Scenes) -> Memory:
     state[np.searchsorted(chosen, memory.open)] = memory.state
     part = series.take(chosen)
     base, trace = np.ascontiguousarray(memory.base[:, chosen]), np.zeros((1, 2, looks), np.int8)
-    closed = follow_epoch(part, 0, looks, scenes, rules, base, state, part.clear.copy(), trace)
+    closed = track_epoch(part, 0, looks, scenes, rules, base, state, part.clear.copy(), trace)
     closed["row"] = chosen[closed["row"]]
     seen, last = memory.seen.copy(), memory.last.copy()
     _sum_looks(series.clear, series.days, 0, seen, last)

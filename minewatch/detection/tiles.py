@@ -20,12 +20,12 @@ from minewatch.areas.grid import CELL, PIXEL, Window
 from minewatch.core.errors import WorkspaceError
 from minewatch.detection.change_map import TileChanges
 from minewatch.detection.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
-from minewatch.detection.detect import detect_changes, tell_changes
+from minewatch.detection.detect import detect_changes, make_changes
 from minewatch.detection.inputs import TileInput, count_epochs
 from minewatch.detection.looks import make_looks
 from minewatch.detection.mask import find_clear, margin_pixels
-from minewatch.detection.scene_quality import Scenes, measure_scenes
-from minewatch.detection.state import Memory, go_on, remember
+from minewatch.detection.scene_quality import SceneQuality, measure_scenes
+from minewatch.detection.state import TileState, process_history, update_history
 
 TILE = CELL
 """Side of a tile in pixels, one block of the archive's rasters; any size gives the same result."""
@@ -61,7 +61,7 @@ def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slic
     return measure_scenes(TileInput(looks, area.grid.inside(tile, step), tile, area.pipeline.detector, area.monitor_from))
 
 
-def detect_tile(task: Task, tile: Window, scenes: Scenes) -> TileChanges:
+def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
     """Find the changes of one tile: from a checkpoint on, where there is one that these looks begin with."""
     if task.checkpoints is None or len(task.observations) < WORTH:
         return detect_changes(load_tile(task.observations, task.area, tile), scenes)
@@ -69,21 +69,21 @@ def detect_tile(task: Task, tile: Window, scenes: Scenes) -> TileChanges:
     epochs = count_epochs(task.area.monitor_from, task.observations[-1].day)
     known = load_checkpoint(task.checkpoints, tile, digests)
     if known is not None and known.epochs == epochs:
-        part, memory = _go_on(known, digests, task, tile)
+        part, memory = _update_tile(known, digests, task, tile)
     else:
         part = load_tile(task.observations, task.area, tile)
-        memory = remember(part, scenes, whole=True)
+        memory = process_history(part, scenes, whole=True)
     if known is None or known.observations < len(task.observations):
         with contextlib.suppress(OSError, WorkspaceError):  # a worker on another machine may not have the workspace
             save_checkpoint(task.checkpoints, tile, digests, epochs, memory)
-    return tell_changes(part, memory)
+    return make_changes(part, memory)
 
 
-def _go_on(known: Checkpoint, digests: Digests, task: Task, tile: Window) -> tuple[TileInput, Memory]:
+def _update_tile(known: Checkpoint, digests: Digests, task: Task, tile: Window) -> tuple[TileInput, TileState]:
     part = load_tile(digests.observations[known.observations :], task.area, tile)
     if not len(part.looks.days):
         return part, known.memory
-    return part, go_on(known.memory, part, digests.scenes.since(digests.count_looks(known.observations)))
+    return part, update_history(known.memory, part, digests.scenes.since(digests.count_looks(known.observations)))
 
 
 def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:

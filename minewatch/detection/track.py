@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
 from minewatch.detection.change_map import EPISODE, Episodes
 from minewatch.detection.harmonics import evaluate
-from minewatch.detection.monitor import STATE, Outcome, judge_look, record_episode
-from minewatch.detection.residual import see
+from minewatch.detection.monitor import STATE, Outcome, record_episode, update_state
+from minewatch.detection.residual import compute_residual
 from minewatch.detection.rules import Rules
-from minewatch.detection.scene_quality import Scenes
+from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.series import SCALES, Series
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrackResult:
     """What became of some pixels."""
 
     base: Baselines
@@ -46,7 +46,7 @@ def join_episodes(closed: Episodes, still_open: Episodes) -> Episodes:
     return np.sort(np.concatenate([closed, still_open]), order="row", kind="stable")
 
 
-def follow_pixels(series: Series, scenes: Scenes, rules: Rules, *, traced: bool = False) -> Followed:
+def track_pixels(series: Series, scenes: SceneQuality, rules: Rules, *, traced: bool = False) -> TrackResult:
     """Follow every pixel of a series through all its looks."""
     looks, pixels = series.clear.shape
     state = np.zeros(pixels, STATE).view(np.recarray)
@@ -57,15 +57,15 @@ def follow_pixels(series: Series, scenes: Scenes, rules: Rules, *, traced: bool 
     for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
         fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, fresh)
         _renew(epoch, state, fresh, base)
-        closed.append(follow_epoch(series, start, stop, scenes, rules, base, state, usable, trace))
-    return Followed(base, state, np.concatenate(closed), trace)
+        closed.append(track_epoch(series, start, stop, scenes, rules, base, state, usable, trace))
+    return TrackResult(base, state, np.concatenate(closed), trace)
 
 
-def follow_epoch(
+def track_epoch(
     series: Series,
     start: int,
     stop: int,
-    scenes: Scenes,
+    scenes: SceneQuality,
     rules: Rules,
     base: Baselines,
     state: Any,
@@ -136,11 +136,11 @@ def _follow(
             if monitored and agrees[t]:
                 for layer in range(4):
                     values[layer] = scales[layer, 0] + scales[layer, 1] * codes[layer, t, pixel]
-                sight = see(values, baseline, terms[:, t], scenes[t], rules)
+                sight = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
                 bsi_change = values[1] - evaluate(terms[0, t], baseline.bsi)
                 if count + 2 > found.size:
                     found = np.concatenate((found, np.zeros(found.size, found.dtype)))
-                did[0, t], count = judge_look(days[t], values[0], bsi_change, sight, rules, own, pixel, found, count)
+                did[0, t], count = update_state(days[t], values[0], bsi_change, sight, rules, own, pixel, found, count)
                 usable[t, pixel] = usable[t, pixel] and own.counted == 0
             else:
                 did[0, t] = Outcome.SCENE_DISAGREES if monitored else Outcome.NOT_MONITORED

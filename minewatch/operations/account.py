@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from minewatch.core import logging as journal
+from minewatch.core.logging import log_event
 from minewatch.core.text import count_of, show, show_day, show_moment
 from minewatch.operations.scan_report import AreaReport, ScanReport
 
@@ -77,13 +77,13 @@ def _cut(lines: Sequence[str]) -> list[str]:
 # --- the journal -----------------------------------------------------------------------------------------------------
 
 
-def tell_scan(report: ScanReport, seconds: float) -> None:
+def log_scan(report: ScanReport, seconds: float) -> None:
     """Tell the journal what a scan did, area by area."""
     for area in report.areas:
         _tell_area(area)
     for missed in report.missed:
-        journal.tell("area not scanned", level="warning", aoi=missed.aoi, reason=missed.reason)
-    journal.tell(
+        log_event("area not scanned", level="warning", aoi=missed.aoi, reason=missed.reason)
+    log_event(
         "scan ended",
         seconds=round(seconds, 2),
         record=str(report.record),
@@ -96,12 +96,12 @@ def tell_scan(report: ScanReport, seconds: float) -> None:
 def _tell_area(area: AreaReport) -> None:
     aoi = area.plan.aoi.name
     for failure in area.failures:
-        journal.tell("scene skipped", level="warning", aoi=aoi, scene=failure.id, reason=failure.reason)
+        log_event("scene skipped", level="warning", aoi=aoi, scene=failure.id, reason=failure.reason)
     for alert_id in area.evidence.written:
-        journal.tell("evidence written", aoi=aoi, alert_id=alert_id)
+        log_event("evidence written", aoi=aoi, alert_id=alert_id)
     for alert_id, reason in area.evidence.failed.items():
-        journal.tell("evidence not written", level="warning", aoi=aoi, alert_id=alert_id, reason=reason)
-    journal.tell(
+        log_event("evidence not written", level="warning", aoi=aoi, alert_id=alert_id, reason=reason)
+    log_event(
         "area done",
         aoi=aoi,
         as_of=area.plan.until.isoformat(),

@@ -11,7 +11,7 @@ from minewatch.areas.aoi import Aoi, bbox_geometry, list_aois, write_aoi
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.document import init_workspace
@@ -52,7 +52,7 @@ def run_demo(folder: Path, reporter: Reporter | None = None) -> Demo:
     workspace = Workspace(folder.absolute())
     truth = workspace.root / SCENES / "truth.gpkg"
     _make_workspace(workspace, reporter)
-    report = scan(workspace, Request((NAME,), until=demo_simulation().last), reporter)
+    report = scan(workspace, ScanRequest((NAME,), until=demo_simulation().last), reporter)
     return Demo(workspace, report, workspace.images / f"{NAME}.png", truth)
 
 

@@ -20,7 +20,7 @@ PATIENCE = 20.0
 """Seconds after which an address that does not answer is left alone."""
 
 
-def beat(workspace: Workspace, settings: WatchTable, facts: Mapping[str, Any]) -> list[str]:
+def write_heartbeat(workspace: Workspace, settings: WatchTable, facts: Mapping[str, Any]) -> list[str]:
     """Write the file and ask the address; gives a line for each that failed."""
     return [*_write(find_heartbeat(workspace, settings), facts), *_ask(settings.heartbeat_variable)]
 

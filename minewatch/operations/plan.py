@@ -18,7 +18,7 @@ from minewatch.sources.stac import Source, open_source
 
 
 @dataclass(frozen=True)
-class Request:
+class ScanRequest:
     """What the user asked for."""
 
     names: tuple[str, ...] = ()
@@ -66,7 +66,7 @@ class ScanPlan:
     """Address of a Dask cluster, or None for threads."""
 
 
-def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
+def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
     """Resolve a request; raises MinewatchError for anything that is wrong with it."""
     started = dt.datetime.now(dt.UTC)
     until = request.until or started.date()
@@ -81,7 +81,7 @@ def plan_scan(workspace: Workspace, request: Request) -> ScanPlan:
 
 
 def plan_area(
-    workspace: Workspace, request: Request, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
+    workspace: Workspace, request: ScanRequest, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
 ) -> AreaPlan:
     """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it.  Raises MinewatchError."""
     aoi = read_aoi(workspace, name)

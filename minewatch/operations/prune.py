@@ -26,7 +26,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.operations.plan import Request, plan_area
+from minewatch.operations.plan import ScanRequest, plan_area
 from minewatch.products.evidence.looks import SEARCHED
 from minewatch.settings.document import read_settings
 
@@ -38,7 +38,7 @@ _NAME = re.compile(r"(?P<key>.+)_[0-9a-f]{12}(_v\d+\.json|\.tif)(\.aux\.xml)?")
 
 
 @dataclass(frozen=True)
-class Wish:
+class PruneOptions:
     """What is asked for."""
 
     keep_gb: float | None = None
@@ -115,7 +115,7 @@ class Pruning:
 
 
 @dataclass
-class _Stock:
+class _ArchiveInventory:
     """The archive of one area, sorted by what may go."""
 
     aoi: str
@@ -137,7 +137,7 @@ class _Stock:
         return [*(o.item.name for o in observations), *rasters, *(f"{name}.aux.xml" for name in rasters)]
 
 
-def prune(workspace: Workspace, wish: Wish, *, dry: bool = False) -> Pruning:
+def prune(workspace: Workspace, wish: PruneOptions, *, dry: bool = False) -> Pruning:
     """Remove what may go from the archives of all areas; ``dry`` only tells.
 
     Raises WorkspaceError where nothing is asked for, a scan is running, or an area's own window begins before the date.
@@ -156,7 +156,7 @@ def prune(workspace: Workspace, wish: Wish, *, dry: bool = False) -> Pruning:
 # --- choosing --------------------------------------------------------------------------------------------------------
 
 
-def _choose(workspace: Workspace, wish: Wish) -> list[_Stock]:
+def _choose(workspace: Workspace, wish: PruneOptions) -> list[_ArchiveInventory]:
     stocks = [_take_stock(workspace, name) for name in list_aois(workspace)]
     if wish.forget_before:
         for stock in stocks:
@@ -168,11 +168,11 @@ def _choose(workspace: Workspace, wish: Wish) -> list[_Stock]:
     return stocks
 
 
-def _weigh_rest(stock: _Stock) -> int:
+def _weigh_rest(stock: _ArchiveInventory) -> int:
     return stock.weigh(stock.stamps) - stock.weigh(stock.leftovers) - stock.weigh(stock.list_files(stock.chosen))
 
 
-def _refuse_needed(stock: _Stock, day: dt.date) -> None:
+def _refuse_needed(stock: _ArchiveInventory, day: dt.date) -> None:
     """Refuse to forget what the area's own scans rest on: each of them would end in another result, or in an error."""
     if stock.plan.history_from < day:
         years = stock.plan.pipeline.detector.baseline_years
@@ -183,7 +183,7 @@ def _refuse_needed(stock: _Stock, day: dt.date) -> None:
         )
 
 
-def _choose_oldest(stocks: Sequence[_Stock], excess: int) -> None:
+def _choose_oldest(stocks: Sequence[_ArchiveInventory], excess: int) -> None:
     candidates = [(o.time, o.key, number) for number, stock in enumerate(stocks) for o in stock.free if o not in stock.chosen]
     by_key = {(number, o.key): o for number, stock in enumerate(stocks) for o in stock.free}
     for _, key, number in sorted(candidates):
@@ -194,7 +194,7 @@ def _choose_oldest(stocks: Sequence[_Stock], excess: int) -> None:
         excess -= stocks[number].weigh(stocks[number].list_files([observation]))
 
 
-def _take_stock(workspace: Workspace, name: str) -> _Stock:
+def _take_stock(workspace: Workspace, name: str) -> _ArchiveInventory:
     folder = workspace.archive(name)
     plans = _list_plans(workspace, name)
     stamps, stones = list_stamps(folder), read_tombstones(folder)
@@ -206,13 +206,13 @@ def _take_stock(workspace: Workspace, name: str) -> _Stock:
     needed |= _find_told(workspace, name, alive.values())
     free = sort_observations(o for o in alive.values() if o.key not in needed)
     leftovers = _find_leftovers(stamps, alive, {stone.key for stone in stones})
-    return _Stock(name, folder, plans[0], stamps, stones, leftovers, [alive[key] for key in needed], free)
+    return _ArchiveInventory(name, folder, plans[0], stamps, stones, leftovers, [alive[key] for key in needed], free)
 
 
 def _list_plans(workspace: Workspace, name: str) -> list[AreaPlan]:
     """Give the area's own plan for all time to come, and those of schedules with a pipeline of their own."""
     pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
-    requests = [Request(), *(Request(pipeline=pipeline) for pipeline in sorted(pipelines))]
+    requests = [ScanRequest(), *(ScanRequest(pipeline=pipeline) for pipeline in sorted(pipelines))]
     return [plan_area(workspace, request, name, dt.date.max, {}) for request in requests]
 
 
@@ -243,7 +243,7 @@ def _is_leftover(name: str, alive: Mapping[str, Observation], buried: set[str]) 
 # --- removing --------------------------------------------------------------------------------------------------------
 
 
-def _carry_out(stock: _Stock) -> None:
+def _carry_out(stock: _ArchiveInventory) -> None:
     """Write the tombstones, then delete items, then rasters: a crash in between leaves at worst what nobody reads."""
     if stock.chosen:
         gone = {observation.key for observation in stock.chosen}
@@ -257,12 +257,12 @@ def _carry_out(stock: _Stock) -> None:
         write_collection(stock.folder, stock.aoi, stock.plan.aoi.geometry, rest)
 
 
-def _describe(stocks: Sequence[_Stock], wish: Wish, *, dry: bool) -> Pruning:
+def _describe(stocks: Sequence[_ArchiveInventory], wish: PruneOptions, *, dry: bool) -> Pruning:
     areas = tuple(_describe_area(stock) for stock in stocks)
     return Pruning(areas, None if wish.keep_gb is None else round(wish.keep_gb * GB), dry)
 
 
-def _describe_area(stock: _Stock) -> AreaPruning:
+def _describe_area(stock: _ArchiveInventory) -> AreaPruning:
     return AreaPruning(
         stock.aoi,
         stock.weigh(stock.stamps),

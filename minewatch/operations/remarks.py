@@ -11,14 +11,14 @@ from minewatch.core.errors import SourceError
 from minewatch.core.text import count_of, show_day
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.sources.reflectance_offset import OffsetCheck
-from minewatch.sources.search import Found, has_scenes
+from minewatch.sources.search import SearchResult, has_scenes
 from minewatch.sources.stac import Source
 
 MOST_NAMED = 3
 """Observations that notes name one by one; the run record names all."""
 
 
-def explain_emptiness(source: Source, area: AreaPlan, found: Found, areas: int) -> list[str]:
+def explain_emptiness(source: Source, area: AreaPlan, found: SearchResult, areas: int) -> list[str]:
     """Tell an empty window from an empty source; raises SourceError for the latter where it is the only area."""
     if found.scenes or found.refused or found.cloudy:
         return []

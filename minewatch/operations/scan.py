@@ -10,44 +10,43 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from minewatch import __version__
-from minewatch.alerts.context.layer import Layer, open_layers
-from minewatch.alerts.context.place import Site, place_sites
-from minewatch.alerts.corroboration.agreement import Subject, describe_agreements
-from minewatch.alerts.corroboration.match import hear_witnesses
-from minewatch.alerts.corroboration.record import read_witnesses
+from minewatch.alerts.context.layer import ContextLayer, open_layers
+from minewatch.alerts.context.place import AlertSite, place_sites
+from minewatch.alerts.corroboration.agreement import AlertExtent, describe_agreements
+from minewatch.alerts.corroboration.match import match_external_alerts
+from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.replay import replay_alerts
-from minewatch.alerts.table import Tally, read_alerts, update_table, write_csv
+from minewatch.alerts.table import TableChanges, read_alerts, update_table, write_csv
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
-from minewatch.archive.integrity import Health
+from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, write_collection
-from minewatch.archive.repair import check_archives, refuse_pruned, settle_damage
+from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core import logging as journal
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
 from minewatch.core.files import check_writable, naming_refusals, publish_bytes, publish_json
-from minewatch.core.lock import Holding
-from minewatch.core.logging import running
+from minewatch.core.lock import HeldLock
+from minewatch.core.logging import log_event, running
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.text import show_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map_writer import ChangeMap
 from minewatch.detection.coverage import find_emptiness
-from minewatch.detection.parallel_tiles import judge_areas, map_changes, select_observations
+from minewatch.detection.parallel_tiles import assess_areas, map_changes, select_observations
 from minewatch.detection.tiles import Task
-from minewatch.operations.account import render_account, tell_scan
-from minewatch.operations.plan import Request, ScanPlan, plan_scan
+from minewatch.operations.account import log_scan, render_account
+from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources
-from minewatch.operations.scan_report import AreaReport, Missed, ScanReport, describe_run, describe_scan, give_result
-from minewatch.products.evidence.folder import Finding, keep_evidence
+from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport, describe_run, describe_scan, give_result
+from minewatch.products.evidence.folder import EvidenceInput, keep_evidence
 from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.scene import Datatake, group_scenes
-from minewatch.sources.search import Found
+from minewatch.sources.search import SearchResult
 from minewatch.sources.stac import Source
 
 
-def scan(workspace: Workspace, request: Request, reporter: Reporter | None = None) -> ScanReport:
+def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None = None) -> ScanReport:
     """Scan areas and bring the alerts table up to date.
 
     Raises MinewatchError where the request, the source or the workspace will not do; the table is unchanged then.
@@ -60,7 +59,7 @@ def scan(workspace: Workspace, request: Request, reporter: Reporter | None = Non
 
 def _run(workspace: Workspace, plan: ScanPlan, reporter: Reporter, *, thorough: bool) -> ScanReport:
     began = time.monotonic()  # a clock that is never set back
-    journal.tell("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
+    log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
     layers = open_layers(workspace)
     with workspace.lock(tell=reporter.note) as holding, start_engine(plan.scheduler) as engine:
         for place in (workspace.archives, workspace.change_maps):
@@ -71,7 +70,7 @@ def _run(workspace: Workspace, plan: ScanPlan, reporter: Reporter, *, thorough: 
         results = [give_result(area) for area in areas]
         holding.check()
         tallies = update_table(workspace.alerts, results, run, workspace.decisions)
-        journal.tell("table updated", events=dict(sum((tally.events for tally in tallies.values()), Counter())))
+        log_event("table updated", events=dict(sum((tally.events for tally in tallies.values()), Counter())))
         write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
         areas = [_take_in(area, tallies[area.plan.aoi.name]) for area in areas]
         areas = [_keep_evidence(workspace, plan, area) for area in areas]
@@ -88,12 +87,12 @@ def _record_run(plan: ScanPlan, report: ScanReport, seconds: float) -> None:
     record = describe_scan(report) | facts
     publish_json(report.record, record)
     publish_bytes(report.record.with_suffix(".txt"), render_account(record).encode())
-    tell_scan(report, seconds)
+    log_scan(report, seconds)
 
 
 def _scan_whole(
-    workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter, holding: Holding, *, thorough: bool
-) -> tuple[list[AreaReport], list[Missed]]:
+    workspace: Workspace, plan: ScanPlan, engine: Engine, reporter: Reporter, holding: HeldLock, *, thorough: bool
+) -> tuple[list[AreaReport], list[FailedArea]]:
     """Scan all areas whose windows are whole; where a file turns out damaged on the way, once more without it."""
     for area in plan.areas:
         for repair in area.aoi.repairs:
@@ -111,10 +110,10 @@ def _scan_whole(
     return scanned, [*missed, *unsearched]
 
 
-def _leave_pruned(workspace: Workspace, areas: Sequence[AreaPlan]) -> tuple[tuple[AreaPlan, ...], list[Missed]]:
+def _leave_pruned(workspace: Workspace, areas: Sequence[AreaPlan]) -> tuple[tuple[AreaPlan, ...], list[FailedArea]]:
     """Leave out the areas whose windows need what was pruned; raises PrunedError where that are all."""
     whole: list[AreaPlan] = []
-    missed: list[Missed] = []
+    missed: list[FailedArea] = []
     for area in areas:
         try:
             refuse_pruned(workspace.archive(area.aoi.name), area)
@@ -122,35 +121,40 @@ def _leave_pruned(workspace: Workspace, areas: Sequence[AreaPlan]) -> tuple[tupl
         except PrunedError as error:
             if len(missed) + 1 == len(areas):
                 raise
-            missed.append(Missed(area.aoi.name, str(error)))
+            missed.append(FailedArea(area.aoi.name, str(error)))
     return tuple(whole), missed
 
 
 def _scan_areas(
-    workspace: Workspace, plan: ScanPlan, healths: Sequence[Health], engine: Engine, reporter: Reporter, holding: Holding
-) -> tuple[list[AreaReport], list[Missed]]:
+    workspace: Workspace,
+    plan: ScanPlan,
+    healths: Sequence[IntegrityReport],
+    engine: Engine,
+    reporter: Reporter,
+    holding: HeldLock,
+) -> tuple[list[AreaReport], list[FailedArea]]:
     """Take all areas through each stage together, so that they share searches, scenes and cores."""
     scans, missed = _search_areas(workspace, plan, healths, reporter)
     scans = fetch_observations(scans, engine, reporter)
-    scans = [settle_damage(scan, plan.source.name) for scan in scans]
+    scans = [reconcile_damage(scan, plan.source.name) for scan in scans]
     scans = [_choose_observations(scan) for scan in scans]
     mapped = _map_areas(workspace, scans, engine, reporter, holding)
     return [_report_area(plan.source, scan, change_map) for scan, change_map in mapped], missed
 
 
 def _search_areas(
-    workspace: Workspace, plan: ScanPlan, healths: Sequence[Health], reporter: Reporter
-) -> tuple[list[AreaScan], list[Missed]]:
+    workspace: Workspace, plan: ScanPlan, healths: Sequence[IntegrityReport], reporter: Reporter
+) -> tuple[list[AreaScan], list[FailedArea]]:
     """Begin the record of each area that the source answers for; the others are missed."""
     scans: list[AreaScan] = []
-    missed: list[Missed] = []
+    missed: list[FailedArea] = []
     answers = search_areas(plan.source, plan.areas, reporter)
     for area, health, answer in zip(plan.areas, healths, answers, strict=True):
-        if isinstance(answer, Found):
+        if isinstance(answer, SearchResult):
             notes = explain_emptiness(plan.source, area, answer, len(plan.areas))
             scans.append(AreaScan(area, workspace.archive(area.aoi.name), health, answer, notes))
         else:
-            missed.append(Missed(area.aoi.name, str(answer)))
+            missed.append(FailedArea(area.aoi.name, str(answer)))
     return scans, missed
 
 
@@ -163,11 +167,11 @@ def _choose_observations(scan: AreaScan) -> AreaScan:
 
 
 def _map_areas(
-    workspace: Workspace, scans: Sequence[AreaScan], engine: Engine, reporter: Reporter, holding: Holding
+    workspace: Workspace, scans: Sequence[AreaScan], engine: Engine, reporter: Reporter, holding: HeldLock
 ) -> list[tuple[AreaScan, ChangeMap]]:
     """Make the change map of each area; each is published with its last tile."""
     tasks = [_make_task(workspace, scan) for scan in scans]
-    scenes = judge_areas(tasks, engine, reporter)
+    scenes = assess_areas(tasks, engine, reporter)
     mapped = [(scan, ChangeMap(workspace.changes(scan.plan.aoi.name), scan.plan)) for scan in scans]
     with contextlib.ExitStack() as stack:
         for _, change_map in mapped:
@@ -202,31 +206,31 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         failures=[*scan.found.refused, *scan.failures],
         coverage=coverage,
         alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
-        tally=Tally(),
+        tally=TableChanges(),
         notes=notes,
         emptiness=emptiness,
     )
 
 
-def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Layer]) -> AreaReport:
+def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
     """Tell of each alert where it lies in law and landscape, and who saw it too."""
-    placed = place_sites(layers, {alert.alert_id: Site(alert.geometry, alert.first_seen) for alert in area.alerts})
-    subjects = {alert.alert_id: Subject(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
-    known = read_witnesses(workspace.witnesses)
-    heard, notes = hear_witnesses(known, workspace.sightings, area.plan.aoi.name, area.plan.until, subjects)
+    placed = place_sites(layers, {alert.alert_id: AlertSite(alert.geometry, alert.first_seen) for alert in area.alerts})
+    subjects = {alert.alert_id: AlertExtent(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
+    known = read_external_sources(workspace.witnesses)
+    heard, notes = match_external_alerts(known, workspace.sightings, area.plan.aoi.name, area.plan.until, subjects)
     told = {alert_id: {"witnesses": describe_agreements(answers)} for alert_id, answers in heard.items()}
     cells = {alert_id: {**placed.cells[alert_id], **told[alert_id]} for alert_id in subjects}
     return replace(area, context=cells, notes=[*area.notes, *placed.notes, *notes])
 
 
-def _take_in(area: AreaReport, tally: Tally) -> AreaReport:
+def _take_in(area: AreaReport, tally: TableChanges) -> AreaReport:
     return replace(area, tally=tally, alerts=tally.alerts, notes=[*area.notes, *tally.notes])
 
 
 def _keep_evidence(workspace: Workspace, plan: ScanPlan, area: AreaReport) -> AreaReport:
     """Put on file what the confirmed alerts rest on; what could not be is named, and the next scan tries again."""
     parts = area.plan, plan.source, area.found.scenes, area.observations, area.alerts, area.context, plan.run_id
-    kept = keep_evidence(workspace, Finding(*parts))
+    kept = keep_evidence(workspace, EvidenceInput(*parts))
     failed = kept.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
     return replace(area, evidence=kept, notes=[*area.notes, *notes])

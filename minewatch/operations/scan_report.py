@@ -14,13 +14,13 @@ from minewatch.alerts.columns import Value
 from minewatch.alerts.context.place import Cells
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.record import Alert
-from minewatch.alerts.table import AreaResult, Tally
+from minewatch.alerts.table import AreaResult, TableChanges
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.operations.plan import ScanPlan
-from minewatch.products.evidence.folder import Kept
-from minewatch.sources.search import Found, Refusal
+from minewatch.products.evidence.folder import EvidenceResult
+from minewatch.sources.search import SearchResult, SkippedScene
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class AreaReport:
     plan: AreaPlan
     """What was asked."""
 
-    found: Found
+    found: SearchResult
     """What the source listed."""
 
     observations: Sequence[Observation]
@@ -39,7 +39,7 @@ class AreaReport:
     fetched: int
     """Observations read in this scan."""
 
-    failures: Sequence[Refusal]
+    failures: Sequence[SkippedScene]
     """Scenes that could not be read, or were refused."""
 
     coverage: Coverage
@@ -48,7 +48,7 @@ class AreaReport:
     alerts: Sequence[Alert]
     """As of the scan's date."""
 
-    tally: Tally
+    tally: TableChanges
     """What changed in the table."""
 
     notes: Sequence[str] = ()
@@ -60,12 +60,12 @@ class AreaReport:
     emptiness: Sequence[Emptiness] = ()
     """Observations without data where the footprints of their scenes promise some."""
 
-    evidence: Kept = field(default_factory=Kept)
+    evidence: EvidenceResult = field(default_factory=EvidenceResult)
     """What was put on file."""
 
 
 @dataclass(frozen=True)
-class Missed:
+class FailedArea:
     """An area whose search failed: its alerts and rasters are as they were."""
 
     aoi: str
@@ -91,7 +91,7 @@ class ScanReport:
     record: Path
     """The run record."""
 
-    missed: Sequence[Missed] = ()
+    missed: Sequence[FailedArea] = ()
     """Areas that could not be searched; not all, since that is an error."""
 
     @property

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from minewatch.areas.aoi import list_aois
 from minewatch.core.workspace import Workspace
-from minewatch.operations.watch_log import Round
+from minewatch.operations.watch_log import ScheduledRun
 from minewatch.settings.cron import find_last, find_next
 from minewatch.settings.document import read_settings
 
@@ -113,7 +113,7 @@ class Timetable:
         return any(slot <= done <= now for done in self.done.get((name, aoi), ()))
 
 
-def read_timetable(workspace: Workspace, rounds: Iterable[Round]) -> Timetable:
+def read_timetable(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> Timetable:
     """Read the schedules of a workspace; raises WorkspaceError where the settings cannot be used."""
     done = defaultdict(list)
     for one in rounds:

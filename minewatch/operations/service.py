@@ -15,7 +15,7 @@ from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.progress import Reporter
 from minewatch.core.signals import Stopped, find_code
 from minewatch.core.workspace import Workspace
-from minewatch.operations.watch import Pass, watch_once
+from minewatch.operations.watch import Cycle, watch_once
 
 LONGEST_SLEEP = dt.timedelta(minutes=15)
 """Between passes: so often waiting messages are tried, new areas and settings seen, and the heart beats."""
@@ -39,7 +39,7 @@ def serve(
     reporter: Reporter,
     clock: Callable[[], dt.datetime],
     sleep: Callable[[float], None] = time.sleep,
-    one_pass: Callable[[Workspace, dt.datetime, Reporter], Pass] = watch_once,
+    one_pass: Callable[[Workspace, dt.datetime, Reporter], Cycle] = watch_once,
 ) -> None:
     """Watch until the system wants it to end (SIGTERM); then returns.  Other ways to be stopped pass."""
     supervisor = Supervisor()
@@ -62,7 +62,7 @@ def _pass(
     workspace: Workspace,
     reporter: Reporter,
     now: dt.datetime,
-    one_pass: Callable[[Workspace, dt.datetime, Reporter], Pass],
+    one_pass: Callable[[Workspace, dt.datetime, Reporter], Cycle],
 ) -> dt.datetime:
     """Make one pass, whatever comes of it; gives when the next one begins."""
     latest = now + LONGEST_SLEEP

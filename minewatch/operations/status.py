@@ -21,7 +21,7 @@ from minewatch.core.lock import Lease, find_holder
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
-from minewatch.operations.watch_log import Round, read_rounds
+from minewatch.operations.watch_log import ScheduledRun, read_runs
 
 LATE = dt.timedelta(hours=2)
 """What is due for longer than this is late, unless somebody works; so is what never ran."""
@@ -109,8 +109,8 @@ class WatchStatus:
 
 def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     """Tell how the watch does at ``now`` (UTC); raises WorkspaceError where settings or files cannot be read."""
-    rounds = [one for one in read_rounds(workspace) if not one.what_if]
-    timetable = read_timetable(workspace, read_rounds(workspace))
+    rounds = [one for one in read_runs(workspace) if not one.what_if]
+    timetable = read_timetable(workspace, read_runs(workspace))
     holder = find_holder(workspace.held)
     table = _read_table(workspace.alerts)
     areas = [_describe_area(workspace, aoi, now, rounds, timetable, table, busy=holder is not None) for aoi in timetable.areas]
@@ -127,7 +127,7 @@ def _describe_area(
     workspace: Workspace,
     aoi: str,
     now: dt.datetime,
-    rounds: Sequence[Round],
+    rounds: Sequence[ScheduledRun],
     timetable: Timetable,
     table: _Table,
     *,
@@ -157,7 +157,7 @@ def _describe_area(
     )
 
 
-def _list_failures(rounds: Sequence[Round], aoi: str) -> list[str]:
+def _list_failures(rounds: Sequence[ScheduledRun], aoi: str) -> list[str]:
     """Give the reasons of the scans that failed since the last one that did not."""
     reasons: list[str] = []
     for one in rounds:

@@ -111,7 +111,7 @@ class Installation:
 
 
 @dataclass(frozen=True)
-class Wish:
+class UnitOptions:
     """What a person asked for."""
 
     user: bool = False
@@ -127,7 +127,7 @@ class Wish:
     """Minutes."""
 
 
-def make_units(workspace: Workspace, wish: Wish) -> Installation:
+def make_units(workspace: Workspace, wish: UnitOptions) -> Installation:
     """Make a service and its timer; raises WorkspaceError where a path cannot stand in a unit."""
     name = check_name("units", wish.name) if wish.name else name_units(workspace)
     root = check_path(workspace.root)
@@ -155,7 +155,7 @@ def _harden(places: Sequence[Path], name: str) -> str:
     return SYSTEM_HARDENING.format(writable=writable, name=name, private="no" if temporary else "yes")
 
 
-def _list_steps(wish: Wish, name: str, folder: Path) -> tuple[str, ...]:
+def _list_steps(wish: UnitOptions, name: str, folder: Path) -> tuple[str, ...]:
     sudo, flag = ("", " --user") if wish.user else ("sudo ", "")
     home = (USER_UNITS if wish.user else SYSTEM_UNITS).expanduser()
     files = f"{shlex.quote(str(folder / name))}.service {shlex.quote(str(folder / name))}.timer"
@@ -164,7 +164,7 @@ def _list_steps(wish: Wish, name: str, folder: Path) -> tuple[str, ...]:
     return (*steps, *(["loginctl enable-linger  # so that it keeps running when nobody is logged in"] if wish.user else []))
 
 
-def make_crontab(workspace: Workspace, wish: Wish) -> Installation:
+def make_crontab(workspace: Workspace, wish: UnitOptions) -> Installation:
     """Make a line for a person's crontab; raises WorkspaceError where a path cannot stand in one."""
     name = check_name("units", wish.name) if wish.name else name_units(workspace)
     check_path(workspace.root)

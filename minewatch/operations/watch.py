@@ -11,36 +11,36 @@ from typing import Any
 
 from minewatch.alerts.table import read_areas
 from minewatch.areas.aoi import read_aoi
-from minewatch.core import logging as journal
 from minewatch.core.errors import AlertsError, BusyError, MinewatchError, SourceError, describe
+from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.operations.heartbeat import beat
+from minewatch.operations.heartbeat import write_heartbeat
 from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import Delivery, deliver
 from minewatch.operations.notify.outbox import list_messages
-from minewatch.operations.plan import Request, plan_area
+from minewatch.operations.plan import ScanRequest, plan_area
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.schedule import Due, Timetable, explain_empty, read_timetable
-from minewatch.operations.watch_log import Round, append_rounds, describe_round, read_rounds
+from minewatch.operations.watch_log import ScheduledRun, append_runs, describe_run, read_runs
 from minewatch.settings.document import read_settings
 
 Dates = Mapping[str, tuple[dt.date, dt.date]]
 """Area to the first day that may raise an alert and to the as-of date of its table."""
 
-Scan = Callable[[Workspace, Request, Reporter], ScanReport]
+Scan = Callable[[Workspace, ScanRequest, Reporter], ScanReport]
 """What scans areas."""
 
 
 @dataclass(frozen=True)
-class Pass:
+class Cycle:
     """What one pass did."""
 
     now: dt.datetime
     """When it began, UTC."""
 
-    rounds: Sequence[Round] = ()
+    rounds: Sequence[ScheduledRun] = ()
     """Scans."""
 
     busy: str = ""
@@ -89,31 +89,31 @@ class Batch:
     """Area to what asked for it."""
 
 
-def watch_once(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = None, run: Scan = scan) -> Pass:
+def watch_once(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = None, run: Scan = scan) -> Cycle:
     """Scan what is due at ``now`` (UTC), tell whom it concerns, and try again what could not be told earlier.
 
     Raises MinewatchError where settings or files of the workspace cannot be used; what fails in an area is in the result.
     """
     reporter = reporter or Reporter()
     settings = read_settings(workspace)
-    timetable = read_timetable(workspace, read_rounds(workspace))
+    timetable = read_timetable(workspace, read_runs(workspace))
     rounds, busy = _scan_due(workspace, timetable, now, reporter, run)
     collected, delivery, faults = _tell(workspace, now)
     if rounds:
         faults += [line for one in timetable.schedules if (line := explain_empty(one))]
-    timetable = read_timetable(workspace, read_rounds(workspace))
-    done = Pass(now, rounds, busy, collected, delivery, faults, timetable.find_next(now), _find_next_try(workspace, now))
-    done = replace(done, faults=[*faults, *beat(workspace, settings.watch, describe_pass(done))])
+    timetable = read_timetable(workspace, read_runs(workspace))
+    done = Cycle(now, rounds, busy, collected, delivery, faults, timetable.find_next(now), _find_next_try(workspace, now))
+    done = replace(done, faults=[*faults, *write_heartbeat(workspace, settings.watch, describe_pass(done))])
     for line in (*done.faults, *delivery.notes, *filter(None, [busy])):
         reporter.note(line)
     return done
 
 
-def describe_pass(done: Pass) -> dict[str, Any]:
+def describe_pass(done: Cycle) -> dict[str, Any]:
     """Give a pass as plain data, for ``--json`` and the heartbeat."""
     return {
         "time": done.now.isoformat(),
-        "rounds": [describe_round(one) for one in done.rounds],
+        "rounds": [describe_run(one) for one in done.rounds],
         "failed": done.failed,
         "busy": done.busy,
         "collected": done.collected,
@@ -126,21 +126,21 @@ def describe_pass(done: Pass) -> dict[str, Any]:
 
 def _scan_due(
     workspace: Workspace, timetable: Timetable, now: dt.datetime, reporter: Reporter, run: Scan
-) -> tuple[list[Round], str]:
+) -> tuple[list[ScheduledRun], str]:
     """Scan everything that is due; what is written down is not due again.  Gives why it stopped, too."""
     begun = time.monotonic()
-    rounds = [Round(due.schedule.name, due.slot, now, now, None) for due in timetable.find_idle(now)]
-    append_rounds(workspace, rounds)
+    rounds = [ScheduledRun(due.schedule.name, due.slot, now, now, None) for due in timetable.find_idle(now)]
+    append_runs(workspace, rounds)
     for batch in plan_batches(workspace, timetable.find_due(now), now.date(), reporter):
         started = _add_seconds(now, time.monotonic() - begun)
         try:
             for run_id, reasons in _run_batch(workspace, batch, reporter, run):
                 ended = _add_seconds(now, time.monotonic() - begun)
                 made = _make_rounds(batch, started, ended, run_id, reasons)
-                append_rounds(workspace, made)
+                append_runs(workspace, made)
                 rounds += made
                 for one in made:
-                    journal.tell("round", **describe_round(one))
+                    log_event("round", **describe_run(one))
         except BusyError as error:
             return rounds, f"{describe(error)}; what is due is scanned then"
     return rounds, ""
@@ -200,7 +200,7 @@ def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> d
 def _run_batch(workspace: Workspace, batch: Batch, reporter: Reporter, run: Scan) -> Iterator[tuple[str | None, dict[str, str]]]:
     """Scan areas together, and give the run with why each was not scanned ('' where it was); raises BusyError."""
     target = _choose_output(workspace, batch.apart)
-    request = Request(pipeline=batch.pipeline, until=batch.until)
+    request = ScanRequest(pipeline=batch.pipeline, until=batch.until)
     faults = {aoi: fault for aoi in batch.asked if (fault := _find_fault(target, request, aoi))}
     if faults:
         yield None, _report(faults, reporter)
@@ -208,7 +208,7 @@ def _run_batch(workspace: Workspace, batch: Batch, reporter: Reporter, run: Scan
         yield from _scan_together(target, replace(request, names=names), reporter, run)
 
 
-def _find_fault(workspace: Workspace, request: Request, aoi: str) -> str:
+def _find_fault(workspace: Workspace, request: ScanRequest, aoi: str) -> str:
     """Say why an area cannot be scanned, before it spoils the scan of the others; '' where it can."""
     assert request.until is not None, "the watch always says until when"
     try:
@@ -219,7 +219,7 @@ def _find_fault(workspace: Workspace, request: Request, aoi: str) -> str:
 
 
 def _scan_together(
-    workspace: Workspace, request: Request, reporter: Reporter, run: Scan
+    workspace: Workspace, request: ScanRequest, reporter: Reporter, run: Scan
 ) -> Iterator[tuple[str | None, dict[str, str]]]:
     """Scan areas by one call; where that fails by one of them, each by its own, so that the others are scanned."""
     try:
@@ -249,13 +249,13 @@ def _report(reasons: dict[str, str], reporter: Reporter) -> dict[str, str]:
 
 def _make_rounds(
     batch: Batch, started: dt.datetime, ended: dt.datetime, run_id: str | None, reasons: Mapping[str, str]
-) -> list[Round]:
+) -> list[ScheduledRun]:
     """Make a line for each schedule that asked for some of the areas."""
     areas: dict[tuple[str, dt.datetime], dict[str, str]] = defaultdict(dict)
     for aoi, reason in reasons.items():
         for due in batch.asked[aoi]:
             areas[due.schedule.name, due.slot][aoi] = reason
-    return [Round(name, slot, started, ended, run_id, told, bool(batch.apart)) for (name, slot), told in areas.items()]
+    return [ScheduledRun(name, slot, started, ended, run_id, told, bool(batch.apart)) for (name, slot), told in areas.items()]
 
 
 def _add_seconds(now: dt.datetime, seconds: float) -> dt.datetime:

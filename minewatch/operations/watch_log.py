@@ -14,7 +14,7 @@ from minewatch.core.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Round:
+class ScheduledRun:
     """One scan of areas of one schedule."""
 
     schedule: str
@@ -44,9 +44,9 @@ class Round:
         return {aoi: reason for aoi, reason in self.areas.items() if reason}
 
 
-def append_rounds(workspace: Workspace, rounds: Iterable[Round]) -> None:
+def append_runs(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> None:
     """Write rounds down; they are on the disk when this returns.  Raises WorkspaceError."""
-    lines = [json.dumps(describe_round(one), ensure_ascii=False) for one in rounds]
+    lines = [json.dumps(describe_run(one), ensure_ascii=False) for one in rounds]
     if not lines:
         return
     try:
@@ -55,12 +55,12 @@ def append_rounds(workspace: Workspace, rounds: Iterable[Round]) -> None:
         raise WorkspaceError(f"cannot write {workspace.rounds}: {error.strerror}; check disk and permissions") from error
 
 
-def append_round(workspace: Workspace, one: Round) -> None:
+def append_run(workspace: Workspace, one: ScheduledRun) -> None:
     """Write one round down."""
-    append_rounds(workspace, [one])
+    append_runs(workspace, [one])
 
 
-def read_rounds(workspace: Workspace) -> Sequence[Round]:
+def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
     """Give all rounds in the order they were written; a line that a crash cut off is left out.  Raises WorkspaceError."""
     try:
         found, _ = read_lines(workspace.rounds, _parse)
@@ -69,7 +69,7 @@ def read_rounds(workspace: Workspace) -> Sequence[Round]:
     return found
 
 
-def describe_round(one: Round) -> dict[str, Any]:
+def describe_run(one: ScheduledRun) -> dict[str, Any]:
     """Give a round as plain data, for the file and for ``--json``."""
     return {
         "schedule": one.schedule,
@@ -82,8 +82,10 @@ def describe_round(one: Round) -> dict[str, Any]:
     }
 
 
-def _parse(value: Any) -> Round:
+def _parse(value: Any) -> ScheduledRun:
     due, started, ended = (dt.datetime.fromisoformat(value[name]).astimezone(dt.UTC) for name in ("due", "started", "ended"))
     areas = {str(aoi): str(reason) for aoi, reason in value["areas"].items()}
     run_id = value["run_id"]
-    return Round(str(value["schedule"]), due, started, ended, run_id and str(run_id), areas, bool(value.get("what_if", False)))
+    return ScheduledRun(
+        str(value["schedule"]), due, started, ended, run_id and str(run_id), areas, bool(value.get("what_if", False))
+    )

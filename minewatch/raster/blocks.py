@@ -41,7 +41,7 @@ Key = tuple[str, Block]
 """A block of a file, the file by its address."""
 
 
-class Spaces:
+class BufferPool:
     """Memory for blocks, used again and again; any thread may ask."""
 
     def __init__(self, limit: int = SPARE) -> None:
@@ -71,7 +71,7 @@ class Spaces:
                 self.held -= self._spare.popleft().nbytes
 
 
-SPACES = Spaces()
+SPACES = BufferPool()
 """Those of this process."""
 
 
@@ -136,7 +136,7 @@ class BlockCache:
 
 
 @dataclass(eq=False)
-class Range:
+class BlockRange:
     """Neighbouring blocks of a file, fetched in one go."""
 
     layout: Layout
@@ -171,21 +171,21 @@ class Range:
         return part
 
 
-def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[Range]:
+def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[BlockRange]:
     """Merge blocks that are near each other in the file into ranges; blocks that are not there are left out."""
     places = ((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
     spans = ((start, start + count, block) for start, count, block in places)
-    return [Range(layout, held, start, stop, left=len(held)) for start, stop, held in join_spans(spans, LARGEST_RANGE)]
+    return [BlockRange(layout, held, start, stop, left=len(held)) for start, stop, held in join_spans(spans, LARGEST_RANGE)]
 
 
-class Ahead:
+class Prefetcher:
     """Bytes that are on their way before they are needed, for the files of one datatake; any thread may ask."""
 
     def __init__(self, limit: int = AHEAD) -> None:
         self.limit = limit
         self._lock = RLock()
-        self._parts: dict[Key, Range] = {}
-        self._queue: deque[Range] = deque()
+        self._parts: dict[Key, BlockRange] = {}
+        self._queue: deque[BlockRange] = deque()
         self.held = 0
         self._closed = False
 
@@ -242,7 +242,7 @@ class Ahead:
         while self._queue and self.held + self._queue[0].size <= self.limit:
             self._start(self._queue[0])
 
-    def _start(self, item: Range) -> Future[bytes]:
+    def _start(self, item: BlockRange) -> Future[bytes]:
         self._queue.remove(item)
         self.held += item.size
         item.future = fetchers().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
@@ -252,7 +252,7 @@ class Ahead:
 class BlockFile:
     """A file that is read block by block; belongs to one thread."""
 
-    def __init__(self, layout: Layout, cache: BlockCache, ahead: Ahead) -> None:
+    def __init__(self, layout: Layout, cache: BlockCache, ahead: Prefetcher) -> None:
         self.layout = layout
         self._cache = cache
         self._ahead = ahead
@@ -317,7 +317,7 @@ class BlockFile:
         return below <= top or (below <= bottom and right <= left)
 
 
-def expect_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Ahead) -> None:
+def expect_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Prefetcher) -> None:
     """Start fetching what boxes need of a remote file and is not there yet."""
     blocks = [block for box in boxes for block in layout.find_blocks(layout.clip(box))]
     ahead.want(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])

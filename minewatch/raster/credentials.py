@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from minewatch.core.errors import SourceError
-from minewatch.core.http import DeniedError, Part, RangeError, fetch, fetch_part
+from minewatch.core.http import DeniedError, FilePart, RangeError, fetch, fetch_part
 from minewatch.settings.providers import S3Login, Signing
 from minewatch.sources.scene import Scene
 
@@ -46,7 +46,7 @@ class SignatureError(RangeError):
 
 
 @dataclass(frozen=True)
-class Request:
+class FileRequest:
     """What is really asked for."""
 
     href: str
@@ -72,7 +72,7 @@ class Access:
             return self.fetch_part(href, start, stop).data
         return fetch(href, start, stop)
 
-    def fetch_part(self, href: str, start: int, stop: int) -> Part:
+    def fetch_part(self, href: str, start: int, stop: int) -> FilePart:
         """Fetch a part of a remote file; a signature that is refused is renewed once.  Raises OSError."""
         request = self._prepare(href)
         try:
@@ -83,7 +83,7 @@ class Access:
             renewed = SIGNATURES.renew(href, request.href) if self.signing else None
             if renewed is None:
                 raise
-            request = Request(renewed)
+            request = FileRequest(renewed)
             part = fetch_part(renewed, start, stop, {})
         if self.signing:
             SIGNATURES.trust(request.href)
@@ -102,10 +102,10 @@ class Access:
         missing = [name for name in (self.s3.key_variable, self.s3.secret_variable) if name and not os.environ.get(name)]
         return f"its files need a login: set {' and '.join(missing)} in the environment" if missing else ""
 
-    def _prepare(self, href: str) -> Request:
+    def _prepare(self, href: str) -> FileRequest:
         if href.startswith("s3:"):
             return _address_object(href, self.s3 or PUBLIC)
-        return Request(SIGNATURES.sign(href) if self.signing else href)
+        return FileRequest(SIGNATURES.sign(href) if self.signing else href)
 
     def _explain(self, error: DeniedError) -> DeniedError:
         login = self.s3 or PUBLIC
@@ -237,7 +237,7 @@ def _find_container(href: str) -> tuple[str, ...]:
 # --- object stores ---------------------------------------------------------------------------------------------------
 
 
-def _address_object(href: str, login: S3Login) -> Request:
+def _address_object(href: str, login: S3Login) -> FileRequest:
     """Give the request for an object, with the headers of the store's login if it has one.  Raises RangeError."""
     bucket, _, key = href.removeprefix("s3://").partition("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", bucket) or not key:
@@ -246,8 +246,8 @@ def _address_object(href: str, login: S3Login) -> Request:
     path = urlsplit(root).path + "/" + path
     address = f"{urlsplit(root).scheme}://{urlsplit(root).netloc}{path}"
     if not login.key_variable:
-        return Request(address)
-    return Request(address, _sign_object(urlsplit(root).netloc, path, login, dt.datetime.now(dt.UTC)))
+        return FileRequest(address)
+    return FileRequest(address, _sign_object(urlsplit(root).netloc, path, login, dt.datetime.now(dt.UTC)))
 
 
 def _find_store(bucket: str, login: S3Login) -> str:
@@ -292,7 +292,7 @@ _NOTHING = hashlib.sha256(b"").hexdigest()
 # --- logs ------------------------------------------------------------------------------------------------------------
 
 
-class _Veil(logging.Filter):
+class _RedactingFilter(logging.Filter):
     """Hides what may be a secret in the addresses that libraries log: queries, and users before a host."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -303,4 +303,4 @@ class _Veil(logging.Filter):
 
 
 for _name in ("urllib3.connectionpool", "rasterio._env", "rasterio._err", "rasterio._base"):
-    logging.getLogger(_name).addFilter(_Veil())
+    logging.getLogger(_name).addFilter(_RedactingFilter())

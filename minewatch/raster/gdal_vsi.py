@@ -173,7 +173,7 @@ def _join(jobs: Sequence[Future[bytes]]) -> bytes:
 class Reader(io.RawIOBase):
     """A place in a stream, as GDAL wants it: what fails is noted with the stream, and bytes are missing."""
 
-    def __init__(self, stream: Stream | _Anchor) -> None:
+    def __init__(self, stream: Stream | _KeepAlive) -> None:
         super().__init__()
         self._stream = stream
         self._place = 0
@@ -207,11 +207,11 @@ class Reader(io.RawIOBase):
         return self._place
 
 
-class _Shelf(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
+class _VsiOpener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
     """The streams of this process by name, for rasterio; there is nothing else, whatever GDAL looks for beside them."""
 
     def __init__(self) -> None:
-        self.streams: dict[str, Stream | _Anchor] = {}
+        self.streams: dict[str, Stream | _KeepAlive] = {}
 
     def open(self, path: str, *_: object, **__: object) -> Reader:
         """Give a reader of its own to each who asks."""
@@ -241,13 +241,13 @@ class _Shelf(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio
         """Refuse."""
         raise PermissionError(path)
 
-    def _find(self, path: str) -> Stream | _Anchor:
+    def _find(self, path: str) -> Stream | _KeepAlive:
         if path not in self.streams:
             raise FileNotFoundError(path)
         return self.streams[path]
 
 
-class _Anchor:
+class _KeepAlive:
     """A tiny file that stays open, so that GDAL knows the shelf as long as the process lives.
 
     rasterio would tell GDAL of an opener anew for each file, and forget it after: GDAL looks its list of them up without
@@ -269,7 +269,7 @@ class _Anchor:
         return [self.read(start, size) for start, size in zip(starts, sizes, strict=True)]
 
 
-_SHELF = _Shelf()
+_SHELF = _VsiOpener()
 _SHELF_LOCK = Lock()
 _NUMBERS = itertools.count()
 
@@ -277,7 +277,7 @@ _NUMBERS = itertools.count()
 @cache
 def _set_up_shelf() -> tuple[str, contextvars.Context]:
     """Tell GDAL of the shelf; give the path of what lies on it, and the context in which rasterio knows it."""
-    _SHELF.streams["anchor.tif"] = _Anchor()
+    _SHELF.streams["anchor.tif"] = _KeepAlive()
     context = contextvars.copy_context()
     dataset = context.run(rasterio.open, "anchor.tif", opener=_SHELF)
     atexit.register(context.run, dataset.close)  # GDAL's own end would call Python's readers too late

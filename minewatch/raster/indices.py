@@ -29,7 +29,7 @@ WHOLE_BANDS = ("blue", "red", "nir", "swir16")
 
 
 @dataclass(frozen=True)
-class Layer:
+class IndexLayer:
     """A quantity that is archived for every look."""
 
     name: str
@@ -83,8 +83,8 @@ def _nir(_blue: Number, _red: Number, nir: Number, _swir: Number) -> Number:
     return nir * np.float32(1 / SCALE)
 
 
-NDVI = Layer("ndvi", ("red", "nir"), -1, 1, _ndvi, "NDVI = (nir - red) / (nir + red), Rouse et al. 1974")
-BSI = Layer(
+NDVI = IndexLayer("ndvi", ("red", "nir"), -1, 1, _ndvi, "NDVI = (nir - red) / (nir + red), Rouse et al. 1974")
+BSI = IndexLayer(
     "bsi",
     WHOLE_BANDS,
     -1,
@@ -92,11 +92,11 @@ BSI = Layer(
     _bsi,
     "bare soil index = ((swir16 + red) - (nir + blue)) / ((swir16 + red) + (nir + blue)), Rikimaru et al. 2002",
 )
-BLUE = Layer("blue", ("blue",), 0, 0.508, _blue, "reflectance of the blue band")
+BLUE = IndexLayer("blue", ("blue",), 0, 0.508, _blue, "reflectance of the blue band")
 
-NIR = Layer("nir", ("nir",), 0, 0.762, _nir, "reflectance of the near infrared band")
+NIR = IndexLayer("nir", ("nir",), 0, 0.762, _nir, "reflectance of the near infrared band")
 
-LAYERS: tuple[Layer, ...] = (NDVI, BSI, BLUE, NIR)
+LAYERS: tuple[IndexLayer, ...] = (NDVI, BSI, BLUE, NIR)
 """What is archived, in the order of the bands of an observation after SCL."""
 
 _RANGES = np.array([(layer.low, layer.high, 1 / layer.step) for layer in LAYERS], np.float32)

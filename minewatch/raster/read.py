@@ -18,13 +18,13 @@ from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, fetchers, is_remote
 from minewatch.core.units import NODATA
-from minewatch.raster.blocks import Ahead, BlockCache, BlockFile, expect_blocks
+from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, expect_blocks
 from minewatch.raster.credentials import Access
 from minewatch.raster.gdal import FAULTS, MisfitError, find_driver, open_file, reading
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.resampling import fill_classes, reflect
 from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
-from minewatch.raster.warp import Placement, place
+from minewatch.raster.warp import Warp, place
 from minewatch.sources.scene import Datatake, Scene
 
 P = ParamSpec("P")
@@ -42,7 +42,7 @@ LONGEST = 7200.0
 scan.  A line that brings 4 MB in each request's 120 s would else keep a scan for a day."""
 
 
-class Source(Protocol):
+class BandSource(Protocol):
     """An open file of one band."""
 
     def read(self, box: Box) -> NDArray[np.uint16]:
@@ -56,7 +56,7 @@ class Source(Protocol):
 class OpenBand:
     """An open file and where it lies."""
 
-    source: Source
+    source: BandSource
     """Gives its pixels."""
 
     crs: str
@@ -79,7 +79,7 @@ class SceneFiles:
     cache: BlockCache = field(default_factory=BlockCache)
     """Inflated blocks, shared by the scenes of a datatake."""
 
-    ahead: Ahead = field(default_factory=Ahead)
+    ahead: Prefetcher = field(default_factory=Prefetcher)
     """Bytes on their way, shared likewise."""
 
     pixel: float = PIXEL
@@ -211,7 +211,7 @@ class SceneReader:
     offset: int
     """Added to digital numbers above 0 to get reflectance x 10 000."""
 
-    _placements: dict[tuple[str, str, Affine], Placement] = field(default_factory=dict)
+    _placements: dict[tuple[str, str, Affine], Warp] = field(default_factory=dict)
     """By band, CRS and transform: how the pixels fall on the grid."""
 
     @property
@@ -238,7 +238,7 @@ class SceneReader:
         placement = self._place(band, layout.crs, layout.transform, layout.shape)
         return [box for window in windows for box in placement.locate(window)]
 
-    def _place(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Placement:
+    def _place(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Warp:
         key = band, crs, transform
         if key not in self._placements:
             self._placements[key] = place(self.grid, crs, transform, shape, is_nearest=band == "scl")
@@ -295,7 +295,7 @@ class DatatakeFiles:
 
 @contextlib.contextmanager
 def _open_files(take: Datatake, pixel: float = PIXEL) -> Iterator[DatatakeFiles]:
-    cache, ahead = BlockCache(), Ahead()
+    cache, ahead = BlockCache(), Prefetcher()
     with reading(), contextlib.ExitStack() as stack:
         yield DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, cache, ahead, pixel)) for scene in take.scenes))
 

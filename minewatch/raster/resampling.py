@@ -45,7 +45,7 @@ def sum_rows(block: NDArray[Any]) -> None:
 
 
 @compiled
-def double(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np.uint16]) -> None:
+def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np.uint16]) -> None:
     """Fill ``out`` with pixels that are two fine ones wide and high; it begins ``row`` and ``column`` (0 or 1) inside."""
     height, width = out.shape
     for y in range(height):
@@ -93,7 +93,7 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
 
 
 @compiled
-def bend(knots: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
+def interpolate(knots: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
     """Interpolate a row of pixels between knots; ``row`` and ``column`` count pixels from the first knot."""
     top, down = row // KNOTS, (row % KNOTS) / KNOTS
     for left in range(column // KNOTS, (column + len(line) - 1) // KNOTS + 1):
@@ -121,8 +121,8 @@ def resample_nearest(
     height, width = pixels.shape
     across, along = np.empty(out.shape[1]), np.empty(out.shape[1])
     for y in range(out.shape[0]):
-        bend(columns, start[0] + y, start[1], across)
-        bend(rows, start[0] + y, start[1], along)
+        interpolate(columns, start[0] + y, start[1], across)
+        interpolate(rows, start[0] + y, start[1], along)
         for x in range(out.shape[1]):
             # Written so that a place that is no number is outside.
             if 0 <= across[x] < width and 0 <= along[x] < height:
@@ -148,8 +148,8 @@ def resample_bilinear(
     height, width = pixels.shape
     across, along = np.empty(out.shape[1]), np.empty(out.shape[1])
     for y in range(out.shape[0]):
-        bend(columns, start[0] + y, start[1], across)
-        bend(rows, start[0] + y, start[1], along)
+        interpolate(columns, start[0] + y, start[1], across)
+        interpolate(rows, start[0] + y, start[1], along)
         for x in range(out.shape[1]):
             column, row = across[x] - 0.5, along[x] - 0.5
             if radius == 1 and 0 <= column < width - 1 and 0 <= row < height - 1:

@@ -15,7 +15,7 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from minewatch.areas.grid import PIXEL, Grid, Window, find_transformer
-from minewatch.raster.resampling import KNOTS, double, resample_bilinear, resample_nearest
+from minewatch.raster.resampling import KNOTS, resample_bilinear, resample_nearest, upsample2
 from minewatch.raster.tiff_header import BlockError, Box
 
 PART = 512
@@ -28,25 +28,25 @@ LARGEST_BOX = 2**24
 """Pixels of a file that one part may need; more is no scene of Sentinel-2."""
 
 
-class Pixels(Protocol):
+class PixelReader(Protocol):
     """Gives pixels of a file."""
 
     def read(self, box: Box) -> NDArray[np.uint16]:
         """Read a box: (y, x) uint16, 0 outside the file."""
 
 
-class Placement(Protocol):
+class Warp(Protocol):
     """How windows of a grid are made from a file."""
 
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that a window needs."""
 
-    def read(self, source: Pixels, window: Window) -> NDArray[np.uint16]:
+    def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data."""
 
 
 @dataclass(frozen=True)
-class Lattice:
+class AlignedGrid:
     """The file's pixels are those of the grid, or each fills several of them."""
 
     row: int
@@ -64,7 +64,7 @@ class Lattice:
         bottom, right = top + window.height, left + window.width
         yield top // self.factor, left // self.factor, -(-bottom // self.factor), -(-right // self.factor)
 
-    def read(self, source: Pixels, window: Window) -> NDArray[np.uint16]:
+    def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data."""
         (box,) = self.locate(window)
         coarse = source.read(box)
@@ -72,12 +72,12 @@ class Lattice:
             return coarse
         out = np.empty(window.shape, np.uint16)
         row, column = self.row + window.row - box[0] * self.factor, self.column + window.column - box[1] * self.factor
-        double(coarse, row, column, out)
+        upsample2(coarse, row, column, out)
         return out
 
 
 @dataclass(frozen=True)
-class Warp:
+class ResampledGrid:
     """The file lies on another lattice; its pixels are resampled, each one the same whatever the window."""
 
     grid: Grid
@@ -105,7 +105,7 @@ class Warp:
         for part in self._cut(window):
             yield self._surround(*self._place_knots(part))
 
-    def read(self, source: Pixels, window: Window) -> NDArray[np.uint16]:
+    def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's lattice is absurd."""
         out = np.zeros(window.shape, np.uint16)
         for part in self._cut(window):
@@ -131,7 +131,7 @@ class Warp:
 
     def _place_knots(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Give column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
-        x, y = project_knots(self.grid, self.crs, window)
+        x, y = project_control_points(self.grid, self.crs, window)
         back = ~self.transform
         with np.errstate(invalid="ignore"):  # places that the file's CRS does not know are infinite
             return back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
@@ -154,7 +154,7 @@ class Warp:
 
 
 @lru_cache(32)
-def project_knots(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def project_control_points(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Project every KNOTS-th pixel centre around a window exactly: x and y in ``crs``, (y, x) float64.
 
     The knots are those of the whole grid, so neighbouring windows share them and no window shows.
@@ -183,7 +183,7 @@ def find_epsg(crs: str) -> int | None:
     return CRS.from_wkt(crs).to_epsg()
 
 
-def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Placement:
+def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Warp:
     """Say how a file lies on a grid; a lattice that is that of the grid, at 10 m or at 20 m, needs no resampling.
 
     Raises BlockError where the file's CRS is none.
@@ -193,7 +193,7 @@ def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is
     except ProjError as error:
         raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
     lattice = None if north is None else fit_lattice(grid, Affine.translation(0, north) @ transform)
-    return lattice or Warp(grid, crs, transform, shape, is_nearest)
+    return lattice or ResampledGrid(grid, crs, transform, shape, is_nearest)
 
 
 def find_northing(file: int | None, grid: int) -> float | None:
@@ -208,7 +208,7 @@ def find_northing(file: int | None, grid: int) -> float | None:
     return FALSE_NORTHING if grid // 100 == 327 else -FALSE_NORTHING
 
 
-def fit_lattice(grid: Grid, transform: Affine) -> Lattice | None:
+def fit_lattice(grid: Grid, transform: Affine) -> AlignedGrid | None:
     """Find the grid's corner on a file's lattice of the same CRS; None where the two do not fit."""
     size, fine = transform.a, grid.transform
     if fine.a != PIXEL or size not in (10.0, 20.0) or transform.e != -size or transform.b or transform.d:
@@ -217,4 +217,4 @@ def fit_lattice(grid: Grid, transform: Affine) -> Lattice | None:
     if abs(row - round(row)) >= 1e-4 or abs(column - round(column)) >= 1e-4:
         return None
     factor = round(size / PIXEL)
-    return Lattice(round(row) * factor, round(column) * factor, factor)
+    return AlignedGrid(round(row) * factor, round(column) * factor, factor)

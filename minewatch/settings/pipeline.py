@@ -35,7 +35,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
-class Scenes(Section):
+class SceneSettings(Section):
     """Which scenes are asked for."""
 
     max_cloud_cover: float = Field(
@@ -48,7 +48,7 @@ class Scenes(Section):
     )
 
 
-class Mask(Section):
+class MaskSettings(Section):
     """Which pixels of a scene count as clear."""
 
     clear_classes: Annotated[tuple[int, ...], AfterValidator(_check_classes)] = Field(
@@ -61,7 +61,7 @@ class Mask(Section):
     cloud_share: float = Field(0.25, ge=0, le=1, description="share of those under cloud from which the cloud has a margin")
 
 
-class Detector(Section):
+class DetectorSettings(Section):
     """How a change is found and confirmed; docs/method.md explains each step."""
 
     baseline_years: int = Field(
@@ -131,7 +131,7 @@ class Detector(Section):
     close_days: int = Field(15, ge=0, le=365, description="days that those must span")
 
 
-class Alerts(Section):
+class AlertSettings(Section):
     """What becomes an alert."""
 
     min_area_ha: float = Field(0.1, ge=0.01, le=100, description="smallest alert, hectares (0.1 = 10 pixels)")
@@ -149,10 +149,10 @@ class Alerts(Section):
 class Pipeline(Section):
     """Everything a scan can be told, in one value."""
 
-    scenes: Scenes = Scenes()
-    mask: Mask = Mask()
-    detector: Detector = Detector()
-    alerts: Alerts = Alerts()
+    scenes: SceneSettings = SceneSettings()
+    mask: MaskSettings = MaskSettings()
+    detector: DetectorSettings = DetectorSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @property
     def digest(self) -> str:

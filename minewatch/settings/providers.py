@@ -157,7 +157,7 @@ def find_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> P
     return replace(provider, name=name) if provider else None
 
 
-def settle_provider(provider: Provider, properties: Mapping[str, Any], hrefs: Iterable[str]) -> Provider:
+def infer_provider(provider: Provider, properties: Mapping[str, Any], hrefs: Iterable[str]) -> Provider:
     """Fill what a provider leaves open with what one of its items tells.
 
     Properties of Earth Search and the host of Planetary Computer are known wherever they are met, in a copy on disk

@@ -14,7 +14,7 @@ from scipy.spatial import KDTree
 from minewatch.simulation import spectra
 from minewatch.simulation.noise import Field, NoisePool, make_fractal_noise, make_smooth_noise, smooth_step
 from minewatch.simulation.settings import Simulation
-from minewatch.simulation.spectra import Ground, shade_ground
+from minewatch.simulation.spectra import GroundSpectrum, shade_ground
 
 PIXEL = 10.0
 STANDS = 200
@@ -203,7 +203,17 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
 
 def _cover_ground(rng: np.random.Generator, unit: NDArray[np.uint16], units: Units) -> NDArray[np.uint16]:
     """Give the palette code of the ground below the leaves."""
-    kinds = np.array([Ground.LITTER, Ground.LEAFLESS, Ground.LITTER, Ground.TILLED, Ground.STRAW, Ground.OCHRE, Ground.SAND])
+    kinds = np.array(
+        [
+            GroundSpectrum.LITTER,
+            GroundSpectrum.LEAFLESS,
+            GroundSpectrum.LITTER,
+            GroundSpectrum.TILLED,
+            GroundSpectrum.STRAW,
+            GroundSpectrum.OCHRE,
+            GroundSpectrum.SAND,
+        ]
+    )
     shape = (unit.shape[0], unit.shape[1])
     tone = np.clip(0.5 + 0.16 * make_fractal_noise(rng, shape, 12, 4, 0.75), 0, 1)
     tone += (0.12 * units.level)[unit]
@@ -287,7 +297,7 @@ def _fill_river(land: Landscape, surface: Surface, day: dt.date, water: float, r
     bed = river.height[part] + 0.8 * (np.cos(turn) * river.first[part] + np.sin(turn) * river.second[part])
     depth = (water - bed).astype(np.float32)
     place = river.index[part] - rows.start * columns
-    stream = shade_ground(Ground.RIVER, np.clip(0.65 - 0.3 * depth, 0, 1))
-    sand = shade_ground(Ground.SAND, np.clip(0.35 - 0.35 * depth, 0, 0.9))
+    stream = shade_ground(GroundSpectrum.RIVER, np.clip(0.65 - 0.3 * depth, 0, 1))
+    sand = shade_ground(GroundSpectrum.SAND, np.clip(0.35 - 0.35 * depth, 0, 0.9))
     surface.ground.reshape(-1)[place] = np.where(depth > 0, stream, sand)
     surface.leaves.reshape(-1)[place] = 0.35 * smooth_step(-depth, 1.1, 1.9)

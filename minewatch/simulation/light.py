@@ -11,15 +11,15 @@ from scipy import ndimage
 from minewatch.simulation import spectra
 from minewatch.simulation.landscape import Cover, Landscape, Surface, Units, paint_surface
 from minewatch.simulation.noise import Field, double_resolution, smooth_step
-from minewatch.simulation.patches import Patch, apply_patch
-from minewatch.simulation.spectra import BANDS, Ground
+from minewatch.simulation.patches import SimulatedPatch, apply_patch
+from minewatch.simulation.spectra import BANDS, GroundSpectrum
 from minewatch.simulation.weather import Acquisition, Sky
 
 _HALO = 4
 """Rows around the wanted ones that blur and misregistration reach into; even."""
 
 
-def look_down(land: Landscape, patches: Sequence[Patch], acquisition: Acquisition, part: slice) -> tuple[Field, Field]:
+def look_down(land: Landscape, patches: Sequence[SimulatedPatch], acquisition: Acquisition, part: slice) -> tuple[Field, Field]:
     """Give reflectance ``(band, y, x)`` and snow cover of some rows below the sky, blurred and displaced."""
     day = acquisition.day
     wide = slice(max(0, part.start - _HALO), min(land.shape[0], part.stop + _HALO))
@@ -65,7 +65,7 @@ def _lay_snow(acquisition: Acquisition, land: Landscape, surface: Surface, rows:
     """Give the share of each pixel below snow: all of open ground, less where trees stand."""
     if not acquisition.snow:
         return np.zeros(surface.leaves.shape, np.float32)
-    forest = (land.units.cover <= Cover.CONIFER)[land.unit[rows]] & (surface.ground // spectra.TONES <= Ground.LEAFLESS)
+    forest = (land.units.cover <= Cover.CONIFER)[land.unit[rows]] & (surface.ground // spectra.TONES <= GroundSpectrum.LEAFLESS)
     flat = surface.ground // spectra.TONES
     open_water = np.isin(flat, [int(w) for w in spectra.WATERS])
     patchy = 0.85 + land.canopy[rows] * np.float32(0.006)

@@ -15,7 +15,7 @@ from minewatch.core.errors import SimulationError
 from minewatch.simulation.landscape import Landscape, Surface
 from minewatch.simulation.noise import Field, make_fractal_noise
 from minewatch.simulation.settings import Simulation
-from minewatch.simulation.spectra import WATERS, Ground, shade_ground
+from minewatch.simulation.spectra import WATERS, GroundSpectrum, shade_ground
 
 Kind = Literal["mine", "clearing", "burn", "landslide", "logging"]
 
@@ -37,7 +37,7 @@ class Blob:
 
 
 @dataclass(frozen=True, eq=False)
-class Patch:
+class SimulatedPatch:
     """One piece of ground that changes; its arrays have the shape of its window ``(y, x)``."""
 
     kind: Kind
@@ -81,7 +81,7 @@ class Patch:
         return slice(self.row, self.row + rows), slice(self.column, self.column + columns)
 
 
-def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()) -> list[Patch]:
+def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()) -> list[SimulatedPatch]:
     """Place everything that changes into the forest, mines first.
 
     ``good``: ordinals of the days with few clouds; a clearing is placed so that as few of them as possible, but one,
@@ -107,7 +107,7 @@ def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()
     return patches
 
 
-def _keep_distance(free: NDArray[np.bool_], patch: Patch) -> None:
+def _keep_distance(free: NDArray[np.bool_], patch: SimulatedPatch) -> None:
     """Take a patch and seven pixels around it from the free ground."""
     corner = max(0, patch.row - 7), max(0, patch.column - 7)
     room = free[corner[0] : patch.row + patch.mask.shape[0] + 7, corner[1] : patch.column + patch.mask.shape[1] + 7]
@@ -170,7 +170,7 @@ def _cut_blob(score: NDArray[np.float32], pixels: float) -> NDArray[np.bool_] | 
     return kept if 0.8 * pixels <= kept.sum() <= 1.2 * pixels else None
 
 
-def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob: Blob, good: Sequence[int]) -> Patch:
+def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob: Blob, good: Sequence[int]) -> SimulatedPatch:
     """Give a blob its days, its soil, its ponds and what grows again."""
     score = blob.score
     inside, shape = score > 0, (score.shape[0], score.shape[1])
@@ -184,7 +184,7 @@ def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob
     ground, leaves = _lay_bare(rng, kind, score, tone, patchy)
     bare, regrow = {"clearing": (14, 14), "burn": (20, 110), "logging": (200, 1500)}.get(kind, (0, 0))
     leaves = np.where(inside, leaves, 1).astype(np.float32)
-    return Patch(kind, blob.row, blob.column, onset, flooded, ground, pond, leaves, bare, regrow)
+    return SimulatedPatch(kind, blob.row, blob.column, onset, flooded, ground, pond, leaves, bare, regrow)
 
 
 def _lay_bare(rng: np.random.Generator, kind: Kind, score: Field, tone: Field, patchy: Field) -> tuple[NDArray[np.uint16], Field]:
@@ -193,10 +193,10 @@ def _lay_bare(rng: np.random.Generator, kind: Kind, score: Field, tone: Field, p
     if kind == "mine":
         return _lay_tailings(rng, tone, core), 0.03 + 0.05 * patchy
     if kind == "burn":
-        return shade_ground(Ground.CHAR, 0.5 + 0.2 * tone), 0.55 - 0.35 * np.clip(core * 2.5, 0, 1) + 0.12 * patchy
+        return shade_ground(GroundSpectrum.CHAR, 0.5 + 0.2 * tone), 0.55 - 0.35 * np.clip(core * 2.5, 0, 1) + 0.12 * patchy
     if kind == "landslide":
-        return shade_ground(Ground.OCHRE, 0.45 + 0.15 * tone), 0.03 + 0.04 * patchy
-    return shade_ground(Ground.TILLED, 0.4 + 0.15 * tone), 0.14 + 0.08 * patchy
+        return shade_ground(GroundSpectrum.OCHRE, 0.45 + 0.15 * tone), 0.03 + 0.04 * patchy
+    return shade_ground(GroundSpectrum.TILLED, 0.4 + 0.15 * tone), 0.14 + 0.08 * patchy
 
 
 def _draw_day(rng: np.random.Generator, settings: Simulation, kind: Kind, good: Sequence[int]) -> int:
@@ -234,7 +234,7 @@ def _dig_ponds(rng: np.random.Generator, onset: NDArray[np.int32], score: Field)
     hollow = make_fractal_noise(rng, shape, max(2.5, 0.12 * inside.sum() ** 0.5), 2) + 0.3 * (score > 0.35 * score.max())
     labels, count = ndimage.label(inside & (hollow > np.quantile(hollow[inside], rng.uniform(0.7, 0.9))))
     delay = np.concatenate([[0], rng.integers(5, 50, count)])
-    kind = np.concatenate([[0], np.where(rng.random(count) < 0.55, Ground.POND, Ground.GREEN_POND)])
+    kind = np.concatenate([[0], np.where(rng.random(count) < 0.55, GroundSpectrum.POND, GroundSpectrum.GREEN_POND)])
     tone = np.concatenate([[0], rng.beta(1.2, 2, count)])
     water = np.select([kind[labels] == w for w in WATERS[1:]], [shade_ground(w, tone[labels]) for w in WATERS[1:]], 0)
     return np.where(labels > 0, onset + delay[labels], 0).astype(np.int32), water.astype(np.uint16)
@@ -242,11 +242,11 @@ def _dig_ponds(rng: np.random.Generator, onset: NDArray[np.int32], score: Field)
 
 def _lay_tailings(rng: np.random.Generator, tone: Field, core: Field) -> NDArray[np.uint16]:
     """Give a mine its soil: ochre or pale, darker and wetter at the rim, bright tailings in places."""
-    soil = Ground.OCHRE if rng.random() < 0.65 else Ground.SAND
+    soil = GroundSpectrum.OCHRE if rng.random() < 0.65 else GroundSpectrum.SAND
     return shade_ground(soil, rng.uniform(0.25, 0.5) + 0.2 * np.clip(core * 2, 0, 1) + 0.22 * tone)
 
 
-def apply_patch(patch: Patch, surface: Surface, day: dt.date, rows: slice) -> None:
+def apply_patch(patch: SimulatedPatch, surface: Surface, day: dt.date, rows: slice) -> None:
     """Change the rows of a surface to what the patch has made of them by a day."""
     own_rows, columns = patch.window()
     top, bottom = max(rows.start, own_rows.start), min(rows.stop, own_rows.stop)

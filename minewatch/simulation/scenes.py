@@ -12,7 +12,7 @@ from minewatch.simulation.classification import Classifier
 from minewatch.simulation.landscape import Landscape
 from minewatch.simulation.light import look_down, look_through
 from minewatch.simulation.noise import Field, NoisePool, halve_resolution
-from minewatch.simulation.patches import Patch
+from minewatch.simulation.patches import SimulatedPatch
 from minewatch.simulation.weather import Acquisition, make_sky
 
 ROWS = 256
@@ -26,14 +26,14 @@ class World:
     """Everything that all scenes of a series share."""
 
     land: Landscape
-    patches: Sequence[Patch]
+    patches: Sequence[SimulatedPatch]
     pool: NoisePool
     untouched: NDArray[np.bool_]
     """``(y, x) bool`` of 20 m, forest that never changes."""
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class SimulatedScene:
     """The pixels of one overpass and what was really visible."""
 
     bands: NDArray[np.uint16]
@@ -48,7 +48,7 @@ class Scene:
     """Median NDVI of untouched forest where it is really seen; nan where it is nowhere."""
 
 
-def make_world(land: Landscape, patches: Sequence[Patch], seed: int) -> World:
+def make_world(land: Landscape, patches: Sequence[SimulatedPatch], seed: int) -> World:
     """Gather what all scenes share."""
     untouched = land.find_forest()
     for patch in patches:
@@ -58,7 +58,7 @@ def make_world(land: Landscape, patches: Sequence[Patch], seed: int) -> World:
     return World(land, patches, pool, whole)
 
 
-def render_scene(world: World, acquisition: Acquisition) -> Scene:
+def render_scene(world: World, acquisition: Acquisition) -> SimulatedScene:
     """Compute the pixels of one overpass, some rows at a time."""
     rows, columns = world.land.shape
     sky = make_sky(acquisition, (rows // 2, columns // 2))
@@ -82,7 +82,7 @@ def render_scene(world: World, acquisition: Acquisition) -> Scene:
     clear = tuple(_share_clear(patch, seen, acquisition) for patch in world.patches)
     _cut_swath(acquisition, bands, swir16, scl)
     values = np.concatenate(ndvi)
-    return Scene(bands, swir16, scl, clear, float(np.median(values)) if values.size else float("nan"))
+    return SimulatedScene(bands, swir16, scl, clear, float(np.median(values)) if values.size else float("nan"))
 
 
 def _split_rows(rows: int) -> Iterator[slice]:
@@ -109,7 +109,7 @@ def _measure_forest(small: Field, seen: NDArray[np.bool_]) -> Field:
     return ndvi
 
 
-def _share_clear(patch: Patch, seen: NDArray[np.bool_], acquisition: Acquisition) -> float:
+def _share_clear(patch: SimulatedPatch, seen: NDArray[np.bool_], acquisition: Acquisition) -> float:
     """Give the share of the changed pixels of a patch that are really seen; snow hides them."""
     rows, columns = (np.arange(s.start, s.stop) // 2 for s in patch.window())
     changed = patch.mask & (patch.onset <= acquisition.day.toordinal())

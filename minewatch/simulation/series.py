@@ -12,7 +12,7 @@ from minewatch.simulation.landscape import make_landscape
 from minewatch.simulation.patches import make_patches
 from minewatch.simulation.scenes import World, make_world, render_scene
 from minewatch.simulation.settings import Simulation
-from minewatch.simulation.stac import Lattice, place_lattice, write_catalog, write_scene
+from minewatch.simulation.stac import SceneGrid, place_lattice, write_catalog, write_scene
 from minewatch.simulation.truth import Visit, write_truth
 from minewatch.simulation.weather import Acquisition, plan_acquisitions
 
@@ -61,7 +61,7 @@ def simulate_series(folder: Path, settings: Simulation, progress: Callable[[int,
     return SimulatedSeries(catalog, truth, lattice.find_inner_bbox(), lattice.epsg, len(acquisitions))
 
 
-def _make_scenes(folder: Path, lattice: Lattice, world: World, acquisitions: list[Acquisition]) -> Iterator[Visit]:
+def _make_scenes(folder: Path, lattice: SceneGrid, world: World, acquisitions: list[Acquisition]) -> Iterator[Visit]:
     """Render and write scenes on a few threads, as they get ready."""
 
     def make(acquisition: Acquisition) -> Visit:

@@ -20,7 +20,7 @@ TONES: Final = 64
 """Shades of one ground, from dark or wet to bright."""
 
 
-class Ground(IntEnum):
+class GroundSpectrum(IntEnum):
     """What lies below or between the leaves."""
 
     LITTER = 0
@@ -36,29 +36,29 @@ class Ground(IntEnum):
 
 
 _ANCHORS: Final = {
-    Ground.LITTER: ((0.025, 0.040, 0.045, 0.120, 0.130), (0.045, 0.065, 0.075, 0.180, 0.200)),
-    Ground.LEAFLESS: ((0.024, 0.038, 0.048, 0.155, 0.180), (0.042, 0.060, 0.075, 0.205, 0.225)),
-    Ground.OCHRE: (
+    GroundSpectrum.LITTER: ((0.025, 0.040, 0.045, 0.120, 0.130), (0.045, 0.065, 0.075, 0.180, 0.200)),
+    GroundSpectrum.LEAFLESS: ((0.024, 0.038, 0.048, 0.155, 0.180), (0.042, 0.060, 0.075, 0.205, 0.225)),
+    GroundSpectrum.OCHRE: (
         (0.075, 0.105, 0.115, 0.160, 0.165),
         (0.100, 0.145, 0.175, 0.255, 0.275),
         (0.150, 0.207, 0.260, 0.345, 0.390),
         (0.220, 0.285, 0.345, 0.420, 0.480),
     ),
-    Ground.SAND: (
+    GroundSpectrum.SAND: (
         (0.110, 0.150, 0.175, 0.225, 0.235),
         (0.185, 0.230, 0.268, 0.330, 0.365),
         (0.275, 0.325, 0.365, 0.430, 0.490),
     ),
-    Ground.TILLED: ((0.055, 0.080, 0.105, 0.170, 0.230), (0.110, 0.150, 0.195, 0.290, 0.370)),
-    Ground.STRAW: ((0.055, 0.085, 0.100, 0.210, 0.250), (0.085, 0.125, 0.155, 0.270, 0.330)),
-    Ground.RIVER: ((0.060, 0.090, 0.095, 0.070, 0.028), (0.095, 0.150, 0.175, 0.140, 0.045)),
-    Ground.POND: (
+    GroundSpectrum.TILLED: ((0.055, 0.080, 0.105, 0.170, 0.230), (0.110, 0.150, 0.195, 0.290, 0.370)),
+    GroundSpectrum.STRAW: ((0.055, 0.085, 0.100, 0.210, 0.250), (0.085, 0.125, 0.155, 0.270, 0.330)),
+    GroundSpectrum.RIVER: ((0.060, 0.090, 0.095, 0.070, 0.028), (0.095, 0.150, 0.175, 0.140, 0.045)),
+    GroundSpectrum.POND: (
         (0.062, 0.095, 0.098, 0.075, 0.045),
         (0.110, 0.175, 0.195, 0.140, 0.075),
         (0.155, 0.230, 0.270, 0.250, 0.130),
     ),
-    Ground.GREEN_POND: ((0.045, 0.078, 0.056, 0.032, 0.020), (0.095, 0.175, 0.130, 0.070, 0.035)),
-    Ground.CHAR: ((0.030, 0.040, 0.047, 0.085, 0.140), (0.044, 0.058, 0.070, 0.125, 0.195)),
+    GroundSpectrum.GREEN_POND: ((0.045, 0.078, 0.056, 0.032, 0.020), (0.095, 0.175, 0.130, 0.070, 0.035)),
+    GroundSpectrum.CHAR: ((0.030, 0.040, 0.047, 0.085, 0.140), (0.044, 0.058, 0.070, 0.125, 0.195)),
 }
 
 TROPICAL_LEAF: Final = np.array([0.021, 0.038, 0.018, 0.295, 0.146], np.float32)
@@ -74,16 +74,16 @@ SNOW: Final = np.array([0.72, 0.70, 0.68, 0.60, 0.07], np.float32)
 SHADE: Final = np.array([0.55, 0.50, 0.50, 0.38, 0.32], np.float32)
 """What is left of the reflectance in full cloud shadow (blue skylight still gets there)."""
 
-WATERS: Final = (Ground.RIVER, Ground.POND, Ground.GREEN_POND)
+WATERS: Final = (GroundSpectrum.RIVER, GroundSpectrum.POND, GroundSpectrum.GREEN_POND)
 
 
-def shade_ground(ground: Ground, tone: NDArray[np.float32] | float) -> NDArray[np.uint16]:
+def shade_ground(ground: GroundSpectrum, tone: NDArray[np.float32] | float) -> NDArray[np.uint16]:
     """Give the palette code of a ground at a tone from 0 (dark, wet) to 1 (bright)."""
     return np.asarray(ground * TONES + np.clip(np.asarray(tone) * TONES, 0, TONES - 1).astype(np.int64)).astype(np.uint16)
 
 
 def _build_palette() -> NDArray[np.float32]:
-    palette = np.empty((len(BANDS), len(Ground) * TONES), np.float32)
+    palette = np.empty((len(BANDS), len(GroundSpectrum) * TONES), np.float32)
     steps = np.linspace(0, 1, TONES)
     for ground, anchors in _ANCHORS.items():
         knots = np.linspace(0, 1, len(anchors))

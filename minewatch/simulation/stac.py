@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minewatch.areas.grid import lonlat_from, lonlat_to
 from minewatch.settings.scl import CLOUD_CLASSES, NO_DATA
-from minewatch.simulation.scenes import Scene
+from minewatch.simulation.scenes import SimulatedScene
 from minewatch.simulation.settings import Simulation
 from minewatch.simulation.weather import Acquisition
 
@@ -28,7 +28,7 @@ _EXTENSIONS = [
 
 
 @dataclass(frozen=True)
-class Lattice:
+class SceneGrid:
     """Where the scenes lie: a UTM zone and the corner of the first pixel, a multiple of 20 m."""
 
     epsg: int
@@ -76,14 +76,14 @@ class Lattice:
         return west + 1e-5, south + 1e-5, east - 1e-5, north - 1e-5
 
 
-def place_lattice(settings: Simulation) -> Lattice:
+def place_lattice(settings: Simulation) -> SceneGrid:
     """Lay the scenes around the centre, on the Sentinel-2 lattice of its UTM zone."""
     zone = min(60, int((settings.longitude + 180) // 6) + 1)
     epsg = (32600 if settings.latitude >= 0 else 32700) + zone
     x, y = lonlat_to(epsg).transform(settings.longitude, settings.latitude)
     left = round((x - 5 * settings.width) / 20) * 20
     top = round((y + 5 * settings.height) / 20) * 20
-    return Lattice(epsg, left, top, settings.width, settings.height, name_square(zone, settings.latitude, x, y))
+    return SceneGrid(epsg, left, top, settings.width, settings.height, name_square(zone, settings.latitude, x, y))
 
 
 def name_square(zone: int, latitude: float, x: float, y: float) -> str:
@@ -95,12 +95,12 @@ def name_square(zone: int, latitude: float, x: float, y: float) -> str:
     return f"{zone:02d}{band}{column}{row}"
 
 
-def name_item(lattice: Lattice, acquisition: Acquisition) -> str:
+def name_item(lattice: SceneGrid, acquisition: Acquisition) -> str:
     """Give the item's id, as Earth Search builds it."""
     return f"S2{acquisition.platform[-1].upper()}_{lattice.tile}_{acquisition.day:%Y%m%d}_0_L2A"
 
 
-def write_scene(folder: Path, lattice: Lattice, acquisition: Acquisition, scene: Scene) -> str:
+def write_scene(folder: Path, lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene) -> str:
     """Write one item's folder with its six assets; give the item's id."""
     name = name_item(lattice, acquisition)
     home = folder / name
@@ -112,7 +112,7 @@ def write_scene(folder: Path, lattice: Lattice, acquisition: Acquisition, scene:
     return name
 
 
-def _write_cog(path: Path, lattice: Lattice, array: NDArray[Any]) -> None:
+def _write_cog(path: Path, lattice: SceneGrid, array: NDArray[Any]) -> None:
     """Write one band as a COG: tiles of 1024 pixels as Earth Search has them, smaller in small images."""
     rows, columns = array.shape
     side = 10 * lattice.width // columns
@@ -128,7 +128,7 @@ def _write_cog(path: Path, lattice: Lattice, array: NDArray[Any]) -> None:
         target.write(array, 1)
 
 
-def _describe_item(lattice: Lattice, acquisition: Acquisition, scene: Scene, name: str) -> dict[str, Any]:
+def _describe_item(lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, name: str) -> dict[str, Any]:
     """Build the STAC item of a scene."""
     ring = lattice.find_outline(scene.scl)
     late = acquisition.baseline >= "04.00"
@@ -150,7 +150,7 @@ def _describe_item(lattice: Lattice, acquisition: Acquisition, scene: Scene, nam
     }
 
 
-def _describe_properties(lattice: Lattice, acquisition: Acquisition, scene: Scene, late: bool) -> dict[str, Any]:
+def _describe_properties(lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, late: bool) -> dict[str, Any]:
     """Give the item's properties; cloud cover and nodata are those of its own SCL."""
     seen = max(1, int((scene.scl > 0).sum()))
     cloudy = 100 * float(np.isin(scene.scl, CLOUD_CLASSES).sum()) / seen
@@ -177,7 +177,7 @@ def _describe_properties(lattice: Lattice, acquisition: Acquisition, scene: Scen
     }
 
 
-def _describe_asset(lattice: Lattice, key: str, band: str, offset: float) -> dict[str, Any]:
+def _describe_asset(lattice: SceneGrid, key: str, band: str, offset: float) -> dict[str, Any]:
     """Give one asset; like Earth Search it states the offset of its baseline even where it was applied."""
     side = 20 if key in ("swir16", "scl") else 10
     raster: dict[str, Any] = {
@@ -199,7 +199,7 @@ def _describe_asset(lattice: Lattice, key: str, band: str, offset: float) -> dic
     return asset | {"raster:bands": [raster]}
 
 
-def write_catalog(folder: Path, lattice: Lattice, acquisitions: Sequence[Acquisition], text: str) -> Path:
+def write_catalog(folder: Path, lattice: SceneGrid, acquisitions: Sequence[Acquisition], text: str) -> Path:
     """Write collection.json and catalog.json over the items; give the path of the catalogue."""
     moments = [f"{a.when:%Y-%m-%dT%H:%M:%SZ}" for a in acquisitions]
     head = {"stac_version": "1.0.0", "description": text}

@@ -31,8 +31,8 @@ from rasterio.features import shapes
 from scipy import ndimage
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.simulation.patches import Patch
-from minewatch.simulation.stac import Lattice
+from minewatch.simulation.patches import SimulatedPatch
+from minewatch.simulation.stac import SceneGrid
 
 ENOUGH_LOOKS = 3
 """Ground of a mine with fewer looks is not scored."""
@@ -50,7 +50,7 @@ class Visit:
     """Median NDVI of untouched forest; nan where it is hidden."""
 
 
-def write_truth(path: Path, lattice: Lattice, patches: Sequence[Patch], visits: Sequence[Visit]) -> Path:
+def write_truth(path: Path, lattice: SceneGrid, patches: Sequence[SimulatedPatch], visits: Sequence[Visit]) -> Path:
     """Write truth.gpkg with the layers ``sites`` and ``ignore`` in the scenes' CRS."""
     sites: list[dict[str, Any]] = []
     ignored: list[dict[str, Any]] = []
@@ -87,7 +87,7 @@ def _find_looks(number: int, visits: Sequence[Visit]) -> list[dt.date]:
 
 
 def _add_mine(
-    sites: list[dict[str, Any]], ignored: list[dict[str, Any]], lattice: Lattice, patch: Patch, looks: list[dt.date]
+    sites: list[dict[str, Any]], ignored: list[dict[str, Any]], lattice: SceneGrid, patch: SimulatedPatch, looks: list[dt.date]
 ) -> None:
     """Add a mine as far as it has been seen often enough; the rest is not scored."""
     days = np.array(sorted(d.toordinal() for d in looks))
@@ -102,7 +102,9 @@ def _add_mine(
         ignored.append({"kind": "mine: too few looks, not scored", "geometry": _trace(lattice, patch, rest)})
 
 
-def _describe_site(lattice: Lattice, patch: Patch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]) -> dict[str, Any]:
+def _describe_site(
+    lattice: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]
+) -> dict[str, Any]:
     """Give the row of one site."""
     days = [d.isoformat() for d in looks]
     mining = patch.kind == "mine"
@@ -120,7 +122,7 @@ def _describe_site(lattice: Lattice, patch: Patch, mask: NDArray[np.bool_], numb
     }
 
 
-def _trace(lattice: Lattice, patch: Patch, mask: NDArray[np.bool_]) -> BaseGeometry:
+def _trace(lattice: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_]) -> BaseGeometry:
     """Outline pixels of a patch in map coordinates."""
     corner = Affine(10, 0, lattice.left + 10 * patch.column, 0, -10, lattice.top - 10 * patch.row)
     found = shapes(mask.astype(np.uint8), mask=mask, transform=corner)

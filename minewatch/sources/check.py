@@ -21,7 +21,7 @@ from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError, describe
 from minewatch.core.text import show
 from minewatch.core.url_policy import is_web
-from minewatch.settings.providers import Provider, settle_provider
+from minewatch.settings.providers import Provider, infer_provider
 from minewatch.sources.scene import Scene, name_assets
 from minewatch.sources.search import make_scene
 from minewatch.sources.stac import Source, has_search, locate_provider, make_source, read_root
@@ -47,7 +47,7 @@ PACKAGE = "planetary-computer"
 
 
 @dataclass(frozen=True)
-class Check:
+class SourceCheck:
     """One question and its answer."""
 
     name: str
@@ -104,13 +104,13 @@ class Credentials:
 
 
 @dataclass(frozen=True)
-class Checkup:
+class SourceReport:
     """All answers of one source."""
 
     provider: Provider
     """The source that was asked."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[SourceCheck, ...]
     """In the order asked."""
 
     newest: tuple[Newest, ...]
@@ -131,7 +131,7 @@ def find_credentials(provider: Provider) -> Credentials:
     return Credentials(tuple(name for name in have if have[name]), tuple(name for name in have if not have[name]))
 
 
-def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date) -> Checkup:
+def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date) -> SourceReport:
     """Ask a source all that a scan will need of it over the areas; without areas, any item will do.
 
     Raises SourceError where there is no such source.
@@ -147,10 +147,10 @@ def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[st
     checks += _check_item(usable, item)
     checks.append(_check_credentials(_settle(provider, item)))
     newest = (Newest(aoi, it.id, _find_time(it), (today - _find_time(it).date()).days) for aoi, it in items.items())
-    return Checkup(provider, tuple(checks), tuple(newest))
+    return SourceReport(provider, tuple(checks), tuple(newest))
 
 
-def _check_root(provider: Provider) -> tuple[list[Check], Source | None]:
+def _check_root(provider: Provider) -> tuple[list[SourceCheck], Source | None]:
     start = time.perf_counter()
     is_remote = is_web(provider.root)
     try:
@@ -159,39 +159,41 @@ def _check_root(provider: Provider) -> tuple[list[Check], Source | None]:
         if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FormatError):
             advice = "check address, network and proxy, or try again later" if is_remote else "check that the file can be read"
             text = describe(error).removesuffix("; check the address")
-            return [Check("address", passed=False, text=text, advice=advice), _skip("STAC")], None
+            return [SourceCheck("address", passed=False, text=text, advice=advice), _skip("STAC")], None
         advice = "give the address of a STAC API, or of a catalog.json"
-        return [_tell_time(start, is_remote), Check("STAC", passed=False, text=describe(error), advice=advice)], None
+        return [_tell_time(start, is_remote), SourceCheck("STAC", passed=False, text=describe(error), advice=advice)], None
     checks = [_tell_time(start, is_remote), _check_kind(provider, document)]
     return checks, make_source(provider, is_api=has_search(document)) if checks[1].passed else None
 
 
-def _tell_time(start: float, is_remote: bool) -> Check:
-    return Check(
+def _tell_time(start: float, is_remote: bool) -> SourceCheck:
+    return SourceCheck(
         "address", passed=True, text=f"answers in {time.perf_counter() - start:.2f} s" if is_remote else "a file on this machine"
     )
 
 
-def _check_kind(provider: Provider, document: Mapping[str, Any]) -> Check:
+def _check_kind(provider: Provider, document: Mapping[str, Any]) -> SourceCheck:
     if provider.is_api and not has_search(document):
         advice = "its address may have moved; see what its owner says"
-        return Check("STAC", passed=False, text="a catalogue that cannot be searched, in place of a STAC API", advice=advice)
+        return SourceCheck(
+            "STAC", passed=False, text="a catalogue that cannot be searched, in place of a STAC API", advice=advice
+        )
     kind = "STAC API" if has_search(document) else "static catalogue"
     version = document.get("stac_version") or "not told"
-    return Check(
+    return SourceCheck(
         "STAC",
         passed=True,
         text=f"{kind} {show(document.get('title') or document.get('id'), 60)!r}, STAC version {show(version, 20)}",
     )
 
 
-def _check_collection(source: Source) -> Check:
+def _check_collection(source: Source) -> SourceCheck:
     if not source.is_api:
-        return Check("collection", passed=True, text="a static catalogue is read whole")
+        return SourceCheck("collection", passed=True, text="a static catalogue is read whole")
     try:
-        return Check("collection", passed=True, text=f"{source.collection}: {show(source.find_collection(), 60)}")
+        return SourceCheck("collection", passed=True, text=f"{source.collection}: {show(source.find_collection(), 60)}")
     except SourceError as error:
-        return Check("collection", passed=False, text=describe(error), advice=_suggest_collection(source))
+        return SourceCheck("collection", passed=False, text=describe(error), advice=_suggest_collection(source))
 
 
 def _suggest_collection(source: Source) -> str:
@@ -203,7 +205,9 @@ def _suggest_collection(source: Source) -> str:
     return f"it has {', '.join(show(name, 60) for name in near) or 'none'}; name one in a [sources.NAME] table of minewatch.toml"
 
 
-def _check_newest(source: Source | None, aoi: str, area: BaseGeometry, today: dt.date, items: dict[str, pystac.Item]) -> Check:
+def _check_newest(
+    source: Source | None, aoi: str, area: BaseGeometry, today: dt.date, items: dict[str, pystac.Item]
+) -> SourceCheck:
     """Look for the newest item over an area, and put it into ``items``."""
     name = f"newest item over {aoi}" if aoi else "an item anywhere"
     if source is None:
@@ -211,14 +215,16 @@ def _check_newest(source: Source | None, aoi: str, area: BaseGeometry, today: dt
     try:
         item = _find_newest(source, area, today)
     except SourceError as error:
-        return Check(name, passed=False, text=describe(error), advice="try again later, or ask its owner")
+        return SourceCheck(name, passed=False, text=describe(error), advice="try again later, or ask its owner")
     if item is None:
-        return Check(name, passed=False, text="no item at all", advice="check the place of the area, and the collection")
+        return SourceCheck(name, passed=False, text="no item at all", advice="check the place of the area, and the collection")
     items[aoi] = item
     day = _find_time(item).date()
     age = (today - day).days
     late = "older than a month: the source lags, or does not cover this area any more" if aoi and age > STALE else ""
-    return Check(name, passed=True, text=f"{show(item.id)} of {day}, {age} {'day' if age == 1 else 'days'} old", advice=late)
+    return SourceCheck(
+        name, passed=True, text=f"{show(item.id)} of {day}, {age} {'day' if age == 1 else 'days'} old", advice=late
+    )
 
 
 def _find_newest(source: Source, area: BaseGeometry, today: dt.date) -> pystac.Item | None:
@@ -245,7 +251,7 @@ def _find_time(item: pystac.Item) -> dt.datetime:
     return item.datetime.astimezone(dt.UTC) if item.datetime.tzinfo else item.datetime.replace(tzinfo=dt.UTC)
 
 
-def _check_item(source: Source | None, item: pystac.Item | None) -> list[Check]:
+def _check_item(source: Source | None, item: pystac.Item | None) -> list[SourceCheck]:
     """Check what a scan needs of an item: the names of its assets, their addresses, and its offset."""
     if source is None or item is None:
         return [_skip("assets"), _skip("files"), _skip("offset")]
@@ -253,43 +259,47 @@ def _check_item(source: Source | None, item: pystac.Item | None) -> list[Check]:
         names = name_assets(item, source.provider.assets)
     except SceneError as error:
         advice = "name them in a table [sources.NAME.assets] of minewatch.toml, or look for a collection of Sentinel-2 L2A scenes"
-        return [Check("assets", passed=False, text=describe(error), advice=advice), _skip("files"), _skip("offset")]
+        return [SourceCheck("assets", passed=False, text=describe(error), advice=advice), _skip("files"), _skip("offset")]
     told = ", ".join(f"{band} = {name}" if band != name else band for band, name in names.items())
-    assets = Check("assets", passed=True, text=told)
+    assets = SourceCheck("assets", passed=True, text=told)
     try:
         scene = make_scene(item, source)
     except SceneError as error:
-        return [assets, Check("files", passed=False, text=describe(error), advice="a scan refuses this item"), _skip("offset")]
+        return [
+            assets,
+            SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item"),
+            _skip("offset"),
+        ]
     return [assets, _tell_places(scene), _tell_offset(scene, _settle(source.provider, item))]
 
 
-def _tell_places(scene: Scene) -> Check:
+def _tell_places(scene: Scene) -> SourceCheck:
     parts = [urlsplit(href) for href in scene.hrefs.values()]
     places = {f"{part.scheme}://{part.netloc.rpartition('@')[2]}" if part.scheme else "on this machine" for part in parts}
     is_public = scene.s3 is None and any(part.scheme == "s3" for part in parts)
     advice = "taken for public files at Amazon; name another store in a table [sources.NAME.s3] of minewatch.toml"
-    return Check("files", passed=True, text=", ".join(sorted(places)), advice=advice if is_public else "")
+    return SourceCheck("files", passed=True, text=", ".join(sorted(places)), advice=advice if is_public else "")
 
 
-def _tell_offset(scene: Scene, provider: Provider) -> Check:
+def _tell_offset(scene: Scene, provider: Provider) -> SourceCheck:
     added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
-    return Check("offset", passed=True, text=f"rule {provider.offset}: {added}, since {scene.offset_reason}")
+    return SourceCheck("offset", passed=True, text=f"rule {provider.offset}: {added}, since {scene.offset_reason}")
 
 
-def _check_credentials(provider: Provider) -> Check:
+def _check_credentials(provider: Provider) -> SourceCheck:
     login = find_credentials(provider)
     variables = [name for name in login.missing if name != PACKAGE]
     advice = [f"set {' and '.join(variables)} in the environment"] if variables else []
     if PACKAGE in login.missing:
         advice.append(f"pip install 'minewatch[{PACKAGE}]'")
-    return Check("credentials", passed=not login.missing, text=login.describe(), advice="; ".join(advice))
+    return SourceCheck("credentials", passed=not login.missing, text=login.describe(), advice="; ".join(advice))
 
 
 def _settle(provider: Provider, item: pystac.Item | None) -> Provider:
     if item is None:
         return provider
-    return settle_provider(provider, item.properties, [asset.href for asset in item.assets.values()])
+    return infer_provider(provider, item.properties, [asset.href for asset in item.assets.values()])
 
 
-def _skip(name: str) -> Check:
-    return Check(name, passed=None, text="not checked: something before it failed")
+def _skip(name: str) -> SourceCheck:
+    return SourceCheck(name, passed=None, text="not checked: something before it failed")

@@ -16,7 +16,7 @@ from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.limits import FARTHEST
 from minewatch.core.url_policy import resolve_href
-from minewatch.settings.providers import settle_provider
+from minewatch.settings.providers import infer_provider
 from minewatch.sources.footprint import has_footprint, read_footprint
 from minewatch.sources.scene import Scene, name_assets, parse_scene
 from minewatch.sources.stac import Source
@@ -24,7 +24,7 @@ from minewatch.sources.stac_io import FAULT
 
 
 @dataclass(frozen=True)
-class Refusal:
+class SkippedScene:
     """A scene that was found and cannot be used."""
 
     id: str
@@ -35,13 +35,13 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The answer to a search."""
 
     scenes: tuple[Scene, ...]
     """What can be read, by time and id."""
 
-    refused: tuple[Refusal, ...] = ()
+    refused: tuple[SkippedScene, ...] = ()
     """Items that lack an asset or point where they may not."""
 
     cloudy: tuple[str, ...] = ()
@@ -51,7 +51,7 @@ class Found:
 Track = Callable[[Iterator[pystac.Item]], Iterator[pystac.Item]]
 
 
-def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
+def find_scenes(source: Source, query: Query, track: Track = iter) -> SearchResult:
     """Search a source; ``track`` may watch the items pass.
 
     Raises SourceError where items were found and none is a Sentinel-2 L2A scene with the bands that are needed.
@@ -61,7 +61,7 @@ def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
         try:
             scene = make_scene(item, source)
         except SceneError as error:
-            refused.append(Refusal(item.id, str(error)))
+            refused.append(SkippedScene(item.id, str(error)))
             continue
         if scene.cloud_cover > query.max_cloud_cover:
             cloudy.append(scene.id)
@@ -70,7 +70,7 @@ def find_scenes(source: Source, query: Query, track: Track = iter) -> Found:
     if refused and not scenes and not cloudy:
         raise SourceError(f"source {source.name} has no usable Sentinel-2 L2A scene: {refused[0].reason}")
     scenes.sort(key=lambda scene: (scene.time, scene.id))
-    return Found(tuple(scenes), tuple(refused), tuple(sorted(cloudy)))
+    return SearchResult(tuple(scenes), tuple(refused), tuple(sorted(cloudy)))
 
 
 def make_scene(item: pystac.Item, source: Source) -> Scene:
@@ -86,7 +86,7 @@ def make_scene(item: pystac.Item, source: Source) -> Scene:
 
 
 def _parse(item: pystac.Item, source: Source) -> Scene:
-    provider = settle_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
+    provider = infer_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
     return parse_scene(item, source.name, resolve_hrefs(item, source), provider)
 
 

@@ -26,7 +26,7 @@ from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
 from minewatch.sources.footprint import list_boxes, read_footprint
-from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, make_item, tell
+from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
 
 PAGE = 100
 """Items asked for at a time."""
@@ -89,8 +89,10 @@ class Source:
     def _explain(self, error: BaseException) -> SourceError:
         """Put in words why a search failed."""
         if isinstance(error, (APIError, RequestException, OSError)) and not isinstance(error, FormatError):
-            return SourceError(f"source {self.name} does not answer: {tell(error)}; try again later")
-        what = f"{type(error).__name__} {tell(error)}" if isinstance(error, (KeyError, TypeError)) else tell(error)
+            return SourceError(f"source {self.name} does not answer: {format_error(error)}; try again later")
+        what = (
+            f"{type(error).__name__} {format_error(error)}" if isinstance(error, (KeyError, TypeError)) else format_error(error)
+        )
         return SourceError(f"source {self.name} gave something that is no STAC: {what}; check the address, or try again later")
 
     def find_collection(self) -> str:
@@ -101,7 +103,7 @@ class Source:
         except (APIError, RequestException, OSError) as error:
             is_missing = isinstance(error, DocumentError) and error.status == HTTPStatus.NOT_FOUND
             fault = "has no" if is_missing else "does not answer when asked for"
-            raise SourceError(f"source {self.name} {fault} collection {self.collection!r}: {tell(error)}") from error
+            raise SourceError(f"source {self.name} {fault} collection {self.collection!r}: {format_error(error)}") from error
         return str(document.get("title") or self.collection)
 
     def list_collections(self) -> list[str]:
@@ -109,7 +111,7 @@ class Source:
         try:
             document = self._io.read_json(f"{self.root.rstrip('/')}/collections")
         except (APIError, RequestException, OSError) as error:
-            raise SourceError(f"source {self.name} does not list its collections: {tell(error)}") from error
+            raise SourceError(f"source {self.name} does not list its collections: {format_error(error)}") from error
         found = document.get("collections")
         return [str(c.get("id")) for c in found if isinstance(c, dict)] if isinstance(found, list) else []
 
@@ -179,7 +181,7 @@ def read_root(provider: Provider) -> dict[str, Any]:
     except FormatError as error:
         raise SourceError(f"source {name} is no STAC: {error}") from error
     except (OSError, RequestException, APIError) as error:
-        raise SourceError(f"source {name} does not answer: {tell(error)}; check the address") from error
+        raise SourceError(f"source {name} does not answer: {format_error(error)}; check the address") from error
     if document.get("type") not in ("Catalog", "Collection"):
         raise SourceError(f"source {name} is no STAC catalogue or API: its type is not Catalog or Collection")
     return document

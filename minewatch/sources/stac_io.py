@@ -364,7 +364,7 @@ def _pass(error: E, attempts: int | None = None) -> E:
     return error
 
 
-def tell(error: BaseException) -> str:
+def format_error(error: BaseException) -> str:
     """Say what went wrong in a few words, without addresses: they may carry secrets."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -16,12 +16,12 @@ from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
 from minewatch.core.units import to_date, to_day
 from minewatch.detection.change_map import EPISODE, Episodes
-from minewatch.settings.pipeline import Alerts
+from minewatch.settings.pipeline import AlertSettings
 from tests.helpers.small import make_flat_grid
 
 GRID = make_flat_grid(40, 50)
 START = to_day(dt.date(2024, 1, 1))
-PLAIN = Alerts(min_area_ha=0.1, core_area_ha=0.1, settled_area_ha=0.06, split_distance=0)
+PLAIN = AlertSettings(min_area_ha=0.1, core_area_ha=0.1, settled_area_ha=0.06, split_distance=0)
 Block = tuple[int, int, int, int]
 """Row, column, height, width."""
 TEN: Block = (5, 5, 2, 5)

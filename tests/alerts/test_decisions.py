@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
 
 from minewatch.alerts import reviews
-from minewatch.alerts.apply_decisions import judge_alert
+from minewatch.alerts.apply_decisions import apply_decisions
 from minewatch.alerts.decisions import DISMISS, NOTHING, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.core.errors import AlertsError
-from minewatch.settings.pipeline import Alerts
+from minewatch.settings.pipeline import AlertSettings
 from tests.helpers.tables import edit, history, make_alert, put, review, row_of
 
 REVIEWED = dt.date(2024, 12, 31)
@@ -51,7 +51,7 @@ def widen(alert: Alert, degrees: float) -> Alert:
 
 
 def judge(alert: Alert, *decisions: Decision, until: dt.date = REVIEWED) -> str:
-    return judge_alert(alert, decisions, until, Alerts()).status
+    return apply_decisions(alert, decisions, until, AlertSettings()).status
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_a_file_that_cannot_be_written_leaves_the_table_alone(path: Path, decisi
 
 def test_a_dismissal_acts_from_its_date_for_its_time() -> None:
     alert, day = make_alert(0), dt.timedelta(days=1)
-    decision, last = make_decision(alert), REVIEWED + dt.timedelta(days=Alerts().dismissal_days)
+    decision, last = make_decision(alert), REVIEWED + dt.timedelta(days=AlertSettings().dismissal_days)
     assert judge(alert, decision) == judge(alert, decision, until=last) == "dismissed"
     assert judge(alert, decision, until=last + day) == "confirmed"
 
@@ -138,7 +138,7 @@ def test_dismissed_ground_raises_no_alert_under_another_id() -> None:
 def test_a_dismissed_corner_says_nothing_of_a_large_alert() -> None:
     large = widen(make_alert(0, alert_id="pampa-20250301-abcdef"), 0.01)
     assert judge(large, make_decision(make_alert(0))) == "confirmed"
-    assert judge_alert(large, [make_decision(make_alert(0))], REVIEWED, Alerts()).review == ("", "", "")
+    assert apply_decisions(large, [make_decision(make_alert(0))], REVIEWED, AlertSettings()).review == ("", "", "")
 
 
 @pytest.mark.parametrize("review", [text for text in REVIEWS if text != DISMISS])

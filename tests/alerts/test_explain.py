@@ -14,8 +14,8 @@ import rasterio
 from click.testing import CliRunner, Result
 
 from minewatch.alerts.explain.explain import explain_alert, explain_alerts
-from minewatch.alerts.explain.ground import Ground, judge_area, trace_ground
-from minewatch.alerts.explain.record import OUTCOMES, Explanation, Look
+from minewatch.alerts.explain.ground import AlertPixels, assess_area, trace_ground
+from minewatch.alerts.explain.record import OUTCOMES, ExplainedLook, Explanation
 from minewatch.alerts.table import read_alerts
 from minewatch.archive.item import list_observations
 from minewatch.areas.aoi import read_aoi
@@ -28,7 +28,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.detection.monitor import COUNTED, Outcome
 from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.rules import make_rules
-from minewatch.detection.track import follow_pixels
+from minewatch.detection.track import track_pixels
 from minewatch.operations.scan_report import ScanReport
 from minewatch.products.images.charts import draw_explanation
 from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
@@ -93,21 +93,21 @@ def test_the_alert_is_confirmed_when_enough_pixels_are(explanation: Explanation)
 
 
 @pytest.fixture(scope="module")
-def ground(scanned: tuple[Workspace, ScanReport]) -> Ground:
+def ground(scanned: tuple[Workspace, ScanReport]) -> AlertPixels:
     """Every pixel of the area, traced."""
     workspace, report = scanned
     (area,) = (done.plan for done in report.areas)
     observations = select_observations(list_observations(workspace.archive(NAME), area.grid).values(), area)
-    scenes = judge_area(observations, area, Reporter())
+    scenes = assess_area(observations, area, Reporter())
     return trace_ground(observations, area, scenes, area.grid.window, np.ones(area.grid.shape, bool))
 
 
-def test_tracing_changes_nothing(ground: Ground) -> None:
-    plain = follow_pixels(ground.series, ground.scenes, make_rules(ground.tile.settings))
+def test_tracing_changes_nothing(ground: AlertPixels) -> None:
+    plain = track_pixels(ground.series, ground.scenes, make_rules(ground.tile.settings))
     assert plain.episodes.tobytes() == ground.followed.episodes.tobytes()
 
 
-def test_outcomes_agree_with_the_episodes(ground: Ground) -> None:
+def test_outcomes_agree_with_the_episodes(ground: AlertPixels) -> None:
     """Each date of each anomaly is a look of that outcome, and there are no others."""
     allowed = {
         "first_seen": {Outcome.BEGAN, Outcome.RESTARTED},
@@ -188,7 +188,7 @@ def test_the_figure_lies_with_the_pictures(workspace: Workspace, alert_id: str, 
 
 
 def test_an_alert_without_confirmation_is_drawn(explanation: Explanation, tmp_path: Path) -> None:
-    looks: tuple[Look, ...] = tuple(
+    looks: tuple[ExplainedLook, ...] = tuple(
         replace(look, area_ndvi=None, ndvi=None, bsi=None, area_bsi=None) for look in explanation.looks
     )
     draw_explanation(tmp_path / "bare.png", replace(explanation, confirmed_on=None, episodes=(), looks=looks))
@@ -249,7 +249,9 @@ def test_alerts_explained_together_are_explained_as_each_alone(workspace: Worksp
     ids = read_alerts(workspace.alerts)["alert_id"].tolist()
     alone = {name: explain_alert(workspace, name) for name in ids}
     areas = []
-    monkeypatch.setattr("minewatch.alerts.explain.ground.judge_area", lambda *words: areas.append(words[1]) or judge_area(*words))
+    monkeypatch.setattr(
+        "minewatch.alerts.explain.explain.assess_area", lambda *words: areas.append(words[1]) or assess_area(*words)
+    )
     together = dict(explain_alerts(workspace, [*ids, "nowhere-1"]))
     assert len(areas) == 1, "scenes are judged once"
     assert isinstance(together.pop("nowhere-1"), AlertsError), "one that fails leaves the others alone"

@@ -18,28 +18,28 @@ from click.testing import CliRunner
 from pyproj import Geod
 from shapely.geometry import MultiPolygon, Point, box
 
-from minewatch.alerts.corroboration.agreement import Agreement, Ground, Subject, describe_agreements
+from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, SightingIndex, describe_agreements
 from minewatch.alerts.corroboration.columns import read_days
-from minewatch.alerts.corroboration.corroboration import corroborate_alerts, take_back_witness
+from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.points import PIECE, read_points
 from minewatch.alerts.corroboration.record import (
-    Witness,
-    Witnesses,
-    append_witnesses,
+    ExternalSource,
+    ExternalSources,
+    append_external_sources,
     keep_sightings,
+    read_external_sources,
     read_sightings,
-    read_witnesses,
 )
 from minewatch.alerts.corroboration.sighting import NO_DAY, Region, Sightings, to_day
 from minewatch.alerts.table import read_alerts
 from minewatch.cli import main
-from minewatch.core.errors import AlertsError, ContextError, WitnessError
+from minewatch.core.errors import AlertsError, ContextError, ExternalAlertError
 from minewatch.core.workspace import Workspace
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
 GEOD = Geod(ellps="WGS84")
 SQUARE = MultiPolygon([box(-70.0, -13.0, -69.99, -12.99)])
-SUBJECT = Subject(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
+SUBJECT = AlertExtent(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
 
 
 @pytest.fixture
@@ -78,9 +78,9 @@ def run(workspace: Workspace, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["-w", str(workspace.root), "alerts", "corroborate", *arguments])
 
 
-def ground(*shapes: Any, days: list[int] | None = None) -> Ground:
+def ground(*shapes: Any, days: list[int] | None = None) -> SightingIndex:
     known = np.array(days or [NO_DAY] * len(shapes), np.int32)
-    return Ground(Sightings(np.array(shapes, object), known), -70.0)
+    return SightingIndex(Sightings(np.array(shapes, object), known), -70.0)
 
 
 # --- what agrees -----------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def test_an_alert_at_180_degrees_is_heard() -> None:
     subject = dataclasses.replace(SUBJECT, outline=outline)
     for longitude in (180.0012, 180.0005):
         sightings = Sightings(np.array([Point(longitude, 1.0005)], object), np.array([NO_DAY], np.int32))
-        agreement = Ground(sightings, 180.0).ask(subject, "RADD", 100, 180)
+        agreement = SightingIndex(sightings, 180.0).ask(subject, "RADD", 100, 180)
         assert agreement is not None
         assert agreement.distance_m == pytest.approx(max(0, (longitude - 180.001) * 111_300), abs=0.5)
 
@@ -212,7 +212,7 @@ def test_an_older_table_does_not_show_it_yet(workspace: Workspace, tmp_path: Pat
     path = write_csv(tmp_path / "a.csv", [(*place(row, 35), f"{row.first_seen:%Y-%m-%d}")])
     (witness,) = corroborate_alerts(workspace, path, "RADD").added
     assert witness.effective == UNTIL
-    known = read_witnesses(workspace.witnesses)
+    known = read_external_sources(workspace.witnesses)
     assert known.of(NAME, UNTIL) == [witness]
     assert known.of(NAME, UNTIL - dt.timedelta(days=1)) == []
 
@@ -225,11 +225,11 @@ def test_several_witnesses_stand_side_by_side_and_can_be_taken_back(workspace: W
     mines.to_file(tmp_path / "mines.geojson")
     corroborate_alerts(workspace, tmp_path / "mines.geojson", "Amazon Mining Watch")
     assert cells(workspace)[row.alert_id] == f"Amazon Mining Watch (inside); RADD {date} (35 m)"
-    assert take_back_witness(workspace, "RADD") == 1
+    assert remove_source(workspace, "RADD") == 1
     assert cells(workspace)[row.alert_id] == "Amazon Mining Watch (inside)"
-    assert len(read_witnesses(workspace.witnesses).all) == 3, "what was said stays in the file"
-    with pytest.raises(WitnessError, match="no witness 'RADD'"):
-        take_back_witness(workspace, "RADD")
+    assert len(read_external_sources(workspace.witnesses).all) == 3, "what was said stays in the file"
+    with pytest.raises(ExternalAlertError, match="no witness 'RADD'"):
+        remove_source(workspace, "RADD")
     corroborate_alerts(workspace, tmp_path / "a.csv", "RADD")
     assert "RADD" in cells(workspace)[row.alert_id]
 
@@ -344,7 +344,7 @@ def test_a_file_is_read_in_pieces(tmp_path: Path) -> None:
 def test_a_bad_csv_is_one_clear_error(workspace: Workspace, tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_text(text)
-    with pytest.raises(WitnessError, match=message):
+    with pytest.raises(ExternalAlertError, match=message):
         corroborate_alerts(workspace, path, "RADD")
     assert not workspace.witnesses.exists()
 
@@ -352,33 +352,33 @@ def test_a_bad_csv_is_one_clear_error(workspace: Workspace, tmp_path: Path, text
 def test_a_shapefile_without_a_reference_system_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
     gpd.GeoDataFrame({"a": [1]}, geometry=[Point(0, 0)], crs=4326).to_file(tmp_path / "a.shp")
     (tmp_path / "a.prj").unlink()
-    with pytest.raises(WitnessError, match="does not say in which coordinate reference system"):
+    with pytest.raises(ExternalAlertError, match="does not say in which coordinate reference system"):
         corroborate_alerts(workspace, tmp_path / "a.shp", "RADD")
 
 
 def test_bad_maps_are_one_clear_error(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a.geojson").write_text("{")
-    with pytest.raises(WitnessError, match="cannot be read as a map"):
+    with pytest.raises(ExternalAlertError, match="cannot be read as a map"):
         corroborate_alerts(workspace, tmp_path / "a.geojson", "RADD")
-    with pytest.raises(WitnessError, match="there is no file"):
+    with pytest.raises(ExternalAlertError, match="there is no file"):
         corroborate_alerts(workspace, tmp_path / "none.geojson", "RADD")
     (tmp_path / "b.geojson").write_text("<OGRVRTDataSource><OGRVRTLayer name='a'/></OGRVRTDataSource>")
     with pytest.raises(ContextError, match="only describes where data are"):
         corroborate_alerts(workspace, tmp_path / "b.geojson", "RADD")
     point = {"type": "Point", "coordinates": [-12.5, -110.0]}
     (tmp_path / "c.geojson").write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": point}))
-    with pytest.raises(WitnessError, match="exchanged"):
+    with pytest.raises(ExternalAlertError, match="exchanged"):
         corroborate_alerts(workspace, tmp_path / "c.geojson", "RADD")
     gpd.GeoDataFrame({"a": [1]}, geometry=[Point(0, 0)], crs=4326).to_file(tmp_path / "d.gpkg")
-    with pytest.raises(WitnessError, match="no column 'when'; it has a"):
+    with pytest.raises(ExternalAlertError, match="no column 'when'; it has a"):
         corroborate_alerts(workspace, tmp_path / "d.gpkg", "RADD", date_column="when")
-    with pytest.raises(WitnessError, match="no layer 'x' with shapes; it has d"):
+    with pytest.raises(ExternalAlertError, match="no layer 'x' with shapes; it has d"):
         corroborate_alerts(workspace, tmp_path / "d.gpkg", "RADD", layer="x")
 
 
 @pytest.mark.parametrize("name", ["", " RADD", "a; b", "x" * 61, "a\nb"])
 def test_a_name_that_cannot_stand_in_the_table_is_refused(workspace: Workspace, tmp_path: Path, name: str) -> None:
-    with pytest.raises(WitnessError, match="cannot be the name of a witness"):
+    with pytest.raises(ExternalAlertError, match="cannot be the name of a witness"):
         corroborate_alerts(workspace, write_csv(tmp_path / "a.csv", []), name)
 
 
@@ -401,12 +401,12 @@ def test_what_was_seen_is_kept_as_it_was(tmp_path: Path) -> None:
 
 def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path) -> None:
     moment = dt.datetime(2025, 1, 2, tzinfo=dt.UTC)
-    witness = Witness("RADD", "spot", "a.csv", "0" * 64, "a.gpkg", 3, 100.0, 180, dt.date(2024, 12, 31), moment)
+    witness = ExternalSource("RADD", "spot", "a.csv", "0" * 64, "a.gpkg", 3, 100.0, 180, dt.date(2024, 12, 31), moment)
     path = tmp_path / "witnesses.jsonl"
-    append_witnesses(path, [witness])
+    append_external_sources(path, [witness])
     path.write_bytes(path.read_bytes() + b'{"name": "GL')
-    append_witnesses(path, [dataclasses.replace(witness, name="ñ")])
-    assert read_witnesses(path) == Witnesses((witness, dataclasses.replace(witness, name="ñ")), (2,))
+    append_external_sources(path, [dataclasses.replace(witness, name="ñ")])
+    assert read_external_sources(path) == ExternalSources((witness, dataclasses.replace(witness, name="ñ")), (2,))
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -27,10 +27,10 @@ from minewatch.archive.item import (
     list_observations,
     write_collection,
 )
-from minewatch.archive.publication import Draft, publish, remove_drafts
+from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
 from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
 from minewatch.archive.stack import read_sample, read_stack, sample_rows
-from minewatch.archive.writer import Target, write_drafts
+from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.grid import CELL, Grid, Window
 from minewatch.core.errors import ArchiveError, SceneError, WorkspaceError
 from minewatch.core.temp_files import TEMPORARY_PREFIX
@@ -65,8 +65,8 @@ SCL_BAND = 1
 """Band of the raster that holds SCL."""
 
 
-def write_draft(take: Datatake, grid: Grid, folder: Path) -> Draft:
-    (draft,) = write_drafts([Target(take, grid, folder)])
+def write_draft(take: Datatake, grid: Grid, folder: Path) -> TempRaster:
+    (draft,) = write_temp_rasters([Target(take, grid, folder)])
     if isinstance(draft, SceneError):
         raise draft
     return draft
@@ -347,7 +347,7 @@ def test_a_draft_is_no_observation_and_is_cleared_away(folder: Path, scene: Scen
     (folder / f"{TEMPORARY_PREFIX}x.json").write_text('{"type": "Fea')
     assert draft.path in find_drafts(folder)
     assert list_observations(folder, GRID) == {KEY: kept}
-    remove_drafts(folder)
+    remove_temp_rasters(folder)
     assert find_drafts(folder) == []
     assert list_observations(folder, GRID) == {KEY: kept}
     assert kept.raster.exists()
@@ -413,7 +413,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
     return counter
 
 
-def draft_under_cloud(tmp_path: Path, folder: Path, columns: int, codes: Sequence[int] = (0, 9, 10)) -> tuple[Draft, np.ndarray]:
+def draft_under_cloud(
+    tmp_path: Path, folder: Path, columns: int, codes: Sequence[int] = (0, 9, 10)
+) -> tuple[TempRaster, np.ndarray]:
     """Draft a scene whose first columns are covered; give the draft and its codes."""
     scl = np.full((TALL // 2, BROAD // 2), 4)
     scl[:, : columns // 2] = np.resize(codes, columns // 2)
@@ -574,9 +576,9 @@ def test_one_overpass_is_written_for_many_areas(tmp_path: Path, scene: Scene) ->
     """Each area gets what it would get alone."""
     grids = [lay_grid(HEIGHT, WIDTH), lay_grid(HEIGHT // 2, WIDTH), lay_grid(HEIGHT, WIDTH // 2)]
     take = take_of(scene)
-    together = write_drafts([Target(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
+    together = write_temp_rasters([Target(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
     alone = [write_draft(take, grid, tmp_path / "alone") for grid in grids]
-    assert [draft.sha256 for draft in together if isinstance(draft, Draft)] == [draft.sha256 for draft in alone]
+    assert [draft.sha256 for draft in together if isinstance(draft, TempRaster)] == [draft.sha256 for draft in alone]
 
 
 @pytest.mark.parametrize("kind", ["cut", "empty"])

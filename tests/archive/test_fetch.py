@@ -23,12 +23,12 @@ from minewatch.core.parallel import _attempt
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
-from minewatch.operations.plan import Request, plan_scan
+from minewatch.operations.plan import ScanRequest, plan_scan
 from minewatch.operations.scan import scan
 from minewatch.raster.read import open_datatake
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake
-from minewatch.sources.search import Found, find_scenes
+from minewatch.sources.search import SearchResult, find_scenes
 from tests.helpers.small import MONITOR_FROM, UNTIL, make_series, make_workspace, scan_small
 
 
@@ -71,11 +71,11 @@ def test_areas_scanned_together_end_as_areas_scanned_alone(
         return open_datatake(take)
 
     monkeypatch.setattr("minewatch.archive.writer.open_datatake", count)
-    report = scan(together, Request(names=tuple(areas), until=UNTIL))
+    report = scan(together, ScanRequest(names=tuple(areas), until=UNTIL))
     assert len(opened) == len(set(opened)) > 30, "every overpass is opened once"
     assert [area.plan.aoi.name for area in report.areas] == list(areas)
     for name in areas:
-        (single,) = scan(alone, Request(names=(name,), until=UNTIL)).areas
+        (single,) = scan(alone, ScanRequest(names=(name,), until=UNTIL)).areas
         (shared,) = (area for area in report.areas if area.plan.aoi.name == name)
         assert read_rasters(together, name) == read_rasters(alone, name)
         assert shared.coverage == single.coverage
@@ -86,9 +86,9 @@ def test_areas_scanned_together_end_as_areas_scanned_alone(
 def test_a_new_area_reads_only_for_itself(series: SimulatedSeries, tmp_path: Path) -> None:
     areas = cut_areas(series)
     workspace = watch(tmp_path / "w", series, {name: areas[name] for name in "ab"})
-    scan(workspace, Request(names=("a", "b"), until=UNTIL))
+    scan(workspace, ScanRequest(names=("a", "b"), until=UNTIL))
     write_aoi(workspace, areas["c"])
-    report = scan(workspace, Request(names=("a", "b", "c"), until=UNTIL))
+    report = scan(workspace, ScanRequest(names=("a", "b", "c"), until=UNTIL))
     assert [area.fetched > 0 for area in report.areas] == [False, False, True]
 
 
@@ -96,10 +96,10 @@ def test_one_search_serves_areas_that_lie_together(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = watch(tmp_path / "w", series, cut_areas(series))
-    plan = plan_scan(workspace, Request(names=tuple("abcd"), until=UNTIL))
+    plan = plan_scan(workspace, ScanRequest(names=tuple("abcd"), until=UNTIL))
     asked: list[Query] = []
 
-    def count(source: Any, query: Query, track: Any) -> Found:
+    def count(source: Any, query: Query, track: Any) -> SearchResult:
         asked.append(query)
         return find_scenes(source, query, track)
 
@@ -112,7 +112,7 @@ def test_one_search_serves_areas_that_lie_together(
 
 def test_each_area_keeps_its_own_dates_and_clouds(series: SimulatedSeries, tmp_path: Path) -> None:
     workspace = watch(tmp_path / "w", series, cut_areas(series))
-    plan = plan_scan(workspace, Request(names=("a", "b"), until=UNTIL))
+    plan = plan_scan(workspace, ScanRequest(names=("a", "b"), until=UNTIL))
     first, second = plan.areas
     strict = second.pipeline.model_copy(update={"scenes": second.pipeline.scenes.model_copy(update={"max_cloud_cover": 10})})
     second = replace(second, pipeline=strict, until=dt.date(2022, 12, 31))
@@ -128,7 +128,7 @@ def place(plan: AreaPlan, *corner: float) -> AreaPlan:
 
 
 def test_areas_far_apart_are_searched_apart(series: SimulatedSeries, tmp_path: Path) -> None:
-    (plan,) = plan_scan(make_workspace(tmp_path / "w", series), Request(until=UNTIL)).areas
+    (plan,) = plan_scan(make_workspace(tmp_path / "w", series), ScanRequest(until=UNTIL)).areas
     areas = [place(plan, *corner) for corner in ((0, 0), (10, 0), (0.5, 0.5), (10.2, 0.3), (0, 9))]
     groups = group_areas(areas)
     assert sorted(map(sorted, groups)) == [[0, 2], [1, 3], [4]]
@@ -155,13 +155,13 @@ def test_a_scene_that_fails_for_all_is_named_for_all(
 ) -> None:
     monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
     workspace = watch(tmp_path / "w", series, cut_areas(series))
-    plan = plan_scan(workspace, Request(names=("a", "d"), until=UNTIL))
+    plan = plan_scan(workspace, ScanRequest(names=("a", "d"), until=UNTIL))
     broken = find_scenes(plan.source, plan.areas[0].query).scenes[5]
     path = Path(broken.hrefs["nir"])
     data = path.read_bytes()
     try:
         path.write_bytes(data[: len(data) // 2])
-        report = scan(workspace, Request(names=("a", "d"), until=UNTIL))
+        report = scan(workspace, ScanRequest(names=("a", "d"), until=UNTIL))
     finally:
         path.write_bytes(data)
     assert [[failure.id for failure in area.failures] for area in report.areas] == [[broken.id], [broken.id]]

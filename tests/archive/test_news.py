@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from shapely.geometry import box
 
 from minewatch.archive.item import Observation, list_observations
-from minewatch.archive.publication import Draft, publish
+from minewatch.archive.publication import TempRaster, publish
 from minewatch.archive.update_policy import find_refused, is_news
-from minewatch.archive.writer import Target, write_drafts
+from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.operations.scan_report import ScanReport
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Scene, group_scenes
@@ -170,8 +170,8 @@ def let_arrive(parts: Sequence[Scene], waves: Sequence[set[int]], folder: Path) 
         listed |= wave
         (take,) = group_scenes(parts[number] for number in listed)
         if is_news(take, known, "refuse"):
-            (draft,) = write_drafts([Target(take, GRID, folder)])
-            assert isinstance(draft, Draft)
+            (draft,) = write_temp_rasters([Target(take, GRID, folder)])
+            assert isinstance(draft, TempRaster)
             known = publish(draft, GRID, BOX, folder, known.version + 1 if known else 1)
     assert known is not None
     assert not is_news(take, known, "refuse")

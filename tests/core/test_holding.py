@@ -22,7 +22,7 @@ from minewatch.alerts.table import read_alerts
 from minewatch.cli import main
 from minewatch.core import lock as holding
 from minewatch.core.errors import BusyError, WorkspaceError
-from minewatch.core.lock import DEAD_SECONDS, Holding, Lease, find_holder, hold, read_lease
+from minewatch.core.lock import DEAD_SECONDS, HeldLock, Lease, find_holder, hold, read_lease
 from minewatch.core.workspace import Workspace
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.places import ROOT
@@ -256,13 +256,13 @@ def test_a_scan_whose_lock_was_taken_over_publishes_nothing(
     watch = make_workspace(tmp_path / "watch", series)
     scan_small(watch, dt.date(2023, 1, 31))
     before = {name: data for name, data in snapshot(watch.output).items() if not name.startswith(("archive", ".lock"))}
-    check = Holding.check
+    check = HeldLock.check
 
-    def lose(self: Holding) -> None:
+    def lose(self: HeldLock) -> None:
         forge(watch.held, age=10)
         check(self)
 
-    monkeypatch.setattr(Holding, "check", lose)
+    monkeypatch.setattr(HeldLock, "check", lose)
     with pytest.raises(WorkspaceError, match="taken over by a scan"):
         scan_small(watch, UNTIL)
     after = {name: data for name, data in snapshot(watch.output).items() if not name.startswith(("archive", ".lock"))}

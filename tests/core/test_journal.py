@@ -110,10 +110,10 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
     }
     stream = io.StringIO()
     journal.open_journal(find_secrets(settings), stream)
-    journal.tell(
+    journal.log_event(
         "message", text=f"login {HIDDEN} refused", where=["mailtos://rosa:x@mail.example.org"], more={"k": "an/odd+key="}
     )
-    journal.tell("an%2Fodd%2Bkey%3D")
+    journal.log_event("an%2Fodd%2Bkey%3D")
     text = stream.getvalue()
     assert HIDDEN not in text
     assert "odd" not in text
@@ -147,7 +147,7 @@ def test_no_line_is_broken_and_no_secret_survives(value: Any) -> None:
 
 
 def test_a_closed_journal_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    journal.tell("event", x=1)
+    journal.log_event("event", x=1)
     assert capsys.readouterr() == ("", "")
 
 

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, follow
-from minewatch.core.url_policy import LONGEST_HREF, LONGEST_ID, Reach, check_href, check_id, find_reach, is_web, resolve_href
+from minewatch.core.url_policy import (
+    LONGEST_HREF,
+    LONGEST_ID,
+    NetworkZone,
+    check_href,
+    check_id,
+    find_reach,
+    is_web,
+    resolve_href,
+)
 
 PUBLIC = "https://stac.example.org/v1/catalog.json"
 PLAIN = "http://stac.example.org:8080/catalog.json"
@@ -151,7 +160,7 @@ def test_no_number_is_taken_for_a_public_name(host: str) -> None:
     except OSError:
         return
     if not address.is_global:
-        assert find_reach(host) is not Reach.PUBLIC
+        assert find_reach(host) is not NetworkZone.PUBLIC
 
 
 @given(st.text() | st.text(st.sampled_from("https:/.@[]%:#?\\0127abc")).map("https://{}".format))

@@ -13,7 +13,7 @@ import pytest
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes, publish_json, publishing
-from minewatch.core.temp_files import TEMPORARY_PREFIX, name_draft
+from minewatch.core.temp_files import TEMPORARY_PREFIX, make_temp_name
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace, read_toml
 from minewatch.settings.document import default_source, init_workspace, read_settings
 from minewatch.settings.pipeline import Pipeline, read_pipeline
@@ -276,7 +276,7 @@ def test_a_folder_without_write_permission_is_an_error_in_words(tmp_path: Path) 
 
 def test_what_a_dead_process_left_unfinished_goes_with_the_next_file(tmp_path: Path) -> None:
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], check=True, capture_output=True, text=True)
-    mine = name_draft()
+    mine = make_temp_name()
     left = mine.replace(f"-{os.getpid()}-", f"-{int(dead.stdout)}-")
     (tmp_path / f"{left}a.json").write_text("{")
     (tmp_path / f"{left}b").mkdir()

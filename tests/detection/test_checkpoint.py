@@ -23,18 +23,18 @@ from minewatch.core.units import to_date, to_day
 from minewatch.detection import checkpoint
 from minewatch.detection.change_map import EPISODE
 from minewatch.detection.checkpoint import Digests, list_fields, load_checkpoint, make_digests, save_checkpoint
-from minewatch.detection.detect import detect_changes, tell_changes
+from minewatch.detection.detect import detect_changes, make_changes
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.looks import make_looks
 from minewatch.detection.mask import find_clear
 from minewatch.detection.monitor import STATE, Outcome
 from minewatch.detection.rules import RULES_VERSION, make_rules
-from minewatch.detection.scene_quality import Scenes, judge_scenes, measure_scenes
+from minewatch.detection.scene_quality import SceneQuality, assess_scenes, measure_scenes
 from minewatch.detection.series import Series
-from minewatch.detection.state import Memory, go_on, remember
-from minewatch.detection.track import follow_pixels
+from minewatch.detection.state import TileState, process_history, update_history
+from minewatch.detection.track import track_pixels
 from minewatch.operations.scan_report import ScanReport
-from minewatch.settings.pipeline import Detector, Mask
+from minewatch.settings.pipeline import DetectorSettings, MaskSettings
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, make_series, make_workspace, read_result, scan_small
 from tests.helpers.tiles import DAYS, FIRST, FOREST, HAZE, SEEDS, SINCE, SOIL, assert_same, cut_looks, encode, make_random_tile
@@ -47,8 +47,8 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
     return make_series(tmp_path_factory)
 
 
-def judge(tile: TileInput) -> Scenes:
-    return judge_scenes(measure_scenes(tile), tile.settings)
+def judge(tile: TileInput) -> SceneQuality:
+    return assess_scenes(measure_scenes(tile), tile.settings)
 
 
 def make_observations(count: int) -> list[Observation]:
@@ -60,7 +60,7 @@ def make_observations(count: int) -> list[Observation]:
     return [Observation(time=time, raster=Path(f"{number}.tif"), **nothing) for number, time in enumerate(times)]  # type: ignore[arg-type]
 
 
-def make_names(scenes: Scenes, observations: list[Observation]) -> Digests:
+def make_names(scenes: SceneQuality, observations: list[Observation]) -> Digests:
     return Digests("settings", observations, scenes)
 
 
@@ -70,38 +70,40 @@ def test_going_on_gives_what_everything_gives(seed: int, stop: int) -> None:
     tile = make_random_tile(seed)
     scenes = judge(tile)
     early, late = cut_looks(tile, slice(0, stop)), cut_looks(tile, slice(stop, None))
-    memory = go_on(remember(early, judge(early), whole=True), late, scenes.since(stop))
-    assert_same(detect_changes(tile, scenes), tell_changes(tile, memory))
+    memory = update_history(process_history(early, judge(early), whole=True), late, scenes.since(stop))
+    assert_same(detect_changes(tile, scenes), make_changes(tile, memory))
 
 
 def test_nothing_new_changes_nothing() -> None:
     tile = make_random_tile(3)
     scenes = judge(tile)
-    memory = go_on(remember(tile, scenes, whole=True), cut_looks(tile, slice(len(DAYS), None)), scenes.since(len(DAYS)))
-    assert_same(detect_changes(tile, scenes), tell_changes(tile, memory))
+    memory = update_history(
+        process_history(tile, scenes, whole=True), cut_looks(tile, slice(len(DAYS), None)), scenes.since(len(DAYS))
+    )
+    assert_same(detect_changes(tile, scenes), make_changes(tile, memory))
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> tuple[Path, Memory, Scenes, TileInput]:
+def kept(tmp_path: Path) -> tuple[Path, TileState, SceneQuality, TileInput]:
     """A checkpoint after all looks but four."""
     tile = cut_looks(make_random_tile(7), slice(0, len(DAYS) - 4))
     scenes = judge(tile)
-    memory = remember(tile, scenes, whole=True)
+    memory = process_history(tile, scenes, whole=True)
     save_checkpoint(tmp_path / "c", TILE, make_names(scenes, make_observations(len(DAYS) - 4)), 1, memory)
     return tmp_path / "c", memory, judge(make_random_tile(7)), tile
 
 
-def test_what_is_kept_comes_back(kept: tuple[Path, Memory, Scenes, TileInput]) -> None:
+def test_what_is_kept_comes_back(kept: tuple[Path, TileState, SceneQuality, TileInput]) -> None:
     folder, memory, scenes, tile = kept
     known = load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))))
     assert known is not None
     assert (known.observations, known.epochs) == (len(DAYS) - 4, 1)
-    assert_same(tell_changes(tile, known.memory), tell_changes(tile, memory))
+    assert_same(make_changes(tile, known.memory), make_changes(tile, memory))
     assert (known.memory.base == memory.base).all()
     assert known.memory.state.tobytes() == memory.state.tobytes()
 
 
-def test_only_a_true_beginning_is_used(kept: tuple[Path, Memory, Scenes, TileInput]) -> None:
+def test_only_a_true_beginning_is_used(kept: tuple[Path, TileState, SceneQuality, TileInput]) -> None:
     folder, _, scenes, _ = kept
     looks = make_observations(len(DAYS))
     assert load_checkpoint(folder, TILE, make_names(scenes, looks)) is not None
@@ -121,7 +123,7 @@ def test_only_a_true_beginning_is_used(kept: tuple[Path, Memory, Scenes, TileInp
 
 @pytest.mark.parametrize("what", ["state", "base"])
 @pytest.mark.parametrize("damage", ["gone", "cut", "noise"])
-def test_a_damaged_one_is_no_checkpoint(kept: tuple[Path, Memory, Scenes, TileInput], what: str, damage: str) -> None:
+def test_a_damaged_one_is_no_checkpoint(kept: tuple[Path, TileState, SceneQuality, TileInput], what: str, damage: str) -> None:
     folder, _, scenes, _ = kept
     (path,) = folder.glob(f"*.{what}")
     data = path.read_bytes()
@@ -133,7 +135,7 @@ def test_a_damaged_one_is_no_checkpoint(kept: tuple[Path, Memory, Scenes, TileIn
 
 @pytest.mark.parametrize("name", ["STATE", "EPISODE"])
 def test_fields_may_have_other_names_since(
-    kept: tuple[Path, Memory, Scenes, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
+    kept: tuple[Path, TileState, SceneQuality, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, memory, scenes, _ = kept
     today = getattr(checkpoint, name)
@@ -147,7 +149,7 @@ def test_fields_may_have_other_names_since(
 
 @pytest.mark.parametrize("name", ["STATE", "EPISODE"])
 def test_records_of_another_layout_are_no_checkpoint(
-    kept: tuple[Path, Memory, Scenes, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
+    kept: tuple[Path, TileState, SceneQuality, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _, scenes, _ = kept
     fields = [(field, getattr(checkpoint, name)[field]) for field in getattr(checkpoint, name).names]
@@ -155,11 +157,11 @@ def test_records_of_another_layout_are_no_checkpoint(
     assert load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS)))) is None
 
 
-def test_baselines_are_written_once(kept: tuple[Path, Memory, Scenes, TileInput]) -> None:
+def test_baselines_are_written_once(kept: tuple[Path, TileState, SceneQuality, TileInput]) -> None:
     folder, memory, scenes, tile = kept
     (path,) = folder.glob("*.base")
     before = path.stat().st_mtime_ns
-    later = go_on(memory, cut_looks(make_random_tile(7), slice(len(DAYS) - 4, None)), scenes.since(len(DAYS) - 4))
+    later = update_history(memory, cut_looks(make_random_tile(7), slice(len(DAYS) - 4, None)), scenes.since(len(DAYS) - 4))
     save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 1, later)
     assert path.stat().st_mtime_ns == before
     other = replace(memory, base=memory.base + np.int16(1))
@@ -195,7 +197,7 @@ def test_scans_with_and_without_checkpoints_end_alike(
 
 
 def test_settings_and_rules_are_part_of_the_name(scanned_plan: AreaPlan, monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = Scenes(*(np.zeros(0),) * 4, np.zeros(0, bool))
+    nothing = SceneQuality(*(np.zeros(0),) * 4, np.zeros(0, bool))
     name = make_digests([], scanned_plan, nothing).settings
     other = replace(scanned_plan, monitor_from=scanned_plan.monitor_from - dt.timedelta(days=1))
     assert make_digests([], other, nothing).settings != name
@@ -228,7 +230,7 @@ THIN = {"ndvi": 0.46, "bsi": -0.1, "blue": 0.035, "nir": 0.27}
 GROUNDS = (SOIL, SOIL, SOIL, CHAR, POND, THIN, SNOW, SLUSH, HAZE)
 
 
-def make_eventful_tile(mask: Mask | None = None) -> TileInput:
+def make_eventful_tile(mask: MaskSettings | None = None) -> TileInput:
     """Make a tile in which all happens that rules speak of; its random numbers are the same in all versions of libraries."""
     dice, size = random.Random(6), (len(EVENTFUL_DAYS), SIDE, SIDE)
     noise = np.frombuffer(hashlib.shake_256(b"noise").digest(4 * int(np.prod(size))), np.uint8).reshape(4, *size)
@@ -245,8 +247,8 @@ def make_eventful_tile(mask: Mask | None = None) -> TileInput:
     days, inside = EVENTFUL_DAYS.copy(), np.ones((SIDE, SIDE), bool)
     days[first + 3], days[5], inside[-3:, -3:] = days[first + 4], days[6], False
     codes = encode({name: np.rint(10_000 * values).astype(np.int16) for name, values in layers.items()})
-    looks = make_looks(days, np.asarray(scl.any(axis=0)), find_clear(scl, mask or Mask()), codes)
-    return TileInput(looks, inside, Window(0, 0, SIDE, SIDE), Detector(), SINCE)
+    looks = make_looks(days, np.asarray(scl.any(axis=0)), find_clear(scl, mask or MaskSettings()), codes)
+    return TileInput(looks, inside, Window(0, 0, SIDE, SIDE), DetectorSettings(), SINCE)
 
 
 def live_through(
@@ -298,7 +300,7 @@ def list_columns(records: NDArray[Any]) -> list[NDArray[Any]]:
 def hash_memory(tile: TileInput) -> str:
     """Name what is known of a tile by its numbers and how they lie in a checkpoint; the last digits are the processor's."""
     scenes = judge(tile)
-    memory = remember(tile, scenes, whole=True)
+    memory = process_history(tile, scenes, whole=True)
     records = [*list_columns(np.asarray(memory.state)), *list_columns(memory.closed)]
     arrays = [scenes.numbers, scenes.agrees, memory.base, memory.open, *records, memory.seen, memory.last, memory.covered]
     return hash_arrays(arrays, [list_fields(STATE), list_fields(EPISODE)])
@@ -323,7 +325,7 @@ def test_what_detection_finds_changes_with_the_version_of_its_rules() -> None:
 
 def test_the_eventful_tile_feels_every_rule() -> None:
     tile, scenes = make_eventful_tile(), judge(make_eventful_tile())
-    trace = follow_pixels(Series.of(tile), scenes, make_rules(tile.settings), traced=True).trace
+    trace = track_pixels(Series.of(tile), scenes, make_rules(tile.settings), traced=True).trace
     assert set(np.unique(trace[:, 0])) == set(Outcome)
     assert set(np.unique(trace[:, 1])) == {0, 1}
     found, idle = hash_memory(tile), []
@@ -331,8 +333,8 @@ def test_the_eventful_tile_feels_every_rule() -> None:
         more, less = (value + 1 + value // 2, value - 1) if isinstance(value, int) else (1.3 * value + 0.01, 0.75 * value)
         if all(hash_memory(replace(tile, settings=tile.settings.model_copy(update={name: v}))) == found for v in (less, more)):
             idle.append(name)
-    for name, value in Mask().model_dump().items():
+    for name, value in MaskSettings().model_dump().items():
         other = value[1:] if isinstance(value, tuple) else 1.5 * value if isinstance(value, float) else value + 10
-        if hash_memory(make_eventful_tile(Mask().model_copy(update={name: other}))) == found:
+        if hash_memory(make_eventful_tile(MaskSettings().model_copy(update={name: other}))) == found:
             idle.append(name)
     assert idle == [], "a rule that the tile does not feel may change unnoticed: let something happen that it speaks of"

@@ -21,11 +21,11 @@ from minewatch.detection.harmonics import UNIT, count_terms, evaluate, harmonic_
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.looks import Looks, make_looks
 from minewatch.detection.rules import make_rules
-from minewatch.detection.scene_quality import BINS, judge_scenes, measure_scenes
+from minewatch.detection.scene_quality import BINS, assess_scenes, measure_scenes
 from minewatch.detection.series import SCALES, Series
-from minewatch.detection.track import follow_pixels
+from minewatch.detection.track import track_pixels
 from minewatch.raster.indices import EMPTY, LAYERS
-from minewatch.settings.pipeline import Detector
+from minewatch.settings.pipeline import DetectorSettings
 from tests.helpers.places import ROOT
 from tests.helpers.tiles import (
     DAYS,
@@ -140,7 +140,7 @@ def test_a_look_without_clear_pixels_changes_nothing(seed: int, place: int) -> N
 @LAW
 def test_a_higher_threshold_adds_no_pixel(seed: int, name: str, factor: float) -> None:
     low, scenes = make_random_tile(seed), make_steady_scenes(len(DAYS))
-    high = replace(low, settings=Detector(**{name: getattr(low.settings, name) * factor}))
+    high = replace(low, settings=DetectorSettings(**{name: getattr(low.settings, name) * factor}))
     one, other = detect(low, scenes), detect(high, scenes)
     for stage in ("provisional_on", "confirmed_on"):
         assert list_pixels(other, stage) <= list_pixels(one, stage)
@@ -156,7 +156,7 @@ def test_any_tile_split_gives_the_same_bytes(seed: int, row: int, column: int) -
     parts = [cut_window(whole, *cut) for cut in cuts]
     counts = np.sum([measure_scenes(part) for part in parts], axis=0)
     assert (counts == measure_scenes(whole)).all()
-    scenes = judge_scenes(counts, whole.settings)
+    scenes = assess_scenes(counts, whole.settings)
     one, others = detect(whole, scenes), [detect(part, scenes) for part in parts]
     assert order(one.episodes).tobytes() == order(np.concatenate([o.episodes for o in others])).tobytes()
     for cut, other in zip(cuts, others, strict=True):
@@ -313,7 +313,7 @@ def test_a_scene_that_differs_as_a_whole_raises_nothing() -> None:
     for look in (FIRST + 4, FIRST + 5, FIRST + 6):
         layers["ndvi"][look] -= 3000
     tile = make_tile(layers)
-    scenes = judge_scenes(measure_scenes(tile), tile.settings)
+    scenes = assess_scenes(measure_scenes(tile), tile.settings)
     assert np.flatnonzero(~scenes.agrees[FIRST:]).tolist() == [4, 5, 6]
     assert detect(tile).episodes.size == 0
 
@@ -321,14 +321,14 @@ def test_a_scene_that_differs_as_a_whole_raises_nothing() -> None:
 def test_a_small_shift_of_a_scene_is_taken_out() -> None:
     layers = make_forest()
     layers["ndvi"][FIRST + 4] -= 1000
-    scenes = judge_scenes(measure_scenes(make_tile(layers)), Detector())
+    scenes = assess_scenes(measure_scenes(make_tile(layers)), DetectorSettings())
     assert scenes.shift[FIRST + 4] == pytest.approx(-0.1, abs=0.01)
     assert abs(scenes.shift[FIRST + 5]) < 0.01
     assert scenes.agrees[FIRST:].all()
 
 
 def test_a_look_that_nobody_saw_agrees_with_nothing() -> None:
-    scenes = judge_scenes(np.zeros((3, 2, BINS), np.int64), Detector())
+    scenes = assess_scenes(np.zeros((3, 2, BINS), np.int64), DetectorSettings())
     assert not scenes.agrees.any()
     assert not scenes.shift.any()
 
@@ -336,7 +336,7 @@ def test_a_look_that_nobody_saw_agrees_with_nothing() -> None:
 def fit(codes: NDArray[np.uint8], usable: NDArray[np.bool_], rows: int = FULL) -> Baselines:
     """Fit (layer, time, pixel) codes of DAYS."""
     terms, base = harmonic_terms(DAYS), np.zeros((rows, usable.shape[1]), np.int16)
-    fit_baselines(codes, usable, 0, len(DAYS), terms, multiply_terms(terms), SCALES, make_rules(Detector()), base)
+    fit_baselines(codes, usable, 0, len(DAYS), terms, multiply_terms(terms), SCALES, make_rules(DetectorSettings()), base)
     return base
 
 
@@ -417,8 +417,8 @@ def test_products_of_terms_are_whole_numbers() -> None:
 def test_only_suspects_can_have_an_anomaly(seed: int) -> None:
     """Following every pixel finds what following the suspects finds."""
     tile = make_random_tile(seed)
-    scenes = judge_scenes(measure_scenes(tile), tile.settings)
-    everyone = follow_pixels(Series.of(tile), scenes, make_rules(tile.settings)).episodes
+    scenes = assess_scenes(measure_scenes(tile), tile.settings)
+    everyone = track_pixels(Series.of(tile), scenes, make_rules(tile.settings)).episodes
     found = detect(tile, scenes).episodes
     assert (everyone["row"] == found["row"] * SHAPE[1] + found["column"]).all()
     fields = [name for name in everyone.dtype.names if name not in ("row", "column")]
@@ -430,7 +430,7 @@ def test_few_looks_carry_few_terms() -> None:
 
 
 def test_the_rules_are_the_settings() -> None:
-    assert make_rules(Detector(min_looks=9))._asdict() == Detector(min_looks=9).model_dump()
+    assert make_rules(DetectorSettings(min_looks=9))._asdict() == DetectorSettings(min_looks=9).model_dump()
 
 
 # --- the compiled code -----------------------------------------------------------------------------------------------

@@ -15,14 +15,14 @@ import pytest
 from minewatch import __version__
 from minewatch.archive.item import list_observations
 from minewatch.archive.stack import sample_rows
-from minewatch.archive.writer import Target, write_drafts
+from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.parallel import _attempt
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.detection.scene_quality import judge_scenes
+from minewatch.detection.scene_quality import assess_scenes
 from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
-from minewatch.operations.plan import Request, plan_scan
+from minewatch.operations.plan import ScanRequest, plan_scan
 from minewatch.sources.scene import group_scenes
 from minewatch.sources.search import find_scenes
 from tests.helpers.small import UNTIL, make_scanned, plain_environment
@@ -78,7 +78,7 @@ def find_own(modules: set[str]) -> set[str]:
 @pytest.fixture(scope="module")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, AreaPlan]:
     workspace = make_scanned(tmp_path_factory)[0]
-    return workspace, plan_scan(workspace, Request(until=UNTIL)).areas[0]
+    return workspace, plan_scan(workspace, ScanRequest(until=UNTIL)).areas[0]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def detection(scanned: tuple[Workspace, AreaPlan]) -> list[Call]:
     workspace, area = scanned
     observations = select_observations(list_observations(workspace.archive(area.aoi.name), area.grid).values(), area)
     (rows,), tile = sample_rows(area.grid), list_tiles(area)[0]
-    scenes = judge_scenes(measure_rows(observations, area, rows), area.pipeline.detector)
+    scenes = assess_scenes(measure_rows(observations, area, rows), area.pipeline.detector)
     return [(measure_rows, (observations, area, rows)), (detect_tile, (Task(observations, area), tile, scenes))]
 
 
@@ -95,10 +95,10 @@ def detection(scanned: tuple[Workspace, AreaPlan]) -> list[Call]:
 def reading(scanned: tuple[Workspace, AreaPlan], tmp_path_factory: pytest.TempPathFactory) -> Call:
     """The task that reads an overpass."""
     workspace, area = scanned
-    source = plan_scan(workspace, Request(until=UNTIL)).source
+    source = plan_scan(workspace, ScanRequest(until=UNTIL)).source
     take = next(iter(group_scenes(find_scenes(source, area.query).scenes)))
     folder: Path = tmp_path_factory.mktemp("archive")
-    return write_drafts, ([Target(take, area.grid, folder)],)
+    return write_temp_rasters, ([Target(take, area.grid, folder)],)
 
 
 def test_detection_loads_the_archive_and_itself(detection: list[Call]) -> None:

@@ -21,7 +21,7 @@ from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.areas.grid import Grid
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.document import init_workspace
@@ -131,7 +131,7 @@ def list_scenes(series: SimulatedSeries, names: list[str]) -> None:
 
 def scan_small(workspace: Workspace, until: dt.date = UNTIL, **choices: Any) -> ScanReport:
     """Scan the small area as of a date."""
-    return scan(workspace, Request(until=until, **choices))
+    return scan(workspace, ScanRequest(until=until, **choices))
 
 
 def read_result(workspace: Workspace) -> dict[str, Any]:

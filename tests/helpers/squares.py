@@ -14,7 +14,7 @@ from shapely.geometry import Polygon, box, mapping
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.areas.grid import reproject
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import FOREST, make_item, paint_bands, write_bands, write_catalog
@@ -53,7 +53,7 @@ def _make(folder: Path) -> Workspace:
     catalog = write_catalog(root / "scenes", [_write_day(root / "scenes", day) for day in days])
     workspace = init_workspace(root / "watch", source=str(catalog))
     write_aoi(workspace, Aoi(NAME, to_degrees(_ground()), MONITOR_FROM))
-    scan(workspace, Request(until=UNTIL))
+    scan(workspace, ScanRequest(until=UNTIL))
     return workspace
 
 

@@ -12,7 +12,7 @@ from shapely.geometry import MultiPolygon, box
 
 from minewatch.alerts.geopackage import updating
 from minewatch.alerts.record import Alert
-from minewatch.alerts.table import AreaResult, Tally, update_table
+from minewatch.alerts.table import AreaResult, TableChanges, update_table
 from tests.helpers.small import read_layer
 
 AREA = box(-70.0, -13.0, -69.9, -12.9)
@@ -43,7 +43,7 @@ def make_alert(number: int, west: float | None = None, **changes: Any) -> Alert:
 
 def put(
     path: Path, *alerts: Alert, run: str = "run-1", aoi: str = "pampa", as_of: dt.date = dt.date(2024, 12, 31), **more: Any
-) -> Tally:
+) -> TableChanges:
     facts = {"monitor_from": dt.date(2024, 1, 1), "as_of": as_of, "pipeline": "default", "digest": "d", "area_km2": 120.0}
     result = AreaResult(aoi, AREA, alerts, {a.alert_id: ("S2A_BEFORE", "S2B_AFTER") for a in alerts}, facts, **more)
     run_cells = {"run_id": run, "started": "2025-01-01T00:00:00", "aois": aoi}

@@ -16,9 +16,9 @@ from minewatch.detection.change_map import Episodes, TileChanges
 from minewatch.detection.detect import detect_changes
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.looks import Looks
-from minewatch.detection.scene_quality import Scenes, judge_scenes, measure_scenes
+from minewatch.detection.scene_quality import SceneQuality, assess_scenes, measure_scenes
 from minewatch.raster.indices import LAYERS
-from minewatch.settings.pipeline import Detector
+from minewatch.settings.pipeline import DetectorSettings
 
 SINCE = dt.date(2022, 1, 1)
 """First date that may raise an alert."""
@@ -62,17 +62,17 @@ def make_tile(layers: Layers, days: NDArray[np.int32] = DAYS, clear: NDArray[np.
     shape = layers["ndvi"].shape
     clear = np.ones(shape, bool) if clear is None else clear
     looks = Looks(days, np.ones(shape[1:], bool), clear, encode(layers))
-    return TileInput(looks, np.ones(shape[1:], bool), Window(0, 0, *shape[1:]), Detector(**rules), SINCE)
+    return TileInput(looks, np.ones(shape[1:], bool), Window(0, 0, *shape[1:]), DetectorSettings(**rules), SINCE)
 
 
-def make_steady_scenes(looks: int) -> Scenes:
+def make_steady_scenes(looks: int) -> SceneQuality:
     """Say that no look differs as a whole."""
     nothing = np.zeros(looks)
-    return Scenes(nothing, nothing + 0.02, nothing, nothing, np.ones(looks, bool))
+    return SceneQuality(nothing, nothing + 0.02, nothing, nothing, np.ones(looks, bool))
 
 
-def detect(tile: TileInput, scenes: Scenes | None = None) -> TileChanges:
-    return detect_changes(tile, scenes or judge_scenes(measure_scenes(tile), tile.settings))
+def detect(tile: TileInput, scenes: SceneQuality | None = None) -> TileChanges:
+    return detect_changes(tile, scenes or assess_scenes(measure_scenes(tile), tile.settings))
 
 
 def make_random_tile(seed: int, **rules: Any) -> TileInput:
@@ -117,7 +117,7 @@ SAMPLE_SEED = 5
 def describe_sample() -> list[Any]:
     """Detect in a few pixels of a random tile."""
     tile = cut_window(make_random_tile(SAMPLE_SEED), slice(1, 3), slice(2, 4))
-    scenes = judge_scenes(measure_scenes(tile), tile.settings)
+    scenes = assess_scenes(measure_scenes(tile), tile.settings)
     changes = detect(tile, scenes)
     rasters = {name: raster.tolist() for name, raster in changes.rasters.items()}
     return [np.round(scenes.shift, 9).tolist(), order(changes.episodes).tolist(), rasters]

@@ -18,7 +18,7 @@ from minewatch.core.errors import MinewatchError
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.simulation.series import SimulatedSeries
@@ -65,7 +65,7 @@ class Interruption(Reporter):
 
 
 def scan_there(watch: Workspace, address: str, action: Callable[[], None] = lambda: None) -> ScanReport:
-    return scan(watch, Request(until=UNTIL, scheduler=address), Interruption(action=action))
+    return scan(watch, ScanRequest(until=UNTIL, scheduler=address), Interruption(action=action))
 
 
 # --- the same result -------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class Bars:
 
 def test_progress_is_shown_task_by_task(watch: Workspace, series: SimulatedSeries, dask_cluster: DaskCluster) -> None:
     bars: Any = Bars()
-    scan(watch, Request(until=UNTIL, scheduler=dask_cluster.address), Reporter(bars))
+    scan(watch, ScanRequest(until=UNTIL, scheduler=dask_cluster.address), Reporter(bars))
     reading = "spot: reading scenes"
     assert bars.totals[reading] == bars.steps.count(reading) == series.item_count
     assert bars.steps.count("spot: finding changes") == bars.totals["spot: finding changes"] > 0

@@ -29,7 +29,7 @@ from minewatch.areas.area_plan import Query
 from minewatch.areas.grid import Grid, make_grid
 from minewatch.core.workspace import Workspace
 from minewatch.detection.coverage import find_emptiness
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.raster.read import open_datatake
@@ -131,7 +131,7 @@ def split(plain: tuple[Workspace, ScanReport], tmp_path_factory: pytest.TempPath
     others = [split_scene(folder, name, 32718, column) for name in names]
     list_scenes(halves, names + others)
     workspace = make_workspace(folder.parent / "workspace", halves)
-    return workspace, scan(workspace, Request(until=UNTIL))
+    return workspace, scan(workspace, ScanRequest(until=UNTIL))
 
 
 def read_ndvi(workspace: Workspace, report: ScanReport) -> NDArray[np.float64]:
@@ -290,7 +290,7 @@ def fiji(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 def across(fiji: SimulatedSeries, tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ScanReport]:
     workspace = init_workspace(tmp_path_factory.mktemp("across"), source=str(fiji.catalog))
     write_aoi(workspace, Aoi(NAME, bbox_geometry(fiji.bbox), MONITOR_FROM))
-    return workspace, scan(workspace, Request(until=UNTIL))
+    return workspace, scan(workspace, ScanRequest(until=UNTIL))
 
 
 def test_the_scenes_of_the_test_run_round_the_world(fiji: SimulatedSeries) -> None:
@@ -380,7 +380,7 @@ def test_a_scene_that_is_empty_where_its_footprint_is_not_is_told(
 ) -> None:
     series, names = emptied
     workspace = make_workspace(tmp_path / "workspace", series)
-    report = scan(workspace, Request(until=UNTIL))
+    report = scan(workspace, ScanRequest(until=UNTIL))
     notes = [note for note in report.areas[0].notes if "footprint" in note]
     assert len(notes) == 4
     for name, note in zip(names[:3], notes[:3], strict=True):
@@ -449,7 +449,7 @@ def test_an_item_with_a_broken_outline_is_named_and_the_others_go_on(
     item = json.loads(path.read_text())
     item["geometry"]["coordinates"] = [[["here", "there"]]]
     path.write_text(json.dumps(item))
-    report = scan(make_workspace(tmp_path / "workspace", series), Request(until=UNTIL))
+    report = scan(make_workspace(tmp_path / "workspace", series), ScanRequest(until=UNTIL))
     (area,) = report.areas
     assert [refusal.id for refusal in area.failures] == [broken]
     assert "geometry that cannot be used" in area.failures[0].reason

@@ -25,7 +25,7 @@ from minewatch.core.errors import AoiError, MinewatchError, PipelineError, Sourc
 from minewatch.core.text import show_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS, Status
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.raster.read import open_datatake
@@ -632,7 +632,7 @@ def test_real_scenes_beat_near_real_time_peers(shared: Path, tmp_path: Path) -> 
     lattice = find_lattice(open_source(str(source)), geometry)
     assert isinstance(lattice, GridHint)
     write_aoi(watch, Aoi("forest", geometry, dt.date(2019, 1, 1), grid=lattice))
-    report = scan(watch, Request(until=dt.date(2021, 1, 10)))
+    report = scan(watch, ScanRequest(until=dt.date(2021, 1, 10)))
     scorer = load_scorer(shared)
     scores = scorer.pool([scorer.score(str(watch.alerts), str(source / "truth.gpkg"))])
     assert report.failures == 0

@@ -25,7 +25,7 @@ from minewatch.alerts.reviews import Review, review_alert
 from minewatch.areas.aoi import Aoi, GridHint, measure_area_ha, write_aoi
 from minewatch.areas.grid import reproject
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.document import init_workspace
@@ -126,7 +126,7 @@ def make_watch(folder: Path, catalog: Path) -> Workspace:
 
 
 def scan_until(workspace: Workspace, until: dt.date) -> ScanReport:
-    return scan(workspace, Request(until=until))
+    return scan(workspace, ScanRequest(until=until))
 
 
 def second_look(after: dt.date) -> dt.date:

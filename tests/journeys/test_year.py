@@ -14,7 +14,7 @@ from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
 from minewatch.alerts.table import read_alerts
 from minewatch.core.parallel import start_engine
-from minewatch.operations.watch_log import read_rounds
+from minewatch.operations.watch_log import read_runs
 
 SCOPE = Scope(nights=20, areas=4, columns=2, side=48, years=1, revisit=3, cloudiness=0.0, mines=2, seed=6)
 
@@ -40,7 +40,7 @@ def test_much_went_wrong(month: tuple[Year, Verdict]) -> None:
     year, verdict = month
     assert verdict.facts["kills"] >= 1
     assert verdict.facts["nights without a catalogue"] >= 1
-    assert any(one.failed for one in read_rounds(year.workspace))
+    assert any(one.failed for one in read_runs(year.workspace))
     assert year.troubles.hook
     assert year.troubles.mail
 

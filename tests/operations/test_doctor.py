@@ -28,9 +28,9 @@ from minewatch.operations.doctor.examine import examine_area
 from minewatch.operations.doctor.identity import check_duplicates
 from minewatch.operations.doctor.listing import Listed, read_listed
 from minewatch.operations.doctor.offsets import check_recorded_offsets, judge_bands
-from minewatch.operations.doctor.orbits import CYCLE, SATELLITES, Pass, check_missing, find_tracks, solar_day
-from minewatch.operations.doctor.record import Check, Evidence, Examination, Verdict
-from minewatch.operations.doctor.reference_pixels import Witnesses, find_median, find_peers
+from minewatch.operations.doctor.orbits import CYCLE, SATELLITES, Overpass, check_missing, find_tracks, solar_day
+from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination, ExaminedData
+from minewatch.operations.doctor.reference_pixels import ReferencePixels, find_median, find_peers
 from minewatch.operations.doctor.registration import estimate_shift, join_shifts
 from minewatch.operations.doctor.timeliness import check_late, check_unfetched
 from minewatch.simulation.series import SimulatedSeries
@@ -58,11 +58,11 @@ def examination(workspace: Workspace) -> Examination:
 
 
 @pytest.fixture(scope="module")
-def evidence(examination: Examination) -> Evidence:
+def evidence(examination: Examination) -> ExaminedData:
     return examination.evidence
 
 
-def find_check(examination: Examination, name: str) -> Check:
+def find_check(examination: Examination, name: str) -> DataCheck:
     return next(check for check in examination.checks if check.name == name)
 
 
@@ -91,8 +91,8 @@ def make_listed(name: str, time: str, **facts: Any) -> Listed:
 
 def test_a_sound_archive_is_sound(examination: Examination) -> None:
     found = {check.name: check.verdict for check in examination.checks}
-    assert [found[name] for name in SOUND] == [Verdict.OK] * len(SOUND)
-    assert found["late items"] is Verdict.UNKNOWN
+    assert [found[name] for name in SOUND] == [CheckOutcome.OK] * len(SOUND)
+    assert found["late items"] is CheckOutcome.UNKNOWN
     assert examination.faults == 0
 
 
@@ -176,7 +176,7 @@ def examine_changed(
 def test_a_scene_with_a_wrong_offset_is_named(series: SimulatedSeries, clear_day: dt.date, tmp_path: Path) -> None:
     workspace, examined = examine_changed(series, clear_day, tmp_path, lambda numbers: numbers + 1000)
     check = find_check(examined, "offset in pixels")
-    assert [(finding.date, finding.verdict) for finding in check.concerns] == [(clear_day, Verdict.FAULT)]
+    assert [(finding.date, finding.verdict) for finding in check.concerns] == [(clear_day, CheckOutcome.FAULT)]
     assert "1000 had not been taken off" in check.concerns[0].text
     result = run(workspace, NAME)
     assert result.exit_code == 3
@@ -200,7 +200,7 @@ def test_a_shifted_scene_is_named(series: SimulatedSeries, clear_day: dt.date, t
 
     _, examined = examine_changed(series, clear_day, tmp_path, shift)
     finding = next(f for f in find_check(examined, "misregistration").findings if f.date == clear_day)
-    assert finding.verdict is Verdict.FAULT
+    assert finding.verdict is CheckOutcome.FAULT
     assert abs(finding.facts["east_m"] - 20) < 2.5
     assert abs(finding.facts["north_m"]) < 2.5
 
@@ -233,15 +233,15 @@ def test_only_an_offset_shifts_all_bands_alike(brighter: dict[str, float], step:
     assert judge_bands(paint(**brighter), paint())[0] == step
 
 
-def test_what_was_recorded_at_reading_is_told(evidence: Evidence) -> None:
+def test_what_was_recorded_at_reading_is_told(evidence: ExaminedData) -> None:
     first, second, *others = evidence.observations
     source = {**first.sources[0], "offset_check": {"outcome": "contradict"}}
     used, left_out = replace(first, sources=(source,)), replace(second, refused=(source,))
     check = check_recorded_offsets(replace(evidence, observations=[used, second], archived=[used, left_out, *others]))
-    assert [finding.verdict for finding in check.findings] == [Verdict.FAULT, Verdict.LOOK]
+    assert [finding.verdict for finding in check.findings] == [CheckOutcome.FAULT, CheckOutcome.LOOK]
     assert "left out" in check.findings[1].text
     bare = replace(first, sources=({k: v for k, v in first.sources[0].items() if k != "offset_check"},))
-    assert check_recorded_offsets(replace(evidence, observations=[bare], archived=[bare])).verdict is Verdict.OK
+    assert check_recorded_offsets(replace(evidence, observations=[bare], archived=[bare])).verdict is CheckOutcome.OK
 
 
 # --- shifts ----------------------------------------------------------------------------------------------------------
@@ -341,8 +341,8 @@ def test_the_median_knows_masked_codes() -> None:
 # --- the rhythm of the orbits ----------------------------------------------------------------------------------------
 
 
-def list_passes(platform: str, first: dt.date, count: int, orbit: int | None = None, step: int = CYCLE) -> list[Pass]:
-    return [Pass(platform, to_day(first) + step * number, orbit) for number in range(count)]
+def list_passes(platform: str, first: dt.date, count: int, orbit: int | None = None, step: int = CYCLE) -> list[Overpass]:
+    return [Overpass(platform, to_day(first) + step * number, orbit) for number in range(count)]
 
 
 def test_each_satellite_has_its_own_track() -> None:
@@ -373,46 +373,46 @@ def test_the_day_is_that_of_the_sun() -> None:
     assert days[1] - days[0] == 10
 
 
-def list_series(evidence: Evidence, days: range, **facts: Any) -> Evidence:
+def list_series(evidence: ExaminedData, days: range, **facts: Any) -> ExaminedData:
     start = dt.datetime(2022, 1, 3, 15, tzinfo=dt.UTC)
     items = [make_listed(f"S2A_{day}", (start + dt.timedelta(days=day)).isoformat(), **facts) for day in days]
     return replace(evidence, listed=items, source="a source")
 
 
-def test_gaps_are_named_with_their_dates(evidence: Evidence) -> None:
+def test_gaps_are_named_with_their_dates(evidence: ExaminedData) -> None:
     area = replace(evidence.area, monitor_from=dt.date(2025, 1, 1), until=dt.date(2022, 12, 31))  # history begins in 2022
     full = list_series(replace(evidence, area=area), range(0, 360, 10))
     whole = check_missing(full)
-    assert (whole.verdict, whole.facts["missing"], whole.findings) == (Verdict.OK, 0, [])
+    assert (whole.verdict, whole.facts["missing"], whole.findings) == (CheckOutcome.OK, 0, [])
     holes = replace(full, listed=[item for item in full.listed or () if not 5 <= item.time.timetuple().tm_yday // 10 <= 8])
     check = check_missing(holes)
-    assert (check.verdict, check.facts["missing"]) == (Verdict.LOOK, 4)
+    assert (check.verdict, check.facts["missing"]) == (CheckOutcome.LOOK, 4)
     texts = [finding.text for finding in check.findings]
     assert "4 passes missing from 2022-02-22 to 2022-03-24" in texts
     assert any("no acquisition at all from 2022-02-13 to 2022-04-02, 49 days" in text for text in texts)
 
 
-def test_one_satellite_twice_in_a_cycle_is_doubted(evidence: Evidence) -> None:
+def test_one_satellite_twice_in_a_cycle_is_doubted(evidence: ExaminedData) -> None:
     assert "platform names are doubtful" in check_missing(list_series(evidence, range(0, 360, 5))).text
     assert "doubtful" not in check_missing(list_series(evidence, range(0, 360, 10))).text
 
 
-def test_a_source_of_clear_scenes_is_told(evidence: Evidence) -> None:
+def test_a_source_of_clear_scenes_is_told(evidence: ExaminedData) -> None:
     assert "cloudiest scene has 10 % cloud" in check_missing(list_series(evidence, range(0, 360, 10))).text
     assert "cloudiest" not in check_missing(list_series(evidence, range(0, 360, 10), cloud_cover=99.0)).text
 
 
-def test_a_scene_older_than_its_satellite_is_named(evidence: Evidence) -> None:
+def test_a_scene_older_than_its_satellite_is_named(evidence: ExaminedData) -> None:
     wrong = make_listed("S2B_wrong", "2016-05-01T15:00:00", key="s2b_20160501T150000")
     check = check_missing(replace(evidence, listed=[wrong]))
-    assert check.verdict is Verdict.LOOK
+    assert check.verdict is CheckOutcome.LOOK
     assert "dated before S2B was launched" in check.findings[0].text
 
 
 # --- duplicates, late and lacking items, empty pixels ----------------------------------------------------------------
 
 
-def test_copies_versions_and_parts_are_told_apart(evidence: Evidence) -> None:
+def test_copies_versions_and_parts_are_told_apart(evidence: ExaminedData) -> None:
     time = "2022-06-01T15:00:00"
     halves = [
         make_listed("half_a", "2022-07-01T15:00:00", footprint=box(-71, -14, -70, -12)),
@@ -428,20 +428,20 @@ def test_copies_versions_and_parts_are_told_apart(evidence: Evidence) -> None:
     ]
     check = check_duplicates(replace(evidence, listed=listed))
     found = {finding.subject: (finding.verdict, finding.text) for finding in check.findings}
-    assert found["a_0, a_1"][0] is Verdict.LOOK
+    assert found["a_0, a_1"][0] is CheckOutcome.LOOK
     assert "the newest counts" in found["b_new, b_old"][1]
     assert "2 parts" in found["half_a, half_b"][1]
     assert len(found) == 3
 
 
-def test_one_overpass_under_two_names_is_named(evidence: Evidence) -> None:
+def test_one_overpass_under_two_names_is_named(evidence: ExaminedData) -> None:
     first = evidence.observations[0]
     twin = replace(first, key=first.key[:-2], time=first.time + dt.timedelta(minutes=1))
     (finding,) = check_duplicates(replace(evidence, observations=[first, twin])).concerns
     assert "one overpass under two names" in finding.text
 
 
-def test_delays_leave_out_what_is_older_than_the_catalogue(evidence: Evidence) -> None:
+def test_delays_leave_out_what_is_older_than_the_catalogue(evidence: ExaminedData) -> None:
     published = [("2020-01-01", "2021-03-01"), ("2021-04-01", "2021-04-02"), ("2021-05-01", "2021-06-10")]
     listed = [
         make_listed(f"i{n}", f"{day}T00:00:00", published=dt.datetime.fromisoformat(came).replace(tzinfo=dt.UTC))
@@ -454,7 +454,7 @@ def test_delays_leave_out_what_is_older_than_the_catalogue(evidence: Evidence) -
     assert "do not say" in check_late(replace(evidence, listed=[make_listed("x", "2020-01-01T00:00:00")])).text
 
 
-def test_what_the_archive_lacks_is_named(evidence: Evidence) -> None:
+def test_what_the_archive_lacks_is_named(evidence: ExaminedData) -> None:
     assert evidence.listed is not None
     old = evidence.listed[0]
     listed = [
@@ -468,19 +468,19 @@ def test_what_the_archive_lacks_is_named(evidence: Evidence) -> None:
     assert [finding.subject for finding in check.concerns] == ["never_fetched", "newer", "another_tile"]
 
 
-def test_an_empty_observation_below_a_whole_footprint_is_a_fault(evidence: Evidence) -> None:
+def test_an_empty_observation_below_a_whole_footprint_is_a_fault(evidence: ExaminedData) -> None:
     count = len(evidence.observations)
     nothing = np.zeros((count, 1), bool)
     valid = np.ones(count)
     valid[3], valid[4] = 0, 0.5
-    witnesses = Witnesses(np.zeros(count, np.int32), np.zeros((4, count, 1), np.uint8), nothing, valid)
+    witnesses = ReferencePixels(np.zeros(count, np.int32), np.zeros((4, count, 1), np.uint8), nothing, valid)
     whole = [replace(item, footprint=box(-80, -20, -60, -5)) for item in evidence.listed or ()]
     check = check_emptiness(replace(evidence, listed=whole), witnesses)
-    assert [finding.verdict for finding in check.findings[3:5]] == [Verdict.FAULT, Verdict.LOOK]
-    assert (check.verdict, check.facts["short"]) == (Verdict.FAULT, 2)
+    assert [finding.verdict for finding in check.findings[3:5]] == [CheckOutcome.FAULT, CheckOutcome.LOOK]
+    assert (check.verdict, check.facts["short"]) == (CheckOutcome.FAULT, 2)
     aside = [replace(item, footprint=box(10, 10, 11, 11)) for item in evidence.listed or ()]
-    assert check_emptiness(replace(evidence, listed=aside), witnesses).verdict is Verdict.OK
-    assert check_emptiness(replace(evidence, listed=None), witnesses).verdict is Verdict.LOOK
+    assert check_emptiness(replace(evidence, listed=aside), witnesses).verdict is CheckOutcome.OK
+    assert check_emptiness(replace(evidence, listed=None), witnesses).verdict is CheckOutcome.LOOK
 
 
 # --- real items ------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from minewatch.cli import main
 from minewatch.core.errors import ArchiveError, PrunedError, WorkspaceError
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
-from minewatch.operations.prune import GB, Wish, describe_pruning, prune
+from minewatch.operations.prune import GB, PruneOptions, describe_pruning, prune
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import (
     MONITOR_FROM,
@@ -33,7 +33,7 @@ from tests.helpers.small import (
     snapshot,
 )
 
-NOTHING = Wish(keep_gb=0)
+NOTHING = PruneOptions(keep_gb=0)
 LATER = MONITOR_FROM + dt.timedelta(days=150)
 
 
@@ -97,7 +97,7 @@ def test_scans_after_pruning_end_as_without(moved: Workspace, tmp_path: Path, se
     chance = random.Random(seed)
     other = copy_workspace(moved, tmp_path / "other")
     size = sum(path.stat().st_size for path in moved.archive(NAME).iterdir())
-    pruning = prune(moved, Wish(keep_gb=chance.uniform(0.3, 0.97) * size / GB))
+    pruning = prune(moved, PruneOptions(keep_gb=chance.uniform(0.3, 0.97) * size / GB))
     until = chance.choice(list_days(moved)[-3:])
     since = None if chance.random() < 0.5 else MONITOR_FROM + dt.timedelta(days=chance.randrange(0, 140))
     if chance.random() < 0.5:
@@ -149,7 +149,7 @@ def test_alerts_in_the_table_keep_their_looks(watch: Workspace) -> None:
 def test_the_oldest_go_first_and_only_as_many_as_must(moved: Workspace) -> None:
     days = list_days(moved)
     size = sum(path.stat().st_size for path in moved.archive(NAME).iterdir())
-    pruning = prune(moved, Wish(keep_gb=0.97 * size / GB), dry=True)
+    pruning = prune(moved, PruneOptions(keep_gb=0.97 * size / GB), dry=True)
     gone = [o.time.date() for o in pruning.areas[0].pruned]
     assert gone == days[: len(gone)]
     assert 0 < len(gone) < len(days) - pruning.areas[0].needed
@@ -204,7 +204,7 @@ def test_leftovers_go_first(watch: Workspace) -> None:
     (folder / f"{twin.stem}_v2.json").write_text(json.dumps(second))
     (folder / f"{TEMPORARY_PREFIX}x.tif").write_bytes(b"half")
     (folder / "notes.txt").write_text("somebody's own")
-    pruning = prune(watch, Wish(keep_gb=1))
+    pruning = prune(watch, PruneOptions(keep_gb=1))
     assert set(pruning.areas[0].leftovers) == {item.name, raster.name, f"{TEMPORARY_PREFIX}x.tif"}
     assert not raster.exists()
     assert twin.exists()
@@ -214,14 +214,14 @@ def test_leftovers_go_first(watch: Workspace) -> None:
 
 def test_forgetting_needs_a_window_that_begins_later(watch: Workspace) -> None:
     with pytest.raises(WorkspaceError, match="monitor_from is 2022-10-01"):
-        prune(watch, Wish(forget_before=dt.date(2022, 6, 1)))
+        prune(watch, PruneOptions(forget_before=dt.date(2022, 6, 1)))
     assert not read_tombstones(watch.archive(NAME))
 
 
 def test_forgetting_takes_all_before_the_day_whatever_room_there_is(moved: Workspace) -> None:
     days = list_days(moved)
     border = MONITOR_FROM + dt.timedelta(days=150 - 366)
-    pruning = prune(moved, Wish(forget_before=border))
+    pruning = prune(moved, PruneOptions(forget_before=border))
     assert [o.time.date() for o in pruning.areas[0].pruned] == [day for day in days if day < border] != []
 
 
@@ -256,7 +256,7 @@ def test_the_command_tells_figures_and_what_cannot_go(moved: Workspace) -> None:
     assert answer.exit_code == 3
     assert "above the budget" in answer.stderr
     assert json.loads(run(moved, "prune", "--keep-gb", "1", "--json").stdout)["bytes_before"] < told["bytes_before"]
-    assert describe_pruning(prune(moved, Wish(keep_gb=1)), {})["bytes_over_budget"] == 0
+    assert describe_pruning(prune(moved, PruneOptions(keep_gb=1)), {})["bytes_over_budget"] == 0
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from minewatch.cli import main
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace
 from minewatch.operations.schedule import Schedule, Timetable, find_delay, list_schedules, read_timetable
-from minewatch.operations.systemd import Wish, make_crontab, make_units, quote_word
-from minewatch.operations.watch_log import Round, append_round, read_rounds
+from minewatch.operations.systemd import UnitOptions, make_crontab, make_units, quote_word
+from minewatch.operations.watch_log import ScheduledRun, append_run, read_runs
 from minewatch.settings.cron import find_last, find_next
 from minewatch.settings.document import init_workspace, read_settings
 from tests.helpers.places import ROOT
@@ -52,11 +52,11 @@ def run(workspace: Workspace, line: str) -> Result:
 
 
 def record(workspace: Workspace, due: dt.datetime, *areas: str, schedule: str = "nightly") -> None:
-    append_round(workspace, Round(schedule, due, due, due, "run", dict.fromkeys(areas or SEVERAL_NAMES, "")))
+    append_run(workspace, ScheduledRun(schedule, due, due, due, "run", dict.fromkeys(areas or SEVERAL_NAMES, "")))
 
 
 def find_due(workspace: Workspace, now: dt.datetime = NOW) -> dict[str, tuple[dt.datetime, tuple[str, ...]]]:
-    found = read_timetable(workspace, read_rounds(workspace)).find_due(now)
+    found = read_timetable(workspace, read_runs(workspace)).find_due(now)
     return {due.schedule.name: (due.slot, due.areas) for due in found}
 
 
@@ -155,7 +155,7 @@ def test_an_area_that_was_added_is_due_alone(workspace: Workspace) -> None:
 
 def test_a_round_that_failed_waits_for_the_next_time(workspace: Workspace) -> None:
     set_schedules(workspace, NIGHTLY)
-    append_round(workspace, Round("nightly", NIGHT, NIGHT, NIGHT, None, dict.fromkeys(SEVERAL_NAMES, "no network")))
+    append_run(workspace, ScheduledRun("nightly", NIGHT, NIGHT, NIGHT, None, dict.fromkeys(SEVERAL_NAMES, "no network")))
     assert find_due(workspace) == {}
 
 
@@ -175,7 +175,7 @@ def test_a_line_that_was_cut_off_is_left_out(workspace: Workspace) -> None:
     with workspace.rounds.open("a", encoding="utf-8") as file:
         file.write('{"schedule": "nightly", "due": "2026-03-1')
     record(workspace, NIGHT + dt.timedelta(days=1))
-    assert [one.due for one in read_rounds(workspace)] == [NIGHT, NIGHT + dt.timedelta(days=1)]
+    assert [one.due for one in read_runs(workspace)] == [NIGHT, NIGHT + dt.timedelta(days=1)]
 
 
 def test_the_most_urgent_is_first(workspace: Workspace) -> None:
@@ -281,7 +281,7 @@ def test_units_are_what_systemd_takes(tmp_path: Path, name: str, user: bool) -> 
 def test_paths_in_units_mean_what_they_say(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / STRANGE)
     (workspace.root / "output").mkdir()
-    service, timer = make_units(workspace, Wish(folder=tmp_path)).files.values()
+    service, timer = make_units(workspace, UnitOptions(folder=tmp_path)).files.values()
     command = re.search(r"^ExecStart=(.*)$", service, re.MULTILINE)
     assert command
     assert read_words(command[1].replace("$$", "$"))[-4:] == ["-w", str(workspace.root), "watch", "--once"]
@@ -323,7 +323,7 @@ def test_a_dry_run_writes_nothing(workspace: Workspace, tmp_path: Path) -> None:
 def test_a_crontab_runs_what_it_says(tmp_path: Path) -> None:
     """The line is run by a shell as cron would: the percent signs freed, with a stand-in for Python."""
     workspace = make_workspace(tmp_path / STRANGE)
-    made = make_crontab(workspace, Wish())
+    made = make_crontab(workspace, UnitOptions())
     ((path, text),) = made.files.items()
     assert path.parent == workspace.timers
     line = text.splitlines()[-1]
@@ -337,7 +337,7 @@ def test_a_crontab_runs_what_it_says(tmp_path: Path) -> None:
 
 
 def test_a_crontab_keeps_two_apart(workspace: Workspace) -> None:
-    text = "".join(make_crontab(workspace, Wish()).files.values())
+    text = "".join(make_crontab(workspace, UnitOptions()).files.values())
     assert f"flock -n {workspace.cron_lock} " in text
 
 

@@ -22,14 +22,14 @@ from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, SourceError, WorkspaceError
 from minewatch.core.progress import Reporter
-from minewatch.core.signals import listening
+from minewatch.core.signals import handle_signals
 from minewatch.core.workspace import Workspace
-from minewatch.operations.heartbeat import beat
-from minewatch.operations.plan import Request
-from minewatch.operations.scan_report import Missed, ScanReport
+from minewatch.operations.heartbeat import write_heartbeat
+from minewatch.operations.plan import ScanRequest
+from minewatch.operations.scan_report import FailedArea, ScanReport
 from minewatch.operations.service import serve
-from minewatch.operations.watch import Pass, watch_once
-from minewatch.operations.watch_log import read_rounds
+from minewatch.operations.watch import Cycle, watch_once
+from minewatch.operations.watch_log import read_runs
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import WatchTable
 from minewatch.simulation.series import SimulatedSeries
@@ -47,20 +47,20 @@ NO_JITTER = "[watch]\njitter_minutes = 0\n"
 class Scanner:
     """Stands in for the scan: notes what it was asked, and fails as told."""
 
-    asked: list[tuple[str, Request]] = field(default_factory=list)
+    asked: list[tuple[str, ScanRequest]] = field(default_factory=list)
     """Output folder and request."""
 
-    fail: Callable[[Request], Exception | None] = lambda _request: None
+    fail: Callable[[ScanRequest], Exception | None] = lambda _request: None
     """Gives what to raise."""
 
     missed: dict[str, str] = field(default_factory=dict)
     """Areas that cannot be searched."""
 
-    def __call__(self, workspace: Workspace, request: Request, _reporter: Reporter) -> ScanReport:
+    def __call__(self, workspace: Workspace, request: ScanRequest, _reporter: Reporter) -> ScanReport:
         self.asked.append((workspace.output.relative_to(workspace.root).as_posix(), request))
         if error := self.fail(request):
             raise error
-        missed = [Missed(name, self.missed[name]) for name in request.names if name in self.missed]
+        missed = [FailedArea(name, self.missed[name]) for name in request.names if name in self.missed]
         return ScanReport(f"run-{len(self.asked)}", "nowhere", [], workspace.runs / "x.json", missed)
 
     @property
@@ -111,7 +111,7 @@ def note_lines() -> tuple[list[str], Reporter]:
 def test_a_night_on_a_real_area(small: Workspace) -> None:
     """It scans as of the night, writes the round down with the run that the table names, and has nothing to do then."""
     done = watch_once(small, NOW)
-    (one,) = read_rounds(small)
+    (one,) = read_runs(small)
     assert done.rounds == [one]
     assert done.is_well
     assert (one.schedule, one.due, one.areas) == ("nightly", NOW.replace(minute=30), {NAME: ""})
@@ -136,7 +136,7 @@ def test_areas_that_are_due_together_are_one_scan(workspace: Workspace) -> None:
     watch_once(workspace, NOW, run=scanner)
     assert scanner.names == [("a", "b", "c")]
     assert scanner.asked[0][1].pipeline is None
-    rounds = {one.schedule: one for one in read_rounds(workspace)}
+    rounds = {one.schedule: one for one in read_runs(workspace)}
     assert rounds["nightly"].areas == {"a": "", "b": "", "c": ""}
     assert rounds["other"].areas == {"a": "", "c": ""}
     assert {one.run_id for one in rounds.values()} == {"run-1"}
@@ -149,7 +149,7 @@ def test_the_most_urgent_areas_are_scanned_first(workspace: Workspace) -> None:
     scanner = Scanner()
     watch_once(workspace, NOW, run=scanner)
     assert scanner.names == [("c",), ("a", "b")]
-    assert [(one.schedule, set(one.areas)) for one in read_rounds(workspace)] == [
+    assert [(one.schedule, set(one.areas)) for one in read_runs(workspace)] == [
         ("urgent", {"c"}),
         ("all", {"c"}),
         ("all", {"a", "b"}),
@@ -166,7 +166,7 @@ def test_a_pipeline_of_its_own_is_written_apart(workspace: Workspace) -> None:
         ("output", ("a", "b", "c", "d"), None),  # the area whose own pipeline it is needs no second scan
         ("output/what-if/try-out", ("a", "b", "c"), "strict"),
     ]
-    assert {(one.schedule, tuple(one.areas), one.what_if) for one in read_rounds(workspace)} == {
+    assert {(one.schedule, tuple(one.areas), one.what_if) for one in read_runs(workspace)} == {
         ("nightly", ("a", "b", "c", "d"), False),
         ("try-out", ("d",), False),
         ("try-out", ("a", "b", "c"), True),
@@ -193,7 +193,7 @@ def test_a_bad_area_does_not_stop_the_others(workspace: Workspace) -> None:
     assert "b.geojson" in done.failed["b"]
     assert any(line.startswith("b: not scanned, its alerts stay as they were:") for line in lines)
     assert not done.is_well
-    reasons = {aoi: reason for one in read_rounds(workspace) for aoi, reason in one.areas.items()}
+    reasons = {aoi: reason for one in read_runs(workspace) for aoi, reason in one.areas.items()}
     assert {aoi for aoi, reason in reasons.items() if reason} == {"b"}
 
 
@@ -233,7 +233,7 @@ def test_what_is_due_waits_while_somebody_works(small: Workspace) -> None:
     with small.lock("prune"):
         done = watch_once(small, NOW)
     assert "another prune is running in" in done.busy
-    assert (done.rounds, read_rounds(small)) == ([], [])
+    assert (done.rounds, read_runs(small)) == ([], [])
     assert len(watch_once(small, NOW + dt.timedelta(minutes=1)).rounds) == 1
 
 
@@ -332,7 +332,7 @@ def test_an_address_that_fails_stops_nothing_and_stays_secret(
     host.answer, words = FAULTS[fault]
     monkeypatch.setattr("minewatch.operations.heartbeat.PATIENCE", 0.3)
     monkeypatch.setenv("BEAT", f"{host.url}/secret-token")
-    (line,) = beat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
+    (line,) = write_heartbeat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
     assert "secret-token" not in line
     assert "127.0.0.1" not in line
     assert line.startswith("the heartbeat's address in BEAT cannot be reached: ")
@@ -345,14 +345,14 @@ def test_an_address_that_is_none_is_told_by_its_variable(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setenv("BEAT", address)
-    (line,) = beat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
+    (line,) = write_heartbeat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
     assert "BEAT" in line
     assert "secret-token" not in line
     assert "passwd" not in line
 
 
 def test_a_heartbeat_that_cannot_be_written_is_told(workspace: Workspace) -> None:
-    (line,) = beat(workspace, WatchTable(heartbeat_file="/proc/nowhere/beat"), {})
+    (line,) = write_heartbeat(workspace, WatchTable(heartbeat_file="/proc/nowhere/beat"), {})
     assert "the heartbeat was not written to /proc/nowhere/beat" in line
 
 
@@ -416,9 +416,9 @@ class Clock:
         self.slept += seconds
 
 
-def serve_for(workspace: Workspace, clock: Clock, one_pass: Callable[..., Pass]) -> list[str]:
+def serve_for(workspace: Workspace, clock: Clock, one_pass: Callable[..., Cycle]) -> list[str]:
     lines, reporter = note_lines()
-    with listening():
+    with handle_signals():
         serve(workspace, reporter, clock.read, clock.sleep, one_pass)
     return lines
 
@@ -427,9 +427,9 @@ def test_the_service_sleeps_until_something_is_due(workspace: Workspace) -> None
     passes: list[dt.datetime] = []
     due = NOW + dt.timedelta(minutes=7, seconds=12)
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Pass:
+    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
-        return Pass(now, next_due=due if now < due else NOW + DAY)
+        return Cycle(now, next_due=due if now < due else NOW + DAY)
 
     serve_for(workspace, Clock(60), one_pass)
     assert passes[:3] == [NOW, due, due + dt.timedelta(minutes=15)]
@@ -439,7 +439,7 @@ def test_the_service_sees_settings_that_were_edited_between_two_passes(workspace
     scanner, passes = Scanner(), list[dt.datetime]()
     set_settings(workspace, NIGHTLY.replace("[schedules.nightly]", '[schedules.nightly]\nareas = ["a"]'))
 
-    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Pass:
+    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
         passes.append(now)
         if len(passes) == 2:
             set_settings(workspace, '[schedules.often]\ncron = "*/15 * * * *"\nareas = ["b"]\n')
@@ -452,9 +452,9 @@ def test_the_service_sees_settings_that_were_edited_between_two_passes(workspace
 def test_the_service_wakes_for_a_message_that_waits(workspace: Workspace) -> None:
     passes: list[dt.datetime] = []
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Pass:
+    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
-        return Pass(now, next_due=NOW + DAY, next_try=NOW + dt.timedelta(minutes=3) if now == NOW else None)
+        return Cycle(now, next_due=NOW + DAY, next_try=NOW + dt.timedelta(minutes=3) if now == NOW else None)
 
     serve_for(workspace, Clock(20), one_pass)
     assert passes[:2] == [NOW, NOW + dt.timedelta(minutes=3)]
@@ -464,7 +464,7 @@ def test_the_service_wakes_for_a_message_that_waits(workspace: Workspace) -> Non
 def test_the_service_survives_what_a_pass_raises(workspace: Workspace, error: Exception) -> None:
     passes: list[dt.datetime] = []
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Pass:
+    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
         raise error
 
@@ -477,11 +477,11 @@ def test_the_service_survives_what_a_pass_raises(workspace: Workspace, error: Ex
 def test_the_service_goes_on_when_the_clock_is_set_back(workspace: Workspace) -> None:
     clock, passes = Clock(40), list[dt.datetime]()
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Pass:
+    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
         if len(passes) == 2:
             clock.now -= 300 * DAY
-        return Pass(now, next_due=None)
+        return Cycle(now, next_due=None)
 
     serve_for(workspace, clock, one_pass)
     assert passes[2] < NOW - 299 * DAY
@@ -530,7 +530,7 @@ def test_a_scan_that_is_stopped_goes_on_the_next_time(
     assert process.returncode == code, err
     assert "Traceback" not in err
     assert small.held.stat().st_size == 0, "the lock was let go"
-    assert read_rounds(small) == []
+    assert read_runs(small) == []
     done = watch_once(small, dt.datetime.now(dt.UTC))
     assert done.failed == {}
     assert len(done.rounds) == 1
@@ -571,5 +571,5 @@ def test_two_watches_at_once_are_one_scan(small: Workspace) -> None:
     ends = [(process.communicate(timeout=120), process.returncode) for process in processes]
     assert sorted(code for _, code in ends) in ([0, 0], [0, 3]), ends
     assert all("is running in" in err for (_, err), code in ends if code)
-    assert {one.areas[NAME] for one in read_rounds(small)} == {""}
+    assert {one.areas[NAME] for one in read_runs(small)} == {""}
     assert watch_once(small, dt.datetime.now(dt.UTC)).rounds == []

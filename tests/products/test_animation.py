@@ -21,7 +21,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.products.images import animation
 from minewatch.products.images.animation import AnimationRequest, choose_looks, list_steps, make_animation
 from minewatch.products.images.cartography import NORTH
-from minewatch.products.images.chips.acquisitions import Look
+from minewatch.products.images.chips.acquisitions import RatedLook
 from minewatch.sources.scene import Datatake
 from tests.helpers.small import NAME, UNTIL, make_scanned
 
@@ -94,9 +94,9 @@ def test_large_frames_are_shown_coarser_and_that_is_told(
 
 
 def test_each_step_gives_its_clearest_image() -> None:
-    def make_look(day: int, share: float) -> Look:
+    def make_look(day: int, share: float) -> RatedLook:
         time = dt.datetime(2022, 1, 1, 15, tzinfo=dt.UTC) + dt.timedelta(days=day)
-        return Look(Datatake(f"s2a_{day}", time, ()), share, share)
+        return RatedLook(Datatake(f"s2a_{day}", time, ()), share, share)
 
     request = AnimationRequest(NAME, dt.date(2022, 1, 1), dt.date(2022, 2, 9), step=10)
     assert list_steps(request) == [dt.date(2022, 1, 1), dt.date(2022, 1, 11), dt.date(2022, 1, 21), dt.date(2022, 1, 31)]

@@ -19,7 +19,7 @@ from shapely.geometry import Polygon, box
 from minewatch.areas.grid import Grid
 from minewatch.products.images.cartography import (
     NORTH,
-    Entry,
+    LegendEntry,
     Page,
     choose_length,
     describe_length,
@@ -203,7 +203,7 @@ def test_lengths_are_told_in_metres_and_kilometres() -> None:
 def test_title_and_credit_may_hold_any_sign(tmp_path: Path) -> None:
     grid = lay_grid(20, 20)
     ground = np.zeros((20, 20, 3), np.uint8)
-    entries = [Entry("area", "#4da3ff"), Entry("confirmed", "#c8102e", is_dashed=True)]
+    entries = [LegendEntry("area", "#4da3ff"), LegendEntry("confirmed", "#c8102e", is_dashed=True)]
     path = tmp_path / "signs.png"
     draw_page(path, grid, ground, lambda _: None, "$x^{ & <b>", ["a$b", "\\frac"], "$$ <script>", entries)
     assert path.read_bytes().startswith(b"\x89PNG")

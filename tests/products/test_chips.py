@@ -18,7 +18,7 @@ from minewatch.areas.grid import Window, make_grid, reproject
 from minewatch.core.errors import ImageError
 from minewatch.core.units import NODATA
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.chips.acquisitions import Album, Look, open_album
+from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.choice import find_day, find_look
 from minewatch.products.images.chips.frames import frame_outline, locate_frame
 from minewatch.products.images.chips.pixels import COMPOSITES, FALSE_COLOUR, Chip, find_chip, read_chip
@@ -54,12 +54,12 @@ def write_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, .
     return write_catalog(folder, items)
 
 
-def open_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, ...] = ()) -> Album:
+def open_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, ...] = ()) -> AcquisitionIndex:
     """Open the album of an area that was never scanned."""
     catalog = write_days(folder / "scenes", days, drop)
     workspace = init_workspace(folder / "watch", source=str(catalog))
     write_aoi(workspace, Aoi("tiny", OUTLINE, dt.date(2020, 1, 1)))
-    return open_album(workspace, "tiny")
+    return open_index(workspace, "tiny")
 
 
 def day(text: str) -> dt.date:
@@ -133,7 +133,7 @@ def test_where_no_image_can_be_read_it_is_said(tmp_path: Path, band: str) -> Non
 def test_the_archive_knows_what_is_clear(tmp_path_factory: pytest.TempPathFactory) -> None:
     """It holds the classes that the scenes do, so both give the same image."""
     scanned, _ = make_scanned(tmp_path_factory)
-    album = open_album(scanned, NAME)
+    album = open_index(scanned, NAME)
     unread = replace(album, observations={}, _found={})
     for until in (UNTIL, dt.date(2022, 12, 1)):
         known, read = (find_look(a, album.grid, until) for a in (album, unread))
@@ -143,7 +143,7 @@ def test_the_archive_knows_what_is_clear(tmp_path_factory: pytest.TempPathFactor
 
 def test_images_older_than_the_recent_ones_come_from_the_archive(tmp_path_factory: pytest.TempPathFactory) -> None:
     scanned, _ = make_scanned(tmp_path_factory)
-    album = open_album(scanned, NAME)
+    album = open_index(scanned, NAME)
     look = find_look(album, album.grid, UNTIL + dt.timedelta(days=1000))
     assert look.take.key in album.observations
     assert look.take.time.date() <= UNTIL
@@ -160,7 +160,7 @@ def test_the_overpass_of_a_day_is_found(tmp_path: Path) -> None:
 def test_scenes_are_read_as_the_archive_decided(tmp_path_factory: pytest.TempPathFactory) -> None:
     """An offset that the pixels overruled holds for pictures too."""
     scanned, _ = make_scanned(tmp_path_factory)
-    album = open_album(scanned, NAME)
+    album = open_index(scanned, NAME)
     look = find_look(album, album.grid, UNTIL)
     known = album.observations[look.take.key]
     moved = replace(known, sources=tuple({**source, "offset": source["offset"] + 500} for source in known.sources))
@@ -233,14 +233,14 @@ def test_without_green_true_colour_is_still_to_be_had(tmp_path: Path) -> None:
 
 def test_an_image_that_is_too_large_is_refused_before_it_is_read() -> None:
     grid = make_grid(Aoi("vast", to_lonlat(LEFT, TOP - 60_000, LEFT + 60_000, TOP), dt.date(2020, 1, 1)))
-    look = Look(Datatake("s2a_20200601T000000", dt.datetime(2020, 6, 1, tzinfo=dt.UTC), ()), 1, 1)
+    look = RatedLook(Datatake("s2a_20200601T000000", dt.datetime(2020, 6, 1, tzinfo=dt.UTC), ()), 1, 1)
     with pytest.raises(ImageError, match="larger than 50 x 50 km"):
         read_chip(look, grid)
 
 
 def make_chip(values: NDArray[Any], name: str = "true-colour") -> Chip:
     grid = make_grid(Aoi("tiny", OUTLINE, dt.date(2020, 1, 1)))
-    look = Look(Datatake("s2a_20200601T000000", dt.datetime(2020, 6, 1, tzinfo=dt.UTC), ()), 1, 1)
+    look = RatedLook(Datatake("s2a_20200601T000000", dt.datetime(2020, 6, 1, tzinfo=dt.UTC), ()), 1, 1)
     frame = replace(grid, geobox=grid.geobox[: values.shape[0], : values.shape[1]])
     return Chip(look, frame, name, COMPOSITES[name], values.astype(np.int16))
 
@@ -269,5 +269,5 @@ def test_what_is_not_known_is_grey_and_a_single_band_has_no_colour() -> None:
 
 def test_another_source_may_be_asked(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     workspace: Workspace = make_workspace(tmp_path / "watch", make_series(tmp_path_factory), source=str(tmp_path / "none"))
-    album = open_album(workspace, NAME, str(make_series(tmp_path_factory).catalog))
+    album = open_index(workspace, NAME, str(make_series(tmp_path_factory).catalog))
     assert find_chip(album, album.grid, UNTIL).known.any()

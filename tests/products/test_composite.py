@@ -19,7 +19,7 @@ from minewatch.cli import main
 from minewatch.core.errors import ImageError
 from minewatch.core.units import NODATA
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.chips.acquisitions import open_album
+from minewatch.products.images.chips.acquisitions import open_index
 from minewatch.products.images.chips.composite import compose_chip
 from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog
@@ -51,7 +51,7 @@ EVERYWHERE = (slice(None), slice(None))
 def test_each_pixel_is_from_the_clearest_day_that_has_it_clear(tmp_path: Path) -> None:
     left, right = (slice(None), slice(0, 15)), (slice(None), slice(25, None))
     workspace = make_workspace(tmp_path, dict(zip(DAYS, (left, right, EVERYWHERE), strict=True)))
-    album = open_album(workspace, "spot")
+    album = open_index(workspace, "spot")
     chip = compose_chip(album, album.grid, PERIOD)
     assert [f"{part.date}" for part in chip.parts] == ["2020-06-01", "2020-06-11"]
     assert chip.date == dt.date(2020, 6, 11)
@@ -86,7 +86,7 @@ def test_what_is_never_clear_stays_open_and_is_told(tmp_path: Path) -> None:
 def test_the_edge_of_a_frame_shows_nothing(tmp_path: Path) -> None:
     """Clouds beyond the frame count as far as they do within it: strips and frames leave no seam."""
     workspace = make_workspace(tmp_path, dict.fromkeys(DAYS, (slice(20, 40), slice(20, 40))))
-    album = open_album(workspace, "spot")
+    album = open_index(workspace, "spot")
     whole = compose_chip(album, album.grid, PERIOD)
     geobox = album.grid.geobox[0:60, 0:40]
     part = compose_chip(album, type(album.grid)(geobox, album.grid.area), PERIOD)
@@ -96,7 +96,7 @@ def test_the_edge_of_a_frame_shows_nothing(tmp_path: Path) -> None:
 
 def test_a_period_without_clear_ground_is_no_image(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, dict.fromkeys(DAYS, EVERYWHERE))
-    album = open_album(workspace, "spot")
+    album = open_index(workspace, "spot")
     with pytest.raises(ImageError, match=r"no clear ground in any image of area 'spot' from 2020-06-01 to 2020-06-30"):
         compose_chip(album, album.grid, PERIOD)
     words = ["-w", str(workspace.root), "image", "spot", "--date", "2020-06-01", "--since", "2020-06-30"]

@@ -24,8 +24,8 @@ from shapely.geometry import shape
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
-from minewatch.products.evidence.folder import Finding, Kept, keep_evidence
-from minewatch.products.evidence.verification import Trust, verify_path
+from minewatch.products.evidence.folder import EvidenceInput, EvidenceResult, keep_evidence
+from minewatch.products.evidence.verification import TrustAnchors, verify_path
 from minewatch.raster.read import open_datatake
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake
@@ -140,13 +140,13 @@ def test_checksums_of_the_provider_stand_in_the_manifest(series: SimulatedSeries
     assert all(text.startswith("1220") for text in checksums.values())
 
 
-def capture_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, **choices: Any) -> Finding:
+def capture_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, **choices: Any) -> EvidenceInput:
     """Scan, and give what the scan hands over when it comes to evidence; none is written."""
-    found: list[Finding] = []
+    found: list[EvidenceInput] = []
 
-    def capture(_: Workspace, finding: Finding) -> Kept:
+    def capture(_: Workspace, finding: EvidenceInput) -> EvidenceResult:
         found.append(finding)
-        return Kept()
+        return EvidenceResult()
 
     with monkeypatch.context() as patch:
         patch.setattr("minewatch.operations.scan.keep_evidence", capture)
@@ -233,7 +233,7 @@ def test_a_folder_of_evidence_that_cannot_be_made_never_stops_a_scan(series: Sim
     assert len(scan_small(workspace).areas[0].evidence.written) == 2
 
 
-def _serve(workspace: Workspace, finding: Finding, line: Connection) -> None:
+def _serve(workspace: Workspace, finding: EvidenceInput, line: Connection) -> None:
     """Write the evidence in a process of its own, as often as asked, and tell its number."""
     while line.recv():
         child = os.fork()
@@ -266,7 +266,7 @@ def test_no_kill_leaves_half_a_folder_or_one_without_its_line(watch: Workspace, 
         made = {entry.entry.alert_id for entry in read_custody(watch.custody).lines}
         kept = [folder for folder in (list_evidence(watch) if watch.evidence.exists() else []) if folder.name[0] != "."]
         assert {folder.name for folder in kept} <= made
-        assert all(verify_path(folder, Trust())[0].faults == () for folder in kept)
+        assert all(verify_path(folder, TrustAnchors())[0].faults == () for folder in kept)
         assert keep_evidence(watch, finding).failed == {}
         assert [folder.name for folder in list_evidence(watch)] == names
         assert run("verify", watch.root).exit_code == 0

@@ -23,7 +23,7 @@ from minewatch.areas.aoi import Aoi, read_aoi, write_aoi
 from minewatch.areas.grid import make_grid, reproject
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.cartography import lay_page
+from minewatch.products.images.cartography import make_page
 from minewatch.products.images.dated_image import ImageRequest, make_image
 from minewatch.products.images.overlay import AREA_COLOUR
 from minewatch.settings.document import init_workspace
@@ -108,7 +108,7 @@ def test_picture_and_map_show_the_same_pixels(scanned: Workspace, tmp_path: Path
     drawn = make_image(scanned, ImageRequest(NAME, UNTIL, overlays=(), folder=tmp_path))
     with rasterio.open(drawn.files["tif"]) as raster:
         colours, known = np.moveaxis(raster.read([1, 2, 3]), 0, -1), raster.read(4) > 0
-    page = lay_page(drawn.chip.frame)
+    page = make_page(drawn.chip.frame)
     picture = np.rint(255 * matplotlib.image.imread(drawn.files["png"])[..., :3])
     rows, columns = drawn.chip.frame.shape
     middle = page.zoom // 2
@@ -130,7 +130,7 @@ def test_outline_and_ground_line_up_from_the_file_to_the_picture(tmp_path: Path)
     drawn = make_image(workspace, ImageRequest("ell", dt.date(2020, 7, 1), overlays=("aoi",)))
     assert drawn.files["png"].parent == workspace.images
     picture = matplotlib.image.imread(drawn.files["png"])[..., :3]
-    page = lay_page(drawn.chip.frame)
+    page = make_page(drawn.chip.frame)
     left, _, _, top = drawn.chip.frame.bounds
     found = np.argwhere(np.abs(picture - to_rgb(AREA_COLOUR)).max(axis=-1) < 0.35)
     found = found[(found[:, 0] >= page.top) & (found[:, 0] < page.top + page.zoom * drawn.chip.frame.shape[0])]

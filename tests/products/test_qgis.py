@@ -30,7 +30,7 @@ from minewatch.alerts.qml import parse_style
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.style import read_style, render_styles
-from minewatch.alerts.table import AreaResult, Tally, read_alerts, update_table
+from minewatch.alerts.table import AreaResult, TableChanges, read_alerts, update_table
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
@@ -74,7 +74,7 @@ def make_alert(number: int, **changes: Any) -> Alert:
     return dataclasses.replace(alert, **changes)
 
 
-def put(path: Path, *alerts: Alert, run: str = "run-1", aoi: str = "pampa", outline: Any = AREA) -> Tally:
+def put(path: Path, *alerts: Alert, run: str = "run-1", aoi: str = "pampa", outline: Any = AREA) -> TableChanges:
     facts = {"monitor_from": dt.date(2024, 1, 1), "as_of": dt.date(2024, 12, 31), "pipeline": "default", "digest": "d"}
     result = AreaResult(aoi, outline, alerts, {}, facts)
     cells = {"run_id": run, "started": "2025-01-01T00:00:00", "aois": aoi}

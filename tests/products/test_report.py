@@ -38,7 +38,7 @@ from minewatch.products.report import drawing, scenery
 from minewatch.products.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
 from minewatch.products.report.facts import count_months, gather_facts
 from minewatch.products.report.page import describe_event, render_page
-from minewatch.products.report.record import Facts, Look, Request
+from minewatch.products.report.record import ReportFacts, ReportLook, ReportRequest
 from minewatch.products.report.texts import FOLDER, LANGUAGES, read_texts
 from minewatch.products.report.write import write_report
 from minewatch.raster.read import open_datatake
@@ -92,12 +92,12 @@ def workspace(scanned: tuple[Workspace, ScanReport]) -> Workspace:
 
 
 @pytest.fixture(scope="module")
-def facts(workspace: Workspace) -> Facts:
-    return gather_facts(workspace, Request(NAME))
+def facts(workspace: Workspace) -> ReportFacts:
+    return gather_facts(workspace, ReportRequest(NAME))
 
 
 @pytest.fixture(scope="module")
-def html(facts: Facts) -> str:
+def html(facts: ReportFacts) -> str:
     return render_page(facts)
 
 
@@ -124,13 +124,13 @@ def test_every_alert_is_in_the_table_with_area_date_and_position(workspace: Work
     assert page.open == [], "every element is closed"
 
 
-def test_the_summary_counts_what_stands(facts: Facts, page: Page) -> None:
+def test_the_summary_counts_what_stands(facts: ReportFacts, page: Page) -> None:
     standing = [alert.row for alert in facts.alerts if alert.row["status"] in ("confirmed", "provisional")]
     assert f"{sum(row['area_ha'] for row in standing):.2f}" in page.text
     assert "this is the first report on the area" in page.text
 
 
-def test_alerts_come_with_before_and_after(facts: Facts) -> None:
+def test_alerts_come_with_before_and_after(facts: ReportFacts) -> None:
     for alert in facts.alerts:
         assert alert.scenery is not None
         assert alert.scenery.missing == {}
@@ -142,13 +142,13 @@ def test_alerts_come_with_before_and_after(facts: Facts) -> None:
 
 
 def test_an_overpass_is_opened_once_for_all_its_images(
-    workspace: Workspace, facts: Facts, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, facts: ReportFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
     asked: list[tuple[Any, ...]] = []
     monkeypatch.setattr(scenery, "open_datatake", lambda take: opened.append(take.key) or open_datatake(take))
     monkeypatch.setattr(album, "find_scenes", lambda *words: asked.append(words) or find_scenes(*words))
-    told = gather_facts(workspace, Request(NAME))
+    told = gather_facts(workspace, ReportRequest(NAME))
     assert len(opened) == len(set(opened)), "none is opened twice"
     assert len(asked) == 1, "the catalogue is read once"
     for one, other in zip(told.alerts, facts.alerts, strict=True):
@@ -162,7 +162,9 @@ def test_an_overpass_is_opened_once_for_all_its_images(
                 assert np.array_equal(chip.values, other.scenery.photos[when].chips[name].values)
 
 
-def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(workspace: Workspace, facts: Facts, tmp_path: Path) -> None:
+def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(
+    workspace: Workspace, facts: ReportFacts, tmp_path: Path
+) -> None:
     """Files of the chosen overpass are cut off; the report takes another one, and says so on the terminal."""
     first = facts.alerts[0]
     assert first.scenery is not None
@@ -173,22 +175,24 @@ def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(workspace: Wo
     shutil.copytree(Path(scene.hrefs["red"]).parent.parent, series)
     (series / Path(scene.hrefs["red"]).parent.name / Path(scene.hrefs["red"]).name).write_bytes(b"cut off")
     copy.settings.write_text(re.sub(r'(?m)^source = ".*"', f'source = "{series / "catalog.json"}"', copy.settings.read_text()))
-    told = next(alert for alert in gather_facts(copy, Request(NAME)).alerts if alert.row["alert_id"] == first.row["alert_id"])
+    told = next(
+        alert for alert in gather_facts(copy, ReportRequest(NAME)).alerts if alert.row["alert_id"] == first.row["alert_id"]
+    )
     assert told.scenery is not None
     assert told.scenery.missing == {}
     assert told.scenery.photos["before"].date < chosen.date
     assert told.scenery.photos["after"].date == first.scenery.photos["after"].date
 
 
-def test_the_calendar_counts_every_look(facts: Facts) -> None:
+def test_the_calendar_counts_every_look(facts: ReportFacts) -> None:
     assert sum(month.looks for month in facts.months.values()) == len([look for look in facts.looks if look.valid > 0])
     months = count_months(
-        [Look(dt.date(2024, 5, day), ("x",), clear, valid) for day, clear, valid in ((1, 0.9, 1), (11, 0.2, 1), (21, 0, 0))]
+        [ReportLook(dt.date(2024, 5, day), ("x",), clear, valid) for day, clear, valid in ((1, 0.9, 1), (11, 0.2, 1), (21, 0, 0))]
     )
     assert months == {(2024, 5): replace(next(iter(months.values())), looks=2, clear=1, best=0.9)}
 
 
-def test_growth_ends_at_the_confirmed_pixels(facts: Facts) -> None:
+def test_growth_ends_at_the_confirmed_pixels(facts: ReportFacts) -> None:
     growth = measure_growth(facts.alerts)
     expected = 0.0
     for alert in facts.alerts:
@@ -198,7 +202,7 @@ def test_growth_ends_at_the_confirmed_pixels(facts: Facts) -> None:
     assert [day for day, _ in growth] == sorted(day for day, _ in growth)
 
 
-def test_the_outline_is_told_corner_by_corner(facts: Facts, page: Page) -> None:
+def test_the_outline_is_told_corner_by_corner(facts: ReportFacts, page: Page) -> None:
     alert = facts.alerts[0]
     corners = list_vertices(alert.outline)
     assert (corners[0][3], corners[0][4]) != (corners[-1][3], corners[-1][4]), "the first corner is not repeated"
@@ -213,18 +217,18 @@ def test_a_second_report_tells_what_is_new(workspace: Workspace, tmp_path: Path)
     record = {"aoi": NAME, "as_of": "2023-01-01", "alerts": ids[:1]}
     copy.reports.mkdir()
     (copy.reports / "reports.jsonl").write_text(json.dumps(record) + "\nbroken\n")
-    told = gather_facts(copy, Request(NAME))
+    told = gather_facts(copy, ReportRequest(NAME))
     assert told.last_report == dt.date(2023, 1, 1)
     assert {alert.row["alert_id"] for alert in told.alerts if alert.is_new} == set(ids[1:])
-    write_report(copy, Request(NAME))
-    again = gather_facts(copy, Request(NAME))
+    write_report(copy, ReportRequest(NAME))
+    again = gather_facts(copy, ReportRequest(NAME))
     assert again.last_report == dt.date(2023, 1, 1), "a report of the same date made twice tells the same"
 
 
 def test_a_report_on_a_part_does_not_count_as_the_last_one(workspace: Workspace, tmp_path: Path) -> None:
     copy = copy_workspace(workspace, tmp_path / "copy")
-    write_report(copy, Request(alert_id=read_alerts(copy.alerts)["alert_id"].iloc[0]))
-    write_report(copy, Request(NAME, until=UNTIL))
+    write_report(copy, ReportRequest(alert_id=read_alerts(copy.alerts)["alert_id"].iloc[0]))
+    write_report(copy, ReportRequest(NAME, until=UNTIL))
     assert not (copy.reports / "reports.jsonl").exists()
 
 
@@ -237,7 +241,7 @@ def list_maps(html: str) -> list[ET.Element]:
     return [ET.fromstring(text.replace("xlink:href", "data-link")) for text in texts]  # noqa: S314 - written by us
 
 
-def test_scale_bars_have_the_length_they_claim(facts: Facts, html: str) -> None:
+def test_scale_bars_have_the_length_they_claim(facts: ReportFacts, html: str) -> None:
     frames = [facts.map.frame] + [alert.scenery.frame for alert in facts.alerts if alert.scenery for _ in range(4)]
     maps = list_maps(html)
     assert len(maps) == len(frames)
@@ -254,7 +258,7 @@ def test_scale_bars_have_the_length_they_claim(facts: Facts, html: str) -> None:
         assert label in (f"{metres:.0f} m", f"{metres / 1000:.0f} km")
 
 
-def test_the_rose_points_to_true_north(facts: Facts, html: str) -> None:
+def test_the_rose_points_to_true_north(facts: ReportFacts, html: str) -> None:
     alert = facts.alerts[0]
     expected = -Proj(facts.grid.crs).get_factors(alert.position.lon, alert.position.lat).meridian_convergence
     for svg in list_maps(html):
@@ -281,7 +285,7 @@ def fill(drawn: Map) -> np.ndarray[Any, Any]:
     return inside
 
 
-def test_outline_and_image_line_up(facts: Facts) -> None:
+def test_outline_and_image_line_up(facts: ReportFacts) -> None:
     """Moved by a pixel to any side, the outline holds less of the change than where it lies."""
     alert = max(facts.alerts, key=lambda alert: alert.row["area_ha"])
     pair = draw_pairs(alert)["true-colour"]
@@ -297,7 +301,7 @@ def test_outline_and_image_line_up(facts: Facts) -> None:
     assert max(abs(dy), abs(dx)) <= 1
 
 
-def test_the_overview_shows_each_alert_where_it_is(facts: Facts) -> None:
+def test_the_overview_shows_each_alert_where_it_is(facts: ReportFacts) -> None:
     overview = draw_overview(facts)
     to_lonlat = Transformer.from_crs(facts.grid.crs, 4326, always_xy=True)
     for layer in overview.layers[1:]:
@@ -335,12 +339,12 @@ def test_links_lead_somewhere(page: Page) -> None:
     assert links <= ids
 
 
-def test_strangers_texts_stay_texts(workspace: Workspace, facts: Facts, tmp_path: Path) -> None:
+def test_strangers_texts_stay_texts(workspace: Workspace, facts: ReportFacts, tmp_path: Path) -> None:
     copy = copy_workspace(workspace, tmp_path / "copy")
     name = read_alerts(copy.alerts)["alert_id"].iloc[0]
     words = ["-w", str(copy.root), "alerts", "review", name, "--needs-visit", "--note", HOSTILE, "--by", HOSTILE]
     assert CliRunner().invoke(main, words).exit_code == 0
-    reviewed = gather_facts(copy, Request(alert_id=name))
+    reviewed = gather_facts(copy, ReportRequest(alert_id=name))
     first = facts.alerts[0]
     row = first.row | dict.fromkeys(("concession", "admin_unit", "witnesses", "scene_before", "review", "review_note"), HOSTILE)
     assert first.scenery is not None
@@ -365,7 +369,7 @@ def test_strangers_texts_stay_texts(workspace: Workspace, facts: Facts, tmp_path
 
 
 def test_no_alert_is_an_answer(workspace: Workspace) -> None:
-    page = Page(render_page(gather_facts(workspace, Request(NAME, since=dt.date(2030, 1, 1)))))
+    page = Page(render_page(gather_facts(workspace, ReportRequest(NAME, since=dt.date(2030, 1, 1)))))
     assert "There is no alert in this report." in page.text
     assert "does not prove that nothing happened" in page.text
     assert "overpasses of Sentinel-2 were examined" in page.text
@@ -376,7 +380,7 @@ def test_missing_images_are_explained(workspace: Workspace, tmp_path: Path) -> N
     copy = copy_workspace(workspace, tmp_path / "copy")
     settings = copy.settings.read_text()
     copy.settings.write_text(re.sub(r'(?m)^source = ".*"', f'source = "{tmp_path / "gone" / "catalog.json"}"', settings))
-    told = gather_facts(copy, Request(NAME))
+    told = gather_facts(copy, ReportRequest(NAME))
     page = Page(render_page(told))
     assert "the source of scenes did not answer" in page.text
     assert not any("image/jpeg" in attributes.get("href", "") for attributes in page.all("image"))
@@ -389,7 +393,7 @@ def test_a_lost_archive_is_explained(workspace: Workspace, tmp_path: Path) -> No
     shutil.rmtree(copy.archive(NAME))
     for record in copy.runs.glob("*.json"):
         record.unlink()
-    page = Page(render_page(gather_facts(copy, Request(NAME))))
+    page = Page(render_page(gather_facts(copy, ReportRequest(NAME))))
     for text in (
         "there is no calendar",
         "There is no chart",
@@ -461,7 +465,7 @@ def test_hectares_have_the_plural_of_what_is_written() -> None:
     assert read_texts("es").count("tile_hectares", 0.4, "#,##0.00") == "hectáreas en total"
 
 
-def test_statuses_in_the_summary_have_the_plural_of_their_language(facts: Facts) -> None:
+def test_statuses_in_the_summary_have_the_plural_of_their_language(facts: ReportFacts) -> None:
     two = facts.alerts[:1] * 2
     for language, alone, several in (("es", "1 confirmada", "2 confirmadas"), ("fr", "1 confirmée", "2 confirmées")):
         request = replace(facts.request, language=language)
@@ -500,7 +504,7 @@ def test_axes_have_the_decimal_mark_of_the_language(language: str, label: str) -
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_charts_are_drawn_with_such_axes(facts: Facts, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_charts_are_drawn_with_such_axes(facts: ReportFacts, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[Figure] = []
     monkeypatch.setattr(drawing, "_save", lambda figure: made.append(figure) or "")
     texts, alert = read_texts(language), facts.alerts[0]
@@ -526,7 +530,7 @@ def test_the_template_uses_every_text_and_no_other() -> None:
     assert [key for key in unused if not key.startswith(prefixes)] == []
 
 
-def test_a_spanish_report_is_spanish(facts: Facts) -> None:
+def test_a_spanish_report_is_spanish(facts: ReportFacts) -> None:
     html = render_page(replace(facts, request=replace(facts.request, language="es")))
     text = Page(html).text
     assert '<html lang="es">' in html
@@ -619,7 +623,7 @@ def test_the_pdf_has_pages_with_images(workspace: Workspace, tmp_path: Path) -> 
     assert data.count(b"/Subtype /Image") + data.count(b"/Subtype/Image") >= 5, "map, four images of the alert"
 
 
-def test_the_outline_is_short_on_paper(facts: Facts, html: str) -> None:
+def test_the_outline_is_short_on_paper(facts: ReportFacts, html: str) -> None:
     """Three corners stand in a row of the table, each with its number, and none is missing."""
     alert = facts.alerts[0]
     (table,) = re.findall(r'<details id="corners-1".*?</details>', html, re.DOTALL)
@@ -634,7 +638,7 @@ def test_the_outline_is_short_on_paper(facts: Facts, html: str) -> None:
 def test_scans_and_reports_agree_after_another_scan(workspace: Workspace, tmp_path: Path) -> None:
     copy = copy_workspace(workspace, tmp_path / "copy")
     scan_small(copy)
-    told = gather_facts(copy, Request(NAME))
+    told = gather_facts(copy, ReportRequest(NAME))
     assert {alert.row["run_id"] for alert in told.alerts} == {told.run_id}
     assert told.sight.shares is not None
     assert sum(told.sight.shares.values()) == pytest.approx(1, abs=0.001)

@@ -14,7 +14,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.products.report.facts import gather_facts
 from minewatch.products.report.page import render_page
 from minewatch.products.report.paper import print_page
-from minewatch.products.report.record import Facts, Request
+from minewatch.products.report.record import ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 
@@ -31,12 +31,12 @@ MIDDLE = 0.3
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    return gather_facts(squares.make_square(tmp_path_factory), Request(squares.NAME))
+def facts(tmp_path_factory: pytest.TempPathFactory) -> ReportFacts:
+    return gather_facts(squares.make_square(tmp_path_factory), ReportRequest(squares.NAME))
 
 
 @pytest.fixture(scope="module")
-def document(facts: Facts) -> Iterator[PdfDocument]:
+def document(facts: ReportFacts) -> Iterator[PdfDocument]:
     with open_paper(render_page(facts)) as document:
         yield document
 
@@ -70,7 +70,7 @@ def test_every_page_holds_something_and_nothing_runs_over_its_edge(document: Pdf
         assert ink[-round(18 / 25.4 * 100) :].any(), "the number of the page"
 
 
-def test_everything_of_the_page_is_on_paper(document: PdfDocument, facts: Facts) -> None:
+def test_everything_of_the_page_is_on_paper(document: PdfDocument, facts: ReportFacts) -> None:
     text = re.sub(r"\s+", " ", " ".join(read(document)))
     row = facts.alerts[0].row
     for words in ("Summary", "Overview map", "Growth over time", "Method", "Limitations", "Copernicus", "Confidential", "4.00"):
@@ -85,7 +85,7 @@ def test_everything_of_the_page_is_on_paper(document: PdfDocument, facts: Facts)
     assert "Drag to compare" not in text
 
 
-def test_the_pdf_asks_for_nothing_and_runs_nothing(document: PdfDocument, facts: Facts) -> None:
+def test_the_pdf_asks_for_nothing_and_runs_nothing(document: PdfDocument, facts: ReportFacts) -> None:
     data = print_page(render_page(facts))
     for word in (b"/JavaScript", b"/JS ", b"/Launch", b"/URI", b"/EmbeddedFile", b"file://"):
         assert word not in data
@@ -103,7 +103,7 @@ def maps(document: PdfDocument) -> list[Picture]:
 
 
 @pytest.fixture(scope="module")
-def bare_maps(document: PdfDocument, facts: Facts) -> list[Picture]:
+def bare_maps(document: PdfDocument, facts: ReportFacts) -> list[Picture]:
     """The same pieces of the same page, printed without its outlines."""
     parts = find_outlines(render(document, find_page(document, "Alert 1:")))
     text, count = re.subn(r'<path (class="outline" )?d="[^"]*" fill="none"[^>]*/>', "", render_page(facts))

@@ -39,7 +39,7 @@ from minewatch.raster.read import open_datatake, reading
 from minewatch.settings.providers import S3Login
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake, Scene
-from minewatch.sources.search import Found, find_scenes
+from minewatch.sources.search import SearchResult, find_scenes
 from tests.helpers.hosts import Answer, Host, serve_host
 from tests.helpers.rasters import lay_grid, paint_bands, write_raster, write_scene
 from tests.helpers.servers import S3_LOGIN, start_s3
@@ -494,7 +494,7 @@ def sign_series(series: SimulatedSeries, folder: Path, cloud: Cloud) -> Simulate
     return copied
 
 
-def find_without_tls(*arguments: Any) -> Found:
+def find_without_tls(*arguments: Any) -> SearchResult:
     """Find scenes and take the encryption off their addresses, so that a plain proxy can stand for the store."""
     found = find_scenes(*arguments)
     assert all(scene.signing == "planetary-computer" for scene in found.scenes)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from minewatch.areas.grid import Window
 from minewatch.core import http as ranges
 from minewatch.core.errors import SceneError
-from minewatch.raster.blocks import LARGEST_RANGE, WORTH, Ahead, BlockCache, BlockFile, Spaces, plan_ranges
+from minewatch.raster.blocks import LARGEST_RANGE, WORTH, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
 from minewatch.raster.read import DatatakeFiles, SceneFiles, open_datatake
 from minewatch.raster.tiff_header import HEAD, Box, Layout, read_layout
 from minewatch.sources.scene import Datatake, Scene
@@ -84,7 +84,7 @@ def test_each_block_is_inflated_once_if_a_row_of_them_fits(
     box = (row, column, row + height, column + width)
     columns = len({block[1] for block in layout.find_blocks(box)})
     cache = BlockCache(limit=(columns + 2) * layout.block_bytes)
-    file = BlockFile(layout, cache, Ahead())
+    file = BlockFile(layout, cache, Prefetcher())
     with rasterio.open(scene.hrefs["red"]) as raster:
         expected = raster.read(1)
     for part in walk(row, column, height, width, cell):
@@ -96,7 +96,7 @@ def test_each_block_is_inflated_once_if_a_row_of_them_fits(
 def test_kept_blocks_stay_within_their_bound(scene: Scene) -> None:
     layout = lay_out(scene.hrefs["red"])
     cache = BlockCache(limit=3 * layout.block_bytes)
-    file = BlockFile(layout, cache, Ahead())
+    file = BlockFile(layout, cache, Prefetcher())
     for part in walk(0, 0, SIDE, SIDE, 300):
         file.read(part)
         assert cache.held <= cache.limit
@@ -105,14 +105,14 @@ def test_kept_blocks_stay_within_their_bound(scene: Scene) -> None:
 
 
 def test_a_bound_smaller_than_a_block_still_reads(scene: Scene) -> None:
-    file = BlockFile(lay_out(scene.hrefs["red"]), BlockCache(limit=1), Ahead())
+    file = BlockFile(lay_out(scene.hrefs["red"]), BlockCache(limit=1), Prefetcher())
     with rasterio.open(scene.hrefs["red"]) as raster:
         assert np.array_equal(file.read((0, 0, SIDE, SIDE)), raster.read(1))
     file.close()
 
 
 def test_space_is_used_again_and_bounded() -> None:
-    spaces = Spaces(limit=2 * WORTH)
+    spaces = BufferPool(limit=2 * WORTH)
     first = spaces.take(WORTH)
     spaces.give(first)
     assert spaces.take(WORTH) is first

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minewatch.raster import tiff_header as geotiff
-from minewatch.raster.blocks import Ahead, BlockCache, BlockFile
+from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher
 from minewatch.raster.tiff_header import BlockError, Box, Layout, read_layout
 from tests.helpers.rasters import EPSG, LEFT, TOP, write_raster
 
@@ -29,7 +29,7 @@ def make_noise(height: int, width: int, dtype: str = "uint16") -> np.ndarray:
 
 
 def read_box(layout: Layout, box: Box) -> np.ndarray:
-    file = BlockFile(layout, BlockCache(), Ahead())
+    file = BlockFile(layout, BlockCache(), Prefetcher())
     try:
         return file.read(box)
     finally:

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from minewatch.core.units import NODATA, SCALE
-from minewatch.raster.indices import BLUE, BSI, EMPTY, LAYERS, NDVI, Layer, encode_layers
+from minewatch.raster.indices import BLUE, BSI, EMPTY, LAYERS, NDVI, IndexLayer, encode_layers
 
 BANDS = ("blue", "red", "nir", "swir16")
 
 
-def compute(layer: Layer, **bands: float) -> float:
+def compute(layer: IndexLayer, **bands: float) -> float:
     """Compute a layer with the textbook's formula, in double precision."""
     blue, red, nir, swir16 = (bands[name] for name in BANDS)
     if len(layer.bands) == 1:
@@ -23,7 +23,7 @@ def compute(layer: Layer, **bands: float) -> float:
     return above / below if below else 0.0
 
 
-def encode(layer: Layer, bands: dict[str, np.ndarray]) -> np.ndarray:
+def encode(layer: IndexLayer, bands: dict[str, np.ndarray]) -> np.ndarray:
     """Give the codes of one layer."""
     return encode_layers(bands)[LAYERS.index(layer)]
 
@@ -66,7 +66,7 @@ def test_a_code_is_its_own_value(code: int) -> None:
         (BLUE, {"blue": 9000}, 0.508),
     ],
 )
-def test_values_by_hand(layer: Layer, bands: dict[str, int], value: float) -> None:
+def test_values_by_hand(layer: IndexLayer, bands: dict[str, int], value: float) -> None:
     kept = layer.decode(encode(layer, as_bands(**bands)))[0, 0] / SCALE
     assert kept == pytest.approx(value, abs=layer.step / 2 + 1e-4)
 

@@ -16,10 +16,10 @@ from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
 
 from minewatch.areas.grid import Grid, Window
-from minewatch.raster.blocks import Ahead, BlockCache, BlockFile
-from minewatch.raster.resampling import KNOTS, bend
+from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher
+from minewatch.raster.resampling import KNOTS, interpolate
 from minewatch.raster.tiff_header import BlockError, Box, read_layout
-from minewatch.raster.warp import Lattice, Warp, fit_lattice, place, project_knots
+from minewatch.raster.warp import AlignedGrid, ResampledGrid, fit_lattice, place, project_control_points
 from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, write_raster
 
 NEIGHBOUR_ZONE = 32718
@@ -51,7 +51,7 @@ def write_foreign(path: Path, pixels: np.ndarray, size: int, epsg: int = NEIGHBO
 def warp(path: Path, grid: Grid, *, is_nearest: bool = False, window: Window | None = None) -> np.ndarray:
     layout = read_layout(str(path))
     assert layout is not None
-    file = BlockFile(layout, BlockCache(), Ahead())
+    file = BlockFile(layout, BlockCache(), Prefetcher())
     try:
         placement = place(grid, layout.crs, layout.transform, layout.shape, is_nearest=is_nearest)
         return placement.read(file, window or grid.window)
@@ -137,13 +137,13 @@ def test_no_window_shows(tmp_path: Path, is_nearest: bool) -> None:
 def test_places_between_knots_are_right_to_a_thousandth_of_a_pixel() -> None:
     grid = lay_grid(600, 600, left=700_000, top=9_900_000)
     wkt = rasterio.CRS.from_epsg(32720).to_wkt()
-    knots = project_knots(grid, wkt, grid.window)
+    knots = project_control_points(grid, wkt, grid.window)
     row, column = np.mgrid[:600, :600] + 0.5
     exact = Transformer.from_crs(EPSG, 32720, always_xy=True).transform(700_000 + column * 10, 9_900_000 - row * 10)
     line = np.empty(600)
     for axis in (0, 1):
         for y in range(0, 600, 7):
-            bend(knots[axis], y, 0, line)
+            interpolate(knots[axis], y, 0, line)
             assert np.abs(line - exact[axis][y]).max() < 0.01  # metres
     assert knots[0].shape == (-(-600 // KNOTS) + 1,) * 2
 
@@ -191,10 +191,10 @@ def test_a_large_coarse_grid_is_read_in_parts() -> None:
 @pytest.mark.parametrize(
     ("transform", "expected"),
     [
-        (Affine(10, 0, LEFT, 0, -10, TOP), Lattice(0, 0, 1)),
-        (Affine(20, 0, LEFT, 0, -20, TOP), Lattice(0, 0, 2)),
-        (Affine(10, 0, LEFT - 30, 0, -10, TOP + 50), Lattice(5, 3, 1)),
-        (Affine(20, 0, LEFT + 40, 0, -20, TOP), Lattice(0, -4, 2)),
+        (Affine(10, 0, LEFT, 0, -10, TOP), AlignedGrid(0, 0, 1)),
+        (Affine(20, 0, LEFT, 0, -20, TOP), AlignedGrid(0, 0, 2)),
+        (Affine(10, 0, LEFT - 30, 0, -10, TOP + 50), AlignedGrid(5, 3, 1)),
+        (Affine(20, 0, LEFT + 40, 0, -20, TOP), AlignedGrid(0, -4, 2)),
         (Affine(20, 0, LEFT + 10, 0, -20, TOP), None),
         (Affine(10, 0, LEFT + 5, 0, -10, TOP), None),
         (Affine(60, 0, LEFT, 0, -60, TOP), None),
@@ -202,8 +202,8 @@ def test_a_large_coarse_grid_is_read_in_parts() -> None:
         (Affine(10, 1, LEFT, 1, -10, TOP), None),
     ],
 )
-def test_only_the_grids_own_lattice_is_read_as_it_is(transform: Affine, expected: Lattice | None) -> None:
+def test_only_the_grids_own_lattice_is_read_as_it_is(transform: Affine, expected: AlignedGrid | None) -> None:
     assert fit_lattice(GRID, transform) == expected
     wkt = GRID.crs.to_wkt()
-    assert isinstance(place(GRID, wkt, transform, (400, 400), is_nearest=False), Lattice if expected else Warp)
-    assert isinstance(place(lay_grid(10, 10, epsg=NEIGHBOUR_ZONE), wkt, transform, (400, 400), is_nearest=False), Warp)
+    assert isinstance(place(GRID, wkt, transform, (400, 400), is_nearest=False), AlignedGrid if expected else ResampledGrid)
+    assert isinstance(place(lay_grid(10, 10, epsg=NEIGHBOUR_ZONE), wkt, transform, (400, 400), is_nearest=False), ResampledGrid)

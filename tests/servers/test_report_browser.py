@@ -22,7 +22,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.products.report.facts import gather_facts
 from minewatch.products.report.page import render_page
-from minewatch.products.report.record import AlertFacts, Facts, Request
+from minewatch.products.report.record import AlertFacts, ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.browser import Visit, open_file, shoot
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
@@ -49,8 +49,8 @@ LEAST_LETTER, LEAST_TARGET = 12, 24
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> Facts:
-    return gather_facts(squares.make_square(tmp_path_factory), Request(squares.NAME))
+def facts(tmp_path_factory: pytest.TempPathFactory) -> ReportFacts:
+    return gather_facts(squares.make_square(tmp_path_factory), ReportRequest(squares.NAME))
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +60,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def path(facts: Facts, folder: Path) -> Path:
+def path(facts: ReportFacts, folder: Path) -> Path:
     """The report on a square mine."""
     return save(facts, folder / "square report.html")
 
 
 @pytest.fixture(scope="module")
-def several(facts: Facts) -> Facts:
+def several(facts: ReportFacts) -> ReportFacts:
     """A report on alerts of every status, all of them the same ground, with the texts of hostile strangers."""
     return replace(facts, alerts=tuple(vary(facts.alerts[0], number) for number in range(len(STATUSES))))
 
 
 @pytest.fixture(scope="module")
-def several_path(several: Facts, folder: Path) -> Path:
+def several_path(several: ReportFacts, folder: Path) -> Path:
     return save(several, folder / "several.html")
 
 
@@ -96,7 +96,7 @@ def vary(alert: AlertFacts, number: int) -> AlertFacts:
     return replace(alert, number=number + 1, row=row, scenery=shown, events=events, is_new=number == 1)
 
 
-def save(facts: Facts, path: Path) -> Path:
+def save(facts: ReportFacts, path: Path) -> Path:
     path.write_text(render_page(facts), "utf-8")
     return path
 
@@ -324,7 +324,7 @@ def test_paper_shows_both_images_side_by_side(several_visit: Visit) -> None:
     assert "Copernicus Sentinel" in page.locator("body").inner_text()
 
 
-def test_the_browsers_own_pdf_hides_nothing(several: Facts, several_visit: Visit) -> None:
+def test_the_browsers_own_pdf_hides_nothing(several: ReportFacts, several_visit: Visit) -> None:
     pdfium = pytest.importorskip("pypdfium2")
     document = pdfium.PdfDocument(io.BytesIO(several_visit.page.pdf(format="A4", print_background=True)))
     text = "".join(page.get_textpage().get_text_range() for page in document)
@@ -356,7 +356,7 @@ def test_axe_finds_nothing_serious(browser: Browser, several_path: Path, options
         assert faults == []
 
 
-def test_numbers_on_the_overview_stay_within_it(browser: Browser, facts: Facts, tmp_path: Path) -> None:
+def test_numbers_on_the_overview_stay_within_it(browser: Browser, facts: ReportFacts, tmp_path: Path) -> None:
     """Alerts in the corners of an area keep their numbers, at a desk and on a phone."""
     left, bottom, right, top = facts.grid.bounds
     places = [squares.TO_DEGREES.transform(x, y) for x in (left + 5, right - 5) for y in (bottom + 5, top - 5)]
@@ -427,7 +427,7 @@ def find_border(badge: Picture) -> NDArray[np.float64]:
     ],
 )
 def test_dates_and_numbers_are_the_readers(
-    browser: Browser, several: Facts, tmp_path: Path, language: str, day: str, hectares: str
+    browser: Browser, several: ReportFacts, tmp_path: Path, language: str, day: str, hectares: str
 ) -> None:
     alerts = (several.alerts[0], *(replace(alert, scenery=None, explanation=None) for alert in several.alerts[1:]))
     told = replace(several, request=replace(several.request, language=language), alerts=alerts)
@@ -442,7 +442,7 @@ def test_dates_and_numbers_are_the_readers(
         assert read_column(visit, 1) == ["4", "5", "2", "3", "1"], "sorted by the number, however it is written"
 
 
-def test_no_alert_is_said(browser: Browser, facts: Facts, tmp_path: Path) -> None:
+def test_no_alert_is_said(browser: Browser, facts: ReportFacts, tmp_path: Path) -> None:
     with open_file(browser, save(replace(facts, alerts=()), tmp_path / "none.html")) as visit:
         words = visit.page.locator("#summary .none")
         assert words.is_visible()

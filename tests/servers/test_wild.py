@@ -29,7 +29,7 @@ from minewatch.cli import main
 from minewatch.core import http as ranges
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request
+from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport, describe_scan
 from minewatch.raster import gdal as datasets
@@ -326,13 +326,13 @@ def add_far_area(watch: Workspace) -> None:
 def test_a_search_that_fails_for_one_area_leaves_the_others(line: Wild, watch: Workspace) -> None:
     add_far_area(watch)
     line.proxy.start(Trouble(r"/search .*\[10\.0, 50\.0", busy(503), times=math.inf))
-    report = scan(watch, Request(until=UNTIL))
+    report = scan(watch, ScanRequest(until=UNTIL))
     assert [area.plan.aoi.name for area in report.areas] == [NAME]
     assert read_result(watch) == line.clean
     (missed,) = json.loads(report.record.read_text())["not_searched"]
     assert (missed["aoi"], "status 503" in missed["reason"]) == ("far", True)
     line.proxy.start()
-    report = scan(watch, Request(until=UNTIL))
+    report = scan(watch, ScanRequest(until=UNTIL))
     assert sorted(area.plan.aoi.name for area in report.areas) == ["far", NAME]
     assert describe_scan(report)["not_searched"] == []
 
@@ -344,7 +344,7 @@ def test_a_search_that_fails_for_one_area_keeps_its_alerts(
     add_far_area(watch)
     before = read_result(watch)
     line.proxy.start(Trouble(r"/search .*-\d+\.\d+, -\d+", busy(503), times=math.inf))
-    report = scan(watch, Request(until=UNTIL, source=line.proxy.url))
+    report = scan(watch, ScanRequest(until=UNTIL, source=line.proxy.url))
     assert [missed.aoi for missed in report.missed] == [NAME]
     after = read_result(watch)
     assert after.pop("aois")
@@ -355,7 +355,7 @@ def test_a_search_that_fails_for_all_areas_is_an_error(line: Wild, watch: Worksp
     add_far_area(watch)
     line.proxy.start(Trouble("/search", busy(503), times=math.inf))
     with pytest.raises(SourceError, match="status 503"):
-        scan(watch, Request(until=UNTIL))
+        scan(watch, ScanRequest(until=UNTIL))
 
 
 def test_a_source_that_is_down_is_not_asked_for_every_area(line: Wild, watch: Workspace) -> None:
@@ -363,7 +363,7 @@ def test_a_source_that_is_down_is_not_asked_for_every_area(line: Wild, watch: Wo
         write_aoi(watch, Aoi(f"far-{number}", box(10 + 3 * number, 50, 10.01 + 3 * number, 50.01), MONITOR_FROM))
     line.proxy.start(Trouble("/search", busy(503), times=math.inf))
     with pytest.raises(SourceError, match="status 503"):
-        scan(watch, Request(until=UNTIL))
+        scan(watch, ScanRequest(until=UNTIL))
     searches = [path for path in line.proxy.paths if "/search" in path]
     assert len(searches) == MOST_FAILURES * documents.ATTEMPTS
 

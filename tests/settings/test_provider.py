@@ -18,7 +18,7 @@ from minewatch.settings.providers import (
     Provider,
     S3Login,
     find_provider,
-    settle_provider,
+    infer_provider,
 )
 
 BLOB = "https://sentinel2l2a01.blob.core.windows.net/sentinel2-l2/06/V/VN/B04.tif"
@@ -93,19 +93,19 @@ def test_a_provider_of_ones_own_is_found_among_those_given() -> None:
 def test_what_a_provider_leaves_open_is_read_from_the_item(
     properties: dict[str, Any], hrefs: list[Any], offset: str, signing: str
 ) -> None:
-    settled = settle_provider(Provider("here", "catalog.json", s3=LOGIN), properties, hrefs)
+    settled = infer_provider(Provider("here", "catalog.json", s3=LOGIN), properties, hrefs)
     assert (settled.offset, settled.signing, settled.s3) == (offset, signing, LOGIN)
 
 
 def test_what_a_provider_says_holds_whatever_the_item_tells() -> None:
     stated = Provider("ours", "https://stac.example.org", offset="metadata")
-    assert settle_provider(stated, {"earthsearch:boa_offset_applied": True}, []).offset == "metadata"
-    assert settle_provider(PROVIDERS["planetary-computer"], {}, ["https://example.org/red.tif"]).signing == "planetary-computer"
+    assert infer_provider(stated, {"earthsearch:boa_offset_applied": True}, []).offset == "metadata"
+    assert infer_provider(PROVIDERS["planetary-computer"], {}, ["https://example.org/red.tif"]).signing == "planetary-computer"
 
 
 def test_no_item_brings_a_login() -> None:
     item = {"earthsearch:s3_path": "s3://eodata/x", "storage:platform": "cdse"}
-    assert settle_provider(Provider("here", "catalog.json"), item, ["s3://eodata/Sentinel-2/B04_10m.jp2"]).s3 is None
+    assert infer_provider(Provider("here", "catalog.json"), item, ["s3://eodata/Sentinel-2/B04_10m.jp2"]).s3 is None
 
 
 @pytest.mark.shared
@@ -113,7 +113,7 @@ def test_real_items(shared: Path) -> None:
     found = {}
     for path in sorted((shared / "data" / "stac-items").glob("*.json")):
         item = pystac.Item.from_dict(json.loads(path.read_text()))
-        settled = settle_provider(Provider("here", "x"), item.properties, [asset.href for asset in item.assets.values()])
+        settled = infer_provider(Provider("here", "x"), item.properties, [asset.href for asset in item.assets.values()])
         found[path.stem.split("_")[0]] = (settled.offset, settled.signing)
     assert found["earth-search"] == ("earth-search", "")
     assert found["planetary-computer"] == ("metadata", "planetary-computer")

@@ -18,14 +18,14 @@ import rasterio
 from distributed.protocol.pickle import dumps, loads
 
 from minewatch.archive.item import Observation, list_observations
-from minewatch.archive.publication import Draft
-from minewatch.archive.writer import Target, write_drafts
+from minewatch.archive.publication import TempRaster
+from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.grid import make_grid
 from minewatch.core.errors import SceneError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.plan import Request, plan_scan
+from minewatch.operations.plan import ScanRequest, plan_scan
 from minewatch.operations.scan_report import ScanReport
-from minewatch.settings.providers import PROVIDERS, settle_provider
+from minewatch.settings.providers import PROVIDERS, infer_provider
 from minewatch.simulation.series import SimulatedSeries, simulate_series
 from minewatch.sources.reflectance_offset import (
     BOA_OFFSET,
@@ -70,7 +70,7 @@ def read_variant(shared: Path, name: str, change: dict[str, Any], declared: floa
 
 
 def parse(item: pystac.Item, source: str) -> Scene:
-    provider = settle_provider(PROVIDERS[source], item.properties, [asset.href for asset in item.assets.values()])
+    provider = infer_provider(PROVIDERS[source], item.properties, [asset.href for asset in item.assets.values()])
     return parse_scene(item, source, {band: item.assets[name].href for band, name in name_assets(item).items()}, provider)
 
 
@@ -121,7 +121,7 @@ def test_the_offset_of_real_items(
     is_foreign = known == "cdse" and declared == 0 and "product_title" not in str(change)
     provider = PROVIDERS["earth-search-c1" if "c1" in str(item.collection_id) else known]
     if open_as == "a copy elsewhere":
-        provider = settle_provider(replace(provider, name="/data/mirror", offset=""), item.properties, [])
+        provider = infer_provider(replace(provider, name="/data/mirror", offset=""), item.properties, [])
     scene = parse_scene(item, "here", {}, provider)
     wanted = -1000 if is_foreign and open_as == "a provider" else offset  # CDSE never shifts, whatever is declared
     assert (scene.offset, bool(scene.offset_reason)) == (wanted, True)
@@ -270,10 +270,10 @@ PLAIN = paint_bands(40, 60)
 LIFTED = paint_bands(40, 60, **CARRIED)
 
 
-def write(folder: Path, *scenes: Scene, conflict: Any = "refuse", older: tuple[Scene, ...] = ()) -> Draft:
+def write(folder: Path, *scenes: Scene, conflict: Any = "refuse", older: tuple[Scene, ...] = ()) -> TempRaster:
     take = Datatake(scenes[0].key, scenes[0].time, scenes, older)
-    (draft,) = write_drafts([Target(take, GRID, folder / "archive", conflict)])
-    assert isinstance(draft, Draft)
+    (draft,) = write_temp_rasters([Target(take, GRID, folder / "archive", conflict)])
+    assert isinstance(draft, TempRaster)
     return draft
 
 
@@ -350,7 +350,7 @@ def turn_flags(series: SimulatedSeries, folder: Path) -> tuple[SimulatedSeries, 
 
 
 def read_archive(workspace: Workspace) -> dict[str, Observation]:
-    (area,) = plan_scan(workspace, Request(until=UNTIL)).areas
+    (area,) = plan_scan(workspace, ScanRequest(until=UNTIL)).areas
     return list_observations(workspace.archive(NAME), make_grid(area.aoi))
 
 

@@ -21,7 +21,7 @@ from pyproj.exceptions import ProjError
 from pyproj.transformer import AreaOfInterest
 
 from minewatch.alerts.context.declaration import DISTANCES, Declaration
-from minewatch.alerts.context.layer import Layer, refuse_text, without_warnings
+from minewatch.alerts.context.layer import ContextLayer, refuse_text, without_warnings
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import lonlat_to
 from minewatch.core.errors import ContextError
@@ -50,7 +50,7 @@ _Shapes = NDArray[np.object_]
 class Features:
     """The features of a layer that were read."""
 
-    layer: Layer
+    layer: ContextLayer
     """Where they come from."""
 
     shapes: _Shapes
@@ -70,7 +70,7 @@ class Features:
         return [f"context layer {self.layer.name!r}: {count} {fault}" for fault, count in self.faults.items()]
 
 
-def read_features(layer: Layer, region: Bounds | None = None) -> Features:
+def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features:
     """Read the features that meet a region, all without one.
 
     The region is in degrees and may reach beyond 180 on either side.  Raises ContextError where the file cannot be read.
@@ -92,7 +92,7 @@ def read_features(layer: Layer, region: Bounds | None = None) -> Features:
     return Features(layer, shapes[kept], [names[i] for i in kept], periods, faults)
 
 
-def _read_rows(layer: Layer, box: Bounds | None) -> list[tuple[Any, ...]]:
+def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]:
     """Give fid, WKB, name, valid_from and valid_to of each row; None for what is not declared."""
     columns, where = layer.declaration.columns, f"context layer {layer.name!r}"
     choice = {"columns": list(dict.fromkeys(columns.values())), "bbox": box, "encoding": layer.declaration.encoding}
@@ -114,7 +114,7 @@ def _read_rows(layer: Layer, box: Bounds | None) -> list[tuple[Any, ...]]:
 # --- where to read ---------------------------------------------------------------------------------------------------
 
 
-def _list_boxes(layer: Layer, region: Bounds | None) -> list[Bounds | None]:
+def _list_boxes(layer: ContextLayer, region: Bounds | None) -> list[Bounds | None]:
     """Give the boxes to read in the layer's CRS; [None] is everything, [] nothing."""
     if region is None:
         return [None]
@@ -168,7 +168,7 @@ def _decode(blobs: _Shapes, names: Sequence[str], faults: Counter[str]) -> _Shap
     return shapes
 
 
-def _to_lonlat(shapes: _Shapes, layer: Layer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
+def _to_lonlat(shapes: _Shapes, layer: ContextLayer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
     """Give the shapes in degrees; those that lie nowhere on Earth are left out."""
     if not layer.is_lonlat:
         interest = AreaOfInterest(*_normalise(region or (-180, -90, 180, 90)))
@@ -216,7 +216,7 @@ def _close_part(part: Any) -> tuple[Any, bool]:
     return (east, True) if jumps and 0 < closed < min(width, 180) else (part, False)
 
 
-def _mend(shapes: _Shapes, layer: Layer, names: Sequence[str], faults: Counter[str]) -> _Shapes:
+def _mend(shapes: _Shapes, layer: ContextLayer, names: Sequence[str], faults: Counter[str]) -> _Shapes:
     """Mend outlines that cross themselves, and keep of areas what is an area."""
     broken = ~shapely.is_missing(shapes) & ~shapely.is_valid(shapes)
     _note(faults, broken, "outlines crossed or touched themselves and were repaired", names)
@@ -247,7 +247,7 @@ def _note(faults: Counter[str], where: NDArray[np.bool_], text: str, names: Sequ
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
-def _read_name(value: Any, layer: Layer) -> str:
+def _read_name(value: Any, layer: ContextLayer) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         text = ""
     else:

@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.declaration import DISTANCES
 from minewatch.alerts.context.features import Features, grow, read_features
-from minewatch.alerts.context.layer import Layer
+from minewatch.alerts.context.layer import ContextLayer
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.aoi import GEODESIC
 
@@ -27,7 +27,7 @@ _FINE, _COARSE, _FAR_M = 0.01, 0.1, 50_000
 
 
 @dataclass(frozen=True)
-class Ground:
+class RegionFeatures:
     """What a layer has in a region."""
 
     features: Features
@@ -92,7 +92,7 @@ def _measure_nearest(site: BaseGeometry, shapes: NDArray[np.object_], bound: flo
     return _measure_line(np.column_stack(project(ends[:, 0], ends[:, 1], inverse=True)))
 
 
-def gather_ground(layer: Layer, region: Bounds) -> Ground:
+def gather_ground(layer: ContextLayer, region: Bounds) -> RegionFeatures:
     """Read what a layer has in a region, given in a frame that may reach beyond 180° on either side."""
     features = read_features(layer, region)
     parts, owners = shapely.get_parts(features.shapes, return_index=True)
@@ -107,7 +107,7 @@ def gather_ground(layer: Layer, region: Bounds) -> Ground:
     found = np.concatenate(shapes)
     if layer.kind not in DISTANCES:
         found = _trim(found, region)
-    return Ground(features, found, np.concatenate(numbers))
+    return RegionFeatures(features, found, np.concatenate(numbers))
 
 
 def _shift(shapes: NDArray[np.object_], turn: int) -> NDArray[np.object_]:

@@ -40,7 +40,7 @@ _LONLAT = CRS.from_epsg(4326)
 
 
 @dataclass(frozen=True)
-class Layer:
+class ContextLayer:
     """A declared layer whose file could be opened."""
 
     name: str
@@ -94,12 +94,12 @@ class Layer:
         return (min(west, -180.0), south, max(east, 180.0), north) if east - west > 180 else (west, south, east, north)
 
 
-def open_layers(workspace: Workspace) -> tuple[Layer, ...]:
+def open_layers(workspace: Workspace) -> tuple[ContextLayer, ...]:
     """Open every declared layer; raises ContextError naming the first that cannot be used."""
     return tuple(open_layer(workspace, name, declaration) for name, declaration in read_declarations(workspace).items())
 
 
-def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Layer:
+def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> ContextLayer:
     """Open one layer and check that it has what its declaration names; raises ContextError where it has not."""
     where = f"context layer {name!r}"
     path = _find_file(workspace, declaration.file, where)
@@ -118,7 +118,9 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Lay
     _check_columns(info, declaration, path, where)
     _check_shape(info, declaration, path, where)
     crs = _find_crs(info["crs"], declaration, name, path)
-    layer = Layer(name, declaration, path, str(info["layer_name"]), info["driver"], crs, max(0, int(info["features"])), None)
+    layer = ContextLayer(
+        name, declaration, path, str(info["layer_name"]), info["driver"], crs, max(0, int(info["features"])), None
+    )
     return replace(layer, bounds=_find_bounds(info, layer))
 
 
@@ -215,7 +217,7 @@ def _find_crs(found: str | None, declaration: Declaration, name: str, path: Path
     return crs
 
 
-def _find_bounds(info: dict[str, Any], layer: Layer) -> Bounds | None:
+def _find_bounds(info: dict[str, Any], layer: ContextLayer) -> Bounds | None:
     bounds = info["total_bounds"]
     if not layer.features or bounds is None or not all(map(math.isfinite, bounds)):
         return None

@@ -13,8 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.features import Features, meet, move
-from minewatch.alerts.context.ground import Ground, find_region, frame_sites, gather_ground, widen
-from minewatch.alerts.context.layer import Layer
+from minewatch.alerts.context.ground import RegionFeatures, find_region, frame_sites, gather_ground, widen
+from minewatch.alerts.context.layer import ContextLayer
 from minewatch.areas.aoi import measure_area_ha
 
 INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
@@ -44,7 +44,7 @@ _Piece = tuple[int, BaseGeometry]
 
 
 @dataclass(frozen=True)
-class Site:
+class AlertSite:
     """What is placed."""
 
     outline: BaseGeometry
@@ -55,7 +55,7 @@ class Site:
 
 
 @dataclass(frozen=True)
-class Placement:
+class SiteContext:
     """Where sites lie."""
 
     cells: Mapping[str, Cells]
@@ -87,10 +87,10 @@ class Overlap:
         return math.fsum(piece.area for piece in self.pieces)
 
 
-def place_sites(layers: Sequence[Layer], sites: Mapping[str, Site]) -> Placement:
+def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) -> SiteContext:
     """Place alerts of one area; raises ContextError where a layer cannot be read."""
     if not sites:
-        return Placement({}, ())
+        return SiteContext({}, ())
     ids = sorted(sites)
     outlines = frame_sites([sites[alert_id].outline for alert_id in ids])
     rows: list[dict[str, Cell]] = [dict.fromkeys(CELLS) | {"legal_status": UNKNOWN} for _ in ids]
@@ -104,14 +104,14 @@ def place_sites(layers: Sequence[Layer], sites: Mapping[str, Site]) -> Placement
     for kind, column in DISTANCES.items():
         for row, distance in zip(rows, _reach(layers, kind, outlines, notes), strict=True):
             row[column] = distance
-    return Placement(dict(zip(ids, rows, strict=True)), tuple(line for lines in notes.values() for line in lines))
+    return SiteContext(dict(zip(ids, rows, strict=True)), tuple(line for lines in notes.values() for line in lines))
 
 
 # --- areas -----------------------------------------------------------------------------------------------------------
 
 
 def _overlap(
-    layers: Sequence[Layer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
+    layers: Sequence[ContextLayer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
 ) -> list[list[Overlap] | None]:
     """Give for each site its overlaps with features of a kind; None where no layer of that kind covers it."""
     found: list[list[Overlap] | None] = [None] * len(outlines)
@@ -129,7 +129,7 @@ def _overlap(
     return found
 
 
-def covers(layer: Layer, outline: BaseGeometry) -> bool:
+def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
     """Tell whether a layer of areas says anything of a place: it has features, and its extent is not far away."""
     extent = layer.extent
     if not layer.features or layer.bounds is None:
@@ -148,7 +148,7 @@ def _collect(features: Features, pieces: Sequence[_Piece]) -> list[Overlap]:
     ]
 
 
-def _describe_area(kind: str, found: Sequence[Overlap] | None, site: Site, outline: BaseGeometry) -> dict[str, Cell]:
+def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, outline: BaseGeometry) -> dict[str, Cell]:
     if found is None:
         return {}
     name, hectares, per_cent = AREAS[kind]
@@ -203,7 +203,7 @@ def _name_units(levels: Sequence[Sequence[Overlap] | None]) -> str | None:
 
 
 def _reach(
-    layers: Sequence[Layer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
+    layers: Sequence[ContextLayer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
 ) -> list[float | None]:
     """Give for each site the metres to the nearest feature of a kind; None where there is none in reach."""
     best = np.full(len(outlines), math.inf)
@@ -213,14 +213,14 @@ def _reach(
     return [round(float(distance), 1) if distance <= REACH_M else None for distance in best]
 
 
-def _reach_layer(layer: Layer, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]) -> list[float]:
+def _reach_layer(layer: ContextLayer, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]) -> list[float]:
     """Measure with what is read nearby; where that is not near enough to be the nearest for sure, with more."""
     distances = [math.inf] * len(outlines)
     for margin in _MARGINS_M:
         open_ = [number for number, distance in enumerate(distances) if distance == math.inf]
         if not open_ or not layer.features:
             break
-        ground: Ground = gather_ground(layer, find_region([outlines[number] for number in open_], margin))
+        ground: RegionFeatures = gather_ground(layer, find_region([outlines[number] for number in open_], margin))
         notes[layer.name] = ground.features.tell_faults()
         for number in open_:
             distance = ground.measure_distance(outlines[number])

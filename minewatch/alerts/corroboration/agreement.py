@@ -22,7 +22,7 @@ _STEP = 0.01
 
 
 @dataclass(frozen=True)
-class Subject:
+class AlertExtent:
     """An alert, as far as witnesses are concerned."""
 
     outline: BaseGeometry
@@ -69,7 +69,7 @@ def _rank_day(day: int, first_seen: dt.date) -> tuple[int, int]:
 
 
 @dataclass(frozen=True)
-class Ground:
+class SightingIndex:
     """The sightings of one witness near one area, ready to be asked."""
 
     sightings: Sightings
@@ -83,7 +83,7 @@ class Ground:
         """Finds them by their boxes."""
         return shapely.STRtree(self.sightings.shapes)
 
-    def ask(self, subject: Subject, name: str, distance_m: float, days: int) -> Agreement | None:
+    def ask(self, subject: AlertExtent, name: str, distance_m: float, days: int) -> Agreement | None:
         """Give what was seen nearest to an alert, within a distance and within days of when it was seen; None for nothing."""
         outline = unwrap(subject.outline, self.centre)
         box = shapely.box(*widen(outline.bounds, distance_m + 1))
@@ -100,7 +100,7 @@ class Ground:
         return choose_agreement(found, subject.first_seen) if found else None
 
 
-def _agree_in_time(seen: NDArray[np.int32], subject: Subject, days: int) -> NDArray[np.bool_]:
+def _agree_in_time(seen: NDArray[np.int32], subject: AlertExtent, days: int) -> NDArray[np.bool_]:
     """Tell which days lie within ``days`` of the time in which an alert was seen; those without a date always do."""
     first, last = to_day(subject.first_seen), to_day(subject.last_seen)
     agree: NDArray[np.bool_] = (seen == NO_DAY) | ((seen >= first - days) & (seen <= last + days))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minewatch.alerts.context.features import read_date
 from minewatch.alerts.corroboration.sighting import NO_DAY, to_day
-from minewatch.core.errors import WitnessError
+from minewatch.core.errors import ExternalAlertError
 
 LATITUDES = ("latitude", "lat", "y", "lat_dd", "latitud")
 LONGITUDES = ("longitude", "lon", "lng", "long", "x", "lon_dd", "longitud")
@@ -53,7 +53,7 @@ def find_date_column(columns: Sequence[str], asked: str | None, where: str) -> s
     """Find the column with the date; raises WitnessError where the one that was asked for is not there."""
     if asked is not None:
         if asked not in columns:
-            raise WitnessError(f"{where} has no column {asked!r}; it has {list_columns(columns)}")
+            raise ExternalAlertError(f"{where} has no column {asked!r}; it has {list_columns(columns)}")
         return asked
     if found := find_column(columns, DATES):
         return found

@@ -12,16 +12,23 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, LAYER
-from minewatch.alerts.corroboration.agreement import Agreement, Subject, describe_agreements
-from minewatch.alerts.corroboration.match import Testimony, hear_witnesses
+from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, describe_agreements
+from minewatch.alerts.corroboration.match import Testimony, match_external_alerts
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
-from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M, Witness, append_witnesses, keep_sightings, read_witnesses
+from minewatch.alerts.corroboration.record import (
+    DAYS,
+    DISTANCE_M,
+    ExternalSource,
+    append_external_sources,
+    keep_sightings,
+    read_external_sources,
+)
 from minewatch.alerts.corroboration.shapes import read_shapes
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, make_region
 from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
 from minewatch.alerts.history import HistoryEvent, record_event
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.core.errors import WitnessError
+from minewatch.core.errors import ExternalAlertError
 from minewatch.core.workspace import Workspace
 
 LONGEST_NAME = 60
@@ -41,7 +48,7 @@ class Corroboration:
     reading: Reading
     """What the file holds."""
 
-    added: Sequence[Witness]
+    added: Sequence[ExternalSource]
     """What was kept, one for each area; empty where all of it was known already."""
 
     agreements: Mapping[str, Agreement]
@@ -75,7 +82,7 @@ def corroborate_alerts(
 
     Raises WitnessError where the file or the name will not do, AlertsError where there is no table or it is locked.
     """
-    check_witness_name(name)
+    check_source_name(name)
     with workspace.lock("review of witnesses"):
         areas = _read_areas(workspace.alerts)
         regions = [make_region(aoi, area.outline, distance_m) for aoi, area in areas.items()]
@@ -86,18 +93,18 @@ def corroborate_alerts(
         for aoi, sightings in reading.sightings.items():
             kept = keep_sightings(workspace.sightings, sightings)
             now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-            witness = Witness(
+            witness = ExternalSource(
                 name, aoi, path.name, digest, kept, len(sightings), distance_m, days, areas[aoi].as_of, now
             )  # fmt: skip
             if witness.claim not in known:
                 added.append(witness)
-        append_witnesses(workspace.witnesses, added)
-        testimony, notes = refresh_testimony(workspace)
+        append_external_sources(workspace.witnesses, added)
+        testimony, notes = refresh_matches(workspace)
     agreements = {alert_id: own for alert_id, answers in testimony.items() for own in answers if own.name == name}
     return Corroboration(reading, added, agreements, len(testimony), [*reading.notes, *notes])
 
 
-def take_back_witness(workspace: Workspace, name: str) -> int:
+def remove_source(workspace: Workspace, name: str) -> int:
     """Take back everything that was added under a name; gives how many files that were.
 
     Raises WitnessError where nothing was.  The lines stay in the file, and tables of earlier dates still show them.
@@ -106,23 +113,25 @@ def take_back_witness(workspace: Workspace, name: str) -> int:
         areas = _read_areas(workspace.alerts)
         known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
         if not known:
-            names = sorted({witness.name for witness in read_witnesses(workspace.witnesses).all})
-            raise WitnessError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
+            names = sorted({witness.name for witness in read_external_sources(workspace.witnesses).all})
+            raise ExternalAlertError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-        taken = [Witness(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known]
-        append_witnesses(workspace.witnesses, taken)
-        refresh_testimony(workspace)
+        taken = [
+            ExternalSource(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known
+        ]
+        append_external_sources(workspace.witnesses, taken)
+        refresh_matches(workspace)
     return len({witness.digest for witness in known})
 
 
-def _list_known(workspace: Workspace, aoi: str, until: dt.date) -> list[Witness]:
-    return read_witnesses(workspace.witnesses).of(aoi, until)
+def _list_known(workspace: Workspace, aoi: str, until: dt.date) -> list[ExternalSource]:
+    return read_external_sources(workspace.witnesses).of(aoi, until)
 
 
-def check_witness_name(name: str) -> None:
+def check_source_name(name: str) -> None:
     """Raise WitnessError where a name cannot stand in the table."""
     if not name or name != name.strip() or len(name) > LONGEST_NAME or ";" in name or not name.isprintable():
-        raise WitnessError(
+        raise ExternalAlertError(
             f"{name!r} cannot be the name of a witness: use 1 to {LONGEST_NAME} letters, no ';', no space at the ends"
         )
 
@@ -132,10 +141,10 @@ def check_witness_name(name: str) -> None:
 
 def _read(path: Path, regions: Sequence[Region], layer: str | None, date_column: str | None) -> Reading:
     if not path.is_file():
-        raise WitnessError(f"there is no file {path}")
+        raise ExternalAlertError(f"there is no file {path}")
     if path.suffix.lower() in ENDINGS:
         if layer is not None:
-            raise WitnessError(f"{path} is a table of points and has no layers; leave --layer out")
+            raise ExternalAlertError(f"{path} is a table of points and has no layers; leave --layer out")
         return read_points(path, regions, date_column)
     return read_shapes(path, regions, layer, date_column)
 
@@ -182,12 +191,12 @@ def _to_date(cell: Any) -> dt.date:
     return dt.date.fromisoformat(str(cell)[:10])
 
 
-def refresh_testimony(workspace: Workspace) -> tuple[Testimony, list[str]]:
+def refresh_matches(workspace: Workspace) -> tuple[Testimony, list[str]]:
     """Write into every row of the table who saw it too; nothing else changes.
 
     Raises AlertsError where the table is locked or damaged; nothing is changed then.
     """
-    known = read_witnesses(workspace.witnesses)
+    known = read_external_sources(workspace.witnesses)
     notes: list[str] = []
     heard: dict[str, list[Agreement]] = {}
     with updating(workspace.alerts) as connection:
@@ -196,7 +205,7 @@ def refresh_testimony(workspace: Workspace) -> tuple[Testimony, list[str]]:
         for area in select(connection, AOIS):
             own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
             subjects = {alert_id: _make_subject(row) for alert_id, row in own.items()}
-            answers, more = hear_witnesses(known, workspace.sightings, area["aoi"], _to_date(area["as_of"]), subjects)
+            answers, more = match_external_alerts(known, workspace.sightings, area["aoi"], _to_date(area["as_of"]), subjects)
             notes += more
             heard |= answers
             for alert_id, row in own.items():
@@ -212,5 +221,5 @@ def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
     record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
 
 
-def _make_subject(row: Mapping[str, Any]) -> Subject:
-    return Subject(decode_geometry(row["geom"]), _to_date(row["first_seen"]), _to_date(row["last_seen"]))
+def _make_subject(row: Mapping[str, Any]) -> AlertExtent:
+    return AlertExtent(decode_geometry(row["geom"]), _to_date(row["first_seen"]), _to_date(row["last_seen"]))

@@ -6,24 +6,24 @@ import datetime as dt
 from collections.abc import Mapping
 from pathlib import Path
 
-from minewatch.alerts.corroboration.agreement import Agreement, Ground, Subject, choose_agreement
-from minewatch.alerts.corroboration.record import Witness, Witnesses, read_sightings
-from minewatch.core.errors import WitnessError
+from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, SightingIndex, choose_agreement
+from minewatch.alerts.corroboration.record import ExternalSource, ExternalSources, read_sightings
+from minewatch.core.errors import ExternalAlertError
 
 Testimony = Mapping[str, list[Agreement]]
 """Alert id to who saw it too, every witness once."""
 
 
-def hear_witnesses(
-    known: Witnesses, folder: Path, aoi: str, until: dt.date, subjects: Mapping[str, Subject]
+def match_external_alerts(
+    known: ExternalSources, folder: Path, aoi: str, until: dt.date, subjects: Mapping[str, AlertExtent]
 ) -> tuple[Testimony, list[str]]:
     """Ask all that count on a date about the alerts of an area; gives notes on those that cannot be asked too."""
     heard: dict[str, dict[str, list[Agreement]]] = {alert_id: {} for alert_id in subjects}
     notes = [f"line {number} of witnesses.jsonl cannot be read and has no effect" for number in known.damaged]
     for witness in known.of(aoi, until) if subjects else ():
         try:
-            answers = ask_witness(witness, folder, subjects)
-        except WitnessError as error:
+            answers = match_source(witness, folder, subjects)
+        except ExternalAlertError as error:
             notes.append(f"witness {witness.name!r} cannot be asked: {error}")
             continue
         for alert_id, agreement in answers.items():
@@ -35,12 +35,12 @@ def hear_witnesses(
     return testimony, notes
 
 
-def ask_witness(witness: Witness, folder: Path, subjects: Mapping[str, Subject]) -> dict[str, Agreement]:
+def match_source(witness: ExternalSource, folder: Path, subjects: Mapping[str, AlertExtent]) -> dict[str, Agreement]:
     """Ask one witness about alerts; raises WitnessError where what it saw is gone."""
     sightings = read_sightings(folder / witness.sightings)
     if not len(sightings):
         return {}
-    ground = Ground(sightings, float(sightings.shapes[0].bounds[0]))
+    ground = SightingIndex(sightings, float(sightings.shapes[0].bounds[0]))
     answers = {
         alert_id: ground.ask(subject, witness.name, witness.distance_m, witness.days) for alert_id, subject in subjects.items()
     }

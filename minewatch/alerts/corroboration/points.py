@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minewatch.alerts.corroboration.columns import LATITUDES, LONGITUDES, find_column, find_date_column, list_columns, read_days
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
-from minewatch.core.errors import WitnessError
+from minewatch.core.errors import ExternalAlertError
 
 ENDINGS = (".csv", ".tsv", ".txt")
 """Of files that are read here."""
@@ -42,9 +42,9 @@ def read_points(path: Path, regions: Sequence[Region], date_column: str | None) 
     try:
         return _read(path, _read_header(path, date_column), regions)
     except OSError as error:
-        raise WitnessError(f"{path} cannot be read: {error.strerror or type(error).__name__}") from error
+        raise ExternalAlertError(f"{path} cannot be read: {error.strerror or type(error).__name__}") from error
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise WitnessError(f"{path} cannot be read as CSV: {error}") from error
+        raise ExternalAlertError(f"{path} cannot be read as CSV: {error}") from error
 
 
 def _read_header(path: Path, date_column: str | None) -> _Header:
@@ -55,7 +55,7 @@ def _read_header(path: Path, date_column: str | None) -> _Header:
     columns = [str(name) for name in names]
     latitude, longitude = find_column(columns, LATITUDES), find_column(columns, LONGITUDES)
     if latitude is None or longitude is None:
-        raise WitnessError(
+        raise ExternalAlertError(
             f"{path} has no columns with a position; it has {list_columns(columns)}; name them latitude and longitude"
         )
     return _Header(separator, latitude, longitude, find_date_column(columns, date_column, str(path)))
@@ -100,8 +100,8 @@ def _check_range(path: Path, header: _Header, x: NDArray[np.float64], y: NDArray
     first = int(np.argmax(wrong))
     place = f"{path}: row {before + first + 2} has {header.latitude} {y[first]:g} and {header.longitude} {x[first]:g}"
     if abs(y[first]) <= 360 and abs(x[first]) <= 90:
-        raise WitnessError(f"{place}; latitude and longitude seem to be exchanged; rename the columns")
-    raise WitnessError(f"{place}, which are no degrees; save the points with latitude and longitude (EPSG:4326)")
+        raise ExternalAlertError(f"{place}; latitude and longitude seem to be exchanged; rename the columns")
+    raise ExternalAlertError(f"{place}, which are no degrees; save the points with latitude and longitude (EPSG:4326)")
 
 
 def _collect(

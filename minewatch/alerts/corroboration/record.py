@@ -16,7 +16,7 @@ import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings
-from minewatch.core.errors import WitnessError
+from minewatch.core.errors import ExternalAlertError
 from minewatch.core.files import append_lines, publishing, read_lines
 
 DISTANCE_M = 100.0
@@ -31,7 +31,7 @@ LAYER = "sightings"
 
 
 @dataclass(frozen=True)
-class Witness:
+class ExternalSource:
     """What a person added: that somebody else saw something in an area."""
 
     name: str
@@ -71,53 +71,53 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Witnesses:
+class ExternalSources:
     """All that were added, in the order in which they were."""
 
-    all: tuple[Witness, ...] = ()
+    all: tuple[ExternalSource, ...] = ()
     """Of every area."""
 
     damaged: tuple[int, ...] = ()
     """Lines that cannot be read, counted from 1."""
 
-    def of(self, aoi: str, until: dt.date) -> list[Witness]:
+    def of(self, aoi: str, until: dt.date) -> list[ExternalSource]:
         """Give those of an area that count on a date: of each file that was added under a name, what was said last."""
-        last: dict[tuple[str, str], Witness] = {}
+        last: dict[tuple[str, str], ExternalSource] = {}
         for witness in self.all:
             if witness.aoi == aoi and witness.effective <= until:
                 last[witness.name, witness.digest] = witness
         return [witness for witness in last.values() if witness.sightings]
 
 
-def read_witnesses(path: Path) -> Witnesses:
+def read_external_sources(path: Path) -> ExternalSources:
     """Read the file; empty where there is none.  Raises WitnessError where it cannot be read."""
     try:
         found, damaged = read_lines(path, _parse)
     except OSError as error:
-        raise WitnessError(f"{path} cannot be read: {error.strerror}") from error
-    return Witnesses(tuple(found), damaged)
+        raise ExternalAlertError(f"{path} cannot be read: {error.strerror}") from error
+    return ExternalSources(tuple(found), damaged)
 
 
-def append_witnesses(path: Path, witnesses: Sequence[Witness]) -> None:
+def append_external_sources(path: Path, witnesses: Sequence[ExternalSource]) -> None:
     """Add witnesses; they are on the disk when this returns.  Raises WitnessError where they cannot be written."""
     if not witnesses:
         return
     try:
         append_lines(path, [json.dumps(_render(witness), ensure_ascii=False) for witness in witnesses])
     except OSError as error:
-        raise WitnessError(f"the witness could not be written to {path}: {error.strerror}; nothing was changed") from error
+        raise ExternalAlertError(f"the witness could not be written to {path}: {error.strerror}; nothing was changed") from error
 
 
-def _render(witness: Witness) -> dict[str, Any]:
+def _render(witness: ExternalSource) -> dict[str, Any]:
     dates = {"effective": witness.effective.isoformat(), "added": witness.added.isoformat(timespec="seconds")}
     return vars(witness) | dates
 
 
-def _parse(document: dict[str, Any]) -> Witness:
+def _parse(document: dict[str, Any]) -> ExternalSource:
     texts = {name: str(document[name]) for name in ("name", "aoi", "file", "digest", "sightings")}
     if "/" in texts["sightings"] or texts["sightings"].startswith("."):
         raise ValueError(texts["sightings"])
-    return Witness(
+    return ExternalSource(
         **texts,
         count=int(document["count"]),
         distance_m=float(document["distance_m"]),
@@ -150,6 +150,8 @@ def read_sightings(path: Path) -> Sightings:
     try:
         _, _, blobs, (dates,) = pyogrio.raw.read(path, layer=LAYER, columns=["seen"])
     except (DataSourceError, DataLayerError, ValueError) as error:
-        raise WitnessError(f"{path} is missing or damaged; add the witness again with: minewatch alerts corroborate") from error
+        raise ExternalAlertError(
+            f"{path} is missing or damaged; add the witness again with: minewatch alerts corroborate"
+        ) from error
     days = dates.astype("datetime64[D]")
     return Sightings(shapely.from_wkb(blobs), np.where(np.isnat(days), NO_DAY, days.astype(np.int64)).astype(np.int32))

@@ -21,7 +21,7 @@ from minewatch.alerts.corroboration.columns import find_date_column, read_days
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import lonlat_from, lonlat_to
-from minewatch.core.errors import WitnessError
+from minewatch.core.errors import ExternalAlertError
 
 _LONLAT = CRS.from_epsg(4326)
 
@@ -38,9 +38,9 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
         chosen = _choose_layer(path, layer)
         info = pyogrio.read_info(path, layer=chosen, force_feature_count=True, force_total_bounds=True)
     except _FAULTS as error:
-        raise WitnessError(f"{path} cannot be read as a map; it is damaged, or of an unknown format") from error
+        raise ExternalAlertError(f"{path} cannot be read as a map; it is damaged, or of an unknown format") from error
     if info["driver"] not in DRIVERS:
-        raise WitnessError(f"{path} is of a format that is not taken ({info['driver']}); save it as GeoPackage or GeoJSON")
+        raise ExternalAlertError(f"{path} is of a format that is not taken ({info['driver']}); save it as GeoPackage or GeoJSON")
     crs = _find_crs(info, path)
     column = find_date_column([str(name) for name in info["fields"]], date_column, str(path))
     reading = Reading({}, max(0, int(info["features"])), column)
@@ -52,16 +52,16 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
             elif _LONLAT.equals(crs, ignore_axis_order=True):
                 reading.swapped += _count_swapped(path, chosen, region)
     except _FAULTS as error:
-        raise WitnessError(f"{path} cannot be read to its end; it is damaged, save it anew") from error
+        raise ExternalAlertError(f"{path} cannot be read to its end; it is damaged, save it anew") from error
     return reading
 
 
 def _choose_layer(path: Path, layer: str | None) -> str:
     layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
     if layer is not None and layer not in layers:
-        raise WitnessError(f"{path} has no layer {layer!r} with shapes; it has {', '.join(layers) or 'none'}")
+        raise ExternalAlertError(f"{path} has no layer {layer!r} with shapes; it has {', '.join(layers) or 'none'}")
     if layer is None and len(layers) != 1:
-        raise WitnessError(
+        raise ExternalAlertError(
             f"{path} has several layers ({', '.join(layers)}); choose one with --layer"
             if layers
             else f"{path} has no layer with shapes"
@@ -71,14 +71,14 @@ def _choose_layer(path: Path, layer: str | None) -> str:
 
 def _find_crs(info: dict[str, Any], path: Path) -> CRS:
     if not info["crs"]:
-        raise WitnessError(
+        raise ExternalAlertError(
             f"{path} does not say in which coordinate reference system it is; add its .prj file, or save it anew with one"
         )
     try:
         crs = CRS.from_user_input(info["crs"])
         lonlat_from(crs)
     except (CRSError, ProjError) as error:
-        raise WitnessError(f"the coordinate reference system of {path} leads to no place on Earth") from error
+        raise ExternalAlertError(f"the coordinate reference system of {path} leads to no place on Earth") from error
     _check_bounds(info["total_bounds"], crs, path)
     return crs
 
@@ -91,7 +91,7 @@ def _check_bounds(bounds: Any, crs: CRS, path: Path) -> None:
         exchanged = max(abs(west), abs(east)) <= 90 and max(abs(south), abs(north)) <= 360
         remedy = "latitude and longitude seem to be exchanged" if exchanged else "save it with the right reference system"
         reach = f"{west:g}, {south:g} to {east:g}, {north:g}"
-        raise WitnessError(f"{path} says that its coordinates are degrees, and they reach from {reach}; {remedy}")
+        raise ExternalAlertError(f"{path} says that its coordinates are degrees, and they reach from {reach}; {remedy}")
 
 
 def _read_region(path: Path, layer: str, crs: CRS, region: Region, column: str | None) -> Iterator[Sightings]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from minewatch import __version__
-from minewatch.alerts.explain.ground import choose_pixel, find_pixels, judge_area, trace_ground
-from minewatch.alerts.explain.record import OUTCOMES, Curve, Episode, Explanation, Look
-from minewatch.alerts.explain.writer import Writer
+from minewatch.alerts.explain.ground import assess_area, choose_pixel, find_pixels, trace_ground
+from minewatch.alerts.explain.record import Explanation
+from minewatch.alerts.explain.writer import ExplanationWriter
 from minewatch.alerts.table import read_alerts, read_areas
 from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.repair import refuse_pruned
@@ -22,14 +22,12 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.detection.scene_quality import Scenes
+from minewatch.detection.scene_quality import SceneQuality
 from minewatch.settings.pipeline import read_pipeline
-
-__all__ = ["OUTCOMES", "Curve", "Episode", "Explanation", "Look", "explain_alert", "explain_alerts"]
 
 
 @dataclass(frozen=True)
-class Judged:
+class PreparedArea:
     """An area with what all its alerts share."""
 
     area: AreaPlan
@@ -38,7 +36,7 @@ class Judged:
     observations: Sequence[Observation]
     """What its result rests on."""
 
-    scenes: Scenes
+    scenes: SceneQuality
     """What each look is like as a whole."""
 
 
@@ -71,16 +69,16 @@ def explain_alerts(
             yield alert_id, error
 
 
-def _explain(workspace: Workspace, alert: Mapping[Any, Any], judge: Callable[[str, str], Judged]) -> Explanation:
+def _explain(workspace: Workspace, alert: Mapping[Any, Any], judge: Callable[[str, str], PreparedArea]) -> Explanation:
     judged = judge(alert["aoi"], alert["pipeline"])
     area, observations = judged.area, judged.observations
     window, members = find_pixels(alert, area.grid)
     ground = trace_ground(observations, area, judged.scenes, window, members)
     notes = _compare_with_scan(workspace, alert, area, observations)
-    return Writer(alert, area, observations, ground, choose_pixel(alert, area.grid, window, members)).write(notes)
+    return ExplanationWriter(alert, area, observations, ground, choose_pixel(alert, area.grid, window, members)).write(notes)
 
 
-def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Reporter) -> Judged:
+def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Reporter) -> PreparedArea:
     """Read what all alerts of an area share, which were found with a pipeline."""
     aoi = read_aoi(workspace, name)
     monitor_from, as_of = read_areas(workspace.alerts)[name]
@@ -89,7 +87,7 @@ def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Report
     observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
     if not observations:
         raise AlertsError(f"the archive has no look at area {name!r}; fetch it again with: minewatch scan {name}")
-    return Judged(area, observations, judge_area(observations, area, reporter))
+    return PreparedArea(area, observations, assess_area(observations, area, reporter))
 
 
 def _compare_with_scan(

@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, Window, lonlat_to, reproject
-from minewatch.areas.vectorize import burn
+from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.errors import AlertsError
 from minewatch.core.parallel import start_engine
 from minewatch.core.progress import Reporter
 from minewatch.detection.inputs import TileInput
-from minewatch.detection.parallel_tiles import judge_areas
+from minewatch.detection.parallel_tiles import assess_areas
 from minewatch.detection.rules import make_rules
-from minewatch.detection.scene_quality import Scenes
+from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.series import SCALES, Series
 from minewatch.detection.tiles import Task, load_tile
-from minewatch.detection.track import Followed, follow_pixels
+from minewatch.detection.track import TrackResult, track_pixels
 
 
 @dataclass(frozen=True)
-class Ground:
+class AlertPixels:
     """The alert's pixels through time, traced."""
 
     tile: TileInput
@@ -35,10 +35,10 @@ class Ground:
     series: Series
     """The alert's pixels, one after the other."""
 
-    scenes: Scenes
+    scenes: SceneQuality
     """What each look is like as a whole."""
 
-    followed: Followed
+    followed: TrackResult
     """What became of them, traced."""
 
     def number(self, pixel: int) -> int:
@@ -55,10 +55,10 @@ class Ground:
         return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
 
 
-def judge_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> Scenes:
+def assess_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> SceneQuality:
     """Judge the scenes as the scan does: over the whole area."""
     with start_engine() as engine:
-        (scenes,) = judge_areas([Task(observations, area)], engine, reporter)
+        (scenes,) = assess_areas([Task(observations, area)], engine, reporter)
     return scenes
 
 
@@ -70,7 +70,9 @@ def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[n
     first = max(0, round(row)), max(0, round(column))
     last = min(grid.shape[0], round(below)), min(grid.shape[1], round(end))
     window = Window(*first, max(0, last[0] - first[0]), max(0, last[1] - first[1]))
-    members = burn([shape], grid.transform_of(window), window.shape) if min(window.shape) else np.zeros((0, 0), bool)
+    members = (
+        rasterize_outlines([shape], grid.transform_of(window), window.shape) if min(window.shape) else np.zeros((0, 0), bool)
+    )
     if not members.any():
         raise AlertsError(f"alert {alert['alert_id']!r} lies outside area {alert['aoi']!r} as it is now; scan the area again")
     return window, members
@@ -86,10 +88,10 @@ def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: 
 
 
 def trace_ground(
-    observations: Sequence[Observation], area: AreaPlan, scenes: Scenes, window: Window, members: NDArray[np.bool_]
-) -> Ground:
+    observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]
+) -> AlertPixels:
     """Follow the alert's pixels as the scan does, and write down what each look did."""
     loaded = load_tile(observations, area, window)
     tile = replace(loaded, inside=members & loaded.inside)
     series = Series.of(tile)
-    return Ground(tile, series, scenes, follow_pixels(series, scenes, make_rules(tile.settings), traced=True))
+    return AlertPixels(tile, series, scenes, track_pixels(series, scenes, make_rules(tile.settings), traced=True))

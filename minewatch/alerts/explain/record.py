@@ -35,7 +35,7 @@ OUTCOMES: Mapping[Outcome, str] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class ExplainedLook:
     """One look at the pixel."""
 
     date: dt.date
@@ -186,7 +186,7 @@ class Explanation:
     episodes: tuple[Episode, ...]
     """The pixel's anomalies, in order."""
 
-    looks: tuple[Look, ...]
+    looks: tuple[ExplainedLook, ...]
     """All from the first of the baseline to the as-of date."""
 
     curve: Curve

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minewatch.alerts.explain.ground import Ground
-from minewatch.alerts.explain.record import Curve, Episode, Explanation, Look
+from minewatch.alerts.explain.ground import AlertPixels
+from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan
@@ -21,7 +21,7 @@ from minewatch.detection.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_b
 from minewatch.detection.change_map import Episodes
 from minewatch.detection.harmonics import evaluate, harmonic_terms
 from minewatch.detection.monitor import COUNTED, Outcome
-from minewatch.detection.residual import Sight, see
+from minewatch.detection.residual import PixelResidual, compute_residual
 from minewatch.detection.rules import make_rules
 from minewatch.detection.series import SCALES
 from minewatch.raster.indices import EMPTY
@@ -44,7 +44,7 @@ EPISODE_DATES = ("first_seen", "provisional_on", "confirmed_on", "settled_on", "
 
 
 @dataclass(frozen=True)
-class Writer:
+class ExplanationWriter:
     """Writes down what happened at one pixel."""
 
     alert: Mapping[str, Any]
@@ -56,7 +56,7 @@ class Writer:
     observations: Sequence[Observation]
     """What the result rests on."""
 
-    ground: Ground
+    ground: AlertPixels
     """The alert's pixels."""
 
     pixel: int
@@ -107,7 +107,7 @@ class Writer:
             bases[epoch] = unpack_baseline(base[:, 0])
         return bases
 
-    def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[Look, ...]:
+    def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[ExplainedLook, ...]:
         series, scenes, number = self.ground.series, self.ground.scenes.numbers, self.number
         rules = make_rules(self.ground.tile.settings)
         classes = np.array([int(scl[0, 0]) for scl in iterate_scl(self.observations, Window(*place, 1, 1))])
@@ -115,11 +115,11 @@ class Writer:
         looks, values = [], series.decode(number)
         for t, day in enumerate(series.days.tolist()):
             base = bases[int(self.ground.followed.trace[number, 1, t])]
-            sight = see(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
+            sight = compute_residual(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
             looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, classes[seen == day])))
         return tuple(looks)
 
-    def _describe_look(self, t: int, day: int, base: PixelBaseline, sight: Sight, why: str) -> Look:
+    def _describe_look(self, t: int, day: int, base: PixelBaseline, sight: PixelResidual, why: str) -> ExplainedLook:
         ground = self.ground
         date = to_date(day)
         assert date is not None, "a look has a date"
@@ -127,7 +127,7 @@ class Writer:
         codes, values = ground.series.codes[:, t, self.number], ground.series.decode(self.number)[:, t]
         ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
         around = ground.clear_layers(t)
-        return Look(
+        return ExplainedLook(
             date=date,
             scenes=tuple(name for observation in self.observations if observation.day == day for name in observation.source_ids),
             why_not_clear=why,
@@ -158,7 +158,7 @@ class Writer:
             return "no value" if unread else "next to a cloud"
         return MASKED.get(code, f"class {code} is left out")
 
-    def _draw_curve(self, bases: Mapping[int, PixelBaseline], looks: Sequence[Look]) -> Curve:
+    def _draw_curve(self, bases: Mapping[int, PixelBaseline], looks: Sequence[ExplainedLook]) -> Curve:
         """Follow the baseline day by day: a scene that shifts nothing, on every day."""
         ground, settings = self.ground, self.ground.tile.settings
         days = np.arange(ground.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
@@ -168,7 +168,7 @@ class Writer:
         rows = []
         for t, source in enumerate(sources.tolist()):
             base = bases[source]
-            sight = see(nothing, base, terms[:, t], nothing, rules)
+            sight = compute_residual(nothing, base, terms[:, t], nothing, rules)
             rows.append((sight.level, *_band(sight, base, 0.0, settings.bare_ndvi), evaluate(terms[0, t], base.bsi)))
         ndvi, low, high, bsi = np.array(rows, np.float64).T
         residuals = [abs(x.bsi - x.expected_bsi) for x in looks if x.outcome == Outcome.BASELINE and x.bsi is not None]
@@ -176,7 +176,7 @@ class Writer:
         return Curve(days, ndvi, low, high, bsi, noise)
 
 
-def _band(sight: Sight, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:
+def _band(sight: PixelResidual, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:
     """Give the edges of what does not stand out, as ``see`` has them."""
     reach = 3 * float(np.hypot(base.noise, 0.75 * spread))
     return float(sight.safe_span + bare_ndvi - reach), float(sight.level + reach)

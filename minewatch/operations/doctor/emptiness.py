@@ -7,11 +7,11 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of, show_share
 from minewatch.detection.coverage import LEAST_EMPTY, measure_promise
-from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
-from minewatch.operations.doctor.reference_pixels import Witnesses
+from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.reference_pixels import ReferencePixels
 
 
-def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
+def check_emptiness(evidence: ExaminedData, witnesses: ReferencePixels) -> DataCheck:
     """Compare the share of the area that has pixels with the share that the footprints cover."""
     name = "valid pixels"
     promised = _measure_footprints(evidence)
@@ -19,7 +19,7 @@ def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
         _tell(observation, float(valid), promised.get(observation.key))
         for observation, valid in zip(evidence.observations, witnesses.valid, strict=True)
     ]
-    short = [finding for finding in findings if finding.verdict is not Verdict.OK]
+    short = [finding for finding in findings if finding.verdict is not CheckOutcome.OK]
     judged = sum(observation.key in promised for observation in evidence.observations)
     total = len(evidence.observations)
     if judged:
@@ -28,10 +28,10 @@ def check_emptiness(evidence: Evidence, witnesses: Witnesses) -> Check:
     else:
         text = f"{len(short)} of {count_of(total, 'observation')} without a single pixel; no footprints from the source"
     facts = {"judged": judged, "short": len(short), "least": round(float(witnesses.valid.min()), 4)}
-    return Check(name, worst(findings), str(len(short)), text, findings, facts)
+    return DataCheck(name, worst(findings), str(len(short)), text, findings, facts)
 
 
-def _measure_footprints(evidence: Evidence) -> dict[str, float]:
+def _measure_footprints(evidence: ExaminedData) -> dict[str, float]:
     """Give the share of the area that the archived items of each observation cover, where the source still lists them all."""
     outlines: dict[str, BaseGeometry] = {item.id: item.footprint for item in evidence.listed or ()}
     return {
@@ -41,12 +41,12 @@ def _measure_footprints(evidence: Evidence) -> dict[str, float]:
     }
 
 
-def _tell(observation: Observation, valid: float, promised: float | None) -> Finding:
+def _tell(observation: Observation, valid: float, promised: float | None) -> CheckFinding:
     facts = {"valid": round(valid, 4)} | ({"footprint": round(promised, 4)} if promised is not None else {})
-    verdict, text = Verdict.OK, f"{show_share(valid)} of the area has pixels"
+    verdict, text = CheckOutcome.OK, f"{show_share(valid)} of the area has pixels"
     text += "" if promised is None else f", the footprint promises at least {show_share(promised)}"
     if valid == 0 and (promised is None or promised > LEAST_EMPTY):
-        verdict = Verdict.FAULT if promised is not None else Verdict.LOOK
+        verdict = CheckOutcome.FAULT if promised is not None else CheckOutcome.LOOK
     elif promised is not None and promised - valid > LEAST_EMPTY:
-        verdict = Verdict.LOOK
-    return Finding(name_observation(observation), observation.time.date(), verdict, text, facts)
+        verdict = CheckOutcome.LOOK
+    return CheckFinding(name_observation(observation), observation.time.date(), verdict, text, facts)

@@ -19,15 +19,13 @@ from minewatch.operations.doctor.identity import check_duplicates
 from minewatch.operations.doctor.listing import Listed, list_items
 from minewatch.operations.doctor.offsets import check_offset_pixels, check_recorded_offsets
 from minewatch.operations.doctor.orbits import check_missing
-from minewatch.operations.doctor.record import Check, Evidence, Examination, Finding, Verdict
-from minewatch.operations.doctor.reference_pixels import read_witnesses
+from minewatch.operations.doctor.record import CheckFinding, DataCheck, Examination, ExaminedData
+from minewatch.operations.doctor.reference_pixels import read_reference_pixels
 from minewatch.operations.doctor.registration import check_registration
 from minewatch.operations.doctor.timeliness import check_late, check_unfetched
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.pipeline import read_pipeline
 from minewatch.sources.stac import open_source
-
-__all__ = ["Check", "Evidence", "Examination", "Finding", "Verdict", "describe_examination", "examine_area"]
 
 
 def examine_area(
@@ -55,12 +53,12 @@ def examine_area(
     notes: list[str] = []
     listed = None if offline else _ask(workspace, area, source, reporter, notes)
     asked = "" if listed is None else source or default_source(workspace)
-    evidence = Evidence(area, observations, archived, listed, asked)
+    evidence = ExaminedData(area, observations, archived, listed, asked)
     return Examination(evidence, list(_run_checks(evidence, reporter)), notes)
 
 
-def _run_checks(evidence: Evidence, reporter: Reporter) -> Iterator[Check]:
-    witnesses = read_witnesses(evidence.observations, evidence.area, reporter)
+def _run_checks(evidence: ExaminedData, reporter: Reporter) -> Iterator[DataCheck]:
+    witnesses = read_reference_pixels(evidence.observations, evidence.area, reporter)
     yield check_recorded_offsets(evidence)
     yield check_offset_pixels(evidence, witnesses)
     yield check_duplicates(evidence)
@@ -121,11 +119,11 @@ def describe_examination(examination: Examination) -> dict[str, Any]:
     }
 
 
-def _describe_check(check: Check) -> dict[str, Any]:
+def _describe_check(check: DataCheck) -> dict[str, Any]:
     facts = {"check": check.name, "result": str(check.verdict), "figure": check.figure, "text": check.text}
     return facts | {"facts": dict(check.facts), "scenes": [_describe_finding(finding) for finding in check.findings]}
 
 
-def _describe_finding(finding: Finding) -> dict[str, Any]:
+def _describe_finding(finding: CheckFinding) -> dict[str, Any]:
     facts = {"scene": finding.subject, "date": finding.date.isoformat(), "result": str(finding.verdict), "text": finding.text}
     return facts | dict(finding.facts)

@@ -10,19 +10,19 @@ from itertools import pairwise
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
 from minewatch.operations.doctor.listing import Listed
-from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict, name_observation
+from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation
 
 ONE_PASS = dt.timedelta(minutes=20)
 """Two keys of one satellite closer than this are one overpass under two names; an orbit takes 100 minutes."""
 
 
-def check_duplicates(evidence: Evidence) -> Check:
+def check_duplicates(evidence: ExaminedData) -> DataCheck:
     """Find acquisitions that the source lists, or the archive holds, more than once."""
     listed = list(_find_copies(evidence.listed or ()))
     days = list(_find_double_days(evidence.observations))
     versions = [o for o in evidence.observations if o.version > 1]
     findings = sorted([*listed, *days, *map(_tell_version, versions)], key=lambda finding: finding.date)
-    concerns = sum(finding.verdict is Verdict.LOOK for finding in findings)
+    concerns = sum(finding.verdict is CheckOutcome.LOOK for finding in findings)
     parts = []
     if evidence.listed is None:
         parts.append("the source was not contacted")
@@ -32,10 +32,12 @@ def check_duplicates(evidence: Evidence) -> Check:
     parts.append(f"{count_of(len(versions), 'observation')} made anew")
     text = ", ".join(parts)
     facts = {"copies": len(listed), "double_days": len(days), "remade": len(versions)}
-    return Check("duplicates", Verdict.LOOK if concerns else Verdict.OK, str(len(listed) + len(days)), text, findings, facts)
+    return DataCheck(
+        "duplicates", CheckOutcome.LOOK if concerns else CheckOutcome.OK, str(len(listed) + len(days)), text, findings, facts
+    )
 
 
-def _find_copies(listed: Sequence[Listed]) -> Iterator[Finding]:
+def _find_copies(listed: Sequence[Listed]) -> Iterator[CheckFinding]:
     """Find items of one datatake and tile."""
     groups: dict[tuple[str, str], dict[str, Listed]] = defaultdict(dict)
     for item in listed:
@@ -44,26 +46,26 @@ def _find_copies(listed: Sequence[Listed]) -> Iterator[Finding]:
         if len(members) < 2:
             continue
         items = sorted(members.values(), key=lambda item: item.id)
-        yield Finding(
+        yield CheckFinding(
             ", ".join(item.id for item in items), items[0].time.date(), *_tell_copies(items, tile), {"ids": sorted(members)}
         )
 
 
-def _tell_copies(items: Sequence[Listed], tile: str) -> tuple[Verdict, str]:
+def _tell_copies(items: Sequence[Listed], tile: str) -> tuple[CheckOutcome, str]:
     baselines = sorted({item.baseline for item in items})
     if not tile:
-        return Verdict.OK, f"{len(items)} items of one overpass that do not say their tile: joined"
+        return CheckOutcome.OK, f"{len(items)} items of one overpass that do not say their tile: joined"
     if len(baselines) > 1:
         names = ", ".join("{:02d}.{:02d}".format(*baseline) for baseline in baselines)
-        return Verdict.OK, f"tile {tile} processed {len(baselines)} times (baselines {names}): the newest counts"
+        return CheckOutcome.OK, f"tile {tile} processed {len(baselines)} times (baselines {names}): the newest counts"
     both = items[0].footprint.intersection(items[-1].footprint).area
     smaller = min(item.footprint.area for item in items)
     if both > 0.9 * smaller:
-        return Verdict.LOOK, f"tile {tile} listed {len(items)} times with one baseline: the smaller id comes first"
-    return Verdict.OK, f"tile {tile} comes in {len(items)} parts: joined"
+        return CheckOutcome.LOOK, f"tile {tile} listed {len(items)} times with one baseline: the smaller id comes first"
+    return CheckOutcome.OK, f"tile {tile} comes in {len(items)} parts: joined"
 
 
-def _find_double_days(observations: Sequence[Observation]) -> Iterator[Finding]:
+def _find_double_days(observations: Sequence[Observation]) -> Iterator[CheckFinding]:
     """Find neighbours in time of one day: of one satellite and minute they are one overpass under two names."""
     for one, other in pairwise(sorted(observations, key=lambda o: (o.time, o.key))):
         if one.time.date() != other.time.date():
@@ -75,10 +77,12 @@ def _find_double_days(observations: Sequence[Observation]) -> Iterator[Finding]:
             else "two overpasses on one day: joined as one look"
         )
         subject = f"{name_observation(one)}, {name_observation(other)}"
-        yield Finding(subject, one.time.date(), Verdict.LOOK if same else Verdict.OK, text, {"keys": [one.key, other.key]})
+        yield CheckFinding(
+            subject, one.time.date(), CheckOutcome.LOOK if same else CheckOutcome.OK, text, {"keys": [one.key, other.key]}
+        )
 
 
-def _tell_version(observation: Observation) -> Finding:
+def _tell_version(observation: Observation) -> CheckFinding:
     text = f"version {observation.version}: made again when another tile or a newer processing was published"
     facts = {"key": observation.key, "version": observation.version}
-    return Finding(name_observation(observation), observation.time.date(), Verdict.OK, text, facts)
+    return CheckFinding(name_observation(observation), observation.time.date(), CheckOutcome.OK, text, facts)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
 from minewatch.core.units import SCALE
-from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
-from minewatch.operations.doctor.reference_pixels import Witnesses, find_median, find_peers
+from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.reference_pixels import ReferencePixels, find_median, find_peers
 from minewatch.raster.indices import LAYERS
 from minewatch.sources.reflectance_offset import OFFSET_BASELINE
 
@@ -58,7 +58,7 @@ Bands = Mapping[str, NDArray[np.float32]]
 """Band to (pixel,) reflectance."""
 
 
-def check_recorded_offsets(evidence: Evidence) -> Check:
+def check_recorded_offsets(evidence: ExaminedData) -> DataCheck:
     """Tell which offsets were applied and why, as the archive's items record it."""
     sources = [source for observation in evidence.observations for source in observation.sources]
     offsets = Counter(int(source["offset"]) for source in sources)
@@ -69,28 +69,28 @@ def check_recorded_offsets(evidence: Evidence) -> Check:
     facts = {"offsets": {str(k): n for k, n in sorted(offsets.items())}, "reasons": dict(sorted(reasons.items()))}
     facts |= {"outcomes": dict(sorted(Counter(map(_read_outcome, sources)).items()))}
     kind = "one kind" if len(offsets) == 1 else f"{len(offsets)} kinds"
-    return Check("offset", worst(findings), kind, f"applied: {kinds}; {trouble}", findings, facts)
+    return DataCheck("offset", worst(findings), kind, f"applied: {kinds}; {trouble}", findings, facts)
 
 
 def _name_offset(offset: int) -> str:
     return "none" if offset == 0 else f"{offset:+d}"
 
 
-def _find_conflicts(observation: Observation) -> Iterator[Finding]:
+def _find_conflicts(observation: Observation) -> Iterator[CheckFinding]:
     """Find scenes whose pixels contradicted their metadata when they were read, and overpasses with two offsets."""
     date = observation.time.date()
     for source in observation.refused:
         text = "left out: its pixels contradict the offset that its metadata state"
-        yield Finding(str(source["id"]), date, Verdict.LOOK, text, {"offset": source["offset"], "used": False})
+        yield CheckFinding(str(source["id"]), date, CheckOutcome.LOOK, text, {"offset": source["offset"], "used": False})
     for source in observation.sources:
         if _read_outcome(source) == "contradict":
             text = f"used with offset {_name_offset(int(source['offset']))}, though its pixels contradict the metadata"
-            yield Finding(str(source["id"]), date, Verdict.FAULT, text, {"offset": source["offset"], "used": True})
+            yield CheckFinding(str(source["id"]), date, CheckOutcome.FAULT, text, {"offset": source["offset"], "used": True})
     kinds = {(source["baseline"], source["offset"]) for source in observation.sources}
     for baseline, several in Counter(baseline for baseline, _ in kinds).items():
         if several > 1:
             text = f"scenes of baseline {baseline} of one overpass got different offsets"
-            yield Finding(name_observation(observation), date, Verdict.LOOK, text)
+            yield CheckFinding(name_observation(observation), date, CheckOutcome.LOOK, text)
 
 
 def _read_outcome(source: Mapping[str, Any]) -> str:
@@ -99,22 +99,22 @@ def _read_outcome(source: Mapping[str, Any]) -> str:
     return str(check.get("outcome", "not checked")) if isinstance(check, Mapping) else "not checked"
 
 
-def check_offset_pixels(evidence: Evidence, witnesses: Witnesses) -> Check:
+def check_offset_pixels(evidence: ExaminedData, witnesses: ReferencePixels) -> DataCheck:
     """Compare each scene's vegetation with the same season's median, to find those off as a wrong offset makes them."""
     findings = [
         finding for number in range(len(evidence.observations)) if (finding := _judge(evidence, witnesses, number)) is not None
     ]
     name, total = "offset in pixels", len(evidence.observations)
     if not findings:
-        return Check(name, Verdict.UNKNOWN, "-", "too little clear vegetation to compare the scenes with each other")
-    wrong = [finding for finding in findings if finding.verdict is Verdict.FAULT]
+        return DataCheck(name, CheckOutcome.UNKNOWN, "-", "too little clear vegetation to compare the scenes with each other")
+    wrong = [finding for finding in findings if finding.verdict is CheckOutcome.FAULT]
     text = f"{len(wrong)} of {count_of(len(findings), 'scene')} off as a wrong offset makes them"
     text += f"; {total - len(findings)} too cloudy or too bare to judge" if total > len(findings) else ""
     facts = {"judged": len(findings), "wrong": len(wrong)}
-    return Check(name, worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
+    return DataCheck(name, worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
 
 
-def _judge(evidence: Evidence, witnesses: Witnesses, number: int) -> Finding | None:
+def _judge(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> CheckFinding | None:
     """Judge one scene; None where it shows too little vegetation, or nothing is there to compare it with."""
     expected = _expect(evidence, witnesses, number)
     seen = {layer.name: witnesses.layer(layer.name, number) for layer in LAYERS}
@@ -126,17 +126,17 @@ def _judge(evidence: Evidence, witnesses: Witnesses, number: int) -> Finding | N
     step, drift = judge_bands(find_bands(seen), find_bands(expected))
     observation = evidence.observations[number]
     facts = {"ndvi": round(ndvi, 3)} | {band: round(value, 3) for band, value in drift.items()}
-    return Finding(name_observation(observation), observation.time.date(), *_tell(observation, ndvi, drift, step), facts)
+    return CheckFinding(name_observation(observation), observation.time.date(), *_tell(observation, ndvi, drift, step), facts)
 
 
-def _tell(observation: Observation, ndvi: float, drift: Mapping[str, float], step: float) -> tuple[Verdict, str]:
+def _tell(observation: Observation, ndvi: float, drift: Mapping[str, float], step: float) -> tuple[CheckOutcome, str]:
     bands = ", ".join(f"{band} {value:+.2f}" for band, value in drift.items())
     change = f"against its season NDVI {ndvi:+.2f}, {bands}"
     if step == 0:
-        return Verdict.OK, change
+        return CheckOutcome.OK, change
     applied = ", ".join(sorted({_name_offset(int(source["offset"])) for source in observation.sources}))
     why = "as if 1000 had not been taken off" if step > 0 else "as if 1000 had been taken off that was not there"
-    return Verdict.FAULT, f"{why} (applied: {applied}); {change}"
+    return CheckOutcome.FAULT, f"{why} (applied: {applied}); {change}"
 
 
 def judge_bands(seen: Bands, expected: Bands) -> tuple[float, dict[str, float]]:
@@ -169,7 +169,7 @@ def find_bands(layers: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[n
     return {"blue": blue, "red": red, "nir": nir, "swir16": swir16}
 
 
-def _expect(evidence: Evidence, witnesses: Witnesses, number: int) -> dict[str, NDArray[np.float32]]:
+def _expect(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> dict[str, NDArray[np.float32]]:
     """Give the layers as the same season shows them, (pixel,) each, nan where too few looks are clear."""
     usable = witnesses.clear_share >= CLEAR
     trusted = usable & np.array([_is_old(observation) for observation in evidence.observations])

@@ -17,7 +17,7 @@ from itertools import pairwise
 from minewatch.areas.grid import lonlat_from
 from minewatch.core.text import count_of, show_share
 from minewatch.core.units import EPOCH, to_day
-from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict
+from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
 CYCLE = 10
 """Days after which a satellite is on the same orbit again (ESA, Sentinel-2: 143 orbits in 10 days)."""
@@ -78,7 +78,7 @@ ANY_SATELLITE = Satellite(dt.date(2015, 6, 23), STEADY_FROM)
 
 
 @dataclass(frozen=True)
-class Pass:
+class Overpass:
     """One acquisition over the area, whatever the number of its tiles."""
 
     platform: str
@@ -121,7 +121,7 @@ class Track:
         return list(range(start + (self.phase - start) % CYCLE, end + 1, CYCLE))
 
 
-def list_passes(evidence: Evidence) -> set[Pass]:
+def list_passes(evidence: ExaminedData) -> set[Overpass]:
     """Gather the acquisitions that the source lists or, where it was not asked, those of the archive."""
     left, bottom, right, top = evidence.area.grid.bounds
     to_degrees = lonlat_from(evidence.area.grid.crs)
@@ -130,7 +130,7 @@ def list_passes(evidence: Evidence) -> set[Pass]:
         items = [(item.key, item.time, item.orbit) for item in evidence.listed]
     else:
         items = [(o.key, o.time, _find_orbit(o.source_ids)) for o in evidence.observations]
-    return {Pass(key.split("_")[0], solar_day(time, longitude), orbit) for key, time, orbit in items}
+    return {Overpass(key.split("_")[0], solar_day(time, longitude), orbit) for key, time, orbit in items}
 
 
 def solar_day(time: dt.datetime, longitude: float) -> int:
@@ -143,9 +143,9 @@ def _find_orbit(ids: Iterable[str]) -> int | None:
     return int(match[1]) if match else None
 
 
-def find_tracks(passes: Iterable[Pass]) -> list[Track]:
+def find_tracks(passes: Iterable[Overpass]) -> list[Track]:
     """Sort passes into tracks of at least FEW passes."""
-    groups: dict[tuple[str, int], list[Pass]] = defaultdict(list)
+    groups: dict[tuple[str, int], list[Overpass]] = defaultdict(list)
     for one in passes:
         groups[one.platform, one.day % CYCLE].append(one)
     tracks = []
@@ -157,7 +157,7 @@ def find_tracks(passes: Iterable[Pass]) -> list[Track]:
     return tracks
 
 
-def check_missing(evidence: Evidence) -> Check:
+def check_missing(evidence: ExaminedData) -> DataCheck:
     """Compare the acquisitions with the rhythm of the orbits over the window."""
     name = "missing acquisitions"
     passes = list_passes(evidence)
@@ -168,12 +168,12 @@ def check_missing(evidence: Evidence) -> Check:
     impossible = _find_impossible(passes)
     if not expected:
         text = f"no satellite has passed {FEW} times in a regular rhythm since {STEADY_FROM}, so gaps cannot be judged"
-        return Check(name, Verdict.LOOK if impossible else Verdict.UNKNOWN, "-", text, impossible)
+        return DataCheck(name, CheckOutcome.LOOK if impossible else CheckOutcome.UNKNOWN, "-", text, impossible)
     gaps = [gap for track, days in plans for gap in _list_gaps(track, days)]
     pauses = _list_pauses(passes, min(days[0] for _, days in plans if days), last)
     missing = sum(gap.facts["passes"] for gap in gaps)
     share = missing / expected
-    verdict = Verdict.LOOK if share > MISSING_SHARE or pauses or impossible else Verdict.OK
+    verdict = CheckOutcome.LOOK if share > MISSING_SHARE or pauses or impossible else CheckOutcome.OK
     findings = sorted([*impossible, *pauses, *gaps], key=lambda finding: (finding.date, finding.subject))
     begin = _date(min(days[0] for _, days in plans if days))
     text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {_where(evidence)}"
@@ -184,7 +184,7 @@ def check_missing(evidence: Evidence) -> Check:
         "share": round(share, 4),
         "tracks": [_describe(track, days) for track, days in plans],
     }
-    return Check(name, verdict, show_share(share), text, findings, facts)
+    return DataCheck(name, verdict, show_share(share), text, findings, facts)
 
 
 def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
@@ -192,11 +192,11 @@ def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
     return {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days), "found": found}
 
 
-def _where(evidence: Evidence) -> str:
+def _where(evidence: ExaminedData) -> str:
     return f"in {evidence.source}" if evidence.listed is not None else "in the archive"
 
 
-def _explain(evidence: Evidence) -> str:
+def _explain(evidence: ExaminedData) -> str:
     """Say what may be behind missing acquisitions."""
     if evidence.listed is None:
         limit = evidence.area.pipeline.scenes.max_cloud_cover
@@ -217,13 +217,13 @@ def _doubt_platforms(tracks: Sequence[Track]) -> str:
     return f"; {names} appears every {CYCLE // 2} days, which takes two satellites: the platform names are doubtful"
 
 
-def _find_impossible(passes: Iterable[Pass]) -> list[Finding]:
+def _find_impossible(passes: Iterable[Overpass]) -> list[CheckFinding]:
     """Name acquisitions that are older than their satellite."""
     return [
-        Finding(
+        CheckFinding(
             f"{one.platform.upper()} {_date(one.day)}",
             _date(one.day),
-            Verdict.LOOK,
+            CheckOutcome.LOOK,
             f"dated before {one.platform.upper()} was launched ({SATELLITES[one.platform].launched}): date or platform is wrong",
         )
         for one in sorted(passes, key=lambda one: one.day)
@@ -231,7 +231,7 @@ def _find_impossible(passes: Iterable[Pass]) -> list[Finding]:
     ]
 
 
-def _list_gaps(track: Track, days: Sequence[int]) -> list[Finding]:
+def _list_gaps(track: Track, days: Sequence[int]) -> list[CheckFinding]:
     """Join missing days that follow each other into gaps."""
     gaps: list[list[int]] = []
     for before, day in zip([None, *days], days, strict=False):
@@ -244,23 +244,23 @@ def _list_gaps(track: Track, days: Sequence[int]) -> list[Finding]:
     return [_tell_gap(track, gap) for gap in gaps]
 
 
-def _tell_gap(track: Track, gap: Sequence[int]) -> Finding:
+def _tell_gap(track: Track, gap: Sequence[int]) -> CheckFinding:
     first, last = _date(gap[0]), _date(gap[-1])
     dates = f"on {first}" if first == last else f"from {first} to {last}"
     facts = {"platform": track.platform, "from": first.isoformat(), "to": last.isoformat(), "passes": len(gap)}
     # A single lost pass is nothing to look at; the share says how many there are.
-    return Finding(track.label, first, Verdict.OK, f"{count_of(len(gap), 'pass')} missing {dates}", facts)
+    return CheckFinding(track.label, first, CheckOutcome.OK, f"{count_of(len(gap), 'pass')} missing {dates}", facts)
 
 
-def _list_pauses(passes: Iterable[Pass], first: int, last: int) -> list[Finding]:
+def _list_pauses(passes: Iterable[Overpass], first: int, last: int) -> list[CheckFinding]:
     """Name the times without any acquisition that last LONG_GAP days or more."""
     days = sorted({one.day for one in passes if first <= one.day <= last})
     edges = [first - 1, *days, last + 1]
     return [
-        Finding(
+        CheckFinding(
             "any satellite",
             _date(before + 1),
-            Verdict.LOOK,
+            CheckOutcome.LOOK,
             f"no acquisition at all from {_date(before + 1)} to {_date(after - 1)}, {count_of(after - before - 1, 'day')}",
             {"from": _date(before + 1).isoformat(), "to": _date(after - 1).isoformat(), "days": after - before - 1},
         )

@@ -13,7 +13,7 @@ from minewatch.areas.area_plan import AreaPlan
 from minewatch.operations.doctor.listing import Listed
 
 
-class Verdict(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check came out, from good to bad."""
 
     OK = "ok"
@@ -30,7 +30,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckFinding:
     """One scene, or one stretch of time, and what a check says of it."""
 
     subject: str
@@ -39,7 +39,7 @@ class Finding:
     date: dt.date
     """Acquisition date, or the first date of a stretch."""
 
-    verdict: Verdict
+    verdict: CheckOutcome
     """How this one came out."""
 
     text: str
@@ -50,13 +50,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Check:
+class DataCheck:
     """One question about the data of an area, and its answer."""
 
     name: str
     """Short and fixed, such as ``misregistration``."""
 
-    verdict: Verdict
+    verdict: CheckOutcome
     """The answer."""
 
     figure: str
@@ -65,20 +65,20 @@ class Check:
     text: str
     """The answer as a sentence."""
 
-    findings: Sequence[Finding] = ()
+    findings: Sequence[CheckFinding] = ()
     """Single scenes, in order of acquisition; good ones too where each was judged."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Numbers for JSON."""
 
     @property
-    def concerns(self) -> list[Finding]:
+    def concerns(self) -> list[CheckFinding]:
         """The findings that somebody should see."""
-        return [finding for finding in self.findings if finding.verdict in (Verdict.LOOK, Verdict.FAULT)]
+        return [finding for finding in self.findings if finding.verdict in (CheckOutcome.LOOK, CheckOutcome.FAULT)]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ExaminedData:
     """What the checks look at."""
 
     area: AreaPlan
@@ -101,10 +101,10 @@ class Evidence:
 class Examination:
     """All checks of one area."""
 
-    evidence: Evidence
+    evidence: ExaminedData
     """What they looked at."""
 
-    checks: Sequence[Check]
+    checks: Sequence[DataCheck]
     """In a fixed order."""
 
     notes: Sequence[str] = ()
@@ -113,12 +113,12 @@ class Examination:
     @property
     def faults(self) -> int:
         """How many checks found a fault."""
-        return sum(check.verdict is Verdict.FAULT for check in self.checks)
+        return sum(check.verdict is CheckOutcome.FAULT for check in self.checks)
 
 
-def worst(findings: Sequence[Finding], default: Verdict = Verdict.OK) -> Verdict:
+def worst(findings: Sequence[CheckFinding], default: CheckOutcome = CheckOutcome.OK) -> CheckOutcome:
     """Give the worst verdict among findings; ``default`` where none of them needs a look."""
-    for verdict in (Verdict.FAULT, Verdict.LOOK):
+    for verdict in (CheckOutcome.FAULT, CheckOutcome.LOOK):
         if any(finding.verdict is verdict for finding in findings):
             return verdict
     return default

@@ -32,7 +32,7 @@ YEAR = 365.25
 
 
 @dataclass(frozen=True)
-class Witnesses:
+class ReferencePixels:
     """What was seen at the witnesses."""
 
     days: NDArray[np.int32]
@@ -59,7 +59,7 @@ class Witnesses:
         return np.where(self.clear[rows], values, np.float32(np.nan))
 
 
-def read_witnesses(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> Witnesses:
+def read_reference_pixels(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> ReferencePixels:
     """Read the witnesses from the archive, a few observations at a time; raises ArchiveError where a file is damaged."""
     step = find_step(area.grid.shape)
     shape = -(-area.grid.shape[0] // step), -(-area.grid.shape[1] // step)
@@ -73,7 +73,7 @@ def read_witnesses(observations: Sequence[Observation], area: AreaPlan, reporter
         _read_batch(observations[rows], area, inside, chosen, codes[:, rows], clear[rows], valid[rows])
     days = np.array([observation.day for observation in observations], np.int32)
     clear &= codes.all(axis=0)
-    return Witnesses(days, codes, clear, valid / max(1, int(inside.sum())))
+    return ReferencePixels(days, codes, clear, valid / max(1, int(inside.sum())))
 
 
 def _choose(inside: NDArray[np.bool_], observations: int) -> NDArray[np.intp]:

@@ -22,7 +22,7 @@ from minewatch.areas.grid import PIXEL, Window
 from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.detection.mask import find_clear, margin_pixels
-from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict, name_observation, worst
+from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
 from minewatch.operations.doctor.reference_pixels import find_median, find_peers
 from minewatch.raster.indices import LAYERS
 from minewatch.settings.scl import WATER
@@ -94,7 +94,7 @@ class Shift:
         return float(np.hypot(self.rows, self.columns))
 
 
-def check_registration(evidence: Evidence, reporter: Reporter) -> Check:
+def check_registration(evidence: ExaminedData, reporter: Reporter) -> DataCheck:
     """Measure the shift of each observation against the same season's median."""
     name, total = "misregistration", len(evidence.observations)
     shifts = measure_shifts(evidence.observations, evidence.area, reporter)
@@ -102,27 +102,27 @@ def check_registration(evidence: Evidence, reporter: Reporter) -> Check:
     told = [shift for shift in shifts if shift is not None]
     if not told:
         text = "too little clear ground with contrast to measure a shift"
-        return Check(name, Verdict.UNKNOWN, "-", text, findings, {"judged": 0})
+        return DataCheck(name, CheckOutcome.UNKNOWN, "-", text, findings, {"judged": 0})
     metres = np.array([shift.length * PIXEL for shift in told])
-    far = sum(finding.verdict in (Verdict.LOOK, Verdict.FAULT) for finding in findings)
+    far = sum(finding.verdict in (CheckOutcome.LOOK, CheckOutcome.FAULT) for finding in findings)
     median, largest = float(np.median(metres)), float(metres.max())
     text = f"shift against the baseline: median {median:.1f} m, largest {largest:.1f} m; {far} of {count_of(len(told), 'scene')}"
     text += f" beyond {NOTICED * PIXEL:.0f} m"
     text += f"; not measurable for {total - len(told)}" if total > len(told) else ""
     facts = {"judged": len(told), "median_m": round(median, 1), "largest_m": round(largest, 1), "beyond_half_a_pixel": far}
-    return Check(name, worst(findings), f"{largest:.1f} m", text, findings, facts)
+    return DataCheck(name, worst(findings), f"{largest:.1f} m", text, findings, facts)
 
 
-def _tell(observation: Observation, shift: Shift | None) -> Finding:
+def _tell(observation: Observation, shift: Shift | None) -> CheckFinding:
     name, date = name_observation(observation), observation.time.date()
     if shift is None:
-        return Finding(name, date, Verdict.UNKNOWN, "too little clear ground with contrast to measure a shift")
+        return CheckFinding(name, date, CheckOutcome.UNKNOWN, "too little clear ground with contrast to measure a shift")
     east, north = shift.columns * PIXEL, -shift.rows * PIXEL
-    verdict = Verdict.FAULT if shift.length > GRAVE else Verdict.LOOK if shift.length > NOTICED else Verdict.OK
+    verdict = CheckOutcome.FAULT if shift.length > GRAVE else CheckOutcome.LOOK if shift.length > NOTICED else CheckOutcome.OK
     facts = {"shift_m": round(shift.length * PIXEL, 1), "east_m": round(east, 1), "north_m": round(north, 1)}
     ways = f"{abs(east):.1f} m {'east' if east >= 0 else 'west'}, {abs(north):.1f} m {'north' if north >= 0 else 'south'}"
     text = f"lies {shift.length * PIXEL:.1f} m beside the baseline ({ways})"
-    return Finding(name, date, verdict, text, facts | {"agreement": round(shift.agreement, 2)})
+    return CheckFinding(name, date, verdict, text, facts | {"agreement": round(shift.agreement, 2)})
 
 
 def measure_shifts(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> list[Shift | None]:

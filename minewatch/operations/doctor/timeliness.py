@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
 from minewatch.operations.doctor.listing import Listed
-from minewatch.operations.doctor.record import Check, Evidence, Finding, Verdict
+from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
 LATE = dt.timedelta(days=10)
 """An item that comes later than this after its acquisition is late: the next overpass may be there before it."""
@@ -17,15 +17,15 @@ LATE_SHARE = 0.05
 """Share of late items from which somebody should look."""
 
 
-def check_late(evidence: Evidence) -> Check:
+def check_late(evidence: ExaminedData) -> DataCheck:
     """Tell how long after its acquisition the source published each item."""
     name = "late items"
     if evidence.listed is None:
-        return Check(name, Verdict.UNKNOWN, "-", "the source was not contacted")
+        return DataCheck(name, CheckOutcome.UNKNOWN, "-", "the source was not contacted")
     dated = [item for item in evidence.listed if item.published is not None and item.published >= item.time]
     if not dated:
-        return Check(
-            name, Verdict.UNKNOWN, "-", "the items do not say when they were published" + _tell_processing(evidence.listed)
+        return DataCheck(
+            name, CheckOutcome.UNKNOWN, "-", "the items do not say when they were published" + _tell_processing(evidence.listed)
         )
     # A catalogue that began later than the satellite was filled at once: those items are old, not late.
     began = min(item.published for item in dated if item.published)
@@ -34,16 +34,16 @@ def check_late(evidence: Evidence) -> Check:
     filled = f"; {count_of(old, 'item')} older than the catalogue itself" if old else ""
     if not running:
         text = f"all items are older than the catalogue, which begins on {began:%Y-%m-%d}"
-        return Check(name, Verdict.UNKNOWN, "-", text, (), {"older_than_catalogue": old})
+        return DataCheck(name, CheckOutcome.UNKNOWN, "-", text, (), {"older_than_catalogue": old})
     delays = [_delay(item) for item in running]
     late = [item for item in running if _delay(item) > LATE]
     median, largest = _find_median(delays), max(delays)
-    findings = [Finding(item.id, item.time.date(), Verdict.LOOK, *_tell_delay(item)) for item in late]
-    verdict = Verdict.LOOK if len(late) > LATE_SHARE * len(running) else Verdict.OK
+    findings = [CheckFinding(item.id, item.time.date(), CheckOutcome.LOOK, *_tell_delay(item)) for item in late]
+    verdict = CheckOutcome.LOOK if len(late) > LATE_SHARE * len(running) else CheckOutcome.OK
     text = f"items came {_days(median)} days after their acquisition (median), {_days(largest)} at most;"
     text += f" {len(late)} of {len(running)} later than {LATE.days} days{filled}"
     facts = {"median_days": _days(median), "largest_days": _days(largest), "late": len(late), "judged": len(running)}
-    return Check(name, verdict, f"{_days(largest)} d", text, findings, facts | {"older_than_catalogue": old})
+    return DataCheck(name, verdict, f"{_days(largest)} d", text, findings, facts | {"older_than_catalogue": old})
 
 
 def _delay(item: Listed) -> dt.timedelta:
@@ -73,23 +73,23 @@ def _days(delay: dt.timedelta) -> float:
     return round(delay / dt.timedelta(days=1), 1)
 
 
-def check_unfetched(evidence: Evidence) -> Check:
+def check_unfetched(evidence: ExaminedData) -> DataCheck:
     """Find items that the source lists now and the archive lacks."""
     name = "not in the archive"
     if evidence.listed is None:
-        return Check(name, Verdict.UNKNOWN, "-", "the source was not contacted")
+        return DataCheck(name, CheckOutcome.UNKNOWN, "-", "the source was not contacted")
     limit = evidence.area.pipeline.scenes.max_cloud_cover
     archived = {observation.key: observation for observation in evidence.archived}
     wanted = [item for item in evidence.listed if item.cloud_cover <= limit]
     findings = [
-        Finding(item.id, item.time.date(), Verdict.LOOK, text)
+        CheckFinding(item.id, item.time.date(), CheckOutcome.LOOK, text)
         for item in wanted
         if (text := _tell_lack(item, archived.get(item.key)))
     ]
     text = f"{len(findings)} of {count_of(len(wanted), 'item')} of {evidence.source} are not in the archive"
     text += "; the next scan tries to fetch them" if findings else ""
     facts = {"listed": len(wanted), "lacking": len(findings)}
-    return Check(name, Verdict.LOOK if findings else Verdict.OK, str(len(findings)), text, findings, facts)
+    return DataCheck(name, CheckOutcome.LOOK if findings else CheckOutcome.OK, str(len(findings)), text, findings, facts)
 
 
 def _tell_lack(item: Listed, archived: Observation | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeliveryAttempt:
     """What came of one try; the texts hold no address and no secret."""
 
     sent: bool
@@ -25,10 +25,10 @@ class Answer:
     """Seconds that the other side asked to be left alone."""
 
 
-SENT = Answer(sent=True)
+SENT = DeliveryAttempt(sent=True)
 """It has it."""
 
 
-def fail(reason: str, *, is_refusal: bool = False, is_unset: bool = False, wait: float | None = None) -> Answer:
+def fail(reason: str, *, is_refusal: bool = False, is_unset: bool = False, wait: float | None = None) -> DeliveryAttempt:
     """Say that a try failed."""
-    return Answer(False, reason, is_refusal, is_unset, wait)
+    return DeliveryAttempt(False, reason, is_refusal, is_unset, wait)

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from minewatch.core.errors import MinewatchError
-from minewatch.operations.notify.answer import SENT, Answer, fail
+from minewatch.operations.notify.answer import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.letter import LONGEST_TEXT, Letter
 from minewatch.operations.notify.mail import SECONDS, send_mail
 from minewatch.operations.notify.rule import Rule
@@ -40,7 +40,7 @@ _CODE = re.compile(r"(?:\((?=[45]\d\d, )|error=|\bcode[ =:]+|: )([345]\d\d)\b")
 """Where the package names the number of an answer."""
 
 
-def _explain(lines: list[str]) -> Answer:
+def _explain(lines: list[str]) -> DeliveryAttempt:
     """Say why a try failed, from what the package said: numbers and known causes, never its words."""
     codes = [int(code) for line in lines for code in _CODE.findall(line)]
     if codes:
@@ -95,7 +95,7 @@ def find_fault(address: str) -> str:
     return "" if apprise.Apprise.instantiate(address, suppress_exceptions=True) else "holds no address that apprise knows"
 
 
-def send_letter(letter: Letter, rule: Rule) -> Answer:
+def send_letter(letter: Letter, rule: Rule) -> DeliveryAttempt:
     """Send a letter to the recipient of a rule."""
     variable = rule.table.to_variable
     address = os.environ.get(variable, "").strip()
@@ -112,7 +112,7 @@ def send_letter(letter: Letter, rule: Rule) -> Answer:
     return _send(apprise, service, _limit(letter))
 
 
-def _send(apprise: Any, service: Any, letter: Letter) -> Answer:
+def _send(apprise: Any, service: Any, letter: Letter) -> DeliveryAttempt:
     """Send a letter as plain text through one of the package's services."""
     service.redirects = False
     service.socket_connect_timeout = service.socket_read_timeout = SECONDS

@@ -24,8 +24,8 @@ from minewatch.operations.notify.outbox import (
     sweep_leftovers,
 )
 from minewatch.operations.notify.rule import (
-    Memory,
     Rule,
+    RuleProgress,
     choose_events,
     list_rules,
     name_kind,
@@ -63,11 +63,11 @@ def collect(workspace: Workspace, now: dt.datetime) -> int:
         return sum(_collect(folder, rule, memories[rule.name], findings.events, now) for rule in rules)
 
 
-def _read_or_begin(folder: Path, rule: Rule, earlier: int) -> Memory:
+def _read_or_begin(folder: Path, rule: Rule, earlier: int) -> RuleProgress:
     """Read how far a rule has got; one that is new hears of what is new, not of what others heard long ago."""
     memory = read_memory(folder, rule)
     if memory is None:
-        memory = Memory(earlier)
+        memory = RuleProgress(earlier)
         write_memory(folder, rule, memory)  # before anything is found, so that a crash in between loses nothing
     return memory
 
@@ -77,7 +77,7 @@ def find_rules(workspace: Workspace) -> list[Rule]:
     return list_rules(sorted(read_settings(workspace).notify.items()))
 
 
-def _collect(folder: Path, rule: Rule, memory: Memory, events: list[Event], now: dt.datetime) -> int:
+def _collect(folder: Path, rule: Rule, memory: RuleProgress, events: list[Event], now: dt.datetime) -> int:
     """Put the messages of one rule into the outbox."""
     before = (memory.number, memory.begun)
     due = take_due(rule, events, memory, now)

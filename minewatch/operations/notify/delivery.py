@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from minewatch.core.errors import MinewatchError, WorkspaceError, describe
-from minewatch.core.logging import tell
+from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
 from minewatch.core.text import show_moment
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.answer import Answer, fail
+from minewatch.operations.notify.answer import DeliveryAttempt, fail
 from minewatch.operations.notify.channel import send_letter
 from minewatch.operations.notify.collection import find_rules
-from minewatch.operations.notify.hush import PREFIX, hush_libraries
+from minewatch.operations.notify.hush import PREFIX, silence_libraries
 from minewatch.operations.notify.images import draw_thumbnails
 from minewatch.operations.notify.letter import write_letter
 from minewatch.operations.notify.outbox import (
@@ -53,7 +53,7 @@ LONGEST_ROUND = 300.0
 MOST_THREADS = 16
 """Recipients at one time."""
 
-Send = Callable[[Workspace, Message, Rule, dt.datetime], Answer]
+Send = Callable[[Workspace, Message, Rule, dt.datetime], DeliveryAttempt]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ class Delivery:
     """Why messages failed, and files that are none: a line each, without addresses."""
 
 
-def send_message(workspace: Workspace, message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False) -> Answer:
+def send_message(
+    workspace: Workspace, message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False
+) -> DeliveryAttempt:
     """Send one message to the recipient of a rule."""
     if rule.is_webhook:
         return send_json(message, rule, now, is_test=is_test)
@@ -91,12 +93,12 @@ def _rank(event: object) -> float:
 
 def send_in_time(
     workspace: Workspace, message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False, seconds: float = LONGEST
-) -> Answer:
+) -> DeliveryAttempt:
     """Send one message, and give it up after a time; it may arrive nevertheless, and then comes twice."""
-    answers: list[Answer] = []
+    answers: list[DeliveryAttempt] = []
 
     def run() -> None:
-        hush_libraries()
+        silence_libraries()
         try:
             answers.append(send_message(workspace, message, rule, now, is_test=is_test))
         except MinewatchError as error:
@@ -194,14 +196,16 @@ def _try(workspace: Workspace, rule: Rule, message: Message, clock: _Clock, seco
     ended = replace(message, attempts=message.attempts + 1, unended=0, reason=answer.reason)
     if answer.sent:
         record_delivery(folder, ended, clock.now)
-        tell("message delivered", message=ended.message_id, rule=rule.name, events=ended.event_ids, runs=ended.run_ids)
+        log_event("message delivered", message=ended.message_id, rule=rule.name, events=ended.event_ids, runs=ended.run_ids)
         drop_message(folder, ended)
         return "", True
-    tell("message failed", level="warning", message=ended.message_id, rule=rule.name, reason=answer.reason, runs=ended.run_ids)
+    log_event(
+        "message failed", level="warning", message=ended.message_id, rule=rule.name, reason=answer.reason, runs=ended.run_ids
+    )
     return _put_back(folder, ended, answer, clock.now), answer.is_refusal
 
 
-def _put_back(folder: Path, message: Message, answer: Answer, now: dt.datetime) -> str:
+def _put_back(folder: Path, message: Message, answer: DeliveryAttempt, now: dt.datetime) -> str:
     """Keep a message for its next try, or among the dead after its last."""
     if answer.is_unset:
         put_message(folder, replace(message, attempts=message.attempts - 1, next_try=""))

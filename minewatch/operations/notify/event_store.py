@@ -34,7 +34,7 @@ from minewatch.operations.notify.event import (
     name_event,
     parse_event,
 )
-from minewatch.operations.notify.state import Row, State
+from minewatch.operations.notify.state import CurrentState, Row
 
 FILE = "events.jsonl"
 """In the folder of the outbox."""
@@ -74,7 +74,7 @@ class _Known:
 
 
 @dataclass
-class Findings:
+class EventStore:
     """All that was found so far."""
 
     events: list[Event] = field(default_factory=list)
@@ -96,14 +96,14 @@ class Findings:
             self.alerts.setdefault(event.alert_id, _Known()).learn(event)
 
 
-def read_findings(folder: Path) -> Findings:
+def read_findings(folder: Path) -> EventStore:
     """Read what was found; a line that a crash cut off is left out.  Raises WorkspaceError."""
     path = folder / FILE
     try:
         events, _ = read_lines(path, parse_event)
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
-    findings = Findings()
+    findings = EventStore()
     for event in events:
         findings.add(event)
     return findings
@@ -118,7 +118,7 @@ def append_findings(folder: Path, events: Sequence[Event]) -> None:
         raise WorkspaceError(f"{path} cannot be written: {error.strerror}; new events will be found again later") from error
 
 
-def find_events(state: State, findings: Findings, limits: Iterable[int], now: dt.datetime) -> list[Event]:
+def find_events(state: CurrentState, findings: EventStore, limits: Iterable[int], now: dt.datetime) -> list[Event]:
     """Find what is new, and add it to ``findings``; ``limits`` are the days after which rules call an area unseen."""
     found = []
     for event in _list_candidates(state, findings, sorted(set(limits)), now):
@@ -129,7 +129,7 @@ def find_events(state: State, findings: Findings, limits: Iterable[int], now: dt
     return found
 
 
-def _list_candidates(state: State, findings: Findings, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
+def _list_candidates(state: CurrentState, findings: EventStore, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
     renames = list_renames(state.history)
     former = {new: old for old, new in renames.items()}
     passed = _read_passed(state.history)
@@ -180,7 +180,7 @@ def _find_alert(alert_id: str, row: Row, outline: Any, known: _Known, passed: se
         yield make(PLACED, row["legal_status"], legal)
 
 
-def _find_withdrawn(state: State, findings: Findings) -> Iterator[Event]:
+def _find_withdrawn(state: CurrentState, findings: EventStore) -> Iterator[Event]:
     """Find alerts that were told and that the table has no more: what was seen did not hold."""
     for alert_id, known in list(findings.alerts.items()):
         last = known.last
@@ -192,7 +192,7 @@ def _find_withdrawn(state: State, findings: Findings) -> Iterator[Event]:
         yield replace(last, event_id=name, event=CLOSED, alert_id=alert_id, facts=facts, run_id=run_id)
 
 
-def _find_reviews(state: State, renames: Mapping[str, str]) -> Iterator[Event]:
+def _find_reviews(state: CurrentState, renames: Mapping[str, str]) -> Iterator[Event]:
     """Find what people decided about alerts of the table, under the names that these have now."""
     for decision in state.decisions:
         alert_id = follow_renames(decision.alert_id, renames, state.alerts.__contains__)
@@ -209,7 +209,7 @@ def _find_reviews(state: State, renames: Mapping[str, str]) -> Iterator[Event]:
 # --- areas -----------------------------------------------------------------------------------------------------------
 
 
-def _find_failures(state: State) -> Iterator[Event]:
+def _find_failures(state: CurrentState) -> Iterator[Event]:
     """Find the first failure of each row of failures of an area."""
     failing: set[str] = set()
     for one in state.rounds:
@@ -221,7 +221,7 @@ def _find_failures(state: State) -> Iterator[Event]:
             failing = failing | {aoi} if reason else failing - {aoi}
 
 
-def _find_unseen(state: State, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
+def _find_unseen(state: CurrentState, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
     """Find areas without a clear look for so many days; each limit is told once for each last look."""
     for aoi, row in state.areas.items():
         last = str(row["last_clear"] or "")

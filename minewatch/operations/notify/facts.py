@@ -21,7 +21,7 @@ OVERLAPS = ("protected_area", "territory", "concession", "admin_unit")
 
 
 @dataclass(frozen=True)
-class Entry:
+class AlertLine:
     """An alert in a message."""
 
     number: int
@@ -58,7 +58,7 @@ class Entry:
     """Where it lies, what people said of it."""
 
 
-def list_entries(message: Message, texts: Texts) -> list[Entry]:
+def list_entries(message: Message, texts: Texts) -> list[AlertLine]:
     """Give the alerts of a message, those that stand and are large first."""
     events: dict[str, list[tuple[Event, str]]] = {}
     for event, kind in zip(message.events, message.kinds, strict=True):
@@ -72,11 +72,11 @@ def _rank(event: Event) -> tuple[bool, float, str]:
     return event.event == CLOSED, -float(event.facts["area_ha"] or 0), event.alert_id
 
 
-def _make_entry(number: int, told: Sequence[tuple[Event, str]], texts: Texts) -> Entry:
+def _make_entry(number: int, told: Sequence[tuple[Event, str]], texts: Texts) -> AlertLine:
     event = told[-1][0]
     facts = event.facts
     has_place = facts.get("lat") not in (None, "")
-    return Entry(
+    return AlertLine(
         number=number,
         alert_id=event.alert_id,
         aoi=show(event.aoi),

@@ -11,7 +11,7 @@ LIBRARIES = ("urllib3", "requests", "requests_oauthlib", "oauthlib")
 """Whose loggers are silent in these threads."""
 
 
-class _Hush(logging.Filter):
+class _SilencedLogs(logging.Filter):
     """Lets nothing pass from a thread that sends."""
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -19,10 +19,10 @@ class _Hush(logging.Filter):
         return not (record.threadName or "").startswith(PREFIX)
 
 
-_HUSH = _Hush()
+_HUSH = _SilencedLogs()
 
 
-def hush_libraries() -> None:
+def silence_libraries() -> None:
     """Silence the loggers that there are by now; filters are not inherited, so each has its own."""
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and name.split(".")[0] in LIBRARIES:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
 from minewatch.core.text import render_json
-from minewatch.operations.notify.facts import Entry, list_area_news, list_entries, make_geojson, make_subject
+from minewatch.operations.notify.facts import AlertLine, list_area_news, list_entries, make_geojson, make_subject
 from minewatch.operations.notify.images import Thumbnail
 from minewatch.operations.notify.outbox import Message
 from minewatch.operations.notify.rule import Rule
@@ -84,7 +84,7 @@ class _Facts:
 
     texts: Texts
     news: Sequence[str]
-    entries: Sequence[Entry]
+    entries: Sequence[AlertLine]
     remarks: Sequence[str]
     footer: str
     is_test: bool
@@ -116,14 +116,14 @@ def write_letter(message: Message, rule: Rule, thumbnails: Sequence[Thumbnail], 
     return Letter(message.message_id, written, subject, html, images, files, facts)
 
 
-def _name_image(entry: Entry, thumbnail: Thumbnail, texts: Texts) -> _Image:
+def _name_image(entry: AlertLine, thumbnail: Thumbnail, texts: Texts) -> _Image:
     days = [texts.short_date(dt.date.fromisoformat(day)) for day in (thumbnail.before, thumbnail.after)]
     caption = texts.text("image_of", number=entry.number, area=entry.aoi, before=days[0], after=days[1])
     return _Image(f"before-after-{entry.number}.png", caption)
 
 
 def _list_remarks(
-    entries: Sequence[Entry], rule: Rule, thumbnails: Sequence[Thumbnail], texts: Texts, *, has_file: bool
+    entries: Sequence[AlertLine], rule: Rule, thumbnails: Sequence[Thumbnail], texts: Texts, *, has_file: bool
 ) -> list[str]:
     """Say what the letter lacks, and how to read it."""
     if not entries:
@@ -194,7 +194,7 @@ def _render_text(facts: _Facts, longest: int) -> str:
     return "\n".join([*head, *kept, *tail])[:longest]
 
 
-def _render_entry(entry: Entry, texts: Texts) -> str:
+def _render_entry(entry: AlertLine, texts: Texts) -> str:
     lines = [
         f"{entry.number}. {entry.aoi}{texts.colon} {entry.what}",
         f"   {entry.hectares} ha · {entry.status} · {texts.text('column_first_seen')}{texts.colon} {entry.first_seen}",

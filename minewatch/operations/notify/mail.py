@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
-from minewatch.operations.notify.answer import SENT, Answer, fail
+from minewatch.operations.notify.answer import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.letter import Letter
 
 SECONDS = 20.0
@@ -28,7 +28,7 @@ HOST = "minewatch.invalid"
 """Right side of a Message-ID: no name of a machine leaves it."""
 
 
-def send_mail(service: Any, letter: Letter) -> Answer:
+def send_mail(service: Any, letter: Letter) -> DeliveryAttempt:
     """Send a letter to every recipient of a mail service of apprise."""
     try:
         with _connect(service) as server:
@@ -62,7 +62,7 @@ def _connect(service: Any) -> smtplib.SMTP:
     return server
 
 
-def _send(server: smtplib.SMTP, service: Any, name: object, to: str, letter: Letter) -> Answer:
+def _send(server: smtplib.SMTP, service: Any, name: object, to: str, letter: Letter) -> DeliveryAttempt:
     message = build_mail(service, name, to, letter)
     copies = (set(service.cc) | set(service.bcc)) - {to}
     try:
@@ -72,7 +72,7 @@ def _send(server: smtplib.SMTP, service: Any, name: object, to: str, letter: Let
     return _explain(next(iter(refused.values()))[0]) if refused else SENT
 
 
-def _explain(code: int) -> Answer:
+def _explain(code: int) -> DeliveryAttempt:
     word = "login refused, " if code in LOGIN else ""
     return fail(f"{word}the mail server answered {code}", is_refusal=code >= 500)
 

@@ -37,7 +37,7 @@ class Rule:
 
 
 @dataclass
-class Memory:
+class RuleProgress:
     """How far a rule has got."""
 
     number: int = 0
@@ -60,7 +60,7 @@ def covers(rule: Rule, aoi: str) -> bool:
     return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), aoi) for pattern in rule.table.areas)
 
 
-def choose_events(rule: Rule, events: Sequence[Event], memory: Memory) -> list[Event]:
+def choose_events(rule: Rule, events: Sequence[Event], memory: RuleProgress) -> list[Event]:
     """Choose what a rule tells of events, in their order; ``memory`` learns what was told."""
     chosen = []
     for event in events:
@@ -74,7 +74,7 @@ def choose_events(rule: Rule, events: Sequence[Event], memory: Memory) -> list[E
     return chosen
 
 
-def _is_wanted(table: NotifyTable, event: Event, memory: Memory) -> bool:
+def _is_wanted(table: NotifyTable, event: Event, memory: RuleProgress) -> bool:
     if event.event == UNSEEN:
         return UNSEEN in table.events and event.facts["limit"] == table.unseen_days
     if not event.alert_id:
@@ -105,7 +105,7 @@ def find_period(when: str, day: dt.date) -> dt.date:
     return day - dt.timedelta(days=day.weekday()) if when == WEEKLY else day
 
 
-def take_due(rule: Rule, events: Sequence[Event], memory: Memory, now: dt.datetime) -> list[Event]:
+def take_due(rule: Rule, events: Sequence[Event], memory: RuleProgress, now: dt.datetime) -> list[Event]:
     """Take the events that a rule considers now, oldest first: all, or those of the days or weeks that are over."""
     fresh = [event for event in events if event.number > memory.number]
     if rule.table.when == AT_ONCE:
@@ -126,13 +126,13 @@ def take_due(rule: Rule, events: Sequence[Event], memory: Memory, now: dt.dateti
 # --- the file --------------------------------------------------------------------------------------------------------
 
 
-def read_memory(folder: Path, rule: Rule) -> Memory | None:
+def read_memory(folder: Path, rule: Rule) -> RuleProgress | None:
     """Read how far a rule has got; None where it is new.  Raises WorkspaceError where the file cannot be used."""
     path = folder / FOLDER / f"{rule.name}.json"
     try:
         value = json.loads(path.read_text("utf-8"))
         areas = {str(alert): float(area) for alert, area in value["told_ha"].items()}
-        return Memory(int(value["number"]), str(value["begun"]), areas)
+        return RuleProgress(int(value["number"]), str(value["begun"]), areas)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -141,6 +141,6 @@ def read_memory(folder: Path, rule: Rule) -> Memory | None:
         raise WorkspaceError(f"{path} is damaged; move it away: the rule then begins anew") from error
 
 
-def write_memory(folder: Path, rule: Rule, memory: Memory) -> None:
+def write_memory(folder: Path, rule: Rule, memory: RuleProgress) -> None:
     """Keep how far a rule has got.  Raises WorkspaceError or OSError."""
     publish_json(folder / FOLDER / f"{rule.name}.json", asdict(memory))

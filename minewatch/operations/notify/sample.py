@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.answer import Answer
+from minewatch.operations.notify.answer import DeliveryAttempt
 from minewatch.operations.notify.collection import hide_places
 from minewatch.operations.notify.delivery import LONGEST, send_in_time
 from minewatch.operations.notify.event import CONFIRMED, Event, name_event
@@ -44,6 +44,6 @@ def make_sample(rule: Rule, now: dt.datetime) -> Message:
     return make_message(rule.name, [hide_places(event, rule)], [CONFIRMED], now)
 
 
-def send_sample(workspace: Workspace, rule: Rule, now: dt.datetime, seconds: float = LONGEST) -> Answer:
+def send_sample(workspace: Workspace, rule: Rule, now: dt.datetime, seconds: float = LONGEST) -> DeliveryAttempt:
     """Send a test message to the recipient of a rule."""
     return send_in_time(workspace, make_sample(rule, now), rule, now, is_test=True, seconds=seconds)

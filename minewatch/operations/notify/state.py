@@ -19,7 +19,7 @@ from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.table import plain_cell, read_alerts
 from minewatch.areas.aoi import list_aois
 from minewatch.core.workspace import Workspace
-from minewatch.operations.watch_log import Round, read_rounds
+from minewatch.operations.watch_log import ScheduledRun, read_runs
 
 KEPT = (
     "alert_id", "aoi", "status", "first_seen", "confirmed_on", "last_seen", "area_ha", "lat", "lon", "merged_into",
@@ -34,7 +34,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class State:
+class CurrentState:
     """What is true now."""
 
     alerts: Mapping[str, Row]
@@ -52,20 +52,20 @@ class State:
     decisions: Sequence[Decision] = ()
     """What people decided, in their order."""
 
-    rounds: Sequence[Round] = ()
+    rounds: Sequence[ScheduledRun] = ()
     """What the watch did, trial scans left out, in their order."""
 
     known_areas: frozenset[str] = field(default_factory=frozenset)
     """Areas of the workspace; the table may still hold one that was removed."""
 
 
-def read_state(workspace: Workspace) -> State:
+def read_state(workspace: Workspace) -> CurrentState:
     """Read what is true now; raises MinewatchError where table, decisions or rounds cannot be read."""
-    rounds = [one for one in read_rounds(workspace) if not one.what_if]
+    rounds = [one for one in read_runs(workspace) if not one.what_if]
     known = frozenset(list_aois(workspace))
     decisions = read_decisions(workspace.decisions).all
     if not workspace.alerts.exists():
-        return State({}, {}, {}, (), decisions, rounds, known)
+        return CurrentState({}, {}, {}, (), decisions, rounds, known)
     recover(workspace.alerts)
     areas = _read_areas(workspace)
     frame = read_alerts(workspace.alerts)
@@ -77,7 +77,7 @@ def read_state(workspace: Workspace) -> State:
         if geometry is not None
     }
     history = [event for event in read_history(workspace.alerts) if not event.what_if]
-    return State(rows, outlines, areas, history, decisions, rounds, known)
+    return CurrentState(rows, outlines, areas, history, decisions, rounds, known)
 
 
 def _read_areas(workspace: Workspace) -> dict[str, Row]:

@@ -22,8 +22,8 @@ from urllib3.util import Timeout
 
 from minewatch import __version__
 from minewatch.core.http import MOVED, find_proxy, read_wait
-from minewatch.core.url_policy import Reach, find_reach
-from minewatch.operations.notify.answer import SENT, Answer, fail
+from minewatch.core.url_policy import NetworkZone, find_reach
+from minewatch.operations.notify.answer import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.event import Event
 from minewatch.operations.notify.facts import make_link
 from minewatch.operations.notify.outbox import LONGEST_WAIT, Message
@@ -125,14 +125,14 @@ def find_fault(address: str, hosts: Collection[str]) -> str:
         return "holds no address that begins with https://"
     named = {name.lower() for name in hosts} & {host, f"{host}:{port}"}
     reach = find_reach(host)
-    if reach is Reach.FORBIDDEN:
+    if reach is NetworkZone.FORBIDDEN:
         return "holds the address of a host that serves the network itself"
-    if parts.scheme == "http" and reach is not Reach.HERE and not named:
+    if parts.scheme == "http" and reach is not NetworkZone.HERE and not named:
         return "holds an address of plain http; use https, or name the host in hosts"
     return ""
 
 
-def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False) -> Answer:
+def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False) -> DeliveryAttempt:
     """Send a message to the webhook of a rule."""
     table = rule.table
     address, secret = (os.environ.get(name, "").strip() for name in (table.webhook_variable, table.secret_variable))
@@ -156,7 +156,7 @@ def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool =
     return _post(address, body, headers)
 
 
-def _post(address: str, body: bytes, headers: dict[str, str]) -> Answer:
+def _post(address: str, body: bytes, headers: dict[str, str]) -> DeliveryAttempt:
     proxy = find_proxy(address)
     make = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
     try:
@@ -178,7 +178,7 @@ def _post(address: str, body: bytes, headers: dict[str, str]) -> Answer:
         return fail(f"the connection broke off ({type(error).__name__})")
 
 
-def _judge(status: int, retry_after: str | None) -> Answer:
+def _judge(status: int, retry_after: str | None) -> DeliveryAttempt:
     if 200 <= status < 300:
         return SENT
     if status in MOVED:

@@ -33,7 +33,7 @@ BEGINNING = "0" * 64
 
 
 @dataclass(frozen=True)
-class Entry:
+class CustodyEntry:
     """A line of the log."""
 
     number: int
@@ -67,13 +67,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Line:
+class CustodyLine:
     """A line of the log that can be read."""
 
     at: int
     """Line of the file, from 1."""
 
-    entry: Entry
+    entry: CustodyEntry
     """What it says."""
 
     sha256: str
@@ -84,21 +84,21 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Log:
+class CustodyLog:
     """A log that was read."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[CustodyLine, ...]
     """In the order of the file."""
 
     damaged: tuple[int, ...]
     """Lines of the file that are no entries."""
 
-    def of(self, alert_id: str) -> list[Line]:
+    def of(self, alert_id: str) -> list[CustodyLine]:
         """Choose the lines on one alert."""
         return [line for line in self.lines if line.entry.alert_id == alert_id]
 
 
-def record_custody(path: Path, action: Action, alert_id: str, manifest: str, detail: str = "") -> Entry:
+def record_custody(path: Path, action: Action, alert_id: str, manifest: str, detail: str = "") -> CustodyEntry:
     """Add a line to the log; it is on the disk when this returns, and writers wait for each other.
 
     Raises EvidenceError where the log cannot be written.
@@ -107,22 +107,22 @@ def record_custody(path: Path, action: Action, alert_id: str, manifest: str, det
     return entry
 
 
-def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[Entry]:
+def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[CustodyEntry]:
     """Add a line for each of several alerts, together; ``manifests`` are the SHA-256 of theirs.
 
     Raises EvidenceError where the log cannot be written.
     """
-    entries: list[Entry] = []
+    entries: list[CustodyEntry] = []
     try:
         make_private_folder(path.parent)
         with _holding_head(path) as head:
             lines = read_custody(path).lines
             number = max(lines[-1].entry.number if lines else 0, _read_head(head).get("number", 0))
             previous = lines[-1].sha256 if lines else BEGINNING
-            when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), tell_user()
+            when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), current_user()
             for alert_id, manifest in manifests.items():
                 number += 1
-                entries.append(Entry(number, when, who, action, alert_id, manifest, detail, previous))
+                entries.append(CustodyEntry(number, when, who, action, alert_id, manifest, detail, previous))
                 previous = _hash(entries[-1].line.encode())
             append_lines(path, [entry.line for entry in entries])
             if entries:
@@ -133,7 +133,7 @@ def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail:
     return entries
 
 
-def read_custody(path: Path) -> Log:
+def read_custody(path: Path) -> CustodyLog:
     """Read the log; empty where there is none.  Raises EvidenceError where it cannot be read."""
     try:
         data = path.read_bytes() if path.exists() else b""
@@ -142,19 +142,19 @@ def read_custody(path: Path) -> Log:
     return parse_custody(data)
 
 
-def parse_custody(data: bytes) -> Log:
+def parse_custody(data: bytes) -> CustodyLog:
     """Read the bytes of a log."""
     lines, damaged = [], []
     for at, text in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
         try:
-            lines.append(Line(at, _parse_entry(json.loads(text)), _hash(text), text))
+            lines.append(CustodyLine(at, _parse_entry(json.loads(text)), _hash(text), text))
         except (ValueError, TypeError, RecursionError):
             damaged.append(at)
-    return Log(tuple(lines), tuple(damaged))
+    return CustodyLog(tuple(lines), tuple(damaged))
 
 
-def _parse_entry(fields: Any) -> Entry:
-    entry = Entry(**fields)
+def _parse_entry(fields: Any) -> CustodyEntry:
+    entry = CustodyEntry(**fields)
     texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous)
     if type(entry.number) is not int or not all(isinstance(text, str) for text in texts):
         raise ValueError("not an entry")
@@ -176,7 +176,7 @@ def check_custody(path: Path) -> list[str]:
     return [*check_chain(log), *_check_end(_name_head(path).name, log.lines, head)]
 
 
-def check_chain(log: Log) -> list[str]:
+def check_chain(log: CustodyLog) -> list[str]:
     """Name what does not fit within a log."""
     faults = [f"custody log, line {at}: no entry; it was changed, added, or cut off while it was written" for at in log.damaged]
     number, sha256 = 0, BEGINNING
@@ -193,7 +193,7 @@ def check_chain(log: Log) -> list[str]:
     return faults
 
 
-def _check_end(name: str, lines: Sequence[Line], head: Mapping[str, Any]) -> list[str]:
+def _check_end(name: str, lines: Sequence[CustodyLine], head: Mapping[str, Any]) -> list[str]:
     """Compare the end of the log with what is known of it."""
     last = lines[-1].entry.number if lines else 0
     if not head:
@@ -209,7 +209,7 @@ def _name_span(first: int, last: int) -> str:
     return f"entry {first}:" if first == last else f"entries {first} to {last}:"
 
 
-def tell_user() -> str:
+def current_user() -> str:
     """Name who runs this: login and machine, as the system knows them."""
     try:
         login = pwd.getpwuid(os.getuid()).pw_name
@@ -249,7 +249,7 @@ def _read_head(handle: int) -> dict[str, Any]:
         return {}
 
 
-def _write_head(handle: int, entry: Entry) -> None:
+def _write_head(handle: int, entry: CustodyEntry) -> None:
     """Say what the last line is; a crash between line and head leaves a head that is true of the line before."""
     data = json.dumps({"number": entry.number, "sha256": _hash(entry.line.encode())}).encode()
     os.pwrite(handle, data, 0)

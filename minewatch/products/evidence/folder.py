@@ -25,8 +25,8 @@ from minewatch.core.text import render_json
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.images import Shot, explain, find_take, write_images
-from minewatch.products.evidence.looks import Choice, Looks, choose_looks
+from minewatch.products.evidence.images import EvidenceImageRequest, explain, find_take, write_images
+from minewatch.products.evidence.looks import EvidenceLooks, LookChoice, choose_looks
 from minewatch.products.evidence.manifest import IMAGES, list_software, write_manifest
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.settings.document import read_settings
@@ -36,7 +36,7 @@ from minewatch.sources.stac import Source
 
 
 @dataclass(frozen=True)
-class Finding:
+class EvidenceInput:
     """What a scan knows of one area when its alerts are settled."""
 
     area: AreaPlan
@@ -62,7 +62,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Kept:
+class EvidenceResult:
     """What became of the evidence of one area in a scan."""
 
     written: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class Kept:
     """Alert to why its folder could not be written; the next scan tries again."""
 
 
-def keep_evidence(workspace: Workspace, finding: Finding) -> Kept:
+def keep_evidence(workspace: Workspace, finding: EvidenceInput) -> EvidenceResult:
     """Write the folder of each alert that is confirmed and has none yet; what fails is named and never stops a scan.
 
     Only for the scan that holds the workspace.
@@ -85,7 +85,7 @@ def keep_evidence(workspace: Workspace, finding: Finding) -> Kept:
         signer = find_signer(workspace) if missing else None
         folders = {alert.alert_id: _make_draft(workspace.evidence) for alert in missing}
     except (MinewatchError, OSError) as error:
-        return Kept((), {alert.alert_id: explain(error) for alert in missing})
+        return EvidenceResult((), {alert.alert_id: explain(error) for alert in missing})
     try:
         return _keep(workspace, finding, missing, folders, signer)
     finally:
@@ -94,8 +94,8 @@ def keep_evidence(workspace: Workspace, finding: Finding) -> Kept:
 
 
 def _keep(
-    workspace: Workspace, finding: Finding, missing: Sequence[Alert], folders: Mapping[str, Path], signer: Signer | None
-) -> Kept:
+    workspace: Workspace, finding: EvidenceInput, missing: Sequence[Alert], folders: Mapping[str, Path], signer: Signer | None
+) -> EvidenceResult:
     failed: dict[str, str] = {}
     looks = _choose_looks(finding, missing, failed)
     shots = [shot for alert_id in looks for shot in _list_shots(finding, alert_id, looks[alert_id], folders[alert_id])]
@@ -108,7 +108,7 @@ def _keep(
                 written.append(alert.alert_id)
             except (MinewatchError, OSError) as error:
                 failed[alert.alert_id] = explain(error)
-    return Kept(tuple(written), failed)
+    return EvidenceResult(tuple(written), failed)
 
 
 def find_signer(workspace: Workspace, key: Path | None = None) -> Signer | None:
@@ -144,9 +144,9 @@ def _remove_leftovers(folder: Path) -> None:
 # --- images ----------------------------------------------------------------------------------------------------------
 
 
-def _choose_looks(finding: Finding, alerts: Sequence[Alert], failed: dict[str, str]) -> dict[str, Looks]:
+def _choose_looks(finding: EvidenceInput, alerts: Sequence[Alert], failed: dict[str, str]) -> dict[str, EvidenceLooks]:
     listed = {scene.id for scene in finding.scenes}
-    chosen: dict[str, Looks] = {}
+    chosen: dict[str, EvidenceLooks] = {}
     for alert in alerts:
         try:
             chosen[alert.alert_id] = choose_looks(finding.area, finding.observations, alert, listed)
@@ -155,16 +155,18 @@ def _choose_looks(finding: Finding, alerts: Sequence[Alert], failed: dict[str, s
     return chosen
 
 
-def _list_shots(finding: Finding, alert_id: str, looks: Looks, folder: Path) -> Iterator[Shot]:
+def _list_shots(finding: EvidenceInput, alert_id: str, looks: EvidenceLooks, folder: Path) -> Iterator[EvidenceImageRequest]:
     for name, look in zip(IMAGES, (looks.before.taken, looks.after.taken), strict=True):
         take = find_take(look.key, look.time, look.sources, finding.scenes, finding.source.name)
-        yield Shot(alert_id, name, take, looks.window, folder)
+        yield EvidenceImageRequest(alert_id, name, take, looks.window, folder)
 
 
 # --- the other files -------------------------------------------------------------------------------------------------
 
 
-def _finish(workspace: Workspace, finding: Finding, alert: Alert, looks: Looks, draft: Path, signer: Signer | None) -> None:
+def _finish(
+    workspace: Workspace, finding: EvidenceInput, alert: Alert, looks: EvidenceLooks, draft: Path, signer: Signer | None
+) -> None:
     """Write the other files and the manifest, note who made it, and give the folder its name."""
     for observation, data in zip(looks.all, read_files([o.item for o in looks.all]), strict=True):
         (draft / f"observation-{observation.item.name}").write_bytes(data)
@@ -186,7 +188,7 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(render_json(value, default=str) + "\n", "utf-8")
 
 
-def _describe_alert(alert: Alert, finding: Finding) -> dict[str, Any]:
+def _describe_alert(alert: Alert, finding: EvidenceInput) -> dict[str, Any]:
     facts = {name: value for name, value in asdict(alert).items() if name != "geometry"}
     plan = {"pipeline": finding.area.pipeline_name, "as_of": finding.area.until.isoformat(), "run_id": finding.run_id}
     properties = {**facts, **finding.context.get(alert.alert_id, {}), **plan}
@@ -194,7 +196,7 @@ def _describe_alert(alert: Alert, finding: Finding) -> dict[str, Any]:
     return {"type": "FeatureCollection", "features": [feature]}
 
 
-def _describe_evidence(finding: Finding, alert: Alert, looks: Looks) -> dict[str, Any]:
+def _describe_evidence(finding: EvidenceInput, alert: Alert, looks: EvidenceLooks) -> dict[str, Any]:
     area, grid = finding.area, finding.area.grid
     window = looks.window
     return {
@@ -227,7 +229,7 @@ def _describe_look(observation: Observation) -> dict[str, Any]:
     return {"acquired": observation.time.isoformat(), "item": observation.item.stem, "scenes": list(observation.source_ids)}
 
 
-def _describe_image(choice: Choice, scenes: Sequence[Scene]) -> dict[str, Any]:
+def _describe_image(choice: LookChoice, scenes: Sequence[Scene]) -> dict[str, Any]:
     """Say what an image was read from: source items with baseline, offset, and the checksums that the provider states.
 
     Where a clearer look would have been preferred, say which, and why it was not taken.

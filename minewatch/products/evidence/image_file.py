@@ -32,7 +32,7 @@ GDAL_VERSION = str(rasterio.__gdal_version__)
 
 
 @dataclass(frozen=True)
-class Specimen:
+class EvidenceImage:
     """A window of one overpass."""
 
     bands: tuple[str, ...]
@@ -50,13 +50,15 @@ def name_bands(scenes: Sequence[Scene]) -> tuple[str, ...]:
     return tuple(band for band in BANDS if band != "scl" and all(band in scene.hrefs for scene in scenes))
 
 
-def read_specimen(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> Specimen:
+def read_evidence_image(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> EvidenceImage:
     """Read a window as the scenes show it; raises SceneError where a file cannot be read."""
     classes, origin = reader.read_scl(window)
-    return Specimen(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
+    return EvidenceImage(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
 
 
-def write_specimen(specimen: Specimen, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]) -> None:
+def write_evidence_image(
+    specimen: EvidenceImage, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]
+) -> None:
     """Write reflectance and classes as two COGs; raises EvidenceError where that fails."""
     names = [f"{band} reflectance" for band in specimen.bands]
     try:
@@ -97,7 +99,7 @@ def _write(
             rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
 
 
-def parse_specimen(image: bytes, classes: bytes) -> Specimen:
+def parse_evidence_image(image: bytes, classes: bytes) -> EvidenceImage:
     """Read a specimen back from the bytes of its two files; raises EvidenceError where they are none."""
     try:
         with _opening(image) as raster:
@@ -106,7 +108,7 @@ def parse_specimen(image: bytes, classes: bytes) -> Specimen:
                 raise EvidenceError("an image has other bands than evidence")
             reflectance = raster.read()
         with _opening(classes) as raster:
-            return Specimen(bands, reflectance, raster.read(1))
+            return EvidenceImage(bands, reflectance, raster.read(1))
     except (RasterioError, UnicodeDecodeError) as error:
         raise EvidenceError(f"an image cannot be read ({type(error).__name__})") from error
 
@@ -119,7 +121,7 @@ def _opening(data: bytes) -> Iterator[DatasetReader]:
         yield raster
 
 
-def compare_specimens(kept: Specimen, fetched: Specimen) -> list[str]:
+def compare_evidence_images(kept: EvidenceImage, fetched: EvidenceImage) -> list[str]:
     """Name the bands whose pixels differ, and in how many."""
     if kept.bands != fetched.bands or {kept.classes.shape, kept.reflectance.shape[1:]} != {fetched.classes.shape}:
         return ["the source gives other bands or another extent"]

@@ -15,7 +15,7 @@ from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import OVERLAP, count_cores
-from minewatch.products.evidence.image_file import name_bands, read_specimen, write_specimen
+from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
 from minewatch.raster.read import open_datatake
 from minewatch.sources.scene import Datatake, Scene
 
@@ -24,7 +24,7 @@ MOST_READERS = 8
 
 
 @dataclass(frozen=True)
-class Shot:
+class EvidenceImageRequest:
     """One of the two images of an alert."""
 
     alert_id: str
@@ -64,9 +64,9 @@ def find_take(
     return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
 
 
-def write_images(grid: Grid, shots: Sequence[Shot]) -> dict[str, str]:
+def write_images(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[str, str]:
     """Read and write images; gives, of the alerts that an image failed of, why."""
-    jobs: dict[str, list[Shot]] = defaultdict(list)
+    jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
     for shot in shots:
         jobs[shot.take.key].append(shot)
     if not jobs:
@@ -83,7 +83,7 @@ def write_images(grid: Grid, shots: Sequence[Shot]) -> dict[str, str]:
     return failed
 
 
-def _write_overpass(grid: Grid, shots: Sequence[Shot]) -> dict[str, str]:
+def _write_overpass(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[str, str]:
     failed = {}
     bands = name_bands(shots[0].take.scenes)
     try:
@@ -92,7 +92,9 @@ def _write_overpass(grid: Grid, shots: Sequence[Shot]) -> dict[str, str]:
             for shot in shots:
                 try:
                     image, classes = (shot.folder / f"{shot.name}{ending}.tif" for ending in ("", "-scl"))
-                    write_specimen(read_specimen(reader, bands, shot.window), image, classes, grid, shot.window, _tag(shot))
+                    write_evidence_image(
+                        read_evidence_image(reader, bands, shot.window), image, classes, grid, shot.window, _tag(shot)
+                    )
                 except (MinewatchError, OSError) as error:
                     failed[shot.alert_id] = explain(error)
     except (MinewatchError, OSError) as error:
@@ -100,7 +102,7 @@ def _write_overpass(grid: Grid, shots: Sequence[Shot]) -> dict[str, str]:
     return failed
 
 
-def _tag(shot: Shot) -> dict[str, str]:
+def _tag(shot: EvidenceImageRequest) -> dict[str, str]:
     scenes = ", ".join(scene.id for scene in shot.take.scenes)
     return {"alert_id": shot.alert_id, "image": shot.name, "acquired": shot.take.time.isoformat(), "scenes": scenes}
 

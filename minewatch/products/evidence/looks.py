@@ -27,7 +27,7 @@ SEARCHED = dt.timedelta(days=366)
 
 
 @dataclass(frozen=True)
-class Choice:
+class LookChoice:
     """The look that an image is read from, and the one that would have been better."""
 
     taken: Observation
@@ -41,13 +41,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Looks:
+class EvidenceLooks:
     """The observations that an alert rests on."""
 
-    before: Choice
+    before: LookChoice
     """The image without the change."""
 
-    after: Choice
+    after: LookChoice
     """The image with it: the latest of the clearest up to its confirmation."""
 
     all: tuple[Observation, ...]
@@ -57,7 +57,7 @@ class Looks:
     """What the images show, on the area's grid."""
 
 
-def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert, listed: Collection[str]) -> Looks:
+def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert, listed: Collection[str]) -> EvidenceLooks:
     """Choose the looks of an alert that was confirmed; ``listed`` are the ids of the scenes that the source still has.
 
     Raises EvidenceError where no look is left of those before, or of those with the change.
@@ -70,10 +70,12 @@ def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Ale
     before = _choose(area, (last_clear, others), alert, listed, "before the change")
     after = _choose(area, (proof,), alert, listed, "with the change")
     looks = {o.item: o for o in (before.preferred, before.taken, *proof)}
-    return Looks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
+    return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
 
 
-def _choose(area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], which: str) -> Choice:
+def _choose(
+    area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], which: str
+) -> LookChoice:
     """Take the clearest look whose scenes the source still lists, of the first group that has one."""
     preferred: Observation | None = None
     gone: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ def _choose(area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Aler
         if preferred is None:
             preferred, gone = observation, missing
         if not missing:
-            return Choice(observation, preferred, gone)
+            return LookChoice(observation, preferred, gone)
     if preferred is None:
         raise EvidenceError(f"the archive has no look {which}, of the dates that the alert names, that shows its ground")
     raise EvidenceError(f"the source lists none of the looks {which} any more; the clearest was read from {', '.join(gone)}")

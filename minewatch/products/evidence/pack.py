@@ -14,13 +14,13 @@ from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.core.text import render_json
 from minewatch.core.workspace import CUSTODY, EVIDENCE, Workspace
 from minewatch.products.evidence.bundle import describe_data, open_folder
-from minewatch.products.evidence.custody_log import read_custody, record_custody, tell_user
+from minewatch.products.evidence.custody_log import current_user, read_custody, record_custody
 from minewatch.products.evidence.envelope import SUFFIX, encrypt, read_recipients
 from minewatch.products.evidence.folder import find_signer
 from minewatch.products.evidence.manifest import FORMAT, encode_signature
 from minewatch.products.evidence.register import find_evidence
 from minewatch.products.evidence.signing import Signer
-from minewatch.products.evidence.verification import PACK, PACK_SIGNATURE, SUMS, Trust, verify_path
+from minewatch.products.evidence.verification import PACK, PACK_SIGNATURE, SUMS, TrustAnchors, verify_path
 
 
 def pack_evidence(
@@ -33,7 +33,7 @@ def pack_evidence(
     """
     source = find_evidence(workspace, alert_id)
     name, signer, people = source.name, find_signer(workspace, key), read_recipients(recipients)
-    (check,) = verify_path(source, Trust())
+    (check,) = verify_path(source, TrustAnchors())
     if check.faults:
         more = f" and {len(check.faults) - 1} more" if len(check.faults) > 1 else ""
         raise EvidenceError(f"evidence of {name} is not packed, it is not as it was written: {check.faults[0]}{more}")
@@ -61,7 +61,7 @@ def _gather_files(workspace: Workspace, source: Path, signer: Signer | None) -> 
         "format": FORMAT,
         "alert_id": source.name,
         "packed": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        "by": tell_user(),
+        "by": current_user(),
         "software": f"minewatch {__version__}",
         "custody": [{"number": line.entry.number, "sha256": line.sha256} for line in lines],
         "signed_with": signer.describe() if signer else None,

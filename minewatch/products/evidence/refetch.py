@@ -19,7 +19,7 @@ from minewatch.core.errors import EvidenceError, MinewatchError
 from minewatch.core.text import show
 from minewatch.core.url_policy import hide_secrets
 from minewatch.products.evidence.bundle import Bundle
-from minewatch.products.evidence.image_file import compare_specimens, parse_specimen, read_specimen
+from minewatch.products.evidence.image_file import compare_evidence_images, parse_evidence_image, read_evidence_image
 from minewatch.products.evidence.images import find_take
 from minewatch.products.evidence.manifest import IMAGES
 from minewatch.raster.read import open_datatake
@@ -88,14 +88,16 @@ def _choose_source(stated: Mapping[str, Any], sources: Sources, *, is_own: bool)
 
 def _compare_image(bundle: Bundle, manifest: Mapping[str, Any], name: str, source: Source) -> list[str]:
     stated, place = manifest["images"][name], manifest["grid"]
-    kept = parse_specimen(bundle.read(f"{name}.tif"), bundle.read(f"{name}-scl.tif"))
+    kept = parse_evidence_image(bundle.read(f"{name}.tif"), bundle.read(f"{name}-scl.tif"))
     grid, window = _make_grid(place), Window(*map(int, place["window"]))
     if window.shape != kept.classes.shape or min(window.row, window.column) < 0:
         return [f"{name}.tif: has another extent than its manifest says"]
     take = _find_again(source, grid, window, stated)
     with open_datatake(take, grid) as reader:
         reader.expect(["scl", *kept.bands], [window])
-        return [f"{name}.tif, {fault}" for fault in compare_specimens(kept, read_specimen(reader, kept.bands, window))]
+        return [
+            f"{name}.tif, {fault}" for fault in compare_evidence_images(kept, read_evidence_image(reader, kept.bands, window))
+        ]
 
 
 def _make_grid(place: Mapping[str, Any]) -> Grid:

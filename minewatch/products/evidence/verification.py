@@ -15,7 +15,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import count_of, show
 from minewatch.core.workspace import CUSTODY, EVIDENCE, MARKER
 from minewatch.products.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
-from minewatch.products.evidence.custody_log import Log, check_custody, parse_custody, read_custody
+from minewatch.products.evidence.custody_log import CustodyLog, check_custody, parse_custody, read_custody
 from minewatch.products.evidence.envelope import decrypt, is_encrypted
 from minewatch.products.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
 from minewatch.products.evidence.refetch import Sources, compare_with_source
@@ -26,7 +26,7 @@ PACK, PACK_SIGNATURE, SUMS = "pack.json", "pack.sig", "SHA256SUMS"
 
 
 @dataclass(frozen=True)
-class Trust:
+class TrustAnchors:
     """What evidence is held against, beside its own manifest."""
 
     public_key: str | None = None
@@ -46,7 +46,7 @@ class Trust:
 
 
 @dataclass(frozen=True)
-class Check:
+class VerificationResult:
     """What came of checking one thing."""
 
     path: Path
@@ -71,7 +71,7 @@ class Check:
     """Where the opening belongs; None where no log lies beside it."""
 
 
-def verify_path(path: Path, trust: Trust) -> list[Check]:
+def verify_path(path: Path, trust: TrustAnchors) -> list[VerificationResult]:
     """Check a folder of evidence, a pack, a log, or all of a workspace or an output folder.
 
     Raises EvidenceError where the path is none of these.
@@ -97,7 +97,7 @@ def verify_path(path: Path, trust: Trust) -> list[Check]:
     raise EvidenceError(f"{path} holds no evidence; give a folder of evidence, a pack, or a workspace that was scanned")
 
 
-def _verify_file(path: Path, trust: Trust) -> Check:
+def _verify_file(path: Path, trust: TrustAnchors) -> VerificationResult:
     if path.name == CUSTODY:
         return _verify_log(path)
     if not is_encrypted(path):
@@ -107,40 +107,44 @@ def _verify_file(path: Path, trust: Trust) -> Check:
     return _check_zip(path, io.BytesIO(decrypt(path, trust.identity)), trust)
 
 
-def _verify_output(output: Path, trust: Trust) -> list[Check]:
+def _verify_output(output: Path, trust: TrustAnchors) -> list[VerificationResult]:
     folder, log = output / EVIDENCE, output / CUSTODY
     names = sorted(name for name in list_names(folder) if not name.startswith(TEMPORARY_PREFIX))
     checks = [_verify_folder(folder / name, trust) for name in names]
     made = {line.entry.alert_id for line in read_custody(log).lines if line.entry.action == "made"}
     gone = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
     chain = _verify_log(log)
-    return [*checks, Check(log, faults=(*chain.faults, *gone), notes=chain.notes)]
+    return [*checks, VerificationResult(log, faults=(*chain.faults, *gone), notes=chain.notes)]
 
 
-def _verify_log(log: Path) -> Check:
+def _verify_log(log: Path) -> VerificationResult:
     count = len(read_custody(log).lines)
-    return Check(log, faults=tuple(check_custody(log)), notes=(count_of(count, "line"),))
+    return VerificationResult(log, faults=tuple(check_custody(log)), notes=(count_of(count, "line"),))
 
 
 # --- a folder --------------------------------------------------------------------------------------------------------
 
 
-def _verify_folder(folder: Path, trust: Trust) -> Check:
+def _verify_folder(folder: Path, trust: TrustAnchors) -> VerificationResult:
     log = folder.parent.parent / CUSTODY if folder.parent.name == EVIDENCE else None
     if not folder.is_dir() or folder.is_symlink():
-        return Check(folder, show(folder.name), faults=(f"{show(folder.name)}: was added; evidence is a folder, and no link",))
+        return VerificationResult(
+            folder, show(folder.name), faults=(f"{show(folder.name)}: was added; evidence is a folder, and no link",)
+        )
     try:
         bundle = open_folder(folder)
         found = verify_bundle(bundle, trust, read_custody(log) if log else None, is_here=log is not None and log == trust.log)
     except EvidenceError as error:
-        return Check(folder, folder.name, faults=(str(error),))
+        return VerificationResult(folder, folder.name, faults=(str(error),))
     faults = list(found.faults)
     if found.alert_id and log and found.alert_id != folder.name:
         faults.append(f"the folder is called {show(folder.name)}, and the manifest is of {show(found.alert_id)}: it was renamed")
-    return Check(folder, found.alert_id or folder.name, found.manifest, tuple(faults), found.unknown, found.notes, log)
+    return VerificationResult(
+        folder, found.alert_id or folder.name, found.manifest, tuple(faults), found.unknown, found.notes, log
+    )
 
 
-def _compare_with_log(alert_id: str, digest: str, log: Log) -> list[str]:
+def _compare_with_log(alert_id: str, digest: str, log: CustodyLog) -> list[str]:
     """Tell a manifest that was made anew, with all its hashes, from the one that the log knows."""
     made = [line.entry.manifest for line in log.of(alert_id) if line.entry.action == "made"]
     if not made:
@@ -148,12 +152,14 @@ def _compare_with_log(alert_id: str, digest: str, log: Log) -> list[str]:
     return [] if made[-1] == digest else [f"{MANIFEST}: was changed: it is not the one that the custody log names"]
 
 
-def verify_bundle(bundle: Bundle, trust: Trust, log: Log | None = None, *, is_here: bool = False) -> Check:
+def verify_bundle(
+    bundle: Bundle, trust: TrustAnchors, log: CustodyLog | None = None, *, is_here: bool = False
+) -> VerificationResult:
     """Check the files of one piece of evidence, and what a log says of it; ``is_here``: it is the user's own log."""
     try:
         manifest, data = read_manifest(bundle)
     except EvidenceError as error:
-        return Check(Path(), faults=(str(error), *bundle.strange))
+        return VerificationResult(Path(), faults=(str(error), *bundle.strange))
     alert_id, digest = manifest["alert_id"], hashlib.sha256(data).hexdigest()
     strange = _compare_with_log(alert_id, digest, log) if log else []
     faults = compare_files(bundle, manifest["files"], OWN)
@@ -165,11 +171,11 @@ def verify_bundle(bundle: Bundle, trust: Trust, log: Log | None = None, *, is_he
             notes += [] if differing else ["the source gives the same pixels today"]
         except EvidenceError as error:
             unknown.append(f"the pixels were not compared: {error}")
-    return Check(Path(), alert_id, digest, (*faults, *strange), tuple(unknown), tuple(notes))
+    return VerificationResult(Path(), alert_id, digest, (*faults, *strange), tuple(unknown), tuple(notes))
 
 
 def _check_signature(
-    bundle: Bundle, name: str, signature: str, manifest: Mapping[str, Any], data: bytes, trust: Trust, faults: list[str]
+    bundle: Bundle, name: str, signature: str, manifest: Mapping[str, Any], data: bytes, trust: TrustAnchors, faults: list[str]
 ) -> tuple[list[str], list[str]]:
     """Check who signed a manifest; adds to the faults, and gives notes and what could not be checked."""
     key = manifest.get("signed_with")
@@ -198,7 +204,7 @@ def _check_signature(
 # --- a pack ----------------------------------------------------------------------------------------------------------
 
 
-def _verify_pack(path: Path, trust: Trust) -> Check:
+def _verify_pack(path: Path, trust: TrustAnchors) -> VerificationResult:
     try:
         with path.open("rb") as file:
             return _check_zip(path, file, trust)
@@ -206,7 +212,7 @@ def _verify_pack(path: Path, trust: Trust) -> Check:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _check_zip(path: Path, file: BinaryIO, trust: Trust) -> Check:
+def _check_zip(path: Path, file: BinaryIO, trust: TrustAnchors) -> VerificationResult:
     try:
         bundle = open_zip(file)
     except EvidenceError as error:
@@ -214,27 +220,29 @@ def _check_zip(path: Path, file: BinaryIO, trust: Trust) -> Check:
     return _check_pack(path, bundle, trust)
 
 
-def _check_pack(path: Path, whole: Bundle, trust: Trust) -> Check:
+def _check_pack(path: Path, whole: Bundle, trust: TrustAnchors) -> VerificationResult:
     tops = (name.removesuffix(PACK) for name in sorted(whole.names) if name.count("/") == 1 and name.endswith(f"/{PACK}"))
     top = "" if PACK in whole.names else next(tops, "")  # unpacked, or as it came
     bundle = below(whole, top)
     try:
         manifest, data = read_manifest(bundle, PACK)
     except EvidenceError as error:
-        return Check(path, faults=(str(error), *whole.strange))
+        return VerificationResult(path, faults=(str(error), *whole.strange))
     outside = (f"{show(name)}: was added" for name in sorted(whole.names) if not name.startswith(top))
     faults = [*whole.strange, *outside, *compare_files(bundle, manifest["files"], frozenset({PACK, PACK_SIGNATURE, SUMS}))]
     notes, unknown = _check_signature(bundle, PACK, PACK_SIGNATURE, manifest, data, trust, faults)
-    found = verify_bundle(below(bundle, f"{EVIDENCE}/"), Trust(None, trust.fetch, trust.sources))
+    found = verify_bundle(below(bundle, f"{EVIDENCE}/"), TrustAnchors(None, trust.fetch, trust.sources))
     if top and found.alert_id and {top.rstrip("/"), manifest["alert_id"]} != {found.alert_id}:
         names = f"{show(top)}, its list is of {show(manifest['alert_id'])}, its evidence of {show(found.alert_id)}"
         faults.append(f"the pack's folder is {names}: it was put together from several")
     faults += _check_extract(bundle, manifest, found)
     every = dict.fromkeys([*faults, *(f"{EVIDENCE}/{fault}" for fault in found.faults)])
-    return Check(path, manifest["alert_id"], found.manifest, tuple(every), (*unknown, *found.unknown), (*notes, *found.notes))
+    return VerificationResult(
+        path, manifest["alert_id"], found.manifest, tuple(every), (*unknown, *found.unknown), (*notes, *found.notes)
+    )
 
 
-def _check_extract(bundle: Bundle, manifest: Mapping[str, Any], found: Check) -> list[str]:
+def _check_extract(bundle: Bundle, manifest: Mapping[str, Any], found: VerificationResult) -> list[str]:
     """Check the lines of the log that a pack carries: their hashes, the links between neighbours, what they are about."""
     if CUSTODY not in bundle.names:
         return [] if CUSTODY in manifest["files"] else [f"{CUSTODY}: is missing"]  # the other case is named already

@@ -20,7 +20,7 @@ DEFAULT = "geojson"
 
 
 @dataclass(frozen=True)
-class Format:
+class ExportFormat:
     """A format that alerts can be exported to."""
 
     ending: str
@@ -30,15 +30,15 @@ class Format:
     """Writes the table to a path where no file stands, and gives lines that a person should read."""
 
 
-FORMATS: Mapping[str, Format] = {
-    "gpkg": Format("gpkg", write_geopackage),
-    "csv": Format("csv", write_csv),
-    "xlsx": Format("xlsx", write_xlsx),
-    "geojson": Format("geojson", write_geojson),
-    "kml": Format("kml", write_kml),
-    "parquet": Format("parquet", write_parquet),
-    "fgb": Format("fgb", write_flatgeobuf),
-    "shp": Format("shp.zip", write_shapefile),
+FORMATS: Mapping[str, ExportFormat] = {
+    "gpkg": ExportFormat("gpkg", write_geopackage),
+    "csv": ExportFormat("csv", write_csv),
+    "xlsx": ExportFormat("xlsx", write_xlsx),
+    "geojson": ExportFormat("geojson", write_geojson),
+    "kml": ExportFormat("kml", write_kml),
+    "parquet": ExportFormat("parquet", write_parquet),
+    "fgb": ExportFormat("fgb", write_flatgeobuf),
+    "shp": ExportFormat("shp.zip", write_shapefile),
 }
 """What ``--format`` can be."""
 
@@ -66,7 +66,7 @@ def export_alerts(alerts: gpd.GeoDataFrame, folder: Path, formats: Sequence[str]
     return [_export(alerts, folder, FORMATS[name]) for name in dict.fromkeys(formats)]
 
 
-def _export(alerts: gpd.GeoDataFrame, folder: Path, wanted: Format) -> Export:
+def _export(alerts: gpd.GeoDataFrame, folder: Path, wanted: ExportFormat) -> Export:
     path = folder / f"alerts.{wanted.ending}"
     with publishing(path) as temporary:
         temporary.unlink()

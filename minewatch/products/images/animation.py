@@ -26,14 +26,14 @@ from minewatch.core.progress import Reporter
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import count_of, show_day, show_plain, show_share
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.cartography import DARK, GRATICULE, LIGHT, NORTH, Entry, draw_page
-from minewatch.products.images.chips.acquisitions import Album, Look, open_album
+from minewatch.products.images.cartography import DARK, GRATICULE, LIGHT, NORTH, LegendEntry, draw_page
+from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.choice import measure_looks
 from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, read_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
 from minewatch.products.images.dated_image import credit_chip
 from minewatch.products.images.overlay import AREA_COLOUR, OVERLAYS, Overlay
-from minewatch.products.images.subject import Subject, find_subject
+from minewatch.products.images.subject import ImageSubject, find_subject
 
 GIF, MP4 = "gif", "mp4"
 VIDEO_FORMATS = (GIF, MP4)
@@ -145,7 +145,7 @@ def make_animation(workspace: Workspace, request: AnimationRequest, reporter: Re
     reporter = reporter or Reporter()
     _check_request(request)
     subject = find_subject(workspace, request.target)
-    album = open_album(workspace, subject.aoi, request.source)
+    album = open_index(workspace, subject.aoi, request.source)
     fine = subject.lay_frame(album.grid)
     failures: dict[str, str] = {}
     looks = choose_looks(measure_looks(album, fine, (request.since, request.until), failures, reporter), request)
@@ -154,7 +154,7 @@ def make_animation(workspace: Workspace, request: AnimationRequest, reporter: Re
     folder = make_private_folder(request.folder or workspace.images)
     frame = _coarsen(fine)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as scratch:
-        shelf = _Shelf(Path(scratch), frame, request.name)
+        shelf = _TempImages(Path(scratch), frame, request.name)
         dates = shelf.fill(looks, failures, reporter)
         if not dates:
             raise ImageError(_explain_absence(album, request, failures))
@@ -176,9 +176,9 @@ def list_steps(request: AnimationRequest) -> list[dt.date]:
     return [request.since + dt.timedelta(days=number * request.step) for number in range(count)]
 
 
-def choose_looks(looks: Iterable[Look], request: AnimationRequest) -> list[Look]:
+def choose_looks(looks: Iterable[RatedLook], request: AnimationRequest) -> list[RatedLook]:
     """Give the clearest overpass of each step, by time, where one is clear enough; of equals the later one."""
-    best: dict[int, Look] = {}
+    best: dict[int, RatedLook] = {}
     for look in looks:
         number = (look.take.time.date() - request.since).days // request.step
         is_clear = min(look.clear_share, look.outline_share) >= request.least
@@ -203,7 +203,7 @@ def _coarsen(frame: Grid) -> Grid:
     return frame if factor == 1 else Grid(frame.geobox.zoom_out(factor), frame.area)
 
 
-def _explain_absence(album: Album, request: AnimationRequest, failures: Mapping[str, str]) -> str:
+def _explain_absence(album: AcquisitionIndex, request: AnimationRequest, failures: Mapping[str, str]) -> str:
     period = f"from {show_day(request.since)} to {show_day(request.until)}"
     where = f"no image of area {album.aoi.name!r} {period} is {show_share(request.least)} clear"
     if failures:
@@ -224,7 +224,7 @@ def _warn(fine: Grid, frame: Grid, shown: int, steps: int, failures: Mapping[str
 
 
 @dataclass
-class _Shelf:
+class _TempImages:
     """Images that wait in files for their stretch, so that memory holds one at a time."""
 
     folder: Path
@@ -245,7 +245,7 @@ class _Shelf:
     stretch: Stretch | None = None
     """Of them all."""
 
-    def fill(self, looks: Sequence[Look], failures: dict[str, str], reporter: Reporter) -> list[dt.date]:
+    def fill(self, looks: Sequence[RatedLook], failures: dict[str, str], reporter: Reporter) -> list[dt.date]:
         """Read the images, and give their dates; those that cannot be read are added to ``failures``."""
         samples = []
         for look in reporter.track(looks, "reading images"):
@@ -262,7 +262,7 @@ class _Shelf:
         self.stretch = find_stretch(samples) if samples else None
         return [chip.date for chip in self.chips]
 
-    def draw(self, subject: Subject, area: Grid, overlays: tuple[str, ...], reporter: Reporter) -> list[Path]:
+    def draw(self, subject: ImageSubject, area: Grid, overlays: tuple[str, ...], reporter: Reporter) -> list[Path]:
         """Draw each image as a page, and give the pages in order of time."""
         shown = [Overlay(subject, area, self.frame, chip.date, overlays, as_known=True) for chip in self.chips]
         legend = list(dict.fromkeys(entry for overlay in shown for entry in overlay.list_entries()))
@@ -270,7 +270,7 @@ class _Shelf:
         pairs = list(zip(self.chips, shown, strict=True))
         return [self._draw_page(number, *pair, legend) for number, pair in enumerate(reporter.track(pairs, "drawing"))]
 
-    def _draw_page(self, number: int, chip: Chip, overlay: Overlay, legend: Sequence[Entry]) -> Path:
+    def _draw_page(self, number: int, chip: Chip, overlay: Overlay, legend: Sequence[LegendEntry]) -> Path:
         assert self.stretch is not None, "there are images"
         whole = replace(chip, values=np.load(self._place(number)))
         path = self.folder / f"{number:04}.png"

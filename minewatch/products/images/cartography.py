@@ -109,7 +109,7 @@ class ScaleBar:
     """Its right end."""
 
 
-def lay_scale_bar(grid: Grid) -> ScaleBar:
+def make_scale_bar(grid: Grid) -> ScaleBar:
     """Lay a scale bar of a round length in the lower left of a map, as long as that length is on the ground there."""
     left, bottom, right, top = grid.bounds
     sides = right - left, top - bottom
@@ -126,7 +126,7 @@ def lay_scale_bar(grid: Grid) -> ScaleBar:
 
 def draw_scale_bar(axes: Axes, grid: Grid) -> ScaleBar:
     """Draw a scale bar that has the length it claims; gives what was drawn."""
-    bar = lay_scale_bar(grid)
+    bar = make_scale_bar(grid)
     (start, y), (end, _) = bar.start, bar.end
     for width, colour in ((5.0, DARK), (3.0, LIGHT)):
         axes.add_line(Line2D([start, end], [y, y], color=colour, linewidth=width, solid_capstyle="butt", zorder=6))
@@ -278,7 +278,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Entry:
+class LegendEntry:
     """A line of a legend."""
 
     label: str
@@ -296,7 +296,7 @@ class Entry:
         return DASHES if self.is_dashed else "solid"
 
 
-def lay_page(grid: Grid) -> Page:
+def make_page(grid: Grid) -> Page:
     """Lay a page on which every pixel of a grid is a square of whole pixels."""
     rows, columns = grid.shape
     zoom = max(1, math.ceil(LEAST_PIXELS / max(rows, columns)))
@@ -314,10 +314,10 @@ def draw_page(
     title: str,
     lines: Sequence[str] = (),
     credit: str = "",
-    legend: Sequence[Entry] = (),
+    legend: Sequence[LegendEntry] = (),
 ) -> Page:
     """Write a PNG of an image (y, x, 3) with what ``draw`` puts on it; gives where the image lies on it."""
-    page = lay_page(grid)
+    page = make_page(grid)
     # A hundredth of a pixel more, since the canvas is cut down to whole ones.
     figure = Figure(figsize=((page.width + 0.01) / page.dpi, (page.height + 0.01) / page.dpi), dpi=page.dpi, facecolor="none")
     rows, columns = (side * page.zoom for side in grid.shape)

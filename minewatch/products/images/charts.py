@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from minewatch.alerts.explain.record import Explanation, Look
+from minewatch.alerts.explain.record import ExplainedLook, Explanation
 from minewatch.alerts.validate import LEVEL, Estimate, Scores
 from minewatch.core.files import publishing
 from minewatch.core.text import escape_math, show_day, show_share
@@ -96,7 +96,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _draw_looks(axes: Axes, looks: Sequence[Look], values: Sequence[tuple[float | None, float | None]]) -> None:
+def _draw_looks(axes: Axes, looks: Sequence[ExplainedLook], values: Sequence[tuple[float | None, float | None]]) -> None:
     """Draw (as seen, median of the alert) of each look by what it is; masked ones small, since their values may mean nothing."""
     for kind, marker, colour, size, name in (
         (0, "x", "0.6", 4.0, "look that is not clear"),
@@ -109,7 +109,7 @@ def _draw_looks(axes: Axes, looks: Sequence[Look], values: Sequence[tuple[float 
     _draw_markers(axes, medians, "_", "0.25", 7, "median of the alert's clear pixels")
 
 
-def _rank_look(look: Look) -> int:
+def _rank_look(look: ExplainedLook) -> int:
     return 2 if look.outcome in COUNTED else 1 if look.clear else 0
 
 

@@ -12,14 +12,14 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of, show_day, show_moment, show_plain, show_share
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.chips.acquisitions import open_album
+from minewatch.products.images.chips.acquisitions import open_index
 from minewatch.products.images.chips.choice import CLEAR
 from minewatch.products.images.chips.composite import compose_chip
 from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, find_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
-from minewatch.products.images.files import FORMATS, Plate, write_files
+from minewatch.products.images.files import FORMATS, RenderedImage, write_files
 from minewatch.products.images.overlay import OVERLAYS, Overlay
-from minewatch.products.images.subject import Subject, find_subject
+from minewatch.products.images.subject import ImageSubject, find_subject
 from minewatch.settings.providers import PROVIDERS
 
 MOST_NAMED = 4
@@ -56,7 +56,7 @@ class ImageRequest:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ImageResult:
     """An image that was made."""
 
     target: str
@@ -72,13 +72,13 @@ class Drawn:
     """Lines a person should read."""
 
 
-def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter | None = None) -> Drawn:
+def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter | None = None) -> ImageResult:
     """Write the best clear image of an area or alert at or before a date, or a composite.
 
     Raises ImageError where there is none, other MinewatchErrors where target, source or folder will not do.
     """
     subject = find_subject(workspace, request.target)
-    album = open_album(workspace, subject.aoi, request.source)
+    album = open_index(workspace, subject.aoi, request.source)
     frame = subject.lay_frame(album.grid)
     if request.since is None:
         chip = find_chip(album, frame, request.until, request.name)
@@ -88,13 +88,13 @@ def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter |
     overlay = Overlay(subject, album.grid, frame, chip.date, request.overlays)
     plate = _make_plate(subject, chip, stretch)
     files = write_files(request.folder or workspace.images, request.formats, plate, overlay)
-    return Drawn(subject.name, chip, files, (*subject.notes, *chip.notes, *_warn(chip)))
+    return ImageResult(subject.name, chip, files, (*subject.notes, *chip.notes, *_warn(chip)))
 
 
-def _make_plate(subject: Subject, chip: Chip, stretch: Stretch) -> Plate:
+def _make_plate(subject: ImageSubject, chip: Chip, stretch: Stretch) -> RenderedImage:
     days = f"{chip.first_date}-to-{chip.date}" if chip.parts else f"{chip.date}"
     told = f"{show_day(chip.first_date)} to {show_day(chip.date)}" if chip.parts else show_day(chip.date)
-    return Plate(
+    return RenderedImage(
         stem=f"{subject.name}-{days}-{chip.name}",
         grid=chip.frame,
         colours=render_chip(chip, stretch),
@@ -135,7 +135,7 @@ def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
     }
 
 
-def tell_parts(chip: Chip) -> str:
+def describe_parts(chip: Chip) -> str:
     """Say which days a composite is made of, and what was never clear."""
     named = [f"{show_day(part.date)} ({show_share(part.share)})" for part in chip.parts[:MOST_NAMED]]
     rest, left = len(chip.parts) - len(named), sum(part.share for part in chip.parts[MOST_NAMED:])
@@ -147,7 +147,7 @@ def tell_parts(chip: Chip) -> str:
 def _warn(chip: Chip) -> list[str]:
     """Say where an image is not clear: then no better one was to be had."""
     if chip.parts:
-        return [f"composite of {tell_parts(chip)}"]
+        return [f"composite of {describe_parts(chip)}"]
     look, lines = chip.look, []
     if (known := float(chip.known.mean())) < 0.99:
         lines.append(f"{show_share(1 - known)} of the image has no data: the overpass does not cover it")
@@ -162,7 +162,7 @@ def _warn(chip: Chip) -> list[str]:
 def _tell(chip: Chip) -> list[str]:
     """Say in small letters what was looked at."""
     if chip.parts:
-        return [f"each pixel is from one day: {tell_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
+        return [f"each pixel is from one day: {describe_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
     scenes = [show_plain(scene) for scene in chip.scenes[:MOST_NAMED]]
     rest = len(chip.scenes) - len(scenes)
     bands = f"{'-'.join(chip.bands)}, {show_share(chip.look.clear_share)} clear, acquired {show_moment(chip.look.take.time)}"

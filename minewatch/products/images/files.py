@@ -19,7 +19,7 @@ FORMATS = (PNG, TIFF)
 
 
 @dataclass(frozen=True)
-class Plate:
+class RenderedImage:
     """An image in the tones of a screen, and what is told of it."""
 
     stem: str
@@ -47,7 +47,7 @@ class Plate:
     """What the licence of the data asks for."""
 
 
-def write_files(folder: Path, formats: Collection[str], plate: Plate, overlay: Overlay) -> dict[str, Path]:
+def write_files(folder: Path, formats: Collection[str], plate: RenderedImage, overlay: Overlay) -> dict[str, Path]:
     """Write the files that are asked for; gives format to file."""
     files = {kind: folder / f"{plate.stem}.{kind}" for kind in FORMATS if kind in formats}
     if TIFF in files:

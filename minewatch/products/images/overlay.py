@@ -14,8 +14,15 @@ from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_from, lonlat_to, reproject
-from minewatch.products.images.cartography import Entry, draw_compass, draw_graticule, draw_label, draw_outline, draw_scale_bar
-from minewatch.products.images.subject import Subject
+from minewatch.products.images.cartography import (
+    LegendEntry,
+    draw_compass,
+    draw_graticule,
+    draw_label,
+    draw_outline,
+    draw_scale_bar,
+)
+from minewatch.products.images.subject import ImageSubject
 
 ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR = "alerts", "aoi", "grid", "compass", "scale"
 OVERLAYS = (ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR)
@@ -32,7 +39,7 @@ MOST_LABELS = 30
 class Overlay:
     """What is drawn over an image of a day."""
 
-    subject: Subject
+    subject: ImageSubject
     """What the image is about."""
 
     area: Grid
@@ -85,12 +92,13 @@ class Overlay:
             return CLOSED
         return CONFIRMED if not pd.isna(row.confirmed_on) and row.confirmed_on.date() <= self.date else PROVISIONAL
 
-    def list_entries(self) -> list[Entry]:
+    def list_entries(self) -> list[LegendEntry]:
         """List what the outlines mean."""
         kinds = {(self._find_status(row), self._is_later(row)): None for row in self._shown}
-        area = [Entry("area", AREA_COLOUR)] if AOI in self.overlays else []
+        area = [LegendEntry("area", AREA_COLOUR)] if AOI in self.overlays else []
         return area + [
-            Entry(f"{status}, first seen later" if later else status, COLOURS[status], later) for status, later in sorted(kinds)
+            LegendEntry(f"{status}, first seen later" if later else status, COLOURS[status], later)
+            for status, later in sorted(kinds)
         ]
 
     def _draw_alerts(self, axes: Axes) -> None:

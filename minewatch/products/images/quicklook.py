@@ -36,7 +36,7 @@ LARGEST_SIDE = 1200
 
 
 @dataclass(frozen=True)
-class Image:
+class TrueColourImage:
     """A true-colour image on a grid."""
 
     take: Datatake
@@ -106,7 +106,7 @@ TIMES = ("before", "after")
 """The two images of a quick look."""
 
 
-def _write_maps(path: Path, grid: Grid, images: Sequence[Image], white: float) -> None:
+def _write_maps(path: Path, grid: Grid, images: Sequence[TrueColourImage], white: float) -> None:
     """Write both images as COGs, then the list of them; their names hold their dates, so that none is taken for another."""
     entries = []
     for when, image in zip(TIMES, images, strict=True):
@@ -153,7 +153,7 @@ def coarsen(grid: Grid) -> Grid:
     return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
 
 
-def read_image(take: Datatake, grid: Grid) -> Image:
+def read_image(take: Datatake, grid: Grid) -> TrueColourImage:
     """Read red, green and blue; where a catalogue has no green, the mean of the two stands in for it."""
     with open_datatake(take, grid) as reader:
         _, origin = reader.read_scl(grid.window)
@@ -163,7 +163,7 @@ def read_image(take: Datatake, grid: Grid) -> Image:
         band[band == NODATA] = np.nan
     if len(bands) == 2:
         bands.insert(1, ((bands[0] + bands[1]) / 2).astype(np.float32))
-    return Image(take, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
+    return TrueColourImage(take, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
 
 
 def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
@@ -173,7 +173,7 @@ def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]
     return shown
 
 
-def _draw_image(axes: Axes, image: Image, grid: Grid, white: float) -> None:
+def _draw_image(axes: Axes, image: TrueColourImage, grid: Grid, white: float) -> None:
     left, bottom, right, top = grid.bounds
     axes.imshow(stretch(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
     axes.set_xticks([])

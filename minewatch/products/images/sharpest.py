@@ -18,11 +18,11 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import show, show_day, show_moment, show_plain
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.files import FORMATS, Plate, write_files
-from minewatch.products.images.imagery.choice import Photo, find_photo
+from minewatch.products.images.files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.imagery.choice import SharpImage, find_photo
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.products.images.stretch import GAMMA, UNKNOWN, to_tones
-from minewatch.products.images.subject import Subject, find_subject
+from minewatch.products.images.subject import ImageSubject, find_subject
 from minewatch.settings.catalogues import BEST
 from minewatch.settings.document import list_imagery
 from minewatch.settings.providers import Imagery
@@ -64,13 +64,13 @@ class SharpRequest:
 
 
 @dataclass(frozen=True)
-class DrawnPhoto:
+class SharpImageResult:
     """An image that was made."""
 
     target: str
     """Name of the area, or the alert's id as it is now."""
 
-    photo: Photo
+    photo: SharpImage
     """What it shows."""
 
     files: Mapping[str, Path]
@@ -80,7 +80,7 @@ class DrawnPhoto:
     """Lines a person should read."""
 
 
-def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporter | None = None) -> DrawnPhoto:
+def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporter | None = None) -> SharpImageResult:
     """Write the sharpest clear picture of an area or alert at or before a date.
 
     Raises ImageError where there is none, other MinewatchErrors where target, settings or folder will not do.
@@ -92,7 +92,7 @@ def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporte
     photo = find_photo(imageries, subject.lay_frame(area), aoi.geometry, (request.since, request.until), reporter)
     overlay = Overlay(subject, area, photo.grid, photo.date, request.overlays)
     files = write_files(request.folder or workspace.images, request.formats, _make_plate(subject, photo), overlay)
-    return DrawnPhoto(subject.name, photo, files, (*subject.notes, *photo.notes))
+    return SharpImageResult(subject.name, photo, files, (*subject.notes, *photo.notes))
 
 
 def _choose_imagery(workspace: Workspace, name: str) -> list[Imagery]:
@@ -108,12 +108,12 @@ def _choose_imagery(workspace: Workspace, name: str) -> list[Imagery]:
     return [known[name]]
 
 
-def _make_plate(subject: Subject, photo: Photo) -> Plate:
+def _make_plate(subject: ImageSubject, photo: SharpImage) -> RenderedImage:
     candidate, known = photo.candidate, photo.known
     dark, white = _find_stretch(photo)
     title = candidate.imagery.provider.title or candidate.imagery.name
     credit = show(candidate.imagery.credit)
-    return Plate(
+    return RenderedImage(
         stem=f"{subject.name}-{photo.date}-{candidate.imagery.name}",
         grid=photo.grid,
         colours=_render(photo, dark, white),
@@ -137,7 +137,7 @@ def _make_plate(subject: Subject, photo: Photo) -> Plate:
     )
 
 
-def _tell(photo: Photo) -> str:
+def _tell(photo: SharpImage) -> str:
     """Say in small letters how sharp and how clear it is."""
     candidate = photo.candidate
     cloud = "cloud cover unknown" if candidate.cloud is None else f"cloud {candidate.cloud:g} % of the scene"
@@ -145,7 +145,7 @@ def _tell(photo: Photo) -> str:
     return f"{sharp}, {cloud}, acquired {show_moment(candidate.time)}"
 
 
-def _find_stretch(photo: Photo) -> tuple[float, float]:
+def _find_stretch(photo: SharpImage) -> tuple[float, float]:
     """Give what is black and white: all that 8 bits hold, since such files are made for the eye; of 16 bits what is there."""
     if photo.dtype == "uint8":
         return 0.0, 255.0
@@ -156,7 +156,7 @@ def _find_stretch(photo: Photo) -> tuple[float, float]:
     return float(dark), max(float(white), float(dark) + 1)
 
 
-def _render(photo: Photo, dark: float, white: float) -> NDArray[np.uint8]:
+def _render(photo: SharpImage, dark: float, white: float) -> NDArray[np.uint8]:
     """Give the tones of a screen; what is not there is grey."""
     shown = np.empty(photo.values.shape, np.uint8)
     gamma = 1.0 if photo.dtype == "uint8" else GAMMA

@@ -17,7 +17,7 @@ from minewatch.products.images.chips.frames import frame_outline
 
 
 @dataclass(frozen=True)
-class Subject:
+class ImageSubject:
     """What an image is about."""
 
     name: str
@@ -40,11 +40,11 @@ class Subject:
         return grid if self.alert is None else frame_outline(grid, self.alert.geometry)
 
 
-def find_subject(workspace: Workspace, target: str) -> Subject:
+def find_subject(workspace: Workspace, target: str) -> ImageSubject:
     """Find the area or the alert of that name; raises ImageError where there is neither."""
     table = read_alerts(workspace.alerts) if workspace.alerts.exists() else None
     if target in list_aois(workspace):
-        return Subject(target, target, None if table is None else table[table["aoi"] == target])
+        return ImageSubject(target, target, None if table is None else table[table["aoi"] == target])
     if table is None:
         raise ImageError(f"there is no area {target!r} and no alert yet; list the areas with: minewatch aoi list")
     try:
@@ -54,4 +54,4 @@ def find_subject(workspace: Workspace, target: str) -> Subject:
         raise ImageError(f"there is no area and no alert {target!r}; {hint}") from error
     row = next(table[table["alert_id"] == name].itertuples())
     notes = (f"{target} is now {name}",) if name != target else ()
-    return Subject(name, str(row.aoi), table[table["aoi"] == row.aoi], row, notes)
+    return ImageSubject(name, str(row.aoi), table[table["aoi"] == row.aoi], row, notes)

@@ -17,7 +17,7 @@ from pyproj import CRS
 
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.declaration import read_declarations
-from minewatch.alerts.context.layer import Layer, open_layer
+from minewatch.alerts.context.layer import ContextLayer, open_layer
 from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.alerts.style import read_style
 from minewatch.alerts.table import read_alerts
@@ -165,7 +165,7 @@ def _gather_context(workspace: Workspace, notes: list[str]) -> Group:
     return Group("Context", layers)
 
 
-def _describe_context(workspace: Workspace, layer: Layer) -> MapLayer:
+def _describe_context(workspace: Workspace, layer: ContextLayer) -> MapLayer:
     source = _relate(workspace, layer.path)
     if len(pyogrio.list_layers(layer.path)) > 1:
         source += f"|layername={layer.layer}"
@@ -175,7 +175,7 @@ def _describe_context(workspace: Workspace, layer: Layer) -> MapLayer:
     return MapLayer(_make_id("context", layer.name), layer.name, source, layer.crs, style, shape, encoding)
 
 
-def _find_shape(layer: Layer) -> str:
+def _find_shape(layer: ContextLayer) -> str:
     """Tell what is drawn; where the file does not say, its first features do."""
     kind = str(pyogrio.read_info(layer.path, layer=layer.layer)["geometry_type"])
     if not re.search("Point|Line|Polygon", kind):

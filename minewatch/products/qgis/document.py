@@ -23,7 +23,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Written:
+class ProjectResult:
     """What was written."""
 
     path: Path
@@ -36,7 +36,7 @@ class Written:
     """Where the project that lay there went, if somebody had changed it."""
 
 
-def write_project(workspace: Workspace) -> Written:
+def write_project(workspace: Workspace) -> ProjectResult:
     """Write ``output/minewatch.qgz``; one that somebody changed in QGIS is kept beside it.
 
     Raises AlertsError where there is no alerts table yet, and WorkspaceError where the folder cannot be written.
@@ -49,7 +49,7 @@ def write_project(workspace: Workspace) -> Written:
             archive.writestr(zipfile.ZipInfo(f"{path.stem}.qgs", _EPOCH), data, zipfile.ZIP_DEFLATED)
             archive.comment = _sign(data)
         kept = _keep_changed(path)
-    return Written(path, project, kept)
+    return ProjectResult(path, project, kept)
 
 
 def _sign(data: bytes) -> bytes:

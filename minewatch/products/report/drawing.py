@@ -23,9 +23,9 @@ from minewatch.alerts.explain.record import Explanation
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.units import to_day
 from minewatch.detection.monitor import COUNTED
-from minewatch.products.images.cartography import describe_length, find_north, lay_scale_bar
+from minewatch.products.images.cartography import describe_length, find_north, make_scale_bar
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
-from minewatch.products.report.record import AlertFacts, Facts
+from minewatch.products.report.record import AlertFacts, ReportFacts
 from minewatch.products.report.texts import Texts
 
 QUALITY = 90
@@ -39,7 +39,7 @@ COLOURS = 96
 
 
 @dataclass(frozen=True)
-class Layer:
+class OutlineLayer:
     """Outlines of one kind on a map."""
 
     path: str
@@ -71,7 +71,7 @@ class Map:
     height: int
     """Of the image."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[OutlineLayer, ...]
     """From the lowest."""
 
     bar: tuple[float, float, float]
@@ -134,29 +134,29 @@ def draw_outline_alone(alert: AlertFacts) -> Map:
     return draw_map(alert.scenery.frame, None, _mark(alert, alert.scenery.frame))
 
 
-def _mark(alert: AlertFacts, frame: Grid) -> list[Layer]:
-    return [Layer(trace_outline(alert.outline, frame), f"alert-{alert.row['status']}")]
+def _mark(alert: AlertFacts, frame: Grid) -> list[OutlineLayer]:
+    return [OutlineLayer(trace_outline(alert.outline, frame), f"alert-{alert.row['status']}")]
 
 
-def draw_overview(facts: Facts) -> Map:
+def draw_overview(facts: ReportFacts) -> Map:
     """Draw the whole area with its alerts, numbered."""
     frame, photo = facts.map.frame, next(iter(facts.map.photos.values()), None)
-    layers = [Layer(_trace(facts.grid.area, frame), "aoi")]
+    layers = [OutlineLayer(_trace(facts.grid.area, frame), "aoi")]
     to_grid = lonlat_to(frame.crs)
     for alert in reversed(facts.alerts):
         x, y = ~frame.transform @ to_grid.transform(alert.position.lon, alert.position.lat)
         link = f"alert-{alert.number}" if alert.is_told else ""
         outline = trace_outline(alert.outline, frame)
-        layers.append(Layer(outline, f"alert-{alert.row['status']}", str(alert.number), (round(x, 1), round(y, 1)), link))
+        layers.append(OutlineLayer(outline, f"alert-{alert.row['status']}", str(alert.number), (round(x, 1), round(y, 1)), link))
     chip = next(iter(photo.chips.values())) if photo else None
     return draw_map(frame, render_chip(chip, find_stretch([chip])) if chip else None, layers, letters=160)
 
 
-def draw_map(frame: Grid, colours: NDArray[np.uint8] | None, layers: Sequence[Layer], letters: float = 100) -> Map:
+def draw_map(frame: Grid, colours: NDArray[np.uint8] | None, layers: Sequence[OutlineLayer], letters: float = 100) -> Map:
     """Put outlines, scale bar and rose over an image; ``letters`` is its side over the unit of letters and lines."""
     height, width = frame.shape
     left, bottom, right, top = frame.bounds
-    bar = lay_scale_bar(frame)
+    bar = make_scale_bar(frame)
     (x, y), (end, _) = (~frame.transform @ point for point in (bar.start, bar.end))
     return Map(
         image="" if colours is None else encode_image(colours),
@@ -249,7 +249,7 @@ def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
     return list(zip(days, np.cumsum([steps[day] for day in days]).tolist(), strict=True))
 
 
-def draw_growth(growth: Sequence[tuple[int, float]], facts: Facts, texts: Texts) -> str:
+def draw_growth(growth: Sequence[tuple[int, float]], facts: ReportFacts, texts: Texts) -> str:
     """Draw hectares through time as steps, as a data URI."""
     figure = Figure(figsize=(9, 2.4), dpi=110)
     figure.subplots_adjust(left=0.075, right=0.97, top=0.96, bottom=0.12)

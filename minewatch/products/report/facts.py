@@ -31,7 +31,16 @@ from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.products.report.record import AlertFacts, Facts, Look, Month, Request, Row, Scenery, Sight
+from minewatch.products.report.record import (
+    AlertFacts,
+    Month,
+    ReportFacts,
+    ReportLook,
+    ReportRequest,
+    Row,
+    Scenery,
+    VisibilitySummary,
+)
 from minewatch.products.report.scenery import AREA, Photographer
 from minewatch.settings.pipeline import read_pipeline
 
@@ -42,7 +51,7 @@ RECORD = "reports.jsonl"
 """In the folder of reports: which alerts each report told, so that the next one can say what is new."""
 
 
-def gather_facts(workspace: Workspace, request: Request, reporter: Reporter | None = None) -> Facts:
+def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporter | None = None) -> ReportFacts:
     """Gather what a report tells; raises MinewatchError where area, alert or table are missing."""
     reporter = reporter or Reporter()
     table = read_alerts(workspace.alerts)
@@ -68,8 +77,8 @@ def gather_facts(workspace: Workspace, request: Request, reporter: Reporter | No
         )
         for number, row in enumerate(rows, 1)
     )
-    looks = tuple(Look(o.time.date(), o.source_ids, o.clear_share, o.valid_share) for o in observations)
-    return Facts(
+    looks = tuple(ReportLook(o.time.date(), o.source_ids, o.clear_share, o.valid_share) for o in observations)
+    return ReportFacts(
         request=request,
         aoi=area.aoi,
         grid=area.grid,
@@ -89,7 +98,7 @@ def gather_facts(workspace: Workspace, request: Request, reporter: Reporter | No
     )
 
 
-def is_told(row: Mapping[str, Any], request: Request) -> bool:
+def is_told(row: Mapping[str, Any], request: ReportRequest) -> bool:
     """Tell whether an alert has a section of its own: it stands, or stood confirmed; one that was asked for always has."""
     if request.alert_id:
         return True
@@ -97,7 +106,7 @@ def is_told(row: Mapping[str, Any], request: Request) -> bool:
     return stands or (row["status"] == CLOSED and row["confirmed_on"] is not None and not row["merged_into"])
 
 
-def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: Request) -> tuple[str, gpd.GeoDataFrame]:
+def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: ReportRequest) -> tuple[str, gpd.GeoDataFrame]:
     """Give the area's name and its alerts, the largest first."""
     if request.alert_id:
         alert_id = find_alert(workspace.alerts, request.alert_id)
@@ -147,9 +156,9 @@ def _list_looks(workspace: Workspace, area: AreaPlan) -> tuple[list[Observation]
     return select_observations(archived, area), []
 
 
-def count_months(looks: Iterable[Look]) -> dict[tuple[int, int], Month]:
+def count_months(looks: Iterable[ReportLook]) -> dict[tuple[int, int], Month]:
     """Count the looks of each month that have data, and how many were clear."""
-    months: dict[tuple[int, int], list[Look]] = defaultdict(list)
+    months: dict[tuple[int, int], list[ReportLook]] = defaultdict(list)
     for look in looks:
         if look.valid > 0:
             months[look.date.year, look.date.month].append(look)
@@ -160,7 +169,7 @@ def count_months(looks: Iterable[Look]) -> dict[tuple[int, int], Month]:
 
 
 def _take_photos(
-    workspace: Workspace, area: AreaPlan, observations: Sequence[Observation], rows: Sequence[Row], request: Request
+    workspace: Workspace, area: AreaPlan, observations: Sequence[Observation], rows: Sequence[Row], request: ReportRequest
 ) -> tuple[dict[str, Scenery], list[str]]:
     """Take the images of the whole area and of the alerts."""
     until = min(request.until or area.until, area.until)
@@ -186,16 +195,16 @@ def _sort_history(path: Path) -> dict[str, list[HistoryEvent]]:
     return events
 
 
-def _read_sight(workspace: Workspace, name: str, cells: Row) -> Sight:
+def _read_sight(workspace: Workspace, name: str, cells: Row) -> VisibilitySummary:
     """Read what the scan counted; the table alone knows less."""
     try:
         record = json.loads((workspace.runs / f"{cells['run_id']}.json").read_text("utf-8"))
         facts = next(area["coverage"] for area in record["areas"] if area["aoi"] == name)
         shares = {str(status): float(share) for status, share in facts["status"].items()}
         last = dt.date.fromisoformat(facts["last_clear"]) if facts["last_clear"] else None
-        return Sight(shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"]))
+        return VisibilitySummary(shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        return Sight(None, cells["share_unseen"], None, cells["last_clear"], 0)
+        return VisibilitySummary(None, cells["share_unseen"], None, cells["last_clear"], 0)
 
 
 # --- what earlier reports told -----------------------------------------------------------------------------------------
@@ -214,7 +223,7 @@ def _parse_line(line: Any) -> tuple[str, dt.date, set[str]]:
     return str(line["aoi"]), dt.date.fromisoformat(line["as_of"]), {str(alert_id) for alert_id in line["alerts"]}
 
 
-def record_report(path: Path, facts: Facts) -> None:
+def record_report(path: Path, facts: ReportFacts) -> None:
     """Remember which alerts a report on a whole area told; reports on a part of them count for nothing."""
     request = facts.request
     if request.alert_id or request.since or request.until:

@@ -27,7 +27,7 @@ from minewatch.products.report.drawing import (
     list_vertices,
     measure_growth,
 )
-from minewatch.products.report.record import AlertFacts, Facts, Row
+from minewatch.products.report.record import AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
 
 FOLDER = Path(__file__).parent
@@ -54,7 +54,7 @@ DISTANCES = (
 """Text and column of what an alert may lie near to."""
 
 
-def render_page(facts: Facts) -> str:
+def render_page(facts: ReportFacts) -> str:
     """Give the page as HTML."""
     texts = read_texts(facts.request.language)
     style, script = ((FOLDER / name).read_text("utf-8") for name in ("page.css", "page.js"))
@@ -110,7 +110,7 @@ def _list_tools(texts: Texts) -> dict[str, Any]:
     }
 
 
-def _list_facts(facts: Facts, texts: Texts) -> dict[str, Any]:
+def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     """Count what the summary tells."""
     request = facts.request
     standing = [alert for alert in facts.alerts if alert.row["status"] in (PROVISIONAL, CONFIRMED)]
@@ -132,7 +132,7 @@ def _list_facts(facts: Facts, texts: Texts) -> dict[str, Any]:
     }
 
 
-def _draw(facts: Facts, texts: Texts) -> dict[str, Any]:
+def _draw(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     """Draw maps and charts."""
     told = [alert for alert in facts.alerts if alert.is_told]
     growth = measure_growth(told)
@@ -192,12 +192,12 @@ def _list_corners(alert: AlertFacts) -> Corners:
     return Corners(len(rows), tuple(rings), zone, across=3 if zone else 2)
 
 
-def _name_years(facts: Facts) -> str:
+def _name_years(facts: ReportFacts) -> str:
     years = sorted({look.date.year for look in facts.looks}) or [facts.as_of.year]
     return str(years[0]) if years[0] == years[-1] else f"{years[0]}–{years[-1]}"
 
 
-def describe_sight(facts: Facts, texts: Texts) -> str:
+def describe_sight(facts: ReportFacts, texts: Texts) -> str:
     """Say in a few sentences what was not seen."""
     sight, day = facts.sight, texts.date(facts.as_of)
     if sight.unseen is None:

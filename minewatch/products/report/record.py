@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Request:
+class ReportRequest:
     """What was asked for."""
 
     aoi: str = ""
@@ -58,7 +58,7 @@ class Month:
 
 
 @dataclass(frozen=True)
-class Look:
+class ReportLook:
     """One overpass over the area."""
 
     date: dt.date
@@ -75,7 +75,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Sight:
+class VisibilitySummary:
     """What could be seen of the area, as the scan counted it; None = the record of the scan is gone."""
 
     shares: Mapping[str, float] | None
@@ -95,7 +95,7 @@ class Sight:
 
 
 @dataclass(frozen=True)
-class Photo:
+class OverpassImages:
     """The images of one overpass over a frame."""
 
     date: dt.date
@@ -118,7 +118,7 @@ class Scenery:
     frame: Grid
     """Pixels of the images."""
 
-    photos: Mapping[str, Photo]
+    photos: Mapping[str, OverpassImages]
     """Some of 'before' and 'after'."""
 
     missing: Mapping[str, str]
@@ -160,10 +160,10 @@ class AlertFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReportFacts:
     """Everything that a report tells."""
 
-    request: Request
+    request: ReportRequest
     """What was asked for."""
 
     aoi: Aoi
@@ -190,13 +190,13 @@ class Facts:
     made: dt.datetime
     """When the report was made, UTC."""
 
-    looks: tuple[Look, ...]
+    looks: tuple[ReportLook, ...]
     """Every look of the archive that the result rests on, by date."""
 
     months: Mapping[tuple[int, int], Month]
     """(year, month) to what was looked at; months without a look are absent."""
 
-    sight: Sight
+    sight: VisibilitySummary
     """What could be seen."""
 
     alerts: tuple[AlertFacts, ...]

@@ -15,11 +15,11 @@ from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, MinewatchError, SceneError
 from minewatch.core.parallel import OVERLAP, count_cores
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.chips.acquisitions import Album, Look, open_album
+from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.choice import find_look
 from minewatch.products.images.chips.frames import frame_outline
 from minewatch.products.images.chips.pixels import FALSE_COLOUR, TRUE_COLOUR, read_chips
-from minewatch.products.report.record import Photo, Row, Scenery
+from minewatch.products.report.record import OverpassImages, Row, Scenery
 from minewatch.raster.read import DatatakeFiles, open_datatake
 
 AREA = ""
@@ -50,7 +50,7 @@ SOONER = dt.timedelta(days=92)
 
 
 @dataclass
-class Wish:
+class ImageJob:
     """An image that is wanted."""
 
     place: str
@@ -65,7 +65,7 @@ class Wish:
     names: tuple[str, ...]
     """Its composites."""
 
-    choose: Callable[[Album, Collection[str]], Look]
+    choose: Callable[[AcquisitionIndex, Collection[str]], RatedLook]
     """Finds the best overpass that is none of some keys."""
 
     failed: set[str] = field(default_factory=set)
@@ -77,10 +77,10 @@ class Photographer:
 
     def __init__(self, workspace: Workspace, name: str, grid: Grid) -> None:
         self._grid = grid
-        self._album: Album | None = None
+        self._album: AcquisitionIndex | None = None
         self.notes: list[str] = []
         try:
-            self._album = open_album(workspace, name)
+            self._album = open_index(workspace, name)
         except MinewatchError as error:
             self._note(error)
 
@@ -100,7 +100,7 @@ class Photographer:
         for wish in wishes:
             told = sceneries.setdefault(wish.place, Scenery(wish.frame, {}, {}))
             match taken[wish.place, wish.when]:
-                case Photo() as photo:
+                case OverpassImages() as photo:
                     sceneries[wish.place] = replace(told, photos={**told.photos, wish.when: photo})
                 case reason:
                     sceneries[wish.place] = replace(told, missing={**told.missing, wish.when: reason})
@@ -115,14 +115,14 @@ class Photographer:
             self._note(error)
             self._album = None
 
-    def _fulfil(self, wishes: Sequence[Wish]) -> dict[tuple[str, str], Photo | str]:
+    def _fulfil(self, wishes: Sequence[ImageJob]) -> dict[tuple[str, str], OverpassImages | str]:
         """Give each image, or the key of the text that says why there is none; the next best where one cannot be read."""
-        taken: dict[tuple[str, str], Photo | str] = {}
+        taken: dict[tuple[str, str], OverpassImages | str] = {}
         for _ in range(MOST_TRIES):
-            rolls: dict[str, list[tuple[Wish, Look]]] = defaultdict(list)
+            rolls: dict[str, list[tuple[ImageJob, RatedLook]]] = defaultdict(list)
             for wish in wishes:
                 chosen = self._choose(wish) if (wish.place, wish.when) not in taken else ""
-                if isinstance(chosen, Look):
+                if isinstance(chosen, RatedLook):
                     rolls[chosen.take.key].append((wish, chosen))
                 elif chosen:
                     taken[wish.place, wish.when] = chosen
@@ -133,18 +133,18 @@ class Photographer:
 
     def _sort_out(
         self,
-        roll: Sequence[tuple[Wish, Look]],
-        photos: Sequence[Photo | MinewatchError],
-        taken: dict[tuple[str, str], Photo | str],
+        roll: Sequence[tuple[ImageJob, RatedLook]],
+        photos: Sequence[OverpassImages | MinewatchError],
+        taken: dict[tuple[str, str], OverpassImages | str],
     ) -> None:
         for (wish, look), photo in zip(roll, photos, strict=True):
-            if isinstance(photo, Photo):
+            if isinstance(photo, OverpassImages):
                 taken[wish.place, wish.when] = photo
             else:
                 self._note(photo)
                 wish.failed.add(look.take.key)
 
-    def _choose(self, wish: Wish) -> Look | str:
+    def _choose(self, wish: ImageJob) -> RatedLook | str:
         if self._album is None:
             return NO_SOURCE
         try:
@@ -162,32 +162,34 @@ class Photographer:
             self.notes.append(line)
 
 
-def _wish_alert(grid: Grid, row: Row, as_of: dt.date) -> list[Wish]:
+def _wish_alert(grid: Grid, row: Row, as_of: dt.date) -> list[ImageJob]:
     first, last = row["first_seen"], min(as_of, row["last_seen"] if row["status"] == "closed" else as_of)
     fine = frame_outline(grid, row["geometry"])
     spans = {BEFORE: (first - EARLIER, first - dt.timedelta(days=1)), AFTER: (min(row["confirmed_on"] or first, last), last)}
 
-    def find(album: Album, skip: Collection[str], since: dt.date, end: dt.date) -> Look:
+    def find(album: AcquisitionIndex, skip: Collection[str], since: dt.date, end: dt.date) -> RatedLook:
         return find_look(album, fine, end, since, skip)
 
     return [
-        Wish(row["alert_id"], when, coarsen(fine, MOST_SIDE), (TRUE_COLOUR, FALSE_COLOUR), partial(find, since=since, end=end))
+        ImageJob(
+            row["alert_id"], when, coarsen(fine, MOST_SIDE), (TRUE_COLOUR, FALSE_COLOUR), partial(find, since=since, end=end)
+        )
         for when, (since, end) in spans.items()
     ]
 
 
-def _wish_area(grid: Grid, observations: Sequence[Observation], until: dt.date) -> Wish:
+def _wish_area(grid: Grid, observations: Sequence[Observation], until: dt.date) -> ImageJob:
     recent = [o for o in observations if until - HALF_YEAR <= o.time.date() <= until and o.clear_share > 0]
 
-    def find(album: Album, skip: Collection[str]) -> Look:
+    def find(album: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
         for known in sorted(recent, key=lambda o: (o.clear_share, o.time), reverse=True):
             day = known.time.date()
             for take in album.search(day, day) if known.key not in skip else ():
                 if take.key == known.key:
-                    return Look(take, known.clear_share, known.clear_share)
+                    return RatedLook(take, known.clear_share, known.clear_share)
         raise ImageError(f"there is no clear image of area {album.aoi.name!r} in the half year up to {until}")
 
-    return Wish(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), find)
+    return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), find)
 
 
 def coarsen(grid: Grid, most: int) -> Grid:
@@ -196,17 +198,17 @@ def coarsen(grid: Grid, most: int) -> Grid:
     return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
 
 
-def _read_roll(roll: Sequence[tuple[Wish, Look]]) -> list[Photo | MinewatchError]:
+def _read_roll(roll: Sequence[tuple[ImageJob, RatedLook]]) -> list[OverpassImages | MinewatchError]:
     """Read all images of one overpass, whose files are opened once."""
     with open_datatake(roll[0][1].take) as files:
         return [_read(look, wish, files) for wish, look in roll]
 
 
-def _read(look: Look, wish: Wish, files: DatatakeFiles) -> Photo | MinewatchError:
+def _read(look: RatedLook, wish: ImageJob, files: DatatakeFiles) -> OverpassImages | MinewatchError:
     try:
         # Coarse images are read from the files' overviews, which are opened apart.
         chips = read_chips(look, wish.frame, wish.names, files if wish.frame.transform.a == PIXEL else None)
     except (SceneError, ImageError) as error:
         return error
     first = chips[wish.names[0]]
-    return Photo(first.date, first.scenes, look.clear_share, chips)
+    return OverpassImages(first.date, first.scenes, look.clear_share, chips)

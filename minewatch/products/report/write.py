@@ -14,10 +14,7 @@ from minewatch.products.evidence.register import note_export
 from minewatch.products.report.facts import RECORD, gather_facts, record_report
 from minewatch.products.report.page import render_page
 from minewatch.products.report.paper import HTML, PDF, print_page
-from minewatch.products.report.record import Facts, Request
-from minewatch.products.report.texts import LANGUAGES
-
-__all__ = ["FORMATS", "HTML", "LANGUAGES", "PDF", "Report", "Request", "gather_facts", "render_page", "write_report"]
+from minewatch.products.report.record import ReportFacts, ReportRequest
 
 FORMATS = (HTML, PDF)
 """What a report can be written as."""
@@ -40,7 +37,9 @@ class Report:
     """Why the PDF is missing; '' where it is there, or was not asked for."""
 
 
-def write_report(workspace: Workspace, request: Request, folder: Path | None = None, reporter: Reporter | None = None) -> Report:
+def write_report(
+    workspace: Workspace, request: ReportRequest, folder: Path | None = None, reporter: Reporter | None = None
+) -> Report:
     """Write a report into a folder, ``output/reports`` by default; the page is written even where the PDF fails.
 
     Raises MinewatchError where area, alert or table are missing; nothing is written then.
@@ -64,7 +63,7 @@ def write_report(workspace: Workspace, request: Request, folder: Path | None = N
     return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault)
 
 
-def name_report(facts: Facts) -> str:
+def name_report(facts: ReportFacts) -> str:
     """Name the files of a report, without their ending."""
     request = facts.request
     name = str(facts.alerts[0].row["alert_id"]) if request.alert_id else f"{facts.aoi.name}-{facts.as_of}"

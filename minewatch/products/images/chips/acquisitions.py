@@ -12,7 +12,7 @@ from minewatch.areas.area_plan import Query
 from minewatch.areas.grid import Grid, make_grid
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import default_source, list_providers
-from minewatch.settings.pipeline import Mask, read_pipeline
+from minewatch.settings.pipeline import MaskSettings, read_pipeline
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import Source, open_source
@@ -22,7 +22,7 @@ EARLIEST, LATEST = dt.date(2015, 1, 1), dt.date(2100, 1, 1)
 
 
 @dataclass(frozen=True)
-class Look:
+class RatedLook:
     """An overpass, and how well it shows a frame."""
 
     take: Datatake
@@ -44,7 +44,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Album:
+class AcquisitionIndex:
     """The overpasses over an area: those of its archive, and those that the source lists."""
 
     aoi: Aoi
@@ -53,7 +53,7 @@ class Album:
     grid: Grid
     """Its pixels."""
 
-    mask: Mask
+    mask: MaskSettings
     """What is taken as clear."""
 
     source: Source
@@ -88,7 +88,7 @@ class Album:
         return replace(left, scenes=scenes)
 
 
-def open_album(workspace: Workspace, name: str, source: str | None = None) -> Album:
+def open_index(workspace: Workspace, name: str, source: str | None = None) -> AcquisitionIndex:
     """Open the album of an area; ``source`` takes the place of the workspace's.
 
     Raises MinewatchError where there is no such area or source.
@@ -97,4 +97,4 @@ def open_album(workspace: Workspace, name: str, source: str | None = None) -> Al
     grid = make_grid(aoi)
     place = open_source(source or default_source(workspace), list_providers(workspace))
     mask = read_pipeline(workspace, aoi.pipeline).mask
-    return Album(aoi, grid, mask, place, list_observations(workspace.archive(name), grid))
+    return AcquisitionIndex(aoi, grid, mask, place, list_observations(workspace.archive(name), grid))

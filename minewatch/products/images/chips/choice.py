@@ -15,7 +15,7 @@ from minewatch.areas.grid import Grid
 from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.progress import Reporter
 from minewatch.detection.mask import find_clear, margin_pixels
-from minewatch.products.images.chips.acquisitions import EARLIEST, Album, Look
+from minewatch.products.images.chips.acquisitions import EARLIEST, AcquisitionIndex, RatedLook
 from minewatch.products.images.chips.frames import locate_frame
 from minewatch.raster.read import open_datatake
 from minewatch.sources.scene import Datatake
@@ -31,13 +31,13 @@ RECENT = dt.timedelta(days=92)
 
 
 def find_look(
-    album: Album,
+    album: AcquisitionIndex,
     frame: Grid,
     until: dt.date,
     since: dt.date = EARLIEST,
     skip: Collection[str] = (),
     failures: dict[str, str] | None = None,
-) -> Look:
+) -> RatedLook:
     """Choose the newest clear overpass from ``since`` to ``until``, else the clearest; ``skip`` holds keys to leave out.
 
     Those that cannot be read are added to ``failures``, key to reason.  Raises ImageError where none shows the frame,
@@ -55,7 +55,7 @@ def find_look(
     return best
 
 
-def _explain_absence(album: Album, until: dt.date, since: dt.date, count: int, failures: Mapping[str, str]) -> str:
+def _explain_absence(album: AcquisitionIndex, until: dt.date, since: dt.date, count: int, failures: Mapping[str, str]) -> str:
     period = f"at or before {until}" if since == EARLIEST else f"from {since} to {until}"
     where = f"there is no image of area {album.aoi.name!r} {period}"
     if failures:
@@ -67,8 +67,12 @@ def _explain_absence(album: Album, until: dt.date, since: dt.date, count: int, f
 
 
 def measure_looks(
-    album: Album, frame: Grid, dates: tuple[dt.date, dt.date], failures: dict[str, str], reporter: Reporter | None = None
-) -> list[Look]:
+    album: AcquisitionIndex,
+    frame: Grid,
+    dates: tuple[dt.date, dt.date],
+    failures: dict[str, str],
+    reporter: Reporter | None = None,
+) -> list[RatedLook]:
     """Give every overpass of a period with what it shows of a frame, by time; those that show nothing are left out.
 
     Those that cannot be read are added to ``failures``.  Raises SourceError where the source does not answer.
@@ -80,8 +84,8 @@ def measure_looks(
 
 
 def _list_looks(
-    album: Album, frame: Grid, dates: tuple[dt.date, dt.date], skip: Collection[str], failures: dict[str, str]
-) -> Iterator[Look]:
+    album: AcquisitionIndex, frame: Grid, dates: tuple[dt.date, dt.date], skip: Collection[str], failures: dict[str, str]
+) -> Iterator[RatedLook]:
     """Yield overpasses from the newest back: first the recent ones of the source, then those of the archive."""
     since, until = dates
     recent = max(since, until - RECENT)
@@ -98,7 +102,7 @@ def _list_looks(
             yield from filter(None, (_judge(album, frame, take, failures) for take in same))
 
 
-def _judge(album: Album, frame: Grid, take: Datatake, failures: dict[str, str]) -> Look | None:
+def _judge(album: AcquisitionIndex, frame: Grid, take: Datatake, failures: dict[str, str]) -> RatedLook | None:
     """Measure how clear a frame is: from the archive, else from the scenes; None where these cannot be read."""
     observation = album.observations.get(take.key)
     shares = _measure_archived(album, frame, observation) if observation else None
@@ -108,10 +112,10 @@ def _judge(album: Album, frame: Grid, take: Datatake, failures: dict[str, str]) 
         except SceneError as error:
             failures[take.key] = str(error)
             return None
-    return Look(take, *shares)
+    return RatedLook(take, *shares)
 
 
-def _measure_archived(album: Album, frame: Grid, observation: Observation) -> tuple[float, float] | None:
+def _measure_archived(album: AcquisitionIndex, frame: Grid, observation: Observation) -> tuple[float, float] | None:
     """Give the clear shares of a frame and its outline as the archive knows them; None where it does not."""
     window = locate_frame(album.grid, frame)
     if window.height * window.width < frame.shape[0] * frame.shape[1] / 2:
@@ -122,7 +126,7 @@ def _measure_archived(album: Album, frame: Grid, observation: Observation) -> tu
     return _share(clear, replace(album.grid, area=frame.area).inside(window))
 
 
-def _measure_read(album: Album, frame: Grid, take: Datatake) -> tuple[float, float]:
+def _measure_read(album: AcquisitionIndex, frame: Grid, take: Datatake) -> tuple[float, float]:
     with open_datatake(take, frame) as reader:
         scl, _ = reader.read_scl(frame.window)
     return _share(find_clear(scl[None], album.mask)[0], frame.inside(frame.window))
@@ -133,7 +137,7 @@ def _share(clear: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[float, 
     return whole, float(clear[inside].mean()) if inside.any() else whole
 
 
-def find_day(album: Album, day: dt.date, frame: Grid) -> Look | None:
+def find_day(album: AcquisitionIndex, day: dt.date, frame: Grid) -> RatedLook | None:
     """Give the overpass of a day that shows a frame best; None where the source lists none that can be read."""
     looks = [look for take in album.search(day, day) if (look := _judge(album, frame, take, {})) is not None]
     return max(looks, key=lambda look: (look.score, look.take.key), default=None)

@@ -17,13 +17,13 @@ from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.progress import Reporter
 from minewatch.core.units import NODATA
 from minewatch.detection.mask import find_clear, margin_pixels
-from minewatch.products.images.chips.acquisitions import Album, Look
+from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook
 from minewatch.products.images.chips.choice import measure_looks
 from minewatch.products.images.chips.pixels import (
     COMPOSITES,
     TRUE_COLOUR,
     Chip,
-    Part,
+    CompositePart,
     arrange_bands,
     check_size,
     list_bands,
@@ -46,7 +46,7 @@ NONE = -1
 class _Canvas:
     """A composite in the making."""
 
-    album: Album
+    album: AcquisitionIndex
     """Of the area."""
 
     frame: Grid
@@ -66,7 +66,7 @@ class _Canvas:
         """Share of the pixels that are there."""
         return float((self.origin != NONE).mean())
 
-    def add(self, number: int, look: Look) -> tuple[str, ...]:
+    def add(self, number: int, look: RatedLook) -> tuple[str, ...]:
         """Fill what an overpass shows clear and none before it did; gives what a person should know of its bands.
 
         Raises SceneError where a scene cannot be read; what was filled before that stays.
@@ -96,10 +96,10 @@ class _Canvas:
         self.values[strip.slices][wanted] = pixels[wanted]
         self.origin[strip.slices][wanted] = number
 
-    def finish(self, looks: Sequence[Look], notes: tuple[str, ...]) -> Chip:
+    def finish(self, looks: Sequence[RatedLook], notes: tuple[str, ...]) -> Chip:
         """Give the image."""
         counts = np.bincount((self.origin + 1).ravel(), minlength=len(looks) + 1)[1:]
-        parts = [Part(look, float(count) / self.origin.size) for look, count in zip(looks, counts, strict=True) if count]
+        parts = [CompositePart(look, float(count) / self.origin.size) for look, count in zip(looks, counts, strict=True) if count]
         parts.sort(key=lambda part: -part.share)
         inside = self.frame.inside(self.frame.window)
         shown = float((self.origin[inside] != NONE).mean()) if inside.any() else self.filled
@@ -108,7 +108,11 @@ class _Canvas:
 
 
 def compose_chip(
-    album: Album, frame: Grid, dates: tuple[dt.date, dt.date], name: str = TRUE_COLOUR, reporter: Reporter | None = None
+    album: AcquisitionIndex,
+    frame: Grid,
+    dates: tuple[dt.date, dt.date],
+    name: str = TRUE_COLOUR,
+    reporter: Reporter | None = None,
 ) -> Chip:
     """Make the least cloudy composite of a period: the clearest overpass, its gaps from the next clearest, and so on.
 
@@ -135,7 +139,7 @@ def compose_chip(
     return canvas.finish(used, tuple(dict.fromkeys(notes)))
 
 
-def _explain_absence(album: Album, dates: tuple[dt.date, dt.date], failures: dict[str, str]) -> str:
+def _explain_absence(album: AcquisitionIndex, dates: tuple[dt.date, dt.date], failures: dict[str, str]) -> str:
     where = f"there is no clear ground in any image of area {album.aoi.name!r} from {dates[0]} to {dates[1]}"
     if failures:
         return f"{where} that can be read: {list(failures.values())[-1].removeprefix('left out: ')}; try again later"

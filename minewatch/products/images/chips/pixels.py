@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.units import NODATA
-from minewatch.products.images.chips.acquisitions import EARLIEST, Album, Look
+from minewatch.products.images.chips.acquisitions import EARLIEST, AcquisitionIndex, RatedLook
 from minewatch.products.images.chips.choice import find_look
 from minewatch.raster.read import DatatakeFiles, open_datatake
 from minewatch.sources.scene import Datatake
@@ -46,10 +46,10 @@ STRIP = 512
 
 
 @dataclass(frozen=True)
-class Part:
+class CompositePart:
     """What one overpass gave to a composite."""
 
-    look: Look
+    look: RatedLook
     """The overpass."""
 
     share: float
@@ -65,7 +65,7 @@ class Part:
 class Chip:
     """The pixels of an overpass on a frame, or of several that fill each other's gaps."""
 
-    look: Look
+    look: RatedLook
     """What was read; of a composite the overpass that gave most, and the shares of the whole."""
 
     frame: Grid
@@ -83,7 +83,7 @@ class Chip:
     notes: tuple[str, ...] = ()
     """Lines a person should read: what could not be read, what stands in for what."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[CompositePart, ...] = ()
     """Of a composite: what it is made of, the largest part first; empty for the image of one overpass."""
 
     @property
@@ -108,7 +108,7 @@ class Chip:
         return tuple(dict.fromkeys(scene.id for take in takes for scene in take.scenes))
 
 
-def find_chip(album: Album, frame: Grid, until: dt.date, name: str = TRUE_COLOUR, since: dt.date = EARLIEST) -> Chip:
+def find_chip(album: AcquisitionIndex, frame: Grid, until: dt.date, name: str = TRUE_COLOUR, since: dt.date = EARLIEST) -> Chip:
     """Read the best clear image from ``since`` to ``until``; one that cannot be read is named, and the next best taken.
 
     Raises ImageError where there is none, SourceError where the source does not answer.
@@ -126,7 +126,7 @@ def find_chip(album: Album, frame: Grid, until: dt.date, name: str = TRUE_COLOUR
             return replace(chip, notes=(*(f"left out: {reason}" for reason in failures.values()), *chip.notes))
 
 
-def read_chip(look: Look, frame: Grid, name: str = TRUE_COLOUR) -> Chip:
+def read_chip(look: RatedLook, frame: Grid, name: str = TRUE_COLOUR) -> Chip:
     """Read an overpass on a frame at full resolution.
 
     Raises SceneError where a scene cannot be read, ImageError where the frame is too large or the bands are not there.
@@ -134,7 +134,7 @@ def read_chip(look: Look, frame: Grid, name: str = TRUE_COLOUR) -> Chip:
     return read_chips(look, frame, (name,))[name]
 
 
-def read_chips(look: Look, frame: Grid, names: Sequence[str], files: DatatakeFiles | None = None) -> dict[str, Chip]:
+def read_chips(look: RatedLook, frame: Grid, names: Sequence[str], files: DatatakeFiles | None = None) -> dict[str, Chip]:
     """Read several images of an overpass on a frame: bands that they share once, from ``files`` where these are open already.
 
     Raises as ``read_chip`` does.
@@ -184,7 +184,7 @@ def arrange_bands(name: str, read: Sequence[str], values: NDArray[np.int16]) -> 
     return np.stack([layers[band] for band in bands], axis=-1)
 
 
-def _make_chip(look: Look, frame: Grid, name: str, read: Sequence[str], values: NDArray[np.int16]) -> Chip:
+def _make_chip(look: RatedLook, frame: Grid, name: str, read: Sequence[str], values: NDArray[np.int16]) -> Chip:
     return Chip(look, frame, name, COMPOSITES[name], arrange_bands(name, read, values), note_substitute(name, read))
 
 

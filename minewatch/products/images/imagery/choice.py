@@ -34,7 +34,7 @@ MOST_TRIES = 5
 
 
 @dataclass(frozen=True)
-class Photo:
+class SharpImage:
     """A picture of a frame."""
 
     candidate: Candidate
@@ -77,7 +77,7 @@ def find_photo(
     area: BaseGeometry,
     dates: tuple[dt.date, dt.date],
     reporter: Reporter | None = None,
-) -> Photo:
+) -> SharpImage:
     """Read the sharpest clear picture of a frame from some days; one that cannot be read is named, and the next best taken.
 
     Catalogues are asked for the area, given in lon/lat, and never hear of the frame.  Raises ImageError where there is
@@ -110,7 +110,7 @@ def _search(imagery: Imagery, frame: Grid, query: Query, refused: dict[str, str]
     return list_candidates(imagery, source, query, extent, refused)
 
 
-def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[Photo | None, list[str]]:
+def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[SharpImage | None, list[str]]:
     """Read the first picture that can be read and shows something; gives why others were left out."""
     failures: list[str] = []
     for candidate in candidates:
@@ -127,10 +127,10 @@ def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[Photo | No
     return None, failures
 
 
-def _read(candidate: Candidate, frame: Grid) -> Photo:
+def _read(candidate: Candidate, frame: Grid) -> SharpImage:
     provider = candidate.imagery.provider
     with open_picture(candidate.hrefs, Access(provider.signing, provider.s3), frame, MOST_PIXELS) as picture:
-        return Photo(candidate, picture.grid, picture.read(), picture.native, picture.dtype)
+        return SharpImage(candidate, picture.grid, picture.read(), picture.native, picture.dtype)
 
 
 def _explain_absence(imageries: Sequence[Imagery], dates: tuple[dt.date, dt.date], notes: Sequence[str]) -> str:
@@ -148,7 +148,7 @@ def _sum_up(notes: Sequence[str]) -> list[str]:
     return [*notes[:MOST_TRIES], *([f"left out: {rest} more"] if rest > 0 else [])]
 
 
-def _warn(photo: Photo) -> list[str]:
+def _warn(photo: SharpImage) -> list[str]:
     candidate, lines = photo.candidate, []
     if not candidate.is_clear:
         most = candidate.imagery.max_cloud

@@ -26,7 +26,7 @@ from minewatch.raster.credentials import Access
 from minewatch.raster.gdal import FAULTS, GdalFile, find_driver, reading, run_gdal
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.tiff_header import BlockError, is_left_to_gdal
-from minewatch.raster.warp import Warp, find_epsg
+from minewatch.raster.warp import ResampledGrid, find_epsg
 
 FINEST = 0.01
 """Metres of a pixel of what may be read."""
@@ -41,7 +41,7 @@ COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True)
-class Layer(GdalFile):
+class BandReader(GdalFile):
     """One band of an open file: 0 = no data or outside the file; black that is data is 1."""
 
     band: int = 1
@@ -56,7 +56,7 @@ class Layer(GdalFile):
 
 
 @dataclass(frozen=True)
-class _Resampling(Warp):
+class _Resampling(ResampledGrid):
     """Brings pixels of a file onto a grid, also of a file whose own map counts degrees or stretches."""
 
     pixel: float = 1.0
@@ -69,10 +69,10 @@ class _Resampling(Warp):
 
 
 @dataclass(frozen=True)
-class Picture:
+class OpenImage:
     """Red, green and blue as open files, and the grid on which they are read."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[BandReader, ...]
     """Red, green, blue."""
 
     native: float
@@ -99,7 +99,7 @@ class Picture:
 
 
 @contextlib.contextmanager
-def open_picture(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -> Iterator[Picture]:
+def open_picture(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -> Iterator[OpenImage]:
     """Open one file with red, green and blue, or three, to read a frame in at most so many pixels.
 
     Raises SceneError where they cannot be read or are no pictures.
@@ -119,10 +119,10 @@ def open_picture(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -
                     dataset if level is None else stack.enter_context(file.open(level))
                     for file, dataset, level in zip(files, datasets, levels, strict=True)
                 ]
-            layers = [Layer(*pair, 1) for pair in zip(datasets, (file.stream for file in files), strict=True)]
+            layers = [BandReader(*pair, 1) for pair in zip(datasets, (file.stream for file in files), strict=True)]
             if len(layers) == 1:
                 layers = [replace(layers[0], band=band) for band in _find_colours(datasets[0])]
-        yield Picture(tuple(layers), native, grid)
+        yield OpenImage(tuple(layers), native, grid)
 
 
 @contextlib.contextmanager
