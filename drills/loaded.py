@@ -42,7 +42,7 @@ def practise(root: Path, aoi: str, until: str) -> None:
 
     from minewatch.alerts.explain import ground  # noqa: PLC0415
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
-    from minewatch.detection import change_rasters  # noqa: PLC0415
+    from minewatch.detection import change_map_writer  # noqa: PLC0415
     from minewatch.operations import scan  # noqa: PLC0415
     from minewatch.operations.plan import ScanRequest  # noqa: PLC0415
     from minewatch.products.report.record import ReportRequest  # noqa: PLC0415
@@ -56,15 +56,15 @@ def practise(root: Path, aoi: str, until: str) -> None:
     start = scan.start_engine  # type: ignore[attr-defined]
     for user in users:
         user.start_engine = start_inline
-    publish = change_rasters._publish_cog
-    change_rasters._publish_cog = lambda part, path, _layer: shutil.copy(part, path)  # type: ignore[assignment]  # GDAL would start threads
+    publish = change_map_writer.publish_cog
+    change_map_writer.publish_cog = lambda part, path, **_: shutil.copy(part, path)  # type: ignore[assignment]  # GDAL would start threads
     try:
         scan.scan(Workspace(root), ScanRequest(until=dt.date.fromisoformat(until)))
         write_report(Workspace(root), ReportRequest(aoi=aoi))
     finally:
         for user in users:
             user.start_engine = start
-        change_rasters._publish_cog = publish
+        change_map_writer.publish_cog = publish
     shutil.rmtree(root)
 
 

@@ -16,10 +16,9 @@ from minewatch.core.progress import reporting
 from minewatch.core.text import show
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.collection import find_rules
-from minewatch.operations.notify.delivery import deliver, retry
+from minewatch.operations.notify.delivery import deliver, retry, send_sample
 from minewatch.operations.notify.outbox import DEAD, WAITING, Message, list_messages
 from minewatch.operations.notify.rule import Rule, covers
-from minewatch.operations.notify.sample import send_sample
 
 NO_RULES = "no messages are sent: the settings have no [notify.NAME] table (docs/notifications.md)"
 

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
+import rasterio
+import rasterio.shutil
+from rasterio.io import DatasetWriter
+from rasterio.windows import Window as RasterWindow
 
 from minewatch import __version__
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.files import Place
-from minewatch.detection.change_map import EPISODE, Episodes, TileChanges
-from minewatch.detection.change_rasters import ChangeWriter, writing_changes
+from minewatch.areas.grid import Grid
+from minewatch.core.files import Place, make_private_folder, upload
+from minewatch.core.temp_files import clean_stale, make_temp_name
+from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Episodes, Status, TileChanges
 from minewatch.detection.coverage import Coverage, CoverageCount
 from minewatch.detection.tiles import list_tiles
+from minewatch.raster.cog import BLOCK, limiting_cache, naming_raster_refusals, publish_cog
 
 
 class ChangeMap:
@@ -64,3 +73,83 @@ def _tags(area: AreaPlan) -> dict[str, str]:
         "pipeline_digest": area.pipeline.digest,
         "software": f"minewatch {__version__}",
     }
+
+
+STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
+    Status.OUTSIDE: (0, 0, 0, 0),
+    Status.NEVER_COVERED: (60, 60, 60, 255),
+    Status.NO_VEGETATION: (222, 209, 178, 255),
+    Status.NOT_MONITORED: (150, 140, 180, 255),
+    Status.STABLE: (196, 222, 190, 255),
+    Status.PROVISIONAL: (240, 140, 0, 255),
+    Status.CONFIRMED: (200, 16, 46, 255),
+    Status.CLOSED: (95, 107, 115, 255),
+}
+"""Red, green, blue, opacity."""
+
+
+@contextlib.contextmanager
+def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
+    """Lend a writer for the rasters of one area; the files appear together when the block ends well.
+
+    For an object store they are made in the temporary folder of this machine.
+    """
+    home = make_private_folder(folder) if isinstance(folder, Path) else None
+    if home:
+        clean_stale(home)
+    with (
+        naming_raster_refusals(home or Path(tempfile.gettempdir())),
+        tempfile.TemporaryDirectory(prefix=make_temp_name(), dir=home) as scratch,
+        limiting_cache(),
+        contextlib.ExitStack() as stack,
+    ):
+        parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}
+        writer = ChangeWriter({name: stack.enter_context(_open(parts[name], grid, RASTERS[name])) for name in RASTERS})
+        yield writer
+        for name, raster in writer.rasters.items():
+            raster.update_tags(**tags, name=name, meaning=RASTERS[name].meaning)
+        stack.close()
+        target = folder if isinstance(folder, Path) else make_private_folder(Path(scratch) / "whole")
+        for name in RASTERS:
+            publish_cog(parts[name], target / f"{name}.tif", predict=name != "status")  # a palette has no predictor
+        if not isinstance(folder, Path):
+            upload({target / f"{name}.tif": folder / f"{name}.tif" for name in RASTERS})
+
+
+class ChangeWriter:
+    """Takes tiles in any order."""
+
+    def __init__(self, rasters: Mapping[str, DatasetWriter]) -> None:
+        self.rasters = rasters
+
+    def write(self, tile: TileChanges) -> None:
+        """Put one tile in its place."""
+        window = RasterWindow(tile.window.column, tile.window.row, tile.window.width, tile.window.height)
+        for name, raster in self.rasters.items():
+            raster.write(tile.rasters[name], 1, window=window)
+
+
+def _open(path: Path, grid: Grid, layer: ChangeLayer) -> DatasetWriter:
+    raster = rasterio.open(
+        path,
+        "w",
+        driver="GTiff",
+        height=grid.shape[0],
+        width=grid.shape[1],
+        count=1,
+        dtype=layer.dtype,
+        nodata=layer.nodata,
+        crs=grid.crs,
+        transform=grid.transform,
+        tiled=True,
+        blockxsize=BLOCK,
+        blockysize=BLOCK,
+        compress="zstd",
+        zstd_level=1,
+        sparse_ok=True,
+    )
+    raster.scales = (layer.scale,)
+    raster.set_band_description(1, layer.meaning)
+    if layer is RASTERS["status"]:
+        raster.write_colormap(1, {int(status): colour for status, colour in STATUS_COLOURS.items()})
+    return raster

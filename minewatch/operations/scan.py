@@ -35,10 +35,21 @@ from minewatch.detection.change_map_writer import ChangeMap
 from minewatch.detection.coverage import find_emptiness
 from minewatch.detection.parallel_tiles import assess_areas, map_changes, select_observations
 from minewatch.detection.tiles import Task
-from minewatch.operations.account import log_scan, render_account
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
-from minewatch.operations.remarks import explain_blindness, explain_conflicts, explain_emptiness, explain_gaps, explain_sources
-from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport, describe_run, describe_scan, give_result
+from minewatch.operations.run_summary import log_scan, render_account
+from minewatch.operations.scan_report import (
+    AreaReport,
+    FailedArea,
+    ScanReport,
+    describe_run,
+    describe_scan,
+    explain_blindness,
+    explain_conflicts,
+    explain_emptiness,
+    explain_gaps,
+    explain_sources,
+    give_result,
+)
 from minewatch.products.evidence.folder import EvidenceInput, keep_evidence
 from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.scene import Datatake, group_scenes

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+import threading
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +20,14 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.geopackage import recover
 from minewatch.core.errors import AlertsError, WorkspaceError, describe
-from minewatch.core.files import Place, read_files
+from minewatch.core.files import Place, publish_json, read_files
 from minewatch.core.lock import Lease, find_holder
+from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.operations.watch_log import ScheduledRun, read_runs
+from minewatch.settings.watching import WatchTable
 
 LATE = dt.timedelta(hours=2)
 """What is due for longer than this is late, unless somebody works; so is what never ran."""
@@ -251,3 +257,53 @@ def _describe(area: AreaStatus) -> dict[str, Any]:
         "last_clear": area.last_clear and area.last_clear.isoformat(),
         "alerts": dict(sorted(area.alerts.items())),
     }
+
+
+PATIENCE = 20.0
+"""Seconds after which an address that does not answer is left alone."""
+
+
+def write_heartbeat(workspace: Workspace, settings: WatchTable, facts: Mapping[str, Any]) -> list[str]:
+    """Write the file and ask the address; gives a line for each that failed."""
+    return [*_write(find_heartbeat(workspace, settings), facts), *_ask(settings.heartbeat_variable)]
+
+
+def find_heartbeat(workspace: Workspace, settings: WatchTable) -> Path:
+    """Give the path of the file."""
+    return workspace.root / Path(settings.heartbeat_file).expanduser() if settings.heartbeat_file else workspace.heartbeat
+
+
+def _write(path: Path, facts: Mapping[str, Any]) -> list[str]:
+    try:
+        publish_json(path, dict(facts))
+    except (OSError, WorkspaceError) as error:
+        return [f"the heartbeat was not written to {path}: {describe(error)}"]
+    return []
+
+
+def _ask(variable: str | None) -> list[str]:
+    """Ask the address in an environment variable, for PATIENCE seconds at most; it is never shown."""
+    if variable is None:
+        return []
+    address = os.environ.get(variable, "").strip()
+    if not address:
+        return [f"the heartbeat's address is not set; put it into the environment variable {variable}"]
+    if not is_web(address):
+        return [f"the heartbeat's address in {variable} does not begin with https:// or http://"]
+    answers = ["no answer in time"]
+    thread = threading.Thread(target=_knock, args=(address, answers), name="minewatch-heartbeat", daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    return [f"the heartbeat's address in {variable} cannot be reached: {answers[-1]}"] if answers[-1] else []
+
+
+def _knock(address: str, answers: list[str]) -> None:
+    """Ask an address, and add what went wrong, without the address: '' for nothing."""
+    try:
+        with urllib.request.urlopen(address, timeout=PATIENCE / 2):  # noqa: S310  its scheme was looked at
+            answers.append("")
+    except urllib.error.HTTPError as error:
+        error.close()
+        answers.append(f"it answers with status {error.code}")
+    except Exception as error:  # noqa: BLE001  whatever a stranger's server does
+        answers.append(type(error).__name__)

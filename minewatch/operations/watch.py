@@ -15,7 +15,6 @@ from minewatch.core.errors import AlertsError, BusyError, MinewatchError, Source
 from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.operations.heartbeat import write_heartbeat
 from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import Delivery, deliver
 from minewatch.operations.notify.outbox import list_messages
@@ -23,6 +22,7 @@ from minewatch.operations.plan import ScanRequest, plan_area
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.schedule import Due, Timetable, explain_empty, read_timetable
+from minewatch.operations.status import write_heartbeat
 from minewatch.operations.watch_log import ScheduledRun, append_runs, describe_run, read_runs
 from minewatch.settings.document import read_settings
 

@@ -28,8 +28,9 @@ FENCES = {
         "raster.tiff_header",
         "raster.gdal_vsi",
         "raster.gdal",
+        "raster.cog",
         "archive.raster",
-        "detection.change_rasters",
+        "detection.change_map_writer",
         "areas.vectorize",
         "simulation",
         "products.evidence.image_file",
@@ -54,7 +55,7 @@ FENCES = {
 }
 """Library to the modules that may import it."""
 
-EDGE = {"coverage", "tiles", "parallel_tiles", "checkpoint", "change_rasters", "change_map_writer"}
+EDGE = {"coverage", "tiles", "parallel_tiles", "checkpoint", "change_map_writer"}
 """Modules of detection that read, write or spread the work; all others are science: plain numpy, no files and no network."""
 
 IMPURE = {

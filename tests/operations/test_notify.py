@@ -26,13 +26,13 @@ from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import webhook
 from minewatch.operations.notify.collection import collect, find_rules
+from minewatch.operations.notify.delivery import make_sample
 from minewatch.operations.notify.event import Event
 from minewatch.operations.notify.facts import make_subject
 from minewatch.operations.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
 from minewatch.operations.notify.letter import FOLDER, Letter, read_words, write_letter
 from minewatch.operations.notify.outbox import WAITING, drop_message, make_message, record_delivery
 from minewatch.operations.notify.rule import covers
-from minewatch.operations.notify.sample import make_sample
 from minewatch.operations.notify.webhook import render_body
 from minewatch.operations.watch_log import ScheduledRun, append_run
 from minewatch.products.report.texts import LANGUAGES, read_texts

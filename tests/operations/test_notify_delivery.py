@@ -32,7 +32,7 @@ from minewatch.core.logging import close_journal, find_secrets, open_journal
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import delivery as delivery_module
 from minewatch.operations.notify.collection import collect, find_rules
-from minewatch.operations.notify.delivery import Delivery, deliver, retry
+from minewatch.operations.notify.delivery import Delivery, deliver, retry, send_sample
 from minewatch.operations.notify.event_store import read_findings
 from minewatch.operations.notify.outbox import (
     DEAD,
@@ -45,7 +45,6 @@ from minewatch.operations.notify.outbox import (
     read_deliveries,
     record_delivery,
 )
-from minewatch.operations.notify.sample import send_sample
 from minewatch.operations.notify.webhook import find_fault
 from minewatch.settings.document import init_workspace, read_settings
 from tests.helpers.outbox import HOOK, SECRET, name, one_rule, set_rules, waiting, waiting_all

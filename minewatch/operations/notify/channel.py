@@ -16,9 +16,9 @@ from functools import cache
 from typing import Any
 
 from minewatch.core.errors import MinewatchError
-from minewatch.operations.notify.answer import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.letter import LONGEST_TEXT, Letter
 from minewatch.operations.notify.mail import SECONDS, send_mail
+from minewatch.operations.notify.outbox import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.rule import Rule
 
 LARGEST = 8 * 2**20

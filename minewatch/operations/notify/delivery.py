@@ -7,6 +7,7 @@ delivered: whatever is cut off, a message is sent again rather than lost.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -19,10 +20,9 @@ from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
 from minewatch.core.text import show_moment
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.answer import DeliveryAttempt, fail
 from minewatch.operations.notify.channel import send_letter
-from minewatch.operations.notify.collection import find_rules
-from minewatch.operations.notify.hush import PREFIX, silence_libraries
+from minewatch.operations.notify.collection import find_rules, hide_places
+from minewatch.operations.notify.event import CONFIRMED, Event, name_event
 from minewatch.operations.notify.images import draw_thumbnails
 from minewatch.operations.notify.letter import write_letter
 from minewatch.operations.notify.outbox import (
@@ -31,11 +31,14 @@ from minewatch.operations.notify.outbox import (
     LONGEST_WAIT,
     MOST_TRIES,
     WAITING,
+    DeliveryAttempt,
     Message,
     drop_message,
+    fail,
     holding,
     is_due,
     list_messages,
+    make_message,
     put_message,
     read_deliveries,
     record_delivery,
@@ -251,3 +254,65 @@ def retry(workspace: Workspace, message_ids: Sequence[str] | None = None) -> int
             if place == DEAD:
                 drop_message(folder, message, DEAD)
     return len(found if message_ids is None else set(message_ids))
+
+
+PREFIX = "notify-"
+"""Names of the threads that send."""
+
+LIBRARIES = ("urllib3", "requests", "requests_oauthlib", "oauthlib")
+"""Whose loggers are silent in these threads."""
+
+
+class _SilencedLogs(logging.Filter):
+    """Lets nothing pass from a thread that sends."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a record passes."""
+        return not (record.threadName or "").startswith(PREFIX)
+
+
+_HUSH = _SilencedLogs()
+
+
+def silence_libraries() -> None:
+    """Silence the loggers that there are by now; filters are not inherited, so each has its own."""
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and name.split(".")[0] in LIBRARIES:
+            logger.addFilter(_HUSH)
+
+
+AREA = "test-area"
+"""Name of an area that is none."""
+
+LAT, LON = 0.0, 0.0
+"""In the Atlantic, where nobody mines."""
+
+_SIDE = 0.001
+"""Degrees."""
+
+
+def make_sample(rule: Rule, now: dt.datetime) -> Message:
+    """Make a message about an alert that there is not."""
+    day = now.date().isoformat()
+    facts = {
+        "alert_id": f"{AREA}-{day.replace('-', '')}-000000",
+        "aoi": AREA,
+        "status": CONFIRMED,
+        "first_seen": day,
+        "confirmed_on": day,
+        "last_seen": day,
+        "area_ha": 1.23,
+        "lat": LAT,
+        "lon": LON,
+        "legal_status": "unknown",
+    }
+    ring = [[LON, LAT], [LON + _SIDE, LAT], [LON + _SIDE, LAT + _SIDE], [LON, LAT + _SIDE], [LON, LAT]]
+    outline = {"type": "MultiPolygon", "coordinates": [[ring]]}
+    name, moment = name_event("test", rule.name, now.isoformat()), now.isoformat(timespec="seconds")
+    event = Event(name, CONFIRMED, AREA, str(facts["alert_id"]), facts, outline, "", moment)
+    return make_message(rule.name, [hide_places(event, rule)], [CONFIRMED], now)
+
+
+def send_sample(workspace: Workspace, rule: Rule, now: dt.datetime, seconds: float = LONGEST) -> DeliveryAttempt:
+    """Send a test message to the recipient of a rule."""
+    return send_in_time(workspace, make_sample(rule, now), rule, now, is_test=True, seconds=seconds)

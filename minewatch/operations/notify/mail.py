@@ -15,8 +15,8 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
-from minewatch.operations.notify.answer import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.letter import Letter
+from minewatch.operations.notify.outbox import SENT, DeliveryAttempt, fail
 
 SECONDS = 20.0
 """For a connection, and for each answer of the server."""

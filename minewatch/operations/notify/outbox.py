@@ -228,3 +228,32 @@ def read_deliveries(folder: Path) -> list[Delivered]:
 def _parse_delivered(value: Any) -> Delivered:
     ids = tuple(map(str, value["event_ids"]))
     return Delivered(str(value["message_id"]), str(value["rule"]), ids, str(value["delivered"]))
+
+
+@dataclass(frozen=True)
+class DeliveryAttempt:
+    """What came of one try; the texts hold no address and no secret."""
+
+    sent: bool
+    """Whether the other side has it."""
+
+    reason: str = ""
+    """Why not."""
+
+    is_refusal: bool = False
+    """Whether time alone will seldom change it: the next tries are fewer."""
+
+    is_unset: bool = False
+    """Whether nothing could be tried, since a variable is not set or holds no address: such a try is not counted."""
+
+    wait: float | None = None
+    """Seconds that the other side asked to be left alone."""
+
+
+SENT = DeliveryAttempt(sent=True)
+"""It has it."""
+
+
+def fail(reason: str, *, is_refusal: bool = False, is_unset: bool = False, wait: float | None = None) -> DeliveryAttempt:
+    """Say that a try failed."""
+    return DeliveryAttempt(False, reason, is_refusal, is_unset, wait)

@@ -23,10 +23,9 @@ from urllib3.util import Timeout
 from minewatch import __version__
 from minewatch.core.http import MOVED, find_proxy, read_wait
 from minewatch.core.url_policy import NetworkZone, find_reach
-from minewatch.operations.notify.answer import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.event import Event
 from minewatch.operations.notify.facts import make_link
-from minewatch.operations.notify.outbox import LONGEST_WAIT, Message
+from minewatch.operations.notify.outbox import LONGEST_WAIT, SENT, DeliveryAttempt, Message, fail
 from minewatch.operations.notify.rule import Rule
 
 VERSION = 1

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import Grid
-from minewatch.detection.change_rasters import write_picture
 from minewatch.products.images.cartography import draw_page
 from minewatch.products.images.overlay import Overlay
+from minewatch.raster.cog import write_picture
 
 PNG, TIFF = "png", "tif"
 FORMATS = (PNG, TIFF)

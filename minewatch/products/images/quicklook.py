@@ -22,9 +22,9 @@ from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.files import publish_json, publishing
 from minewatch.core.text import escape_math, show_day, show_plain
 from minewatch.core.units import NODATA, SCALE
-from minewatch.detection.change_rasters import write_picture
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.stretch import DARKEST, UNKNOWN, find_white, to_tones
+from minewatch.raster.cog import write_picture
 from minewatch.raster.read import open_datatake
 from minewatch.sources.scene import Datatake
 

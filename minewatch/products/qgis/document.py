@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from minewatch.alerts.qml import VERSION, parse_style
+from minewatch.alerts.style import VERSION, parse_style
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publishing
 from minewatch.core.workspace import Workspace

@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 from pyproj import Geod
 
-from minewatch.alerts.qml import FONT, add_text
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
+from minewatch.alerts.style import FONT, add_text
 from minewatch.areas.grid import lonlat_from
 from minewatch.core.text import show_day
 from minewatch.detection.change_map import Status

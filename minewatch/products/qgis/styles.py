@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
-from minewatch.alerts.qml import ALONG, BESIDE, INSIDE, VERSION, add_fill, add_labels, add_line, add_marker, render_style, rgba
+from minewatch.alerts.style import ALONG, BESIDE, INSIDE, VERSION, add_fill, add_labels, add_line, add_marker, render_style, rgba
 from minewatch.detection.change_map import Status
-from minewatch.detection.change_rasters import STATUS_COLOURS
+from minewatch.detection.change_map_writer import STATUS_COLOURS
 from minewatch.products.export.cells import clean_text
 
 SHAPES = ("Point", "Line", "Polygon")

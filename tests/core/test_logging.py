@@ -16,7 +16,7 @@ from minewatch.cli import main
 from minewatch.core import logging as journal
 from minewatch.core.logging import blot_out, find_secrets
 from minewatch.core.workspace import Workspace
-from minewatch.operations.account import render_account
+from minewatch.operations.run_summary import render_account
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 

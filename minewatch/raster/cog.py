@@ -1,0 +1,76 @@
+"""Writes rasters as cloud-optimised GeoTIFFs, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+import rasterio.shutil
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
+
+from minewatch.areas.grid import Grid
+from minewatch.core.errors import WorkspaceError, describe
+from minewatch.core.files import is_full, publishing
+
+BLOCK = 512
+"""Pixels of each side of a block."""
+
+CACHE = 32 * 2**20
+"""Bytes that GDAL may keep of the rasters; left alone, it takes a twentieth of the machine's memory."""
+
+
+def limiting_cache() -> rasterio.Env:
+    """Return the environment in which GDAL keeps no more than CACHE."""
+    return rasterio.Env(GDAL_CACHEMAX=CACHE)
+
+
+@contextlib.contextmanager
+def naming_raster_refusals(folder: Path) -> Iterator[None]:
+    """Say in one line that rasters cannot be written; GDAL's own errors are of many kinds and tell little."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.split(".")[0] != "rasterio":
+            raise
+        reason = "the disk is full" if is_full(folder) else f"GDAL says: {describe(error)}"
+        remedy = "check room and permissions, and run the same command again; what was finished is kept"
+        raise WorkspaceError(f"cannot write rasters in {folder}: {reason}; {remedy}") from error
+
+
+def publish_cog(source: Any, target: Path, *, predict: bool = True) -> None:
+    """Copy a raster to a COG; ``source`` is the path of a GeoTIFF or an open dataset."""
+    options: dict[str, Any] = {
+        "compress": "deflate",
+        "blocksize": BLOCK,
+        "overview_resampling": "nearest",
+        "num_threads": "all_cpus",
+    }
+    if predict:
+        options["predictor"] = "yes"
+    with publishing(target) as temporary:
+        rasterio.shutil.copy(source, temporary, driver="COG", **options)
+
+
+def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDArray[np.bool_], tags: Mapping[str, str]) -> None:
+    """Write a true-colour picture on a grid as a COG: (y, x, 3) red, green, blue, transparent where nothing is known."""
+    opacity = np.where(known, 255, 0).astype(np.uint8)
+    profile: dict[str, Any] = {"height": grid.shape[0], "width": grid.shape[1], "count": 4, "dtype": "uint8"}
+    with (
+        naming_raster_refusals(path.parent),
+        publishing(path) as temporary,
+        limiting_cache(),
+        rasterio.MemoryFile() as memory,
+    ):
+        with memory.open(
+            driver="GTiff", crs=grid.crs, transform=grid.transform, photometric="RGB", alpha="YES", **profile
+        ) as raster:
+            raster.write(np.concatenate([np.moveaxis(colours, -1, 0), opacity[None]]))
+            raster.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
+            raster.update_tags(**tags)
+        with memory.open() as raster:
+            rasterio.shutil.copy(raster, temporary, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
