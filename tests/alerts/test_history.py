@@ -8,13 +8,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from test_alerts_table import edit, make_alert, put
 
 from minewatch.alerts.columns import HISTORY, HISTORY_COLUMNS
 from minewatch.alerts.history import HistoryEvent, follow_renames, read_history
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.core.errors import AlertsError
 from tests.helpers.small import read_layer
+from tests.helpers.tables import edit, make_alert, put
 
 DATA = ("former_id", "from_status", "to_status", "merged_into", "gained_ha", "area_ha", "what_if")
 """Columns that older tables lack."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from minewatch.core import http as ranges
-from minewatch.core.http import ATTEMPTS, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
+from minewatch.core.http import ATTEMPTS, LONGEST_WAIT, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
 from tests.helpers.hosts import Answer, Host, serve_host
 
 CONTENT = bytes(range(256)) * 40
@@ -24,6 +24,14 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setattr(ranges, "PAUSE", 0)
     with serve_host({"/a": CONTENT}) as host:
         yield host
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, in seconds; they are noted, not made."""
+    noted: list[float] = []
+    monkeypatch.setattr(ranges.time, "sleep", noted.append)
+    return noted
 
 
 def refuse(host: Host, path: str = "/a") -> str:
@@ -104,23 +112,21 @@ def test_attempts_are_bounded(host: Host, status: int) -> None:
     assert len(host.paths) == ATTEMPTS
 
 
-def test_retry_after_is_honoured(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(ranges.time, "sleep", pauses.append)
-
+def test_retry_after_is_honoured(host: Host, pauses: list[float]) -> None:
     def answer_later(answer: Answer, number: int) -> None:
         answer.send_range() if number else answer.send(429, headers={"Retry-After": "1"})
 
     host.answer = answer_later
     assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
-    assert [pause for pause in pauses if pause] == [1]  # the host sleeps for no time before each answer
+    assert pauses == [1]
 
 
 @pytest.mark.parametrize("header", ["soon", "", "9" * 5000, "Fri, 31 Dec 1999 23:59:59 GMT", "Fri, 99 Dec 9999 99:99:99 GMT"])
-def test_a_senseless_retry_after_does_no_harm(host: Host, monkeypatch: pytest.MonkeyPatch, header: str) -> None:
-    monkeypatch.setattr(ranges, "LONGEST_WAIT", 0.1)
+def test_a_senseless_retry_after_does_no_harm(host: Host, pauses: list[float], header: str) -> None:
     host.answer = lambda answer, number: answer.send_range() if number else answer.send(503, headers={"Retry-After": header})
     assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
+    assert len(pauses) == 1
+    assert 0 <= pauses[0] <= LONGEST_WAIT
 
 
 def test_attempts_end_with_the_patience(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,10 +151,10 @@ def test_a_server_that_comes_back_is_found(host: Host, monkeypatch: pytest.Monke
     assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
 
 
-def test_retry_after_is_not_believed_for_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "LONGEST_WAIT", 0.1)
+def test_retry_after_is_not_believed_for_ever(host: Host, pauses: list[float]) -> None:
     host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "86400"})
     assert "429" in refuse(host)
+    assert pauses == [LONGEST_WAIT] * (ATTEMPTS - 1)
 
 
 def test_a_trickle_ends(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import tomllib
 from collections.abc import Iterator
@@ -83,9 +84,14 @@ def name_module(path: Path) -> str:
 MODULES = {name_module(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
 
 
+@functools.cache
+def list_nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
 def list_imports(path: Path) -> Iterator[str]:
     """Name everything a file imports, late imports too; ``from a import b`` gives a and a.b."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in list_nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -94,13 +100,14 @@ def list_imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@functools.cache
 def find_libraries(path: Path) -> set[str]:
     return {name.split(".")[0] for name in list_imports(path)}
 
 
 def find_calls(path: Path) -> set[str]:
     """Name what a file calls: functions by their name, methods by a dot and their name."""
-    calls = [node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+    calls = [node.func for node in list_nodes(path) if isinstance(node, ast.Call)]
     names = {call.id for call in calls if isinstance(call, ast.Name)}
     return names | {f".{call.attr}" for call in calls if isinstance(call, ast.Attribute)}
 
@@ -171,7 +178,7 @@ def test_the_replay_sees_no_clock_and_no_table() -> None:
 
 def list_late_imports(path: Path) -> Iterator[str]:
     """Name what a file imports by a call, which hides it from readers."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in list_nodes(path):
         if isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func) and isinstance(node.args[0], ast.Constant):
             yield str(node.args[0].value)
 

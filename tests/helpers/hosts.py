@@ -64,7 +64,8 @@ class Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         number = self.host.enter(self.path, self.headers.get("Range", ""))
         try:
-            time.sleep(self.host.delay)
+            if self.host.delay:
+                time.sleep(self.host.delay)
             self.host.answer(self, number)
         finally:
             self.host.leave()

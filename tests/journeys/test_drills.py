@@ -19,7 +19,7 @@ from drills.world import AREA, World, open_world
 ROUNDS = 5
 SEED = 7
 ONCE = ("clock", "read-only", "ctrl-c")
-"""Drills of which five rounds each, and of those that are not named here, are in test_interrupts.py and test_healing.py."""
+"""Drills of which five rounds each, and of those that are not named here, are in test_interrupts.py and test_repair.py."""
 
 
 @pytest.fixture(scope="module")

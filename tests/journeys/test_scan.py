@@ -77,7 +77,7 @@ def watch(scanned: tuple[Workspace, ScanReport], tmp_path: Path) -> Workspace:
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the pictures, which cost more than the scan of so small an area; test_picture.py looks at one."""
+    """Leave out the pictures, which cost more than the scan of so small an area; test_quicklook.py looks at one."""
     monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
 
 

@@ -492,7 +492,7 @@ def test_the_printed_map_says_what_when_where(small_project: Workspace, run_qgis
     assert page["sheets"][0] == [297.0, 210.0]
     assert page["printed"] == 1, "the second page is for the rest of a long table"
     assert page["texts"]["title"].endswith(NAME)
-    assert "As of 2023-03-31" in page["texts"]["facts"]
+    assert "As of 31 March 2023" in page["texts"]["facts"]
     alerts = read_alerts(small_project.alerts)
     standing = alerts[alerts["status"].isin(["confirmed", "provisional"])]
     assert f"{(standing['status'] == 'confirmed').sum()} confirmed" in page["texts"]["facts"]
