@@ -112,7 +112,7 @@ def simulate_case(setting: str, settings: Simulation, cache: Path) -> Case:
 
 
 def _digest(settings: Simulation) -> str:
-    """Give a name that changes with the settings and with the simulator."""
+    """Return a name that changes with the settings and with the simulator."""
     code = sorted((Path(minewatch.__file__).parent / "simulate").glob("*.py"))
     return hashlib.sha256(repr(settings).encode() + b"".join(path.read_bytes() for path in code)).hexdigest()[:10]
 
@@ -125,7 +125,7 @@ def shrink(settings: Simulation) -> Simulation:
 
 
 def list_cases(seeds: int, size: str, injected: Path, cache: Path) -> Iterable[Case]:
-    """Give every series, simulating those that are missing."""
+    """Return every series, simulating those that are missing."""
     adapt: Callable[[Simulation], Simulation] = shrink if size == "small" else lambda settings: settings
     yield from list_injected(injected, cache)
     for setting, make in (("simulated tropical", tropical_simulation), ("simulated temperate", temperate_simulation)):
@@ -169,7 +169,7 @@ def score_all(cases: Iterable[Case], overrides: tuple[str, ...]) -> dict[str, Sc
 
 
 def judge_tropics(scores: Scores) -> list[tuple[str, Estimate, float]]:
-    """Give what the tropical setting must reach: name, value, goal."""
+    """Return what the tropical setting must reach: name, value, goal."""
     large = summarise([replace(scores, sites=[site for site in scores.sites if site.area_ha >= LARGE_HA])])
     return [
         ("alarm precision", scores.summary["alarm_precision"], 0.95),
@@ -316,7 +316,7 @@ def draw_results(path: Path, results: Mapping[str, Scores]) -> None:
 
 
 def _has_older(scores: Scores, days: int) -> bool:
-    """Tell whether any site was watched that long."""
+    """True if any site was watched that long."""
     return any(site.watched_days >= days for site in scores.sites)
 
 

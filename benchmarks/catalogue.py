@@ -67,14 +67,14 @@ def _describe_asset(size: int, band: str, file: str, side: int) -> dict[str, Any
 
 
 def find_ring(size: int) -> list[list[float]]:
-    """Give the corners of the scenes in lon/lat."""
+    """Return the corners of the scenes in lon/lat."""
     x, y = LEFT + 10 * size, TOP - 10 * size
     project = Transformer.from_crs(EPSG, 4326, always_xy=True)
     return [list(project.transform(*corner)) for corner in ((LEFT, TOP), (LEFT, y), (x, y), (x, TOP), (LEFT, TOP))]
 
 
 def bound(ring: list[list[float]]) -> list[float]:
-    """Give the bounding box of a ring."""
+    """Return the bounding box of a ring."""
     low, high = np.min(ring, axis=0), np.max(ring, axis=0)
     return [*map(float, low), *map(float, high)]
 

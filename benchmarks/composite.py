@@ -20,7 +20,7 @@ NDVI_LOSS, BSI_GAIN = 0.25, 0.1
 
 
 def is_installed() -> bool:
-    """Tell whether odc-stac is there."""
+    """True if odc-stac is there."""
     return find_spec("odc.stac") is not None
 
 

@@ -48,7 +48,7 @@ def list_reads(series: Series, areas: Sequence[Area]) -> list[list[Read]]:
 
 
 def _open_lattice(path: Path) -> tuple[int, int]:
-    """Give the side of a file's blocks, and its own."""
+    """Return the side of a file's blocks, and its own."""
     with rasterio.open(path) as dataset:
         return dataset.block_shapes[0][0], dataset.height
 

@@ -153,7 +153,7 @@ def _read(workspace: Workspace, layer: str) -> list[dict[str, Any]]:
 
 
 def _read_passed(workspace: Workspace) -> dict[str, set[str]]:
-    """Give the states that each alert was in, also those between two passes."""
+    """Return the states that each alert was in, also those between two passes."""
     passed: dict[str, set[str]] = {}
     for row in _read(workspace, HISTORY):
         passed.setdefault(row["alert_id"], set()).update((row["event"], row["from_status"], row["to_status"]))

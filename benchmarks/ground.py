@@ -71,7 +71,7 @@ class Mine:
     """0 to 1."""
 
     def reach(self) -> tuple[int, int, int, int]:
-        """Give top, left, bottom and right in whole pixels of 10 m, even ones."""
+        """Return top, left, bottom and right in whole pixels of 10 m, even ones."""
         top, left = int(self.row - self.major) & ~1, int(self.column - self.major) & ~1
         return top, left, int(self.row + self.major + 3) & ~1, int(self.column + self.major + 3) & ~1
 
@@ -144,7 +144,7 @@ def _burn(window: Window, mines: list[Mine], day: dt.date) -> NDArray[np.uint8]:
 
 
 def is_green(ground: Ground, row: float, column: float, radius: float) -> bool:
-    """Tell whether there is forest around a point."""
+    """True if there is forest around a point."""
     around = [(row + radius * a, column + radius * b) for a in (-1.2, 0, 1.2) for b in (-1.2, 0, 1.2)]
     return all(_classify(*(_at(field, *point) for field in ground.fields[1:])) == FOREST for point in around)
 
@@ -193,7 +193,7 @@ def _blend(field: Field, row: float, line: Field) -> None:
 
 @njit(nogil=True, cache=True)
 def _shade(band: int, kind: int, mine: int, vigour: float, farm: float, season: float, texture: float) -> float:
-    """Give the reflectance x 10 000 of ground in one band, without air."""
+    """Return the reflectance x 10 000 of ground in one band, without air."""
     if mine > 0:
         red = 1400.0 + 600.0 * (mine - 1) / 254 + 110.0 * texture
         return red * (0.55, 1.0, 1.32, 1.75)[band]

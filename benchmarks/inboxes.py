@@ -60,7 +60,7 @@ def plan_outages(
 
 
 def find_trouble(outages: Sequence[Outage], now: dt.datetime) -> str:
-    """Give the kind of the outage at an hour; '' where there is none."""
+    """Return the kind of the outage at an hour; '' where there is none."""
     return next((one.kind for one in outages if one.start <= now < one.end), "")
 
 
@@ -71,7 +71,7 @@ class Inbox(Protocol):
 
 
 def find_free_port() -> int:
-    """Give a port of this machine that nobody listens on."""
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
@@ -103,7 +103,7 @@ class Mailbox:
         self._open()
 
     def address(self, to: str) -> str:
-        """Give a recipient's address as apprise has them."""
+        """Return a recipient's address as apprise has them."""
         return f"mailto://127.0.0.1:{self.port}/?smtp=127.0.0.1&from=watch@example.org&to={to}"
 
     def set_trouble(self, kind: str) -> None:

@@ -59,7 +59,7 @@ class Server(ThreadingHTTPServer):
                 self.under_way -= 1
 
     def describe_root(self) -> dict[str, Any]:
-        """Give the API's landing page."""
+        """Return the API's landing page."""
         conforms = [f"https://api.stacspec.org/v1.0.0/{name}" for name in ("core", "collections", "item-search")]
         links: list[dict[str, str]] = [{"rel": "root", "href": self.url}, {"rel": "self", "href": self.url}]
         search = {"rel": "search", "href": f"{self.url}/search", "type": "application/geo+json"}
@@ -68,7 +68,7 @@ class Server(ThreadingHTTPServer):
         return head | {"conformsTo": conforms, "links": links}
 
     def describe_items(self) -> dict[str, Any]:
-        """Give every item, with whole addresses: one page holds them all."""
+        """Return every item, with whole addresses: one page holds them all."""
         features = []
         for name in self.series.items:
             item = json.loads((self.series.folder / name / f"{name}.json").read_text("utf-8"))
@@ -159,7 +159,7 @@ class Line:
     url: str
 
     def count(self) -> dict[str, int]:
-        """Give requests for images, bytes sent, and the most requests under way at once."""
+        """Return requests for images, bytes sent, and the most requests under way at once."""
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{self.url}/.counts", timeout=10) as answer:
             counts: dict[str, int] = json.load(answer)

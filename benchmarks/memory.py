@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def measure_tree(pid: int) -> int:
-    """Give the bytes that a process and all below it hold; pages that several share count once."""
+    """Return the bytes that a process and all below it hold; pages that several share count once."""
     members = list_tree(pid)
     return _read_resident(pid) if len(members) == 1 else sum(map(_read_share, members))
 
@@ -35,7 +35,7 @@ def _read_share(pid: int) -> int:
 
 
 def read_peak() -> int:
-    """Give the most bytes that this process has held since it began its program."""
+    """Return the most bytes that this process has held since it began its program."""
     return _read_kilobytes(Path("/proc/self/status"), "VmHWM:")
 
 

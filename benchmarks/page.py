@@ -145,7 +145,7 @@ def write_page(folder: Path, parts: Mapping[str, Part]) -> None:
 
 
 def group_parts(parts: Mapping[str, Part]) -> dict[str, list[str]]:
-    """Give each date, code and machine with the titles of what was measured there."""
+    """Return each date, code and machine with the titles of what was measured there."""
     groups: dict[str, list[str]] = {}
     for name, part in parts.items():
         groups.setdefault(f"{part.date}, {part.versions}\n  on {part.machine}.", []).append(TEXTS[name][0])
@@ -164,7 +164,7 @@ def summarise(parts: Mapping[str, Part]) -> str:
 
 
 def make_table(rows: Iterable[Row]) -> str:
-    """Give rows as a table."""
+    """Return rows as a table."""
     head = ["| what | figure | ratio | goal | |", "|---|---|---|---|---|"]
     cells = [(row.name, _figure(row), _ratio(row), write_goal(row), _verdict(row)) for row in rows]
     return "\n".join(head + [f"| {' | '.join(line)} |" for line in cells])
@@ -179,7 +179,7 @@ def _ratio(row: Row) -> str:
 
 
 def write_goal(row: Row) -> str:
-    """Give the goal of a row, or nothing."""
+    """Return the goal of a row, or nothing."""
     return "" if row.goal is None else f"{'≥' if row.at_least else '≤'} {row.goal:g}"
 
 
@@ -188,7 +188,7 @@ def _verdict(row: Row) -> str:
 
 
 def write_number(value: float) -> str:
-    """Give a number with three digits that count."""
+    """Return a number with three digits that count."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -108,7 +108,7 @@ def _shrink(image: Image.Image, name: str) -> None:
 
 
 def _reduce(image: Image.Image) -> Image.Image:
-    """Give an image a palette that has the colours which mean something; each pixel takes the nearest."""
+    """Return an image a palette that has the colours which mean something; each pixel takes the nearest."""
     common = (image.quantize(COLOURS, dither=Image.Dither.NONE).getpalette() or [])[: 3 * COLOURS]
     palette = np.reshape([*common, *(value for colour in KEPT for value in ImageColor.getrgb(colour))], (-1, 3))
     pixels, places = np.unique(np.asarray(image).reshape(-1, 3), axis=0, return_inverse=True)

@@ -72,7 +72,7 @@ class Run:
     """Seconds that a slow line adds to each request."""
 
     def series(self, size: int, scenes: int) -> Series:
-        """Give a series, written now where it is missing."""
+        """Return a series, written now where it is missing."""
         return _find(choose_settings(size, scenes), self.cache)
 
     @property
@@ -87,11 +87,11 @@ class Run:
         return Measurement(best.seconds, max(result.memory for result in results), best.facts)
 
     def scan_settings(self, series: Series, workspace: Workspace) -> dict[str, object]:
-        """Give the settings of the job that scans a series."""
+        """Return the settings of the job that scans a series."""
         return {"workspace": workspace.root, "until": series.until, "series": series.folder, "tiny": self.tiny}
 
     def rounds_for(self, size: int) -> int:
-        """Give the repetitions for a size."""
+        """Return the repetitions for a size."""
         return self.rounds if size <= 4096 else 1
 
 

@@ -162,7 +162,7 @@ class Comparison:
     # --- tools -------------------------------------------------------------------------------------------------------
 
     def pairs(self, folder: str, ending: str) -> Iterator[tuple[str, Path, Path]]:
-        """Give the files that both have."""
+        """Return the files that both have."""
         both = set(_list(self.old / folder)) & set(_list(self.new / folder))
         yield from ((n, self.old / folder / n, self.new / folder / n) for n in sorted(both) if n.endswith(ending))
 

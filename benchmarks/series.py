@@ -79,7 +79,7 @@ class Settings:
 
 
 def choose_settings(size: int, scenes: int) -> Settings:
-    """Give the series of the benchmarks: a year and two months up to 60 scenes, else three years and one."""
+    """Return the series of the benchmarks: a year and two months up to 60 scenes, else three years and one."""
     if scenes > 60:
         after = round(scenes * 41 / 151)
         return Settings(size, scenes - after, after, spacing=10)
@@ -151,11 +151,11 @@ def outline_pixels(top: int, left: int, bottom: int, right: int) -> BaseGeometry
 
 
 def name_item(day: dt.date) -> str:
-    """Give an item's id."""
+    """Return an item's id."""
     return f"S2A_{TILE}_{day:%Y%m%d}_0_L2A"
 
 
 def open_series(folder: Path) -> Series:
-    """Give a series that was written."""
+    """Return a series that was written."""
     values = json.loads((folder / "series.json").read_text("utf-8"))
     return Series(folder, Settings(**values | {"monitor_from": dt.date.fromisoformat(values["monitor_from"])}))

@@ -53,7 +53,7 @@ def measure_parts(run: Run, names: Sequence[str]) -> dict[str, list[Row]]:
 
 
 def describe_row(row: Row) -> str:
-    """Give a row as a line of text."""
+    """Return a row as a line of text."""
     ratio = "" if row.ratio is None else f"   {row.ratio:.2f} ({row.against})"
     goal = "" if row.goal is None else f"   goal {'≥' if row.at_least else '≤'} {row.goal:g}: {'met' if row.met else 'missed'}"
     return f"{row.name}: {row.figure:.3g} {row.unit}{ratio}{goal}"

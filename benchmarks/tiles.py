@@ -35,7 +35,7 @@ BLOCK = 1024
 
 
 def find_series(settings: Settings, cache: Path) -> Series:
-    """Give a series from the cache, written now where it is missing."""
+    """Return a series from the cache, written now where it is missing."""
     folder = cache / f"speed-{settings.size}x{settings.before + settings.after}-{settings.digest}"
     return Series(folder, settings) if folder.exists() else write_series(folder, settings)
 

@@ -288,7 +288,7 @@ def reset_peak() -> None:
 
 
 def measure_disk(workspace: Workspace) -> dict[str, int]:
-    """Give the bytes of each part of the output."""
+    """Return the bytes of each part of the output."""
     parts: dict[str, int] = {}
     for entry in os.scandir(workspace.output):
         parts[entry.name] = sum(size for size in _list_sizes(entry.path)) if entry.is_dir() else entry.stat().st_size

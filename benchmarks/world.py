@@ -133,7 +133,7 @@ def make_tiles(scope: Scope, cache: Path) -> list[Tile]:
 
 
 def list_areas(scope: Scope, tiles: list[Tile]) -> Iterator[Aoi]:
-    """Give the areas: each tile is cut into squares, so that a mine on a seam is seen by two."""
+    """Return the areas: each tile is cut into squares, so that a mine on a seam is seen by two."""
     count = 0
     for tile in tiles:
         project = Transformer.from_crs(tile.lattice.epsg, 4326, always_xy=True)

@@ -149,7 +149,7 @@ def _tabulate(rows: Sequence[Sequence[object]]) -> str:
 
 
 def list_troubles(year: Year, verdict: Verdict) -> list[tuple[str, object]]:
-    """Give what went wrong, in numbers."""
+    """Return what went wrong, in numbers."""
     facts, troubles = verdict.facts, year.troubles
     return [
         ("nights without a run, the machine was off", facts.get("nights without a run", 0)),
@@ -164,7 +164,7 @@ def list_troubles(year: Year, verdict: Verdict) -> list[tuple[str, object]]:
 
 
 def list_results(verdict: Verdict) -> list[tuple[str, object]]:
-    """Give what came of it."""
+    """Return what came of it."""
     facts, scores = verdict.facts, verdict.scores
     hit = sum(site.hit for site in scores.sites)
     large = [site for site in scores.sites if site.area_ha >= 0.5]
@@ -207,7 +207,7 @@ def _counts(night: Night) -> bool:
 
 
 def list_disk(nights: Sequence[Night]) -> list[tuple[str, str, str, str]]:
-    """Give what each part of the output takes."""
+    """Return what each part of the output takes."""
     days, rows = len(nights) - 1, []
     for name, (first, last) in _split_disk(nights[0], nights[-1]).items():
         rows.append((name, f"{first / 1e6:.2f}", f"{last / 1e6:.2f}", f"{(last - first) / 1e6 / max(1, days):.3f}"))

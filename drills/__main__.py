@@ -61,7 +61,7 @@ def run_drills(world: World, names: Sequence[str], rounds: int, seed: int) -> di
 
 
 def describe(figures: Figures) -> str:
-    """Give figures as a line of text."""
+    """Return figures as a line of text."""
     if figures.remark:
         return f"{figures.name}: {figures.remark}"
     return (

@@ -194,7 +194,7 @@ def _starve_night(world: World, figures: Figures, chance: random.Random, *, read
 
 
 def find_complaints(workspace: Workspace) -> tuple[str, ...]:
-    """Give the ids of the events that tell of a scan that failed, and that an area was not seen therefore."""
+    """Return the ids of the events that tell of a scan that failed, and that an area was not seen therefore."""
     return tuple(event.event_id for event in read_findings(workspace.outbox).events if event.event in (SCAN_FAILED, UNSEEN))
 
 

@@ -97,7 +97,7 @@ def _parse(value: dict[str, Any]) -> Result:
 
 
 def render_page(results: Mapping[str, Result], order: list[str]) -> str:
-    """Give the page as Markdown."""
+    """Return the page as Markdown."""
     chosen = [results[name] for name in order if name in results]
     kills = sum(one.figures.hits for one in chosen if one.figures.name.startswith("kill"))
     lost = sum(one.figures.lost for one in chosen)

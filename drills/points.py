@@ -108,7 +108,7 @@ class Tap:
 
 
 def _halve(arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """Give the arguments of a call that writes half as much; None where it writes nothing."""
+    """Return the arguments of a call that writes half as much; None where it writes nothing."""
     for at, value in enumerate(arguments):
         if isinstance(value, bytes | bytearray | memoryview | str) and at == 1:
             return (*arguments[:at], value[: len(value) // 2], *arguments[at + 1 :])

@@ -103,7 +103,7 @@ def read_truth(workspace: Workspace, aoi: str) -> dict[str, str]:
 
 
 def _count(kind: str, values: Any) -> dict[str, str]:
-    """Give values that may come more than once as facts."""
+    """Return values that may come more than once as facts."""
     return {f"{kind} {value}": str(number) for value, number in Counter(values).items()}
 
 
@@ -129,7 +129,7 @@ def _read_layer(workspace: Workspace, layer: str) -> list[dict[str, Any]]:
 
 
 def _read_evidence(workspace: Workspace) -> dict[str, str]:
-    """Give the evidence of each alert: its images, and what does not tell when it was made."""
+    """Return the evidence of each alert: its images, and what does not tell when it was made."""
     found = {}
     for folder in sorted(workspace.evidence.glob("[!.]*")):
         digest = hashlib.sha256()

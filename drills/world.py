@@ -83,7 +83,7 @@ class Recipients:
         self.mailbox.mails.clear()
 
     def read_post(self, workspace: Workspace) -> Post:
-        """Give what came; which events a mail told is known by the id of its message."""
+        """Return what came; which events a mail told is known by the id of its message."""
         post = Post()
         for value in self.hook.values:
             post.told.update((value["rule"], event["event_id"]) for event in value["events"])
@@ -118,7 +118,7 @@ class World:
 
     @contextlib.contextmanager
     def lend(self, name: str) -> Iterator[Workspace]:
-        """Lend a copy of a prepared workspace, always under the same path, since reports and jitter know it."""
+        """Yield a copy of a prepared workspace, always under the same path, since reports and jitter know it."""
         self.count += 1
         root = self.folder / "round" / f"watch-{os.getpid()}"
         shutil.rmtree(root, ignore_errors=True)

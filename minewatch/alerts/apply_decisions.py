@@ -41,7 +41,7 @@ def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date,
 
 
 def speaks_of(decision: Decision, alert: Alert) -> bool:
-    """Tell whether a decision is about an alert: by its id, or since it covers at least half of its ground."""
+    """True if a decision is about an alert: by its id, or since it covers at least half of its ground."""
     if decision.alert_id == alert.alert_id:
         return True
     if not shapely.intersects(decision.outline, alert.geometry):
@@ -50,7 +50,7 @@ def speaks_of(decision: Decision, alert: Alert) -> bool:
 
 
 def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: AlertSettings) -> bool:
-    """Tell whether a dismissal acts: for a time, and while the alert has not grown beyond what was reviewed."""
+    """True if a dismissal acts: for a time, and while the alert has not grown beyond what was reviewed."""
     if decision.review != DISMISS or until > decision.effective + dt.timedelta(days=settings.dismissal_days):
         return False
     parts = shapely.get_parts(alert.geometry.difference(decision.outline))
@@ -58,5 +58,5 @@ def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: Ale
 
 
 def restore_status(status: str, confirmed_on: object) -> str:
-    """Give the machine's status of a row whose dismissal was taken back."""
+    """Return the machine's status of a row whose dismissal was taken back."""
     return status if status != DISMISSED else CONFIRMED if confirmed_on else PROVISIONAL

@@ -68,7 +68,7 @@ class Decision:
 
     @property
     def cells(self) -> tuple[str, str, str]:
-        """Give the cells review, review_note and reviewed_by."""
+        """Return the cells review, review_note and reviewed_by."""
         return self.review, self.text, self.by
 
 
@@ -83,7 +83,7 @@ class Decisions:
     """Lines that cannot be read, counted from 1: a write was cut off there, or somebody edited the file."""
 
     def of(self, aoi: str, until: dt.date) -> list[Decision]:
-        """Give those of an area that act on a date, the latest first."""
+        """Return those of an area that act on a date, the latest first."""
         known = [(d.effective, number, d) for number, d in enumerate(self.all) if d.aoi == aoi and d.effective <= until]
         return [decision for *_, decision in sorted(known, key=lambda entry: entry[:2], reverse=True)]
 

@@ -76,7 +76,7 @@ def _create_layer(path: Path, layer: str, columns: Sequence[Column]) -> None:
 
 @contextlib.contextmanager
 def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
-    """Lend a connection inside one transaction that is kept whole or not at all.
+    """Yield a connection inside one transaction that is kept whole or not at all.
 
     Raises AlertsError where the file is locked for too long, read-only or no GeoPackage; nothing is changed then.
     """
@@ -223,7 +223,7 @@ def decode_geometry(blob: bytes) -> BaseGeometry:
 
 
 def _envelope(blob: bytes | None) -> tuple[float, float, float, float] | None:
-    """Give min x, max x, min y, max y; None for an empty geometry."""
+    """Return min x, max x, min y, max y; None for an empty geometry."""
     if blob is None or blob[3] & 0b00010000:
         return None
     if (blob[3] >> 1) & 0b111:

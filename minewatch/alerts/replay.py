@@ -134,7 +134,7 @@ class _History:
     """The pixel of each episode."""
 
     def days(self) -> list[int]:
-        """Give the days on which anything changed."""
+        """Return the days on which anything changed."""
         events = np.concatenate([self.episodes[name] for name in ("provisional_on", "confirmed_on", "settled_on", "closed_on")])
         return [int(day) for day in np.unique(events[events > 0])]
 
@@ -145,12 +145,12 @@ class _History:
         return np.asarray((e["provisional_on"] > 0) & (e["provisional_on"] <= day) & lasting)
 
     def reached(self, stage: str, day: int) -> Pixels:
-        """Give the pixels that are ``confirmed_on`` or ``settled_on`` after the looks of a day."""
+        """Return the pixels that are ``confirmed_on`` or ``settled_on`` after the looks of a day."""
         since = self.episodes[stage]
         return self.pixels[self.active(day) & (since > 0) & (since <= day)]
 
     def components(self, day: int, gap: int) -> _Components:
-        """Give the connected components of the active pixels of a day."""
+        """Return the connected components of the active pixels of a day."""
         dense = np.zeros(self.patch.mask.size, bool)
         dense[self.pixels[self.active(day)]] = True
         shaped = dense.reshape(self.patch.mask.shape)
@@ -210,7 +210,7 @@ def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits)
 
 
 def _continue(tracks: list[_Track], components: _Components, day: int, limits: _Limits) -> set[int]:
-    """Give each open track its component; the older takes in the younger, what fell to half the smallest area is closed.
+    """Return each open track its component; the older takes in the younger, what fell to half the smallest area is closed.
 
     What comes apart and stays near is still one alert: a bridge of doubtful pixels fades sooner than what it joined.
     """

@@ -79,13 +79,13 @@ def _tell(cells: Cells) -> str:
 
 
 def read_cells(row: Mapping[str, Any]) -> Cells:
-    """Give the review cells of a row; nothing is ''."""
+    """Return the review cells of a row; nothing is ''."""
     review, note, by = (str(row[name] or "").strip() for name in REVIEW_COLUMNS)
     return review, note, by
 
 
 def read_shown(connection: sqlite3.Connection) -> dict[int, Cells]:
-    """Give the review cells of each row as they were last written here."""
+    """Return the review cells of each row as they were last written here."""
     rows = connection.execute(f"SELECT fid, {', '.join(REVIEW_COLUMNS)} FROM {SHOWN}")
     return {fid: (review, note, by) for fid, review, note, by in rows}
 
@@ -179,14 +179,14 @@ def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
 
 
 def find_alert(table: Path, alert_id: str) -> str:
-    """Give the id that an alert has now.  Raises AlertsError where there is none."""
+    """Return the id that an alert has now.  Raises AlertsError where there is none."""
     require_table(table)
     with contextlib.closing(sqlite3.connect(table)) as connection:
         return resolve_id(connection, alert_id)
 
 
 def resolve_id(connection: sqlite3.Connection, alert_id: str) -> str:
-    """Give the id that an alert has now; old ones are followed through the table's history.
+    """Return the id that an alert has now; old ones are followed through the table's history.
 
     Raises AlertsError where no row has it.
     """

@@ -68,7 +68,7 @@ def refresh_styles(connection: sqlite3.Connection) -> None:
 
 
 def read_style(path: Path, layer: str) -> str:
-    """Give the default style that a table has of one of its layers; today's own where there is none that can be read."""
+    """Return the default style that a table has of one of its layers; today's own where there is none that can be read."""
     query = "SELECT styleQML FROM layer_styles WHERE f_table_name = ? AND useAsDefault ORDER BY update_time DESC, id DESC"
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
@@ -167,7 +167,7 @@ HALO = "255,255,255,230"
 
 
 def rgba(colour: str, alpha: int = 255) -> str:
-    """Give ``#rrggbb`` as QGIS writes colours."""
+    """Return ``#rrggbb`` as QGIS writes colours."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"{red},{green},{blue},{alpha}"
 

@@ -305,7 +305,7 @@ def render_csv(alerts: gpd.GeoDataFrame) -> str:
 
 
 def plain_cell(value: Any) -> Any:
-    """Give a cell as plain text or number: dates without a time, '' for nothing."""
+    """Return a cell as plain text or number: dates without a time, '' for nothing."""
     if pd.isna(value):
         return ""
     if hasattr(value, "date") and callable(value.date):
@@ -314,7 +314,7 @@ def plain_cell(value: Any) -> Any:
 
 
 def safe_cell(value: Any) -> Any:
-    """Give a cell for a spreadsheet: no text that it would run; numbers stay numbers."""
+    """Return a cell for a spreadsheet: no text that it would run; numbers stay numbers."""
     value = plain_cell(value)
     return f"'{value}" if isinstance(value, str) and is_formula(value) else value
 

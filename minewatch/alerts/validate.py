@@ -216,7 +216,7 @@ def _lay_out(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
 
 
 def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, int], list[Mask], gpd.GeoDataFrame]:
-    """Give each site its alarms, in order of confirmation, and count the rest."""
+    """Return each site its alarms, in order of confirmation, and count the rest."""
     alarms = scene.alerts[scene.alerts["confirmed_on"].notna()].sort_values("confirmed_on").reset_index(drop=True)
     swallowed = alarms["merged_into"].isin(alarms["alert_id"]) & (alarms["merged_into"] != alarms["alert_id"])
     alarms = alarms[~swallowed].reset_index(drop=True)

@@ -108,7 +108,7 @@ def _open_item(data: bytes) -> dict[str, Any] | None:
 
 
 def _concerns(document: dict[str, Any], grid: Grid) -> bool:
-    """Tell whether an item counts today; others are made anew anyway."""
+    """True if an item counts today; others are made anew anyway."""
     properties = document["properties"]
     return is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid)
 
@@ -217,7 +217,7 @@ def _key_of(name: str) -> str:
 
 
 def _is_there(damage: Damage, observation: Observation | None, before: frozenset[str]) -> bool:
-    """Tell whether a look is there again: fetched by this scan, or with the same scenes; an older version is not the same."""
+    """True if a look is there again: fetched by this scan, or with the same scenes; an older version is not the same."""
     if observation is None:
         return False
     return observation.item.name not in before or set(damage.sources) <= set(observation.source_ids)

@@ -112,7 +112,7 @@ def sign_item(document: dict[str, Any]) -> bytes:
 
 
 def hash_item(data: bytes) -> str:
-    """Give the SHA-256 of an item's bytes, with zeros where its own checksum stands."""
+    """Return the SHA-256 of an item's bytes, with zeros where its own checksum stands."""
     return hashlib.sha256(_OWN.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data, count=1)).hexdigest()
 
 
@@ -160,7 +160,7 @@ def _valid_share(classes: Mapping[str, int]) -> float:
 
 
 def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
-    """Give the newest usable version of each key: written in today's format, on this grid, its raster there."""
+    """Return the newest usable version of each key: written in today's format, on this grid, its raster there."""
     newest: dict[str, Observation] = {}
     names = list_names(folder)
     for observation in _read_items([folder / name for name in sorted(names) if _is_item(name)]):

@@ -61,21 +61,21 @@ class _Parts:
     """What was read from there on."""
 
     def read(self, count: int, offset: int) -> bytes:
-        """Give bytes of one of the parts."""
+        """Return bytes of one of the parts."""
         number = bisect_right(self.starts, offset) - 1
         start = offset - self.starts[number]
         return self.parts[number][start : start + count]
 
 
 def _plan(offsets: NDArray[np.int64], counts: NDArray[np.int64], bands: range, window: Window) -> list[tuple[int, int]]:
-    """Give the spans of bytes that hold the blocks of a window; those that lie near each other are one."""
+    """Return the spans of bytes that hold the blocks of a window; those that lie near each other are one."""
     places = [(band, *block) for band in bands for block in list_blocks(window)]
     blocks = ((int(offsets[place]), int(counts[place]), place) for place in places if counts[place])
     return [(start, stop) for start, stop, _ in join_spans((start, start + count, place) for start, count, place in blocks)]
 
 
 def _find_tables(paths: Sequence[UPath]) -> list[Tables]:
-    """Give the tables of rasters; those that are not known are read together."""
+    """Return the tables of rasters; those that are not known are read together."""
     new = [path for path in paths if path not in _tables]
     if len(_tables) + len(new) > KNOWN:
         _tables.clear()

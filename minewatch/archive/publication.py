@@ -70,7 +70,7 @@ class WriteStats:
 
 
 def hash_file(path: Path) -> str:
-    """Give the SHA-256 of a file as hexadecimal digits."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -43,7 +43,7 @@ Codes = NDArray[np.uint8]
 
 
 def find_step(shape: tuple[int, int]) -> int:
-    """Give the power of two of which every so many-th row and column is in the sample of a raster; 1 = all."""
+    """Return the power of two of which every so many-th row and column is in the sample of a raster; 1 = all."""
     step = 1
     while -(-shape[0] // step) * -(-shape[1] // step) > SAMPLE_PIXELS:
         step *= 2
@@ -222,7 +222,7 @@ def read_bands(path: Path, bands: range, window: Window, out: Codes, *, sample: 
 
 
 def choose_table(tables: Tables, *, sample: bool) -> _Table:
-    """Give the table of the raster itself or of its sample."""
+    """Return the table of the raster itself or of its sample."""
     shape, of_resolutions = tables
     return of_resolutions[1 if sample and find_step(shape) > 1 else 0]
 

@@ -37,7 +37,7 @@ class Stack:
     """(layer, time, y, x) codes of the layers, in the order of LAYERS, 0 = no data."""
 
     def layer(self, name: str) -> NDArray[np.int16]:
-        """Give a layer's values, (time, y, x) int16 x 10 000, -32768 = no data."""
+        """Return a layer's values, (time, y, x) int16 x 10 000, -32768 = no data."""
         index = [layer.name for layer in LAYERS].index(name)
         return LAYERS[index].decode(self.codes[index])
 

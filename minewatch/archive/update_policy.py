@@ -49,7 +49,7 @@ class ArchivedScene:
 
 
 def is_news(take: Datatake, archived: Observation | None, conflict: Conflict) -> bool:
-    """Tell whether an overpass has to be read: for a tile, a part, a baseline, an offset, or another way with conflicts."""
+    """True if an overpass has to be read: for a tile, a part, a baseline, an offset, or another way with conflicts."""
     if archived is None or _was_settled_otherwise(archived, conflict):
         return True
     known = {scene.id for scene in find_refused(take, archived)}
@@ -67,7 +67,7 @@ def find_refused(take: Datatake, archived: Observation) -> list[Scene]:
 
 
 def _was_settled_otherwise(archived: Observation, conflict: Conflict) -> bool:
-    """Tell whether scenes whose pixels contradict their metadata were not treated as they are to be."""
+    """True if scenes whose pixels contradict their metadata were not treated as they are to be."""
     if archived.refused and conflict != "refuse":
         return True
     for source in archived.sources:
@@ -85,13 +85,13 @@ def _sort_parts(parts: Iterable[ArchivedScene]) -> dict[str, list[ArchivedScene]
 
 
 def _rank(parts: list[ArchivedScene]) -> tuple[str, int]:
-    """Give the newest baseline of a tile, and how many parts have it: halves of a tile and duplicates look alike."""
+    """Return the newest baseline of a tile, and how many parts have it: halves of a tile and duplicates look alike."""
     newest = max((part.baseline for part in parts), default="")
     return newest, sum(part.baseline == newest for part in parts)
 
 
 def _is_better(parts: list[ArchivedScene], before: list[ArchivedScene]) -> bool:
-    """Tell whether parts of a tile rank higher, or are others of the same source; another source has other ids for the same."""
+    """True if parts of a tile rank higher, or are others of the same source; another source has other ids for the same."""
     if _rank(parts) != _rank(before):
         return _rank(parts) > _rank(before)
     return {part.source for part in parts} == {part.source for part in before} and set(parts) != set(before)

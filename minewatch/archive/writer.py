@@ -107,7 +107,7 @@ def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
 
 @contextlib.contextmanager
 def _drafting(folder: Place) -> Iterator[Path]:
-    """Lend a temporary file of the archive, or of this machine for an object store; none is left where the block fails."""
+    """Yield a temporary file of the archive, or of this machine for an object store; none is left where the block fails."""
     if not isinstance(folder, Path):
         with tempfile.TemporaryDirectory(prefix="minewatch-") as scratch:
             yield Path(scratch) / "draft.tif"

@@ -22,7 +22,7 @@ TURN = 360.0
 
 
 def join_halves(geometry: BaseGeometry) -> BaseGeometry:
-    """Give polygons in lon/lat as one piece: west from -180 on, east beyond 180 where they cross the meridian.
+    """Return polygons in lon/lat as one piece: west from -180 on, east beyond 180 where they cross the meridian.
 
     They may come cut at the meridian, with longitudes beyond ±180, or with steps from one edge of the map to the other; a
     step of more than half the world is taken the short way.  Raises ValueError where a ring goes round a pole.
@@ -73,17 +73,17 @@ def cut_halves(geometry: BaseGeometry) -> BaseGeometry:
 
 
 def is_cut(geometry: BaseGeometry) -> bool:
-    """Tell whether polygons are as :func:`cut_halves` gives them: no longitude beyond 180, no step round the world."""
+    """True if polygons are as :func:`cut_halves` gives them: no longitude beyond 180, no step round the world."""
     bounds = [part.bounds for part in shapely.get_parts(geometry)]
     return all(west >= -HALF and east <= HALF and east - west <= HALF for west, _, east, _ in bounds)
 
 
 def find_bounds(geometry: BaseGeometry) -> Bounds:
-    """Give west, south, east, north; west is greater than east across the meridian, as RFC 7946 (5.2) has it."""
+    """Return west, south, east, north; west is greater than east across the meridian, as RFC 7946 (5.2) has it."""
     west, south, east, north = join_halves(geometry).bounds
     return west, south, wrap_longitude(east), north
 
 
 def wrap_longitude(longitude: float) -> float:
-    """Give a longitude between -180 and 180; those stay as they are."""
+    """Return a longitude between -180 and 180; those stay as they are."""
     return longitude if abs(longitude) <= HALF else (longitude + HALF) % TURN - HALF

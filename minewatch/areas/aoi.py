@@ -232,7 +232,7 @@ def check_size(aoi: Aoi) -> Aoi:
 
 
 def aoi_path(workspace: Workspace, name: str) -> Path:
-    """Give the file of an area; raises AoiError where the name cannot be a file's."""
+    """Return the file of an area; raises AoiError where the name cannot be a file's."""
     try:
         return workspace.aois / f"{check_name('an area', name)}.geojson"
     except WorkspaceError as error:

@@ -187,7 +187,7 @@ def lonlat_from(crs: CRS | int) -> Transformer:
 
 
 def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
-    """Give a geometry in another CRS."""
+    """Return a geometry in another CRS."""
 
     def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
@@ -196,7 +196,7 @@ def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
 
 
 def find_utm_epsg(longitude: float, latitude: float) -> int:
-    """Give the EPSG code of the UTM zone of a point in degrees: that of the MGRS tiles there."""
+    """Return the EPSG code of the UTM zone of a point in degrees: that of the MGRS tiles there."""
     zone = min(60, int((longitude + 180) // 6) + 1)
     for south, north, west, east, exception in ZONE_EXCEPTIONS:
         if south <= latitude < north and west <= longitude < east:

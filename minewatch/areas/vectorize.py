@@ -50,7 +50,7 @@ def find_patches(rows: NDArray[np.int32], columns: NDArray[np.int32], shape: tup
 
 
 def _join(places: NDArray[np.int64], step: int, aside: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Give the numbers of pixels that have another ``step`` places on, ``aside`` columns to the right, and of those others."""
+    """Return the numbers of pixels that have another ``step`` places on, ``aside`` columns to the right, and of those others."""
     column = places % width + aside
     here = np.flatnonzero((column >= 0) & (column < width))
     there = np.searchsorted(places, places[here] + step)
@@ -74,7 +74,7 @@ def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon
 
 
 def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
-    """Give polygons in degrees (WGS 84), to the centimetre, cut at 180°."""
+    """Return polygons in degrees (WGS 84), to the centimetre, cut at 180°."""
     transformer = lonlat_from(grid.crs)
     degrees = cut_halves(join_halves(reproject(geometry, transformer)))
     rounded = shapely.transform(degrees, lambda points: np.round(points, COORDINATE_DIGITS))
@@ -82,7 +82,7 @@ def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
 
 
 def find_position(geometry: BaseGeometry) -> tuple[float, float]:
-    """Give latitude and longitude of a point inside a lon/lat geometry, in its largest part."""
+    """Return latitude and longitude of a point inside a lon/lat geometry, in its largest part."""
     largest = max(shapely.get_parts(geometry), key=lambda part: part.area)
     # The centre of the widest circle, since a point next to an edge may be rounded across it.
     x, y = shapely.get_coordinates(shapely.maximum_inscribed_circle(largest))[0]

@@ -64,7 +64,7 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
 
 
 def describe_scores(scores: Scores) -> dict[str, Any]:
-    """Give scores as plain data, without the single sites."""
+    """Return scores as plain data, without the single sites."""
     facts = asdict(scores)
     del facts["sites"]
     return facts | {"sites": len(scores.sites), "hit": sum(site.hit for site in scores.sites)}
@@ -123,7 +123,7 @@ def explain(session: Session, alert_id: str, everything: bool, output: Path | No
 
 
 def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> dict[str, Any]:
-    """Give an explanation as plain data, without the daily curve."""
+    """Return an explanation as plain data, without the daily curve."""
     facts = {
         field.name: getattr(explanation, field.name) for field in fields(explanation) if field.name not in ("looks", "curve")
     }

@@ -40,7 +40,7 @@ def alerts() -> None:
 
 
 def filters(command: F) -> F:
-    """Give a command the options that choose among the alerts."""
+    """Return a command the options that choose among the alerts."""
     for option in (
         click.option("--min-area", type=click.FloatRange(min=0), metavar="HA", help="At least this large, hectares."),
         click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First seen on this date or later."),

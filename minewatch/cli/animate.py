@@ -76,7 +76,7 @@ def animate(
 
 
 def describe_animation(made: Animation) -> dict[str, Any]:
-    """Give an animation as plain data."""
+    """Return an animation as plain data."""
     return {
         "target": made.target,
         "dates": [f"{date}" for date in made.dates],

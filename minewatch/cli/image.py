@@ -36,7 +36,7 @@ class Choices(click.ParamType[tuple[str, ...]]):
         self.words, self.nothing = tuple(words), nothing
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Give the words, each once, in their own order."""
+        """Return the words, each once, in their own order."""
         if isinstance(value, tuple):
             return value
         if self.nothing and value == self.nothing:
@@ -145,7 +145,7 @@ def tell(session: Session, notes: Iterable[str], facts: dict[str, Any], line: st
 
 
 def describe_image(drawn: ImageResult) -> dict[str, Any]:
-    """Give an image as plain data."""
+    """Return an image as plain data."""
     chip = drawn.chip
     return {
         "target": drawn.target,
@@ -163,7 +163,7 @@ def describe_image(drawn: ImageResult) -> dict[str, Any]:
 
 
 def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
-    """Give a picture of other imagery as plain data."""
+    """Return a picture of other imagery as plain data."""
     photo = drawn.photo
     return {
         "target": drawn.target,

@@ -37,7 +37,7 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
 
 
 def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:
-    """Give alerts as plain data, without their outlines."""
+    """Return alerts as plain data, without their outlines."""
     return [{name: plain_cell(row[name]) for name in alerts.columns if name != "geometry"} for row in alerts.to_dict("records")]
 
 
@@ -59,7 +59,7 @@ def describe_reading(result: Corroboration, file: Path) -> list[str]:
 
 
 def describe_corroboration(result: Corroboration, name: str) -> dict[str, Any]:
-    """Give what came of adding a witness as plain data."""
+    """Return what came of adding a witness as plain data."""
     agreements = [
         {"alert_id": alert_id, "date": str(own.seen) if own.seen else "", "distance_m": own.distance_m}
         for alert_id, own in sorted(result.agreements.items())

@@ -120,7 +120,7 @@ def list_command(session: Session, dead: bool) -> None:
 
 
 def _settle(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Give a row of the table; the dead have no next try."""
+    """Return a row of the table; the dead have no next try."""
     return (*row[:4], "" if row[1] == DEAD else row[4], show(row[5]))
 
 

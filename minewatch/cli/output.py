@@ -55,7 +55,7 @@ class Session:
 
 
 def common_options(command: F) -> F:
-    """Give a command ``-w``, ``--json`` and ``--traceback``, and hand it a Session as its first argument."""
+    """Return a command ``-w``, ``--json`` and ``--traceback``, and hand it a Session as its first argument."""
 
     @click.option(
         "-w",

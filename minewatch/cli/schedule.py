@@ -36,7 +36,7 @@ def schedule() -> None:
 
 
 def timer_options(command: F) -> F:
-    """Give a command the options that say how the system starts the watch."""
+    """Return a command the options that say how the system starts the watch."""
     for option in (
         click.option("--name", help="Name of the units.  [default: after the workspace's folder]"),
         click.option(
@@ -86,7 +86,7 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
 
 
 def _list_times(one: Schedule, now: dt.datetime) -> list[dt.datetime]:
-    """Give the next times at which a schedule begins; none where it has no area."""
+    """Return the next times at which a schedule begins; none where it has no area."""
     times = [now]
     for _ in range(SHOWN_RUNS if one.areas else 0):
         times.append(one.find_next(times[-1]))

@@ -81,5 +81,5 @@ class SimulationError(MinewatchError):
 
 
 def describe(error: BaseException) -> str:
-    """Give the text of an error on one line."""
+    """Return the text of an error on one line."""
     return " ".join(str(error).split()) or type(error).__name__

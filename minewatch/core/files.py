@@ -69,7 +69,7 @@ SMALL = 2**16
 
 
 def find_place(text: str, root: Path) -> Place:
-    """Give the place that a setting names: ``s3://bucket/prefix``, or a folder, relative to ``root``.
+    """Return the place that a setting names: ``s3://bucket/prefix``, or a folder, relative to ``root``.
 
     Raises WorkspaceError where it cannot be used; the text is not repeated, since it may hold secrets.
     """
@@ -139,7 +139,7 @@ def naming_refusals() -> Iterator[None]:
 
 
 def is_full(folder: Path) -> bool:
-    """Tell whether a disk has no room for another small file."""
+    """True if a disk has no room for another small file."""
     with contextlib.suppress(OSError):
         return shutil.disk_usage(folder).free < SMALL
     return False
@@ -163,7 +163,7 @@ def make_private_folder(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """Lend a temporary path next to ``path`` and rename it onto ``path`` when the block ends well.
+    """Yield a temporary path next to ``path`` and rename it onto ``path`` when the block ends well.
 
     The file is flushed to disk before the rename, so that a crash leaves the old file or the whole new one.
     """
@@ -226,7 +226,7 @@ def read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[list[T], tuple[in
 
 
 def _end_line(handle: int) -> bytes:
-    """Give the line break that a write which was cut off still owes."""
+    """Return the line break that a write which was cut off still owes."""
     size = os.fstat(handle).st_size
     return b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
 
@@ -360,7 +360,7 @@ def _is_absence(error: Exception) -> bool:
 
 
 def rename(path: Place, target: Place) -> None:
-    """Give a file another name in its folder, over a file that has it; raises WorkspaceError where that is not allowed."""
+    """Return a file another name in its folder, over a file that has it; raises WorkspaceError where that is not allowed."""
     try:
         if isinstance(path, Path):
             path.replace(str(target))

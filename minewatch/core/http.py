@@ -74,7 +74,7 @@ class _PassingError(RangeError):
 
 @cache
 def fetchers() -> ThreadPoolExecutor:
-    """Give the threads that fetch: one set for the process, which bounds its requests in flight."""
+    """Return the threads that fetch: one set for the process, which bounds its requests in flight."""
     return ThreadPoolExecutor(REQUESTS, thread_name_prefix="fetch")
 
 
@@ -99,7 +99,7 @@ class FilePart(NamedTuple):
 
 
 def is_remote(href: str) -> bool:
-    """Tell whether an address is fetched over HTTP; those of object stores are, once they are signed."""
+    """True if an address is fetched over HTTP; those of object stores are, once they are signed."""
     return urlsplit(href).scheme in ("http", "https", "s3")
 
 
@@ -128,7 +128,7 @@ def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> 
 
 
 def spread_pause(first: float, attempt: int) -> float:
-    """Give the seconds to wait after an attempt (from 1): doubled each time, and spread by up to as much again.
+    """Return the seconds to wait after an attempt (from 1): doubled each time, and spread by up to as much again.
 
     Spread, so that clients that a server turned away together do not come back together.
     """
@@ -180,14 +180,14 @@ def _ask(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseHTTPR
 
 
 def find_proxy(href: str) -> str | None:
-    """Give the proxy that the environment names for an address; None where it is asked without one."""
+    """Return the proxy that the environment names for an address; None where it is asked without one."""
     parts = urlsplit(href)
     proxy = urllib.request.getproxies().get(parts.scheme)
     return None if proxy is None or urllib.request.proxy_bypass(parts.hostname or "") else proxy
 
 
 def follow(href: str, location: str) -> str:
-    """Give the address that a redirect names, where a document at ``href`` might name it.
+    """Return the address that a redirect names, where a document at ``href`` might name it.
 
     That is https anywhere but nearer to this machine, and plain http only on the host that is asked already.  Raises
     RangeError for every other.

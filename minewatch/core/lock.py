@@ -203,7 +203,7 @@ def _measure_age(path: Path, handle: int) -> float:
 
 
 def _ask_time(folder: Path) -> float:
-    """Give the time of a folder's file server."""
+    """Return the time of a folder's file server."""
     probe = folder / f"{TEMPORARY_PREFIX}clock-{secrets.token_hex(4)}"
     try:
         probe.write_bytes(b"?")

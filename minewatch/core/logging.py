@@ -91,7 +91,7 @@ def _shorten(match: re.Match[str]) -> str:
 
 
 def find_secrets(settings: Mapping[str, Any]) -> set[str]:
-    """Give what the environment variables hold that settings name (keys that end in ``_variable``), and parts of it."""
+    """Return what the environment variables hold that settings name (keys that end in ``_variable``), and parts of it."""
     values = {os.environ.get(name, "") for name in {*_list_variables(settings), *OWN_SECRETS}}
     return {part for value in values if value for part in _take_apart(value)}
 
@@ -108,7 +108,7 @@ def _list_variables(value: Any) -> Iterator[str]:
 
 
 def _take_apart(value: str) -> set[str]:
-    """Give a secret and, of an address, its parts but for the host: each may stand alone in an error."""
+    """Return a secret and, of an address, its parts but for the host: each may stand alone in an error."""
     forms = {value, quote(value, safe=""), value.strip()}
     with contextlib.suppress(ValueError):
         parts = urlsplit(value)
@@ -136,7 +136,7 @@ def close_journal() -> None:
 
 
 def is_open() -> bool:
-    """Tell whether lines of JSON are written, in place of words for people."""
+    """True if lines of JSON are written, in place of words for people."""
     return _LoggerSlot.journal is not None
 
 

@@ -106,7 +106,7 @@ class Engine:
                 raise self._give_up()
 
     def _take(self, future: Future[R | MinewatchError]) -> R | Exception:
-        """Give a job's result or error.  A result that died with its worker is waited for, while there are others."""
+        """Return a job's result or error.  A result that died with its worker is waited for, while there are others."""
         patience = None if self.scheduler is None else PATIENCE
         while True:
             try:
@@ -175,7 +175,7 @@ def share_memory_pools() -> None:
 
 
 def return_memory() -> None:
-    """Give the system what glibc keeps of freed memory, so that the next stage of a scan does not come on top of it."""
+    """Return the system what glibc keeps of freed memory, so that the next stage of a scan does not come on top of it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -39,7 +39,7 @@ class Reporter:
         self.bars.update(task, total=self.bars.tasks[task].completed)
 
     def steps(self, title: str) -> Callable[[int, int], None]:
-        """Give a function that moves a bar: it takes the steps done and the steps in all."""
+        """Return a function that moves a bar: it takes the steps done and the steps in all."""
         bars = self.bars
         if bars is None:
             return lambda _done, _total: None

@@ -27,7 +27,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def find_code(stop: KeyboardInterrupt) -> int:
-    """Give the exit code of a command that was stopped: 128 and the signal's number, as shells have it."""
+    """Return the exit code of a command that was stopped: 128 and the signal's number, as shells have it."""
     return stop.code if isinstance(stop, Stopped) else 128 + signal.SIGINT
 
 

@@ -18,7 +18,7 @@ FORGOTTEN_SECONDS = 86_400.0
 
 
 def make_temp_name() -> str:
-    """Give the beginning of the name of an unfinished file: it tells who writes it."""
+    """Return the beginning of the name of an unfinished file: it tells who writes it."""
     return f"{TEMPORARY_PREFIX}{_name_home()}-{os.getpid()}-"
 
 
@@ -48,7 +48,7 @@ def clean_stale(folder: Path) -> None:
 
 
 def _is_stale(draft: Path) -> bool:
-    """Tell whether the writer of an unfinished file is dead: by its number where that can be asked here, else by its age."""
+    """True if the writer of an unfinished file is dead: by its number where that can be asked here, else by its age."""
     home, _, rest = draft.name.removeprefix(TEMPORARY_PREFIX).partition("-")
     number = rest.partition("-")[0]
     if home == _name_home() and number.isdecimal():

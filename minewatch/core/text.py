@@ -24,7 +24,7 @@ def printable(text: str) -> str:
 
 
 def show(text: object, longest: int = LONGEST) -> str:
-    """Give a stranger's text on one line, printable and of bounded length."""
+    """Return a stranger's text on one line, printable and of bounded length."""
     line = printable(" ".join(str(text)[: 4 * longest].split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
@@ -60,7 +60,7 @@ def escape_math(text: str) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Tell whether a spreadsheet would run a cell; it skips blanks, and reads wide signs as the usual ones.
+    """True if a spreadsheet would run a cell; it skips blanks, and reads wide signs as the usual ones.
 
     A tab or a line's end at the beginning counts too: some programs start another cell there (OWASP, CSV injection).
     """

@@ -20,5 +20,5 @@ def to_day(date: dt.date) -> int:
 
 
 def to_date(day: int) -> dt.date | None:
-    """Give the date of a day number, None for 0."""
+    """Return the date of a day number, None for 0."""
     return EPOCH + dt.timedelta(days=int(day)) if day > 0 else None

@@ -58,7 +58,7 @@ class NetworkZone(enum.IntEnum):
 
 
 def is_web(href: str) -> bool:
-    """Tell whether an address is one of the web."""
+    """True if an address is one of the web."""
     return href.partition(":")[0].lower() in ("http", "https")
 
 
@@ -77,7 +77,7 @@ def check_id(name: object) -> str:
 
 
 def resolve_href(href: object, base: str, root: str, where: str, allowed: Collection[str] = ()) -> str:
-    """Give the address that a document at ``base`` of the catalogue ``root`` names; raises SceneError as check_href does."""
+    """Return the address that a document at ``base`` of the catalogue ``root`` names; raises SceneError as check_href does."""
     href = _check_text(href, where)
     try:
         return check_href(href if _is_absolute(href) else _join(base, href), root, where, allowed)
@@ -147,7 +147,7 @@ def _check_web(href: str, root: str, where: str, allowed: Collection[str]) -> st
 
 
 def _hide(href: str) -> str:
-    """Give an address without what may be secret: its user, its query."""
+    """Return an address without what may be secret: its user, its query."""
     return show(re.sub("//[^/]*@", "//", href.partition("?")[0]))
 
 
@@ -170,7 +170,7 @@ def find_reach(host: str) -> NetworkZone:
 
 
 def _is_number(host: str) -> bool:
-    """Tell whether the system would read a name as an IPv4 address, or could."""
+    """True if the system would read a name as an IPv4 address, or could."""
     last = host.rpartition(".")[2]
     try:
         socket.inet_aton(host)
@@ -217,7 +217,7 @@ def _check_file(href: str, root: str, where: str) -> str:
 
 
 def hide_secrets(address: str) -> str:
-    """Give an address of the web without what may be a secret: login and query; anything else as it is."""
+    """Return an address of the web without what may be a secret: login and query; anything else as it is."""
     if not is_web(address):
         return address
     parts = urlsplit(address)

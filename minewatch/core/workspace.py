@@ -99,7 +99,7 @@ class Workspace:
         return self.change_maps / aoi
 
     def _find_place(self, name: str) -> Place | None:
-        """Give the place that the settings name; raises WorkspaceError where it cannot be used."""
+        """Return the place that the settings name; raises WorkspaceError where it cannot be used."""
         text = self.read_document().get(name) if self.settings.is_file() else None
         if text is None:
             return None

@@ -98,7 +98,7 @@ class PixelBaseline(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
-    """Give the numbers of one pixel, a column of full Baselines."""
+    """Return the numbers of one pixel, a column of full Baselines."""
     numbers = column / PRECISION
     return PixelBaseline(
         numbers[NDVI_ROW : NDVI_ROW + TERMS],
@@ -242,7 +242,7 @@ def _choose_looks(
 
 @njit(nogil=True, cache=True)
 def _first_code(value: float, scale: Floats) -> int:
-    """Give the first code whose value is not below ``value``."""
+    """Return the first code whose value is not below ``value``."""
     return min(max(int(np.ceil((value - scale[0]) / scale[1] - 1e-9)), 0), 255)
 
 
@@ -280,7 +280,7 @@ def _rank_residuals(
     is_last: bool,
     n: int,
 ) -> None:
-    """Give the residuals' sizes in steps of 1 / FINE, 255 where a look is not chosen; of the last fit, its range over them."""
+    """Return the residuals' sizes in steps of 1 / FINE, 255 where a look is not chosen; of the last fit, its range over them."""
     drawn, fine, away = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32)
     scale, half, rounding = np.float32(FINE * step), np.float32(128), np.float32(0.5)
     largest, nothing, one, far = np.float32(254), np.uint8(255), np.float32(1), np.float32(FAR)

@@ -41,7 +41,7 @@ def count_up_to(values: Codes, limit: Codes, count: Counts, n: int) -> None:
 
 @njit(nogil=True, cache=True)
 def select(values: Codes, rank: Counts, found: Counts, n: int) -> None:
-    """Give each lane's value of a rank (0 = the smallest) by halving the range; what does not count is 255."""
+    """Return each lane's value of a rank (0 = the smallest) by halving the range; what does not count is 255."""
     limit, below = np.empty(n, np.uint8), np.empty(n, np.int32)
     found[:n] = 0
     step = 128
@@ -168,7 +168,7 @@ def substitute(factor: Lanes, right: Lanes, size: Counts, curve: Lanes, most: in
 
 @njit(nogil=True, cache=True)
 def draw_curve(curve: Lanes, row: Lanes, drawn: Lanes, n: int) -> None:
-    """Give the curves' values on a day: (lane,)."""
+    """Return the curves' values on a day: (lane,)."""
     a, b, c, d, e, f, g = curve[0], curve[1], curve[2], curve[3], curve[4], curve[5], curve[6]
     p, q, r, s, t, u = row[1], row[2], row[3], row[4], row[5], row[6]
     for i in range(n):

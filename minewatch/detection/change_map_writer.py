@@ -90,7 +90,7 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 @contextlib.contextmanager
 def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
-    """Lend a writer for the rasters of one area; the files appear together when the block ends well.
+    """Yield a writer for the rasters of one area; the files appear together when the block ends well.
 
     For an object store they are made in the temporary folder of this machine.
     """

@@ -53,7 +53,7 @@ class Digests:
     """Of their looks."""
 
     def count_looks(self, count: int) -> int:
-        """Give the looks of the first ``count`` observations."""
+        """Return the looks of the first ``count`` observations."""
         return len({observation.day for observation in self.observations[:count]})
 
     def describe(self, count: int) -> str:
@@ -105,7 +105,7 @@ def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, m
 
 
 def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint | None:
-    """Give what was known of a tile, if it is what the looks of this scan begin with; None where there is no such thing."""
+    """Return what was known of a tile, if it is what the looks of this scan begin with; None where there is no such thing."""
     try:
         head, _, data = (folder / f"{_name(tile)}.state").read_bytes().partition(b"\n")
         facts = json.loads(head)
@@ -144,7 +144,7 @@ def _read_memory(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> Ti
 
 
 def _rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Give stored records the names that their fields have today; raise ValueError where they are laid out otherwise."""
+    """Return stored records the names that their fields have today; raise ValueError where they are laid out otherwise."""
     if list_fields(records.dtype) != list_fields(dtype):
         raise ValueError("records of another layout")
     return records.view(dtype)
@@ -167,7 +167,7 @@ def _read_base(path: Path) -> NDArray[np.uint8]:
 
 
 def _is_beginning(count: int, digests: Digests) -> bool:
-    """Tell whether the observations after the first ``count`` are later looks, none of the day of the last."""
+    """True if the observations after the first ``count`` are later looks, none of the day of the last."""
     ordered = digests.observations
     return 0 < count <= len(ordered) and (count == len(ordered) or ordered[count].day > ordered[count - 1].day)
 

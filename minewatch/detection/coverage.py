@@ -92,7 +92,7 @@ class CoverageCount:
         self.missing.update(_count(tile.missing_looks[inside & (tile.rasters["status"] == Status.NOT_MONITORED)]))
 
     def close(self, monitor_from: dt.date, until: dt.date) -> Coverage:
-        """Give the shares as of a date."""
+        """Return the shares as of a date."""
         total = max(1, sum(self.status.values()))
         first, recent = to_day(monitor_from), to_day(until) - RECENT_DAYS
         unseen = {day: count for day, count in self.last_clear.items() if day < recent}
@@ -163,7 +163,7 @@ def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene],
 
 
 def measure_promise(footprints: Sequence[BaseGeometry], grid: Grid) -> float:
-    """Give the share of the area that lies inside footprints (lon/lat) and not near the edge of all of them."""
+    """Return the share of the area that lies inside footprints (lon/lat) and not near the edge of all of them."""
     to_grid = lonlat_to(grid.crs)
     drawn = shapely.make_valid([reproject(join_halves(footprint), to_grid) for footprint in footprints])
     promised = shapely.union_all(drawn)

@@ -41,7 +41,7 @@ def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:
 
 
 def _draw(memory: TileState, episodes: Episodes, rules: Rules) -> dict[str, NDArray[Any]]:
-    """Give each raster's numbers of the pixels inside the area."""
+    """Return each raster's numbers of the pixels inside the area."""
     count = memory.seen.size
     drawn = {name: np.full(count, layer.nodata, layer.dtype) for name, layer in RASTERS.items()}
     sure = episodes[episodes["provisional_on"] > 0]
@@ -56,7 +56,7 @@ def _draw(memory: TileState, episodes: Episodes, rules: Rules) -> dict[str, NDAr
 
 
 def _classify(base: Baselines, rules: Rules) -> NDArray[np.uint8]:
-    """Give the status of pixels without an anomaly."""
+    """Return the status of pixels without an anomaly."""
     status = np.full(base.shape[1], Status.STABLE, np.uint8)
     status[~has_vegetation(base, rules)] = Status.NO_VEGETATION
     status[base[LOOKS_ROW] < rules.min_looks] = Status.NOT_MONITORED

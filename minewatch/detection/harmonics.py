@@ -28,21 +28,21 @@ Floats = NDArray[np.float64]
 
 
 def harmonic_terms(days: NDArray[np.int32]) -> Floats:
-    """Give the regressors of days since 1970-01-01: (time, TERMS)."""
+    """Return the regressors of days since 1970-01-01: (time, TERMS)."""
     angle = 2 * np.pi * np.asarray(days, np.float64) / YEAR
     waves = [wave(k * angle) for k in range(1, HARMONICS + 1) for wave in (np.cos, np.sin)]
     return np.stack([np.ones(len(angle)), *waves], axis=1)
 
 
 def multiply_terms(terms: Floats) -> NDArray[np.int32]:
-    """Give the products of each look's terms, the lower triangle row by row: (time, PAIRS), in 1 / UNIT."""
+    """Return the products of each look's terms, the lower triangle row by row: (time, PAIRS), in 1 / UNIT."""
     rows, columns = np.tril_indices(TERMS)
     return np.rint(UNIT * terms[:, rows] * terms[:, columns]).astype(np.int32)
 
 
 @njit(nogil=True, cache=True)
 def count_terms(looks: int) -> int:
-    """Give how many terms a number of looks can carry."""
+    """Return how many terms a number of looks can carry."""
     if looks >= THIRD_HARMONIC:
         return 7
     if looks >= SECOND_HARMONIC:
@@ -52,7 +52,7 @@ def count_terms(looks: int) -> int:
 
 @njit(nogil=True, cache=True)
 def evaluate(row: Floats, coefficients: Floats) -> float:
-    """Give the curve's value on the day whose terms are ``row``."""
+    """Return the curve's value on the day whose terms are ``row``."""
     total = 0.0
     for k in range(coefficients.size):
         total += row[k] * coefficients[k]

@@ -35,7 +35,7 @@ def find_clear(scl: NDArray[np.uint8], settings: MaskSettings, pixel: int = PIXE
 
 
 def margin_pixels(settings: MaskSettings, pixel: int = PIXEL) -> int:
-    """Give how far, in pixels, what lies around a pixel decides on it."""
+    """Return how far, in pixels, what lies around a pixel decides on it."""
     return settings.cloud_window // pixel + settings.cloud_margin // pixel
 
 

@@ -19,5 +19,5 @@ _Rules = namedtuple("_Rules", list(DetectorSettings.model_fields))  # type: igno
 
 
 def make_rules(settings: DetectorSettings) -> Rules:
-    """Give the settings as a named tuple."""
+    """Return the settings as a named tuple."""
     return _Rules(**settings.model_dump())

@@ -92,7 +92,7 @@ def assess_scenes(counts: Counts, settings: DetectorSettings) -> SceneQuality:
 
 
 def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:
-    """Give the centre of the bin that the quantile falls into, for each look; 0 where nothing was counted."""
+    """Return the centre of the bin that the quantile falls into, for each look; 0 where nothing was counted."""
     total = counts.sum(axis=1)
     reached = counts.cumsum(axis=1) > np.floor(q * np.maximum(total - 1, 0))[:, None]
     return np.where(total > 0, -1 + STEP * (reached.argmax(axis=1) + 0.5), 0.0)

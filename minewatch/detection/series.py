@@ -54,6 +54,6 @@ class Series(NamedTuple):
         return self._replace(clear=np.take(self.clear, pixels, axis=1), codes=np.take(self.codes, pixels, axis=2))
 
     def decode(self, pixel: int) -> NDArray[np.float64]:
-        """Give the values of one pixel: (layer, time); of no meaning where it has no data."""
+        """Return the values of one pixel: (layer, time); of no meaning where it has no data."""
         values: NDArray[np.float64] = SCALES[:, :1] + SCALES[:, 1:] * self.codes[:, :, pixel]
         return values

@@ -80,7 +80,7 @@ def track_epoch(
 
 
 def list_open(state: Any) -> Episodes:
-    """Give the anomalies that have not ended; ``row`` holds the place in ``state``."""
+    """Return the anomalies that have not ended; ``row`` holds the place in ``state``."""
     found = np.zeros(int((state.is_open > 0).sum()), EPISODE).view(np.recarray)
     _record_open(state, found)
     return np.asarray(found)

@@ -210,7 +210,7 @@ def _take_stock(workspace: Workspace, name: str) -> _ArchiveInventory:
 
 
 def _list_plans(workspace: Workspace, name: str) -> list[AreaPlan]:
-    """Give the area's own plan for all time to come, and those of schedules with a pipeline of their own."""
+    """Return the area's own plan for all time to come, and those of schedules with a pipeline of their own."""
     pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
     requests = [ScanRequest(), *(ScanRequest(pipeline=pipeline) for pipeline in sorted(pipelines))]
     return [plan_area(workspace, request, name, dt.date.max, {}) for request in requests]
@@ -277,7 +277,7 @@ def _describe_area(stock: _ArchiveInventory) -> AreaPruning:
 
 
 def list_strays(workspace: Workspace) -> dict[str, int]:
-    """Give the bytes of archives whose area is no longer registered; they are left alone."""
+    """Return the bytes of archives whose area is no longer registered; they are left alone."""
     known, root = set(list_aois(workspace)), workspace.archives
     if not isinstance(root, Path) or not root.is_dir():
         return {}
@@ -288,7 +288,7 @@ def list_strays(workspace: Workspace) -> dict[str, int]:
 
 
 def describe_pruning(pruning: Pruning, strays: Mapping[str, int]) -> dict[str, Any]:
-    """Give it as plain data."""
+    """Return it as plain data."""
     return {
         "dry_run": pruning.dry,
         "bytes_before": pruning.bytes_before,

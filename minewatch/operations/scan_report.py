@@ -110,7 +110,7 @@ class ScanReport:
 
 
 def describe_scan(report: ScanReport) -> dict[str, Any]:
-    """Give a scan as plain data, for ``--json`` and the run record."""
+    """Return a scan as plain data, for ``--json`` and the run record."""
     return {
         "run_id": report.run_id,
         "source": report.source,

@@ -43,11 +43,11 @@ class Schedule:
     """Names and patterns without any area."""
 
     def find_slot(self, now: dt.datetime) -> dt.datetime:
-        """Give the latest time at which it was due, as the expression says it."""
+        """Return the latest time at which it was due, as the expression says it."""
         return find_last(self.cron, now - self.delay)
 
     def find_next(self, now: dt.datetime) -> dt.datetime:
-        """Give the next time at which it begins on this machine."""
+        """Return the next time at which it begins on this machine."""
         return find_next(self.cron, now - self.delay) + self.delay
 
 
@@ -97,7 +97,7 @@ class Timetable:
         return [due for due in idle if not self._is_done(due.schedule.name, "", due.slot, now)]
 
     def find_next(self, now: dt.datetime) -> dt.datetime | None:
-        """Give the time when something is due next: ``now`` where something is, None where nothing ever will be."""
+        """Return the time when something is due next: ``now`` where something is, None where nothing ever will be."""
         if self.find_due(now):
             return now
         return min((schedule.find_next(now) for schedule in self.schedules if schedule.areas), default=None)
@@ -123,7 +123,7 @@ def read_timetable(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> Time
 
 
 def list_schedules(workspace: Workspace) -> list[Schedule]:
-    """Give the schedules by priority and name, with the areas that exist; raises WorkspaceError."""
+    """Return the schedules by priority and name, with the areas that exist; raises WorkspaceError."""
     settings = read_settings(workspace)
     names = list(list_aois(workspace))
     longest = dt.timedelta(minutes=settings.watch.jitter_minutes)
@@ -138,7 +138,7 @@ def list_schedules(workspace: Workspace) -> list[Schedule]:
 
 
 def find_delay(seed: str, longest: dt.timedelta) -> dt.timedelta:
-    """Give whole seconds below ``longest`` that are the same for the same seed."""
+    """Return whole seconds below ``longest`` that are the same for the same seed."""
     seconds = int(longest.total_seconds())
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8])
     return dt.timedelta(seconds=number % seconds if seconds else 0)

@@ -164,7 +164,7 @@ def _describe_area(
 
 
 def _list_failures(rounds: Sequence[ScheduledRun], aoi: str) -> list[str]:
-    """Give the reasons of the scans that failed since the last one that did not."""
+    """Return the reasons of the scans that failed since the last one that did not."""
     reasons: list[str] = []
     for one in rounds:
         reasons = [*reasons, one.areas[aoi]] if one.areas[aoi] else []
@@ -172,7 +172,7 @@ def _list_failures(rounds: Sequence[ScheduledRun], aoi: str) -> list[str]:
 
 
 def _find_newest(folder: Place) -> dt.date | None:
-    """Give the day of the newest acquisition that the archive's list names; None where there is no list."""
+    """Return the day of the newest acquisition that the archive's list names; None where there is no list."""
     try:
         (data,) = read_files([folder / "collection.json"])
         return dt.datetime.fromisoformat(json.loads(data)["extent"]["temporal"]["interval"][0][1]).date()
@@ -226,7 +226,7 @@ def _count_messages(workspace: Workspace) -> tuple[int, int]:
 
 
 def describe_status(status: WatchStatus) -> dict[str, Any]:
-    """Give it as plain data, for ``--json``."""
+    """Return it as plain data, for ``--json``."""
     return {
         "time": status.now.isoformat(),
         "well": status.is_well,
@@ -269,7 +269,7 @@ def write_heartbeat(workspace: Workspace, settings: WatchTable, facts: Mapping[s
 
 
 def find_heartbeat(workspace: Workspace, settings: WatchTable) -> Path:
-    """Give the path of the file."""
+    """Return the path of the file."""
     return workspace.root / Path(settings.heartbeat_file).expanduser() if settings.heartbeat_file else workspace.heartbeat
 
 

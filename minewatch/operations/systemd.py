@@ -185,7 +185,7 @@ def make_crontab(workspace: Workspace, wish: UnitOptions) -> Installation:
 
 
 def make_command(workspace: Workspace) -> list[str]:
-    """Give the command that the system runs; -P keeps Python from taking modules of the folder it is started in."""
+    """Return the command that the system runs; -P keeps Python from taking modules of the folder it is started in."""
     return [sys.executable, "-P", "-m", "minewatch", "-w", str(workspace.root), "watch", "--once"]
 
 
@@ -228,7 +228,7 @@ def list_variables(workspace: Workspace) -> tuple[str, ...]:
 
 
 def check_path(path: Path) -> str:
-    """Give a path that a line of a file can hold; raises WorkspaceError for others."""
+    """Return a path that a line of a file can hold; raises WorkspaceError for others."""
     text = str(path)
     if not text.isprintable():
         raise WorkspaceError(f"{text!r} has characters that cannot be used in a unit or a crontab; move the workspace")

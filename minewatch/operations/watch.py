@@ -110,7 +110,7 @@ def watch_once(workspace: Workspace, now: dt.datetime, reporter: Reporter | None
 
 
 def describe_pass(done: Cycle) -> dict[str, Any]:
-    """Give a pass as plain data, for ``--json`` and the heartbeat."""
+    """Return a pass as plain data, for ``--json`` and the heartbeat."""
     return {
         "time": done.now.isoformat(),
         "rounds": [describe_run(one) for one in done.rounds],
@@ -165,7 +165,7 @@ def plan_batches(workspace: Workspace, dues: Sequence[Due], today: dt.date, repo
 
 
 def _is_apart(workspace: Workspace, due: Due, aoi: str) -> bool:
-    """Tell whether a schedule's pipeline is not the area's own."""
+    """True if a schedule's pipeline is not the area's own."""
     if due.schedule.pipeline is None:
         return False
     try:
@@ -187,7 +187,7 @@ def _read_dates(workspace: Workspace) -> Dates:
 
 
 def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> dt.date:
-    """Give the as-of date: today, or that of the table where it is later, since a scan before it would be a what-if."""
+    """Return the as-of date: today, or that of the table where it is later, since a scan before it would be a what-if."""
     last = table[aoi][1] if aoi in table else today
     if last > today:
         reporter.note(
@@ -277,7 +277,7 @@ def _tell(workspace: Workspace, now: dt.datetime) -> tuple[int, Delivery, list[s
 
 
 def _find_next_try(workspace: Workspace, now: dt.datetime) -> dt.datetime | None:
-    """Give when a message that waits is tried next."""
+    """Return when a message that waits is tried next."""
     messages, _ = list_messages(workspace.outbox)
     return min((dt.datetime.fromisoformat(one.next_try) if one.next_try else now for one in messages), default=None)
 

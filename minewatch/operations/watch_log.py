@@ -61,7 +61,7 @@ def append_run(workspace: Workspace, one: ScheduledRun) -> None:
 
 
 def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
-    """Give all rounds in the order they were written; a line that a crash cut off is left out.  Raises WorkspaceError."""
+    """Return all rounds in the order they were written; a line that a crash cut off is left out.  Raises WorkspaceError."""
     try:
         found, _ = read_lines(workspace.rounds, _parse)
     except OSError as error:
@@ -70,7 +70,7 @@ def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
 
 
 def describe_run(one: ScheduledRun) -> dict[str, Any]:
-    """Give a round as plain data, for the file and for ``--json``."""
+    """Return a round as plain data, for the file and for ``--json``."""
     return {
         "schedule": one.schedule,
         "due": one.due.isoformat(),

@@ -51,7 +51,7 @@ class BufferPool:
         self.held = 0
 
     def take(self, size: int) -> NDArray[np.uint8]:
-        """Give space for a block of ``size`` bytes."""
+        """Return space for a block of ``size`` bytes."""
         with self._lock:
             for index, space in enumerate(self._spare):
                 if space.nbytes == size:
@@ -102,13 +102,13 @@ class BlockCache:
         self._passed[href] = has_passed
 
     def get(self, key: Key) -> NDArray[np.uint8] | None:
-        """Give a block's bytes."""
+        """Return a block's bytes."""
         if key in self._blocks:
             self._blocks.move_to_end(key)
         return self._blocks.get(key)
 
     def make_room(self, size: int) -> NDArray[np.uint8]:
-        """Give the space for a block to be inflated; older blocks go where there is too little."""
+        """Return the space for a block to be inflated; older blocks go where there is too little."""
         while self._blocks and self.held + size > self.limit:
             self._drop(self._choose())
         return SPACES.take(size)
@@ -163,7 +163,7 @@ class BlockRange:
         return self.stop - self.start
 
     def cut(self, data: bytes, block: Block) -> memoryview:
-        """Give the bytes of one block; raises BlockError where they are cut short."""
+        """Return the bytes of one block; raises BlockError where they are cut short."""
         start, count = int(self.layout.offsets[block]) - self.start, int(self.layout.counts[block])
         part = memoryview(data)[start : start + count]
         if len(part) != count:
@@ -191,7 +191,7 @@ class Prefetcher:
 
     @property
     def is_full(self) -> bool:
-        """Tell whether something waits for room."""
+        """True if something waits for room."""
         return bool(self._queue)
 
     def want(self, layout: Layout, blocks: Iterable[Block]) -> None:
@@ -289,7 +289,7 @@ class BlockFile:
             expect_blocks(self.layout, [box], self._cache, self._ahead)
 
     def _open(self, block: Block) -> NDArray[Any]:
-        """Give the pixels of a block; they are good until another is opened."""
+        """Return the pixels of a block; they are good until another is opened."""
         if not self.layout.counts[block]:
             return np.broadcast_to(np.asarray(self.layout.empty, self.layout.dtype), self.layout.block)
         key = self.layout.href, block
@@ -311,7 +311,7 @@ class BlockFile:
         return data
 
     def _has_passed(self, block: Block) -> bool:
-        """Tell whether a block lies behind, if windows come row by row and from left to right."""
+        """True if a block lies behind, if windows come row by row and from left to right."""
         top, left, bottom, _ = self._box
         below, right = self.layout.outline(block)[2:]
         return below <= top or (below <= bottom and right <= left)

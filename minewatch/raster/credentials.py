@@ -90,7 +90,7 @@ class Access:
         return part
 
     def is_own(self, href: str) -> bool:
-        """Tell whether an address must be signed or logged in to, or is one of an object store."""
+        """True if an address must be signed or logged in to, or is one of an object store."""
         return self.signing != "" or href.startswith("s3:")
 
     def find_fault(self, hrefs: Iterable[str] = ()) -> str:
@@ -143,7 +143,7 @@ class Signatures:
         self._renewed: set[str] = set()
 
     def sign(self, href: str) -> str:
-        """Give the signed address, or the same where nobody signs its host.  Raises SignatureError."""
+        """Return the signed address, or the same where nobody signs its host.  Raises SignatureError."""
         with self._lock:
             return _ask_package(href)
 
@@ -152,7 +152,7 @@ class Signatures:
         self._worked.add(_cut_signature(signed))
 
     def renew(self, href: str, denied: str) -> str | None:
-        """Give an address with another signature than the one denied; None where another would do no better.
+        """Return an address with another signature than the one denied; None where another would do no better.
 
         So it is where the address has no signature of ours, and where one that was just renewed never worked.
         """
@@ -220,14 +220,14 @@ def _sign(package: Any, href: str, answers: list[str | Exception]) -> None:
 
 
 def _is_at_hand(package: Any, href: str) -> bool:
-    """Tell whether the package can sign without asking for a token."""
+    """True if the package can sign without asking for a token."""
     place = _find_container(href)
     end = "/" + "/".join(place)
     return not place or any(key.endswith(end) and token.ttl() > LEAST_SECONDS for key, token in package.TOKEN_CACHE.items())
 
 
 def _find_container(href: str) -> tuple[str, ...]:
-    """Give account and container of an address that the package signs; nothing for others, which it leaves as they are."""
+    """Return account and container of an address that the package signs; nothing for others, which it leaves as they are."""
     parts = urlsplit(href)
     if not parts.netloc.endswith(BLOB_HOSTS):
         return ()
@@ -238,7 +238,7 @@ def _find_container(href: str) -> tuple[str, ...]:
 
 
 def _address_object(href: str, login: S3Login) -> FileRequest:
-    """Give the request for an object, with the headers of the store's login if it has one.  Raises RangeError."""
+    """Return the request for an object, with the headers of the store's login if it has one.  Raises RangeError."""
     bucket, _, key = href.removeprefix("s3://").partition("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", bucket) or not key:
         raise RangeError("an address without the name of a bucket or of an object")
@@ -251,7 +251,7 @@ def _address_object(href: str, login: S3Login) -> FileRequest:
 
 
 def _find_store(bucket: str, login: S3Login) -> str:
-    """Give the address of a bucket: by its path, or at Amazon by its host, where a dot would spoil the certificate."""
+    """Return the address of a bucket: by its path, or at Amazon by its host, where a dot would spoil the certificate."""
     if login.endpoint:
         scheme = "" if "://" in login.endpoint else "https://"
         return f"{scheme}{login.endpoint.rstrip('/')}/{bucket}"
@@ -260,7 +260,7 @@ def _find_store(bucket: str, login: S3Login) -> str:
 
 
 def _sign_object(host: str, path: str, login: S3Login, now: dt.datetime) -> dict[str, str]:
-    """Give the headers that log a GET in.  Raises RangeError where the keys are not in the environment.
+    """Return the headers that log a GET in.  Raises RangeError where the keys are not in the environment.
 
     Signature Version 4: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     """

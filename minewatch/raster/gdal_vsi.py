@@ -203,7 +203,7 @@ class Reader(io.RawIOBase):
         return self._place
 
     def tell(self) -> int:
-        """Give the place."""
+        """Return the place."""
         return self._place
 
 
@@ -214,15 +214,15 @@ class _VsiOpener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rast
         self.streams: dict[str, Stream | _KeepAlive] = {}
 
     def open(self, path: str, *_: object, **__: object) -> Reader:
-        """Give a reader of its own to each who asks."""
+        """Return a reader of its own to each who asks."""
         return Reader(self._find(path))
 
     def size(self, path: str) -> int:
-        """Give the bytes of a file."""
+        """Return the bytes of a file."""
         return self._find(path).total
 
     def isfile(self, path: str) -> bool:
-        """Tell whether there is a file of this name."""
+        """True if there is a file of this name."""
         return path in self.streams
 
     def isdir(self, _path: str) -> bool:
@@ -234,7 +234,7 @@ class _VsiOpener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rast
         return []
 
     def mtime(self, _path: str) -> int:
-        """Give no time."""
+        """Return no time."""
         return 0
 
     def rm(self, path: str) -> None:

@@ -56,7 +56,7 @@ class IndexLayer:
         return (self.high - self.low) / 254
 
     def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
-        """Give the values x 10 000 as int16, -32768 = no data, in the shape of ``codes``."""
+        """Return the values x 10 000 as int16, -32768 = no data, in the shape of ``codes``."""
         table = np.rint((self.low + (np.arange(256) - 1) * self.step) * SCALE).astype(np.int16)
         table[EMPTY] = NODATA
         values: NDArray[np.int16] = table[codes]
@@ -144,7 +144,7 @@ def _encode(
 
 @njit(nogil=True, cache=True)
 def _cut(values: NDArray[np.float32], low: Number, high: Number, steps: Number, codes: NDArray[np.uint8]) -> None:
-    """Give the codes of values; 0 / 0, over water and deep shadow where every band is 0, is neither green nor bare."""
+    """Return the codes of values; 0 / 0, over water and deep shadow where every band is 0, is neither green nor bare."""
     nothing = np.float32(0)
     for i in range(codes.size):
         value = values[i]

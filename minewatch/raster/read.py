@@ -113,7 +113,7 @@ class SceneFiles:
             self.forget(band)
 
     def on(self, grid: Grid, offset: int | None = None) -> SceneReader:
-        """Give a reader of these files on a grid; another offset may take the place of the scene's."""
+        """Return a reader of these files on a grid; another offset may take the place of the scene's."""
         return SceneReader(self, grid, self.scene.offset if offset is None else offset)
 
     def read(self, band: str, action: Callable[[OpenBand], T]) -> T:
@@ -287,7 +287,7 @@ class DatatakeFiles:
     """In order of scene id."""
 
     def on(self, grid: Grid, scenes: Sequence[Scene] | None = None) -> DatatakeReader:
-        """Give a reader of the overpass, or of some of its scenes with the offsets they state, on a grid."""
+        """Return a reader of the overpass, or of some of its scenes with the offsets they state, on a grid."""
         chosen = [files.scene for files in self.scenes] if scenes is None else scenes
         offsets = {scene.id: scene.offset for scene in chosen}
         return DatatakeReader(tuple(f.on(grid, offsets[f.scene.id]) for f in self.scenes if f.scene.id in offsets))

@@ -90,7 +90,7 @@ class Layout:
         return self.block[0] * self.block[1] * self.dtype.itemsize
 
     def outline(self, block: tuple[int, int]) -> Box:
-        """Give the box of a block; it may reach beyond the file."""
+        """Return the box of a block; it may reach beyond the file."""
         top, left = block[0] * self.block[0], block[1] * self.block[1]
         return top, left, top + self.block[0], left + self.block[1]
 
@@ -144,7 +144,7 @@ def read_layout(href: str, access: Access = PLAIN, head: bytes | None = None) ->
 
 
 def is_left_to_gdal(href: str, access: Access) -> bool:
-    """Tell whether GDAL fetches a file's bytes by itself."""
+    """True if GDAL fetches a file's bytes by itself."""
     parts = urlsplit(href)
     if access.is_own(href):
         return False
@@ -188,7 +188,7 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
 
 
 def _find_empty(dataset: DatasetReader) -> int:
-    """Give the value of blocks that are not there: the file's no data, where it is a pixel value."""
+    """Return the value of blocks that are not there: the file's no data, where it is a pixel value."""
     nodata = dataset.nodata
     return int(nodata) if nodata is not None and 0 <= nodata <= np.iinfo(dataset.dtypes[0]).max else 0
 

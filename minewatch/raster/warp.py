@@ -130,14 +130,14 @@ class ResampledGrid:
                 yield Window(window.row + row, window.column + column, *size)
 
     def _place_knots(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Give column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
+        """Return column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
         x, y = project_control_points(self.grid, self.crs, window)
         back = ~self.transform
         with np.errstate(invalid="ignore"):  # places that the file's CRS does not know are infinite
             return back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
 
     def _surround(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
-        """Give the box of the file around knots, with the kernel's reach; empty where none lies near the file."""
+        """Return the box of the file around knots, with the kernel's reach; empty where none lies near the file."""
         known = np.isfinite(columns) & np.isfinite(rows)
         if not known.any():
             return 0, 0, 0, 0
@@ -171,7 +171,7 @@ def project_control_points(grid: Grid, crs: str, window: Window) -> tuple[NDArra
 
 @lru_cache(256)
 def measure_unit(crs: str) -> float:
-    """Give the metres of a unit of a CRS: of a foot, or of a degree along a meridian."""
+    """Return the metres of a unit of a CRS: of a foot, or of a degree along a meridian."""
     known = CRS.from_wkt(crs)
     unit = float(known.axis_info[0].unit_conversion_factor)
     return unit * known.ellipsoid.semi_major_metre if known.is_geographic and known.ellipsoid else unit
@@ -179,7 +179,7 @@ def measure_unit(crs: str) -> float:
 
 @lru_cache(256)
 def find_epsg(crs: str) -> int | None:
-    """Give the EPSG code of a CRS."""
+    """Return the EPSG code of a CRS."""
     return CRS.from_wkt(crs).to_epsg()
 
 
@@ -197,7 +197,7 @@ def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is
 
 
 def find_northing(file: int | None, grid: int) -> float | None:
-    """Give what to add to a file's northings to get the grid's, by their EPSG codes; None where the two differ in more.
+    """Return what to add to a file's northings to get the grid's, by their EPSG codes; None where the two differ in more.
 
     The halves of a UTM zone are one projection; only the false northing differs, by a multiple of every lattice.
     """

@@ -28,10 +28,10 @@ def check_cron(expression: str) -> str:
 
 
 def find_last(expression: str, now: dt.datetime) -> dt.datetime:
-    """Give the latest moment of an expression that is not after ``now`` (UTC)."""
+    """Return the latest moment of an expression that is not after ``now`` (UTC)."""
     return next(CronSim(expression, now.replace(microsecond=0) + dt.timedelta(seconds=1), reverse=True))
 
 
 def find_next(expression: str, now: dt.datetime) -> dt.datetime:
-    """Give the first moment of an expression after ``now`` (UTC)."""
+    """Return the first moment of an expression after ``now`` (UTC)."""
     return next(CronSim(expression, now))

@@ -151,18 +151,18 @@ def _suggest(place: tuple[str, ...]) -> str:
 
 
 def list_providers(workspace: Workspace) -> Mapping[str, Provider]:
-    """Give the built-in providers and the workspace's own, by name; raises WorkspaceError as read_settings does."""
+    """Return the built-in providers and the workspace's own, by name; raises WorkspaceError as read_settings does."""
     own = read_settings(workspace).sources
     return {**PROVIDERS, **{name: table.make_provider(name, workspace.root) for name, table in own.items()}}
 
 
 def list_imagery(workspace: Workspace) -> Mapping[str, Imagery]:
-    """Give the workspace's own imagery, by name; raises WorkspaceError as read_settings does."""
+    """Return the workspace's own imagery, by name; raises WorkspaceError as read_settings does."""
     return {name: table.make_imagery(name, workspace.root) for name, table in read_settings(workspace).imagery.items()}
 
 
 def default_source(workspace: Workspace) -> str:
-    """Give the workspace's source: a provider's name before a path of that name; a relative path counts from the workspace."""
+    """Return the workspace's source: a provider's name before a path of that name; a relative path counts from the workspace."""
     settings = read_settings(workspace)
     local = workspace.root / settings.source
     is_path = "://" not in settings.source and settings.source not in {**PROVIDERS, **settings.sources}

@@ -162,7 +162,7 @@ class Pipeline(Section):
 
 
 def pipeline_path(workspace: Workspace, name: str) -> Path:
-    """Give the file of a pipeline; raises PipelineError where the name cannot be a file's."""
+    """Return the file of a pipeline; raises PipelineError where the name cannot be a file's."""
     try:
         return workspace.pipelines / f"{check_name('a pipeline', name)}.toml"
     except WorkspaceError as error:

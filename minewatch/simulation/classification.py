@@ -24,7 +24,7 @@ class Classifier:
         self._bright_mood = rng.choice([-0.6, 0.7, 9.0], p=[0.25, 0.4, 0.35])
 
     def classify(self, sky: Sky, small: Field, snow: Field, half: slice) -> NDArray[np.uint8]:
-        """Give the classes of some rows of 20 m; ``small``: reflectance ``(band, y, x)``."""
+        """Return the classes of some rows of 20 m; ``small``: reflectance ``(band, y, x)``."""
         fuzz, mood = self._fuzz[half], self._mood[half]
         scl = self._classify_ground(small, snow, fuzz, mood)
         cloud = sky.cloud[half]

@@ -84,7 +84,7 @@ class Landscape:
         return self.unit.shape[0], self.unit.shape[1]
 
     def find_forest(self) -> NDArray[np.bool_]:
-        """Give a map ``(y, x) bool``, true where forest stands."""
+        """Return a map ``(y, x) bool``, true where forest stands."""
         return self.units.cover[self.unit] <= Cover.CONIFER
 
 
@@ -202,7 +202,7 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
 
 
 def _cover_ground(rng: np.random.Generator, unit: NDArray[np.uint16], units: Units) -> NDArray[np.uint16]:
-    """Give the palette code of the ground below the leaves."""
+    """Return the palette code of the ground below the leaves."""
     kinds = np.array(
         [
             GroundSpectrum.LITTER,
@@ -235,7 +235,7 @@ def _draw_leaves(
 
 
 def find_leaves(units: Units, day: dt.date, seed: int, southern: bool) -> Field:
-    """Give the share of leaves of every unit on a day, ``(unit,) float32`` from 0 to 1."""
+    """Return the share of leaves of every unit on a day, ``(unit,) float32`` from 0 to 1."""
     doy = float(day.timetuple().tm_yday)
     season = (doy + 182.5) % 365.25 if southern else doy
     leaves = np.full(len(units.cover), 0.93, np.float32)
@@ -257,7 +257,7 @@ def find_leaves(units: Units, day: dt.date, seed: int, southern: bool) -> Field:
 
 
 def _grow_crops(units: Units, day: dt.date, seed: int) -> Field:
-    """Give the leaves of fields: bare for a spell each year, then up, ripe and dry, a little otherwise every year."""
+    """Return the leaves of fields: bare for a spell each year, then up, ripe and dry, a little otherwise every year."""
     age: NDArray[np.float64] = np.full(len(units.cover), 1000.0)
     for year in (day.year - 1, day.year):
         start = dt.date(year, 1, 1).toordinal() + units.phase.astype(np.float64)
@@ -281,7 +281,7 @@ class Surface:
 
 
 def paint_surface(land: Landscape, day: dt.date, water: float, rows: slice) -> Surface:
-    """Give ground and leaves of some rows on a day; ``water``: level of the river, 0 at its mean."""
+    """Return ground and leaves of some rows on a day; ``water``: level of the river, 0 at its mean."""
     unit = land.unit[rows]
     leaves = find_leaves(land.units, day, land.seed, land.southern)[unit] * (land.density[rows] * np.float32(0.01))
     surface = Surface(land.ground[rows].copy(), leaves)

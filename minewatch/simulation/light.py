@@ -20,7 +20,7 @@ _HALO = 4
 
 
 def look_down(land: Landscape, patches: Sequence[SimulatedPatch], acquisition: Acquisition, part: slice) -> tuple[Field, Field]:
-    """Give reflectance ``(band, y, x)`` and snow cover of some rows below the sky, blurred and displaced."""
+    """Return reflectance ``(band, y, x)`` and snow cover of some rows below the sky, blurred and displaced."""
     day = acquisition.day
     wide = slice(max(0, part.start - _HALO), min(land.shape[0], part.stop + _HALO))
     surface = paint_surface(land, day, acquisition.water, wide)
@@ -40,7 +40,7 @@ def look_down(land: Landscape, patches: Sequence[SimulatedPatch], acquisition: A
 
 
 def _tint_soils(wetness: float) -> Field:
-    """Give the palette darkened by wet soil; water keeps its colour."""
+    """Return the palette darkened by wet soil; water keeps its colour."""
     palette = spectra.PALETTE * np.float32(1.06 - 0.18 * wetness)
     for water in spectra.WATERS:
         own = slice(water * spectra.TONES, (water + 1) * spectra.TONES)
@@ -49,7 +49,7 @@ def _tint_soils(wetness: float) -> Field:
 
 
 def _tint_leaves(units: Units, day: dt.date, southern: bool) -> Field:
-    """Give the reflectance of the leaves of every unit, ``(band, unit)``: fresh in spring, yellow in autumn."""
+    """Return the reflectance of the leaves of every unit, ``(band, unit)``: fresh in spring, yellow in autumn."""
     season = np.float32((day.timetuple().tm_yday + (182.5 if southern else 0)) % 365.25)
     kinds = (spectra.TROPICAL_LEAF, spectra.BROAD_LEAF, spectra.NEEDLE_LEAF, spectra.CROP_LEAF, spectra.GRASS_LEAF)
     table = np.stack([*kinds, spectra.GRASS_LEAF, spectra.GRASS_LEAF])[units.cover].T.copy()
@@ -62,7 +62,7 @@ def _tint_leaves(units: Units, day: dt.date, southern: bool) -> Field:
 
 
 def _lay_snow(acquisition: Acquisition, land: Landscape, surface: Surface, rows: slice) -> Field:
-    """Give the share of each pixel below snow: all of open ground, less where trees stand."""
+    """Return the share of each pixel below snow: all of open ground, less where trees stand."""
     if not acquisition.snow:
         return np.zeros(surface.leaves.shape, np.float32)
     forest = (land.units.cover <= Cover.CONIFER)[land.unit[rows]] & (surface.ground // spectra.TONES <= GroundSpectrum.LEAFLESS)

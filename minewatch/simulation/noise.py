@@ -63,7 +63,7 @@ class NoisePool:
         self._pool = rng.standard_normal((rows + self._spare, columns + self._spare), dtype=np.float32)
 
     def lend(self, rng: np.random.Generator, rows: int, columns: int) -> Field:
-        """Give a read-only window ``(rows, columns)`` of unit noise."""
+        """Return a read-only window ``(rows, columns)`` of unit noise."""
         y, x = rng.integers(0, self._spare, 2)
         return self._pool[y : y + rows, x : x + columns]
 

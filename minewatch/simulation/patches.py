@@ -76,7 +76,7 @@ class SimulatedPatch:
         return bool(self.onset.max() > self.first_onset)
 
     def window(self) -> tuple[slice, slice]:
-        """Give its rows and columns in the scene."""
+        """Return its rows and columns in the scene."""
         rows, columns = self.onset.shape
         return slice(self.row, self.row + rows), slice(self.column, self.column + columns)
 
@@ -171,7 +171,7 @@ def _cut_blob(score: NDArray[np.float32], pixels: float) -> NDArray[np.bool_] | 
 
 
 def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob: Blob, good: Sequence[int]) -> SimulatedPatch:
-    """Give a blob its days, its soil, its ponds and what grows again."""
+    """Return a blob its days, its soil, its ponds and what grows again."""
     score = blob.score
     inside, shape = score > 0, (score.shape[0], score.shape[1])
     tone = make_fractal_noise(rng, shape, 4, 3, 0.7)
@@ -188,7 +188,7 @@ def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob
 
 
 def _lay_bare(rng: np.random.Generator, kind: Kind, score: Field, tone: Field, patchy: Field) -> tuple[NDArray[np.uint16], Field]:
-    """Give palette code of the ground laid bare and the share of leaves that is left."""
+    """Return palette code of the ground laid bare and the share of leaves that is left."""
     core = score / np.float32(max(0.3, float(score.max())))
     if kind == "mine":
         return _lay_tailings(rng, tone, core), 0.03 + 0.05 * patchy
@@ -241,7 +241,7 @@ def _dig_ponds(rng: np.random.Generator, onset: NDArray[np.int32], score: Field)
 
 
 def _lay_tailings(rng: np.random.Generator, tone: Field, core: Field) -> NDArray[np.uint16]:
-    """Give a mine its soil: ochre or pale, darker and wetter at the rim, bright tailings in places."""
+    """Return a mine its soil: ochre or pale, darker and wetter at the rim, bright tailings in places."""
     soil = GroundSpectrum.OCHRE if rng.random() < 0.65 else GroundSpectrum.SAND
     return shade_ground(soil, rng.uniform(0.25, 0.5) + 0.2 * np.clip(core * 2, 0, 1) + 0.22 * tone)
 

@@ -110,7 +110,7 @@ def _measure_forest(small: Field, seen: NDArray[np.bool_]) -> Field:
 
 
 def _share_clear(patch: SimulatedPatch, seen: NDArray[np.bool_], acquisition: Acquisition) -> float:
-    """Give the share of the changed pixels of a patch that are really seen; snow hides them."""
+    """Return the share of the changed pixels of a patch that are really seen; snow hides them."""
     rows, columns = (np.arange(s.start, s.stop) // 2 for s in patch.window())
     changed = patch.mask & (patch.onset <= acquisition.day.toordinal())
     if not changed.any():

@@ -78,7 +78,7 @@ WATERS: Final = (GroundSpectrum.RIVER, GroundSpectrum.POND, GroundSpectrum.GREEN
 
 
 def shade_ground(ground: GroundSpectrum, tone: NDArray[np.float32] | float) -> NDArray[np.uint16]:
-    """Give the palette code of a ground at a tone from 0 (dark, wet) to 1 (bright)."""
+    """Return the palette code of a ground at a tone from 0 (dark, wet) to 1 (bright)."""
     return np.asarray(ground * TONES + np.clip(np.asarray(tone) * TONES, 0, TONES - 1).astype(np.int64)).astype(np.uint16)
 
 

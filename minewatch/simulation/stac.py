@@ -44,7 +44,7 @@ class SceneGrid:
     """MGRS square of the centre, such as ``19LCF``."""
 
     def find_ring(self) -> list[list[float]]:
-        """Give the corners as a closed ring of longitude and latitude, counter-clockwise."""
+        """Return the corners as a closed ring of longitude and latitude, counter-clockwise."""
         right, bottom = self.left + 10 * self.width, self.top - 10 * self.height
         corners = [
             (self.left, self.top),
@@ -56,7 +56,7 @@ class SceneGrid:
         return self._project(corners)
 
     def find_outline(self, scl: NDArray[np.uint8]) -> list[list[float]]:
-        """Give the outline of a scene's data, which end at the edge of the swath, as such a ring; ``scl`` (y, x) of 20 m."""
+        """Return the outline of a scene's data, which end at the edge of the swath, as such a ring; ``scl`` (y, x) of 20 m."""
         rows, columns = np.nonzero(scl)
         if scl.all() or not rows.size:
             return self.find_ring()
@@ -69,7 +69,7 @@ class SceneGrid:
         return [[round(v, 8) for v in project.transform(x, y)] for x, y in corners]
 
     def find_inner_bbox(self) -> tuple[float, float, float, float]:
-        """Give the largest box of longitude and latitude (W, S, E, N) that its corners leave wholly inside."""
+        """Return the largest box of longitude and latitude (W, S, E, N) that its corners leave wholly inside."""
         (a, b, c, d, _) = self.find_ring()
         west, east = max(a[0], b[0]), min(c[0], d[0])
         south, north = max(b[1], c[1]), min(a[1], d[1])
@@ -87,7 +87,7 @@ def place_lattice(settings: Simulation) -> SceneGrid:
 
 
 def name_square(zone: int, latitude: float, x: float, y: float) -> str:
-    """Give the MGRS square of 100 km that holds a UTM point (NGA.STND.0037)."""
+    """Return the MGRS square of 100 km that holds a UTM point (NGA.STND.0037)."""
     band = "CDEFGHJKLMNPQRSTUVWXX"[int((latitude + 80) // 8)]
     column = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")[(zone - 1) % 3][int(x // 100_000) - 1]
     rows = "ABCDEFGHJKLMNPQRSTUV"
@@ -96,7 +96,7 @@ def name_square(zone: int, latitude: float, x: float, y: float) -> str:
 
 
 def name_item(lattice: SceneGrid, acquisition: Acquisition) -> str:
-    """Give the item's id, as Earth Search builds it."""
+    """Return the item's id, as Earth Search builds it."""
     return f"S2{acquisition.platform[-1].upper()}_{lattice.tile}_{acquisition.day:%Y%m%d}_0_L2A"
 
 
@@ -151,7 +151,7 @@ def _describe_item(lattice: SceneGrid, acquisition: Acquisition, scene: Simulate
 
 
 def _describe_properties(lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, late: bool) -> dict[str, Any]:
-    """Give the item's properties; cloud cover and nodata are those of its own SCL."""
+    """Return the item's properties; cloud cover and nodata are those of its own SCL."""
     seen = max(1, int((scene.scl > 0).sum()))
     cloudy = 100 * float(np.isin(scene.scl, CLOUD_CLASSES).sum()) / seen
     platform, moment = acquisition.platform, f"{acquisition.when:%Y%m%dT%H%M%S}"
@@ -178,7 +178,7 @@ def _describe_properties(lattice: SceneGrid, acquisition: Acquisition, scene: Si
 
 
 def _describe_asset(lattice: SceneGrid, key: str, band: str, offset: float) -> dict[str, Any]:
-    """Give one asset; like Earth Search it states the offset of its baseline even where it was applied."""
+    """Return one asset; like Earth Search it states the offset of its baseline even where it was applied."""
     side = 20 if key in ("swir16", "scl") else 10
     raster: dict[str, Any] = {
         "nodata": 0,

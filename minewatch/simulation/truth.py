@@ -105,7 +105,7 @@ def _add_mine(
 def _describe_site(
     lattice: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]
 ) -> dict[str, Any]:
-    """Give the row of one site."""
+    """Return the row of one site."""
     days = [d.isoformat() for d in looks]
     mining = patch.kind == "mine"
     return {

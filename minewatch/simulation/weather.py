@@ -80,7 +80,7 @@ class Sky:
     """Opacity of smoke."""
 
     def find_obstruction(self) -> Field:
-        """Give what keeps the ground from being really seen, 0 to 1; below 0.15 it is clear."""
+        """Return what keeps the ground from being really seen, 0 to 1; below 0.15 it is clear."""
         veil = 1 - (1 - self.cloud) * (1 - self.unseen) * (1 - self.haze) * (1 - self.smoke)
         obstruction: Field = np.maximum(veil, np.float32(0.6) * self.shadow)
         return obstruction
@@ -94,7 +94,7 @@ def plan_acquisitions(settings: Simulation) -> list[Acquisition]:
 
 
 def find_sun(day: dt.date, hour: float, latitude: float) -> tuple[float, float]:
-    """Give azimuth and elevation of the sun in degrees at a solar hour (Cooper's declination, 1969)."""
+    """Return azimuth and elevation of the sun in degrees at a solar hour (Cooper's declination, 1969)."""
     declination = np.radians(23.45 * np.sin(2 * np.pi * (284 + day.timetuple().tm_yday) / 365))
     phi, angle = np.radians(latitude), np.radians(15 * (hour - 12))
     sine = np.sin(phi) * np.sin(declination) + np.cos(phi) * np.cos(declination) * np.cos(angle)

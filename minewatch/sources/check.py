@@ -237,7 +237,7 @@ def _find_newest(source: Source, area: BaseGeometry, today: dt.date) -> pystac.I
 
 
 def _pick_newest(source: Source, query: Query) -> pystac.Item | None:
-    """Give the newest item of a search that says when it was taken; raises SourceError where items come and none says it."""
+    """Return the newest item of a search that says when it was taken; raises SourceError where items come and none says it."""
     found = source.items(query)
     items = list(islice(found, MOST_ITEMS) if query.area is ANYWHERE else found)
     dated = [item for item in items if FAULT not in item.extra_fields and item.datetime is not None]

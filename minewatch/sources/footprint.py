@@ -50,7 +50,7 @@ def read_footprint(geometry: Mapping[str, Any] | None, name: str = "") -> BaseGe
 
 
 def has_footprint(geometry: Mapping[str, Any] | None) -> bool:
-    """Tell whether an item's geometry is an outline that can be used."""
+    """True if an item's geometry is an outline that can be used."""
     try:
         read_footprint(geometry)
     except SceneError:
@@ -69,7 +69,7 @@ def _mend(outline: BaseGeometry) -> BaseGeometry:
 
 
 def list_boxes(area: BaseGeometry) -> list[Bounds]:
-    """Give the boxes that a search for an area sends: one, or two near 180°, which together hold the area.
+    """Return the boxes that a search for an area sends: one, or two near 180°, which together hold the area.
 
     Items across 180° are often listed with an outline that runs round the world the long way, from their eastern corners
     to their western ones, and leaves out the place itself.  So a search within a tile's width of 180° asks for that width

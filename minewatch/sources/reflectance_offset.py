@@ -189,7 +189,7 @@ class OffsetCheck:
         return f"the metadata state {kind}; {self.share or 0:.0%} of {self.pixels} dark pixels {verb}"
 
     def as_record(self) -> dict[str, Any]:
-        """Give it as plain data, for an item."""
+        """Return it as plain data, for an item."""
         return {
             "offset_check": self.outcome,
             "offset_stated": self.stated,

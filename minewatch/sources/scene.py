@@ -102,7 +102,7 @@ class Datatake:
         return max((scene.baseline for scene in self.scenes), default=(0, 0))
 
     def without(self, refused: Collection[str]) -> Datatake:
-        """Give the overpass as if some scenes, by their ids, were not there."""
+        """Return the overpass as if some scenes, by their ids, were not there."""
         left = group_scenes(scene for scene in (*self.scenes, *self.older) if scene.id not in refused)
         return left[0] if left else Datatake(self.key, self.time, ())
 
@@ -142,7 +142,7 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
 
 
 def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
-    """Give what the file extension of STAC says of each band's file; other kinds of checksums are left out."""
+    """Return what the file extension of STAC says of each band's file; other kinds of checksums are left out."""
     names = name_assets(item, provider.assets if provider else None)
     stated = {band: str(item.assets[name].extra_fields.get("file:checksum", "")) for band, name in names.items()}
     return {band: text for band, text in stated.items() if MULTIHASH.fullmatch(text)}
@@ -179,7 +179,7 @@ def name_assets(item: Item, names: Mapping[str, str] | None = None) -> dict[str,
 
 
 def find_product(item: Item) -> str:
-    """Give the name of ESA's product, which holds datatake start, baseline and tile; '' where the item does not tell it."""
+    """Return the name of ESA's product, which holds datatake start, baseline and tile; '' where the item does not tell it."""
     for text in (*_list_texts(item.properties, PRODUCT_PROPERTIES), item.id):
         if match := PRODUCT.search(text):
             return match[0]

@@ -91,13 +91,13 @@ def _parse(item: pystac.Item, source: Source) -> Scene:
 
 
 def has_scenes(source: Source, area: BaseGeometry) -> bool:
-    """Tell whether a source has any scene over an area, whatever its date."""
+    """True if a source has any scene over an area, whatever its date."""
     query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
     return any(has_footprint(item.geometry) for item in source.items(query))
 
 
 def resolve_hrefs(item: pystac.Item, source: Source) -> dict[str, str]:
-    """Give the address of each band; raises SceneError where one is missing or points where it may not."""
+    """Return the address of each band; raises SceneError where one is missing or points where it may not."""
     hrefs = {}
     for band, name in name_assets(item, source.provider.assets).items():
         href = item.assets[name].href

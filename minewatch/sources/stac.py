@@ -96,7 +96,7 @@ class Source:
         return SourceError(f"source {self.name} gave something that is no STAC: {what}; check the address, or try again later")
 
     def find_collection(self) -> str:
-        """Give the title of the collection that an API is searched for; raises SourceError where it has none of that name."""
+        """Return the title of the collection that an API is searched for; raises SourceError where it has none of that name."""
         address = f"{self.root.rstrip('/')}/collections"
         try:
             document = self._io.read_json(f"{address}/{quote(self.collection, safe='')}")
@@ -127,7 +127,7 @@ class Source:
             yield from map(make_item, search.items_as_dicts())
 
     def _list_places(self, area: BaseGeometry) -> list[dict[str, Any]]:
-        """Give what is sent of an area: boxes, which tell less of a case; its outline only where the user wants it so."""
+        """Return what is sent of an area: boxes, which tell less of a case; its outline only where the user wants it so."""
         if self.provider.outline:
             return [{"intersects": mapping(area)}]
         return [{"bbox": box} for box in list_boxes(area)]
@@ -153,7 +153,7 @@ def make_source(provider: Provider, *, is_api: bool) -> Source:
 
 
 def locate_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider:
-    """Give the provider of that name, or make one of an address or a path; raises SourceError where there is no such file.
+    """Return the provider of that name, or make one of an address or a path; raises SourceError where there is no such file.
 
     An address that carries a secret is named without it.
     """
@@ -188,7 +188,7 @@ def read_root(provider: Provider) -> dict[str, Any]:
 
 
 def has_search(document: Mapping[str, object]) -> bool:
-    """Tell whether a root document is that of a STAC API that can be searched."""
+    """True if a root document is that of a STAC API that can be searched."""
     links = document.get("links")
     return isinstance(links, list) and any(isinstance(link, dict) and link.get("rel") == "search" for link in links)
 
@@ -205,7 +205,7 @@ def _drop_repeats(items: Iterable[pystac.Item]) -> Iterator[pystac.Item]:
 
 
 def _matches(item: pystac.Item, query: Query) -> bool:
-    """Tell whether an item may serve; one that does not say when or where passes, so that it is refused by name."""
+    """True if an item may serve; one that does not say when or where passes, so that it is refused by name."""
     if FAULT in item.extra_fields:
         return True
     if item.datetime is not None:

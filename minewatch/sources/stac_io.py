@@ -234,7 +234,7 @@ def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.
 
 
 def _is_large(document: dict[str, Any]) -> bool:
-    """Tell whether an item holds more than any real one; looks no further than it must."""
+    """True if an item holds more than any real one; looks no further than it must."""
     waiting: list[Any] = [document]
     count = 0
     while waiting and count <= MOST_VALUES:

@@ -681,7 +681,7 @@ def test_a_layer_that_cannot_be_used_stops_a_scan_before_anything_is_read(scanne
 
 
 def set_cells(workspace: Workspace, column: str, *values: Any) -> list[str]:
-    """Give the alerts these cells, in their order; gives their ids."""
+    """Return the alerts these cells, in their order; gives their ids."""
     ids: list[str] = read_alerts(workspace.alerts)["alert_id"].tolist()
     with updating(workspace.alerts) as connection:
         for alert_id, value in zip(ids, values, strict=False):

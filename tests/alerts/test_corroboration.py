@@ -54,12 +54,12 @@ def cells(workspace: Workspace) -> dict[str, str]:
 
 
 def largest(workspace: Workspace) -> Any:
-    """Give the row of the largest alert."""
+    """Return the row of the largest alert."""
     return read_alerts(workspace.alerts).sort_values("area_ha").iloc[-1]
 
 
 def place(row: Any, metres: float) -> tuple[float, float]:
-    """Give longitude and latitude of a point so far east of an alert."""
+    """Return longitude and latitude of a point so far east of an alert."""
     corners = shapely.get_coordinates(row.geometry)
     x, y = corners[np.argmax(corners[:, 0])]
     lon, lat, _ = GEOD.fwd(x, y, 90, metres)

@@ -58,7 +58,7 @@ def replay(*parts: Episodes, **changes: Any) -> list[Alert]:
 
 
 def truncate(episodes: Episodes, number: int) -> Episodes:
-    """Give the episodes as they were known on a day."""
+    """Return the episodes as they were known on a day."""
     last = START + number
     known = episodes[episodes["first_seen"] <= last].copy()
     for name in ("provisional_on", "confirmed_on", "settled_on", "closed_on"):

@@ -22,7 +22,7 @@ X, Y = 300_000, 8_600_000
 
 
 def square(column: int, row: int, side: int) -> object:
-    """Give a square of pixels; rows count downwards from Y."""
+    """Return a square of pixels; rows count downwards from Y."""
     return box(X + 10 * column, Y - 10 * (row + side), X + 10 * (column + side), Y - 10 * row)
 
 

@@ -393,7 +393,7 @@ class Reads:
     windows: list[tuple[str, Window]] = dataclasses.field(default_factory=list)
 
     def touches(self, row: int, column: int) -> bool:
-        """Tell whether a pixel was asked for in any band but SCL."""
+        """True if a pixel was asked for in any band but SCL."""
         return any(
             w.row <= row < w.row + w.height and w.column <= column < w.column + w.width
             for band, w in self.windows

@@ -97,7 +97,7 @@ def check_one_red_line(answer: Result, words: str) -> None:
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Give every command and subcommand."""
+    """Return every command and subcommand."""
     yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)

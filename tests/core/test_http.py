@@ -35,7 +35,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def refuse(host: Host, path: str = "/a") -> str:
-    """Give the message of a failed fetch, once it is known to hold no secret, not even with its causes."""
+    """Return the message of a failed fetch, once it is known to hold no secret, not even with its causes."""
     with pytest.raises(RangeError) as caught:
         fetch(f"{host.url}{path}?sig={SIGNATURE}", 100, 200)
     assert SIGNATURE not in "".join(traceback.format_exception(caught.value))

@@ -38,7 +38,7 @@ def disk(tmp_path: Path) -> str:
 
 
 def refuse(href: object, root: str = PUBLIC, allowed: tuple[str, ...] = ()) -> str:
-    """Give the reason for which an address is refused, once it is known to be one short line that can be shown."""
+    """Return the reason for which an address is refused, once it is known to be one short line that can be shown."""
     with pytest.raises(SceneError) as caught:
         resolve_href(href, root, root, "item a, asset red", allowed)
     text = str(caught.value)

@@ -76,7 +76,7 @@ IMPURE = {
 
 
 def name_module(path: Path) -> str:
-    """Give the dotted name of a file, without the package's own."""
+    """Return the dotted name of a file, without the package's own."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and parts[:-1] else parts)
 

@@ -48,7 +48,7 @@ def rewrite(path: Path, data: bytes) -> None:
 
 
 def find_band(series: SimulatedSeries, scene: str, band: str) -> Path:
-    """Give the file of a band of a scene."""
+    """Return the file of a band of a scene."""
     folder = series.catalog.parent / scene
     return folder / str(read_json(folder / f"{scene}.json")["assets"][band]["href"])
 

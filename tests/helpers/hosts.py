@@ -71,7 +71,7 @@ class Answer(BaseHTTPRequestHandler):
             self.host.leave()
 
     def find_range(self) -> tuple[bytes, int, int, int]:
-        """Give what was asked for, its first and last byte, and the size of the file."""
+        """Return what was asked for, its first and last byte, and the size of the file."""
         content = self.host.files[self.path.split("?")[0]]
         match = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"])
         assert match, "a range is asked for"

@@ -25,7 +25,7 @@ def find_colour(picture: Picture, colour: str, tolerance: float = 30) -> Mask:
 
 
 def find_run(drawn: Mask) -> tuple[int, int, int]:
-    """Give row, first column and length of a bar: the longest row of what is drawn, which must have no gap."""
+    """Return row, first column and length of a bar: the longest row of what is drawn, which must have no gap."""
     row = int(drawn.sum(axis=1).argmax())
     columns = np.flatnonzero(drawn[row])
     assert np.ptp(columns) + 1 == len(columns), "one bar without gaps"
@@ -33,7 +33,7 @@ def find_run(drawn: Mask) -> tuple[int, int, int]:
 
 
 def find_tilt(drawn: Mask) -> float:
-    """Give the degrees, clockwise from up, of the long axis of what is drawn."""
+    """Return the degrees, clockwise from up, of the long axis of what is drawn."""
     rows, columns = np.nonzero(drawn)
     assert len(rows) > 40
     x, y = columns - columns.mean(), rows.mean() - rows
@@ -44,7 +44,7 @@ def find_tilt(drawn: Mask) -> float:
 
 
 def measure_sides(drawn: Mask, margin: float) -> Box:
-    """Give the middles of the four lines of a rectangle that is drawn within a margin, a share of the side."""
+    """Return the middles of the four lines of a rectangle that is drawn within a margin, a share of the side."""
     down, across = (round(margin * side) for side in drawn.shape)
     drawn = np.pad(drawn[down:-down, across:-across], ((down, down), (across, across)))
     rows, columns = np.nonzero(drawn)
@@ -56,7 +56,7 @@ def measure_sides(drawn: Mask, margin: float) -> Box:
 
 
 def find_edges(picture: Picture, margin: float) -> Box:
-    """Give the edges of the bright square of an image, which lies within a margin."""
+    """Return the edges of the bright square of an image, which lies within a margin."""
     tone = picture[..., 2]  # forest has little blue, and little red where red is shown as blue; bare ground has much of both
     height, width = tone.shape
     down, across = round(margin * height), round(margin * width)
@@ -69,7 +69,7 @@ def find_edges(picture: Picture, margin: float) -> Box:
 
 
 def _find_ends(profile: NDArray[np.float64]) -> tuple[float, float]:
-    """Give where a profile rises through the middle of its range and where it falls, between pixels too."""
+    """Return where a profile rises through the middle of its range and where it falls, between pixels too."""
     middle = (np.percentile(profile, 2) + np.percentile(profile, 98)) / 2
     inside = np.flatnonzero(profile > middle)
     ends = [

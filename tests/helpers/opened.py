@@ -19,7 +19,7 @@ def note_opened_files() -> None:
 
 @contextmanager
 def watching_files(folder: Path) -> Iterator[list[str]]:
-    """Give the list of the files below ``folder`` that were opened, complete when the block has ended."""
+    """Return the list of the files below ``folder`` that were opened, complete when the block has ended."""
     note_opened_files()
     start, seen = len(OPENED), []
     yield seen

@@ -66,7 +66,7 @@ def describe_categories(layer: QgsVectorLayer) -> list[dict[str, Any]]:
 
 
 def is_styled_by_itself(layer: QgsVectorLayer) -> bool:
-    """Tell whether the layer, as opened, looks as the default style in the file says."""
+    """True if the layer, as opened, looks as the default style in the file says."""
     options = QgsVectorLayer.LayerOptions()
     options.loadDefaultStyle = False
     bare = QgsVectorLayer(layer.source(), layer.name(), "ogr", options)

@@ -135,7 +135,7 @@ def scan_small(workspace: Workspace, until: dt.date = UNTIL, **choices: Any) -> 
 
 
 def read_result(workspace: Workspace) -> dict[str, Any]:
-    """Give all that the law covers: the bytes of the rasters, and the table without the names of runs."""
+    """Return all that the law covers: the bytes of the rasters, and the table without the names of runs."""
     rasters = {name: (workspace.changes(NAME) / f"{name}.tif").read_bytes() for name in RASTERS}
     alerts = gpd.read_file(workspace.alerts, layer="alerts").drop(columns="run_id").sort_values("alert_id")
     rows = json.loads(alerts.to_json(default=str, drop_id=True))["features"]
@@ -151,7 +151,7 @@ def read_layer(path: Path, layer: str) -> list[dict[str, Any]]:
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Give the content of every file below a folder."""
+    """Return the content of every file below a folder."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
@@ -163,6 +163,6 @@ def make_flat_grid(height: int, width: int) -> Grid:
 
 
 def plain_environment(**more: str) -> dict[str, str]:
-    """Give an environment for a child process: no workspace of the person who runs the tests."""
+    """Return an environment for a child process: no workspace of the person who runs the tests."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MINEWATCH_")}
     return kept | {"COLUMNS": "110"} | more

@@ -68,7 +68,7 @@ def to_degrees(shape: Polygon) -> Polygon:
 
 
 def measure_ground(right: float, down: float, length: float) -> float:
-    """Give the metres on the ellipsoid of a line to the right, that begins so many metres from the mine's upper left corner.
+    """Return the metres on the ellipsoid of a line to the right, that begins so many metres from the mine's upper left corner.
 
     All three are in metres of the map grid, which are not those of the ground.
     """

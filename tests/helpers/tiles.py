@@ -41,7 +41,7 @@ Layers = dict[str, NDArray[np.int16]]
 
 
 def encode(layers: Layers) -> NDArray[np.uint8]:
-    """Give the codes that an archive would hold."""
+    """Return the codes that an archive would hold."""
     values = [(layers[layer.name] / 10_000 - layer.low) / layer.step + 1 for layer in LAYERS]
     return np.clip(np.rint(values), 1, 255).astype(np.uint8)
 

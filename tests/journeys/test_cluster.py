@@ -178,7 +178,7 @@ def test_a_task_that_kills_its_workers_is_an_error() -> None:
 
 
 def shadow(folder: Path, text: str) -> dict[str, str]:
-    """Give an environment in which another minewatch is found first."""
+    """Return an environment in which another minewatch is found first."""
     (folder / "minewatch").mkdir()
     (folder / "minewatch" / "__init__.py").write_text(text)
     return {"PYTHONPATH": str(folder)}

@@ -135,7 +135,7 @@ def split(plain: tuple[Workspace, ScanReport], tmp_path_factory: pytest.TempPath
 
 
 def read_ndvi(workspace: Workspace, report: ScanReport) -> NDArray[np.float64]:
-    """Give the archived NDVI, (time, y, x), with the outermost pixels left out: a warped cut-out ends half a pixel sooner."""
+    """Return the archived NDVI, (time, y, x), with the outermost pixels left out: a warped cut-out ends half a pixel sooner."""
     area = report.areas[0]
     observations = list(list_observations(workspace.archive(NAME), area.plan.grid).values())
     values = read_stack(observations, area.plan.grid.window).layer("ndvi")[:, 3:-3, 3:-3].astype(float)
@@ -172,7 +172,7 @@ def test_an_alert_across_a_zone_border_is_one(plain: tuple[Workspace, ScanReport
 
 
 def paint_ground(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint16]:
-    """Give digital numbers that change smoothly with longitude and latitude, over a few hundred metres."""
+    """Return digital numbers that change smoothly with longitude and latitude, over a few hundred metres."""
     return np.rint(3000 + 1200 * np.sin(x * 2500) + 900 * np.cos(y * 2000)).astype(np.uint16)
 
 

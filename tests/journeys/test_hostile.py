@@ -244,7 +244,7 @@ def test_no_file_that_lies_takes_time_or_memory(tmp_path: Path) -> None:
 
 
 def search(folder: Path, items: list[dict[str, Any]]) -> tuple[list[str], dict[str, str]]:
-    """Give the ids that a search finds, and those that it refuses with the reason."""
+    """Return the ids that a search finds, and those that it refuses with the reason."""
     folder.mkdir()
     links = []
     for number, item in enumerate(items):
@@ -445,7 +445,7 @@ def add_items(series: SimulatedSeries, items: list[dict[str, Any]]) -> None:
 
 
 def find_item(series: SimulatedSeries) -> tuple[Path, dict[str, Any]]:
-    """Give the newest item of a series and the folder it stands in."""
+    """Return the newest item of a series and the folder it stands in."""
     path = max(series.catalog.parent.glob("*/S2*.json"), key=lambda path: path.name.split("_")[2])
     return path.parent, json.loads(path.read_text())
 

@@ -86,7 +86,7 @@ def refuse_to_read(*_: object, **__: object) -> None:
 
 
 def read_record(report: ScanReport) -> dict[str, Any]:
-    """Give what the run record says of the small area."""
+    """Return what the run record says of the small area."""
     document = json.loads(report.record.read_text("utf-8"))
     (area,) = document["areas"]
     return area
@@ -265,7 +265,7 @@ def test_an_interrupted_scan_goes_on_where_it_was(
 
 
 def list_results(workspace: Workspace) -> dict[str, bytes]:
-    """Give all files of the output, but for the note of which files of the archive were checked."""
+    """Return all files of the output, but for the note of which files of the archive were checked."""
     return {name: data for name, data in snapshot(workspace.output).items() if not name.endswith("/checked.json")}
 
 

@@ -18,7 +18,7 @@ ATTENTION = ("watch", "status", "doctor")
 
 
 def read_script(page: Path) -> str:
-    """Give the page's lines for the shell."""
+    """Return the page's lines for the shell."""
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     return "".join(blocks)
 

@@ -209,7 +209,7 @@ def test_a_shifted_scene_is_named(series: SimulatedSeries, clear_day: dt.date, t
 
 
 def paint(pixels: int = 400, **more: float) -> dict[str, NDArray[np.float32]]:
-    """Give bands of forest with a little noise, each brighter by what is given."""
+    """Return bands of forest with a little noise, each brighter by what is given."""
     random = np.random.default_rng(0)
     forest = {"blue": 0.03, "red": 0.03, "nir": 0.3, "swir16": 0.15}
     return {

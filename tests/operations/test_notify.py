@@ -54,7 +54,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def take(workspace: Workspace, rule: str = "rangers") -> list[tuple[str, str]]:
-    """Give kind and subject of what is told since the last call."""
+    """Return kind and subject of what is told since the last call."""
     told = [
         (kind, event.alert_id or event.aoi)
         for message in waiting(workspace, rule)

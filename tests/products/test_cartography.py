@@ -65,7 +65,7 @@ def find_colour(picture: Picture, colour: str, tolerance: float = 0.02) -> NDArr
 
 
 def locate(grid: Grid, page: Page, column: float, row: float) -> tuple[float, float]:
-    """Give the place on the grid of a place on the map, in pixels of the picture."""
+    """Return the place on the grid of a place on the map, in pixels of the picture."""
     return grid.transform @ (column / page.zoom, row / page.zoom)
 
 

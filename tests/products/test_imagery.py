@@ -53,7 +53,7 @@ def run(workspace: Workspace, *words: str | Path) -> Result:
 
 
 def paint(rows: int, columns: int, most: int = 250) -> NDArray[Any]:
-    """Give a picture of which no two neighbours are alike."""
+    """Return a picture of which no two neighbours are alike."""
     y, x = np.mgrid[:rows, :columns]
     return np.stack([(x * 7 + y * 3) % most + 1, (x + y * 5) % most + 1, (x * 2 + y) % most + 1])
 

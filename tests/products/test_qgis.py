@@ -96,7 +96,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, ScanRe
 
 
 def declare_context(workspace: Workspace) -> None:
-    """Give a workspace layers of every shape, with names as people give them."""
+    """Return a workspace layers of every shape, with names as people give them."""
     zone = shapely.affinity.scale(AREA, 0.5, 0.5)
     river, strip = LineString([(-69.99, -12.99), (-69.91, -12.91)]), Point(-69.95, -12.94)
 
@@ -147,7 +147,7 @@ def read_document(path: Path) -> ET.Element:
 
 
 def layers_of(path: Path) -> dict[str, ET.Element]:
-    """Give the layers of a project by title."""
+    """Return the layers of a project by title."""
     return {str(layer.findtext("layername")): layer for layer in read_document(path).iter("maplayer")}
 
 

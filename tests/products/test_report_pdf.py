@@ -114,7 +114,7 @@ def bare_maps(document: PdfDocument, facts: ReportFacts) -> list[Picture]:
 
 
 def find_outlines(page: Picture) -> list[tuple[float, float, float]]:
-    """Give middle (x, y) and side of each outline of the mine, in rows from the top, from the left in a row."""
+    """Return middle (x, y) and side of each outline of the mine, in rows from the top, from the left in a row."""
     parts = regionprops(label(find_colour(page, COLOURS["confirmed"], 70), connectivity=2))
     found = []
     for part in parts:

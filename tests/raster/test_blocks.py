@@ -69,7 +69,7 @@ def lay_out(href: str) -> Layout:
 
 
 def walk(row: int, column: int, height: int, width: int, cell: int) -> Iterator[Box]:
-    """Give the cells of an area in a file, strip by strip."""
+    """Return the cells of an area in a file, strip by strip."""
     for top in range(row, row + height, cell):
         for left in range(column, column + width, cell):
             yield top, left, min(top + cell, row + height), min(left + cell, column + width)

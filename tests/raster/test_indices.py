@@ -24,7 +24,7 @@ def compute(layer: IndexLayer, **bands: float) -> float:
 
 
 def encode(layer: IndexLayer, bands: dict[str, np.ndarray]) -> np.ndarray:
-    """Give the codes of one layer."""
+    """Return the codes of one layer."""
     return encode_layers(bands)[LAYERS.index(layer)]
 
 

@@ -129,13 +129,13 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def find_foreign_corner() -> tuple[int, int]:
-    """Give the corner of a foreign scene in whose middle the grid lies."""
+    """Return the corner of a foreign scene in whose middle the grid lies."""
     x, y = Transformer.from_crs(EPSG, NEIGHBOUR_ZONE, always_xy=True).transform(LEFT + 300, TOP - 200)
     return round(x / 20) * 20 - 1200, round(y / 20) * 20 + 1200
 
 
 def find_foreign_pixels(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Give where the centres of the grid's pixels lie in a foreign scene, in its pixels of ``size`` metres."""
+    """Return where the centres of the grid's pixels lie in a foreign scene, in its pixels of ``size`` metres."""
     left, top = find_foreign_corner()
     x = LEFT + (np.arange(WIDTH) + 0.5) * 10
     y = TOP - (np.arange(HEIGHT) + 0.5) * 10
@@ -260,7 +260,7 @@ def spoil(scene: Scene, band: str, href: str | Path) -> Scene:
 
 
 def refuse(scene: Scene, band: str = "red") -> str:
-    """Give the message with which a band is refused."""
+    """Return the message with which a band is refused."""
     with pytest.raises(SceneError) as caught:
         read_band(scene, band)
     return str(caught.value)

@@ -169,7 +169,7 @@ def test_a_table_behind_the_head_is_read_too(tmp_path: Path, monkeypatch: pytest
 
 
 def find_entry(data: bytes, tag: int) -> tuple[int, int, int]:
-    """Give where the directory entry of a tag is in a little TIFF, its type and its count."""
+    """Return where the directory entry of a tag is in a little TIFF, its type and its count."""
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
     for entry in range(start + 2, start + 2 + 12 * count, 12):

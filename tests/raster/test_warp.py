@@ -28,7 +28,7 @@ GRID = lay_grid(HEIGHT, WIDTH)
 
 
 def find_corner(epsg: int, size: int) -> tuple[float, float]:
-    """Give the corner of a file whose middle is that of the grid, and which is 4 km wide and high."""
+    """Return the corner of a file whose middle is that of the grid, and which is 4 km wide and high."""
     x, y = Transformer.from_crs(EPSG, epsg, always_xy=True).transform(LEFT + 5 * WIDTH, TOP - 5 * HEIGHT)
     return round(x / size) * size - 2000, round(y / size) * size + 2000
 

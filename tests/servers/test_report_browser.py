@@ -186,7 +186,7 @@ def is_bare(part: Picture) -> bool:
 
 
 def look_through(visit: Visit) -> tuple[float, bool, bool]:
-    """Give the slider's value, and whether the left and the right of the mine are bare in the picture."""
+    """Return the slider's value, and whether the left and the right of the mine are bare in the picture."""
     swipe = visit.page.locator(".swipe").first
     left, right = find_mine(shoot(swipe.locator(".stack")))
     return float(swipe.locator("input").input_value()), is_bare(left), is_bare(right)
@@ -411,7 +411,7 @@ def test_statuses_are_told_apart_without_some_colours(several_visit: Visit, defi
 
 
 def find_border(badge: Picture) -> NDArray[np.float64]:
-    """Give the colour of a badge's border: the darkest of its first rows, since the provisional one has gaps."""
+    """Return the colour of a badge's border: the darkest of its first rows, since the provisional one has gaps."""
     edge = badge[:2].reshape(-1, 3)
     darkest: NDArray[np.float64] = np.median(edge[edge.sum(axis=1) <= np.percentile(edge.sum(axis=1), 30)], axis=0)
     return darkest

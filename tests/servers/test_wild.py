@@ -135,7 +135,7 @@ def watch(line: Wild, tmp_path: Path) -> Workspace:
 
 
 def name_failed(report: ScanReport) -> dict[str, str]:
-    """Give the scenes that the run record names, with the reason."""
+    """Return the scenes that the run record names, with the reason."""
     text = report.record.read_text()
     assert HIDDEN not in text
     (area,) = json.loads(text)["areas"]
@@ -413,7 +413,7 @@ def odd_scene(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[tuple[
 
 
 def rename(take: Datatake, number: int) -> Datatake:
-    """Give the files other addresses: GDAL keeps what it once read of one."""
+    """Return the files other addresses: GDAL keeps what it once read of one."""
     (scene,) = take.scenes
     hrefs = {band: f"{href}&{number}" for band, href in scene.hrefs.items()}
     return Datatake(take.key, take.time, (dataclasses.replace(scene, hrefs=hrefs),))

@@ -16,7 +16,7 @@ from minewatch.settings.pipeline import Pipeline, check_pipeline, list_pipelines
 
 
 def find_other_value(field: FieldInfo) -> Any:
-    """Give a value in a key's range that is not its default: its upper bound, else its lower one; the last of several words."""
+    """Return a value in a key's range that is not its default: its upper bound, else its lower one; the last of several words."""
     if get_origin(field.annotation) is Literal:
         return get_args(field.annotation)[-1]
     if field.annotation not in (int, float):
@@ -46,7 +46,7 @@ def save(workspace: Workspace, text: str) -> Path:
 
 
 def refuse(workspace: Workspace, text: str = "", *overrides: str) -> str:
-    """Give the message with which a file or an override is refused."""
+    """Return the message with which a file or an override is refused."""
     save(workspace, text)
     with pytest.raises(PipelineError) as caught:
         read_pipeline(workspace, "mine", overrides)

@@ -36,7 +36,7 @@ def read_own(workspace: Workspace, text: str) -> Provider:
 
 
 def fail(workspace: Workspace, text: str) -> str:
-    """Give the one line that a user sees, and make sure that the whole trace shows no value of the file either."""
+    """Return the one line that a user sees, and make sure that the whole trace shows no value of the file either."""
     write_settings(workspace, text)
     with pytest.raises(WorkspaceError) as caught:
         read_settings(workspace)

@@ -43,7 +43,7 @@ LEGAL_SCL = range(12)
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
-    """Give one small tropical series with two mines."""
+    """Return one small tropical series with two mines."""
     return simulate_series(tmp_path_factory.mktemp("tiny"), TINY)
 
 
@@ -74,7 +74,7 @@ def read_ndvi(item: pystac.Item) -> NDArray[np.float64]:
 
 
 def list_files(folder: Path) -> dict[str, bytes]:
-    """Give the content of every file below a folder by its relative path."""
+    """Return the content of every file below a folder by its relative path."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 

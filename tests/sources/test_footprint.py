@@ -124,7 +124,7 @@ def read_item(shared: Path, name: str) -> dict[str, Any]:
 
 
 def project_tile(item: dict[str, Any], outline: shapely.Geometry) -> tuple[shapely.Geometry, Polygon]:
-    """Give an item's outline and its tile in the tile's zone."""
+    """Return an item's outline and its tile in the tile's zone."""
     to_zone = Transformer.from_crs(4326, item["properties"]["proj:epsg"], always_xy=True)
     drawn = shapely.transform(join_halves(outline), lambda points: np.column_stack(to_zone.transform(points[:, 0], points[:, 1])))
     left, bottom, right, top = item["assets"]["scl"]["proj:bbox"]

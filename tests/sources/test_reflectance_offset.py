@@ -355,7 +355,7 @@ def read_archive(workspace: Workspace) -> dict[str, Observation]:
 
 
 def read_ndvi(workspace: Workspace) -> dict[str, np.ndarray]:
-    """Give the clear NDVI codes of each overpass."""
+    """Return the clear NDVI codes of each overpass."""
     ndvi = {}
     for key, observation in read_archive(workspace).items():
         with rasterio.open(observation.raster) as raster:

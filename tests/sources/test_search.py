@@ -33,7 +33,7 @@ ALWAYS = Query(AREA, dt.date(2015, 1, 1), dt.date(2030, 1, 1))
 
 
 def search(catalog: Path, **limits: Any) -> list[str]:
-    """Give the ids of the scenes that a search finds."""
+    """Return the ids of the scenes that a search finds."""
     query = Query(**({"area": AREA, "start": ALWAYS.start, "end": ALWAYS.end} | limits))
     return [scene.id for scene in find_scenes(open_source(str(catalog)), query).scenes]
 

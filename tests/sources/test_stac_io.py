@@ -70,7 +70,7 @@ def read(proxy: Proxy, path: str = "/files/a.json") -> dict[str, Any]:
 
 
 def fail(proxy: Proxy, path: str = "/files/a.json") -> str:
-    """Give the message of a failed read, once it is known to hold no secret, not even with its causes."""
+    """Return the message of a failed read, once it is known to hold no secret, not even with its causes."""
     with pytest.raises(DocumentError) as caught:
         read(proxy, path)
     assert KEY not in "".join(traceback.format_exception(caught.value))

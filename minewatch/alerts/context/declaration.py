@@ -110,7 +110,7 @@ class Declaration(BaseModel):
 
 
 def read_declarations(workspace: Workspace) -> dict[str, Declaration]:
-    """Give the layers that the workspace declares, by name; raises ContextError naming the first fault."""
+    """Return the layers that the workspace declares, by name; raises ContextError naming the first fault."""
     return {name: _check(workspace, name, table) for name, table in read_settings(workspace).context.items()}
 
 

@@ -66,7 +66,7 @@ class Features:
     """What was mended or left out, in words, to number of features."""
 
     def tell_faults(self) -> list[str]:
-        """Give one line for each kind of fault."""
+        """Return one line for each kind of fault."""
         return [f"context layer {self.layer.name!r}: {count} {fault}" for fault, count in self.faults.items()]
 
 
@@ -93,7 +93,7 @@ def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features
 
 
 def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]:
-    """Give fid, WKB, name, valid_from and valid_to of each row; None for what is not declared."""
+    """Return fid, WKB, name, valid_from and valid_to of each row; None for what is not declared."""
     columns, where = layer.declaration.columns, f"context layer {layer.name!r}"
     choice = {"columns": list(dict.fromkeys(columns.values())), "bbox": box, "encoding": layer.declaration.encoding}
     try:
@@ -115,7 +115,7 @@ def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]
 
 
 def _list_boxes(layer: ContextLayer, region: Bounds | None) -> list[Bounds | None]:
-    """Give the boxes to read in the layer's CRS; [None] is everything, [] nothing."""
+    """Return the boxes to read in the layer's CRS; [None] is everything, [] nothing."""
     if region is None:
         return [None]
     extent = layer.extent
@@ -131,7 +131,7 @@ def _list_boxes(layer: ContextLayer, region: Bounds | None) -> list[Bounds | Non
 
 
 def _convert_box(box: Bounds, into: Transformer) -> Bounds | None:
-    """Give a box in the layer's CRS, a little larger; None where that cannot be told."""
+    """Return a box in the layer's CRS, a little larger; None where that cannot be told."""
     try:
         converted = into.transform_bounds(*box, densify_pts=101)
     except ProjError:
@@ -143,17 +143,17 @@ def _convert_box(box: Bounds, into: Transformer) -> Bounds | None:
 
 
 def grow(box: Bounds, by: float) -> Bounds:
-    """Give a box that is larger on each side."""
+    """Return a box that is larger on each side."""
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
 def move(box: Bounds, by: float) -> Bounds:
-    """Give a box farther east."""
+    """Return a box farther east."""
     return box[0] + by, box[1], box[2] + by, box[3]
 
 
 def meet(a: Bounds, b: Bounds) -> bool:
-    """Tell whether two boxes have a point in common."""
+    """True if two boxes have a point in common."""
     return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
 
 
@@ -169,7 +169,7 @@ def _decode(blobs: _Shapes, names: Sequence[str], faults: Counter[str]) -> _Shap
 
 
 def _to_lonlat(shapes: _Shapes, layer: ContextLayer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
-    """Give the shapes in degrees; those that lie nowhere on Earth are left out."""
+    """Return the shapes in degrees; those that lie nowhere on Earth are left out."""
     if not layer.is_lonlat:
         interest = AreaOfInterest(*_normalise(region or (-180, -90, 180, 90)))
         transformer = Transformer.from_crs(layer.crs, 4326, always_xy=True, area_of_interest=interest)
@@ -192,7 +192,7 @@ def _densify(shapes: _Shapes, crs: CRS) -> _Shapes:
 
 
 def _normalise(region: Bounds) -> Bounds:
-    """Give a box within -180 and 180, the whole circle where it crosses them."""
+    """Return a box within -180 and 180, the whole circle where it crosses them."""
     west, south, east, north = region
     inside = west >= -180 and east <= 180
     return (west if inside else -180, max(-90, south), east if inside else 180, min(90, north))
@@ -256,7 +256,7 @@ def _read_name(value: Any, layer: ContextLayer) -> str:
 
 
 def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:
-    """Give the first and the last day of validity; None where either cannot be told."""
+    """Return the first and the last day of validity; None where either cannot be told."""
     if declaration.valid_from is None and declaration.valid_to is None:
         return None
     start = _read_bound(declaration.valid_from, first, ALWAYS, declaration)

@@ -45,7 +45,7 @@ class RegionFeatures:
         return shapely.STRtree(self.shapes)
 
     def cut(self, sites: Sequence[BaseGeometry]) -> list[list[tuple[int, BaseGeometry]]]:
-        """Give for each site the parts of it that lie in the layer's areas, with the number of the feature."""
+        """Return for each site the parts of it that lie in the layer's areas, with the number of the feature."""
         places, hits = self.index.query(sites, predicate="intersects")
         order = np.lexsort((hits, places))
         places, hits = places[order], hits[order]
@@ -138,13 +138,13 @@ def unwrap(site: BaseGeometry, centre: float) -> BaseGeometry:
 
 
 def find_region(sites: Sequence[BaseGeometry], margin_m: float = 0) -> Bounds:
-    """Give the box around sites of one frame, with a margin in metres."""
+    """Return the box around sites of one frame, with a margin in metres."""
     west, south, east, north = map(float, shapely.total_bounds(np.array(sites, object)))
     return grow(widen((west, south, east, north), margin_m), 1e-6)
 
 
 def widen(box: Bounds, margin_m: float) -> Bounds:
-    """Give a box that is larger by a distance in metres on each side, at least; never more than once around the globe."""
+    """Return a box that is larger by a distance in metres on each side, at least; never more than once around the globe."""
     up = margin_m / _METRES_PER_DEGREE
     highest = min(89.0, max(abs(box[1]), abs(box[3])) + up)
     aside = min(180.0, up / math.cos(math.radians(highest)))

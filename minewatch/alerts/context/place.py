@@ -113,7 +113,7 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
 def _overlap(
     layers: Sequence[ContextLayer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
 ) -> list[list[Overlap] | None]:
-    """Give for each site its overlaps with features of a kind; None where no layer of that kind covers it."""
+    """Return for each site its overlaps with features of a kind; None where no layer of that kind covers it."""
     found: list[list[Overlap] | None] = [None] * len(outlines)
     for layer in layers:
         if layer.kind != kind:
@@ -130,7 +130,7 @@ def _overlap(
 
 
 def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
-    """Tell whether a layer of areas says anything of a place: it has features, and its extent is not far away."""
+    """True if a layer of areas says anything of a place: it has features, and its extent is not far away."""
     extent = layer.extent
     if not layer.features or layer.bounds is None:
         return False
@@ -205,7 +205,7 @@ def _name_units(levels: Sequence[Sequence[Overlap] | None]) -> str | None:
 def _reach(
     layers: Sequence[ContextLayer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
 ) -> list[float | None]:
-    """Give for each site the metres to the nearest feature of a kind; None where there is none in reach."""
+    """Return for each site the metres to the nearest feature of a kind; None where there is none in reach."""
     best = np.full(len(outlines), math.inf)
     for layer in layers:
         if layer.kind == kind:

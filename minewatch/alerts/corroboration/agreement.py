@@ -84,7 +84,7 @@ class SightingIndex:
         return shapely.STRtree(self.sightings.shapes)
 
     def ask(self, subject: AlertExtent, name: str, distance_m: float, days: int) -> Agreement | None:
-        """Give what was seen nearest to an alert, within a distance and within days of when it was seen; None for nothing."""
+        """Return what was seen nearest to an alert, within a distance and within days of when it was seen; None for nothing."""
         outline = unwrap(subject.outline, self.centre)
         box = shapely.box(*widen(outline.bounds, distance_m + 1))
         near = np.sort(self.index.query(box))

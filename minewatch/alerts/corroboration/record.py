@@ -81,7 +81,7 @@ class ExternalSources:
     """Lines that cannot be read, counted from 1."""
 
     def of(self, aoi: str, until: dt.date) -> list[ExternalSource]:
-        """Give those of an area that count on a date: of each file that was added under a name, what was said last."""
+        """Return those of an area that count on a date: of each file that was added under a name, what was said last."""
         last: dict[tuple[str, str], ExternalSource] = {}
         for witness in self.all:
             if witness.aoi == aoi and witness.effective <= until:

@@ -119,7 +119,7 @@ def _read_rows(path: Path, layer: str, box: Bounds, column: str | None) -> tuple
 
 
 def _to_crs(box: Bounds, crs: CRS) -> Bounds:
-    """Give a box in the file's reference system, a little larger."""
+    """Return a box in the file's reference system, a little larger."""
     if _LONLAT.equals(crs, ignore_axis_order=True):
         return box
     west, south, east, north = lonlat_to(crs).transform_bounds(*box, densify_pts=101)
@@ -129,7 +129,7 @@ def _to_crs(box: Bounds, crs: CRS) -> Bounds:
 
 
 def _to_parts(blobs: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
-    """Give single sound shapes in degrees, and the row of each."""
+    """Return single sound shapes in degrees, and the row of each."""
     shapes, owners = shapely.get_parts(shapely.from_wkb(blobs, on_invalid="ignore"), return_index=True)
     broken = ~shapely.is_valid(shapes)
     if broken.any():

@@ -109,10 +109,10 @@ def _unite_points(shapes: NDArray[np.object_], days: NDArray[np.int32]) -> Sight
 
 
 def to_day(date: dt.date | None) -> int:
-    """Give a date as days since 1970-01-01, NO_DAY for none."""
+    """Return a date as days since 1970-01-01, NO_DAY for none."""
     return NO_DAY if date is None else (date - _EPOCH).days
 
 
 def to_date(day: int) -> dt.date | None:
-    """Give days since 1970-01-01 as a date, None for NO_DAY."""
+    """Return days since 1970-01-01 as a date, None for NO_DAY."""
     return None if day == NO_DAY else _EPOCH + dt.timedelta(days=day)

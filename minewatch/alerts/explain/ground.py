@@ -42,11 +42,11 @@ class AlertPixels:
     """What became of them, traced."""
 
     def number(self, pixel: int) -> int:
-        """Give the place in the series of a pixel of the window."""
+        """Return the place in the series of a pixel of the window."""
         return int(np.count_nonzero(self.tile.inside.ravel()[:pixel]))
 
     def clear_layers(self, t: int) -> NDArray[np.float64]:
-        """Give the (layer, pixel) values of the alert's clear pixels of a look."""
+        """Return the (layer, pixel) values of the alert's clear pixels of a look."""
         return SCALES[:, :1] + SCALES[:, 1:] * self.series.codes[:, t, self.series.clear[t]]
 
     def count_confirmed(self, day: int) -> int:
@@ -63,7 +63,7 @@ def assess_area(observations: Sequence[Observation], area: AreaPlan, reporter: R
 
 
 def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[np.bool_]]:
-    """Give the alert's pixels and the window around them."""
+    """Return the alert's pixels and the window around them."""
     shape = reproject(alert["geometry"], lonlat_to(grid.crs))
     left, bottom, right, top = shape.bounds
     (column, row), (end, below) = ~grid.transform @ (left, top), ~grid.transform @ (right, bottom)

@@ -177,7 +177,7 @@ class ExplanationWriter:
 
 
 def _band(sight: PixelResidual, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:
-    """Give the edges of what does not stand out, as ``see`` has them."""
+    """Return the edges of what does not stand out, as ``see`` has them."""
     reach = 3 * float(np.hypot(base.noise, 0.75 * spread))
     return float(sight.safe_span + bare_ndvi - reach), float(sight.level + reach)
 

@@ -32,7 +32,7 @@ def check_emptiness(evidence: ExaminedData, witnesses: ReferencePixels) -> DataC
 
 
 def _measure_footprints(evidence: ExaminedData) -> dict[str, float]:
-    """Give the share of the area that the archived items of each observation cover, where the source still lists them all."""
+    """Return the share of the area that the archived items of each observation cover, where the source still lists them all."""
     outlines: dict[str, BaseGeometry] = {item.id: item.footprint for item in evidence.listed or ()}
     return {
         observation.key: measure_promise([outlines[name] for name in observation.source_ids], evidence.area.grid)

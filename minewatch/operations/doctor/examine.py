@@ -104,7 +104,7 @@ def _ask(workspace: Workspace, area: AreaPlan, name: str | None, reporter: Repor
 
 
 def describe_examination(examination: Examination) -> dict[str, Any]:
-    """Give an examination as plain data."""
+    """Return an examination as plain data."""
     evidence = examination.evidence
     return {
         "aoi": evidence.area.aoi.name,

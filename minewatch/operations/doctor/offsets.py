@@ -140,7 +140,7 @@ def _tell(observation: Observation, ndvi: float, drift: Mapping[str, float], ste
 
 
 def judge_bands(seen: Bands, expected: Bands) -> tuple[float, dict[str, float]]:
-    """Tell whether all bands are off by a wrong offset: 0, STEP or -STEP; and by how much each band is off (median)."""
+    """True if all bands are off by a wrong offset: 0, STEP or -STEP; and by how much each band is off (median)."""
     drift = {band: float(np.median(seen[band] - expected[band])) for band in DRIFT}
     left = {step: _fit(seen, expected, step) for step in (0.0, STEP, -STEP)}
     best = min(left, key=lambda step: left[step])
@@ -170,7 +170,7 @@ def find_bands(layers: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[n
 
 
 def _expect(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> dict[str, NDArray[np.float32]]:
-    """Give the layers as the same season shows them, (pixel,) each, nan where too few looks are clear."""
+    """Return the layers as the same season shows them, (pixel,) each, nan where too few looks are clear."""
     usable = witnesses.clear_share >= CLEAR
     trusted = usable & np.array([_is_old(observation) for observation in evidence.observations])
     peers = find_peers(witnesses.days, number, trusted if trusted.sum() >= LEAST_TRUSTED else usable, PEERS)
@@ -184,6 +184,6 @@ def _expect(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> 
 
 
 def _is_old(observation: Observation) -> bool:
-    """Tell whether every scene is older than baseline 04.00: then no offset was ever in its numbers."""
+    """True if every scene is older than baseline 04.00: then no offset was ever in its numbers."""
     limit = "{:02d}.{:02d}".format(*OFFSET_BASELINE)
     return all("00.00" < str(source["baseline"]) < limit for source in observation.sources)

@@ -134,7 +134,7 @@ def list_passes(evidence: ExaminedData) -> set[Overpass]:
 
 
 def solar_day(time: dt.datetime, longitude: float) -> int:
-    """Give the day, in days since 1970-01-01, by the sun of a place."""
+    """Return the day, in days since 1970-01-01, by the sun of a place."""
     return to_day((time + dt.timedelta(days=longitude / 360)).date())
 
 

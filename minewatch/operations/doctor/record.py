@@ -117,7 +117,7 @@ class Examination:
 
 
 def worst(findings: Sequence[CheckFinding], default: CheckOutcome = CheckOutcome.OK) -> CheckOutcome:
-    """Give the worst verdict among findings; ``default`` where none of them needs a look."""
+    """Return the worst verdict among findings; ``default`` where none of them needs a look."""
     for verdict in (CheckOutcome.FAULT, CheckOutcome.LOOK):
         if any(finding.verdict is verdict for finding in findings):
             return verdict

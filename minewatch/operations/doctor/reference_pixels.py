@@ -53,7 +53,7 @@ class ReferencePixels:
         return np.asarray(self.clear.mean(axis=1), np.float64)
 
     def layer(self, name: str, rows: NDArray[np.intp] | int) -> NDArray[np.float32]:
-        """Give a layer's values for some observations, nan = no data or not clear."""
+        """Return a layer's values for some observations, nan = no data or not clear."""
         number = [layer.name for layer in LAYERS].index(name)
         values = LAYERS[number].decode(self.codes[number, rows]).astype(np.float32) / SCALE
         return np.where(self.clear[rows], values, np.float32(np.nan))
@@ -117,7 +117,7 @@ def find_peers(days: NDArray[np.int32], own: int, usable: NDArray[np.bool_], cou
 
 
 def find_median(codes: NDArray[np.uint8], least: int) -> NDArray[np.uint8]:
-    """Give the median of the codes above 0 along the first axis; 0 where fewer than ``least`` are."""
+    """Return the median of the codes above 0 along the first axis; 0 where fewer than ``least`` are."""
     ordered = np.sort(codes, axis=0)
     empty = (codes == 0).sum(axis=0)
     middle = np.minimum(empty + (len(codes) - empty) // 2, len(codes) - 1)

@@ -126,7 +126,7 @@ def _tell(observation: Observation, shift: Shift | None) -> CheckFinding:
 
 
 def measure_shifts(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> list[Shift | None]:
-    """Give the shift of each observation, None where it cannot be told."""
+    """Return the shift of each observation, None where it cannot be told."""
     windows = choose_windows(area, len(observations))
     days = np.array([observation.day for observation in observations], np.int32)
     measured: list[list[Shift]] = [[] for _ in observations]

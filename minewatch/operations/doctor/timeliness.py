@@ -65,7 +65,7 @@ def _tell_processing(listed: Sequence[Listed]) -> str:
 
 
 def _find_median(delays: Sequence[dt.timedelta]) -> dt.timedelta:
-    """Give the middle one; of two middle ones the longer."""
+    """Return the middle one; of two middle ones the longer."""
     return sorted(delays)[len(delays) // 2]
 
 

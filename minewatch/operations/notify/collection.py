@@ -73,7 +73,7 @@ def _read_or_begin(folder: Path, rule: Rule, earlier: int) -> RuleProgress:
 
 
 def find_rules(workspace: Workspace) -> list[Rule]:
-    """Give the rules of the settings, by name."""
+    """Return the rules of the settings, by name."""
     return list_rules(sorted(read_settings(workspace).notify.items()))
 
 
@@ -107,7 +107,7 @@ def hide_places(event: Event, rule: Rule) -> Event:
 
 
 def _list_told(folder: Path, rule: Rule) -> set[str]:
-    """Give the events that wait for a rule, or were told: in this order, which is that in which messages move."""
+    """Return the events that wait for a rule, or were told: in this order, which is that in which messages move."""
     messages: list[Message] = []
     for place in (WAITING, DEAD):
         messages += list_messages(folder, place)[0]

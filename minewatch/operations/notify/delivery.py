@@ -267,7 +267,7 @@ class _SilencedLogs(logging.Filter):
     """Lets nothing pass from a thread that sends."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether a record passes."""
+        """True if a record passes."""
         return not (record.threadName or "").startswith(PREFIX)
 
 

@@ -149,7 +149,7 @@ def _list_candidates(state: CurrentState, findings: EventStore, limits: Sequence
 
 
 def _read_passed(history: Sequence[HistoryEvent]) -> dict[str, set[str]]:
-    """Give the states that each alert was in, by the table's history."""
+    """Return the states that each alert was in, by the table's history."""
     passed: dict[str, set[str]] = {}
     for event in history:
         passed.setdefault(event.alert_id, set()).add(event.to_status if event.event == NEW else event.event)

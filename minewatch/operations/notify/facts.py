@@ -59,7 +59,7 @@ class AlertLine:
 
 
 def list_entries(message: Message, texts: Texts) -> list[AlertLine]:
-    """Give the alerts of a message, those that stand and are large first."""
+    """Return the alerts of a message, those that stand and are large first."""
     events: dict[str, list[tuple[Event, str]]] = {}
     for event, kind in zip(message.events, message.kinds, strict=True):
         if event.alert_id:
@@ -92,7 +92,7 @@ def _make_entry(number: int, told: Sequence[tuple[Event, str]], texts: Texts) ->
 
 
 def make_link(facts: Mapping[str, Any]) -> str:
-    """Give the address of a map of an alert; '' where its place is not told."""
+    """Return the address of a map of an alert; '' where its place is not told."""
     has_place = facts.get("lat") not in (None, "")
     return MAP.format(lat=facts["lat"], lon=facts["lon"]) if has_place else ""
 
@@ -160,7 +160,7 @@ def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
 
 
 def make_geojson(message: Message) -> dict[str, Any] | None:
-    """Give the alerts of a message as GeoJSON (RFC 7946); None where there are no outlines."""
+    """Return the alerts of a message as GeoJSON (RFC 7946); None where there are no outlines."""
     last = {event.alert_id: event for event in message.events if event.geometry}
     if not last:
         return None

@@ -68,7 +68,7 @@ class Letter:
     """What the plain text is written from, once its length is known."""
 
     def render_text(self, longest: int = LONGEST_TEXT) -> str:
-        """Give plain text of at most so many characters, with as many alerts as there is room for."""
+        """Return plain text of at most so many characters, with as many alerts as there is room for."""
         return _render_text(self.facts, longest)
 
 
@@ -92,7 +92,7 @@ class _Facts:
 
 
 def read_words(language: str) -> Texts:
-    """Give the words of messages: those of reports, and their own."""
+    """Return the words of messages: those of reports, and their own."""
     shared, own = read_texts(language), read_texts(language, FOLDER / "texts")
     return Texts(language, {**shared.words, **own.words})
 

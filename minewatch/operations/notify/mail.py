@@ -119,6 +119,6 @@ def build_mail(service: Any, name: object, to: str, letter: Letter) -> EmailMess
 
 
 def _show_name(name: object) -> str:
-    """Give a name as a header can hold it; apprise says False where there is none, and its own where nobody gave one."""
+    """Return a name as a header can hold it; apprise says False where there is none, and its own where nobody gave one."""
     text = str(name) if name else ""
     return "".join(character for character in text if character.isprintable())

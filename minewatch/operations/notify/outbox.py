@@ -105,7 +105,7 @@ def parse_message(value: Any) -> Message:
 
 
 def wait_after(message: Message) -> dt.timedelta:
-    """Give how long a message waits after its last try; one at which the process died again and again waits too."""
+    """Return how long a message waits after its last try; one at which the process died again and again waits too."""
     steps = max(message.attempts, message.unended - MOST_CRASHES)
     wait = min(FIRST_WAIT * 2 ** min(steps - 1, 20), LONGEST_WAIT) if steps > 0 else dt.timedelta(0)
     spread = hashlib.sha256(f"{message.message_id} {message.attempts}".encode()).digest()[0] / 255
@@ -113,7 +113,7 @@ def wait_after(message: Message) -> dt.timedelta:
 
 
 def is_due(message: Message, now: dt.datetime) -> bool:
-    """Tell whether a message is to be tried; a wait that is longer than any is the work of a clock that was set back."""
+    """True if a message is to be tried; a wait that is longer than any is the work of a clock that was set back."""
     if not message.next_try:
         return True
     wait = dt.datetime.fromisoformat(message.next_try) - now
@@ -163,7 +163,7 @@ def put_message(folder: Path, message: Message, place: str = WAITING) -> None:
 
 
 def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], list[Path]]:
-    """Give the messages in the order of their making, and the files that are none.  Raises WorkspaceError."""
+    """Return the messages in the order of their making, and the files that are none.  Raises WorkspaceError."""
     found, damaged = [], []
     for name in sorted(list_names(folder / place)):
         path = folder / place / name
@@ -216,7 +216,7 @@ class Delivered:
 
 
 def read_deliveries(folder: Path) -> list[Delivered]:
-    """Give what was sent.  Raises WorkspaceError."""
+    """Return what was sent.  Raises WorkspaceError."""
     path = folder / DELIVERED
     try:
         found, _ = read_lines(path, _parse_delivered)

@@ -51,12 +51,12 @@ class RuleProgress:
 
 
 def list_rules(tables: Iterable[tuple[str, NotifyTable]]) -> list[Rule]:
-    """Give the rules of tables, by name."""
+    """Return the rules of tables, by name."""
     return [Rule(name, table) for name, table in tables]
 
 
 def covers(rule: Rule, aoi: str) -> bool:
-    """Tell whether news of an area go to a rule."""
+    """True if news of an area go to a rule."""
     return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), aoi) for pattern in rule.table.areas)
 
 
@@ -101,7 +101,7 @@ def name_kind(event: Event, *, is_first: bool) -> str:
 
 
 def find_period(when: str, day: dt.date) -> dt.date:
-    """Give the first day of the day or week, from Monday on, that a day is in."""
+    """Return the first day of the day or week, from Monday on, that a day is in."""
     return day - dt.timedelta(days=day.weekday()) if when == WEEKLY else day
 
 

@@ -91,7 +91,7 @@ def _read_rows(workspace: Workspace, layer: str) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Give a cell as JSON has it: dates as ISO 8601, '' for nothing."""
+    """Return a cell as JSON has it: dates as ISO 8601, '' for nothing."""
     value = plain_cell(value)
     if isinstance(value, float) and not math.isfinite(value):
         return ""

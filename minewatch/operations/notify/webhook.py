@@ -54,7 +54,7 @@ PASSING = (408, 425, 429)
 
 
 def render_body(message: Message, rule: Rule, *, is_test: bool = False) -> bytes:
-    """Give the JSON of a message; the same message has the same bytes at each try."""
+    """Return the JSON of a message; the same message has the same bytes at each try."""
     body = _encode(message, rule, is_test=is_test, has_outlines=True)
     return body if len(body) <= LARGEST else _encode(message, rule, is_test=is_test, has_outlines=False)
 

@@ -57,7 +57,7 @@ class Bundle:
     """Gives a file's content bit by bit; raises EvidenceError where it cannot be read."""
 
     def read(self, name: str, most: int = LARGEST) -> bytes:
-        """Give a file's content; raises EvidenceError where it cannot be read, or has more bytes than ``most``."""
+        """Return a file's content; raises EvidenceError where it cannot be read, or has more bytes than ``most``."""
         data = bytearray()
         for piece in self.pieces(name):
             data += piece
@@ -79,7 +79,7 @@ class Bundle:
 
 
 def open_folder(folder: Path) -> Bundle:
-    """Give the files of a folder; raises EvidenceError where it cannot be listed."""
+    """Return the files of a folder; raises EvidenceError where it cannot be listed."""
     names, strange = set(), []
     try:
         paths = sorted(itertools.islice(folder.rglob("*"), MOST_FILES + 1))
@@ -107,7 +107,7 @@ def open_folder(folder: Path) -> Bundle:
 
 
 def below(bundle: Bundle, prefix: str) -> Bundle:
-    """Give the files of a folder in a bundle."""
+    """Return the files of a folder in a bundle."""
     names = frozenset(name.removeprefix(prefix) for name in bundle.names if name.startswith(prefix))
     return Bundle(names, (), lambda name: bundle.pieces(prefix + name))
 
@@ -137,7 +137,7 @@ def compare_files(bundle: Bundle, listed: Mapping[str, Any], own: frozenset[str]
 
 
 def open_zip(file: BinaryIO) -> Bundle:
-    """Give the files of a ZIP; nothing is unpacked to the disk.
+    """Return the files of a ZIP; nothing is unpacked to the disk.
 
     Raises EvidenceError where it is none, was cut off, or is larger than any pack.
     """

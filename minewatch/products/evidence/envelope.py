@@ -117,7 +117,7 @@ def encrypt(data: bytes, recipients: Sequence[Recipient]) -> bytes:
 
 
 def is_encrypted(path: Path) -> bool:
-    """Tell whether a file is of the age format; raises EvidenceError where it cannot be read."""
+    """True if a file is of the age format; raises EvidenceError where it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(max(map(len, HEADS))).startswith(HEADS)

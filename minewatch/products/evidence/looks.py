@@ -91,7 +91,7 @@ def _choose(
 
 
 def find_window(grid: Grid, alert: Alert) -> Window:
-    """Give the window of the grid that holds an alert and MARGIN around it."""
+    """Return the window of the grid that holds an alert and MARGIN around it."""
     outline = reproject(alert.geometry, lonlat_to(grid.crs))
     left, top = ~grid.transform @ (outline.bounds[0], outline.bounds[3])
     right, bottom = ~grid.transform @ (outline.bounds[2], outline.bounds[1])

@@ -43,7 +43,7 @@ def write_manifest(folder: Path, facts: Mapping[str, Any], signer: Signer | None
 
 
 def encode_signature(signer: Signer, data: bytes) -> bytes:
-    """Give a signature as a line of hexadecimal digits."""
+    """Return a signature as a line of hexadecimal digits."""
     return signer.sign(data).hex().encode() + b"\n"
 
 

@@ -52,7 +52,7 @@ def pack_evidence(
 
 
 def _gather_files(workspace: Workspace, source: Path, signer: Signer | None) -> dict[str, bytes]:
-    """Give the files of a pack: the evidence, the log's lines on it, what lists them, and the signature of that."""
+    """Return the files of a pack: the evidence, the log's lines on it, what lists them, and the signature of that."""
     bundle = open_folder(source)
     files = {f"{EVIDENCE}/{file}": bundle.read(file) for file in sorted(bundle.names)}
     lines = read_custody(workspace.custody).of(source.name)

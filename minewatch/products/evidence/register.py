@@ -35,7 +35,7 @@ def find_evidence(workspace: Workspace, alert_id: str) -> Path:
 
 
 def _follow(workspace: Workspace, name: str) -> str:
-    """Give the id that the alert of a folder has now; '' where the table has it no more."""
+    """Return the id that the alert of a folder has now; '' where the table has it no more."""
     with contextlib.suppress(AlertsError):
         return find_alert(workspace.alerts, name)
     return ""
@@ -60,7 +60,7 @@ def note_export(workspace: Workspace, alert_ids: Iterable[str], detail: str) -> 
 
 
 def _hash_manifest(folder: Path) -> str:
-    """Give the SHA-256 of a manifest; '' where it cannot be read, which is for ``minewatch verify`` to tell."""
+    """Return the SHA-256 of a manifest; '' where it cannot be read, which is for ``minewatch verify`` to tell."""
     try:
         with (folder / MANIFEST).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

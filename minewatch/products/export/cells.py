@@ -23,7 +23,7 @@ def clean_text(text: str) -> str:
 
 
 def column_data(alerts: gpd.GeoDataFrame, column: Column) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-    """Give the cells of a column in its type, and where there are none."""
+    """Return the cells of a column in its type, and where there are none."""
     values = alerts[column.name]
     missing = values.isna().to_numpy(bool)
     if column.dtype == "object":

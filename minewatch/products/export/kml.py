@@ -53,7 +53,7 @@ def _add_style(document: ET.Element, status: str, colour: str) -> None:
 
 
 def _swap(colour: str, opacity: int) -> str:
-    """Give ``#rrggbb`` as KML writes colours: aabbggrr."""
+    """Return ``#rrggbb`` as KML writes colours: aabbggrr."""
     return f"{opacity:02x}{colour[5:7]}{colour[3:5]}{colour[1:3]}".lower()
 
 

@@ -65,7 +65,7 @@ def write_parquet(alerts: gpd.GeoDataFrame, path: Path) -> None:
 
 
 def _to_arrow(alerts: gpd.GeoDataFrame, name: str, dtype: str) -> Any:
-    """Give a column so that its type is the same in every file: a date without a time, text also where all is empty."""
+    """Return a column so that its type is the same in every file: a date without a time, text also where all is empty."""
     values = alerts[name]
     if dtype == "object":
         return pd.array([clean_text(str(value)) for value in values.fillna("")], dtype="str")

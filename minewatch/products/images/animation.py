@@ -177,7 +177,7 @@ def list_steps(request: AnimationRequest) -> list[dt.date]:
 
 
 def choose_looks(looks: Iterable[RatedLook], request: AnimationRequest) -> list[RatedLook]:
-    """Give the clearest overpass of each step, by time, where one is clear enough; of equals the later one."""
+    """Return the clearest overpass of each step, by time, where one is clear enough; of equals the later one."""
     best: dict[int, RatedLook] = {}
     for look in looks:
         number = (look.take.time.date() - request.since).days // request.step

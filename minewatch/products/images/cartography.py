@@ -69,7 +69,7 @@ NARROWEST = 5.5
 
 
 def find_north(crs: CRS, x: float, y: float) -> float:
-    """Give the angle from the grid's north to true north at a place, degrees clockwise."""
+    """Return the angle from the grid's north to true north at a place, degrees clockwise."""
     to_lonlat = lonlat_from(crs)
     lon, lat = to_lonlat.transform(x, y)
     step = 0.001 if lat < 89 else -0.001
@@ -78,14 +78,14 @@ def find_north(crs: CRS, x: float, y: float) -> float:
 
 
 def measure_ground(crs: CRS, start: tuple[float, float], end: tuple[float, float]) -> float:
-    """Give the metres on the ground between two places of a grid."""
+    """Return the metres on the ground between two places of a grid."""
     to_lonlat = lonlat_from(crs)
     lons, lats = to_lonlat.transform([start[0], end[0]], [start[1], end[1]])
     return float(ELLIPSOID.inv(lons[0], lats[0], lons[1], lats[1])[2])
 
 
 def choose_length(most: float) -> float:
-    """Give the largest round length, 1, 2 or 5 times a power of ten, that is not above ``most``."""
+    """Return the largest round length, 1, 2 or 5 times a power of ten, that is not above ``most``."""
     power = math.floor(math.log10(most))
     return max(step * 10.0**power for step in STEPS if step * 10.0**power <= most * (1 + 1e-9))
 
@@ -202,7 +202,7 @@ def draw_graticule(axes: Axes, grid: Grid) -> None:
 
 
 def _list_lines(grid: Grid) -> tuple[float, Lines, Lines]:
-    """Give the degrees between two lines, and the lines of longitude and of latitude that cross a grid."""
+    """Return the degrees between two lines, and the lines of longitude and of latitude that cross a grid."""
     to_lonlat = lonlat_from(grid.crs)
     left, bottom, right, top = grid.bounds
     edge = np.linspace(0, 1, 21)

@@ -107,7 +107,7 @@ def _make_plate(subject: ImageSubject, chip: Chip, stretch: Stretch) -> Rendered
 
 
 def credit_chip(chip: Chip) -> str:
-    """Give the credit that the licence of Sentinel data asks for."""
+    """Return the credit that the licence of Sentinel data asks for."""
     source = chip.look.take.scenes[0].source
     # The path of a catalogue on this machine is nobody's business.
     told = f"; source {show_plain(source)}" if is_web(source) or source in PROVIDERS else ""

@@ -81,11 +81,11 @@ class Overlay:
         return sorted(near, key=lambda row: (row.alert_id != own, -row.area_ha))
 
     def _is_later(self, row: Any) -> bool:
-        """Tell whether an alert was first seen after the image."""
+        """True if an alert was first seen after the image."""
         return bool(row.first_seen.date() > self.date)
 
     def _find_status(self, row: Any) -> str:
-        """Give the status of an alert: that of the table, or what was known on the image's day."""
+        """Return the status of an alert: that of the table, or what was known on the image's day."""
         if not self.as_known or self._is_later(row) or row.status == DISMISSED:
             return str(row.status)
         if row.status == CLOSED and row.last_seen.date() < self.date:

@@ -121,7 +121,7 @@ def _write_maps(path: Path, grid: Grid, images: Sequence[TrueColourImage], white
 
 
 def list_maps(quicklook: Path) -> list[MapImage]:
-    """Give the images that lie beside a quick look; none where they were never written, or are gone."""
+    """Return the images that lie beside a quick look; none where they were never written, or are gone."""
     try:
         entries = json.loads(quicklook.with_suffix(".json").read_text("utf-8"))
         maps = [
@@ -134,7 +134,7 @@ def list_maps(quicklook: Path) -> list[MapImage]:
 
 
 def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[Alert]) -> bool:
-    """Tell whether a quick look and the images beside it are there, and of these overpasses and alerts.
+    """True if a quick look and the images beside it are there, and of these overpasses and alerts.
 
     What a scan changed is no sign: one that was cut off after its table was written has drawn nothing.
     """
@@ -148,7 +148,7 @@ def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[A
 
 
 def coarsen(grid: Grid) -> Grid:
-    """Give the grid itself, or a coarser one where it is larger than a picture can show."""
+    """Return the grid itself, or a coarser one where it is larger than a picture can show."""
     factor = max(1, math.ceil(max(grid.shape) / LARGEST_SIDE))
     return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
 

@@ -146,7 +146,7 @@ def _tell(photo: SharpImage) -> str:
 
 
 def _find_stretch(photo: SharpImage) -> tuple[float, float]:
-    """Give what is black and white: all that 8 bits hold, since such files are made for the eye; of 16 bits what is there."""
+    """Return what is black and white: all that 8 bits hold, since such files are made for the eye; of 16 bits what is there."""
     if photo.dtype == "uint8":
         return 0.0, 255.0
     step = max(1, max(photo.grid.shape) // SAMPLE)
@@ -157,7 +157,7 @@ def _find_stretch(photo: SharpImage) -> tuple[float, float]:
 
 
 def _render(photo: SharpImage, dark: float, white: float) -> NDArray[np.uint8]:
-    """Give the tones of a screen; what is not there is grey."""
+    """Return the tones of a screen; what is not there is grey."""
     shown = np.empty(photo.values.shape, np.uint8)
     gamma = 1.0 if photo.dtype == "uint8" else GAMMA
     for first in range(0, len(shown), ROWS):

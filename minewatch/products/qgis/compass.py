@@ -27,7 +27,7 @@ def render_compass() -> str:
 
 
 def embed_compass() -> str:
-    """Give the rose as QGIS embeds pictures in a project."""
+    """Return the rose as QGIS embeds pictures in a project."""
     return "base64:" + base64.b64encode(render_compass().encode()).decode()
 
 

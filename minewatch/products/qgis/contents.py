@@ -134,7 +134,7 @@ def gather_project(workspace: Workspace) -> Project:
 
 
 def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
-    """Give all layers, from top to bottom."""
+    """Return all layers, from top to bottom."""
     for member in groups:
         if isinstance(member, Group):
             yield from list_layers(member.members)
@@ -238,7 +238,7 @@ def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]],
 
 
 def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
-    """Give the CRS of an area's rasters; where its file is gone, the zone that it lies in."""
+    """Return the CRS of an area's rasters; where its file is gone, the zone that it lies in."""
     try:
         if name in list_aois(workspace):
             return make_grid(read_aoi(workspace, name)).crs
@@ -249,7 +249,7 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
 
 
 def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> tuple[float, float, float, float]:
-    """Give the extent of the alerts that stand, with a margin; of the areas where there is none."""
+    """Return the extent of the alerts that stand, with a margin; of the areas where there is none."""
     standing = alerts[~alerts["status"].isin([CLOSED, DISMISSED])]
     shapes = standing.geometry if len(standing) else areas.geometry
     to_map = lonlat_to(crs)
@@ -260,7 +260,7 @@ def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) ->
 
 
 def _relate(workspace: Workspace, path: Path) -> str:
-    """Give a path relative to the project's folder; absolute where it is no part of the workspace, which then may move."""
+    """Return a path relative to the project's folder; absolute where it is no part of the workspace, which then may move."""
     path, home = path.absolute(), workspace.output.absolute()
     if not path.is_relative_to(workspace.root.absolute()):
         return str(path)

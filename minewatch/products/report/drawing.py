@@ -103,7 +103,7 @@ class Decimals(ScalarFormatter):
 
 
 def encode_image(colours: NDArray[np.uint8]) -> str:
-    """Give an image as a data URI."""
+    """Return an image as a data URI."""
     stream = io.BytesIO()
     Image.fromarray(colours).save(stream, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return _to_uri(stream.getvalue(), "image/jpeg")
@@ -172,7 +172,7 @@ def draw_map(frame: Grid, colours: NDArray[np.uint8] | None, layers: Sequence[Ou
 
 
 def trace_outline(outline: BaseGeometry, frame: Grid) -> str:
-    """Give an outline in degrees as SVG path data in pixels of a frame."""
+    """Return an outline in degrees as SVG path data in pixels of a frame."""
     return _trace(reproject(outline, lonlat_to(frame.crs)), frame)
 
 
@@ -234,7 +234,7 @@ def _draw_looks(axes: Axes, explanation: Explanation, texts: Texts, name: str) -
 
 
 def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
-    """Give the confirmed hectares of all alerts after each look, from the archive: day and hectares, where they changed."""
+    """Return the confirmed hectares of all alerts after each look, from the archive: day and hectares, where they changed."""
     steps: dict[int, float] = {}
     for alert in alerts:
         if alert.explanation is None or not alert.explanation.pixels:

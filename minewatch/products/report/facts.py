@@ -99,7 +99,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
 
 
 def is_told(row: Mapping[str, Any], request: ReportRequest) -> bool:
-    """Tell whether an alert has a section of its own: it stands, or stood confirmed; one that was asked for always has."""
+    """True if an alert has a section of its own: it stands, or stood confirmed; one that was asked for always has."""
     if request.alert_id:
         return True
     stands = row["status"] in (PROVISIONAL, CONFIRMED)
@@ -107,7 +107,7 @@ def is_told(row: Mapping[str, Any], request: ReportRequest) -> bool:
 
 
 def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: ReportRequest) -> tuple[str, gpd.GeoDataFrame]:
-    """Give the area's name and its alerts, the largest first."""
+    """Return the area's name and its alerts, the largest first."""
     if request.alert_id:
         alert_id = find_alert(workspace.alerts, request.alert_id)
         chosen = table[table["alert_id"] == alert_id]
@@ -123,7 +123,7 @@ def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: Repor
 
 
 def _plan_area(workspace: Workspace, name: str) -> tuple[AreaPlan, Row]:
-    """Give the area as its last scan had it, and its row in the table."""
+    """Return the area as its last scan had it, and its row in the table."""
     recover(workspace.alerts)
     frame = pyogrio.read_dataframe(workspace.alerts, layer=AOIS, read_geometry=False)
     rows = [_clean(row) for row in frame.to_dict("records") if row["aoi"] == name]
@@ -136,7 +136,7 @@ def _plan_area(workspace: Workspace, name: str) -> tuple[AreaPlan, Row]:
 
 
 def _clean(row: Mapping[Any, Any]) -> Row:
-    """Give a row with plain dates, and None for what is empty."""
+    """Return a row with plain dates, and None for what is empty."""
     return {str(name): _clean_cell(value) for name, value in row.items()}
 
 
@@ -211,7 +211,7 @@ def _read_sight(workspace: Workspace, name: str, cells: Row) -> VisibilitySummar
 
 
 def read_last_report(path: Path, aoi: str, as_of: dt.date) -> tuple[dt.date, set[str]] | None:
-    """Give date and alerts of the latest report on an area that is of an earlier as-of date; None where there is none."""
+    """Return date and alerts of the latest report on an area that is of an earlier as-of date; None where there is none."""
     told: dict[dt.date, set[str]] = defaultdict(set)
     for name, day, ids in read_lines(path, _parse_line)[0]:
         if name == aoi and day < as_of:

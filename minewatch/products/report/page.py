@@ -55,7 +55,7 @@ DISTANCES = (
 
 
 def render_page(facts: ReportFacts) -> str:
-    """Give the page as HTML."""
+    """Return the page as HTML."""
     texts = read_texts(facts.request.language)
     style, script = ((FOLDER / name).read_text("utf-8") for name in ("page.css", "page.js"))
     environment = Environment(

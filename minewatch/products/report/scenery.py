@@ -116,7 +116,7 @@ class Photographer:
             self._album = None
 
     def _fulfil(self, wishes: Sequence[ImageJob]) -> dict[tuple[str, str], OverpassImages | str]:
-        """Give each image, or the key of the text that says why there is none; the next best where one cannot be read."""
+        """Return each image, or the key of the text that says why there is none; the next best where one cannot be read."""
         taken: dict[tuple[str, str], OverpassImages | str] = {}
         for _ in range(MOST_TRIES):
             rolls: dict[str, list[tuple[ImageJob, RatedLook]]] = defaultdict(list)
@@ -193,7 +193,7 @@ def _wish_area(grid: Grid, observations: Sequence[Observation], until: dt.date) 
 
 
 def coarsen(grid: Grid, most: int) -> Grid:
-    """Give the grid itself, or a coarser one whose longer side has at most so many pixels."""
+    """Return the grid itself, or a coarser one whose longer side has at most so many pixels."""
     factor = math.ceil(max(grid.shape) / most)
     return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
 

@@ -73,7 +73,7 @@ def measure_looks(
     failures: dict[str, str],
     reporter: Reporter | None = None,
 ) -> list[RatedLook]:
-    """Give every overpass of a period with what it shows of a frame, by time; those that show nothing are left out.
+    """Return every overpass of a period with what it shows of a frame, by time; those that show nothing are left out.
 
     Those that cannot be read are added to ``failures``.  Raises SourceError where the source does not answer.
     """
@@ -116,7 +116,7 @@ def _judge(album: AcquisitionIndex, frame: Grid, take: Datatake, failures: dict[
 
 
 def _measure_archived(album: AcquisitionIndex, frame: Grid, observation: Observation) -> tuple[float, float] | None:
-    """Give the clear shares of a frame and its outline as the archive knows them; None where it does not."""
+    """Return the clear shares of a frame and its outline as the archive knows them; None where it does not."""
     window = locate_frame(album.grid, frame)
     if window.height * window.width < frame.shape[0] * frame.shape[1] / 2:
         return None
@@ -138,6 +138,6 @@ def _share(clear: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[float, 
 
 
 def find_day(album: AcquisitionIndex, day: dt.date, frame: Grid) -> RatedLook | None:
-    """Give the overpass of a day that shows a frame best; None where the source lists none that can be read."""
+    """Return the overpass of a day that shows a frame best; None where the source lists none that can be read."""
     looks = [look for take in album.search(day, day) if (look := _judge(album, frame, take, {})) is not None]
     return max(looks, key=lambda look: (look.score, look.take.key), default=None)

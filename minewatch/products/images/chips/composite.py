@@ -97,7 +97,7 @@ class _Canvas:
         self.origin[strip.slices][wanted] = number
 
     def finish(self, looks: Sequence[RatedLook], notes: tuple[str, ...]) -> Chip:
-        """Give the image."""
+        """Return the image."""
         counts = np.bincount((self.origin + 1).ravel(), minlength=len(looks) + 1)[1:]
         parts = [CompositePart(look, float(count) / self.origin.size) for look, count in zip(looks, counts, strict=True) if count]
         parts.sort(key=lambda part: -part.share)

@@ -34,14 +34,14 @@ def frame_outline(grid: Grid, outline: BaseGeometry, room: float = ROOM, smalles
 
 
 def _fit(middle: float, side: float, most: int) -> tuple[int, int]:
-    """Give first pixel and number of pixels of a frame's side, within ``most`` pixels of the grid."""
+    """Return first pixel and number of pixels of a frame's side, within ``most`` pixels of the grid."""
     count = min(most, LATTICE_PIXELS * math.ceil(side / LATTICE_PIXELS + 1))
     first = LATTICE_PIXELS * round((middle - count / 2) / LATTICE_PIXELS)
     return max(0, min(first, most - count)), count
 
 
 def locate_frame(grid: Grid, frame: Grid) -> Window:
-    """Give the part of a grid that a frame of its lattice covers; without pixels where there is none."""
+    """Return the part of a grid that a frame of its lattice covers; without pixels where there is none."""
     column, row = ((frame.transform.c - grid.transform.c) / PIXEL, (grid.transform.f - frame.transform.f) / PIXEL)
     first = max(0, round(row)), max(0, round(column))
     last = min(grid.shape[0], round(row) + frame.shape[0]), min(grid.shape[1], round(column) + frame.shape[1])

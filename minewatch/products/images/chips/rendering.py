@@ -47,7 +47,7 @@ def find_stretch(chips: Sequence[Chip]) -> Stretch:
 
 
 def _thin(chip: Chip) -> NDArray[np.int16]:
-    """Give pixels with data, (pixel, band): all of a small image, of a large one those of every so many-th row and column."""
+    """Return pixels with data, (pixel, band): all of a small image, of a large one those of every so many-th row and column."""
     step = max(1, math.ceil(math.sqrt(math.prod(chip.frame.shape) / SAMPLE)))
     values = chip.values[::step, ::step]
     return np.asarray(values[(values != NODATA).all(axis=-1)])

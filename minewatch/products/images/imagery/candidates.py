@@ -56,12 +56,12 @@ class Candidate:
 
     @property
     def is_clear(self) -> bool:
-        """Tell whether it has no more cloud than the settings allow; where it does not say, it is taken as clear."""
+        """True if it has no more cloud than the settings allow; where it does not say, it is taken as clear."""
         return self.cloud is None or self.cloud <= self.imagery.max_cloud
 
 
 def rank_candidate(candidate: Candidate) -> tuple[float, ...]:
-    """Give what sorts the best first: clear, covering the whole frame, sharp, and new; of cloudy ones the least cloudy.
+    """Return what sorts the best first: clear, covering the whole frame, sharp, and new; of cloudy ones the least cloudy.
 
     One that does not tell its pixel comes behind those that do.
     """
@@ -111,7 +111,7 @@ def _measure_coverage(item: pystac.Item, extent: BaseGeometry) -> float:
 
 
 def _resolve(item: pystac.Item, name: str, source: Source) -> str:
-    """Give the address of an asset, as far as the catalogue may name it; raises SceneError."""
+    """Return the address of an asset, as far as the catalogue may name it; raises SceneError."""
     if name not in item.assets:
         raise SceneError(f"item {item.id} has no asset {name!r}; it has {', '.join(list(item.assets)[:8]) or 'none'}")
     base = item.get_self_href() or source.root
@@ -125,7 +125,7 @@ def _read_cloud(item: pystac.Item) -> float | None:
 
 
 def _read_pixel(item: pystac.Item, imagery: Imagery) -> float | None:
-    """Give the metres of a pixel that the item states: of the asset before those of the whole."""
+    """Return the metres of a pixel that the item states: of the asset before those of the whole."""
     asset = item.assets[imagery.assets[0]].extra_fields if imagery.assets[0] in item.assets else {}
     sizes = [size for size in (*_list_sizes(asset), *_list_sizes(item.properties)) if _is_number(size)]
     return next((float(size) for size in sizes if SIZES[0] <= size <= SIZES[1]), None)

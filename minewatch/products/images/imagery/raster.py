@@ -157,7 +157,7 @@ class _File:
 
     @contextlib.contextmanager
     def open(self, level: int | None = None) -> Iterator[DatasetReader]:
-        """Lend the file, or one of its overviews.  Raises SceneError where it is no picture, else one of FAULTS."""
+        """Yield the file, or one of its overviews.  Raises SceneError where it is no picture, else one of FAULTS."""
         options = {} if level is None else {"overview_level": level}
         path, driver = self.stream.path if self.stream else self.href, find_driver(self.href)
         dataset = run_gdal(self.stream, rasterio.open, path, driver=driver, **options)
@@ -184,7 +184,7 @@ def _find_misfit(dataset: DatasetReader) -> str:
 
 
 def _find_colours(dataset: DatasetReader) -> list[int]:
-    """Give the numbers of the bands that are red, green and blue: as the file says, else the first three."""
+    """Return the numbers of the bands that are red, green and blue: as the file says, else the first three."""
     if dataset.count < len(COLOURS):
         raise SceneError(f"it has {dataset.count} bands, and a picture has red, green and blue; name three assets")
     told = list(dataset.colorinterp)
@@ -192,14 +192,14 @@ def _find_colours(dataset: DatasetReader) -> list[int]:
 
 
 def _find_level(file: _File, dataset: DatasetReader, factor: float) -> int | None:
-    """Give the number of the coarsest overview that is no coarser than ``factor`` pixels; None where there is none."""
+    """Return the number of the coarsest overview that is no coarser than ``factor`` pixels; None where there is none."""
     levels = run_gdal(file.stream, dataset.overviews, 1)
     fine = [index for index, level in enumerate(levels) if level <= factor]
     return fine[-1] if fine else None
 
 
 def _measure_pixel(dataset: DatasetReader, frame: Grid) -> float:
-    """Give the metres of a file's pixel in the middle of a frame, on the frame's grid."""
+    """Return the metres of a file's pixel in the middle of a frame, on the frame's grid."""
     left, bottom, right, top = frame.bounds
     to_file = find_transformer(frame.crs, dataset.crs.to_wkt())
     own = dataset.transform
