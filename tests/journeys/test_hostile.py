@@ -227,7 +227,7 @@ def test_no_file_that_lies_takes_time_or_memory(tmp_path: Path) -> None:
         forge_jp2(tmp_path / f"{name}.jp2", *sides)
     forge_tiff(tmp_path / "honest.tif", Claim(data=zlib.compress(b"\7\0" * 256)))
     limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2)}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.forged", str(tmp_path)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.helpers.forged", str(tmp_path)]
     answer = subprocess.run(command, cwd=ROOT, env=plain_environment(), capture_output=True, timeout=120, check=False, **limits)  # type: ignore[call-overload]
     assert answer.returncode == 0, answer.stderr.decode()[-2000:]
     results = json.loads(answer.stdout)

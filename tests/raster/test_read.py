@@ -17,6 +17,7 @@ from pyproj import Transformer
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.areas.grid import Grid, Window
+from minewatch.core import http
 from minewatch.core.errors import SceneError
 from minewatch.core.units import NODATA
 from minewatch.raster.read import DatatakeReader, SceneFiles, open_datatake, reading
@@ -357,6 +358,7 @@ def test_a_reader_that_met_a_fault_still_reads_the_other_bands(scene: Scene) -> 
         assert np.array_equal(reader.read("nir", WHOLE), before)
 
 
-def test_an_error_keeps_the_secret_of_a_signed_address(scene: Scene) -> None:
+def test_an_error_keeps_the_secret_of_a_signed_address(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PAUSE", 0)
     address = "http://127.0.0.1:9/red.tif?sig=SECRET"
     assert "SECRET" not in refuse(spoil(scene, "red", address))
