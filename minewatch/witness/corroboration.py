@@ -106,7 +106,7 @@ def take_back_witness(workspace: Workspace, name: str) -> int:
         known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
         if not known:
             names = sorted({witness.name for witness in read_witnesses(workspace.witnesses).all})
-            raise WitnessError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
+            raise WitnessError(f"there is no witness {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         taken = [Witness(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known]
         append_witnesses(workspace.witnesses, taken)
