@@ -172,7 +172,7 @@ def test_another_machine_of_the_same_name_is_another_machine(path: Path) -> None
 @pytest.mark.parametrize("content", [b"{", b"\x00" * 40, b'{"host": "x"}', b"[]"])
 def test_a_lease_that_cannot_be_read_counts_by_its_age(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(BusyError, match="another scan works"):
+    with pytest.raises(BusyError, match="another scan is running"):
         take(path)
     moment = time.time() - DEAD_SECONDS - 5
     os.utime(path, (moment, moment))

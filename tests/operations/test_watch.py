@@ -362,7 +362,7 @@ def test_a_heartbeat_that_cannot_be_written_is_told(workspace: Workspace) -> Non
 def test_the_command_prints_its_rounds_and_then_nothing(small: Workspace) -> None:
     found = run(small, "watch", "--once")
     assert found.exit_code == 0, found.output
-    assert "nightly: 1 of 1 areas scanned (" in found.stdout
+    assert "nightly: 1 of 1 area scanned (" in found.stdout
     again = run(small, "watch", "--once")
     assert (again.exit_code, again.stdout, again.stderr.strip()) == (0, "", "")
 
@@ -510,7 +510,7 @@ def test_the_service_ends_as_asked(small: Workspace, number: signal.Signals, cod
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "nightly: 1 of 1 areas scanned" in out
+    assert "nightly: 1 of 1 area scanned" in out
     assert "Traceback" not in err
     assert "what was finished is kept" in err
     assert "goes on from there" in err

@@ -371,7 +371,7 @@ def test_a_source_that_is_down_is_not_asked_for_every_area(line: Wild, watch: Wo
 @pytest.mark.parametrize(
     ("trouble", "code", "what"),
     [
-        (Trouble("/files/.*_202204.*red", forbid, math.inf), 3, "scenes could not be used"),
+        (Trouble("/files/.*_202204.*red", forbid, math.inf), 3, "could not be used; details in"),
         (Trouble(r"/search .*\[10\.0, 50\.0", busy(503), math.inf), 3, "far: not scanned, its alerts stay as they were"),
         (Trouble("/search", send_page, math.inf), 1, "a web page"),
     ],

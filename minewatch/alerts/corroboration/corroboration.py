@@ -114,7 +114,7 @@ def remove_source(workspace: Workspace, name: str) -> int:
         known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
         if not known:
             names = sorted({witness.name for witness in read_external_sources(workspace.witnesses).all})
-            raise ExternalAlertError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
+            raise ExternalAlertError(f"there is no witness {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         taken = [
             ExternalSource(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known
