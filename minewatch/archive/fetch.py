@@ -17,7 +17,7 @@ from minewatch.archive.update_policy import find_refused, is_news
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.core.errors import SceneError, SourceError, WorkspaceError
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
@@ -163,7 +163,7 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
 
 
 @contextlib.contextmanager
-def _tidying(folders: Sequence[Place]) -> Iterator[None]:
+def _tidying(folders: Sequence[AnyPath]) -> Iterator[None]:
     """Delete what was begun where somebody stops the scan; what was published stays."""
     try:
         yield

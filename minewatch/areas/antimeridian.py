@@ -14,10 +14,10 @@ from shapely.geometry.base import BaseGeometry
 Bounds = tuple[float, float, float, float]
 """West, south, east, north in degrees."""
 
-HALF = 180.0
+HALF_TURN = 180.0
 """Degrees of longitude from Greenwich to the meridian."""
 
-TURN = 360.0
+FULL_TURN = 360.0
 """Degrees of longitude once round."""
 
 
@@ -28,11 +28,11 @@ def join_halves(geometry: BaseGeometry) -> BaseGeometry:
     step of more than half the world is taken the short way.  Raises ValueError where a ring goes round a pole.
     """
     west, _, east, _ = geometry.bounds
-    if west >= -HALF and east <= HALF and east - west <= HALF:
+    if west >= -HALF_TURN and east <= HALF_TURN and east - west <= HALF_TURN:
         return geometry
     parts = [_join_rings(part) for part in shapely.get_parts(geometry)]
-    if max(part.bounds[2] for part in parts) - min(part.bounds[0] for part in parts) > HALF:
-        parts = [translate(part, TURN) if part.bounds[0] + part.bounds[2] < 0 else part for part in parts]
+    if max(part.bounds[2] for part in parts) - min(part.bounds[0] for part in parts) > HALF_TURN:
+        parts = [translate(part, FULL_TURN) if part.bounds[0] + part.bounds[2] < 0 else part for part in parts]
     if len(parts) == 1:
         return parts[0]
     # Halves that touch along the meridian become one; parts that are no valid polygons are left for the caller to judge.
@@ -43,30 +43,31 @@ def _join_rings(polygon: Polygon) -> Polygon:
     """Take each step of a polygon's rings the short way, the shell's west between -180 and 180, each hole near the shell."""
     rings = [_join_steps(shapely.get_coordinates(ring)) for ring in (polygon.exterior, *polygon.interiors)]
     middles = [(ring[:, 0].min() + ring[:, 0].max()) / 2 for ring in rings]
-    turns = math.floor((rings[0][:, 0].min() + HALF) / TURN)
+    turns = math.floor((rings[0][:, 0].min() + HALF_TURN) / FULL_TURN)
     shell, *holes = (
-        ring - [TURN * (turns + round((middle - middles[0]) / TURN)), 0] for ring, middle in zip(rings, middles, strict=True)
+        ring - [FULL_TURN * (turns + round((middle - middles[0]) / FULL_TURN)), 0]
+        for ring, middle in zip(rings, middles, strict=True)
     )
     return Polygon(shell, holes)
 
 
 def _join_steps(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    turns = np.cumsum(np.round(np.diff(ring[:, 0], prepend=ring[0, 0]) / TURN))
+    turns = np.cumsum(np.round(np.diff(ring[:, 0], prepend=ring[0, 0]) / FULL_TURN))
     if turns[-1]:
         raise ValueError("its outline goes round a pole")
-    return np.column_stack([ring[:, 0] - TURN * turns, ring[:, 1]])
+    return np.column_stack([ring[:, 0] - FULL_TURN * turns, ring[:, 1]])
 
 
 def cut_halves(geometry: BaseGeometry) -> BaseGeometry:
     """Cut polygons of any longitudes at the meridian, as RFC 7946 (3.1.9) wants it: all between -180 and 180."""
     west, _, east, _ = geometry.bounds
-    if west >= -HALF and east <= HALF:
+    if west >= -HALF_TURN and east <= HALF_TURN:
         return geometry
     valid = geometry if geometry.is_valid else shapely.make_valid(geometry, method="structure")
     pieces: list[Polygon] = []
-    for turn in range(math.floor((west + HALF) / TURN), math.ceil((east + HALF) / TURN)):
-        strip = box(TURN * turn - HALF, -90, TURN * turn + HALF, 90)
-        moved = translate(valid.intersection(strip), -TURN * turn)
+    for turn in range(math.floor((west + HALF_TURN) / FULL_TURN), math.ceil((east + HALF_TURN) / FULL_TURN)):
+        strip = box(FULL_TURN * turn - HALF_TURN, -90, FULL_TURN * turn + HALF_TURN, 90)
+        moved = translate(valid.intersection(strip), -FULL_TURN * turn)
         # An outline that only touches the meridian leaves a line there.
         pieces += [part for part in shapely.get_parts(moved) if part.geom_type == "Polygon"]
     return pieces[0] if len(pieces) == 1 else MultiPolygon(pieces)
@@ -75,7 +76,7 @@ def cut_halves(geometry: BaseGeometry) -> BaseGeometry:
 def is_cut(geometry: BaseGeometry) -> bool:
     """True if polygons are as :func:`cut_halves` gives them: no longitude beyond 180, no step round the world."""
     bounds = [part.bounds for part in shapely.get_parts(geometry)]
-    return all(west >= -HALF and east <= HALF and east - west <= HALF for west, _, east, _ in bounds)
+    return all(west >= -HALF_TURN and east <= HALF_TURN and east - west <= HALF_TURN for west, _, east, _ in bounds)
 
 
 def find_bounds(geometry: BaseGeometry) -> Bounds:
@@ -86,4 +87,4 @@ def find_bounds(geometry: BaseGeometry) -> Bounds:
 
 def wrap_longitude(longitude: float) -> float:
     """Return a longitude between -180 and 180; those stay as they are."""
-    return longitude if abs(longitude) <= HALF else (longitude + HALF) % TURN - HALF
+    return longitude if abs(longitude) <= HALF_TURN else (longitude + HALF_TURN) % FULL_TURN - HALF_TURN

@@ -15,7 +15,7 @@ from pyproj import Geod
 from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.antimeridian import HALF, TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
+from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
 from minewatch.core.errors import AoiError, WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace, check_name
@@ -103,7 +103,7 @@ def bbox_geometry(bbox: Iterable[float]) -> BaseGeometry:
     if not (west != east and south < north and math.isfinite(east - west)):
         raise AoiError(f"--bbox {text} is empty: give W,S,E,N with S < N, and W < E unless the area crosses 180°")
     _check_lonlat((min(west, east), south, max(west, east), north), "--bbox")
-    width = east - west + (TURN if west > east else 0)
+    width = east - west + (FULL_TURN if west > east else 0)
     if width > WIDEST:
         advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°; were they swapped?"
         raise AoiError(f"--bbox {text} spans {width:.5g}° of longitude; {advice}")
@@ -186,7 +186,7 @@ def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tu
     repaired, repairs = _repair(joined, where)
     if is_cut(geometry) and geometry.is_valid:
         return geometry, repairs
-    if east > HALF:
+    if east > HALF_TURN:
         repairs = (*repairs, f"it crosses 180° and was cut there; it spans {east - west:.4g}° of longitude")
     elif not is_cut(geometry):
         repairs = (*repairs, f"its longitudes beyond 180 were counted from Greenwich: {west:.6g} to {east:.6g}")
@@ -195,7 +195,7 @@ def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tu
 
 def _check_lonlat(bounds: Iterable[float], where: str) -> None:
     west, south, east, north = bounds
-    if not (max(-west, east) <= TURN and max(-south, north) <= 90 and math.isfinite(west + south + east + north)):
+    if not (max(-west, east) <= FULL_TURN and max(-south, north) <= 90 and math.isfinite(west + south + east + north)):
         raise AoiError(f"{where} is not in lon/lat (bounds {_short((west, south, east, north))}); reproject it to EPSG:4326")
     if max(-south, north) > POLAR_LATITUDE:
         raise AoiError(
@@ -274,23 +274,23 @@ def make_aoi(name: str, geometry: BaseGeometry, properties: Mapping[str, Any], r
     return Aoi(
         name=name,
         geometry=geometry,
-        monitor_from=_date(other.pop("monitor_from", None), where),
+        monitor_from=_parse_date(other.pop("monitor_from", None), where),
         pipeline=str(other.pop("pipeline", Aoi.pipeline)),
-        grid=_hint(other.pop("grid", None), where),
+        grid=_parse_hint(other.pop("grid", None), where),
         large=other.pop("large", False) is True,
         properties=other,
         repairs=repairs,
     )
 
 
-def _date(value: Any, where: str) -> dt.date:
+def _parse_date(value: Any, where: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise AoiError(f"{where}: its property 'monitor_from' must be a date like 2024-01-31, not {value!r}") from error
 
 
-def _hint(value: Any, where: str) -> GridHint | None:
+def _parse_hint(value: Any, where: str) -> GridHint | None:
     if value is None:
         return None
     try:

@@ -59,7 +59,7 @@ def make_position(lat: float, lon: float) -> Position:
     return Position(
         lat=lat,
         lon=lon,
-        decimal=f"{_settle(lat):.6f}, {_settle(lon):.6f}",
+        decimal=f"{_round_without_negative_zero(lat):.6f}, {_round_without_negative_zero(lon):.6f}",
         dms=f"{format_dms(lat, 'NS')} {format_dms(lon, 'EW')}",
         utm=_format_utm(lat, lon, epsg) if epsg else "",
         epsg=epsg,
@@ -76,7 +76,7 @@ def format_dms(degrees: float, hemispheres: str) -> str:
     return f"{whole}°{minutes:02d}'{seconds / SECONDS:05.2f}\"{letter}"
 
 
-def _settle(degrees: float) -> float:
+def _round_without_negative_zero(degrees: float) -> float:
     """Round to what is written, without a negative zero."""
     return round(degrees, 6) + 0.0
 

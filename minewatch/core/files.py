@@ -28,7 +28,7 @@ from minewatch.core.text import render_json
 
 T = TypeVar("T")
 
-Place: TypeAlias = Path | UPath
+AnyPath: TypeAlias = Path | UPath
 """A file or folder: a Path on a disk, a UPath in an object store."""
 
 STORE_OPTIONS: Mapping[str, Any] = {
@@ -37,12 +37,12 @@ STORE_OPTIONS: Mapping[str, Any] = {
 }
 """For the client of S3; everything else comes from the environment."""
 
-GAP = 16 * 2**10
+LARGEST_GAP = 16 * 2**10
 """The largest gap, in bytes, that is read to join two requests."""
 
 _BUCKET = re.compile(r"s3://[\w.-]+(/.*)?", re.DOTALL)
 
-_REMEDIES = {
+STORE_ERRORS = {
     "NoCredentialsError": "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     "PermissionError": "access is denied; check the credentials in the environment, and what they may do in the bucket",
     "FileNotFoundError": "there is no such bucket; make it first, or check the name",
@@ -51,7 +51,7 @@ _REMEDIES = {
 }
 """Name of what the client raises to what it means."""
 
-DISK_REFUSALS: Mapping[int, str] = {
+DISK_ERRORS: Mapping[int, str] = {
     errno.ENOSPC: "the disk is full; free some room, for instance with minewatch prune",
     errno.EDQUOT: "the quota of this user is used up; free some room, for instance with minewatch prune",
     errno.EFBIG: "files may not grow so large here; lift the limit (ulimit -f)",
@@ -62,13 +62,13 @@ DISK_REFUSALS: Mapping[int, str] = {
 }
 """What the system says to what it means."""
 
-SMALL = 2**16
+SMALL_FILE_BYTES = 2**16
 """Bytes of a small file."""
 
 # --- where -----------------------------------------------------------------------------------------------------------
 
 
-def find_place(text: str, root: Path) -> Place:
+def parse_path(text: str, root: Path) -> AnyPath:
     """Return the place that a setting names: ``s3://bucket/prefix``, or a folder, relative to ``root``.
 
     Raises WorkspaceError where it cannot be used; the text is not repeated, since it may hold secrets.
@@ -87,7 +87,7 @@ def find_place(text: str, root: Path) -> Place:
 
 
 @contextlib.contextmanager
-def reaching(place: Place) -> Iterator[None]:
+def wrap_store_errors(place: AnyPath) -> Iterator[None]:
     """Say in one line what an object store refuses; errors of a disk pass.
 
     The client's own words are left out: they may hold addresses and names of accounts.
@@ -95,22 +95,22 @@ def reaching(place: Place) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(place, Path) or not _is_refusal(error):
+        if isinstance(place, Path) or not _is_store_error(error):
             raise
-        raise refuse(place, error) from error
+        raise make_store_error(place, error) from error
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_store_error(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp")
 
 
-def refuse(place: Place, error: Exception) -> WorkspaceError:
+def make_store_error(place: AnyPath, error: Exception) -> WorkspaceError:
     """Make the error that says why an object store cannot be used."""
     kind = type(error).__name__
-    return WorkspaceError(f"cannot use {place}: {_REMEDIES.get(kind, f'the store answered with {kind}; try again later')}")
+    return WorkspaceError(f"cannot use {place}: {STORE_ERRORS.get(kind, f'the store answered with {kind}; try again later')}")
 
 
-def check_writable(folder: Place) -> None:
+def check_writable(folder: AnyPath) -> None:
     """Write and delete a small file in an object store, before hours of work rest on it; disks are not asked.
 
     Raises WorkspaceError where that fails.
@@ -118,19 +118,19 @@ def check_writable(folder: Place) -> None:
     if isinstance(folder, Path):
         return
     probe = folder / f"{TEMPORARY_PREFIX}check"
-    with reaching(folder):
+    with wrap_store_errors(folder):
         probe.fs.pipe_file(probe.path, b"")
         with contextlib.suppress(PermissionError):  # minewatch itself deletes nothing that counts
             probe.fs.rm_file(probe.path)
 
 
 @contextlib.contextmanager
-def naming_refusals() -> Iterator[None]:
+def wrap_disk_errors() -> Iterator[None]:
     """Say in one line what a disk refuses, whoever wrote: WorkspaceError in place of the OSError."""
     try:
         yield
     except OSError as error:
-        if (reason := DISK_REFUSALS.get(error.errno or 0)) is None:
+        if (reason := DISK_ERRORS.get(error.errno or 0)) is None:
             raise
         where = f" {error.filename}" if error.filename else ""
         raise WorkspaceError(
@@ -141,7 +141,7 @@ def naming_refusals() -> Iterator[None]:
 def is_full(folder: Path) -> bool:
     """True if a disk has no room for another small file."""
     with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < SMALL
+        return shutil.disk_usage(folder).free < SMALL_FILE_BYTES
     return False
 
 
@@ -202,7 +202,7 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        _write_all(handle, _end_line(handle) + "".join(f"{line}\n" for line in lines).encode("utf-8"))
+        _write_all(handle, _find_missing_newline(handle) + "".join(f"{line}\n" for line in lines).encode("utf-8"))
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -225,7 +225,7 @@ def read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[list[T], tuple[in
     return found, tuple(damaged)
 
 
-def _end_line(handle: int) -> bytes:
+def _find_missing_newline(handle: int) -> bytes:
     """Return the line break that a write which was cut off still owes."""
     size = os.fstat(handle).st_size
     return b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
@@ -236,17 +236,17 @@ def _write_all(handle: int, data: bytes) -> None:
         data = data[os.write(handle, data) :]
 
 
-def publish_bytes(path: Place, data: bytes) -> None:
+def publish_bytes(path: AnyPath, data: bytes) -> None:
     """Write ``data`` to ``path`` at once."""
     if isinstance(path, Path):
         with publishing(path) as temporary:
             temporary.write_bytes(data)
         return
-    with reaching(path):
+    with wrap_store_errors(path):
         path.fs.pipe_file(path.path, data)
 
 
-def publish_json(path: Place, value: Any) -> None:
+def publish_json(path: AnyPath, value: Any) -> None:
     """Write ``value`` as indented JSON to ``path`` at once."""
     publish_bytes(path, (render_json(value) + "\n").encode())
 
@@ -254,19 +254,19 @@ def publish_json(path: Place, value: Any) -> None:
 def upload(files: Mapping[Path, UPath]) -> None:
     """Put files of this machine into an object store, together; each is there whole or not at all."""
     places = list(files.values())
-    with reaching(places[0]):
+    with wrap_store_errors(places[0]):
         places[0].fs.put([str(path) for path in files], [place.path for place in places])
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def list_names(folder: Place) -> set[str]:
+def list_names(folder: AnyPath) -> set[str]:
     """Name what lies in a folder; nothing where there is no such folder."""
     try:
         if isinstance(folder, Path):
             return {path.name for path in folder.iterdir()}
-        with reaching(folder):
+        with wrap_store_errors(folder):
             return {str(name).rsplit("/", 1)[-1] for name in _list_store(folder)}
     except (FileNotFoundError, NotADirectoryError):
         return set()
@@ -292,13 +292,13 @@ class Stamp(NamedTuple):
     """Another one after each change: size and time of change on a disk, the tag of an object store."""
 
 
-def list_stamps(folder: Place) -> dict[str, Stamp]:
+def list_stamps(folder: AnyPath) -> dict[str, Stamp]:
     """Tell size and state of the files of a folder, by name; nothing where there is no such folder."""
     try:
         if isinstance(folder, Path):
             with os.scandir(folder) as entries:
                 return {entry.name: _stamp(entry.stat(follow_symlinks=False)) for entry in entries}
-        with reaching(folder):
+        with wrap_store_errors(folder):
             listed = [found for found in _list_store(folder, detail=True) if found["type"] == "file"]
             return {str(f["name"]).rsplit("/", 1)[-1]: Stamp(int(f["size"]), str(f.get("ETag", ""))) for f in listed}
     except (FileNotFoundError, NotADirectoryError):
@@ -311,25 +311,25 @@ def _stamp(facts: os.stat_result) -> Stamp:
     return Stamp(facts.st_size, f"{facts.st_size} {facts.st_ctime_ns}")
 
 
-def read_files(paths: Sequence[Place]) -> list[bytes]:
+def read_files(paths: Sequence[AnyPath]) -> list[bytes]:
     """Read small files, those of an object store together.  Raises OSError for a disk, else WorkspaceError."""
     stored = [path for path in paths if not isinstance(path, Path)]
     found: dict[str, bytes] = {}
     if stored:
-        with reaching(stored[0]):
+        with wrap_store_errors(stored[0]):
             names = [path.path for path in stored]
             found = dict(zip(names, stored[0].fs.cat_ranges(names, None, None, on_error="raise"), strict=True))
     return [path.read_bytes() if isinstance(path, Path) else found[path.path] for path in paths]
 
 
-def join_spans(spans: Iterable[tuple[int, int, T]], longest: float = math.inf) -> list[tuple[int, int, list[T]]]:
+def join_ranges(spans: Iterable[tuple[int, int, T]], longest: float = math.inf) -> list[tuple[int, int, list[T]]]:
     """Join spans of a file that lie near each other, in its order: first byte, byte after the last, and what lies there.
 
     What is joined is not longer than ``longest``.
     """
     joined: list[tuple[int, int, list[T]]] = []
     for start, stop, name in sorted(spans):
-        if joined and start - joined[-1][1] <= GAP and max(joined[-1][1], stop) - joined[-1][0] <= longest:
+        if joined and start - joined[-1][1] <= LARGEST_GAP and max(joined[-1][1], stop) - joined[-1][0] <= longest:
             first, end, names = joined[-1]
             names.append(name)
             joined[-1] = first, max(end, stop), names
@@ -338,7 +338,7 @@ def join_spans(spans: Iterable[tuple[int, int, T]], longest: float = math.inf) -
     return joined
 
 
-def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
+def read_ranges(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
     """Read from each file of an object store its bytes from a first one up to another, together.
 
     Fewer bytes come where a file ends, none where it is missing.  Raises WorkspaceError.
@@ -349,7 +349,7 @@ def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
     answers = paths[0].fs.cat_ranges([path.path for path in paths], starts, stops, on_error="return")
     for path, answer in zip(paths, answers, strict=True):
         if isinstance(answer, Exception) and not _is_absence(answer):
-            raise refuse(path, answer) from answer
+            raise make_store_error(path, answer) from answer
     return [answer if isinstance(answer, bytes) else b"" for answer in answers]
 
 
@@ -359,23 +359,23 @@ def _is_absence(error: Exception) -> bool:
     return isinstance(error, FileNotFoundError) or "not satisfiable" in str(error).lower()
 
 
-def rename(path: Place, target: Place) -> None:
+def rename(path: AnyPath, target: AnyPath) -> None:
     """Return a file another name in its folder, over a file that has it; raises WorkspaceError where that is not allowed."""
     try:
         if isinstance(path, Path):
             path.replace(str(target))
             return
-        with reaching(path):
+        with wrap_store_errors(path):
             path.fs.mv(path.path, path.with_name(target.name).path)
     except OSError as error:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
-def delete_files(paths: Iterable[Place]) -> None:
+def delete_files(paths: Iterable[AnyPath]) -> None:
     """Delete files that may be gone already."""
     for path in paths:
         if isinstance(path, Path):
             path.unlink(missing_ok=True)
         else:
-            with reaching(path), contextlib.suppress(FileNotFoundError):
+            with wrap_store_errors(path), contextlib.suppress(FileNotFoundError):
                 path.fs.rm_file(path.path)

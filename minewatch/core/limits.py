@@ -32,7 +32,7 @@ DTYPES = ("uint8", "uint16")
 """Of the pixels: digital numbers and classes."""
 
 
-def find_misfit(
+def find_header_fault(
     shape: tuple[int, int],
     block: tuple[int, int],
     dtypes: Iterable[str],
@@ -77,6 +77,6 @@ def _find_bad_place(transform: Affine, is_metric: bool, finest: float) -> str:
     return ""
 
 
-def find_link(namespaces: Iterable[str]) -> str:
+def find_external_file(namespaces: Iterable[str]) -> str:
     """Say which metadata of a file lead to another one; nothing where none do."""
     return next((f"its metadata name another file ({name})" for name in namespaces if name.lower() in LINKS), "")

@@ -21,19 +21,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from minewatch.core.errors import BusyError, WorkspaceError
-from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.temp_files import TEMPORARY_PREFIX, is_alive
 from minewatch.core.text import count_of
 
 RENEWAL_SECONDS = 60.0
 """A holder shows this often that it lives."""
 
-DEAD_SECONDS = 600.0
+EXPIRY_SECONDS = 600.0
 """A holder on another machine that did not show it for so long is dead."""
 
 SCAN = "scan"
 """What holders mostly do."""
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+NO_LOCK_ERRORS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a folder without locks answers; there the lease alone keeps scans apart."""
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
@@ -107,7 +107,7 @@ class HeldLock:
 
 
 @contextlib.contextmanager
-def hold(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
+def acquire_lock(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
     """Hold the lock in a file for the length of a block.
 
     Raises BusyError where somebody else holds it, WorkspaceError where the file cannot be written.  ``tell`` gets a line
@@ -116,7 +116,7 @@ def hold(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _te
     handle = _open(path)
     holding = None
     try:
-        _take(path, handle, tell)
+        _acquire(path, handle, tell)
         holding = HeldLock(path, _make_lease(doing), handle)
         holding.start()
         yield holding
@@ -137,7 +137,7 @@ def read_lease(path: Path) -> Lease | None:
 def find_holder(path: Path) -> Lease | None:
     """Tell who holds a lock now and lives; None where nobody does.  Changes nothing."""
     lease = read_lease(path)
-    lives = lease is not None and (_runs(lease.pid) if lease.boot == _name_boot() != "" else not _is_old(path))
+    lives = lease is not None and (is_alive(lease.pid) if lease.boot == _read_boot_id() != "" else not _is_expired(path))
     return lease if lives else None
 
 
@@ -148,22 +148,24 @@ def _open(path: Path) -> int:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
-def _take(path: Path, handle: int, tell: Callable[[str], None]) -> None:
+def _acquire(path: Path, handle: int, tell: Callable[[str], None]) -> None:
     """Take the system's lock, and look whether a lease forbids it."""
     try:
         is_locked = _flock(handle)
     except BlockingIOError as error:
-        raise _refuse(path, read_lease(path)) from error
+        raise _make_busy_error(path, read_lease(path)) from error
     if os.fstat(handle).st_size == 0:
         return
     lease = read_lease(path)
-    is_own = lease is not None and lease.boot == _name_boot() != ""
-    if lease is not None and is_own and (is_locked or not _runs(lease.pid)):  # the system would still hold its lock if it lived
+    is_own = lease is not None and lease.boot == _read_boot_id() != ""
+    if (
+        lease is not None and is_own and (is_locked or not is_alive(lease.pid))
+    ):  # the system would still hold its lock if it lived
         tell(f"a {lease.doing} ended abnormally ({lease.describe()}); its lock was taken over")
         return
     age = _measure_age(path, handle)
-    if age < DEAD_SECONDS:
-        raise _refuse(path, lease, max(0.0, DEAD_SECONDS - max(0.0, age)))
+    if age < EXPIRY_SECONDS:
+        raise _make_busy_error(path, lease, max(0.0, EXPIRY_SECONDS - max(0.0, age)))
     who = f"a {lease.doing} ({lease.describe()})" if lease else "somebody"
     tell(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
 
@@ -175,13 +177,13 @@ def _flock(handle: int) -> bool:
     except BlockingIOError:
         raise
     except OSError as error:
-        if error.errno in NO_LOCKS:
+        if error.errno in NO_LOCK_ERRORS:
             return False
         raise
     return True
 
 
-def _refuse(path: Path, lease: Lease | None, rest: float | None = None) -> BusyError:
+def _make_busy_error(path: Path, lease: Lease | None, rest: float | None = None) -> BusyError:
     """Say who holds the lock, and when it would be free if the holder were dead."""
     doing, who = (lease.doing, f" ({lease.describe()})") if lease else (SCAN, "")
     text = f"another {doing} is running in {path.parent.parent}{who}; wait until it has ended"
@@ -196,13 +198,13 @@ def _measure_age(path: Path, handle: int) -> float:
     Where that clock was set back, a dead holder would seem to live for long: then its time is set to now, and counts from
     there.  A holder that lives renews it anyway.
     """
-    age = _ask_time(path.parent) - os.fstat(handle).st_mtime
+    age = _read_server_time(path.parent) - os.fstat(handle).st_mtime
     if age < -RENEWAL_SECONDS:
         os.utime(handle)
     return age
 
 
-def _ask_time(folder: Path) -> float:
+def _read_server_time(folder: Path) -> float:
     """Return the time of a folder's file server."""
     probe = folder / f"{TEMPORARY_PREFIX}clock-{secrets.token_hex(4)}"
     try:
@@ -212,29 +214,18 @@ def _ask_time(folder: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _is_old(path: Path) -> bool:
+def _is_expired(path: Path) -> bool:
     """Guess from this machine's clock whether a lease is dead; for those who only look."""
     age = dt.datetime.now(dt.UTC).timestamp() - path.stat().st_mtime
-    return age >= DEAD_SECONDS
-
-
-def _runs(pid: int) -> bool:
-    """Guess whether a process of this machine lives; the lock itself is not tried, since that could be in a scan's way."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
+    return age >= EXPIRY_SECONDS
 
 
 def _make_lease(doing: str) -> Lease:
     since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    return Lease(platform.node(), os.getpid(), _name_boot(), since, doing)
+    return Lease(platform.node(), os.getpid(), _read_boot_id(), since, doing)
 
 
-def _name_boot() -> str:
+def _read_boot_id() -> str:
     try:
         return BOOT.read_text("ascii").strip()
     except OSError:

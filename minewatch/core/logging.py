@@ -25,13 +25,13 @@ from minewatch.core.url_policy import hide_secrets, is_web
 VARIABLE = "MINEWATCH_LOG"
 """Environment variable that says how: ``text`` or ``json``."""
 
-BLOT = "***"
+REDACTED = "***"
 """Stands for a secret."""
 
-OWN_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PC_SDK_SUBSCRIPTION_KEY")
+SECRET_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PC_SDK_SUBSCRIPTION_KEY")
 """Environment variables with secrets that libraries take without being told."""
 
-SHORTEST = 6
+SHORTEST_SECRET = 6
 """Letters of a part of a secret address that is blotted out where it stands alone; shorter ones are in many words."""
 
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://[^\s\"'<>]*")
@@ -39,7 +39,7 @@ _PLAIN = ("s3", "tcp", "tls", "file")
 """Kinds of addresses whose path is no secret."""
 
 
-class Journal:
+class LogWriter:
     """Writes lines of JSON."""
 
     def __init__(self, stream: TextIO, secrets: Iterable[str]) -> None:
@@ -62,23 +62,23 @@ class Journal:
     def _blot(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
         first = {name: line[name] for name in ("time", "level", "event", "run_id") if name in line}
         plain = json.loads(json.dumps(first | dict(line), default=str))
-        return {name: blot_out(value, self._secrets) for name, value in plain.items()}
+        return {name: redact(value, self._secrets) for name, value in plain.items()}
 
 
-def blot_out(value: Any, secrets: Iterable[str]) -> Any:
+def redact(value: Any, secrets: Iterable[str]) -> Any:
     """Take secrets out of plain data: those that are given, and logins and queries of addresses."""
     if isinstance(value, str):
         for secret in secrets:
-            value = value.replace(secret, BLOT)
-        return printable(_ADDRESS.sub(_shorten, value))
+            value = value.replace(secret, REDACTED)
+        return printable(_ADDRESS.sub(_redact_address, value))
     if isinstance(value, list):
-        return [blot_out(part, secrets) for part in value]
+        return [redact(part, secrets) for part in value]
     if isinstance(value, dict):
-        return {blot_out(name, secrets): blot_out(part, secrets) for name, part in value.items()}
+        return {redact(name, secrets): redact(part, secrets) for name, part in value.items()}
     return value
 
 
-def _shorten(match: re.Match[str]) -> str:
+def _redact_address(match: re.Match[str]) -> str:
     address, scheme = match[0], match[1].lower()
     try:
         if is_web(address):
@@ -87,13 +87,13 @@ def _shorten(match: re.Match[str]) -> str:
             return f"{scheme}://{address.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
     except ValueError:  # no address after all
         pass
-    return f"{scheme}://{BLOT}"
+    return f"{scheme}://{REDACTED}"
 
 
 def find_secrets(settings: Mapping[str, Any]) -> set[str]:
     """Return what the environment variables hold that settings name (keys that end in ``_variable``), and parts of it."""
-    values = {os.environ.get(name, "") for name in {*_list_variables(settings), *OWN_SECRETS}}
-    return {part for value in values if value for part in _take_apart(value)}
+    values = {os.environ.get(name, "") for name in {*_list_variables(settings), *SECRET_VARIABLES}}
+    return {part for value in values if value for part in _split_secret(value)}
 
 
 def _list_variables(value: Any) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _list_variables(value: Any) -> Iterator[str]:
             yield from _list_variables(part)
 
 
-def _take_apart(value: str) -> set[str]:
+def _split_secret(value: str) -> set[str]:
     """Return a secret and, of an address, its parts but for the host: each may stand alone in an error."""
     forms = {value, quote(value, safe=""), value.strip()}
     with contextlib.suppress(ValueError):
@@ -115,27 +115,27 @@ def _take_apart(value: str) -> set[str]:
         if parts.scheme and parts.netloc:
             login = parts.netloc.rpartition("@")[0].split(":")
             pieces = {*login, *re.split(r"[/?&=#]", f"{parts.path}?{parts.query}")}
-            forms |= {form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= SHORTEST}
+            forms |= {form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= SHORTEST_SECRET}
     return forms
 
 
 class _LoggerSlot:
     """Where the journal of this process lies, if there is one."""
 
-    journal: Journal | None = None
+    journal: LogWriter | None = None
 
 
-def open_journal(secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+def start_log(secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
     """Begin to write lines of JSON, to stderr where no stream is given."""
-    _LoggerSlot.journal = Journal(stream or sys.stderr, secrets)
+    _LoggerSlot.journal = LogWriter(stream or sys.stderr, secrets)
 
 
-def close_journal() -> None:
+def close_log() -> None:
     """Leave it to the commands to tell people."""
     _LoggerSlot.journal = None
 
 
-def is_open() -> bool:
+def is_log_open() -> bool:
     """True if lines of JSON are written, in place of words for people."""
     return _LoggerSlot.journal is not None
 
@@ -147,7 +147,7 @@ def log_event(event: str, *, level: str = "info", **facts: Any) -> None:
 
 
 @contextlib.contextmanager
-def running(run_id: str) -> Iterator[None]:
+def bind_run_id(run_id: str) -> Iterator[None]:
     """Let every line of a block carry the name of the run."""
     with bound_contextvars(run_id=run_id):
         yield

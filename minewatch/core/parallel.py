@@ -20,31 +20,31 @@ from distributed import CancelledError, Client, Future, KilledWorker, LocalClust
 
 from minewatch import __version__
 from minewatch.core.errors import MinewatchError, describe
-from minewatch.core.files import naming_refusals
+from minewatch.core.files import wrap_disk_errors
 
 R = TypeVar("R")
 
-WAIT_SECONDS = 20
+CONNECT_SECONDS = 20
 """How long a cluster's scheduler is waited for."""
 
-NOWHERE = "127.0.0.1:0"
+LOOPBACK = "127.0.0.1:0"
 """Dask always starts small web servers; these are seen by this machine only."""
 
 
-OVERLAP = 4
+TASKS_PER_CORE = 4
 """Tasks for each core while tasks wait for a slow line: some fetch while others compute."""
 
-SPARE = 2
+TASKS_PER_THREAD = 2
 """Tasks for each thread of a cluster: while one is worked on, the next one is on its way."""
 
 
-PATIENCE = 300.0
+NO_WORKER_SECONDS = 300.0
 """Seconds that a cluster without any worker is waited for: a new one may be starting."""
 
 M_ARENA_MAX = -8
 """Of mallopt(3): the largest number of pools."""
 
-BEAT = 1.0
+POLL_SECONDS = 1.0
 """Seconds after which a cluster is asked again how many threads it has."""
 
 
@@ -63,9 +63,9 @@ class Engine:
     ) -> Iterator[tuple[int, R | Exception]]:
         """Call ``task(*job)`` for every job; yield each job's number with its result or error as they finish.
 
-        Jobs start in order, and only so many are under way as there is work for: one for each core, or OVERLAP of them
+        Jobs start in order, and only so many are under way as there is work for: one for each core, or TASKS_PER_CORE of them
         where a task ``waits`` for others' machines.  A job whose worker dies is done again by another.
-        Raises MinewatchError where the scheduler is gone, or no worker is there for PATIENCE seconds.
+        Raises MinewatchError where the scheduler is gone, or no worker is there for NO_WORKER_SECONDS seconds.
         """
         todo = iter(enumerate(jobs))
         numbers: dict[Future[R | MinewatchError], int] = {}
@@ -74,7 +74,7 @@ class Engine:
 
         def submit() -> None:
             for number, job in itertools.islice(todo, max(0, width - len(numbers))):
-                future = self.client.submit(_attempt, __version__, task, *job, pure=False, priority=-number)
+                future = self.client.submit(_run_task, __version__, task, *job, pure=False, priority=-number)
                 numbers[future] = number
                 future.add_done_callback(done.put)
 
@@ -83,31 +83,31 @@ class Engine:
             while numbers:
                 future = self._await(done)
                 number, result = numbers.pop(future), self._take(future)
-                if time.monotonic() - asked > BEAT:
+                if time.monotonic() - asked > POLL_SECONDS:
                     width, asked = self._find_width(waits), time.monotonic()
-                    return_memory()
+                    release_memory()
                 submit()  # before the result is worked on
                 yield number, result
         finally:
             if self.client.status == "running":  # a loop that was left early ends after the client
                 self.client.cancel(list(numbers))
-            return_memory()
+            release_memory()
 
     def _await(self, done: SimpleQueue[Future[R]]) -> Future[R]:
         """Wait for the next job to end, as long as somebody works on it."""
         seen = time.monotonic()
         while True:
             try:
-                return done.get(timeout=BEAT)
+                return done.get(timeout=POLL_SECONDS)
             except Empty:
                 if self.scheduler is None or self._count_threads() > 0:
                     seen = time.monotonic()
-            if time.monotonic() - seen > PATIENCE:
+            if time.monotonic() - seen > NO_WORKER_SECONDS:
                 raise self._give_up()
 
     def _take(self, future: Future[R | MinewatchError]) -> R | Exception:
         """Return a job's result or error.  A result that died with its worker is waited for, while there are others."""
-        patience = None if self.scheduler is None else PATIENCE
+        patience = None if self.scheduler is None else NO_WORKER_SECONDS
         while True:
             try:
                 error: Exception | None = future.exception(timeout=patience)
@@ -141,8 +141,8 @@ class Engine:
 
     def _find_width(self, waits: bool) -> int:
         if self.scheduler is None:
-            return count_cores() * (OVERLAP if waits else 1)
-        return SPARE * max(1, self._count_threads())
+            return count_cores() * (TASKS_PER_CORE if waits else 1)
+        return TASKS_PER_THREAD * max(1, self._count_threads())
 
     def _count_threads(self) -> int:
         try:
@@ -152,7 +152,7 @@ class Engine:
 
     def _give_up(self) -> MinewatchError:
         return MinewatchError(
-            f"no worker at {self.scheduler} for {PATIENCE:.0f} seconds; start some with: dask worker {self.scheduler} "
+            f"no worker at {self.scheduler} for {NO_WORKER_SECONDS:.0f} seconds; start some with: dask worker {self.scheduler} "
             "(what was read is kept, and the same command goes on from there)"
         )
 
@@ -164,7 +164,7 @@ class Engine:
 
 
 @functools.cache
-def share_memory_pools() -> None:
+def limit_memory_pools() -> None:
     """Let glibc's threads share as few pools of memory as there are cores.
 
     It would make one for each thread, and each keeps what its largest task once took: a first scan of 4096 x 4096 pixels
@@ -174,19 +174,19 @@ def share_memory_pools() -> None:
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, count_cores())
 
 
-def return_memory() -> None:
+def release_memory() -> None:
     """Return the system what glibc keeps of freed memory, so that the next stage of a scan does not come on top of it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _attempt(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchError:
+def _run_task(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchError:
     """Turn errors of our own into results: Dask would log them, and GDAL's errors behind them cannot be sent."""
-    share_memory_pools()
+    limit_memory_pools()
     if version != __version__:
         return MinewatchError(f"a worker has minewatch {__version__}, the scan {version}; install the same on both")
     try:
-        with naming_refusals():
+        with wrap_disk_errors():
             return task(*job)
     except MinewatchError as error:
         return error.detach()
@@ -198,13 +198,13 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
 
     Raises MinewatchError where the cluster does not answer.
     """
-    share_memory_pools()
+    limit_memory_pools()
     for name in ("distributed", "tornado.application"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if scheduler:
         logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say is in our own errors
         try:
-            client = Client(scheduler, timeout=WAIT_SECONDS)
+            client = Client(scheduler, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             raise MinewatchError(
                 f"the Dask scheduler at {scheduler} does not answer ({describe(error)}); check --scheduler"
@@ -218,19 +218,19 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
             LocalCluster(
                 processes=False,
                 n_workers=1,
-                threads_per_worker=count_cores() * OVERLAP,
-                dashboard_address=NOWHERE,
-                worker_dashboard_address=NOWHERE,
+                threads_per_worker=count_cores() * TASKS_PER_CORE,
+                dashboard_address=LOOPBACK,
+                worker_dashboard_address=LOOPBACK,
                 memory_limit=0,
             ) as cluster,
             Client(cluster) as client,
         ):
             yield Engine(client)
     finally:
-        forget_clusters()
+        clear_dask_caches()
 
 
-def forget_clusters() -> None:
+def clear_dask_caches() -> None:
     """Let go of clusters of this process that have ended.
 
     Caches of distributed (2026.8) keep every method it ever called, and with it the whole scheduler or worker: a service

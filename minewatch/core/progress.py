@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from minewatch.core.logging import is_open, log_event
+from minewatch.core.logging import is_log_open, log_event
 from minewatch.core.text import printable
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Reporter:
 @contextlib.contextmanager
 def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
     """Show notes and, where they are wanted, bars on stderr for the length of a block; a journal gets the notes alone."""
-    if is_open():
+    if is_log_open():
         yield Reporter(None, lambda text: log_event("note", text=text))
         return
     console = Console(stderr=True, soft_wrap=not with_bars)

@@ -26,7 +26,7 @@ class Stopped(KeyboardInterrupt):
         self.code = 128 + number
 
 
-def find_code(stop: KeyboardInterrupt) -> int:
+def find_exit_code(stop: KeyboardInterrupt) -> int:
     """Return the exit code of a command that was stopped: 128 and the signal's number, as shells have it."""
     return stop.code if isinstance(stop, Stopped) else 128 + signal.SIGINT
 
@@ -37,7 +37,7 @@ def handle_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    before = {number: signal.signal(number, _raise_stopped) for number in SIGNALS}
     try:
         yield
     finally:
@@ -45,9 +45,9 @@ def handle_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """End the process; the threads that still work are not waited for where a signal was caught by :func:`listening`."""
-    if signal.getsignal(signal.SIGINT) is _end:
+    if signal.getsignal(signal.SIGINT) is _exit_now:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -58,14 +58,14 @@ def leave(code: int) -> NoReturn:
 def exit_early(stop: KeyboardInterrupt) -> NoReturn:
     """End the process before there is a command that could tell it."""
     sys.stderr.write(f"{NOTICE}\n")
-    leave(find_code(stop))
+    exit_process(find_exit_code(stop))
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+def _raise_stopped(number: int, _frame: FrameType | None) -> NoReturn:
     for other in SIGNALS:
-        signal.signal(other, _end)
+        signal.signal(other, _exit_now)
     raise Stopped(number)
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
+def _exit_now(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(128 + number)

@@ -13,17 +13,17 @@ from pathlib import Path
 TEMPORARY_PREFIX = ".tmp-"
 """Names of unfinished files; whatever carries it may be deleted when nothing runs."""
 
-FORGOTTEN_SECONDS = 86_400.0
+STALE_SECONDS = 86_400.0
 """Age at which an unfinished file is dead, whoever wrote it."""
 
 
 def make_temp_name() -> str:
     """Return the beginning of the name of an unfinished file: it tells who writes it."""
-    return f"{TEMPORARY_PREFIX}{_name_home()}-{os.getpid()}-"
+    return f"{TEMPORARY_PREFIX}{_identify_host()}-{os.getpid()}-"
 
 
 @functools.cache
-def _name_home() -> str:
+def _identify_host() -> str:
     """Name what process numbers mean here: the running kernel, and its set of processes."""
     with contextlib.suppress(OSError):
         boot, processes = Path("/proc/sys/kernel/random/boot_id").read_text("ascii"), Path("/proc/self/ns/pid").stat()
@@ -31,13 +31,13 @@ def _name_home() -> str:
     return "x"
 
 
-_SWEPT: dict[int, set[Path]] = {}
+_CLEANED: dict[int, set[Path]] = {}
 """Process to the folders that it looked through."""
 
 
 def clean_stale(folder: Path) -> None:
     """Delete what processes that died left unfinished in a folder; each process looks once."""
-    swept = _SWEPT.setdefault(os.getpid(), set())
+    swept = _CLEANED.setdefault(os.getpid(), set())
     if folder in swept:
         return
     swept.add(folder)
@@ -51,18 +51,19 @@ def _is_stale(draft: Path) -> bool:
     """True if the writer of an unfinished file is dead: by its number where that can be asked here, else by its age."""
     home, _, rest = draft.name.removeprefix(TEMPORARY_PREFIX).partition("-")
     number = rest.partition("-")[0]
-    if home == _name_home() and number.isdecimal():
-        return not _lives(int(number))
+    if home == _identify_host() and number.isdecimal():
+        return not is_alive(int(number))
     with contextlib.suppress(OSError):
-        return time.time() - draft.stat().st_mtime > FORGOTTEN_SECONDS
+        return time.time() - draft.stat().st_mtime > STALE_SECONDS
     return False
 
 
-def _lives(number: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """True if this machine has a process of this number."""
     try:
-        os.kill(number, 0)  # asks only
+        os.kill(pid, 0)  # signal 0 is not delivered
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # somebody else's
+    except OSError:  # another user's process
         return True
     return True

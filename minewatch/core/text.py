@@ -8,7 +8,7 @@ import re
 import unicodedata
 from typing import Any
 
-HIDDEN = "�"
+REPLACEMENT = "�"
 """Stands for a character that cannot be shown."""
 
 LONGEST = 200
@@ -20,7 +20,7 @@ FORMULAS = ("=", "+", "-", "@")
 
 def printable(text: str) -> str:
     """Replace what steers a terminal: control characters, changes of direction, invisible ones; line ends stay."""
-    return "".join(character if character.isprintable() or character == "\n" else HIDDEN for character in text)
+    return "".join(character if character.isprintable() or character == "\n" else REPLACEMENT for character in text)
 
 
 def show(text: object, longest: int = LONGEST) -> str:
@@ -29,22 +29,22 @@ def show(text: object, longest: int = LONGEST) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
-def show_plain(text: object, longest: int = 60) -> str:
+def show_ascii(text: object, longest: int = 60) -> str:
     """The same for pictures: in letters that every font has, and with no sign that starts a formula there."""
     return escape_math(show(text, longest).encode("ascii", "replace").decode())
 
 
-def show_day(day: dt.date) -> str:
+def format_day(day: dt.date) -> str:
     """Return a day as a sentence has it: ``31 December 2024``; tables, files and data have ISO dates."""
     return f"{day.day} {day:%B %Y}"
 
 
-def show_moment(time: dt.datetime) -> str:
+def format_time(time: dt.datetime) -> str:
     """Return a time in UTC as a sentence has it: ``31 December 2024, 04:27 UTC``."""
-    return f"{show_day(time)}, {time:%H:%M} UTC"
+    return f"{format_day(time)}, {time:%H:%M} UTC"
 
 
-def show_share(share: float, decimals: int = 0) -> str:
+def format_percent(share: float, decimals: int = 0) -> str:
     """Return a share of one in per cent, ``67 %``."""
     return f"{100 * share:.{decimals}f} %"
 

@@ -135,8 +135,8 @@ def _check_web(href: str, root: str, where: str, allowed: Collection[str]) -> st
         raise SceneError(f"{where}: {_hide(href)!r} names no plain host")
     if {new.netloc.lower(), new.hostname} & {name.lower() for name in allowed}:
         return href
-    reach = find_reach(new.hostname or "")
-    served = find_reach(old.hostname or "") if is_web(root) else NetworkZone.HERE
+    reach = find_zone(new.hostname or "")
+    served = find_zone(old.hostname or "") if is_web(root) else NetworkZone.HERE
     if reach is NetworkZone.FORBIDDEN or reach > served:
         raise SceneError(f"{where}: {_hide(href)!r} leads into a private network; a catalogue from outside may not")
     # Any port of the host: who controls one may send on to the others.
@@ -151,13 +151,13 @@ def _hide(href: str) -> str:
     return show(re.sub("//[^/]*@", "//", href.partition("?")[0]))
 
 
-def find_reach(host: str) -> NetworkZone:
+def find_zone(host: str) -> NetworkZone:
     """Say how near a host is, by its name or its number; no name server is asked."""
     host = host.rstrip(".").lower()
     if not host:
         return NetworkZone.FORBIDDEN
     try:
-        return _find_reach_of(ip_address(host))
+        return _find_address_zone(ip_address(host))
     except ValueError:
         if _is_number(host):  # 2130706433, 0x7f.1, 0177.0.0.1: written to be taken for something else
             return NetworkZone.FORBIDDEN
@@ -179,13 +179,13 @@ def _is_number(host: str) -> bool:
     return True
 
 
-def _find_reach_of(address: IPv4Address | IPv6Address) -> NetworkZone:
+def _find_address_zone(address: IPv4Address | IPv6Address) -> NetworkZone:
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if any(address in network for network in _EMBEDDING) and address.packed[-4:] > b"\0\0\0\1":
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner:
-            return _find_reach_of(inner)
+            return _find_address_zone(inner)
     if address.is_link_local or address.is_multicast or address.is_unspecified or address in _SERVICES:
         return NetworkZone.FORBIDDEN
     if address.is_loopback:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, find_place, make_private_folder
-from minewatch.core.lock import SCAN, HeldLock, hold
+from minewatch.core.files import AnyPath, make_private_folder, parse_path
+from minewatch.core.lock import SCAN, HeldLock, acquire_lock
 
 MARKER = "minewatch.toml"
 """The file that makes a folder a workspace."""
@@ -77,11 +77,11 @@ class Workspace:
         return self.output_root or self.root / "output"
 
     @property
-    def archives(self) -> Place:
+    def archives(self) -> AnyPath:
         """The archives of all areas: in the folder or object store that the settings name, else in ``output``."""
         return self._find_place(ARCHIVE) or self.root / "output" / ARCHIVE
 
-    def archive(self, aoi: str) -> Place:
+    def archive(self, aoi: str) -> AnyPath:
         """The static STAC catalogue of the observations of one area."""
         return self.archives / aoi
 
@@ -90,15 +90,15 @@ class Workspace:
         return self.root / "output" / "checkpoints" / aoi
 
     @property
-    def change_maps(self) -> Place:
+    def change_maps(self) -> AnyPath:
         """The change rasters of all areas: where the settings say, else in ``output``; with ``--into`` always there."""
         return (None if self.output_root else self._find_place(CHANGES)) or self.output / CHANGES
 
-    def changes(self, aoi: str) -> Place:
+    def changes(self, aoi: str) -> AnyPath:
         """The change rasters of one area."""
         return self.change_maps / aoi
 
-    def _find_place(self, name: str) -> Place | None:
+    def _find_place(self, name: str) -> AnyPath | None:
         """Return the place that the settings name; raises WorkspaceError where it cannot be used."""
         text = self.read_document().get(name) if self.settings.is_file() else None
         if text is None:
@@ -106,7 +106,7 @@ class Workspace:
         try:
             if not isinstance(text, str) or not text:
                 raise WorkspaceError("give a folder, or s3://bucket/prefix")
-            return find_place(text, self.root)
+            return parse_path(text, self.root)
         except WorkspaceError as error:
             raise WorkspaceError(f"{self.settings}: {name}: {error}") from None
 
@@ -213,7 +213,7 @@ class Workspace:
         where the lock of a dead holder was taken over.
         """
         make_private_folder(self.held.parent)
-        with hold(self.held, doing, tell) as holding:
+        with acquire_lock(self.held, doing, tell) as holding:
             yield holding
 
 

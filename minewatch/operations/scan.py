@@ -24,12 +24,12 @@ from minewatch.archive.item import list_observations, write_collection
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
-from minewatch.core.files import check_writable, naming_refusals, publish_bytes, publish_json
+from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
-from minewatch.core.logging import log_event, running
+from minewatch.core.logging import bind_run_id, log_event
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
-from minewatch.core.text import show_day
+from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map_writer import ChangeMap
 from minewatch.detection.coverage import find_emptiness
@@ -64,7 +64,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
     """
     reporter = reporter or Reporter()
     plan = plan_scan(workspace, request)
-    with running(plan.run_id), naming_refusals():
+    with bind_run_id(plan.run_id), wrap_disk_errors():
         return _run(workspace, plan, reporter, thorough=request.check_archive)
 
 
@@ -253,7 +253,7 @@ def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
     takes = choose_pictured(area)
     if takes is None or shows(path, *takes, area.alerts):
         return area
-    title = f"{area.plan.aoi.name}: alerts as of {show_day(area.plan.until)}"
+    title = f"{area.plan.aoi.name}: alerts as of {format_day(area.plan.until)}"
     try:
         draw_quicklook(path, area.plan.grid, *takes, area.alerts, title)
     except SceneError as error:

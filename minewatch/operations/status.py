@@ -20,7 +20,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.geopackage import recover
 from minewatch.core.errors import AlertsError, WorkspaceError, describe
-from minewatch.core.files import Place, publish_json, read_files
+from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
@@ -171,7 +171,7 @@ def _list_failures(rounds: Sequence[ScheduledRun], aoi: str) -> list[str]:
     return reasons
 
 
-def _find_newest(folder: Place) -> dt.date | None:
+def _find_newest(folder: AnyPath) -> dt.date | None:
     """Return the day of the newest acquisition that the archive's list names; None where there is no list."""
     try:
         (data,) = read_files([folder / "collection.json"])

@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.files import join_spans
-from minewatch.core.http import fetchers, is_remote
+from minewatch.core.files import join_ranges
+from minewatch.core.http import get_fetch_pool, is_remote
 from minewatch.raster.tiff_header import BlockError, Box, Layout, decode_block
 
 LARGEST_RANGE = 4 * 2**20
 """Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""
 
-KEPT = 64 * 2**20
+CACHE_BYTES = 64 * 2**20
 """Bytes of inflated blocks kept for one datatake: one row of blocks of five bands takes 30 to 40 MB in a swath, and where a
 window lies across two rows two blocks more of each."""
 
-AHEAD = 64 * 2**20
+PREFETCH_BYTES = 64 * 2**20
 """Bytes fetched for one datatake before they are needed; two rows of blocks of a swath are about that."""
 
-SPARE = 32 * 2**20
+POOL_BYTES = 32 * 2**20
 """Bytes of emptied blocks that the process keeps for the next datatake: memory that was written before costs no page
 faults, and those are a tenth of the work of inflating."""
 
-WORTH = 2**18
+SMALLEST_POOLED = 2**18
 """Bytes below which space is not worth keeping."""
 
 Block = tuple[int, int]
@@ -44,7 +44,7 @@ Key = tuple[str, Block]
 class BufferPool:
     """Memory for blocks, used again and again; any thread may ask."""
 
-    def __init__(self, limit: int = SPARE) -> None:
+    def __init__(self, limit: int = POOL_BYTES) -> None:
         self._limit = limit
         self._lock = Lock()
         self._spare: deque[NDArray[np.uint8]] = deque()
@@ -62,7 +62,7 @@ class BufferPool:
 
     def give(self, space: NDArray[np.uint8]) -> None:
         """Take space back; what was given back first goes when there is too much."""
-        if space.nbytes < WORTH:
+        if space.nbytes < SMALLEST_POOLED:
             return
         with self._lock:
             self._spare.append(space)
@@ -71,7 +71,7 @@ class BufferPool:
                 self.held -= self._spare.popleft().nbytes
 
 
-SPACES = BufferPool()
+BUFFERS = BufferPool()
 """Those of this process."""
 
 
@@ -79,7 +79,7 @@ SPACES = BufferPool()
 class BlockCache:
     """Inflated blocks, the newest kept; belongs to one thread."""
 
-    limit: int = KEPT
+    limit: int = CACHE_BYTES
     """Bytes."""
 
     decoded: int = 0
@@ -111,7 +111,7 @@ class BlockCache:
         """Return the space for a block to be inflated; older blocks go where there is too little."""
         while self._blocks and self.held + size > self.limit:
             self._drop(self._choose())
-        return SPACES.take(size)
+        return BUFFERS.take(size)
 
     def put(self, key: Key, space: NDArray[np.uint8]) -> None:
         """Keep an inflated block."""
@@ -127,7 +127,7 @@ class BlockCache:
     def _drop(self, key: Key) -> None:
         space = self._blocks.pop(key)
         self.held -= space.nbytes
-        SPACES.give(space)
+        BUFFERS.give(space)
 
     def _choose(self) -> Key:
         # Where a strip of windows lies across two rows of blocks, the oldest use is the very block needed next.
@@ -175,13 +175,13 @@ def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[BlockRange]:
     """Merge blocks that are near each other in the file into ranges; blocks that are not there are left out."""
     places = ((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
     spans = ((start, start + count, block) for start, count, block in places)
-    return [BlockRange(layout, held, start, stop, left=len(held)) for start, stop, held in join_spans(spans, LARGEST_RANGE)]
+    return [BlockRange(layout, held, start, stop, left=len(held)) for start, stop, held in join_ranges(spans, LARGEST_RANGE)]
 
 
 class Prefetcher:
     """Bytes that are on their way before they are needed, for the files of one datatake; any thread may ask."""
 
-    def __init__(self, limit: int = AHEAD) -> None:
+    def __init__(self, limit: int = PREFETCH_BYTES) -> None:
         self.limit = limit
         self._lock = RLock()
         self._parts: dict[Key, BlockRange] = {}
@@ -245,7 +245,7 @@ class Prefetcher:
     def _start(self, item: BlockRange) -> Future[bytes]:
         self._queue.remove(item)
         self.held += item.size
-        item.future = fetchers().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
+        item.future = get_fetch_pool().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
         return item.future
 
 
@@ -286,7 +286,7 @@ class BlockFile:
         if self._file is None:
             if self._ahead.is_full:  # what was expected and passed by takes the room
                 self._ahead.forget(self.layout.href, before=box[0] // self.layout.block[0])
-            expect_blocks(self.layout, [box], self._cache, self._ahead)
+            prefetch_blocks(self.layout, [box], self._cache, self._ahead)
 
     def _open(self, block: Block) -> NDArray[Any]:
         """Return the pixels of a block; they are good until another is opened."""
@@ -317,7 +317,7 @@ class BlockFile:
         return below <= top or (below <= bottom and right <= left)
 
 
-def expect_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Prefetcher) -> None:
+def prefetch_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Prefetcher) -> None:
     """Start fetching what boxes need of a remote file and is not there yet."""
     blocks = [block for box in boxes for block in layout.find_blocks(layout.clip(box))]
     ahead.want(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
-from minewatch.core.http import RangeError, fetchers, is_remote
+from minewatch.core.http import RangeError, get_fetch_pool, is_remote
 from minewatch.core.units import NODATA
-from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, expect_blocks
+from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, prefetch_blocks
 from minewatch.raster.credentials import Access
-from minewatch.raster.gdal import FAULTS, MisfitError, find_driver, open_file, reading
+from minewatch.raster.gdal import READ_ERRORS, HeaderError, find_driver, gdal_environment, open_file
 from minewatch.raster.gdal_vsi import Stream
-from minewatch.raster.resampling import fill_classes, reflect
+from minewatch.raster.resampling import fill_classes, write_reflectance
 from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
-from minewatch.raster.warp import Warp, place
+from minewatch.raster.warp import Warp, make_warp
 from minewatch.sources.scene import Datatake, Scene
 
 P = ParamSpec("P")
@@ -34,10 +34,10 @@ T = TypeVar("T")
 READ_ATTEMPTS = 2
 """Attempts at reading a window, from opening the file on; each request has attempts of its own below these."""
 
-PAUSE = 0.5
+RETRY_PAUSE = 0.5
 """Seconds between them."""
 
-LONGEST = 7200.0
+DATATAKE_SECONDS = 7200.0
 """Seconds that an overpass may take in all, for all its scenes and areas; then it is given up, named, and tried by the next
 scan.  A line that brings 4 MB in each request's 120 s would else keep a scan for a day."""
 
@@ -85,7 +85,7 @@ class SceneFiles:
     pixel: float = PIXEL
     """Metres; where coarser pixels will do (for a picture), a file's overviews stand in for it."""
 
-    deadline: float = field(default_factory=lambda: time.monotonic() + LONGEST)
+    deadline: float = field(default_factory=lambda: time.monotonic() + DATATAKE_SECONDS)
     """On the monotonic clock: when reading is given up."""
 
     _open: dict[str, OpenBand] = field(default_factory=dict)
@@ -120,15 +120,15 @@ class SceneFiles:
         """Do something with a band's file, again if it fails.  Raises SceneError where the file cannot be read."""
         for attempt in range(1, READ_ATTEMPTS + 1):
             if time.monotonic() > self.deadline:
-                raise self._refuse(band, f"given up, the overpass took over {LONGEST / 60:.0f} minutes")
+                raise self._refuse(band, f"given up, the overpass took over {DATATAKE_SECONDS / 60:.0f} minutes")
             try:
                 return action(self.open(band))
-            except FAULTS as error:
+            except READ_ERRORS as error:
                 self.forget(band)
                 # GDAL's text may hold a signed address, so only the kind of fault is told, and its cause is not shown.
                 reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
             if attempt < READ_ATTEMPTS:
-                time.sleep(PAUSE)
+                time.sleep(RETRY_PAUSE)
         raise self._refuse(band, f"cannot be read ({reason})")
 
     def _refuse(self, band: str, reason: str) -> SceneError:
@@ -159,14 +159,14 @@ class SceneFiles:
 
     def _ask_header(self, band: str) -> Future[Layout | Stream | None]:
         if band not in self._headers:
-            self._headers[band] = fetchers().submit(_read_remote_header, self.scene.hrefs[band], self.access, self.pixel)
+            self._headers[band] = get_fetch_pool().submit(_read_remote_header, self.scene.hrefs[band], self.access, self.pixel)
         return self._headers[band]
 
     def _expect_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | Stream | None]) -> None:
         # What cannot be read is told when the band is read.
         if not header.cancelled() and header.exception() is None and isinstance(layout := header.result(), Layout):
             with contextlib.suppress(OSError):
-                expect_blocks(layout, locate(layout), self.cache, self.ahead)
+                prefetch_blocks(layout, locate(layout), self.cache, self.ahead)
 
     def _read_header(self, band: str) -> Layout | Stream | None:
         href = self.scene.hrefs[band]
@@ -180,7 +180,7 @@ class SceneFiles:
     def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
         try:
             file = open_file(self.scene.hrefs[band], stream, self.pixel)
-        except MisfitError as misfit:
+        except HeaderError as misfit:
             raise self._refuse(band, str(misfit)) from None
         return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
@@ -241,7 +241,7 @@ class SceneReader:
     def _place(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Warp:
         key = band, crs, transform
         if key not in self._placements:
-            self._placements[key] = place(self.grid, crs, transform, shape, is_nearest=band == "scl")
+            self._placements[key] = make_warp(self.grid, crs, transform, shape, is_nearest=band == "scl")
         return self._placements[key]
 
 
@@ -272,7 +272,7 @@ class DatatakeReader:
         origin, is_first = np.ascontiguousarray(origin), True
         for index, reader in enumerate(self.readers):
             if len(self.readers) == 1 or (origin == index).any():
-                reflect(reader.read(band, window), origin, index, reader.offset, is_first, out)
+                write_reflectance(reader.read(band, window), origin, index, reader.offset, is_first, out)
                 is_first = False
         if is_first:
             out.fill(NODATA)
@@ -296,7 +296,7 @@ class DatatakeFiles:
 @contextlib.contextmanager
 def _open_files(take: Datatake, pixel: float = PIXEL) -> Iterator[DatatakeFiles]:
     cache, ahead = BlockCache(), Prefetcher()
-    with reading(), contextlib.ExitStack() as stack:
+    with gdal_environment(), contextlib.ExitStack() as stack:
         yield DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, cache, ahead, pixel)) for scene in take.scenes))
 
 

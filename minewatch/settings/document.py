@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import find_place
+from minewatch.core.files import parse_path
 from minewatch.core.workspace import Workspace
 from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable
 from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
@@ -102,7 +102,7 @@ class Settings(Table):
     def _check_place(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                find_place(value, Path())
+                parse_path(value, Path())
             except WorkspaceError as error:
                 raise ValueError(str(error)) from None
         return value

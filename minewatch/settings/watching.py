@@ -50,7 +50,7 @@ class WatchTable(Table):
         return value if value is None else check_variable(value)
 
 
-Happening = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
+EventKind = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
 """What a recipient can be told."""
 
 _PATTERN = re.compile(r"[\w.*-]{1,64}")
@@ -75,7 +75,7 @@ class NotifyTable(Table):
     areas: tuple[str, ...]
     """Names of areas; * stands for any letters."""
 
-    events: tuple[Happening, ...] = get_args(Happening)
+    events: tuple[EventKind, ...] = get_args(EventKind)
     """What is told."""
 
     grown_ha: float = Field(0.5, ge=0)
@@ -123,7 +123,7 @@ class NotifyTable(Table):
     @classmethod
     def _check_events(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError(f"name at least one of {', '.join(get_args(Happening))}")
+            raise ValueError(f"name at least one of {', '.join(get_args(EventKind))}")
         return value
 
     @model_validator(mode="after")

@@ -33,13 +33,13 @@ ANYWHERE = box(-180, -90, 180, 90)
 FIRST_DAY = dt.date(2015, 6, 23)
 """Launch of Sentinel-2A."""
 
-WINDOWS = (32, 128, 512, 2048)
+LOOKBACK_DAYS = (32, 128, 512, 2048)
 """Days looked back for the newest item, so that an API answers with few pages; then all there is."""
 
 MOST_ITEMS = 300
 """Items looked at where the area is the whole world."""
 
-STALE = 30
+STALE_DAYS = 30
 """Days after which the newest item is remarkable: satellites pass every few days, catalogues lag by less than a month."""
 
 PACKAGE = "planetary-computer"
@@ -145,7 +145,7 @@ def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[st
         checks.append(_check_newest(usable, aoi, area, today, items))
     item = max(items.values(), key=_find_time, default=None)
     checks += _check_item(usable, item)
-    checks.append(_check_credentials(_settle(provider, item)))
+    checks.append(_check_credentials(_complete_provider(provider, item)))
     newest = (Newest(aoi, it.id, _find_time(it), (today - _find_time(it).date()).days) for aoi, it in items.items())
     return SourceReport(provider, tuple(checks), tuple(newest))
 
@@ -161,12 +161,12 @@ def _check_root(provider: Provider) -> tuple[list[SourceCheck], Source | None]:
             text = describe(error).removesuffix("; check the address")
             return [SourceCheck("address", passed=False, text=text, advice=advice), _skip("STAC")], None
         advice = "give the address of a STAC API, or of a catalog.json"
-        return [_tell_time(start, is_remote), SourceCheck("STAC", passed=False, text=describe(error), advice=advice)], None
-    checks = [_tell_time(start, is_remote), _check_kind(provider, document)]
+        return [_report_answer(start, is_remote), SourceCheck("STAC", passed=False, text=describe(error), advice=advice)], None
+    checks = [_report_answer(start, is_remote), _check_kind(provider, document)]
     return checks, make_source(provider, is_api=has_search(document)) if checks[1].passed else None
 
 
-def _tell_time(start: float, is_remote: bool) -> SourceCheck:
+def _report_answer(start: float, is_remote: bool) -> SourceCheck:
     return SourceCheck(
         "address", passed=True, text=f"answers in {time.perf_counter() - start:.2f} s" if is_remote else "a file on this machine"
     )
@@ -221,7 +221,7 @@ def _check_newest(
     items[aoi] = item
     day = _find_time(item).date()
     age = (today - day).days
-    late = "older than a month: the source lags, or does not cover this area any more" if aoi and age > STALE else ""
+    late = "older than a month: the source lags, or does not cover this area any more" if aoi and age > STALE_DAYS else ""
     return SourceCheck(
         name, passed=True, text=f"{show(item.id)} of {day}, {age} {'day' if age == 1 else 'days'} old", advice=late
     )
@@ -229,7 +229,7 @@ def _check_newest(
 
 def _find_newest(source: Source, area: BaseGeometry, today: dt.date) -> pystac.Item | None:
     tomorrow = today + dt.timedelta(days=1)  # somewhere it is tomorrow already
-    for days in WINDOWS if source.is_api else ():
+    for days in LOOKBACK_DAYS if source.is_api else ():
         item = _pick_newest(source, Query(area, today - dt.timedelta(days=days), tomorrow))
         if item:
             return item
@@ -270,10 +270,10 @@ def _check_item(source: Source | None, item: pystac.Item | None) -> list[SourceC
             SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item"),
             _skip("offset"),
         ]
-    return [assets, _tell_places(scene), _tell_offset(scene, _settle(source.provider, item))]
+    return [assets, _report_hosts(scene), _report_offset(scene, _complete_provider(source.provider, item))]
 
 
-def _tell_places(scene: Scene) -> SourceCheck:
+def _report_hosts(scene: Scene) -> SourceCheck:
     parts = [urlsplit(href) for href in scene.hrefs.values()]
     places = {f"{part.scheme}://{part.netloc.rpartition('@')[2]}" if part.scheme else "on this machine" for part in parts}
     is_public = scene.s3 is None and any(part.scheme == "s3" for part in parts)
@@ -281,7 +281,7 @@ def _tell_places(scene: Scene) -> SourceCheck:
     return SourceCheck("files", passed=True, text=", ".join(sorted(places)), advice=advice if is_public else "")
 
 
-def _tell_offset(scene: Scene, provider: Provider) -> SourceCheck:
+def _report_offset(scene: Scene, provider: Provider) -> SourceCheck:
     added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
     return SourceCheck("offset", passed=True, text=f"rule {provider.offset}: {added}, since {scene.offset_reason}")
 
@@ -295,7 +295,7 @@ def _check_credentials(provider: Provider) -> SourceCheck:
     return SourceCheck("credentials", passed=not login.missing, text=login.describe(), advice="; ".join(advice))
 
 
-def _settle(provider: Provider, item: pystac.Item | None) -> Provider:
+def _complete_provider(provider: Provider, item: pystac.Item | None) -> Provider:
     if item is None:
         return provider
     return infer_provider(provider, item.properties, [asset.href for asset in item.assets.values()])

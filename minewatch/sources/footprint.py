@@ -9,7 +9,7 @@ from typing import Any
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.antimeridian import HALF, TURN, Bounds, cut_halves, join_halves
+from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, join_halves
 from minewatch.core.errors import SceneError
 
 WIDEST = 45.0
@@ -18,7 +18,7 @@ WIDEST = 45.0
 MOST_POINTS = 10_000
 """Of an outline; those of real items have 5 to some hundred."""
 
-MOST_MENDED = 50
+MOST_REPAIRED_POINTS = 50
 """Points of an outline that crosses itself and is mended; a scribble of 300 would take seconds, and each takes 8 times twice."""
 
 TILE_DEGREES = 1.1
@@ -38,12 +38,12 @@ def read_footprint(geometry: Mapping[str, Any] | None, name: str = "") -> BaseGe
         if shapely.get_num_coordinates(outline) > MOST_POINTS:
             raise ValueError(f"it has more than {MOST_POINTS} points")
         bounds = outline.bounds
-        if not math.isfinite(sum(bounds)) or max(-bounds[0], bounds[2]) > TURN or max(-bounds[1], bounds[3]) > 90:
+        if not math.isfinite(sum(bounds)) or max(-bounds[0], bounds[2]) > FULL_TURN or max(-bounds[1], bounds[3]) > 90:
             raise ValueError("it is not in lon/lat")
         joined = join_halves(shapely.force_2d(outline))
         if joined.bounds[2] - joined.bounds[0] > WIDEST:
             raise ValueError(f"it spans {joined.bounds[2] - joined.bounds[0]:.0f}° of longitude")
-        return cut_halves(_mend(joined))
+        return cut_halves(_repair(joined))
     except Exception as error:  # strangers' coordinates: shapely raises many kinds
         reason = str(error) if type(error) is ValueError else type(error).__name__
         raise SceneError(f"{f'item {name}' if name else 'an item'} has a geometry that cannot be used ({reason})") from error
@@ -58,9 +58,9 @@ def has_footprint(geometry: Mapping[str, Any] | None) -> bool:
     return True
 
 
-def _mend(outline: BaseGeometry) -> BaseGeometry:
+def _repair(outline: BaseGeometry) -> BaseGeometry:
     """Make an outline valid: one whose line crosses itself keeps all that it encloses."""
-    if shapely.get_num_coordinates(outline) > MOST_MENDED and not outline.is_valid:
+    if shapely.get_num_coordinates(outline) > MOST_REPAIRED_POINTS and not outline.is_valid:
         raise ValueError("its outline crosses itself")
     polygons = [part for part in shapely.get_parts(shapely.make_valid(outline)) if part.area > 0]
     if not polygons:
@@ -77,8 +77,11 @@ def list_boxes(area: BaseGeometry) -> list[Bounds]:
     """
     west, south, east, north = join_halves(area).bounds
     reach = TILE_DEGREES / math.cos(math.radians(min(84, max(-south, north))))
-    if -HALF + reach < west and east < HALF - reach:
+    if -HALF_TURN + reach < west and east < HALF_TURN - reach:
         return [(west, south, east, north)]
     if west < 0:  # the area lies east of 180°
-        west, east = HALF, east + TURN
-    return [(min(west, HALF - reach), south, HALF, north), (-HALF, south, max(east - TURN, reach - HALF), north)]
+        west, east = HALF_TURN, east + FULL_TURN
+    return [
+        (min(west, HALF_TURN - reach), south, HALF_TURN, north),
+        (-HALF_TURN, south, max(east - FULL_TURN, reach - HALF_TURN), north),
+    ]

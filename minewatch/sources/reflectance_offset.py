@@ -1,6 +1,6 @@
 """Decides what must be added to a scene's digital numbers, so that scenes of all baselines and providers are alike.
 
-The metadata decide (:func:`decide_offset`); dark pixels of the scene tell whether they can be right (:func:`judge_offset`).
+The metadata decide (:func:`decide_offset`); dark pixels of the scene tell whether they can be right (:func:`check_offset`).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def decide_offset(
 ) -> tuple[int, str]:
     """Decide from metadata what must be added to digital numbers, and say why.
 
-    ``declared`` is the offset in the metadata of the item's bands, as :func:`read_declared` gives it; ``rule`` is the
+    ``declared`` is the offset in the metadata of the item's bands, as :func:`read_declared_offset` gives it; ``rule`` is the
     provider's, '' where its items tell.  The sensing date is no test: old dates were processed again.
     """
     name = f"baseline {baseline[0]:02d}.{baseline[1]:02d}" if baseline > (0, 0) else "no baseline given"
@@ -81,7 +81,7 @@ def _decide_earth_search(flag: Any, name: str, *, has_offset: bool) -> tuple[int
     return BOA_OFFSET, f"{name} carries the offset" + (", not applied by the provider" if flag is False else "")
 
 
-def read_declared(assets: Iterable[Mapping[str, Any]]) -> int | None:
+def read_declared_offset(assets: Iterable[Mapping[str, Any]]) -> int | None:
     """Read the offset that the metadata of reflectance bands declare, in digital numbers; None where they do not agree on one.
 
     Raises SceneError for an offset or a scale that Sentinel-2 never had.
@@ -205,7 +205,7 @@ class OffsetCheck:
         return cls(*(record[f"offset_{name}"] for name in ("stated", "check", "share", "pixels")))
 
 
-def judge_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> OffsetCheck:
+def check_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> OffsetCheck:
     """Compare the stated offset with counts of dark pixels.
 
     No offset needs no check where the baseline is older than any: a hazy scene would look as if it had one.
@@ -219,7 +219,7 @@ def judge_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> Of
     return OffsetCheck(stated, "contradict" if fails else "agree", share, dark.total)
 
 
-def count_dark(
+def count_dark_pixels(
     classes: NDArray[np.uint8],
     origin: NDArray[np.int8],
     bands: Mapping[str, NDArray[np.int16]],

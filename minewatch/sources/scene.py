@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.core.errors import SceneError
 from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
 from minewatch.sources.footprint import read_footprint
-from minewatch.sources.reflectance_offset import decide_offset, read_declared
+from minewatch.sources.reflectance_offset import decide_offset, read_declared_offset
 
 PRODUCT = re.compile(r"S2[A-Z]_MSIL2A_\d{8}T\d{6}_(?:N\d{4}_)?R\d{3}_T\d{2}[A-Z]{3}(?=_|$)")
 """Name of a product up to its tile; Planetary Computer's ids leave the baseline out."""
@@ -151,7 +151,7 @@ def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
 def _read_declared(item: Item, provider: Provider | None) -> int | None:
     names = name_assets(item, provider.assets if provider else None)
     try:
-        return read_declared(item.assets[name].extra_fields for band, name in names.items() if band != "scl")
+        return read_declared_offset(item.assets[name].extra_fields for band, name in names.items() if band != "scl")
     except SceneError as error:
         raise SceneError(f"item {item.id}: {error}") from error
 

@@ -106,7 +106,7 @@ def resolve_hrefs(item: pystac.Item, source: Source) -> dict[str, str]:
     return hrefs
 
 
-def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
+def find_grid_hint(source: Source, area: BaseGeometry) -> GridHint:
     """Read the pixel lattice of a source's scenes over an area, from the metadata of the first that tells it.
 
     Raises SourceError where none does.

@@ -31,7 +31,7 @@ from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, Guarded
 PAGE = 100
 """Items asked for at a time."""
 
-STRANGE = (
+LIBRARY_ERRORS = (
     APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ClientTypeError, ShapelyError, DoesNotConformTo,
     RecursionError, KeyError, AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
 )  # fmt: skip
@@ -79,7 +79,7 @@ class Source:
             yield from (item for item in _drop_repeats(found) if _matches(item, query))
         except SourceError:
             raise
-        except STRANGE as error:
+        except LIBRARY_ERRORS as error:
             # pystac wraps what went wrong with a link.
             cause = error.__cause__ if isinstance(error, pystac.STACError) and error.__cause__ else error
             if isinstance(cause, SourceError):

@@ -20,32 +20,40 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, Reques
 from urllib3.exceptions import HTTPError
 
 from minewatch.core.errors import SceneError, SourceError
-from minewatch.core.http import BUSY, MOVED, REDIRECTS, RangeError, follow, read_wait, spread_pause
+from minewatch.core.http import (
+    BUSY_STATUSES,
+    MOST_REDIRECTS,
+    REDIRECT_STATUSES,
+    RangeError,
+    compute_backoff,
+    parse_retry_after,
+    resolve_redirect,
+)
 from minewatch.core.text import show
 from minewatch.core.url_policy import check_href, check_id, hide_secrets, is_web
 
 TIMEOUT = (15, 30)
 """Seconds: a connection that does not come, or a line that says nothing, is given up."""
 
-LONGEST = 120.0
+DOCUMENT_SECONDS = 120.0
 """Seconds for one document in all, so that a trickle ends too."""
 
-LONGEST_SEARCH = 1800.0
+SEARCH_SECONDS = 1800.0
 """Seconds for all documents of one search; then it ends with an error, and nothing is changed.  The next scan starts anew."""
 
 ATTEMPTS = 5
 """For answers that promise better ones: a busy server, a body cut short.  POST is repeated too: a search changes nothing."""
 
-SECOND_LOOKS = 3
+FORMAT_ATTEMPTS = 3
 """Attempts where the answer is no JSON: a page of a proxy that passes, or the wrong address, and that does not get better."""
 
-PAUSE = 0.5
+FIRST_BACKOFF = 0.5
 """Seconds before the second attempt; doubled each time, and spread by up to as much again."""
 
-LARGEST = 64 * 2**20
+LARGEST_DOCUMENT = 64 * 2**20
 """Bytes of one document once inflated; a page of 100 items has one to three million."""
 
-DEEPEST = 100
+DEEPEST_NESTING = 100
 """Lists and objects within each other; the outline of a multipolygon in a page of items is 9 deep."""
 
 MOST_PAGES = 5000
@@ -86,7 +94,7 @@ YEARS = range(1970, 2200)
 MOST_VALUES = 50_000
 """Numbers, texts and lists of one item; real ones have one to four thousand, and an outline of 10 000 points 30 000."""
 
-SHORT = 60
+SHORT_ID = 60
 """Characters of an id that is no good."""
 
 
@@ -100,7 +108,7 @@ class GuardedIO(StacApiIO):
 
     def begin(self) -> None:
         """Start the clock of a search."""
-        self._deadline = time.monotonic() + LONGEST_SEARCH
+        self._deadline = time.monotonic() + SEARCH_SECONDS
 
     def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
         """Read a document; raises SourceError where a link leaves the catalogue, DocumentError where it cannot be had."""
@@ -129,7 +137,7 @@ class GuardedIO(StacApiIO):
             except DocumentError as error:
                 if attempt >= min(error.attempts, ATTEMPTS):
                     raise
-                pause = spread_pause(PAUSE, attempt) if error.wait is None else error.wait
+                pause = compute_backoff(FIRST_BACKOFF, attempt) if error.wait is None else error.wait
                 self._check_clock(pause)
                 time.sleep(pause)
         raise AssertionError("unreachable")
@@ -143,7 +151,7 @@ class GuardedIO(StacApiIO):
         page = self.read_json(url, method=method, parameters=parameters)
         stale = 0
         while True:
-            names = _name_members(page)
+            names = _list_member_ids(page)
             stale = 0 if set(names) - known else stale + 1
             known.update(names)
             if names:
@@ -159,7 +167,7 @@ class GuardedIO(StacApiIO):
 
     def _check_clock(self, pause: float = 0) -> None:
         if time.monotonic() + pause > self._deadline:
-            raise DocumentError(f"the search took longer than {LONGEST_SEARCH / 60:.0f} minutes and was given up")
+            raise DocumentError(f"the search took longer than {SEARCH_SECONDS / 60:.0f} minutes and was given up")
 
     def _ask(self, method: str, href: str, headers: Mapping[str, str] | None, parameters: Mapping[str, Any] | None) -> str:
         body = {"json": parameters} if method == "POST" else {"params": parameters or {}}
@@ -169,10 +177,10 @@ class GuardedIO(StacApiIO):
             prepared = self.session.prepare_request(modified or request)
         except (RequestException, ValueError) as error:
             raise DocumentError(f"not a valid address, {type(error).__name__}") from None
-        for _ in range(REDIRECTS + 1):
+        for _ in range(MOST_REDIRECTS + 1):
             answer = self._send(prepared)
             with answer:
-                if answer.status_code not in MOVED:
+                if answer.status_code not in REDIRECT_STATUSES:
                     return _receive(answer)
                 prepared = _redirect(prepared, answer)
         raise DocumentError("redirected too often")
@@ -187,7 +195,7 @@ class GuardedIO(StacApiIO):
         except (InvalidSchema, InvalidURL, MissingSchema, SSLError) as error:
             raise DocumentError(f"no connection, {type(error).__name__}") from None
         except (RequestException, HTTPError, OSError, ValueError) as error:
-            raise _pass(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
+            raise _mark_transient(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
 
 
 class StaticIO(GuardedIO):
@@ -211,7 +219,9 @@ def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_:
     try:
         return _read_item(document, place, root)
     except SceneError as error:
-        empty = pystac.Item(show(document.get("id"), SHORT), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)})
+        empty = pystac.Item(
+            show(document.get("id"), SHORT_ID), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)}
+        )
     if root is not None:
         empty.set_root(root)
     return empty
@@ -219,13 +229,13 @@ def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_:
 
 def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.Item:
     if _is_large(document):
-        raise SceneError(f"item {show(document.get('id'), SHORT)} holds more than {MOST_VALUES} values")
+        raise SceneError(f"item {show(document.get('id'), SHORT_ID)} holds more than {MOST_VALUES} values")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # their words are strangers'
             item = pystac.Item.from_dict(document, href=href, root=root, preserve_dict=False)
     except Exception as error:  # strangers' documents make libraries raise nearly everything
-        name = show(document.get("id"), SHORT)
+        name = show(document.get("id"), SHORT_ID)
         raise SceneError(f"item {name} is no item of STAC ({type(error).__name__})") from error
     check_id(item.id)
     if item.datetime is not None and item.datetime.year not in YEARS:
@@ -254,9 +264,9 @@ def parse_document(text: str) -> dict[str, Any]:
         is_deep = True
     except ValueError:
         what = "a web page" if text.lstrip()[:1] == "<" else "something else, or only a part"
-        raise _pass(FormatError(f"it does not give JSON but {what}"), SECOND_LOOKS) from None
+        raise _mark_transient(FormatError(f"it does not give JSON but {what}"), FORMAT_ATTEMPTS) from None
     if is_deep:
-        raise FormatError(f"its JSON is nested more than {DEEPEST} deep")
+        raise FormatError(f"its JSON is nested more than {DEEPEST_NESTING} deep")
     if not isinstance(document, dict):
         raise FormatError("its JSON is no object")
     return document
@@ -264,7 +274,7 @@ def parse_document(text: str) -> dict[str, Any]:
 
 def _is_deep(document: Any) -> bool:
     level: list[Any] = [[document]]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST_NESTING + 1):
         level = [
             inner
             for value in level
@@ -276,7 +286,7 @@ def _is_deep(document: Any) -> bool:
     return True
 
 
-def _name_members(page: Mapping[str, Any]) -> list[str]:
+def _list_member_ids(page: Mapping[str, Any]) -> list[str]:
     """Name the items of a page, or the collections; raises FormatError where it is no page.
 
     A search whose answer is another object (an error told with status 200, say) must not pass for one without scenes.
@@ -299,22 +309,22 @@ def _find_next(page: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def _read_file(path: str) -> str:
     with Path(path).open("rb") as file:
-        return _decode(file.read(LARGEST + 1))
+        return _decode(file.read(LARGEST_DOCUMENT + 1))
 
 
 def _decode(body: bytes | bytearray) -> str:
-    if len(body) > LARGEST:
-        raise FormatError(f"a document of more than {LARGEST // 2**20} MB")
+    if len(body) > LARGEST_DOCUMENT:
+        raise FormatError(f"a document of more than {LARGEST_DOCUMENT // 2**20} MB")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _pass(FormatError("it does not give JSON but something that is not text"), SECOND_LOOKS) from None
+        raise _mark_transient(FormatError("it does not give JSON but something that is not text"), FORMAT_ATTEMPTS) from None
 
 
 def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
     """Make the request to where an answer leads, with the same method except after 303; raises DocumentError as follow does."""
     try:
-        target = follow(str(prepared.url), answer.headers.get("Location", ""))
+        target = resolve_redirect(str(prepared.url), answer.headers.get("Location", ""))
         moved = prepared.copy()
         moved.prepare_url(target, None)
     except (RangeError, RequestException, ValueError) as error:
@@ -336,29 +346,29 @@ def _receive(answer: Response) -> str:
     if answer.status_code != 200:
         error = DocumentError(f"status {answer.status_code}")
         error.status = answer.status_code
-        if answer.status_code in BUSY:
-            _pass(error).wait = read_wait(answer.headers.get("Retry-After"))
+        if answer.status_code in BUSY_STATUSES:
+            _mark_transient(error).wait = parse_retry_after(answer.headers.get("Retry-After"))
         raise error
     try:
         text = _decode(_receive_body(answer))
     except (HTTPError, RequestException) as error:
-        raise _pass(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
+        raise _mark_transient(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
     parse_document(text)  # what is no JSON is asked for again
     return text
 
 
 def _receive_body(answer: Response) -> bytearray:
-    deadline, body = time.monotonic() + LONGEST, bytearray()
+    deadline, body = time.monotonic() + DOCUMENT_SECONDS, bytearray()
     while part := answer.raw.read1(2**16, decode_content=True):
         body += part
-        if len(body) > LARGEST:
+        if len(body) > LARGEST_DOCUMENT:
             break
         if time.monotonic() > deadline:
-            raise _pass(DocumentError("too slow"), SECOND_LOOKS)
+            raise _mark_transient(DocumentError("too slow"), FORMAT_ATTEMPTS)
     return body
 
 
-def _pass(error: E, attempts: int | None = None) -> E:
+def _mark_transient(error: E, attempts: int | None = None) -> E:
     """Mark an error after which another attempt may do better."""
     error.attempts = ATTEMPTS if attempts is None else attempts
     return error

@@ -40,7 +40,7 @@ from minewatch.raster.read import open_datatake, reading
 from minewatch.settings.providers import Provider
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake, Scene, group_scenes
-from minewatch.sources.search import find_lattice, find_scenes
+from minewatch.sources.search import find_grid_hint, find_scenes
 from minewatch.sources.stac import open_source
 from tests.helpers.forged import Claim, forge_jp2, forge_tiff
 from tests.helpers.hosts import Answer, Host, serve_host
@@ -66,7 +66,7 @@ GRID = lay_grid(40, 40)
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
 
 
 @pytest.fixture
@@ -376,7 +376,7 @@ def test_nothing_but_a_refusal_comes_of_any_item(
     except SourceError:  # a document that is no item at all
         assert item.get("type") != "Feature"
     try:
-        find_lattice(source, ALWAYS.area)
+        find_grid_hint(source, ALWAYS.area)
     except SourceError:
         pass
     finally:
@@ -389,7 +389,7 @@ def test_nothing_but_a_refusal_comes_of_any_item(
 def test_an_absurd_lattice_is_not_taken(tmp_path: Path, transform: Any) -> None:
     absurd = make_item("a", **{"proj:code": "EPSG:32719", "proj:transform": transform})
     honest = make_item("b", **{"proj:code": "EPSG:32719", "proj:transform": [10, 0, LEFT, 0, -10, TOP]})
-    hint = find_lattice(open_source(str(write_catalog(tmp_path / "cat", [absurd, honest]))), ALWAYS.area)
+    hint = find_grid_hint(open_source(str(write_catalog(tmp_path / "cat", [absurd, honest]))), ALWAYS.area)
     assert hint.origin == (LEFT, TOP)
 
 

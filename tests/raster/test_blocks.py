@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from minewatch.areas.grid import Window
 from minewatch.core import http as ranges
 from minewatch.core.errors import SceneError
-from minewatch.raster.blocks import LARGEST_RANGE, WORTH, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
+from minewatch.raster.blocks import LARGEST_RANGE, SMALLEST_POOLED, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
 from minewatch.raster.read import DatatakeFiles, SceneFiles, open_datatake
 from minewatch.raster.tiff_header import HEAD, Box, Layout, read_layout
 from minewatch.sources.scene import Datatake, Scene
@@ -35,8 +35,8 @@ BANDS = ("blue", "red", "nir", "swir16")
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
-    monkeypatch.setattr(ranges, "PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
+    monkeypatch.setattr(ranges, "FIRST_BACKOFF", 0)
 
 
 def make_bands(side: int = SIDE) -> dict[str, np.ndarray]:
@@ -112,15 +112,15 @@ def test_a_bound_smaller_than_a_block_still_reads(scene: Scene) -> None:
 
 
 def test_space_is_used_again_and_bounded() -> None:
-    spaces = BufferPool(limit=2 * WORTH)
-    first = spaces.take(WORTH)
+    spaces = BufferPool(limit=2 * SMALLEST_POOLED)
+    first = spaces.take(SMALLEST_POOLED)
     spaces.give(first)
-    assert spaces.take(WORTH) is first
-    assert spaces.take(WORTH) is not first
+    assert spaces.take(SMALLEST_POOLED) is first
+    assert spaces.take(SMALLEST_POOLED) is not first
     for _ in range(5):
-        spaces.give(np.empty(WORTH, np.uint8))
-        spaces.give(np.empty(WORTH - 1, np.uint8))
-    assert spaces.held == 2 * WORTH
+        spaces.give(np.empty(SMALLEST_POOLED, np.uint8))
+        spaces.give(np.empty(SMALLEST_POOLED - 1, np.uint8))
+    assert spaces.held == 2 * SMALLEST_POOLED
 
 
 def test_a_scene_is_inflated_once_for_all_its_bands_and_areas(scene: Scene) -> None:
@@ -389,7 +389,7 @@ def test_many_datatakes_share_the_bound_on_requests(scene: Scene, host: Host) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert 8 < host.most <= ranges.REQUESTS
+    assert 8 < host.most <= ranges.MOST_REQUESTS
 
 
 def test_a_secret_is_in_no_message(scene: Scene, host: Host) -> None:

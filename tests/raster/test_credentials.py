@@ -34,7 +34,7 @@ from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.http import DeniedError, RangeError
 from minewatch.detection.change_map import RASTERS
 from minewatch.raster import credentials as access
-from minewatch.raster.credentials import PLAIN, Access, SignatureError, check_scenes
+from minewatch.raster.credentials import UNSIGNED, Access, SignatureError, check_scenes
 from minewatch.raster.read import open_datatake, reading
 from minewatch.settings.providers import S3Login
 from minewatch.simulation.series import SimulatedSeries
@@ -59,8 +59,8 @@ SIGNED = Access("planetary-computer")
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
-    monkeypatch.setattr(ranges, "PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
+    monkeypatch.setattr(ranges, "FIRST_BACKOFF", 0)
 
 
 def make_noise(side: int = SIDE) -> dict[str, np.ndarray]:
@@ -396,7 +396,7 @@ def test_the_signature_is_amazons_own(key: str, region: str) -> None:
 @pytest.mark.parametrize("href", ["s3://", "s3://bucket", "s3://bucket/", "s3:///key", "s3://user:pw@host/key", "s3://../key"])
 def test_an_address_without_a_bucket_or_a_key_is_refused(href: str) -> None:
     with pytest.raises(RangeError, match="without the name of a bucket"):
-        PLAIN.fetch(href, 0, 4)
+        UNSIGNED.fetch(href, 0, 4)
 
 
 @pytest.mark.parametrize("missing", [["OWN_KEY"], ["OWN_SECRET"], ["OWN_KEY", "OWN_SECRET"]])

@@ -17,9 +17,9 @@ from rasterio.vrt import WarpedVRT
 
 from minewatch.areas.grid import Grid, Window
 from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher
-from minewatch.raster.resampling import KNOTS, interpolate
+from minewatch.raster.resampling import CONTROL_SPACING, interpolate
 from minewatch.raster.tiff_header import BlockError, Box, read_layout
-from minewatch.raster.warp import AlignedGrid, ResampledGrid, fit_lattice, place, project_control_points
+from minewatch.raster.warp import AlignedGrid, ResampledGrid, make_aligned_grid, make_warp, project_control_points
 from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, write_raster
 
 NEIGHBOUR_ZONE = 32718
@@ -53,7 +53,7 @@ def warp(path: Path, grid: Grid, *, is_nearest: bool = False, window: Window | N
     assert layout is not None
     file = BlockFile(layout, BlockCache(), Prefetcher())
     try:
-        placement = place(grid, layout.crs, layout.transform, layout.shape, is_nearest=is_nearest)
+        placement = make_warp(grid, layout.crs, layout.transform, layout.shape, is_nearest=is_nearest)
         return placement.read(file, window or grid.window)
     finally:
         file.close()
@@ -145,7 +145,7 @@ def test_places_between_knots_are_right_to_a_thousandth_of_a_pixel() -> None:
         for y in range(0, 600, 7):
             interpolate(knots[axis], y, 0, line)
             assert np.abs(line - exact[axis][y]).max() < 0.01  # metres
-    assert knots[0].shape == (-(-600 // KNOTS) + 1,) * 2
+    assert knots[0].shape == (-(-600 // CONTROL_SPACING) + 1,) * 2
 
 
 def test_far_away_there_is_no_data(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_places_that_another_crs_does_not_know_are_no_data(tmp_path: Path) -> No
     path = write_raster(tmp_path / "a.tif", make_pixels(10), left=0, top=0, epsg=3413)  # the Arctic
     assert not warp(path, GRID).any()
     other_side = rasterio.CRS.from_string("+proj=ortho +lat_0=60 +lon_0=100 +datum=WGS84").to_wkt()
-    placement = place(GRID, other_side, Affine(10, 0, 0, 0, -10, 0), (400, 400), is_nearest=False)
+    placement = make_warp(GRID, other_side, Affine(10, 0, 0, 0, -10, 0), (400, 400), is_nearest=False)
     assert not placement.read(Noise(), GRID.window).any()
 
 
@@ -173,7 +173,7 @@ class Noise:
 
 def test_absurdly_fine_pixels_are_refused_before_they_are_read() -> None:
     fine = Affine(1e-4, 0, LEFT, 0, -1e-4, TOP)
-    placement = place(GRID, GRID.crs.to_wkt(), fine, (2**30, 2**30), is_nearest=False)
+    placement = make_warp(GRID, GRID.crs.to_wkt(), fine, (2**30, 2**30), is_nearest=False)
     noise = Noise()
     with pytest.raises(BlockError, match="finer"):
         placement.read(noise, GRID.window)
@@ -182,7 +182,7 @@ def test_absurdly_fine_pixels_are_refused_before_they_are_read() -> None:
 
 def test_a_large_coarse_grid_is_read_in_parts() -> None:
     grid = Grid(lay_grid(4000, 4000).geobox.zoom_out(8), GRID.area)
-    placement = place(grid, GRID.crs.to_wkt(), Affine(10, 0, LEFT, 0, -10, TOP), (4000, 4000), is_nearest=False)
+    placement = make_warp(grid, GRID.crs.to_wkt(), Affine(10, 0, LEFT, 0, -10, TOP), (4000, 4000), is_nearest=False)
     noise = Noise()
     assert placement.read(noise, grid.window).all()
     assert noise.most < 600**2
@@ -203,7 +203,9 @@ def test_a_large_coarse_grid_is_read_in_parts() -> None:
     ],
 )
 def test_only_the_grids_own_lattice_is_read_as_it_is(transform: Affine, expected: AlignedGrid | None) -> None:
-    assert fit_lattice(GRID, transform) == expected
+    assert make_aligned_grid(GRID, transform) == expected
     wkt = GRID.crs.to_wkt()
-    assert isinstance(place(GRID, wkt, transform, (400, 400), is_nearest=False), AlignedGrid if expected else ResampledGrid)
-    assert isinstance(place(lay_grid(10, 10, epsg=NEIGHBOUR_ZONE), wkt, transform, (400, 400), is_nearest=False), ResampledGrid)
+    assert isinstance(make_warp(GRID, wkt, transform, (400, 400), is_nearest=False), AlignedGrid if expected else ResampledGrid)
+    assert isinstance(
+        make_warp(lay_grid(10, 10, epsg=NEIGHBOUR_ZONE), wkt, transform, (400, 400), is_nearest=False), ResampledGrid
+    )
