@@ -136,11 +136,11 @@ def _copy_strip(
     """Copy one row of cells and note what was found; gives the dark pixels of each scene, as :func:`count_dark_pixels` does."""
     margin = UNREAD_MARGIN_M // PIXEL
     around = strip.grow(margin, grid.shape)
-    reader.expect(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
+    reader.prefetch(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
     classes, origin = reader.read_scl(around)
     cells = list(_cells(strip))
     read = [not _is_hidden(classes[cell.grow(margin, grid.shape).within(around)]) for cell in cells]
-    reader.expect(BAND_NAMES, [cell for cell, wanted in zip(cells, read, strict=True) if wanted])
+    reader.prefetch(BAND_NAMES, [cell for cell, wanted in zip(cells, read, strict=True) if wanted])
     offsets = np.array([scene.offset for scene in reader.readers], np.int32)
     dark = np.zeros((len(offsets), 3), np.int64)
     for cell, wanted in zip(cells, read, strict=True):

@@ -60,7 +60,7 @@ class Lease:
     """What it works on, as a noun."""
 
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Different for each holding."""
+    """Different for each lock."""
 
     def describe(self) -> str:
         """Name the holder for people."""
@@ -107,22 +107,22 @@ class HeldLock:
 
 
 @contextlib.contextmanager
-def acquire_lock(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
+def acquire_lock(path: Path, operation: str = SCAN, report: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
     """Hold the lock in a file for the length of a block.
 
-    Raises BusyError where somebody else holds it, WorkspaceError where the file cannot be written.  ``tell`` gets a line
+    Raises BusyError where somebody else holds it, WorkspaceError where the file cannot be written.  ``report`` gets a line
     where the lock of a dead holder was taken over.
     """
     handle = _open(path)
-    holding = None
+    lock = None
     try:
-        _acquire(path, handle, tell)
-        holding = HeldLock(path, _make_lease(doing), handle)
-        holding.start()
-        yield holding
+        _acquire(path, handle, report)
+        lock = HeldLock(path, _make_lease(operation), handle)
+        lock.start()
+        yield lock
     finally:
-        if holding:
-            holding.release()
+        if lock:
+            lock.release()
         os.close(handle)
 
 
@@ -148,7 +148,7 @@ def _open(path: Path) -> int:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
-def _acquire(path: Path, handle: int, tell: Callable[[str], None]) -> None:
+def _acquire(path: Path, handle: int, report: Callable[[str], None]) -> None:
     """Take the system's lock, and look whether a lease forbids it."""
     try:
         is_locked = _flock(handle)
@@ -161,13 +161,13 @@ def _acquire(path: Path, handle: int, tell: Callable[[str], None]) -> None:
     if (
         lease is not None and is_own and (is_locked or not is_alive(lease.pid))
     ):  # the system would still hold its lock if it lived
-        tell(f"a {lease.doing} ended abnormally ({lease.describe()}); its lock was taken over")
+        report(f"a {lease.doing} ended abnormally ({lease.describe()}); its lock was taken over")
         return
     age = _measure_age(path, handle)
     if age < EXPIRY_SECONDS:
         raise _make_busy_error(path, lease, max(0.0, EXPIRY_SECONDS - max(0.0, age)))
     who = f"a {lease.doing} ({lease.describe()})" if lease else "somebody"
-    tell(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
+    report(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
 
 
 def _flock(handle: int) -> bool:
@@ -220,9 +220,9 @@ def _is_expired(path: Path) -> bool:
     return age >= EXPIRY_SECONDS
 
 
-def _make_lease(doing: str) -> Lease:
+def _make_lease(operation: str) -> Lease:
     since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    return Lease(platform.node(), os.getpid(), _read_boot_id(), since, doing)
+    return Lease(platform.node(), os.getpid(), _read_boot_id(), since, operation)
 
 
 def _read_boot_id() -> str:

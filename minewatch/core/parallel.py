@@ -59,18 +59,18 @@ class Engine:
     """Address of the cluster; None = threads of this process."""
 
     def run(
-        self, task: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, waits: bool = False
+        self, task: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, is_io_bound: bool = False
     ) -> Iterator[tuple[int, R | Exception]]:
         """Call ``task(*job)`` for every job; yield each job's number with its result or error as they finish.
 
         Jobs start in order, and only so many are under way as there is work for: one for each core, or TASKS_PER_CORE of them
-        where a task ``waits`` for others' machines.  A job whose worker dies is done again by another.
+        where a task ``is_io_bound`` for others' machines.  A job whose worker dies is done again by another.
         Raises MinewatchError where the scheduler is gone, or no worker is there for NO_WORKER_SECONDS seconds.
         """
         todo = iter(enumerate(jobs))
         numbers: dict[Future[R | MinewatchError], int] = {}
         done: SimpleQueue[Future[R | MinewatchError]] = SimpleQueue()
-        width, asked = self._find_width(waits), time.monotonic()
+        width, asked = self._find_width(is_io_bound), time.monotonic()
 
         def submit() -> None:
             for number, job in itertools.islice(todo, max(0, width - len(numbers))):
@@ -81,10 +81,10 @@ class Engine:
         try:
             submit()
             while numbers:
-                future = self._await(done)
-                number, result = numbers.pop(future), self._take(future)
+                future = self._wait_for_next(done)
+                number, result = numbers.pop(future), self._get_result(future)
                 if time.monotonic() - asked > POLL_SECONDS:
-                    width, asked = self._find_width(waits), time.monotonic()
+                    width, asked = self._find_width(is_io_bound), time.monotonic()
                     release_memory()
                 submit()  # before the result is worked on
                 yield number, result
@@ -93,7 +93,7 @@ class Engine:
                 self.client.cancel(list(numbers))
             release_memory()
 
-    def _await(self, done: SimpleQueue[Future[R]]) -> Future[R]:
+    def _wait_for_next(self, done: SimpleQueue[Future[R]]) -> Future[R]:
         """Wait for the next job to end, as long as somebody works on it."""
         seen = time.monotonic()
         while True:
@@ -103,9 +103,9 @@ class Engine:
                 if self.scheduler is None or self._count_threads() > 0:
                     seen = time.monotonic()
             if time.monotonic() - seen > NO_WORKER_SECONDS:
-                raise self._give_up()
+                raise self._make_no_worker_error()
 
-    def _take(self, future: Future[R | MinewatchError]) -> R | Exception:
+    def _get_result(self, future: Future[R | MinewatchError]) -> R | Exception:
         """Return a job's result or error.  A result that died with its worker is waited for, while there are others."""
         patience = None if self.scheduler is None else NO_WORKER_SECONDS
         while True:
@@ -116,9 +116,9 @@ class Engine:
                 result: R | MinewatchError = future.result(timeout=patience)
             except TimeoutError:
                 if self._count_threads() == 0:
-                    raise self._give_up() from None
+                    raise self._make_no_worker_error() from None
             except (OSError, CancelledError) as lost:
-                raise self._lose(lost) from lost
+                raise self._make_connection_error(lost) from lost
             else:
                 return result
 
@@ -127,7 +127,7 @@ class Engine:
         if self.scheduler is None:
             return error
         if isinstance(error, CancelledError):
-            return self._lose(error)
+            return self._make_connection_error(error)
         if isinstance(error, KilledWorker):
             text = "died one after the other at the same task, most likely for lack of memory; give each more (docs/clusters.md)"
             return MinewatchError(f"workers at {self.scheduler} {text}")
@@ -139,24 +139,24 @@ class Engine:
             )
         return error
 
-    def _find_width(self, waits: bool) -> int:
+    def _find_width(self, is_io_bound: bool) -> int:
         if self.scheduler is None:
-            return count_cores() * (TASKS_PER_CORE if waits else 1)
+            return count_cores() * (TASKS_PER_CORE if is_io_bound else 1)
         return TASKS_PER_THREAD * max(1, self._count_threads())
 
     def _count_threads(self) -> int:
         try:
             return sum(int(threads) for threads in self.client.nthreads().values())
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-            raise self._lose(error) from error
+            raise self._make_connection_error(error) from error
 
-    def _give_up(self) -> MinewatchError:
+    def _make_no_worker_error(self) -> MinewatchError:
         return MinewatchError(
             f"no worker at {self.scheduler} for {NO_WORKER_SECONDS:.0f} seconds; start some with: dask worker {self.scheduler} "
             "(what was read is kept, and the same command goes on from there)"
         )
 
-    def _lose(self, error: Exception) -> MinewatchError:
+    def _make_connection_error(self, error: Exception) -> MinewatchError:
         return MinewatchError(
             f"the connection to the Dask scheduler at {self.scheduler} was lost ({type(error).__name__}); "
             "what was read is kept, and the same command goes on from there"

@@ -136,12 +136,12 @@ class Workspace:
         return self.output / EVIDENCE
 
     @property
-    def witnesses(self) -> Path:
+    def external_sources(self) -> Path:
         """Who else saw something, as people added it; the one of the workspace, as decisions are."""
         return self.root / "output" / "witnesses.jsonl"
 
     @property
-    def sightings(self) -> Path:
+    def external_alerts(self) -> Path:
         """What the others saw near the areas: one FlatGeobuf for each that was added."""
         return self.root / "output" / "witnesses"
 
@@ -171,7 +171,7 @@ class Workspace:
         return self.output / "runs"
 
     @property
-    def rounds(self) -> Path:
+    def run_log(self) -> Path:
         """What the watch did and when; the one of the workspace."""
         return self.root / "output" / "rounds.jsonl"
 
@@ -201,20 +201,20 @@ class Workspace:
         return self.root / "output" / "outbox"
 
     @property
-    def held(self) -> Path:
+    def lock_file(self) -> Path:
         """Who works in the workspace now; never deleted."""
         return self.root / "output" / ".lock"
 
     @contextlib.contextmanager
-    def lock(self, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
+    def lock(self, operation: str = SCAN, report: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
         """Hold the workspace for one scan, or whatever else changes it.
 
-        Raises BusyError where another one runs, WorkspaceError where the folder cannot be written.  ``tell`` gets a line
+        Raises BusyError where another one runs, WorkspaceError where the folder cannot be written.  ``report`` gets a line
         where the lock of a dead holder was taken over.
         """
-        make_private_folder(self.held.parent)
-        with acquire_lock(self.held, doing, tell) as holding:
-            yield holding
+        make_private_folder(self.lock_file.parent)
+        with acquire_lock(self.lock_file, operation, report) as lock:
+            yield lock
 
 
 def find_workspace(folder: Path | None = None) -> Workspace:

@@ -72,7 +72,7 @@ def _run(workspace: Workspace, plan: ScanPlan, reporter: Reporter, *, thorough: 
     began = time.monotonic()  # a clock that is never set back
     log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
     layers = open_layers(workspace)
-    with workspace.lock(tell=reporter.note) as holding, start_engine(plan.scheduler) as engine:
+    with workspace.lock(report=reporter.note) as holding, start_engine(plan.scheduler) as engine:
         for place in (workspace.archives, workspace.change_maps):
             check_writable(place)
         areas, missed = _scan_whole(workspace, plan, engine, reporter, holding, thorough=thorough)
@@ -227,8 +227,8 @@ def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Conte
     """Tell of each alert where it lies in law and landscape, and who saw it too."""
     placed = place_sites(layers, {alert.alert_id: AlertSite(alert.geometry, alert.first_seen) for alert in area.alerts})
     subjects = {alert.alert_id: AlertExtent(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
-    known = read_external_sources(workspace.witnesses)
-    heard, notes = match_external_alerts(known, workspace.sightings, area.plan.aoi.name, area.plan.until, subjects)
+    known = read_external_sources(workspace.external_sources)
+    heard, notes = match_external_alerts(known, workspace.external_alerts, area.plan.aoi.name, area.plan.until, subjects)
     told = {alert_id: {"witnesses": describe_agreements(answers)} for alert_id, answers in heard.items()}
     cells = {alert_id: {**placed.cells[alert_id], **told[alert_id]} for alert_id in subjects}
     return replace(area, context=cells, notes=[*area.notes, *placed.notes, *notes])

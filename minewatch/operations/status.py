@@ -117,7 +117,7 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     """Tell how the watch does at ``now`` (UTC); raises WorkspaceError where settings or files cannot be read."""
     rounds = [one for one in read_runs(workspace) if not one.what_if]
     timetable = read_timetable(workspace, read_runs(workspace))
-    holder = find_holder(workspace.held)
+    holder = find_holder(workspace.lock_file)
     table = _read_table(workspace.alerts)
     areas = [_describe_area(workspace, aoi, now, rounds, timetable, table, busy=holder is not None) for aoi in timetable.areas]
     faults = [line for one in timetable.schedules if (line := explain_empty(one))]

@@ -50,7 +50,7 @@ class BufferPool:
         self._spare: deque[NDArray[np.uint8]] = deque()
         self.held = 0
 
-    def take(self, size: int) -> NDArray[np.uint8]:
+    def get(self, size: int) -> NDArray[np.uint8]:
         """Return space for a block of ``size`` bytes."""
         with self._lock:
             for index, space in enumerate(self._spare):
@@ -60,7 +60,7 @@ class BufferPool:
                     return space
         return np.empty(size, np.uint8)
 
-    def give(self, space: NDArray[np.uint8]) -> None:
+    def release(self, space: NDArray[np.uint8]) -> None:
         """Take space back; what was given back first goes when there is too much."""
         if space.nbytes < SMALLEST_POOLED:
             return
@@ -97,7 +97,7 @@ class BlockCache:
     def __contains__(self, key: Key) -> bool:
         return key in self._blocks
 
-    def watch(self, href: str, has_passed: Callable[[Block], bool]) -> None:
+    def set_passed(self, href: str, has_passed: Callable[[Block], bool]) -> None:
         """Let a file tell which of its blocks can go first."""
         self._passed[href] = has_passed
 
@@ -111,7 +111,7 @@ class BlockCache:
         """Return the space for a block to be inflated; older blocks go where there is too little."""
         while self._blocks and self.held + size > self.limit:
             self._drop(self._choose())
-        return BUFFERS.take(size)
+        return BUFFERS.get(size)
 
     def put(self, key: Key, space: NDArray[np.uint8]) -> None:
         """Keep an inflated block."""
@@ -119,7 +119,7 @@ class BlockCache:
         self.held += space.nbytes
         self.decoded += 1
 
-    def forget(self, href: str) -> None:
+    def drop_file(self, href: str) -> None:
         """Let go of a file's blocks."""
         for key in [key for key in self._blocks if key[0] == href]:
             self._drop(key)
@@ -127,7 +127,7 @@ class BlockCache:
     def _drop(self, key: Key) -> None:
         space = self._blocks.pop(key)
         self.held -= space.nbytes
-        BUFFERS.give(space)
+        BUFFERS.release(space)
 
     def _choose(self) -> Key:
         # Where a strip of windows lies across two rows of blocks, the oldest use is the very block needed next.
@@ -194,7 +194,7 @@ class Prefetcher:
         """True if something waits for room."""
         return bool(self._queue)
 
-    def want(self, layout: Layout, blocks: Iterable[Block]) -> None:
+    def request(self, layout: Layout, blocks: Iterable[Block]) -> None:
         """Fetch blocks as soon as there is room; those that are on their way already are not asked for twice."""
         with self._lock:
             if self._closed:
@@ -203,30 +203,30 @@ class Prefetcher:
             for item in plan_ranges(layout, new):
                 self._parts.update(((layout.href, block), item) for block in item.blocks)
                 self._queue.append(item)
-            self._pump()
+            self._schedule()
 
-    def take(self, layout: Layout, block: Block) -> memoryview:
+    def get(self, layout: Layout, block: Block) -> memoryview:
         """Wait for the bytes of a block and hand them over.  Raises OSError."""
-        self.want(layout, [block])
+        self.request(layout, [block])
         with self._lock:
             item = self._parts[layout.href, block]
             future = item.future or self._start(item)
         part = item.cut(future.result(), block)
-        self._release([(layout.href, block)])
+        self._drop([(layout.href, block)])
         return part
 
-    def forget(self, href: str, before: int | None = None) -> None:
+    def release(self, href: str, before: int | None = None) -> None:
         """Let go of a file's bytes, or of those in rows of blocks above ``before``."""
         with self._lock:
-            self._release([key for key in self._parts if key[0] == href and (before is None or key[1][0] < before)])
+            self._drop([key for key in self._parts if key[0] == href and (before is None or key[1][0] < before)])
 
     def close(self) -> None:
         """Let go of everything; what waits is not fetched any more."""
         with self._lock:
             self._closed = True
-            self._release(list(self._parts))
+            self._drop(list(self._parts))
 
-    def _release(self, keys: Iterable[Key]) -> None:
+    def _drop(self, keys: Iterable[Key]) -> None:
         with self._lock:
             for key in keys:
                 item = self._parts.pop(key)
@@ -236,9 +236,9 @@ class Prefetcher:
                 elif item.left == 0 and item.future is not None:
                     item.future.cancel()
                     self.held -= item.size
-            self._pump()
+            self._schedule()
 
-    def _pump(self) -> None:
+    def _schedule(self) -> None:
         while self._queue and self.held + self._queue[0].size <= self.limit:
             self._start(self._queue[0])
 
@@ -252,18 +252,18 @@ class Prefetcher:
 class BlockFile:
     """A file that is read block by block; belongs to one thread."""
 
-    def __init__(self, layout: Layout, cache: BlockCache, ahead: Prefetcher) -> None:
+    def __init__(self, layout: Layout, cache: BlockCache, prefetcher: Prefetcher) -> None:
         self.layout = layout
         self._cache = cache
-        self._ahead = ahead
+        self._prefetcher = prefetcher
         self._box: Box = (0, 0, 0, 0)
         self._file = None if is_remote(layout.href) else os.open(layout.href, os.O_RDONLY | os.O_CLOEXEC)
-        cache.watch(layout.href, self._has_passed)
+        cache.set_passed(layout.href, self._has_passed)
 
     def close(self) -> None:
         """Let go of the file and of all that was kept of it."""
-        self._cache.forget(self.layout.href)
-        self._ahead.forget(self.layout.href)
+        self._cache.drop_file(self.layout.href)
+        self._prefetcher.release(self.layout.href)
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -273,7 +273,7 @@ class BlockFile:
         inner = self._box = self.layout.clip(box)
         make = np.empty if inner == box else np.zeros
         out: NDArray[np.uint16] = make((box[2] - box[0], box[3] - box[1]), np.uint16)
-        self._ask(inner)
+        self._prefetch(inner)
         for block in self.layout.find_blocks(inner):
             top, left, bottom, right = self.layout.clip(self.layout.outline(block))
             rows, columns = slice(max(inner[0], top), min(inner[2], bottom)), slice(max(inner[1], left), min(inner[3], right))
@@ -281,12 +281,12 @@ class BlockFile:
             target[:] = self._open(block)[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         return out
 
-    def _ask(self, box: Box) -> None:
+    def _prefetch(self, box: Box) -> None:
         """Ask for all that a box needs at once, so that it comes side by side."""
         if self._file is None:
-            if self._ahead.is_full:  # what was expected and passed by takes the room
-                self._ahead.forget(self.layout.href, before=box[0] // self.layout.block[0])
-            prefetch_blocks(self.layout, [box], self._cache, self._ahead)
+            if self._prefetcher.is_full:  # what was expected and passed by takes the room
+                self._prefetcher.release(self.layout.href, before=box[0] // self.layout.block[0])
+            prefetch_blocks(self.layout, [box], self._cache, self._prefetcher)
 
     def _open(self, block: Block) -> NDArray[Any]:
         """Return the pixels of a block; they are good until another is opened."""
@@ -303,7 +303,7 @@ class BlockFile:
 
     def _load(self, block: Block) -> bytes | memoryview:
         if self._file is None:
-            return self._ahead.take(self.layout, block)
+            return self._prefetcher.get(self.layout, block)
         count = int(self.layout.counts[block])
         data = os.pread(self._file, count, int(self.layout.offsets[block]))
         if len(data) != count:
@@ -317,7 +317,7 @@ class BlockFile:
         return below <= top or (below <= bottom and right <= left)
 
 
-def prefetch_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Prefetcher) -> None:
+def prefetch_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, prefetcher: Prefetcher) -> None:
     """Start fetching what boxes need of a remote file and is not there yet."""
     blocks = [block for box in boxes for block in layout.find_blocks(layout.clip(box))]
-    ahead.want(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])
+    prefetcher.request(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])

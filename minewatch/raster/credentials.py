@@ -86,7 +86,7 @@ class Access:
             request = FileRequest(renewed)
             part = fetch_part(renewed, start, stop, {})
         if self.signing:
-            SIGNATURES.trust(request.href)
+            SIGNATURES.confirm(request.href)
         return part
 
     def is_own(self, href: str) -> bool:
@@ -147,7 +147,7 @@ class Signatures:
         with self._lock:
             return _request_signature(href)
 
-    def trust(self, signed: str) -> None:
+    def confirm(self, signed: str) -> None:
         """Note that a signed address was good."""
         self._worked.add(_cut_signature(signed))
 

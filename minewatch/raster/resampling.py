@@ -93,12 +93,12 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
 
 
 @compiled
-def interpolate(knots: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
+def interpolate(points: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
     """Interpolate a row of pixels between knots; ``row`` and ``column`` count pixels from the first knot."""
     top, down = row // CONTROL_SPACING, (row % CONTROL_SPACING) / CONTROL_SPACING
     for left in range(column // CONTROL_SPACING, (column + len(line) - 1) // CONTROL_SPACING + 1):
-        first = knots[top, left] * (1 - down) + knots[top + 1, left] * down
-        second = knots[top, left + 1] * (1 - down) + knots[top + 1, left + 1] * down
+        first = points[top, left] * (1 - down) + points[top + 1, left] * down
+        second = points[top, left + 1] * (1 - down) + points[top + 1, left + 1] * down
         begin = left * CONTROL_SPACING - column
         for x in range(max(begin, 0), min(begin + CONTROL_SPACING, len(line))):
             right = (x - begin) / CONTROL_SPACING

@@ -103,22 +103,22 @@ class ResampledGrid:
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that the parts of a window need."""
         for part in self._cut(window):
-            yield self._surround(*self._place_knots(part))
+            yield self._find_box(*self._locate_control_points(part))
 
     def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's lattice is absurd."""
         out = np.zeros(window.shape, np.uint16)
         for part in self._cut(window):
-            columns, rows = self._place_knots(part)
-            box = self._surround(columns, rows)
+            columns, rows = self._locate_control_points(part)
+            box = self._find_box(columns, rows)
             if box[0] < box[2] and box[1] < box[3]:
                 target = np.zeros(part.shape, np.uint16)
-                knots = columns - box[1], rows - box[0]
+                points = columns - box[1], rows - box[0]
                 start = part.row % CONTROL_SPACING, part.column % CONTROL_SPACING
                 if self.is_nearest:
-                    resample_nearest(source.read(box), *knots, start, target)
+                    resample_nearest(source.read(box), *points, start, target)
                 else:
-                    resample_bilinear(source.read(box), *knots, start, self.radius, target)
+                    resample_bilinear(source.read(box), *points, start, self.radius, target)
                 out[part.within(window)] = target
         return out
 
@@ -129,14 +129,14 @@ class ResampledGrid:
                 size = min(side, window.height - row), min(side, window.width - column)
                 yield Window(window.row + row, window.column + column, *size)
 
-    def _place_knots(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _locate_control_points(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
         x, y = project_control_points(self.grid, self.crs, window)
         back = ~self.transform
         with np.errstate(invalid="ignore"):  # places that the file's CRS does not know are infinite
             return back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
 
-    def _surround(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
+    def _find_box(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
         """Return the box of the file around knots, with the kernel's reach; empty where none lies near the file."""
         known = np.isfinite(columns) & np.isfinite(rows)
         if not known.any():

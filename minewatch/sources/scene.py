@@ -241,10 +241,10 @@ def group_scenes(scenes: Iterable[Scene]) -> list[Datatake]:
     groups: dict[str, list[Scene]] = {}
     for scene in sorted(scenes, key=lambda s: s.id):
         groups.setdefault(scene.key, []).append(scene)
-    takes = []
+    datatakes = []
     for key, members in groups.items():
         newest = {tile: max(s.baseline for s in members if s.tile == tile) for tile in {s.tile for s in members}}
         kept = {s.id: s for s in members if s.baseline == newest[s.tile]}
         older = {s.id: s for s in members if s.id not in kept}
-        takes.append(Datatake(key, min(s.time for s in kept.values()), tuple(kept.values()), tuple(older.values())))
-    return sorted(takes, key=lambda take: (take.time, take.key))
+        datatakes.append(Datatake(key, min(s.time for s in kept.values()), tuple(kept.values()), tuple(older.values())))
+    return sorted(datatakes, key=lambda datatake: (datatake.time, datatake.key))

@@ -83,7 +83,7 @@ def holding_elsewhere(path: Path, doing: str = "scan") -> Iterator[subprocess.Po
 def take(path: Path) -> list[str]:
     """Take the lock and let go; gives what was told."""
     told: list[str] = []
-    with acquire_lock(path, tell=told.append):
+    with acquire_lock(path, report=told.append):
         pass
     return told
 

@@ -35,8 +35,8 @@ from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.workspace import Workspace
 from minewatch.products.export.formats import export_alerts
 from minewatch.products.images.quicklook import draw_quicklook
-from minewatch.raster.gdal import DRIVERS
-from minewatch.raster.read import open_datatake, reading
+from minewatch.raster.gdal import DRIVERS, gdal_environment
+from minewatch.raster.read import open_datatake
 from minewatch.settings.providers import Provider
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake, Scene, group_scenes
@@ -122,7 +122,7 @@ def test_gdal_opens_with_the_named_driver_only(tmp_path: Path, host: Host, drive
     write_raster(tmp_path / "sound.tif", paint_bands(40, 40)["red"])
     write_vrt(tmp_path / "trap.vrt", f"/vsicurl/{host.url}/x.tif")
     write_vrt(tmp_path / "trap.tif", f"/vsicurl/{host.url}/x.tif")
-    with reading(), pytest.raises((rasterio.errors.RasterioError, OSError)):
+    with gdal_environment(), pytest.raises((rasterio.errors.RasterioError, OSError)):
         rasterio.open(name.format(folder=tmp_path, url=host.url), driver=driver)
     assert [path for path in host.paths if path != "/x.tif"] == []
     assert not host.paths or name.startswith("/vsicurl/")
@@ -151,7 +151,7 @@ def test_gdal_would_follow_such_metadata(tmp_path: Path, host: Host) -> None:
     path = write_raster(tmp_path / "a.tif", paint_bands(40, 40)["red"])
     with rasterio.open(path, "r+") as raster:
         raster.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=f"/vsicurl/{host.url}/other.tif")
-    with reading(), rasterio.open(path, driver="GTiff") as raster:
+    with gdal_environment(), rasterio.open(path, driver="GTiff") as raster:
         assert raster.files  # which looks for overviews too
     assert host.paths
 

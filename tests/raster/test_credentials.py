@@ -35,7 +35,8 @@ from minewatch.core.http import DeniedError, RangeError
 from minewatch.detection.change_map import RASTERS
 from minewatch.raster import credentials as access
 from minewatch.raster.credentials import UNSIGNED, Access, SignatureError, check_scenes
-from minewatch.raster.read import open_datatake, reading
+from minewatch.raster.gdal import gdal_environment
+from minewatch.raster.read import open_datatake
 from minewatch.settings.providers import S3Login
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake, Scene
@@ -577,5 +578,5 @@ def test_many_threads_read_jp2_side_by_side(cloud: Cloud, scene: Scene) -> None:
 def test_nothing_of_a_login_is_told_to_gdal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, MARK)
-    with reading():
+    with gdal_environment():
         assert not [name for name in getenv() if name.startswith("AWS_")]

@@ -495,6 +495,6 @@ def test_a_source_that_does_not_answer_at_first_is_opened(proxy: Proxy) -> None:
 
 
 def test_limits_of_the_search_and_of_the_ranges_are_the_same() -> None:
-    assert documents.BUSY is ranges.BUSY_STATUSES
+    assert documents.BUSY_STATUSES is ranges.BUSY_STATUSES
     assert source.PAGE * documents.MOST_PAGES > 100_000
     assert issubclass(FormatError, DocumentError)

@@ -88,7 +88,7 @@ def _write_overpass(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[s
     bands = name_bands(shots[0].take.scenes)
     try:
         with open_datatake(shots[0].take, grid) as reader:
-            reader.expect(["scl", *bands], [shot.window for shot in shots])
+            reader.prefetch(["scl", *bands], [shot.window for shot in shots])
             for shot in shots:
                 try:
                     image, classes = (shot.folder / f"{shot.name}{ending}.tif" for ending in ("", "-scl"))
