@@ -1,4 +1,4 @@
-"""Fetches ranges of bytes from local files and over HTTP; every answer is bounded and checked."""
+"""Fetches byte ranges of local files and over HTTP; the size and duration of every answer are limited."""
 
 from __future__ import annotations
 
@@ -23,58 +23,58 @@ from minewatch.core.errors import SceneError
 from minewatch.core.url_policy import check_href
 
 MOST_REQUESTS = 32
-"""Requests in flight from one process at most: at 30 ms and 1 MB each they fill a gigabit line several times over,
-and more of them would make servers answer 429."""
+"""In flight from one process: at 30 ms and 1 MB each they fill a gigabit line several times over, and with more,
+servers answer 429."""
 
 TIMEOUT = Timeout(connect=15, read=30)
-"""Seconds: a connection that does not come, or a line that says nothing, is given up."""
+"""Seconds to connect, and seconds without a byte."""
 
 ANSWER_SECONDS = 120.0
-"""Seconds for one answer in all, so that a trickle ends too."""
+"""Longest duration of one answer, so that a trickle ends too."""
 
 ATTEMPTS = 4
-"""For answers that promise better ones: a busy server, a body cut short."""
+"""At a range, where the error is transient: a busy server, a body cut short."""
 
 FIRST_BACKOFF = 0.5
-"""Seconds before the second attempt; doubled each time, and spread by up to as much again."""
+"""Seconds before the second attempt; see :func:`compute_backoff`."""
 
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds: the most that a server's Retry-After is believed."""
+"""Seconds; a longer Retry-After of a server is cut to this."""
 
 RETRY_SECONDS = 300.0
-"""Seconds after which no other attempt at a range is made; with the last one's ANSWER_SECONDS it ends after seven minutes."""
+"""After these no other attempt at a range is made; with the last one's ANSWER_SECONDS it ends after seven minutes."""
 
 BUSY_STATUSES = (408, 429, 500, 502, 503, 504)
-"""Answers that are asked for again."""
+"""After which a request is repeated."""
 
 DENIED_STATUSES = (401, 403)
-"""Answers to who may not read."""
+"""Access is denied."""
 
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
-"""Answers that name another address."""
+"""The answer names another address."""
 
 MOST_REDIRECTS = 3
-"""How many of them are followed."""
+"""That are followed for one request."""
 
 
 class RangeError(OSError):
-    """Bytes could not be had; the text holds no address, since addresses may hold secrets."""
+    """Bytes could not be fetched; the message holds no address, since addresses may hold secrets."""
 
 
 class DeniedError(RangeError):
-    """The server wants a login or a signature, or the one that it got is not good any more."""
+    """The server requires a login or signature, or the one sent is no longer valid."""
 
 
 class _TransientError(RangeError):
-    """The same, where another attempt may do better."""
+    """Bytes could not be fetched, but another attempt may succeed."""
 
     wait: float | None = None
-    """Seconds that the server asked for."""
+    """Seconds that the server asks to wait."""
 
 
 @cache
 def get_fetch_pool() -> ThreadPoolExecutor:
-    """Return the threads that fetch: one set for the process, which bounds its requests in flight."""
+    """Return the threads that fetch: one pool per process, which limits its requests in flight."""
     return ThreadPoolExecutor(MOST_REQUESTS, thread_name_prefix="fetch")
 
 
@@ -84,37 +84,35 @@ def _connections(proxy: str | None) -> urllib3.PoolManager:
     return make(maxsize=MOST_REQUESTS, retries=False, ca_certs=os.environ.get("CURL_CA_BUNDLE"))
 
 
-os.register_at_fork(after_in_child=get_fetch_pool.cache_clear)  # threads and connections do not live on in a child
+os.register_at_fork(after_in_child=get_fetch_pool.cache_clear)  # threads and connections do not survive a fork
 os.register_at_fork(after_in_child=_connections.cache_clear)
 
 
 class FilePart(NamedTuple):
-    """A part of a file."""
+    """A byte range of a file."""
 
     data: bytes
-    """What was asked for; less only where the file ends."""
+    """Its bytes; fewer than requested only where the file ends."""
 
     total: int
     """Bytes of the whole file."""
 
 
 def is_remote(href: str) -> bool:
-    """True if an address is fetched over HTTP; those of object stores are, once they are signed."""
+    """True if an address is fetched over HTTP; object stores are too, by signed requests."""
     return urlsplit(href).scheme in ("http", "https", "s3")
 
 
 def fetch(href: str, start: int, stop: int) -> bytes:
-    """Fetch bytes ``start`` to ``stop`` of a file; fewer come only where the file ends.  Raises OSError."""
-    return fetch_part(href, start, stop, {}).data if is_remote(href) else _fetch_local(href, start, stop)
-
-
-def _fetch_local(path: str, start: int, stop: int) -> bytes:
-    with Path(path).open("rb", buffering=0) as file:
+    """Fetch bytes ``start`` to ``stop`` of a file; fewer only where the file ends.  Raises OSError."""
+    if is_remote(href):
+        return fetch_part(href, start, stop, {}).data
+    with Path(href).open("rb", buffering=0) as file:
         return os.pread(file.fileno(), stop - start, start)
 
 
 def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> FilePart:
-    """Fetch bytes ``start`` to ``stop`` of a remote file; ``headers`` are for its host alone.  Raises OSError."""
+    """Fetch bytes ``start`` to ``stop`` of a remote file; ``headers`` are sent to its host only.  Raises OSError."""
     deadline = time.monotonic() + RETRY_SECONDS
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -128,15 +126,15 @@ def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> 
 
 
 def compute_backoff(first: float, attempt: int) -> float:
-    """Return the seconds to wait after an attempt (from 1): doubled each time, and spread by up to as much again.
+    """Return the seconds to wait after an attempt (from 1): exponential backoff, with jitter of up to as much again.
 
-    Spread, so that clients that a server turned away together do not come back together.
+    The jitter keeps clients that were rejected together from returning together.
     """
     return first * 2.0 ** (attempt - 1) * (1 + time.perf_counter_ns() % 1000 / 1000)
 
 
 def parse_retry_after(header: str | None, longest: float = LONGEST_RETRY_AFTER) -> float | None:
-    """Read a Retry-After, seconds or a date (RFC 9110, 10.2.3): seconds from now, at most ``longest``; None where it is none."""
+    """Return the seconds of a Retry-After header, a number or a date (RFC 9110, 10.2.3), at most ``longest``; else None."""
     seconds: float
     text = (header or "").strip()
     try:
@@ -171,7 +169,7 @@ def _request(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseH
         return _connections(find_proxy(href)).request(
             "GET", href, headers=headers, timeout=TIMEOUT, redirect=False, preload_content=False, decode_content=False
         )
-    except (NewConnectionError, ConnectTimeoutError) as error:  # on a bad line, the next attempt may find the way
+    except (NewConnectionError, ConnectTimeoutError) as error:  # on a bad line, the next attempt may succeed
         raise _TransientError(f"no connection, {type(error).__name__}") from None
     except (SSLError, LocationValueError, ValueError) as error:
         raise RangeError(f"no connection, {type(error).__name__}") from None
@@ -180,17 +178,17 @@ def _request(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseH
 
 
 def find_proxy(href: str) -> str | None:
-    """Return the proxy that the environment names for an address; None where it is asked without one."""
+    """Return the proxy that the environment names for an address; None for a direct connection."""
     parts = urlsplit(href)
     proxy = urllib.request.getproxies().get(parts.scheme)
     return None if proxy is None or urllib.request.proxy_bypass(parts.hostname or "") else proxy
 
 
 def resolve_redirect(href: str, location: str) -> str:
-    """Return the address that a redirect names, where a document at ``href`` might name it.
+    """Return the address of a redirect, if a document at ``href`` would be allowed to name it.
 
-    That is https anywhere but nearer to this machine, and plain http only on the host that is asked already.  Raises
-    RangeError for every other.
+    That is https in any zone that is not nearer to this machine, and plain http only on the same host.  Raises RangeError
+    for every other.
     """
     try:
         target = check_href(urljoin(href, location), href, "a redirect") if location else ""

@@ -1,8 +1,7 @@
-"""The journal: what happens, as lines of JSON on stderr for machines that collect them.
+"""Structured logs: events as JSON lines on stderr, for machines that collect them.
 
-People read the same on stderr in words, from the commands; then the journal is silent, so that nothing stands there twice.
-No line holds a secret: addresses lose logins and queries, and what the environment variables hold that the settings name is
-blotted out.
+Without a structured log, the commands print messages for people there instead.  No line holds a secret: logins and queries
+of addresses are removed, and the values of the environment variables that the settings name are redacted.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from minewatch.core.text import printable
 from minewatch.core.url_policy import hide_secrets, is_web
 
 VARIABLE = "MINEWATCH_LOG"
-"""Environment variable that says how: ``text`` or ``json``."""
+"""Environment variable with the format: ``text`` or ``json``."""
 
 REDACTED = "***"
-"""Stands for a secret."""
+"""Replaces a secret."""
 
 SECRET_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PC_SDK_SUBSCRIPTION_KEY")
-"""Environment variables with secrets that libraries take without being told."""
+"""Environment variables with secrets that libraries read by themselves."""
 
 SHORTEST_SECRET = 6
-"""Letters of a part of a secret address that is blotted out where it stands alone; shorter ones are in many words."""
+"""Characters of a part of a secret address that is redacted by itself; shorter ones occur in many words."""
 
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://[^\s\"'<>]*")
-_PLAIN = ("s3", "tcp", "tls", "file")
-"""Kinds of addresses whose path is no secret."""
+_PUBLIC_SCHEMES = ("s3", "tcp", "tls", "file")
+"""Schemes of addresses whose path is not secret."""
 
 
 class LogWriter:
-    """Writes lines of JSON."""
+    """Writes JSON lines."""
 
     def __init__(self, stream: TextIO, secrets: Iterable[str]) -> None:
         self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
@@ -50,23 +49,23 @@ class LogWriter:
                 merge_contextvars,
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-                self._blot,
+                self._redact,
                 structlog.processors.JSONRenderer(default=str, ensure_ascii=True),
             ],
         )
 
     def write(self, level: str, event: str, facts: Mapping[str, Any]) -> None:
-        """Write a line."""
+        """Write one line."""
         getattr(self._logger, level)(event, **facts)
 
-    def _blot(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
+    def _redact(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
         first = {name: line[name] for name in ("time", "level", "event", "run_id") if name in line}
         plain = json.loads(json.dumps(first | dict(line), default=str))
         return {name: redact(value, self._secrets) for name, value in plain.items()}
 
 
 def redact(value: Any, secrets: Iterable[str]) -> Any:
-    """Take secrets out of plain data: those that are given, and logins and queries of addresses."""
+    """Remove ``secrets`` and the logins and queries of addresses from plain data."""
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, REDACTED)
@@ -83,15 +82,15 @@ def _redact_address(match: re.Match[str]) -> str:
     try:
         if is_web(address):
             return hide_secrets(address)
-        if scheme in _PLAIN:
+        if scheme in _PUBLIC_SCHEMES:
             return f"{scheme}://{address.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
-    except ValueError:  # no address after all
+    except ValueError:  # not an address after all
         pass
     return f"{scheme}://{REDACTED}"
 
 
 def find_secrets(settings: Mapping[str, Any]) -> set[str]:
-    """Return what the environment variables hold that settings name (keys that end in ``_variable``), and parts of it."""
+    """Return the values of the environment variables that settings name (keys ending in ``_variable``), and their parts."""
     values = {os.environ.get(name, "") for name in {*_list_variables(settings), *SECRET_VARIABLES}}
     return {part for value in values if value for part in _split_secret(value)}
 
@@ -108,7 +107,7 @@ def _list_variables(value: Any) -> Iterator[str]:
 
 
 def _split_secret(value: str) -> set[str]:
-    """Return a secret and, of an address, its parts but for the host: each may stand alone in an error."""
+    """Return a secret and, of an address, its parts except the host: each may occur alone in an error."""
     forms = {value, quote(value, safe=""), value.strip()}
     with contextlib.suppress(ValueError):
         parts = urlsplit(value)
@@ -120,34 +119,34 @@ def _split_secret(value: str) -> set[str]:
 
 
 class _LoggerSlot:
-    """Where the journal of this process lies, if there is one."""
+    """Holds the log of this process, if one was started."""
 
-    journal: LogWriter | None = None
+    writer: LogWriter | None = None
 
 
 def start_log(secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
-    """Begin to write lines of JSON, to stderr where no stream is given."""
-    _LoggerSlot.journal = LogWriter(stream or sys.stderr, secrets)
+    """Start writing JSON lines, to stderr unless a stream is given."""
+    _LoggerSlot.writer = LogWriter(stream or sys.stderr, secrets)
 
 
 def close_log() -> None:
-    """Leave it to the commands to tell people."""
-    _LoggerSlot.journal = None
+    """Stop writing JSON lines; the commands print messages for people again."""
+    _LoggerSlot.writer = None
 
 
 def is_log_open() -> bool:
-    """True if lines of JSON are written, in place of words for people."""
-    return _LoggerSlot.journal is not None
+    """True if JSON lines are written in place of messages for people."""
+    return _LoggerSlot.writer is not None
 
 
 def log_event(event: str, *, level: str = "info", **facts: Any) -> None:
-    """Note what happened, with its facts; does nothing where no journal is open."""
-    if _LoggerSlot.journal is not None:
-        _LoggerSlot.journal.write(level, event, facts)
+    """Log an event with its facts; does nothing unless a log was started."""
+    if _LoggerSlot.writer is not None:
+        _LoggerSlot.writer.write(level, event, facts)
 
 
 @contextlib.contextmanager
 def bind_run_id(run_id: str) -> Iterator[None]:
-    """Let every line of a block carry the name of the run."""
+    """Add the run's id to every line of a block."""
     with bound_contextvars(run_id=run_id):
         yield

@@ -1,4 +1,4 @@
-"""Runs many tasks on Dask: the one place that knows it.  Threads of this process, or any cluster by its address."""
+"""Runs tasks on Dask: threads of this process, or a cluster.  The only module that imports it."""
 
 from __future__ import annotations
 
@@ -25,27 +25,25 @@ from minewatch.core.files import wrap_disk_errors
 R = TypeVar("R")
 
 CONNECT_SECONDS = 20
-"""How long a cluster's scheduler is waited for."""
+"""Longest wait for a cluster's scheduler."""
 
 LOOPBACK = "127.0.0.1:0"
-"""Dask always starts small web servers; these are seen by this machine only."""
-
+"""Address of the web servers that Dask always starts: reachable from this machine only."""
 
 TASKS_PER_CORE = 4
-"""Tasks for each core while tasks wait for a slow line: some fetch while others compute."""
+"""Tasks at a time where they are IO-bound: some fetch while others compute."""
 
 TASKS_PER_THREAD = 2
-"""Tasks for each thread of a cluster: while one is worked on, the next one is on its way."""
-
+"""Tasks at a time on a cluster: while one runs, the next one is on its way."""
 
 NO_WORKER_SECONDS = 300.0
-"""Seconds that a cluster without any worker is waited for: a new one may be starting."""
+"""Longest wait for a cluster without any worker: one may be starting."""
 
 M_ARENA_MAX = -8
-"""Of mallopt(3): the largest number of pools."""
+"""Parameter of mallopt(3): the largest number of memory pools."""
 
 POLL_SECONDS = 1.0
-"""Seconds after which a cluster is asked again how many threads it has."""
+"""Interval at which the number of a cluster's threads is read again."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Engine:
     """A running Dask client."""
 
     client: Client
-    """Threads or a cluster."""
+    """Of threads or a cluster."""
 
     scheduler: str | None = None
     """Address of the cluster; None = threads of this process."""
@@ -63,9 +61,9 @@ class Engine:
     ) -> Iterator[tuple[int, R | Exception]]:
         """Call ``task(*job)`` for every job; yield each job's number with its result or error as they finish.
 
-        Jobs start in order, and only so many are under way as there is work for: one for each core, or TASKS_PER_CORE of them
-        where a task ``is_io_bound`` for others' machines.  A job whose worker dies is done again by another.
-        Raises MinewatchError where the scheduler is gone, or no worker is there for NO_WORKER_SECONDS seconds.
+        Jobs start in order, one at a time for each core, or TASKS_PER_CORE where they are IO-bound.  A job whose worker dies
+        is repeated by another.  Raises MinewatchError where the connection is lost, or no worker is there for
+        NO_WORKER_SECONDS.
         """
         todo = iter(enumerate(jobs))
         numbers: dict[Future[R | MinewatchError], int] = {}
@@ -86,15 +84,15 @@ class Engine:
                 if time.monotonic() - asked > POLL_SECONDS:
                     width, asked = self._find_width(is_io_bound), time.monotonic()
                     release_memory()
-                submit()  # before the result is worked on
+                submit()  # before the caller works on the result
                 yield number, result
         finally:
-            if self.client.status == "running":  # a loop that was left early ends after the client
+            if self.client.status == "running":  # a loop that was left early may end after the client
                 self.client.cancel(list(numbers))
             release_memory()
 
     def _wait_for_next(self, done: SimpleQueue[Future[R]]) -> Future[R]:
-        """Wait for the next job to end, as long as somebody works on it."""
+        """Wait for the next job to end, as long as there are workers."""
         seen = time.monotonic()
         while True:
             try:
@@ -106,7 +104,7 @@ class Engine:
                 raise self._make_no_worker_error()
 
     def _get_result(self, future: Future[R | MinewatchError]) -> R | Exception:
-        """Return a job's result or error.  A result that died with its worker is waited for, while there are others."""
+        """Return a job's result or error; waits for one that was lost with its worker, while there are others."""
         patience = None if self.scheduler is None else NO_WORKER_SECONDS
         while True:
             try:
@@ -123,7 +121,7 @@ class Engine:
                 return result
 
     def _explain(self, error: Exception) -> Exception:
-        """Put in words what only a cluster does."""
+        """Return an error with a message for people in place of those that only a cluster raises."""
         if self.scheduler is None:
             return error
         if isinstance(error, CancelledError):
@@ -131,7 +129,7 @@ class Engine:
         if isinstance(error, KilledWorker):
             text = "died one after the other at the same task, most likely for lack of memory; give each more (docs/clusters.md)"
             return MinewatchError(f"workers at {self.scheduler} {text}")
-        # Where the scheduler cannot load a task, Dask raises a plain RuntimeError that only its words tell from others.
+        # Where the scheduler cannot load a task, Dask raises a RuntimeError that only its text distinguishes.
         if isinstance(error, ImportError) or "deserializ" in str(error):
             return MinewatchError(
                 f"scheduler or workers at {self.scheduler} cannot load minewatch {__version__} "
@@ -165,23 +163,23 @@ class Engine:
 
 @functools.cache
 def limit_memory_pools() -> None:
-    """Let glibc's threads share as few pools of memory as there are cores.
+    """Limit glibc's memory pools to one per core; does nothing elsewhere.
 
-    It would make one for each thread, and each keeps what its largest task once took: a first scan of 4096 x 4096 pixels
-    took 1.4 GB, and takes 1.0 GB so.  Does nothing elsewhere.
+    By default there is one per thread, and each keeps what its largest task once used: a first scan of 4096 x 4096 pixels
+    takes 1.0 GB in place of 1.4 GB.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, count_cores())
 
 
 def release_memory() -> None:
-    """Return the system what glibc keeps of freed memory, so that the next stage of a scan does not come on top of it."""
+    """Return freed memory from glibc to the system, so that the next stage of a scan does not add to it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def _run_task(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchError:
-    """Turn errors of our own into results: Dask would log them, and GDAL's errors behind them cannot be sent."""
+    """Run a task; our own errors become results, since Dask would log them and GDAL's errors behind them cannot be sent."""
     limit_memory_pools()
     if version != __version__:
         return MinewatchError(f"a worker has minewatch {__version__}, the scan {version}; install the same on both")
@@ -202,7 +200,7 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
     for name in ("distributed", "tornado.application"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if scheduler:
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say is in our own errors
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # our own errors say the same
         try:
             client = Client(scheduler, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
@@ -231,10 +229,10 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
 
 
 def clear_dask_caches() -> None:
-    """Let go of clusters of this process that have ended.
+    """Clear the caches of distributed (2026.8), where it has them.
 
-    Caches of distributed (2026.8) keep every method it ever called, and with it the whole scheduler or worker: a service
-    that scans each night would grow by a megabyte each.  Does nothing where a version has no such caches.
+    They keep every method ever called and, with it, schedulers and workers that have ended: a service that scans each night
+    would grow by a megabyte a night.
     """
     for module, name in ((distributed.core, "_expects_comm"), (distributed.utils, "has_keyword")):
         if clear := getattr(getattr(module, name, None), "cache_clear", None):
@@ -242,5 +240,5 @@ def clear_dask_caches() -> None:
 
 
 def count_cores() -> int:
-    """Count the cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Ends a command that somebody stops: the first signal lets it tidy up, the second ends it at once."""
+"""Signals that stop a command: the first lets it clean up, the second exits at once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what systems send before they kill."""
+"""Ctrl-C, and what service managers send before they kill."""
 
 NOTICE = "stopped; what was finished is kept, and the same command goes on from there"
-"""For the person."""
+"""Printed by a stopped command."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came; passes whatever catches errors."""
+    """A signal arrived; not an Exception, so nothing that handles errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -27,13 +27,13 @@ class Stopped(KeyboardInterrupt):
 
 
 def find_exit_code(stop: KeyboardInterrupt) -> int:
-    """Return the exit code of a command that was stopped: 128 and the signal's number, as shells have it."""
+    """Return the exit code of a command that was stopped: 128 and the signal's number, as in shells."""
     return stop.code if isinstance(stop, Stopped) else 128 + signal.SIGINT
 
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """Let signals raise Stopped for the length of a block; nothing changes in threads other than the first."""
+    """Let signals raise Stopped for the duration of a block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -46,7 +46,7 @@ def handle_signals() -> Iterator[None]:
 
 
 def exit_process(code: int) -> NoReturn:
-    """End the process; the threads that still work are not waited for where a signal was caught by :func:`listening`."""
+    """Exit; running threads are not waited for after a signal that :func:`handle_signals` caught."""
     if signal.getsignal(signal.SIGINT) is _exit_now:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
@@ -56,7 +56,7 @@ def exit_process(code: int) -> NoReturn:
 
 
 def exit_early(stop: KeyboardInterrupt) -> NoReturn:
-    """End the process before there is a command that could tell it."""
+    """Exit with the notice, where there is no command yet to print it."""
     sys.stderr.write(f"{NOTICE}\n")
     exit_process(find_exit_code(stop))
 
