@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.sources.search import SearchResult, SkippedScene
 
 
@@ -19,7 +19,7 @@ class AreaScan:
     plan: AreaPlan
     """What was asked."""
 
-    archive: Place
+    archive: AnyPath
     """Folder of its observations."""
 
     health: IntegrityReport

@@ -17,7 +17,7 @@ from minewatch.archive.update_policy import find_refused, is_news
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.core.errors import SceneError, SourceError, WorkspaceError
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
@@ -137,14 +137,16 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
     failures: dict[int, list[SkippedScene]] = defaultdict(list)
     jobs = list(_list_jobs(scans, failures))
     tasks = [[_make_target(wanted, scans[wanted.area]) for wanted in job] for job in jobs]
-    waits = any(
+    is_io_bound = any(
         is_remote(href) for job in jobs for wanted in job for scene in wanted.take.scenes for href in scene.hrefs.values()
     )
     if engine.scheduler is None:  # else the workers' environment counts, and they tell of each scene
         check_scenes(scene for job in jobs for wanted in job for scene in wanted.take.scenes)
     fetched = [0] * len(scans)
     title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
-    drafts = reporter.track(engine.run(write_temp_rasters, [(task,) for task in tasks], waits=waits), title, len(jobs))
+    drafts = reporter.track(
+        engine.run(write_temp_rasters, [(task,) for task in tasks], is_io_bound=is_io_bound), title, len(jobs)
+    )
     with _tidying([scan.archive for scan in scans]):
         for number, results in drafts:
             if isinstance(results, Exception):
@@ -163,7 +165,7 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
 
 
 @contextlib.contextmanager
-def _tidying(folders: Sequence[Place]) -> Iterator[None]:
+def _tidying(folders: Sequence[AnyPath]) -> Iterator[None]:
     """Delete what was begun where somebody stops the scan; what was published stays."""
     try:
         yield

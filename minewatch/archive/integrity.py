@@ -20,7 +20,7 @@ from minewatch.archive.item import ITEM_CHECKSUM, Observation, hash_item, is_cur
 from minewatch.archive.pruned import read_tombstones
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, Stamp, delete_files, list_names, list_stamps, publish_json, read_files, rename
+from minewatch.core.files import AnyPath, Stamp, delete_files, list_names, list_stamps, publish_json, read_files, rename
 
 ASIDE = ".damaged"
 """End of the name of a file that was set aside."""
@@ -66,7 +66,7 @@ class IntegrityReport:
     """Names of the items that are whole."""
 
 
-def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> IntegrityReport:
+def check_archive(folder: AnyPath, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> IntegrityReport:
     """Find the damaged files of an area's archive and set them aside; those of before count until their look is there again.
 
     ``ledger`` remembers which files were compared with their checksums; with ``thorough`` all are.  Only for the scan that
@@ -114,7 +114,7 @@ def _concerns(document: dict[str, Any], grid: Grid) -> bool:
 
 
 def _check_raster(
-    folder: Place,
+    folder: AnyPath,
     document: dict[str, Any],
     stamps: dict[str, Stamp],
     known: dict[str, str],
@@ -139,7 +139,7 @@ def _check_raster(
     return [Damage(properties["minewatch:key"], name, what, day, sources)]
 
 
-def _has_checksum(raster: Place, stated: str) -> bool:
+def _has_checksum(raster: AnyPath, stated: str) -> bool:
     """Compare a raster with the multihash in its item; one in an object store is left to that store."""
     if not isinstance(raster, Path):
         return True
@@ -150,7 +150,7 @@ def _has_checksum(raster: Place, stated: str) -> bool:
         return False
 
 
-def _find_traces(folder: Place, stamps: dict[str, Stamp], known: set[str]) -> list[Damage]:
+def _find_traces(folder: AnyPath, stamps: dict[str, Stamp], known: set[str]) -> list[Damage]:
     """Find what tells of observations that have no item any more: files set aside, rasters, and the archive's own list."""
     names = {name.removesuffix(ASIDE) for name in stamps}
     alive = {match["key"] for name in stamps if (match := _NAME.fullmatch(name)) and name.endswith(".json")}
@@ -164,7 +164,7 @@ def _find_traces(folder: Place, stamps: dict[str, Stamp], known: set[str]) -> li
     return list(found.values())
 
 
-def _list_links(folder: Place, stamps: dict[str, Stamp]) -> set[str]:
+def _list_links(folder: AnyPath, stamps: dict[str, Stamp]) -> set[str]:
     """Name the items that the collection of the last scan lists."""
     if "collection.json" not in stamps:
         return set()
@@ -184,18 +184,18 @@ def find_day(key: str) -> dt.date | None:
         return None
 
 
-def _set_aside(folder: Place, name: str, what: str) -> Damage:
+def _set_aside(folder: AnyPath, name: str, what: str) -> Damage:
     _move(folder, name)
     match = _NAME.fullmatch(name)
     assert match, "only items are set aside here"
     return Damage(match["key"], name, what, find_day(match["key"]))
 
 
-def _move(folder: Place, name: str) -> None:
+def _move(folder: AnyPath, name: str) -> None:
     rename(folder / name, folder / f"{name}{ASIDE}")
 
 
-def list_lost(folder: Place, grid: Grid, health: IntegrityReport) -> list[Damage]:
+def list_lost(folder: AnyPath, grid: Grid, health: IntegrityReport) -> list[Damage]:
     """Choose the damaged files whose observation could not be fetched again; of the others, delete what was left of them."""
     if not health.damages:
         return []

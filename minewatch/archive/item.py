@@ -16,7 +16,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import Place, list_names, publish_json, read_files
+from minewatch.core.files import AnyPath, list_names, publish_json, read_files
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import render_json
 from minewatch.core.units import to_day
@@ -65,10 +65,10 @@ class Observation:
     clear_share: float
     """Share of the area's pixels whose SCL is one of CLEAR_CLASSES; for choosing pictures, whatever a pipeline takes as clear."""
 
-    raster: Place
+    raster: AnyPath
     """The COG."""
 
-    item: Place
+    item: AnyPath
     """Its STAC item."""
 
     valid_share: float = 1.0
@@ -116,7 +116,7 @@ def hash_item(data: bytes) -> str:
     return hashlib.sha256(_OWN.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data, count=1)).hexdigest()
 
 
-def read_item(path: Place) -> Observation:
+def read_item(path: AnyPath) -> Observation:
     """Read an observation's item; raises ArchiveError where it is damaged."""
     try:
         (data,) = read_files([path])
@@ -125,11 +125,11 @@ def read_item(path: Place) -> Observation:
     return parse_item(path, data)
 
 
-def _damaged(path: Place, error: Exception) -> ArchiveError:
+def _damaged(path: AnyPath, error: Exception) -> ArchiveError:
     return ArchiveError(f"{path} is damaged ({type(error).__name__}); delete it, the next scan makes it anew")
 
 
-def parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
+def parse_item(path: AnyPath, data: bytes | Mapping[str, Any]) -> Observation:
     """Return the observation that an item describes; raises ArchiveError where it is damaged."""
     try:
         document = json.loads(data.decode("utf-8")) if isinstance(data, bytes) else data
@@ -159,7 +159,7 @@ def _valid_share(classes: Mapping[str, int]) -> float:
     return sum(count for code, count in classes.items() if int(code) != NO_DATA) / max(1, sum(classes.values()))
 
 
-def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
+def list_observations(folder: AnyPath, grid: Grid) -> dict[str, Observation]:
     """Return the newest usable version of each key: written in today's format, on this grid, its raster there."""
     newest: dict[str, Observation] = {}
     names = list_names(folder)
@@ -176,14 +176,14 @@ def _is_item(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))
 
 
-def _read_items(paths: Sequence[Place]) -> list[Observation]:
+def _read_items(paths: Sequence[AnyPath]) -> list[Observation]:
     """Read many items: those of a disk one by one, those of an object store together."""
     if not paths or isinstance(paths[0], Path):
         return [read_item(path) for path in paths]
     return [parse_item(path, data) for path, data in zip(paths, read_files(paths), strict=True)]
 
 
-def write_collection(folder: Place, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:
+def write_collection(folder: AnyPath, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:
     """Write the STAC collection that lists the newest observations, so that any STAC reader can open the archive."""
     listed = sorted(observations, key=lambda o: (o.time, o.key))
     if not listed:

@@ -13,7 +13,7 @@ from upath import UPath
 
 from minewatch.archive.raster import MALFORMED, Codes, Tables, choose_table, damaged, fill_bands, list_blocks, parse_tables
 from minewatch.areas.grid import Window
-from minewatch.core.files import join_spans, read_spans
+from minewatch.core.files import join_ranges, read_ranges
 
 HEAD = 2**16
 """Bytes at the beginning of a raster that hold its tables, up to some 2000 blocks; of larger ones more are read."""
@@ -41,7 +41,7 @@ def read_stored(paths: Sequence[UPath], bands: range, window: Window, outs: Sequ
 def _read_some(paths: Sequence[UPath], bands: range, window: Window, outs: Sequence[Codes], *, sample: bool) -> None:
     tables = [choose_table(found, sample=sample) for found in _find_tables(paths)]
     plans = [_plan(table.offsets, table.counts, bands, window) for table in tables]
-    data = iter(read_spans([(path, *span) for path, plan in zip(paths, plans, strict=True) for span in plan]))
+    data = iter(read_ranges([(path, *span) for path, plan in zip(paths, plans, strict=True) for span in plan]))
     for path, table, plan, out in zip(paths, tables, plans, outs, strict=True):
         parts = _Parts([start for start, _ in plan], [next(data) for _ in plan])
         try:
@@ -71,7 +71,7 @@ def _plan(offsets: NDArray[np.int64], counts: NDArray[np.int64], bands: range, w
     """Return the spans of bytes that hold the blocks of a window; those that lie near each other are one."""
     places = [(band, *block) for band in bands for block in list_blocks(window)]
     blocks = ((int(offsets[place]), int(counts[place]), place) for place in places if counts[place])
-    return [(start, stop) for start, stop, _ in join_spans((start, start + count, place) for start, count, place in blocks)]
+    return [(start, stop) for start, stop, _ in join_ranges((start, start + count, place) for start, count, place in blocks)]
 
 
 def _find_tables(paths: Sequence[UPath]) -> list[Tables]:
@@ -80,7 +80,7 @@ def _find_tables(paths: Sequence[UPath]) -> list[Tables]:
     if len(_tables) + len(new) > KNOWN:
         _tables.clear()
         new = list(paths)
-    found = {path: _parse(path, head) for path, head in zip(new, read_spans([(path, 0, HEAD) for path in new]), strict=True)}
+    found = {path: _parse(path, head) for path, head in zip(new, read_ranges([(path, 0, HEAD) for path in new]), strict=True)}
     _tables.update(found)
     return [found[path] if path in found else _tables[path] for path in paths]
 
@@ -95,4 +95,4 @@ def _parse(path: UPath, head: bytes) -> Tables:
             if len(head) < asked:  # that was all of it
                 raise damaged(path) from error
         asked *= 16
-        (head,) = read_spans([(path, 0, asked)])
+        (head,) = read_ranges([(path, 0, asked)])

@@ -12,7 +12,7 @@ from typing import Any
 
 from minewatch.archive.item import Observation
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import Place, list_names, publish_bytes, read_files, sync
+from minewatch.core.files import AnyPath, list_names, publish_bytes, read_files, sync
 
 NAME = "pruned.jsonl"
 """Of the file: a line of JSON for each observation, and a last one with the checksum of the others."""
@@ -52,7 +52,7 @@ class Tombstone:
         return cls(*facts, baselines, observation.source_ids, min(clouds, default=101.0))
 
 
-def read_tombstones(folder: Place) -> list[Tombstone]:
+def read_tombstones(folder: AnyPath) -> list[Tombstone]:
     """Read the tombstones of an area's archive, in order of acquisition; raises ArchiveError where they are damaged."""
     if NAME not in list_names(folder):
         return []
@@ -76,7 +76,7 @@ def _parse(entry: dict[str, Any]) -> Tombstone:
     return Tombstone(*facts, baselines, sources, float(entry["cloud_cover"]))
 
 
-def write_tombstones(folder: Place, stones: Iterable[Tombstone]) -> None:
+def write_tombstones(folder: AnyPath, stones: Iterable[Tombstone]) -> None:
     """Write all tombstones of an area's archive; they are on the disk when this returns."""
     ordered = sorted(stones, key=lambda stone: (stone.day, stone.key))
     lines = [json.dumps(asdict(stone) | {"day": stone.day.isoformat()}).encode() for stone in ordered]

@@ -17,7 +17,7 @@ from minewatch.archive.item import ARCHIVE_FORMAT, Observation, describe_grid, p
 from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, delete_files, list_names, publish_bytes, upload
+from minewatch.core.files import AnyPath, delete_files, list_names, publish_bytes, upload
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, Scene
@@ -30,7 +30,7 @@ class TempRaster:
     take: Datatake
     """What it shows."""
 
-    path: Place
+    path: AnyPath
     """Temporary file in the archive's folder; an object store has it under its own name at once."""
 
     sha256: str
@@ -75,14 +75,14 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hand_over(take: Datatake, path: Path, folder: Place, findings: WriteStats) -> TempRaster:
+def hand_over(take: Datatake, path: Path, folder: AnyPath, findings: WriteStats) -> TempRaster:
     """Make a draft of a raster that is whole.
 
     On a disk it keeps its temporary name.  Into an object store, which cannot rename, it is put under the name made from
     its content: it is part of the archive only with its item, and who writes it twice writes the same.
     """
     sha256, size = hash_file(path), path.stat().st_size
-    target: Place = path
+    target: AnyPath = path
     if not isinstance(folder, Path):
         target = folder / name_raster(take, sha256)
         upload({path: target})
@@ -96,7 +96,7 @@ def name_raster(take: Datatake, sha256: str) -> str:
     return f"{take.key}_{sha256[:12]}.tif"
 
 
-def publish(draft: TempRaster, grid: Grid, area: BaseGeometry, folder: Place, version: int) -> Observation:
+def publish(draft: TempRaster, grid: Grid, area: BaseGeometry, folder: AnyPath, version: int) -> Observation:
     """Make a draft part of the archive; only the scan that holds the workspace calls this."""
     raster = folder / name_raster(draft.take, draft.sha256)
     item_path = folder / f"{raster.stem}_v{version}.json"
@@ -110,7 +110,7 @@ def publish(draft: TempRaster, grid: Grid, area: BaseGeometry, folder: Place, ve
     return parse_item(item_path, document)
 
 
-def _make_item(draft: TempRaster, grid: Grid, area: BaseGeometry, raster: Place, version: int) -> Item:
+def _make_item(draft: TempRaster, grid: Grid, area: BaseGeometry, raster: AnyPath, version: int) -> Item:
     take = draft.take
     item = Item(
         id=f"{raster.stem}_v{version}",
@@ -156,6 +156,6 @@ def _describe_source(scene: Scene, check: OffsetCheck | None) -> dict[str, Any]:
     } | (check.as_record() if check else {})
 
 
-def remove_temp_rasters(folder: Place) -> None:
+def remove_temp_rasters(folder: AnyPath) -> None:
     """Delete what an interrupted scan left; only for the scan that holds the workspace."""
     delete_files(folder / name for name in list_names(folder) if name.startswith(TEMPORARY_PREFIX))

@@ -22,9 +22,9 @@ import zstandard
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from minewatch.areas.grid import CELL, Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.raster.indices import LAYERS
 
 BANDS = ("scl", *(layer.name for layer in LAYERS))
@@ -74,8 +74,8 @@ class RasterWriter:
         self._compressor = zstandard.ZstdCompressor(compression_params=settings)
 
     def write(self, cell: Window, band: int, codes: Codes) -> None:
-        """Write one band of a cell of CELL pixels, smaller only at the right and lower edge."""
-        self._put(self._tables[0], (band, cell.row // CELL, cell.column // CELL), codes)
+        """Write one band of a cell of ARCHIVE_BLOCK pixels, smaller only at the right and lower edge."""
+        self._put(self._tables[0], (band, cell.row // ARCHIVE_BLOCK, cell.column // ARCHIVE_BLOCK), codes)
         if self.step > 1:
             rows, columns = slice(-cell.row % self.step, None, self.step), slice(-cell.column % self.step, None, self.step)
             part = codes[rows, columns]
@@ -85,8 +85,8 @@ class RasterWriter:
     def _put(self, table: _Table, place: tuple[int, int, int], codes: Codes) -> None:
         if not codes.any():
             return
-        if codes.shape != (CELL, CELL):
-            whole = np.zeros((CELL, CELL), np.uint8)
+        if codes.shape != (ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+            whole = np.zeros((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
             whole[: codes.shape[0], : codes.shape[1]] = codes
             codes = whole
         data = self._compressor.compress(codes.tobytes())
@@ -98,10 +98,10 @@ class RasterWriter:
         """Write the overview and the tables of blocks; only now the raster can be read."""
         if self.step > 1:
             for band, codes in enumerate(self._sample):
-                for row in range(0, codes.shape[0], CELL):
-                    for column in range(0, codes.shape[1], CELL):
-                        part = codes[row : row + CELL, column : column + CELL]
-                        self._put(self._tables[1], (band, row // CELL, column // CELL), part)
+                for row in range(0, codes.shape[0], ARCHIVE_BLOCK):
+                    for column in range(0, codes.shape[1], ARCHIVE_BLOCK):
+                        part = codes[row : row + ARCHIVE_BLOCK, column : column + ARCHIVE_BLOCK]
+                        self._put(self._tables[1], (band, row // ARCHIVE_BLOCK, column // ARCHIVE_BLOCK), part)
         self._file.close()
         with tifffile.TiffFile(self.path, mode="r+") as file:
             for page, table in zip(file.pages, self._tables, strict=True):
@@ -121,7 +121,7 @@ class _Table:
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> _Table:
-        size = len(BANDS), -(-shape[0] // CELL), -(-shape[1] // CELL)
+        size = len(BANDS), -(-shape[0] // ARCHIVE_BLOCK), -(-shape[1] // ARCHIVE_BLOCK)
         return cls(np.zeros(size, np.int64), np.zeros(size, np.int64))
 
 
@@ -135,12 +135,12 @@ def _write_header(path: Path, grid: Grid) -> None:
     tags = _describe(grid)
     with tifffile.TiffWriter(path, bigtiff=False) as file:
         for number, shape in enumerate(_list_shapes(grid.shape)):
-            blocks = len(BANDS) * -(-shape[0] // CELL) * -(-shape[1] // CELL)
+            blocks = len(BANDS) * -(-shape[0] // ARCHIVE_BLOCK) * -(-shape[1] // ARCHIVE_BLOCK)
             file.write(
                 (b"" for _ in range(blocks)),
                 shape=(len(BANDS), *shape),
                 dtype=np.uint8,
-                tile=(CELL, CELL),
+                tile=(ARCHIVE_BLOCK, ARCHIVE_BLOCK),
                 compression="zstd",
                 photometric="minisblack",
                 planarconfig="separate",
@@ -203,7 +203,7 @@ def parse_tables(file: BinaryIO) -> Tables:
         return shape, tables
 
 
-def damaged(path: Place) -> ArchiveError:
+def damaged(path: AnyPath) -> ArchiveError:
     """Say that a raster cannot be read, and what to do."""
     return ArchiveError(f"{path} cannot be read; delete it, the next scan fetches it again")
 
@@ -236,24 +236,24 @@ def fill_bands(read: Read, table: _Table, bands: range, window: Window, out: Cod
 
 def list_blocks(window: Window) -> Iterator[tuple[int, int]]:
     """Name the rows and columns of the blocks that a window meets."""
-    for row in range(window.row // CELL, -(-(window.row + window.height) // CELL)):
-        for column in range(window.column // CELL, -(-(window.column + window.width) // CELL)):
+    for row in range(window.row // ARCHIVE_BLOCK, -(-(window.row + window.height) // ARCHIVE_BLOCK)):
+        for column in range(window.column // ARCHIVE_BLOCK, -(-(window.column + window.width) // ARCHIVE_BLOCK)):
             yield row, column
 
 
 def _read_block(read: Read, table: _Table, place: tuple[int, int, int], window: Window, target: Codes) -> None:
-    row, column = place[1] * CELL - window.row, place[2] * CELL - window.column
+    row, column = place[1] * ARCHIVE_BLOCK - window.row, place[2] * ARCHIVE_BLOCK - window.column
     top, left = max(row, 0), max(column, 0)
-    part = target[top : row + CELL, left : column + CELL]
+    part = target[top : row + ARCHIVE_BLOCK, left : column + ARCHIVE_BLOCK]
     count = int(table.counts[place])
     if count == 0:
         part[:] = 0
         return
     data = read(count, int(table.offsets[place]))
-    if part.shape == (CELL, CELL) and part.flags.c_contiguous:
+    if part.shape == (ARCHIVE_BLOCK, ARCHIVE_BLOCK) and part.flags.c_contiguous:
         _inflate(data, part)
     else:
-        block = np.empty((CELL, CELL), np.uint8)
+        block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
         _inflate(data, block)
         part[:] = block[top - row : top - row + part.shape[0], left - column : left - column + part.shape[1]]
 

@@ -11,7 +11,7 @@ from minewatch.archive.item import is_current
 from minewatch.archive.pruned import Tombstone, read_tombstones
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import PrunedError
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.core.workspace import Workspace
 from minewatch.sources.scene import group_scenes
 from minewatch.sources.search import SkippedScene
@@ -47,7 +47,7 @@ def _explain(damage: Damage, source: str) -> str:
     return f"lost: {damage.describe()}, and {source} does not list it any more; the result is without this look"
 
 
-def find_pruned(folder: Place, area: AreaPlan) -> list[Tombstone]:
+def find_pruned(folder: AnyPath, area: AreaPlan) -> list[Tombstone]:
     """Find the pruned observations that a window would rest on."""
     return [
         stone
@@ -58,7 +58,7 @@ def find_pruned(folder: Place, area: AreaPlan) -> list[Tombstone]:
     ]
 
 
-def refuse_pruned(folder: Place, area: AreaPlan) -> None:
+def refuse_pruned(folder: AnyPath, area: AreaPlan) -> None:
     """Raise PrunedError where a window would rest on observations that were pruned."""
     if gone := find_pruned(folder, area):
         raise PrunedError(

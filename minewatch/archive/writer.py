@@ -16,20 +16,20 @@ from numpy.typing import NDArray
 from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M
 from minewatch.archive.publication import TempRaster, WriteStats, hand_over
 from minewatch.archive.raster import RasterWriter
-from minewatch.areas.grid import CELL, PIXEL, Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
-from minewatch.core.files import Place, make_private_folder, sync
+from minewatch.core.files import AnyPath, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.raster.indices import LAYERS, encode_layers
 from minewatch.raster.read import DatatakeFiles, DatatakeReader, open_datatake
 from minewatch.settings.pipeline import Conflict
-from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, count_dark, judge_offset
+from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, check_offset, count_dark_pixels
 from minewatch.sources.scene import Datatake, Scene
 
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 """Bands that the layers are made from."""
 
-SWATH = 8 * CELL
+SWATH = 8 * ARCHIVE_BLOCK
 """Pixels of a grid that are read side by side, four blocks of a Sentinel-2 tile; at its edges blocks may be inflated twice."""
 
 
@@ -42,7 +42,7 @@ class Target(NamedTuple):
     grid: Grid
     """The area's."""
 
-    folder: Place
+    folder: AnyPath
     """Of its archive."""
 
     conflict: Conflict = "refuse"
@@ -101,12 +101,12 @@ def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
             counts = _copy_strip(reader, raster, grid, strip, following, findings)
             dark = [before + DarkPixels(*more) for before, more in zip(dark, counts.tolist(), strict=True)]
     for scene, pixels in zip(reader.readers, dark, strict=True):
-        findings.checks[scene.scene.id] = judge_offset(scene.offset, scene.scene.baseline, pixels)
+        findings.checks[scene.scene.id] = check_offset(scene.offset, scene.scene.baseline, pixels)
     return findings
 
 
 @contextlib.contextmanager
-def _drafting(folder: Place) -> Iterator[Path]:
+def _drafting(folder: AnyPath) -> Iterator[Path]:
     """Yield a temporary file of the archive, or of this machine for an object store; none is left where the block fails."""
     if not isinstance(folder, Path):
         with tempfile.TemporaryDirectory(prefix="minewatch-") as scratch:
@@ -126,21 +126,21 @@ def _strips(grid: Grid) -> Iterator[Window]:
     """Cut a grid into rows of cells, swath after swath from the left: what is kept of a scene does not grow with the width."""
     height, width = grid.shape
     for column in range(0, width, SWATH):
-        for row in range(0, height, CELL):
-            yield Window(row, column, min(CELL, height - row), min(SWATH, width - column))
+        for row in range(0, height, ARCHIVE_BLOCK):
+            yield Window(row, column, min(ARCHIVE_BLOCK, height - row), min(SWATH, width - column))
 
 
 def _copy_strip(
     reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, findings: WriteStats
 ) -> NDArray[np.int64]:
-    """Copy one row of cells and note what was found; gives the dark pixels of each scene, as :func:`count_dark` does."""
+    """Copy one row of cells and note what was found; gives the dark pixels of each scene, as :func:`count_dark_pixels` does."""
     margin = UNREAD_MARGIN_M // PIXEL
     around = strip.grow(margin, grid.shape)
-    reader.expect(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
+    reader.prefetch(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
     classes, origin = reader.read_scl(around)
     cells = list(_cells(strip))
     read = [not _is_hidden(classes[cell.grow(margin, grid.shape).within(around)]) for cell in cells]
-    reader.expect(BAND_NAMES, [cell for cell, wanted in zip(cells, read, strict=True) if wanted])
+    reader.prefetch(BAND_NAMES, [cell for cell, wanted in zip(cells, read, strict=True) if wanted])
     offsets = np.array([scene.offset for scene in reader.readers], np.int32)
     dark = np.zeros((len(offsets), 3), np.int64)
     for cell, wanted in zip(cells, read, strict=True):
@@ -148,7 +148,7 @@ def _copy_strip(
         raster.write(cell, 0, classes[part])
         if wanted:
             bands = {name: reader.read_reflectance(name, cell, origin[part]) for name in BAND_NAMES}
-            dark += count_dark(classes[part], origin[part], bands, offsets)
+            dark += count_dark_pixels(classes[part], origin[part], bands, offsets)
             for band, codes in enumerate(encode_layers(bands), 1):
                 raster.write(cell, band, codes)
     counts = _count_classes(classes[strip.within(around)], grid.inside(strip))
@@ -176,5 +176,5 @@ def _is_hidden(classes: NDArray[np.uint8]) -> bool:
 
 
 def _cells(strip: Window) -> Iterator[Window]:
-    for column in range(strip.column, strip.column + strip.width, CELL):
-        yield Window(strip.row, column, strip.height, min(CELL, strip.column + strip.width - column))
+    for column in range(strip.column, strip.column + strip.width, ARCHIVE_BLOCK):
+        yield Window(strip.row, column, strip.height, min(ARCHIVE_BLOCK, strip.column + strip.width - column))

@@ -19,7 +19,7 @@ from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import AlertsError
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.charts import draw_explanation, draw_scores
 
 BEFORE = dt.timedelta(days=60)
@@ -55,7 +55,7 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
     monitor_from, as_of = areas[names[0]]
     scores = validate_alerts(table[table["aoi"] == names[0]], truth, monitor_from, as_of)
     figure = output or workspace.images / f"{names[0]}-validation.png"
-    draw_scores(figure, scores, f"{names[0]}: {truth.name}, as of {show_day(as_of)}")
+    draw_scores(figure, scores, f"{names[0]}: {truth.name}, as of {format_day(as_of)}")
     if session.as_json:
         print_json(describe_scores(scores) | {"aoi": names[0], "as_of": as_of, "figure": str(figure)})
     else:
@@ -71,10 +71,10 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 
 
 def _print_scores(scores: Scores, as_of: dt.date) -> None:
-    interval = f"{show_share(LEVEL)} interval"
+    interval = f"{format_percent(LEVEL)} interval"
     hit = sum(site.hit for site in scores.sites)
     click.echo(
-        f"as of {show_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
+        f"as of {format_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
         f" {count_of(scores.true_alarms, 'true alarm')}, {scores.false_alarms} false,"
         f" {count_of(scores.fragments, 'fragment')}, {scores.left_out} left out"
     )
@@ -137,10 +137,10 @@ def _describe_look(look: ExplainedLook) -> dict[str, Any]:
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
-    confirmed = f", confirmed {show_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
+    confirmed = f", confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     click.echo(
-        f"{explanation.alert_id}: {explanation.status} as of {show_day(explanation.as_of)},"
-        f" first seen {show_day(explanation.first_seen)}{confirmed}; {count_of(explanation.pixels, 'pixel')}"
+        f"{explanation.alert_id}: {explanation.status} as of {format_day(explanation.as_of)},"
+        f" first seen {format_day(explanation.first_seen)}{confirmed}; {count_of(explanation.pixels, 'pixel')}"
     )
     click.echo(
         f"pixel at {describe_position(*explanation.position)}: baseline of {count_of(explanation.baseline_looks, 'look')},"

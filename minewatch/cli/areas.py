@@ -24,7 +24,7 @@ from minewatch.areas.grid import make_grid
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
-from minewatch.sources.search import find_lattice
+from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
 
 
@@ -95,7 +95,7 @@ def add(
     check_size(area)
     read_pipeline(session.workspace, area.pipeline)
     if grid_from:
-        area = replace(area, grid=find_lattice(open_source(grid_from, list_providers(session.workspace)), geometry))
+        area = replace(area, grid=find_grid_hint(open_source(grid_from, list_providers(session.workspace)), geometry))
     make_grid(area)
     path = write_aoi(session.workspace, area)
     for repair in repairs:

@@ -18,18 +18,18 @@ from rasterio.windows import Window as RasterWindow
 from minewatch import __version__
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid
-from minewatch.core.files import Place, make_private_folder, upload
+from minewatch.core.files import AnyPath, make_private_folder, upload
 from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Episodes, Status, TileChanges
 from minewatch.detection.coverage import Coverage, CoverageCount
 from minewatch.detection.tiles import list_tiles
-from minewatch.raster.cog import BLOCK, limiting_cache, naming_raster_refusals, publish_cog
+from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_errors
 
 
 class ChangeMap:
     """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
 
-    def __init__(self, folder: Place, area: AreaPlan) -> None:
+    def __init__(self, folder: AnyPath, area: AreaPlan) -> None:
         self.area = area
         self._folder, self._missing = folder, len(list_tiles(area))
         self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
@@ -89,7 +89,7 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 
 @contextlib.contextmanager
-def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
+def writing_changes(folder: AnyPath, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
     """Yield a writer for the rasters of one area; the files appear together when the block ends well.
 
     For an object store they are made in the temporary folder of this machine.
@@ -98,9 +98,9 @@ def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Itera
     if home:
         clean_stale(home)
     with (
-        naming_raster_refusals(home or Path(tempfile.gettempdir())),
+        wrap_raster_errors(home or Path(tempfile.gettempdir())),
         tempfile.TemporaryDirectory(prefix=make_temp_name(), dir=home) as scratch,
-        limiting_cache(),
+        limit_cache(),
         contextlib.ExitStack() as stack,
     ):
         parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}

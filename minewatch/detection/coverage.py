@@ -15,7 +15,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.archive.item import Observation
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
-from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.core.units import to_date, to_day
 from minewatch.detection.change_map import Status, TileChanges
 from minewatch.sources.scene import Scene
@@ -60,14 +60,14 @@ class Coverage:
         parts = []
         if self.unseen > 0:
             since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
-            parts.append(f"{show_share(self.unseen)} of the area not seen {since}")
+            parts.append(f"{format_percent(self.unseen)} of the area not seen {since}")
         if share := self.status.get("no vegetation", 0):
-            parts.append(f"{show_share(share)} without vegetation to lose")
+            parts.append(f"{format_percent(share)} without vegetation to lose")
         if share := self.status.get("not monitored", 0):
             looks = count_of(self.missing_looks, "more clear look")
-            parts.append(f"{show_share(share)} not monitored ({looks} needed)")
+            parts.append(f"{format_percent(share)} not monitored ({looks} needed)")
         if share := self.status.get("never covered", 0):
-            parts.append(f"{show_share(share)} never covered by a scene")
+            parts.append(f"{format_percent(share)} never covered by a scene")
         return ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
 
 
@@ -140,8 +140,8 @@ class Emptiness:
         names = ", ".join(self.scenes)
         kind = "footprint" if len(self.scenes) == 1 else "footprints"
         verb = "covers" if len(self.scenes) == 1 else "cover"
-        shares = f"{show_share(self.covered)} of the area, but only {show_share(self.valid)} has data"
-        return f"{show_day(self.day)}: the {kind} of {names} {verb} {shares}"
+        shares = f"{format_percent(self.covered)} of the area, but only {format_percent(self.valid)} has data"
+        return f"{format_day(self.day)}: the {kind} of {names} {verb} {shares}"
 
 
 def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene], grid: Grid) -> list[Emptiness]:

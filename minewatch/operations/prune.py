@@ -21,7 +21,7 @@ from minewatch.archive.pruned import Tombstone, read_tombstones, write_tombstone
 from minewatch.areas.aoi import list_aois
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, Stamp, delete_files, list_stamps
+from minewatch.core.files import AnyPath, Stamp, delete_files, list_stamps
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
@@ -119,7 +119,7 @@ class _ArchiveInventory:
     """The archive of one area, sorted by what may go."""
 
     aoi: str
-    folder: Place
+    folder: AnyPath
     plan: AreaPlan
     stamps: Mapping[str, Stamp]
     stones: Sequence[Tombstone]

@@ -31,7 +31,7 @@ from minewatch.archive.publication import TempRaster, publish, remove_temp_raste
 from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
 from minewatch.archive.stack import read_sample, read_stack, sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
-from minewatch.areas.grid import CELL, Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError, SceneError, WorkspaceError
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import NODATA, SCALE, to_day
@@ -48,7 +48,7 @@ KEY = "s2a_20200704T145021"
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
 
 
 @pytest.fixture
@@ -271,7 +271,7 @@ def test_what_is_archived_changes_with_its_format() -> None:
         "swir16": [1200, 3600, 0, 0],
     }
     shape = {
-        "block": CELL,
+        "block": ARCHIVE_BLOCK,
         "unread margin, m": UNREAD_MARGIN_M,
         "unread classes": UNREAD_CLASSES,
         "bands": BANDS,

@@ -524,12 +524,12 @@ def test_a_scan_that_is_stopped_goes_on_the_next_time(
     small: Workspace, words: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
     with start_watch(small, *words) as process:
-        wait_for(lambda: small.held.exists() and small.held.stat().st_size > 0)
+        wait_for(lambda: small.lock_file.exists() and small.lock_file.stat().st_size > 0)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert small.held.stat().st_size == 0, "the lock was let go"
+    assert small.lock_file.stat().st_size == 0, "the lock was let go"
     assert read_runs(small) == []
     done = watch_once(small, dt.datetime.now(dt.UTC))
     assert done.failed == {}
@@ -556,7 +556,7 @@ def test_the_service_manager_is_told(small: Workspace, tmp_path: Path) -> None:
 
 def test_a_round_that_was_killed_is_done_again(small: Workspace) -> None:
     with start_watch(small, "--once") as process:
-        wait_for(lambda: small.held.exists() and small.held.stat().st_size > 0)
+        wait_for(lambda: small.lock_file.exists() and small.lock_file.stat().st_size > 0)
         process.kill()
         process.communicate(timeout=60)
     lines, reporter = note_lines()

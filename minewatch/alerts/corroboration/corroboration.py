@@ -91,14 +91,14 @@ def corroborate_alerts(
         known = {witness.claim for aoi, area in areas.items() for witness in _list_known(workspace, aoi, area.as_of)}
         added = []
         for aoi, sightings in reading.sightings.items():
-            kept = keep_sightings(workspace.sightings, sightings)
+            kept = keep_sightings(workspace.external_alerts, sightings)
             now = dt.datetime.now(dt.UTC).replace(microsecond=0)
             witness = ExternalSource(
                 name, aoi, path.name, digest, kept, len(sightings), distance_m, days, areas[aoi].as_of, now
             )  # fmt: skip
             if witness.claim not in known:
                 added.append(witness)
-        append_external_sources(workspace.witnesses, added)
+        append_external_sources(workspace.external_sources, added)
         testimony, notes = refresh_matches(workspace)
     agreements = {alert_id: own for alert_id, answers in testimony.items() for own in answers if own.name == name}
     return Corroboration(reading, added, agreements, len(testimony), [*reading.notes, *notes])
@@ -113,19 +113,19 @@ def remove_source(workspace: Workspace, name: str) -> int:
         areas = _read_areas(workspace.alerts)
         known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
         if not known:
-            names = sorted({witness.name for witness in read_external_sources(workspace.witnesses).all})
+            names = sorted({witness.name for witness in read_external_sources(workspace.external_sources).all})
             raise ExternalAlertError(f"there is no witness {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         taken = [
             ExternalSource(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known
         ]
-        append_external_sources(workspace.witnesses, taken)
+        append_external_sources(workspace.external_sources, taken)
         refresh_matches(workspace)
     return len({witness.digest for witness in known})
 
 
 def _list_known(workspace: Workspace, aoi: str, until: dt.date) -> list[ExternalSource]:
-    return read_external_sources(workspace.witnesses).of(aoi, until)
+    return read_external_sources(workspace.external_sources).of(aoi, until)
 
 
 def check_source_name(name: str) -> None:
@@ -196,7 +196,7 @@ def refresh_matches(workspace: Workspace) -> tuple[Testimony, list[str]]:
 
     Raises AlertsError where the table is locked or damaged; nothing is changed then.
     """
-    known = read_external_sources(workspace.witnesses)
+    known = read_external_sources(workspace.external_sources)
     notes: list[str] = []
     heard: dict[str, list[Agreement]] = {}
     with updating(workspace.alerts) as connection:
@@ -205,7 +205,9 @@ def refresh_matches(workspace: Workspace) -> tuple[Testimony, list[str]]:
         for area in select(connection, AOIS):
             own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
             subjects = {alert_id: _make_subject(row) for alert_id, row in own.items()}
-            answers, more = match_external_alerts(known, workspace.sightings, area["aoi"], _to_date(area["as_of"]), subjects)
+            answers, more = match_external_alerts(
+                known, workspace.external_alerts, area["aoi"], _to_date(area["as_of"]), subjects
+            )
             notes += more
             heard |= answers
             for alert_id, row in own.items():
