@@ -14,12 +14,10 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.context.place import CELLS, Cells
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
@@ -29,7 +27,6 @@ from minewatch.alerts.geopackage import (
     insert,
     recover,
     refresh_extent,
-    require_table,
     select,
     update,
     updating,
@@ -38,7 +35,6 @@ from minewatch.alerts.history import GROWN, LEGAL_STATUS, MERGED, NEW, RENAMED, 
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, forget_cells, harvest_edits, record_reviews, show_cells
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.core.errors import AlertsError
 from minewatch.core.files import publish_bytes
 from minewatch.core.text import is_formula
 from minewatch.settings.pipeline import AlertSettings
@@ -263,30 +259,6 @@ def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value
         update(connection, AOIS, rows[0]["fid"], cells, result.outline)
     else:
         insert(connection, AOIS, cells, result.outline)
-
-
-def read_alerts(path: Path) -> gpd.GeoDataFrame:
-    """Read the alerts as a table, ordered by area and id; raises AlertsError where there is none."""
-    require_table(path)
-    try:
-        frame = gpd.read_file(path, layer=LAYER)
-    except (DataSourceError, DataLayerError) as error:
-        raise AlertsError(f"{path} is no alerts table: it has no layer {LAYER!r}; move it away and scan again") from error
-    for column in ALERT_COLUMNS:
-        if column.name not in frame:  # an older version's, which no scan has upgraded yet
-            frame[column.name] = "" if column.dtype == "object" else float("nan")
-    for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
-        frame[name] = frame[name].fillna("")
-    return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
-
-
-def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
-    """Tell monitor_from and as-of date of each area in the table; empty where there is no table."""
-    if not path.exists():
-        return {}
-    recover(path)
-    frame = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False)
-    return {str(row.aoi): (row.monitor_from.date(), row.as_of.date()) for row in frame.itertuples()}
 
 
 def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:

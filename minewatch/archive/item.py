@@ -14,6 +14,7 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import find_bounds
+from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import ArchiveError
 from minewatch.core.files import Place, list_names, publish_json, read_files
@@ -91,6 +92,17 @@ class Observation:
 def sort_observations(observations: Iterable[Observation]) -> list[Observation]:
     """Put observations in order of acquisition; of one day by key, since its looks are joined in that order."""
     return sorted(observations, key=lambda observation: (observation.day, observation.key))
+
+
+def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
+    """Choose the observations that a result rests on: by date and cloud cover alone, so that earlier scans leave no trace."""
+    return sort_observations(
+        observation
+        for observation in archived
+        if area.history_from <= observation.time.date() <= area.until
+        and observation.sources  # none is left where all were refused
+        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
+    )
 
 
 def describe_grid(grid: Grid) -> str:

@@ -10,8 +10,9 @@ import click
 from minewatch.alerts.context.declaration import Declaration, read_declarations
 from minewatch.alerts.context.features import read_features
 from minewatch.alerts.context.layer import open_layer, open_layers
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.refresh_context import refresh_context
-from minewatch.alerts.table import read_alerts, write_csv
+from minewatch.alerts.table import write_csv
 from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
 from minewatch.core.errors import ContextError
 from minewatch.core.text import count_of

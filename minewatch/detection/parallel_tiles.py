@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import sample_rows
-from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
 from minewatch.detection.change_map import TileChanges
 from minewatch.detection.scene_quality import SceneQuality, assess_scenes
 from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
-
-
-def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
-    """Choose what a result rests on, by date and cloud cover alone, so that earlier scans leave no trace."""
-    return sort_observations(
-        observation
-        for observation in archived
-        if area.history_from <= observation.time.date() <= area.until
-        and observation.sources  # none is left where all were refused
-        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
-    )
 
 
 def assess_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> list[SceneQuality]:

@@ -25,7 +25,8 @@ from minewatch.alerts.context.features import read_date, read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
 from minewatch.alerts.context.place import CELLS, AlertSite, Overlap, judge, place_sites
 from minewatch.alerts.geopackage import update, updating
-from minewatch.alerts.table import CSV_COLUMNS, read_alerts
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.table import CSV_COLUMNS
 from minewatch.cli import main
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace

@@ -31,7 +31,7 @@ from minewatch.alerts.corroboration.record import (
     read_sightings,
 )
 from minewatch.alerts.corroboration.sighting import NO_DAY, Region, Sightings, to_day
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, ContextError, ExternalAlertError
 from minewatch.core.workspace import Workspace

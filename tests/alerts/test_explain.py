@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from minewatch.alerts.explain.explain import explain_alert, explain_alerts
 from minewatch.alerts.explain.ground import AlertPixels, assess_area, trace_ground
 from minewatch.alerts.explain.record import OUTCOMES, ExplainedLook, Explanation
-from minewatch.alerts.table import read_alerts
-from minewatch.archive.item import list_observations
+from minewatch.alerts.read import read_alerts
+from minewatch.archive.item import list_observations, select_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.grid import make_grid
 from minewatch.cli import main
@@ -26,7 +26,6 @@ from minewatch.core.progress import Reporter
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.monitor import COUNTED, Outcome
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.rules import make_rules
 from minewatch.detection.track import track_pixels
 from minewatch.operations.scan_report import ScanReport

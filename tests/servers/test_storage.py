@@ -15,7 +15,7 @@ from s3fs import S3FileSystem
 from upath import UPath
 
 from minewatch.alerts.explain.explain import explain_alert
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import list_observations
 from minewatch.archive.object_store import read_stored
 from minewatch.archive.raster import BANDS, RasterWriter, find_step, read_bands

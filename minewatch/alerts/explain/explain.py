@@ -12,8 +12,8 @@ from minewatch import __version__
 from minewatch.alerts.explain.ground import assess_area, choose_pixel, find_pixels, trace_ground
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
-from minewatch.alerts.table import read_alerts, read_areas
-from minewatch.archive.item import Observation, list_observations
+from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.repair import refuse_pruned
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
@@ -21,7 +21,6 @@ from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.settings.pipeline import read_pipeline
 
