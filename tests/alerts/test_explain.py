@@ -103,7 +103,7 @@ def ground(scanned: tuple[Workspace, ScanReport]) -> AlertPixels:
 
 def test_tracing_changes_nothing(ground: AlertPixels) -> None:
     plain = track_pixels(ground.series, ground.scenes, make_rules(ground.tile.settings))
-    assert plain.episodes.tobytes() == ground.followed.episodes.tobytes()
+    assert plain.episodes.tobytes() == ground.tracked.episodes.tobytes()
 
 
 def test_outcomes_agree_with_the_episodes(ground: AlertPixels) -> None:
@@ -116,7 +116,7 @@ def test_outcomes_agree_with_the_episodes(ground: AlertPixels) -> None:
         "closed_on": {Outcome.CLOSED},
         "last_seen": set(COUNTED),
     }
-    days, found, trace = ground.series.days.tolist(), ground.followed.episodes, ground.followed.trace
+    days, found, trace = ground.series.days.tolist(), ground.tracked.episodes, ground.tracked.trace
     assert len(found) > 100
     for row in found.tolist():
         facts = dict(zip(found.dtype.names, row, strict=True))

@@ -38,7 +38,7 @@ class AlertPixels:
     scenes: SceneQuality
     """What each look is like as a whole."""
 
-    followed: TrackResult
+    tracked: TrackResult
     """What became of them, traced."""
 
     def number(self, pixel: int) -> int:
@@ -51,7 +51,7 @@ class AlertPixels:
 
     def count_confirmed(self, day: int) -> int:
         """Count the alert's pixels that are confirmed after the looks of a day."""
-        confirmed, closed = (self.followed.episodes[name] for name in ("confirmed_on", "closed_on"))
+        confirmed, closed = (self.tracked.episodes[name] for name in ("confirmed_on", "closed_on"))
         return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
 
 

@@ -84,7 +84,7 @@ class ExplanationWriter:
             pixels=int(ground.tile.inside.sum()),
             noise=float(last.noise),
             baseline_looks=int(last.looks),
-            episodes=_describe_episodes(ground.followed.episodes[ground.followed.episodes["row"] == self.number]),
+            episodes=_describe_episodes(ground.tracked.episodes[ground.tracked.episodes["row"] == self.number]),
             looks=looks,
             curve=self._draw_curve(bases, looks),
             notes=notes,
@@ -97,8 +97,8 @@ class ExplanationWriter:
 
     def _fit_baselines(self) -> dict[int, PixelBaseline]:
         """Fit the baselines that the looks were set against, by epoch."""
-        series, rules = self.ground.series.take(np.array([self.number])), make_rules(self.ground.tile.settings)
-        did, fitted = self.ground.followed.trace[self.number]
+        series, rules = self.ground.series.choose(np.array([self.number])), make_rules(self.ground.tile.settings)
+        did, fitted = self.ground.tracked.trace[self.number]
         usable = series.clear & ~np.isin(did, COUNTED)[:, None]
         bases, base = {}, np.zeros((FULL, 1), np.int16)
         for epoch in np.unique(fitted).tolist():
@@ -114,7 +114,7 @@ class ExplanationWriter:
         seen = np.array([observation.day for observation in sort_observations(self.observations)])
         looks, values = [], series.decode(number)
         for t, day in enumerate(series.days.tolist()):
-            base = bases[int(self.ground.followed.trace[number, 1, t])]
+            base = bases[int(self.ground.tracked.trace[number, 1, t])]
             sight = compute_residual(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
             looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, classes[seen == day])))
         return tuple(looks)
@@ -141,7 +141,7 @@ class ExplanationWriter:
             scene_shift=float(ground.scenes.shift[t]),
             loss=None if why else float(sight.loss),
             clean_loss=None if why else float(sight.clean_loss),
-            outcome=Outcome(int(ground.followed.trace[self.number, 0, t])),
+            outcome=Outcome(int(ground.tracked.trace[self.number, 0, t])),
             clear_pixels=around.shape[1],
             confirmed_pixels=ground.count_confirmed(day),
             area_ndvi=float(np.median(around[0])) if around.size else None,
@@ -163,7 +163,7 @@ class ExplanationWriter:
         ground, settings = self.ground, self.ground.tile.settings
         days = np.arange(ground.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
         terms = np.stack([harmonic_terms(days + step) for step in (0, -settings.season_slip, settings.season_slip)])
-        sources = ground.followed.trace[self.number, 1, np.searchsorted(ground.series.days, days, side="right") - 1]
+        sources = ground.tracked.trace[self.number, 1, np.searchsorted(ground.series.days, days, side="right") - 1]
         rules, nothing = make_rules(settings), np.zeros(4)
         rows = []
         for t, source in enumerate(sources.tolist()):
