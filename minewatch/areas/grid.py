@@ -39,7 +39,7 @@ ZONE_EXCEPTIONS = (
 """South, north, west, east in degrees and the zone there: south-west Norway and Svalbard, where MGRS tiles leave six degrees
 (NGA.STND.0037, 2014)."""
 
-CELL = 512
+BLOCK = 512
 """Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
 
 

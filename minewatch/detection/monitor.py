@@ -77,8 +77,8 @@ STATE = np.dtype(
 
 ``epoch`` is that of its baseline, ``last_clear`` its last clear look.  Of the anomaly that ``is_open``: the dates of an EPISODE;
 the number of looks that count (``n_anomalous``), of strong ones and of charred ones among them; of clear looks since its first
-(``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of loss, NDVI and
-changes over the looks that count; their largest loss; the ``haze`` of the latest of them; and whether the present look is one (``is_counted``).
+(``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of loss, NDVI and changes over
+the looks that count; their largest loss; the ``haze`` of the latest; and whether the present look counts (``is_counted``).
 """
 
 State = Any

@@ -16,7 +16,7 @@ from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.raster import find_step
 from minewatch.archive.stack import iterate_scl, read_codes, read_sample
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import CELL, PIXEL, Window
+from minewatch.areas.grid import BLOCK, PIXEL, Window
 from minewatch.core.errors import WorkspaceError
 from minewatch.detection.change_map import TileChanges
 from minewatch.detection.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
@@ -27,7 +27,7 @@ from minewatch.detection.mask import find_clear, margin_pixels
 from minewatch.detection.scene_quality import SceneQuality, measure_scenes
 from minewatch.detection.state import TileState, process_history, update_history
 
-TILE = CELL
+TILE = BLOCK
 """Side of a tile in pixels, one block of the archive's rasters; any size gives the same result."""
 
 
