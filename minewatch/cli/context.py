@@ -67,7 +67,7 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
         features = read_features(layer)
     except ContextError as error:
         return report | {"features": 0, "usable": 0, "dated": 0, "crs": "", "problems": [], "fault": str(error)}
-    problems = features.tell_faults()
+    problems = features.describe_faults()
     if not len(features.shapes):
         problems.append(f"context layer {name!r}: nothing in it can be used; it has no effect on any alert")
     if layer.kind == "concession" and declaration.valid_from is None and declaration.valid_to is None:

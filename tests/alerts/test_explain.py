@@ -13,8 +13,8 @@ import pytest
 import rasterio
 from click.testing import CliRunner, Result
 
+from minewatch.alerts.explain.alert_pixels import AlertPixels, assess_area, trace_pixels
 from minewatch.alerts.explain.explain import explain_alert, explain_alerts
-from minewatch.alerts.explain.ground import AlertPixels, assess_area, trace_ground
 from minewatch.alerts.explain.record import OUTCOMES, ExplainedLook, Explanation
 from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import list_observations, select_observations
@@ -98,7 +98,7 @@ def ground(scanned: tuple[Workspace, ScanReport]) -> AlertPixels:
     (area,) = (done.plan for done in report.areas)
     observations = select_observations(list_observations(workspace.archive(NAME), area.grid).values(), area)
     scenes = assess_area(observations, area, Reporter())
-    return trace_ground(observations, area, scenes, area.grid.window, np.ones(area.grid.shape, bool))
+    return trace_pixels(observations, area, scenes, area.grid.window, np.ones(area.grid.shape, bool))
 
 
 def test_tracing_changes_nothing(ground: AlertPixels) -> None:
