@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import minewatch
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.files import publishing

@@ -12,7 +12,7 @@ from benchmarks import composite
 from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import LEFT, TOP, Series
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
 
 SHARE = 0.3

@@ -14,6 +14,7 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import find_bounds
+from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import ArchiveError
 from minewatch.core.files import AnyPath, list_names, publish_json, read_files
@@ -27,12 +28,12 @@ UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
 """SCL classes under which indices may be left unread."""
 
 UNREAD_MARGIN_M = 200
-"""... where they fill a cell and this much around it."""
+"""... where they fill a block and this much around it."""
 
 ARCHIVE_FORMAT = "c988a2f3e09018aa"
 """Change it, to "4" and so on, when an observation of the same scenes would be written otherwise: other layers, ranges, formulas,
-blocks or unread cells.  Observations of other formats are made anew; descriptions may be polished without that.  This one is
-called by the digest that earlier versions wrote, so that their archives hold."""
+blocks or unread blocks.  Observations of other formats are fetched anew; descriptions may change without that.  This value is
+the digest that earlier versions wrote, so that their archives remain valid."""
 
 ITEM_CHECKSUM = "minewatch:checksum"
 """SHA-256 of an item's own bytes, with zeros where it stands itself; items of earlier versions have none."""
@@ -60,10 +61,10 @@ class Observation:
     """The grid it lies on, as :func:`describe_grid` says."""
 
     sources: tuple[Mapping[str, Any], ...]
-    """What it was made from: id, source, tile, baseline, offset, offset_reason, offset_check; none where all were refused."""
+    """Scenes it was made from: id, source, tile, baseline, offset, offset_reason, offset_check; empty where all were refused."""
 
     clear_share: float
-    """Share of the area's pixels whose SCL is one of CLEAR_CLASSES; for choosing pictures, whatever a pipeline takes as clear."""
+    """Share of the area's pixels whose SCL is one of CLEAR_CLASSES; for choosing images, independent of the pipeline."""
 
     raster: AnyPath
     """The COG."""
@@ -89,8 +90,19 @@ class Observation:
 
 
 def sort_observations(observations: Iterable[Observation]) -> list[Observation]:
-    """Put observations in order of acquisition; of one day by key, since its looks are joined in that order."""
+    """Sort observations by day and, within a day, by key: the order in which looks of one day are joined."""
     return sorted(observations, key=lambda observation: (observation.day, observation.key))
+
+
+def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
+    """Choose the observations that a result rests on: by date and cloud cover alone, so that earlier scans leave no trace."""
+    return sort_observations(
+        observation
+        for observation in archived
+        if area.history_from <= observation.time.date() <= area.until
+        and observation.sources  # none is left where all were refused
+        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
+    )
 
 
 def describe_grid(grid: Grid) -> str:
@@ -100,7 +112,7 @@ def describe_grid(grid: Grid) -> str:
 
 
 def is_current(digest: str, described: str, grid: Grid) -> bool:
-    """True if what was written in this format, on the grid so described, counts today; what does not is made anew."""
+    """True if an observation of this format and described grid is usable; others are fetched anew."""
     return digest == ARCHIVE_FORMAT and described == describe_grid(grid)
 
 

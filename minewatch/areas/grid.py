@@ -40,7 +40,7 @@ ZONE_EXCEPTIONS = (
 wide (NGA.STND.0037, 2014)."""
 
 ARCHIVE_BLOCK = 512
-"""Side in pixels of the archive's blocks, whose bands are not read under full cloud; independent of the tile size."""
+"""Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
 
 
 @dataclass(frozen=True)

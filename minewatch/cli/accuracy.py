@@ -14,7 +14,8 @@ import click
 
 from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
-from minewatch.alerts.table import describe_position, read_alerts, read_areas
+from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.table import describe_position
 from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import AlertsError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli.listing import print_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting

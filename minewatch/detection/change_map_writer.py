@@ -1,4 +1,4 @@
-"""Gathers the change map of an area from its tiles and publishes it."""
+"""Writes the change map of an area from its tiles."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ChangeMap:
         self._open.__exit__(kind, error, trace)
 
     def add(self, changes: TileChanges) -> None:
-        """Take a tile, in any order; the files are open from the first to the last."""
+        """Add a tile, in any order; the files are open from the first to the last."""
         if self._writer is None:
             self._writer = self._open.enter_context(writing_changes(self._folder, self.area.grid, _tags(self.area)))
         self._writer.write(changes)
@@ -55,12 +55,12 @@ class ChangeMap:
 
     @property
     def coverage(self) -> Coverage:
-        """What could be seen."""
+        """How much of the area was seen."""
         return self._count.close(self.area.monitor_from, self.area.until)
 
     @property
     def episodes(self) -> Episodes:
-        """The anomalies that became provisional; the others are no part of any alert, and many."""
+        """The anomalies that became provisional; the others, which are many, are part of no alert."""
         return np.concatenate(self._episodes)
 
 

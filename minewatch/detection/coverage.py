@@ -1,4 +1,4 @@
-"""What could be seen and what could not: counted while tiles pass, so that no whole raster is held; and what was promised."""
+"""How much of an area was seen, counted tile by tile, and which observations have less data than their footprints promise."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from minewatch.detection.change_map import Status, TileChanges
 from minewatch.sources.scene import Scene
 
 RECENT_DAYS = 30
-"""Ground without a clear look for longer than this is told as unseen."""
+"""Pixels without a clear look for longer than this count as unseen."""
 
 EDGE_M = 2_000
-"""Metres by which a footprint may be drawn beyond its data; on real items of tiles it is some 200 m short of it."""
+"""Metres by which a footprint may reach beyond its data; in real items of tiles it is some 200 m smaller than the data."""
 
 EDGE_SHARE = 0.05
 """... and no more than this share of the footprint's own size, since that of a small cut-out is exact."""
 
 LEAST_EMPTY = 0.1
-"""Share of an area that must lie in the footprint without data before it is told."""
+"""Smallest share of an area inside the footprint but without data that is reported."""
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ class Emptiness:
 
 
 def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene], grid: Grid) -> list[Emptiness]:
-    """List the observations that are emptier than the footprints of their scenes say.
+    """List the observations with less data than the footprints of their scenes promise.
 
-    A window of nothing but no data is how lost blocks and misplaced items look; nothing else tells them from "not covered".
+    Lost blocks and misplaced items read as no data; only the footprint tells them from "not covered".
     """
     known = {scene.id: scene for scene in scenes}
     found = []

@@ -15,12 +15,13 @@ from minewatch.alerts.context.place import AlertSite, place_sites
 from minewatch.alerts.corroboration.agreement import AlertExtent, describe_agreements
 from minewatch.alerts.corroboration.match import match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.replay import replay_alerts
-from minewatch.alerts.table import TableChanges, read_alerts, update_table, write_csv
+from minewatch.alerts.table import TableChanges, update_table, write_csv
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
-from minewatch.archive.item import list_observations, write_collection
+from minewatch.archive.item import list_observations, select_observations, write_collection
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
@@ -33,7 +34,7 @@ from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map_writer import ChangeMap
 from minewatch.detection.coverage import find_emptiness
-from minewatch.detection.parallel_tiles import assess_areas, map_changes, select_observations
+from minewatch.detection.parallel_tiles import assess_areas, map_changes
 from minewatch.detection.tiles import Task
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_account

@@ -26,12 +26,12 @@ from minewatch.alerts.corroboration.record import (
     ExternalSource,
     ExternalSources,
     append_external_sources,
-    keep_sightings,
     read_external_sources,
     read_sightings,
+    store_sightings,
 )
 from minewatch.alerts.corroboration.sighting import NO_DAY, Region, Sightings, to_day
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, ContextError, ExternalAlertError
 from minewatch.core.workspace import Workspace
@@ -392,7 +392,7 @@ def test_without_a_table_there_is_nothing_to_corroborate(tmp_path: Path) -> None
 
 def test_what_was_seen_is_kept_as_it_was(tmp_path: Path) -> None:
     shapes = np.array([Point(-70, -12), box(-70, -12, -69, -11)], object)
-    name = keep_sightings(tmp_path, Sightings(shapes, np.array([to_day(dt.date(2024, 6, 11)), NO_DAY], np.int32)))
+    name = store_sightings(tmp_path, Sightings(shapes, np.array([to_day(dt.date(2024, 6, 11)), NO_DAY], np.int32)))
     kept = read_sightings(tmp_path / name)
     assert kept.days.tolist() == [to_day(dt.date(2024, 6, 11)), NO_DAY]
     assert shapely.equals_exact(kept.shapes, shapes).all()

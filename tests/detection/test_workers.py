@@ -13,13 +13,12 @@ from typing import Any
 import pytest
 
 from minewatch import __version__
-from minewatch.archive.item import list_observations
+from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.stack import sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.parallel import _run_task
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.scene_quality import assess_scenes
 from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
 from minewatch.operations.plan import ScanRequest, plan_scan

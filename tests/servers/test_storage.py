@@ -15,7 +15,7 @@ from s3fs import S3FileSystem
 from upath import UPath
 
 from minewatch.alerts.explain.explain import explain_alert
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import list_observations
 from minewatch.archive.object_store import read_stored
 from minewatch.archive.raster import BANDS, RasterWriter, find_step, read_bands
@@ -162,11 +162,11 @@ def rasters(tmp_path: Path, object_store: str) -> tuple[list[Path], list[UPath]]
     local = [tmp_path / f"{number}.tif" for number in range(3)]
     for path in local:
         writer = RasterWriter(path, GRID)
-        cells = list(GRID.tiles(ARCHIVE_BLOCK))
-        for cell in random.permutation(len(cells)):
+        blocks = list(GRID.tiles(ARCHIVE_BLOCK))
+        for block in random.permutation(len(blocks)):
             for band in range(len(BANDS)):
                 if random.random() > 0.2:
-                    writer.write(cells[cell], band, random.integers(0, 255, cells[cell].shape, np.uint8))
+                    writer.write(blocks[block], band, random.integers(0, 255, blocks[block].shape, np.uint8))
         writer.close()
     stored = [UPath(f"{object_store}/{path.name}", **STORE_OPTIONS) for path in local]
     upload(dict(zip(local, stored, strict=True)))
@@ -221,7 +221,7 @@ def test_neighbouring_blocks_come_in_one_request(
     for _ in range(2):
         out = np.empty((len(BANDS), ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
         read_stored(rasters[1][:1], range(len(BANDS)), Window(0, 0, ARCHIVE_BLOCK, ARCHIVE_BLOCK), [out], sample=False)
-    assert [len(spans) for spans in asked] == [1, 1, 0, 1], "the tables once, then each time all bands of the cell"
+    assert [len(spans) for spans in asked] == [1, 1, 0, 1], "the tables once, then each time all bands of the block"
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])

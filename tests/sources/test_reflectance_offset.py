@@ -272,9 +272,9 @@ LIFTED = paint_bands(40, 60, **CARRIED)
 
 def write(folder: Path, *scenes: Scene, conflict: Any = "refuse", older: tuple[Scene, ...] = ()) -> TempRaster:
     take = Datatake(scenes[0].key, scenes[0].time, scenes, older)
-    (draft,) = write_temp_rasters([Target(take, GRID, folder / "archive", conflict)])
-    assert isinstance(draft, TempRaster)
-    return draft
+    (temp,) = write_temp_rasters([Target(take, GRID, folder / "archive", conflict)])
+    assert isinstance(temp, TempRaster)
+    return temp
 
 
 @pytest.mark.parametrize(("bands", "stated"), [(PLAIN, -1000), (LIFTED, 0)])
@@ -283,10 +283,10 @@ def test_the_setting_decides_who_is_believed(tmp_path: Path, bands: dict[str, An
     right = write(tmp_path, write_scene(tmp_path, bands, name="b", offset=-1000 - stated, baseline=(5, 9)))
     assert not right.refused
     refused = write(tmp_path, wrong)
-    assert (refused.take.scenes, refused.refused, refused.classes) == ((), (wrong,), {0: 40 * 60})
+    assert (refused.datatake.scenes, refused.refused, refused.classes) == ((), (wrong,), {0: 40 * 60})
     believed = write(tmp_path, wrong, conflict="pixels")
     assert believed.sha256 == right.sha256
-    assert (believed.take.scenes[0].offset, believed.checks["a"].stated) == (-1000 - stated, stated)
+    assert (believed.datatake.scenes[0].offset, believed.checks["a"].stated) == (-1000 - stated, stated)
     kept = write(tmp_path, wrong, conflict="metadata")
     assert kept.sha256 not in (right.sha256, refused.sha256)
     assert kept.checks["a"].outcome == believed.checks["a"].outcome == refused.checks["a"].outcome == "contradict"
@@ -295,23 +295,23 @@ def test_the_setting_decides_who_is_believed(tmp_path: Path, bands: dict[str, An
 def test_the_other_scenes_of_an_overpass_count_on(tmp_path: Path) -> None:
     wrong = write_scene(tmp_path, PLAIN, name="a", offset=-1000, baseline=(5, 9))
     right = write_scene(tmp_path, paint_bands(40, 60, **(CARRIED | {"red": 1700})), name="b", offset=-1000, baseline=(5, 9))
-    draft = write(tmp_path, wrong, right)
-    assert (draft.take.scenes, draft.refused) == ((right,), (wrong,))
-    assert draft.sha256 == write(tmp_path, right).sha256
-    assert draft.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
+    temp = write(tmp_path, wrong, right)
+    assert (temp.datatake.scenes, temp.refused) == ((right,), (wrong,))
+    assert temp.sha256 == write(tmp_path, right).sha256
+    assert temp.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
 
 
 def test_the_older_baseline_steps_in_for_a_refused_one(tmp_path: Path) -> None:
     old = write_scene(tmp_path, PLAIN, name="a", baseline=(2, 14))
     new = write_scene(tmp_path, PLAIN, name="b", offset=-1000, baseline=(5, 9))
-    draft = write(tmp_path, new, older=(old,))
-    assert (draft.take.scenes, draft.refused) == ((old,), (new,))
-    assert draft.sha256 == write(tmp_path, old).sha256
+    temp = write(tmp_path, new, older=(old,))
+    assert (temp.datatake.scenes, temp.refused) == ((old,), (new,))
+    assert temp.sha256 == write(tmp_path, old).sha256
 
 
 def test_what_a_worker_sends_back_can_be_sent(tmp_path: Path) -> None:
-    draft = write(tmp_path, write_scene(tmp_path, PLAIN, offset=-1000, baseline=(5, 9)))
-    assert loads(dumps(draft)) == draft
+    temp = write(tmp_path, write_scene(tmp_path, PLAIN, offset=-1000, baseline=(5, 9)))
+    assert loads(dumps(temp)) == temp
 
 
 # --- whole scans -----------------------------------------------------------------------------------------------------
