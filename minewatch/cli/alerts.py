@@ -23,7 +23,7 @@ from minewatch.alerts.table import describe_position, read_alerts, write_csv
 from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_reading, print_alerts, print_corroboration
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.register import note_export
+from minewatch.products.evidence.lookup import note_export
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
 
 F = TypeVar("F", bound=Callable[..., Any])

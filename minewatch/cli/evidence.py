@@ -17,7 +17,7 @@ from minewatch.core.text import count_of
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import MARKER, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.pack import pack_evidence
+from minewatch.products.evidence.export_bundle import pack_evidence
 from minewatch.products.evidence.refetch import Sources
 from minewatch.products.evidence.signing import read_public_key
 from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path

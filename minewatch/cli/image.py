@@ -16,9 +16,9 @@ from minewatch.core.text import count_of, show_day, show_share
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.dated_image import ImageRequest, ImageResult, make_image
-from minewatch.products.images.files import FORMATS
+from minewatch.products.images.image_files import FORMATS
 from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.sharpest import SharpImageResult, SharpRequest, make_sharpest
+from minewatch.products.images.sharpest_image import SharpImageResult, SharpRequest, make_sharpest
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)

@@ -27,7 +27,7 @@ from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
 from minewatch.operations.plan import ScanRequest, plan_area
-from minewatch.products.evidence.looks import SEARCHED
+from minewatch.products.evidence.look_choice import SEARCHED
 from minewatch.settings.document import read_settings
 
 GB = 10**9

@@ -50,7 +50,7 @@ from minewatch.operations.scan_report import (
     explain_sources,
     give_result,
 )
-from minewatch.products.evidence.folder import EvidenceInput, keep_evidence
+from minewatch.products.evidence.folder_writer import EvidenceInput, keep_evidence
 from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult

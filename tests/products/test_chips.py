@@ -19,8 +19,8 @@ from minewatch.core.errors import ImageError
 from minewatch.core.units import NODATA
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.choice import find_day, find_look
-from minewatch.products.images.chips.frames import frame_outline, locate_frame
+from minewatch.products.images.chips.best_look import find_day, find_look
+from minewatch.products.images.chips.image_frame import frame_outline, locate_frame
 from minewatch.products.images.chips.pixels import COMPOSITES, FALSE_COLOUR, Chip, find_chip, read_chip
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
 from minewatch.products.images.stretch import UNKNOWN

@@ -12,7 +12,7 @@ import pytest
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import check_custody, read_custody, record_all, record_custody
-from minewatch.products.evidence.register import note_export
+from minewatch.products.evidence.lookup import note_export
 from tests.helpers.dossiers import list_evidence, make_watch, run, start_apart
 
 
@@ -142,7 +142,7 @@ def test_an_alert_that_was_renamed_is_noted_under_the_name_of_its_folder(
 ) -> None:
     folder = list_evidence(watch)[0]
     monkeypatch.setattr(
-        "minewatch.products.evidence.register.find_alert", lambda _, name: {folder.name: "spot-new"}.get(name, name)
+        "minewatch.products.evidence.lookup.find_alert", lambda _, name: {folder.name: "spot-new"}.get(name, name)
     )
     assert note_export(watch, ["spot-new", "spot-other"], "as x.pdf") == []
     assert list_exports(watch) == [(folder.name, "as x.pdf")]

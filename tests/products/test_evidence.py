@@ -24,7 +24,7 @@ from shapely.geometry import shape
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
-from minewatch.products.evidence.folder import EvidenceInput, EvidenceResult, keep_evidence
+from minewatch.products.evidence.folder_writer import EvidenceInput, EvidenceResult, keep_evidence
 from minewatch.products.evidence.verification import TrustAnchors, verify_path
 from minewatch.raster.read import open_datatake
 from minewatch.simulation.series import SimulatedSeries
@@ -206,7 +206,7 @@ def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.Monk
         opened.append(take.key)
         return open_datatake(take, *more)
 
-    monkeypatch.setattr("minewatch.products.evidence.images.open_datatake", note_opening)
+    monkeypatch.setattr("minewatch.products.evidence.image_writer.open_datatake", note_opening)
     twins = [replace(alert, alert_id=f"{alert.alert_id}-{number}") for alert in finding.alerts for number in range(10)]
     kept = keep_evidence(watch, replace(finding, alerts=twins))
     assert len(kept.written) == 10 * sum(alert.confirmed_on is not None for alert in finding.alerts)

@@ -23,8 +23,8 @@ from minewatch.areas.grid import Grid, make_grid, reproject
 from minewatch.cli import main
 from minewatch.core.errors import ImageError
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.imagery import choice
-from minewatch.products.images.sharpest import SharpRequest, make_sharpest
+from minewatch.products.images.imagery import best_image
+from minewatch.products.images.sharpest_image import SharpRequest, make_sharpest
 from tests.helpers.rasters import write_catalog
 from tests.helpers.servers import ServeFolder, ServeItems
 from tests.helpers.small import NAME, make_series, make_workspace
@@ -247,7 +247,7 @@ def test_a_frame_of_too_many_pixels_is_read_coarser(
 ) -> None:
     write_picture(tmp_path / "archive" / "fine" / "visual.tif", grid, 0.5)
     set_up(workspace, f'path = "{write_catalog(tmp_path / "archive", [make_item("fine", grid, "2022-05-01")])}"')
-    monkeypatch.setattr(choice, "MOST_PIXELS", 300 * 300)
+    monkeypatch.setattr(best_image, "MOST_PIXELS", 300 * 300)
     drawn = make_sharpest(workspace, SharpRequest(NAME, UNTIL))
     assert 280 * 280 < drawn.photo.known.size < 302 * 302
     assert drawn.photo.native == 0.5

@@ -34,11 +34,11 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.scan import ScanReport
 from minewatch.products.images.chips import acquisitions as album
 from minewatch.products.images.chips.pixels import read_chip
-from minewatch.products.report import drawing, scenery
+from minewatch.products.report import drawing, report_images
 from minewatch.products.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
-from minewatch.products.report.facts import count_months, gather_facts
-from minewatch.products.report.page import describe_event, render_page
-from minewatch.products.report.record import ReportFacts, ReportLook, ReportRequest
+from minewatch.products.report.gather_facts import count_months, gather_facts
+from minewatch.products.report.html_page import describe_event, render_page
+from minewatch.products.report.report_facts import ReportFacts, ReportLook, ReportRequest
 from minewatch.products.report.texts import FOLDER, LANGUAGES, read_texts
 from minewatch.products.report.write import write_report
 from minewatch.raster.read import open_datatake
@@ -146,7 +146,7 @@ def test_an_overpass_is_opened_once_for_all_its_images(
 ) -> None:
     opened: list[str] = []
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(scenery, "open_datatake", lambda take: opened.append(take.key) or open_datatake(take))
+    monkeypatch.setattr(report_images, "open_datatake", lambda take: opened.append(take.key) or open_datatake(take))
     monkeypatch.setattr(album, "find_scenes", lambda *words: asked.append(words) or find_scenes(*words))
     told = gather_facts(workspace, ReportRequest(NAME))
     assert len(opened) == len(set(opened)), "none is opened twice"

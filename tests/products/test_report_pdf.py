@@ -11,10 +11,10 @@ import pytest
 from skimage.measure import label, regionprops
 
 from minewatch.alerts.style import COLOURS
-from minewatch.products.report.facts import gather_facts
-from minewatch.products.report.page import render_page
-from minewatch.products.report.paper import print_page
-from minewatch.products.report.record import ReportFacts, ReportRequest
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.html_page import render_page
+from minewatch.products.report.pdf import print_page
+from minewatch.products.report.report_facts import ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 

@@ -20,9 +20,9 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
-from minewatch.products.report.facts import gather_facts
-from minewatch.products.report.page import render_page
-from minewatch.products.report.record import AlertFacts, ReportFacts, ReportRequest
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.html_page import render_page
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.browser import Visit, open_file, shoot
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides

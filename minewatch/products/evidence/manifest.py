@@ -15,7 +15,7 @@ import pyproj
 from minewatch import __version__
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import render_json
-from minewatch.products.evidence.bundle import LARGEST_TEXT, MOST_FILES, Bundle, describe_data
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT, MOST_FILES, Bundle, describe_data
 from minewatch.products.evidence.image_file import GDAL_VERSION
 from minewatch.products.evidence.signing import Signer
 

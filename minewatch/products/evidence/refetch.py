@@ -18,9 +18,9 @@ from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_from, reproject
 from minewatch.core.errors import EvidenceError, MinewatchError
 from minewatch.core.text import show
 from minewatch.core.url_policy import hide_secrets
-from minewatch.products.evidence.bundle import Bundle
+from minewatch.products.evidence.evidence_files import Bundle
 from minewatch.products.evidence.image_file import compare_evidence_images, parse_evidence_image, read_evidence_image
-from minewatch.products.evidence.images import find_take
+from minewatch.products.evidence.image_writer import find_take
 from minewatch.products.evidence.manifest import IMAGES
 from minewatch.raster.read import open_datatake
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider

@@ -14,9 +14,9 @@ from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import count_of, show
 from minewatch.core.workspace import CUSTODY, EVIDENCE, MARKER
-from minewatch.products.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
 from minewatch.products.evidence.custody_log import CustodyLog, check_custody, parse_custody, read_custody
-from minewatch.products.evidence.envelope import decrypt, is_encrypted
+from minewatch.products.evidence.encryption import decrypt, is_encrypted
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
 from minewatch.products.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
 from minewatch.products.evidence.refetch import Sources, compare_with_source
 from minewatch.products.evidence.signing import is_signed

@@ -28,12 +28,12 @@ from minewatch.core.text import count_of, show_day, show_plain, show_share
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.cartography import DARK, GRATICULE, LIGHT, NORTH, LegendEntry, draw_page
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.choice import measure_looks
+from minewatch.products.images.chips.best_look import measure_looks
 from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, read_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
 from minewatch.products.images.dated_image import credit_chip
+from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import AREA_COLOUR, OVERLAYS, Overlay
-from minewatch.products.images.subject import ImageSubject, find_subject
 
 GIF, MP4 = "gif", "mp4"
 VIDEO_FORMATS = (GIF, MP4)

@@ -13,13 +13,13 @@ from minewatch.core.text import count_of, show_day, show_moment, show_plain, sho
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import open_index
-from minewatch.products.images.chips.choice import CLEAR
+from minewatch.products.images.chips.best_look import CLEAR
 from minewatch.products.images.chips.composite import compose_chip
 from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, find_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
-from minewatch.products.images.files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import OVERLAYS, Overlay
-from minewatch.products.images.subject import ImageSubject, find_subject
 from minewatch.settings.providers import PROVIDERS
 
 MOST_NAMED = 4

@@ -22,7 +22,7 @@ from minewatch.products.images.cartography import (
     draw_outline,
     draw_scale_bar,
 )
-from minewatch.products.images.subject import ImageSubject
+from minewatch.products.images.image_subject import ImageSubject
 
 ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR = "alerts", "aoi", "grid", "compass", "scale"
 OVERLAYS = (ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR)

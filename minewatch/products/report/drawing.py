@@ -25,7 +25,7 @@ from minewatch.core.units import to_day
 from minewatch.detection.monitor import COUNTED
 from minewatch.products.images.cartography import describe_length, find_north, make_scale_bar
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
-from minewatch.products.report.record import AlertFacts, ReportFacts
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts
 from minewatch.products.report.texts import Texts
 
 QUALITY = 90

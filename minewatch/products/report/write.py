@@ -10,11 +10,11 @@ from minewatch.core.errors import ReportError
 from minewatch.core.files import publish_bytes
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.register import note_export
-from minewatch.products.report.facts import RECORD, gather_facts, record_report
-from minewatch.products.report.page import render_page
-from minewatch.products.report.paper import HTML, PDF, print_page
-from minewatch.products.report.record import ReportFacts, ReportRequest
+from minewatch.products.evidence.lookup import note_export
+from minewatch.products.report.gather_facts import RECORD, gather_facts, record_report
+from minewatch.products.report.html_page import render_page
+from minewatch.products.report.pdf import HTML, PDF, print_page
+from minewatch.products.report.report_facts import ReportFacts, ReportRequest
 
 FORMATS = (HTML, PDF)
 """What a report can be written as."""

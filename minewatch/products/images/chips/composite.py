@@ -18,7 +18,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.units import NODATA
 from minewatch.detection.mask import find_clear, margin_pixels
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook
-from minewatch.products.images.chips.choice import measure_looks
+from minewatch.products.images.chips.best_look import measure_looks
 from minewatch.products.images.chips.pixels import (
     COMPOSITES,
     TRUE_COLOUR,

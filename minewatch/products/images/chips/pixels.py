@@ -16,7 +16,7 @@ from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.units import NODATA
 from minewatch.products.images.chips.acquisitions import EARLIEST, AcquisitionIndex, RatedLook
-from minewatch.products.images.chips.choice import find_look
+from minewatch.products.images.chips.best_look import find_look
 from minewatch.raster.read import DatatakeFiles, open_datatake
 from minewatch.sources.scene import Datatake
 

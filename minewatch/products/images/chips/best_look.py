@@ -16,7 +16,7 @@ from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.progress import Reporter
 from minewatch.detection.mask import find_clear, margin_pixels
 from minewatch.products.images.chips.acquisitions import EARLIEST, AcquisitionIndex, RatedLook
-from minewatch.products.images.chips.frames import locate_frame
+from minewatch.products.images.chips.image_frame import locate_frame
 from minewatch.raster.read import open_datatake
 from minewatch.sources.scene import Datatake
 

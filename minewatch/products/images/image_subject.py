@@ -13,7 +13,7 @@ from minewatch.areas.aoi import list_aois
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import AlertsError, ImageError
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.chips.frames import frame_outline
+from minewatch.products.images.chips.image_frame import frame_outline
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.products.report.record import (
+from minewatch.products.report.report_facts import (
     AlertFacts,
     Month,
     ReportFacts,
@@ -41,7 +41,7 @@ from minewatch.products.report.record import (
     Scenery,
     VisibilitySummary,
 )
-from minewatch.products.report.scenery import AREA, Photographer
+from minewatch.products.report.report_images import AREA, Photographer
 from minewatch.settings.pipeline import read_pipeline
 
 CLEAR_SHARE = 0.5

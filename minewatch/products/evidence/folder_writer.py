@@ -25,8 +25,8 @@ from minewatch.core.text import render_json
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.images import EvidenceImageRequest, explain, find_take, write_images
-from minewatch.products.evidence.looks import EvidenceLooks, LookChoice, choose_looks
+from minewatch.products.evidence.image_writer import EvidenceImageRequest, explain, find_take, write_images
+from minewatch.products.evidence.look_choice import EvidenceLooks, LookChoice, choose_looks
 from minewatch.products.evidence.manifest import IMAGES, list_software, write_manifest
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.settings.document import read_settings

@@ -27,7 +27,7 @@ from minewatch.products.report.drawing import (
     list_vertices,
     measure_growth,
 )
-from minewatch.products.report.record import AlertFacts, ReportFacts, Row
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
 
 FOLDER = Path(__file__).parent

@@ -18,11 +18,11 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import show, show_day, show_moment, show_plain
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.files import FORMATS, RenderedImage, write_files
-from minewatch.products.images.imagery.choice import SharpImage, find_photo
+from minewatch.products.images.image_files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_subject import ImageSubject, find_subject
+from minewatch.products.images.imagery.best_image import SharpImage, find_photo
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.products.images.stretch import GAMMA, UNKNOWN, to_tones
-from minewatch.products.images.subject import ImageSubject, find_subject
 from minewatch.settings.catalogues import BEST
 from minewatch.settings.document import list_imagery
 from minewatch.settings.providers import Imagery

@@ -18,7 +18,7 @@ from minewatch.core.errors import ImageError, SceneError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.text import show_share
 from minewatch.products.images.imagery.candidates import Candidate, list_candidates, rank_candidate
-from minewatch.products.images.imagery.raster import open_picture
+from minewatch.products.images.imagery.image_reader import open_picture
 from minewatch.raster.credentials import Access
 from minewatch.settings.providers import Imagery
 from minewatch.sources.stac import open_source

@@ -16,10 +16,10 @@ from minewatch.core.errors import ImageError, MinewatchError, SceneError
 from minewatch.core.parallel import OVERLAP, count_cores
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.choice import find_look
-from minewatch.products.images.chips.frames import frame_outline
+from minewatch.products.images.chips.best_look import find_look
+from minewatch.products.images.chips.image_frame import frame_outline
 from minewatch.products.images.chips.pixels import FALSE_COLOUR, TRUE_COLOUR, read_chips
-from minewatch.products.report.record import OverpassImages, Row, Scenery
+from minewatch.products.report.report_facts import OverpassImages, Row, Scenery
 from minewatch.raster.read import DatatakeFiles, open_datatake
 
 AREA = ""

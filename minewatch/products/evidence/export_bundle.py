@@ -13,12 +13,12 @@ from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.core.text import render_json
 from minewatch.core.workspace import CUSTODY, EVIDENCE, Workspace
-from minewatch.products.evidence.bundle import describe_data, open_folder
 from minewatch.products.evidence.custody_log import current_user, read_custody, record_custody
-from minewatch.products.evidence.envelope import SUFFIX, encrypt, read_recipients
-from minewatch.products.evidence.folder import find_signer
+from minewatch.products.evidence.encryption import SUFFIX, encrypt, read_recipients
+from minewatch.products.evidence.evidence_files import describe_data, open_folder
+from minewatch.products.evidence.folder_writer import find_signer
+from minewatch.products.evidence.lookup import find_evidence
 from minewatch.products.evidence.manifest import FORMAT, encode_signature
-from minewatch.products.evidence.register import find_evidence
 from minewatch.products.evidence.signing import Signer
 from minewatch.products.evidence.verification import PACK, PACK_SIGNATURE, SUMS, TrustAnchors, verify_path
 
