@@ -24,7 +24,7 @@ from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.write import write_report
 
 STAGES = {
-    "reading images": "minewatch.products.report.gather_facts._take_photos",
+    "reading images": "minewatch.products.report.report_images.ReportImageReader.read_all",
     "explaining alerts": "minewatch.products.report.gather_facts.explain_alerts",
     "drawing maps and pairs": "minewatch.products.report.html_page.draw_pairs",
     "drawing series": "minewatch.products.report.html_page.draw_series",
@@ -126,9 +126,9 @@ def _list_reads(workspace: Workspace) -> list[tuple[str, tuple[float, ...]]]:
     facts = gather_facts(workspace, ReportRequest(NAME))
     reads = []
     for alert in facts.alerts:
-        for photo in alert.scenery.photos.values() if alert.scenery else ():
-            chip = next(iter(photo.chips.values()))
-            for scene in chip.look.take.scenes:
+        for overpass in alert.images.overpasses.values() if alert.images else ():
+            chip = next(iter(overpass.chips.values()))
+            for scene in chip.look.datatake.scenes:
                 for band in BANDS:
                     with rasterio.open(scene.hrefs[band]) as file:
                         project = Transformer.from_crs(chip.frame.crs, file.crs, always_xy=True)

@@ -164,7 +164,7 @@ def describe_image(drawn: ImageResult) -> dict[str, Any]:
 
 def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
     """Return a picture of other imagery as plain data."""
-    photo = drawn.photo
+    photo = drawn.image
     return {
         "target": drawn.target,
         "date": f"{photo.date}",
@@ -182,6 +182,6 @@ def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
 
 
 def _sum_up_photo(drawn: SharpImageResult) -> str:
-    photo, candidate = drawn.photo, drawn.photo.candidate
+    photo, candidate = drawn.image, drawn.image.candidate
     pixels = f"pixels of {photo.pixel:.2g} m"
     return f"{drawn.target}: {show_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
-from minewatch.products.evidence.export_bundle import pack_evidence
+from minewatch.products.evidence.export_bundle import write_export_bundle
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.dossiers import list_evidence, make_keys, make_watch, rewrite, run, start_apart
 from tests.helpers.small import make_series
@@ -46,7 +46,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a pack."""
     watch = make_watch(tmp_path_factory, tmp_path_factory.mktemp("packed"))
-    return pack_evidence(watch, list_evidence(watch)[0].name).read_bytes()
+    return write_export_bundle(watch, list_evidence(watch)[0].name).read_bytes()
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Reads the images of evidence: overpasses side by side on the cores, each opened once for all alerts that need it."""
+"""Reads and writes the images of evidence: overpasses in parallel, each opened once for all alerts that need it."""
 
 from __future__ import annotations
 
@@ -28,50 +28,49 @@ class EvidenceImageRequest:
     """One of the two images of an alert."""
 
     alert_id: str
-    """Whose."""
+    """Id of the alert."""
 
     name: str
     """One of IMAGES."""
 
-    take: Datatake
-    """What it is read from."""
+    datatake: Datatake
+    """The overpass that it is read from."""
 
     window: Window
-    """What it shows, on the area's grid."""
+    """Its pixels, on the area's grid."""
 
     folder: Path
-    """Where it goes."""
+    """Folder that it is written to."""
 
 
-def find_take(
+def find_datatake(
     key: str, time: dt.datetime, sources: Sequence[Mapping[str, Any]], scenes: Sequence[Scene], source: str
 ) -> Datatake:
-    """Find the scenes that an observation was made from, each with the offset that was decided then.
+    """Return the scenes that an observation was made from, each with the offset that was chosen then.
 
     Raises EvidenceError where the source does not list one of them any more.
     """
     listed = {scene.id: scene for scene in scenes}
-    gone = sorted(str(record["id"]) for record in sources if record["id"] not in listed)
-    if gone:
-        raise EvidenceError(f"source {source} does not list {', '.join(gone)}")
+    missing_scenes = sorted(str(record["id"]) for record in sources if record["id"] not in listed)
+    if missing_scenes:
+        raise EvidenceError(f"source {source} does not list {', '.join(missing_scenes)}")
     found = []
     for record in sources:
         scene = listed[str(record["id"])]
-        is_same = record["source"] == scene.source
-        found.append(
-            replace(scene, offset=int(record["offset"]), offset_reason=str(record["offset_reason"])) if is_same else scene
-        )
+        if record["source"] == scene.source:
+            scene = replace(scene, offset=int(record["offset"]), offset_reason=str(record["offset_reason"]))
+        found.append(scene)
     return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
 
 
-def write_images(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[str, str]:
-    """Read and write images; gives, of the alerts that an image failed of, why."""
+def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[str, str]:
+    """Read and write images; return alert id to reason for the alerts whose images could not be made."""
     jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
-    for shot in shots:
-        jobs[shot.take.key].append(shot)
+    for request in requests:
+        jobs[request.datatake.key].append(request)
     if not jobs:
         return {}
-    waits = any(is_remote(href) for shot in shots for scene in shot.take.scenes for href in scene.hrefs.values())
+    waits = any(is_remote(href) for request in requests for scene in request.datatake.scenes for href in scene.hrefs.values())
     readers = min(len(jobs), MOST_READERS, count_cores() * (OVERLAP if waits else 1))
     failed: dict[str, str] = {}
     pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
@@ -83,30 +82,29 @@ def write_images(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[str,
     return failed
 
 
-def _write_overpass(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[str, str]:
+def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[str, str]:
     failed = {}
-    bands = name_bands(shots[0].take.scenes)
+    bands = name_bands(requests[0].datatake.scenes)
     try:
-        with open_datatake(shots[0].take, grid) as reader:
-            reader.expect(["scl", *bands], [shot.window for shot in shots])
-            for shot in shots:
+        with open_datatake(requests[0].datatake, grid) as reader:
+            reader.expect(["scl", *bands], [request.window for request in requests])
+            for request in requests:
                 try:
-                    image, classes = (shot.folder / f"{shot.name}{ending}.tif" for ending in ("", "-scl"))
-                    write_evidence_image(
-                        read_evidence_image(reader, bands, shot.window), image, classes, grid, shot.window, _tag(shot)
-                    )
+                    image = read_evidence_image(reader, bands, request.window)
+                    path, classes = (request.folder / f"{request.name}{ending}.tif" for ending in ("", "-scl"))
+                    write_evidence_image(image, path, classes, grid, request.window, _tag(request))
                 except (MinewatchError, OSError) as error:
-                    failed[shot.alert_id] = explain(error)
+                    failed[request.alert_id] = describe_failure(error)
     except (MinewatchError, OSError) as error:
-        failed |= {shot.alert_id: explain(error) for shot in shots}
+        failed |= {request.alert_id: describe_failure(error) for request in requests}
     return failed
 
 
-def _tag(shot: EvidenceImageRequest) -> dict[str, str]:
-    scenes = ", ".join(scene.id for scene in shot.take.scenes)
-    return {"alert_id": shot.alert_id, "image": shot.name, "acquired": shot.take.time.isoformat(), "scenes": scenes}
+def _tag(request: EvidenceImageRequest) -> dict[str, str]:
+    scenes = ", ".join(scene.id for scene in request.datatake.scenes)
+    return {"alert_id": request.alert_id, "image": request.name, "acquired": request.datatake.time.isoformat(), "scenes": scenes}
 
 
-def explain(error: BaseException) -> str:
-    """Say in one line what failed."""
+def describe_failure(error: BaseException) -> str:
+    """Return a line that says what failed."""
     return describe(error) if isinstance(error, MinewatchError) else f"{type(error).__name__}: {getattr(error, 'strerror', '')}"
