@@ -24,7 +24,7 @@ from minewatch.alerts.style import COLOURS as STATUSES
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import NAME, run_demo
 from minewatch.products.images.dated_image import ImageRequest, make_image
-from minewatch.products.report.record import ReportRequest
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.write import write_report
 from tests.helpers.browser import Visit, open_file, start_browser
 

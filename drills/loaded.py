@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 MODULES = (
-    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.channel", "minewatch.products.report.page",
+    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.channel", "minewatch.products.report.html_page",
     "matplotlib.figure", "rasterio.shutil", "pyogrio", "geopandas", "cryptography.hazmat.primitives.serialization",
     "dask.threaded",
 )  # fmt: skip
@@ -45,7 +45,7 @@ def practise(root: Path, aoi: str, until: str) -> None:
     from minewatch.detection import change_map_writer  # noqa: PLC0415
     from minewatch.operations import scan  # noqa: PLC0415
     from minewatch.operations.plan import ScanRequest  # noqa: PLC0415
-    from minewatch.products.report.record import ReportRequest  # noqa: PLC0415
+    from minewatch.products.report.report_facts import ReportRequest  # noqa: PLC0415
     from minewatch.products.report.write import write_report  # noqa: PLC0415
 
     @contextmanager

@@ -24,7 +24,7 @@ from minewatch.alerts.table import describe_position, write_csv
 from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_reading, print_alerts, print_corroboration
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.register import note_export
+from minewatch.products.evidence.lookup import log_export
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -259,7 +259,7 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
     written = export_alerts(chosen, folder, names)
     files = ", ".join(export.path.name for export in written)
-    noted = note_export(session.workspace, chosen["alert_id"], f"as {files}")
+    noted = log_export(session.workspace, chosen["alert_id"], f"as {files}")
     for line in (*(note for export in written for note in export.notes), *noted):
         say(line)
     if session.as_json:

@@ -12,9 +12,10 @@ from minewatch.cli.image import DAY, FOLDER, NOTHING, Choices, tell
 from minewatch.cli.output import Session, common_options
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
-from minewatch.products.images.animation import MOST_FRAMES, VIDEO_FORMATS, Animation, AnimationRequest, make_animation
+from minewatch.products.images.animation import MOST_FRAMES, Animation, AnimationRequest, make_animation
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.overlay import OVERLAYS
+from minewatch.products.images.video_files import VIDEO_FORMATS
 
 
 @click.command("animate")

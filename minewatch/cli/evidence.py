@@ -17,7 +17,7 @@ from minewatch.core.text import count_of
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import MARKER, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.pack import pack_evidence
+from minewatch.products.evidence.export_bundle import write_export_bundle
 from minewatch.products.evidence.refetch import Sources
 from minewatch.products.evidence.signing import read_public_key
 from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
@@ -134,7 +134,7 @@ def pack(session: Session, alert_id: str, recipients: tuple[str, ...], output: P
       minewatch pack la-pampa-20240611-3fa9c1 -o hand-over --key ~/keys/evidence.pem
       minewatch pack la-pampa-20240611-3fa9c1 --to prosecutor.pub --to "ssh-ed25519 AAAAC3Nz…"
     """
-    path = pack_evidence(session.workspace, alert_id, output, key, recipients)
+    path = write_export_bundle(session.workspace, alert_id, output, key, recipients)
     if session.as_json:
         print_json({"pack": str(path)})
     else:

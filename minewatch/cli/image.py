@@ -16,9 +16,9 @@ from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.dated_image import ImageRequest, ImageResult, make_image
-from minewatch.products.images.files import FORMATS
+from minewatch.products.images.image_files import FORMATS
 from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.sharpest import SharpImageResult, SharpRequest, make_sharpest
+from minewatch.products.images.sharpest_image import SharpImageResult, SharpRequest, make_sharpest
 
 DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -164,7 +164,7 @@ def describe_image(drawn: ImageResult) -> dict[str, Any]:
 
 def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
     """Return a picture of other imagery as plain data."""
-    photo = drawn.photo
+    photo = drawn.image
     return {
         "target": drawn.target,
         "date": f"{photo.date}",
@@ -182,6 +182,6 @@ def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
 
 
 def _sum_up_photo(drawn: SharpImageResult) -> str:
-    photo, candidate = drawn.photo, drawn.photo.candidate
+    photo, candidate = drawn.image, drawn.image.candidate
     pixels = f"pixels of {photo.pixel:.2g} m"
     return f"{drawn.target}: {format_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

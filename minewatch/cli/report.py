@@ -10,7 +10,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, print_json, say
 from minewatch.core.progress import reporting
-from minewatch.products.report.record import ReportRequest
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
 

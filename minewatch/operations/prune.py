@@ -26,7 +26,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest, plan_area
-from minewatch.products.evidence.looks import SEARCHED
+from minewatch.products.evidence.look_choice import SEARCH_PERIOD
 from minewatch.settings.document import read_settings
 
 GB = 10**9
@@ -221,7 +221,7 @@ def _find_told(workspace: Workspace, name: str, observations: Iterable[Observati
         return set()
     table = read_alerts(workspace.alerts)
     rows = table[table["aoi"] == name]
-    spans = [(to_day(row.first_seen.date()) - SEARCHED.days, to_day(row.last_seen.date())) for row in rows.itertuples()]
+    spans = [(to_day(row.first_seen.date()) - SEARCH_PERIOD.days, to_day(row.last_seen.date())) for row in rows.itertuples()]
     return {o.key for o in observations if any(first <= o.day <= last for first, last in spans)}
 
 

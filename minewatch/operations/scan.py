@@ -51,7 +51,7 @@ from minewatch.operations.scan_report import (
     explain_sources,
     give_result,
 )
-from minewatch.products.evidence.folder import EvidenceInput, keep_evidence
+from minewatch.products.evidence.folder_writer import EvidenceInput, write_evidence
 from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult
@@ -242,7 +242,7 @@ def _take_in(area: AreaReport, tally: TableChanges) -> AreaReport:
 def _keep_evidence(workspace: Workspace, plan: ScanPlan, area: AreaReport) -> AreaReport:
     """Put on file what the confirmed alerts rest on; what could not be is named, and the next scan tries again."""
     parts = area.plan, plan.source, area.found.scenes, area.observations, area.alerts, area.context, plan.run_id
-    kept = keep_evidence(workspace, EvidenceInput(*parts))
+    kept = write_evidence(workspace, EvidenceInput(*parts))
     failed = kept.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
     return replace(area, evidence=kept, notes=[*area.notes, *notes])

@@ -21,7 +21,7 @@ from minewatch.core.errors import SourceError
 from minewatch.core.text import count_of, format_day
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.operations.plan import ScanPlan
-from minewatch.products.evidence.folder import EvidenceResult
+from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.search import SearchResult, SkippedScene, has_scenes
 from minewatch.sources.stac import Source

@@ -12,16 +12,16 @@ from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_to, reproject
 
 ROOM, SMALLEST = 0.5, 1000.0
-"""Around an outline: this share of its longer side, and at least so many metres for the side of the frame."""
+"""Margin around an outline, as a share of its longer side, and the least side of a frame, metres."""
 
 LATTICE_PIXELS = 2
-"""Frames begin on every second pixel, where the 20 m pixels do."""
+"""Frames begin on every second pixel, as the 20 m pixels do."""
 
 
 def frame_outline(grid: Grid, outline: BaseGeometry, room: float = ROOM, smallest: float = SMALLEST) -> Grid:
-    """Lay a frame around an outline in lon/lat: on the grid's lattice, with room on all sides, and no larger than the grid.
+    """Return a frame around an outline in lon/lat: on the grid's lattice, with a margin, and within the grid.
 
-    Beyond the grid the archive knows nothing, so at its edge the frame is moved inwards.
+    At the grid's edge the frame is moved inwards, since the archive ends there.
     """
     shape = reproject(join_halves(outline), lonlat_to(grid.crs))
     left, bottom, right, top = shape.bounds
@@ -40,8 +40,14 @@ def _fit(middle: float, side: float, most: int) -> tuple[int, int]:
     return max(0, min(first, most - count)), count
 
 
+def coarsen(grid: Grid, most: int) -> Grid:
+    """Return the grid itself, or a coarser one whose longer side has at most ``most`` pixels."""
+    factor = math.ceil(max(grid.shape) / most)
+    return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
+
+
 def locate_frame(grid: Grid, frame: Grid) -> Window:
-    """Return the part of a grid that a frame of its lattice covers; without pixels where there is none."""
+    """Return the part of a grid that a frame on its lattice covers; empty where they do not meet."""
     column, row = ((frame.transform.c - grid.transform.c) / PIXEL, (grid.transform.f - frame.transform.f) / PIXEL)
     first = max(0, round(row)), max(0, round(column))
     last = min(grid.shape[0], round(row) + frame.shape[0]), min(grid.shape[1], round(column) + frame.shape[1])

@@ -14,7 +14,7 @@ import pandas as pd
 
 from minewatch.alerts.columns import LAYER
 from minewatch.alerts.table import safe_cell
-from minewatch.products.export.cells import NAMES, clean_text
+from minewatch.products.export.columns import NAMES, clean_text
 
 LONGEST_CELL = 32_767
 """Letters that a cell of a workbook can hold."""

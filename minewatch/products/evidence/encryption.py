@@ -1,7 +1,6 @@
-"""Encrypts packs for the people who may open them, and opens them, in the age format (https://age-encryption.org/v1).
+"""Encrypts and decrypts export bundles in the age format (https://age-encryption.org/v1).
 
-All of it happens in memory: what is encrypted never lies open on the disk.  Keys are read where they lie, and no message
-repeats one that is private.
+Both happen in memory: the plain bytes are never written to disk.  No message repeats a private key.
 """
 
 from __future__ import annotations
@@ -22,38 +21,38 @@ from minewatch.products.evidence.signing import unlock_identity
 SUFFIX = ".age"
 """Of encrypted files."""
 
-HEADS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
-"""First bytes of a file of the format, and of the same in letters."""
+AGE_HEADS = (b"age-encryption.org/v1\n", b"-----BEGIN AGE ENCRYPTED FILE-----")
+"""First bytes of an age file, binary and armoured."""
 
-PRIVATE = "AGE-SECRET-KEY-"
-"""What private keys of age begin with."""
+PRIVATE_PREFIX = "AGE-SECRET-KEY-"
+"""Beginning of age's private keys."""
 
 SSH_KINDS = ("ssh-ed25519", "ssh-rsa")
-"""Keys of OpenSSH for which the format can encrypt."""
+"""Kinds of OpenSSH keys that age can encrypt for."""
 
-LARGEST_KEYS = 2**16
+LARGEST_KEY_FILE = 2**16
 """Bytes of a file with keys."""
 
-LARGEST_PACK = 2**30
-"""Bytes of an encrypted pack that is opened in memory."""
+LARGEST_BUNDLE = 2**30
+"""Bytes of an encrypted bundle that is opened in memory."""
 
 MOST_RECIPIENTS = 50
-"""Of one pack."""
+"""Of one bundle."""
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """Somebody who will be able to open a pack."""
+    """Somebody who will be able to open a bundle."""
 
     label: str
     """For people and the log: the ends of the public key, or its fingerprint as ``ssh-keygen -l`` shows it."""
 
     key: Any
-    """As the library takes it."""
+    """The key as pyrage has it."""
 
 
 def read_recipients(texts: Sequence[str]) -> tuple[Recipient, ...]:
-    """Read public keys, or files that hold some, one on a line; each recipient comes once.
+    """Read public keys, or files with one a line; each recipient is returned once.
 
     Raises EvidenceError where one cannot be used, and where the package for it is missing.
     """
@@ -77,14 +76,14 @@ def _read_recipient(text: str) -> list[Recipient]:
     ).splitlines()
     if any(_is_private(line) for line in lines):
         raise EvidenceError(f"--to: {path} holds a private key; give the file of the public one")
-    stated = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")]
-    if not stated:
+    keys = [(number, line.strip()) for number, line in enumerate(lines, 1) if line.strip() and not line.strip().startswith("#")]
+    if not keys:
         raise EvidenceError(f"--to: {path} holds no public key")
-    return [_parse_recipient(line, f"--to: {path}, line {number}") for number, line in stated]
+    return [_parse_recipient(line, f"--to: {path}, line {number}") for number, line in keys]
 
 
 def _is_private(text: str) -> bool:
-    return PRIVATE in text.upper() or "PRIVATE KEY" in text
+    return PRIVATE_PREFIX in text.upper() or "PRIVATE KEY" in text
 
 
 def _parse_recipient(text: str, where: str) -> Recipient:
@@ -107,7 +106,7 @@ def _fingerprint(text: str) -> str:
 
 
 def encrypt(data: bytes, recipients: Sequence[Recipient]) -> bytes:
-    """Encrypt for recipients: each of them can open it alone.  Raises EvidenceError."""
+    """Return the bytes encrypted so that each recipient alone can open them; raises EvidenceError."""
     age = _load_age()
     try:
         sealed: bytes = age.encrypt(data, [recipient.key for recipient in recipients])
@@ -120,17 +119,20 @@ def is_encrypted(path: Path) -> bool:
     """True if a file is of the age format; raises EvidenceError where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(max(map(len, HEADS))).startswith(HEADS)
+            return file.read(max(map(len, AGE_HEADS))).startswith(AGE_HEADS)
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def decrypt(path: Path, identity: Path) -> bytes:
-    """Open an encrypted file with a private key; raises EvidenceError where it is another's, or the file is damaged."""
+    """Return the bytes of an encrypted file, opened with the private key in file ``identity``.
+
+    Raises EvidenceError where the key does not fit, or the file is damaged.
+    """
     age = _load_age()
     keys = _read_identity(age, identity)
     try:
-        if path.stat().st_size > LARGEST_PACK:
+        if path.stat().st_size > LARGEST_BUNDLE:
             raise EvidenceError(
                 f"{path} is too large to be opened in memory; decrypt it with: age -d -i KEY, then verify the ZIP"
             )
@@ -138,7 +140,7 @@ def decrypt(path: Path, identity: Path) -> bytes:
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
     except age.DecryptError as error:
-        if "no matching keys" in str(error).lower():  # the library has one class and no code for all that can be wrong
+        if "no matching keys" in str(error).lower():  # pyrage has one class and no code for all faults
             raise EvidenceError(f"{path.name} is not encrypted for the key in {identity}") from None
         raise EvidenceError(f"{path.name} cannot be decrypted: it was changed, damaged or cut off; ask for it again") from None
     return data
@@ -156,7 +158,7 @@ def _read_identity(age: Any, path: Path) -> list[Any]:
     except age.IdentityError:
         keys = []
     if not keys:
-        raise EvidenceError(f"--identity: {path} holds no private key of age ({PRIVATE}…) or OpenSSH")
+        raise EvidenceError(f"--identity: {path} holds no private key of age ({PRIVATE_PREFIX}…) or OpenSSH")
     return keys
 
 
@@ -164,7 +166,7 @@ def _read_ssh_identity(age: Any, path: Path, data: bytes) -> Any:
     try:
         return age.ssh.Identity.from_buffer(data)
     except age.IdentityError as error:
-        if "decrypted first" not in str(error):  # as above: only its words tell a locked key from no key
+        if "decrypted first" not in str(error):  # as above: only its text tells a locked key from a damaged one
             raise EvidenceError(f"--identity: {path} cannot be used; give a key of age, or of OpenSSH (Ed25519, RSA)") from None
     return age.ssh.Identity.from_buffer(unlock_identity(path))
 
@@ -174,10 +176,10 @@ def _read_text(path: Path, where: str) -> str:
         if not path.is_file():
             raise EvidenceError(f"{where}: there is no file {show(path)}")
         with path.open("rb") as file:
-            data = file.read(LARGEST_KEYS + 1)
-        if len(data) > LARGEST_KEYS:
+            data = file.read(LARGEST_KEY_FILE + 1)
+        if len(data) > LARGEST_KEY_FILE:
             raise EvidenceError(f"{where}: {path} is too large for a file with keys")
-        if data.startswith(HEADS):
+        if data.startswith(AGE_HEADS):
             raise EvidenceError(f"{where}: {path} is encrypted itself; unlock it with age -d, and give what comes out")
         return data.decode("utf-8-sig")
     except (OSError, ValueError) as error:

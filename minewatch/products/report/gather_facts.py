@@ -1,11 +1,11 @@
-"""Gathers what a report tells: from the table, the archive, the records of scans and the source."""
+"""Gathers the facts of a report: from the table, the archive, the records of scans and the source."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,39 +30,39 @@ from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.products.report.record import (
+from minewatch.products.report.report_facts import (
     AlertFacts,
     Month,
     ReportFacts,
     ReportLook,
     ReportRequest,
     Row,
-    Scenery,
     VisibilitySummary,
 )
-from minewatch.products.report.scenery import AREA, Photographer
+from minewatch.products.report.report_images import AREA, ReportImageReader
 from minewatch.settings.pipeline import read_pipeline
 
 CLEAR_SHARE = 0.5
 """Share of an area that must be clear for a look to count as clear in the calendar."""
 
 RECORD = "reports.jsonl"
-"""In the folder of reports: which alerts each report told, so that the next one can say what is new."""
+"""In the folder of reports: the alerts of each report, so that the next report can say which ones are new."""
 
 
 def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporter | None = None) -> ReportFacts:
-    """Gather what a report tells; raises MinewatchError where area, alert or table are missing."""
+    """Gather the facts; raises MinewatchError where area, alert or table are missing."""
     reporter = reporter or Reporter()
     table = read_alerts(workspace.alerts)
     name, chosen = _choose_alerts(workspace, table, request)
-    area, cells = _plan_area(workspace, name)
+    area, area_row = _plan_area(workspace, name)
     observations, notes = _list_looks(workspace, area)
     rows = [_clean(row) for row in chosen.to_dict("records")]
-    told = [row for row in rows if is_told(row, request)]
-    sceneries, lines = _take_photos(workspace, area, observations, told, request)
-    explanations = dict(reporter.track(_explain(workspace, told, notes), f"{name}: reading alerts", len(told)))
-    history, earlier = _sort_history(workspace.alerts), read_last_report(workspace.reports / RECORD, name, area.until)
-    known = earlier[1] if earlier else set()
+    detailed = [row for row in rows if has_section(row, request)]
+    reader = ReportImageReader(workspace, area.aoi.name, area.grid)
+    images = reader.read_all(detailed, observations, min(request.until or area.until, area.until), area.until)
+    explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
+    history, last = _sort_history(workspace.alerts), read_last_report(workspace.reports / RECORD, name, area.until)
+    known = last[1] if last else set()
     alerts = tuple(
         AlertFacts(
             number=number,
@@ -70,9 +70,9 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
             position=make_position(row["lat"], row["lon"]),
             outline=join_halves(row["geometry"]),
             events=tuple(history.get(row["alert_id"], ())),
-            is_new=earlier is not None and row["alert_id"] not in known,
+            is_new=last is not None and row["alert_id"] not in known,
             explanation=explanations.get(row["alert_id"]),
-            scenery=sceneries.get(row["alert_id"]),
+            images=images.get(row["alert_id"]),
         )
         for number, row in enumerate(rows, 1)
     )
@@ -84,25 +84,25 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         monitor_from=area.monitor_from,
         as_of=area.until,
         pipeline=area.pipeline_name,
-        digest=str(cells["digest"] or ""),
-        run_id=str(cells["run_id"] or ""),
+        digest=str(area_row["digest"] or ""),
+        run_id=str(area_row["run_id"] or ""),
         made=dt.datetime.now(dt.UTC),
         looks=looks,
         months=count_months(looks),
-        sight=_read_sight(workspace, name, cells),
+        visibility=_read_visibility(workspace, name, area_row),
         alerts=alerts,
-        last_report=earlier[0] if earlier else None,
-        map=sceneries[AREA],
-        notes=tuple(dict.fromkeys([*notes, *lines])),
+        last_report=last[0] if last else None,
+        map=images[AREA],
+        notes=tuple(dict.fromkeys([*notes, *reader.notes])),
     )
 
 
-def is_told(row: Mapping[str, Any], request: ReportRequest) -> bool:
-    """True if an alert has a section of its own: it stands, or stood confirmed; one that was asked for always has."""
+def has_section(row: Mapping[str, Any], request: ReportRequest) -> bool:
+    """True if an alert has a section of its own: it is open, or closed after it was confirmed, or was asked for by its id."""
     if request.alert_id:
         return True
-    stands = row["status"] in (PROVISIONAL, CONFIRMED)
-    return stands or (row["status"] == CLOSED and row["confirmed_on"] is not None and not row["merged_into"])
+    is_open = row["status"] in (PROVISIONAL, CONFIRMED)
+    return is_open or (row["status"] == CLOSED and row["confirmed_on"] is not None and not row["merged_into"])
 
 
 def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: ReportRequest) -> tuple[str, gpd.GeoDataFrame]:
@@ -128,18 +128,17 @@ def _plan_area(workspace: Workspace, name: str) -> tuple[AreaPlan, Row]:
     rows = [_clean(row) for row in frame.to_dict("records") if row["aoi"] == name]
     if not rows:
         raise AlertsError(f"area {name!r} was never scanned; scan it first with: minewatch scan {name}")
-    aoi, cells = read_aoi(workspace, name), rows[0]
-    pipeline = read_pipeline(workspace, cells["pipeline"])
-    dates = {"monitor_from": cells["monitor_from"], "until": cells["as_of"]}
-    return make_area_plan(aoi, pipeline, cells["pipeline"], **dates), cells
+    aoi, row = read_aoi(workspace, name), rows[0]
+    pipeline = read_pipeline(workspace, row["pipeline"])
+    return make_area_plan(aoi, pipeline, row["pipeline"], monitor_from=row["monitor_from"], until=row["as_of"]), row
 
 
 def _clean(row: Mapping[Any, Any]) -> Row:
     """Return a row with plain dates, and None for what is empty."""
-    return {str(name): _clean_cell(value) for name, value in row.items()}
+    return {str(name): _clean_value(value) for name, value in row.items()}
 
 
-def _clean_cell(value: Any) -> Any:
+def _clean_value(value: Any) -> Any:
     if hasattr(value, "geom_type"):
         return value
     if value == "" or pd.isna(value):
@@ -167,24 +166,15 @@ def count_months(looks: Iterable[ReportLook]) -> dict[tuple[int, int], Month]:
     }
 
 
-def _take_photos(
-    workspace: Workspace, area: AreaPlan, observations: Sequence[Observation], rows: Sequence[Row], request: ReportRequest
-) -> tuple[dict[str, Scenery], list[str]]:
-    """Take the images of the whole area and of the alerts."""
-    until = min(request.until or area.until, area.until)
-    photographer = Photographer(workspace, area.aoi.name, area.grid)
-    return photographer.take(rows, observations, until, area.until), photographer.notes
-
-
 def _explain(workspace: Workspace, rows: Iterable[Row], notes: list[str]) -> Iterable[tuple[str, Explanation | None]]:
-    """Explain alerts look by look; where the archive cannot, a note says so."""
-    for alert_id, told in explain_alerts(workspace, [row["alert_id"] for row in rows]):
-        if isinstance(told, MinewatchError):
-            notes.append(f"{alert_id}: {told}")
+    """Yield the explanation of each alert; where the archive allows none, a note says why."""
+    for alert_id, explanation in explain_alerts(workspace, [row["alert_id"] for row in rows]):
+        if isinstance(explanation, MinewatchError):
+            notes.append(f"{alert_id}: {explanation}")
             yield alert_id, None
         else:
-            notes += told.notes
-            yield alert_id, told
+            notes += explanation.notes
+            yield alert_id, explanation
 
 
 def _sort_history(path: Path) -> dict[str, list[HistoryEvent]]:
@@ -194,28 +184,28 @@ def _sort_history(path: Path) -> dict[str, list[HistoryEvent]]:
     return events
 
 
-def _read_sight(workspace: Workspace, name: str, cells: Row) -> VisibilitySummary:
-    """Read what the scan counted; the table alone knows less."""
+def _read_visibility(workspace: Workspace, name: str, area_row: Row) -> VisibilitySummary:
+    """Read what the record of the scan says; where it is gone, what the table has, which is less."""
     try:
-        record = json.loads((workspace.runs / f"{cells['run_id']}.json").read_text("utf-8"))
+        record = json.loads((workspace.runs / f"{area_row['run_id']}.json").read_text("utf-8"))
         facts = next(area["coverage"] for area in record["areas"] if area["aoi"] == name)
         shares = {str(status): float(share) for status, share in facts["status"].items()}
         last = dt.date.fromisoformat(facts["last_clear"]) if facts["last_clear"] else None
         return VisibilitySummary(shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"]))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        return VisibilitySummary(None, cells["share_unseen"], None, cells["last_clear"], 0)
+        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0)
 
 
-# --- what earlier reports told -----------------------------------------------------------------------------------------
+# --- earlier reports ---------------------------------------------------------------------------------------------------
 
 
 def read_last_report(path: Path, aoi: str, as_of: dt.date) -> tuple[dt.date, set[str]] | None:
-    """Return date and alerts of the latest report on an area that is of an earlier as-of date; None where there is none."""
-    told: dict[dt.date, set[str]] = defaultdict(set)
+    """Return as-of date and alert ids of the latest report on an area before ``as_of``; None where there is none."""
+    reported: dict[dt.date, set[str]] = defaultdict(set)
     for name, day, ids in read_lines(path, _parse_line)[0]:
         if name == aoi and day < as_of:
-            told[day] |= ids
-    return max(told.items(), default=None, key=lambda item: item[0])
+            reported[day] |= ids
+    return max(reported.items(), default=None, key=lambda item: item[0])
 
 
 def _parse_line(line: Any) -> tuple[str, dt.date, set[str]]:
@@ -223,7 +213,7 @@ def _parse_line(line: Any) -> tuple[str, dt.date, set[str]]:
 
 
 def record_report(path: Path, facts: ReportFacts) -> None:
-    """Remember which alerts a report on a whole area told; reports on a part of them count for nothing."""
+    """Record the alerts of a report on a whole area; a report on some of its alerts is not recorded."""
     request = facts.request
     if request.alert_id or request.since or request.until:
         return

@@ -1,4 +1,4 @@
-"""Chooses what an alert rests on: the looks that confirmed it, and the images before and after."""
+"""Chooses the looks of an alert's evidence: those that confirmed it, and those of the images before and after."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from minewatch.detection.mask import find_clear, margin_pixels
 MARGIN = 500
 """Metres around an alert that its images show, as far as the area's grid reaches."""
 
-SEARCHED = dt.timedelta(days=366)
-"""Before the first sign, how far back an image without the change is looked for."""
+SEARCH_PERIOD = dt.timedelta(days=366)
+"""Before the first sign of the change: the image without it may be that old."""
 
 
 @dataclass(frozen=True)
 class LookChoice:
-    """The look that an image is read from, and the one that would have been better."""
+    """The look that an image is read from, and the clearest one."""
 
-    taken: Observation
-    """The source still lists its scenes."""
+    chosen: Observation
+    """The clearest whose scenes the source still lists."""
 
     preferred: Observation
-    """The same, else the clearest: the source does not list all of its scenes any more."""
+    """The clearest; another than ``chosen`` where the source no longer lists all of its scenes."""
 
-    gone: tuple[str, ...] = ()
-    """Those scenes."""
+    missing_scenes: tuple[str, ...] = ()
+    """Ids of the scenes of ``preferred`` that the source no longer lists."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class EvidenceLooks:
     """From the look before it to the one that confirmed it, in order of acquisition."""
 
     window: Window
-    """What the images show, on the area's grid."""
+    """The window of both images, on the area's grid."""
 
 
 def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert, listed: Collection[str]) -> EvidenceLooks:
@@ -64,30 +64,32 @@ def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Ale
     """
     assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
     proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
-    earlier = [o for o in observations if alert.first_seen - SEARCHED <= o.time.date() < alert.first_seen]
+    earlier = [o for o in observations if alert.first_seen - SEARCH_PERIOD <= o.time.date() < alert.first_seen]
     last_clear = [o for o in earlier if o.time.date() == alert.day_before]
     others = [o for o in earlier if o.time.date() != alert.day_before]
     before = _choose(area, (last_clear, others), alert, listed, "before the change")
     after = _choose(area, (proof,), alert, listed, "with the change")
-    looks = {o.item: o for o in (before.preferred, before.taken, *proof)}
+    looks = {o.item: o for o in (before.preferred, before.chosen, *proof)}
     return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
 
 
 def _choose(
-    area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], which: str
+    area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], period: str
 ) -> LookChoice:
-    """Take the clearest look whose scenes the source still lists, of the first group that has one."""
+    """Return the clearest look whose scenes the source still lists, of the first group that has one."""
     preferred: Observation | None = None
-    gone: tuple[str, ...] = ()
+    first_missing: tuple[str, ...] = ()
     for observation in (o for group in groups for o in _rank(area, group, alert)):
         missing = tuple(sorted(set(observation.source_ids) - set(listed)))
         if preferred is None:
-            preferred, gone = observation, missing
+            preferred, first_missing = observation, missing
         if not missing:
-            return LookChoice(observation, preferred, gone)
+            return LookChoice(observation, preferred, first_missing)
     if preferred is None:
-        raise EvidenceError(f"the archive has no look {which}, of the dates that the alert names, that shows its ground")
-    raise EvidenceError(f"the source lists none of the looks {which} any more; the clearest was read from {', '.join(gone)}")
+        raise EvidenceError(f"the archive has no look {period}, of the dates that the alert names, that shows its ground")
+    raise EvidenceError(
+        f"the source lists none of the looks {period} any more; the clearest was read from {', '.join(first_missing)}"
+    )
 
 
 def find_window(grid: Grid, alert: Alert) -> Window:
@@ -101,17 +103,17 @@ def find_window(grid: Grid, alert: Alert) -> Window:
 
 
 def _rank(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> list[Observation]:
-    """Order the observations that show the alert's ground: to a tenth by how much of it, then the latest first."""
+    """Return the observations that show some of the alert, sorted by the share shown, to a tenth, then the latest first."""
     grid, settings = area.grid, area.pipeline.mask
     window = find_window(grid, alert).grow(margin_pixels(settings), grid.shape)
-    ground = _find_ground(grid, window, alert)
+    inside = _rasterize_alert(grid, window, alert)
     ordered = sort_observations(observations)
-    shares = [_share(find_clear(scl[None], settings)[0], ground) for scl in iterate_scl(ordered, window)]
+    shares = [_share(find_clear(scl[None], settings)[0], inside) for scl in iterate_scl(ordered, window)]
     ranked = sorted(range(len(ordered)), key=lambda number: (round(shares[number], 1), number), reverse=True)
     return [ordered[number] for number in ranked if shares[number] > 0]
 
 
-def _find_ground(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:
+def _rasterize_alert(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:
     outline = reproject(alert.geometry, lonlat_to(grid.crs))
     rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
     corner = grid.transform_of(window)
@@ -120,5 +122,5 @@ def _find_ground(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:
     )
 
 
-def _share(clear: NDArray[np.bool_], ground: NDArray[np.bool_]) -> float:
-    return float((clear & ground).sum() / max(1, ground.sum()))
+def _share(clear: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
+    return float((clear & inside).sum() / max(1, inside.sum()))

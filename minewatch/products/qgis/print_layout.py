@@ -20,8 +20,8 @@ from minewatch.core.text import format_day
 from minewatch.detection.change_map import Status
 from minewatch.products.images.quicklook import TIMES
 from minewatch.products.qgis.compass import embed_compass
-from minewatch.products.qgis.contents import ALERTS_ID, AREAS_ID, MapLayer, Project, list_layers
-from minewatch.products.qgis.tree import add_tree_layer
+from minewatch.products.qgis.layer_tree import add_tree_layer
+from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, MapLayer, Project, list_layers
 
 NAME = "Alerts (A4 landscape)"
 

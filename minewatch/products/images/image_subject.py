@@ -13,7 +13,7 @@ from minewatch.areas.aoi import list_aois
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import AlertsError, ImageError
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.chips.frames import frame_outline
+from minewatch.products.images.chips.image_frame import frame_outline
 
 
 @dataclass(frozen=True)
@@ -21,27 +21,27 @@ class ImageSubject:
     """What an image is about."""
 
     name: str
-    """Area, or alert."""
+    """Name of the area, or id of the alert."""
 
     aoi: str
-    """Area."""
+    """Name of the area."""
 
     alerts: gpd.GeoDataFrame | None
-    """Of the area; None where there is no table."""
+    """The area's rows of the table; None where there is no table."""
 
     alert: Any = None
-    """Row of the alert."""
+    """Row of the alert; None for an area."""
 
     notes: tuple[str, ...] = ()
     """Lines a person should read."""
 
-    def lay_frame(self, grid: Grid) -> Grid:
-        """Lay the frame of its images on the grid of its area."""
+    def make_frame(self, grid: Grid) -> Grid:
+        """Return the frame of its images, on the grid of the area."""
         return grid if self.alert is None else frame_outline(grid, self.alert.geometry)
 
 
 def find_subject(workspace: Workspace, target: str) -> ImageSubject:
-    """Find the area or the alert of that name; raises ImageError where there is neither."""
+    """Return the area or the alert of a name; raises ImageError where there is neither."""
     table = read_alerts(workspace.alerts) if workspace.alerts.exists() else None
     if target in list_aois(workspace):
         return ImageSubject(target, target, None if table is None else table[table["aoi"] == target])

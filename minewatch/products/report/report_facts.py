@@ -1,4 +1,4 @@
-"""A report as a value: everything that its pages tell, before a word of it is written."""
+"""The facts of a report, before they are written as text."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from minewatch.areas.grid import Grid
 from minewatch.products.images.chips.pixels import Chip
 
 Row = dict[str, Any]
-"""Cells of the table by column; None where a cell is empty, dates as dates."""
+"""A row of the table: column to value; None where it is empty, dates as dates."""
 
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """What was asked for."""
+    """What a report is about, and how it is written."""
 
     aoi: str = ""
     """An area, or '' where an alert was named."""
@@ -45,7 +45,7 @@ class ReportRequest:
 
 @dataclass(frozen=True)
 class Month:
-    """What was looked at in a month."""
+    """The looks of a month."""
 
     looks: int
     """Overpasses with data on the area."""
@@ -76,7 +76,7 @@ class ReportLook:
 
 @dataclass(frozen=True)
 class VisibilitySummary:
-    """What could be seen of the area, as the scan counted it; None = the record of the scan is gone."""
+    """How much of the area could be seen, as the scan counted it; None = the record of the scan is gone."""
 
     shares: Mapping[str, float] | None
     """Share of each status of the change map."""
@@ -91,7 +91,7 @@ class VisibilitySummary:
     """The latest clear look of any pixel."""
 
     missing_looks: int
-    """Looks that pixels not monitored still lack, the most frequent number."""
+    """Looks that pixels not monitored still lack: the most frequent number."""
 
 
 @dataclass(frozen=True)
@@ -108,21 +108,21 @@ class OverpassImages:
     """Share of the frame that was clear."""
 
     chips: Mapping[str, Chip]
-    """Its pixels: true colour, and false colour where an alert is shown."""
+    """Name of the composite to its chip: true colour, and for an alert false colour."""
 
 
 @dataclass(frozen=True)
-class Scenery:
-    """Images of one frame, and why there are none where there are none."""
+class FrameImages:
+    """The images of one frame, or why they are missing."""
 
     frame: Grid
     """Pixels of the images."""
 
-    photos: Mapping[str, OverpassImages]
-    """Some of 'before' and 'after'."""
+    overpasses: Mapping[str, OverpassImages]
+    """'before' or 'after' to the images."""
 
     missing: Mapping[str, str]
-    """The others, with the key of the text that says why."""
+    """'before' or 'after' to the key of the text that says why there are none."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class AlertFacts:
     """In this report, from 1."""
 
     row: Row
-    """Its cells of the table."""
+    """Its row of the table."""
 
     position: Position
     """Of a point inside."""
@@ -148,20 +148,20 @@ class AlertFacts:
     """It was not in the last report."""
 
     explanation: Explanation | None
-    """Look by look; None where it is not told, or where the archive cannot tell it."""
+    """Look by look; None where the alert has no section, or the archive cannot explain it."""
 
-    scenery: Scenery | None
-    """Before and after; None where it is not told."""
+    images: FrameImages | None
+    """Before and after; None where the alert has no section."""
 
     @property
-    def is_told(self) -> bool:
-        """The report has a section for it, beyond its line in the table."""
-        return self.scenery is not None
+    def has_section(self) -> bool:
+        """True if the report has a section on it, and not only a line in the table."""
+        return self.images is not None
 
 
 @dataclass(frozen=True)
 class ReportFacts:
-    """Everything that a report tells."""
+    """All facts of a report."""
 
     request: ReportRequest
     """What was asked for."""
@@ -194,19 +194,19 @@ class ReportFacts:
     """Every look of the archive that the result rests on, by date."""
 
     months: Mapping[tuple[int, int], Month]
-    """(year, month) to what was looked at; months without a look are absent."""
+    """(year, month) to its looks; months without a look are absent."""
 
-    sight: VisibilitySummary
-    """What could be seen."""
+    visibility: VisibilitySummary
+    """How much of the area could be seen."""
 
     alerts: tuple[AlertFacts, ...]
-    """By area, the largest first."""
+    """The largest first."""
 
     last_report: dt.date | None
     """As-of date of the last report on this area; None where this is the first."""
 
-    map: Scenery
+    map: FrameImages
     """The whole area, after."""
 
     notes: tuple[str, ...]
-    """Technical lines for whoever made the report; not on its pages."""
+    """Lines for the person who made the report; they are not printed in it."""

@@ -12,7 +12,7 @@ HTML, PDF = "html", "pdf"
 
 
 def print_page(page: str) -> bytes:
-    """Return a page as PDF; raises ReportError where WeasyPrint or Pango are missing."""
+    """Return a page as PDF; raises ReportError where WeasyPrint or Pango is missing, or printing fails."""
     try:
         weasyprint, urls = importlib.import_module("weasyprint"), importlib.import_module("weasyprint.urls")
     except ImportError as error:

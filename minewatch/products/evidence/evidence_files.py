@@ -1,6 +1,6 @@
-"""Files of evidence by their names: in a folder, or in a ZIP; and what they should be.
+"""The files of evidence by name, in a folder or a ZIP, and their comparison with a manifest.
 
-Whoever hands evidence over may be a stranger: nothing is unpacked, and no more is read than evidence can have.
+Evidence may come from strangers: nothing is unpacked, and no more is read than evidence can have.
 """
 
 from __future__ import annotations
@@ -22,65 +22,65 @@ from minewatch.core.errors import EvidenceError
 from minewatch.core.text import show
 
 MOST_FILES = 5000
-"""In a folder or a ZIP; evidence has some ten, and one for each look."""
+"""In a folder or a ZIP; evidence has about ten, and one for each look."""
 
 LARGEST = 2**29
-"""Bytes of a file that is held in memory; a chip of a large site has some 50 million."""
+"""Bytes of a file that is held in memory; an image of a large site has some 50 million."""
 
 LARGEST_TEXT = 2**24
-"""Bytes of a manifest, or of a pack's lines of the log."""
+"""Bytes of a manifest, or of an export bundle's lines of the custody log."""
 
-LARGEST_WHOLE = 2**32
+LARGEST_TOTAL = 2**32
 """Bytes of all files of a ZIP, unpacked."""
 
 LARGEST_DIRECTORY = 2**21
-"""Bytes of the list of members at the end of a ZIP, which is read as a whole."""
+"""Bytes of the central directory of a ZIP, which is read as a whole."""
 
-PIECE = 2**20
+CHUNK = 2**20
 """Bytes that are read at a time."""
 
-BROKEN = (OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What a damaged or strange ZIP makes its reader raise."""
+ZIP_FAULTS = (OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
+"""What zipfile raises for damaged or malicious files."""
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """Files that belong together."""
+class EvidenceFiles:
+    """Files of one folder or ZIP."""
 
     names: frozenset[str]
     """Of the files, with / between folder and name."""
 
-    strange: tuple[str, ...]
-    """What is no plain file with a plain name, told in words."""
+    irregular: tuple[str, ...]
+    """Lines on each entry that is no plain file with a plain name."""
 
-    pieces: Callable[[str], Iterator[bytes]]
-    """Gives a file's content bit by bit; raises EvidenceError where it cannot be read."""
+    read_chunks: Callable[[str], Iterator[bytes]]
+    """Name to the file's content in chunks; raises EvidenceError where it cannot be read."""
 
     def read(self, name: str, most: int = LARGEST) -> bytes:
         """Return a file's content; raises EvidenceError where it cannot be read, or has more bytes than ``most``."""
         data = bytearray()
-        for piece in self.pieces(name):
-            data += piece
+        for chunk in self.read_chunks(name):
+            data += chunk
             if len(data) > most:
                 raise EvidenceError(f"{show(name)}: is larger than any of its kind ({most >> 20} MB)")
         return bytes(data)
 
-    def is_as_stated(self, name: str, stated: object) -> bool:
-        """Compare a file with the SHA-256 and size that a manifest states, without holding it in memory."""
+    def matches(self, name: str, stated: object) -> bool:
+        """True if a file has the SHA-256 and size that a manifest states; it is not held in memory."""
         if not isinstance(stated, dict) or type(stated.get("size")) is not int:
             return False
         digest, size = hashlib.sha256(), 0
-        for piece in self.pieces(name):
-            digest.update(piece)
-            size += len(piece)
+        for chunk in self.read_chunks(name):
+            digest.update(chunk)
+            size += len(chunk)
             if size > stated["size"]:
                 return False
         return size == stated["size"] and digest.hexdigest() == stated.get("sha256")
 
 
-def open_folder(folder: Path) -> Bundle:
+def open_folder(folder: Path) -> EvidenceFiles:
     """Return the files of a folder; raises EvidenceError where it cannot be listed."""
-    names, strange = set(), []
+    names, irregular = set(), []
     try:
         paths = sorted(itertools.islice(folder.rglob("*"), MOST_FILES + 1))
         if len(paths) > MOST_FILES:
@@ -88,82 +88,82 @@ def open_folder(folder: Path) -> Bundle:
         for path in paths:
             name = path.relative_to(folder).as_posix()
             if path.is_symlink():
-                strange.append(f"{show(name)}: a link, not a copy")
+                irregular.append(f"{show(name)}: a link, not a copy")
             elif path.is_file():
                 names.add(name)
             elif not path.is_dir() or not any(path.iterdir()):
-                strange.append(f"{show(name)}: was added (an empty folder, or no file)")
+                irregular.append(f"{show(name)}: was added (an empty folder, or no file)")
     except OSError as error:
         raise EvidenceError(f"{folder} cannot be read: {error.strerror}") from error
 
     def read(name: str) -> Iterator[bytes]:
         try:
             with (folder / name).open("rb") as file:
-                yield from iter(lambda: file.read(PIECE), b"")
+                yield from iter(lambda: file.read(CHUNK), b"")
         except OSError as error:
             raise EvidenceError(f"{show(name)} cannot be read: {error.strerror}") from error
 
-    return Bundle(frozenset(names), tuple(strange), read)
+    return EvidenceFiles(frozenset(names), tuple(irregular), read)
 
 
-def below(bundle: Bundle, prefix: str) -> Bundle:
-    """Return the files of a folder in a bundle."""
-    names = frozenset(name.removeprefix(prefix) for name in bundle.names if name.startswith(prefix))
-    return Bundle(names, (), lambda name: bundle.pieces(prefix + name))
+def select_subfolder(files: EvidenceFiles, prefix: str) -> EvidenceFiles:
+    """Return the files whose names begin with ``prefix``, without it."""
+    names = frozenset(name.removeprefix(prefix) for name in files.names if name.startswith(prefix))
+    return EvidenceFiles(names, (), lambda name: files.read_chunks(prefix + name))
 
 
 def describe_data(data: bytes) -> dict[str, Any]:
-    """Give SHA-256 and size of a file's content, as manifests list them."""
+    """Return SHA-256 and size of a file's content, as manifests list them."""
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
-def compare_files(bundle: Bundle, listed: Mapping[str, Any], own: frozenset[str]) -> list[str]:
-    """Name each file that was changed, is missing or was added; ``own`` are those that no manifest can list."""
-    faults = list(bundle.strange)
+def compare_files(files: EvidenceFiles, listed: Mapping[str, Any], own: frozenset[str]) -> list[str]:
+    """Name each file that was changed, is missing or was added; ``own`` holds those that no manifest can list."""
+    faults = list(files.irregular)
     for name, stated in sorted(listed.items()):
-        if name not in bundle.names:
+        if name not in files.names:
             faults.append(f"{show(name)}: is missing")
             continue
         try:
-            if not bundle.is_as_stated(name, stated):
+            if not files.matches(name, stated):
                 faults.append(f"{show(name)}: was changed")
         except EvidenceError as error:
             faults.append(str(error))
-    faults += [f"{show(name)}: was added" for name in sorted(bundle.names - set(listed) - own)]
+    faults += [f"{show(name)}: was added" for name in sorted(files.names - set(listed) - own)]
     return faults
 
 
 # --- ZIP -------------------------------------------------------------------------------------------------------------
 
 
-def open_zip(file: BinaryIO) -> Bundle:
+def open_zip(file: BinaryIO) -> EvidenceFiles:
     """Return the files of a ZIP; nothing is unpacked to the disk.
 
-    Raises EvidenceError where it is none, was cut off, or is larger than any pack.
+    Raises EvidenceError where it is none, was cut off, or is larger than any export bundle.
     """
     try:
         _check_end(file)
         archive = zipfile.ZipFile(file)
         infos = archive.infolist()
-    except BROKEN as error:
+    except ZIP_FAULTS as error:
         raise EvidenceError(f"it is no ZIP, or it is damaged ({type(error).__name__}); ask for it again") from error
-    if len(infos) > MOST_FILES or sum(info.file_size for info in infos) > LARGEST_WHOLE:
-        raise EvidenceError(f"it holds more than {MOST_FILES} files or {LARGEST_WHOLE >> 30} GB: do not unpack it")
+    if len(infos) > MOST_FILES or sum(info.file_size for info in infos) > LARGEST_TOTAL:
+        raise EvidenceError(f"it holds more than {MOST_FILES} files or {LARGEST_TOTAL >> 30} GB: do not unpack it")
     files = [info for info in infos if not info.is_dir()]
     names = frozenset(info.filename for info in files)
 
     def read(name: str) -> Iterator[bytes]:
         try:
             with archive.open(name) as member:
-                yield from iter(lambda: member.read(PIECE), b"")
-        except BROKEN as error:
+                yield from iter(lambda: member.read(CHUNK), b"")
+        except ZIP_FAULTS as error:
             raise EvidenceError(f"{show(name)} cannot be read: the ZIP is damaged, or locked with a password") from error
 
-    return Bundle(names, tuple(_find_strange(infos, names)), read)
+    return EvidenceFiles(names, tuple(_find_irregular(infos, names)), read)
 
 
 def _check_end(file: BinaryIO) -> None:
-    """Look how long the list of members is before all of it is read; no pack needs the form for huge ones (ZIP64)."""
+    """Raise EvidenceError where the central directory is too large to be read; no export bundle needs ZIP64."""
     size = file.seek(0, os.SEEK_END)
     start = max(0, size - 2**16 - 42)
     file.seek(start)
@@ -176,9 +176,9 @@ def _check_end(file: BinaryIO) -> None:
         raise EvidenceError(f"it is no pack: it lists more than {MOST_FILES} files; do not unpack it")
 
 
-def _find_strange(infos: Sequence[zipfile.ZipInfo], names: frozenset[str]) -> Iterator[str]:
-    """Tell what would harm who unpacks a ZIP, or become something else there."""
-    for name, reason in sorted({(info.filename, _judge_member(info)) for info in infos}):
+def _find_irregular(infos: Sequence[zipfile.ZipInfo], names: frozenset[str]) -> Iterator[str]:
+    """Yield a line on each entry that is dangerous to unpack, or would overwrite another."""
+    for name, reason in sorted({(info.filename, _check_member(info)) for info in infos}):
         if reason:
             yield f"{show(name)}: {reason}"
         elif name.endswith("/") and not any(other.startswith(name) for other in names):
@@ -192,7 +192,7 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _judge_member(info: zipfile.ZipInfo) -> str:
+def _check_member(info: zipfile.ZipInfo) -> str:
     name, kind = info.filename, stat.S_IFMT(info.external_attr >> 16)
     if stat.S_ISLNK(kind):
         return "a link, not a copy"

@@ -1,4 +1,4 @@
-"""Finds evidence by the ids of its alert, and notes in the log that it left with an export or a report."""
+"""Finds the evidence of alerts by their ids, and logs the export of alerts that have evidence."""
 
 from __future__ import annotations
 
@@ -12,55 +12,53 @@ from minewatch.core.errors import AlertsError, EvidenceError, MinewatchError, de
 from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.custody_log import record_all
+from minewatch.products.evidence.custody_log import record_custody_of_all
 from minewatch.products.evidence.manifest import MANIFEST
 
 
 def list_evidence(workspace: Workspace) -> set[str]:
-    """Name the folders of evidence; those that are not finished do not count."""
+    """Return the names of the folders of evidence, without unfinished ones."""
     return {name for name in list_names(workspace.evidence) if not name.startswith(TEMPORARY_PREFIX)}
 
 
 def find_evidence(workspace: Workspace, alert_id: str) -> Path:
-    """Find the folder of an alert by any id that it has or had; raises EvidenceError where there is none."""
+    """Return the folder of an alert by any id that it has or had; raises EvidenceError where there is none."""
     folder, names = workspace.evidence, list_evidence(workspace)
     if alert_id in names:
         return folder / alert_id
     with contextlib.suppress(AlertsError):
-        wanted = find_alert(workspace.alerts, alert_id)
+        current = find_alert(workspace.alerts, alert_id)
         for name in sorted(names):
-            if _follow(workspace, name) == wanted:
+            if _find_current_id(workspace, name) == current:
                 return folder / name
     raise EvidenceError(f"there is no evidence of {alert_id!r} in {folder}; scans write it when an alert is confirmed")
 
 
-def _follow(workspace: Workspace, name: str) -> str:
-    """Return the id that the alert of a folder has now; '' where the table has it no more."""
+def _find_current_id(workspace: Workspace, name: str) -> str:
+    """Return the id that the alert of a folder has now; '' where the table no longer has it."""
     with contextlib.suppress(AlertsError):
         return find_alert(workspace.alerts, name)
     return ""
 
 
-def note_export(workspace: Workspace, alert_ids: Iterable[str], detail: str) -> list[str]:
-    """Note in the log that alerts left the workspace, for each that has evidence; ``detail`` says in which files.
+def log_export(workspace: Workspace, alert_ids: Iterable[str], detail: str) -> list[str]:
+    """Record in the custody log that alerts with evidence left the workspace; ``detail`` says in which files.
 
-    What was written stands also where the log cannot be: the files are out by then, and only a line that says so helps.
-    Gives the lines that a person should read: none, or why there is no note.
+    The files are written by then, so a log that cannot be written is no error: return what a person should read about it.
     """
     try:
         ids, names = set(alert_ids), list_evidence(workspace)
-        # Only where some alerts have no folder of their name can one of them have been renamed.
-        renamed = {name for name in names - ids if _follow(workspace, name) in ids - names} if ids - names else set()
-        left = sorted((names & ids) | renamed)
-        if left:
-            record_all(workspace.custody, "exported", {name: _hash_manifest(workspace.evidence / name) for name in left}, detail)
+        # Only an alert without a folder of its name can have been renamed.
+        renamed = {name for name in names - ids if _find_current_id(workspace, name) in ids - names} if ids - names else set()
+        if manifests := {name: _hash_manifest(workspace.evidence / name) for name in sorted((names & ids) | renamed)}:
+            record_custody_of_all(workspace.custody, "exported", manifests, detail)
     except MinewatchError as error:
         return [f"the export is not in the custody log: {describe(error)}"]
     return []
 
 
 def _hash_manifest(folder: Path) -> str:
-    """Return the SHA-256 of a manifest; '' where it cannot be read, which is for ``minewatch verify`` to tell."""
+    """Return the SHA-256 of a manifest; '' where it cannot be read, which ``minewatch verify`` reports."""
     try:
         with (folder / MANIFEST).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

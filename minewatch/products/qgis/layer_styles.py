@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from minewatch.alerts.style import ALONG, BESIDE, INSIDE, VERSION, add_fill, add_labels, add_line, add_marker, render_style, rgba
 from minewatch.detection.change_map import Status
 from minewatch.detection.change_map_writer import STATUS_COLOURS
-from minewatch.products.export.cells import clean_text
+from minewatch.products.export.columns import clean_text
 
 SHAPES = ("Point", "Line", "Polygon")
 """What a layer can be, from top to bottom on the map."""

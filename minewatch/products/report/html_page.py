@@ -1,4 +1,4 @@
-"""Writes a report as one page: a file that holds everything, asks for nothing, and runs no text of a stranger."""
+"""The HTML page of a report: one file that loads nothing else, and in which no text from the data can run as code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from minewatch.products.report.drawing import (
     list_vertices,
     measure_growth,
 )
-from minewatch.products.report.record import AlertFacts, ReportFacts, Row
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
 
 FOLDER = Path(__file__).parent
@@ -43,7 +43,7 @@ OVERLAPS = (
     ("overlap_protected", "protected_area", "protected_ha", "protected_pct"),
     ("overlap_territory", "territory", "territory_ha", "territory_pct"),
 )
-"""Text and columns of what an alert may lie in."""
+"""Key of the text, and the columns, of what an alert may overlap."""
 
 DISTANCES = (
     ("fact_river", "river_m"),
@@ -51,7 +51,7 @@ DISTANCES = (
     ("fact_airstrip", "airstrip_m"),
     ("fact_settlement", "settlement_m"),
 )
-"""Text and column of what an alert may lie near to."""
+"""Key of the text, and the column, of what an alert may be near to."""
 
 
 def render_page(facts: ReportFacts) -> str:
@@ -63,7 +63,7 @@ def render_page(facts: ReportFacts) -> str:
     )
     template = environment.get_template("page.html")
     return template.render(
-        **_list_tools(texts),
+        **_list_template_functions(texts),
         **_list_facts(facts, texts),
         **_draw(facts, texts),
         language=texts.language,
@@ -75,17 +75,18 @@ def render_page(facts: ReportFacts) -> str:
 
 
 def make_policy(style: str, script: str) -> str:
-    """Forbid the page everything but its own images, this very style and this very script."""
-    hashes = (base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") for text in (style, script))
-    style_hash, script_hash = hashes
+    """Return the Content-Security-Policy: only embedded images, this style and this script are allowed."""
+    style_hash, script_hash = (
+        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") for text in (style, script)
+    )
     return (
         f"default-src 'none'; img-src data:; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
         "base-uri 'none'; form-action 'none'"
     )
 
 
-def _list_tools(texts: Texts) -> dict[str, Any]:
-    """Name what the template calls."""
+def _list_template_functions(texts: Texts) -> dict[str, Any]:
+    """Return what the template calls, and the constants that it uses."""
     return {
         "t": texts.text,
         "n": texts.count,
@@ -98,10 +99,10 @@ def _list_tools(texts: Texts) -> dict[str, Any]:
         "hectares": lambda value: texts.number(value, "#,##0.00"),
         "signed": lambda value: None if value is None else texts.number(value, "+0.00;-0.00"),
         "distance": lambda metres: describe_distance(metres, texts),
-        "place": lambda position: make_position(*position).decimal,
+        "decimal_position": lambda position: make_position(*position).decimal,
         "review": lambda row: describe_review(row, texts),
-        "happened": lambda event: name_event(event, texts),
-        "detail": lambda event: describe_event(event, texts),
+        "event_name": lambda event: name_event(event, texts),
+        "event_change": lambda event: describe_event(event, texts),
         "months": texts.months(),
         "overlaps": OVERLAPS,
         "distances": DISTANCES,
@@ -111,7 +112,7 @@ def _list_tools(texts: Texts) -> dict[str, Any]:
 
 
 def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
-    """Count what the summary tells."""
+    """Return the facts, and what the summary counts."""
     request = facts.request
     standing = [alert for alert in facts.alerts if alert.row["status"] in (PROVISIONAL, CONFIRMED)]
     counts = Counter(alert.row["status"] for alert in facts.alerts)
@@ -121,28 +122,28 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     return {
         "facts": facts,
         "title": title,
-        "told": [alert for alert in facts.alerts if alert.is_told],
+        "detailed": [alert for alert in facts.alerts if alert.has_section],
         "standing": standing,
         "confirmed": [alert for alert in standing if alert.row["status"] == CONFIRMED],
-        "fresh": [alert for alert in facts.alerts if alert.is_new],
+        "new_alerts": [alert for alert in facts.alerts if alert.is_new],
         "counts": {status: counts[status] for status in STATES if counts[status]},
-        "seen": describe_sight(facts, texts),
+        "visibility": describe_visibility(facts, texts),
         "years": list(range(min(years), max(years) + 1)) if years else [],
         "credit_years": _name_years(facts),
     }
 
 
 def _draw(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
-    """Draw maps and charts."""
-    told = [alert for alert in facts.alerts if alert.is_told]
-    growth = measure_growth(told)
+    """Return the maps and charts."""
+    detailed = [alert for alert in facts.alerts if alert.has_section]
+    growth = measure_growth(detailed)
     return {
         "overview": draw_overview(facts),
-        "photo": next(iter(facts.map.photos.values()), None),
-        "pairs": {alert.number: draw_pairs(alert) for alert in told},
-        "outlines": {alert.number: draw_outline_alone(alert) for alert in told},
-        "series": {a.number: draw_series(a.explanation, texts) for a in told if a.explanation is not None},
-        "vertices": {alert.number: _list_corners(alert) for alert in told},
+        "map_overpass": next(iter(facts.map.overpasses.values()), None),
+        "pairs": {alert.number: draw_pairs(alert) for alert in detailed},
+        "outlines": {alert.number: draw_outline_alone(alert) for alert in detailed},
+        "series": {a.number: draw_series(a.explanation, texts) for a in detailed if a.explanation is not None},
+        "vertices": {alert.number: _list_corners(alert) for alert in detailed},
         "growth": draw_growth(growth, facts, texts) if growth else "",
         "growth_first": growth[0][1] if growth else 0.0,
         "growth_last": growth[-1][1] if growth else 0.0,
@@ -154,7 +155,7 @@ class Ring:
     """A closed line of an outline."""
 
     part: int
-    """Number of its polygon."""
+    """Number of the polygon, from 1."""
 
     ring: int
     """1 = outer edge, others are holes."""
@@ -165,19 +166,19 @@ class Ring:
 
 @dataclass(frozen=True)
 class Corners:
-    """What is listed of an outline."""
+    """The corners of an outline, as the appendix lists them."""
 
     count: int
-    """Of all its corners."""
+    """Number of all corners."""
 
     rings: tuple[Ring, ...]
-    """The first MOST_CORNERS corners by the line they lie on."""
+    """The first MOST_CORNERS corners, by ring."""
 
     zone: str
-    """Zone and hemisphere of UTM; '' where corners lie in several, and each states its own."""
+    """UTM zone and hemisphere; '' where the corners lie in several, and each states its own."""
 
     across: int
-    """Corners in a row of the table, so that it is short."""
+    """Corners in each row of the table."""
 
 
 def _list_corners(alert: AlertFacts) -> Corners:
@@ -197,40 +198,41 @@ def _name_years(facts: ReportFacts) -> str:
     return str(years[0]) if years[0] == years[-1] else f"{years[0]}–{years[-1]}"
 
 
-def describe_sight(facts: ReportFacts, texts: Texts) -> str:
-    """Say in a few sentences what was not seen."""
-    sight, day = facts.sight, texts.date(facts.as_of)
-    if sight.unseen is None:
+def describe_visibility(facts: ReportFacts, texts: Texts) -> str:
+    """Return a few sentences on how much of the area was not seen lately."""
+    visibility, day = facts.visibility, texts.date(facts.as_of)
+    if visibility.unseen is None:
         return texts.text("seen_unknown")
-    if sight.unseen <= 0:
+    if visibility.unseen <= 0:
         return texts.text("seen_all", date=day)
-    lines = [texts.text("seen_summary", unseen=texts.percent(sight.unseen), date=day)]
-    if sight.unseen_days is not None:
-        lines.append(texts.count("seen_since", sight.unseen_days))
-    lines.append(texts.text("seen_last", date=texts.date(sight.last_clear)) if sight.last_clear else texts.text("seen_never"))
+    lines = [texts.text("seen_summary", unseen=texts.percent(visibility.unseen), date=day)]
+    if visibility.unseen_days is not None:
+        lines.append(texts.count("seen_since", visibility.unseen_days))
+    last = visibility.last_clear
+    lines.append(texts.text("seen_last", date=texts.date(last)) if last else texts.text("seen_never"))
     return " ".join(lines)
 
 
 def describe_distance(metres: float, texts: Texts) -> str:
-    """Write a distance."""
+    """Return a distance in metres as text, from 1 km on in kilometres."""
     return f"{texts.number(metres / 1000, '#,##0.0')} km" if metres >= 1000 else f"{texts.number(metres, '0')} m"
 
 
 def describe_review(row: Row, texts: Texts) -> str:
-    """Say what a person decided; a word that is none of ours is shown as it stands."""
+    """Return what a person decided; an unknown decision is shown as it is written."""
     review = row["review"] or ""
     key = f"review_{review.replace('-', '_')}"
     return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
 
 
 def name_event(event: HistoryEvent, texts: Texts) -> str:
-    """Name an event of the table's history."""
+    """Return the name of an event of the alert's history."""
     key = f"event_{event.event.replace(' ', '_')}"
     return texts.text(key if key in texts.words else "event_other")
 
 
 def describe_event(event: HistoryEvent, texts: Texts) -> str:
-    """Say what changed; what the table has in a sentence only stands as it was written."""
+    """Return what changed; where the history has only a sentence (``detail``), that sentence."""
     said = _describe_change(event, texts)
     if not said:
         return show(event.detail)
@@ -246,4 +248,5 @@ def _describe_change(event: HistoryEvent, texts: Texts) -> str:
         return f"{texts.number(event.gained_ha, '+0.00;-0.00')} ha → {texts.number(event.area_ha, '#,##0.00')} ha"
     kind = "legal" if event.event == LEGAL_STATUS else "status"
     words = (event.from_status, event.to_status) if event.event != REVIEWED else ()
-    return " → ".join(show(texts.words.get(f"{kind}_{word}", word)) for word in words if word)
+    keys = [(f"{kind}_{word}", word) for word in words if word]
+    return " → ".join(show(texts.text(key) if key in texts.words else word) for key, word in keys)

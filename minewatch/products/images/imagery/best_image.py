@@ -1,4 +1,4 @@
-"""The sharpest clear picture of a frame that the user's own imagery has."""
+"""Finds and reads the sharpest clear image of a frame in the user's own imagery."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from minewatch.core.errors import ImageError, SceneError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.text import format_percent
 from minewatch.products.images.imagery.candidates import Candidate, list_candidates, rank_candidate
-from minewatch.products.images.imagery.raster import open_picture
+from minewatch.products.images.imagery.image_reader import open_image
 from minewatch.raster.credentials import Access
 from minewatch.settings.providers import Imagery
 from minewatch.sources.stac import open_source
 
 MOST_PIXELS = 5000 * 5000
-"""Of an image; a frame of more is read coarser."""
+"""Of an image; a larger frame is read with coarser pixels."""
 
 LEAST = 0.1
-"""Share of the frame with data below which an image shows nothing, whatever its outline promises."""
+"""Least share of the frame with data; below it an image counts as showing nothing, whatever its footprint."""
 
 MOST_TRIES = 5
-"""Images that are opened and cannot be used, before no other one is tried."""
+"""Images that cannot be used, after which no other one is opened."""
 
 
 @dataclass(frozen=True)
 class SharpImage:
-    """A picture of a frame."""
+    """A sharp image of a frame."""
 
     candidate: Candidate
-    """What was read."""
+    """The item that was read."""
 
     grid: Grid
     """Where the pixels lie; it covers the frame."""
@@ -50,7 +50,7 @@ class SharpImage:
     """Metres of a pixel of the file."""
 
     dtype: str
-    """Of the file: uint8, which is shown as it is, or uint16, which has to be stretched."""
+    """Of the file: uint8, which is shown unchanged, or uint16, which is stretched."""
 
     notes: tuple[str, ...] = ()
     """Lines a person should read."""
@@ -71,34 +71,34 @@ class SharpImage:
         return np.asarray(self.values.any(axis=-1))
 
 
-def find_photo(
+def find_sharpest(
     imageries: Sequence[Imagery],
     frame: Grid,
     area: BaseGeometry,
     dates: tuple[dt.date, dt.date],
     reporter: Reporter | None = None,
 ) -> SharpImage:
-    """Read the sharpest clear picture of a frame from some days; one that cannot be read is named, and the next best taken.
+    """Return the sharpest clear image of a frame from some days; where it cannot be read, a note says so and the next is.
 
-    Catalogues are asked for the area, given in lon/lat, and never hear of the frame.  Raises ImageError where there is
-    none, SourceError where no catalogue answers.
+    Catalogues are searched for the area, given in lon/lat, so that they do not learn the frame of an alert.
+    Raises ImageError where there is no image, SourceError where no catalogue answers.
     """
     refused: dict[str, str] = {}
-    silent: list[SourceError] = []
+    unanswered: list[SourceError] = []
     found: list[Candidate] = []
     for imagery in (reporter or Reporter()).track(imageries, "searching imagery"):
         try:
             found += _search(imagery, frame, Query(area, *dates), refused)
         except SourceError as error:
-            silent.append(error)
-    if silent and not found:
-        raise silent[0]
-    notes = [f"left out: {error}" for error in silent]
-    photo, failures = _read_best(sorted(found, key=rank_candidate), frame)
+            unanswered.append(error)
+    if unanswered and not found:
+        raise unanswered[0]
+    notes = [f"left out: {error}" for error in unanswered]
+    image, failures = _read_best(sorted(found, key=rank_candidate), frame)
     notes += [f"left out: {reason}" for reason in (*refused.values(), *failures)]
-    if photo is None:
+    if image is None:
         raise ImageError(_explain_absence(imageries, dates, notes))
-    return replace(photo, notes=(*_sum_up(notes), *_warn(photo)))
+    return replace(image, notes=(*_sum_up(notes), *_warn(image)))
 
 
 def _search(imagery: Imagery, frame: Grid, query: Query, refused: dict[str, str]) -> list[Candidate]:
@@ -111,16 +111,16 @@ def _search(imagery: Imagery, frame: Grid, query: Query, refused: dict[str, str]
 
 
 def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[SharpImage | None, list[str]]:
-    """Read the first picture that can be read and shows something; gives why others were left out."""
+    """Return the first image that can be read and shows something, and why others were left out."""
     failures: list[str] = []
     for candidate in candidates:
         try:
-            photo = _read(candidate, frame)
+            image = _read(candidate, frame)
         except SceneError as error:
             failures.append(f"item {candidate.id}: {error}")
         else:
-            if photo.known.mean() >= LEAST:
-                return photo, failures
+            if image.known.mean() >= LEAST:
+                return image, failures
             failures.append(f"item {candidate.id}: it shows nothing of the frame")
         if len(failures) >= MOST_TRIES:
             break
@@ -129,8 +129,8 @@ def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[SharpImage
 
 def _read(candidate: Candidate, frame: Grid) -> SharpImage:
     provider = candidate.imagery.provider
-    with open_picture(candidate.hrefs, Access(provider.signing, provider.s3), frame, MOST_PIXELS) as picture:
-        return SharpImage(candidate, picture.grid, picture.read(), picture.native, picture.dtype)
+    with open_image(candidate.hrefs, Access(provider.signing, provider.s3), frame, MOST_PIXELS) as image:
+        return SharpImage(candidate, image.grid, image.read(), image.native, image.dtype)
 
 
 def _explain_absence(imageries: Sequence[Imagery], dates: tuple[dt.date, dt.date], notes: Sequence[str]) -> str:
@@ -143,23 +143,23 @@ def _explain_absence(imageries: Sequence[Imagery], dates: tuple[dt.date, dt.date
 
 
 def _sum_up(notes: Sequence[str]) -> list[str]:
-    """Keep lines to a number that is read."""
+    """Return the first notes, and how many more there are."""
     rest = len(notes) - MOST_TRIES
     return [*notes[:MOST_TRIES], *([f"left out: {rest} more"] if rest > 0 else [])]
 
 
-def _warn(photo: SharpImage) -> list[str]:
-    candidate, lines = photo.candidate, []
+def _warn(image: SharpImage) -> list[str]:
+    candidate, lines = image.candidate, []
     if not candidate.is_clear:
         most = candidate.imagery.max_cloud
         lines.append(f"no picture has {most:g} % cloud or less: this one has {candidate.cloud:g} % over its whole scene")
     if candidate.cloud is None:
         lines.append("the catalogue does not say how cloudy this picture is")
-    if (known := float(photo.known.mean())) < 0.99:
+    if (known := float(image.known.mean())) < 0.99:
         lines.append(f"{format_percent(1 - known)} of the image has no data: the picture does not cover it")
-    if photo.pixel > photo.native * 1.001:
+    if image.pixel > image.native * 1.001:
         lines.append(
-            f"shown with pixels of {photo.pixel:.2g} m, though the file has {photo.native:.2g} m: the frame is large;"
+            f"shown with pixels of {image.pixel:.2g} m, though the file has {image.native:.2g} m: the frame is large;"
             " ask for an alert, or for a smaller area"
         )
     return lines

@@ -27,7 +27,7 @@ from minewatch.core.errors import AlertsError, ContextError, MinewatchError
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.products.images.quicklook import TIMES, MapImage, list_maps
-from minewatch.products.qgis.styles import SHAPES, style_change, style_context, style_image
+from minewatch.products.qgis.layer_styles import SHAPES, style_change, style_context, style_image
 
 ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
 """Ids of layers in the project, which expressions of the printed map name."""

@@ -1,4 +1,4 @@
-"""Pixels of pictures in red, green and blue: strangers' files, opened by their own driver, and read no finer than is needed."""
+"""Reads images in red, green and blue from files of unknown origin, no finer than is needed."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ from minewatch.raster.tiff_header import BlockError, is_left_to_gdal
 from minewatch.raster.warp import ResampledGrid, find_epsg
 
 FINEST = 0.01
-"""Metres of a pixel of what may be read."""
+"""Metres: the smallest pixel that is read."""
 
 MOST_BANDS = 16
-"""Of one file; pictures have three or four."""
+"""Of one file; images have three or four."""
 
 STRIP = 256
 """Rows that are read at a time."""
 
-COLOURS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
 @dataclass(frozen=True)
 class BandReader(GdalFile):
-    """One band of an open file: 0 = no data or outside the file; black that is data is 1."""
+    """One band of an open file: 0 = no data or outside the file; black pixels with data are 1."""
 
     band: int = 1
     """Number of the band, from 1."""
@@ -50,21 +50,21 @@ class BandReader(GdalFile):
     def _read_part(self, window: RasterWindow) -> NDArray[np.uint16]:
         part: NDArray[np.uint16] = self.dataset.read(self.band, window=window).astype(np.uint16)
         if MaskFlags.all_valid in self.dataset.mask_flag_enums[self.band - 1]:
-            return part  # nothing says where data are: zero in all bands is taken for none
+            return part  # without a mask, zero in all bands is taken for no data
         known = self.dataset.read_masks(self.band, window=window) > 0
         return np.where(known, np.maximum(part, 1), 0).astype(np.uint16)
 
 
 @dataclass(frozen=True)
-class _Resampling(ResampledGrid):
-    """Brings pixels of a file onto a grid, also of a file whose own map counts degrees or stretches."""
+class _ImageWarp(ResampledGrid):
+    """The warp of a file in any CRS, also one in degrees or with a varying scale."""
 
     pixel: float = 1.0
     """Metres of a pixel of the file where the grid lies."""
 
     @property
     def radius(self) -> float:
-        """Of the bilinear kernel, in the file's pixels: more than 1 where the grid is the coarser one."""
+        """Of the bilinear kernel, in the file's pixels: more than 1 where the grid is coarser than the file."""
         return max(1.0, self.grid.transform.a / self.pixel)
 
 
@@ -79,55 +79,53 @@ class OpenImage:
     """Metres of a pixel of the files."""
 
     grid: Grid
-    """Over the frame; its pixels are those of the files, or coarser where there would be too many."""
+    """Covers the frame; its pixels are those of the files, or coarser where there would be too many."""
 
     @property
     def dtype(self) -> str:
-        """Of the pixels: uint8 or uint16."""
+        """Type of the pixels: uint8 or uint16."""
         return str(self.layers[0].dataset.dtypes[self.layers[0].band - 1])
 
     def read(self) -> NDArray[np.uint16]:
         """Read it, strip by strip: (y, x, 3) uint16, 0 = no data.  Raises SceneError where that fails."""
         values = np.empty((*self.grid.shape, len(self.layers)), np.uint16)
-        with _explaining():
-            placements = [_place(layer.dataset, self.grid) for layer in self.layers]
+        with _translating_errors():
+            warps = [_make_warp(layer.dataset, self.grid) for layer in self.layers]
             for row in range(0, self.grid.shape[0], STRIP):
                 window = Window(row, 0, min(STRIP, self.grid.shape[0] - row), self.grid.shape[1])
-                for index, (layer, placement) in enumerate(zip(self.layers, placements, strict=True)):
-                    values[window.slices][..., index] = placement.read(layer, window)
+                for index, (layer, warp) in enumerate(zip(self.layers, warps, strict=True)):
+                    values[window.slices][..., index] = warp.read(layer, window)
         return values
 
 
 @contextlib.contextmanager
-def open_picture(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -> Iterator[OpenImage]:
-    """Open one file with red, green and blue, or three, to read a frame in at most so many pixels.
+def open_image(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -> Iterator[OpenImage]:
+    """Open one file with red, green and blue, or three, to read a frame in at most ``most`` pixels.
 
-    Raises SceneError where they cannot be read or are no pictures.
+    Raises SceneError where they cannot be read or are no images.
     """
     if fault := access.find_fault(hrefs):
         raise SceneError(fault)
     with gdal_environment(), contextlib.ExitStack() as stack:
-        with _explaining():
+        with _translating_errors():
             files = [_File.find(href, access) for href in hrefs]
             datasets = [stack.enter_context(file.open()) for file in files]
             native = _measure_pixel(datasets[0], frame)
-            pixel = max(native, math.sqrt(_measure_area(frame) / most))
-            grid = _lay_grid(frame, pixel, datasets[0])
+            left, bottom, right, top = frame.bounds
+            pixel = max(native, math.sqrt((right - left) * (top - bottom) / most))
+            grid = _make_grid(frame, pixel, datasets[0])
             if pixel > native:
-                levels = [_find_level(file, dataset, pixel / native) for file, dataset in zip(files, datasets, strict=True)]
-                datasets = [
-                    dataset if level is None else stack.enter_context(file.open(level))
-                    for file, dataset, level in zip(files, datasets, levels, strict=True)
-                ]
-            layers = [BandReader(*pair, 1) for pair in zip(datasets, (file.stream for file in files), strict=True)]
+                pairs = zip(files, datasets, strict=True)
+                datasets = [_use_overview(stack, file, dataset, pixel / native) for file, dataset in pairs]
+            layers = [BandReader(dataset, file.stream) for dataset, file in zip(datasets, files, strict=True)]
             if len(layers) == 1:
-                layers = [replace(layers[0], band=band) for band in _find_colours(datasets[0])]
+                layers = [replace(layers[0], band=band) for band in _find_rgb_bands(datasets[0])]
         yield OpenImage(tuple(layers), native, grid)
 
 
 @contextlib.contextmanager
-def _explaining() -> Iterator[None]:
-    """Tell what goes wrong without the texts of GDAL, which may hold a signed address."""
+def _translating_errors() -> Iterator[None]:
+    """Raise SceneError without the messages of GDAL, which may hold a signed address."""
     try:
         yield
     except (RangeError, BlockError) as error:
@@ -138,7 +136,7 @@ def _explaining() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _File:
-    """A file that may be opened several times."""
+    """A file that can be opened several times."""
 
     href: str
     """Path or address."""
@@ -148,7 +146,7 @@ class _File:
 
     @classmethod
     def find(cls, href: str, access: Access) -> Self:
-        """Ask for the head of a remote file.  Raises OSError."""
+        """Return the file, after reading the beginning of a remote one; raises OSError."""
         if not is_remote(href) or is_left_to_gdal(href, access):
             return cls(href, None)
         stream = Stream(href, access)
@@ -157,7 +155,7 @@ class _File:
 
     @contextlib.contextmanager
     def open(self, level: int | None = None) -> Iterator[DatasetReader]:
-        """Yield the file, or one of its overviews.  Raises SceneError where it is no picture, else one of READ_ERRORS."""
+        """Yield the file, or one of its overviews; raises SceneError where it is no image, else one of FAULTS."""
         options = {} if level is None else {"overview_level": level}
         path, driver = self.stream.path if self.stream else self.href, find_driver(self.href)
         dataset = run_gdal(self.stream, rasterio.open, path, driver=driver, **options)
@@ -170,7 +168,7 @@ class _File:
 
 
 def _find_misfit(dataset: DatasetReader) -> str:
-    """Say why a file cannot be a picture, before anything but its header is looked at; nothing where it can."""
+    """Return why a file cannot be an image, by its header alone; '' where it can."""
     kinds = set(dataset.dtypes)
     if dataset.crs is None or not 1 <= dataset.count <= MOST_BANDS or len(kinds) != 1 or not kinds <= set(DTYPES):
         return "it is no picture in 8 or 16 bits with a CRS"
@@ -183,19 +181,19 @@ def _find_misfit(dataset: DatasetReader) -> str:
     return misfit or find_external_file(dataset.tag_namespaces())
 
 
-def _find_colours(dataset: DatasetReader) -> list[int]:
+def _find_rgb_bands(dataset: DatasetReader) -> list[int]:
     """Return the numbers of the bands that are red, green and blue: as the file says, else the first three."""
-    if dataset.count < len(COLOURS):
+    if dataset.count < len(RGB):
         raise SceneError(f"it has {dataset.count} bands, and a picture has red, green and blue; name three assets")
-    told = list(dataset.colorinterp)
-    return [told.index(colour) + 1 for colour in COLOURS] if set(COLOURS) <= set(told) else [1, 2, 3]
+    colours = list(dataset.colorinterp)
+    return [colours.index(colour) + 1 for colour in RGB] if set(RGB) <= set(colours) else [1, 2, 3]
 
 
-def _find_level(file: _File, dataset: DatasetReader, factor: float) -> int | None:
-    """Return the number of the coarsest overview that is no coarser than ``factor`` pixels; None where there is none."""
+def _use_overview(stack: contextlib.ExitStack, file: _File, dataset: DatasetReader, factor: float) -> DatasetReader:
+    """Open the coarsest overview with pixels of at most ``factor`` pixels of the file; without one, return the file."""
     levels = run_gdal(file.stream, dataset.overviews, 1)
     fine = [index for index, level in enumerate(levels) if level <= factor]
-    return fine[-1] if fine else None
+    return stack.enter_context(file.open(fine[-1])) if fine else dataset
 
 
 def _measure_pixel(dataset: DatasetReader, frame: Grid) -> float:
@@ -209,26 +207,21 @@ def _measure_pixel(dataset: DatasetReader, frame: Grid) -> float:
     sides = [math.hypot(other[0] - x, other[1] - y) for other in others]
     if not all(FINEST <= side <= COARSEST for side in sides):  # False for NaN
         raise SceneError("its pixels have no size where the frame lies")
-    # What is nearly whole is rounding of the projection.
+    # A difference of less than a millionth is rounding of the projection.
     return own.a if own.a == -own.e and abs(own.a - sides[0]) < 1e-6 * own.a else min(sides)
 
 
-def _measure_area(frame: Grid) -> float:
-    left, bottom, right, top = frame.bounds
-    return (right - left) * (top - bottom)
-
-
-def _lay_grid(frame: Grid, pixel: float, dataset: DatasetReader) -> Grid:
-    """Lay a grid over a frame: on the file's own lattice where they have one, so that no pixel is blended."""
+def _make_grid(frame: Grid, pixel: float, dataset: DatasetReader) -> Grid:
+    """Return a grid over a frame, on the file's own lattice where CRS and pixels agree, so that no pixel is blended."""
     left, bottom, right, top = frame.bounds
     own = dataset.transform
     if find_epsg(dataset.crs.to_wkt()) == frame.epsg and own.a == pixel == -own.e and not own.b and not own.d:
         left, top = own.c + math.floor((left - own.c) / pixel) * pixel, own.f - math.floor((own.f - top) / pixel) * pixel
-    # What is less than a thousandth of a pixel wide is rounding.
+    # Less than a thousandth of a pixel is rounding.
     shape = math.ceil((top - bottom) / pixel - 1e-3), math.ceil((right - left) / pixel - 1e-3)
     return Grid(GeoBox(shape, Affine(pixel, 0, left, 0, -pixel, top), frame.geobox.crs), frame.area)
 
 
-def _place(dataset: DatasetReader, grid: Grid) -> _Resampling:
+def _make_warp(dataset: DatasetReader, grid: Grid) -> _ImageWarp:
     pixel = _measure_pixel(dataset, grid)
-    return _Resampling(grid, dataset.crs.to_wkt(), dataset.transform, dataset.shape, is_nearest=False, pixel=pixel)
+    return _ImageWarp(grid, dataset.crs.to_wkt(), dataset.transform, dataset.shape, is_nearest=False, pixel=pixel)

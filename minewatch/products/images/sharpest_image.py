@@ -1,4 +1,4 @@
-"""Makes the sharpest image of an area or an alert that the imagery of the workspace's own has."""
+"""Makes the sharpest image of an area or an alert from the user's own imagery."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import format_day, format_time, show, show_ascii
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.files import FORMATS, RenderedImage, write_files
-from minewatch.products.images.imagery.choice import SharpImage, find_photo
+from minewatch.products.images.image_files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_subject import ImageSubject, find_subject
+from minewatch.products.images.imagery.best_image import SharpImage, find_sharpest
 from minewatch.products.images.overlay import OVERLAYS, Overlay
-from minewatch.products.images.stretch import GAMMA, UNKNOWN, to_tones
-from minewatch.products.images.subject import ImageSubject, find_subject
+from minewatch.products.images.stretch import GAMMA, UNKNOWN, apply_stretch
 from minewatch.settings.catalogues import BEST
 from minewatch.settings.document import list_imagery
 from minewatch.settings.providers import Imagery
 
 DARKEST, BRIGHTEST = 0.5, 99.5
-"""Percentiles of all three bands together that are black and white, where a file has 16 bits."""
+"""Percentiles, of all three bands together, that are black and white; for files of 16 bits."""
 
 SAMPLE = 2000
-"""Pixels along the longer side that they are found from, at most."""
+"""Pixels along the longer side that these are computed from, at most."""
 
 ROWS = 512
-"""That are turned into tones at a time."""
+"""Rows that are rendered at a time."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SharpRequest:
     """Name of imagery in the settings, or BEST for all."""
 
     since: dt.date = EARLIEST
-    """... and not older than this."""
+    """The image is not older than this."""
 
     overlays: tuple[str, ...] = OVERLAYS
     """What is drawn over the picture."""
@@ -70,8 +70,8 @@ class SharpImageResult:
     target: str
     """Name of the area, or the alert's id as it is now."""
 
-    photo: SharpImage
-    """What it shows."""
+    image: SharpImage
+    """The image and the item that it is from."""
 
     files: Mapping[str, Path]
     """Format to file."""
@@ -81,7 +81,7 @@ class SharpImageResult:
 
 
 def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporter | None = None) -> SharpImageResult:
-    """Write the sharpest clear picture of an area or alert at or before a date.
+    """Write the sharpest clear image of an area or alert at or before a date.
 
     Raises ImageError where there is none, other MinewatchErrors where target, settings or folder will not do.
     """
@@ -89,10 +89,10 @@ def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporte
     subject = find_subject(workspace, request.target)
     aoi = read_aoi(workspace, subject.aoi)
     area = make_grid(aoi)
-    photo = find_photo(imageries, subject.lay_frame(area), aoi.geometry, (request.since, request.until), reporter)
-    overlay = Overlay(subject, area, photo.grid, photo.date, request.overlays)
-    files = write_files(request.folder or workspace.images, request.formats, _make_plate(subject, photo), overlay)
-    return SharpImageResult(subject.name, photo, files, (*subject.notes, *photo.notes))
+    image = find_sharpest(imageries, subject.make_frame(area), aoi.geometry, (request.since, request.until), reporter)
+    overlay = Overlay(subject, area, image.grid, image.date, request.overlays)
+    files = write_files(request.folder or workspace.images, request.formats, _render_image(subject, image), overlay)
+    return SharpImageResult(subject.name, image, files, (*subject.notes, *image.notes))
 
 
 def _choose_imagery(workspace: Workspace, name: str) -> list[Imagery]:
@@ -108,60 +108,60 @@ def _choose_imagery(workspace: Workspace, name: str) -> list[Imagery]:
     return [known[name]]
 
 
-def _make_plate(subject: ImageSubject, photo: SharpImage) -> RenderedImage:
-    candidate, known = photo.candidate, photo.known
-    dark, white = _find_stretch(photo)
+def _render_image(subject: ImageSubject, image: SharpImage) -> RenderedImage:
+    candidate, known = image.candidate, image.known
+    dark, white = _find_stretch(image)
     title = candidate.imagery.provider.title or candidate.imagery.name
     credit = show(candidate.imagery.credit)
     return RenderedImage(
-        stem=f"{subject.name}-{photo.date}-{candidate.imagery.name}",
-        grid=photo.grid,
-        colours=_render(photo, dark, white),
+        stem=f"{subject.name}-{image.date}-{candidate.imagery.name}",
+        grid=image.grid,
+        colours=_render_pixels(image, dark, white),
         known=known,
         tags={
             "target": subject.name,
-            "date": f"{photo.date}",
+            "date": f"{image.date}",
             "scenes": candidate.id,
             "imagery": candidate.imagery.name,
-            "pixel_metres": f"{photo.pixel:g}",
-            "native_pixel_metres": f"{photo.native:g}",
+            "pixel_metres": f"{image.pixel:g}",
+            "native_pixel_metres": f"{image.native:g}",
             "cloud_cover": "" if candidate.cloud is None else f"{candidate.cloud:g}",
             "darkest": f"{dark:g}",
             "white": f"{white:g}",
             "credit": credit,
             "software": f"minewatch {__version__}",
         },
-        title=f"{show_ascii(subject.name)}: {show_ascii(title)}, {format_day(photo.date)}",
-        lines=[show_ascii(candidate.id), _tell(photo)],
+        title=f"{show_ascii(subject.name)}: {show_ascii(title)}, {format_day(image.date)}",
+        lines=[show_ascii(candidate.id), _describe_sharpness(image)],
         credit=show_ascii(credit, 120),
     )
 
 
-def _tell(photo: SharpImage) -> str:
-    """Say in small letters how sharp and how clear it is."""
-    candidate = photo.candidate
+def _describe_sharpness(image: SharpImage) -> str:
+    """Return the line on pixel size, cloud and time."""
+    candidate = image.candidate
     cloud = "cloud cover unknown" if candidate.cloud is None else f"cloud {candidate.cloud:g} % of the scene"
-    sharp = f"pixels of {photo.pixel:.2g} m" + (f" (file: {photo.native:.2g} m)" if photo.pixel > photo.native * 1.001 else "")
+    sharp = f"pixels of {image.pixel:.2g} m" + (f" (file: {image.native:.2g} m)" if image.pixel > image.native * 1.001 else "")
     return f"{sharp}, {cloud}, acquired {format_time(candidate.time)}"
 
 
-def _find_stretch(photo: SharpImage) -> tuple[float, float]:
-    """Return what is black and white: all that 8 bits hold, since such files are made for the eye; of 16 bits what is there."""
-    if photo.dtype == "uint8":
+def _find_stretch(image: SharpImage) -> tuple[float, float]:
+    """Return the values that are black and white: 0 and 255 for 8 bits, which are made for the eye, else percentiles."""
+    if image.dtype == "uint8":
         return 0.0, 255.0
-    step = max(1, max(photo.grid.shape) // SAMPLE)
-    sample = photo.values[::step, ::step]
-    seen = sample[sample.any(axis=-1)]
-    dark, white = np.percentile(seen, [DARKEST, BRIGHTEST]) if seen.size else (0.0, 1.0)
+    step = max(1, max(image.grid.shape) // SAMPLE)
+    sample = image.values[::step, ::step]
+    known = sample[sample.any(axis=-1)]
+    dark, white = np.percentile(known, [DARKEST, BRIGHTEST]) if known.size else (0.0, 1.0)
     return float(dark), max(float(white), float(dark) + 1)
 
 
-def _render(photo: SharpImage, dark: float, white: float) -> NDArray[np.uint8]:
-    """Return the tones of a screen; what is not there is grey."""
-    shown = np.empty(photo.values.shape, np.uint8)
-    gamma = 1.0 if photo.dtype == "uint8" else GAMMA
+def _render_pixels(image: SharpImage, dark: float, white: float) -> NDArray[np.uint8]:
+    """Return (y, x, 3) red, green, blue for a screen; no data is grey."""
+    shown = np.empty(image.values.shape, np.uint8)
+    gamma = 1.0 if image.dtype == "uint8" else GAMMA
     for first in range(0, len(shown), ROWS):
-        rows = photo.values[first : first + ROWS]
-        shown[first : first + ROWS] = to_tones(rows.astype(np.float32), dark, white, gamma)
+        rows = image.values[first : first + ROWS]
+        shown[first : first + ROWS] = apply_stretch(rows.astype(np.float32), dark, white, gamma)
         shown[first : first + ROWS][~rows.any(axis=-1)] = UNKNOWN
     return shown

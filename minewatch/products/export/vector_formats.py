@@ -15,7 +15,7 @@ from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER
 from minewatch.alerts.geopackage import updating
 from minewatch.alerts.style import install_styles
 from minewatch.core.errors import MinewatchError
-from minewatch.products.export.cells import NAMES, clean_text, column_data
+from minewatch.products.export.columns import NAMES, clean_text, column_data
 
 LONLAT = "EPSG:4326"
 

@@ -1,4 +1,4 @@
-"""The files of an image: a GeoTIFF for maps, and a picture with what is drawn over it."""
+"""Writes the files of an image: a GeoTIFF for maps, and a PNG with overlays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import Grid
-from minewatch.products.images.cartography import draw_page
+from minewatch.products.images.map_page import draw_page
 from minewatch.products.images.overlay import Overlay
 from minewatch.raster.cog import write_picture
 
@@ -20,7 +20,7 @@ FORMATS = (PNG, TIFF)
 
 @dataclass(frozen=True)
 class RenderedImage:
-    """An image in the tones of a screen, and what is told of it."""
+    """An image as red, green and blue, with the texts on it."""
 
     stem: str
     """Name of its files, without the ending."""
@@ -35,24 +35,24 @@ class RenderedImage:
     """(y, x) pixels with data."""
 
     tags: Mapping[str, str]
-    """What the GeoTIFF says of itself."""
+    """Metadata of the GeoTIFF."""
 
     title: str
-    """Of the picture."""
+    """Of the PNG."""
 
     lines: Sequence[str]
-    """In small letters below it."""
+    """Below the title, in small letters."""
 
     credit: str
-    """What the licence of the data asks for."""
+    """The credit that the licence of the data asks for."""
 
 
-def write_files(folder: Path, formats: Collection[str], plate: RenderedImage, overlay: Overlay) -> dict[str, Path]:
-    """Write the files that are asked for; gives format to file."""
-    files = {kind: folder / f"{plate.stem}.{kind}" for kind in FORMATS if kind in formats}
+def write_files(folder: Path, formats: Collection[str], image: RenderedImage, overlay: Overlay) -> dict[str, Path]:
+    """Write the files of some formats; return format to file."""
+    files = {kind: folder / f"{image.stem}.{kind}" for kind in FORMATS if kind in formats}
     if TIFF in files:
-        write_picture(files[TIFF], plate.grid, plate.colours, plate.known, plate.tags)
+        write_picture(files[TIFF], image.grid, image.colours, image.known, image.tags)
     if PNG in files:
         entries = overlay.list_entries()
-        draw_page(files[PNG], plate.grid, plate.colours, overlay.draw, plate.title, plate.lines, plate.credit, entries)
+        draw_page(files[PNG], image.grid, image.colours, overlay.draw, image.title, image.lines, image.credit, entries)
     return files

@@ -13,10 +13,10 @@ from minewatch.alerts.style import VERSION, parse_style
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publishing
 from minewatch.core.workspace import Workspace
-from minewatch.products.export.cells import clean_text
-from minewatch.products.qgis.contents import MapLayer, Project, gather_project, list_layers
-from minewatch.products.qgis.layout import add_layout
-from minewatch.products.qgis.tree import add_crs, add_groups, name_provider
+from minewatch.products.export.columns import clean_text
+from minewatch.products.qgis.layer_tree import add_crs, add_groups, name_provider
+from minewatch.products.qgis.print_layout import add_layout
+from minewatch.products.qgis.project_layers import MapLayer, Project, gather_project, list_layers
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 """Of the file in the zip: the same project is the same bytes."""

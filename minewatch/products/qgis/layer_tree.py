@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from pyproj import CRS
 
-from minewatch.products.qgis.contents import Group, MapLayer
+from minewatch.products.qgis.project_layers import Group, MapLayer
 
 _CHECKED = {True: "Qt::Checked", False: "Qt::Unchecked"}
 
