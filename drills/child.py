@@ -245,12 +245,12 @@ def _guard(action: Callable[[Job], None], job: Job) -> None:
 def tell_news(job: Job) -> None:
     """Put what is new into the outbox and send what waits there, at a time."""
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
-    from minewatch.operations.notify.collection import collect  # noqa: PLC0415
     from minewatch.operations.notify.delivery import deliver  # noqa: PLC0415
+    from minewatch.operations.notify.enqueue import enqueue_messages  # noqa: PLC0415
 
     now = dt.datetime.fromisoformat(job.command[1])
     workspace = Workspace(job.root)
-    collect(workspace, now)
+    enqueue_messages(workspace, now)
     done = deliver(workspace, now)
     sys.stdout.write(f"{done}\n")
     sys.exit(3 if done.dead else 0)

@@ -23,8 +23,8 @@ from drills.world import AREA, NOW, World
 from minewatch.core.signals import NOTICE
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.event import SCAN_FAILED, UNSEEN
-from minewatch.operations.notify.event_store import read_findings
-from minewatch.operations.watch_log import read_runs
+from minewatch.operations.notify.event_store import read_events
+from minewatch.operations.run_log import read_runs
 
 DAY = dt.timedelta(days=1)
 
@@ -195,7 +195,7 @@ def _starve_night(world: World, figures: Figures, chance: random.Random, *, read
 
 def find_complaints(workspace: Workspace) -> tuple[str, ...]:
     """Return the ids of the events that tell of a scan that failed, and that an area was not seen therefore."""
-    return tuple(event.event_id for event in read_findings(workspace.outbox).events if event.event in (SCAN_FAILED, UNSEEN))
+    return tuple(event.event_id for event in read_events(workspace.outbox).events if event.event in (SCAN_FAILED, UNSEEN))
 
 
 def drill_limits(world: World, rounds: int, seed: int) -> Figures:

@@ -58,7 +58,7 @@ STAGES = {
         Stage("scan", ("cold", "early"), SCAN, "minewatch.cli.scans:scan", "minewatch.operations.scan:update_table"),
         Stage("update", ("update",), SCAN, "minewatch.operations.scan:update_table"),
         Stage("report", ("whole",), ("report", AREA), "minewatch.cli.report:write_report"),
-        Stage("notify", ("news",), ("tell", NOW.isoformat()), "minewatch.operations.notify.collection:collect", tells=True),
+        Stage("notify", ("news",), ("tell", NOW.isoformat()), "minewatch.operations.notify.enqueue:enqueue_messages", tells=True),
         Stage("night", ("night",), ("night", NOW.isoformat()), "minewatch.operations.watch:watch_once", tells=True),
     )
 }

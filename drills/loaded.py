@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 MODULES = (
-    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.channel", "minewatch.products.report.page",
-    "matplotlib.figure", "rasterio.shutil", "pyogrio", "geopandas", "cryptography.hazmat.primitives.serialization",
-    "dask.threaded",
+    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.apprise_channel",
+    "minewatch.products.report.page", "matplotlib.figure", "rasterio.shutil", "pyogrio", "geopandas",
+    "cryptography.hazmat.primitives.serialization", "dask.threaded",
 )  # fmt: skip
 
 VARIABLE = "DRILL_WARM"

@@ -21,7 +21,7 @@ PHASES = ("before", "half", "during", "after")
 WHOLE = "overwrite"
 """Kind of call that no kill cuts in two: less than a page, written in one piece over the beginning of a file."""
 
-PLACES: tuple[tuple[str, Any, str], ...] = (
+LOCATION_FACTS: tuple[tuple[str, Any, str], ...] = (
     ("rename", os, "replace"),
     ("rename", os, "rename"),
     ("flush", os, "fsync"),
@@ -71,7 +71,7 @@ class Tap:
 
     def install(self) -> None:
         """Put itself in front of the calls of this process."""
-        for kind, owner, name in PLACES:
+        for kind, owner, name in LOCATION_FACTS:
             setattr(owner, name, self._wrap(kind, getattr(owner, name)))
         _tap_sqlite(self)
 

@@ -19,7 +19,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.operations.notify.outbox import DEAD, DELIVERED, WAITING, list_messages, read_deliveries
-from minewatch.operations.watch_log import read_runs
+from minewatch.operations.run_log import read_runs
 from minewatch.products.evidence.verification import TrustAnchors, verify_path
 
 Truth = Mapping[str, str]

@@ -16,8 +16,8 @@ from drills.loaded import VARIABLE
 from drills.truth import Post
 from minewatch.alerts.geopackage import updating
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import deliver
+from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.outbox import read_deliveries
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
@@ -158,7 +158,7 @@ def _prepare(world: World) -> None:
     told = _add(world, "night", "early")
     before = dt.datetime.combine(EARLY, dt.time(3), dt.UTC)
     for _ in range(2):
-        collect(told, before)
+        enqueue_messages(told, before)
         deliver(told, before)
     update = _add(world, "update", "night")
     _scan(replace(update, output_root=world.folder / "trial"), UNTIL)  # so that the archive has all scenes

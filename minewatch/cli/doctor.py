@@ -10,8 +10,8 @@ import click
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, show_day
-from minewatch.operations.doctor.examine import describe_examination, examine_area
-from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination
+from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination
+from minewatch.operations.doctor.examination import describe_examination, examine_area
 
 SHOWN = 10
 """Scenes of a check that are named, unless all are asked for."""

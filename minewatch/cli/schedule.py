@@ -14,9 +14,9 @@ from minewatch.cli.watch import read_clock
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
+from minewatch.operations.run_log import read_runs
 from minewatch.operations.schedule import Schedule, explain_schedules, read_timetable
 from minewatch.operations.systemd import EVERY_MINUTES, Installation, UnitOptions, escape_percent, make_crontab, make_units
-from minewatch.operations.watch_log import read_runs
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from minewatch.areas.aoi import list_aois
 from minewatch.core.workspace import Workspace
-from minewatch.operations.watch_log import ScheduledRun
+from minewatch.operations.run_log import ScheduledRun
 from minewatch.settings.cron import find_last, find_next
 from minewatch.settings.document import read_settings
 

@@ -25,8 +25,8 @@ from minewatch.core.lock import Lease, find_holder
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
+from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
-from minewatch.operations.watch_log import ScheduledRun, read_runs
 from minewatch.settings.watching import WatchTable
 
 LATE = dt.timedelta(hours=2)

@@ -15,15 +15,15 @@ from minewatch.core.errors import AlertsError, BusyError, MinewatchError, Source
 from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import Delivery, deliver
+from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.outbox import list_messages
 from minewatch.operations.plan import ScanRequest, plan_area
+from minewatch.operations.run_log import ScheduledRun, append_runs, describe_run, read_runs
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.schedule import Due, Timetable, explain_empty, read_timetable
 from minewatch.operations.status import write_heartbeat
-from minewatch.operations.watch_log import ScheduledRun, append_runs, describe_run, read_runs
 from minewatch.settings.document import read_settings
 
 Dates = Mapping[str, tuple[dt.date, dt.date]]
@@ -266,7 +266,7 @@ def _tell(workspace: Workspace, now: dt.datetime) -> tuple[int, Delivery, list[s
     """Put what is new into the outbox and send what waits there; gives what could not be done as lines."""
     collected, delivery, faults = 0, Delivery(), []
     try:
-        collected = collect(workspace, now)
+        collected = enqueue_messages(workspace, now)
     except Exception as error:  # noqa: BLE001  what waits is sent nevertheless
         faults.append(f"new events could not be put into the outbox, and will be found again later: {_name(error)}")
     try:

@@ -14,7 +14,7 @@ from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
 from minewatch.alerts.table import read_alerts
 from minewatch.core.parallel import start_engine
-from minewatch.operations.watch_log import read_runs
+from minewatch.operations.run_log import read_runs
 
 SCOPE = Scope(nights=20, areas=4, columns=2, side=48, years=1, revisit=3, cloudiness=0.0, mines=2, seed=6)
 
@@ -66,5 +66,5 @@ def test_a_service_keeps_no_cluster_of_an_earlier_scan() -> None:
     for _ in range(3):
         with start_engine() as engine:
             assert [value for _, value in engine.run(abs, [(-1,)])] == [1]
-    gc.collect()
+    gc.enqueue_messages()
     assert sum(isinstance(thing, Scheduler) for thing in gc.get_objects()) <= 1

@@ -23,16 +23,16 @@ from minewatch.cli import main
 from minewatch.core.errors import AoiError, ArchiveError, MinewatchError, SourceError
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
-from minewatch.operations.doctor.emptiness import check_emptiness
-from minewatch.operations.doctor.examine import examine_area
-from minewatch.operations.doctor.identity import check_duplicates
-from minewatch.operations.doctor.listing import Listed, read_listed
+from minewatch.operations.doctor.catalogue_items import Listed, read_listed
+from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination, ExaminedData
+from minewatch.operations.doctor.duplicates import check_duplicates
+from minewatch.operations.doctor.examination import examine_area
+from minewatch.operations.doctor.late_items import check_late, check_unfetched
 from minewatch.operations.doctor.offsets import check_recorded_offsets, judge_bands
 from minewatch.operations.doctor.orbits import CYCLE, SATELLITES, Overpass, check_missing, find_tracks, solar_day
-from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination, ExaminedData
 from minewatch.operations.doctor.reference_pixels import ReferencePixels, find_median, find_peers
 from minewatch.operations.doctor.registration import estimate_shift, join_shifts
-from minewatch.operations.doctor.timeliness import check_late, check_unfetched
+from minewatch.operations.doctor.valid_pixels import check_emptiness
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, make_scanned, make_series, make_workspace, scan_small
 

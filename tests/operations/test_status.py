@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
+from minewatch.operations.run_log import ScheduledRun, append_run
 from minewatch.operations.status import AreaStatus, describe_status, find_status
-from minewatch.operations.watch_log import ScheduledRun, append_run
 from minewatch.settings.document import init_workspace
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, snapshot
 

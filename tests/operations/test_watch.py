@@ -25,11 +25,11 @@ from minewatch.core.progress import Reporter
 from minewatch.core.signals import handle_signals
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
+from minewatch.operations.run_log import read_runs
 from minewatch.operations.scan_report import FailedArea, ScanReport
 from minewatch.operations.service import serve
 from minewatch.operations.status import write_heartbeat
 from minewatch.operations.watch import Cycle, watch_once
-from minewatch.operations.watch_log import read_runs
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import WatchTable
 from minewatch.simulation.series import SimulatedSeries

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
 from minewatch.core.units import SCALE
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
 from minewatch.operations.doctor.reference_pixels import ReferencePixels, find_median, find_peers
 from minewatch.raster.indices import LAYERS
 from minewatch.sources.reflectance_offset import OFFSET_BASELINE
@@ -102,7 +102,9 @@ def _read_outcome(source: Mapping[str, Any]) -> str:
 def check_offset_pixels(evidence: ExaminedData, witnesses: ReferencePixels) -> DataCheck:
     """Compare each scene's vegetation with the same season's median, to find those off as a wrong offset makes them."""
     findings = [
-        finding for number in range(len(evidence.observations)) if (finding := _judge(evidence, witnesses, number)) is not None
+        finding
+        for number in range(len(evidence.observations))
+        if (finding := _compare_scene(evidence, witnesses, number)) is not None
     ]
     name, total = "offset in pixels", len(evidence.observations)
     if not findings:
@@ -114,7 +116,7 @@ def check_offset_pixels(evidence: ExaminedData, witnesses: ReferencePixels) -> D
     return DataCheck(name, worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
 
 
-def _judge(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> CheckFinding | None:
+def _compare_scene(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> CheckFinding | None:
     """Judge one scene; None where it shows too little vegetation, or nothing is there to compare it with."""
     expected = _expect(evidence, witnesses, number)
     seen = {layer.name: witnesses.layer(layer.name, number) for layer in LAYERS}

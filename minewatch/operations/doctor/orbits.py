@@ -17,7 +17,7 @@ from itertools import pairwise
 from minewatch.areas.grid import lonlat_from
 from minewatch.core.text import count_of, show_share
 from minewatch.core.units import EPOCH, to_day
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
 CYCLE = 10
 """Days after which a satellite is on the same orbit again (ESA, Sentinel-2: 143 orbits in 10 days)."""

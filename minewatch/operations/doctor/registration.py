@@ -22,7 +22,7 @@ from minewatch.areas.grid import PIXEL, Window
 from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.detection.mask import find_clear, margin_pixels
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
 from minewatch.operations.doctor.reference_pixels import find_median, find_peers
 from minewatch.raster.indices import LAYERS
 from minewatch.settings.scl import WATER

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
-from minewatch.operations.doctor.listing import Listed
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation
+from minewatch.operations.doctor.catalogue_items import Listed
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation
 
 ONE_PASS = dt.timedelta(minutes=20)
 """Two keys of one satellite closer than this are one overpass under two names; an orbit takes 100 minutes."""

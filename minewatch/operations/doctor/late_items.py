@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
-from minewatch.operations.doctor.listing import Listed
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData
+from minewatch.operations.doctor.catalogue_items import Listed
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
 LATE = dt.timedelta(days=10)
 """An item that comes later than this after its acquisition is late: the next overpass may be there before it."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.operations.doctor.listing import Listed
+from minewatch.operations.doctor.catalogue_items import Listed
 
 
 class CheckOutcome(StrEnum):

@@ -7,7 +7,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of, show_share
 from minewatch.detection.coverage import LEAST_EMPTY, measure_promise
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
 from minewatch.operations.doctor.reference_pixels import ReferencePixels
 
 

@@ -14,15 +14,15 @@ from minewatch.core.errors import ArchiveError, MinewatchError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.detection.parallel_tiles import select_observations
-from minewatch.operations.doctor.emptiness import check_emptiness
-from minewatch.operations.doctor.identity import check_duplicates
-from minewatch.operations.doctor.listing import Listed, list_items
+from minewatch.operations.doctor.catalogue_items import Listed, list_items
+from minewatch.operations.doctor.checks import CheckFinding, DataCheck, Examination, ExaminedData
+from minewatch.operations.doctor.duplicates import check_duplicates
+from minewatch.operations.doctor.late_items import check_late, check_unfetched
 from minewatch.operations.doctor.offsets import check_offset_pixels, check_recorded_offsets
 from minewatch.operations.doctor.orbits import check_missing
-from minewatch.operations.doctor.record import CheckFinding, DataCheck, Examination, ExaminedData
 from minewatch.operations.doctor.reference_pixels import read_reference_pixels
 from minewatch.operations.doctor.registration import check_registration
-from minewatch.operations.doctor.timeliness import check_late, check_unfetched
+from minewatch.operations.doctor.valid_pixels import check_emptiness
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.pipeline import read_pipeline
 from minewatch.sources.stac import open_source
