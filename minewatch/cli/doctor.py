@@ -51,21 +51,21 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
     else:
         print_examination(examination, everything=everything)
     if examination.faults:
-        names = ", ".join(check.name for check in examination.checks if check.verdict is CheckOutcome.FAULT)
+        names = ", ".join(check.name for check in examination.checks if check.outcome is CheckOutcome.FAULT)
         say(f"fault: {names}; docs/doctor.md says what to do")
         sys.exit(3)
 
 
 def print_examination(examination: Examination, *, everything: bool = False) -> None:
     """Print the table of checks, then the scenes that they name."""
-    evidence = examination.evidence
+    data = examination.data
     for note in examination.notes:
         say(note)
-    area, listed = evidence.area, evidence.listed
-    asked = "the source was not contacted" if listed is None else f"{evidence.source} lists {count_of(len(listed), 'item')}"
-    looks = count_of(len(evidence.observations), "observation")
-    click.echo(f"{area.aoi.name}: {looks} from {show_day(area.history_from)} to {show_day(area.until)}; {asked}")
-    rows = [(check.name, str(check.verdict), check.figure, check.text) for check in examination.checks]
+    area, listed = data.area, data.listed
+    contacted = "the source was not contacted" if listed is None else f"{data.source} lists {count_of(len(listed), 'item')}"
+    looks = count_of(len(data.observations), "observation")
+    click.echo(f"{area.aoi.name}: {looks} from {show_day(area.history_from)} to {show_day(area.until)}; {contacted}")
+    rows = [(check.name, str(check.outcome), check.figure, check.text) for check in examination.checks]
     print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
     for check in examination.checks:
         _print_findings(check, everything=everything)
@@ -78,7 +78,7 @@ def _print_findings(check: DataCheck, *, everything: bool) -> None:
         return
     click.echo(f"\n{check.name}:")
     print_table(
-        ("date", "result", "scene", "what was found"), [(f.date, str(f.verdict), f.subject, f.text) for f in findings], wrap=True
+        ("date", "result", "scene", "what was found"), [(f.date, str(f.outcome), f.subject, f.text) for f in findings], wrap=True
     )
     left = len(check.concerns) - len(findings)
     if left > 0:

@@ -49,21 +49,17 @@ def _explain(lines: list[str]) -> DeliveryAttempt:
     return fail(causes[-1] if causes else "the service did not take it")
 
 
-class _LogCapture(logging.Handler):
-    """Collects the log lines of the thread that made it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        self._thread = threading.get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Add a line."""
-        if record.thread == self._thread:
-            self.lines.append(record.getMessage())
+_CAPTURED = threading.local()
+"""``lines``: what the package logs while this thread sends."""
 
 
-_LOG = logging.getLogger("apprise")
+def _capture_record(record: logging.LogRecord) -> bool:
+    """Keep a record of the package from every handler; the thread that sends gets its text."""
+    if hasattr(_CAPTURED, "lines"):
+        _CAPTURED.lines.append(record.getMessage())
+    return False
+
+
 _LOADING = threading.Lock()
 
 
@@ -75,9 +71,11 @@ def _load_package() -> Any:
 
 @cache
 def _load() -> Any:
-    _LOG.propagate = False
-    _LOG.setLevel(logging.DEBUG)  # causes are logged at this level, and addresses too
-    _LOG.addHandler(logging.NullHandler())
+    log = logging.getLogger("apprise")
+    log.propagate = False
+    log.addHandler(logging.NullHandler())
+    log.setLevel(logging.DEBUG)  # causes are logged at this level, and addresses too
+    log.addFilter(_capture_record)
     try:
         with warnings.catch_warnings():  # it imports a module that later versions of Python lack
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -124,16 +122,15 @@ def _send(apprise: Any, service: Any, message: RenderedMessage) -> DeliveryAttem
     attached = apprise.AppriseAttachment()
     for file in (*message.files, *message.images):
         attached.add(apprise.attachment.memory.AttachMemory(content=file.data, name=file.name, mimetype=file.kind))
-    captured = _LogCapture()
-    _LOG.addHandler(captured)
+    _CAPTURED.lines = []
     try:
         format_ = apprise.NotifyFormat.TEXT
         done = box.notify(body=body, title=message.subject, body_format=format_, attach=attached if len(attached) else None)
-        return SENT if bool(done) else _explain(captured.lines)
+        return SENT if bool(done) else _explain(_CAPTURED.lines)
     except Exception as error:  # noqa: BLE001 - a service may raise anything, and its text may hold the address
         return fail(f"the service could not be used ({type(error).__name__})")
     finally:
-        _LOG.removeHandler(captured)
+        del _CAPTURED.lines
 
 
 def _limit(message: RenderedMessage) -> RenderedMessage:
