@@ -218,7 +218,7 @@ class Year:
 
     def _check_pass(self, done: Cycle, trouble: str) -> None:
         """Areas must fail where the catalogue does, and nowhere else."""
-        scanned = {aoi for one in done.rounds for aoi in one.areas}
+        scanned = {aoi for one in done.runs for aoi in one.areas}
         self.counts["area scans"] += len(scanned)
         if set(done.failed) != (scanned if trouble else set()) or done.busy or done.faults:
             self.faults.append(f"{done.now}: trouble {trouble!r}, failed {sorted(done.failed)}, {done.busy} {list(done.faults)}")

@@ -8,7 +8,7 @@ import sys
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.operations.prune import GB, AreaPruning, PruneOptions, Pruning, describe_pruning, list_strays, prune
+from minewatch.operations.prune import GB, AreaPruning, PruneOptions, Pruning, describe_pruning, list_unregistered, prune
 from minewatch.settings.document import read_settings
 
 
@@ -33,12 +33,12 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
     stated = read_settings(workspace).prune.keep_gb
     budget = keep_gb if keep_gb is not None else None if forget_before else stated
     pruning = prune(workspace, PruneOptions(budget, forget_before and forget_before.date()), dry=dry_run)
-    strays = list_strays(workspace)
+    unregistered = list_unregistered(workspace)
     if session.as_json:
-        print_json(describe_pruning(pruning, strays))
+        print_json(describe_pruning(pruning, unregistered))
     else:
         _tell(pruning)
-    for name, size in strays.items():
+    for name, size in unregistered.items():
         say(f"{name}: no such area is registered; its archive of {_gb(size)} is left alone")
     if pruning.excess:
         say(_explain_excess(pruning))

@@ -93,9 +93,9 @@ def scan_command(
         _tell_where(workspace)
     if report.failures:
         say(f"{count_of(report.failures, 'scene')} could not be used; details in {report.record}")
-    for missed in report.missed:
-        say(f"{missed.aoi}: not scanned, its alerts stay as they were: {missed.reason}")
-    if report.failures or report.missed or report.unkept:
+    for failed in report.failed_areas:
+        say(f"{failed.aoi}: not scanned, its alerts stay as they were: {failed.reason}")
+    if report.failures or report.failed_areas or report.evidence_missing:
         sys.exit(3)
 
 
@@ -113,7 +113,7 @@ def print_summary(report: ScanReport) -> None:
 
 
 def _summarise(area: AreaReport) -> Sequence[str | int | float]:
-    events = area.tally.events
+    events = area.table_changes.events
     found = len(area.found.scenes) + len(area.found.cloudy) + len(area.found.refused)
     skipped = len(area.failures) + len(area.found.cloudy)
     status = Counter(alert.status for alert in area.alerts)

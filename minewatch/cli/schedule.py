@@ -147,10 +147,10 @@ def install(
     _print_steps(made)
 
 
-def _make_installation(workspace: Workspace, kind: str, wish: UnitOptions) -> Installation:
-    if kind == "cron" and wish.user:
+def _make_installation(workspace: Workspace, kind: str, options: UnitOptions) -> Installation:
+    if kind == "cron" and options.user:
         raise click.UsageError("--user goes with --systemd; a crontab is yours anyway")
-    return make_units(workspace, wish) if kind == "systemd" else make_crontab(workspace, wish)
+    return make_units(workspace, options) if kind == "systemd" else make_crontab(workspace, options)
 
 
 def _check_owner(path: Path, workspace: Workspace) -> None:

@@ -20,7 +20,7 @@ from minewatch.simulation.settings import demo_simulation
 from minewatch.simulation.stac import place_lattice
 
 NAME = "demo"
-"""Of the demo's area."""
+"""Name of the demo's area."""
 
 SCENES = "simulated"
 """Folder of the simulated catalogue in the demo's workspace."""
@@ -31,16 +31,16 @@ class Demo:
     """Where the demo lies."""
 
     workspace: Workspace
-    """The workspace."""
+    """With simulated scenes."""
 
     report: ScanReport
-    """What its scan did."""
+    """Of its scan."""
 
     picture: Path
     """Before and after, with the alerts outlined."""
 
     truth: Path
-    """What was simulated."""
+    """The simulated mines."""
 
 
 def run_demo(folder: Path, reporter: Reporter | None = None) -> Demo:
@@ -57,7 +57,7 @@ def run_demo(folder: Path, reporter: Reporter | None = None) -> Demo:
 
 
 def _make_workspace(workspace: Workspace, reporter: Reporter) -> None:
-    """Do what is still missing, so that a demo that was cut off goes on."""
+    """Make what is missing, so that an interrupted demo goes on."""
     scenes, settings = workspace.root / SCENES, demo_simulation()
     if not scenes.exists():
         _simulate(workspace.root, scenes, reporter.steps("simulating scenes"))
@@ -72,7 +72,7 @@ def _make_workspace(workspace: Workspace, reporter: Reporter) -> None:
 
 
 def _simulate(root: Path, scenes: Path, step: Callable[[int, int], None]) -> None:
-    """Simulate beside the place and rename, so that a demo that was cut off starts afresh."""
+    """Simulate into a temporary folder and rename it, so that an interrupted simulation starts again."""
     part = scenes.with_name(f"{SCENES}.part")
     if root.exists() and {path.name for path in root.iterdir()} - {part.name}:
         raise WorkspaceError(f"{root} is not empty; give the demo an empty folder")

@@ -34,7 +34,7 @@ from minewatch.operations.notify.outbox import WAITING, delete_message, make_mes
 from minewatch.operations.notify.rendering import FOLDER, RenderedMessage, read_message_texts, render_message
 from minewatch.operations.notify.rule import covers
 from minewatch.operations.notify.webhook import render_body
-from minewatch.operations.run_log import ScheduledRun, append_run
+from minewatch.operations.run_log import ScheduledRun, append_runs
 from minewatch.products.report.texts import LANGUAGES, read_texts
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import NotifyTable
@@ -220,7 +220,7 @@ def test_the_first_failure_of_a_row_is_told(workspace: Workspace) -> None:
     told = []
     for number, reason in enumerate(reasons):
         when = NOW + number * DAY
-        append_run(workspace, ScheduledRun("nightly", when, when, when, None, {"pampa": reason}))
+        append_runs(workspace, [ScheduledRun("nightly", when, when, when, None, {"pampa": reason})])
         enqueue_messages(workspace, when)
         told.append([message.events[0].facts["reason"] for message in waiting(workspace)])
         take(workspace)
@@ -229,7 +229,7 @@ def test_the_first_failure_of_a_row_is_told(workspace: Workspace) -> None:
 
 def test_failures_of_trial_scans_are_not_told(workspace: Workspace) -> None:
     one_rule(workspace)
-    append_run(workspace, ScheduledRun("trial", NOW, NOW, NOW, None, {"pampa": "no network"}, what_if=True))
+    append_runs(workspace, [ScheduledRun("trial", NOW, NOW, NOW, None, {"pampa": "no network"}, what_if=True)])
     assert enqueue_messages(workspace, NOW) == 0
 
 
@@ -408,7 +408,7 @@ def test_a_recipient_who_must_not_know_places_gets_none(workspace: Workspace, we
         workspace.alerts, workspace.decisions, name(0), Review(CONFIRM, "Rosa", note="at -12.9495, -69.9895, secret place")
     )
     reason = "secret place: 12.9495 S 69.9895 W cannot be read"
-    append_run(workspace, ScheduledRun("nightly", NOW, NOW, NOW, None, {"pampa": reason}))
+    append_runs(workspace, [ScheduledRun("nightly", NOW, NOW, NOW, None, {"pampa": reason})])
     enqueue_messages(workspace, NOW)
     message, rule = waiting(workspace)[0], find_rules(workspace)[0]
     assert {event.event for event in message.events} == {"confirmed", "reviewed", "scan-failed"}

@@ -17,7 +17,7 @@ from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.run_log import ScheduledRun, append_run, read_runs
+from minewatch.operations.run_log import ScheduledRun, append_runs, read_runs
 from minewatch.operations.schedule import Schedule, Timetable, find_delay, list_schedules, read_timetable
 from minewatch.operations.systemd import UnitOptions, make_crontab, make_units, quote_word
 from minewatch.settings.cron import find_last, find_next
@@ -52,7 +52,7 @@ def run(workspace: Workspace, line: str) -> Result:
 
 
 def record(workspace: Workspace, due: dt.datetime, *areas: str, schedule: str = "nightly") -> None:
-    append_run(workspace, ScheduledRun(schedule, due, due, due, "run", dict.fromkeys(areas or SEVERAL_NAMES, "")))
+    append_runs(workspace, [ScheduledRun(schedule, due, due, due, "run", dict.fromkeys(areas or SEVERAL_NAMES, ""))])
 
 
 def find_due(workspace: Workspace, now: dt.datetime = NOW) -> dict[str, tuple[dt.datetime, tuple[str, ...]]]:
@@ -155,7 +155,7 @@ def test_an_area_that_was_added_is_due_alone(workspace: Workspace) -> None:
 
 def test_a_round_that_failed_waits_for_the_next_time(workspace: Workspace) -> None:
     set_schedules(workspace, NIGHTLY)
-    append_run(workspace, ScheduledRun("nightly", NIGHT, NIGHT, NIGHT, None, dict.fromkeys(SEVERAL_NAMES, "no network")))
+    append_runs(workspace, [ScheduledRun("nightly", NIGHT, NIGHT, NIGHT, None, dict.fromkeys(SEVERAL_NAMES, "no network"))])
     assert find_due(workspace) == {}
 
 

@@ -19,7 +19,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import SceneError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.scan import choose_pictured
+from minewatch.operations.scan import choose_quicklook_datatakes
 from minewatch.operations.scan_report import AreaReport, ScanReport
 from minewatch.products.images.quicklook import LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
 from minewatch.products.images.stretch import DARKEST
@@ -41,7 +41,7 @@ def area(scanned: tuple[Workspace, ScanReport]) -> AreaReport:
 
 @pytest.fixture(scope="session")
 def takes(area: AreaReport) -> tuple[Datatake, Datatake]:
-    chosen = choose_pictured(area)
+    chosen = choose_quicklook_datatakes(area)
     assert chosen is not None
     return chosen
 

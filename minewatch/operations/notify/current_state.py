@@ -52,7 +52,7 @@ class CurrentState:
     decisions: Sequence[Decision] = ()
     """Of people, in order."""
 
-    rounds: Sequence[ScheduledRun] = ()
+    runs: Sequence[ScheduledRun] = ()
     """Scheduled runs, without what-if scans, in order."""
 
     known_areas: frozenset[str] = field(default_factory=frozenset)
@@ -61,11 +61,11 @@ class CurrentState:
 
 def read_current_state(workspace: Workspace) -> CurrentState:
     """Read the current state; raises MinewatchError where table, decisions or run log cannot be read."""
-    rounds = [one for one in read_runs(workspace) if not one.what_if]
+    runs = [one for one in read_runs(workspace) if not one.what_if]
     known = frozenset(list_aois(workspace))
     decisions = read_decisions(workspace.decisions).all
     if not workspace.alerts.exists():
-        return CurrentState({}, {}, {}, (), decisions, rounds, known)
+        return CurrentState({}, {}, {}, (), decisions, runs, known)
     recover(workspace.alerts)
     areas = _read_areas(workspace)
     frame = read_alerts(workspace.alerts)
@@ -77,7 +77,7 @@ def read_current_state(workspace: Workspace) -> CurrentState:
         if geometry is not None
     }
     history = [event for event in read_history(workspace.alerts) if not event.what_if]
-    return CurrentState(rows, outlines, areas, history, decisions, rounds, known)
+    return CurrentState(rows, outlines, areas, history, decisions, runs, known)
 
 
 def _read_areas(workspace: Workspace) -> dict[str, Row]:

@@ -212,7 +212,7 @@ def _find_reviews(state: CurrentState, renames: Mapping[str, str]) -> Iterator[E
 def _find_failures(state: CurrentState) -> Iterator[Event]:
     """Find the first of the consecutive failures of an area."""
     failing: set[str] = set()
-    for one in state.rounds:
+    for one in state.runs:
         for aoi, reason in one.areas.items():
             if reason and aoi not in failing:
                 since = one.started.isoformat(timespec="seconds")
