@@ -7,23 +7,21 @@ import sys
 
 import click
 
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, show_day
 from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination
 from minewatch.operations.doctor.examination import describe_examination, examine_area
 
 SHOWN = 10
-"""Scenes of a check that are named, unless all are asked for."""
+"""Scenes of a check that are listed, unless ``--all`` is given."""
 
 
 @click.command("doctor")
 @click.argument("name", metavar="AOI")
 @click.option("--source", metavar="NAME|URL|PATH", help="Source whose listing is compared, in place of the workspace's.")
 @click.option("--offline", is_flag=True, help="Examine the archive alone, without contacting the source.")
-@click.option(
-    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Last acquisition date.  [default: that of the alerts table, or today]"
-)
+@click.option("--until", type=DAY, help="Last acquisition date.  [default: that of the alerts table, or today]")
 @click.option("--all", "everything", is_flag=True, help="List every scene, including those without problems.")
 @common_options
 def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
@@ -72,7 +70,7 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
 
 
 def _print_findings(check: DataCheck, *, everything: bool) -> None:
-    """Name the scenes of a check: the first few that somebody should see, or all."""
+    """Print the scenes of a check: the first ones that somebody should see, or all."""
     findings = check.findings if everything else check.concerns[:SHOWN]
     if not findings:
         return

@@ -112,16 +112,13 @@ def list_command(session: Session, dead: bool) -> None:
         if not find_rules(workspace):
             say(NO_RULES)
         return
-    rows = [
-        (message.message_id, place, len(message.events), message.attempts, message.next_try[:16] or "at once", message.reason)
-        for place, message in found
-    ]
-    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), [_settle(row) for row in rows], wrap=True)
+    rows = [_list_cells(place, message) for place, message in found]
+    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), rows, wrap=True)
 
 
-def _settle(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row of the table; the dead have no next try."""
-    return (*row[:4], "" if row[1] == DEAD else row[4], show(row[5]))
+def _list_cells(place: str, message: Message) -> tuple[str | int, ...]:
+    next_try = "" if place == DEAD else message.next_try[:16] or "at once"
+    return message.message_id, place, len(message.events), message.attempts, next_try, show(message.reason)
 
 
 def _describe(place: str, message: Message) -> dict[str, Any]:

@@ -13,17 +13,14 @@ import click
 
 from minewatch.alerts.table import read_alerts
 from minewatch.cli.listing import print_alerts
-from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, show_day
-from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import run_demo
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import AreaReport, ScanReport, describe_scan
 from minewatch.settings.document import init_workspace
-
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command("init")
@@ -90,7 +87,7 @@ def scan_command(
         print_json(describe_scan(report))
     else:
         print_summary(report)
-        _tell_where(workspace)
+        say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
     if report.failures:
         say(f"{count_of(report.failures, 'scene')} could not be used; details in {report.record}")
     for failed in report.failed_areas:
@@ -138,10 +135,6 @@ def _explain_skipped(area: AreaReport) -> list[str]:
     if area.found.cloudy:
         lines.append(f"skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
     return lines
-
-
-def _tell_where(workspace: Workspace) -> None:
-    say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
 
 
 @click.command("demo")

@@ -22,7 +22,7 @@ ENDED = "the watch has ended; what was finished is kept, and the next one goes o
 
 
 def read_clock() -> dt.datetime:
-    """Tell the time, UTC, in whole seconds."""
+    """Return the time, UTC, in whole seconds."""
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
@@ -76,7 +76,7 @@ def _print_cycle(cycle: Cycle, *, as_json: bool) -> None:
         print_json(describe_cycle(cycle))
         return
     for one in cycle.runs:
-        if not one.areas:  # said as a fault
+        if not one.areas:  # reported as a fault
             continue
         scanned = f"{len(one.areas) - len(one.failed)} of {count_of(len(one.areas), 'area')} scanned"
         echo(f"{show_moment(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
