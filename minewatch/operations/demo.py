@@ -17,7 +17,7 @@ from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import demo_simulation
-from minewatch.simulation.stac import place_lattice
+from minewatch.simulation.stac import place_scene_grid
 
 NAME = "demo"
 """Name of the demo's area."""
@@ -67,7 +67,7 @@ def _make_workspace(workspace: Workspace, reporter: Reporter) -> None:
         place = {"source": f"simulated, seed {settings.seed}"}
         write_aoi(
             workspace,
-            Aoi(NAME, bbox_geometry(place_lattice(settings).find_inner_bbox()), settings.changes_start, properties=place),
+            Aoi(NAME, bbox_geometry(place_scene_grid(settings).find_inner_bbox()), settings.changes_start, properties=place),
         )
 
 
