@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drills.child import Ending, Job, run_job
-from drills.points import PHASES, Point
+from drills.kill_points import PHASES, KillPoint
 from drills.report import Figures
 from drills.truth import Difference, Truth, compare, inspect, read_truth
 from drills.world import AREA, NOW, UNTIL, World
@@ -42,10 +42,10 @@ class Stage:
     end: str = ""
     """Where it ends."""
 
-    tells: bool = False
+    sends: bool = False
     """Whether messages are sent; calls of sockets count only then."""
 
-    def make_job(self, world: World, workspace: Workspace, point: Point | None = None) -> Job:
+    def make_job(self, world: World, workspace: Workspace, point: KillPoint | None = None) -> Job:
         """Make a job on a workspace."""
         return Job(workspace.root, self.command, self.begin, self.end, world.recipients.environment, point)
 
@@ -58,14 +58,16 @@ STAGES = {
         Stage("scan", ("cold", "early"), SCAN, "minewatch.cli.scans:scan", "minewatch.operations.scan:update_table"),
         Stage("update", ("update",), SCAN, "minewatch.operations.scan:update_table"),
         Stage("report", ("whole",), ("report", AREA), "minewatch.cli.report:write_report"),
-        Stage("notify", ("news",), ("tell", NOW.isoformat()), "minewatch.operations.notify.enqueue:enqueue_messages", tells=True),
-        Stage("night", ("night",), ("night", NOW.isoformat()), "minewatch.operations.watch:watch_once", tells=True),
+        Stage(
+            "notify", ("news",), ("notify", NOW.isoformat()), "minewatch.operations.notify.enqueue:enqueue_messages", sends=True
+        ),
+        Stage("night", ("night",), ("night", NOW.isoformat()), "minewatch.operations.watch:watch_once", sends=True),
     )
 }
 
 
 @dataclass(frozen=True)
-class Model:
+class Reference:
     """An undisturbed run of a stage."""
 
     truth: Truth
@@ -80,55 +82,57 @@ class Model:
 
 def kill_stage(world: World, stage: Stage, kills: int, seed: int) -> Figures:
     """Kill a stage so often, each time on a fresh copy, and compare what the next run leaves."""
-    models = {name: run_undisturbed(world, stage, name) for name in stage.prepared}
+    references = {name: run_undisturbed(world, stage, name) for name in stage.prepared}
     figures = Figures(f"kill -9, {stage.name}")
     while figures.hits < kills and figures.rounds < MOST_TRIES * kills:
         number = figures.rounds
         name = stage.prepared[number % len(stage.prepared)]
-        kill_once(world, stage, name, models[name], figures, random.Random(f"{seed} {stage.name} {number}"))
+        kill_once(world, stage, name, references[name], figures, random.Random(f"{seed} {stage.name} {number}"))
     return figures
 
 
-def run_undisturbed(world: World, stage: Stage, name: str) -> Model:
+def run_undisturbed(world: World, stage: Stage, name: str) -> Reference:
     """Run a stage, and read what comes of it."""
-    with world.lend(name) as workspace:
+    with world.open_copy(name) as workspace:
         ending = run_job(stage.make_job(world, workspace))
         if ending.code:
             raise RuntimeError(f"{stage.name}: undisturbed, it ends with {ending.code}: {ending.text[-2000:]}")
-        kept = {kind: count for kind, count in ending.counts.items() if stage.tells or kind not in ("send", "receive")}
-        return Model(read_all(world, workspace), ending.seconds, kept)
+        kept = {kind: count for kind, count in ending.counts.items() if stage.sends or kind not in ("send", "receive")}
+        return Reference(read_all(world, workspace), ending.seconds, kept)
 
 
 def read_all(world: World, workspace: Workspace) -> dict[str, str]:
     """Read a workspace and what its recipients got."""
-    return read_truth(workspace, AREA) | world.recipients.read_post(workspace).truth
+    return read_truth(workspace, AREA) | world.recipients.read_received(workspace).truth
 
 
-def kill_once(world: World, stage: Stage, name: str, model: Model, figures: Figures, chance: random.Random) -> None:
+def kill_once(world: World, stage: Stage, name: str, reference: Reference, figures: Figures, chance: random.Random) -> None:
     """Kill a stage once or twice, let the next run end, and add to the figures."""
-    with world.lend(name) as workspace:
+    with world.open_copy(name) as workspace:
         hits, moments = 0, []
         for _ in range(2 if chance.random() < TWICE else 1):
-            moment, ending = _kill(world, stage, workspace, model, chance)
+            moment, ending = _kill(world, stage, workspace, reference, chance)
             hits += ending.in_stage and ending.code == -9
             figures.endings[ending.code] += 1
             moments.append(moment)
         following = run_job(stage.make_job(world, workspace))
-        figures.add(judge(world, workspace, model, following), hits, following, f"{name}: {', '.join(moments)}")
-        figures.repeats += world.recipients.read_post(workspace).repeats
+        figures.add(check_result(world, workspace, reference, following), hits, following, f"{name}: {', '.join(moments)}")
+        figures.repeats += world.recipients.read_received(workspace).repeats
 
 
-def _kill(world: World, stage: Stage, workspace: Workspace, model: Model, chance: random.Random) -> tuple[str, Ending]:
+def _kill(world: World, stage: Stage, workspace: Workspace, reference: Reference, chance: random.Random) -> tuple[str, Ending]:
     """Kill a process at a random moment, or in, before or after a chosen call; each kind of call is as likely."""
     if chance.random() < 0.5:
-        after = chance.uniform(0, model.seconds)
+        after = chance.uniform(0, reference.seconds)
         return f"after {after:.3f} s", run_job(stage.make_job(world, workspace), after)
-    kind = chance.choice(sorted(model.counts))
-    point = Point(kind, chance.randint(1, model.counts[kind]), chance.choice(PHASES), chance.uniform(0, LONGEST_DELAY))
+    kind = chance.choice(sorted(reference.counts))
+    point = KillPoint(kind, chance.randint(1, reference.counts[kind]), chance.choice(PHASES), chance.uniform(0, LONGEST_DELAY))
     return point.describe(), run_job(stage.make_job(world, workspace, point))
 
 
-def judge(world: World, workspace: Workspace, model: Model, following: Ending, *, aside: Sequence[str] = ()) -> Difference:
+def check_result(
+    world: World, workspace: Workspace, reference: Reference, following: Ending, *, ignored: Sequence[str] = ()
+) -> Difference:
     """Say what is wrong after the run that followed; ``aside`` are beginnings of facts that may differ."""
     if following.code:
         said = following.text.strip().splitlines()[-1:] or [""]
@@ -137,8 +141,8 @@ def judge(world: World, workspace: Workspace, model: Model, following: Ending, *
         failed = Difference()
     if "Traceback" in following.text:
         failed += Difference(faults=("the next run shows a traceback",))
-    difference = compare(read_all(world, workspace), model.truth)
+    difference = compare(read_all(world, workspace), reference.truth)
     lost, invented = (
-        tuple(fact for fact in facts if not fact.startswith(tuple(aside))) for facts in (difference.lost, difference.invented)
+        tuple(fact for fact in facts if not fact.startswith(tuple(ignored))) for facts in (difference.lost, difference.invented)
     )
     return failed + replace(difference, lost=lost, invented=invented) + inspect(workspace)

@@ -36,7 +36,7 @@ class Inline:
         return ((number, task(*job)) for number, job in enumerate(jobs))
 
 
-def practise(root: Path, aoi: str, until: str) -> None:
+def warm_up(root: Path, aoi: str, until: str) -> None:
     """Scan and report once, so that everything is compiled."""
     import datetime as dt  # noqa: PLC0415
 
@@ -71,4 +71,4 @@ def practise(root: Path, aoi: str, until: str) -> None:
 for _name in MODULES:
     importlib.import_module(_name)
 if _asked := os.environ.pop(VARIABLE, ""):
-    practise(Path(_asked.split("\n")[0]), *_asked.split("\n")[1:])
+    warm_up(Path(_asked.split("\n")[0]), *_asked.split("\n")[1:])

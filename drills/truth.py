@@ -59,21 +59,21 @@ class Difference:
 
 
 @dataclass
-class Post:
+class ReceivedEvents:
     """What recipients got in one round."""
 
-    told: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rule and event id to how often."""
 
     @property
     def truth(self) -> dict[str, str]:
         """Each event counts once, however often it came."""
-        return {f"told {rule} {event}": "" for rule, event in self.told}
+        return {f"told {rule} {event}": "" for rule, event in self.counts}
 
     @property
     def repeats(self) -> int:
         """How often an event came once more."""
-        return sum(self.told.values()) - len(self.told)
+        return sum(self.counts.values()) - len(self.counts)
 
 
 def read_truth(workspace: Workspace, aoi: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drills.loaded import VARIABLE
-from drills.truth import Post
+from drills.truth import ReceivedEvents
 from minewatch.alerts.geopackage import updating
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.delivery import deliver
@@ -82,19 +82,21 @@ class Recipients:
         self.hook.headers.clear()
         self.mailbox.mails.clear()
 
-    def read_post(self, workspace: Workspace) -> Post:
+    def read_received(self, workspace: Workspace) -> ReceivedEvents:
         """Return what came; which events a mail told is known by the id of its message."""
-        post = Post()
+        received = ReceivedEvents()
         for value in self.hook.values:
-            post.told.update((value["rule"], event["event_id"]) for event in value["events"])
+            received.counts.update((value["rule"], event["event_id"]) for event in value["events"])
         known = {line.message_id: line for line in read_deliveries(workspace.outbox)}
         for mail in self.mailbox.mails:
             body = mail.get_body(("plain",))
             text = body.get_content() if body else ""
             (name,) = re.findall(r"\b(?:post|weekly)-\d{7}-[0-9a-f]{12}\b", text)
             line = known.get(name)
-            post.told.update((line.rule, event) for event in line.event_ids) if line else post.told.update([("mail", name)])
-        return post
+            received.counts.update((line.rule, event) for event in line.event_ids) if line else received.counts.update(
+                [("mail", name)]
+            )
+        return received
 
 
 @dataclass
@@ -117,7 +119,7 @@ class World:
     """Workspaces that were lent."""
 
     @contextlib.contextmanager
-    def lend(self, name: str) -> Iterator[Workspace]:
+    def open_copy(self, name: str) -> Iterator[Workspace]:
         """Yield a copy of a prepared workspace, always under the same path, since reports and jitter know it."""
         self.count += 1
         root = self.folder / "round" / f"watch-{os.getpid()}"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from distributed import Scheduler
 
-from benchmarks.verdict import Verdict
-from benchmarks.watched import Year
+from benchmarks.watched_year import Year
 from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
+from benchmarks.year_check import Verdict
 from minewatch.alerts.table import read_alerts
 from minewatch.core.parallel import start_engine
 from minewatch.operations.run_log import read_runs
@@ -50,8 +50,8 @@ def test_mines_are_found_and_told(month: tuple[Year, Verdict]) -> None:
     assert len(verdict.scores.sites) >= 1
     assert all(site.hit for site in verdict.scores.sites)
     assert verdict.scores.false_alarms == 0
-    told = {one.fact[0] for one in year.expected.told if one.event in ("provisional", "confirmed")}
-    assert set(read_alerts(year.workspace.alerts)["alert_id"]) <= told
+    messages = {one.fact[0] for one in year.expected.messages if one.event in ("provisional", "confirmed")}
+    assert set(read_alerts(year.workspace.alerts)["alert_id"]) <= messages
 
 
 def test_page_is_written(month: tuple[Year, Verdict], tmp_path: Path) -> None:
