@@ -22,7 +22,7 @@ from drills.world import World, open_world
 from tests.helpers.places import ROOT
 
 Drill = Callable[[World, int, int], Figures]
-"""Makes so many rounds, or kills, from a seed."""
+"""Takes the prepared world, a number of rounds or kills, and a seed."""
 
 
 def _kill(name: str) -> Drill:
@@ -72,7 +72,7 @@ def describe(figures: Figures) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run drills and write the page; gives 1 where anything was lost, invented or left."""
+    """Run drills and write the page; returns 1 where anything was lost, invented or left over."""
     parser = argparse.ArgumentParser(
         prog="python -m drills", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""The processes that are disturbed: each runs one command of minewatch, and says when its stage begins and ends."""
+"""The processes that are disturbed: each runs one command of minewatch, and reports when its stage begins and ends."""
 
 from __future__ import annotations
 
@@ -25,16 +25,13 @@ FORK.set_forkserver_preload(["drills.loaded"])
 LONGEST = 60.0
 """Seconds after which a process counts as hanging."""
 
-STARTED = "started"
-"""What a process says when its stage begins."""
-
-ENDED = "ended"
-"""... and when it is over."""
+STARTED, ENDED = "started", "ended"
+"""Messages of a process when its stage begins and ends."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command, and what is done to it."""
+    """One command, and how it is disturbed."""
 
     root: Path
     """Of the workspace."""
@@ -43,46 +40,46 @@ class Job:
     """Arguments of minewatch; or ``notify`` or ``night`` with a time, for a part of the watch at that time."""
 
     begin: str = ""
-    """``module:name`` of the function at whose call the stage begins; '' = at once."""
+    """``module:name`` of the function whose call begins the stage; '' = it begins at once."""
 
     end: str = ""
-    """... and at whose call it is over; '' = when the command ends."""
+    """The same for its end; '' = with the command."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to that of the process."""
 
     point: KillPoint | None = None
-    """Where it dies."""
+    """Where it is killed."""
 
     shift: float = 0.0
     """Seconds by which its clock is wrong."""
 
     largest: int | None = None
-    """Bytes beyond which no file may grow."""
+    """Largest size of a file in bytes."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of a process."""
+    """How a process ended."""
 
     code: int
     """Exit code; below 0, the signal that ended it."""
 
     seconds: float
-    """From the beginning of its stage to its end, or to that of the process."""
+    """Duration of its stage, at most until the process ended."""
 
     in_stage: bool
-    """Whether it was ended within its stage."""
+    """True if it ended within its stage."""
 
     counts: Mapping[str, int]
-    """Calls within the stage, by kind; only of processes that came to their end."""
+    """Calls within the stage, by kind; only where the process was not killed."""
 
     text: str
     """What it printed."""
 
 
 def run_job(job: Job, after: float | None = None, number: int = signal.SIGKILL) -> Ending:
-    """Run a job in a process of its own; ``after`` so many seconds of its stage, send it a signal."""
+    """Run a job in a process of its own; send it a signal ``after`` so many seconds of its stage."""
     started = start_job(job)
     if after is not None and started.wait_for(STARTED):
         time.sleep(after)
@@ -103,7 +100,7 @@ class RunningJob:
         self._messages: dict[str, tuple[float, Mapping[str, int]]] = {}
 
     def wait_for(self, word: str) -> bool:
-        """Wait until the process says a word; False where it ends before."""
+        """Wait until the process sends a message; returns False where it ends before."""
         deadline = time.monotonic() + LONGEST
         while word not in self._messages and time.monotonic() < deadline:
             try:
@@ -115,7 +112,7 @@ class RunningJob:
         return word in self._messages
 
     def send(self, number: int) -> None:
-        """Send it a signal, where it still runs."""
+        """Send it a signal, if it still runs."""
         if self._process.pid and self._process.is_alive():
             os.kill(self._process.pid, number)
 
@@ -138,13 +135,13 @@ class RunningJob:
 
 
 def start_job(job: Job, name: str = "", wait: float = 0.0) -> RunningJob:
-    """Start a job in a process of its own, after some seconds; ``name`` tells it from another in the same workspace."""
+    """Start a job in a process of its own, after some seconds; ``name`` must differ within a workspace."""
     time.sleep(wait)
     return RunningJob(job, name)
 
 
 def finish_with(code: int, text: str) -> Ending:
-    """Make the ending of a process of which only this is known."""
+    """Return the ending of a process of which only code and output are known."""
     return Ending(code, 0.0, code != 0, {}, text)
 
 
@@ -179,20 +176,20 @@ def perform(job: Job, line: Connection, log: Path) -> None:
 
 
 class StageSignal:
-    """Says when a stage begins and ends."""
+    """Reports when a stage begins and ends."""
 
     def __init__(self, trap: CallTrap, line: Connection) -> None:
         self._trap, self._line, self._state = trap, line, ""
 
     def begin(self) -> None:
-        """Say that it begins; the first time counts."""
+        """Report that it begins; only the first call counts."""
         if not self._state:
             self._state = STARTED
             self._line.send((STARTED, time.monotonic(), {}))
             self._trap.is_open = True
 
     def end(self) -> None:
-        """Say that it is over; the first time counts."""
+        """Report that it ends; only the first call counts."""
         if self._state == STARTED:
             self._state, self._trap.is_open = ENDED, False
             self._line.send((ENDED, time.monotonic(), dict(self._trap.counts)))
@@ -213,7 +210,7 @@ def watch_calls(name: str, report: Callable[[], None]) -> None:
 
 
 def run_command(job: Job) -> None:
-    """Run what a job asks for."""
+    """Run the command of a job."""
     if job.command[0] in WATCH_COMMANDS:
         _report_errors(WATCH_COMMANDS[job.command[0]], job)
         return
@@ -230,7 +227,7 @@ def run_command(job: Job) -> None:
 
 
 def _report_errors(action: Callable[[Job], None], job: Job) -> None:
-    """Say in one line what a user can understand, as the command line does."""
+    """Print the errors of minewatch in one line, as the command line does."""
     from minewatch.core.errors import MinewatchError, describe  # noqa: PLC0415
     from minewatch.core.files import naming_refusals  # noqa: PLC0415
 
@@ -243,7 +240,7 @@ def _report_errors(action: Callable[[Job], None], job: Job) -> None:
 
 
 def notify(job: Job) -> None:
-    """Put what is new into the outbox and send what waits there, at a time."""
+    """Put new messages into the outbox and send what waits there, at a given time."""
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
     from minewatch.operations.notify.delivery import deliver  # noqa: PLC0415
     from minewatch.operations.notify.enqueue import enqueue_messages  # noqa: PLC0415
@@ -257,7 +254,7 @@ def notify(job: Job) -> None:
 
 
 def run_night(job: Job) -> None:
-    """Make one pass of the watch, at a time."""
+    """Run one cycle of the watch, at a given time."""
     from minewatch.core.progress import Reporter  # noqa: PLC0415
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
     from minewatch.operations.watch import watch_once  # noqa: PLC0415
@@ -271,7 +268,7 @@ WATCH_COMMANDS: dict[str, Callable[[Job], None]] = {"notify": notify, "night": r
 
 
 def shift_clock(seconds: float) -> None:
-    """Let the clock of this process be wrong: all of minewatch asks ``datetime.now``."""
+    """Shift the clock of this process: all of minewatch reads ``datetime.now``."""
     if seconds:
         ShiftedClock.shift = dt.timedelta(seconds=seconds)
         dt.datetime = ShiftedClock  # type: ignore[misc]
@@ -286,12 +283,11 @@ _REAL = dt.datetime
 
 
 class ShiftedClock(_REAL, metaclass=_Kind):
-    """A clock that is wrong."""
+    """A clock that is wrong by ``shift``."""
 
     shift = dt.timedelta(0)
-    """By so much."""
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
-        """Tell the wrong time."""
+        """Return the wrong time."""
         return _REAL.now(tz) + cls.shift

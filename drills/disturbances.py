@@ -1,4 +1,4 @@
-"""Everything but kill -9: no room, no permission, a wrong clock, damaged files, two at once, and a person who stops it."""
+"""All disturbances but kill -9: a full disk, no permission, a wrong clock, damaged files, two scans at once, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from minewatch.operations.run_log import read_runs
 DAY = dt.timedelta(days=1)
 
 RECORDS = ("round ",)
-"""Facts that differ where a run was made in another order."""
+"""Prefixes of facts that depend on the order of runs."""
 
 
 # --- no room, no permission ------------------------------------------------------------------------------------------
@@ -37,17 +37,17 @@ RECORDS = ("round ",)
 
 @dataclass(frozen=True)
 class Disk:
-    """A small disk that only one process and its children see."""
+    """A small disk that only one process and its children can see."""
 
     kilobytes: int
     """Its size while the job is disturbed."""
 
     read_only: bool = False
-    """Whether nothing may be written then."""
+    """True if it is read-only then."""
 
 
 def explain_missing_disks() -> str:
-    """Say why this system lets nobody have disks of their own; '' where it does."""
+    """Explain why this system does not let a process mount a disk of its own; '' where it does."""
     process = FORK.Process(target=_try_namespace)
     process.start()
     process.join()
@@ -59,7 +59,7 @@ def _try_namespace() -> None:
 
 
 def _enter_namespace() -> None:
-    """Let this process have mounts of its own, as root of a namespace where it is nobody's."""
+    """Enter a namespace in which this process is root and may mount disks."""
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     if libc.unshare(0x10000000 | 0x00020000):  # CLONE_NEWUSER | CLONE_NEWNS
@@ -75,7 +75,7 @@ def _mount(place: Path, flags: int, options: str) -> None:
 
 
 def run_on_disk(job: Job, disk: Disk, following: Job | None = None) -> tuple[Ending, Ending]:
-    """Run a job on a small disk, and again, or another one, once there is room; the workspace is then what it was there."""
+    """Run a job on a small disk, then the same or another job with enough room; the workspace is copied back."""
     here, there = FORK.Pipe(duplex=False)
     process = FORK.Process(target=_work_on_disk, args=(job, disk, following or job, there))
     process.start()
@@ -109,7 +109,7 @@ def _work_on_disk(job: Job, disk: Disk, following: Job, line: object) -> None:
 
 
 def _run_below(job: Job) -> tuple[int, str]:
-    """Run a job in a child; gives its exit code and what it printed."""
+    """Run a job in a child process; returns its exit code and output."""
     log = job.root.with_name("below.log")
     log.unlink(missing_ok=True)
     number = os.fork()
@@ -130,7 +130,7 @@ def _run_and_exit(job: Job, log: Path) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
-    except BaseException:  # noqa: BLE001  it is shown, and found there
+    except BaseException:  # noqa: BLE001  the traceback is found in the output
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -138,7 +138,7 @@ def _run_and_exit(job: Job, log: Path) -> NoReturn:
 
 
 def drill_disks(world: World, rounds: int, seed: int, *, read_only: bool) -> Figures:
-    """Let the disk be full, or read-only, while stages work."""
+    """Run stages on a disk that is full or read-only."""
     figures = Figures("read-only folder" if read_only else "disk full")
     if reason := explain_missing_disks():
         figures.remark = f"not made: {reason}"
@@ -165,17 +165,17 @@ def drill_disks(world: World, rounds: int, seed: int, *, read_only: bool) -> Fig
 
 
 LARGEST_DISKS = {"scan": 900, "update": 200, "notify": 80, "report": 500, "night": 400}
-"""Kilobytes below which a disk is too small for a stage, about."""
+"""Kilobytes of free space that a stage needs, about."""
 
 
 def _restore_workspace(workspace: Workspace) -> None:
-    """Put what was on a small disk in the workspace's place."""
+    """Put the files from the small disk in the place of the workspace."""
     workspace.root.rmdir()
     workspace.root.with_name("kept").rename(workspace.root)
 
 
 def _limit_night(world: World, figures: Figures, chance: random.Random, *, read_only: bool) -> None:
-    """Starve a night; what it could not do is done in the next one, and what it tells of itself is true."""
+    """Run a night on a small disk; the next night does what is missing, and reported failures are true."""
     disk = Disk(400 if read_only else chance.randint(0, LARGEST_DISKS["night"]), read_only)
     with world.open_copy("night") as workspace:
         nights = [_make_night(world, workspace, STAGES["night"], when, 0.0) for when in (NOW, NOW + DAY)]
@@ -194,12 +194,12 @@ def _limit_night(world: World, figures: Figures, chance: random.Random, *, read_
 
 
 def find_failure_events(workspace: Workspace) -> tuple[str, ...]:
-    """Return the ids of the events that tell of a scan that failed, and that an area was not seen therefore."""
+    """Return the ids of the events about failed scans and unseen areas."""
     return tuple(event.event_id for event in read_events(workspace.outbox).events if event.event in (SCAN_FAILED, UNSEEN))
 
 
 def drill_limits(world: World, rounds: int, seed: int) -> Figures:
-    """Let no file grow beyond a size, as a quota does."""
+    """Limit the size of files, as a quota does."""
     figures = Figures("files may not grow (ulimit -f)")
     stages = [STAGES[name] for name in ("scan", "update", "notify", "report")]
     references: dict[str, Reference] = {}
@@ -220,7 +220,7 @@ def drill_limits(world: World, rounds: int, seed: int) -> Figures:
 
 
 def check_output(ending: Ending) -> Difference:
-    """Say what is wrong with the words of a run that could not do its work."""
+    """Check the output of a run that failed: one line of error and no traceback."""
     faults = []
     if "Traceback" in ending.text:
         faults.append(f"a traceback: {ending.text.strip().splitlines()[-1]}")
@@ -233,7 +233,7 @@ def check_output(ending: Ending) -> Difference:
 
 
 def drill_clock(world: World, rounds: int, seed: int) -> Figures:
-    """Set the clock back for a night, and right again; the night after ends as ever."""
+    """Set the clock back for one night; the night after must end like an undisturbed one."""
     figures = Figures("clock set back")
     night, name = STAGES["night"], "night"
     plain = _run_nights(world, name, [(NOW, 0.0), (NOW + DAY, 0.0)])
@@ -281,7 +281,7 @@ HARMS: dict[str, Callable[[Path, random.Random], None]] = {"deleted": _delete, "
 
 
 def drill_damage(world: World, rounds: int, seed: int, harm: str) -> Figures:
-    """Damage a raster or an item of the archive; the next scan finds it and fetches it again."""
+    """Damage a raster or an item of the archive; the next scan must fetch it again."""
     figures = Figures(f"archive file {harm}")
     stage = Stage("scan", ("whole",), SCAN, "minewatch.cli.scans:scan")
     reference = run_undisturbed(world, stage, "whole")
@@ -302,7 +302,7 @@ def drill_damage(world: World, rounds: int, seed: int, harm: str) -> Figures:
 
 
 def drill_pair(world: World, rounds: int, seed: int) -> Figures:
-    """Start two scans of one workspace; one of them works, the other is sent away or comes after it."""
+    """Start two scans of one workspace; one works, the other is refused or follows."""
     figures = Figures("two scans at once")
     stage = STAGES["update"]
     reference = run_undisturbed(world, stage, "update")
@@ -328,7 +328,7 @@ def drill_pair(world: World, rounds: int, seed: int) -> Figures:
 
 
 def drill_interrupts(world: World, rounds: int, seed: int) -> Figures:
-    """Stop commands with Ctrl-C at random moments: one clean line, and the same command goes on from there."""
+    """Stop commands with Ctrl-C at random moments: they print one line, and the same command goes on from there."""
     figures = Figures("Ctrl-C")
     stages = [STAGES[name] for name in ("scan", "update", "report")]
     references: dict[str, Reference] = {}

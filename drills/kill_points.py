@@ -1,4 +1,4 @@
-"""Chosen moments: a process dies in, before or after its n-th call of what changes files, tables or lines to other machines."""
+"""Kills a process before, within or after its n-th call that changes files, tables or connections."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 PHASES = ("before", "half", "during", "after")
-"""When, in a call: before it, with half of its bytes written, some microseconds after it began, once it is done."""
+"""Before a call, with half of its bytes written, some microseconds after it began, and after it."""
 
 ATOMIC = "overwrite"
-"""Kind of call that no kill cuts in two: less than a page, written in one piece over the beginning of a file."""
+"""Kind of call that a kill cannot interrupt: less than a page, written in one piece."""
 
 CALLS: tuple[tuple[str, Any, str], ...] = (
     ("rename", os, "replace"),
@@ -38,18 +38,18 @@ CALLS: tuple[tuple[str, Any, str], ...] = (
     ("send", socket.socket, "send"),
     ("receive", socket.socket, "recv_into"),
 )
-"""Kind of call, where it is looked up, and its name."""
+"""Kind of call, its module or class, and its name."""
 
 
 @dataclass(frozen=True)
 class KillPoint:
-    """A moment in the life of a process."""
+    """A moment at which a process is killed."""
 
     kind: str
     """Of the call."""
 
     number: int
-    """Which one of its kind, from 1."""
+    """Number among the calls of this kind, from 1."""
 
     phase: str
     """One of PHASES."""
@@ -58,19 +58,19 @@ class KillPoint:
     """Seconds after the call began, for ``during``."""
 
     def describe(self) -> str:
-        """Name it for people."""
+        """Return it in words."""
         return f"{self.phase} {self.kind} {self.number}"
 
 
 class CallTrap:
-    """Counts calls while it is open, and ends the process at its point."""
+    """Counts calls while it is open, and kills the process at its point."""
 
     def __init__(self, point: KillPoint | None) -> None:
         self.is_open, self.counts = False, Counter[str]()
         self._point, self._lock = point, threading.Lock()
 
     def install(self) -> None:
-        """Put itself in front of the calls of this process."""
+        """Wrap the calls of this process."""
         for kind, owner, name in CALLS:
             setattr(owner, name, self._wrap(kind, getattr(owner, name)))
         _trap_sqlite(self)
@@ -82,7 +82,7 @@ class CallTrap:
         return trapped
 
     def make_call(self, kind: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Make a call; the process ends here where this is its point."""
+        """Make a call; the process is killed here if this is its point."""
         phase = self._count(kind)
         if phase == "before":
             die()

@@ -1,4 +1,4 @@
-"""Kill -9: at random moments of each stage, and in, before and after chosen calls, so that narrow windows are met too."""
+"""Kill -9: at random moments of each stage, and before, within and after chosen calls, to hit short moments too."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from drills.world import AREA, NOW, UNTIL, World
 from minewatch.core.workspace import Workspace
 
 TWICE = 0.2
-"""Share of rounds in which the next run is killed too, before one is left alone."""
+"""Share of rounds in which the next run is killed too."""
 
 LONGEST_DELAY = 0.003
-"""Seconds after a call began, when a process is killed within it."""
+"""Longest time from the beginning of a call to a kill within it, seconds."""
 
 MOST_TRIES = 3
-"""Rounds for each kill that is wanted; some come too late."""
+"""Rounds per kill at most; some kills come too late."""
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Stage:
     """For people."""
 
     prepared: Sequence[str]
-    """Names of workspaces to begin with, in turns."""
+    """Names of prepared workspaces, used in turn."""
 
     command: tuple[str, ...]
     """As in :class:`Job`."""
 
     begin: str
-    """Where the stage begins."""
+    """As in :class:`Job`."""
 
     end: str = ""
-    """Where it ends."""
+    """As in :class:`Job`."""
 
     sends: bool = False
-    """Whether messages are sent; calls of sockets count only then."""
+    """True if it sends messages; calls of sockets count only then."""
 
     def make_job(self, world: World, workspace: Workspace, point: KillPoint | None = None) -> Job:
         """Make a job on a workspace."""
@@ -71,7 +71,7 @@ class Reference:
     """An undisturbed run of a stage."""
 
     truth: Truth
-    """What the workspace says afterwards, and what recipients got."""
+    """The facts in the workspace afterwards, and what recipients got."""
 
     seconds: float
     """Of the stage."""
@@ -81,7 +81,7 @@ class Reference:
 
 
 def kill_stage(world: World, stage: Stage, kills: int, seed: int) -> Figures:
-    """Kill a stage so often, each time on a fresh copy, and compare what the next run leaves."""
+    """Kill a stage ``kills`` times, each on a fresh copy, and compare what the next run leaves."""
     references = {name: run_undisturbed(world, stage, name) for name in stage.prepared}
     figures = Figures(f"kill -9, {stage.name}")
     while figures.hits < kills and figures.rounds < MOST_TRIES * kills:
@@ -92,7 +92,7 @@ def kill_stage(world: World, stage: Stage, kills: int, seed: int) -> Figures:
 
 
 def run_undisturbed(world: World, stage: Stage, name: str) -> Reference:
-    """Run a stage, and read what comes of it."""
+    """Run a stage undisturbed and read the result."""
     with world.open_copy(name) as workspace:
         ending = run_job(stage.make_job(world, workspace))
         if ending.code:
@@ -107,7 +107,7 @@ def read_all(world: World, workspace: Workspace) -> dict[str, str]:
 
 
 def kill_once(world: World, stage: Stage, name: str, reference: Reference, figures: Figures, chance: random.Random) -> None:
-    """Kill a stage once or twice, let the next run end, and add to the figures."""
+    """Kill a stage once or twice, complete the next run, and add the round to the figures."""
     with world.open_copy(name) as workspace:
         hits, moments = 0, []
         for _ in range(2 if chance.random() < TWICE else 1):
@@ -121,7 +121,7 @@ def kill_once(world: World, stage: Stage, name: str, reference: Reference, figur
 
 
 def _kill(world: World, stage: Stage, workspace: Workspace, reference: Reference, chance: random.Random) -> tuple[str, Ending]:
-    """Kill a process at a random moment, or in, before or after a chosen call; each kind of call is as likely."""
+    """Kill a process at a random moment, or before, within or after a random call; each kind is equally likely."""
     if chance.random() < 0.5:
         after = chance.uniform(0, reference.seconds)
         return f"after {after:.3f} s", run_job(stage.make_job(world, workspace), after)
@@ -133,7 +133,7 @@ def _kill(world: World, stage: Stage, workspace: Workspace, reference: Reference
 def check_result(
     world: World, workspace: Workspace, reference: Reference, following: Ending, *, ignored: Sequence[str] = ()
 ) -> Difference:
-    """Say what is wrong after the run that followed; ``aside`` are beginnings of facts that may differ."""
+    """Compare the state after the following run with the reference; ``aside`` are beginnings of facts that may differ."""
     if following.code:
         said = following.text.strip().splitlines()[-1:] or [""]
         failed = Difference(faults=(f"the next run ends with {following.code}: {said[0]}",))

@@ -1,4 +1,4 @@
-"""What every process of a drill needs, loaded and compiled once: the processes begin as copies of one that has it all."""
+"""Loads and compiles once what every process of a drill needs; the processes are then forked from this one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MODULES = (
 )  # fmt: skip
 
 VARIABLE = "DRILL_WARM"
-"""Environment variable with a workspace, area and as-of date to practise on, in a folder of their own."""
+"""Environment variable with a workspace, an area and an as-of date for the warm-up."""
 
 
 class Inline:
-    """Does the work of an engine without threads: what is copied must have none."""
+    """An engine without threads, since a process that is forked must have none."""
 
     scheduler = None
 
@@ -70,5 +70,5 @@ def warm_up(root: Path, aoi: str, until: str) -> None:
 
 for _name in MODULES:
     importlib.import_module(_name)
-if _asked := os.environ.pop(VARIABLE, ""):
-    warm_up(Path(_asked.split("\n")[0]), *_asked.split("\n")[1:])
+if _warm := os.environ.pop(VARIABLE, ""):
+    warm_up(Path(_warm.split("\n")[0]), *_warm.split("\n")[1:])
