@@ -31,7 +31,7 @@ from minewatch.operations.scan import scan
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import Simulation, temperate_simulation, tropical_simulation
-from minewatch.simulation.stac import place_lattice
+from minewatch.simulation.stac import place_scene_grid
 from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
 
@@ -107,7 +107,7 @@ def simulate_case(setting: str, settings: Simulation, cache: Path) -> Case:
         shutil.rmtree(part, ignore_errors=True)
         simulate_series(part, settings)
         part.rename(series)
-    bbox = place_lattice(settings).find_inner_bbox()
+    bbox = place_scene_grid(settings).find_inner_bbox()
     return Case(setting, series / "catalog.json", bbox, settings.changes_start, settings.last, folder, False)
 
 

@@ -24,7 +24,7 @@ from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.charts import draw_explanation, draw_scores
 
 BEFORE = dt.timedelta(days=60)
-"""The table of an explanation begins this long before the alert, unless all looks are asked for."""
+"""The table of an explanation begins this long before the alert, unless all looks are listed."""
 
 ROOM = 150
 """Columns that a terminal needs to show the scenes' ids too."""

@@ -21,7 +21,7 @@ from minewatch.areas.aoi import (
     write_aoi,
 )
 from minewatch.areas.grid import make_grid
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
 from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
 from minewatch.sources.search import find_grid_hint
@@ -59,9 +59,7 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north; west > east across 180°."
 )
-@click.option(
-    "--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]"
-)
+@click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
 @click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {Aoi.pipeline}]")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")

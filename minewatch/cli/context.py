@@ -99,7 +99,7 @@ def refresh(session: Session) -> None:
         changes = [{"alert_id": alert_id, "legal_status": change} for alert_id, change in result.changes]
         print_json({"alerts": result.alerts, "legal_status": dict(sorted(result.legal.items())), "changes": changes})
         return
-    told = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
-    click.echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {told}" if told else ""))
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
+    click.echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {counts}" if counts else ""))
     for alert_id, change in result.changes:
         click.echo(f"{alert_id}: legal status {change}")

@@ -1,4 +1,4 @@
-"""How commands speak: data on stdout, everything else on stderr, one red line per error."""
+"""What commands print: data on stdout, everything else on stderr, one red line per error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,28 +25,31 @@ from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_works
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DAY = click.DateTime(["%Y-%m-%d"])
+"""Type of the options that are dates."""
+
 CELL = 2000
-"""Characters of a cell of a table; longer ones end in dots."""
+"""Characters of a table cell; longer ones end in dots."""
 
 WIDE = 240
-"""Columns for tables that go to a file or a pipe, so that nothing is cut."""
+"""Characters in a line of a table that goes to a file or a pipe, so that nothing is cut."""
 
 
 @dataclass
 class Session:
-    """Options that every command takes."""
+    """Options of every command."""
 
     folder: Path | None = None
-    """The workspace that was named."""
+    """The workspace folder, where it was given."""
 
     as_json: bool = False
     """Data as JSON."""
 
     traceback: bool = False
-    """Errors with their whole trace."""
+    """Errors with their traceback."""
 
     log_format: str = "text"
-    """How stderr speaks: ``text`` for people, or ``json``."""
+    """Format of stderr: ``text`` for people, or ``json``."""
 
     @property
     def workspace(self) -> Workspace:
@@ -55,7 +58,7 @@ class Session:
 
 
 def common_options(command: F) -> F:
-    """Return a command ``-w``, ``--json`` and ``--traceback``, and hand it a Session as its first argument."""
+    """Add ``-w``, ``--json`` and ``--traceback`` to a command, and pass it a Session as its first argument."""
 
     @click.option(
         "-w",
@@ -72,7 +75,7 @@ def common_options(command: F) -> F:
         outer = context.find_object(Session) or Session()
         shown = as_json or outer.as_json, traceback or outer.traceback
         session = Session(workspace_folder or outer.folder, *shown, outer.log_format)
-        start_journal(session)
+        configure_log(session)
         context.obj = session
         return guard(session, lambda: command(session, **arguments))
 
@@ -94,12 +97,12 @@ def guard(session: Session, action: Callable[[], Any]) -> Any:
         exit_process(find_exit_code(stop))
 
 
-def start_journal(session: Session) -> None:
-    """Write stderr as lines of JSON, where that was asked for."""
+def configure_log(session: Session) -> None:
+    """Write stderr as lines of JSON, where ``--log-format json`` is given."""
     close_log()
     if session.log_format == "json":
         settings: dict[str, Any] = {}
-        with contextlib.suppress(MinewatchError):  # the command itself will tell
+        with contextlib.suppress(MinewatchError):  # the command itself reports it
             settings = session.workspace.read_document()
         start_log(find_secrets(settings))
 
@@ -137,8 +140,19 @@ def echo(text: str) -> None:
     click.echo(printable(text))
 
 
+def print_result(session: Session, facts: Any, lines: Iterable[object], notes: Iterable[str] = ()) -> None:
+    """Print notes on stderr, then a result on stdout: ``facts`` as JSON where that is wanted, otherwise ``lines``."""
+    for note in notes:
+        say(note)
+    if session.as_json:
+        print_json(facts)
+        return
+    for line in lines:
+        echo(str(line))
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: bool = False) -> None:
-    """Print a table on stdout; numbers stand right, and with ``wrap`` a long last column goes on below."""
+    """Print a table on stdout, numbers aligned right; with ``wrap`` a long last column is wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)

@@ -16,7 +16,7 @@ from minewatch.cli import main
 from minewatch.core import logging as journal
 from minewatch.core.logging import find_secrets, redact
 from minewatch.core.workspace import Workspace
-from minewatch.operations.run_summary import render_account
+from minewatch.operations.run_summary import render_summary
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 
@@ -158,7 +158,7 @@ def test_a_person_can_read_what_a_scan_did(tmp_path: Path, series: SimulatedSeri
     report = scan_small(make_workspace(tmp_path / "watch", series))
     text = report.record.with_suffix(".txt").read_text()
     assert report.record.with_suffix(".txt").stat().st_mode & 0o777 == 0o600
-    assert text == render_account(json.loads(report.record.read_text()))
+    assert text == render_summary(json.loads(report.record.read_text()))
     assert f"Scan {report.run_id}" in text
     assert "43 found, 43 looks read now, 43 used" in text
     for alert in report.areas[0].alerts:

@@ -189,7 +189,7 @@ def test_a_second_scan_reads_nothing(watch: Workspace, result: dict[str, Any], m
     assert read_record(report)["scenes"]["observations_read"] == 0
     assert read_result(watch) == result
     assert snapshot(watch.archive(NAME)) == before
-    assert report.areas[0].tally.events == {"unchanged": len(report.areas[0].alerts)}
+    assert report.areas[0].table_changes.events == {"unchanged": len(report.areas[0].alerts)}
 
 
 def test_many_scans_end_where_one_does(series: SimulatedSeries, result: dict[str, Any], tmp_path: Path) -> None:

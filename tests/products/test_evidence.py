@@ -409,7 +409,7 @@ def test_a_key_that_cannot_be_used_is_named_and_nothing_is_written_unsigned(seri
     (tmp_path / "bad.pem").write_text("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n")
     workspace.settings.write_text(f'signing_key = "{tmp_path / "bad.pem"}"\n' + workspace.settings.read_text())
     report = scan_small(workspace)
-    assert report.unkept
+    assert report.evidence_missing
     assert not workspace.evidence.exists()
     assert all(
         "bad.pem cannot be used" in reason and "secret" not in reason for reason in report.areas[0].evidence.failed.values()

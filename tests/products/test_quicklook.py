@@ -19,7 +19,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import SceneError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.scan import choose_pictured
+from minewatch.operations.scan import choose_quicklook_datatakes
 from minewatch.operations.scan_report import AreaReport, ScanReport
 from minewatch.products.images.chips.image_frame import coarsen
 from minewatch.products.images.quicklook import MOST_SIDE, draw_quicklook, read_image, render_true_colour, shows
@@ -41,8 +41,8 @@ def area(scanned: tuple[Workspace, ScanReport]) -> AreaReport:
 
 
 @pytest.fixture(scope="session")
-def datatakes(area: AreaReport) -> tuple[Datatake, Datatake]:
-    chosen = choose_pictured(area)
+def takes(area: AreaReport) -> tuple[Datatake, Datatake]:
+    chosen = choose_quicklook_datatakes(area)
     assert chosen is not None
     return chosen
 

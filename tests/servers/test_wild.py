@@ -345,7 +345,7 @@ def test_a_search_that_fails_for_one_area_keeps_its_alerts(
     before = read_result(watch)
     line.proxy.start(Trouble(r"/search .*-\d+\.\d+, -\d+", busy(503), times=math.inf))
     report = scan(watch, ScanRequest(until=UNTIL, source=line.proxy.url))
-    assert [missed.aoi for missed in report.missed] == [NAME]
+    assert [missed.aoi for missed in report.failed_areas] == [NAME]
     after = read_result(watch)
     assert after.pop("aois")
     assert after == {key: value for key, value in before.items() if key != "aois"}

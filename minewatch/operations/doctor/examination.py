@@ -1,4 +1,4 @@
-"""Examines the data behind an area, to tell whether what scans say of it can be trusted."""
+"""Examines the data of an area, to find out whether its results can be trusted."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.core.errors import ArchiveError, MinewatchError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.operations.doctor.emptiness import check_emptiness
-from minewatch.operations.doctor.identity import check_duplicates
-from minewatch.operations.doctor.listing import Listed, list_items
+from minewatch.operations.doctor.catalogue_items import CatalogueItem, list_items
+from minewatch.operations.doctor.checks import CheckFinding, DataCheck, Examination, ExaminedData
+from minewatch.operations.doctor.duplicates import check_duplicates
+from minewatch.operations.doctor.late_items import check_late, check_unfetched
 from minewatch.operations.doctor.offsets import check_offset_pixels, check_recorded_offsets
 from minewatch.operations.doctor.orbits import check_missing
-from minewatch.operations.doctor.record import CheckFinding, DataCheck, Examination, ExaminedData
 from minewatch.operations.doctor.reference_pixels import read_reference_pixels
 from minewatch.operations.doctor.registration import check_registration
-from minewatch.operations.doctor.timeliness import check_late, check_unfetched
+from minewatch.operations.doctor.valid_pixels import check_valid_pixels
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.pipeline import read_pipeline
 from minewatch.sources.stac import open_source
@@ -38,9 +38,9 @@ def examine_area(
 ) -> Examination:
     """Examine what the archive holds of an area and, unless ``offline``, what the source lists now.
 
-    The window is that of a scan as of ``until``; not given, it is the date of the alerts table, or today.  A source that was
-    not named and does not answer is left out with a note.  Raises ArchiveError where the area was never scanned, and
-    MinewatchError where the area, a named source or the workspace will not do.
+    The period is that of a scan as of ``until``, by default the date of the alerts table, or today.  Where the workspace's own
+    source does not answer, its checks are left out with a note.  Raises ArchiveError where the area was never scanned, and
+    MinewatchError where the area, a named source or the workspace cannot be used.
     """
     reporter = reporter or Reporter()
     area = _plan_area(workspace, name, until)
@@ -50,22 +50,22 @@ def examine_area(
     if not observations:
         raise ArchiveError(_explain_nothing(area, len(known), len(archived)))
     notes: list[str] = []
-    listed = None if offline else _ask(workspace, area, source, reporter, notes)
-    asked = "" if listed is None else source or default_source(workspace)
-    evidence = ExaminedData(area, observations, archived, listed, asked)
-    return Examination(evidence, list(_run_checks(evidence, reporter)), notes)
+    listed = None if offline else _list_current_items(workspace, area, source, reporter, notes)
+    contacted = "" if listed is None else source or default_source(workspace)
+    data = ExaminedData(area, observations, archived, listed, contacted)
+    return Examination(data, list(_run_checks(data, reporter)), notes)
 
 
-def _run_checks(evidence: ExaminedData, reporter: Reporter) -> Iterator[DataCheck]:
-    witnesses = read_reference_pixels(evidence.observations, evidence.area, reporter)
-    yield check_recorded_offsets(evidence)
-    yield check_offset_pixels(evidence, witnesses)
-    yield check_duplicates(evidence)
-    yield check_missing(evidence)
-    yield check_registration(evidence, reporter)
-    yield check_emptiness(evidence, witnesses)
-    yield check_late(evidence)
-    yield check_unfetched(evidence)
+def _run_checks(data: ExaminedData, reporter: Reporter) -> Iterator[DataCheck]:
+    pixels = read_reference_pixels(data.observations, data.area, reporter)
+    yield check_recorded_offsets(data)
+    yield check_offset_pixels(data, pixels)
+    yield check_duplicates(data)
+    yield check_missing(data)
+    yield check_registration(data, reporter)
+    yield check_valid_pixels(data, pixels)
+    yield check_late(data)
+    yield check_unfetched(data)
 
 
 def _plan_area(workspace: Workspace, name: str, until: dt.date | None) -> AreaPlan:
@@ -79,7 +79,7 @@ def _plan_area(workspace: Workspace, name: str, until: dt.date | None) -> AreaPl
 
 
 def _explain_nothing(area: AreaPlan, known: int, archived: int) -> str:
-    """Tell an area that was never scanned from one whose archive has nothing to examine."""
+    """Explain why there is nothing to examine: the area was never scanned, or the period has no usable observation."""
     name = area.aoi.name
     if not known:
         return f"area {name!r} was never scanned, or its archive is of other settings; fetch it with: minewatch scan {name}"
@@ -89,8 +89,10 @@ def _explain_nothing(area: AreaPlan, known: int, archived: int) -> str:
     return f"the archive of area {name!r} has no observation {window} that the pipeline uses: all are too cloudy or were refused"
 
 
-def _ask(workspace: Workspace, area: AreaPlan, name: str | None, reporter: Reporter, notes: list[str]) -> list[Listed] | None:
-    """List what the source has now, by time; None, and a note, where the workspace's own source does not answer."""
+def _list_current_items(
+    workspace: Workspace, area: AreaPlan, name: str | None, reporter: Reporter, notes: list[str]
+) -> list[CatalogueItem] | None:
+    """List the items of the source, by time; None, and a note, where the workspace's own source does not answer."""
     try:
         source = open_source(name or default_source(workspace), list_providers(workspace))
         items = reporter.track(list_items(source, area.query), f"{area.aoi.name}: searching")
@@ -104,14 +106,14 @@ def _ask(workspace: Workspace, area: AreaPlan, name: str | None, reporter: Repor
 
 def describe_examination(examination: Examination) -> dict[str, Any]:
     """Return an examination as plain data."""
-    evidence = examination.evidence
+    data = examination.data
     return {
-        "aoi": evidence.area.aoi.name,
-        "from": evidence.area.history_from.isoformat(),
-        "until": evidence.area.until.isoformat(),
-        "source": evidence.source or None,
-        "observations": len(evidence.observations),
-        "listed": None if evidence.listed is None else len(evidence.listed),
+        "aoi": data.area.aoi.name,
+        "from": data.area.history_from.isoformat(),
+        "until": data.area.until.isoformat(),
+        "source": data.source or None,
+        "observations": len(data.observations),
+        "listed": None if data.listed is None else len(data.listed),
         "faults": examination.faults,
         "notes": list(examination.notes),
         "checks": [_describe_check(check) for check in examination.checks],
@@ -119,10 +121,10 @@ def describe_examination(examination: Examination) -> dict[str, Any]:
 
 
 def _describe_check(check: DataCheck) -> dict[str, Any]:
-    facts = {"check": check.name, "result": str(check.verdict), "figure": check.figure, "text": check.text}
+    facts = {"check": check.name, "result": str(check.outcome), "figure": check.figure, "text": check.text}
     return facts | {"facts": dict(check.facts), "scenes": [_describe_finding(finding) for finding in check.findings]}
 
 
 def _describe_finding(finding: CheckFinding) -> dict[str, Any]:
-    facts = {"scene": finding.subject, "date": finding.date.isoformat(), "result": str(finding.verdict), "text": finding.text}
+    facts = {"scene": finding.subject, "date": finding.date.isoformat(), "result": str(finding.outcome), "text": finding.text}
     return facts | dict(finding.facts)

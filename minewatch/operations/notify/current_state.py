@@ -1,4 +1,4 @@
-"""What is true now: the alerts and areas of the table, the decisions of people, the rounds of the watch."""
+"""The current state: alerts and areas of the table, decisions, and the run log of the watch."""
 
 from __future__ import annotations
 
@@ -20,53 +20,53 @@ from minewatch.alerts.read import read_alerts
 from minewatch.alerts.table import plain_cell
 from minewatch.areas.aoi import list_aois
 from minewatch.core.workspace import Workspace
-from minewatch.operations.watch_log import ScheduledRun, read_runs
+from minewatch.operations.run_log import ScheduledRun, read_runs
 
 KEPT = (
     "alert_id", "aoi", "status", "first_seen", "confirmed_on", "last_seen", "area_ha", "lat", "lon", "merged_into",
     "legal_status", "concession", "protected_area", "territory", "admin_unit", "pipeline", "as_of", "run_id",
 )  # fmt: skip
-"""Cells of an alert that may be told."""
+"""Columns of an alert that messages may contain."""
 
 _DIGITS = 1e-7
-"""Degrees to which outlines are told: a centimetre."""
+"""Precision of outlines in degrees: about a centimetre."""
 
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class CurrentState:
-    """What is true now."""
+    """What events are found from."""
 
     alerts: Mapping[str, Row]
-    """Alert id to its cells; '' or None where there is nothing."""
+    """Alert id to its row; '' or None where a value is missing."""
 
     outlines: Mapping[str, Mapping[str, Any]]
     """Alert id to its outline as GeoJSON."""
 
     areas: Mapping[str, Row]
-    """Area to its row in the table; those that a trial scan wrote last are left out, for they say nothing."""
+    """Area to its row in the table, without those that a what-if scan wrote last."""
 
     history: Sequence[HistoryEvent] = ()
-    """What scans changed, trial scans left out, in their order."""
+    """What scans changed, without what-if scans, in order."""
 
     decisions: Sequence[Decision] = ()
-    """What people decided, in their order."""
+    """Of people, in order."""
 
-    rounds: Sequence[ScheduledRun] = ()
-    """What the watch did, trial scans left out, in their order."""
+    runs: Sequence[ScheduledRun] = ()
+    """Scheduled runs, without what-if scans, in order."""
 
     known_areas: frozenset[str] = field(default_factory=frozenset)
     """Areas of the workspace; the table may still hold one that was removed."""
 
 
-def read_state(workspace: Workspace) -> CurrentState:
-    """Read what is true now; raises MinewatchError where table, decisions or rounds cannot be read."""
-    rounds = [one for one in read_runs(workspace) if not one.what_if]
+def read_current_state(workspace: Workspace) -> CurrentState:
+    """Read the current state; raises MinewatchError where table, decisions or run log cannot be read."""
+    runs = [one for one in read_runs(workspace) if not one.what_if]
     known = frozenset(list_aois(workspace))
     decisions = read_decisions(workspace.decisions).all
     if not workspace.alerts.exists():
-        return CurrentState({}, {}, {}, (), decisions, rounds, known)
+        return CurrentState({}, {}, {}, (), decisions, runs, known)
     recover(workspace.alerts)
     areas = _read_areas(workspace)
     frame = read_alerts(workspace.alerts)
@@ -78,7 +78,7 @@ def read_state(workspace: Workspace) -> CurrentState:
         if geometry is not None
     }
     history = [event for event in read_history(workspace.alerts) if not event.what_if]
-    return CurrentState(rows, outlines, areas, history, decisions, rounds, known)
+    return CurrentState(rows, outlines, areas, history, decisions, runs, known)
 
 
 def _read_areas(workspace: Workspace) -> dict[str, Row]:
@@ -92,7 +92,7 @@ def _read_rows(workspace: Workspace, layer: str) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a cell as JSON has it: dates as ISO 8601, '' for nothing."""
+    """Return a table value as JSON has it: dates as ISO 8601, '' for a missing one."""
     value = plain_cell(value)
     if isinstance(value, float) and not math.isfinite(value):
         return ""

@@ -153,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @dataclass(frozen=True)
-class Line:
+class Link:
     """A running server."""
 
     url: str
@@ -167,13 +167,13 @@ class Line:
 
 
 @contextlib.contextmanager
-def open_line(series: Series, delay: float) -> Iterator[Line]:
+def open_link(series: Series, delay: float) -> Iterator[Link]:
     """Serve a series from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.lines", str(series.folder), str(delay)]
+    command = [sys.executable, "-m", "benchmarks.slow_links", str(series.folder), str(delay)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout
-        yield Line(process.stdout.readline().strip())
+        yield Link(process.stdout.readline().strip())
     finally:
         process.terminate()
         process.wait()
@@ -185,12 +185,12 @@ def measure_lines(run: Run) -> list[Row]:
     """Scan over a line without and with delay."""
     series, seconds, counts = run.series(run.size, run.scenes), [], []
     for number, delay in enumerate((0.0, run.delay)):
-        with open_line(series, delay) as line:
+        with open_link(series, delay) as link:
             folder = run.work / f"line-{number}"
             workspace = series.workspace(folder, [series.area()])
-            done = run.job("scan", source=line.url, **run.scan_settings(series, workspace))
+            done = run.job("scan", source=link.url, **run.scan_settings(series, workspace))
             seconds.append(done.seconds)
-            counts.append(line.count())
+            counts.append(link.count())
             assert not done.facts["failures"]
     windows = len(series.items) * len(BANDS)
     milliseconds = f"{1000 * run.delay:.0f} ms"

@@ -1,4 +1,4 @@
-"""Writes a message for people: a subject, plain text, HTML in which no stranger's text is markup, and what is attached."""
+"""Renders a message for people: subject, plain text, HTML that escapes all untrusted text, and attachments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
 from minewatch.core.text import render_json
-from minewatch.operations.notify.facts import AlertLine, list_area_news, list_entries, make_geojson, make_subject
+from minewatch.operations.notify.content import AlertLine, list_alert_lines, list_area_news, make_geojson, make_subject
 from minewatch.operations.notify.images import Thumbnail
 from minewatch.operations.notify.outbox import Message
 from minewatch.operations.notify.rule import Rule
@@ -22,18 +22,18 @@ FOLDER = Path(__file__).parent
 GEOJSON = "alerts.geojson"
 
 MOST_ROWS = 100
-"""Alerts in the table of a letter; the attached file has all."""
+"""Alerts in the table of a message; the attached file has all."""
 
 LONGEST_TEXT = 20_000
-"""Characters of the plain text, where the service does not want fewer."""
+"""Characters of the plain text, unless the service allows fewer."""
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that goes with a letter."""
+    """An attached file."""
 
     name: str
-    """Of the file; a plain name of ours."""
+    """File name."""
 
     kind: str
     """MIME type."""
@@ -43,11 +43,11 @@ class Attachment:
 
 
 @dataclass(frozen=True)
-class Letter:
+class RenderedMessage:
     """A message for people."""
 
     message_id: str
-    """The same at each try."""
+    """The same at each attempt."""
 
     written: dt.datetime
     """When the message was made, UTC."""
@@ -56,7 +56,7 @@ class Letter:
     """One line."""
 
     html: str
-    """A page; its images are those of ``images``, by ``cid:`` and their names."""
+    """A page that shows ``images`` by ``cid:`` and their names."""
 
     images: tuple[Attachment, ...]
     """Shown in the page."""
@@ -64,12 +64,12 @@ class Letter:
     files: tuple[Attachment, ...]
     """Attached."""
 
-    facts: _Facts
-    """What the plain text is written from, once its length is known."""
+    content: _Content
+    """What the plain text is rendered from, once its length is known."""
 
     def render_text(self, longest: int = LONGEST_TEXT) -> str:
-        """Return plain text of at most so many characters, with as many alerts as there is room for."""
-        return _render_text(self.facts, longest)
+        """Return plain text of at most ``longest`` characters, with as many alerts as fit."""
+        return _render_text(self.content, longest)
 
 
 @dataclass(frozen=True)
@@ -79,31 +79,31 @@ class _Image:
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What a letter says."""
+class _Content:
+    """What text and HTML contain."""
 
     texts: Texts
-    news: Sequence[str]
-    entries: Sequence[AlertLine]
-    remarks: Sequence[str]
+    area_news: Sequence[str]
+    alerts: Sequence[AlertLine]
+    hints: Sequence[str]
     footer: str
     is_test: bool
     has_file: bool
 
 
-def read_words(language: str) -> Texts:
-    """Return the words of messages: those of reports, and their own."""
+def read_message_texts(language: str) -> Texts:
+    """Return the texts of messages: those of reports, and their own."""
     shared, own = read_texts(language), read_texts(language, FOLDER / "texts")
     return Texts(language, {**shared.words, **own.words})
 
 
-def write_letter(message: Message, rule: Rule, thumbnails: Sequence[Thumbnail], *, is_test: bool = False) -> Letter:
-    """Write a message for the recipient of a rule."""
-    texts = read_words(rule.table.language)
-    entries, geojson = list_entries(message, texts), make_geojson(message) if rule.table.coordinates else None
+def render_message(message: Message, rule: Rule, thumbnails: Sequence[Thumbnail], *, is_test: bool = False) -> RenderedMessage:
+    """Render a message for the recipient of a rule."""
+    texts = read_message_texts(rule.table.language)
+    entries, geojson = list_alert_lines(message, texts), make_geojson(message) if rule.table.coordinates else None
     footer = texts.text("footer", version=__version__, rule=rule.name, message=message.message_id)
-    remarks = list(_list_remarks(entries, rule, thumbnails, texts, has_file=geojson is not None))
-    facts = _Facts(texts, list_area_news(message, texts), entries, remarks, footer, is_test, geojson is not None)
+    hints = list(_list_hints(entries, rule, thumbnails, texts, has_file=geojson is not None))
+    content = _Content(texts, list_area_news(message, texts), entries, hints, footer, is_test, geojson is not None)
     subject = make_subject(message, texts, is_test=is_test)
     numbers = {entry.alert_id: entry for entry in entries}
     captions = [_name_image(numbers[thumbnail.alert_id], thumbnail, texts) for thumbnail in thumbnails]
@@ -111,9 +111,9 @@ def write_letter(message: Message, rule: Rule, thumbnails: Sequence[Thumbnail], 
     images = tuple(Attachment(caption.name, "image/png", thumbnail.data) for caption, thumbnail in pairs)
     file = render_json(geojson).encode() if geojson else b""
     files = (Attachment(GEOJSON, "application/geo+json", file),) if file else ()
-    html = _render_html(facts, subject, captions, has_places=rule.table.coordinates)
+    html = _render_html(content, subject, captions, has_places=rule.table.coordinates)
     written = dt.datetime.fromisoformat(message.created)
-    return Letter(message.message_id, written, subject, html, images, files, facts)
+    return RenderedMessage(message.message_id, written, subject, html, images, files, content)
 
 
 def _name_image(entry: AlertLine, thumbnail: Thumbnail, texts: Texts) -> _Image:
@@ -122,45 +122,45 @@ def _name_image(entry: AlertLine, thumbnail: Thumbnail, texts: Texts) -> _Image:
     return _Image(f"before-after-{entry.number}.png", caption)
 
 
-def _list_remarks(
+def _list_hints(
     entries: Sequence[AlertLine], rule: Rule, thumbnails: Sequence[Thumbnail], texts: Texts, *, has_file: bool
 ) -> list[str]:
-    """Say what the letter lacks, and how to read it."""
+    """Say what the message lacks, and how to read it."""
     if not entries:
         return []
-    remarks = []
+    hints = []
     shown = {thumbnail.alert_id for thumbnail in thumbnails}
     missing = [str(entry.number) for entry in entries if entry.alert_id not in shown]
     if rule.table.shows_images and not shown:
-        remarks.append(texts.text("no_images"))
+        hints.append(texts.text("no_images"))
     elif rule.table.shows_images and missing:
         numbers = ", ".join(missing[:20]) + (" …" if len(missing) > 20 else "")
-        remarks.append(texts.text("no_images_some", numbers=numbers))
+        hints.append(texts.text("no_images_some", numbers=numbers))
     if not rule.table.coordinates:
-        remarks.append(texts.text("no_places"))
+        hints.append(texts.text("no_places"))
     if has_file:
-        remarks.append(texts.text("attached"))
-    return [*remarks, texts.text("caution")]
+        hints.append(texts.text("attached"))
+    return [*hints, texts.text("caution")]
 
 
-def _render_html(facts: _Facts, subject: str, images: Sequence[_Image], *, has_places: bool) -> str:
-    texts, rest = facts.texts, len(facts.entries) - MOST_ROWS
+def _render_html(content: _Content, subject: str, images: Sequence[_Image], *, has_places: bool) -> str:
+    texts, rest = content.texts, len(content.alerts) - MOST_ROWS
     environment = Environment(
         loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("letter.html").render(
+    return environment.get_template("message.html").render(
         t=texts.text,
         language=texts.language,
         subject=subject,
-        is_test=facts.is_test,
-        news=facts.news,
-        entries=facts.entries[:MOST_ROWS],
+        is_test=content.is_test,
+        news=content.area_news,
+        entries=content.alerts[:MOST_ROWS],
         columns=_name_columns(texts, has_places=has_places),
         has_places=has_places,
-        more=_tell_more(facts, rest) if rest > 0 else "",
+        more=_describe_rest(content, rest) if rest > 0 else "",
         images=images,
-        remarks=facts.remarks,
-        footer=facts.footer,
+        hints=content.hints,
+        footer=content.footer,
     )
 
 
@@ -172,16 +172,16 @@ def _name_columns(texts: Texts, *, has_places: bool) -> list[tuple[str, str]]:
     return [(texts.text(name), side) for name, side in names if has_places or name != "column_coordinates"]
 
 
-def _tell_more(facts: _Facts, count: int) -> str:
-    return facts.texts.count("more_attached" if facts.has_file else "more", count)
+def _describe_rest(content: _Content, count: int) -> str:
+    return content.texts.count("more_attached" if content.has_file else "more", count)
 
 
-def _render_text(facts: _Facts, longest: int) -> str:
-    texts = facts.texts
-    head = [texts.text("test_note"), ""] if facts.is_test else []
-    head += [f"- {line}" for line in facts.news]
-    blocks = [_render_entry(entry, texts) for entry in facts.entries]
-    tail = ["", *facts.remarks, "", facts.footer, texts.text("footer_repeat")]
+def _render_text(content: _Content, longest: int) -> str:
+    texts = content.texts
+    head = [texts.text("test_note"), ""] if content.is_test else []
+    head += [f"- {line}" for line in content.area_news]
+    blocks = [_render_entry(entry, texts) for entry in content.alerts]
+    tail = ["", *content.hints, "", content.footer, texts.text("footer_repeat")]
     room = longest - sum(len(line) + 1 for line in [*head, *tail]) - 80
     kept: list[str] = []
     for block in blocks:
@@ -189,8 +189,8 @@ def _render_text(facts: _Facts, longest: int) -> str:
         if room < 0:
             break
         kept += ["", block] if head or kept else [block]
-    left = len(facts.entries) - sum(1 for line in kept if line)
-    kept += ["", _tell_more(facts, left)] if left else []
+    left = len(content.alerts) - sum(1 for line in kept if line)
+    kept += ["", _describe_rest(content, left)] if left else []
     return "\n".join([*head, *kept, *tail])[:longest]
 
 

@@ -1,4 +1,4 @@
-"""What the watch did and when: one line for each scan that a schedule asked for, in ``rounds.jsonl``."""
+"""The run log: one line for each scan that a schedule requested, in ``rounds.jsonl``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from minewatch.core.workspace import Workspace
 
 @dataclass(frozen=True)
 class ScheduledRun:
-    """One scan of areas of one schedule."""
+    """One scan that a schedule requested."""
 
     schedule: str
     """Its name."""
 
     due: dt.datetime
-    """When the schedule asked for it, UTC; after downtime the latest of the times that were missed."""
+    """When it was due, UTC; after downtime the latest of the missed times."""
 
     started: dt.datetime
     """UTC."""
@@ -33,20 +33,20 @@ class ScheduledRun:
     """Of the scan; None where there was none."""
 
     areas: Mapping[str, str] = field(default_factory=dict)
-    """Area to why it was not scanned, in one line; '' where it was.  None: the schedule has no area."""
+    """Area to why it was not scanned, in one line; '' where it was.  Empty: the schedule has no area."""
 
     what_if: bool = False
-    """True where the schedule's pipeline is not the areas' own: written apart, and nobody is told."""
+    """True where the schedule's pipeline is not the areas' own: written to its own folder, and nobody is notified."""
 
     @property
     def failed(self) -> dict[str, str]:
-        """The areas that were not scanned, and why."""
+        """Areas that were not scanned, and why."""
         return {aoi: reason for aoi, reason in self.areas.items() if reason}
 
 
-def append_runs(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> None:
-    """Write rounds down; they are on the disk when this returns.  Raises WorkspaceError."""
-    lines = [json.dumps(describe_run(one), ensure_ascii=False) for one in rounds]
+def append_runs(workspace: Workspace, runs: Iterable[ScheduledRun]) -> None:
+    """Append runs; they are on the disk when this returns.  Raises WorkspaceError."""
+    lines = [json.dumps(describe_run(run), ensure_ascii=False) for run in runs]
     if not lines:
         return
     try:
@@ -55,13 +55,8 @@ def append_runs(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> None:
         raise WorkspaceError(f"cannot write {workspace.run_log}: {error.strerror}; check disk and permissions") from error
 
 
-def append_run(workspace: Workspace, one: ScheduledRun) -> None:
-    """Write one round down."""
-    append_runs(workspace, [one])
-
-
 def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
-    """Return all rounds in the order they were written; a line that a crash cut off is left out.  Raises WorkspaceError."""
+    """Return all runs in order; a line that a crash cut off is left out.  Raises WorkspaceError."""
     try:
         found, _ = read_lines(workspace.run_log, _parse)
     except OSError as error:
@@ -69,16 +64,16 @@ def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
     return found
 
 
-def describe_run(one: ScheduledRun) -> dict[str, Any]:
-    """Return a round as plain data, for the file and for ``--json``."""
+def describe_run(run: ScheduledRun) -> dict[str, Any]:
+    """Return a run as plain data, for the file and for ``--json``."""
     return {
-        "schedule": one.schedule,
-        "due": one.due.isoformat(),
-        "started": one.started.isoformat(),
-        "ended": one.ended.isoformat(),
-        "run_id": one.run_id,
-        "areas": dict(one.areas),
-        "what_if": one.what_if,
+        "schedule": run.schedule,
+        "due": run.due.isoformat(),
+        "started": run.started.isoformat(),
+        "ended": run.ended.isoformat(),
+        "run_id": run.run_id,
+        "areas": dict(run.areas),
+        "what_if": run.what_if,
     }
 
 

@@ -1,4 +1,4 @@
-"""Items and observations that show the same acquisition more than once."""
+"""Finds items and observations that show the same acquisition more than once."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from itertools import pairwise
 
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
-from minewatch.operations.doctor.listing import Listed
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation
+from minewatch.operations.doctor.catalogue_items import CatalogueItem
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation
 
 ONE_PASS = dt.timedelta(minutes=20)
 """Two keys of one satellite closer than this are one overpass under two names; an orbit takes 100 minutes."""
 
 
-def check_duplicates(evidence: ExaminedData) -> DataCheck:
+def check_duplicates(data: ExaminedData) -> DataCheck:
     """Find acquisitions that the source lists, or the archive holds, more than once."""
-    listed = list(_find_copies(evidence.listed or ()))
-    days = list(_find_double_days(evidence.observations))
-    versions = [o for o in evidence.observations if o.version > 1]
-    findings = sorted([*listed, *days, *map(_tell_version, versions)], key=lambda finding: finding.date)
-    concerns = sum(finding.verdict is CheckOutcome.LOOK for finding in findings)
+    listed = list(_find_copies(data.listed or ()))
+    days = list(_find_double_days(data.observations))
+    versions = [o for o in data.observations if o.version > 1]
+    findings = sorted([*listed, *days, *map(_describe_version, versions)], key=lambda finding: finding.date)
+    concerns = sum(finding.outcome is CheckOutcome.LOOK for finding in findings)
     parts = []
-    if evidence.listed is None:
+    if data.listed is None:
         parts.append("the source was not contacted")
     else:
         parts.append(f"{count_of(len(listed), 'acquisition')} listed more than once for one tile")
@@ -37,9 +37,9 @@ def check_duplicates(evidence: ExaminedData) -> DataCheck:
     )
 
 
-def _find_copies(listed: Sequence[Listed]) -> Iterator[CheckFinding]:
+def _find_copies(listed: Sequence[CatalogueItem]) -> Iterator[CheckFinding]:
     """Find items of one datatake and tile."""
-    groups: dict[tuple[str, str], dict[str, Listed]] = defaultdict(dict)
+    groups: dict[tuple[str, str], dict[str, CatalogueItem]] = defaultdict(dict)
     for item in listed:
         groups[item.key, item.tile][item.id] = item
     for (_, tile), members in sorted(groups.items()):
@@ -47,11 +47,11 @@ def _find_copies(listed: Sequence[Listed]) -> Iterator[CheckFinding]:
             continue
         items = sorted(members.values(), key=lambda item: item.id)
         yield CheckFinding(
-            ", ".join(item.id for item in items), items[0].time.date(), *_tell_copies(items, tile), {"ids": sorted(members)}
+            ", ".join(item.id for item in items), items[0].time.date(), *_describe_copies(items, tile), {"ids": sorted(members)}
         )
 
 
-def _tell_copies(items: Sequence[Listed], tile: str) -> tuple[CheckOutcome, str]:
+def _describe_copies(items: Sequence[CatalogueItem], tile: str) -> tuple[CheckOutcome, str]:
     baselines = sorted({item.baseline for item in items})
     if not tile:
         return CheckOutcome.OK, f"{len(items)} items of one overpass that do not say their tile: joined"
@@ -66,7 +66,7 @@ def _tell_copies(items: Sequence[Listed], tile: str) -> tuple[CheckOutcome, str]
 
 
 def _find_double_days(observations: Sequence[Observation]) -> Iterator[CheckFinding]:
-    """Find neighbours in time of one day: of one satellite and minute they are one overpass under two names."""
+    """Find two observations of one day; within minutes by one satellite they are one overpass under two names."""
     for one, other in pairwise(sorted(observations, key=lambda o: (o.time, o.key))):
         if one.time.date() != other.time.date():
             continue
@@ -82,7 +82,7 @@ def _find_double_days(observations: Sequence[Observation]) -> Iterator[CheckFind
         )
 
 
-def _tell_version(observation: Observation) -> CheckFinding:
+def _describe_version(observation: Observation) -> CheckFinding:
     text = f"version {observation.version}: made again when another tile or a newer processing was published"
     facts = {"key": observation.key, "version": observation.version}
     return CheckFinding(name_observation(observation), observation.time.date(), CheckOutcome.OK, text, facts)

@@ -1,4 +1,4 @@
-"""Everything but kill -9: no room, no permission, a wrong clock, damaged files, two at once, and a person who stops it."""
+"""All disturbances but kill -9: a full disk, no permission, a wrong clock, damaged files, two scans at once, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import NoReturn
 
 from drills.child import FORK, Ending, Job, finish_with, run_command, run_job, start_job
-from drills.kills import SCAN, STAGES, Model, Stage, judge, read_all, run_undisturbed
+from drills.kills import SCAN, STAGES, Reference, Stage, check_result, read_all, run_undisturbed
 from drills.report import Figures
 from drills.truth import Difference, compare, inspect
 from drills.world import AREA, NOW, World
 from minewatch.core.signals import NOTICE
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.event import SCAN_FAILED, UNSEEN
-from minewatch.operations.notify.event_store import read_findings
-from minewatch.operations.watch_log import read_runs
+from minewatch.operations.notify.event_store import read_events
+from minewatch.operations.run_log import read_runs
 
 DAY = dt.timedelta(days=1)
 
 RECORDS = ("round ",)
-"""Facts that differ where a run was made in another order."""
+"""Prefixes of facts that depend on the order of runs."""
 
 
 # --- no room, no permission ------------------------------------------------------------------------------------------
@@ -37,17 +37,17 @@ RECORDS = ("round ",)
 
 @dataclass(frozen=True)
 class Disk:
-    """A small disk that only one process and its children see."""
+    """A small disk that only one process and its children can see."""
 
     kilobytes: int
     """Its size while the job is disturbed."""
 
     read_only: bool = False
-    """Whether nothing may be written then."""
+    """True if it is read-only then."""
 
 
 def explain_missing_disks() -> str:
-    """Say why this system lets nobody have disks of their own; '' where it does."""
+    """Explain why this system does not let a process mount a disk of its own; '' where it does."""
     process = FORK.Process(target=_try_namespace)
     process.start()
     process.join()
@@ -59,7 +59,7 @@ def _try_namespace() -> None:
 
 
 def _enter_namespace() -> None:
-    """Let this process have mounts of its own, as root of a namespace where it is nobody's."""
+    """Enter a namespace in which this process is root and may mount disks."""
     libc = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
     if libc.unshare(0x10000000 | 0x00020000):  # CLONE_NEWUSER | CLONE_NEWNS
@@ -75,9 +75,9 @@ def _mount(place: Path, flags: int, options: str) -> None:
 
 
 def run_on_disk(job: Job, disk: Disk, following: Job | None = None) -> tuple[Ending, Ending]:
-    """Run a job on a small disk, and again, or another one, once there is room; the workspace is then what it was there."""
+    """Run a job on a small disk, then the same or another job with enough room; the workspace is copied back."""
     here, there = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=_live_on_disk, args=(job, disk, following or job, there))
+    process = FORK.Process(target=_work_on_disk, args=(job, disk, following or job, there))
     process.start()
     there.close()
     answers = here.recv() if here.poll(150) else None
@@ -88,7 +88,7 @@ def run_on_disk(job: Job, disk: Disk, following: Job | None = None) -> tuple[End
     return finish_with(*answers[0]), finish_with(*answers[1])
 
 
-def _live_on_disk(job: Job, disk: Disk, following: Job, line: object) -> None:
+def _work_on_disk(job: Job, disk: Disk, following: Job, line: object) -> None:
     _enter_namespace()
     home = job.root.with_name("kept")
     shutil.rmtree(home, ignore_errors=True)
@@ -109,17 +109,17 @@ def _live_on_disk(job: Job, disk: Disk, following: Job, line: object) -> None:
 
 
 def _run_below(job: Job) -> tuple[int, str]:
-    """Run a job in a child; gives its exit code and what it printed."""
+    """Run a job in a child process; returns its exit code and output."""
     log = job.root.with_name("below.log")
     log.unlink(missing_ok=True)
     number = os.fork()
     if number == 0:
-        _run_and_leave(job, log)
+        _run_and_exit(job, log)
     _, status = os.waitpid(number, 0)
     return os.waitstatus_to_exitcode(status), log.read_text("utf-8", "replace")
 
 
-def _run_and_leave(job: Job, log: Path) -> NoReturn:
+def _run_and_exit(job: Job, log: Path) -> NoReturn:
     handle = os.open(log, os.O_WRONLY | os.O_CREAT, 0o600)
     for stream in (1, 2):
         os.dup2(handle, stream)
@@ -130,7 +130,7 @@ def _run_and_leave(job: Job, log: Path) -> NoReturn:
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(bool(end.code))
-    except BaseException:  # noqa: BLE001  it is shown, and found there
+    except BaseException:  # noqa: BLE001  the traceback is found in the output
         traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -138,54 +138,54 @@ def _run_and_leave(job: Job, log: Path) -> NoReturn:
 
 
 def drill_disks(world: World, rounds: int, seed: int, *, read_only: bool) -> Figures:
-    """Let the disk be full, or read-only, while stages work."""
+    """Run stages on a disk that is full or read-only."""
     figures = Figures("read-only folder" if read_only else "disk full")
     if reason := explain_missing_disks():
         figures.remark = f"not made: {reason}"
         return figures
     stages = [STAGES[name] for name in ("scan", "update", "notify", "report")]
-    models: dict[str, Model] = {}
+    references: dict[str, Reference] = {}
     for number in range(rounds):
         if number % (len(stages) + 1) == len(stages):
-            _starve_night(world, figures, random.Random(f"{seed} disk {number}"), read_only=read_only)
+            _limit_night(world, figures, random.Random(f"{seed} disk {number}"), read_only=read_only)
             continue
         stage, chance = stages[number % (len(stages) + 1)], random.Random(f"{seed} disk {number}")
         name = stage.prepared[0]
-        if stage.name not in models:
-            models[stage.name] = run_undisturbed(world, stage, name)
-        room = ROOM[stage.name]
+        if stage.name not in references:
+            references[stage.name] = run_undisturbed(world, stage, name)
+        room = LARGEST_DISKS[stage.name]
         disk = Disk(400 if read_only else chance.randint(0, room), read_only)
-        with world.lend(name) as workspace:
+        with world.open_copy(name) as workspace:
             first, second = run_on_disk(stage.make_job(world, workspace), disk)
-            _bring_home(workspace)
+            _restore_workspace(workspace)
             figures.endings[first.code] += 1
-            difference = judge(world, workspace, models[stage.name], second) + judge_words(first)
+            difference = check_result(world, workspace, references[stage.name], second) + check_output(first)
             figures.add(difference, first.code != 0, second, f"{stage.name}, {disk.kilobytes} kB, exit {first.code}")
     return figures
 
 
-ROOM = {"scan": 900, "update": 200, "notify": 80, "report": 500, "night": 400}
-"""Kilobytes below which a disk is too small for a stage, about."""
+LARGEST_DISKS = {"scan": 900, "update": 200, "notify": 80, "report": 500, "night": 400}
+"""Kilobytes of free space that a stage needs, about."""
 
 
-def _bring_home(workspace: Workspace) -> None:
-    """Put what was on a small disk in the workspace's place."""
+def _restore_workspace(workspace: Workspace) -> None:
+    """Put the files from the small disk in the place of the workspace."""
     workspace.root.rmdir()
     workspace.root.with_name("kept").rename(workspace.root)
 
 
-def _starve_night(world: World, figures: Figures, chance: random.Random, *, read_only: bool) -> None:
-    """Starve a night; what it could not do is done in the next one, and what it tells of itself is true."""
-    disk = Disk(400 if read_only else chance.randint(0, ROOM["night"]), read_only)
-    with world.lend("night") as workspace:
+def _limit_night(world: World, figures: Figures, chance: random.Random, *, read_only: bool) -> None:
+    """Run a night on a small disk; the next night does what is missing, and reported failures are true."""
+    disk = Disk(400 if read_only else chance.randint(0, LARGEST_DISKS["night"]), read_only)
+    with world.open_copy("night") as workspace:
         nights = [_make_night(world, workspace, STAGES["night"], when, 0.0) for when in (NOW, NOW + DAY)]
         first, second = run_on_disk(nights[0], disk, nights[1])
-        _bring_home(workspace)
+        _restore_workspace(workspace)
         figures.endings[first.code] += 1
         has_scanned = any(one.run_id and not one.failed for one in read_runs(workspace) if one.started < NOW + DAY)
-        found, told = read_all(world, workspace), find_complaints(workspace)
-        faults = inspect(workspace) + judge_words(first)
-    expected = _spend(world, "night", [(NOW, 0.0), (NOW + DAY, 0.0)][0 if has_scanned else 1 :]).truth
+        found, told = read_all(world, workspace), find_failure_events(workspace)
+        faults = inspect(workspace) + check_output(first)
+    expected = _run_nights(world, "night", [(NOW, 0.0), (NOW + DAY, 0.0)][0 if has_scanned else 1 :]).truth
     difference = compare(found, expected)
     lost = tuple(fact for fact in difference.lost if not fact.startswith(RECORDS))
     invented = tuple(fact for fact in difference.invented if not fact.startswith(RECORDS) and not fact.endswith(told))
@@ -193,34 +193,34 @@ def _starve_night(world: World, figures: Figures, chance: random.Random, *, read
     figures.add(Difference(lost, invented) + faults, first.code != 0, second, moment)
 
 
-def find_complaints(workspace: Workspace) -> tuple[str, ...]:
-    """Return the ids of the events that tell of a scan that failed, and that an area was not seen therefore."""
-    return tuple(event.event_id for event in read_findings(workspace.outbox).events if event.event in (SCAN_FAILED, UNSEEN))
+def find_failure_events(workspace: Workspace) -> tuple[str, ...]:
+    """Return the ids of the events about failed scans and unseen areas."""
+    return tuple(event.event_id for event in read_events(workspace.outbox).events if event.event in (SCAN_FAILED, UNSEEN))
 
 
 def drill_limits(world: World, rounds: int, seed: int) -> Figures:
-    """Let no file grow beyond a size, as a quota does."""
+    """Limit the size of files, as a quota does."""
     figures = Figures("files may not grow (ulimit -f)")
     stages = [STAGES[name] for name in ("scan", "update", "notify", "report")]
-    models: dict[str, Model] = {}
+    references: dict[str, Reference] = {}
     for number in range(rounds):
         stage, chance = stages[number % len(stages)], random.Random(f"{seed} limit {number}")
         name = stage.prepared[0]
-        if stage.name not in models:
-            models[stage.name] = run_undisturbed(world, stage, name)
+        if stage.name not in references:
+            references[stage.name] = run_undisturbed(world, stage, name)
         largest = 2 ** chance.randint(6, 17)
-        with world.lend(name) as workspace:
+        with world.open_copy(name) as workspace:
             job = stage.make_job(world, workspace)
             first = run_job(replace(job, largest=largest))
             second = run_job(job)
             figures.endings[first.code] += 1
-            difference = judge(world, workspace, models[stage.name], second) + judge_words(first)
+            difference = check_result(world, workspace, references[stage.name], second) + check_output(first)
             figures.add(difference, first.code != 0, second, f"{stage.name}, {largest} bytes, exit {first.code}")
     return figures
 
 
-def judge_words(ending: Ending) -> Difference:
-    """Say what is wrong with the words of a run that could not do its work."""
+def check_output(ending: Ending) -> Difference:
+    """Check the output of a run that failed: one line of error and no traceback."""
     faults = []
     if "Traceback" in ending.text:
         faults.append(f"a traceback: {ending.text.strip().splitlines()[-1]}")
@@ -233,27 +233,27 @@ def judge_words(ending: Ending) -> Difference:
 
 
 def drill_clock(world: World, rounds: int, seed: int) -> Figures:
-    """Set the clock back for a night, and right again; the night after ends as ever."""
+    """Set the clock back for one night; the night after must end like an undisturbed one."""
     figures = Figures("clock set back")
     night, name = STAGES["night"], "night"
-    plain = _spend(world, name, [(NOW, 0.0), (NOW + DAY, 0.0)])
+    plain = _run_nights(world, name, [(NOW, 0.0), (NOW + DAY, 0.0)])
     for number in range(rounds):
         chance = random.Random(f"{seed} clock {number}")
         back = dt.timedelta(seconds=chance.choice([3600, 86_400, 40 * 86_400, 400 * 86_400]) * chance.uniform(0.5, 1))
         nights = [(NOW, 0.0), (NOW - back, -back.total_seconds()), (NOW + DAY, 0.0)]
-        with world.lend(name) as workspace:
+        with world.open_copy(name) as workspace:
             endings = [run_job(_make_night(world, workspace, night, *when)) for when in nights]
             figures.endings[endings[1].code] += 1
-            difference = judge(world, workspace, plain, endings[-1], aside=RECORDS) + judge_words(endings[1])
+            difference = check_result(world, workspace, plain, endings[-1], ignored=RECORDS) + check_output(endings[1])
             figures.add(difference, 1, endings[-1], f"back by {back}")
     return figures
 
 
-def _spend(world: World, name: str, nights: list[tuple[dt.datetime, float]]) -> Model:
-    with world.lend(name) as workspace:
+def _run_nights(world: World, name: str, nights: list[tuple[dt.datetime, float]]) -> Reference:
+    with world.open_copy(name) as workspace:
         for when in nights:
             run_job(_make_night(world, workspace, STAGES["night"], *when))
-        return Model(read_all(world, workspace), 0.0, {})
+        return Reference(read_all(world, workspace), 0.0, {})
 
 
 def _make_night(world: World, workspace: Workspace, stage: Stage, now: dt.datetime, shift: float) -> Job:
@@ -281,20 +281,20 @@ HARMS: dict[str, Callable[[Path, random.Random], None]] = {"deleted": _delete, "
 
 
 def drill_damage(world: World, rounds: int, seed: int, harm: str) -> Figures:
-    """Damage a raster or an item of the archive; the next scan finds it and fetches it again."""
+    """Damage a raster or an item of the archive; the next scan must fetch it again."""
     figures = Figures(f"archive file {harm}")
     stage = Stage("scan", ("whole",), SCAN, "minewatch.cli.scans:scan")
-    model = run_undisturbed(world, stage, "whole")
+    reference = run_undisturbed(world, stage, "whole")
     for number in range(rounds):
         chance = random.Random(f"{seed} {harm} {number}")
-        with world.lend("whole") as workspace:
+        with world.open_copy("whole") as workspace:
             kind = (".tif", ".json")[number % 2]
             files = sorted(p for p in Path(str(workspace.archive(AREA))).glob(f"*{kind}") if p.name != "collection.json")
             path = chance.choice(files)
             HARMS[harm](path, chance)
             ending = run_job(stage.make_job(world, workspace))
             figures.endings[ending.code] += 1
-            figures.add(judge(world, workspace, model, ending), "fetched again" in ending.text, ending, path.name)
+            figures.add(check_result(world, workspace, reference, ending), "fetched again" in ending.text, ending, path.name)
     return figures
 
 
@@ -302,13 +302,13 @@ def drill_damage(world: World, rounds: int, seed: int, harm: str) -> Figures:
 
 
 def drill_pair(world: World, rounds: int, seed: int) -> Figures:
-    """Start two scans of one workspace; one of them works, the other is sent away or comes after it."""
+    """Start two scans of one workspace; one works, the other is refused or follows."""
     figures = Figures("two scans at once")
     stage = STAGES["update"]
-    model = run_undisturbed(world, stage, "update")
+    reference = run_undisturbed(world, stage, "update")
     for number in range(rounds):
         chance = random.Random(f"{seed} pair {number}")
-        with world.lend("update") as workspace:
+        with world.open_copy("update") as workspace:
             job = stage.make_job(world, workspace)
             first = start_job(job)
             wait = chance.uniform(0, 0.6)
@@ -321,31 +321,35 @@ def drill_pair(world: World, rounds: int, seed: int) -> Figures:
             if not all("another scan is running in" in one.text and one.code == 1 for one in busy) or len(busy) == 2:
                 difference += Difference(faults=(f"two scans end with {[one.code for one in endings]}",))
             following = run_job(job)
-            figures.add(difference + judge(world, workspace, model, following), len(busy), following, f"after {wait:.2f} s")
+            figures.add(
+                difference + check_result(world, workspace, reference, following), len(busy), following, f"after {wait:.2f} s"
+            )
     return figures
 
 
 def drill_interrupts(world: World, rounds: int, seed: int) -> Figures:
-    """Stop commands with Ctrl-C at random moments: one clean line, and the same command goes on from there."""
+    """Stop commands with Ctrl-C at random moments: they print one line, and the same command goes on from there."""
     figures = Figures("Ctrl-C")
     stages = [STAGES[name] for name in ("scan", "update", "report")]
-    models: dict[str, Model] = {}
+    references: dict[str, Reference] = {}
     for number in range(rounds):
         stage, chance = stages[number % len(stages)], random.Random(f"{seed} interrupt {number}")
         name = stage.prepared[0]
-        if stage.name not in models:
-            models[stage.name] = run_undisturbed(world, stage, name)
-        after = chance.uniform(0, models[stage.name].seconds)
-        with world.lend(name) as workspace:
+        if stage.name not in references:
+            references[stage.name] = run_undisturbed(world, stage, name)
+        after = chance.uniform(0, references[stage.name].seconds)
+        with world.open_copy(name) as workspace:
             ending = run_job(stage.make_job(world, workspace), after, signal.SIGINT)
             figures.endings[ending.code] += 1
             following = run_job(stage.make_job(world, workspace))
-            difference = judge(world, workspace, models[stage.name], following) + judge_words(ending) + _judge_stop(ending)
+            difference = (
+                check_result(world, workspace, references[stage.name], following) + check_output(ending) + _check_stop(ending)
+            )
             figures.add(difference, ending.code == 130, following, f"{stage.name} after {after:.3f} s")
     return figures
 
 
-def _judge_stop(ending: Ending) -> Difference:
+def _check_stop(ending: Ending) -> Difference:
     lines = ending.text.strip().splitlines() or [""]
     if ending.code == 130 and lines[-1].strip() != NOTICE:
         return Difference(faults=(f"the last line of a stopped command is {lines[-1]!r}",))

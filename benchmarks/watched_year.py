@@ -21,10 +21,10 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from benchmarks.expected import Expected
-from benchmarks.inboxes import KINDS, REFUSE, Hook, Mailbox, Outage, find_trouble, plan_outages
+from benchmarks.expected_messages import Expected
 from benchmarks.measure import ROOT
 from benchmarks.memory import read_peak
+from benchmarks.receivers import KINDS, REFUSE, Hook, Mailbox, Outage, find_trouble, plan_outages
 from benchmarks.world import Scope, Tile, World, make_tiles, write_areas
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.reviews import Review, review_alert
@@ -172,8 +172,8 @@ class Year:
             with (self.folder / "nights.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(night)) + "\n")
             if number % 10 == 0 or number == self.scope.nights - 1:
-                told = f"{night.seconds:5.2f} s, {night.memory / 1e6:4.0f} MB, {sum(night.disk.values()) / 1e6:6.1f} MB on disk"
-                print(f"{day}: {told}, {len(self.expected.told)} facts, {night.wakes} wakes {night.trouble}", flush=True)
+                line = f"{night.seconds:5.2f} s, {night.memory / 1e6:4.0f} MB, {sum(night.disk.values()) / 1e6:6.1f} MB on disk"
+                print(f"{day}: {line}, {len(self.expected.messages)} facts, {night.wakes} wakes {night.trouble}", flush=True)
 
     def _bring_about(self, now: dt.datetime, mailbox: Mailbox, hook: Hook) -> None:
         mailbox.set_trouble(find_trouble(self.troubles.mail, now))
@@ -198,41 +198,43 @@ class Year:
             now += dt.timedelta(minutes=25)
         reset_peak()
         begun, used = time.perf_counter(), time.process_time()
-        done = self._pass(now)
+        cycle = self._run_cycle(now)
         night.seconds, night.cpu = time.perf_counter() - begun, time.process_time() - used
         night.memory = read_peak()
-        self._check_pass(done, trouble)
-        self._wake(done, night, day)
+        self._check_cycle(cycle, trouble)
+        self._wake(cycle, night, day)
         if self._random.random() < 0.3:
             self._review()
         if day.day == 1:
             self.counts["leftover bytes pruned"] += sum(a.leftover_bytes for a in prune(self.workspace, PruneOptions(1.0)).areas)
         return night
 
-    def _pass(self, now: dt.datetime) -> Cycle:
+    def _run_cycle(self, now: dt.datetime) -> Cycle:
         self._set_hour(now)
         self.counts["passes"] += 1
-        done = watch_once(self.workspace, now)
+        cycle = watch_once(self.workspace, now)
         self.expected.look(self.workspace, now)
-        return done
+        return cycle
 
-    def _check_pass(self, done: Cycle, trouble: str) -> None:
+    def _check_cycle(self, cycle: Cycle, trouble: str) -> None:
         """Areas must fail where the catalogue does, and nowhere else."""
-        scanned = {aoi for one in done.rounds for aoi in one.areas}
+        scanned = {aoi for one in cycle.runs for aoi in one.areas}
         self.counts["area scans"] += len(scanned)
-        if set(done.failed) != (scanned if trouble else set()) or done.busy or done.faults:
-            self.faults.append(f"{done.now}: trouble {trouble!r}, failed {sorted(done.failed)}, {done.busy} {list(done.faults)}")
+        if set(cycle.failed) != (scanned if trouble else set()) or cycle.busy or cycle.faults:
+            self.faults.append(
+                f"{cycle.now}: trouble {trouble!r}, failed {sorted(cycle.failed)}, {cycle.busy} {list(cycle.faults)}"
+            )
 
-    def _wake(self, done: Cycle, night: Night, day: dt.date) -> None:
+    def _wake(self, cycle: Cycle, night: Night, day: dt.date) -> None:
         """Wake up as the service does, whenever a message is to be tried again, until the next night."""
         begun, until = time.perf_counter(), dt.datetime.combine(day + dt.timedelta(days=1), dt.time(2, 0), dt.UTC)
-        while done.next_try and done.next_try < until and not find_trouble(self.troubles.machine, done.next_try):
+        while cycle.next_try and cycle.next_try < until and not find_trouble(self.troubles.machine, cycle.next_try):
             night.wakes += 1
-            done = self._pass(max(done.now, done.next_try) + dt.timedelta(seconds=1))
+            cycle = self._run_cycle(max(cycle.now, cycle.next_try) + dt.timedelta(seconds=1))
         night.wake_seconds = time.perf_counter() - begun
         self.counts["wakes"] += night.wakes
         dead = list_messages(self.workspace.outbox, DEAD)[0]
-        if dead and not find_trouble(self.troubles.hook, done.now):
+        if dead and not find_trouble(self.troubles.hook, cycle.now):
             self.counts["dead letters, sent again by hand"] += retry(self.workspace, [one.message_id for one in dead])
 
     def _kill(self, now: dt.datetime, after: float) -> None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.expected import choose, read_fact
-from benchmarks.inboxes import Hook, Mailbox
-from benchmarks.watched import Year
+from benchmarks.expected_messages import choose, read_fact
+from benchmarks.receivers import Hook, Mailbox
+from benchmarks.watched_year import Year
 from minewatch.alerts.history import read_history
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.validate import Scores, summarise, validate_alerts
@@ -35,7 +35,7 @@ class Verdict:
     """Figures by name."""
 
 
-def judge(year: Year, mailbox: Mailbox, hook: Hook, folder: Path) -> Verdict:
+def check_year(year: Year, mailbox: Mailbox, hook: Hook, folder: Path) -> Verdict:
     """Compare table, alerts and messages with what must be."""
     faults = list(year.faults)
     faults += compare_tables(year, folder)
@@ -58,7 +58,7 @@ def judge(year: Year, mailbox: Mailbox, hook: Hook, folder: Path) -> Verdict:
     )
     facts = {
         "alerts": len(alerts),
-        "facts": len(year.expected.told),
+        "facts": len(year.expected.messages),
         "events to the webhook": len(hook.events),
         "events, each once": len({event["event_id"] for event in hook.events}),
         "mails": len(mailbox.mails),
@@ -121,11 +121,11 @@ def check_history(workspace: Workspace) -> list[str]:
 
 def compare_messages(year: Year, mailbox: Mailbox, hook: Hook) -> list[str]:
     """Compare what recipients heard with what they had to hear."""
-    told, faults = year.expected.told, []
+    messages, faults = year.expected.messages, []
     names = {event["event_id"]: read_fact(event) for event in hook.events}
     if len(set(names.values())) != len(names):
         faults.append(f"facts with two ids: {[f for f, n in Counter(names.values()).items() if n > 1]}")
-    faults += _compare("office", set(names.values()), {one.fact for one in told})
+    faults += _compare("office", set(names.values()), {one.fact for one in messages})
     if hook.unsigned or hook.changed:
         faults.append(f"{hook.unsigned} requests not signed, repeats that differ: {hook.changed}")
     deliveries = {line.message_id: line for line in read_deliveries(year.workspace.outbox)}
@@ -147,12 +147,12 @@ def compare_messages(year: Year, mailbox: Mailbox, hook: Hook) -> list[str]:
 
 
 def _choose(year: Year, rule: str) -> set[tuple[str, str, str]]:
-    told = year.expected.told
+    messages = year.expected.messages
     if rule == "rangers":
-        return choose(told, areas=["t0-n"], events=["confirmed", "grown", "closed", "scan-failed"], smallest=0.3, grown=0.5)
+        return choose(messages, areas=["t0-n"], events=["confirmed", "grown", "closed", "scan-failed"], smallest=0.3, grown=0.5)
     last = year.scope.last
     monday = dt.datetime.combine(last - dt.timedelta(days=last.weekday()), dt.time(), dt.UTC)
-    return choose([one for one in told if one.when < monday], areas=["t"], events=["confirmed"], smallest=0, grown=0.5)
+    return choose([one for one in messages if one.when < monday], areas=["t"], events=["confirmed"], smallest=0, grown=0.5)
 
 
 def _compare(rule: str, heard: set[Any], expected: set[Any]) -> list[str]:

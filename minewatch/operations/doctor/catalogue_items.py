@@ -1,4 +1,4 @@
-"""What a source lists over an area, whether or not it can be read: only what the metadata say."""
+"""Items that a source lists over an area, by their metadata alone, whether or not they can be read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from minewatch.sources.scene import find_tile, make_key, parse_baseline
 from minewatch.sources.stac import Source
 
 PUBLISHED = ("published", "created", "updated")
-"""Properties that say when a catalogue got an item, the most telling first."""
+"""Properties with the time an item was published, the most reliable first."""
 
 PROCESSED = ("s2:generation_time", "sentinel2:generation_time", "processing:datetime")
-"""Properties that say when a product was made."""
+"""Properties with the time a product was processed."""
 
 ORBIT = ("sat:relative_orbit", "s2:relative_orbit", "sentinel2:relative_orbit_number")
 """Properties that give the relative orbit, 1 to 143."""
@@ -35,11 +35,11 @@ _TIME_AT_END = re.compile(r"_(\d{8}T\d{6})(?:\.SAFE)?$")
 
 
 @dataclass(frozen=True)
-class Listed:
+class CatalogueItem:
     """An item as its catalogue describes it."""
 
     id: str
-    """Its id."""
+    """Id."""
 
     key: str
     """Platform and start of the datatake, as in the archive."""
@@ -54,30 +54,30 @@ class Listed:
     """Processing baseline, (0, 0) where it is not given."""
 
     orbit: int | None
-    """Relative orbit, None where nothing tells it."""
+    """Relative orbit, None where it is not given."""
 
     cloud_cover: float
     """Per cent of the whole tile, 0 where it is not given."""
 
     published: dt.datetime | None
-    """When the catalogue got it, UTC."""
+    """When the catalogue published it, UTC."""
 
     processed: dt.datetime | None
-    """When the product was made, UTC."""
+    """When the product was processed, UTC."""
 
     footprint: BaseGeometry
     """Outline in lon/lat."""
 
 
-def list_items(source: Source, query: Query) -> Iterator[Listed]:
+def list_items(source: Source, query: Query) -> Iterator[CatalogueItem]:
     """Yield what a source lists over an area, in its own order; raises SourceError where it does not answer."""
     for item in source.items(query):
-        if (listed := read_listed(item)) is not None:
+        if (listed := read_catalogue_item(item)) is not None:
             yield listed
 
 
-def read_listed(item: pystac.Item) -> Listed | None:
-    """Read the metadata of an item; None where it has no date or no usable outline: a scan refuses it by name."""
+def read_catalogue_item(item: pystac.Item) -> CatalogueItem | None:
+    """Read the metadata of an item; None where it lacks a date or a usable outline: a scan skips and reports it."""
     try:
         footprint = read_footprint(item.geometry, item.id)
     except SceneError:
@@ -86,7 +86,7 @@ def read_listed(item: pystac.Item) -> Listed | None:
         return None
     time, properties = _to_utc(item.datetime), item.properties
     names = [item.id, *(str(properties.get(name) or "") for name in NAMES)]
-    return Listed(
+    return CatalogueItem(
         id=item.id,
         key=make_key(properties, time),
         time=time,
@@ -101,7 +101,7 @@ def read_listed(item: pystac.Item) -> Listed | None:
 
 
 def find_orbit(properties: Mapping[str, Any], names: list[str]) -> int | None:
-    """Find the relative orbit in an item's properties, else in its names; None where neither tells it."""
+    """Find the relative orbit in an item's properties, else in its names; None where neither has it."""
     given = next((properties[name] for name in ORBIT if str(properties.get(name, "")).isdigit()), None)
     match = next(filter(None, (_ORBIT_IN_NAME.search(name) for name in names)), None)
     return int(given) if given is not None else int(match[1]) if match else None

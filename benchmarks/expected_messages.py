@@ -23,12 +23,12 @@ DATES = {"provisional": "first_seen", "confirmed": "confirmed_on", "closed": "la
 RANK = {"": -1, "provisional": 0, "confirmed": 1, "closed": 2}
 
 GROWTH = 0.1
-"""Hectares an alert must have gained to be told as grown, by the documentation."""
+"""Hectares an alert must have gained to be reported as grown, by the documentation."""
 
 
 @dataclass
 class Known:
-    """What was told of an alert."""
+    """What was reported of an alert."""
 
     state: str = ""
     area: float = 0.0
@@ -37,7 +37,7 @@ class Known:
 
 
 @dataclass
-class Told:
+class ExpectedMessage:
     """A fact with what rules ask about it."""
 
     fact: Fact
@@ -53,10 +53,10 @@ class Told:
 
 @dataclass
 class Expected:
-    """All that has to be told, in the order in which it came true."""
+    """All messages that have to be sent, in the order in which they became due."""
 
     unseen_days: int
-    told: list[Told] = field(default_factory=list)
+    messages: list[ExpectedMessage] = field(default_factory=list)
     _known: dict[str, Known] = field(default_factory=dict)
     _roots: dict[str, str] = field(default_factory=dict)
     _renamed: int = 0
@@ -66,21 +66,21 @@ class Expected:
     _failing: set[str] = field(default_factory=set)
 
     def look(self, workspace: Workspace, now: dt.datetime) -> None:
-        """Compare the table with what was told before."""
+        """Compare the table with what was reported before."""
         if workspace.alerts.exists():
             recover(workspace.alerts)
             self._rename(workspace)
             rows, passed = _read(workspace, LAYER), _read_passed(workspace)
             for row in rows:
-                self._judge(row, passed.get(row["alert_id"], set()), now)
+                self._check(row, passed.get(row["alert_id"], set()), now)
             self._withdraw({row["alert_id"] for row in rows}, now)
             self._review(workspace, {row["alert_id"]: row for row in rows}, now)
             for row in _read(workspace, AOIS):
-                self._see(row, now)
+                self._check_unseen(row, now)
         self._fail(workspace, now)
 
     def _rename(self, workspace: Workspace) -> None:
-        """An alert whose id a late scene changed is no new one, and what was told of it is not told again."""
+        """Take over what was reported of an alert whose id a late scene changed: it is not reported again."""
         names = [(row["former_id"], row["alert_id"]) for row in _read(workspace, HISTORY) if row["event"] == "renamed"]
         for former, name in names[self._renamed :]:
             self._roots[name] = self._roots.get(former, former)
@@ -88,13 +88,13 @@ class Expected:
                 self._known[name] = self._known.pop(former)
         self._renamed = len(names)
 
-    def _add(self, told: Told) -> None:
-        told.root = self._roots.get(told.fact[0], told.fact[0])
-        if told.fact not in self._facts:
-            self._facts.add(told.fact)
-            self.told.append(told)
+    def _add(self, message: ExpectedMessage) -> None:
+        message.root = self._roots.get(message.fact[0], message.fact[0])
+        if message.fact not in self._facts:
+            self._facts.add(message.fact)
+            self.messages.append(message)
 
-    def _judge(self, row: Mapping[str, Any], passed: set[str], now: dt.datetime) -> None:
+    def _check(self, row: Mapping[str, Any], passed: set[str], now: dt.datetime) -> None:
         alert_id, status, area = row["alert_id"], row["status"], float(row["area_ha"])
         known = self._known.setdefault(alert_id, Known(aoi=row["aoi"]))
         before = Known(known.state, known.area)
@@ -105,10 +105,10 @@ class Expected:
             events = [s for s in DATES if RANK[before.state] < RANK[s] <= RANK[status] and (s == status or s in passed)]
         grown = bool(before.state) and status not in ("closed", "dismissed") and area - before.area >= GROWTH
         for event in events:
-            self._add(Told((alert_id, event, row[DATES[event]]), row["aoi"], event, now, area, status))
+            self._add(ExpectedMessage((alert_id, event, row[DATES[event]]), row["aoi"], event, now, area, status))
             known.state = event
         if grown:
-            self._add(Told((alert_id, "grown", f"{area:.2f}"), row["aoi"], "grown", now, area, status))
+            self._add(ExpectedMessage((alert_id, "grown", f"{area:.2f}"), row["aoi"], "grown", now, area, status))
         if events or grown:
             known.area = max(known.area, area)
             known.last_seen = row["last_seen"]
@@ -116,8 +116,10 @@ class Expected:
     def _withdraw(self, there: set[str], now: dt.datetime) -> None:
         for alert_id, known in self._known.items():
             if alert_id not in there and known.state not in ("", "closed"):
-                told = Told((alert_id, "closed", known.last_seen), known.aoi, "closed", now, known.area, "withdrawn")
-                self._add(told)
+                message = ExpectedMessage(
+                    (alert_id, "closed", known.last_seen), known.aoi, "closed", now, known.area, "withdrawn"
+                )
+                self._add(message)
                 known.state = "closed"
 
     def _review(self, workspace: Workspace, rows: Mapping[str, Mapping[str, Any]], now: dt.datetime) -> None:
@@ -126,23 +128,25 @@ class Expected:
         for line in lines[self._decided :]:
             row = rows[line["alert_id"]]
             area = float(row["area_ha"])
-            told = Told((line["alert_id"], "reviewed", line["review"]), row["aoi"], "reviewed", now, area, row["status"])
-            self._add(told)
+            message = ExpectedMessage(
+                (line["alert_id"], "reviewed", line["review"]), row["aoi"], "reviewed", now, area, row["status"]
+            )
+            self._add(message)
             known = self._known[line["alert_id"]]
             known.area = max(known.area, area)
         self._decided = len(lines)
 
-    def _see(self, row: Mapping[str, Any], now: dt.datetime) -> None:
+    def _check_unseen(self, row: Mapping[str, Any], now: dt.datetime) -> None:
         since = row["last_clear"] or row["monitor_from"]
         if (now.date() - dt.date.fromisoformat(since)).days >= self.unseen_days:
-            self._add(Told((row["aoi"], "unseen", since), row["aoi"], "unseen", now))
+            self._add(ExpectedMessage((row["aoi"], "unseen", since), row["aoi"], "unseen", now))
 
     def _fail(self, workspace: Workspace, now: dt.datetime) -> None:
         lines = workspace.run_log.read_text("utf-8").splitlines() if workspace.run_log.exists() else []
         for line in map(json.loads, lines[self._rounds :]):
             for aoi, reason in line["areas"].items():
                 if reason and aoi not in self._failing:
-                    self._add(Told((aoi, "scan-failed", line["started"]), aoi, "scan-failed", now))
+                    self._add(ExpectedMessage((aoi, "scan-failed", line["started"]), aoi, "scan-failed", now))
                 self._failing = self._failing | {aoi} if reason else self._failing - {aoi}
         self._rounds = len(lines)
 
@@ -180,11 +184,13 @@ def read_fact(event: Mapping[str, Any]) -> Fact:
     return event["area"], kind, str(facts["since"])
 
 
-def choose(told: Iterable[Told], *, areas: Sequence[str], events: Sequence[str], smallest: float, grown: float) -> set[Fact]:
+def choose(
+    messages: Iterable[ExpectedMessage], *, areas: Sequence[str], events: Sequence[str], smallest: float, grown: float
+) -> set[Fact]:
     """Choose what a rule tells of it: areas by the first letters of their names."""
     heard: dict[str, float] = {}
     chosen: set[Fact] = set()
-    for one in told:
+    for one in messages:
         if not one.aoi.startswith(tuple(areas)):
             continue
         name = one.root

@@ -1,4 +1,4 @@
-"""Chosen moments: a process dies in, before or after its n-th call of what changes files, tables or lines to other machines."""
+"""Kills a process before, within or after its n-th call that changes files, tables or connections."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 PHASES = ("before", "half", "during", "after")
-"""When, in a call: before it, with half of its bytes written, some microseconds after it began, once it is done."""
+"""Before a call, with half of its bytes written, some microseconds after it began, and after it."""
 
-WHOLE = "overwrite"
-"""Kind of call that no kill cuts in two: less than a page, written in one piece over the beginning of a file."""
+ATOMIC = "overwrite"
+"""Kind of call that a kill cannot interrupt: less than a page, written in one piece."""
 
-PLACES: tuple[tuple[str, Any, str], ...] = (
+CALLS: tuple[tuple[str, Any, str], ...] = (
     ("rename", os, "replace"),
     ("rename", os, "rename"),
     ("flush", os, "fsync"),
@@ -38,18 +38,18 @@ PLACES: tuple[tuple[str, Any, str], ...] = (
     ("send", socket.socket, "send"),
     ("receive", socket.socket, "recv_into"),
 )
-"""Kind of call, where it is looked up, and its name."""
+"""Kind of call, its module or class, and its name."""
 
 
 @dataclass(frozen=True)
-class Point:
-    """A moment in the life of a process."""
+class KillPoint:
+    """A moment at which a process is killed."""
 
     kind: str
     """Of the call."""
 
     number: int
-    """Which one of its kind, from 1."""
+    """Number among the calls of this kind, from 1."""
 
     phase: str
     """One of PHASES."""
@@ -58,36 +58,36 @@ class Point:
     """Seconds after the call began, for ``during``."""
 
     def describe(self) -> str:
-        """Name it for people."""
+        """Return it in words."""
         return f"{self.phase} {self.kind} {self.number}"
 
 
-class Tap:
-    """Counts calls while it is open, and ends the process at its point."""
+class CallTrap:
+    """Counts calls while it is open, and kills the process at its point."""
 
-    def __init__(self, point: Point | None) -> None:
+    def __init__(self, point: KillPoint | None) -> None:
         self.is_open, self.counts = False, Counter[str]()
         self._point, self._lock = point, threading.Lock()
 
     def install(self) -> None:
-        """Put itself in front of the calls of this process."""
-        for kind, owner, name in PLACES:
+        """Wrap the calls of this process."""
+        for kind, owner, name in CALLS:
             setattr(owner, name, self._wrap(kind, getattr(owner, name)))
-        _tap_sqlite(self)
+        _trap_sqlite(self)
 
     def _wrap(self, kind: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def tapped(*arguments: Any, **options: Any) -> Any:
-            return self.pass_on(kind, call, *arguments, **options)
+        def trapped(*arguments: Any, **options: Any) -> Any:
+            return self.make_call(kind, call, *arguments, **options)
 
-        return tapped
+        return trapped
 
-    def pass_on(self, kind: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Make a call; the process ends here where this is its point."""
+    def make_call(self, kind: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Make a call; the process is killed here if this is its point."""
         phase = self._count(kind)
         if phase == "before":
             die()
         if phase == "half":
-            shorter = None if kind == WHOLE else _halve(arguments)
+            shorter = None if kind == ATOMIC else _halve(arguments)
             if shorter is not None:
                 call(*shorter, **options)
             die()
@@ -126,16 +126,16 @@ def die() -> NoReturn:
     raise SystemExit("a killed process goes on")
 
 
-def _tap_sqlite(tap: Tap) -> None:
+def _trap_sqlite(trap: CallTrap) -> None:
     class Connection(sqlite3.Connection):
         def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
             kind = "commit" if sql.lstrip().upper().startswith("COMMIT") else "statement"
-            done: sqlite3.Cursor = tap.pass_on(kind, super().execute, sql, *values)
+            done: sqlite3.Cursor = trap.make_call(kind, super().execute, sql, *values)
             return done
 
     connect = sqlite3.connect
 
-    def tapped(*arguments: Any, **options: Any) -> Any:
+    def trapped(*arguments: Any, **options: Any) -> Any:
         return connect(*arguments, **{"factory": Connection, **options})
 
-    sqlite3.connect = tapped  # type: ignore[assignment]
+    sqlite3.connect = trapped  # type: ignore[assignment]

@@ -45,7 +45,7 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Ground:
+class Surface:
     """What does not change but by season."""
 
     seed: int
@@ -97,10 +97,10 @@ class Sky:
     """-1 in the dry season to 1 in the wet."""
 
 
-def make_ground(size: int, seed: int) -> Ground:
+def make_surface(size: int, seed: int) -> Surface:
     """Make the ground of a square of ``size`` pixels of 10 m."""
     random = np.random.default_rng([seed, 0])
-    return Ground(seed, np.stack([make_field(random, size, width) for width in (6.0, 20.0, 12.0, 25.0)]))
+    return Surface(seed, np.stack([make_field(random, size, width) for width in (6.0, 20.0, 12.0, 25.0)]))
 
 
 def make_sky(size: int, seed: int, scene: int, cloudy: float, day: dt.date) -> Sky:
@@ -121,16 +121,18 @@ def make_field(random: np.random.Generator, size: int, width: float) -> Field:
     return np.asarray((mixed - mixed.mean()) / mixed.std(), np.float32)
 
 
-def make_pixels(band: int, window: Window, ground: Ground, sky: Sky, mines: list[Mine], day: dt.date) -> NDArray[np.uint16]:
+def make_pixels(band: int, window: Window, surface: Surface, sky: Sky, mines: list[Mine], day: dt.date) -> NDArray[np.uint16]:
     """Make a window of one band as it is on a day: digital numbers, or scene classes for SCL."""
     out = np.empty((window.height, window.width), np.uint16)
     place = (window.row, window.column, window.scale)
     air = (sky.limit, sky.haze, sky.season)
-    _fill(out, band, place, ground.fields, ground.seed, _burn(window, mines, day), sky.clouds, air, sky.seed, TABLE, NOISE)
+    _fill(
+        out, band, place, surface.fields, surface.seed, _draw_mines(window, mines, day), sky.clouds, air, sky.seed, TABLE, NOISE
+    )
     return out
 
 
-def _burn(window: Window, mines: list[Mine], day: dt.date) -> NDArray[np.uint8]:
+def _draw_mines(window: Window, mines: list[Mine], day: dt.date) -> NDArray[np.uint8]:
     """Lay the mines of a day into a window: 0 where there is none, else 1 + brightness x 254."""
     mask = np.zeros((window.height, window.width), np.uint8)
     for mine in mines:
@@ -143,10 +145,10 @@ def _burn(window: Window, mines: list[Mine], day: dt.date) -> NDArray[np.uint8]:
     return mask
 
 
-def is_green(ground: Ground, row: float, column: float, radius: float) -> bool:
+def is_green(surface: Surface, row: float, column: float, radius: float) -> bool:
     """True if there is forest around a point."""
     around = [(row + radius * a, column + radius * b) for a in (-1.2, 0, 1.2) for b in (-1.2, 0, 1.2)]
-    return all(_classify(*(_at(field, *point) for field in ground.fields[1:])) == FOREST for point in around)
+    return all(_classify(*(_at(field, *point) for field in surface.fields[1:])) == FOREST for point in around)
 
 
 FOREST, FARM, BARE, WATER = range(4)

@@ -1,4 +1,4 @@
-"""What a message says, as plain data: one entry for each alert, however much happened to it."""
+"""The content of a message as plain data: one entry for each alert, however many events it has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from minewatch.operations.notify.outbox import Message
 from minewatch.products.report.texts import Texts
 
 MAP = "https://www.openstreetmap.org/?mlat={lat:.6f}&mlon={lon:.6f}#map=15/{lat:.6f}/{lon:.6f}"
-"""A page with a mark at a position."""
+"""Address of a map with a marker."""
 
 OVERLAPS = ("protected_area", "territory", "concession", "admin_unit")
-"""Names of what an alert lies in."""
+"""Columns with the names of areas that an alert overlaps."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class AlertLine:
     """In the message, from 1."""
 
     alert_id: str
-    """Which."""
+    """Its id."""
 
     aoi: str
     """Name of the area."""
@@ -37,16 +37,16 @@ class AlertLine:
     """What is new, in words."""
 
     first_seen: str
-    """A day, as the reader writes it."""
+    """A day, in the format of the language."""
 
     hectares: str
-    """As the reader writes it."""
+    """In the format of the language."""
 
     position: str
-    """Latitude and longitude; '' where these must not be told."""
+    """Latitude and longitude; '' where they are withheld."""
 
     link: str
-    """Of a map; '' where there is no position."""
+    """To a map; '' where there is no position."""
 
     status: str
     """In words."""
@@ -55,24 +55,24 @@ class AlertLine:
     """In words."""
 
     notes: tuple[str, ...]
-    """Where it lies, what people said of it."""
+    """What it overlaps, and what reviewers wrote."""
 
 
-def list_entries(message: Message, texts: Texts) -> list[AlertLine]:
-    """Return the alerts of a message, those that stand and are large first."""
+def list_alert_lines(message: Message, texts: Texts) -> list[AlertLine]:
+    """Return the alerts of a message: closed ones last, large ones first."""
     events: dict[str, list[tuple[Event, str]]] = {}
     for event, kind in zip(message.events, message.kinds, strict=True):
         if event.alert_id:
             events.setdefault(event.alert_id, []).append((event, kind))
     order = sorted(events.values(), key=lambda told: _rank(told[-1][0]))
-    return [_make_entry(number, told, texts) for number, told in enumerate(order, 1)]
+    return [_make_alert_line(number, told, texts) for number, told in enumerate(order, 1)]
 
 
 def _rank(event: Event) -> tuple[bool, float, str]:
     return event.event == CLOSED, -float(event.facts["area_ha"] or 0), event.alert_id
 
 
-def _make_entry(number: int, told: Sequence[tuple[Event, str]], texts: Texts) -> AlertLine:
+def _make_alert_line(number: int, told: Sequence[tuple[Event, str]], texts: Texts) -> AlertLine:
     event = told[-1][0]
     facts = event.facts
     has_place = facts.get("lat") not in (None, "")
@@ -92,13 +92,13 @@ def _make_entry(number: int, told: Sequence[tuple[Event, str]], texts: Texts) ->
 
 
 def make_link(facts: Mapping[str, Any]) -> str:
-    """Return the address of a map of an alert; '' where its place is not told."""
+    """Return the address of a map of an alert; '' where its position is withheld."""
     has_place = facts.get("lat") not in (None, "")
     return MAP.format(lat=facts["lat"], lon=facts["lon"]) if has_place else ""
 
 
 def describe_kind(event: Event, kind: str, texts: Texts) -> str:
-    """Say what is new."""
+    """Describe an event in words."""
     word = _find_word(texts, "kind", kind.replace("-", "_"))
     if event.event == GROWN and kind == GROWN and "gained_ha" in event.facts:
         return f"{word} {texts.text('grown_by', hectares=texts.number(event.facts['gained_ha'], '#,##0.00'))}"
@@ -128,7 +128,7 @@ def _describe_review(event: Event, texts: Texts) -> str:
 
 
 def list_area_news(message: Message, texts: Texts) -> list[str]:
-    """Say in sentences what happened to areas."""
+    """Describe the events of areas, a sentence each."""
     return [_describe_area(event, texts) for event in message.events if not event.alert_id]
 
 
@@ -146,7 +146,7 @@ def _describe_area(event: Event, texts: Texts) -> str:
 
 
 def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
-    """Say in one line what a message is about."""
+    """Return the subject line of a message."""
     if is_test:
         return f"minewatch: {texts.text('subject_test')}"
     areas = sorted({show(event.aoi, 64) for event in message.events})

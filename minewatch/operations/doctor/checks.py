@@ -1,4 +1,4 @@
-"""What an examination finds: one check a question, with its answer, and the scenes concerned."""
+"""Checks of an area's data: each answers one question and names the scenes concerned."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Any
 
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.operations.doctor.listing import Listed
+from minewatch.operations.doctor.catalogue_items import CatalogueItem
 
 
 class CheckOutcome(StrEnum):
-    """How a check came out, from good to bad."""
+    """The result of a check, from good to bad."""
 
     OK = "ok"
     """Nothing is wrong."""
 
     UNKNOWN = "cannot tell"
-    """There is too little to judge by."""
+    """There are too few data to decide."""
 
     LOOK = "look"
     """Somebody should look: it may be harmless."""
 
     FAULT = "fault"
-    """The data are wrong, or look as wrong data do."""
+    """The data are wrong, or look wrong."""
 
 
 @dataclass(frozen=True)
 class CheckFinding:
-    """One scene, or one stretch of time, and what a check says of it."""
+    """What a check found about one scene or one period."""
 
     subject: str
     """Ids of the scenes, or a name for what is missing."""
 
     date: dt.date
-    """Acquisition date, or the first date of a stretch."""
+    """Acquisition date, or the first date of a period."""
 
-    verdict: CheckOutcome
-    """How this one came out."""
+    outcome: CheckOutcome
+    """The result for it."""
 
     text: str
     """What was found, in words."""
@@ -56,7 +56,7 @@ class DataCheck:
     name: str
     """Short and fixed, such as ``misregistration``."""
 
-    verdict: CheckOutcome
+    outcome: CheckOutcome
     """The answer."""
 
     figure: str
@@ -66,43 +66,43 @@ class DataCheck:
     """The answer as a sentence."""
 
     findings: Sequence[CheckFinding] = ()
-    """Single scenes, in order of acquisition; good ones too where each was judged."""
+    """By acquisition date; good ones too where each scene was checked."""
 
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Numbers for JSON."""
 
     @property
     def concerns(self) -> list[CheckFinding]:
-        """The findings that somebody should see."""
-        return [finding for finding in self.findings if finding.verdict in (CheckOutcome.LOOK, CheckOutcome.FAULT)]
+        """Findings that somebody should see."""
+        return [finding for finding in self.findings if finding.outcome in (CheckOutcome.LOOK, CheckOutcome.FAULT)]
 
 
 @dataclass(frozen=True)
 class ExaminedData:
-    """What the checks look at."""
+    """The data that the checks examine."""
 
     area: AreaPlan
-    """The area and its settings; its dates are the window that is examined."""
+    """Area and settings; its dates are the period that is examined."""
 
     observations: Sequence[Observation]
     """Those that a scan would use, in order of acquisition."""
 
     archived: Sequence[Observation]
-    """All of the window, those too that no scan uses, in order of acquisition."""
+    """All of the period, also those that no scan uses, in order of acquisition."""
 
-    listed: Sequence[Listed] | None
-    """What the source lists over the area in the window, by time; None where it was not asked or did not answer."""
+    listed: Sequence[CatalogueItem] | None
+    """Items that the source lists over the area in the period, by time; None where it was not contacted or did not answer."""
 
     source: str
-    """The source's name; empty where none was asked."""
+    """Name of the source; empty where none was contacted."""
 
 
 @dataclass(frozen=True)
 class Examination:
     """All checks of one area."""
 
-    evidence: ExaminedData
-    """What they looked at."""
+    data: ExaminedData
+    """What was examined."""
 
     checks: Sequence[DataCheck]
     """In a fixed order."""
@@ -113,14 +113,14 @@ class Examination:
     @property
     def faults(self) -> int:
         """How many checks found a fault."""
-        return sum(check.verdict is CheckOutcome.FAULT for check in self.checks)
+        return sum(check.outcome is CheckOutcome.FAULT for check in self.checks)
 
 
-def worst(findings: Sequence[CheckFinding], default: CheckOutcome = CheckOutcome.OK) -> CheckOutcome:
-    """Return the worst verdict among findings; ``default`` where none of them needs a look."""
-    for verdict in (CheckOutcome.FAULT, CheckOutcome.LOOK):
-        if any(finding.verdict is verdict for finding in findings):
-            return verdict
+def find_worst(findings: Sequence[CheckFinding], default: CheckOutcome = CheckOutcome.OK) -> CheckOutcome:
+    """Return the worst outcome among findings; ``default`` where all are good."""
+    for outcome in (CheckOutcome.FAULT, CheckOutcome.LOOK):
+        if any(finding.outcome is outcome for finding in findings):
+            return outcome
     return default
 
 
