@@ -41,6 +41,7 @@ from minewatch.alerts.schema import upgrade_schema
 from minewatch.core.errors import AlertsError
 from minewatch.core.files import publish_bytes
 from minewatch.core.text import is_formula
+from minewatch.core.workspace import Workspace, find_workspace
 from minewatch.settings.pipeline import AlertSettings
 
 GROWTH_HA = 0.1
@@ -265,8 +266,14 @@ def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value
         insert(connection, AOIS, cells, result.outline)
 
 
-def read_alerts(path: Path) -> gpd.GeoDataFrame:
-    """Read the alerts as a table, ordered by area and id; raises AlertsError where there is none."""
+def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
+    """Return the alerts of a workspace, of its folder, or of a table file: one row an alert, ordered by area and id.
+
+    Raises AlertsError where there is no table yet, WorkspaceError where a folder is no workspace.
+    """
+    path = place.alerts if isinstance(place, Workspace) else Path(place)
+    if path.is_dir():
+        path = find_workspace(path).alerts
     require_table(path)
     try:
         frame = gpd.read_file(path, layer=LAYER)

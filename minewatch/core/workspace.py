@@ -217,13 +217,15 @@ class Workspace:
             yield holding
 
 
-def find_workspace(folder: Path | None = None) -> Workspace:
-    """Find the workspace: ``folder``, else the environment's, else the current folder or one above it.
+def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
+    """Return the workspace: ``folder``, else the environment's, else the current folder or one above it.
 
-    Raises WorkspaceError where there is none.
+    A workspace is returned as it is.  Raises WorkspaceError where there is none.
     """
-    given = folder or (Path(os.environ[ENVIRONMENT_VARIABLE]) if os.environ.get(ENVIRONMENT_VARIABLE) else None)
-    start = (given or Path.cwd()).absolute()
+    if isinstance(folder, Workspace):
+        return folder
+    given = folder or os.environ.get(ENVIRONMENT_VARIABLE)
+    start = Path(given or "").absolute()
     for candidate in [start] if given else [start, *start.parents]:
         if (candidate / MARKER).is_file():
             return Workspace(candidate)

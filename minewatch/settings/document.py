@@ -169,12 +169,13 @@ def default_source(workspace: Workspace) -> str:
     return str(local) if is_path and local.exists() else settings.source
 
 
-def init_workspace(folder: Path, source: str = Settings.model_fields["source"].default) -> Workspace:
+def init_workspace(folder: Path | str, source: str = Settings.model_fields["source"].default) -> Workspace:
     """Make ``folder`` a workspace: the settings, the default pipeline, and empty ``aois`` and ``context``.
 
+    ``source`` is where its scans look for scenes: a provider's name, the address of a STAC API, or the path of a catalogue.
     Raises WorkspaceError where it is one already or cannot be written; existing files are never replaced.
     """
-    workspace = Workspace(folder.absolute())
+    workspace = Workspace(Path(folder).absolute())
     if workspace.settings.exists():
         raise WorkspaceError(f"{workspace.root} is a workspace already; nothing was changed")
     default = pipeline_path(workspace, "default")
