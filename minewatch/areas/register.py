@@ -15,26 +15,24 @@ from minewatch.areas.grid import make_grid
 from minewatch.core.workspace import Workspace, find_workspace
 from minewatch.settings.pipeline import read_pipeline
 
-Outline = Path | str | BaseGeometry | Sequence[float]
-"""A GeoJSON file, a polygon in longitude and latitude, or west, south, east, north in degrees."""
-
 
 def add_area(
     workspace: Workspace | Path | str,
     name: str,
-    outline: Outline,
+    outline: Path | str | BaseGeometry | Sequence[float],
     *,
     monitor_from: dt.date | None = None,
     pipeline: str | None = None,
-    grid: GridHint | None = None,
+    grid: tuple[int, float, float] | None = None,
     large: bool = False,
 ) -> Aoi:
     """Register an area of a workspace under a name, and return it.
 
     ``outline`` is a GeoJSON file, a polygon in longitude and latitude, or a rectangle (west, south, east, north; west > east
     across 180°).  ``monitor_from`` is the first date that may raise an alert (a year ago), ``pipeline`` the one that scans of
-    the area use (default), ``grid`` a pixel lattice in place of the UTM zone's; a file's properties of the same names count
-    where an argument is not given.  ``large`` allows more than 20 000 km².
+    the area use (default), ``grid`` a pixel lattice in place of the UTM zone's: the EPSG code of its CRS, and x and y of any
+    corner of a 20 m pixel.  A file's properties of the same names count where an argument is not given.  ``large`` allows more
+    than 20 000 km².
 
     Raises AoiError where the outline or the name cannot be used, PipelineError where there is no such pipeline.
     """
@@ -45,7 +43,7 @@ def add_area(
         area,
         monitor_from=monitor_from or area.monitor_from,
         pipeline=pipeline or area.pipeline,
-        grid=grid or area.grid,
+        grid=GridHint(grid[0], (grid[1], grid[2])) if grid else area.grid,
         large=large or area.large,
     )
     read_pipeline(workspace, area.pipeline)
@@ -54,7 +52,9 @@ def add_area(
     return area
 
 
-def read_outline(outline: Outline) -> tuple[BaseGeometry, dict[str, Any], tuple[str, ...]]:
+def read_outline(
+    outline: Path | str | BaseGeometry | Sequence[float],
+) -> tuple[BaseGeometry, dict[str, Any], tuple[str, ...]]:
     """Return the geometry of an outline, the properties of its file, and what was repaired; raises AoiError."""
     if isinstance(outline, Path | str):
         return read_geometry(Path(outline))

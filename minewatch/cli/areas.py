@@ -79,7 +79,8 @@ def add(
     outline = file or bbox or ()
     grid = None
     if grid_from:
-        grid = find_lattice(open_source(grid_from, list_providers(session.workspace)), read_outline(outline)[0])
+        hint = find_lattice(open_source(grid_from, list_providers(session.workspace)), read_outline(outline)[0])
+        grid = (hint.epsg, *hint.origin)
     since = monitor_from and monitor_from.date()
     area = add_area(session.workspace, name, outline, monitor_from=since, pipeline=pipeline, grid=grid, large=large)
     path = aoi_path(session.workspace, name)

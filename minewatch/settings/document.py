@@ -28,10 +28,10 @@ class Settings(Table):
     """Provider, address or path."""
 
     archive: str | None = Field(None, min_length=1)
-    """Folder or ``s3://bucket/prefix`` of the archive; None = ``output/archive``."""
+    """Folder or ``s3://bucket/prefix`` of the archive; left out = ``output/archive``."""
 
     changes: str | None = Field(None, min_length=1)
-    """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
+    """Folder or ``s3://bucket/prefix`` of the change maps; left out = ``output/changes``."""
 
     signing_key: str | None = Field(None, min_length=1)
     """File with the Ed25519 key that signs evidence; relative to the workspace.  It is read there, and never copied."""

@@ -39,10 +39,10 @@ class WatchTable(Table):
     """Each schedule of each machine begins up to this much later, always by the same, so that not all ask at once."""
 
     heartbeat_file: str | None = Field(None, min_length=1)
-    """Written after each round; relative to the workspace; None = ``output/heartbeat.json``."""
+    """Written after each round; relative to the workspace; left out = ``output/heartbeat.json``."""
 
     heartbeat_variable: str | None = None
-    """Environment variable with an address that is asked after each round; None = no address."""
+    """Environment variable with an address that is asked after each round; left out = no address."""
 
     @field_validator("heartbeat_variable")
     @classmethod
@@ -88,13 +88,13 @@ class NotifyTable(Table):
     """Smaller alerts are not told."""
 
     legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
-    """Which alerts are told, by where they lie; () = all."""
+    """Which alerts are told, by where they lie; [] = all."""
 
     coordinates: bool = True
     """Whether places may go there: latitude and longitude, map links, outlines, names of places, notes."""
 
     images: bool | None = None
-    """Whether images may go there; None = where coordinates may."""
+    """Whether images may go there; left out = where coordinates may."""
 
     when: Literal["at-once", "daily", "weekly"] = "at-once"
     """At once, or in one message for each day or week, UTC."""
@@ -141,4 +141,4 @@ class PruneTable(Table):
     """``[prune]``: how large the archive may grow."""
 
     keep_gb: float | None = Field(None, gt=0)
-    """Gigabytes (10^9 bytes) of all areas' archives together; None = no budget."""
+    """Gigabytes (10^9 bytes) of all areas' archives together; left out = no budget."""
