@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import minewatch
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.files import publishing
@@ -32,7 +32,7 @@ from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import Simulation, temperate_simulation, tropical_simulation
 from minewatch.simulation.stac import place_lattice
-from minewatch.sources.search import find_lattice
+from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,7 +140,7 @@ def score_case(case: Case, overrides: tuple[str, ...]) -> Scores:
     """Scan a series and score its alerts; what was read before is in the archive."""
     workspace = _open_workspace(case.folder / "workspace", str(case.catalog))
     geometry = bbox_geometry(case.bbox)
-    lattice = find_lattice(open_source(str(case.catalog)), geometry) if case.own_lattice else None
+    lattice = find_grid_hint(open_source(str(case.catalog)), geometry) if case.own_lattice else None
     write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
     scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(case.catalog), until=case.until))
     truth = case.catalog.parent / "truth.gpkg"

@@ -138,7 +138,7 @@ class Expected:
             self._add(Told((row["aoi"], "unseen", since), row["aoi"], "unseen", now))
 
     def _fail(self, workspace: Workspace, now: dt.datetime) -> None:
-        lines = workspace.rounds.read_text("utf-8").splitlines() if workspace.rounds.exists() else []
+        lines = workspace.run_log.read_text("utf-8").splitlines() if workspace.run_log.exists() else []
         for line in map(json.loads, lines[self._rounds :]):
             for aoi, reason in line["areas"].items():
                 if reason and aoi not in self._failing:

@@ -19,7 +19,7 @@ from pathlib import Path
 from benchmarks.accuracy import NAME, Case, shrink, simulate_case
 from benchmarks.measure import ROOT, run_job
 from benchmarks.results import Row
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest

@@ -17,7 +17,7 @@ from pyproj import Transformer
 from rasterio.windows import Window, from_bounds
 
 from benchmarks.accuracy import NAME
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.products.report.facts import gather_facts
 from minewatch.products.report.record import ReportRequest

@@ -13,7 +13,7 @@ from benchmarks.expected import choose, read_fact
 from benchmarks.inboxes import Hook, Mailbox
 from benchmarks.watched import Year
 from minewatch.alerts.history import read_history
-from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.validate import Scores, summarise, validate_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import read_deliveries

@@ -16,7 +16,7 @@ from benchmarks.cold import scan_fresh
 from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import Series
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
 from tests.helpers.servers import start_dask
 

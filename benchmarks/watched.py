@@ -26,8 +26,8 @@ from benchmarks.inboxes import KINDS, REFUSE, Hook, Mailbox, Outage, find_troubl
 from benchmarks.measure import ROOT
 from benchmarks.memory import read_peak
 from benchmarks.world import Scope, Tile, World, make_tiles, write_areas
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.reviews import Review, review_alert
-from minewatch.alerts.table import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.delivery import retry
 from minewatch.operations.notify.outbox import DEAD, list_messages

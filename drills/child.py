@@ -218,7 +218,7 @@ def run_command(job: Job) -> None:
         _guard(PASSES[job.command[0]], job)
         return
     from minewatch.cli import main  # noqa: PLC0415  after the calls are watched
-    from minewatch.core.signals import NOTICE, find_code, handle_signals  # noqa: PLC0415
+    from minewatch.core.signals import NOTICE, find_exit_code, handle_signals  # noqa: PLC0415
 
     with handle_signals():
         try:
@@ -226,16 +226,16 @@ def run_command(job: Job) -> None:
         except KeyboardInterrupt as stop:
             sys.stderr.write(f"{NOTICE}\n")
             sys.stderr.flush()
-            os._exit(find_code(stop))
+            os._exit(find_exit_code(stop))
 
 
 def _guard(action: Callable[[Job], None], job: Job) -> None:
     """Say in one line what a user can understand, as the command line does."""
     from minewatch.core.errors import MinewatchError, describe  # noqa: PLC0415
-    from minewatch.core.files import naming_refusals  # noqa: PLC0415
+    from minewatch.core.files import wrap_disk_errors  # noqa: PLC0415
 
     try:
-        with naming_refusals():
+        with wrap_disk_errors():
             action(job)
     except MinewatchError as error:
         sys.stderr.write(f"Error: {describe(error)}\n")

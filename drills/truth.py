@@ -163,7 +163,7 @@ def inspect(workspace: Workspace) -> Difference:
     for path in [*workspace.runs.glob("*.json"), workspace.heartbeat]:
         if path.exists() and not _is_json(path.read_bytes()):
             faults.append(f"{path.name} is no JSON")
-    for path in (workspace.rounds, workspace.outbox / DELIVERED, workspace.outbox / "events.jsonl", workspace.decisions):
+    for path in (workspace.run_log, workspace.outbox / DELIVERED, workspace.outbox / "events.jsonl", workspace.decisions):
         if path.exists() and not path.read_bytes().endswith(b"\n"):
             faults.append(f"{path.name} ends within a line")
     names = [str(path.relative_to(workspace.root)) for path in workspace.output.rglob("*") if _is_leftover(path.name)]

@@ -23,8 +23,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from minewatch.alerts.read import read_alerts
     from minewatch.alerts.series import read_series
-    from minewatch.alerts.table import read_alerts
     from minewatch.areas.register import add_area
     from minewatch.core.workspace import Workspace, find_workspace
     from minewatch.operations.notebook import explain, scan, simulate, validate
@@ -36,7 +36,7 @@ else:
         "explain": "operations.notebook",
         "find_workspace": "core.workspace",
         "init_workspace": "settings.document",
-        "read_alerts": "alerts.table",
+        "read_alerts": "alerts.read",
         "read_series": "alerts.series",
         "scan": "operations.notebook",
         "simulate": "operations.notebook",

@@ -17,9 +17,10 @@ from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
-from minewatch.alerts.table import describe_position, read_alerts, write_csv
+from minewatch.alerts.table import describe_position, write_csv
 from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_reading, print_alerts, print_corroboration
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.core.errors import AlertsError

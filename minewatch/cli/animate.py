@@ -11,7 +11,7 @@ import click
 from minewatch.cli.image import DAY, FOLDER, NOTHING, Choices, tell
 from minewatch.cli.output import Session, common_options
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day
+from minewatch.core.text import count_of, format_day
 from minewatch.products.images.animation import MOST_FRAMES, VIDEO_FORMATS, Animation, AnimationRequest, make_animation
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.overlay import OVERLAYS
@@ -70,7 +70,7 @@ def animate(
     )  # fmt: skip
     with reporting() as reporter:
         made = make_animation(session.workspace, request, reporter)
-    period = f"from {show_day(made.dates[0])} to {show_day(made.dates[-1])}"
+    period = f"from {format_day(made.dates[0])} to {format_day(made.dates[-1])}"
     line = f"{made.target}: {count_of(len(made.dates), 'frame')} {period}, {made.size[0]} x {made.size[1]}"
     tell(session, made.notes, describe_animation(made), line, made.files.values())
 

@@ -13,7 +13,7 @@ from minewatch.areas.grid import make_grid
 from minewatch.areas.register import add_area, read_outline
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.settings.document import list_providers
-from minewatch.sources.search import find_lattice
+from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
 
 
@@ -79,7 +79,7 @@ def add(
     outline = file or bbox or ()
     grid = None
     if grid_from:
-        hint = find_lattice(open_source(grid_from, list_providers(session.workspace)), read_outline(outline)[0])
+        hint = find_grid_hint(open_source(grid_from, list_providers(session.workspace)), read_outline(outline)[0])
         grid = (hint.epsg, *hint.origin)
     since = monitor_from and monitor_from.date()
     area = add_area(session.workspace, name, outline, monitor_from=since, pipeline=pipeline, grid=grid, large=large)

@@ -9,7 +9,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day
+from minewatch.core.text import count_of, format_day
 from minewatch.operations.doctor.examine import describe_examination, examine_area
 from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination
 
@@ -64,7 +64,7 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
     area, listed = evidence.area, evidence.listed
     asked = "the source was not contacted" if listed is None else f"{evidence.source} lists {count_of(len(listed), 'item')}"
     looks = count_of(len(evidence.observations), "observation")
-    click.echo(f"{area.aoi.name}: {looks} from {show_day(area.history_from)} to {show_day(area.until)}; {asked}")
+    click.echo(f"{area.aoi.name}: {looks} from {format_day(area.history_from)} to {format_day(area.until)}; {asked}")
     rows = [(check.name, str(check.verdict), check.figure, check.text) for check in examination.checks]
     print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
     for check in examination.checks:

@@ -12,7 +12,7 @@ import click
 from minewatch.cli.output import Session, common_options, echo, print_json, say
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.dated_image import ImageRequest, ImageResult, make_image
@@ -125,10 +125,10 @@ def show_image(session: Session, request: ImageRequest) -> None:
     with reporting() as reporter:
         drawn = make_image(session.workspace, request, reporter)
     chip = drawn.chip
-    days = show_day(chip.date)
+    days = format_day(chip.date)
     if chip.parts:
-        days = f"{show_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
-    line = f"{drawn.target}: {days}, {show_share(chip.look.clear_share)} clear, {', '.join(chip.scenes)}"
+        days = f"{format_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
+    line = f"{drawn.target}: {days}, {format_percent(chip.look.clear_share)} clear, {', '.join(chip.scenes)}"
     tell(session, drawn.notes, describe_image(drawn), line, drawn.files.values())
 
 
@@ -184,4 +184,4 @@ def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
 def _sum_up_photo(drawn: SharpImageResult) -> str:
     photo, candidate = drawn.photo, drawn.photo.candidate
     pixels = f"pixels of {photo.pixel:.2g} m"
-    return f"{drawn.target}: {show_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"
+    return f"{drawn.target}: {format_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

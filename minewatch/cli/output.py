@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from minewatch.core.errors import MinewatchError, describe
-from minewatch.core.files import naming_refusals
-from minewatch.core.logging import close_journal, find_secrets, is_open, log_event, open_journal
-from minewatch.core.signals import NOTICE, find_code, leave
+from minewatch.core.files import wrap_disk_errors
+from minewatch.core.logging import close_log, find_secrets, is_log_open, log_event, start_log
+from minewatch.core.signals import NOTICE, exit_process, find_exit_code
 from minewatch.core.text import printable, render_json, show
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
@@ -82,7 +82,7 @@ def common_options(command: F) -> F:
 def guard(session: Session, action: Callable[[], Any]) -> Any:
     """Run a command's body; an error that a user can understand becomes one red line and exit code 1."""
     try:
-        with naming_refusals():
+        with wrap_disk_errors():
             return action()
     except MinewatchError as error:
         if session.traceback:
@@ -91,21 +91,21 @@ def guard(session: Session, action: Callable[[], Any]) -> Any:
         sys.exit(1)
     except KeyboardInterrupt as stop:
         say(NOTICE)
-        leave(find_code(stop))
+        exit_process(find_exit_code(stop))
 
 
 def start_journal(session: Session) -> None:
     """Write stderr as lines of JSON, where that was asked for."""
-    close_journal()
+    close_log()
     if session.log_format == "json":
         settings: dict[str, Any] = {}
         with contextlib.suppress(MinewatchError):  # the command itself will tell
             settings = session.workspace.read_document()
-        open_journal(find_secrets(settings))
+        start_log(find_secrets(settings))
 
 
 def _show_trace(text: str) -> None:
-    if is_open():
+    if is_log_open():
         log_event("traceback", level="error", text=text)
     else:
         sys.stderr.write(printable(text))
@@ -113,7 +113,7 @@ def _show_trace(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print one red line on stderr."""
-    if is_open():
+    if is_log_open():
         log_event("error", level="error", text=text)
         return
     Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
@@ -121,7 +121,7 @@ def complain(text: str) -> None:
 
 def say(text: str) -> None:
     """Print a line for the person on stderr."""
-    if is_open():
+    if is_log_open():
         log_event("note", text=text)
         return
     Console(stderr=True, soft_wrap=True).print(Text(printable(text)))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli.listing import print_alerts
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day
+from minewatch.core.text import count_of, format_day
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import run_demo
 from minewatch.operations.plan import ScanRequest
@@ -106,7 +106,7 @@ def print_summary(report: ScanReport) -> None:
     for area in report.areas:
         raised = sum(alert.status != "closed" for alert in area.alerts)
         click.echo(
-            f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {show_day(area.plan.until)}; {area.coverage.describe()}"
+            f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {format_day(area.plan.until)}; {area.coverage.describe()}"
         )
         for note in [*area.notes, *_explain_skipped(area)]:
             echo(f"  {note}")

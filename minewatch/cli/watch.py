@@ -10,8 +10,8 @@ import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import Reporter, reporting
-from minewatch.core.signals import leave
-from minewatch.core.text import count_of, show_moment
+from minewatch.core.signals import exit_process
+from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
 from minewatch.operations.schedule import explain_schedules, list_schedules
 from minewatch.operations.service import serve
@@ -59,7 +59,7 @@ def watch(session: Session, once: bool) -> None:
     with reporting(with_bars=False) as reporter:
         serve(workspace, reporter, read_clock, one_pass=one_pass)
     say(ENDED)
-    leave(0)
+    exit_process(0)
 
 
 def _watch_once(workspace: Workspace, *, as_json: bool) -> None:
@@ -79,9 +79,9 @@ def _print_pass(done: Cycle, *, as_json: bool) -> None:
         if not one.areas:  # said as a fault
             continue
         scanned = f"{len(one.areas) - len(one.failed)} of {count_of(len(one.areas), 'area')} scanned"
-        echo(f"{show_moment(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
+        echo(f"{format_time(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
     if sent := done.delivery.sent:
-        echo(f"{show_moment(done.now)}: {count_of(sent, 'message')} sent")
+        echo(f"{format_time(done.now)}: {count_of(sent, 'message')} sent")
 
 
 @click.command("status")

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.alerts.table import read_areas
+from minewatch.alerts.read import read_areas
 from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.core.errors import AoiError, MinewatchError

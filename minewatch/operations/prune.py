@@ -14,18 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.archive.integrity import ASIDE
-from minewatch.archive.item import Observation, list_observations, sort_observations, write_collection
+from minewatch.archive.item import Observation, list_observations, select_observations, sort_observations, write_collection
 from minewatch.archive.pruned import Tombstone, read_tombstones, write_tombstones
 from minewatch.areas.aoi import list_aois
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, Stamp, delete_files, list_stamps
+from minewatch.core.files import AnyPath, Stamp, delete_files, list_stamps
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.operations.plan import ScanRequest, plan_area
 from minewatch.products.evidence.looks import SEARCHED
 from minewatch.settings.document import read_settings
@@ -119,7 +118,7 @@ class _ArchiveInventory:
     """The archive of one area, sorted by what may go."""
 
     aoi: str
-    folder: Place
+    folder: AnyPath
     plan: AreaPlan
     stamps: Mapping[str, Stamp]
     stones: Sequence[Tombstone]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from minewatch.core.logging import log_event
-from minewatch.core.text import count_of, show, show_day, show_moment
+from minewatch.core.text import count_of, format_day, format_time, show
 from minewatch.operations.scan_report import AreaReport, ScanReport
 
 LONGEST = 400
@@ -25,7 +25,7 @@ def render_account(record: Mapping[str, Any]) -> str:
 
 def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"Scan {record['run_id']}"
-    yield f"  started {show_moment(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
+    yield f"  started {format_time(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
     yield f"  minewatch {record['version']}, scenes from {show(record['source'])}"
     for missed in record["not_searched"]:
         yield f"\n{show(missed['aoi'])}: NOT SCANNED, its alerts stay as they were"
@@ -43,7 +43,7 @@ def _duration(seconds: float) -> str:
 def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
     scenes = area["scenes"]
     kind = ", a what-if" if area["what_if"] else ""
-    as_of, since = (show_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
+    as_of, since = (format_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
     yield f"{show(area['aoi'])}: as of {as_of}, monitored since {since}{kind}"
     yield f"  pipeline {show(area['pipeline'])} ({area['pipeline_digest']})"
     read = count_of(scenes["observations_read"], "look")

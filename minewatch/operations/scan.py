@@ -15,25 +15,26 @@ from minewatch.alerts.context.place import AlertSite, place_sites
 from minewatch.alerts.corroboration.agreement import AlertExtent, describe_agreements
 from minewatch.alerts.corroboration.match import match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.replay import replay_alerts
-from minewatch.alerts.table import TableChanges, read_alerts, update_table, write_csv
+from minewatch.alerts.table import TableChanges, update_table, write_csv
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
-from minewatch.archive.item import list_observations, write_collection
+from minewatch.archive.item import list_observations, select_observations, write_collection
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
-from minewatch.core.files import check_writable, naming_refusals, publish_bytes, publish_json
+from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
-from minewatch.core.logging import log_event, running
+from minewatch.core.logging import bind_run_id, log_event
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
-from minewatch.core.text import show_day
+from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map_writer import ChangeMap
 from minewatch.detection.coverage import find_emptiness
-from minewatch.detection.parallel_tiles import assess_areas, map_changes, select_observations
+from minewatch.detection.parallel_tiles import assess_areas, map_changes
 from minewatch.detection.tiles import Task
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_account
@@ -64,7 +65,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
     """
     reporter = reporter or Reporter()
     plan = plan_scan(workspace, request)
-    with running(plan.run_id), naming_refusals():
+    with bind_run_id(plan.run_id), wrap_disk_errors():
         return _run(workspace, plan, reporter, thorough=request.check_archive)
 
 
@@ -72,7 +73,7 @@ def _run(workspace: Workspace, plan: ScanPlan, reporter: Reporter, *, thorough: 
     began = time.monotonic()  # a clock that is never set back
     log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
     layers = open_layers(workspace)
-    with workspace.lock(tell=reporter.note) as holding, start_engine(plan.scheduler) as engine:
+    with workspace.lock(report=reporter.note) as holding, start_engine(plan.scheduler) as engine:
         for place in (workspace.archives, workspace.change_maps):
             check_writable(place)
         areas, missed = _scan_whole(workspace, plan, engine, reporter, holding, thorough=thorough)
@@ -227,8 +228,8 @@ def _place_alerts(workspace: Workspace, area: AreaReport, layers: Sequence[Conte
     """Tell of each alert where it lies in law and landscape, and who saw it too."""
     placed = place_sites(layers, {alert.alert_id: AlertSite(alert.geometry, alert.first_seen) for alert in area.alerts})
     subjects = {alert.alert_id: AlertExtent(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
-    known = read_external_sources(workspace.witnesses)
-    heard, notes = match_external_alerts(known, workspace.sightings, area.plan.aoi.name, area.plan.until, subjects)
+    known = read_external_sources(workspace.external_sources)
+    heard, notes = match_external_alerts(known, workspace.external_alerts, area.plan.aoi.name, area.plan.until, subjects)
     told = {alert_id: {"witnesses": describe_agreements(answers)} for alert_id, answers in heard.items()}
     cells = {alert_id: {**placed.cells[alert_id], **told[alert_id]} for alert_id in subjects}
     return replace(area, context=cells, notes=[*area.notes, *placed.notes, *notes])
@@ -253,7 +254,7 @@ def _add_picture(workspace: Workspace, area: AreaReport) -> AreaReport:
     takes = choose_pictured(area)
     if takes is None or shows(path, *takes, area.alerts):
         return area
-    title = f"{area.plan.aoi.name}: alerts as of {show_day(area.plan.until)}"
+    title = f"{area.plan.aoi.name}: alerts as of {format_day(area.plan.until)}"
     try:
         draw_quicklook(path, area.plan.grid, *takes, area.alerts, title)
     except SceneError as error:

@@ -18,7 +18,7 @@ from minewatch.alerts.table import AreaResult, TableChanges
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import SourceError
-from minewatch.core.text import count_of, show_day
+from minewatch.core.text import count_of, format_day
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder import EvidenceResult
@@ -210,7 +210,7 @@ def explain_emptiness(source: Source, area: AreaPlan, found: SearchResult, areas
     """Tell an empty window from an empty source; raises SourceError for the latter where it is the only area."""
     if found.scenes or found.refused or found.cloudy:
         return []
-    empty = [f"the source has no scene over {area.aoi.name!r} from {show_day(area.history_from)} to {show_day(area.until)}"]
+    empty = [f"the source has no scene over {area.aoi.name!r} from {format_day(area.history_from)} to {format_day(area.until)}"]
     try:
         if has_scenes(source, area.aoi.geometry):
             return empty
@@ -230,7 +230,7 @@ def explain_blindness(observations: Sequence[Observation], area: AreaPlan, cover
         return []
     looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
     why = {0: "there is no scene since then", 1: "the only look was cloudy"}.get(looks, f"all {looks} looks were cloudy")
-    return [f"nothing could be seen since {show_day(area.monitor_from)}: {why}"]
+    return [f"nothing could be seen since {format_day(area.monitor_from)}: {why}"]
 
 
 def explain_gaps(emptiness: Sequence[Emptiness]) -> list[str]:

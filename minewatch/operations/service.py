@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.progress import Reporter
-from minewatch.core.signals import Stopped, find_code
+from minewatch.core.signals import Stopped, find_exit_code
 from minewatch.core.workspace import Workspace
 from minewatch.operations.watch import Cycle, watch_once
 
@@ -52,7 +52,7 @@ def serve(
                 supervisor.end_pass(f"next: {wake:%Y-%m-%d %H:%M} UTC")
                 _wait(clock, wake, sleep)
     except Stopped as stop:
-        if find_code(stop) != ASKED_TO_END:
+        if find_exit_code(stop) != ASKED_TO_END:
             raise
     finally:
         supervisor.tell("STOPPING=1")

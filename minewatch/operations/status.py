@@ -20,7 +20,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.geopackage import recover
 from minewatch.core.errors import AlertsError, WorkspaceError, describe
-from minewatch.core.files import Place, publish_json, read_files
+from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
@@ -117,7 +117,7 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     """Tell how the watch does at ``now`` (UTC); raises WorkspaceError where settings or files cannot be read."""
     rounds = [one for one in read_runs(workspace) if not one.what_if]
     timetable = read_timetable(workspace, read_runs(workspace))
-    holder = find_holder(workspace.held)
+    holder = find_holder(workspace.lock_file)
     table = _read_table(workspace.alerts)
     areas = [_describe_area(workspace, aoi, now, rounds, timetable, table, busy=holder is not None) for aoi in timetable.areas]
     faults = [line for one in timetable.schedules if (line := explain_empty(one))]
@@ -171,7 +171,7 @@ def _list_failures(rounds: Sequence[ScheduledRun], aoi: str) -> list[str]:
     return reasons
 
 
-def _find_newest(folder: Place) -> dt.date | None:
+def _find_newest(folder: AnyPath) -> dt.date | None:
     """Return the day of the newest acquisition that the archive's list names; None where there is no list."""
     try:
         (data,) = read_files([folder / "collection.json"])

@@ -50,9 +50,9 @@ def append_runs(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> None:
     if not lines:
         return
     try:
-        append_lines(workspace.rounds, lines)
+        append_lines(workspace.run_log, lines)
     except OSError as error:
-        raise WorkspaceError(f"cannot write {workspace.rounds}: {error.strerror}; check disk and permissions") from error
+        raise WorkspaceError(f"cannot write {workspace.run_log}: {error.strerror}; check disk and permissions") from error
 
 
 def append_run(workspace: Workspace, one: ScheduledRun) -> None:
@@ -63,9 +63,9 @@ def append_run(workspace: Workspace, one: ScheduledRun) -> None:
 def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
     """Return all rounds in the order they were written; a line that a crash cut off is left out.  Raises WorkspaceError."""
     try:
-        found, _ = read_lines(workspace.rounds, _parse)
+        found, _ = read_lines(workspace.run_log, _parse)
     except OSError as error:
-        raise WorkspaceError(f"{workspace.rounds} cannot be read: {error.strerror}") from error
+        raise WorkspaceError(f"{workspace.run_log} cannot be read: {error.strerror}") from error
     return found
 
 

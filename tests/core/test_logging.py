@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from minewatch.cli import main
 from minewatch.core import logging as journal
-from minewatch.core.logging import blot_out, find_secrets
+from minewatch.core.logging import find_secrets, redact
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_summary import render_account
 from minewatch.simulation.series import SimulatedSeries
@@ -36,7 +36,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Workspace
 @pytest.fixture(autouse=True)
 def _closed() -> Any:
     yield
-    journal.close_journal()
+    journal.close_log()
 
 
 def run(watch: Workspace, *arguments: str, **environment: str) -> Result:
@@ -109,7 +109,7 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
         "sources": {"x": {"s3": {"secret_variable": "OURS_SECRET_KEY"}}},
     }
     stream = io.StringIO()
-    journal.open_journal(find_secrets(settings), stream)
+    journal.start_log(find_secrets(settings), stream)
     journal.log_event(
         "message", text=f"login {HIDDEN} refused", where=["mailtos://rosa:x@mail.example.org"], more={"k": "an/odd+key="}
     )
@@ -134,13 +134,13 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
     ],
 )
 def test_addresses_lose_what_may_be_secret(text: str, told: str) -> None:
-    assert blot_out(text, ()) == told
+    assert redact(text, ()) == told
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
 def test_no_line_is_broken_and_no_secret_survives(value: Any) -> None:
     stream = io.StringIO()
-    writer = journal.Journal(stream, [HIDDEN])
+    writer = journal.LogWriter(stream, [HIDDEN])
     writer.write("info", "event", {"value": [value, {"x": f"a{HIDDEN}b"}]})
     assert HIDDEN not in stream.getvalue()
     assert len(stream.getvalue().splitlines()) == 1

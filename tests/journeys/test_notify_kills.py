@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import deliver

@@ -16,7 +16,7 @@ import pytest
 from shapely.geometry import box
 
 import minewatch
-from minewatch.alerts.explain.ground import find_pixels
+from minewatch.alerts.explain.alert_pixels import find_pixels
 from minewatch.archive.item import list_observations
 from minewatch.archive.stack import read_stack
 from minewatch.areas.aoi import bbox_geometry, read_aoi

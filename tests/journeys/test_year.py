@@ -12,7 +12,7 @@ from benchmarks.verdict import Verdict
 from benchmarks.watched import Year
 from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.parallel import start_engine
 from minewatch.operations.watch_log import read_runs
 

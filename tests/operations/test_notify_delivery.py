@@ -28,7 +28,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.logging import close_journal, find_secrets, open_journal
+from minewatch.core.logging import close_log, find_secrets, start_log
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import delivery as delivery_module
 from minewatch.operations.notify.collection import collect, find_rules
@@ -185,7 +185,7 @@ def test_a_server_that_stalls_is_given_up_in_time_and_holds_up_nobody(workspace:
     done = deliver(workspace, NOW, seconds=1.5)
     assert time.monotonic() - begun < 8
     assert (done.sent, done.failed, done.waiting) == (1, 3, 3)
-    assert all("no end within 1.5 seconds" in note for note in done.notes)
+    assert all("not finished within 1.5 seconds" in note for note in done.notes)
     assert len(hook.bodies) == 1
 
 
@@ -476,7 +476,7 @@ def test_two_deliveries_at_once_send_each_message_once(workspace: Workspace, hoo
     with ThreadPoolExecutor(4) as threads:
         done = list(threads.map(deliver_once, range(4)))
     assert sum(one.sent for one in done) == len(hook.bodies) == 6
-    assert any("another process sends messages" in note for one in done for note in one.notes)
+    assert any("another process is sending the messages" in note for one in done for note in one.notes)
     assert len(hook.event_ids) == len(set(hook.event_ids)) == 6
     order = [value["created"] for value in hook.values]
     assert order == sorted(order)
@@ -569,14 +569,14 @@ def test_no_secret_is_anywhere(
     set_rules(workspace, "\n".join([*tables, HOOK]))
     journal = workspace.root / "journal.txt"
     with journal.open("w") as stream:
-        open_journal(find_secrets(read_settings(workspace).model_dump()), stream)
+        start_log(find_secrets(read_settings(workspace).model_dump()), stream)
         try:
             collect(workspace, NOW)
             hook.answer = lambda request, _number: request.send(302, {"Location": f"http://127.0.0.1/{TOKEN}"})
             notes = list(deliver(workspace, NOW, seconds=20).notes)
             notes += [send_sample(workspace, rule, NOW, seconds=20).reason for rule in find_rules(workspace)]
         finally:
-            close_journal()
+            close_log()
     assert len(notes) > 8
     out = "".join(capfd.readouterr()) + caplog.text + "\n".join(notes)
     texts = {str(path): path.read_bytes().decode("utf-8", "replace") for path in workspace.root.rglob("*") if path.is_file()}

@@ -172,7 +172,7 @@ def test_a_run_in_the_future_does_not_stop_watching(workspace: Workspace) -> Non
 def test_a_line_that_was_cut_off_is_left_out(workspace: Workspace) -> None:
     set_schedules(workspace, NIGHTLY)
     record(workspace, NIGHT)
-    with workspace.rounds.open("a", encoding="utf-8") as file:
+    with workspace.run_log.open("a", encoding="utf-8") as file:
         file.write('{"schedule": "nightly", "due": "2026-03-1')
     record(workspace, NIGHT + dt.timedelta(days=1))
     assert [one.due for one in read_runs(workspace)] == [NIGHT, NIGHT + dt.timedelta(days=1)]

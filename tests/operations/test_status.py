@@ -151,7 +151,7 @@ def test_a_look_changes_nothing(scanned: Workspace) -> None:
 
 def test_a_damaged_file_of_rounds_is_no_end(scanned: Workspace) -> None:
     record(scanned, NIGHT)
-    with scanned.rounds.open("ab") as file:
+    with scanned.run_log.open("ab") as file:
         file.write(os.urandom(200).replace(b"\n", b"") + b'\n{"schedule": "nightly"}\n[]\nnull\n')
     assert find_status(scanned, NOW).is_well
 

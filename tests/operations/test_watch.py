@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, SourceError, WorkspaceError
@@ -362,7 +362,7 @@ def test_a_heartbeat_that_cannot_be_written_is_told(workspace: Workspace) -> Non
 def test_the_command_prints_its_rounds_and_then_nothing(small: Workspace) -> None:
     found = run(small, "watch", "--once")
     assert found.exit_code == 0, found.output
-    assert "nightly: 1 of 1 areas scanned (" in found.stdout
+    assert "nightly: 1 of 1 area scanned (" in found.stdout
     again = run(small, "watch", "--once")
     assert (again.exit_code, again.stdout, again.stderr.strip()) == (0, "", "")
 
@@ -510,7 +510,7 @@ def test_the_service_ends_as_asked(small: Workspace, number: signal.Signals, cod
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "nightly: 1 of 1 areas scanned" in out
+    assert "nightly: 1 of 1 area scanned" in out
     assert "Traceback" not in err
     assert "what was finished is kept" in err
     assert "goes on from there" in err
@@ -524,12 +524,12 @@ def test_a_scan_that_is_stopped_goes_on_the_next_time(
     small: Workspace, words: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
     with start_watch(small, *words) as process:
-        wait_for(lambda: small.held.exists() and small.held.stat().st_size > 0)
+        wait_for(lambda: small.lock_file.exists() and small.lock_file.stat().st_size > 0)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert small.held.stat().st_size == 0, "the lock was let go"
+    assert small.lock_file.stat().st_size == 0, "the lock was let go"
     assert read_runs(small) == []
     done = watch_once(small, dt.datetime.now(dt.UTC))
     assert done.failed == {}
@@ -556,7 +556,7 @@ def test_the_service_manager_is_told(small: Workspace, tmp_path: Path) -> None:
 
 def test_a_round_that_was_killed_is_done_again(small: Workspace) -> None:
     with start_watch(small, "--once") as process:
-        wait_for(lambda: small.held.exists() and small.held.stat().st_size > 0)
+        wait_for(lambda: small.lock_file.exists() and small.lock_file.stat().st_size > 0)
         process.kill()
         process.communicate(timeout=60)
     lines, reporter = note_lines()

@@ -26,10 +26,11 @@ from shapely.geometry import LineString, MultiPolygon, Point, box
 from minewatch.alerts.columns import ALERT_COLUMNS, REVIEW_COLUMNS
 from minewatch.alerts.decisions import REVIEWS, read_decisions
 from minewatch.alerts.geopackage import updating
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.style import parse_style, read_style, render_styles
-from minewatch.alerts.table import AreaResult, TableChanges, read_alerts, update_table
+from minewatch.alerts.table import AreaResult, TableChanges, update_table
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace

@@ -28,7 +28,7 @@ from PIL import Image
 from pyproj import Geod, Proj, Transformer
 
 from minewatch.alerts.history import HistoryEvent
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.operations.scan import ScanReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.archive.item import Observation
-from minewatch.core.text import count_of, show_share
+from minewatch.core.text import count_of, format_percent
 from minewatch.detection.coverage import LEAST_EMPTY, measure_promise
 from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
 from minewatch.operations.doctor.reference_pixels import ReferencePixels
@@ -43,8 +43,8 @@ def _measure_footprints(evidence: ExaminedData) -> dict[str, float]:
 
 def _tell(observation: Observation, valid: float, promised: float | None) -> CheckFinding:
     facts = {"valid": round(valid, 4)} | ({"footprint": round(promised, 4)} if promised is not None else {})
-    verdict, text = CheckOutcome.OK, f"{show_share(valid)} of the area has pixels"
-    text += "" if promised is None else f", the footprint promises at least {show_share(promised)}"
+    verdict, text = CheckOutcome.OK, f"{format_percent(valid)} of the area has pixels"
+    text += "" if promised is None else f", the footprint promises at least {format_percent(promised)}"
     if valid == 0 and (promised is None or promised > LEAST_EMPTY):
         verdict = CheckOutcome.FAULT if promised is not None else CheckOutcome.LOOK
     elif promised is not None and promised - valid > LEAST_EMPTY:

@@ -6,14 +6,13 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from minewatch.alerts.table import read_areas
-from minewatch.archive.item import list_observations, sort_observations
+from minewatch.alerts.read import read_areas
+from minewatch.archive.item import list_observations, select_observations, sort_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.core.errors import ArchiveError, MinewatchError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.operations.doctor.emptiness import check_emptiness
 from minewatch.operations.doctor.identity import check_duplicates
 from minewatch.operations.doctor.listing import Listed, list_items

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from minewatch.areas.grid import lonlat_from
-from minewatch.core.text import count_of, show_share
+from minewatch.core.text import count_of, format_percent
 from minewatch.core.units import EPOCH, to_day
 from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
@@ -184,7 +184,7 @@ def check_missing(evidence: ExaminedData) -> DataCheck:
         "share": round(share, 4),
         "tracks": [_describe(track, days) for track, days in plans],
     }
-    return DataCheck(name, verdict, show_share(share), text, findings, facts)
+    return DataCheck(name, verdict, format_percent(share), text, findings, facts)
 
 
 def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from minewatch.core.errors import MinewatchError, WorkspaceError, describe
 from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
-from minewatch.core.text import show_moment
+from minewatch.core.text import format_time
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.channel import send_letter
 from minewatch.operations.notify.collection import find_rules, hide_places
@@ -219,7 +219,7 @@ def _put_back(folder: Path, message: Message, answer: DeliveryAttempt, now: dt.d
     asked = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
     when = now + max(wait_after(message), asked)
     put_message(folder, replace(message, next_try=when.isoformat(timespec="seconds")))
-    tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {show_moment(when)}"
+    tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {format_time(when)}"
     return f"{message.message_id}: {answer.reason}; {tries}"
 
 

@@ -16,7 +16,8 @@ from minewatch.alerts.columns import AOIS, RUNS
 from minewatch.alerts.decisions import Decision, read_decisions
 from minewatch.alerts.geopackage import recover
 from minewatch.alerts.history import HistoryEvent, read_history
-from minewatch.alerts.table import plain_cell, read_alerts
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.table import plain_cell
 from minewatch.areas.aoi import list_aois
 from minewatch.core.workspace import Workspace
 from minewatch.operations.watch_log import ScheduledRun, read_runs

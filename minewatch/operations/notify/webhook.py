@@ -21,8 +21,8 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueErro
 from urllib3.util import Timeout
 
 from minewatch import __version__
-from minewatch.core.http import MOVED, find_proxy, read_wait
-from minewatch.core.url_policy import NetworkZone, find_reach
+from minewatch.core.http import REDIRECT_STATUSES, find_proxy, parse_retry_after
+from minewatch.core.url_policy import NetworkZone, find_zone
 from minewatch.operations.notify.event import Event
 from minewatch.operations.notify.facts import make_link
 from minewatch.operations.notify.outbox import LONGEST_WAIT, SENT, DeliveryAttempt, Message, fail
@@ -123,7 +123,7 @@ def find_fault(address: str, hosts: Collection[str]) -> str:
     if parts.scheme not in ("http", "https") or not host or not address.isprintable() or " " in address:
         return "holds no address that begins with https://"
     named = {name.lower() for name in hosts} & {host, f"{host}:{port}"}
-    reach = find_reach(host)
+    reach = find_zone(host)
     if reach is NetworkZone.FORBIDDEN:
         return "holds the address of a host that serves the network itself"
     if parts.scheme == "http" and reach is not NetworkZone.HERE and not named:
@@ -180,8 +180,8 @@ def _post(address: str, body: bytes, headers: dict[str, str]) -> DeliveryAttempt
 def _judge(status: int, retry_after: str | None) -> DeliveryAttempt:
     if 200 <= status < 300:
         return SENT
-    if status in MOVED:
+    if status in REDIRECT_STATUSES:
         return fail(f"status {status}: a redirect, which is not followed; give the final address", is_refusal=True)
     passing = status in PASSING or status >= 500
-    wait = read_wait(retry_after, LONGEST_WAIT.total_seconds())
+    wait = parse_retry_after(retry_after, LONGEST_WAIT.total_seconds())
     return fail(f"status {status}", is_refusal=not passing, wait=wait)

@@ -14,7 +14,7 @@ from typing import Any
 from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.http import is_remote
-from minewatch.core.parallel import OVERLAP, count_cores
+from minewatch.core.parallel import TASKS_PER_CORE, count_cores
 from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
 from minewatch.raster.read import open_datatake
 from minewatch.sources.scene import Datatake, Scene
@@ -72,7 +72,7 @@ def write_images(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[str,
     if not jobs:
         return {}
     waits = any(is_remote(href) for shot in shots for scene in shot.take.scenes for href in scene.hrefs.values())
-    readers = min(len(jobs), MOST_READERS, count_cores() * (OVERLAP if waits else 1))
+    readers = min(len(jobs), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1))
     failed: dict[str, str] = {}
     pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
     try:
@@ -88,7 +88,7 @@ def _write_overpass(grid: Grid, shots: Sequence[EvidenceImageRequest]) -> dict[s
     bands = name_bands(shots[0].take.scenes)
     try:
         with open_datatake(shots[0].take, grid) as reader:
-            reader.expect(["scl", *bands], [shot.window for shot in shots])
+            reader.prefetch(["scl", *bands], [shot.window for shot in shots])
             for shot in shots:
                 try:
                     image, classes = (shot.folder / f"{shot.name}{ending}.tif" for ending in ("", "-scl"))

@@ -94,7 +94,7 @@ def _compare_image(bundle: Bundle, manifest: Mapping[str, Any], name: str, sourc
         return [f"{name}.tif: has another extent than its manifest says"]
     take = _find_again(source, grid, window, stated)
     with open_datatake(take, grid) as reader:
-        reader.expect(["scl", *kept.bands], [window])
+        reader.prefetch(["scl", *kept.bands], [window])
         return [
             f"{name}.tif, {fault}" for fault in compare_evidence_images(kept, read_evidence_image(reader, kept.bands, window))
         ]

@@ -24,7 +24,7 @@ from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.files import make_private_folder, publishing
 from minewatch.core.progress import Reporter
 from minewatch.core.temp_files import TEMPORARY_PREFIX
-from minewatch.core.text import count_of, show_day, show_plain, show_share
+from minewatch.core.text import count_of, format_day, format_percent, show_ascii
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.cartography import DARK, GRATICULE, LIGHT, NORTH, LegendEntry, draw_page
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
@@ -204,8 +204,8 @@ def _coarsen(frame: Grid) -> Grid:
 
 
 def _explain_absence(album: AcquisitionIndex, request: AnimationRequest, failures: Mapping[str, str]) -> str:
-    period = f"from {show_day(request.since)} to {show_day(request.until)}"
-    where = f"no image of area {album.aoi.name!r} {period} is {show_share(request.least)} clear"
+    period = f"from {format_day(request.since)} to {format_day(request.until)}"
+    where = f"no image of area {album.aoi.name!r} {period} is {format_percent(request.least)} clear"
     if failures:
         return f"{where}, among those that can be read: {list(failures.values())[-1]}; try again later"
     return f"{where}; give a longer period, or --clear below {100 * request.least:g}"
@@ -274,9 +274,9 @@ class _TempImages:
         assert self.stretch is not None, "there are images"
         whole = replace(chip, values=np.load(self._place(number)))
         path = self.folder / f"{number:04}.png"
-        title = f"{show_plain(overlay.subject.name)}: {show_day(chip.date)}"
-        clear = f"{show_share(chip.look.clear_share)} clear"
-        told = f"{self.name}, {number + 1} of {len(self.chips)}, {clear}, {show_plain(chip.scenes[0])}"
+        title = f"{show_ascii(overlay.subject.name)}: {format_day(chip.date)}"
+        clear = f"{format_percent(chip.look.clear_share)} clear"
+        told = f"{self.name}, {number + 1} of {len(self.chips)}, {clear}, {show_ascii(chip.scenes[0])}"
         draw_page(path, self.frame, render_chip(whole, self.stretch), overlay.draw, title, [told], credit_chip(chip), legend)
         return path
 

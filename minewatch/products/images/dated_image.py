@@ -9,7 +9,7 @@ from pathlib import Path
 
 from minewatch import __version__
 from minewatch.core.progress import Reporter
-from minewatch.core.text import count_of, show_day, show_moment, show_plain, show_share
+from minewatch.core.text import count_of, format_day, format_percent, format_time, show_ascii
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import open_index
@@ -93,14 +93,14 @@ def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter |
 
 def _make_plate(subject: ImageSubject, chip: Chip, stretch: Stretch) -> RenderedImage:
     days = f"{chip.first_date}-to-{chip.date}" if chip.parts else f"{chip.date}"
-    told = f"{show_day(chip.first_date)} to {show_day(chip.date)}" if chip.parts else show_day(chip.date)
+    told = f"{format_day(chip.first_date)} to {format_day(chip.date)}" if chip.parts else format_day(chip.date)
     return RenderedImage(
         stem=f"{subject.name}-{days}-{chip.name}",
         grid=chip.frame,
         colours=render_chip(chip, stretch),
         known=chip.known,
         tags=describe_chip(chip, subject.name, stretch),
-        title=f"{show_plain(subject.name)}: {chip.name}, {told}",
+        title=f"{show_ascii(subject.name)}: {chip.name}, {told}",
         lines=_tell(chip),
         credit=credit_chip(chip),
     )
@@ -110,7 +110,7 @@ def credit_chip(chip: Chip) -> str:
     """Return the credit that the licence of Sentinel data asks for."""
     source = chip.look.take.scenes[0].source
     # The path of a catalogue on this machine is nobody's business.
-    told = f"; source {show_plain(source)}" if is_web(source) or source in PROVIDERS else ""
+    told = f"; source {show_ascii(source)}" if is_web(source) or source in PROVIDERS else ""
     years = sorted({part.date.year for part in chip.parts} or {chip.date.year})
     return f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}{told}"
 
@@ -137,11 +137,11 @@ def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
 
 def describe_parts(chip: Chip) -> str:
     """Say which days a composite is made of, and what was never clear."""
-    named = [f"{show_day(part.date)} ({show_share(part.share)})" for part in chip.parts[:MOST_NAMED]]
+    named = [f"{format_day(part.date)} ({format_percent(part.share)})" for part in chip.parts[:MOST_NAMED]]
     rest, left = len(chip.parts) - len(named), sum(part.share for part in chip.parts[MOST_NAMED:])
-    more = f" and {count_of(rest, 'more day')} ({show_share(left, 1)})" if rest else ""
+    more = f" and {count_of(rest, 'more day')} ({format_percent(left, 1)})" if rest else ""
     gaps = 1 - chip.look.clear_share
-    return f"{', '.join(named)}{more}{f'; never clear: {show_share(gaps, 1)}' if gaps > 0 else ''}"
+    return f"{', '.join(named)}{more}{f'; never clear: {format_percent(gaps, 1)}' if gaps > 0 else ''}"
 
 
 def _warn(chip: Chip) -> list[str]:
@@ -150,11 +150,11 @@ def _warn(chip: Chip) -> list[str]:
         return [f"composite of {describe_parts(chip)}"]
     look, lines = chip.look, []
     if (known := float(chip.known.mean())) < 0.99:
-        lines.append(f"{show_share(1 - known)} of the image has no data: the overpass does not cover it")
+        lines.append(f"{format_percent(1 - known)} of the image has no data: the overpass does not cover it")
     if look.clear_share < CLEAR * known or (look.outline_share < CLEAR and not lines):
         lines.append(
-            f"no image is clear: this one shows {show_share(look.clear_share)} of the frame"
-            f" and {show_share(look.outline_share)} of the outlined ground without cloud"
+            f"no image is clear: this one shows {format_percent(look.clear_share)} of the frame"
+            f" and {format_percent(look.outline_share)} of the outlined ground without cloud"
         )
     return lines
 
@@ -163,7 +163,7 @@ def _tell(chip: Chip) -> list[str]:
     """Say in small letters what was looked at."""
     if chip.parts:
         return [f"each pixel is from one day: {describe_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
-    scenes = [show_plain(scene) for scene in chip.scenes[:MOST_NAMED]]
+    scenes = [show_ascii(scene) for scene in chip.scenes[:MOST_NAMED]]
     rest = len(chip.scenes) - len(scenes)
-    bands = f"{'-'.join(chip.bands)}, {show_share(chip.look.clear_share)} clear, acquired {show_moment(chip.look.take.time)}"
+    bands = f"{'-'.join(chip.bands)}, {format_percent(chip.look.clear_share)} clear, acquired {format_time(chip.look.take.time)}"
     return [", ".join(scenes) + (f" and {rest} more" if rest else ""), bands]

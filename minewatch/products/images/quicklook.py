@@ -20,7 +20,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.files import publish_json, publishing
-from minewatch.core.text import escape_math, show_day, show_plain
+from minewatch.core.text import escape_math, format_day, show_ascii
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.stretch import DARKEST, UNKNOWN, find_white, to_tones
@@ -64,8 +64,8 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
         _draw_image(axes, image, coarse, white)
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
-        ids = ", ".join(show_plain(scene.id) for scene in image.take.scenes[:2])
-        axes.set_title(f"{name}: {show_day(image.take.time)}\n{ids}", fontsize=8)
+        ids = ", ".join(show_ascii(scene.id) for scene in image.take.scenes[:2])
+        axes.set_title(f"{name}: {format_day(image.take.time)}\n{ids}", fontsize=8)
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
     with publishing(path) as temporary:

@@ -15,7 +15,7 @@ from minewatch.areas.aoi import read_aoi
 from minewatch.areas.grid import make_grid
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import Reporter
-from minewatch.core.text import show, show_day, show_moment, show_plain
+from minewatch.core.text import format_day, format_time, show, show_ascii
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.files import FORMATS, RenderedImage, write_files
@@ -131,9 +131,9 @@ def _make_plate(subject: ImageSubject, photo: SharpImage) -> RenderedImage:
             "credit": credit,
             "software": f"minewatch {__version__}",
         },
-        title=f"{show_plain(subject.name)}: {show_plain(title)}, {show_day(photo.date)}",
-        lines=[show_plain(candidate.id), _tell(photo)],
-        credit=show_plain(credit, 120),
+        title=f"{show_ascii(subject.name)}: {show_ascii(title)}, {format_day(photo.date)}",
+        lines=[show_ascii(candidate.id), _tell(photo)],
+        credit=show_ascii(credit, 120),
     )
 
 
@@ -142,7 +142,7 @@ def _tell(photo: SharpImage) -> str:
     candidate = photo.candidate
     cloud = "cloud cover unknown" if candidate.cloud is None else f"cloud {candidate.cloud:g} % of the scene"
     sharp = f"pixels of {photo.pixel:.2g} m" + (f" (file: {photo.native:.2g} m)" if photo.pixel > photo.native * 1.001 else "")
-    return f"{sharp}, {cloud}, acquired {show_moment(candidate.time)}"
+    return f"{sharp}, {cloud}, acquired {format_time(candidate.time)}"
 
 
 def _find_stretch(photo: SharpImage) -> tuple[float, float]:

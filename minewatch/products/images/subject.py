@@ -7,8 +7,8 @@ from typing import Any
 
 import geopandas as gpd
 
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.reviews import find_alert
-from minewatch.alerts.table import read_alerts
 from minewatch.areas.aoi import list_aois
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import AlertsError, ImageError

@@ -18,9 +18,9 @@ from pyproj import CRS
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.declaration import read_declarations
 from minewatch.alerts.context.layer import ContextLayer, open_layer
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.alerts.style import read_style
-from minewatch.alerts.table import read_alerts
 from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.areas.grid import find_utm_epsg, lonlat_to, make_grid, reproject
 from minewatch.core.errors import AlertsError, ContextError, MinewatchError

@@ -16,7 +16,7 @@ from pyproj import Geod
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.style import FONT, add_text
 from minewatch.areas.grid import lonlat_from
-from minewatch.core.text import show_day
+from minewatch.core.text import format_day
 from minewatch.detection.change_map import Status
 from minewatch.products.images.quicklook import TIMES
 from minewatch.products.qgis.compass import embed_compass
@@ -139,7 +139,7 @@ def _write_credits(project: Project) -> str:
     first, last = (f"year({_ask(AREAS_ID, which, name)})" for which, name in (("min", "monitor_from"), ("max", "as_of")))
     years = f"[% if({first} = {last}, {last}, {first} || '-' || {last}) %]"
     shown = [
-        f"{area}, {show_day(dt.date.fromisoformat(image.date))}" for area, image in project.images if image.when == TIMES[-1]
+        f"{area}, {format_day(dt.date.fromisoformat(image.date))}" for area, image in project.images if image.when == TIMES[-1]
     ]
     images = f" Image: {_name_some(shown)}." if shown else ""
     grid = ":".join(project.crs.to_authority() or ()) or project.crs.name

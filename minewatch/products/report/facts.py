@@ -18,10 +18,10 @@ from minewatch.alerts.explain.explain import explain_alerts
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.geopackage import recover
 from minewatch.alerts.history import HistoryEvent, read_history
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.reviews import find_alert
-from minewatch.alerts.table import read_alerts
-from minewatch.archive.item import Observation, list_observations
+from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
@@ -30,7 +30,6 @@ from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.products.report.record import (
     AlertFacts,
     Month,

@@ -13,7 +13,7 @@ from functools import partial
 from minewatch.archive.item import Observation
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, MinewatchError, SceneError
-from minewatch.core.parallel import OVERLAP, count_cores
+from minewatch.core.parallel import TASKS_PER_CORE, count_cores
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.choice import find_look
@@ -126,7 +126,7 @@ class Photographer:
                     rolls[chosen.take.key].append((wish, chosen))
                 elif chosen:
                     taken[wish.place, wish.when] = chosen
-            with ThreadPoolExecutor(count_cores() * OVERLAP) as pool:
+            with ThreadPoolExecutor(count_cores() * TASKS_PER_CORE) as pool:
                 for roll, photos in zip(rolls.values(), pool.map(_read_roll, rolls.values()), strict=True):
                     self._sort_out(roll, photos, taken)
         return {(wish.place, wish.when): UNREADABLE for wish in wishes} | taken

@@ -84,7 +84,7 @@ class _Canvas:
         """Fill a strip of the frame; the reader's grid reaches farther by ``reach`` pixels, where clouds count too."""
         around = Window(strip.row, strip.column, strip.height + 2 * reach, strip.width + 2 * reach)
         inner = Window(strip.row + reach, strip.column + reach, strip.height, strip.width)
-        reader.expect(("scl", *read), [around])
+        reader.prefetch(("scl", *read), [around])
         scl, scene = reader.read_scl(around)
         wanted = (self.origin[strip.slices] == NONE) & find_clear(scl[None], self.album.mask)[0][inner.within(around)]
         if not wanted.any():

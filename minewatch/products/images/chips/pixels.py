@@ -194,7 +194,7 @@ def _read_bands(take: Datatake, frame: Grid, bands: Sequence[str], files: Datata
     strips = list_strips(frame)
     with contextlib.nullcontext(files.on(frame, take.scenes)) if files else open_datatake(take, frame) as reader:
         for strip, following in zip_longest(strips, strips[1:]):
-            reader.expect(("scl", *bands), [strip, following] if following else [strip])
+            reader.prefetch(("scl", *bands), [strip, following] if following else [strip])
             _, origin = reader.read_scl(strip)
             for index, band in enumerate(bands):
                 values[strip.slices][..., index] = reader.read_reflectance(band, strip, origin)

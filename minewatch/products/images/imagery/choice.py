@@ -16,7 +16,7 @@ from minewatch.areas.area_plan import Query
 from minewatch.areas.grid import Grid, lonlat_from, reproject
 from minewatch.core.errors import ImageError, SceneError, SourceError
 from minewatch.core.progress import Reporter
-from minewatch.core.text import show_share
+from minewatch.core.text import format_percent
 from minewatch.products.images.imagery.candidates import Candidate, list_candidates, rank_candidate
 from minewatch.products.images.imagery.raster import open_picture
 from minewatch.raster.credentials import Access
@@ -156,7 +156,7 @@ def _warn(photo: SharpImage) -> list[str]:
     if candidate.cloud is None:
         lines.append("the catalogue does not say how cloudy this picture is")
     if (known := float(photo.known.mean())) < 0.99:
-        lines.append(f"{show_share(1 - known)} of the image has no data: the picture does not cover it")
+        lines.append(f"{format_percent(1 - known)} of the image has no data: the picture does not cover it")
     if photo.pixel > photo.native * 1.001:
         lines.append(
             f"shown with pixels of {photo.pixel:.2g} m, though the file has {photo.native:.2g} m: the frame is large;"

@@ -20,10 +20,10 @@ from rasterio.windows import Window as RasterWindow
 
 from minewatch.areas.grid import Grid, Window, find_transformer
 from minewatch.core.errors import SceneError
-from minewatch.core.http import RangeError, fetchers, is_remote
-from minewatch.core.limits import COARSEST, DTYPES, find_link, find_misfit
+from minewatch.core.http import RangeError, get_fetch_pool, is_remote
+from minewatch.core.limits import COARSEST, DTYPES, find_external_file, find_header_fault
 from minewatch.raster.credentials import Access
-from minewatch.raster.gdal import FAULTS, GdalFile, find_driver, reading, run_gdal
+from minewatch.raster.gdal import READ_ERRORS, GdalFile, find_driver, gdal_environment, run_gdal
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.tiff_header import BlockError, is_left_to_gdal
 from minewatch.raster.warp import ResampledGrid, find_epsg
@@ -106,7 +106,7 @@ def open_picture(hrefs: Sequence[str], access: Access, frame: Grid, most: int) -
     """
     if fault := access.find_fault(hrefs):
         raise SceneError(fault)
-    with reading(), contextlib.ExitStack() as stack:
+    with gdal_environment(), contextlib.ExitStack() as stack:
         with _explaining():
             files = [_File.find(href, access) for href in hrefs]
             datasets = [stack.enter_context(file.open()) for file in files]
@@ -132,7 +132,7 @@ def _explaining() -> Iterator[None]:
         yield
     except (RangeError, BlockError) as error:
         raise SceneError(str(error)) from None
-    except (*FAULTS, ValueError, ProjError) as error:
+    except (*READ_ERRORS, ValueError, ProjError) as error:
         raise SceneError(f"it cannot be read ({type(error).__name__})") from None
 
 
@@ -152,12 +152,12 @@ class _File:
         if not is_remote(href) or is_left_to_gdal(href, access):
             return cls(href, None)
         stream = Stream(href, access)
-        fetchers().submit(stream.open).result()
+        get_fetch_pool().submit(stream.open).result()
         return cls(href, stream)
 
     @contextlib.contextmanager
     def open(self, level: int | None = None) -> Iterator[DatasetReader]:
-        """Yield the file, or one of its overviews.  Raises SceneError where it is no picture, else one of FAULTS."""
+        """Yield the file, or one of its overviews.  Raises SceneError where it is no picture, else one of READ_ERRORS."""
         options = {} if level is None else {"overview_level": level}
         path, driver = self.stream.path if self.stream else self.href, find_driver(self.href)
         dataset = run_gdal(self.stream, rasterio.open, path, driver=driver, **options)
@@ -177,10 +177,10 @@ def _find_misfit(dataset: DatasetReader) -> str:
     rows, columns = dataset.block_shapes[0]
     block = rows * dataset.count, columns  # the bands of a block may lie together
     is_metric = dataset.crs.is_projected
-    misfit = find_misfit(
+    misfit = find_header_fault(
         dataset.shape, block, list(kinds), dataset.transform, is_metric=is_metric, driver=dataset.driver, finest=FINEST
     )
-    return misfit or find_link(dataset.tag_namespaces())
+    return misfit or find_external_file(dataset.tag_namespaces())
 
 
 def _find_colours(dataset: DatasetReader) -> list[int]:

@@ -1,4 +1,4 @@
-"""The features of a layer around some places, ready to be measured: one frame without a gap at 180°, and a spatial index."""
+"""The features of a layer around some sites, in one frame without a gap at 180° and with a spatial index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.aoi import GEODESIC
 
 _METRES_PER_DEGREE = 110_500
-"""Less than any degree of latitude has, so that boxes become rather too large."""
+"""Less than any degree of latitude has, so that boxes are never too small."""
 
 _FINE, _COARSE, _FAR_M = 0.01, 0.1, 50_000
 """Degrees between corners of what is projected, near and beyond so many metres: the error stays below 1e-5 of the distance."""
@@ -28,7 +28,7 @@ _FINE, _COARSE, _FAR_M = 0.01, 0.1, 50_000
 
 @dataclass(frozen=True)
 class RegionFeatures:
-    """What a layer has in a region."""
+    """The features of a layer in a region."""
 
     features: Features
     """As read."""
@@ -63,7 +63,7 @@ class RegionFeatures:
         if self.index.query(site, predicate="intersects").size:
             return 0.0
         (nearest,) = self.index.query_nearest(site, all_matches=False)
-        # Nearest in degrees is not nearest on the ground, but how far it is bounds where the nearest can lie.
+        # The nearest in degrees may not be the nearest in metres, but its distance bounds the search.
         bound = _measure_line(shapely.get_coordinates(shapely.shortest_line(site, self.shapes[nearest])))
         box = shapely.box(*widen(site.bounds, bound + 1))
         return min(bound, _measure_nearest(site, shapely.intersection(self.shapes[self.index.query(box)], box), bound))
@@ -92,15 +92,15 @@ def _measure_nearest(site: BaseGeometry, shapes: NDArray[np.object_], bound: flo
     return _measure_line(np.column_stack(project(ends[:, 0], ends[:, 1], inverse=True)))
 
 
-def gather_ground(layer: ContextLayer, region: Bounds) -> RegionFeatures:
-    """Read what a layer has in a region, given in a frame that may reach beyond 180° on either side."""
+def read_region_features(layer: ContextLayer, region: Bounds) -> RegionFeatures:
+    """Read the features of a layer in a region, given in a frame that may reach beyond 180° on either side."""
     features = read_features(layer, region)
     parts, owners = shapely.get_parts(features.shapes, return_index=True)
     west, south, east, north = shapely.bounds(parts).T
     level = (south <= region[3]) & (north >= region[1])
     shapes, numbers = [], []
     for turn in (-360, 0, 360):
-        # The same ground may be written with other longitudes, and a part may reach around the globe.
+        # The same place may be written with other longitudes, and a part may reach around the globe.
         near = level & (west + turn <= region[2]) & (east + turn >= region[0])
         shapes.append(_shift(parts[near], turn))
         numbers.append(owners[near])
@@ -115,7 +115,7 @@ def _shift(shapes: NDArray[np.object_], turn: int) -> NDArray[np.object_]:
 
 
 def _trim(shapes: NDArray[np.object_], region: Bounds) -> NDArray[np.object_]:
-    """Cut off what lies outside, so that large areas with many corners are handled once."""
+    """Clip large areas to the region, so that their many corners are handled only once."""
     west, south, east, north = shapely.bounds(shapes).T
     large = (west < region[0]) | (south < region[1]) | (east > region[2]) | (north > region[3])
     shapes[large] = shapely.intersection(shapes[large], shapely.box(*region))

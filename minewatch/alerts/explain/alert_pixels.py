@@ -1,4 +1,4 @@
-"""The ground of an alert, followed once more by the code that found it."""
+"""The pixels of an alert, tracked once more by the code that found it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from minewatch.detection.track import TrackResult, track_pixels
 
 @dataclass(frozen=True)
 class AlertPixels:
-    """The alert's pixels through time, traced."""
+    """The pixels of an alert through time, traced."""
 
     tile: TileInput
     """The window of the alert."""
@@ -38,8 +38,8 @@ class AlertPixels:
     scenes: SceneQuality
     """What each look is like as a whole."""
 
-    followed: TrackResult
-    """What became of them, traced."""
+    tracked: TrackResult
+    """Their history, traced."""
 
     def number(self, pixel: int) -> int:
         """Return the place in the series of a pixel of the window."""
@@ -51,12 +51,12 @@ class AlertPixels:
 
     def count_confirmed(self, day: int) -> int:
         """Count the alert's pixels that are confirmed after the looks of a day."""
-        confirmed, closed = (self.followed.episodes[name] for name in ("confirmed_on", "closed_on"))
+        confirmed, closed = (self.tracked.episodes[name] for name in ("confirmed_on", "closed_on"))
         return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
 
 
 def assess_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> SceneQuality:
-    """Judge the scenes as the scan does: over the whole area."""
+    """Assess the scenes as a scan does: over the whole area."""
     with start_engine() as engine:
         (scenes,) = assess_areas([Task(observations, area)], engine, reporter)
     return scenes
@@ -87,10 +87,10 @@ def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: 
     return int(rows[nearest]) * window.width + int(columns[nearest])
 
 
-def trace_ground(
+def trace_pixels(
     observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]
 ) -> AlertPixels:
-    """Follow the alert's pixels as the scan does, and write down what each look did."""
+    """Track the alert's pixels as a scan does, and trace the outcome of each look."""
     loaded = load_tile(observations, area, window)
     tile = replace(loaded, inside=members & loaded.inside)
     series = Series.of(tile)
