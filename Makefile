@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
 PYTEST := $(RUN) pytest -n 2 --dist loadfile --durations=25
 
-.PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures drill year lock system-packages clean
+.PHONY: help setup demo test check lint types reference bench bench-report bench-accuracy pictures drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +35,9 @@ types: setup      ## check types
 
 check: lint types  ## everything that must be green, tests with servers too
 	$(PYTEST)
+
+reference: setup  ## write docs/api.md, docs/cli.md and docs/settings.md from the program
+	$(RUN) tools.reference
 
 bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
 	$(RUN) benchmarks.speed

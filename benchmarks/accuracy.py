@@ -274,7 +274,7 @@ come about.
 - Looks are clear looks, 1 = confirmed at the first on which the mine could be seen.
 - Injected: real series of a Romanian forest into which real mines were cut, scanned from 2019-01-01 to 2021-01-10. The method
   was developed on these series.
-- Simulated: `minewatch.simulation`, seeds from 1 on ({seeds}), four years, of which the last is watched. Simulated ground is
+- Simulated: `minewatch.simulate`, seeds from 1 on ({seeds}), four years, of which the last is watched. Simulated ground is
   simpler than real ground: take these rows for a check, not for a promise.
 
 What the tropical setting must reach:

@@ -12,10 +12,17 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER
 from minewatch.alerts.geopackage import recover, require_table
 from minewatch.core.errors import AlertsError
+from minewatch.core.workspace import Workspace, find_workspace
 
 
-def read_alerts(path: Path) -> gpd.GeoDataFrame:
-    """Read the alerts as a table, ordered by area and id; raises AlertsError where there is none."""
+def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
+    """Return the alerts of a workspace, of its folder, or of a table file: one row an alert, ordered by area and id.
+
+    Raises AlertsError where there is no table yet, WorkspaceError where a folder is no workspace.
+    """
+    path = place.alerts if isinstance(place, Workspace) else Path(place)
+    if path.is_dir():
+        path = find_workspace(path).alerts
     require_table(path)
     try:
         frame = gpd.read_file(path, layer=LAYER)

@@ -29,10 +29,12 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from scipy import ndimage, stats
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import CONFIRMED
 from minewatch.areas.grid import PIXEL
 from minewatch.areas.vectorize import rasterize_outlines
-from minewatch.core.errors import MinewatchError
+from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
 """Of an alarm that must lie on a site, and of a site that must be covered."""
@@ -164,6 +166,21 @@ class _Scene:
     def draw(self, geometries: Iterable[BaseGeometry]) -> Mask:
         """Mark the pixels of some outlines."""
         return rasterize_outlines(geometries, self.transform, self.shape)
+
+
+def choose_area(workspace: Workspace, area: str | None = None) -> str:
+    """Return the area to score: the one named, else the only one of the table; raises AlertsError where that is none."""
+    areas = read_areas(workspace.alerts)
+    chosen = [area] if area else list(areas)
+    if len(chosen) != 1 or chosen[0] not in areas:
+        raise AlertsError(f"name one of the areas in the table (--aoi): {', '.join(areas)}")
+    return chosen[0]
+
+
+def validate_area(workspace: Workspace, truth: Path, area: str) -> Scores:
+    """Score the alerts of an area of the table; raises MinewatchError as validate_alerts does."""
+    alerts = read_alerts(workspace)
+    return validate_alerts(alerts[alerts["aoi"] == area], truth, *read_areas(workspace.alerts)[area])
 
 
 def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date) -> Scores:

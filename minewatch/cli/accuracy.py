@@ -14,11 +14,10 @@ import click
 
 from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_areas
 from minewatch.alerts.table import describe_position
-from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_alerts
+from minewatch.alerts.validate import LEVEL, Estimate, Scores, choose_area, validate_area
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.core.errors import AlertsError
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.charts import draw_explanation, draw_scores
@@ -48,17 +47,13 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
       minewatch validate simulated/truth.gpkg --aoi demo
     """
     workspace = session.workspace
-    table = read_alerts(workspace.alerts)
-    areas = read_areas(workspace.alerts)
-    names = [aoi] if aoi else list(areas)
-    if len(names) != 1 or names[0] not in areas:
-        raise AlertsError(f"--aoi: name one of the areas in the table: {', '.join(areas)}")
-    monitor_from, as_of = areas[names[0]]
-    scores = validate_alerts(table[table["aoi"] == names[0]], truth, monitor_from, as_of)
-    figure = output or workspace.images / f"{names[0]}-validation.png"
-    draw_scores(figure, scores, f"{names[0]}: {truth.name}, as of {format_day(as_of)}")
+    area = choose_area(workspace, aoi)
+    scores = validate_area(workspace, truth, area)
+    _, as_of = read_areas(workspace.alerts)[area]
+    figure = output or workspace.images / f"{area}-validation.png"
+    draw_scores(figure, scores, f"{area}: {truth.name}, as of {format_day(as_of)}")
     if session.as_json:
-        print_json(describe_scores(scores) | {"aoi": names[0], "as_of": as_of, "figure": str(figure)})
+        print_json(describe_scores(scores) | {"aoi": area, "as_of": as_of, "figure": str(figure)})
     else:
         _print_scores(scores, as_of)
         say(f"figure: {figure}")

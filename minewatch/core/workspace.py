@@ -213,13 +213,15 @@ class Workspace:
             yield lock
 
 
-def find_workspace(folder: Path | None = None) -> Workspace:
+def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
     """Return the workspace in ``folder``, else the environment's, else the nearest one from the current folder upwards.
 
-    Raises WorkspaceError where there is none.
+    A workspace is returned as it is.  Raises WorkspaceError where there is none.
     """
-    given = folder or (Path(os.environ[ENVIRONMENT_VARIABLE]) if os.environ.get(ENVIRONMENT_VARIABLE) else None)
-    start = (given or Path.cwd()).absolute()
+    if isinstance(folder, Workspace):
+        return folder
+    given = folder or os.environ.get(ENVIRONMENT_VARIABLE)
+    start = Path(given or "").absolute()
     for candidate in [start] if given else [start, *start.parents]:
         if (candidate / MARKER).is_file():
             return Workspace(candidate)

@@ -105,7 +105,7 @@ class SourceTable(CatalogTable):
     """The collection searched in an API."""
 
     assets: dict[str, str] | None = None
-    """Band to asset name; None = recognised from each item."""
+    """Band to asset name; left out = recognised from each item."""
 
     offset: OffsetRule = ""
     """Who applied the reflectance offset; '' = each item says."""

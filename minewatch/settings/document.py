@@ -31,10 +31,10 @@ class Settings(Table):
     """Provider, address or path."""
 
     archive: str | None = Field(None, min_length=1)
-    """Folder or ``s3://bucket/prefix`` of the archive; None = ``output/archive``."""
+    """Folder or ``s3://bucket/prefix`` of the archive; left out = ``output/archive``."""
 
     changes: str | None = Field(None, min_length=1)
-    """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
+    """Folder or ``s3://bucket/prefix`` of the change maps; left out = ``output/changes``."""
 
     signing_key: str | None = Field(None, min_length=1)
     """File with the Ed25519 key that signs evidence; relative to the workspace; never copied."""
@@ -165,12 +165,13 @@ def default_source(workspace: Workspace) -> str:
     return str(local) if is_path and local.exists() else settings.source
 
 
-def init_workspace(folder: Path, source: str = Settings.model_fields["source"].default) -> Workspace:
+def init_workspace(folder: Path | str, source: str = Settings.model_fields["source"].default) -> Workspace:
     """Make ``folder`` a workspace: settings, default pipeline, empty ``aois`` and ``context``; no file is replaced.
 
+    ``source`` is where its scans look for scenes: a provider's name, the address of a STAC API, or the path of a catalogue.
     Raises WorkspaceError where it is one already or cannot be written.
     """
-    workspace = Workspace(folder.absolute())
+    workspace = Workspace(Path(folder).absolute())
     if workspace.settings.exists():
         raise WorkspaceError(f"{workspace.root} is a workspace already; nothing was changed")
     default = pipeline_path(workspace, "default")

@@ -39,10 +39,10 @@ class WatchTable(Table):
     """Largest delay of a schedule, constant per machine, so that not all machines start at once."""
 
     heartbeat_file: str | None = Field(None, min_length=1)
-    """Written after each cycle, relative to the workspace; None = ``output/heartbeat.json``."""
+    """Written after each cycle, relative to the workspace; left out = ``output/heartbeat.json``."""
 
     heartbeat_variable: str | None = None
-    """Environment variable with an address requested after each cycle; None = no address."""
+    """Environment variable with an address requested after each cycle; left out = no address."""
 
     @field_validator("heartbeat_variable")
     @classmethod
@@ -88,13 +88,13 @@ class NotifyTable(Table):
     """Smaller alerts are not reported."""
 
     legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
-    """Legal status of the alerts to report; () = all."""
+    """Legal status of the alerts to report; [] = all."""
 
     coordinates: bool = True
     """True = messages may contain locations: coordinates, map links, outlines, place names, notes."""
 
     images: bool | None = None
-    """True = messages may contain images; None = as ``coordinates``."""
+    """True = messages may contain images; left out = as ``coordinates``."""
 
     when: Literal["at-once", "daily", "weekly"] = "at-once"
     """At once, or one message per day or week, UTC."""
@@ -141,4 +141,4 @@ class PruneTable(Table):
     """``[prune]``: how large the archive may grow."""
 
     keep_gb: float | None = Field(None, gt=0)
-    """Gigabytes (10^9 bytes) of all areas' archives together; None = no budget."""
+    """Gigabytes (10^9 bytes) of all areas' archives together; left out = no budget."""

@@ -34,6 +34,8 @@ class SimulatedSeries:
     """Coordinate reference system of the scenes."""
     item_count: int
     """Number of scenes."""
+    settings: Simulation
+    """What was asked for."""
 
 
 def simulate_series(folder: Path, settings: Simulation, progress: Callable[[int, int], None] | None = None) -> SimulatedSeries:
@@ -58,7 +60,7 @@ def simulate_series(folder: Path, settings: Simulation, progress: Callable[[int,
     scene_truths.sort(key=lambda v: v.day)
     catalog = write_catalog(folder, grid, acquisitions, _describe(settings))
     truth = write_truth(folder / "truth.gpkg", grid, world.patches, scene_truths)
-    return SimulatedSeries(catalog, truth, grid.find_inner_bbox(), grid.epsg, len(acquisitions))
+    return SimulatedSeries(catalog, truth, grid.find_inner_bbox(), grid.epsg, len(acquisitions), settings)
 
 
 def _make_scenes(folder: Path, grid: SceneGrid, world: World, acquisitions: list[Acquisition]) -> Iterator[SceneTruth]:

@@ -12,7 +12,7 @@ from benchmarks.watched_year import Year
 from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
 from benchmarks.year_check import Verdict
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.parallel import start_engine
 from minewatch.operations.run_log import read_runs
 
