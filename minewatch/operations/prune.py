@@ -179,7 +179,7 @@ def _refuse_needed(stock: _ArchiveInventory, day: dt.date) -> None:
         raise WorkspaceError(
             f"area {stock.aoi!r} rests on looks from {stock.plan.history_from} on: its monitor_from is "
             f"{stock.plan.monitor_from}, and its baseline takes {years} years before; to forget what is before {day}, first set "
-            f"monitor_from in its file in aois to {years} years after that day or later, and scan (docs/prune.md)"
+            f"monitor_from in its file in aois to {years} years after that day or later, and scan"
         )
 
 
