@@ -8,12 +8,14 @@ PIP := $(RUN) pip install --disable-pip-version-check
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 PYTEST := $(RUN) pytest -n 2 --dist loadfile --durations=25
 
-.PHONY: help setup demo test check lint types bench bench-report bench-accuracy pictures drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types bench bench-report bench-accuracy pictures drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY)   ## make the environment .venv with everything, test tools included
+install: $(USABLE)  ## make the environment .venv with what minewatch needs to run
+
+setup: $(READY)   ## add to it the extras and what tests and checks need
 
 $(USABLE): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,7 +27,7 @@ $(READY): $(USABLE) requirements-dev.lock
 	$(PIP) -r requirements-dev.lock
 	touch $(READY)
 
-demo: $(USABLE)   ## simulate an area with mines, scan it, show the alerts; installs only what that needs
+demo: install     ## simulate an area with mines, scan it, show the alerts
 	$(RUN) minewatch demo demo
 
 test: setup       ## run the tests that need no server, in random order
