@@ -9,7 +9,7 @@ from minewatch.settings.pipeline import DetectorSettings
 
 RULES_VERSION = "7f2e2394a3d2bcf2b9a86a949213341c391fff7b4ae95fcf9a582e94aacff7c4"
 """Change it, to "2" and so on, when the same looks would leave another memory of a pixel, or records of another layout:
-checkpoints of other versions are not used.  Names and comments may change without it; tests/test_checkpoint.py knows.
+checkpoints of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py knows.
 The first version is called by the digest of the source files that checkpoints were bound to before it, so that those hold."""
 
 Rules = Any
