@@ -105,7 +105,6 @@ def main(folder: Path) -> None:
     import resource  # noqa: PLC0415
 
     import minewatch.raster.read  # noqa: PLC0415
-
     from minewatch.core.errors import SceneError  # noqa: PLC0415
     from minewatch.sources.scene import Datatake  # noqa: PLC0415
     from tests.helpers.rasters import lay_grid, paint_bands, write_scene  # noqa: PLC0415
