@@ -2,23 +2,32 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
+USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
+PIP := $(RUN) pip install --disable-pip-version-check
+LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 PYTEST := $(RUN) pytest -n 2 --dist loadfile --durations=25
 
-.PHONY: help setup demo test check lint types reference bench bench-report bench-accuracy pictures drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy pictures drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: $(READY)   ## make the environment .venv with everything, test tools included
+install: $(USABLE)  ## make the environment .venv with what minewatch needs to run
 
-$(READY): requirements.lock pyproject.toml
+setup: $(READY)   ## add to it the extras and what tests and checks need
+
+$(USABLE): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(PIP) -r requirements.lock
+	$(PIP) --no-deps -e .
+	touch $(USABLE)
+
+$(READY): $(USABLE) requirements-dev.lock
+	$(PIP) -r requirements-dev.lock
 	touch $(READY)
 
-demo: setup       ## simulate an area with mines, scan it, show the alerts
+demo: install     ## simulate an area with mines, scan it, show the alerts
 	$(RUN) minewatch demo demo
 
 test: setup       ## run the tests that need no server, in random order
@@ -64,8 +73,9 @@ system-packages:  ## install the servers, browser and QGIS that the full test su
 	$(PYTHON) -m venv .venv-stac
 	.venv-stac/bin/python -m pip install --quiet --disable-pip-version-check -r tests/stac-server.lock
 
-lock:             ## resolve the dependencies anew (needs uv)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml --all-extras --group dev -o requirements.lock
+lock:             ## resolve the dependencies anew, for use and for development, with the same versions (needs uv)
+	$(LOCK) --all-extras --group dev -o requirements-dev.lock
+	$(LOCK) -c requirements-dev.lock -o requirements.lock
 
 clean:            ## delete the environment and what the demo wrote
 	rm -rf $(VENV) .venv-stac demo

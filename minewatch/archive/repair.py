@@ -63,5 +63,5 @@ def refuse_pruned(folder: AnyPath, area: AreaPlan) -> None:
     if gone := find_pruned(folder, area):
         raise PrunedError(
             f"area {area.aoi.name!r}: pruned: this window rests on looks from {area.history_from} on, of which {len(gone)} "
-            f"up to {gone[-1].day} were pruned; choose a later --since or monitor_from (docs/prune.md)"
+            f"up to {gone[-1].day} were pruned; choose a later --since or monitor_from"
         )

@@ -28,9 +28,11 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
     """Examine the data behind an area: offsets, duplicates, gaps, shifts, empty and late scenes.
 
     The result of a check is ok, look (may be harmless), fault (the data are wrong, or look wrong) or cannot tell.
-    docs/doctor.md explains each one and what to do.
-
     Exit code 3: at least one check found a fault.
+
+    What to do about a fault: for offsets, scan from another --source, which may have the scenes right.  For misregistration,
+    distrust thin alerts along edges that rest on the named scenes.  For valid pixels, delete the observation's .json in
+    output/archive/AOI and scan again.
 
     \b
     Example:
@@ -50,7 +52,7 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
         print_examination(examination, everything=everything)
     if examination.faults:
         names = ", ".join(check.name for check in examination.checks if check.outcome is CheckOutcome.FAULT)
-        say(f"fault: {names}; docs/doctor.md says what to do")
+        say(f"fault: {names}; minewatch doctor --help says what to do")
         sys.exit(3)
 
 

@@ -20,7 +20,7 @@ from minewatch.operations.notify.enqueue import find_rules
 from minewatch.operations.notify.outbox import DEAD, WAITING, Message, describe_message, list_messages
 from minewatch.operations.notify.rule import Rule, covers
 
-NO_RULES = "no messages are sent: the settings have no [notify.NAME] table (docs/notifications.md)"
+NO_RULES = "no messages are sent: the settings have no [notify.NAME] table; minewatch notify --help shows one"
 
 
 @click.group("notify")
@@ -29,6 +29,13 @@ def notify() -> None:
 
     Recipients are set in minewatch.toml, one table each; addresses and secrets come from environment
     variables.  The watch sends the messages; what cannot be sent waits in output/outbox and is tried again for two days.
+
+    \b
+    In minewatch.toml:
+      [notify.rangers]
+      to_variable = "RANGERS_MAIL"
+      areas = ["*"]
+      events = ["confirmed", "grown", "scan-failed"]
 
     \b
     Example:

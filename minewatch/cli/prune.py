@@ -63,7 +63,7 @@ def _explain_excess(pruning: Pruning) -> str:
     needed = sum(area.needed_bytes for area in pruning.areas)
     return (
         f"the archive stays {_gb(pruning.excess)} above the budget: {_gb(needed)} are looks that results rest on; "
-        "keep more, or move monitor_from of areas to a later day (docs/prune.md)"
+        "keep more, or move monitor_from of areas to a later day"
     )
 
 

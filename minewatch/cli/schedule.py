@@ -29,6 +29,12 @@ def schedule() -> None:
     """See when areas are scanned, and let the system start the watch.
 
     \b
+    In minewatch.toml:
+      [schedules.nightly]
+      areas = ["*"]
+      cron = "30 2 * * *"
+
+    \b
     Example:
       minewatch schedule show
       minewatch schedule install --systemd --dry-run

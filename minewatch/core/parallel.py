@@ -127,13 +127,13 @@ class Engine:
         if isinstance(error, CancelledError):
             return self._make_connection_error(error)
         if isinstance(error, KilledWorker):
-            text = "died one after the other at the same task, most likely for lack of memory; give each more (docs/clusters.md)"
+            text = "died one after the other at the same task, most likely for lack of memory; give each more"
             return MinewatchError(f"workers at {self.scheduler} {text}")
         # Where the scheduler cannot load a task, Dask raises a RuntimeError that only its text distinguishes.
         if isinstance(error, ImportError) or "deserializ" in str(error):
             return MinewatchError(
                 f"scheduler or workers at {self.scheduler} cannot load minewatch {__version__} "
-                f"({describe(error.__cause__ or error)}); install the same packages there as here (docs/clusters.md)"
+                f"({describe(error.__cause__ or error)}); install the same packages there as here"
             )
         return error
 

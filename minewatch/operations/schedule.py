@@ -147,7 +147,7 @@ def find_delay(seed: str, longest: dt.timedelta) -> dt.timedelta:
 def explain_schedules(schedules: Sequence[Schedule], areas: Iterable[str]) -> list[str]:
     """Describe problems of the schedules: names without an area, areas without a schedule."""
     if not schedules:
-        return ["minewatch.toml has no schedule, so nothing is scanned by itself (docs/watch.md)"]
+        return ["minewatch.toml has no schedule, so nothing is scanned by itself; minewatch schedule --help shows one"]
     lines = [line for schedule in schedules if (line := explain_empty(schedule))]
     watched = {aoi for schedule in schedules for aoi in schedule.areas}
     rest = [aoi for aoi in areas if aoi not in watched]

@@ -7,14 +7,14 @@ TEMPLATE = """\
 # a STAC API, or the path of a static STAC catalogue, relative to this file.
 source = {source}
 
-# Where observations and change maps go when not below output: a folder, or an object store (docs/clusters.md).
+# Where observations and change maps go when not below output: a folder, or an object store (extra s3).
 # archive = "s3://bucket/prefix/archive"
 # changes = "s3://bucket/prefix/changes"
 
-# The Ed25519 key that signs evidence (docs/evidence.md): the path of its file, best outside this folder.
+# The Ed25519 key that signs evidence: the path of its file, best outside this folder.
 # signing_key = "~/keys/evidence.pem"
 
-# Layers that every alert is compared with (docs/context.md), one table each; check them with: minewatch context check
+# Layers that every alert is compared with, one table each; check them with: minewatch context check
 # [context.concessions]
 # file = "context/concessions.gpkg"
 # kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement
@@ -22,7 +22,7 @@ source = {source}
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
 
-# When the watch scans which areas (docs/watch.md), one table each; see the resulting times with: minewatch schedule show
+# When the watch scans which areas, one table each; see the resulting times with: minewatch schedule show
 # [schedules.nightly]
 # areas = ["*"]             # names, or patterns with *
 # cron = "30 2 * * *"       # minute, hour, day, month, weekday: UTC
@@ -32,18 +32,18 @@ source = {source}
 # jitter_minutes = 10       # each schedule begins up to this much later, so that many machines do not start at once
 # heartbeat_variable = "MINEWATCH_HEARTBEAT"   # environment variable with an address that is called after each round
 
-# Who gets which messages, one table for each recipient (docs/notifications.md); check them with: minewatch notify test
+# Who gets which messages, one table for each recipient; check them with: minewatch notify test
 # [notify.rangers]
 # to_variable = "RANGERS_MAIL"            # the environment variable with the address, never the address
 # areas = ["la-*"]
 # events = ["confirmed", "grown", "scan-failed"]   # and provisional, closed, reviewed, unseen
 # when = "at-once"                        # or daily, weekly
 
-# How large the archive may grow; minewatch prune removes what no result rests on (docs/prune.md).
+# How large the archive may grow; minewatch prune removes what no result rests on.
 # [prune]
 # keep_gb = 50
 
-# Imagery of your own that is sharper than Sentinel-2: minewatch image AREA --date DATE --imagery sharp (docs/images.md)
+# Imagery of your own that is sharper than Sentinel-2: minewatch image AREA --date DATE --imagery sharp
 # [imagery.sharp]
 # url = "https://archive.example.com/stac"
 # collection = "ortho-rgb"
@@ -51,7 +51,7 @@ source = {source}
 # credit = "(c) 2024 Example Imaging"     # the credit that the licence asks for
 # max_cloud = 20                          # per cent of the item; s3, signing and hosts as for sources
 
-# Sources of your own, known by their names beside the built-in ones (docs/catalogues.md).  Keep tables at the end.
+# Sources of your own, known by their names beside the built-in ones; check with: minewatch source check.  Keep tables at the end.
 # [sources.ours]
 # url = "https://stac.example.org/v1"     # or path = "scenes/catalog.json"
 # collection = "sentinel-2-l2a"

@@ -104,8 +104,7 @@ def main(folder: Path) -> None:
     import json  # noqa: PLC0415
     import resource  # noqa: PLC0415
 
-    import minewatch.read  # noqa: PLC0415
-
+    import minewatch.raster.read  # noqa: PLC0415
     from minewatch.core.errors import SceneError  # noqa: PLC0415
     from minewatch.sources.scene import Datatake  # noqa: PLC0415
     from tests.helpers.rasters import lay_grid, paint_bands, write_scene  # noqa: PLC0415

@@ -360,6 +360,6 @@ def test_a_reader_that_met_a_fault_still_reads_the_other_bands(scene: Scene) -> 
 
 
 def test_an_error_keeps_the_secret_of_a_signed_address(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "PAUSE", 0)
+    monkeypatch.setattr(http, "FIRST_BACKOFF", 0)
     address = "http://127.0.0.1:9/red.tif?sig=SECRET"
     assert "SECRET" not in refuse(spoil(scene, "red", address))

@@ -98,7 +98,7 @@ def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporte
 def _choose_imagery(workspace: Workspace, name: str) -> list[Imagery]:
     known = list_imagery(workspace)
     if not known:
-        raise ImageError(f"no imagery is set up: add a table [imagery.NAME] to {workspace.settings} (docs/images.md)")
+        raise ImageError(f"no imagery is set up: add a table [imagery.NAME] with url and collection to {workspace.settings}")
     if name == BEST:
         return list(known.values())
     if name not in known:
