@@ -24,7 +24,7 @@ from minewatch.raster.gdal import READ_ERRORS, HeaderError, find_driver, gdal_en
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.resampling import fill_classes, write_reflectance
 from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
-from minewatch.raster.warp import Warp, make_warp
+from minewatch.raster.warp import PixelReader, Warp, make_warp
 from minewatch.sources.scene import Datatake, Scene
 
 P = ParamSpec("P")
@@ -42,11 +42,8 @@ DATATAKE_SECONDS = 7200.0
 Otherwise a line that brings 4 MB in each request's 120 s would keep a scan busy for a day."""
 
 
-class BandSource(Protocol):
+class BandSource(PixelReader, Protocol):
     """An open file of one band."""
-
-    def read(self, box: Box) -> NDArray[np.uint16]:
-        """Read a box of its pixels: (y, x) uint16, 0 outside the file."""
 
     def close(self) -> None:
         """Close it."""
@@ -140,7 +137,11 @@ class SceneFiles:
             raise self._refuse(band, self.fault)
         if band not in self._open:
             header = self._read_header(band)
-            self._open[band] = self._open_blocks(header) if isinstance(header, Layout) else self._open_dataset(band, header)
+            if isinstance(header, Layout):
+                file = BlockFile(header, self.cache, self.prefetcher)
+                self._open[band] = OpenBand(file, header.crs, header.transform, header.shape)
+            else:
+                self._open[band] = self._open_dataset(band, header)
         return self._open[band]
 
     def close_band(self, band: str) -> None:
@@ -174,14 +175,11 @@ class SceneFiles:
             return self._request_header(band).result()
         return read_layout(href) if self.pixel == PIXEL and find_driver(href) == "GTiff" else None
 
-    def _open_blocks(self, layout: Layout) -> OpenBand:
-        return OpenBand(BlockFile(layout, self.cache, self.prefetcher), layout.crs, layout.transform, layout.shape)
-
     def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
         try:
             file = open_file(self.scene.hrefs[band], stream, self.pixel)
-        except HeaderError as misfit:
-            raise self._refuse(band, str(misfit)) from None
+        except HeaderError as error:
+            raise self._refuse(band, str(error)) from None
         return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
 

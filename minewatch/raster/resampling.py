@@ -87,9 +87,9 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
     for row in range(part.shape[0]):
         for column in range(part.shape[1]):
             code = part[row, column]
-            takes = classes[row, column] == 0 and 0 < code < CLASS_END
-            classes[row, column] = np.uint8(code) if takes else classes[row, column]
-            origin[row, column] = np.int8(index) if takes else origin[row, column]
+            is_new = classes[row, column] == 0 and 0 < code < CLASS_END
+            classes[row, column] = np.uint8(code) if is_new else classes[row, column]
+            origin[row, column] = np.int8(index) if is_new else origin[row, column]
 
 
 @compiled

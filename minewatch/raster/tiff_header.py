@@ -168,6 +168,7 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
     if tags["offsets"].size != rows * columns or tags["counts"].size != rows * columns:
         return None
     offsets, counts = (tags[name].astype(np.int64).reshape(rows, columns) for name in ("offsets", "counts"))
+    nodata = -1 if dataset.nodata is None else dataset.nodata  # counts only where it is a pixel value
     layout = Layout(
         href=href,
         shape=dataset.shape,
@@ -177,7 +178,7 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
         predictor=first.get("predictor", 1),
         offsets=offsets,
         counts=np.where(offsets == 0, 0, counts),
-        empty=_find_empty(dataset),
+        empty=int(nodata) if 0 <= nodata <= np.iinfo(dataset.dtypes[0]).max else 0,
         crs=dataset.crs.to_wkt(),
         transform=dataset.transform,
         access=access,
@@ -185,12 +186,6 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
     if offsets.min() < 0 or counts.min() < 0 or counts.max() > layout.block_bytes * 9 // 8 + 1024:
         raise BlockError("a table of blocks that cannot be")
     return layout
-
-
-def _find_empty(dataset: DatasetReader) -> int:
-    """Return the value of missing blocks: the file's nodata, where it is a pixel value."""
-    nodata = dataset.nodata
-    return int(nodata) if nodata is not None and 0 <= nodata <= np.iinfo(dataset.dtypes[0]).max else 0
 
 
 def _is_simple(first: dict[str, int], dataset: DatasetReader) -> bool:

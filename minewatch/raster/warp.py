@@ -194,8 +194,8 @@ def make_warp(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *
         north = find_northing_shift(find_epsg(crs), grid.epsg)
     except ProjError as error:
         raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
-    lattice = None if north is None else make_aligned_grid(grid, Affine.translation(0, north) @ transform)
-    return lattice or ResampledGrid(grid, crs, transform, shape, is_nearest)
+    aligned = None if north is None else make_aligned_grid(grid, Affine.translation(0, north) @ transform)
+    return aligned or ResampledGrid(grid, crs, transform, shape, is_nearest)
 
 
 def find_northing_shift(file: int | None, grid: int) -> float | None:

@@ -271,10 +271,10 @@ LIFTED = paint_bands(40, 60, **CARRIED)
 
 
 def write(folder: Path, *scenes: Scene, conflict: Any = "refuse", older: tuple[Scene, ...] = ()) -> TempRaster:
-    take = Datatake(scenes[0].key, scenes[0].time, scenes, older)
-    (draft,) = write_temp_rasters([Target(take, GRID, folder / "archive", conflict)])
-    assert isinstance(draft, TempRaster)
-    return draft
+    datatake = Datatake(scenes[0].key, scenes[0].time, scenes, older)
+    (raster,) = write_temp_rasters([Target(datatake, GRID, folder / "archive", conflict)])
+    assert isinstance(raster, TempRaster)
+    return raster
 
 
 @pytest.mark.parametrize(("bands", "stated"), [(PLAIN, -1000), (LIFTED, 0)])
@@ -295,23 +295,23 @@ def test_the_setting_decides_who_is_believed(tmp_path: Path, bands: dict[str, An
 def test_the_other_scenes_of_an_overpass_count_on(tmp_path: Path) -> None:
     wrong = write_scene(tmp_path, PLAIN, name="a", offset=-1000, baseline=(5, 9))
     right = write_scene(tmp_path, paint_bands(40, 60, **(CARRIED | {"red": 1700})), name="b", offset=-1000, baseline=(5, 9))
-    draft = write(tmp_path, wrong, right)
-    assert (draft.take.scenes, draft.refused) == ((right,), (wrong,))
-    assert draft.sha256 == write(tmp_path, right).sha256
-    assert draft.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
+    raster = write(tmp_path, wrong, right)
+    assert (raster.take.scenes, raster.refused) == ((right,), (wrong,))
+    assert raster.sha256 == write(tmp_path, right).sha256
+    assert raster.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
 
 
 def test_the_older_baseline_steps_in_for_a_refused_one(tmp_path: Path) -> None:
     old = write_scene(tmp_path, PLAIN, name="a", baseline=(2, 14))
     new = write_scene(tmp_path, PLAIN, name="b", offset=-1000, baseline=(5, 9))
-    draft = write(tmp_path, new, older=(old,))
-    assert (draft.take.scenes, draft.refused) == ((old,), (new,))
-    assert draft.sha256 == write(tmp_path, old).sha256
+    raster = write(tmp_path, new, older=(old,))
+    assert (raster.take.scenes, raster.refused) == ((old,), (new,))
+    assert raster.sha256 == write(tmp_path, old).sha256
 
 
 def test_what_a_worker_sends_back_can_be_sent(tmp_path: Path) -> None:
-    draft = write(tmp_path, write_scene(tmp_path, PLAIN, offset=-1000, baseline=(5, 9)))
-    assert loads(dumps(draft)) == draft
+    raster = write(tmp_path, write_scene(tmp_path, PLAIN, offset=-1000, baseline=(5, 9)))
+    assert loads(dumps(raster)) == raster
 
 
 # --- whole scans -----------------------------------------------------------------------------------------------------
