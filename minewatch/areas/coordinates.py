@@ -59,7 +59,7 @@ def make_position(lat: float, lon: float) -> Position:
     return Position(
         lat=lat,
         lon=lon,
-        decimal=f"{_round_without_negative_zero(lat):.6f}, {_round_without_negative_zero(lon):.6f}",
+        decimal=f"{lat:z.6f}, {lon:z.6f}",
         dms=f"{format_dms(lat, 'NS')} {format_dms(lon, 'EW')}",
         utm=_format_utm(lat, lon, epsg) if epsg else "",
         epsg=epsg,
@@ -74,10 +74,6 @@ def format_dms(degrees: float, hemispheres: str) -> str:
     whole, minutes = divmod(minutes, 60)
     letter = hemispheres[degrees < 0 and parts > 0]
     return f"{whole}°{minutes:02d}'{seconds / SECONDS:05.2f}\"{letter}"
-
-
-def _round_without_negative_zero(degrees: float) -> float:
-    return round(degrees, 6) + 0.0
 
 
 def _format_utm(lat: float, lon: float, epsg: int) -> str:

@@ -113,7 +113,10 @@ def acquire_lock(path: Path, operation: str = SCAN, report: Callable[[str], None
     ``report`` gets a line where the lock of a dead holder was taken over.  Raises BusyError where another process holds it,
     WorkspaceError where the file cannot be written.
     """
-    handle = _open(path)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
     lock = None
     try:
         _acquire(path, handle, report)
@@ -140,13 +143,6 @@ def find_holder(path: Path) -> Lease | None:
     lease = read_lease(path)
     is_held = lease is not None and (is_alive(lease.pid) if lease.boot == _read_boot_id() != "" else not _is_expired(path))
     return lease if is_held else None
-
-
-def _open(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
 def _acquire(path: Path, handle: int, report: Callable[[str], None]) -> None:

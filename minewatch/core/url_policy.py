@@ -77,14 +77,11 @@ def resolve_href(href: object, base: str, root: str, where: str, allowed: Collec
     """Return the address that a document at ``base`` of the catalogue ``root`` names; raises SceneError as check_href does."""
     href = _check_text(href, where)
     try:
-        is_absolute = bool(urlsplit(href).scheme) or Path(href).is_absolute()
-        return check_href(href if is_absolute else _join(base, href), root, where, allowed)
+        if not urlsplit(href).scheme and not Path(href).is_absolute():
+            href = urljoin(base, href) if is_web(base) else str(Path(base).parent / href)
+        return check_href(href, root, where, allowed)
     except ValueError:
         raise SceneError(f"{where}: {_hide(href)!r} is no address") from None
-
-
-def _join(base: str, href: str) -> str:
-    return urljoin(base, href) if is_web(base) else str(Path(base).parent / href)
 
 
 def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) -> str:

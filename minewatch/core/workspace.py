@@ -228,19 +228,14 @@ def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
     raise WorkspaceError(f"{start} is no workspace (no {MARKER}); make one with: minewatch init {given or ''}".rstrip())
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file; raises WorkspaceError where it is not TOML or cannot be read."""
+@lru_cache(16)
+def _read_version(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise WorkspaceError(f"{path} is no TOML: {error}") from error
-
-
-@lru_cache(16)
-def _read_version(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
-    return read_toml(path)
 
 
 def check_name(kind: str, name: str) -> str:

@@ -1,5 +1,5 @@
 """A ``Scene`` and a window in, pixels on the grid out.
 
-Gives readers of cloud-optimised GeoTIFFs (our own, block by block) and of what else GDAL opens, credentials for them, warps
-onto the grid, and the indices that detection needs.
+Provides a reader of plain GeoTIFFs, block by block, and one through GDAL for all other files, their credentials, warps onto
+the grid, and the indices that detection needs.
 """

@@ -1,4 +1,4 @@
-"""Blocks of plain GeoTIFFs: fetched ahead over HTTP, inflated once, and kept while they are needed."""
+"""Blocks of plain GeoTIFFs: prefetched over HTTP, decompressed once, and cached while they are needed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ LARGEST_RANGE = 4 * 2**20
 """Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""
 
 CACHE_BYTES = 64 * 2**20
-"""Bytes of inflated blocks kept for one datatake: one row of blocks of five bands takes 30 to 40 MB in a swath, and where a
-window lies across two rows two blocks more of each."""
+"""Of decompressed blocks per datatake: a row of blocks of five bands takes 30 to 40 MB in a swath, plus two blocks of each
+band where a window lies across two rows."""
 
 PREFETCH_BYTES = 64 * 2**20
-"""Bytes fetched for one datatake before they are needed; two rows of blocks of a swath are about that."""
+"""Prefetched per datatake; about two rows of blocks of a swath."""
 
 POOL_BYTES = 32 * 2**20
-"""Bytes of emptied blocks that the process keeps for the next datatake: memory that was written before costs no page
-faults, and those are a tenth of the work of inflating."""
+"""Of free buffers that the process keeps for the next datatake: reused memory costs no page faults, which are a tenth of
+the work of decompressing."""
 
 SMALLEST_POOLED = 2**18
-"""Bytes below which space is not worth keeping."""
+"""Bytes below which a buffer is not worth keeping."""
 
 Block = tuple[int, int]
 """Row and column of a block in its file."""
@@ -42,54 +42,54 @@ Key = tuple[str, Block]
 
 
 class BufferPool:
-    """Memory for blocks, used again and again; any thread may ask."""
+    """Reusable buffers for blocks; thread-safe."""
 
     def __init__(self, limit: int = POOL_BYTES) -> None:
         self._limit = limit
         self._lock = Lock()
-        self._spare: deque[NDArray[np.uint8]] = deque()
+        self._free: deque[NDArray[np.uint8]] = deque()
         self.held = 0
 
     def get(self, size: int) -> NDArray[np.uint8]:
-        """Return space for a block of ``size`` bytes."""
+        """Return a buffer of ``size`` bytes."""
         with self._lock:
-            for index, space in enumerate(self._spare):
-                if space.nbytes == size:
-                    del self._spare[index]
+            for index, buffer in enumerate(self._free):
+                if buffer.nbytes == size:
+                    del self._free[index]
                     self.held -= size
-                    return space
+                    return buffer
         return np.empty(size, np.uint8)
 
-    def release(self, space: NDArray[np.uint8]) -> None:
-        """Take space back; what was given back first goes when there is too much."""
-        if space.nbytes < SMALLEST_POOLED:
+    def release(self, buffer: NDArray[np.uint8]) -> None:
+        """Take a buffer back; the oldest ones are freed beyond the limit."""
+        if buffer.nbytes < SMALLEST_POOLED:
             return
         with self._lock:
-            self._spare.append(space)
-            self.held += space.nbytes
+            self._free.append(buffer)
+            self.held += buffer.nbytes
             while self.held > self._limit:
-                self.held -= self._spare.popleft().nbytes
+                self.held -= self._free.popleft().nbytes
 
 
 BUFFERS = BufferPool()
-"""Those of this process."""
+"""The pool of this process."""
 
 
 @dataclass
 class BlockCache:
-    """Inflated blocks, the newest kept; belongs to one thread."""
+    """Decompressed blocks, least recently used dropped first; belongs to one thread."""
 
     limit: int = CACHE_BYTES
     """Bytes."""
 
     decoded: int = 0
-    """Blocks inflated so far."""
+    """Blocks decompressed so far."""
 
     _blocks: OrderedDict[Key, NDArray[np.uint8]] = field(default_factory=OrderedDict)
-    """Bytes of blocks, oldest use first."""
+    """Pixels of blocks as bytes, least recently used first."""
 
     _passed: dict[str, Callable[[Block], bool]] = field(default_factory=dict)
-    """By file: tells whether a block lies behind the windows that are read."""
+    """By file: True for a block that lies behind the windows being read."""
 
     held: int = 0
     """Bytes kept now."""
@@ -98,52 +98,52 @@ class BlockCache:
         return key in self._blocks
 
     def set_passed(self, href: str, has_passed: Callable[[Block], bool]) -> None:
-        """Let a file tell which of its blocks can go first."""
+        """Set which blocks of a file are dropped first."""
         self._passed[href] = has_passed
 
     def get(self, key: Key) -> NDArray[np.uint8] | None:
-        """Return a block's bytes."""
+        """Return a block's bytes, or None."""
         if key in self._blocks:
             self._blocks.move_to_end(key)
         return self._blocks.get(key)
 
     def make_room(self, size: int) -> NDArray[np.uint8]:
-        """Return the space for a block to be inflated; older blocks go where there is too little."""
+        """Return a buffer for a block, dropping older blocks beyond the limit."""
         while self._blocks and self.held + size > self.limit:
             self._drop(self._choose())
         return BUFFERS.get(size)
 
-    def put(self, key: Key, space: NDArray[np.uint8]) -> None:
-        """Keep an inflated block."""
-        self._blocks[key] = space
-        self.held += space.nbytes
+    def put(self, key: Key, buffer: NDArray[np.uint8]) -> None:
+        """Add a decompressed block."""
+        self._blocks[key] = buffer
+        self.held += buffer.nbytes
         self.decoded += 1
 
     def drop_file(self, href: str) -> None:
-        """Let go of a file's blocks."""
+        """Drop a file's blocks."""
         for key in [key for key in self._blocks if key[0] == href]:
             self._drop(key)
 
     def _drop(self, key: Key) -> None:
-        space = self._blocks.pop(key)
-        self.held -= space.nbytes
-        BUFFERS.release(space)
+        buffer = self._blocks.pop(key)
+        self.held -= buffer.nbytes
+        BUFFERS.release(buffer)
 
     def _choose(self) -> Key:
-        # Where a strip of windows lies across two rows of blocks, the oldest use is the very block needed next.
+        # Where windows lie across two rows of blocks, the least recently used block is the one needed next.
         behind = (key for key in self._blocks if key[0] in self._passed and self._passed[key[0]](key[1]))
         return next(behind, next(iter(self._blocks)))
 
 
 @dataclass(eq=False)
 class BlockRange:
-    """Neighbouring blocks of a file, fetched in one go."""
+    """Neighbouring blocks of a file, fetched in one request."""
 
     layout: Layout
     """The file."""
 
     blocks: list[Block]
-    """What it holds."""
+    """The blocks in it."""
 
     start: int
     """First byte."""
@@ -152,10 +152,10 @@ class BlockRange:
     """Byte after the last."""
 
     future: Future[bytes] | None = None
-    """Its bytes, once asked for."""
+    """Its bytes, once requested."""
 
     left: int = 1
-    """Blocks that nobody took yet."""
+    """Blocks not yet used."""
 
     @property
     def size(self) -> int:
@@ -172,64 +172,64 @@ class BlockRange:
 
 
 def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[BlockRange]:
-    """Merge blocks that are near each other in the file into ranges; blocks that are not there are left out."""
+    """Return ranges of blocks that are near each other in the file; missing blocks are left out."""
     places = ((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
     spans = ((start, start + count, block) for start, count, block in places)
     return [BlockRange(layout, held, start, stop, left=len(held)) for start, stop, held in join_ranges(spans, LARGEST_RANGE)]
 
 
 class Prefetcher:
-    """Bytes that are on their way before they are needed, for the files of one datatake; any thread may ask."""
+    """Prefetches blocks of one datatake's files within bounded memory; thread-safe."""
 
     def __init__(self, limit: int = PREFETCH_BYTES) -> None:
         self.limit = limit
         self._lock = RLock()
-        self._parts: dict[Key, BlockRange] = {}
+        self._ranges: dict[Key, BlockRange] = {}
         self._queue: deque[BlockRange] = deque()
         self.held = 0
         self._closed = False
 
     @property
     def is_full(self) -> bool:
-        """True if something waits for room."""
+        """True if ranges wait for memory."""
         return bool(self._queue)
 
     def request(self, layout: Layout, blocks: Iterable[Block]) -> None:
-        """Fetch blocks as soon as there is room; those that are on their way already are not asked for twice."""
+        """Request blocks, fetched as soon as memory allows; none is requested twice."""
         with self._lock:
             if self._closed:
                 return
-            new = [block for block in blocks if (layout.href, block) not in self._parts]
+            new = [block for block in blocks if (layout.href, block) not in self._ranges]
             for item in plan_ranges(layout, new):
-                self._parts.update(((layout.href, block), item) for block in item.blocks)
+                self._ranges.update(((layout.href, block), item) for block in item.blocks)
                 self._queue.append(item)
             self._schedule()
 
     def get(self, layout: Layout, block: Block) -> memoryview:
-        """Wait for the bytes of a block and hand them over.  Raises OSError."""
+        """Return the bytes of a block when they have arrived, and release them.  Raises OSError."""
         self.request(layout, [block])
         with self._lock:
-            item = self._parts[layout.href, block]
+            item = self._ranges[layout.href, block]
             future = item.future or self._start(item)
         part = item.cut(future.result(), block)
         self._drop([(layout.href, block)])
         return part
 
     def release(self, href: str, before: int | None = None) -> None:
-        """Let go of a file's bytes, or of those in rows of blocks above ``before``."""
+        """Release a file's bytes, or those in rows of blocks above ``before``."""
         with self._lock:
-            self._drop([key for key in self._parts if key[0] == href and (before is None or key[1][0] < before)])
+            self._drop([key for key in self._ranges if key[0] == href and (before is None or key[1][0] < before)])
 
     def close(self) -> None:
-        """Let go of everything; what waits is not fetched any more."""
+        """Release everything; waiting ranges are not fetched any more."""
         with self._lock:
             self._closed = True
-            self._drop(list(self._parts))
+            self._drop(list(self._ranges))
 
     def _drop(self, keys: Iterable[Key]) -> None:
         with self._lock:
             for key in keys:
-                item = self._parts.pop(key)
+                item = self._ranges.pop(key)
                 item.left -= 1
                 if item.left == 0 and item.future is None:
                     self._queue.remove(item)
@@ -250,7 +250,7 @@ class Prefetcher:
 
 
 class BlockFile:
-    """A file that is read block by block; belongs to one thread."""
+    """A GeoTIFF that is read block by block; belongs to one thread."""
 
     def __init__(self, layout: Layout, cache: BlockCache, prefetcher: Prefetcher) -> None:
         self.layout = layout
@@ -261,7 +261,7 @@ class BlockFile:
         cache.set_passed(layout.href, self._has_passed)
 
     def close(self) -> None:
-        """Let go of the file and of all that was kept of it."""
+        """Close the file and drop its blocks."""
         self._cache.drop_file(self.layout.href)
         self._prefetcher.release(self.layout.href)
         if self._file is not None:
@@ -282,24 +282,24 @@ class BlockFile:
         return out
 
     def _prefetch(self, box: Box) -> None:
-        """Ask for all that a box needs at once, so that it comes side by side."""
+        """Request all blocks of a box at once, so that they are fetched concurrently."""
         if self._file is None:
-            if self._prefetcher.is_full:  # what was expected and passed by takes the room
+            if self._prefetcher.is_full:  # blocks that were requested and skipped use the memory
                 self._prefetcher.release(self.layout.href, before=box[0] // self.layout.block[0])
             prefetch_blocks(self.layout, [box], self._cache, self._prefetcher)
 
     def _open(self, block: Block) -> NDArray[Any]:
-        """Return the pixels of a block; they are good until another is opened."""
+        """Return the pixels of a block; valid until another is opened."""
         if not self.layout.counts[block]:
             return np.broadcast_to(np.asarray(self.layout.empty, self.layout.dtype), self.layout.block)
         key = self.layout.href, block
-        space = self._cache.get(key)
-        if space is None:
+        buffer = self._cache.get(key)
+        if buffer is None:
             data = self._load(block)
-            space = self._cache.make_room(self.layout.block_bytes)
-            decode_block(self.layout, block, data, space)
-            self._cache.put(key, space)
-        return space.view(self.layout.dtype).reshape(self.layout.block)
+            buffer = self._cache.make_room(self.layout.block_bytes)
+            decode_block(self.layout, block, data, buffer)
+            self._cache.put(key, buffer)
+        return buffer.view(self.layout.dtype).reshape(self.layout.block)
 
     def _load(self, block: Block) -> bytes | memoryview:
         if self._file is None:
@@ -311,13 +311,13 @@ class BlockFile:
         return data
 
     def _has_passed(self, block: Block) -> bool:
-        """True if a block lies behind, if windows come row by row and from left to right."""
+        """True if a block lies behind the current box, where windows are read row by row from left to right."""
         top, left, bottom, _ = self._box
         below, right = self.layout.outline(block)[2:]
         return below <= top or (below <= bottom and right <= left)
 
 
 def prefetch_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, prefetcher: Prefetcher) -> None:
-    """Start fetching what boxes need of a remote file and is not there yet."""
+    """Request the blocks of boxes of a remote file that are not cached."""
     blocks = [block for box in boxes for block in layout.find_blocks(layout.clip(box))]
     prefetcher.request(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])

@@ -1,4 +1,4 @@
-"""Writes rasters as cloud-optimised GeoTIFFs, whole or not at all."""
+"""Writes cloud-optimised GeoTIFFs, atomically."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ BLOCK = 512
 """Pixels of each side of a block."""
 
 CACHE = 32 * 2**20
-"""Bytes that GDAL may keep of the rasters; left alone, it takes a twentieth of the machine's memory."""
+"""Bytes of GDAL's block cache; by default it is a twentieth of the machine's memory."""
 
 
 def limit_cache() -> rasterio.Env:
-    """Return the environment in which GDAL keeps no more than CACHE."""
+    """Return the environment in which GDAL's block cache is limited to CACHE."""
     return rasterio.Env(GDAL_CACHEMAX=CACHE)
 
 
 @contextlib.contextmanager
 def wrap_raster_errors(folder: Path) -> Iterator[None]:
-    """Say in one line that rasters cannot be written; GDAL's own errors are of many kinds and tell little."""
+    """Raise WorkspaceError, with a one-line message, for errors of GDAL, which are of many kinds and say little."""
     try:
         yield
     except Exception as error:
@@ -43,7 +43,7 @@ def wrap_raster_errors(folder: Path) -> Iterator[None]:
 
 
 def publish_cog(source: Any, target: Path, *, predict: bool = True) -> None:
-    """Copy a raster to a COG; ``source`` is the path of a GeoTIFF or an open dataset."""
+    """Write a raster as a COG; ``source`` is the path of a GeoTIFF or an open dataset."""
     options: dict[str, Any] = {
         "compress": "deflate",
         "blocksize": BLOCK,
@@ -57,7 +57,7 @@ def publish_cog(source: Any, target: Path, *, predict: bool = True) -> None:
 
 
 def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDArray[np.bool_], tags: Mapping[str, str]) -> None:
-    """Write a true-colour picture on a grid as a COG: (y, x, 3) red, green, blue, transparent where nothing is known."""
+    """Write a true-colour image on a grid as a COG: (y, x, 3) red, green, blue, transparent where not ``known``."""
     opacity = np.where(known, 255, 0).astype(np.uint8)
     profile: dict[str, Any] = {"height": grid.shape[0], "width": grid.shape[1], "count": 4, "dtype": "uint8"}
     with (

@@ -1,6 +1,6 @@
-"""How the files of a provider are opened: signed addresses and logins, made for each request and kept nowhere.
+"""Signed addresses and logins for the files of a provider, made for each request and never stored.
 
-Addresses in scenes, caches, records and messages are always the unsigned ones.
+Addresses in scenes, caches, records and messages are always unsigned.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ from minewatch.settings.providers import S3Login, Signing
 from minewatch.sources.scene import Scene
 
 SIGNING_SECONDS = 60.0
-"""A signature that does not come in this time is given up; the package itself would wait for ever."""
+"""Longest wait for a signature; the package itself would wait forever."""
 
 SIGNING_RETRIES = 3
-"""Of the package, at a busy or absent token service."""
+"""By the package, at a busy or unavailable token service."""
 
 LEAST_SECONDS = 61.0
-"""A token that lives for less is asked for anew: the package does so at 60."""
+"""A token valid for less is renewed: the package does so at 60."""
 
 BLOB_HOSTS = ".blob.core.windows.net"
-"""What the package signs."""
+"""Suffix of the hosts that the package signs for."""
 
 PACKAGE = "planetary_computer"
-"""The Planetary Computer's own, an extra of this one."""
+"""Planetary Computer's package, an optional dependency."""
 
 
 class SignatureError(RangeError):
-    """A signature could not be had; the text holds no address and no key."""
+    """No signature was obtained; the message holds no address and no key."""
 
 
 @dataclass(frozen=True)
 class FileRequest:
-    """What is really asked for."""
+    """Address and headers of a request."""
 
     href: str
-    """Signed where that is how the provider wants it."""
+    """Signed where the provider requires it."""
 
     headers: dict[str, str] = field(default_factory=dict)
-    """That log in; sent to the host of the address alone."""
+    """Login headers; sent to the host of the address only."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """How the files of a scene are reached; plain data, without any key."""
+    """How the files of a scene are accessed; plain data without keys."""
 
     signing: Signing = ""
     """Who signs the addresses; '' = nobody."""
@@ -67,13 +67,11 @@ class Access:
     """Login for s3:// addresses; None = they are public, at Amazon."""
 
     def fetch(self, href: str, start: int, stop: int) -> bytes:
-        """Fetch bytes ``start`` to ``stop`` of a file; fewer come only where the file ends.  Raises OSError."""
-        if self.is_own(href):
-            return self.fetch_part(href, start, stop).data
-        return fetch(href, start, stop)
+        """Fetch bytes ``start`` to ``stop`` of a file; fewer only where the file ends.  Raises OSError."""
+        return self.fetch_part(href, start, stop).data if self.is_own(href) else fetch(href, start, stop)
 
     def fetch_part(self, href: str, start: int, stop: int) -> FilePart:
-        """Fetch a part of a remote file; a signature that is refused is renewed once.  Raises OSError."""
+        """Fetch a byte range of a remote file; a rejected signature is renewed once.  Raises OSError."""
         request = self._prepare(href)
         try:
             part = fetch_part(request.href, start, stop, request.headers)
@@ -90,11 +88,11 @@ class Access:
         return part
 
     def is_own(self, href: str) -> bool:
-        """True if an address must be signed or logged in to, or is one of an object store."""
+        """True if an address must be signed or is in an object store."""
         return self.signing != "" or href.startswith("s3:")
 
     def find_fault(self, hrefs: Iterable[str] = ()) -> str:
-        """Say what is missing for reading at all, and what to do; '' where nothing is.  Looks at names alone."""
+        """Return what is missing to read files at these addresses, and what to do; '' where nothing is."""
         if self.signing and importlib.util.find_spec(PACKAGE) is None:
             return "its files are signed by a package that is not installed: pip install 'minewatch[planetary-computer]'"
         if self.s3 is None or not any(href.startswith("s3:") for href in hrefs):
@@ -104,7 +102,7 @@ class Access:
 
     def _prepare(self, href: str) -> FileRequest:
         if href.startswith("s3:"):
-            return _address_object(href, self.s3 or PUBLIC_S3)
+            return _request_object(href, self.s3 or PUBLIC_S3)
         return FileRequest(SIGNATURES.sign(href) if self.signing else href)
 
     def _explain(self, error: DeniedError) -> DeniedError:
@@ -115,14 +113,14 @@ class Access:
 
 
 UNSIGNED = Access()
-"""Nothing to sign."""
+"""Access without a signature or login."""
 
 PUBLIC_S3 = S3Login("", "", "", "")
-"""Amazon's store, without a login."""
+"""Amazon S3 without a login."""
 
 
 def check_scenes(scenes: Iterable[Scene]) -> None:
-    """Raise SourceError where something is missing for reading any of the scenes, before the first is read."""
+    """Raise SourceError where something is missing to read any of the scenes."""
     for scene in scenes:
         if fault := Access(scene.signing, scene.s3).find_fault(scene.hrefs.values()):
             raise SourceError(f"{scene.source}: {fault}")
@@ -132,9 +130,9 @@ def check_scenes(scenes: Iterable[Scene]) -> None:
 
 
 class Signatures:
-    """Signatures of the Planetary Computer for a process, shared by its threads.
+    """Signatures of the Planetary Computer; thread-safe.
 
-    The package keeps each until a minute before it expires, and asks for another then; here one thread asks at a time.
+    The package caches each token until a minute before it expires; here one thread at a time requests one.
     """
 
     def __init__(self) -> None:
@@ -143,18 +141,18 @@ class Signatures:
         self._renewed: set[str] = set()
 
     def sign(self, href: str) -> str:
-        """Return the signed address, or the same where nobody signs its host.  Raises SignatureError."""
+        """Return the signed address, or the same for other hosts.  Raises SignatureError."""
         with self._lock:
             return _request_signature(href)
 
     def confirm(self, signed: str) -> None:
-        """Note that a signed address was good."""
+        """Record that a signed address was accepted."""
         self._worked.add(_cut_signature(signed))
 
     def renew(self, href: str, denied: str) -> str | None:
-        """Return an address with another signature than the one denied; None where another would do no better.
+        """Return the address with another signature than the rejected one; None where that would not help.
 
-        So it is where the address has no signature of ours, and where one that was just renewed never worked.
+        That is so where the address was not signed, and where a renewed signature never worked.
         """
         signature = _cut_signature(denied)
         with self._lock:
@@ -171,7 +169,7 @@ class Signatures:
 
 
 SIGNATURES = Signatures()
-"""Those of this process."""
+"""The signatures of this process."""
 
 
 def _cut_signature(signed: str) -> str:
@@ -186,7 +184,7 @@ def _drop_token(signature: str) -> None:
 
 def _load_package() -> Any:
     try:
-        with warnings.catch_warnings():  # it is written for an older pydantic
+        with warnings.catch_warnings():  # it was written for an older pydantic
             warnings.simplefilter("ignore")
             return importlib.import_module(f"{PACKAGE}.sas")
     except ImportError:
@@ -194,9 +192,9 @@ def _load_package() -> Any:
 
 
 def _request_signature(href: str) -> str:
-    """Let the package sign.  A token that it must ask for has SIGNING_SECONDS, since its own requests have no time limit."""
+    """Return an address signed by the package; requests of a token end after SIGNING_SECONDS, since they have no timeout."""
     package = _load_package()
-    if _is_at_hand(package, href):
+    if _has_token(package, href):
         return str(package.sign_url(href))
     answers: list[str | Exception] = []
     thread = Thread(target=_sign, args=(package, href, answers), name="sign", daemon=True)
@@ -204,7 +202,7 @@ def _request_signature(href: str) -> str:
     thread.join(SIGNING_SECONDS)
     answer = answers[0] if answers else TimeoutError()
     if isinstance(answer, Exception):
-        # Texts of the package hold addresses, and tokens where one is malformed.
+        # Messages of the package contain addresses, and tokens where one is malformed.
         status = getattr(getattr(answer, "response", None), "status_code", "")
         raise SignatureError(f"no signature from the Planetary Computer, {type(answer).__name__} {status}".rstrip())
     return answer
@@ -215,19 +213,19 @@ def _sign(package: Any, href: str, answers: list[str | Exception]) -> None:
         if place := _find_container(href):
             package.get_token(*place, retry_total=SIGNING_RETRIES)
         answers.append(str(package.sign_url(href)))
-    except (OSError, ValueError, TypeError, LookupError) as error:  # no connection or a refusal, or no token in the answer
+    except (OSError, ValueError, TypeError, LookupError) as error:  # no connection, a rejection, or no token in the answer
         answers.append(error)
 
 
-def _is_at_hand(package: Any, href: str) -> bool:
-    """True if the package can sign without asking for a token."""
+def _has_token(package: Any, href: str) -> bool:
+    """True if the package can sign without requesting a token."""
     place = _find_container(href)
     end = "/" + "/".join(place)
     return not place or any(key.endswith(end) and token.ttl() > LEAST_SECONDS for key, token in package.TOKEN_CACHE.items())
 
 
 def _find_container(href: str) -> tuple[str, ...]:
-    """Return account and container of an address that the package signs; nothing for others, which it leaves as they are."""
+    """Return account and container of an address that the package signs; () for others."""
     parts = urlsplit(href)
     if not parts.netloc.endswith(BLOB_HOSTS):
         return ()
@@ -237,8 +235,8 @@ def _find_container(href: str) -> tuple[str, ...]:
 # --- object stores ---------------------------------------------------------------------------------------------------
 
 
-def _address_object(href: str, login: S3Login) -> FileRequest:
-    """Return the request for an object, with the headers of the store's login if it has one.  Raises RangeError."""
+def _request_object(href: str, login: S3Login) -> FileRequest:
+    """Return the request for an object, with login headers where the store requires them.  Raises RangeError."""
     bucket, _, key = href.removeprefix("s3://").partition("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", bucket) or not key:
         raise RangeError("an address without the name of a bucket or of an object")
@@ -251,7 +249,7 @@ def _address_object(href: str, login: S3Login) -> FileRequest:
 
 
 def _find_store(bucket: str, login: S3Login) -> str:
-    """Return the address of a bucket: by its path, or at Amazon by its host, where a dot would spoil the certificate."""
+    """Return a bucket's address: by path, or at Amazon by host name, unless it has a dot, which no certificate covers."""
     if login.endpoint:
         scheme = "" if "://" in login.endpoint else "https://"
         return f"{scheme}{login.endpoint.rstrip('/')}/{bucket}"
@@ -260,7 +258,7 @@ def _find_store(bucket: str, login: S3Login) -> str:
 
 
 def _sign_object(host: str, path: str, login: S3Login, now: dt.datetime) -> dict[str, str]:
-    """Return the headers that log a GET in.  Raises RangeError where the keys are not in the environment.
+    """Return the login headers of a GET.  Raises RangeError where the keys are not in the environment.
 
     Signature Version 4: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
     """
@@ -282,18 +280,18 @@ def _sign_object(host: str, path: str, login: S3Login, now: dt.datetime) -> dict
     headers["Authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={';'.join(signed)}, Signature={stamp.hex()}"
     )
-    return headers | {"Host": host}  # as it was signed, whatever its port
+    return headers | {"Host": host}  # with its port, as it was signed
 
 
 EMPTY_BODY_HASH = hashlib.sha256(b"").hexdigest()
-"""Of the body of a GET."""
+"""SHA-256 of the body of a GET."""
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------
 
 
 class _RedactingFilter(logging.Filter):
-    """Hides what may be a secret in the addresses that libraries log: queries, and users before a host."""
+    """Removes queries and users from the addresses that libraries log, which may be secret."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record; it always passes."""

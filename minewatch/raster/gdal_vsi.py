@@ -1,7 +1,7 @@
-"""Remote files for GDAL: it reads them like files of Python's, and every byte comes through our own requests.
+"""Remote files for GDAL, which reads them as Python file objects through our own requests.
 
-So GDAL never sees an address, a signature or a key, whose options would hold for the whole process where they are set in
-its main thread (rasterio 1.4), and a request that fails is known, where JPEG 2000's decoder would go on without the bytes.
+So GDAL never sees an address, a signature or a key (its options set in the main thread hold for the whole process in
+rasterio 1.4), and failed requests are detected, while JPEG 2000's decoder would go on without the bytes.
 """
 
 from __future__ import annotations
@@ -35,48 +35,48 @@ HEAD = 32 * 2**10
 """Bytes fetched to open a file."""
 
 MORE = 16 * 2**10
-"""Bytes fetched beyond what is asked for: what is read next, the header of the next tile or its table, comes with them."""
+"""Bytes fetched beyond a read, since the next read is usually the header of the next tile."""
 
 PIECE = 4 * 2**20
-"""Bytes of one request; longer parts come in several, side by side."""
+"""Bytes of one request; longer reads are split into concurrent requests."""
 
 LARGEST = 256 * 2**20
-"""Bytes that GDAL may ask for at one time: a JPEG 2000 file of a whole band without tiles has 150 MB at most."""
+"""Bytes of one read of GDAL: a JPEG 2000 file of a whole band without tiles has at most 150 MB."""
 
 KEPT = 512
-"""Small parts that are kept: headers, which GDAL reads again and again; an own file of a band has 121 tiles."""
+"""Small parts that are cached: headers, which GDAL reads repeatedly; a band's own file has 121 tiles."""
 
 
 @dataclass
 class Stream:
-    """A remote file, and the small parts of it that were fetched; all its readers share it."""
+    """A remote file and a cache of its small parts; shared by all its readers."""
 
     href: str
     """Address, unsigned."""
 
     access: Access
-    """How it is reached."""
+    """How it is accessed."""
 
     requests: int = 0
     """Made so far."""
 
     fault: OSError | None = None
-    """The first that was met; GDAL hears only that bytes are missing."""
+    """The first error; GDAL only sees that bytes are missing."""
 
     total: int = -1
     """Bytes of the file; -1 = not known yet."""
 
     _parts: dict[int, bytes] = field(default_factory=dict)
-    """First byte to part; none overlaps another."""
+    """First byte to part, without overlaps."""
 
     _starts: list[int] = field(default_factory=list)
-    """Of the parts, in order."""
+    """First bytes of the parts, in order."""
 
     _lock: Lock = field(default_factory=Lock)
 
     @cached_property
     def path(self) -> str:
-        """For GDAL, which sees nothing of the address but its ending."""
+        """Path for GDAL, with nothing of the address but its extension."""
         with _OPENER_LOCK:
             return _register_opener()[0] + self._name
 
@@ -86,22 +86,22 @@ class Stream:
 
     @cached_property
     def _context(self) -> contextvars.Context:
-        """In which rasterio knows the shelf; used by one thread at a time."""
+        """Context in which the opener is registered with rasterio; used by one thread at a time."""
         with _OPENER_LOCK:
             return _register_opener()[1].copy()
 
     def open(self) -> bytes:
-        """Fetch the head and give it; to be called by one of the threads that fetch.  Raises OSError."""
+        """Fetch and return the head; to be called by a thread of the fetch pool.  Raises OSError."""
         self.requests += 1
         head, self.total = self.access.fetch_part(self.href, 0, HEAD)
         self._keep(0, head)
         return head
 
     def run(self, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Do something of rasterio's with the file.
+        """Call a function of rasterio that uses the file.
 
-        Raises the OSError of the stream where one was met meanwhile: GDAL hears only that bytes are missing, and its
-        decoders may go on without them.
+        Raises the stream's OSError if one occurred: GDAL only sees that bytes are missing, and its decoders may go on
+        without them.
         """
         before, _OPENER.streams[self._name] = self.fault, self
         try:
@@ -112,7 +112,7 @@ class Stream:
                 raise self.fault
 
     def read(self, start: int, size: int) -> bytes:
-        """Read bytes; less where the file ends.  Raises OSError."""
+        """Read bytes; fewer where the file ends.  Raises OSError."""
         stop = min(start + size, self.total)
         if stop - start > LARGEST:
             raise RangeError("a part that is larger than any of a band")
@@ -125,7 +125,7 @@ class Stream:
         return found[0] if len(found) == 1 else b"".join(found)
 
     def read_ranges(self, starts: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Read several parts, fetched side by side.  Raises OSError."""
+        """Read several parts, fetched concurrently.  Raises OSError."""
         if sum(sizes) > LARGEST:
             raise RangeError("parts that are larger than any of a band")
         return [_join(jobs) for jobs in [self._ask(start, start + size) for start, size in zip(starts, sizes, strict=True)]]
@@ -138,7 +138,7 @@ class Stream:
         return self._parts[first][start - first :]
 
     def _load(self, start: int, stop: int) -> bytes:
-        """Fetch from ``start`` to a little behind ``stop``, or to what is there already; keep what is small."""
+        """Fetch from ``start`` to a little beyond ``stop``, or to the next cached part; cache the end if small."""
         place = bisect_right(self._starts, start)
         known = self._starts[place] if place < len(self._starts) else self.total
         end = min(stop + MORE, known)
@@ -171,54 +171,54 @@ def _join(jobs: Sequence[Future[bytes]]) -> bytes:
 
 
 class Reader(io.RawIOBase):
-    """A place in a stream, as GDAL wants it: what fails is noted with the stream, and bytes are missing."""
+    """A file object for GDAL: errors are recorded in the stream, and bytes are missing."""
 
     def __init__(self, stream: Stream | _KeepAlive) -> None:
         super().__init__()
         self._stream = stream
-        self._place = 0
+        self._position = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Read from the place on."""
+        """Read from the current position."""
         try:
-            data = self._stream.read(self._place, self._stream.total if size < 0 else size)
+            data = self._stream.read(self._position, self._stream.total if size < 0 else size)
         except OSError as error:
             self._stream.fault = self._stream.fault or error
             return b""
-        self._place += len(data)
+        self._position += len(data)
         return data
 
     def get_byte_ranges(self, offsets: Sequence[int], sizes: Sequence[int]) -> list[bytes]:
-        """Read several parts at once, wherever the place is; GDAL has joined those that touch."""
+        """Read several parts at once; GDAL has joined adjacent ones."""
         try:
             return self._stream.read_ranges(offsets, sizes)
         except OSError as error:
             self._stream.fault = self._stream.fault or error
-            return [bytes(size) for size in sizes]  # shorter ones would be read beyond their end
+            return [bytes(size) for size in sizes]  # GDAL would read beyond the end of shorter ones
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._stream.total}[whence]
-        self._place = base + offset
-        return self._place
+        """Set the position."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._stream.total}[whence]
+        self._position = base + offset
+        return self._position
 
     def tell(self) -> int:
-        """Return the place."""
-        return self._place
+        """Return the position."""
+        return self._position
 
 
 class _VsiOpener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rasterio has no types
-    """The streams of this process by name, for rasterio; there is nothing else, whatever GDAL looks for beside them."""
+    """The streams of this process by name, for rasterio; no other file exists, such as side-car files."""
 
     def __init__(self) -> None:
         self.streams: dict[str, Stream | _KeepAlive] = {}
 
     def open(self, path: str, *_: object, **__: object) -> Reader:
-        """Return a reader of its own to each who asks."""
+        """Return a new reader of a file."""
         return Reader(self._find(path))
 
     def size(self, path: str) -> int:
-        """Return the bytes of a file."""
+        """Return the size of a file in bytes."""
         return self._find(path).total
 
     def isfile(self, path: str) -> bool:
@@ -226,19 +226,19 @@ class _VsiOpener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rast
         return path in self.streams
 
     def isdir(self, _path: str) -> bool:
-        """Tell that there are no folders."""
+        """Return False: there are no folders."""
         return False
 
     def ls(self, _path: str) -> list[str]:
-        """List nothing."""
+        """Return no names."""
         return []
 
     def mtime(self, _path: str) -> int:
-        """Return no time."""
+        """Return 0: times are not known."""
         return 0
 
     def rm(self, path: str) -> None:
-        """Refuse."""
+        """Raise PermissionError."""
         raise PermissionError(path)
 
     def _find(self, path: str) -> Stream | _KeepAlive:
@@ -248,10 +248,10 @@ class _VsiOpener(MultiByteRangeResourceContainer):  # type: ignore[misc]  # rast
 
 
 class _KeepAlive:
-    """A tiny file that stays open, so that GDAL knows the shelf as long as the process lives.
+    """A tiny file that stays open, which keeps the opener registered for the lifetime of the process.
 
-    rasterio would tell GDAL of an opener anew for each file, and forget it after: GDAL looks its list of them up without
-    a lock, so that other threads that open files could meet it half changed (cpl_vsil.cpp).
+    rasterio would register the opener for each file and unregister it afterwards, while GDAL reads its list of handlers
+    without a lock: other threads that open files could see it half changed (cpl_vsil.cpp).
     """
 
     fault: OSError | None = None
@@ -276,9 +276,9 @@ _FILE_NUMBERS = itertools.count()
 
 @cache
 def _register_opener() -> tuple[str, contextvars.Context]:
-    """Tell GDAL of the shelf; give the path of what lies on it, and the context in which rasterio knows it."""
-    _OPENER.streams["anchor.tif"] = _KeepAlive()
+    """Register the opener with GDAL; return the path prefix of its files, and the context in which rasterio knows it."""
+    _OPENER.streams["keep-alive.tif"] = _KeepAlive()
     context = contextvars.copy_context()
-    dataset = context.run(rasterio.open, "anchor.tif", opener=_OPENER)
-    atexit.register(context.run, dataset.close)  # GDAL's own end would call Python's readers too late
-    return dataset.name.removesuffix("anchor.tif"), context
+    dataset = context.run(rasterio.open, "keep-alive.tif", opener=_OPENER)
+    atexit.register(context.run, dataset.close)  # at GDAL's own exit, Python's readers are gone
+    return dataset.name.removesuffix("keep-alive.tif"), context

@@ -1,7 +1,7 @@
-"""What detection looks at: indices and single bands, and how they are kept in one byte a pixel.
+"""The layers that detection uses: indices and single bands, encoded in one byte per pixel.
 
-A layer declares its bands, its formula and its range; the range is cut into 254 steps, which is finer than the noise
-of the index (NDVI: 0.008 a step, an error of 0.002 r.m.s. against a noise of 0.02 to 0.05 from look to look).
+A layer has bands, a formula and a range of 254 steps, which are finer than the noise of the index (NDVI: 0.008 per step,
+an error of 0.002 r.m.s. against a noise of 0.02 to 0.05 between looks).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from minewatch.core.units import NODATA, SCALE
 
 RUN = 4096
-"""Pixels computed at a time."""
+"""Pixels computed at a time, so that they stay in the core's cache for all layers."""
 
 EMPTY = 0
 """The code of a pixel without data."""
@@ -25,7 +25,7 @@ EMPTY = 0
 Number = np.floating[Any]
 
 WHOLE_BANDS = ("blue", "red", "nir", "swir16")
-"""What the layers are made from, in the order in which formulas take them."""
+"""Input of the layers, in the order of the formulas' arguments."""
 
 
 @dataclass(frozen=True)
@@ -33,26 +33,26 @@ class IndexLayer:
     """A quantity that is archived for every look."""
 
     name: str
-    """As it stands in the archive's files."""
+    """Name in the archive's files."""
 
     bands: tuple[str, ...]
-    """What it is made from, by common names."""
+    """Its bands, by common names."""
 
     low: float
-    """Value of code 1; lower values are cut off there."""
+    """Value of code 1; lower values are clipped to it."""
 
     high: float
-    """Value of code 255; higher values are cut off there."""
+    """Value of code 255; higher values are clipped to it."""
 
     formula: Callable[[Number, Number, Number, Number], Number]
-    """From reflectance x 10 000 of WHOLE_BANDS, one pixel's, to the value; compiled."""
+    """Value of a pixel from its reflectance x 10 000 in WHOLE_BANDS; compiled."""
 
     description: str
-    """In words, for the archive's rasters; nothing depends on it."""
+    """Text in the archive's rasters; nothing depends on it."""
 
     @property
     def step(self) -> float:
-        """The value of one code."""
+        """Difference of values between two codes."""
         return (self.high - self.low) / 254
 
     def decode(self, codes: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -97,13 +97,13 @@ BLUE = IndexLayer("blue", ("blue",), 0, 0.508, _blue, "reflectance of the blue b
 NIR = IndexLayer("nir", ("nir",), 0, 0.762, _nir, "reflectance of the near infrared band")
 
 LAYERS: tuple[IndexLayer, ...] = (NDVI, BSI, BLUE, NIR)
-"""What is archived, in the order of the bands of an observation after SCL."""
+"""Archived layers, in the order of an observation's bands after SCL."""
 
 _RANGES = np.array([(layer.low, layer.high, 1 / layer.step) for layer in LAYERS], np.float32)
 
 
 def encode_layers(bands: Mapping[str, NDArray[np.int16]]) -> NDArray[np.uint8]:
-    """Compute the layers from (y, x) int16 reflectance of WHOLE_BANDS: (layer, y, x) codes 1 to 255, 0 = a band has no data."""
+    """Return the layers of (y, x) int16 reflectance in WHOLE_BANDS: (layer, y, x) codes 1 to 255, 0 = a band has no data."""
     whole = [np.ascontiguousarray(bands[name]) for name in WHOLE_BANDS]
     codes = np.empty((len(LAYERS), *whole[0].shape), np.uint8)
     blue, red, nir, swir = (band.ravel() for band in whole)
@@ -121,7 +121,7 @@ def _encode(
     codes: NDArray[np.uint8],
 ) -> None:
     values = np.empty((len(ranges), RUN), np.float32)
-    for first in range(0, blue.size, RUN):  # a run of pixels stays in the core's cache for all layers
+    for first in range(0, blue.size, RUN):
         run = slice(first, min(first + RUN, blue.size))
         b, r, n, s = blue[run], red[run], nir[run], swir[run]
         ndvi, bsi, bluish, bright = values[0], values[1], values[2], values[3]
@@ -144,10 +144,10 @@ def _encode(
 
 @njit(nogil=True, cache=True)
 def _cut(values: NDArray[np.float32], low: Number, high: Number, steps: Number, codes: NDArray[np.uint8]) -> None:
-    """Return the codes of values; 0 / 0, over water and deep shadow where every band is 0, is neither green nor bare."""
+    """Write the codes of values; 0 / 0, where every band is 0 over water or in deep shadow, counts as 0."""
     nothing = np.float32(0)
     for i in range(codes.size):
         value = values[i]
-        value = value if value == value else nothing  # noqa: PLR0124 - only not-a-number differs from itself
+        value = value if value == value else nothing  # noqa: PLR0124 - only NaN differs from itself
         value = min(max(value, low), high)
         codes[i] = np.uint8(np.int32(np.rint((value - low) * steps)) + np.int32(1))

@@ -1,4 +1,4 @@
-"""Reads windows of scenes onto the area's grid."""
+"""Reads windows of scenes and datatakes onto an area's grid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from minewatch.raster.gdal import READ_ERRORS, HeaderError, find_driver, gdal_en
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.resampling import fill_classes, write_reflectance
 from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
-from minewatch.raster.warp import Warp, make_warp
+from minewatch.raster.warp import PixelReader, Warp, make_warp
 from minewatch.sources.scene import Datatake, Scene
 
 P = ParamSpec("P")
@@ -32,32 +32,29 @@ T = TypeVar("T")
 
 
 READ_ATTEMPTS = 2
-"""Attempts at reading a window, from opening the file on; each request has attempts of its own below these."""
+"""Attempts at reading a window, including opening the file; each request has further attempts of its own."""
 
 RETRY_PAUSE = 0.5
 """Seconds between them."""
 
 DATATAKE_SECONDS = 7200.0
-"""Seconds that an overpass may take in all, for all its scenes and areas; then it is given up, named, and tried by the next
-scan.  A line that brings 4 MB in each request's 120 s would else keep a scan for a day."""
+"""Longest time for reading a datatake, all scenes and areas; then it is skipped, reported, and left to the next scan.
+Otherwise a line that brings 4 MB in each request's 120 s would keep a scan busy for a day."""
 
 
-class BandSource(Protocol):
+class BandSource(PixelReader, Protocol):
     """An open file of one band."""
 
-    def read(self, box: Box) -> NDArray[np.uint16]:
-        """Read a box of its pixels: (y, x) uint16, 0 outside the file."""
-
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
 
 
 @dataclass(frozen=True)
 class OpenBand:
-    """An open file and where it lies."""
+    """An open file and its position."""
 
     source: BandSource
-    """Gives its pixels."""
+    """Reads its pixels."""
 
     crs: str
     """WKT."""
@@ -71,37 +68,37 @@ class OpenBand:
 
 @dataclass
 class SceneFiles:
-    """The files of a scene, opened when first needed; belongs to one thread."""
+    """The files of a scene, opened on first use; belongs to one thread."""
 
     scene: Scene
-    """What is read."""
+    """The scene."""
 
     cache: BlockCache = field(default_factory=BlockCache)
-    """Inflated blocks, shared by the scenes of a datatake."""
+    """Decompressed blocks, shared by the scenes of a datatake."""
 
     prefetcher: Prefetcher = field(default_factory=Prefetcher)
-    """Bytes on their way, shared likewise."""
+    """Shared likewise."""
 
     pixel: float = PIXEL
-    """Metres; where coarser pixels will do (for a picture), a file's overviews stand in for it."""
+    """Metres; where coarser pixels are enough (for an image), overviews are read instead."""
 
     deadline: float = field(default_factory=lambda: time.monotonic() + DATATAKE_SECONDS)
-    """On the monotonic clock: when reading is given up."""
+    """Time on the monotonic clock at which reading ends."""
 
     _open: dict[str, OpenBand] = field(default_factory=dict)
     """Band to file."""
 
     _headers: dict[str, Future[Layout | Stream | None]] = field(default_factory=dict)
-    """Band to the header that is on its way."""
+    """Band to the header being fetched."""
 
     @cached_property
     def access(self) -> Access:
-        """How the files are reached."""
+        """How the files are accessed."""
         return Access(self.scene.signing, self.scene.s3)
 
     @cached_property
     def fault(self) -> str:
-        """What is missing for reading any of them; '' where nothing is."""
+        """What is missing to read any of them; '' where nothing is."""
         return self.access.find_fault(self.scene.hrefs.values())
 
     def __enter__(self) -> Self:
@@ -113,11 +110,11 @@ class SceneFiles:
             self.close_band(band)
 
     def on(self, grid: Grid, offset: int | None = None) -> SceneReader:
-        """Return a reader of these files on a grid; another offset may take the place of the scene's."""
+        """Return a reader of these files on a grid; ``offset`` replaces the scene's."""
         return SceneReader(self, grid, self.scene.offset if offset is None else offset)
 
     def read(self, band: str, action: Callable[[OpenBand], T]) -> T:
-        """Do something with a band's file, again if it fails.  Raises SceneError where the file cannot be read."""
+        """Call ``action`` with a band's file, and again if it fails.  Raises SceneError where the file cannot be read."""
         for attempt in range(1, READ_ATTEMPTS + 1):
             if time.monotonic() > self.deadline:
                 raise self._refuse(band, f"given up, the overpass took over {DATATAKE_SECONDS / 60:.0f} minutes")
@@ -125,7 +122,7 @@ class SceneFiles:
                 return action(self.open(band))
             except READ_ERRORS as error:
                 self.close_band(band)
-                # GDAL's text may hold a signed address, so only the kind of fault is told, and its cause is not shown.
+                # GDAL's message may contain a signed address, so only the type of the error is reported, without its cause.
                 reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
             if attempt < READ_ATTEMPTS:
                 time.sleep(RETRY_PAUSE)
@@ -135,23 +132,27 @@ class SceneFiles:
         return SceneError(f"scene {self.scene.id}, {band}: {reason}", scene_id=self.scene.id)
 
     def open(self, band: str) -> OpenBand:
-        """Open a band's file; raises SceneError where it is no band of a scene, else OSError or RasterioError."""
+        """Open a band's file; raises SceneError where it is not a band of a scene, else OSError or RasterioError."""
         if self.fault:
             raise self._refuse(band, self.fault)
         if band not in self._open:
             header = self._read_header(band)
-            self._open[band] = self._open_blocks(header) if isinstance(header, Layout) else self._open_dataset(band, header)
+            if isinstance(header, Layout):
+                file = BlockFile(header, self.cache, self.prefetcher)
+                self._open[band] = OpenBand(file, header.crs, header.transform, header.shape)
+            else:
+                self._open[band] = self._open_dataset(band, header)
         return self._open[band]
 
     def close_band(self, band: str) -> None:
-        """Let go of all that was read of a band."""
+        """Close a band's file and drop all that was read of it."""
         self._headers.pop(band, None)
         self.prefetcher.release(self.scene.hrefs[band])
         if band in self._open:
             self._open.pop(band).source.close()
 
     def prefetch(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
-        """Start fetching what is needed soon, if the file is remote: first its header, then the boxes it lies in."""
+        """Start fetching a remote file: first its header, then the boxes that ``locate`` returns for its layout."""
         href = self.scene.hrefs.get(band, "")
         if not is_remote(href) or find_driver(href) != "GTiff" or self.pixel > PIXEL or self.fault:
             return
@@ -163,7 +164,7 @@ class SceneFiles:
         return self._headers[band]
 
     def _prefetch_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | Stream | None]) -> None:
-        # What cannot be read is told when the band is read.
+        # Errors are reported when the band is read.
         if not header.cancelled() and header.exception() is None and isinstance(layout := header.result(), Layout):
             with contextlib.suppress(OSError):
                 prefetch_blocks(layout, locate(layout), self.cache, self.prefetcher)
@@ -174,21 +175,18 @@ class SceneFiles:
             return self._request_header(band).result()
         return read_layout(href) if self.pixel == PIXEL and find_driver(href) == "GTiff" else None
 
-    def _open_blocks(self, layout: Layout) -> OpenBand:
-        return OpenBand(BlockFile(layout, self.cache, self.prefetcher), layout.crs, layout.transform, layout.shape)
-
     def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
         try:
             file = open_file(self.scene.hrefs[band], stream, self.pixel)
-        except HeaderError as misfit:
-            raise self._refuse(band, str(misfit)) from None
+        except HeaderError as error:
+            raise self._refuse(band, str(error)) from None
         return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
 
 def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Stream | None:
-    """Read the header of a plain GeoTIFF of which whole pixels are wanted; of others give the bytes to GDAL as a stream.
+    """Return the layout of a plain GeoTIFF, where full resolution is needed, else a stream for GDAL.
 
-    None where GDAL fetches them by itself.
+    None where GDAL fetches the file itself.
     """
     if is_left_to_gdal(href, access):
         return None
@@ -200,37 +198,37 @@ def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Str
 
 @dataclass(frozen=True)
 class SceneReader:
-    """A scene on a grid; belongs to the thread of its files."""
+    """Reads a scene on a grid; belongs to the thread of its files."""
 
     files: SceneFiles
-    """What is read."""
+    """The files of the scene."""
 
     grid: Grid
-    """Where the pixels go."""
+    """Grid of the pixels returned."""
 
     offset: int
     """Added to digital numbers above 0 to get reflectance x 10 000."""
 
     _warps: dict[tuple[str, str, Affine], Warp] = field(default_factory=dict)
-    """By band, CRS and transform: how the pixels fall on the grid."""
+    """Warps onto the grid by band, CRS and transform."""
 
     @property
     def scene(self) -> Scene:
-        """What is read."""
+        """The scene."""
         return self.files.scene
 
     def read(self, band: str, window: Window) -> NDArray[np.uint16]:
         """Read one band: (y, x) uint16 digital numbers, 0 = no data or outside the scene.
 
-        Pixels of the same lattice come as they are (a 20 m pixel fills four of 10 m); others are warped, bilinear
-        over valid pixels, SCL nearest.  Raises SceneError where the file cannot be read.
+        Pixels of the same lattice are copied (a 20 m pixel fills four of 10 m); others are warped, bilinear over valid
+        pixels, SCL nearest.  Raises SceneError where the file cannot be read.
         """
         return self.files.read(
             band, lambda file: self._get_warp(band, file.crs, file.transform, file.shape).read(file.source, window)
         )
 
     def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
-        """Say that these windows will be read soon, in this order; returns at once."""
+        """Start fetching windows that will be read soon, in this order; returns at once."""
         for band in bands:
             self.files.prefetch(band, partial(self._locate, band, windows))
 
@@ -247,13 +245,13 @@ class SceneReader:
 
 @dataclass(frozen=True)
 class DatatakeReader:
-    """The open scenes of one overpass on a grid, mosaicked."""
+    """Reads the scenes of one datatake on a grid, mosaicked."""
 
     readers: tuple[SceneReader, ...]
-    """In order of scene id: the first with a valid pixel gives it."""
+    """By scene id; of overlapping scenes the first with a valid pixel counts."""
 
     def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
-        """Say that these windows will be read soon, in this order: remote files begin to come; returns at once."""
+        """Start fetching windows that will be read soon, in this order; returns at once."""
         names = tuple(bands)
         for reader in self.readers:
             reader.prefetch(names, windows)
@@ -267,7 +265,7 @@ class DatatakeReader:
         return classes, origin
 
     def read_reflectance(self, band: str, window: Window, origin: NDArray[np.int8]) -> NDArray[np.int16]:
-        """Read a band where ``origin`` says: (y, x) int16 reflectance x 10 000, not below 0; -32768 = no data."""
+        """Read a band, by each pixel's scene in ``origin``: (y, x) int16 reflectance x 10 000, at least 0; -32768 = no data."""
         out = np.empty(window.shape, np.int16)
         origin, is_first = np.ascontiguousarray(origin), True
         for index, reader in enumerate(self.readers):
@@ -281,13 +279,13 @@ class DatatakeReader:
 
 @dataclass(frozen=True)
 class DatatakeFiles:
-    """The files of one overpass, for any number of grids; belongs to one thread."""
+    """The files of one datatake, for any number of grids; belongs to one thread."""
 
     scenes: tuple[SceneFiles, ...]
-    """In order of scene id."""
+    """By scene id."""
 
     def on(self, grid: Grid, scenes: Sequence[Scene] | None = None) -> DatatakeReader:
-        """Return a reader of the overpass, or of some of its scenes with the offsets they state, on a grid."""
+        """Return a reader on a grid of all scenes, or of ``scenes`` with their offsets."""
         chosen = [files.scene for files in self.scenes] if scenes is None else scenes
         offsets = {scene.id: scene.offset for scene in chosen}
         return DatatakeReader(tuple(f.on(grid, offsets[f.scene.id]) for f in self.scenes if f.scene.id in offsets))
@@ -313,5 +311,5 @@ def open_datatake(datatake: Datatake, grid: Grid) -> contextlib.AbstractContextM
 def open_datatake(
     datatake: Datatake, grid: Grid | None = None
 ) -> contextlib.AbstractContextManager[DatatakeFiles | DatatakeReader]:
-    """Open the files of an overpass for one thread; with a grid, give a reader on that grid at once."""
+    """Open the files of a datatake for one thread; with a grid, return a reader on it."""
     return _open_files(datatake) if grid is None else _open_reader(datatake, grid)

@@ -1,4 +1,4 @@
-"""Compiled loops that bring pixels of a scene onto a grid: predictor, replication, interpolation, reflectance."""
+"""Compiled loops: TIFF predictor, upsampling, resampling, reflectance."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from minewatch.settings.scl import CLASSES
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONTROL_SPACING = 32
-"""Pixels between the points that are projected exactly; between them UTM bends by less than a thousandth of a pixel."""
+"""Pixels between control points; interpolating between them is exact to a thousandth of a pixel in UTM."""
 
 CLASS_END = len(CLASSES)
-"""What is above the classes of SCL is none."""
+"""First number above the classes of SCL."""
 
 ONE = np.uint64(1)
-"""To step from an unsigned index to the next."""
+"""Keeps indices unsigned."""
 
 
 def compiled(function: F) -> F:
-    """Compile a loop; it runs without the interpreter's lock."""
+    """Return a function compiled by numba, which releases the GIL."""
     return cast("F", njit(nogil=True, cache=True)(function))
 
 
 @compiled
 def sum_rows(block: NDArray[Any]) -> None:
-    """Undo TIFF's predictor 2 in place: each number was stored as the difference to its left neighbour."""
+    """Undo TIFF's predictor 2 (horizontal differences) in place."""
     height, width = block.shape
     whole = height // 8 * 8
-    # Eight rows at a time: a sum waits for the one before it, eight of them do not wait for each other.
+    # Eight rows at a time, whose sums do not depend on each other.
     for row in range(0, whole, 8):
         for column in range(1, width):
             for lane in range(8):
@@ -46,7 +46,7 @@ def sum_rows(block: NDArray[Any]) -> None:
 
 @compiled
 def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np.uint16]) -> None:
-    """Fill ``out`` with pixels that are two fine ones wide and high; it begins ``row`` and ``column`` (0 or 1) inside."""
+    """Fill ``out`` with each pixel of ``coarse`` twice in both directions, from fine ``row`` and ``column`` (0 or 1)."""
     height, width = out.shape
     for y in range(height):
         source = (row + y) // 2
@@ -68,9 +68,9 @@ def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np
 def write_reflectance(
     numbers: NDArray[np.uint16], origin: NDArray[np.int8], index: int, offset: int, is_first: bool, out: NDArray[np.int16]
 ) -> None:
-    """Write reflectance x 10 000 where ``origin`` is ``index``: digital number + offset, cut to 0 ... 32767; 0 = no data.
+    """Write reflectance x 10 000 where ``origin`` is ``index``: digital number + offset, clipped to 0 ... 32767; 0 = no data.
 
-    The other pixels become no data if ``is_first``, else they stay.
+    Other pixels become no data if ``is_first``, else stay.
     """
     for row in range(out.shape[0]):
         for column in range(out.shape[1]):
@@ -83,18 +83,18 @@ def write_reflectance(
 
 @compiled
 def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8], origin: NDArray[np.int8]) -> None:
-    """Take the classes of one scene where no earlier scene has any."""
+    """Copy the classes of one scene, and its ``index`` as their origin, where no earlier scene has any."""
     for row in range(part.shape[0]):
         for column in range(part.shape[1]):
             code = part[row, column]
-            takes = classes[row, column] == 0 and 0 < code < CLASS_END
-            classes[row, column] = np.uint8(code) if takes else classes[row, column]
-            origin[row, column] = np.int8(index) if takes else origin[row, column]
+            is_new = classes[row, column] == 0 and 0 < code < CLASS_END
+            classes[row, column] = np.uint8(code) if is_new else classes[row, column]
+            origin[row, column] = np.int8(index) if is_new else origin[row, column]
 
 
 @compiled
 def interpolate(points: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
-    """Interpolate a row of pixels between knots; ``row`` and ``column`` count pixels from the first knot."""
+    """Interpolate a line of pixels between control points; ``row`` and ``column`` count pixels from the first of them."""
     top, down = row // CONTROL_SPACING, (row % CONTROL_SPACING) / CONTROL_SPACING
     for left in range(column // CONTROL_SPACING, (column + len(line) - 1) // CONTROL_SPACING + 1):
         first = points[top, left] * (1 - down) + points[top + 1, left] * down
@@ -113,10 +113,10 @@ def resample_nearest(
     start: tuple[int, int],
     out: NDArray[np.uint16],
 ) -> None:
-    """Take the source pixel in which the centre of each pixel of ``out`` lies; 0 outside.
+    """Copy the source pixel in which the centre of each pixel of ``out`` lies; 0 outside.
 
-    ``columns`` and ``rows`` are the places of the knots in ``pixels`` (pixels, whole at corners); ``out`` begins
-    ``start`` (row, column) after the first knot.
+    ``columns`` and ``rows`` are the positions of the control points in ``pixels`` (pixels, whole at corners); ``out`` begins
+    ``start`` (row, column) after the first of them.
     """
     height, width = pixels.shape
     across, along = np.empty(out.shape[1]), np.empty(out.shape[1])
@@ -124,7 +124,7 @@ def resample_nearest(
         interpolate(columns, start[0] + y, start[1], across)
         interpolate(rows, start[0] + y, start[1], along)
         for x in range(out.shape[1]):
-            # Written so that a place that is no number is outside.
+            # NaN is outside.
             if 0 <= across[x] < width and 0 <= along[x] < height:
                 out[y, x] = pixels[int(along[x]), int(across[x])]
             else:
@@ -140,7 +140,7 @@ def resample_bilinear(
     radius: float,
     out: NDArray[np.uint16],
 ) -> None:
-    """Interpolate between the source pixels that have data; 0 where the nearest one has none.
+    """Interpolate between source pixels with data; 0 where the nearest one has none.
 
     Arguments as for :func:`resample_nearest`; ``radius`` is that of the tent-shaped kernel in source pixels: 1, or the
     pixel size of the grid where that is coarser.
@@ -153,7 +153,7 @@ def resample_bilinear(
         for x in range(out.shape[1]):
             column, row = across[x] - 0.5, along[x] - 0.5
             if radius == 1 and 0 <= column < width - 1 and 0 <= row < height - 1:
-                # Unsigned indices spare the test for negative ones; together this is five times as fast as ``average``.
+                # Unsigned indices need no test for negative ones; this is five times as fast as ``average``.
                 i, j = np.uint64(column), np.uint64(row)
                 a, b = np.float64(pixels[j, i]), np.float64(pixels[j, i + ONE])
                 c, d = np.float64(pixels[j + ONE, i]), np.float64(pixels[j + ONE, i + ONE])
@@ -170,7 +170,7 @@ def resample_bilinear(
 
 @compiled
 def average(pixels: NDArray[np.uint16], column: float, row: float, radius: float) -> int:
-    """Weigh the pixels with data around a place (whole at the centres of pixels) by their nearness."""
+    """Return the mean of pixels with data around a position (whole at pixel centres), weighted by nearness."""
     height, width = pixels.shape
     weights, total = 0.0, 0.0
     for j in range(max(0, int(np.ceil(row - radius))), min(height - 1, int(np.floor(row + radius))) + 1):

@@ -1,6 +1,6 @@
-"""Reads plain GeoTIFFs without GDAL's raster code: where their blocks lie, and what is in them.
+"""Reads plain GeoTIFFs without GDAL's raster code: the positions of their blocks, and the blocks.
 
-GDAL opens the header and says where on earth the pixels are; every other kind of file is left to it.
+GDAL opens the header for CRS and transform, and reads every other kind of file.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from minewatch.raster.credentials import UNSIGNED, Access
 from minewatch.raster.resampling import sum_rows
 
 HEAD = 32 * 2**10
-"""Bytes fetched to open a file: the header of a COG of a whole Sentinel-2 tile fits several times."""
+"""Bytes fetched to open a file, several times the header of a COG of a whole Sentinel-2 tile."""
 
 LARGEST_BLOCK = 32 * 2**20
-"""Bytes of one block once inflated; files with larger ones are left to GDAL."""
+"""Bytes of one decompressed block; files with larger ones are left to GDAL."""
 
 MOST_TAGS = 1000
-"""Tags of one file; usual are 20."""
+"""Tags of one file; 20 are usual."""
 
 COMPRESSIONS = {1: "none", 8: "deflate", 32946: "deflate", 50000: "zstd"}
-"""TIFF's codes for what can be read here."""
+"""TIFF's codes of the supported compressions."""
 
 Box = tuple[int, int, int, int]
 """Top, left, bottom, right in pixels of a file."""
 
 
 class BlockError(OSError):
-    """A block is not what its header promises."""
+    """A block or header is damaged."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where the pixels of one file lie: in its bytes and on earth."""
+    """Positions of a file's blocks in its bytes, and of its pixels on the map."""
 
     href: str
     """Path or address."""
@@ -58,7 +58,7 @@ class Layout:
     """Rows and columns of a block."""
 
     dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
-    """Of the pixels, little-endian."""
+    """Type of the pixels, little-endian."""
 
     compression: str
     """none, deflate or zstd."""
@@ -70,10 +70,10 @@ class Layout:
     """(block row, block column) first byte in the file."""
 
     counts: NDArray[np.int64]
-    """(block row, block column) bytes; 0 = the file has no such block, its pixels are ``empty``."""
+    """(block row, block column) bytes; 0 = a missing block, whose pixels are ``empty``."""
 
     empty: int
-    """Pixel value of blocks that are not there."""
+    """Pixel value of missing blocks."""
 
     crs: str
     """WKT."""
@@ -82,11 +82,11 @@ class Layout:
     """Pixel to map."""
 
     access: Access
-    """How the file is reached."""
+    """How the file is accessed."""
 
     @property
     def block_bytes(self) -> int:
-        """Size of an inflated block."""
+        """Size of a decompressed block."""
         return self.block[0] * self.block[1] * self.dtype.itemsize
 
     def outline(self, block: tuple[int, int]) -> Box:
@@ -95,7 +95,7 @@ class Layout:
         return top, left, top + self.block[0], left + self.block[1]
 
     def find_blocks(self, box: Box) -> list[tuple[int, int]]:
-        """List the blocks (row, column) that a box within the file meets, row by row."""
+        """Return the blocks (row, column) that a box within the file intersects, row by row."""
         top, left, bottom, right = box
         if top >= bottom or left >= right:
             return []
@@ -104,7 +104,7 @@ class Layout:
         return [(row, column) for row in rows for column in columns]
 
     def clip(self, box: Box) -> Box:
-        """Cut a box to the file."""
+        """Return a box clipped to the file."""
         top, left, bottom, right = box
         return max(top, 0), max(left, 0), min(bottom, self.shape[0]), min(right, self.shape[1])
 
@@ -116,14 +116,14 @@ TAG_NAMES = {
     278: "block_height", 279: "counts", 317: "predictor", 322: "block_width", 323: "block_height", 324: "offsets",
     325: "counts", 339: "sample_format",
 }  # fmt: skip
-"""Tags of TIFF 6.0 that tell where the pixels are."""
+"""Names of the needed tags of TIFF 6.0."""
 
 TAG_TYPES = {1: "u1", 3: "<u2", 4: "<u4", 16: "<u8"}
-"""TIFF's types of whole numbers."""
+"""TIFF's integer types."""
 
 
 def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None) -> Layout | None:
-    """Read the header of a GeoTIFF, whose head may be there already; None where GDAL must do the reading.
+    """Read the header of a GeoTIFF, from ``head`` if given; None where GDAL must read the file.
 
     Raises OSError or RasterioError.
     """
@@ -134,22 +134,22 @@ def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None)
         try:
             with MemoryFile(head, ext=".tif") as memory, memory.open(driver="GTiff") as dataset:
                 return _describe(href, access, head, dataset)
-        except (RasterioError, UnicodeDecodeError):  # a header that is elsewhere, or no TIFF; GDAL will tell
+        except (RasterioError, UnicodeDecodeError):  # the header is elsewhere, or not a TIFF; GDAL will report it
             return None
     try:
         with rasterio.open(href, driver="GTiff") as dataset:
             return _describe(href, access, head, dataset)
-    except UnicodeDecodeError:  # a name in the header that is no text
+    except UnicodeDecodeError:  # a malformed name in the header
         raise BlockError("a damaged header") from None
 
 
 def is_left_to_gdal(href: str, access: Access) -> bool:
-    """True if GDAL fetches a file's bytes by itself."""
+    """True if GDAL fetches a file's bytes itself."""
     parts = urlsplit(href)
     if access.is_own(href):
         return False
     if is_remote(href):
-        # Who set up GDAL's way to the web (a token, a cookie), or names a user, wants it gone by GDAL.
+        # The user configured GDAL's HTTP (a token, a cookie) or named a login.
         return parts.username is not None or any(name.startswith("GDAL_HTTP_") for name in os.environ)
     return bool(parts.scheme) or href.startswith("/vsi")
 
@@ -162,12 +162,13 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
     if not _is_simple(first, dataset):
         return None
     block = first["block_height"], first.get("block_width", dataset.width)
-    if misfit := find_header_fault(dataset.shape, block, dataset.dtypes, dataset.transform, is_metric=dataset.crs.is_projected):
-        raise BlockError(misfit)
+    if fault := find_header_fault(dataset.shape, block, dataset.dtypes, dataset.transform, is_metric=dataset.crs.is_projected):
+        raise BlockError(fault)
     rows, columns = -(-dataset.height // block[0]), -(-dataset.width // block[1])
     if tags["offsets"].size != rows * columns or tags["counts"].size != rows * columns:
         return None
     offsets, counts = (tags[name].astype(np.int64).reshape(rows, columns) for name in ("offsets", "counts"))
+    nodata = -1 if dataset.nodata is None else dataset.nodata  # counts only where it is a pixel value
     layout = Layout(
         href=href,
         shape=dataset.shape,
@@ -177,7 +178,7 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
         predictor=first.get("predictor", 1),
         offsets=offsets,
         counts=np.where(offsets == 0, 0, counts),
-        empty=_find_empty(dataset),
+        empty=int(nodata) if 0 <= nodata <= np.iinfo(dataset.dtypes[0]).max else 0,
         crs=dataset.crs.to_wkt(),
         transform=dataset.transform,
         access=access,
@@ -187,14 +188,8 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
     return layout
 
 
-def _find_empty(dataset: DatasetReader) -> int:
-    """Return the value of blocks that are not there: the file's no data, where it is a pixel value."""
-    nodata = dataset.nodata
-    return int(nodata) if nodata is not None and 0 <= nodata <= np.iinfo(dataset.dtypes[0]).max else 0
-
-
 def _is_simple(first: dict[str, int], dataset: DatasetReader) -> bool:
-    """Tell from the first number of each tag whether the pixels are stored as this module reads them."""
+    """True if, by the first number of each tag, the pixels are stored as this module reads them."""
     block = first.get("block_height", 0), first.get("block_width", dataset.width)
     bits = np.dtype(dataset.dtypes[0]).itemsize * 8
     expected = {"width": dataset.width, "height": dataset.height, "bits": bits, "fill_order": 1, "bands": 1, "sample_format": 1}
@@ -209,7 +204,7 @@ def _is_simple(first: dict[str, int], dataset: DatasetReader) -> bool:
 
 
 def _read_tags(href: str, access: Access, head: bytes) -> dict[str, NDArray[np.uint64]]:
-    """Read the first directory of a little-endian TIFF or BigTIFF; nothing where it is another file or elsewhere."""
+    """Read the first directory of a little-endian TIFF or BigTIFF; empty for other files, or where it is elsewhere."""
     big = head[:4] == b"II\x2b\0"
     if not big and head[:4] != b"II*\0":
         return {}
@@ -228,7 +223,7 @@ def _read_tags(href: str, access: Access, head: bytes) -> dict[str, NDArray[np.u
             room, place = (8, entry + 12) if big else (4, entry + 8)
             if size > room:
                 (place,) = struct.unpack_from("<Q" if big else "<I", head, place)
-            # A table behind the head costs one more request.
+            # A table beyond the head costs one more request.
             data = head[place : place + size] if place + size <= len(head) else access.fetch(href, place, place + size)
             if len(data) != size:
                 raise BlockError("the header is cut short")
@@ -240,17 +235,17 @@ def _read_tags(href: str, access: Access, head: bytes) -> dict[str, NDArray[np.u
 
 
 def decode_block(layout: Layout, block: tuple[int, int], data: bytes | memoryview, out: NDArray[np.uint8]) -> None:
-    """Inflate a block into ``out``, whose size is that of the layout's blocks.
+    """Decompress a block into ``out``, which has the size of the layout's blocks.
 
-    Deflate, which Sentinel-2's providers use, ends each block with a checksum (Adler-32, RFC 1950) that is compared here: every
-    one of 600 flipped bits was found.  Blocks of Zstandard as GDAL writes them, plain blocks and the header itself have none.
-    Raises BlockError where the data are damaged or become more or fewer pixels than a block has.
+    Deflate, which Sentinel-2's providers use, has a checksum for each block (Adler-32, RFC 1950), which is verified: each of
+    600 flipped bits was found.  GDAL's Zstandard blocks, uncompressed blocks and the header have none.  Raises BlockError
+    where the data are damaged or have more or fewer pixels than a block.
     """
     try:
-        size = _inflate(layout.compression, data, out)
+        size = _decompress(layout.compression, data, out)
     except (imagecodecs.DeflateError, imagecodecs.ZstdError, ValueError) as error:
         raise BlockError(f"a damaged block ({type(error).__name__})") from None
-    # The last strip of a file is as high as what is left of it; tiles are always whole.
+    # The last strip of a file may have fewer rows; tiles are always whole.
     rows = layout.shape[0] - block[0] * layout.block[0]
     is_strip = layout.block[1] == layout.shape[1]
     if size != layout.block_bytes and not (is_strip and size == layout.block_bytes // layout.block[0] * rows):
@@ -259,12 +254,12 @@ def decode_block(layout: Layout, block: tuple[int, int], data: bytes | memoryvie
         sum_rows(out.view(layout.dtype).reshape(layout.block))
 
 
-def _inflate(compression: str, data: bytes | memoryview, out: NDArray[np.uint8]) -> int:
+def _decompress(compression: str, data: bytes | memoryview, out: NDArray[np.uint8]) -> int:
     if compression == "none":
         if len(data) > len(out):
             raise BlockError("a block of another size than its header says")
         out[: len(data)] = np.frombuffer(data, np.uint8)
         return len(data)
-    # The size of ``out`` bounds what a bomb can become.
+    # ``out`` limits what a decompression bomb can write.
     decode: Callable[..., bytes | bytearray] = imagecodecs.deflate_decode if compression == "deflate" else imagecodecs.zstd_decode
     return len(decode(data, out=out))

@@ -1,4 +1,4 @@
-"""Where a file's pixels fall on an area's grid: on its lattice, or anywhere, to be resampled."""
+"""Warps from a file's pixels to an area's grid: aligned, or resampled."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from minewatch.raster.resampling import CONTROL_SPACING, resample_bilinear, resa
 from minewatch.raster.tiff_header import BlockError, Box
 
 PART = 512
-"""Side in pixels of the parts in which a window is resampled, less where the file's pixels are finer than the grid's."""
+"""Side in pixels of the parts in which a window is resampled; less where the file's pixels are finer than the grid's."""
 
 FALSE_NORTHING = 10_000_000.0
-"""Metres that are added to northings in the southern half of a UTM zone."""
+"""Metres added to northings in the southern half of a UTM zone."""
 
 LARGEST_BOX = 2**24
-"""Pixels of a file that one part may need; more is no scene of Sentinel-2."""
+"""Pixels of a file for one part; Sentinel-2 never needs more."""
 
 
 class PixelReader(Protocol):
-    """Gives pixels of a file."""
+    """Reads pixels of a file."""
 
     def read(self, box: Box) -> NDArray[np.uint16]:
         """Read a box: (y, x) uint16, 0 outside the file."""
 
 
 class Warp(Protocol):
-    """How windows of a grid are made from a file."""
+    """Reads windows of a grid from a file."""
 
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that a window needs."""
@@ -78,26 +78,26 @@ class AlignedGrid:
 
 @dataclass(frozen=True)
 class ResampledGrid:
-    """The file lies on another lattice; its pixels are resampled, each one the same whatever the window."""
+    """The file has another lattice; its pixels are resampled, with the same result for every window."""
 
     grid: Grid
-    """Where the pixels go."""
+    """Grid of the pixels returned."""
 
     crs: str
     """WKT of the file."""
 
     transform: Affine
-    """The file's pixels to its map."""
+    """Pixel of the file to its map."""
 
     shape: tuple[int, int]
     """Rows and columns of the file."""
 
     is_nearest: bool
-    """True for classes, which are never blended."""
+    """True for classes, which are never averaged."""
 
     @property
     def radius(self) -> float:
-        """Of the bilinear kernel, in the file's pixels: more than 1 where the grid is the coarser one."""
+        """Radius of the bilinear kernel in the file's pixels: more than 1 where the grid is coarser."""
         return max(1.0, self.grid.transform.a / (math.hypot(self.transform.b, self.transform.e) * measure_unit(self.crs)))
 
     def locate(self, window: Window) -> Iterator[Box]:
@@ -106,7 +106,7 @@ class ResampledGrid:
             yield self._find_box(*self._locate_control_points(part))
 
     def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
-        """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's lattice is absurd."""
+        """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's pixels are far too fine."""
         out = np.zeros(window.shape, np.uint16)
         for part in self._cut(window):
             columns, rows = self._locate_control_points(part)
@@ -130,21 +130,21 @@ class ResampledGrid:
                 yield Window(window.row + row, window.column + column, *size)
 
     def _locate_control_points(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
+        """Return column and row in the file of each control point around a window: (y, x) float64, whole at pixel corners."""
         x, y = project_control_points(self.grid, self.crs, window)
         back = ~self.transform
-        with np.errstate(invalid="ignore"):  # places that the file's CRS does not know are infinite
+        with np.errstate(invalid="ignore"):  # positions outside the file's CRS are infinite
             return back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
 
     def _find_box(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
-        """Return the box of the file around knots, with the kernel's reach; empty where none lies near the file."""
+        """Return the box of the file around control points, widened for the kernel; empty where none is near the file."""
         known = np.isfinite(columns) & np.isfinite(rows)
         if not known.any():
             return 0, 0, 0, 0
-        reach = self.radius + 1
+        margin = self.radius + 1
         low, high = (
-            np.array([rows[known].min(), columns[known].min()]) - reach,
-            np.array([rows[known].max(), columns[known].max()]) + reach,
+            np.array([rows[known].min(), columns[known].min()]) - margin,
+            np.array([rows[known].max(), columns[known].max()]) + margin,
         )
         top, left = np.floor(np.clip(low, 0, self.shape)).astype(int)
         bottom, right = np.ceil(np.clip(high, 0, self.shape)).astype(int)
@@ -155,16 +155,13 @@ class ResampledGrid:
 
 @lru_cache(32)
 def project_control_points(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Project every CONTROL_SPACING-th pixel centre around a window exactly: x and y in ``crs``, (y, x) float64.
+    """Return x and y in ``crs`` of every CONTROL_SPACING-th pixel centre around a window: (y, x) float64.
 
-    The knots are those of the whole grid, so neighbouring windows share them and no window shows.
+    They are control points of the whole grid, so neighbouring windows share them and have no seam.
     """
-    rows = (
-        np.arange(window.row // CONTROL_SPACING, (window.row + window.height - 1) // CONTROL_SPACING + 2) * CONTROL_SPACING + 0.5
-    )
-    columns = (
-        np.arange(window.column // CONTROL_SPACING, (window.column + window.width - 1) // CONTROL_SPACING + 2) * CONTROL_SPACING
-        + 0.5
+    rows, columns = (
+        np.arange(first // CONTROL_SPACING, (first + size - 1) // CONTROL_SPACING + 2) * CONTROL_SPACING + 0.5
+        for first, size in ((window.row, window.height), (window.column, window.width))
     )
     transform = grid.transform
     x, y = np.meshgrid(transform.c + columns * transform.a, transform.f + rows * transform.e)
@@ -176,7 +173,7 @@ def project_control_points(grid: Grid, crs: str, window: Window) -> tuple[NDArra
 
 @lru_cache(256)
 def measure_unit(crs: str) -> float:
-    """Return the metres of a unit of a CRS: of a foot, or of a degree along a meridian."""
+    """Return the metres of a unit of a CRS, such as a foot or a degree along a meridian."""
     known = CRS.from_wkt(crs)
     unit = float(known.axis_info[0].unit_conversion_factor)
     return unit * known.ellipsoid.semi_major_metre if known.is_geographic and known.ellipsoid else unit
@@ -189,22 +186,22 @@ def find_epsg(crs: str) -> int | None:
 
 
 def make_warp(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Warp:
-    """Say how a file lies on a grid; a lattice that is that of the grid, at 10 m or at 20 m, needs no resampling.
+    """Return the warp of a file onto a grid; the grid's own lattice, at 10 m or 20 m, needs no resampling.
 
-    Raises BlockError where the file's CRS is none.
+    Raises BlockError where the file's CRS is not valid.
     """
     try:
         north = find_northing_shift(find_epsg(crs), grid.epsg)
     except ProjError as error:
         raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
-    lattice = None if north is None else make_aligned_grid(grid, Affine.translation(0, north) @ transform)
-    return lattice or ResampledGrid(grid, crs, transform, shape, is_nearest)
+    aligned = None if north is None else make_aligned_grid(grid, Affine.translation(0, north) @ transform)
+    return aligned or ResampledGrid(grid, crs, transform, shape, is_nearest)
 
 
 def find_northing_shift(file: int | None, grid: int) -> float | None:
-    """Return what to add to a file's northings to get the grid's, by their EPSG codes; None where the two differ in more.
+    """Return what to add to a file's northings to get the grid's, by EPSG codes; None where the CRSs differ in more.
 
-    The halves of a UTM zone are one projection; only the false northing differs, by a multiple of every lattice.
+    The halves of a UTM zone differ only in the false northing, by a multiple of every lattice.
     """
     if file == grid:
         return 0.0
@@ -214,7 +211,7 @@ def find_northing_shift(file: int | None, grid: int) -> float | None:
 
 
 def make_aligned_grid(grid: Grid, transform: Affine) -> AlignedGrid | None:
-    """Find the grid's corner on a file's lattice of the same CRS; None where the two do not fit."""
+    """Return the grid's corner on a file's lattice of the same CRS; None where they are not aligned."""
     size, fine = transform.a, grid.transform
     if fine.a != PIXEL or size not in (10.0, 20.0) or transform.e != -size or transform.b or transform.d:
         return None

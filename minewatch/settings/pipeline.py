@@ -239,7 +239,7 @@ def render_pipeline(pipeline: Pipeline, *, comment_defaults: bool = False) -> st
         for name, field in model.model_fields.items():
             value = getattr(getattr(pipeline, section), name)
             mark = "# " if comment_defaults and value == field.get_default() else ""
-            lines += [f"# {field.description}{_describe_range(field.metadata)}", f"{mark}{name} = {_toml(value)}"]
+            lines += [f"# {field.description}{_describe_range(field.metadata)}", f"{mark}{name} = {json.dumps(value)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -247,7 +247,3 @@ def _describe_range(metadata: list[Any]) -> str:
     low = next((m.ge for m in metadata if hasattr(m, "ge")), None)
     high = next((m.le for m in metadata if hasattr(m, "le")), None)
     return f" ({low} to {high})" if low is not None and high is not None else ""
-
-
-def _toml(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -159,8 +159,8 @@ def _read_declared(item: Item, provider: Provider | None) -> int | None:
 def _number(value: Any, name: str) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise SceneError(f"item {name}: eo:cloud_cover is no number") from error
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if not math.isfinite(number):
         raise SceneError(f"item {name}: eo:cloud_cover is no number")
     return number

@@ -80,12 +80,12 @@ def holding_elsewhere(path: Path, doing: str = "scan") -> Iterator[subprocess.Po
             process.kill()
 
 
-def take(path: Path) -> list[str]:
+def acquire(path: Path) -> list[str]:
     """Take the lock and let go; gives what was told."""
-    told: list[str] = []
-    with acquire_lock(path, report=told.append):
+    reports: list[str] = []
+    with acquire_lock(path, report=reports.append):
         pass
-    return told
+    return reports
 
 
 # --- one machine -----------------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def take(path: Path) -> list[str]:
 def test_a_second_process_is_told_who_works_and_since_when(path: Path) -> None:
     with holding_elsewhere(path, "prune") as process:
         with pytest.raises(BusyError) as caught:
-            take(path)
+            acquire(path)
         assert f"another prune is running in {path.parent.parent}" in str(caught.value)
         assert f"process {process.pid} on " in str(caught.value)
         assert f"since {dt.datetime.now(dt.UTC):%Y-%m-%d}" in str(caught.value)
@@ -105,10 +105,10 @@ def test_the_lock_of_a_killed_process_is_free_at_once_and_that_is_told(path: Pat
     with holding_elsewhere(path) as process:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        (line,) = take(path)
+        (line,) = acquire(path)
         assert "ended abnormally" in line
         assert str(process.pid) in line
-    assert take(path) == []
+    assert acquire(path) == []
 
 
 def test_a_lock_that_was_let_go_leaves_no_lease(path: Path) -> None:
@@ -132,13 +132,13 @@ def test_looking_who_works_does_not_stand_in_the_way(path: Path) -> None:
 
 
 def test_the_lock_file_is_private(path: Path) -> None:
-    take(path)
+    acquire(path)
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_lock_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"cannot write in .*check its permissions"):
-        take(tmp_path / "missing" / ".lock")
+        acquire(tmp_path / "missing" / ".lock")
 
 
 # --- other machines --------------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_fresh_lease_of_another_machine_is_respected(path: Path) -> None:
     with pytest.raises(
         BusyError, match=r"since 2026-01-01 02:30 UTC, process 4711 on far-away.*if that machine is off.* 10 minutes"
     ):
-        take(path)
+        acquire(path)
     assert read_lease(path) == FOREIGN
     assert find_holder(path) == FOREIGN
 
@@ -157,7 +157,7 @@ def test_a_fresh_lease_of_another_machine_is_respected(path: Path) -> None:
 def test_a_stale_lease_of_another_machine_is_taken_over_and_that_is_told(path: Path) -> None:
     forge(path, age=EXPIRY_SECONDS + 5)
     assert find_holder(path) is None
-    (line,) = take(path)
+    (line,) = acquire(path)
     assert "process 4711 on far-away" in line
     assert "10 minutes" in line
     assert read_lease(path) is None
@@ -166,26 +166,26 @@ def test_a_stale_lease_of_another_machine_is_taken_over_and_that_is_told(path: P
 def test_another_machine_of_the_same_name_is_another_machine(path: Path) -> None:
     forge(path, 30, replace(FOREIGN, host=os.uname().nodename))
     with pytest.raises(BusyError):
-        take(path)
+        acquire(path)
 
 
 @pytest.mark.parametrize("content", [b"{", b"\x00" * 40, b'{"host": "x"}', b"[]"])
 def test_a_lease_that_cannot_be_read_counts_by_its_age(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(BusyError, match="another scan is running"):
-        take(path)
+        acquire(path)
     moment = time.time() - EXPIRY_SECONDS - 5
     os.utime(path, (moment, moment))
-    assert take(path) == ["somebody gave no sign of life for 10 minutes; its lock was taken over"]
+    assert acquire(path) == ["somebody gave no sign of life for 10 minutes; its lock was taken over"]
 
 
 def test_a_clock_that_was_set_back_does_not_keep_a_dead_holder_alive(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     forge(path, age=-86_400 * 365)
     with pytest.raises(BusyError, match="if that machine is off"):
-        take(path)
+        acquire(path)
     assert abs(path.stat().st_mtime - time.time()) < 60, "it counts from now"
     monkeypatch.setattr(holding, "EXPIRY_SECONDS", 0.0)
-    assert len(take(path)) == 1
+    assert len(acquire(path)) == 1
 
 
 def test_only_the_clock_of_the_folder_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,9 +193,9 @@ def test_only_the_clock_of_the_folder_counts(path: Path, monkeypatch: pytest.Mon
     forge(path, age=-86_400 + 30)
     monkeypatch.setattr(holding, "_read_server_time", lambda _folder: time.time() + 86_400)
     with pytest.raises(BusyError):
-        take(path)
+        acquire(path)
     forge(path, age=-86_400 + EXPIRY_SECONDS + 30)
-    assert len(take(path)) == 1
+    assert len(acquire(path)) == 1
 
 
 def test_a_folder_without_locks_is_kept_by_the_lease_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +205,11 @@ def test_a_folder_without_locks_is_kept_by_the_lease_alone(path: Path, monkeypat
     with holding_elsewhere(path) as process:
         monkeypatch.setattr("fcntl.flock", refuse)
         with pytest.raises(BusyError):
-            take(path)
+            acquire(path)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert "ended abnormally" in take(path)[0]
-    assert take(path) == []
+        assert "ended abnormally" in acquire(path)[0]
+    assert acquire(path) == []
 
 
 def test_a_holder_shows_that_it_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +259,7 @@ def test_a_scan_whose_lock_was_taken_over_publishes_nothing(
     check = HeldLock.check
 
     def lose(self: HeldLock) -> None:
-        forge(watch.held, age=10)
+        forge(watch.lock_file, age=10)
         check(self)
 
     monkeypatch.setattr(HeldLock, "check", lose)
@@ -292,14 +292,14 @@ def test_commands_that_only_read_work_while_a_scan_runs(
     watch = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "watch")
     alert = str(read_alerts(watch.alerts)["alert_id"][0])
     words = line.format(alert=alert, output=watch.output, elsewhere=tmp_path / "report").split()
-    with holding_elsewhere(watch.held):
+    with holding_elsewhere(watch.lock_file):
         found = CliRunner().invoke(main, ["-w", str(watch.root), *words])
     assert found.exit_code == 0, found.output
 
 
 def test_status_tells_who_works(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     watch = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "watch")
-    with holding_elsewhere(watch.held, "prune") as process:
+    with holding_elsewhere(watch.lock_file, "prune") as process:
         found = CliRunner().invoke(main, ["-w", str(watch.root), "status"])
         refused = CliRunner().invoke(main, ["-w", str(watch.root), "scan"])
     assert "a prune is running since " in found.output
@@ -313,7 +313,7 @@ def test_a_review_is_taken_while_a_scan_runs(series: SimulatedSeries, tmp_path: 
     watch = make_workspace(tmp_path / "watch", series)
     scan_small(watch)
     alert = str(read_alerts(watch.alerts)["alert_id"][0])
-    with holding_elsewhere(watch.held):
+    with holding_elsewhere(watch.lock_file):
         words = ["-w", str(watch.root), "alerts", "review", alert, "--confirm", "--by", "Rosa"]
         found = CliRunner().invoke(main, words)
     assert found.exit_code == 0, found.output

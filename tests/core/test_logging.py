@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minewatch.cli import main
-from minewatch.core import logging as journal
+from minewatch.core import logging as log_module
 from minewatch.core.logging import find_secrets, redact
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_summary import render_summary
@@ -36,7 +36,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Workspace
 @pytest.fixture(autouse=True)
 def _closed() -> Any:
     yield
-    journal.close_log()
+    log_module.close_log()
 
 
 def run(watch: Workspace, *arguments: str, **environment: str) -> Result:
@@ -109,11 +109,11 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
         "sources": {"x": {"s3": {"secret_variable": "OURS_SECRET_KEY"}}},
     }
     stream = io.StringIO()
-    journal.start_log(find_secrets(settings), stream)
-    journal.log_event(
+    log_module.start_log(find_secrets(settings), stream)
+    log_module.log_event(
         "message", text=f"login {HIDDEN} refused", where=["mailtos://rosa:x@mail.example.org"], more={"k": "an/odd+key="}
     )
-    journal.log_event("an%2Fodd%2Bkey%3D")
+    log_module.log_event("an%2Fodd%2Bkey%3D")
     text = stream.getvalue()
     assert HIDDEN not in text
     assert "odd" not in text
@@ -122,7 +122,7 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "redacted"),
     [
         ("https://rosa:pw@host.org/a?sig=x#y failed", "https://host.org/a failed"),
         ("'https://host.org/tile?token=1', next", "'https://host.org/tile', next"),
@@ -133,21 +133,21 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
         ("\x1b[31mred", "\ufffd[31mred"),
     ],
 )
-def test_addresses_lose_what_may_be_secret(text: str, told: str) -> None:
-    assert redact(text, ()) == told
+def test_addresses_lose_what_may_be_secret(text: str, redacted: str) -> None:
+    assert redact(text, ()) == redacted
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
 def test_no_line_is_broken_and_no_secret_survives(value: Any) -> None:
     stream = io.StringIO()
-    writer = journal.LogWriter(stream, [HIDDEN])
+    writer = log_module.LogWriter(stream, [HIDDEN])
     writer.write("info", "event", {"value": [value, {"x": f"a{HIDDEN}b"}]})
     assert HIDDEN not in stream.getvalue()
     assert len(stream.getvalue().splitlines()) == 1
 
 
 def test_a_closed_journal_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
-    journal.log_event("event", x=1)
+    log_module.log_event("event", x=1)
     assert capsys.readouterr() == ("", "")
 
 

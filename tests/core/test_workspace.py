@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes, publish_json, publishing
 from minewatch.core.temp_files import TEMPORARY_PREFIX, make_temp_name
-from minewatch.core.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace, read_toml
+from minewatch.core.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace
 from minewatch.settings.document import default_source, init_workspace, read_settings
 from minewatch.settings.pipeline import Pipeline, read_pipeline
 
@@ -152,12 +153,13 @@ def test_a_fault_in_the_settings_is_named(workspace: Workspace, text: str, messa
 
 
 def test_the_settings_are_read_once_until_they_are_edited(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-    monkeypatch.setattr("minewatch.core.workspace.read_toml", lambda path: read.append(path) or read_toml(path))
+    read: list[str] = []
+    parse = tomllib.loads
+    monkeypatch.setattr(tomllib, "loads", lambda text: read.append(text) or parse(text))
     for _ in range(3):
         assert read_settings(workspace).source == "earth-search"
         assert workspace.archives == workspace.root / "output" / "archive"
-    assert read == [workspace.settings]
+    assert len(read) == 1
     workspace.settings.write_text('source = "ours"\narchive = "kept"\n')
     assert read_settings(workspace).source == "ours"
     assert workspace.archives == workspace.root / "kept"

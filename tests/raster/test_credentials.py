@@ -98,7 +98,7 @@ def assert_same(found: dict[str, np.ndarray], scene: Scene, window: Window = WIN
         assert expected.any()
 
 
-def tell(error: BaseException) -> str:
+def format_chain(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) + repr(error)
 
 
@@ -245,14 +245,14 @@ def test_a_malformed_token_is_told_without_it(cloud: Cloud, token: Any) -> None:
     cloud.token = token
     with pytest.raises(SignatureError, match="no signature from the Planetary Computer") as caught:
         SIGNED.fetch(f"{BLOBS}/red.tif", 0, 4)
-    assert MARK not in tell(caught.value)
+    assert MARK not in format_chain(caught.value)
 
 
 def test_a_refusal_of_the_token_service_is_told(cloud: Cloud) -> None:
     cloud.host.answer = lambda answer, _: answer.send(401, MARK.encode())
     with pytest.raises(SignatureError, match="HTTPError 401") as caught:
         SIGNED.fetch(f"{BLOBS}/red.tif", 0, 4)
-    assert MARK not in tell(caught.value)
+    assert MARK not in format_chain(caught.value)
 
 
 def test_a_token_service_that_says_nothing_is_given_up(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,7 +344,7 @@ def test_a_wrong_key_is_told_by_the_names_of_the_variables(strict_store: S3Login
     monkeypatch.setenv("STRICT_SECRET", MARK)
     with pytest.raises(DeniedError, match="status 403, access is denied; check STRICT_KEY and STRICT_SECRET") as caught:
         Access(s3=strict_store).fetch("s3://tiles/plain.jp2", 0, 4)
-    assert MARK not in tell(caught.value)
+    assert MARK not in format_chain(caught.value)
 
 
 @pytest.mark.server
@@ -468,7 +468,7 @@ def test_gdal_gets_no_key_and_no_signature(
     with pytest.raises(SceneError) as caught:
         read_all(put_in_cloud(scene, ending))
     assert (ending == "jp2") == any("band" in name for name, _ in names)
-    assert MARK not in str(names) + caplog.text + tell(caught.value)
+    assert MARK not in str(names) + caplog.text + format_chain(caught.value)
     assert "GET" in caplog.text
     assert any(MARK in path for path in cloud.host.paths)
 

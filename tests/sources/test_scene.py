@@ -83,15 +83,20 @@ def test_a_real_item_is_understood(shared: Path, known: Known) -> None:
 @pytest.mark.shared
 def test_both_halves_of_a_tile_cut_in_two_are_one_overpass_and_stay(shared: Path) -> None:
     halves = [parse_real(shared, "antimeridian_T01VCG_b"), parse_real(shared, "antimeridian_T01VCG_a")]
-    (take,) = group_scenes(halves)
-    assert {scene.id for scene in take.scenes} == {half.id for half in halves}
-    assert take.time == min(half.time for half in halves)
+    (datatake,) = group_scenes(halves)
+    assert {scene.id for scene in datatake.scenes} == {half.id for half in halves}
+    assert datatake.time == min(half.time for half in halves)
 
 
 @pytest.mark.shared
 def test_real_overpasses_are_apart_and_in_order(shared: Path) -> None:
-    takes = group_scenes(parse_real(shared, known.file) for known in REAL[:4])
-    assert [take.time.date().isoformat() for take in takes] == ["2017-10-05", "2019-07-07", "2022-01-22", "2022-02-26"]
+    datatakes = group_scenes(parse_real(shared, known.file) for known in REAL[:4])
+    assert [datatake.time.date().isoformat() for datatake in datatakes] == [
+        "2017-10-05",
+        "2019-07-07",
+        "2022-01-22",
+        "2022-02-26",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -176,9 +181,9 @@ def test_a_products_name_tells_what_else_is_missing(name: str, properties: dict[
 def test_parts_of_an_overpass_in_different_minutes_are_one() -> None:
     times = ("2020-07-04T14:50:59Z", "2020-07-04T14:51:02Z")
     parts = [as_item(name=f"part-{n}", time=time, **{"s2:product_uri": PRODUCT}) for n, time in enumerate(times)]
-    (take,) = group_scenes(parse_scene(part, "here", {}) for part in parts)
-    assert [scene.id for scene in take.scenes] == ["part-0", "part-1"]
-    assert take.time == dt.datetime(2020, 7, 4, 14, 50, 59, tzinfo=dt.UTC)
+    (datatake,) = group_scenes(parse_scene(part, "here", {}) for part in parts)
+    assert [scene.id for scene in datatake.scenes] == ["part-0", "part-1"]
+    assert datatake.time == dt.datetime(2020, 7, 4, 14, 50, 59, tzinfo=dt.UTC)
 
 
 def test_an_id_of_another_day_than_the_datetime_does_not_count() -> None:
@@ -246,27 +251,27 @@ def test_a_cloud_cover_that_is_no_number_refuses_the_scene_alone() -> None:
 def test_of_each_tile_the_newest_baseline_stays() -> None:
     old, new = make_scene("a", baseline=(2, 12)), make_scene("b", baseline=(5, 0))
     neighbour = make_scene("c", tile="19LCG", baseline=(2, 12))
-    (take,) = group_scenes([old, neighbour, new])
-    assert take.scenes == (new, neighbour)
-    assert take.baseline == (5, 0)
-    assert take.older == (old,)
+    (datatake,) = group_scenes([old, neighbour, new])
+    assert datatake.scenes == (new, neighbour)
+    assert datatake.baseline == (5, 0)
+    assert datatake.older == (old,)
 
 
 def test_without_a_refused_scene_the_older_steps_in() -> None:
     old, new, neighbour = make_scene("a", baseline=(2, 12)), make_scene("b", baseline=(5, 0)), make_scene("c", tile="19LCG")
-    (take,) = group_scenes([old, new, neighbour])
-    assert take.without({"b"}).scenes == (old, neighbour)
-    assert take.without({"b", "a", "c"}) == Datatake(take.key, take.time, ())
+    (datatake,) = group_scenes([old, new, neighbour])
+    assert datatake.without({"b"}).scenes == (old, neighbour)
+    assert datatake.without({"b", "a", "c"}) == Datatake(datatake.key, datatake.time, ())
 
 
 def test_parts_of_the_same_baseline_stay_in_order_of_id() -> None:
-    (take,) = group_scenes([make_scene("b"), make_scene("a")])
-    assert [scene.id for scene in take.scenes] == ["a", "b"]
+    (datatake,) = group_scenes([make_scene("b"), make_scene("a")])
+    assert [scene.id for scene in datatake.scenes] == ["a", "b"]
 
 
 def test_a_scene_listed_twice_counts_once() -> None:
-    (take,) = group_scenes([make_scene("a"), make_scene("a")])
-    assert len(take.scenes) == 1
+    (datatake,) = group_scenes([make_scene("a"), make_scene("a")])
+    assert len(datatake.scenes) == 1
 
 
 @st.composite
@@ -288,7 +293,7 @@ def scene_sets(draw: st.DrawFn) -> list[Scene]:
 def test_grouping_does_not_depend_on_the_order_of_arrival(scenes: list[Scene], random: Any) -> None:
     shuffled = list(scenes)
     random.shuffle(shuffled)
-    takes = group_scenes(scenes)
-    assert group_scenes(shuffled) == takes
-    assert {take.key for take in takes} == {scene.key for scene in scenes}
-    assert [take.time for take in takes] == sorted(take.time for take in takes)
+    datatakes = group_scenes(scenes)
+    assert group_scenes(shuffled) == datatakes
+    assert {datatake.key for datatake in datatakes} == {scene.key for scene in scenes}
+    assert [datatake.time for datatake in datatakes] == sorted(datatake.time for datatake in datatakes)

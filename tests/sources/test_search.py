@@ -303,8 +303,8 @@ TRANSFORM = [20, 0, 350_000, 0, -20, 8_590_000]
 
 
 def test_the_lattice_is_read_from_the_first_item_that_tells_it(tmp_path: Path) -> None:
-    told = place_item("b", **{"proj:code": "EPSG:32719", "proj:transform": TRANSFORM})
-    hint = find_grid_hint(open_source(str(write_catalog(tmp_path, [make_item("a"), told]))), AREA)
+    placed = place_item("b", **{"proj:code": "EPSG:32719", "proj:transform": TRANSFORM})
+    hint = find_grid_hint(open_source(str(write_catalog(tmp_path, [make_item("a"), placed]))), AREA)
     assert (hint.epsg, hint.origin) == (32719, (350_000, 8_590_000))
 
 
@@ -320,8 +320,8 @@ def test_a_source_that_does_not_tell_its_lattice_says_so(tmp_path: Path) -> None
 
 
 def test_an_item_without_the_bands_does_not_hide_the_lattice_of_the_next(tmp_path: Path) -> None:
-    told = place_item("b", **{"proj:code": "EPSG:32719", "proj:transform": TRANSFORM})
-    root = write_catalog(tmp_path, [make_item("a", assets={"visual": "x.tif"}), told])
+    placed = place_item("b", **{"proj:code": "EPSG:32719", "proj:transform": TRANSFORM})
+    root = write_catalog(tmp_path, [make_item("a", assets={"visual": "x.tif"}), placed])
     assert find_grid_hint(open_source(str(root)), AREA).epsg == 32719
 
 

@@ -71,8 +71,8 @@ def test_the_offset_is_decided_item_by_item_unless_the_provider_says_how(tmp_pat
         make_item("other", **late),
     ]
     root = str(write_catalog(tmp_path, items))
-    told = {scene.id: scene.offset for scene in find_scenes(open_source(root), ALWAYS).scenes}
-    assert told == {"applied": 0, "not-applied": -1000, "other": -1000}
+    offsets = {scene.id: scene.offset for scene in find_scenes(open_source(root), ALWAYS).scenes}
+    assert offsets == {"applied": 0, "not-applied": -1000, "other": -1000}
     stated = open_source("ours", {"ours": Provider("ours", root, offset="metadata")})
     assert {scene.offset for scene in find_scenes(stated, ALWAYS).scenes} == {-1000}
 
