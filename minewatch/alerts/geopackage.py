@@ -204,6 +204,11 @@ def _cells(row: Mapping[str, Value], geometry: BaseGeometry | None) -> dict[str,
     return cells
 
 
+def parse_date(value: object) -> dt.date:
+    """Return the date of a DATE or DATETIME value."""
+    return dt.date.fromisoformat(str(value)[:10])
+
+
 def _to_sql(value: Value) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.columns import HISTORY, Value
-from minewatch.alerts.geopackage import insert, recover, select, update
+from minewatch.alerts.geopackage import insert, parse_date, recover, select, update
 from minewatch.alerts.record import STATES
 
 NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"
@@ -91,7 +91,7 @@ def _parse(row: Mapping[str, Any]) -> HistoryEvent:
         gained_ha=cells["gained_ha"],
         area_ha=cells["area_ha"],
         what_if=bool(cells["what_if"]),
-        as_of=dt.date.fromisoformat(str(cells["as_of"])[:10]) if cells["as_of"] else None,
+        as_of=parse_date(cells["as_of"]) if cells["as_of"] else None,
     )
 
 

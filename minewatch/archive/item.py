@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,22 +153,18 @@ def parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
             digest=properties["minewatch:digest"],
             grid=properties["minewatch:grid"],
             sources=tuple(properties["minewatch:sources"]),
-            clear_share=_clear_share(properties["minewatch:scl_pixels"]),
+            clear_share=_measure_share(properties["minewatch:scl_pixels"], CLEAR_CLASSES),
             raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
             item=path,
-            valid_share=_valid_share(properties["minewatch:scl_pixels"]),
+            valid_share=_measure_share(properties["minewatch:scl_pixels"], range(NO_DATA + 1, 256)),
             refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
 
 
-def _clear_share(classes: Mapping[str, int]) -> float:
-    return sum(count for code, count in classes.items() if int(code) in CLEAR_CLASSES) / max(1, sum(classes.values()))
-
-
-def _valid_share(classes: Mapping[str, int]) -> float:
-    return sum(count for code, count in classes.items() if int(code) != NO_DATA) / max(1, sum(classes.values()))
+def _measure_share(pixels: Mapping[str, int], classes: Collection[int]) -> float:
+    return sum(count for code, count in pixels.items() if int(code) in classes) / max(1, sum(pixels.values()))
 
 
 def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
