@@ -66,7 +66,8 @@ def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, deci
     # An update that was cut off has left them in the file, but not in the table.
     append_decisions(decisions, [d for d in found if latest.get(d.alert_id) != (d.via, d.columns, d.effective)])
     for decision in found:
-        write_review(connection, _find_fid(connection, decision.alert_id), decision.columns)
+        (row,) = select(connection, LAYER, "alert_id = ?", (decision.alert_id,))
+        write_review(connection, int(row["fid"]), decision.columns)
     return Harvest(found, notes, frozenset(unclear))
 
 
@@ -102,10 +103,6 @@ def write_review(connection: sqlite3.Connection, fid: int, columns: ReviewColumn
 def delete_review(connection: sqlite3.Connection, fid: int) -> None:
     """Delete the record of a row that leaves the table."""
     connection.execute(f"DELETE FROM {SHOWN} WHERE fid = ?", (fid,))
-
-
-def _find_fid(connection: sqlite3.Connection, alert_id: str) -> int:
-    return int(select(connection, LAYER, "alert_id = ?", (alert_id,))[0]["fid"])
 
 
 # --- one review ------------------------------------------------------------------------------------------------------

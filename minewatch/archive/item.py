@@ -171,17 +171,13 @@ def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
     """Return the newest usable version of each key: written in today's format, on this grid, its raster there."""
     newest: dict[str, Observation] = {}
     names = list_names(folder)
-    for observation in _read_items([folder / name for name in sorted(names) if _is_item(name)]):
+    items = [name for name in names if name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))]
+    for observation in _read_items([folder / name for name in sorted(items)]):
         current = newest.get(observation.key)
-        known = observation.raster.name in names
-        fits = known and is_current(observation.digest, observation.grid, grid)
-        if fits and (current is None or observation.version > current.version):
+        usable = observation.raster.name in names and is_current(observation.digest, observation.grid, grid)
+        if usable and (current is None or observation.version > current.version):
             newest[observation.key] = observation
     return newest
-
-
-def _is_item(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))
 
 
 def _read_items(paths: Sequence[Place]) -> list[Observation]:
