@@ -40,7 +40,7 @@ def practise(root: Path, aoi: str, until: str) -> None:
     """Scan and report once, so that everything is compiled."""
     import datetime as dt  # noqa: PLC0415
 
-    from minewatch.alerts.explain import ground  # noqa: PLC0415
+    from minewatch.alerts.explain import alert_pixels  # noqa: PLC0415
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
     from minewatch.detection import change_map_writer  # noqa: PLC0415
     from minewatch.operations import scan  # noqa: PLC0415
@@ -52,7 +52,7 @@ def practise(root: Path, aoi: str, until: str) -> None:
     def start_inline(_scheduler: str | None = None) -> Iterator[Any]:
         yield Inline()
 
-    users: tuple[Any, ...] = (scan, ground)
+    users: tuple[Any, ...] = (scan, alert_pixels)
     start = scan.start_engine  # type: ignore[attr-defined]
     for user in users:
         user.start_engine = start_inline
