@@ -287,7 +287,7 @@ def test_what_is_archived_changes_with_its_format() -> None:
 def test_polishing_a_description_fetches_nothing_again(folder: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     first = archive(folder, scene)
     polished = tuple(dataclasses.replace(layer, description=f"{layer.description}.") for layer in LAYERS)
-    for module in ("indices", "archive.item", "archive.raster"):
+    for module in ("raster.indices", "archive.item", "archive.raster"):
         monkeypatch.setattr(f"minewatch.{module}.LAYERS", polished)
     assert list_observations(folder, GRID) == {KEY: first}
 
