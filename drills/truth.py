@@ -83,7 +83,7 @@ def read_truth(workspace: Workspace, aoi: str) -> dict[str, str]:
     found |= {f"raster {name}": _hash_file(changes / f"{name}.tif") for name in RASTERS if (changes / f"{name}.tif").exists()}
     found |= _read_table(workspace)
     found |= _count(
-        "decision", (str((*d.cells, d.alert_id, d.effective, d.via)) for d in read_decisions(workspace.decisions).all)
+        "decision", (str((*d.columns, d.alert_id, d.effective, d.via)) for d in read_decisions(workspace.decisions).all)
     )
     found |= _read_evidence(workspace)
     archive = Path(str(workspace.archive(aoi)))

@@ -1,5 +1,5 @@
 """Change history and decisions of people in, alerts out.
 
-Gives the replay that makes alerts, the GeoPackage that holds them, decisions, the legal and natural context, alerts of other
+Holds the replay that makes alerts, the GeoPackage that holds them, decisions, the legal and natural context, alerts of other
 systems, the explanation of an alert, and its score against known truth.
 """

@@ -161,7 +161,7 @@ def select(connection: sqlite3.Connection, layer: str, where: str = "1", values:
 
 
 def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value], geometry: BaseGeometry | None = None) -> int:
-    """Add a row; gives its fid."""
+    """Add a row; return its fid."""
     cells = _cells(row, geometry)
     names = ", ".join(f'"{name}"' for name in cells)
     marks = ", ".join("?" for _ in cells)
@@ -204,6 +204,11 @@ def _cells(row: Mapping[str, Value], geometry: BaseGeometry | None) -> dict[str,
     return cells
 
 
+def parse_date(value: object) -> dt.date:
+    """Return the date of a DATE or DATETIME value."""
+    return dt.date.fromisoformat(str(value)[:10])
+
+
 def _to_sql(value: Value) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value
 
@@ -235,7 +240,7 @@ def _envelope(blob: bytes | None) -> tuple[float, float, float, float] | None:
 
 
 def _register_functions(connection: sqlite3.Connection) -> None:
-    """Give SQLite the functions that the spatial index's triggers call; GDAL brings its own, sqlite3 has none."""
+    """Register the functions that the spatial index's triggers call: sqlite3 has none."""
     connection.create_function("ST_IsEmpty", 1, lambda blob: int(_envelope(blob) is None), deterministic=True)
     for index, name in enumerate(("ST_MinX", "ST_MaxX", "ST_MinY", "ST_MaxY")):
         connection.create_function(name, 1, lambda blob, i=index: (_envelope(blob) or (None,) * 4)[i], deterministic=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.columns import HISTORY, Value
-from minewatch.alerts.geopackage import insert, recover, select, update
+from minewatch.alerts.geopackage import insert, parse_date, recover, select, update
 from minewatch.alerts.record import STATES
 
 NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"
@@ -84,14 +84,14 @@ def list_events(connection: sqlite3.Connection, where: str = "1") -> list[Histor
 
 
 def _parse(row: Mapping[str, Any]) -> HistoryEvent:
-    cells = {**row, **_read_old_detail(row)} if _is_old(row) else row
+    cells = {**row, **_read_old_detail(row)} if row.get("what_if") is None else row  # only rows of older versions lack it
     return HistoryEvent(
         **{name: str(cells[name] or "") for name in ("alert_id", "event", "detail", "run_id")},
         **{name: str(cells[name] or "") for name in ("former_id", "from_status", "to_status", "merged_into")},
         gained_ha=cells["gained_ha"],
         area_ha=cells["area_ha"],
         what_if=bool(cells["what_if"]),
-        as_of=dt.date.fromisoformat(str(cells["as_of"])[:10]) if cells["as_of"] else None,
+        as_of=parse_date(cells["as_of"]) if cells["as_of"] else None,
     )
 
 
@@ -122,11 +122,6 @@ def migrate_history(connection: sqlite3.Connection) -> None:
     """Fill the columns of rows that an older version wrote."""
     for row in select(connection, HISTORY, "what_if IS NULL"):
         update(connection, HISTORY, row["fid"], _read_old_detail(row))
-
-
-def _is_old(row: Mapping[str, Any]) -> bool:
-    """True if an older version wrote a row: only those lack ``what_if``."""
-    return row.get("what_if") is None
 
 
 def _read_old_detail(row: Mapping[str, Any]) -> dict[str, Value]:

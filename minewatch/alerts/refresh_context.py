@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Any
 from minewatch.alerts.columns import LAYER
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.place import AlertSite, place_sites
-from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
 from minewatch.alerts.history import record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.alerts.table import compare_legal
@@ -63,4 +62,4 @@ def refresh_context(table: Path, layers: Sequence[ContextLayer]) -> RefreshResul
 
 
 def _make_site(row: dict[str, Any]) -> AlertSite:
-    return AlertSite(decode_geometry(row["geom"]), dt.date.fromisoformat(str(row["first_seen"])[:10]))
+    return AlertSite(decode_geometry(row["geom"]), parse_date(row["first_seen"]))

@@ -13,7 +13,7 @@ from typing import Any
 from minewatch.alerts.apply_decisions import restore_status
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
 from minewatch.alerts.decisions import DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
-from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
 from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
 from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.alerts.schema import SHOWN, upgrade_schema
@@ -66,7 +66,8 @@ def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, deci
     # An update that was cut off has left them in the file, but not in the table.
     append_decisions(decisions, [d for d in found if latest.get(d.alert_id) != (d.via, d.columns, d.effective)])
     for decision in found:
-        write_review(connection, _find_fid(connection, decision.alert_id), decision.columns)
+        (row,) = select(connection, LAYER, "alert_id = ?", (decision.alert_id,))
+        write_review(connection, int(row["fid"]), decision.columns)
     return Harvest(found, notes, frozenset(unclear))
 
 
@@ -102,10 +103,6 @@ def write_review(connection: sqlite3.Connection, fid: int, columns: ReviewColumn
 def delete_review(connection: sqlite3.Connection, fid: int) -> None:
     """Delete the record of a row that leaves the table."""
     connection.execute(f"DELETE FROM {SHOWN} WHERE fid = ?", (fid,))
-
-
-def _find_fid(connection: sqlite3.Connection, alert_id: str) -> int:
-    return int(select(connection, LAYER, "alert_id = ?", (alert_id,))[0]["fid"])
 
 
 # --- one review ------------------------------------------------------------------------------------------------------
@@ -152,7 +149,7 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         upgrade_schema(connection)
         name = resolve_id(connection, alert_id)
         row = select(connection, LAYER, "alert_id = ?", (name,))[0]
-        as_of = dt.date.fromisoformat(str(select(connection, AOIS, "aoi = ?", (row["aoi"],))[0]["as_of"])[:10])
+        as_of = parse_date(select(connection, AOIS, "aoi = ?", (row["aoi"],))[0]["as_of"])
         harvest = harvest_edits(connection, row["aoi"], as_of, decisions)
         now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
         decision = Decision(name, row["aoi"], review.review, review.reason, review.note, review.by, now, as_of, outline)

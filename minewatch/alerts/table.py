@@ -25,6 +25,7 @@ from minewatch.alerts.geopackage import (
     decode_geometry,
     delete,
     insert,
+    parse_date,
     recover,
     refresh_extent,
     select,
@@ -140,7 +141,7 @@ def _harvest(connection: sqlite3.Connection, aoi: str, decisions: Path) -> Harve
     rows = select(connection, AOIS, "aoi = ?", (aoi,))
     if not rows:
         return Harvest((), (), frozenset())
-    return harvest_edits(connection, aoi, dt.date.fromisoformat(str(rows[0]["as_of"])[:10]), decisions)
+    return harvest_edits(connection, aoi, parse_date(rows[0]["as_of"]), decisions)
 
 
 class _Writer:

@@ -24,7 +24,7 @@ from minewatch.core.progress import Reporter
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, group_scenes
-from minewatch.sources.search import SearchResult, SkippedScene, Track, find_scenes
+from minewatch.sources.search import SearchResult, SkippedScene, find_scenes
 from minewatch.sources.stac import Source
 
 MOST_FAILURES = 3
@@ -75,11 +75,8 @@ def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) 
 
 def _search_together(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> SearchResult:
     title = areas[0].aoi.name if len(areas) == 1 else f"{len(areas)} areas"
-    return find_scenes(source, _join_queries([area.query for area in areas]), _make_track(reporter, title))
-
-
-def _make_track(reporter: Reporter, title: str) -> Track:
-    return lambda items: reporter.track(items, f"{title}: searching")
+    query = _join_queries([area.query for area in areas])
+    return find_scenes(source, query, lambda items: reporter.track(items, f"{title}: searching"))
 
 
 def group_areas(areas: Sequence[AreaPlan]) -> list[list[int]]:
@@ -155,7 +152,9 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
                 if isinstance(result, TempRaster):
                     publish(result, area.grid, area.aoi.geometry, folder, job.version)
                     fetched[job.area] += 1
-                    failures[job.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
+                    failures[job.area] += [
+                        _explain_refusal(scene.id, result.stats.checks[scene.id]) for scene in result.stats.refused
+                    ]
                 else:
                     failures[job.area] += _name_failed(job.datatake, result)
     return [

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,39 +153,31 @@ def parse_item(path: AnyPath, data: bytes | Mapping[str, Any]) -> Observation:
             digest=properties["minewatch:digest"],
             grid=properties["minewatch:grid"],
             sources=tuple(properties["minewatch:sources"]),
-            clear_share=_clear_share(properties["minewatch:scl_pixels"]),
+            clear_share=_measure_share(properties["minewatch:scl_pixels"], CLEAR_CLASSES),
             raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
             item=path,
-            valid_share=_valid_share(properties["minewatch:scl_pixels"]),
+            valid_share=_measure_share(properties["minewatch:scl_pixels"], range(NO_DATA + 1, 256)),
             refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
 
 
-def _clear_share(classes: Mapping[str, int]) -> float:
-    return sum(count for code, count in classes.items() if int(code) in CLEAR_CLASSES) / max(1, sum(classes.values()))
-
-
-def _valid_share(classes: Mapping[str, int]) -> float:
-    return sum(count for code, count in classes.items() if int(code) != NO_DATA) / max(1, sum(classes.values()))
+def _measure_share(pixels: Mapping[str, int], classes: Collection[int]) -> float:
+    return sum(count for code, count in pixels.items() if int(code) in classes) / max(1, sum(pixels.values()))
 
 
 def list_observations(folder: AnyPath, grid: Grid) -> dict[str, Observation]:
     """Return the newest usable version of each key: written in today's format, on this grid, its raster there."""
     newest: dict[str, Observation] = {}
     names = list_names(folder)
-    for observation in _read_items([folder / name for name in sorted(names) if _is_item(name)]):
+    items = [name for name in names if name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))]
+    for observation in _read_items([folder / name for name in sorted(items)]):
         current = newest.get(observation.key)
-        known = observation.raster.name in names
-        fits = known and is_current(observation.digest, observation.grid, grid)
-        if fits and (current is None or observation.version > current.version):
+        usable = observation.raster.name in names and is_current(observation.digest, observation.grid, grid)
+        if usable and (current is None or observation.version > current.version):
             newest[observation.key] = observation
     return newest
-
-
-def _is_item(name: str) -> bool:
-    return name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))
 
 
 def _read_items(paths: Sequence[AnyPath]) -> list[Observation]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,23 @@ from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, Scene
 
 
+@dataclass
+class WriteStats:
+    """Statistics of a raster, gathered while it is written."""
+
+    classes: Counter[int] = field(default_factory=Counter)
+    """Pixels of each SCL class inside the area; 0 = no data."""
+
+    unread_blocks: int = 0
+    """Blocks whose layers were left unread under cloud."""
+
+    checks: dict[str, OffsetCheck] = field(default_factory=dict)
+    """Scene id, used or refused, to whether its pixels agree with the offset in its metadata."""
+
+    refused: list[Scene] = field(default_factory=list)
+    """Scenes left out because their pixels contradict their metadata, by id."""
+
+
 @dataclass(frozen=True)
 class TempRaster:
     """A raster that was written and is not yet part of the archive."""
@@ -39,34 +55,8 @@ class TempRaster:
     size: int
     """Bytes of the file."""
 
-    classes: Mapping[int, int]
-    """Pixels of each SCL class inside the area; 0 = no data."""
-
-    unread_blocks: int
-    """Blocks whose layers were left unread under cloud."""
-
-    checks: Mapping[str, OffsetCheck]
-    """Scene id, used or refused, to whether its pixels agree with the offset in its metadata."""
-
-    refused: tuple[Scene, ...]
-    """Scenes left out because their pixels contradict their metadata."""
-
-
-@dataclass
-class WriteStats:
-    """Statistics of a raster while it is written."""
-
-    classes: Counter[int] = field(default_factory=Counter)
-    """Pixels of each SCL class inside the area; 0 = no data."""
-
-    unread_blocks: int = 0
-    """Blocks whose layers were left unread under cloud."""
-
-    checks: dict[str, OffsetCheck] = field(default_factory=dict)
-    """Scene id to whether its pixels agree with the offset in its metadata."""
-
-    refused: list[Scene] = field(default_factory=list)
-    """Scenes left out."""
+    stats: WriteStats
+    """Of its pixels and scenes."""
 
 
 def hash_file(path: Path) -> str:
@@ -86,9 +76,7 @@ def finish_temp_raster(datatake: Datatake, path: Path, folder: AnyPath, stats: W
     if not isinstance(folder, Path):
         target = folder / name_raster(datatake, sha256)
         upload({path: target})
-    classes = dict(sorted(stats.classes.items()))
-    refused = tuple(sorted(stats.refused, key=lambda scene: scene.id))
-    return TempRaster(datatake, target, sha256, size, classes, stats.unread_blocks, stats.checks, refused)
+    return TempRaster(datatake, target, sha256, size, stats)
 
 
 def name_raster(datatake: Datatake, sha256: str) -> str:
@@ -127,10 +115,10 @@ def _make_item(temp: TempRaster, grid: Grid, area: BaseGeometry, raster: AnyPath
             "minewatch:key": datatake.key,
             "minewatch:grid": describe_grid(grid),
             "minewatch:digest": ARCHIVE_FORMAT,
-            "minewatch:sources": [_describe_source(scene, temp.checks.get(scene.id)) for scene in datatake.scenes],
-            "minewatch:refused": [_describe_source(scene, temp.checks.get(scene.id)) for scene in temp.refused],
-            "minewatch:scl_pixels": {str(code): count for code, count in temp.classes.items()},
-            "minewatch:unread_cells": temp.unread_blocks,
+            "minewatch:sources": [_describe_source(scene, temp.stats.checks.get(scene.id)) for scene in datatake.scenes],
+            "minewatch:refused": [_describe_source(scene, temp.stats.checks.get(scene.id)) for scene in temp.stats.refused],
+            "minewatch:scl_pixels": {str(code): count for code, count in sorted(temp.stats.classes.items())},
+            "minewatch:unread_cells": temp.stats.unread_blocks,
         },
         stac_extensions=[
             "https://stac-extensions.github.io/projection/v2.0.0/schema.json",

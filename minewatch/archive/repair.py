@@ -35,16 +35,15 @@ def reconcile_damage(scan: AreaScan, source: str) -> AreaScan:
     repaired = [f"{damage.describe()}; it was fetched again" for damage in scan.integrity.damages if damage not in lost]
     listed = {datatake.key for datatake in group_scenes(scan.found.scenes)}  # those that could not be read are failures already
     missing = [damage for damage in lost if damage.key not in listed and _counts(damage, scan.plan)]
-    refusals = [SkippedScene(", ".join(damage.sources) or damage.key, _explain(damage, source)) for damage in missing]
-    return replace(scan, notes=[*repaired, *scan.notes], failures=[*scan.failures, *refusals])
+    reason = f"and {source} does not list it any more; the result is without this look"
+    lost_scenes = [
+        SkippedScene(", ".join(damage.sources) or damage.key, f"lost: {damage.describe()}, {reason}") for damage in missing
+    ]
+    return replace(scan, notes=[*repaired, *scan.notes], failures=[*scan.failures, *lost_scenes])
 
 
 def _counts(damage: Damage, area: AreaPlan) -> bool:
     return damage.day is None or area.history_from <= damage.day <= area.until
-
-
-def _explain(damage: Damage, source: str) -> str:
-    return f"lost: {damage.describe()}, and {source} does not list it any more; the result is without this look"
 
 
 def find_pruned(folder: AnyPath, area: AreaPlan) -> list[Tombstone]:

@@ -60,7 +60,7 @@ def sample_rows(grid: Grid) -> list[slice]:
 def read_sample(observations: Sequence[Observation], grid: Grid, rows: slice, margin: int) -> tuple[Stack, Window]:
     """Read every n-th column of every n-th row; ``rows`` of them with ``margin`` more on either side.
 
-    Gives the window, in rows and columns of the sample, that was read.
+    Also return the window that was read, in rows and columns of the sample.
     """
     step = find_step(grid.shape)
     shape = -(-grid.shape[0] // step), -(-grid.shape[1] // step)

@@ -86,7 +86,9 @@ def _write_temp_raster(target: Target, files: DatatakeFiles) -> TempRaster:
                 )
         path.chmod(0o600)
         sync(path)
-        return finish_temp_raster(datatake, path, target.folder, replace(stats, checks=checks, refused=refused))
+        return finish_temp_raster(
+            datatake, path, target.folder, replace(stats, checks=checks, refused=sorted(refused, key=lambda scene: scene.id))
+        )
 
 
 def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:

@@ -39,7 +39,7 @@ from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_
 
 GEOD = Geod(ellps="WGS84")
 SQUARE = MultiPolygon([box(-70.0, -13.0, -69.99, -12.99)])
-SUBJECT = AlertExtent(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
+EXTENT = AlertExtent(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def run(workspace: Workspace, *arguments: str) -> Any:
     return CliRunner().invoke(main, ["-w", str(workspace.root), "alerts", "corroborate", *arguments])
 
 
-def ground(*shapes: Any, days: list[int] | None = None) -> SightingIndex:
+def make_index(*shapes: Any, days: list[int] | None = None) -> SightingIndex:
     known = np.array(days or [NO_DAY] * len(shapes), np.int32)
     return SightingIndex(Sightings(np.array(shapes, object), known), -70.0)
 
@@ -88,32 +88,32 @@ def ground(*shapes: Any, days: list[int] | None = None) -> SightingIndex:
 
 def test_distance_is_geodesic_and_nothing_inside() -> None:
     lon, lat, _ = GEOD.fwd(-69.99, -12.995, 90, 35)
-    agreement = ground(Point(lon, lat)).ask(SUBJECT, "RADD", 100, 180)
+    agreement = make_index(Point(lon, lat)).match(EXTENT, "RADD", 100, 180)
     assert agreement is not None
     assert agreement.distance_m == pytest.approx(35, abs=0.1)
-    inside = ground(Point(-69.995, -12.995), Point(lon, lat)).ask(SUBJECT, "RADD", 100, 180)
+    inside = make_index(Point(-69.995, -12.995), Point(lon, lat)).match(EXTENT, "RADD", 100, 180)
     assert inside == Agreement("RADD", None, 0.0)
 
 
 def test_what_is_farther_than_asked_does_not_agree() -> None:
     lon, lat, _ = GEOD.fwd(-69.99, -12.995, 90, 101)
-    assert ground(Point(lon, lat)).ask(SUBJECT, "RADD", 100, 180) is None
-    assert ground(Point(lon, lat)).ask(SUBJECT, "RADD", 102, 180) is not None
+    assert make_index(Point(lon, lat)).match(EXTENT, "RADD", 100, 180) is None
+    assert make_index(Point(lon, lat)).match(EXTENT, "RADD", 102, 180) is not None
 
 
 def test_polygons_count_by_their_nearest_point() -> None:
     far, overlapping = box(-69.9895, -13, -69.9, -12.9), box(-69.995, -12.995, -69.9, -12.9)
-    agreement = ground(far).ask(SUBJECT, "AMW", 100, 180)
+    agreement = make_index(far).match(EXTENT, "AMW", 100, 180)
     assert agreement is not None
     assert agreement.distance_m == pytest.approx(GEOD.inv(-69.99, -12.99, -69.9895, -12.99)[2], abs=0.1)
-    assert ground(overlapping).ask(SUBJECT, "AMW", 0, 180) == Agreement("AMW", None, 0.0)
+    assert make_index(overlapping).match(EXTENT, "AMW", 0, 180) == Agreement("AMW", None, 0.0)
 
 
 def test_days_count_from_when_the_alert_was_seen() -> None:
     middle = Point(-69.995, -12.995)
 
     def agrees(date: dt.date, days: int) -> bool:
-        return ground(middle, days=[to_day(date)]).ask(SUBJECT, "RADD", 100, days) is not None
+        return make_index(middle, days=[to_day(date)]).match(EXTENT, "RADD", 100, days) is not None
 
     assert agrees(dt.date(2024, 7, 1), 0), "between the first and the last day"
     assert agrees(dt.date(2024, 5, 2), 30)
@@ -124,7 +124,7 @@ def test_days_count_from_when_the_alert_was_seen() -> None:
 
 def test_of_what_is_equally_near_the_nearest_date_is_told() -> None:
     dates = [dt.date(2024, 4, 1), dt.date(2024, 6, 11), dt.date(2024, 8, 1)]
-    agreement = ground(*[Point(-69.995, -12.995)] * 3, days=[to_day(date) for date in dates]).ask(SUBJECT, "RADD", 100, 180)
+    agreement = make_index(*[Point(-69.995, -12.995)] * 3, days=[to_day(date) for date in dates]).match(EXTENT, "RADD", 100, 180)
     assert str(agreement) == "RADD 2024-06-11 (inside)"
 
 
@@ -136,10 +136,10 @@ def test_the_cell_tells_every_witness_by_name() -> None:
 
 def test_an_alert_at_180_degrees_is_heard() -> None:
     outline = MultiPolygon([box(179.999, 1, 180, 1.001), box(-180, 1, -179.999, 1.001)])
-    subject = dataclasses.replace(SUBJECT, outline=outline)
+    extent = dataclasses.replace(EXTENT, outline=outline)
     for longitude in (180.0012, 180.0005):
         sightings = Sightings(np.array([Point(longitude, 1.0005)], object), np.array([NO_DAY], np.int32))
-        agreement = SightingIndex(sightings, 180.0).ask(subject, "RADD", 100, 180)
+        agreement = SightingIndex(sightings, 180.0).match(extent, "RADD", 100, 180)
         assert agreement is not None
         assert agreement.distance_m == pytest.approx(max(0, (longitude - 180.001) * 111_300), abs=0.5)
 

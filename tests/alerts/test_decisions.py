@@ -292,7 +292,7 @@ def test_an_update_that_is_cut_off_after_the_harvest_loses_no_edit(
             put(path, alert, run="run-2")
     assert row_of(path, alert.alert_id)["review"] == "dismissed"
     put(path, alert, run="run-3")
-    assert [decision.cells for decision in read_decisions(decisions).all] == [("dismissed", "", "Rosa")]
+    assert [decision.columns for decision in read_decisions(decisions).all] == [("dismissed", "", "Rosa")]
     assert row_of(path, alert.alert_id)["status"] == "dismissed"
 
 
@@ -313,7 +313,7 @@ def test_reviews_of_an_older_table_become_decisions(path: Path, decisions: Path)
     review(path, alert.alert_id)
     make_older(path)
     put(path, alert, run="run-2")
-    assert [decision.cells for decision in read_decisions(decisions).all] == [("confirmed", "checked with the drone", "Rosa")]
+    assert [decision.columns for decision in read_decisions(decisions).all] == [("confirmed", "checked with the drone", "Rosa")]
 
 
 def test_a_style_that_a_person_changed_is_left_alone(path: Path) -> None:

@@ -169,7 +169,7 @@ def test_clear_pixels_are_counted_inside_the_area_alone(tmp_path: Path, folder: 
     scene = write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, scl=scl))
     half = Grid(GRID.geobox, box(LEFT, TOP - 400, LEFT + 450, TOP))  # columns 0 to 44
     temp = write_temp_raster(take_of(scene), half, folder)
-    assert temp.classes == {0: 5 * 40, 4: 30 * 40, 9: 10 * 40}
+    assert temp.stats.classes == {0: 5 * 40, 4: 30 * 40, 9: 10 * 40}
     assert publish(temp, half, AREA, folder, 1).clear_share == pytest.approx(30 / 45)
 
 
@@ -287,7 +287,7 @@ def test_what_is_archived_changes_with_its_format() -> None:
 def test_polishing_a_description_fetches_nothing_again(folder: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     first = archive(folder, scene)
     polished = tuple(dataclasses.replace(layer, description=f"{layer.description}.") for layer in LAYERS)
-    for module in ("indices", "archive.item", "archive.raster"):
+    for module in ("raster.indices", "archive.item", "archive.raster"):
         monkeypatch.setattr(f"minewatch.{module}.LAYERS", polished)
     assert list_observations(folder, GRID) == {KEY: first}
 
@@ -427,7 +427,7 @@ def draft_under_cloud(
 
 def test_a_cell_under_cloud_with_its_margin_is_left_unread(tmp_path: Path, folder: Path, reads: Reads) -> None:
     temp, codes = draft_under_cloud(tmp_path, folder, 512 + 20)
-    assert temp.unread_blocks == 2  # the first column of blocks
+    assert temp.stats.unread_blocks == 2  # the first column of blocks
     assert not codes[SCL_BAND:, :, :512].any()
     assert (codes[SCL_BAND:, :, 532:] > 0).all()
     assert set(np.unique(codes[0, :, :512])) == {0, 9, 10}  # SCL is kept
@@ -440,7 +440,7 @@ def test_a_cell_under_cloud_with_its_margin_is_left_unread(tmp_path: Path, folde
 
 def test_a_margin_that_is_not_wholly_covered_has_the_cell_read(tmp_path: Path, folder: Path, reads: Reads) -> None:
     temp, codes = draft_under_cloud(tmp_path, folder, 512 + 18)
-    assert temp.unread_blocks == 0
+    assert temp.stats.unread_blocks == 0
     assert reads.touches(0, 0)
     assert (codes[SCL_BAND:, codes[0] > 0] > 0).all()
 
@@ -448,13 +448,13 @@ def test_a_margin_that_is_not_wholly_covered_has_the_cell_read(tmp_path: Path, f
 @pytest.mark.parametrize("code", [3, 8, 11])
 def test_under_other_classes_everything_is_read(tmp_path: Path, folder: Path, code: int) -> None:
     temp, codes = draft_under_cloud(tmp_path, folder, BROAD, (code,))
-    assert temp.unread_blocks == 0
+    assert temp.stats.unread_blocks == 0
     assert (codes > 0).all()
 
 
 def test_a_scene_wholly_under_cloud_costs_its_classes_alone(tmp_path: Path, folder: Path, reads: Reads) -> None:
     temp, codes = draft_under_cloud(tmp_path, folder, BROAD, (9,))
-    assert temp.unread_blocks == 6
+    assert temp.stats.unread_blocks == 6
     assert {band for band, _ in reads.windows} == {"scl"}
     assert (codes[0] == 9).all()
     assert not codes[SCL_BAND:].any()

@@ -327,7 +327,7 @@ def test_what_detection_finds_changes_with_the_version_of_its_rules() -> None:
     found = hash_state(make_eventful_tile())
     assert GOLDEN.get(RULES_VERSION[:12]) == found, (
         f"Detection, or the layout of STATE or EPISODE, differs from rules version {RULES_VERSION[:12]}: old checkpoints would "
-        "be gone on from as if nothing had changed. Unless that was a mistake, raise RULES_VERSION in detect/rules.py and add "
+        "be gone on from as if nothing had changed. Unless that was a mistake, raise RULES_VERSION in detection/rules.py and add "
         f'to GOLDEN, for the new version, "{found}".'
     )
 

@@ -414,8 +414,8 @@ def test_products_of_terms_are_whole_numbers() -> None:
 
 @given(SEEDS)
 @LAW
-def test_only_suspects_can_have_an_anomaly(seed: int) -> None:
-    """Following every pixel finds what following the suspects finds."""
+def test_only_candidates_can_have_an_anomaly(seed: int) -> None:
+    """Following every pixel finds what following the candidates finds."""
     tile = make_random_tile(seed)
     scenes = assess_scenes(measure_scenes(tile), tile.settings)
     everyone = track_pixels(Series.of(tile), scenes, make_rules(tile.settings)).episodes

@@ -281,31 +281,33 @@ def write(folder: Path, *scenes: Scene, conflict: Any = "refuse", older: tuple[S
 def test_the_setting_decides_who_is_believed(tmp_path: Path, bands: dict[str, Any], stated: int) -> None:
     wrong = write_scene(tmp_path, bands, name="a", offset=stated, baseline=(5, 9))
     right = write(tmp_path, write_scene(tmp_path, bands, name="b", offset=-1000 - stated, baseline=(5, 9)))
-    assert not right.refused
+    assert not right.stats.refused
     refused = write(tmp_path, wrong)
-    assert (refused.datatake.scenes, refused.refused, refused.classes) == ((), (wrong,), {0: 40 * 60})
+    assert (refused.datatake.scenes, refused.stats.refused, refused.stats.classes) == ((), [wrong], {0: 40 * 60})
     believed = write(tmp_path, wrong, conflict="pixels")
     assert believed.sha256 == right.sha256
-    assert (believed.datatake.scenes[0].offset, believed.checks["a"].stated) == (-1000 - stated, stated)
+    assert (believed.datatake.scenes[0].offset, believed.stats.checks["a"].stated) == (-1000 - stated, stated)
     kept = write(tmp_path, wrong, conflict="metadata")
     assert kept.sha256 not in (right.sha256, refused.sha256)
-    assert kept.checks["a"].outcome == believed.checks["a"].outcome == refused.checks["a"].outcome == "contradict"
+    assert (
+        kept.stats.checks["a"].outcome == believed.stats.checks["a"].outcome == refused.stats.checks["a"].outcome == "contradict"
+    )
 
 
 def test_the_other_scenes_of_an_overpass_count_on(tmp_path: Path) -> None:
     wrong = write_scene(tmp_path, PLAIN, name="a", offset=-1000, baseline=(5, 9))
     right = write_scene(tmp_path, paint_bands(40, 60, **(CARRIED | {"red": 1700})), name="b", offset=-1000, baseline=(5, 9))
     temp = write(tmp_path, wrong, right)
-    assert (temp.datatake.scenes, temp.refused) == ((right,), (wrong,))
+    assert (temp.datatake.scenes, temp.stats.refused) == ((right,), [wrong])
     assert temp.sha256 == write(tmp_path, right).sha256
-    assert temp.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
+    assert temp.stats.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
 
 
 def test_the_older_baseline_steps_in_for_a_refused_one(tmp_path: Path) -> None:
     old = write_scene(tmp_path, PLAIN, name="a", baseline=(2, 14))
     new = write_scene(tmp_path, PLAIN, name="b", offset=-1000, baseline=(5, 9))
     temp = write(tmp_path, new, older=(old,))
-    assert (temp.datatake.scenes, temp.refused) == ((old,), (new,))
+    assert (temp.datatake.scenes, temp.stats.refused) == ((old,), [new])
     assert temp.sha256 == write(tmp_path, old).sha256
 
 

@@ -1,5 +1,5 @@
-"""Where an alert lies in law and landscape: inside which concessions, reserves and territories, how far from what.
+"""The legal and natural context of an alert: which concessions, reserves and territories it lies in, and distances.
 
-The layers are files of the workspace's owner, declared in ``minewatch.toml``.  What is said of an alert is a function of
-its outline, the day it was first seen, and those layers; no clock has any influence on it.
+The layers are the user's files, declared in ``minewatch.toml``.  The context depends on the alert's outline, the day it was
+first seen, and these layers, on nothing else.
 """

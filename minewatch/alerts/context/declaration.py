@@ -65,7 +65,7 @@ class Declaration(BaseModel):
     """Of the text; left out, what the file says."""
 
     crs: str | None = None
-    """The coordinate reference system, where the file does not tell it, or tells a wrong one."""
+    """The coordinate reference system, where the file has none or a wrong one."""
 
     @field_validator("kind")
     @classmethod

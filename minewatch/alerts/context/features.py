@@ -60,7 +60,7 @@ class Features:
     """Of each."""
 
     periods: Sequence[tuple[dt.date, dt.date] | None]
-    """First and last day of validity of each; None where they cannot be told."""
+    """First and last day of validity of each; None where they are unknown."""
 
     faults: Counter[str]
     """What was repaired or left out, in words, to number of features."""
@@ -131,7 +131,7 @@ def _list_boxes(layer: ContextLayer, region: Bounds | None) -> list[Bounds | Non
 
 
 def _convert_box(box: Bounds, into: Transformer) -> Bounds | None:
-    """Return a box in the layer's CRS, a little larger; None where that cannot be told."""
+    """Return a box in the layer's CRS, a little larger; None where it cannot be converted."""
     try:
         converted = into.transform_bounds(*box, densify_pts=101)
     except ProjError:
@@ -256,7 +256,7 @@ def _read_name(value: Any, layer: ContextLayer) -> str:
 
 
 def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:
-    """Return the first and the last day of validity; None where either cannot be told."""
+    """Return the first and the last day of validity; None where either is unknown."""
     if declaration.valid_from is None and declaration.valid_to is None:
         return None
     start = _read_bound(declaration.valid_from, first, ALWAYS, declaration)

@@ -1,6 +1,6 @@
 """External alerts: what other systems saw where our alerts are, when, and how far away.
 
-A corroboration is a human's addition, like a review: it is kept in a file that only grows, with the date from which it
-acts and a copy of what the others saw near the areas.  So every table that is made anew, and every later alert, shows the
-same; no clock and no earlier table has any influence on it.
+Like a review, a source of external alerts is added by a person: an append-only file keeps it, with the date from which it acts
+and a copy of its sightings near the areas.  So every later table and alert shows the same,
+independent of clocks and earlier tables.
 """

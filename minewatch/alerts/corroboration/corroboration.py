@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from minewatch.alerts.corroboration.record import (
 )
 from minewatch.alerts.corroboration.shapes import read_shapes
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, make_region
-from minewatch.alerts.geopackage import decode_geometry, require_table, select, update, updating
+from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
 from minewatch.alerts.history import HistoryEvent, record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.core.errors import ExternalAlertError
@@ -88,7 +88,8 @@ def corroborate_alerts(
         regions = [make_region(aoi, area.outline, distance_m) for aoi, area in areas.items()]
         reading = _drop_undated(_read(path, regions, layer, date_column))
         digest = _digest(path) if reading.sightings else ""
-        known = {source.claim for aoi, area in areas.items() for source in _list_known(workspace, aoi, area.as_of)}
+        stored = read_external_sources(workspace.external_sources)
+        known = {source.claim for aoi, area in areas.items() for source in stored.of(aoi, area.as_of)}
         added = []
         for aoi, sightings in reading.sightings.items():
             kept = store_sightings(workspace.external_alerts, sightings)
@@ -111,21 +112,16 @@ def remove_source(workspace: Workspace, name: str) -> int:
     """
     with workspace.lock("review of witnesses"):
         areas = _read_areas(workspace.alerts)
-        known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
+        stored = read_external_sources(workspace.external_sources)
+        known = [source for aoi, area in areas.items() for source in stored.of(aoi, area.as_of) if source.name == name]
         if not known:
-            names = sorted({source.name for source in read_external_sources(workspace.external_sources).all})
+            names = sorted({source.name for source in stored.all})
             raise ExternalAlertError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-        taken = [
-            ExternalSource(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known
-        ]
-        append_external_sources(workspace.external_sources, taken)
+        removed = [replace(s, sightings="", count=0, effective=areas[s.aoi].as_of, added=now) for s in known]
+        append_external_sources(workspace.external_sources, removed)
         refresh_matches(workspace)
     return len({source.digest for source in known})
-
-
-def _list_known(workspace: Workspace, aoi: str, until: dt.date) -> list[ExternalSource]:
-    return read_external_sources(workspace.external_sources).of(aoi, until)
 
 
 def check_source_name(name: str) -> None:
@@ -184,11 +180,7 @@ def _read_areas(table: Path) -> dict[str, _Area]:
     require_table(table)
     with updating(table) as connection:
         rows = select(connection, AOIS)
-    return {row["aoi"]: _Area(_to_date(row["as_of"]), decode_geometry(row["geom"])) for row in rows if row["geom"]}
-
-
-def _to_date(cell: Any) -> dt.date:
-    return dt.date.fromisoformat(str(cell)[:10])
+    return {row["aoi"]: _Area(parse_date(row["as_of"]), decode_geometry(row["geom"])) for row in rows if row["geom"]}
 
 
 def refresh_matches(workspace: Workspace) -> tuple[Matches, list[str]]:
@@ -205,7 +197,7 @@ def refresh_matches(workspace: Workspace) -> tuple[Matches, list[str]]:
         for area in select(connection, AOIS):
             own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
             extents = {alert_id: _make_extent(row) for alert_id, row in own.items()}
-            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], _to_date(area["as_of"]), extents)
+            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], parse_date(area["as_of"]), extents)
             notes += more
             matches |= found
             for alert_id, row in own.items():
@@ -222,4 +214,4 @@ def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
 
 
 def _make_extent(row: Mapping[str, Any]) -> AlertExtent:
-    return AlertExtent(decode_geometry(row["geom"]), _to_date(row["first_seen"]), _to_date(row["last_seen"]))
+    return AlertExtent(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]))

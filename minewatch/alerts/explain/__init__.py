@@ -1,1 +1,1 @@
-"""Explains an alert look by look, with the very code that found it."""
+"""Explains an alert look by look, with the code that found it."""

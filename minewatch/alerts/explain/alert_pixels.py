@@ -79,7 +79,7 @@ def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[n
 
 
 def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: NDArray[np.bool_]) -> int:
-    """Choose the alert's pixel nearest to its position; gives its number in the window."""
+    """Return the number, in the window, of the alert's pixel nearest to its position."""
     x, y = lonlat_to(grid.crs).transform(alert["lon"], alert["lat"])
     column, row = ~grid.transform_of(window) @ (x, y)
     rows, columns = np.nonzero(members)

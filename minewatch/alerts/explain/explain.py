@@ -1,4 +1,4 @@
-"""Explains an alert look by look, with the very code that found it: what was seen, what was expected, which rule fired."""
+"""Explains alerts look by look, with the code that found them: what was seen, what was expected, which rule applied."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from minewatch.settings.pipeline import read_pipeline
 
 @dataclass(frozen=True)
 class PreparedArea:
-    """An area with what all its alerts share."""
+    """What all alerts of an area share."""
 
     area: AreaPlan
-    """The scan, as it was."""
+    """As in the scan."""
 
     observations: Sequence[Observation]
     """What its result rests on."""

@@ -1,4 +1,4 @@
-"""An explanation as a value: what every look saw, what was expected, what came of it."""
+"""The explanation of an alert: the values, expected values and outcome of each look."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class ExplainedLook:
     """The same with haze taken out."""
 
     outcome: Outcome
-    """What it did."""
+    """Its outcome."""
 
     clear_pixels: int
     """Pixels of the alert that are clear in it."""
@@ -94,12 +94,12 @@ class ExplainedLook:
 
     @property
     def clear(self) -> bool:
-        """The ground shows."""
+        """True where the ground shows."""
         return not self.why_not_clear
 
     @property
     def text(self) -> str:
-        """What it did, in words."""
+        """The outcome in words."""
         return OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else "")
 
 
@@ -117,7 +117,7 @@ class Episode:
     """The look that proved it."""
 
     settled_on: dt.date | None
-    """Seen so often that a small patch will do."""
+    """The look from which a small patch suffices."""
 
     closed_on: dt.date | None
     """Vegetation was back."""
@@ -148,10 +148,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why an alert is there."""
+    """The explanation of one alert."""
 
     alert_id: str
-    """Which."""
+    """Id of the alert."""
 
     status: str
     """As the table has it."""
@@ -193,4 +193,4 @@ class Explanation:
     """For the figure."""
 
     notes: tuple[str, ...] = ()
-    """Lines a person should read."""
+    """Lines for the user."""
