@@ -55,7 +55,7 @@ def write_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, .
 
 
 def open_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, ...] = ()) -> AcquisitionIndex:
-    """Open the album of an area that was never scanned."""
+    """Open the index of an area that was never scanned."""
     catalog = write_days(folder / "scenes", days, drop)
     workspace = init_workspace(folder / "watch", source=str(catalog))
     write_aoi(workspace, Aoi("tiny", OUTLINE, dt.date(2020, 1, 1)))
