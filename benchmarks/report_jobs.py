@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import time
 import zlib
@@ -73,8 +74,7 @@ def count_pages(data: bytes) -> int:
 @contextmanager
 def _timing(stage: str, name: str, spent: Counter[str]) -> Iterator[None]:
     """Take the time of a function, or of the steps of what it yields."""
-    module, _, attribute = name.rpartition(".")
-    real = getattr(__import__(module, fromlist=[attribute]), attribute)
+    real = pkgutil.resolve_name(name)
 
     def timed(*words: Any, **names: Any) -> Any:
         start = time.perf_counter()

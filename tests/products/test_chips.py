@@ -19,7 +19,7 @@ from minewatch.core.errors import ImageError
 from minewatch.core.units import NODATA
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.best_look import find_best_look, find_day
+from minewatch.products.images.chips.best_look import find_best_look
 from minewatch.products.images.chips.image_frame import frame_outline, locate_frame
 from minewatch.products.images.chips.pixels import COMPOSITES, FALSE_COLOUR, Chip, find_chip, read_chip
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
@@ -55,7 +55,7 @@ def write_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, .
 
 
 def open_days(folder: Path, days: dict[str, dict[str, Any]], drop: tuple[str, ...] = ()) -> AcquisitionIndex:
-    """Open the album of an area that was never scanned."""
+    """Open the index of an area that was never scanned."""
     catalog = write_days(folder / "scenes", days, drop)
     workspace = init_workspace(folder / "watch", source=str(catalog))
     write_aoi(workspace, Aoi("tiny", OUTLINE, dt.date(2020, 1, 1)))
@@ -147,14 +147,6 @@ def test_images_older_than_the_recent_ones_come_from_the_archive(tmp_path_factor
     look = find_best_look(index, index.grid, UNTIL + dt.timedelta(days=1000))
     assert look.datatake.key in index.observations
     assert look.datatake.time.date() <= UNTIL
-
-
-def test_the_overpass_of_a_day_is_found(tmp_path: Path) -> None:
-    index = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {"scl": CLOUD}})
-    look = find_day(index, day("2020-06-11"), index.grid)
-    assert look is not None
-    assert look.clear_share == 0
-    assert find_day(index, day("2020-06-12"), index.grid) is None
 
 
 def test_scenes_are_read_as_the_archive_decided(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,1 +1,1 @@
-"""The alerts in the formats that people's programs read: the same columns in each, dates as ISO 8601, UTF-8."""
+"""Export of the alerts to common formats: the same columns in each, dates as ISO 8601, UTF-8."""

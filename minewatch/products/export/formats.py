@@ -1,4 +1,4 @@
-"""The formats by name, and how a file of one appears."""
+"""Exports alerts to files: the formats by name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from minewatch.products.export.spreadsheets import write_csv, write_xlsx
 from minewatch.products.export.vector_formats import write_flatgeobuf, write_geojson, write_geopackage, write_parquet
 
 DEFAULT = "geojson"
-"""The format where nobody asks for another."""
+"""Name of the default format."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class ExportFormat:
     """A format that alerts can be exported to."""
 
     ending: str
-    """Of the file."""
+    """Of the file, without a dot."""
 
     write: Callable[[gpd.GeoDataFrame, Path], Sequence[str] | None]
-    """Writes the table to a path where no file stands, and gives lines that a person should read."""
+    """Writes the table to a path without a file, and returns lines that a person should read."""
 
 
 FORMATS: Mapping[str, ExportFormat] = {
@@ -40,7 +40,7 @@ FORMATS: Mapping[str, ExportFormat] = {
     "fgb": ExportFormat("fgb", write_flatgeobuf),
     "shp": ExportFormat("shp.zip", write_shapefile),
 }
-"""What ``--format`` can be."""
+"""Values of ``--format``."""
 
 
 @dataclass(frozen=True)
@@ -48,27 +48,26 @@ class Export:
     """A file that was written."""
 
     path: Path
-    """Where."""
+    """The file."""
 
     notes: Sequence[str]
-    """What the format cannot hold: one line each."""
+    """Lines on what the format cannot hold."""
 
 
 def export_alerts(alerts: gpd.GeoDataFrame, folder: Path, formats: Sequence[str]) -> list[Export]:
-    """Write the alerts in each format; each file appears whole.
+    """Write the alerts in each format; a file appears only when it is whole.
 
-    Raises AlertsError for a format that is not known, or none at all, before anything is written.
+    Raises AlertsError for an unknown format, or none, before anything is written.
     """
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         wrong = f"unknown format {unknown[0]!r}" if unknown else "no format is named"
         raise AlertsError(f"{wrong}; known: {', '.join(FORMATS)}")
-    return [_export(alerts, folder, FORMATS[name]) for name in dict.fromkeys(formats)]
-
-
-def _export(alerts: gpd.GeoDataFrame, folder: Path, wanted: ExportFormat) -> Export:
-    path = folder / f"alerts.{wanted.ending}"
-    with publishing(path) as temporary:
-        temporary.unlink()
-        notes = wanted.write(alerts, temporary)
-    return Export(path, tuple(notes or ()))
+    exports = []
+    for name in dict.fromkeys(formats):
+        path = folder / f"alerts.{FORMATS[name].ending}"
+        with publishing(path) as temporary:
+            temporary.unlink()
+            notes = FORMATS[name].write(alerts, temporary)
+        exports.append(Export(path, tuple(notes or ())))
+    return exports

@@ -1,6 +1,6 @@
-"""Writes KML for Google Earth: styles by status, a balloon with every cell, and the day on which each alert appears.
+"""Writes KML for Google Earth: styles by status, a balloon with all columns, and the day on which each alert appears.
 
-Elements stand in the order of OGC KML 2.3 (12-007r2), which strict readers ask for.
+Elements are in the order of OGC KML 2.3 (12-007r2), which strict readers require.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NAMESPACE = "http://www.opengis.net/kml/2.2"
 
 _FILL_OPACITY, _LINE_WIDTH = 70, 2
 _DIGITS = 7
-"""Of degrees: a centimetre."""
+"""Decimals of degrees: a centimetre."""
 
 
 def write_kml(alerts: gpd.GeoDataFrame, path: Path) -> None:
@@ -45,41 +45,41 @@ def write_kml(alerts: gpd.GeoDataFrame, path: Path) -> None:
 def _add_style(document: ET.Element, status: str, colour: str) -> None:
     style = ET.SubElement(document, "Style", id=status)
     line, fill = ET.SubElement(style, "LineStyle"), ET.SubElement(style, "PolyStyle")
-    ET.SubElement(line, "color").text = _swap(colour, 255)
+    ET.SubElement(line, "color").text = _to_kml_colour(colour, 255)
     ET.SubElement(line, "width").text = str(_LINE_WIDTH)
-    ET.SubElement(fill, "color").text = _swap(colour, _FILL_OPACITY)
+    ET.SubElement(fill, "color").text = _to_kml_colour(colour, _FILL_OPACITY)
     balloon = ET.SubElement(style, "BalloonStyle")
     ET.SubElement(balloon, "text").text = "<h3>$[name]</h3>$[description]"
 
 
-def _swap(colour: str, opacity: int) -> str:
-    """Return ``#rrggbb`` as KML writes colours: aabbggrr."""
+def _to_kml_colour(colour: str, opacity: int) -> str:
+    """Return ``#rrggbb`` as KML's aabbggrr."""
     return f"{opacity:02x}{colour[5:7]}{colour[3:5]}{colour[1:3]}".lower()
 
 
 def _add_placemark(document: ET.Element, row: Mapping[str, Any]) -> None:
-    cells = {column.name: clean_text(str(plain_cell(row[column.name]))) for column in ALERT_COLUMNS}
-    mark = ET.SubElement(document, "Placemark")
-    ET.SubElement(mark, "name").text = cells["alert_id"]
-    ET.SubElement(mark, "Snippet", maxLines="1").text = f"{cells['status']}, {float(row['area_ha']):.2f} ha"
-    ET.SubElement(mark, "description").text = _render_balloon(cells)
-    if cells["first_seen"]:
-        ET.SubElement(ET.SubElement(mark, "TimeStamp"), "when").text = cells["first_seen"]
-    ET.SubElement(mark, "styleUrl").text = f"#{cells['status']}"
-    data = ET.SubElement(mark, "ExtendedData")
+    texts = {column.name: clean_text(str(plain_cell(row[column.name]))) for column in ALERT_COLUMNS}
+    placemark = ET.SubElement(document, "Placemark")
+    ET.SubElement(placemark, "name").text = texts["alert_id"]
+    ET.SubElement(placemark, "Snippet", maxLines="1").text = f"{texts['status']}, {float(row['area_ha']):.2f} ha"
+    ET.SubElement(placemark, "description").text = _render_balloon(texts)
+    if texts["first_seen"]:
+        ET.SubElement(ET.SubElement(placemark, "TimeStamp"), "when").text = texts["first_seen"]
+    ET.SubElement(placemark, "styleUrl").text = f"#{texts['status']}"
+    data = ET.SubElement(placemark, "ExtendedData")
     for column in ALERT_COLUMNS:
         entry = ET.SubElement(data, "Data", name=column.name)
         ET.SubElement(entry, "displayName").text = column.alias
-        ET.SubElement(entry, "value").text = cells[column.name]
-    _add_geometry(mark, row["geometry"])
+        ET.SubElement(entry, "value").text = texts[column.name]
+    _add_geometry(placemark, row["geometry"])
 
 
-def _render_balloon(cells: Mapping[str, str]) -> str:
-    """Write a table as HTML; what people wrote is text in it, no markup and no entity of KML ($[…])."""
+def _render_balloon(texts: Mapping[str, str]) -> str:
+    """Return an HTML table of the columns; texts by people are escaped, as markup and as KML entities ($[…])."""
     rows = "".join(
-        f"<tr><td><b>{html.escape(column.alias)}</b></td><td>{_escape(cells[column.name])}</td></tr>"
+        f"<tr><td><b>{html.escape(column.alias)}</b></td><td>{_escape(texts[column.name])}</td></tr>"
         for column in ALERT_COLUMNS
-        if cells[column.name]
+        if texts[column.name]
     )
     return f"<table>{rows}</table>"
 
@@ -88,8 +88,8 @@ def _escape(text: str) -> str:
     return html.escape(text).replace("$[", "$&#91;").replace("\n", "<br>")
 
 
-def _add_geometry(mark: ET.Element, geometry: BaseGeometry) -> None:
-    whole = ET.SubElement(mark, "MultiGeometry")
+def _add_geometry(placemark: ET.Element, geometry: BaseGeometry) -> None:
+    whole = ET.SubElement(placemark, "MultiGeometry")
     for polygon in shapely.get_parts(shapely.orient_polygons(geometry)):
         element = ET.SubElement(whole, "Polygon")
         ET.SubElement(element, "tessellate").text = "1"

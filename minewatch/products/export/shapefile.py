@@ -16,7 +16,7 @@ from minewatch.products.export.columns import NAMES, column_data
 from minewatch.products.export.vector_formats import LONLAT
 
 LONGEST_NAME, LONGEST_TEXT = 10, 254
-"""Letters of a column's name, bytes of a cell (ESRI shapefile; dBASE III)."""
+"""Letters of a field's name, bytes of a value (ESRI shapefile; dBASE III)."""
 
 SHORT_NAMES = {
     "confirmed_on": "confirmed",
@@ -37,19 +37,19 @@ SHORT_NAMES = {
     "territory_pct": "terr_pct",
     "settlement_m": "settle_m",
 }
-"""Column to what it is called in a shapefile; others keep their name."""
+"""Column to the name of its field; other fields have the name of their column."""
 
 FIELDS = {name: SHORT_NAMES.get(name, name) for name in NAMES}
-"""Every column to its field."""
+"""Column to the name of its field, of all columns."""
 
 _PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 
 
 def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
-    """Write a zipped shapefile; tells which columns have other names, and how many texts were cut."""
-    cells = [column_data(alerts, column) for column in ALERT_COLUMNS]
+    """Write a zipped shapefile; return lines on the columns with other names, and on how many texts were cut."""
+    columns = [column_data(alerts, column) for column in ALERT_COLUMNS]
     cut = 0
-    for data, _ in cells:
+    for data, _ in columns:
         if data.dtype == object:
             for index, text in enumerate(data.tolist()):
                 data[index] = cut_text(text)
@@ -59,8 +59,8 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
         pyogrio.raw.write(
             target,
             geometry=shapely.to_wkb(alerts.geometry.to_numpy()),
-            field_data=[data for data, _ in cells],
-            field_mask=[missing for _, missing in cells],
+            field_data=[data for data, _ in columns],
+            field_mask=[missing for _, missing in columns],
             fields=list(FIELDS.values()),
             driver="ESRI Shapefile",
             geometry_type="MultiPolygon",
@@ -78,6 +78,6 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
 
 
 def cut_text(text: str) -> str:
-    """Cut a text so that its UTF-8 fits into a cell, between two characters."""
+    """Return a text cut, between two characters, to the bytes that a field holds in UTF-8."""
     data = text.encode()
     return text if len(data) <= LONGEST_TEXT else data[:LONGEST_TEXT].decode(errors="ignore")

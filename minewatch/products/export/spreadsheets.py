@@ -1,4 +1,4 @@
-"""Writes the formats of spreadsheets; no cell of them is run as a formula."""
+"""Writes CSV and XLSX; no cell is run as a formula."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPTIONS = {
 }
 
 _CREATED = dt.datetime(1980, 1, 1)  # noqa: DTZ001  # the library takes no zone
-"""What the workbook says of itself: the same table gives the same bytes."""
+"""Creation date in the workbook, fixed so that the same table gives the same bytes."""
 
 _WIDTH = 16
 """Of a column, in letters."""
@@ -58,7 +58,7 @@ def write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
 
 
 def _workbook_cell(value: Any) -> Any:
-    """Return a cell as a workbook holds it: a date as one, a text no longer than it can be."""
+    """Return a value for a workbook: a date as a date, a text cut to LONGEST_CELL."""
     if isinstance(value, dt.datetime) and not pd.isna(value):
         return value.date()
     value = safe_cell(value)

@@ -1,4 +1,4 @@
-"""Writes the formats of maps."""
+"""Writes GeoPackage, GeoJSON, FlatGeobuf and GeoParquet."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LONLAT = "EPSG:4326"
 
 
 def write_with_gdal(alerts: gpd.GeoDataFrame, path: Path, driver: str, **options: Any) -> None:
-    """Write all columns through GDAL; cells without a value stay without one."""
-    cells = [column_data(alerts, column) for column in ALERT_COLUMNS]
+    """Write all columns with GDAL; missing values stay missing."""
+    columns = [column_data(alerts, column) for column in ALERT_COLUMNS]
     pyogrio.raw.write(
         path,
         geometry=shapely.to_wkb(alerts.geometry.to_numpy()),
-        field_data=[data for data, _ in cells],
-        field_mask=[missing for _, missing in cells],
+        field_data=[data for data, _ in columns],
+        field_mask=[missing for _, missing in columns],
         fields=list(NAMES),
         layer=LAYER,
         driver=driver,
@@ -65,7 +65,7 @@ def write_parquet(alerts: gpd.GeoDataFrame, path: Path) -> None:
 
 
 def _to_arrow(alerts: gpd.GeoDataFrame, name: str, dtype: str) -> Any:
-    """Return a column so that its type is the same in every file: a date without a time, text also where all is empty."""
+    """Return a column with the same type in every file: dates without a time, texts also where all are empty."""
     values = alerts[name]
     if dtype == "object":
         return pd.array([clean_text(str(value)) for value in values.fillna("")], dtype="str")

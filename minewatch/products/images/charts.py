@@ -1,4 +1,4 @@
-"""Figures of numbers: how good the alerts are, and why one is there."""
+"""Charts: how good the alerts are, and why one was raised."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from minewatch.detection.monitor import COUNTED
 
 COLOUR = "#1f5fa8"
 
-LOST = "#c1272d"
-"""Looks that count for a change."""
+COUNTED_COLOUR = "#c1272d"
+"""Of looks that count for a change."""
 
-CURVE = "#4a8f3c"
-"""The baseline."""
+BASELINE_COLOUR = "#4a8f3c"
 
-EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (LOST, "--"), "pixel closed": ("#555555", "-.")}
-"""Vertical lines: colour and style."""
+EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (COUNTED_COLOUR, "--"), "pixel closed": ("#555555", "-.")}
+"""Event to colour and style of its vertical line."""
 
 
 def draw_scores(path: Path, scores: Scores, title: str) -> None:
@@ -75,15 +74,10 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
         (upper, curve.ndvi, curve.low, curve.high),
         (lower, curve.bsi, curve.bsi - wide, curve.bsi + wide),
     ):
-        axes.fill_between(days, low, high, color=CURVE, alpha=0.18, linewidth=0, label="its usual range (3 x noise)")
-        axes.plot(days, middle, color=CURVE, linewidth=1.4, label="baseline of the pixel")
-        axes.axvspan(
-            int(curve.days[0]),
-            to_day(explanation.monitor_from),
-            color="black",
-            alpha=0.04,
-            label="before monitoring began",
-        )
+        axes.fill_between(days, low, high, color=BASELINE_COLOUR, alpha=0.18, linewidth=0, label="its usual range (3 x noise)")
+        axes.plot(days, middle, color=BASELINE_COLOUR, linewidth=1.4, label="baseline of the pixel")
+        first, last = int(curve.days[0]), to_day(explanation.monitor_from)
+        axes.axvspan(first, last, color="black", alpha=0.04, label="before monitoring began")
         axes.grid(alpha=0.25)
         axes.margins(x=0.01)
         _draw_events(axes, explanation)
@@ -97,20 +91,20 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
 
 
 def _draw_looks(axes: Axes, looks: Sequence[ExplainedLook], values: Sequence[tuple[float | None, float | None]]) -> None:
-    """Draw (as seen, median of the alert) of each look by what it is; masked ones small, since their values may mean nothing."""
+    """Draw the pixel's value and the alert's median of each look; masked looks small, since their values may mean nothing."""
     for kind, marker, colour, size, name in (
         (0, "x", "0.6", 4.0, "look that is not clear"),
         (1, "o", COLOUR, 4.5, "clear look"),
-        (2, "o", LOST, 7.0, "look that counts for the change"),
+        (2, "o", COUNTED_COLOUR, 7.0, "look that counts for the change"),
     ):
-        chosen = [(look.date, seen) for look, (seen, _) in zip(looks, values, strict=True) if _rank_look(look) == kind]
+        chosen = [
+            (look.date, value)
+            for look, (value, _) in zip(looks, values, strict=True)
+            if (2 if look.outcome in COUNTED else int(look.clear)) == kind
+        ]
         _draw_markers(axes, chosen, marker, colour, size, name)
     medians = [(look.date, median) for look, (_, median) in zip(looks, values, strict=True)]
     _draw_markers(axes, medians, "_", "0.25", 7, "median of the alert's clear pixels")
-
-
-def _rank_look(look: ExplainedLook) -> int:
-    return 2 if look.outcome in COUNTED else 1 if look.clear else 0
 
 
 def _draw_markers(

@@ -66,14 +66,11 @@ def _label_line(axes: Axes, grid: Grid, points: NDArray[np.float64], label: tupl
     if not low <= position <= high:
         return
     degrees, decimals = label
-    text = _describe_degrees(wrap_longitude(degrees) if is_lon else degrees, decimals, "EW" if is_lon else "NS")
+    degrees = wrap_longitude(degrees) if is_lon else degrees
+    text = f"{abs(degrees):.{decimals}f}°{('EW' if is_lon else 'NS')[int(degrees < 0)]}"
     if is_lon:
         axes.annotate(text, (position, bottom), (0, -3), textcoords="offset points", fontsize=6.5, ha="center", va="top")
     else:
         axes.annotate(
             text, (left, position), (-3, 0), textcoords="offset points", fontsize=6.5, ha="right", va="center", rotation=90
         )
-
-
-def _describe_degrees(degrees: float, decimals: int, letters: str) -> str:
-    return f"{abs(degrees):.{decimals}f}°{letters[0] if degrees >= 0 else letters[1]}"

@@ -1,5 +1,4 @@
 """A QGIS project of a workspace: its alerts, context, images and change rasters, and a map to print.
 
-The project is written as XML: QGIS need not be installed where minewatch runs.  Its paths are relative, so the workspace can
-be moved.
+The project is written as XML, without QGIS.  Its paths are relative, so the workspace can be moved.
 """

@@ -1,4 +1,4 @@
-"""How the layers of a project look: images, change rasters, and context by kind."""
+"""The styles of a project's layers: images, change rasters, and context by kind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minewatch.detection.change_map_writer import STATUS_COLOURS
 from minewatch.products.export.columns import clean_text
 
 SHAPES = ("Point", "Line", "Polygon")
-"""What a layer can be, from top to bottom on the map."""
+"""Shapes of vector layers, from top to bottom on the map."""
 
 KINDS: Mapping[str, tuple[str, str]] = {
     "concession": ("#8a4b08", "dash"),
@@ -25,56 +25,56 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "airstrip": ("#111111", "solid"),
     "settlement": ("#b04a5a", "solid"),
 }
-"""Colour and line of each kind of context; none is the colour of a status."""
+"""Kind of context to colour and line; no colour is that of a status."""
 
 _OTHER = ("#444444", "solid")
 
 _PLACES = {"Point": BESIDE, "Line": ALONG, "Polygon": INSIDE}
 
-_FAINT = 160
-"""Opacity of what the change map says, over an image."""
+_STATUS_ALPHA = 160
+"""Opacity of the status raster, so that the image below shows through."""
 
-LATE = ("#fff7bc", "#fee391", "#fec44f", "#fe9929", "#d95f0e", "#993404")
-"""From the first to the last sixth of the time."""
+DATE_COLOURS = ("#fff7bc", "#fee391", "#fec44f", "#fe9929", "#d95f0e", "#993404")
+"""From the first to the last sixth of the period."""
 
-COUNTS = ("#eff3ff", "#bdd7e7", "#6baed6", "#3182bd", "#08519c")
+COUNT_COLOURS = ("#eff3ff", "#bdd7e7", "#6baed6", "#3182bd", "#08519c")
 
-LOSS = ("#8c510a", "#bf812d", "#dfc27d", "#f5f5f5", "#80cdc1", "#01665e")
+CHANGE_COLOURS = ("#8c510a", "#bf812d", "#dfc27d", "#f5f5f5", "#80cdc1", "#01665e")
 """From loss to gain."""
 
 CHANGE_LIMITS = (-0.4, -0.2, -0.1, 0.1, 0.2)
-"""Of NDVI or BSI: where one colour ends and the next begins."""
+"""Of NDVI or BSI: the limits between the colours."""
 
 COUNT_LIMITS = (5, 10, 20, 40)
 
 _EPOCH = dt.date(1970, 1, 1)
 _LAST = "inf"
 
-Class = tuple[str, str, str]
+ColourClass = tuple[str, str, str]
 """Upper limit, colour, label."""
 
 
 def style_image() -> str:
-    """Show a picture as it is: red, green, blue, opacity."""
+    """Return the style of an image: red, green, blue, opacity."""
     bands = {"redBand": "1", "greenBand": "2", "blueBand": "3", "alphaBand": "4"}
     return _wrap_renderer(ET.Element("rasterrenderer", {"type": "multibandcolor", "opacity": "1"} | bands))
 
 
 def style_change(name: str, period: tuple[dt.date, dt.date]) -> str:
-    """Show a raster of the change map; ``period`` is the time it speaks of."""
+    """Return the style of a raster of the change map; ``period`` is the time that its dates lie in."""
     if name == "status":
         return _wrap_renderer(_make_palette())
     if name == "clear_looks":
-        return _wrap_renderer(_make_classes(_name_classes(COUNT_LIMITS, COUNTS, "")))
+        return _wrap_renderer(_make_classes(_name_classes(COUNT_LIMITS, COUNT_COLOURS, "")))
     if name == "ndvi_change":
-        return _wrap_renderer(_make_classes(_name_classes(CHANGE_LIMITS, LOSS, "+")))
-    if name == "bsi_change":  # bare soil grows where vegetation goes
-        return _wrap_renderer(_make_classes(_name_classes(CHANGE_LIMITS, LOSS[::-1], "+")))
+        return _wrap_renderer(_make_classes(_name_classes(CHANGE_LIMITS, CHANGE_COLOURS, "+")))
+    if name == "bsi_change":  # BSI rises where NDVI falls
+        return _wrap_renderer(_make_classes(_name_classes(CHANGE_LIMITS, CHANGE_COLOURS[::-1], "+")))
     return _wrap_renderer(_make_classes(_name_dates(*period)))
 
 
 def style_context(kind: str, shape: str, label: str | None) -> str:
-    """Show a layer of context: ``label`` is the column with the names."""
+    """Return the style of a layer of context; ``label`` is the column with the names."""
     colour, pattern = KINDS.get(kind, _OTHER)
     root = ET.Element("qgis", version=VERSION, styleCategories="Symbology|Labeling")
     renderer = ET.SubElement(root, "renderer-v2", type="singleSymbol", symbollevels="0", forceraster="0")
@@ -92,21 +92,21 @@ def style_context(kind: str, shape: str, label: str | None) -> str:
 
 
 def _make_palette() -> ET.Element:
-    """The colours of the file itself, but what is stable lets the image through."""
+    """Return the colours of the raster file, but with stable pixels transparent."""
     renderer = ET.Element("rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1")
     palette = ET.SubElement(renderer, "colorPalette")
     for status, (red, green, blue, _) in STATUS_COLOURS.items():
         if status is Status.OUTSIDE:
             continue
-        alpha = "0" if status is Status.STABLE else str(_FAINT)
+        alpha = "0" if status is Status.STABLE else str(_STATUS_ALPHA)
         label = status.name.capitalize().replace("_", " ")
         colour = f"#{red:02x}{green:02x}{blue:02x}"
         ET.SubElement(palette, "paletteEntry", value=str(int(status)), color=colour, alpha=alpha, label=label)
     return renderer
 
 
-def _make_classes(classes: Sequence[Class]) -> ET.Element:
-    """Colour a band by classes, each up to its limit."""
+def _make_classes(classes: Sequence[ColourClass]) -> ET.Element:
+    """Return a renderer that colours a band by classes, each up to its limit."""
     renderer = ET.Element("rasterrenderer", type="singlebandpseudocolor", band="1", opacity="1", alphaBand="-1")
     shader = ET.SubElement(ET.SubElement(renderer, "rastershader"), "colorrampshader", colorRampType="DISCRETE", clip="0")
     for limit, colour, label in classes:
@@ -114,20 +114,20 @@ def _make_classes(classes: Sequence[Class]) -> ET.Element:
     return renderer
 
 
-def _name_classes(limits: Sequence[float], colours: Sequence[str], sign: str) -> list[Class]:
+def _name_classes(limits: Sequence[float], colours: Sequence[str], sign: str) -> list[ColourClass]:
     texts = [f"{limit:{sign}g}" for limit in limits]
     labels = [f"up to {texts[0]}", *(f"{low} to {high}" for low, high in pairwise(texts))]
     uppers = [f"{limit:g}" for limit in limits]
     return list(zip([*uppers, _LAST], colours, [*labels, f"above {texts[-1]}"], strict=True))
 
 
-def _name_dates(first: dt.date, last: dt.date) -> list[Class]:
-    """Cut a period into equal parts; values are days since 1970-01-01."""
-    start, days = (first - _EPOCH).days, max((last - first).days, len(LATE))
+def _name_dates(first: dt.date, last: dt.date) -> list[ColourClass]:
+    """Return classes of equal parts of a period; limits are days since 1970-01-01."""
+    start, days = (first - _EPOCH).days, max((last - first).days, len(DATE_COLOURS))
     classes = []
-    for number, colour in enumerate(LATE, 1):
-        limit = start + round(days * number / len(LATE))
-        upper = str(limit) if number < len(LATE) else _LAST
+    for number, colour in enumerate(DATE_COLOURS, 1):
+        limit = start + round(days * number / len(DATE_COLOURS))
+        upper = str(limit) if number < len(DATE_COLOURS) else _LAST
         classes.append((upper, colour, f"to {_EPOCH + dt.timedelta(limit)}"))
     return classes
 

@@ -1,4 +1,4 @@
-"""The list of layers, and coordinate systems, as the project and its printed map both write them."""
+"""XML elements that the project and its print layout share: the layer tree, and coordinate systems."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHECKED = {True: "Qt::Checked", False: "Qt::Unchecked"}
 
 
 def add_crs(parent: ET.Element, crs: CRS) -> None:
-    """Name a CRS by its code, where it has one; its WKT says the rest."""
+    """Add a CRS: its WKT, and its code where it has one."""
     system = ET.SubElement(parent, "spatialrefsys")
     ET.SubElement(system, "wkt").text = crs.to_wkt()
     authority = crs.to_authority()
@@ -22,7 +22,7 @@ def add_crs(parent: ET.Element, crs: CRS) -> None:
 
 
 def add_groups(parent: ET.Element, members: Sequence[MapLayer | Group]) -> None:
-    """Add the list of layers, which is also the order in which they are drawn."""
+    """Add groups and layers, in the order in which they are drawn, from the top."""
     for member in members:
         if isinstance(member, Group):
             attributes = {"name": member.name, "expanded": str(int(member.expanded)), "checked": _CHECKED[True]}
@@ -32,7 +32,7 @@ def add_groups(parent: ET.Element, members: Sequence[MapLayer | Group]) -> None:
 
 
 def add_tree_layer(parent: ET.Element, layer: MapLayer) -> ET.Element:
-    """Add a layer to a list of layers."""
+    """Add a layer to the layer tree."""
     attributes = {
         "id": layer.id,
         "name": layer.title,
@@ -45,5 +45,5 @@ def add_tree_layer(parent: ET.Element, layer: MapLayer) -> ET.Element:
 
 
 def name_provider(layer: MapLayer) -> str:
-    """Give QGIS's name of what reads a layer."""
+    """Return the name of the QGIS provider that reads a layer."""
     return "ogr" if layer.shape else "gdal"

@@ -1,6 +1,6 @@
-"""The map to print: A4 landscape, with title, scale bar, compass rose, legend, date, source and the table of alerts.
+"""The print layout: A4 landscape, with title, scale bar, compass rose, legend, date, source and a table of alerts.
 
-What changes with every scan (dates, counts, the table) is asked of the layers when QGIS draws the page.
+What changes with every scan (dates, counts, the table) is an expression that QGIS evaluates when it draws the page.
 """
 
 from __future__ import annotations
@@ -26,24 +26,33 @@ from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, MapLayer
 NAME = "Alerts (A4 landscape)"
 
 MOST_ROWS = 110
-"""Of the table, the latest, which fill two pages; all are in alerts.csv."""
+"""Rows of the table, the latest alerts, which fill two pages; alerts.csv has all."""
 
 MOST_NAMED = 3
-"""Areas and images that are named on the page."""
+"""Areas or images that are named on the page, at most."""
 
 UNSEEN_TITLE = "Where nothing can be seen"
 UNSEEN_ENTRIES = ",".join(str(int(status)) for status in (Status.NEVER_COVERED, Status.NO_VEGETATION, Status.NOT_MONITORED))
-"""What the legend says of the status rasters; alerts have their own entries in the same colours.  Entry 0 is the band's name."""
+"""Entries of the status rasters in the legend, by number; the others have the colours of alerts.  Entry 0 is the band's name."""
 
 _BLACK, _GREY = "20,20,20,255", "90,90,90,255"
 
-MAP, SCALE_BAR, ROSE, LEGEND, LABEL, FRAME, TABLE, PAGE = "65639", "65646", "65640", "65642", "65641", "65647", "65649", "65638"
-"""QGIS's numbers of the things on a page (QgsLayoutItemRegistry::ItemType)."""
+MAP, SCALE_BAR, COMPASS, LEGEND, LABEL, FRAME, TABLE, PAGE = (
+    "65639",
+    "65646",
+    "65640",
+    "65642",
+    "65641",
+    "65647",
+    "65649",
+    "65638",
+)
+"""QGIS's numbers of layout items (QgsLayoutItemRegistry::ItemType)."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A place on a page, in millimetres."""
+    """A rectangle on a page, in millimetres."""
 
     x: float
     """From the left."""
@@ -64,7 +73,7 @@ _SECOND = _SHEET.height + 10
 TITLE_BOX = Box(10, 7, 277, 9)
 FACTS_BOX = Box(10, 16, 277, 6)
 MAP_BOX = Box(10, 24, 176, 168)
-ROSE_BOX = Box(164, 26, 20, 20)
+COMPASS_BOX = Box(164, 26, 20, 20)
 SCALE_BOX = Box(14, 178, 60, 12)
 LEGEND_BOX = Box(190, 24, 97, 64)
 TABLE_BOX = Box(190, 92, 97, 100)
@@ -73,33 +82,33 @@ NEXT_TITLE_BOX = Box(10, _SECOND + 7, 277, 9)
 CREDIT_BOX = Box(10, 194, 277, 12)
 
 COLUMNS = (
-    ("Alert", 'if(length("alert_id") > 24, \'…\' || right("alert_id", 23), "alert_id")'),  # its end tells it from others
+    ("Alert", 'if(length("alert_id") > 24, \'…\' || right("alert_id", 23), "alert_id")'),  # ids differ at the end
     ("Status", '"status"'),
     ("Area (ha)", "format_number(\"area_ha\", 2, 'en')"),
     ("First seen", "format_date(\"first_seen\", 'yyyy-MM-dd')"),
     ("Latitude", "format_number(\"lat\", 5, 'en')"),
     ("Longitude", "format_number(\"lon\", 5, 'en')"),
 )
-"""Heading and expression; the table is one of area, date and position, as case files want it."""
+"""Heading and expression of each column."""
 
 _LISTED = f"\"status\" NOT IN ('{CLOSED}', '{DISMISSED}')"
 
 
 def add_layout(layouts: ET.Element, project: Project) -> None:
-    """Add the page to a project."""
+    """Add the print layout to a project."""
     attributes = {"name": NAME, "units": "mm", "printResolution": "300", "worldFileMap": _uuid("map")}
     layout = ET.SubElement(layouts, "Layout", attributes)
     pages = ET.SubElement(layout, "PageCollection")
     for name, top in (("page 1", 0.0), ("page 2", _SECOND)):
         _add_item(pages, PAGE, name, Box(0, top, _SHEET.width, _SHEET.height))
-    # What is added later lies on top.
+    # Later items lie on top.
     _add_map(layout, project)
     _add_label(layout, "title", TITLE_BOX, _write_title(project), 17, _BLACK)
     _add_label(layout, "facts", FACTS_BOX, _write_facts(), 9, _BLACK)
     _add_label(layout, "title, continued", NEXT_TITLE_BOX, _write_title(project), 12, _BLACK)
     _add_label(layout, "source", CREDIT_BOX, _write_credits(project), 7, _GREY)
     _add_scale_bar(layout, project)
-    _add_rose(layout)
+    _add_compass(layout)
     _add_legend(layout, project)
     _add_table(layout)
     ET.SubElement(layout, "Atlas", enabled="0", coverageLayer="")
@@ -108,8 +117,8 @@ def add_layout(layouts: ET.Element, project: Project) -> None:
 # --- texts -----------------------------------------------------------------------------------------------------------
 
 
-def _ask(layer: str, aggregate: str, expression: str, condition: str = "") -> str:
-    """Write the question that QGIS puts to a layer when it draws the page."""
+def _aggregate(layer: str, aggregate: str, expression: str, condition: str = "") -> str:
+    """Return the QGIS expression of an aggregate over a layer."""
     chosen = f", filter:={condition}" if condition else ""
     return f"aggregate(layer:='{layer}', aggregate:='{aggregate}', expression:={expression}{chosen})"
 
@@ -124,19 +133,19 @@ def _write_title(project: Project) -> str:
 
 
 def _write_facts() -> str:
-    """State as-of date, and number and area of the alerts by status."""
-    first, last = (f"format_date({_ask(AREAS_ID, which, 'as_of')}, 'd MMMM yyyy', 'en')" for which in ("min", "max"))
+    """Return the text with as-of date, and number and area of the alerts by status."""
+    first, last = (f"format_date({_aggregate(AREAS_ID, which, 'as_of')}, 'd MMMM yyyy', 'en')" for which in ("min", "max"))
     parts = [f"As of [% if({first} = {last}, {last}, {first} || ' to ' || {last}) %]"]
     for status in (CONFIRMED, PROVISIONAL):
         chosen = f"status = '{status}'"
-        count = f"coalesce({_ask(ALERTS_ID, 'count', 'alert_id', chosen)}, 0)"
-        area = f"format_number(coalesce({_ask(ALERTS_ID, 'sum', 'area_ha', chosen)}, 0), 1, 'en')"
+        count = f"coalesce({_aggregate(ALERTS_ID, 'count', 'alert_id', chosen)}, 0)"
+        area = f"format_number(coalesce({_aggregate(ALERTS_ID, 'sum', 'area_ha', chosen)}, 0), 1, 'en')"
         parts.append(f"[% {count} %] {status} ([% {area} %] ha)")
     return "  ·  ".join(parts)
 
 
 def _write_credits(project: Project) -> str:
-    first, last = (f"year({_ask(AREAS_ID, which, name)})" for which, name in (("min", "monitor_from"), ("max", "as_of")))
+    first, last = (f"year({_aggregate(AREAS_ID, which, name)})" for which, name in (("min", "monitor_from"), ("max", "as_of")))
     years = f"[% if({first} = {last}, {last}, {first} || '-' || {last}) %]"
     shown = [
         f"{area}, {format_day(dt.date.fromisoformat(image.date))}" for area, image in project.images if image.when == TIMES[-1]
@@ -153,7 +162,7 @@ def _write_credits(project: Project) -> str:
 
 
 def _uuid(name: str) -> str:
-    """Name an item, the same every time."""
+    """Return the id of an item, always the same."""
     return f"{{{uuid.uuid5(uuid.NAMESPACE_URL, f'minewatch:layout:{name}')}}}"
 
 
@@ -176,13 +185,13 @@ def _add_item(parent: ET.Element, kind: str, name: str, box: Box, **more: str) -
 
 def _add_map(layout: ET.Element, project: Project) -> None:
     item = _add_item(layout, MAP, "map", MAP_BOX, frame="true", background="true", keepLayerSet="false", followPreset="false")
-    left, bottom, right, top = _frame(project)
+    left, bottom, right, top = _fit_extent(project)
     values = {"xmin": left, "ymin": bottom, "xmax": right, "ymax": top}
     ET.SubElement(item, "Extent", {name: f"{value:.2f}" for name, value in values.items()})
 
 
-def _frame(project: Project) -> tuple[float, float, float, float]:
-    """Widen the extent to the shape of the map: QGIS would stretch it otherwise."""
+def _fit_extent(project: Project) -> tuple[float, float, float, float]:
+    """Return the extent, widened to the shape of the map: QGIS would stretch it otherwise."""
     left, bottom, right, top = project.extent
     ratio = MAP_BOX.width / MAP_BOX.height
     width = max(right - left, (top - bottom) * ratio) / 2
@@ -198,7 +207,7 @@ def _add_label(layout: ET.Element, name: str, box: Box, text: str, size: float, 
 
 
 def _add_font(parent: ET.Element, tag: str, size: float, *, bold: bool = False) -> None:
-    """Name a font as Qt does: family, points, and weight among numbers that stay as they are."""
+    """Add a font as Qt writes it: family, size in points, and weight, among numbers that are always the same."""
     ET.SubElement(parent, tag, description=f"{FONT},{size:g},-1,5,{75 if bold else 50},0,0,0,0,0", style="")
 
 
@@ -212,8 +221,8 @@ def _add_scale_bar(layout: ET.Element, project: Project) -> None:
 
 
 def _choose_length(project: Project) -> float:
-    """Choose a round length, km, for half the scale bar: a bar of at most a third of the map."""
-    left, bottom, right, top = _frame(project)
+    """Return a round length, km, for half the scale bar, which is at most a third of the map."""
+    left, bottom, right, top = _fit_extent(project)
     to_lonlat, middle = lonlat_from(project.crs), (bottom + top) / 2
     longitudes, latitudes = to_lonlat.transform([left, right], [middle, middle])
     width = Geod(ellps="WGS84").line_length(longitudes, latitudes) / 1000
@@ -225,15 +234,17 @@ def _add_white(item: ET.Element) -> None:
     ET.SubElement(item, "BackgroundColor", red="255", green="255", blue="255", alpha="200")
 
 
-def _add_rose(layout: ET.Element) -> None:
-    # Mode 1 is SVG; north mode 1 is true north, worked out for the middle of the map.
+def _add_compass(layout: ET.Element) -> None:
+    # Mode 1 is SVG; north mode 1 is true north, at the middle of the map.
     values = {"file": embed_compass(), "mode": "1", "resizeMode": "0", "northMode": "1", "northOffset": "0"}
-    item = _add_item(layout, ROSE, "compass rose", ROSE_BOX, **values, mapUuid=_uuid("map"), anchorPoint="4", background="true")
+    item = _add_item(
+        layout, COMPASS, "compass rose", COMPASS_BOX, **values, mapUuid=_uuid("map"), anchorPoint="4", background="true"
+    )
     _add_white(item)
 
 
 def _add_legend(layout: ET.Element, project: Project) -> None:
-    """List what is visible, short titles, small type, in two columns."""
+    """Add the legend of the visible layers, in two columns."""
     values = {"map_uuid": _uuid("map"), "resizeToContents": "0", "columnCount": "2", "splitLayer": "1", "symbolHeight": "3"}
     more = {"symbolWidth": "5", "boxSpace": "0", "columnSpace": "3", "legendFilterByAtlas": "0", "title": ""}
     item = _add_item(layout, LEGEND, "legend", LEGEND_BOX, **values, **more)
@@ -252,14 +263,14 @@ def _add_legend(layout: ET.Element, project: Project) -> None:
 
 
 def _choose_legend(layers: Sequence[MapLayer]) -> list[MapLayer]:
-    """Leave out images, and all but one of the status rasters, which look the same."""
+    """Return the layers without images, and with one of the status rasters, which look alike."""
     shown = [layer for layer in layers if layer.visible and layer.shape]
     status = [layer for layer in layers if layer.visible and layer.title.endswith(": status")]
     return [*shown, *status[:1]]
 
 
 def _add_table(layout: ET.Element) -> None:
-    """Add the table, which goes on on the second page."""
+    """Add the table, which continues on the second page."""
     table = ET.SubElement(
         layout,
         "LayoutMultiFrame",
@@ -288,7 +299,7 @@ def _add_table(layout: ET.Element) -> None:
         add_text(ET.SubElement(table, name), 6, _BLACK, bold=bold)
     _add_columns(table)
     for number, box in enumerate((TABLE_BOX, *NEXT_TABLE_BOXES)):
-        # Where nothing is left for the second page it is not printed.
+        # The second page is not printed where it would be empty.
         frame = {"multiFrame": _uuid("table"), "multiFrameTemplateUuid": _uuid("table"), "hidePageIfEmpty": str(int(number == 1))}
         item = _add_item(layout, FRAME, f"table {number + 1}", box, hideBackgroundIfEmpty="1", **frame)
         ET.SubElement(table, "childFrame", uuid=item.get("uuid", ""), templateUuid=item.get("uuid", ""))

@@ -1,4 +1,4 @@
-"""Writes a project as QGIS reads it: one XML document in a zip file."""
+"""Writes the file of a QGIS project (.qgz): an XML document in a ZIP."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from minewatch.products.qgis.print_layout import add_layout
 from minewatch.products.qgis.project_layers import MapLayer, Project, gather_project, list_layers
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Of the file in the zip: the same project is the same bytes."""
+"""Time of the document in the ZIP, fixed so that the same project gives the same bytes."""
 
 
 @dataclass(frozen=True)
 class ProjectResult:
-    """What was written."""
+    """A project that was written."""
 
     path: Path
     """The project."""
 
     project: Project
-    """What it shows."""
+    """Its contents."""
 
     kept: Path | None
-    """Where the project that lay there went, if somebody had changed it."""
+    """Where the previous project was moved, if somebody had changed it; else None."""
 
 
 def write_project(workspace: Workspace) -> ProjectResult:
@@ -57,7 +57,7 @@ def _sign(data: bytes) -> bytes:
 
 
 def _keep_changed(path: Path) -> Path | None:
-    """Move a project aside that is not as it was written here: QGIS saves without our mark."""
+    """Rename a project that was saved by QGIS, which drops the ZIP's comment; return its new path."""
     if not path.exists() or _is_ours(path):
         return None
     number = 1
@@ -79,7 +79,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def render_project(project: Project) -> bytes:
-    """Write the document of a project."""
+    """Return the XML document of a project."""
     title = f"minewatch: {', '.join(project.areas)}"
     root = ET.Element("qgis", projectname=title, version=VERSION)
     ET.SubElement(root, "homePath", path="")
@@ -125,13 +125,13 @@ def _add_canvas(root: ET.Element, project: Project) -> None:
         ET.SubElement(extent, name).text = text
     ET.SubElement(canvas, "rotation").text = "0"
     add_crs(ET.SubElement(canvas, "destinationsrs"), project.crs)
-    # The same once more, for "zoom to full extent" and for programs without a canvas.
+    # The same again, for "zoom to full extent" and for programs without a canvas.
     home = ET.SubElement(ET.SubElement(root, "ProjectViewSettings", UseProjectScales="0"), "DefaultViewExtent", corners)
     add_crs(home, project.crs)
 
 
 def _add_period(root: ET.Element, project: Project) -> None:
-    """What the Temporal Controller plays when it is switched on: the time that was monitored, month by month."""
+    """Let the Temporal Controller play the monitored time month by month, when it is switched on."""
     time = ET.SubElement(
         root, "ProjectTimeSettings", timeStep="1", timeStepUnit="mon", frameRate="2", cumulativeTemporalRange="0"
     )

@@ -1,4 +1,4 @@
-"""What a QGIS project of a workspace shows: which layers in which groups, where, and how each looks."""
+"""The layers of a workspace's QGIS project: their groups, sources and styles, and the extent of the map."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from minewatch.products.images.quicklook import TIMES, MapImage, list_maps
 from minewatch.products.qgis.layer_styles import SHAPES, style_change, style_context, style_image
 
 ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
-"""Ids of layers in the project, which expressions of the printed map name."""
+"""Ids of layers, which expressions of the print layout use."""
 
 _WORLD = CRS.from_epsg(3857)
-"""For areas of several zones: north is up everywhere, and shapes are right; lengths are measured on the ellipsoid anyway."""
+"""For areas in several UTM zones: north is up and shapes are right everywhere; QGIS measures lengths on the ellipsoid."""
 
 _MARGIN = 0.15
-"""Around the alerts, share of their extent."""
+"""Margin around the alerts, as a share of their extent."""
 
 _LEAST_M = 2000.0
-"""Width and height of the map, at least."""
+"""Least width and height of the map, metres."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class MapLayer:
     """A layer of the project."""
 
     id: str
-    """Unique in the project, longer than ten characters: QGIS does not draw others."""
+    """Unique in the project, and longer than ten characters: QGIS does not draw layers with shorter ids."""
 
     title: str
-    """As the list of layers calls it."""
+    """Its name in the list of layers."""
 
     source: str
-    """As QGIS writes it: a path relative to the project's folder, with the name of the layer where the file has several."""
+    """As QGIS writes it: the path relative to the project's folder, and the name of the layer where the file has several."""
 
     crs: CRS
     """Of its coordinates."""
@@ -65,10 +65,10 @@ class MapLayer:
     """Point, Line or Polygon; '' for a raster."""
 
     encoding: str = ""
-    """Of the text; '' for what the file itself says."""
+    """Encoding of texts; '' = that stated by the file."""
 
     visible: bool = True
-    """Whether it is shown at first."""
+    """True if it is shown when the project is opened."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class Group:
     """Its title."""
 
     members: Sequence[MapLayer | Group]
-    """From top to bottom, as they are drawn."""
+    """From top to bottom, also on the map."""
 
     expanded: bool = True
-    """Whether its members are listed at first."""
+    """True if its members are listed when the project is opened."""
 
 
 @dataclass(frozen=True)
 class Project:
-    """Everything that a project says."""
+    """The contents of a project."""
 
     areas: Sequence[str]
     """Names of the areas."""
@@ -96,10 +96,10 @@ class Project:
     """Of the map, in metres."""
 
     extent: tuple[float, float, float, float]
-    """Left, bottom, right, top of what is shown at first, in its CRS."""
+    """Left, bottom, right, top of the map when the project is opened, in its CRS."""
 
     period: tuple[dt.date, dt.date]
-    """From the first day of monitoring to the as-of date: what the Temporal Controller plays."""
+    """From the first day of monitoring to the as-of date; the Temporal Controller plays it."""
 
     groups: Sequence[Group]
     """From top to bottom."""
@@ -108,11 +108,11 @@ class Project:
     """Area and image."""
 
     notes: Sequence[str]
-    """What is left out, and why: one line each."""
+    """Lines on what is left out, and why."""
 
 
 def gather_project(workspace: Workspace) -> Project:
-    """Find what a workspace has to show; raises AlertsError where it has no alerts table yet."""
+    """Return the project of a workspace; raises AlertsError where it has no alerts table yet."""
     alerts = read_alerts(workspace.alerts)
     areas = pyogrio.read_dataframe(workspace.alerts, layer=AOIS)
     if areas.empty:
@@ -134,7 +134,7 @@ def gather_project(workspace: Workspace) -> Project:
 
 
 def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
-    """Return all layers, from top to bottom."""
+    """Yield all layers, from top to bottom."""
     for member in groups:
         if isinstance(member, Group):
             yield from list_layers(member.members)
@@ -147,26 +147,26 @@ def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
 
 def _gather_alerts(workspace: Workspace) -> Group:
     def make(layer: str, key: str, title: str) -> MapLayer:
-        source = f"{_relate(workspace, workspace.alerts)}|layername={layer}"
+        source = f"{_relative_path(workspace, workspace.alerts)}|layername={layer}"
         return MapLayer(key, title, source, CRS.from_epsg(4326), read_style(workspace.alerts, layer), "Polygon")
 
     return Group("Alerts", [make(LAYER, ALERTS_ID, "Alerts"), make(AOIS, AREAS_ID, "Areas of interest")])
 
 
 def _gather_context(workspace: Workspace, notes: list[str]) -> Group:
-    """Take the layers that are declared; one that cannot be used is left out."""
+    """Return the declared layers of context; one that cannot be used is left out."""
     layers: list[MapLayer] = []
     for name, declaration in read_declarations(workspace).items():
         try:
             layers.append(_describe_context(workspace, open_layer(workspace, name, declaration)))
         except ContextError as error:
             notes.append(f"left out: {error}")
-    layers.sort(key=lambda layer: SHAPES.index(layer.shape))  # small things lie above large ones
+    layers.sort(key=lambda layer: SHAPES.index(layer.shape))  # points lie above lines, lines above polygons
     return Group("Context", layers)
 
 
 def _describe_context(workspace: Workspace, layer: ContextLayer) -> MapLayer:
-    source = _relate(workspace, layer.path)
+    source = _relative_path(workspace, layer.path)
     if len(pyogrio.list_layers(layer.path)) > 1:
         source += f"|layername={layer.layer}"
     shape = _find_shape(layer)
@@ -176,7 +176,7 @@ def _describe_context(workspace: Workspace, layer: ContextLayer) -> MapLayer:
 
 
 def _find_shape(layer: ContextLayer) -> str:
-    """Tell what is drawn; where the file does not say, its first features do."""
+    """Return the shape of a layer, as the file states it, else that of its first features."""
     kind = str(pyogrio.read_info(layer.path, layer=layer.layer)["geometry_type"])
     if not re.search("Point|Line|Polygon", kind):
         first = pyogrio.read_dataframe(layer.path, layer=layer.layer, max_features=20, columns=[])
@@ -200,7 +200,7 @@ def _gather_changes(workspace: Workspace, areas: gpd.GeoDataFrame, zones: dict[s
             MapLayer(
                 _make_id("change", f"{area}_{name}"),
                 f"{area}: {name}",
-                _relate(workspace, path),
+                _relative_path(workspace, path),
                 zones[area],
                 style_change(name, period),
                 visible=name == "status",
@@ -219,12 +219,12 @@ def _find_images(workspace: Workspace, area: str, notes: list[str]) -> list[MapI
 
 
 def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]], zones: dict[str, CRS]) -> Group:
-    """The later image is shown, the earlier one waits below it."""
+    """Return the images: the later one is shown, the earlier one is hidden below it."""
     layers = [
         MapLayer(
             _make_id("image", image.path.stem),
             f"{area} {image.when}: {image.date}",
-            _relate(workspace, image.path),
+            _relative_path(workspace, image.path),
             zones[area],
             style_image(),
             visible=image.when == TIMES[-1],
@@ -238,7 +238,7 @@ def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]],
 
 
 def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
-    """Return the CRS of an area's rasters; where its file is gone, the zone that it lies in."""
+    """Return the CRS of an area's rasters; where the area's file is gone, that of the UTM zone that it lies in."""
     try:
         if name in list_aois(workspace):
             return make_grid(read_aoi(workspace, name)).crs
@@ -249,9 +249,9 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
 
 
 def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> tuple[float, float, float, float]:
-    """Return the extent of the alerts that stand, with a margin; of the areas where there is none."""
-    standing = alerts[~alerts["status"].isin([CLOSED, DISMISSED])]
-    shapes = standing.geometry if len(standing) else areas.geometry
+    """Return the extent of the open alerts, or of the areas where there is none, with a margin."""
+    open_alerts = alerts[~alerts["status"].isin([CLOSED, DISMISSED])]
+    shapes = open_alerts.geometry if len(open_alerts) else areas.geometry
     to_map = lonlat_to(crs)
     left, bottom, right, top = shapely.total_bounds([reproject(shape, to_map) for shape in shapes])
     x, y = (left + right) / 2, (bottom + top) / 2
@@ -259,8 +259,8 @@ def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) ->
     return float(x - width), float(y - height), float(x + width), float(y + height)
 
 
-def _relate(workspace: Workspace, path: Path) -> str:
-    """Return a path relative to the project's folder; absolute where it is no part of the workspace, which then may move."""
+def _relative_path(workspace: Workspace, path: Path) -> str:
+    """Return a path relative to the project's folder; absolute where it lies outside the workspace."""
     path, home = path.absolute(), workspace.output.absolute()
     if not path.is_relative_to(workspace.root.absolute()):
         return str(path)
@@ -269,6 +269,6 @@ def _relate(workspace: Workspace, path: Path) -> str:
 
 
 def _make_id(kind: str, name: str) -> str:
-    """Make an id that QGIS takes, the same for the same layer every time."""
+    """Return an id that QGIS accepts, always the same for the same layer."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name)
     return f"{kind}_{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"

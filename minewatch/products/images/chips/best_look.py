@@ -108,10 +108,12 @@ def _rate_look(index: AcquisitionIndex, frame: Grid, datatake: Datatake, failure
     shares = _measure_archived(index, frame, observation) if observation else None
     if shares is None:
         try:
-            shares = _measure_read(index, frame, datatake)
+            with open_datatake(datatake, frame) as reader:
+                scl, _ = reader.read_scl(frame.window)
         except SceneError as error:
             failures[datatake.key] = str(error)
             return None
+        shares = _share(find_clear(scl[None], index.mask)[0], frame.inside(frame.window))
     return RatedLook(datatake, *shares)
 
 
@@ -126,18 +128,6 @@ def _measure_archived(index: AcquisitionIndex, frame: Grid, observation: Observa
     return _share(clear, replace(index.grid, area=frame.area).inside(window))
 
 
-def _measure_read(index: AcquisitionIndex, frame: Grid, datatake: Datatake) -> tuple[float, float]:
-    with open_datatake(datatake, frame) as reader:
-        scl, _ = reader.read_scl(frame.window)
-    return _share(find_clear(scl[None], index.mask)[0], frame.inside(frame.window))
-
-
 def _share(clear: NDArray[np.bool_], inside: NDArray[np.bool_]) -> tuple[float, float]:
     whole = float(clear.mean())
     return whole, float(clear[inside].mean()) if inside.any() else whole
-
-
-def find_day(index: AcquisitionIndex, day: dt.date, frame: Grid) -> RatedLook | None:
-    """Return the overpass of a day that shows a frame best; None where the source lists none that can be read."""
-    looks = [look for datatake in index.search(day, day) if (look := _rate_look(index, frame, datatake, {})) is not None]
-    return max(looks, key=lambda look: (look.score, look.datatake.key), default=None)

@@ -98,7 +98,9 @@ def find_sharpest(
     notes += [f"left out: {reason}" for reason in (*refused.values(), *failures)]
     if image is None:
         raise ImageError(_explain_absence(imageries, dates, notes))
-    return replace(image, notes=(*_sum_up(notes), *_warn(image)))
+    rest = len(notes) - MOST_TRIES
+    shown = [*notes[:MOST_TRIES], *([f"left out: {rest} more"] if rest > 0 else [])]
+    return replace(image, notes=(*shown, *_warn(image)))
 
 
 def _search(imagery: Imagery, frame: Grid, query: Query, refused: dict[str, str]) -> list[Candidate]:
@@ -140,12 +142,6 @@ def _explain_absence(imageries: Sequence[Imagery], dates: tuple[dt.date, dt.date
         more = f" (and {len(notes) - 1} more)" if len(notes) > 1 else ""
         return f"{where} that can be used: {notes[0].removeprefix('left out: ')}{more}"
     return f"{where}; give another date"
-
-
-def _sum_up(notes: Sequence[str]) -> list[str]:
-    """Return the first notes, and how many more there are."""
-    rest = len(notes) - MOST_TRIES
-    return [*notes[:MOST_TRIES], *([f"left out: {rest} more"] if rest > 0 else [])]
 
 
 def _warn(image: SharpImage) -> list[str]:

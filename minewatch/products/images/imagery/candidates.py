@@ -95,7 +95,7 @@ def _read_item(item: pystac.Item, imagery: Imagery, source: Source, extent: Base
     if FAULT in item.extra_fields:
         raise SceneError(str(item.extra_fields[FAULT]))
     try:
-        coverage = _measure_coverage(item, extent)
+        coverage = float(read_footprint(item.geometry, item.id).intersection(extent).area / extent.area)
         hrefs = tuple(_resolve(item, name, source) for name in imagery.assets) if coverage else ()
         time = item.datetime or dt.datetime.fromisoformat(str(item.properties["start_datetime"]))
         utc = time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
@@ -104,10 +104,6 @@ def _read_item(item: pystac.Item, imagery: Imagery, source: Source, extent: Base
         raise
     except Exception as error:  # items may hold texts for numbers, or lists for objects
         raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error
-
-
-def _measure_coverage(item: pystac.Item, extent: BaseGeometry) -> float:
-    return float(read_footprint(item.geometry, item.id).intersection(extent).area / extent.area)
 
 
 def _resolve(item: pystac.Item, name: str, source: Source) -> str:
