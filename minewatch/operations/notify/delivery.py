@@ -32,6 +32,7 @@ from minewatch.operations.notify.outbox import (
     WAITING,
     DeliveryAttempt,
     Message,
+    count_messages,
     delete_message,
     fail,
     is_due,
@@ -130,8 +131,7 @@ def deliver(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = 
     failures = tuple(note for note in notes if note)
     for note in failures:
         (reporter or Reporter()).note(note)
-    waiting, dead = (list_messages(folder, place)[0] for place in (WAITING, DEAD))
-    return Delivery(sent, len(failures) if is_ours else 0, len(waiting), len(dead), failures)
+    return Delivery(sent, len(failures) if is_ours else 0, *count_messages(folder), failures)
 
 
 def _deliver(workspace: Workspace, now: dt.datetime, seconds: float) -> list[str]:

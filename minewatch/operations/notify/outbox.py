@@ -186,6 +186,12 @@ def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], li
     return sorted(found, key=lambda message: (message.created, message.message_id)), damaged
 
 
+def count_messages(folder: Path) -> tuple[int, int]:
+    """Return how many messages wait, and how many were given up.  Raises WorkspaceError."""
+    waiting, dead = (len(list_messages(folder, place)[0]) for place in (WAITING, DEAD))
+    return waiting, dead
+
+
 def delete_message(folder: Path, message: Message, place: str = WAITING) -> None:
     """Delete a message's file.  Raises OSError."""
     (folder / place / f"{message.message_id}.json").unlink(missing_ok=True)
