@@ -95,7 +95,7 @@ class ScanReport:
     """Where scenes came from."""
 
     areas: Sequence[AreaReport]
-    """In the order asked for."""
+    """In the requested order."""
 
     record: Path
     """The run record."""

@@ -206,8 +206,8 @@ def _reschedule(folder: Path, message: Message, answer: DeliveryAttempt, now: dt
     message = replace(message, refusals=message.refusals + answer.is_refusal)
     if message.attempts >= MOST_TRIES or message.refusals >= FEWER_TRIES:
         return _move_to_dead_letters(folder, message)
-    asked = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
-    when = now + max(wait_after(message), asked)
+    requested = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
+    when = now + max(wait_after(message), requested)
     put_message(folder, replace(message, next_try=when.isoformat(timespec="seconds")))
     tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {show_moment(when)}"
     return f"{message.message_id}: {answer.reason}; {tries}"

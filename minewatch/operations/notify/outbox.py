@@ -165,7 +165,7 @@ def put_message(folder: Path, message: Message, place: str = WAITING) -> None:
         publish_json(path, describe_message(message))
         sync(path.parent)
     except OSError as error:
-        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; the next round tries again") from error
+        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; the next cycle tries again") from error
 
 
 def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], list[Path]]:
