@@ -96,7 +96,7 @@ pruned.
 "As one scan" means: a new workspace with the same areas and decisions, scanned once on the last day, has the same alerts with
 the same ids, dates, areas and outlines, and the history of each alert leads from its first line to its status. "Told" compares
 what the recipients' servers took with what the table said after each pass, worked out by other code than the watch's own
-(`benchmarks/expected.py`).
+(`benchmarks/expected_messages.py`).
 
 {faults}
 

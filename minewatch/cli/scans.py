@@ -111,13 +111,12 @@ def print_summary(report: ScanReport) -> None:
 
 def _summarise(area: AreaReport) -> Sequence[str | int | float]:
     events = area.table_changes.events
-    found = len(area.found.scenes) + len(area.found.cloudy) + len(area.found.refused)
     skipped = len(area.failures) + len(area.found.cloudy)
     status = Counter(alert.status for alert in area.alerts)
     raised = len(area.alerts) - status["closed"]
     return (
         area.plan.aoi.name,
-        found,
+        area.scenes_found,
         area.fetched,
         len(area.observations),
         skipped,

@@ -60,7 +60,7 @@ class ScanPlan:
     """Where scenes come from."""
 
     areas: tuple[AreaPlan, ...]
-    """In the order asked for."""
+    """In the requested order."""
 
     scheduler: str | None
     """Address of a Dask cluster, or None for threads."""

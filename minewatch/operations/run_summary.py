@@ -103,7 +103,7 @@ def _log_area(area: AreaReport) -> None:
         aoi=aoi,
         as_of=area.plan.until.isoformat(),
         what_if=area.plan.what_if,
-        scenes_found=len(area.found.scenes) + len(area.found.refused) + len(area.found.cloudy),
+        scenes_found=area.scenes_found,
         looks_read=area.fetched,
         looks_used=len(area.observations),
         scenes_skipped=len(area.failures),

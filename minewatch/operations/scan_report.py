@@ -67,6 +67,11 @@ class AreaReport:
     evidence: EvidenceResult = field(default_factory=EvidenceResult)
     """Evidence that was written, and what failed."""
 
+    @property
+    def scenes_found(self) -> int:
+        """Scenes that the source listed, with those that are refused or too cloudy."""
+        return len(self.found.scenes) + len(self.found.refused) + len(self.found.cloudy)
+
 
 @dataclass(frozen=True)
 class FailedArea:
@@ -90,7 +95,7 @@ class ScanReport:
     """Where scenes came from."""
 
     areas: Sequence[AreaReport]
-    """In the order asked for."""
+    """In the requested order."""
 
     record: Path
     """The run record."""
@@ -130,7 +135,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         "as_of": plan.until.isoformat(),
         "what_if": plan.what_if,
         "scenes": {
-            "found": len(area.found.scenes) + len(area.found.refused) + len(area.found.cloudy),
+            "found": area.scenes_found,
             "observations_read": area.fetched,
             "observations_used": len(area.observations),
             "too_cloudy": list(area.found.cloudy),

@@ -30,6 +30,8 @@ LONGEST_CYCLE = dt.timedelta(hours=24)
 """A longer cycle counts as hanging: the watchdog is then no longer fed."""
 
 
+CycleRunner = Callable[[Workspace, dt.datetime, Reporter], Cycle]
+
 SIGTERM_CODE = 128 + signal.SIGTERM
 """Exit code after SIGTERM."""
 
@@ -39,7 +41,7 @@ def serve(
     reporter: Reporter,
     clock: Callable[[], dt.datetime],
     sleep: Callable[[float], None] = time.sleep,
-    run_cycle: Callable[[Workspace, dt.datetime, Reporter], Cycle] = watch_once,
+    run_cycle: CycleRunner = watch_once,
 ) -> None:
     """Run cycles until SIGTERM, then return; raises Stopped for other signals."""
     manager = ServiceManager()
@@ -58,12 +60,7 @@ def serve(
         manager.sd_notify("STOPPING=1")
 
 
-def _run_cycle(
-    workspace: Workspace,
-    reporter: Reporter,
-    now: dt.datetime,
-    run_cycle: Callable[[Workspace, dt.datetime, Reporter], Cycle],
-) -> dt.datetime:
+def _run_cycle(workspace: Workspace, reporter: Reporter, now: dt.datetime, run_cycle: CycleRunner) -> dt.datetime:
     """Run one cycle, report its errors, and return when the next one begins."""
     latest = now + LONGEST_SLEEP
     try:

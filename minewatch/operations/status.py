@@ -24,7 +24,7 @@ from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
+from minewatch.operations.notify.outbox import count_messages
 from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.settings.watching import WatchTable
@@ -125,8 +125,7 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     faults += [f"the table of {aoi} is as of {day}, which is in the future; was a clock wrong?" for aoi, day in ahead]
     faults += [table.fault] if table.fault else []
     notes = [note for note in explain_schedules(timetable.schedules, [area.aoi for area in areas]) if note not in faults]
-    waiting, dead = _count_messages(workspace)
-    return WatchStatus(now, areas, holder, waiting, dead, notes, faults)
+    return WatchStatus(now, areas, holder, *count_messages(workspace.outbox), notes, faults)
 
 
 def _describe_area(
@@ -217,12 +216,6 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "share_unseen": float(row["share_unseen"]),
         "last_clear": None if last_clear != last_clear else last_clear.date(),  # noqa: PLR0124  NaT is not itself
     }
-
-
-def _count_messages(workspace: Workspace) -> tuple[int, int]:
-    """Count the messages that wait, and those that were given up."""
-    waiting, dead = (list_messages(workspace.outbox, place)[0] for place in (WAITING, DEAD))
-    return len(waiting), len(dead)
 
 
 def describe_status(status: WatchStatus) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Installation:
 
 @dataclass(frozen=True)
 class UnitOptions:
-    """What a person asked for."""
+    """Options of the installation."""
 
     user: bool = False
     """For this person's own service manager, in place of the system's."""

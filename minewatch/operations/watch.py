@@ -128,15 +128,18 @@ def _scan_due(
     workspace: Workspace, timetable: Timetable, now: dt.datetime, reporter: Reporter, run: Scan
 ) -> tuple[list[ScheduledRun], str]:
     """Scan everything that is due and write it to the run log; also returns why it stopped early, if it did."""
-    begun = time.monotonic()
+    began = time.monotonic()
+
+    def read_clock() -> dt.datetime:
+        return now + dt.timedelta(seconds=round(time.monotonic() - began))
+
     runs = [ScheduledRun(due.schedule.name, due.slot, now, now, None) for due in timetable.find_idle(now)]
     append_runs(workspace, runs)
     for batch in plan_batches(workspace, timetable.find_due(now), now.date(), reporter):
-        started = _add_seconds(now, time.monotonic() - begun)
+        started = read_clock()
         try:
             for run_id, reasons in _run_batch(workspace, batch, reporter, run):
-                ended = _add_seconds(now, time.monotonic() - begun)
-                made = _make_runs(batch, started, ended, run_id, reasons)
+                made = _make_runs(batch, started, read_clock(), run_id, reasons)
                 append_runs(workspace, made)
                 runs += made
                 for one in made:
@@ -258,10 +261,6 @@ def _make_runs(
             by_schedule[due.schedule.name, due.slot][aoi] = reason
     what_if = bool(batch.what_if)
     return [ScheduledRun(name, slot, started, ended, run_id, areas, what_if) for (name, slot), areas in by_schedule.items()]
-
-
-def _add_seconds(now: dt.datetime, seconds: float) -> dt.datetime:
-    return now + dt.timedelta(seconds=round(seconds))
 
 
 def _notify(workspace: Workspace, now: dt.datetime) -> tuple[int, Delivery, list[str]]:

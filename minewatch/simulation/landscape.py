@@ -203,17 +203,8 @@ def _describe_units(rng: np.random.Generator, settings: Simulation, count: int, 
 
 def _cover_ground(rng: np.random.Generator, unit: NDArray[np.uint16], units: Units) -> NDArray[np.uint16]:
     """Return the palette code of the ground below the leaves."""
-    kinds = np.array(
-        [
-            GroundSpectrum.LITTER,
-            GroundSpectrum.LEAFLESS,
-            GroundSpectrum.LITTER,
-            GroundSpectrum.TILLED,
-            GroundSpectrum.STRAW,
-            GroundSpectrum.OCHRE,
-            GroundSpectrum.SAND,
-        ]
-    )
+    names = ("LITTER", "LEAFLESS", "LITTER", "TILLED", "STRAW", "OCHRE", "SAND")  # in the order of Cover
+    kinds = np.array([GroundSpectrum[name] for name in names])
     shape = (unit.shape[0], unit.shape[1])
     tone = np.clip(0.5 + 0.16 * make_fractal_noise(rng, shape, 12, 4, 0.75), 0, 1)
     tone += (0.12 * units.level)[unit]

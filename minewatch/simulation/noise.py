@@ -38,11 +38,7 @@ def make_smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: f
 
 
 def make_fractal_noise(
-    rng: np.random.Generator,
-    shape: tuple[int, int],
-    scale: float,
-    octaves: int = 4,
-    gain: float = 0.55,
+    rng: np.random.Generator, shape: tuple[int, int], scale: float, octaves: int = 4, gain: float = 0.55
 ) -> Field:
     """Draw a field of mean 0 and deviation 1; each octave has half the scale and ``gain`` times the strength."""
     out = make_smooth_noise(rng, shape, scale)

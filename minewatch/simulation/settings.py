@@ -91,8 +91,6 @@ def demo_simulation() -> Simulation:
     """Settings of the demo: 6 x 6 km of Madre de Dios, Peru, two and a half years, mines in the last one."""
     return Simulation(
         seed=7,
-        first=dt.date(2022, 7, 1),
-        last=dt.date(2024, 12, 31),
         changes_from=dt.date(2024, 1, 15),
         revisit_days=10,
         missing=0.15,
@@ -106,8 +104,6 @@ def tropical_simulation(seed: int) -> Simulation:
     """Settings of the tropical accuracy benchmark: 2 x 2 km, four years, few clear looks in the wet season."""
     return Simulation(
         seed=seed,
-        longitude=-69.9,
-        latitude=-12.75,
         width=200,
         height=200,
         first=dt.date(2020, 1, 1),
@@ -133,9 +129,7 @@ def temperate_simulation(seed: int) -> Simulation:
         cloudiness=0.55,
         climate="temperate",
         mines=3,
-        clearings=1,
         burns=0,
         landslides=0,
         logged=1,
-        offset_share=0.0,
     )

@@ -46,14 +46,8 @@ class SceneGrid:
     def find_ring(self) -> list[list[float]]:
         """Return the corners as a closed ring of longitude and latitude, counter-clockwise."""
         right, bottom = self.left + 10 * self.width, self.top - 10 * self.height
-        corners = [
-            (self.left, self.top),
-            (self.left, bottom),
-            (right, bottom),
-            (right, self.top),
-            (self.left, self.top),
-        ]
-        return self._project(corners)
+        top_left = self.left, self.top
+        return self._project([top_left, (self.left, bottom), (right, bottom), (right, self.top), top_left])
 
     def find_outline(self, scl: NDArray[np.uint8]) -> list[list[float]]:
         """Return the outline of a scene's data, up to the edge of the swath, as such a ring; ``scl`` (y, x) of 20 m."""
@@ -180,11 +174,8 @@ def _describe_properties(grid: SceneGrid, acquisition: Acquisition, scene: Simul
 def _describe_asset(grid: SceneGrid, key: str, band: str, offset: float) -> dict[str, Any]:
     """Return an asset; like Earth Search it states the offset of its baseline even where it was applied."""
     side = 20 if key in ("swir16", "scl") else 10
-    raster: dict[str, Any] = {
-        "nodata": 0,
-        "data_type": "uint8" if key == "scl" else "uint16",
-        "spatial_resolution": side,
-    }
+    data_type = "uint8" if key == "scl" else "uint16"
+    raster: dict[str, Any] = {"nodata": 0, "data_type": data_type, "spatial_resolution": side}
     asset: dict[str, Any] = {
         "href": f"./{band}.tif",
         "type": "image/tiff; application=geotiff; profile=cloud-optimized",

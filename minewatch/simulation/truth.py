@@ -62,21 +62,10 @@ def write_truth(path: Path, grid: SceneGrid, patches: Sequence[SimulatedPatch], 
         else:
             sites.append(_describe_site(grid, patch, patch.mask, 0, []))
     sites.sort(key=lambda row: row["kind"])
-    columns = [
-        "site",
-        "source",
-        "kind",
-        "onset",
-        "first_clear",
-        "second_clear",
-        "looks",
-        "growing",
-        "area_ha",
-        "geometry",
-    ]
+    facts = ["site", "source", "kind", "onset", "first_clear", "second_clear", "looks", "growing", "area_ha"]
     path.unlink(missing_ok=True)
     with _fixed_clock():
-        _write_layer(path, "sites", _tabulate(sites, columns, grid.epsg), "Polygon")
+        _write_layer(path, "sites", _tabulate(sites, [*facts, "geometry"], grid.epsg), "Polygon")
         _write_layer(path, "ignore", _tabulate(ignored, ["kind", "geometry"], grid.epsg), "MultiPolygon")
     return path
 

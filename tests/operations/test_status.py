@@ -121,9 +121,9 @@ def test_a_pattern_without_an_area_needs_attention(scanned: Workspace) -> None:
 
 def test_messages_that_could_not_be_delivered_need_attention(scanned: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     record(scanned, NIGHT)
-    monkeypatch.setattr("minewatch.operations.status._count_messages", lambda _workspace: (4, 0))
+    monkeypatch.setattr("minewatch.operations.status.count_messages", lambda _workspace: (4, 0))
     assert find_status(scanned, NOW).is_well
-    monkeypatch.setattr("minewatch.operations.status._count_messages", lambda _workspace: (4, 1))
+    monkeypatch.setattr("minewatch.operations.status.count_messages", lambda _workspace: (4, 1))
     found = find_status(scanned, NOW)
     assert not found.is_well
     assert describe_status(found)["outbox"] == {"waiting": 4, "dead": 1}

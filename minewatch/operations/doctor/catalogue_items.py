@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +100,7 @@ def read_catalogue_item(item: pystac.Item) -> CatalogueItem | None:
     )
 
 
-def find_orbit(properties: Mapping[str, Any], names: list[str]) -> int | None:
+def find_orbit(properties: Mapping[str, Any], names: Sequence[str]) -> int | None:
     """Find the relative orbit in an item's properties, else in its names; None where neither has it."""
     given = next((properties[name] for name in ORBIT if str(properties.get(name, "")).isdigit()), None)
     match = next(filter(None, (_ORBIT_IN_NAME.search(name) for name in names)), None)

@@ -8,7 +8,6 @@ the day modulo 10, follows from the acquisitions themselves: no table of orbits 
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from itertools import pairwise
 from minewatch.areas.grid import lonlat_from
 from minewatch.core.text import count_of, format_percent
 from minewatch.core.units import EPOCH, to_day
+from minewatch.operations.doctor.catalogue_items import find_orbit
 from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
 CYCLE = 10
@@ -129,18 +129,13 @@ def list_overpasses(data: ExaminedData) -> set[Overpass]:
     if data.listed is not None:
         items = [(item.key, item.time, item.orbit) for item in data.listed]
     else:
-        items = [(o.key, o.time, _find_orbit(o.source_ids)) for o in data.observations]
+        items = [(o.key, o.time, find_orbit({}, o.source_ids)) for o in data.observations]
     return {Overpass(key.split("_")[0], solar_day(time, longitude), orbit) for key, time, orbit in items}
 
 
 def solar_day(time: dt.datetime, longitude: float) -> int:
     """Return the day, in days since 1970-01-01, in the solar time of a place."""
     return to_day((time + dt.timedelta(days=longitude / 360)).date())
-
-
-def _find_orbit(ids: Iterable[str]) -> int | None:
-    match = next(filter(None, (re.search(r"_R(\d{3})_", name) for name in ids)), None)
-    return int(match[1]) if match else None
 
 
 def find_tracks(overpasses: Iterable[Overpass]) -> list[Track]:

@@ -20,14 +20,14 @@ def check_valid_pixels(data: ExaminedData, pixels: ReferencePixels) -> DataCheck
         for observation, valid in zip(data.observations, pixels.valid, strict=True)
     ]
     short = [finding for finding in findings if finding.outcome is not CheckOutcome.OK]
-    judged = sum(observation.key in promised for observation in data.observations)
+    n_compared = sum(observation.key in promised for observation in data.observations)
     total = len(data.observations)
-    if judged:
+    if n_compared:
         text = f"{len(short)} of {count_of(total, 'observation')} with fewer pixels than the footprint promises"
-        text += f"; {total - judged} whose footprint is not listed any more" if judged < total else ""
+        text += f"; {total - n_compared} whose footprint is not listed any more" if n_compared < total else ""
     else:
         text = f"{len(short)} of {count_of(total, 'observation')} without a single pixel; no footprints from the source"
-    facts = {"judged": judged, "short": len(short), "least": round(float(pixels.valid.min()), 4)}
+    facts = {"judged": n_compared, "short": len(short), "least": round(float(pixels.valid.min()), 4)}
     return DataCheck(name, find_worst(findings), str(len(short)), text, findings, facts)
 
 

@@ -45,7 +45,7 @@ def _explain(lines: list[str]) -> DeliveryAttempt:
     codes = [int(code) for line in lines for code in _CODE.findall(line)]
     if codes:
         return fail(f"{'login refused, ' if codes[-1] in (401, 403) else ''}answer {codes[-1]}")
-    causes = [told for line in lines for pattern, told in CAUSES if re.search(pattern, line, re.IGNORECASE)]
+    causes = [cause for line in lines for pattern, cause in CAUSES if re.search(pattern, line, re.IGNORECASE)]
     return fail(causes[-1] if causes else "the service did not take it")
 
 

@@ -64,30 +64,30 @@ def list_alert_lines(message: Message, texts: Texts) -> list[AlertLine]:
     for event, kind in zip(message.events, message.kinds, strict=True):
         if event.alert_id:
             events.setdefault(event.alert_id, []).append((event, kind))
-    order = sorted(events.values(), key=lambda told: _rank(told[-1][0]))
-    return [_make_alert_line(number, told, texts) for number, told in enumerate(order, 1)]
+    order = sorted(events.values(), key=lambda pairs: _rank(pairs[-1][0]))
+    return [_make_alert_line(number, pairs, texts) for number, pairs in enumerate(order, 1)]
 
 
 def _rank(event: Event) -> tuple[bool, float, str]:
     return event.event == CLOSED, -float(event.facts["area_ha"] or 0), event.alert_id
 
 
-def _make_alert_line(number: int, told: Sequence[tuple[Event, str]], texts: Texts) -> AlertLine:
-    event = told[-1][0]
+def _make_alert_line(number: int, pairs: Sequence[tuple[Event, str]], texts: Texts) -> AlertLine:
+    event = pairs[-1][0]
     facts = event.facts
     has_place = facts.get("lat") not in (None, "")
     return AlertLine(
         number=number,
         alert_id=event.alert_id,
         aoi=show(event.aoi),
-        what=", ".join(dict.fromkeys(describe_kind(one, kind, texts) for one, kind in told)),
+        what=", ".join(dict.fromkeys(describe_kind(one, kind, texts) for one, kind in pairs)),
         first_seen=texts.short_date(dt.date.fromisoformat(facts["first_seen"])),
         hectares=texts.number(float(facts["area_ha"] or 0), "#,##0.00"),
         position=f"{facts['lat']:.5f}, {facts['lon']:.5f}" if has_place else "",
         link=make_link(facts),
         status=_find_word(texts, "status", facts["status"]),
         legal=_find_word(texts, "legal", facts["legal_status"] or "unknown"),
-        notes=tuple(_list_notes(told, texts)),
+        notes=tuple(_list_notes(pairs, texts)),
     )
 
 
@@ -110,14 +110,14 @@ def _find_word(texts: Texts, kind: str, name: str) -> str:
     return texts.text(key) if key in texts.words else show(name)
 
 
-def _list_notes(told: Sequence[tuple[Event, str]], texts: Texts) -> list[str]:
-    facts = told[-1][0].facts
+def _list_notes(pairs: Sequence[tuple[Event, str]], texts: Texts) -> list[str]:
+    facts = pairs[-1][0].facts
     notes = [show(facts[name]) for name in OVERLAPS if facts.get(name)]
     if facts["status"] == WITHDRAWN:
         notes.append(texts.text("withdrawn"))
     if facts.get("merged_into"):
         notes.append(texts.text("merged", alert=show(facts["merged_into"])))
-    return notes + [_describe_review(event, texts) for event, _ in told if event.event == REVIEWED]
+    return notes + [_describe_review(event, texts) for event, _ in pairs if event.event == REVIEWED]
 
 
 def _describe_review(event: Event, texts: Texts) -> str:

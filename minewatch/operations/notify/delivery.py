@@ -32,6 +32,7 @@ from minewatch.operations.notify.outbox import (
     WAITING,
     DeliveryAttempt,
     Message,
+    count_messages,
     delete_message,
     fail,
     is_due,
@@ -130,8 +131,7 @@ def deliver(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = 
     failures = tuple(note for note in notes if note)
     for note in failures:
         (reporter or Reporter()).note(note)
-    waiting, dead = (list_messages(folder, place)[0] for place in (WAITING, DEAD))
-    return Delivery(sent, len(failures) if is_ours else 0, len(waiting), len(dead), failures)
+    return Delivery(sent, len(failures) if is_ours else 0, *count_messages(folder), failures)
 
 
 def _deliver(workspace: Workspace, now: dt.datetime, seconds: float) -> list[str]:
@@ -206,8 +206,8 @@ def _reschedule(folder: Path, message: Message, answer: DeliveryAttempt, now: dt
     message = replace(message, refusals=message.refusals + answer.is_refusal)
     if message.attempts >= MOST_TRIES or message.refusals >= FEWER_TRIES:
         return _move_to_dead_letters(folder, message)
-    asked = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
-    when = now + max(wait_after(message), asked)
+    requested = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
+    when = now + max(wait_after(message), requested)
     put_message(folder, replace(message, next_try=when.isoformat(timespec="seconds")))
     tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {format_time(when)}"
     return f"{message.message_id}: {answer.reason}; {tries}"

@@ -165,7 +165,7 @@ def put_message(folder: Path, message: Message, place: str = WAITING) -> None:
         publish_json(path, describe_message(message))
         sync(path.parent)
     except OSError as error:
-        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; the next round tries again") from error
+        raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; the next cycle tries again") from error
 
 
 def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], list[Path]]:
@@ -184,6 +184,12 @@ def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], li
         except (ValueError, KeyError, TypeError, AttributeError):
             damaged.append(path)
     return sorted(found, key=lambda message: (message.created, message.message_id)), damaged
+
+
+def count_messages(folder: Path) -> tuple[int, int]:
+    """Return how many messages wait, and how many were given up.  Raises WorkspaceError."""
+    waiting, dead = (len(list_messages(folder, place)[0]) for place in (WAITING, DEAD))
+    return waiting, dead
 
 
 def delete_message(folder: Path, message: Message, place: str = WAITING) -> None:

@@ -74,15 +74,15 @@ def _is_wanted(table: NotifyTable, event: Event, progress: RuleProgress) -> bool
         return UNSEEN in table.events and event.facts["limit"] == table.unseen_days
     if not event.alert_id:
         return event.event in table.events
-    area, told = float(event.facts["area_ha"] or 0), progress.told_ha.get(event.alert_id)
+    area, sent_ha = float(event.facts["area_ha"] or 0), progress.told_ha.get(event.alert_id)
     legal = event.facts["legal_status"] or "unknown"
     if area < table.smallest_ha or (table.legal_status and legal not in table.legal_status):
         return False
     if event.event in (GROWN, PLACED):
         # An alert that was outside the limits is sent once it is within them, with its present status.
-        if told is None:
+        if sent_ha is None:
             return event.facts["status"] in table.events or event.event in table.events
-        return event.event in table.events and area - told >= table.grown_ha
+        return event.event in table.events and area - sent_ha >= table.grown_ha
     return event.event in table.events
 
 
