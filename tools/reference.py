@@ -160,7 +160,7 @@ def show_constants(text: str, module: ModuleType) -> str:
 
 def render_cli() -> str:
     """Return the page of the commands: each with its usage, help, options and examples."""
-    context = click.Context(main, info_name="minewatch")
+    context = click.Context(main, info_name="minewatch", **main.context_settings)  # click keeps the help option of the first
     common = [describe_option(option, context) for option in list_common_options()]
     parts = [
         "# Commands",
