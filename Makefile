@@ -8,7 +8,7 @@ PIP := $(RUN) pip install --disable-pip-version-check
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 PYTEST := $(RUN) pytest -n 2 --dist loadfile --durations=25
 
-.PHONY: help install setup demo test check lint types bench bench-report bench-accuracy pictures drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy pictures drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -44,6 +44,9 @@ types: setup      ## check types
 
 check: lint types  ## everything that must be green, tests with servers too
 	$(PYTEST)
+
+reference: setup  ## write docs/api.md, docs/cli.md and docs/settings.md from the program
+	$(RUN) tools.reference
 
 bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
 	$(RUN) benchmarks.speed

@@ -21,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import minewatch
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.files import publishing
@@ -31,8 +31,8 @@ from minewatch.operations.scan import scan
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import Simulation, temperate_simulation, tropical_simulation
-from minewatch.simulation.stac import place_lattice
-from minewatch.sources.search import find_lattice
+from minewatch.simulation.stac import place_scene_grid
+from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,7 +107,7 @@ def simulate_case(setting: str, settings: Simulation, cache: Path) -> Case:
         shutil.rmtree(part, ignore_errors=True)
         simulate_series(part, settings)
         part.rename(series)
-    bbox = place_lattice(settings).find_inner_bbox()
+    bbox = place_scene_grid(settings).find_inner_bbox()
     return Case(setting, series / "catalog.json", bbox, settings.changes_start, settings.last, folder, False)
 
 
@@ -140,7 +140,7 @@ def score_case(case: Case, overrides: tuple[str, ...]) -> Scores:
     """Scan a series and score its alerts; what was read before is in the archive."""
     workspace = _open_workspace(case.folder / "workspace", str(case.catalog))
     geometry = bbox_geometry(case.bbox)
-    lattice = find_lattice(open_source(str(case.catalog)), geometry) if case.own_lattice else None
+    lattice = find_grid_hint(open_source(str(case.catalog)), geometry) if case.own_lattice else None
     write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
     scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(case.catalog), until=case.until))
     truth = case.catalog.parent / "truth.gpkg"
@@ -274,7 +274,7 @@ come about.
 - Looks are clear looks, 1 = confirmed at the first on which the mine could be seen.
 - Injected: real series of a Romanian forest into which real mines were cut, scanned from 2019-01-01 to 2021-01-10. The method
   was developed on these series.
-- Simulated: `minewatch.simulation`, seeds from 1 on ({seeds}), four years, of which the last is watched. Simulated ground is
+- Simulated: `minewatch.simulate`, seeds from 1 on ({seeds}), four years, of which the last is watched. Simulated ground is
   simpler than real ground: take these rows for a check, not for a promise.
 
 What the tropical setting must reach:

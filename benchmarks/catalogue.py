@@ -18,7 +18,7 @@ from pyproj import Transformer
 from rasterio.features import shapes
 from shapely.geometry.base import BaseGeometry
 
-from benchmarks.ground import Mine, Window
+from benchmarks.scene_pixels import Mine, Window
 from benchmarks.series import BANDS, EPSG, LEFT, TILE, TOP, Settings, name_item
 
 

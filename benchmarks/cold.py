@@ -12,7 +12,7 @@ from benchmarks import composite
 from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import LEFT, TOP, Series
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
@@ -102,7 +102,7 @@ def _measure_composite(run: Run, series: Series, seconds: float) -> list[Row]:
 
 
 def find_recall(series: Series, workspace: Workspace, size: int) -> tuple[float, int]:
-    """Return the share of the corner's mines that confirmed alerts cover by SHARE, and the number of confirmed alerts elsewhere."""
+    """Return the share of the corner's mines that confirmed alerts cover by SHARE, and how many of these lie elsewhere."""
     sites = gpd.read_file(series.truth, layer="sites")
     sites = sites[sites.within(shapely.box(LEFT, TOP - 10 * size, LEFT + 10 * size, TOP))]
     others = gpd.read_file(series.truth, layer="ignore")

@@ -16,11 +16,10 @@ import rasterio
 from numpy.typing import NDArray
 
 from benchmarks.series import Series, open_series
-from minewatch.archive.item import list_observations
+from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.stack import sample_rows
 from minewatch.core.workspace import Workspace
 from minewatch.detection.detect import detect_changes
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.scene_quality import assess_scenes
 from minewatch.detection.tiles import list_tiles, load_tile, measure_rows
 from minewatch.operations.plan import ScanRequest, plan_scan

@@ -18,13 +18,13 @@ from PIL import Image, ImageColor
 from pypdfium2 import PdfDocument
 from scipy.spatial import cKDTree
 
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.style import AOI_COLOUR
 from minewatch.alerts.style import COLOURS as STATUSES
-from minewatch.alerts.table import read_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import NAME, run_demo
 from minewatch.products.images.dated_image import ImageRequest, make_image
-from minewatch.products.report.record import ReportRequest
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.write import write_report
 from tests.helpers.browser import Visit, open_file, start_browser
 

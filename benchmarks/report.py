@@ -19,12 +19,12 @@ from pathlib import Path
 from benchmarks.accuracy import NAME, Case, shrink, simulate_case
 from benchmarks.measure import ROOT, run_job
 from benchmarks.results import Row
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
-from minewatch.products.report.paper import HTML, PDF
+from minewatch.products.report.pdf import HTML, PDF
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.settings import Simulation, demo_simulation
 

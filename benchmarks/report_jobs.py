@@ -17,18 +17,18 @@ from pyproj import Transformer
 from rasterio.windows import Window, from_bounds
 
 from benchmarks.accuracy import NAME
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
-from minewatch.products.report.facts import gather_facts
-from minewatch.products.report.record import ReportRequest
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.write import write_report
 
 STAGES = {
-    "reading images": "minewatch.products.report.facts._take_photos",
-    "explaining alerts": "minewatch.products.report.facts.explain_alerts",
-    "drawing maps and pairs": "minewatch.products.report.page.draw_pairs",
-    "drawing series": "minewatch.products.report.page.draw_series",
-    "printing the PDF": "minewatch.products.report.paper.print_page",
+    "reading images": "minewatch.products.report.report_images.ReportImageReader.read_all",
+    "explaining alerts": "minewatch.products.report.gather_facts.explain_alerts",
+    "drawing maps and pairs": "minewatch.products.report.html_page.draw_pairs",
+    "drawing series": "minewatch.products.report.html_page.draw_series",
+    "printing the PDF": "minewatch.products.report.pdf.print_page",
 }
 """Name to the function whose time is taken; what is left is the rest."""
 
@@ -101,7 +101,7 @@ def _timed_steps(steps: Iterator[Any], stage: str, spent: Counter[str]) -> Itera
 @contextmanager
 def _leaving(ids: set[str]) -> Iterator[None]:
     """Let the report know of some alerts alone."""
-    name = "minewatch.products.report.facts.read_alerts"
+    name = "minewatch.products.report.gather_facts.read_alerts"
     with patch(name, lambda path: (table := read_alerts(path))[table["alert_id"].isin(ids)]):
         yield
 
@@ -126,9 +126,9 @@ def _list_reads(workspace: Workspace) -> list[tuple[str, tuple[float, ...]]]:
     facts = gather_facts(workspace, ReportRequest(NAME))
     reads = []
     for alert in facts.alerts:
-        for photo in alert.scenery.photos.values() if alert.scenery else ():
-            chip = next(iter(photo.chips.values()))
-            for scene in chip.look.take.scenes:
+        for overpass in alert.images.overpasses.values() if alert.images else ():
+            chip = next(iter(overpass.chips.values()))
+            for scene in chip.look.datatake.scenes:
                 for band in BANDS:
                     with rasterio.open(scene.hrefs[band]) as file:
                         project = Transformer.from_crs(chip.frame.crs, file.crs, always_xy=True)

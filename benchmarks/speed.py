@@ -18,10 +18,10 @@ from pathlib import Path
 from benchmarks.areas import measure_areas
 from benchmarks.cold import measure_cold
 from benchmarks.kernel import measure_kernel
-from benchmarks.lines import measure_lines
 from benchmarks.measure import ROOT
 from benchmarks.page import store_rows, write_page
 from benchmarks.results import Row, Run
+from benchmarks.slow_links import measure_lines
 from benchmarks.warm import measure_cluster, measure_warm
 
 PARTS: dict[str, Callable[[Run], list[Row]]] = {

@@ -22,9 +22,9 @@ from affine import Affine
 from numpy.typing import NDArray
 from rasterio.windows import Window as RasterWindow
 
-from benchmarks import ground
+from benchmarks import scene_pixels
 from benchmarks.catalogue import describe_item, write_catalog, write_truth
-from benchmarks.ground import Ground, Mine, Sky, Window, make_ground, make_pixels, make_sky
+from benchmarks.scene_pixels import Mine, Sky, Surface, Window, make_pixels, make_sky, make_surface
 from benchmarks.series import BANDS, EPSG, LEFT, TOP, Series, Settings, choose_settings, name_item
 
 MINE_KM = 2.0
@@ -45,7 +45,7 @@ def write_series(folder: Path, settings: Settings) -> Series:
     part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    land = make_ground(settings.size, settings.seed)
+    land = make_surface(settings.size, settings.seed)
     mines = place_mines(land, settings)
     looks: list[NDArray[np.float64]] = []
     with ThreadPoolExecutor(2) as threads:
@@ -58,7 +58,7 @@ def write_series(folder: Path, settings: Settings) -> Series:
     return Series(folder, settings)
 
 
-def place_mines(land: Ground, settings: Settings) -> list[Mine]:
+def place_mines(land: Surface, settings: Settings) -> list[Mine]:
     """Spread mines of 0.3 to 5 ha over the forest, one in each square of MINE_KM."""
     random = np.random.default_rng([settings.seed, 2])
     step = min(MINE_KM * 100, settings.size / 2)
@@ -76,13 +76,13 @@ def place_mines(land: Ground, settings: Settings) -> list[Mine]:
             angle, bright = random.uniform(0, np.pi), random.uniform()
             for _ in range(20):
                 y, x = (np.array([row, column]) + random.uniform(margin, 1 - margin, 2)) * step
-                if ground.is_green(land, y, x, major):
+                if scene_pixels.is_green(land, y, x, major):
                     mines.append(Mine(float(y), float(x), major, minor, float(angle), onset, float(bright)))
                     break
     return mines
 
 
-def _write_scene(folder: Path, settings: Settings, land: Ground, mines: list[Mine], number: int) -> NDArray[np.float64]:
+def _write_scene(folder: Path, settings: Settings, land: Surface, mines: list[Mine], number: int) -> NDArray[np.float64]:
     """Write an item and its files; gives the clear share of each mine, nan before its onset."""
     day, cloudy = settings.days[number], settings.clouds[number]
     sky = make_sky(settings.size, settings.seed, number, cloudy, day)
@@ -96,9 +96,9 @@ def _write_scene(folder: Path, settings: Settings, land: Ground, mines: list[Min
 
 
 def _write_band(
-    path: Path, band: int, side: int, settings: Settings, land: Ground, sky: Sky, mines: list[Mine], day: dt.date
+    path: Path, band: int, side: int, settings: Settings, land: Surface, sky: Sky, mines: list[Mine], day: dt.date
 ) -> None:
-    scale, classes = side // 10, band == ground.SCL
+    scale, classes = side // 10, band == scene_pixels.SCL
     size = settings.size // scale
     profile: dict[str, Any] = {
         "driver": "COG",
@@ -124,12 +124,12 @@ def _write_band(
             target.write(pixels.astype(np.uint8) if classes else pixels, 1, window=place)
 
 
-def _measure_clear(land: Ground, sky: Sky, mine: Mine, day: dt.date) -> float:
+def _measure_clear(land: Surface, sky: Sky, mine: Mine, day: dt.date) -> float:
     if day < mine.onset:
         return float("nan")
     top, left, bottom, right = (edge // 2 for edge in mine.reach())
     window = Window(top, left, bottom - top, right - left, 2)
-    classes = make_pixels(ground.SCL, window, land, sky, [mine], day)[mine.covers(window)]
+    classes = make_pixels(scene_pixels.SCL, window, land, sky, [mine], day)[mine.covers(window)]
     return float(np.isin(classes, (4, 5, 6, 7)).mean()) if classes.size else 0.0
 
 

@@ -16,7 +16,7 @@ from benchmarks.cold import scan_fresh
 from benchmarks.measure import Measurement
 from benchmarks.results import Row, Run
 from benchmarks.series import Series
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
 from tests.helpers.servers import start_dask
 
@@ -31,7 +31,7 @@ def measure_warm(run: Run) -> list[Row]:
     for name, missing, goal in (("one new scene", len(series.items) - 1, 0.1), ("one late scene", middle, 0.4)):
         done, workspace = scan_twice(run, series, missing)
         rows.append(Row(f"warm scan, {name}", done.seconds, "s", done.seconds / cold.seconds, "cold scan", goal))
-        rows.append(_tell_equal(f"warm scan, {name}: results equal", workspace, reference))
+        rows.append(_describe_equal(f"warm scan, {name}: results equal", workspace, reference))
     return rows
 
 
@@ -77,14 +77,14 @@ def measure_cluster(run: Run) -> list[Row]:
     return [
         Row("scan on two threads", threads.seconds, "s"),
         Row(f"scan on a {name}", done.seconds, "s", done.seconds / threads.seconds, "threads"),
-        _tell_equal(f"{name}: results equal", workspace, reference),
+        _describe_equal(f"{name}: results equal", workspace, reference),
     ]
 
 
 # --- are two results the same? ---------------------------------------------------------------------------------------
 
 
-def _tell_equal(name: str, one: Workspace, other: Workspace) -> Row:
+def _describe_equal(name: str, one: Workspace, other: Workspace) -> Row:
     """Compare results; 1 where all are equal."""
     return Row(name, float(not list_differences(one, other)), "(1 = yes)", goal=1, at_least=True)
 

@@ -26,7 +26,7 @@ from minewatch.areas.grid import reproject
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
 from minewatch.simulation.settings import Simulation
-from minewatch.simulation.stac import SceneGrid, place_lattice
+from minewatch.simulation.stac import SceneGrid, place_scene_grid
 
 PLACES = ((-69.9, -12.75, "tropical"), (22.15, 45.2, "temperate"))
 """Longitude, latitude and climate of the tiles, in turn."""
@@ -128,7 +128,7 @@ def make_tiles(scope: Scope, cache: Path) -> list[Tile]:
             offset_share=0.5,
         )
         case = simulate_case(f"year t{number}", settings, cache)
-        tiles.append(Tile(f"t{number}", place_lattice(settings), case.catalog.parent))
+        tiles.append(Tile(f"t{number}", place_scene_grid(settings), case.catalog.parent))
     return tiles
 
 

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.inboxes import serve
 from benchmarks.measure import ROOT
 from benchmarks.page import describe_machine, describe_versions
-from benchmarks.verdict import Verdict, judge
-from benchmarks.watched import SECRET, Night, Year
+from benchmarks.receivers import serve
+from benchmarks.watched_year import SECRET, Night, Year
 from benchmarks.world import Scope
+from benchmarks.year_check import Verdict, check_year
 from minewatch.core.files import publishing
 
 PARTS = {
@@ -54,9 +54,18 @@ def run_year(scope: Scope, cache: Path, folder: Path) -> tuple[Year, Verdict]:
         }
         year = Year(folder, scope, cache)
         year.live(mailbox, hook)
-        heard = year.expected.told, hook.events, hook.unsigned, hook.changed, hook.tries, mailbox.mails, year.counts, year.faults
+        heard = (
+            year.expected.messages,
+            hook.events,
+            hook.unsigned,
+            hook.changed,
+            hook.tries,
+            mailbox.mails,
+            year.counts,
+            year.faults,
+        )
         (folder / "heard.pickle").write_bytes(pickle.dumps(heard))
-        verdict = judge(year, mailbox, hook, folder)
+        verdict = check_year(year, mailbox, hook, folder)
     verdict.facts |= {"tries at the webhook": hook.tries, "late scenes": year.world.late, "scenes redone": year.world.redone}
     return year, verdict
 

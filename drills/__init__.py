@@ -1,1 +1,1 @@
-"""Drills: minewatch is killed, starved and misled on purpose, and must end where it ends undisturbed."""
+"""Drills: minewatch is killed, limited and misled on purpose, and must end like an undisturbed run."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from drills import harms
+from drills import disturbances
 from drills.kills import STAGES, kill_stage
 from drills.page import Result, make_result, store_results, write_page
 from drills.report import Figures
@@ -22,7 +22,7 @@ from drills.world import World, open_world
 from tests.helpers.places import ROOT
 
 Drill = Callable[[World, int, int], Figures]
-"""Makes so many rounds, or kills, from a seed."""
+"""Takes the prepared world, a number of rounds or kills, and a seed."""
 
 
 def _kill(name: str) -> Drill:
@@ -30,20 +30,20 @@ def _kill(name: str) -> Drill:
 
 
 def _damage(harm: str) -> Drill:
-    return functools.partial(harms.drill_damage, harm=harm)
+    return functools.partial(disturbances.drill_damage, harm=harm)
 
 
 DRILLS: dict[str, Drill] = {
     **{name: _kill(name) for name in STAGES},
-    "full": functools.partial(harms.drill_disks, read_only=False),
-    "limit": harms.drill_limits,
-    "read-only": functools.partial(harms.drill_disks, read_only=True),
-    "clock": harms.drill_clock,
+    "full": functools.partial(disturbances.drill_disks, read_only=False),
+    "limit": disturbances.drill_limits,
+    "read-only": functools.partial(disturbances.drill_disks, read_only=True),
+    "clock": disturbances.drill_clock,
     "deleted": _damage("deleted"),
     "truncated": _damage("truncated"),
     "flipped": _damage("bit-flipped"),
-    "two": harms.drill_pair,
-    "ctrl-c": harms.drill_interrupts,
+    "two": disturbances.drill_pair,
+    "ctrl-c": disturbances.drill_interrupts,
 }
 """Drills by name, in the page's order."""
 
@@ -72,7 +72,7 @@ def describe(figures: Figures) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run drills and write the page; gives 1 where anything was lost, invented or left."""
+    """Run drills and write the page; returns 1 where anything was lost, invented or left over."""
     parser = argparse.ArgumentParser(
         prog="python -m drills", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

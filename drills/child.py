@@ -1,4 +1,4 @@
-"""The processes that are disturbed: each runs one command of minewatch, and says when its stage begins and ends."""
+"""The processes that are disturbed: each runs one command of minewatch, and reports when its stage begins and ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from drills.points import Point, Tap
+from drills.kill_points import CallTrap, KillPoint
 
 FORK = multiprocessing.get_context("forkserver")
 FORK.set_forkserver_preload(["drills.loaded"])
@@ -25,64 +25,61 @@ FORK.set_forkserver_preload(["drills.loaded"])
 LONGEST = 60.0
 """Seconds after which a process counts as hanging."""
 
-STARTED = "started"
-"""What a process says when its stage begins."""
-
-ENDED = "ended"
-"""... and when it is over."""
+STARTED, ENDED = "started", "ended"
+"""Messages of a process when its stage begins and ends."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command, and what is done to it."""
+    """One command, and how it is disturbed."""
 
     root: Path
     """Of the workspace."""
 
     command: tuple[str, ...]
-    """Arguments of minewatch; or ``tell`` or ``night`` with a time, for one pass of the watch at that time."""
+    """Arguments of minewatch; or ``notify`` or ``night`` with a time, for a part of the watch at that time."""
 
     begin: str = ""
-    """``module:name`` of the function at whose call the stage begins; '' = at once."""
+    """``module:name`` of the function whose call begins the stage; '' = it begins at once."""
 
     end: str = ""
-    """... and at whose call it is over; '' = when the command ends."""
+    """The same for its end; '' = with the command."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to that of the process."""
 
-    point: Point | None = None
-    """Where it dies."""
+    point: KillPoint | None = None
+    """Where it is killed."""
 
     shift: float = 0.0
     """Seconds by which its clock is wrong."""
 
     largest: int | None = None
-    """Bytes beyond which no file may grow."""
+    """Largest size of a file in bytes."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What became of a process."""
+    """How a process ended."""
 
     code: int
     """Exit code; below 0, the signal that ended it."""
 
     seconds: float
-    """From the beginning of its stage to its end, or to that of the process."""
+    """Duration of its stage, at most until the process ended."""
 
     in_stage: bool
-    """Whether it was ended within its stage."""
+    """True if it ended within its stage."""
 
     counts: Mapping[str, int]
-    """Calls within the stage, by kind; only of processes that came to their end."""
+    """Calls within the stage, by kind; only where the process was not killed."""
 
     text: str
     """What it printed."""
 
 
 def run_job(job: Job, after: float | None = None, number: int = signal.SIGKILL) -> Ending:
-    """Run a job in a process of its own; ``after`` so many seconds of its stage, send it a signal."""
+    """Run a job in a process of its own; send it a signal ``after`` so many seconds of its stage."""
     started = start_job(job)
     if after is not None and started.wait_for(STARTED):
         time.sleep(after)
@@ -90,7 +87,7 @@ def run_job(job: Job, after: float | None = None, number: int = signal.SIGKILL) 
     return started.finish()
 
 
-class Started:
+class RunningJob:
     """A process that runs a job."""
 
     def __init__(self, job: Job, name: str = "") -> None:
@@ -100,22 +97,22 @@ class Started:
         self._process = FORK.Process(target=perform, args=(job, there, self._log))
         self._process.start()
         there.close()
-        self._told: dict[str, tuple[float, Mapping[str, int]]] = {}
+        self._messages: dict[str, tuple[float, Mapping[str, int]]] = {}
 
     def wait_for(self, word: str) -> bool:
-        """Wait until the process says a word; False where it ends before."""
+        """Wait until the process sends a message; returns False where it ends before."""
         deadline = time.monotonic() + LONGEST
-        while word not in self._told and time.monotonic() < deadline:
+        while word not in self._messages and time.monotonic() < deadline:
             try:
                 if self._here.poll(0.5):
                     name, when, counts = self._here.recv()
-                    self._told[name] = when, counts
+                    self._messages[name] = when, counts
             except (EOFError, OSError):
-                return word in self._told
-        return word in self._told
+                return word in self._messages
+        return word in self._messages
 
     def send(self, number: int) -> None:
-        """Send it a signal, where it still runs."""
+        """Send it a signal, if it still runs."""
         if self._process.pid and self._process.is_alive():
             os.kill(self._process.pid, number)
 
@@ -128,23 +125,23 @@ class Started:
             self._process.join()
             raise RuntimeError(f"a process hangs; it said: {self._read()[-2000:]}")
         over = time.monotonic()
-        begun = self._told.get(STARTED, (over, {}))[0]
-        ended, counts = self._told.get(ENDED, (over, {}))
-        within = STARTED in self._told and ENDED not in self._told
+        begun = self._messages.get(STARTED, (over, {}))[0]
+        ended, counts = self._messages.get(ENDED, (over, {}))
+        within = STARTED in self._messages and ENDED not in self._messages
         return Ending(self._process.exitcode, ended - begun, within, counts, self._read())
 
     def _read(self) -> str:
         return self._log.read_text("utf-8", "replace") if self._log.exists() else ""
 
 
-def start_job(job: Job, name: str = "", wait: float = 0.0) -> Started:
-    """Start a job in a process of its own, after some seconds; ``name`` tells it from another in the same workspace."""
+def start_job(job: Job, name: str = "", wait: float = 0.0) -> RunningJob:
+    """Start a job in a process of its own, after some seconds; ``name`` must differ within a workspace."""
     time.sleep(wait)
-    return Started(job, name)
+    return RunningJob(job, name)
 
 
 def finish_with(code: int, text: str) -> Ending:
-    """Make the ending of a process of which only this is known."""
+    """Return the ending of a process of which only code and output are known."""
     return Ending(code, 0.0, code != 0, {}, text)
 
 
@@ -157,14 +154,14 @@ def perform(job: Job, line: Connection, log: Path) -> None:
     for stream in (1, 2):
         os.dup2(handle, stream)
     os.environ.update(job.environment)
-    tap = Tap(job.point)
+    trap = CallTrap(job.point)
     shift_clock(job.shift)
-    stage = Stage(tap, line)
+    stage = StageSignal(trap, line)
     if job.end:
-        watch_call(job.end, stage.end)
+        watch_calls(job.end, stage.end)
     if job.begin:
-        watch_call(job.begin, stage.begin)
-    tap.install()
+        watch_calls(job.begin, stage.begin)
+    trap.install()
     if job.largest is not None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (job.largest, job.largest))
@@ -178,47 +175,47 @@ def perform(job: Job, line: Connection, log: Path) -> None:
         sys.stderr.flush()
 
 
-class Stage:
-    """Says when a stage begins and ends."""
+class StageSignal:
+    """Reports when a stage begins and ends."""
 
-    def __init__(self, tap: Tap, line: Connection) -> None:
-        self._tap, self._line, self._state = tap, line, ""
+    def __init__(self, trap: CallTrap, line: Connection) -> None:
+        self._trap, self._line, self._state = trap, line, ""
 
     def begin(self) -> None:
-        """Say that it begins; the first time counts."""
+        """Report that it begins; only the first call counts."""
         if not self._state:
             self._state = STARTED
             self._line.send((STARTED, time.monotonic(), {}))
-            self._tap.is_open = True
+            self._trap.is_open = True
 
     def end(self) -> None:
-        """Say that it is over; the first time counts."""
+        """Report that it ends; only the first call counts."""
         if self._state == STARTED:
-            self._state, self._tap.is_open = ENDED, False
-            self._line.send((ENDED, time.monotonic(), dict(self._tap.counts)))
+            self._state, self._trap.is_open = ENDED, False
+            self._line.send((ENDED, time.monotonic(), dict(self._trap.counts)))
 
 
-def watch_call(name: str, tell: Callable[[], None]) -> None:
-    """Be told when a function is called."""
+def watch_calls(name: str, report: Callable[[], None]) -> None:
+    """Call ``report`` before each call of a function."""
     module_name, _, function_name = name.partition(":")
     module = importlib.import_module(module_name)
     function = getattr(module, function_name)
 
     @functools.wraps(function)
-    def told(*arguments: Any, **options: Any) -> Any:
-        tell()
+    def reporting(*arguments: Any, **options: Any) -> Any:
+        report()
         return function(*arguments, **options)
 
-    setattr(module, function_name, told)
+    setattr(module, function_name, reporting)
 
 
 def run_command(job: Job) -> None:
-    """Run what a job asks for."""
-    if job.command[0] in PASSES:
-        _guard(PASSES[job.command[0]], job)
+    """Run the command of a job."""
+    if job.command[0] in WATCH_COMMANDS:
+        _report_errors(WATCH_COMMANDS[job.command[0]], job)
         return
     from minewatch.cli import main  # noqa: PLC0415  after the calls are watched
-    from minewatch.core.signals import NOTICE, find_code, handle_signals  # noqa: PLC0415
+    from minewatch.core.signals import NOTICE, find_exit_code, handle_signals  # noqa: PLC0415
 
     with handle_signals():
         try:
@@ -226,38 +223,38 @@ def run_command(job: Job) -> None:
         except KeyboardInterrupt as stop:
             sys.stderr.write(f"{NOTICE}\n")
             sys.stderr.flush()
-            os._exit(find_code(stop))
+            os._exit(find_exit_code(stop))
 
 
-def _guard(action: Callable[[Job], None], job: Job) -> None:
-    """Say in one line what a user can understand, as the command line does."""
+def _report_errors(action: Callable[[Job], None], job: Job) -> None:
+    """Print the errors of minewatch in one line, as the command line does."""
     from minewatch.core.errors import MinewatchError, describe  # noqa: PLC0415
-    from minewatch.core.files import naming_refusals  # noqa: PLC0415
+    from minewatch.core.files import wrap_disk_errors  # noqa: PLC0415
 
     try:
-        with naming_refusals():
+        with wrap_disk_errors():
             action(job)
     except MinewatchError as error:
         sys.stderr.write(f"Error: {describe(error)}\n")
         sys.exit(1)
 
 
-def tell_news(job: Job) -> None:
-    """Put what is new into the outbox and send what waits there, at a time."""
+def notify(job: Job) -> None:
+    """Put new messages into the outbox and send what waits there, at a given time."""
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
-    from minewatch.operations.notify.collection import collect  # noqa: PLC0415
     from minewatch.operations.notify.delivery import deliver  # noqa: PLC0415
+    from minewatch.operations.notify.enqueue import enqueue_messages  # noqa: PLC0415
 
     now = dt.datetime.fromisoformat(job.command[1])
     workspace = Workspace(job.root)
-    collect(workspace, now)
+    enqueue_messages(workspace, now)
     done = deliver(workspace, now)
     sys.stdout.write(f"{done}\n")
     sys.exit(3 if done.dead else 0)
 
 
-def spend_night(job: Job) -> None:
-    """Make one pass of the watch, at a time."""
+def run_night(job: Job) -> None:
+    """Run one cycle of the watch, at a given time."""
     from minewatch.core.progress import Reporter  # noqa: PLC0415
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
     from minewatch.operations.watch import watch_once  # noqa: PLC0415
@@ -267,14 +264,14 @@ def spend_night(job: Job) -> None:
     sys.exit(0 if done.is_well else 3)
 
 
-PASSES: dict[str, Callable[[Job], None]] = {"tell": tell_news, "night": spend_night}
+WATCH_COMMANDS: dict[str, Callable[[Job], None]] = {"notify": notify, "night": run_night}
 
 
 def shift_clock(seconds: float) -> None:
-    """Let the clock of this process be wrong: all of minewatch asks ``datetime.now``."""
+    """Shift the clock of this process: all of minewatch reads ``datetime.now``."""
     if seconds:
-        Shifted.shift = dt.timedelta(seconds=seconds)
-        dt.datetime = Shifted  # type: ignore[misc]
+        ShiftedClock.shift = dt.timedelta(seconds=seconds)
+        dt.datetime = ShiftedClock  # type: ignore[misc]
 
 
 class _Kind(type):
@@ -285,13 +282,12 @@ class _Kind(type):
 _REAL = dt.datetime
 
 
-class Shifted(_REAL, metaclass=_Kind):
-    """A clock that is wrong."""
+class ShiftedClock(_REAL, metaclass=_Kind):
+    """A clock that is wrong by ``shift``."""
 
     shift = dt.timedelta(0)
-    """By so much."""
 
     @classmethod
     def now(cls, tz: dt.tzinfo | None = None) -> dt.datetime:  # type: ignore[override]
-        """Tell the wrong time."""
+        """Return the wrong time."""
         return _REAL.now(tz) + cls.shift

@@ -1,4 +1,4 @@
-"""What every process of a drill needs, loaded and compiled once: the processes begin as copies of one that has it all."""
+"""Loads and compiles once what every process of a drill needs; the processes are then forked from this one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 MODULES = (
-    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.channel", "minewatch.products.report.page",
-    "matplotlib.figure", "rasterio.shutil", "pyogrio", "geopandas", "cryptography.hazmat.primitives.serialization",
-    "dask.threaded",
+    "minewatch.cli", "minewatch.operations.watch", "minewatch.operations.notify.apprise_channel",
+    "minewatch.products.report.html_page", "matplotlib.figure", "rasterio.shutil", "pyogrio", "geopandas",
+    "cryptography.hazmat.primitives.serialization", "dask.threaded",
 )  # fmt: skip
 
 VARIABLE = "DRILL_WARM"
-"""Environment variable with a workspace, area and as-of date to practise on, in a folder of their own."""
+"""Environment variable with a workspace, an area and an as-of date for the warm-up."""
 
 
 class Inline:
-    """Does the work of an engine without threads: what is copied must have none."""
+    """An engine without threads, since a process that is forked must have none."""
 
     scheduler = None
 
@@ -36,23 +36,23 @@ class Inline:
         return ((number, task(*job)) for number, job in enumerate(jobs))
 
 
-def practise(root: Path, aoi: str, until: str) -> None:
+def warm_up(root: Path, aoi: str, until: str) -> None:
     """Scan and report once, so that everything is compiled."""
     import datetime as dt  # noqa: PLC0415
 
-    from minewatch.alerts.explain import ground  # noqa: PLC0415
+    from minewatch.alerts.explain import alert_pixels  # noqa: PLC0415
     from minewatch.core.workspace import Workspace  # noqa: PLC0415
     from minewatch.detection import change_map_writer  # noqa: PLC0415
     from minewatch.operations import scan  # noqa: PLC0415
     from minewatch.operations.plan import ScanRequest  # noqa: PLC0415
-    from minewatch.products.report.record import ReportRequest  # noqa: PLC0415
+    from minewatch.products.report.report_facts import ReportRequest  # noqa: PLC0415
     from minewatch.products.report.write import write_report  # noqa: PLC0415
 
     @contextmanager
     def start_inline(_scheduler: str | None = None) -> Iterator[Any]:
         yield Inline()
 
-    users: tuple[Any, ...] = (scan, ground)
+    users: tuple[Any, ...] = (scan, alert_pixels)
     start = scan.start_engine  # type: ignore[attr-defined]
     for user in users:
         user.start_engine = start_inline
@@ -70,5 +70,5 @@ def practise(root: Path, aoi: str, until: str) -> None:
 
 for _name in MODULES:
     importlib.import_module(_name)
-if _asked := os.environ.pop(VARIABLE, ""):
-    practise(Path(_asked.split("\n")[0]), *_asked.split("\n")[1:])
+if _warm := os.environ.pop(VARIABLE, ""):
+    warm_up(Path(_warm.split("\n")[0]), *_warm.split("\n")[1:])

@@ -1,4 +1,4 @@
-"""The page that tells the figures: docs/drills.md."""
+"""Writes the figures to docs/drills.md."""
 
 from __future__ import annotations
 
@@ -54,29 +54,29 @@ class Result:
     """The last figures of a drill."""
 
     date: str
-    """When it was made."""
+    """Day of the drill."""
 
     version: str
     """Of minewatch."""
 
     machine: str
-    """Where."""
+    """Cores, system and Python."""
 
     command: str
-    """That made it."""
+    """The command that was run."""
 
     figures: Figures
-    """What came of it."""
+    """The result."""
 
 
 def make_result(command: str, figures: Figures) -> Result:
-    """Note when, where and how figures were made."""
+    """Return figures with day, machine and command."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     return Result(f"{dt.datetime.now(dt.UTC):%Y-%m-%d}", minewatch.__version__, machine, command, figures)
 
 
 def store_results(path: Path, results: Mapping[str, Result]) -> dict[str, Result]:
-    """Put new results over those of earlier runs, and give all."""
+    """Store new results over those of earlier runs, and return all."""
     known: dict[str, Result] = {}
     if path.exists():
         known = {name: _parse(value) for name, value in json.loads(path.read_text("utf-8")).items()}

@@ -1,4 +1,4 @@
-"""The figures of drills: gathered, kept beside the page, and written as docs/drills.md."""
+"""The figures of a drill."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from drills.child import Ending
 from drills.truth import Difference
 
 MOST_TROUBLES = 12
-"""Rounds with trouble that are told one by one."""
+"""Rounds with differences that are listed singly."""
 
 
 @dataclass
 class Figures:
-    """What came of a drill."""
+    """The result of a drill."""
 
     name: str
     """Of the drill."""
 
     rounds: int = 0
-    """How often it was repeated."""
+    """Repetitions."""
 
     hits: int = 0
-    """How often the disturbance met its stage."""
+    """Rounds in which the disturbance hit its stage."""
 
     lost: int = 0
     """Facts that were missing or others after the next run."""
@@ -48,10 +48,10 @@ class Figures:
     """Exit codes of the next runs."""
 
     troubles: list[str] = field(default_factory=list)
-    """What was wrong, with the moment of the round."""
+    """Differences, with the moment of the round."""
 
     remark: str = ""
-    """What a reader should know; for drills that could not be made, why."""
+    """A note for readers; why a drill could not be made."""
 
     def add(self, difference: Difference, hits: int, following: Ending, moment: str) -> None:
         """Add a round."""
@@ -67,5 +67,5 @@ class Figures:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was wrong in any round."""
+        """True if no round had a difference."""
         return not (self.lost or self.invented or self.faults or self.leftovers)

@@ -1,4 +1,4 @@
-"""What a workspace says, as plain keys and values: two of them are equal, or what differs is named."""
+"""Reads the facts in a workspace as keys and values, and compares two of them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.operations.notify.outbox import DEAD, DELIVERED, WAITING, list_messages, read_deliveries
-from minewatch.operations.watch_log import read_runs
+from minewatch.operations.run_log import read_runs
 from minewatch.products.evidence.verification import TrustAnchors, verify_path
 
 Truth = Mapping[str, str]
-"""Name of a fact to the fact itself, or its hash."""
+"""Fact to its value or hash."""
 
 LEFTOVERS = (TEMPORARY_PREFIX, "-journal", "-wal", "-shm", ".damaged", ".tmp")
-"""Beginnings and ends of the names of files that nobody should find."""
+"""Prefix and suffixes of the names of unfinished files."""
 
 MADE = re.compile(r"· made [^<]*")
 """When a report was made."""
@@ -34,7 +34,7 @@ MADE = re.compile(r"· made [^<]*")
 
 @dataclass(frozen=True)
 class Difference:
-    """How what came out differs from what should have."""
+    """How a result differs from the expected one."""
 
     lost: tuple[str, ...] = ()
     """Facts that are missing, or are others."""
@@ -43,14 +43,14 @@ class Difference:
     """Facts that should not be there."""
 
     faults: tuple[str, ...] = ()
-    """What minewatch's own check of evidence and custody says, and files that cannot be read."""
+    """Failed verification of evidence and custody log, and files that cannot be read."""
 
     leftovers: tuple[str, ...] = ()
     """Unfinished files."""
 
     @property
     def is_none(self) -> bool:
-        """Whether all is as it should be."""
+        """True if nothing differs."""
         return not (self.lost or self.invented or self.faults or self.leftovers)
 
     def __add__(self, other: Difference) -> Difference:
@@ -59,25 +59,25 @@ class Difference:
 
 
 @dataclass
-class Post:
+class ReceivedEvents:
     """What recipients got in one round."""
 
-    told: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Rule and event id to how often."""
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rule and event id to the number of messages."""
 
     @property
     def truth(self) -> dict[str, str]:
-        """Each event counts once, however often it came."""
-        return {f"told {rule} {event}": "" for rule, event in self.told}
+        """The events as facts, each once."""
+        return {f"told {rule} {event}": "" for rule, event in self.counts}
 
     @property
     def repeats(self) -> int:
-        """How often an event came once more."""
-        return sum(self.told.values()) - len(self.told)
+        """Events received more than once."""
+        return sum(self.counts.values()) - len(self.counts)
 
 
 def read_truth(workspace: Workspace, aoi: str) -> dict[str, str]:
-    """Read all that a workspace says: rasters, table, history, decisions, evidence, archive, reports, messages."""
+    """Read all facts in a workspace: rasters, table, history, decisions, evidence, archive, reports, messages."""
     found: dict[str, str] = {}
     changes = Path(str(workspace.changes(aoi)))
     found |= {f"raster {name}": _hash_file(changes / f"{name}.tif") for name in RASTERS if (changes / f"{name}.tif").exists()}
@@ -103,7 +103,7 @@ def read_truth(workspace: Workspace, aoi: str) -> dict[str, str]:
 
 
 def _count(kind: str, values: Any) -> dict[str, str]:
-    """Return values that may come more than once as facts."""
+    """Return values as facts, with their number."""
     return {f"{kind} {value}": str(number) for value, number in Counter(values).items()}
 
 
@@ -129,7 +129,7 @@ def _read_layer(workspace: Workspace, layer: str) -> list[dict[str, Any]]:
 
 
 def _read_evidence(workspace: Workspace) -> dict[str, str]:
-    """Return the evidence of each alert: its images, and what does not tell when it was made."""
+    """Hash the evidence of each alert without what depends on the time of writing."""
     found = {}
     for folder in sorted(workspace.evidence.glob("[!.]*")):
         digest = hashlib.sha256()
@@ -146,13 +146,13 @@ def _hash_file(path: Path) -> str:
 
 
 def compare(found: Truth, expected: Truth) -> Difference:
-    """Name what differs."""
+    """Return the facts that differ."""
     lost = tuple(name for name, value in expected.items() if found.get(name) != value)
     return Difference(lost, tuple(name for name in found if name not in expected))
 
 
 def inspect(workspace: Workspace) -> Difference:
-    """Name what is wrong in a workspace, whatever it says: evidence that does not verify, files that are none, leftovers."""
+    """Check a workspace by itself: evidence verifies, files can be read, nothing is left over."""
     faults = []
     if workspace.evidence.is_dir() or workspace.custody.exists():
         faults += [
@@ -163,7 +163,7 @@ def inspect(workspace: Workspace) -> Difference:
     for path in [*workspace.runs.glob("*.json"), workspace.heartbeat]:
         if path.exists() and not _is_json(path.read_bytes()):
             faults.append(f"{path.name} is no JSON")
-    for path in (workspace.rounds, workspace.outbox / DELIVERED, workspace.outbox / "events.jsonl", workspace.decisions):
+    for path in (workspace.run_log, workspace.outbox / DELIVERED, workspace.outbox / "events.jsonl", workspace.decisions):
         if path.exists() and not path.read_bytes().endswith(b"\n"):
             faults.append(f"{path.name} ends within a line")
     names = [str(path.relative_to(workspace.root)) for path in workspace.output.rglob("*") if _is_leftover(path.name)]

@@ -1,4 +1,4 @@
-"""What drills work on: one small area, prepared workspaces that rounds copy, and two recipients of messages."""
+"""The world of the drills: one small area, prepared workspaces that rounds copy, and two servers that get messages."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import datetime as dt
 import os
 import re
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drills.loaded import VARIABLE
-from drills.truth import Post
+from drills.truth import ReceivedEvents
 from minewatch.alerts.geopackage import updating
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import deliver
+from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.outbox import read_deliveries
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
@@ -29,7 +28,7 @@ SIMULATION = replace(SMALL, width=64, height=64, revisit_days=6)
 """Ten hectares with two mines and 71 scenes: enough for checkpoints."""
 
 EARLY = dt.date(2022, 12, 22)
-"""When one mine is known and the other is not."""
+"""A day on which one mine is known and the other is not."""
 
 NOW = dt.datetime.combine(UNTIL, dt.time(2, 40), dt.UTC)
 """The night that is disturbed."""
@@ -72,53 +71,55 @@ class Recipients:
 
     @property
     def environment(self) -> dict[str, str]:
-        """How workspaces find them."""
+        """Their addresses."""
         addresses = {"DRILL_HOOK": self.hook.url, "DRILL_SECRET": "a-secret-of-the-drill", "DRILL_MAIL": self.mailbox.url}
         return addresses | dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
 
     def empty(self) -> None:
-        """Forget what came."""
+        """Delete what was received."""
         self.hook.bodies.clear()
         self.hook.headers.clear()
         self.mailbox.mails.clear()
 
-    def read_post(self, workspace: Workspace) -> Post:
-        """Return what came; which events a mail told is known by the id of its message."""
-        post = Post()
+    def read_received(self, workspace: Workspace) -> ReceivedEvents:
+        """Return what was received; the events of a mail are found by the id of its message."""
+        received = ReceivedEvents()
         for value in self.hook.values:
-            post.told.update((value["rule"], event["event_id"]) for event in value["events"])
+            received.counts.update((value["rule"], event["event_id"]) for event in value["events"])
         known = {line.message_id: line for line in read_deliveries(workspace.outbox)}
         for mail in self.mailbox.mails:
             body = mail.get_body(("plain",))
             text = body.get_content() if body else ""
             (name,) = re.findall(r"\b(?:post|weekly)-\d{7}-[0-9a-f]{12}\b", text)
             line = known.get(name)
-            post.told.update((line.rule, event) for event in line.event_ids) if line else post.told.update([("mail", name)])
-        return post
+            received.counts.update((line.rule, event) for event in line.event_ids) if line else received.counts.update(
+                [("mail", name)]
+            )
+        return received
 
 
 @dataclass
 class World:
-    """Prepared workspaces by name, and where rounds work."""
+    """Prepared workspaces by name, and the folder of the rounds."""
 
     folder: Path
-    """For everything."""
+    """Of all files."""
 
     series: SimulatedSeries
     """The scenes."""
 
     recipients: Recipients
-    """Who is told."""
+    """Of messages."""
 
     prepared: dict[str, Path]
-    """Name to a workspace that nobody changes."""
+    """Name to the folder of a workspace that is only copied."""
 
     count: int = 0
-    """Workspaces that were lent."""
+    """Copies made so far."""
 
     @contextlib.contextmanager
-    def lend(self, name: str) -> Iterator[Workspace]:
-        """Yield a copy of a prepared workspace, always under the same path, since reports and jitter know it."""
+    def open_copy(self, name: str) -> Iterator[Workspace]:
+        """Yield a copy of a prepared workspace, always under the same path, since reports and jitter depend on it."""
         self.count += 1
         root = self.folder / "round" / f"watch-{os.getpid()}"
         shutil.rmtree(root, ignore_errors=True)
@@ -132,7 +133,7 @@ class World:
 
 @contextlib.contextmanager
 def open_world(folder: Path) -> Iterator[World]:
-    """Prepare everything."""
+    """Prepare series, servers and workspaces."""
     with serve_hook() as hook, serve_mail() as mailbox:
         recipients = Recipients(hook, mailbox)
         before = {name: os.environ.get(name) for name in recipients.environment}
@@ -158,7 +159,7 @@ def _prepare(world: World) -> None:
     told = _add(world, "night", "early")
     before = dt.datetime.combine(EARLY, dt.time(3), dt.UTC)
     for _ in range(2):
-        collect(told, before)
+        enqueue_messages(told, before)
         deliver(told, before)
     update = _add(world, "update", "night")
     _scan(replace(update, output_root=world.folder / "trial"), UNTIL)  # so that the archive has all scenes
@@ -183,16 +184,10 @@ def _scan(workspace: Workspace, until: dt.date) -> None:
 
 
 def edit_table(workspace: Workspace) -> None:
-    """Decide about an alert as somebody does who edits the table in QGIS."""
+    """Decide about an alert by editing the table, as in QGIS."""
     with updating(workspace.alerts) as connection:
         sql = "UPDATE alerts SET review = 'needs-visit', review_note = 'ask the post', reviewed_by = 'Ana'"
         connection.execute(sql)
-
-
-def count_rows(workspace: Workspace) -> int:
-    """Count the alerts."""
-    with contextlib.closing(sqlite3.connect(workspace.alerts)) as connection:
-        return int(connection.execute("SELECT count(*) FROM alerts").fetchone()[0])
 
 
 AREA = NAME

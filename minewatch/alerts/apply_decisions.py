@@ -1,4 +1,4 @@
-"""How decisions of people act on alerts: on their ground, from their date, until the ground outgrows them."""
+"""Applies decisions to alerts: within the reviewed outline, from their date, until the alert outgrows it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from minewatch.areas.aoi import measure_area_ha
 from minewatch.settings.pipeline import AlertSettings
 
 COVERED = 0.5
-"""Share of an alert that the ground of another alert's decision has to cover to speak of it too."""
+"""Share of an alert that the outline of a decision on another alert must cover to be about it too."""
 
 
 @dataclass(frozen=True)
 class ReviewedStatus:
-    """What is said of an alert once people were heard."""
+    """The status of an alert after decisions."""
 
     status: str
-    """The machine's, or DISMISSED while a dismissal acts."""
+    """As detected, or DISMISSED while a dismissal acts."""
 
     review: tuple[str, str, str]
-    """The cells review, review_note and reviewed_by."""
+    """The columns review, review_note and reviewed_by."""
 
     decision: Decision | None = None
-    """The latest that speaks of it."""
+    """The latest that is about it."""
 
 
 def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: AlertSettings) -> ReviewedStatus:
-    """Apply the latest decision on an alert's ground; ``decisions`` are those of its area, the latest first."""
-    decision = next((decision for decision in decisions if speaks_of(decision, alert)), None)
+    """Apply the latest decision about an alert; ``decisions`` are those of its area, the latest first."""
+    decision = next((decision for decision in decisions if is_about(decision, alert)), None)
     if decision is None:
         return ReviewedStatus(alert.status, ("", "", ""))
     dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)
-    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.cells, decision)
+    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.columns, decision)
 
 
-def speaks_of(decision: Decision, alert: Alert) -> bool:
-    """True if a decision is about an alert: by its id, or since it covers at least half of its ground."""
+def is_about(decision: Decision, alert: Alert) -> bool:
+    """True if a decision is about an alert: by its id, or because it covers at least half of it."""
     if decision.alert_id == alert.alert_id:
         return True
     if not shapely.intersects(decision.outline, alert.geometry):
@@ -58,5 +58,5 @@ def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: Ale
 
 
 def restore_status(status: str, confirmed_on: object) -> str:
-    """Return the machine's status of a row whose dismissal was taken back."""
+    """Return the detected status of a row whose dismissal was withdrawn."""
     return status if status != DISMISSED else CONFIRMED if confirmed_on else PROVISIONAL

@@ -69,7 +69,7 @@ ALERT_COLUMNS = (
 """Layer ``alerts``, MultiPolygon."""
 
 REVIEW_COLUMNS = ("review", "review_note", "reviewed_by")
-"""What people edit; a scan never writes into these."""
+"""What people edit; a scan never changes a review."""
 
 AOI_COLUMNS = (
     Column("aoi", "object", "Area of interest"),
@@ -119,4 +119,4 @@ SPATIAL = (LAYER, AOIS)
 """The layers with a geometry."""
 
 Value = str | float | int | dt.date | None
-"""What a cell can hold."""
+"""What a column can hold."""

@@ -18,7 +18,7 @@ from minewatch.core.files import append_lines, read_lines
 
 CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
 REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
-"""What ``review`` can be; the last takes an earlier decision back."""
+"""What ``review`` can be; the last withdraws an earlier decision."""
 
 COMMAND, QGIS = "command", "table"
 """Where a decision was made: by ``alerts review``, or by editing the table."""
@@ -29,7 +29,7 @@ _DIGITS = 1e-7
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person decided about one alert, and on what ground it acts."""
+    """What a person decided about one alert, and the outline within which it acts."""
 
     alert_id: str
     """As it was called then."""
@@ -56,7 +56,7 @@ class Decision:
     """As-of date of the table it was made on: from then on it acts."""
 
     outline: BaseGeometry
-    """The alert's ground then, lon/lat."""
+    """The alert's outline then, lon/lat."""
 
     via: str = COMMAND
     """COMMAND or QGIS."""
@@ -67,8 +67,8 @@ class Decision:
         return "; ".join(filter(None, (self.reason, self.note)))
 
     @property
-    def cells(self) -> tuple[str, str, str]:
-        """Return the cells review, review_note and reviewed_by."""
+    def columns(self) -> tuple[str, str, str]:
+        """The columns review, review_note and reviewed_by."""
         return self.review, self.text, self.by
 
 

@@ -27,13 +27,13 @@ from minewatch.core.files import is_full, publishing
 from minewatch.core.text import show
 
 BUSY_SECONDS = 10.0
-"""How long a locked file is waited for."""
+"""Seconds to wait for a locked file."""
 
 REMEDY = "put a backup in its place, or move it away and scan again; decisions are kept in decisions.jsonl and will be restored"
 """What to do about a table that is damaged."""
 
 GARBLED = (UnicodeDecodeError, struct.error, shapely.GEOSException)
-"""What is raised by cells that are no longer what was written."""
+"""Errors that damaged values raise."""
 
 _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
@@ -98,7 +98,7 @@ def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3
 
 def _is_damage(error: Exception) -> bool:
     code = _read_code(error)
-    # Text that is none is found by Python, whose error has no code.
+    # Invalid text is found by Python, whose error has no code.
     return isinstance(error, GARBLED) or code in _DAMAGED or (code is None and isinstance(error, sqlite3.OperationalError))
 
 
@@ -131,7 +131,7 @@ def _leave_wal(connection: sqlite3.Connection) -> None:
 
 
 def require_table(path: Path) -> None:
-    """Make sure that there is a table that can be read; raises AlertsError where there is none yet, or as recover does."""
+    """Raise AlertsError where there is no table yet or it cannot be read."""
     if not path.exists():
         raise AlertsError(f"there is no alerts table yet ({path}); make one with: minewatch scan")
     recover(path)
@@ -172,7 +172,7 @@ def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value],
 def update(
     connection: sqlite3.Connection, layer: str, fid: int, row: Mapping[str, Value], geometry: BaseGeometry | None = None
 ) -> None:
-    """Change the named cells of a row, and its geometry where one is given."""
+    """Change the named columns of a row, and its geometry where one is given."""
     cells = _cells(row, geometry)
     assignments = ", ".join(f'"{name}" = ?' for name in cells)
     connection.execute(f'UPDATE "{layer}" SET {assignments} WHERE "{_KEY}" = ?', (*cells.values(), fid))
@@ -184,7 +184,7 @@ def delete(connection: sqlite3.Connection, layer: str, fid: int) -> None:
 
 
 def refresh_extent(connection: sqlite3.Connection, layer: str) -> None:
-    """Store the extent of a layer, which readers take for zooming."""
+    """Store the extent of a layer, which readers use for zooming."""
     boxes = [_envelope(blob) for (blob,) in connection.execute(f'SELECT "{_GEOMETRY}" FROM "{layer}"')]
     known = np.array([box for box in boxes if box], float).reshape(-1, 4)
     extent: list[float | None] = [None] * 4

@@ -1,4 +1,4 @@
-"""The layer ``alert_history``: what scans and people changed, as data in columns and as a sentence for people."""
+"""The layer ``alert_history``: what scans and people changed, as data in columns and as a sentence."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from minewatch.alerts.geopackage import insert, recover, select, update
 from minewatch.alerts.record import STATES
 
 NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"
-"""Events that come with data of their own; those that are called as a status say what an alert became."""
+"""Events with data of their own; an event named as a status says what an alert became."""
 
 LEGAL_STATUS = "legal status"
-"""The event of an alert that came to lie inside or outside the law."""
+"""The event of a changed legal status."""
 
 WHAT_IF = "what-if"
-"""How a sentence marks what a trial scan changed."""
+"""Mark in a sentence of what a what-if scan changed."""
 
 
 @dataclass(frozen=True)
 class HistoryEvent:
-    """One row: what became of one alert."""
+    """One row: a change of one alert."""
 
     alert_id: str
     """As it was called after the event."""
 
     event: str
-    """What happened, in a word."""
+    """The kind of change."""
 
     detail: str = ""
     """What changed, in words for people; programs take the fields below."""
@@ -57,7 +57,7 @@ class HistoryEvent:
     """Hectares that it had grown to, to two digits."""
 
     what_if: bool = False
-    """True where a trial scan changed it."""
+    """True where a what-if scan changed it."""
 
     run_id: str = ""
     """The scan; '' for none."""
@@ -79,7 +79,7 @@ def read_history(path: Path) -> list[HistoryEvent]:
 
 
 def list_events(connection: sqlite3.Connection, where: str = "1") -> list[HistoryEvent]:
-    """Read the events that an SQL condition asks for, in their order; it may use no column of newer tables alone."""
+    """Read the events that meet an SQL condition, in their order; it may use only columns that older tables have too."""
     return [_parse(row) for row in select(connection, HISTORY, where)]
 
 
@@ -125,12 +125,12 @@ def migrate_history(connection: sqlite3.Connection) -> None:
 
 
 def _is_old(row: Mapping[str, Any]) -> bool:
-    """True if a version without columns for data wrote a row: all others say whether it was a trial."""
+    """True if an older version wrote a row: only those lack ``what_if``."""
     return row.get("what_if") is None
 
 
 def _read_old_detail(row: Mapping[str, Any]) -> dict[str, Value]:
-    """Return the data in the sentence of an older version: the only place that knows how these were written."""
+    """Return the data in the sentence of an older version; only this function knows its format."""
     event, parts = str(row["event"] or ""), str(row["detail"] or "").split("; ")
     before, arrow, after = parts[0].partition(" -> ")
     cells: dict[str, Value] = dict.fromkeys(("former_id", "from_status", "to_status", "merged_into"), "")

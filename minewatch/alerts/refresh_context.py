@@ -1,4 +1,4 @@
-"""Places the alerts of an existing table anew, without a scan: for when the context layers changed."""
+"""Updates the context columns of an existing table, without a scan: for when the context layers changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from minewatch.alerts.table import compare_legal
 
 @dataclass(frozen=True)
 class RefreshResult:
-    """What came of placing the alerts anew."""
+    """The result of a refresh."""
 
     alerts: int
     """Rows in the table."""
@@ -32,11 +32,11 @@ class RefreshResult:
     """Alerts whose legal status is another now, and how it changed."""
 
     notes: Sequence[str]
-    """Lines a person should read."""
+    """Lines for the user."""
 
 
 def refresh_context(table: Path, layers: Sequence[ContextLayer]) -> RefreshResult:
-    """Write what the layers say of every alert; nothing else in the table changes.
+    """Write the context columns of every alert; nothing else in the table changes.
 
     Raises AlertsError where the table is missing, locked or damaged, ContextError where a layer cannot be read; nothing is
     changed then.

@@ -1,6 +1,6 @@
-"""Alerts are a replay of the change history, look by look, in order of acquisition.
+"""Makes alerts by a replay of the change history, look by look, in order of acquisition.
 
-Nothing here knows a clock, a run or an earlier table: the same episodes give the same alerts and the same ids.
+The result depends on no clock, run or earlier table: the same episodes give the same alerts with the same ids.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class _Limits:
     """Of an alert."""
 
     core: int
-    """Of the confirmed ground that confirms it."""
+    """Of confirmed pixels that confirm it."""
 
     settled: int
-    """Of the settled ground that does so too."""
+    """Of settled pixels that confirm it too."""
 
     gap: int
-    """Half the distance below which parts stay together."""
+    """Half the distance below which parts stay one alert."""
 
     @classmethod
     def of(cls, settings: AlertSettings) -> Self:
@@ -62,9 +62,9 @@ class _Track:
     """Its founding pixel."""
 
     current: Pixels
-    """Where it is, or was when it closed."""
+    """Its pixels, or those when it closed."""
 
-    ground: Pixels
+    extent: Pixels
     """Everywhere it ever was."""
 
     first_seen: int
@@ -77,10 +77,10 @@ class _Track:
     """Day, 0 = open."""
 
     merged_into: _Track | None = None
-    """Who took it in."""
+    """The alert that it was merged into."""
 
     split_from: _Track | None = None
-    """Whose part it was."""
+    """The alert that it split from."""
 
     @property
     def age(self) -> tuple[int, int]:
@@ -88,9 +88,9 @@ class _Track:
         return self.began, self.founder
 
     def move(self, component: Pixels) -> None:
-        """Go on as this component."""
+        """Set the current pixels to a component."""
         self.current = component
-        self.ground = np.union1d(self.ground, component)
+        self.extent = np.union1d(self.extent, component)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class _History:
         return [int(day) for day in np.unique(events[events > 0])]
 
     def active(self, day: int) -> Mask:
-        """Tell which episodes are provisional or confirmed after the looks of a day."""
+        """Return which episodes are provisional or confirmed after the looks of a day."""
         e = self.episodes
         lasting = (e["closed_on"] == 0) | (e["closed_on"] > day)
         return np.asarray((e["provisional_on"] > 0) & (e["provisional_on"] <= day) & lasting)
@@ -170,13 +170,13 @@ def replay_alerts(episodes: Episodes, grid: Grid, aoi: str, settings: AlertSetti
     limits = _Limits.of(settings)
     ordered = np.sort(episodes[episodes["provisional_on"] > 0], order=["row", "column", "first_seen"])
     alerts: list[Alert] = []
-    for history in _histories(ordered, grid):
+    for history in _split_histories(ordered, grid):
         if history.patch.mask.sum() >= limits.smallest:
-            alerts += [_make_alert(track, history, grid, aoi) for track in _follow(history, limits)]
+            alerts += [_make_alert(track, history, grid, aoi) for track in _replay_history(history, limits)]
     return sorted(alerts, key=lambda alert: alert.alert_id)
 
 
-def _histories(episodes: Episodes, grid: Grid) -> Iterator[_History]:
+def _split_histories(episodes: Episodes, grid: Grid) -> Iterator[_History]:
     """Split the episodes into groups that never touch, so that each is replayed by itself on a small array."""
     for patch in find_patches(episodes["row"], episodes["column"], grid.shape):
         window = patch.window
@@ -188,20 +188,20 @@ def _histories(episodes: Episodes, grid: Grid) -> Iterator[_History]:
         yield _History(patch, near[chosen], pixels[chosen])
 
 
-def _follow(history: _History, limits: _Limits) -> list[_Track]:
+def _replay_history(history: _History, limits: _Limits) -> list[_Track]:
     tracks: list[_Track] = []
     for day in history.days():
         components = history.components(day, limits.gap)
         owned = _continue(tracks, components, day, limits)
         for number, component in enumerate(components.pixels, 1):
             if number not in owned and len(component) >= limits.smallest:
-                _begin(tracks, component, history, day, limits.smallest)
+                _open_track(tracks, component, history, day, limits.smallest)
         _confirm([t for t in tracks if not t.closed_on and not t.confirmed_on], history, day, limits)
     return tracks
 
 
 def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits) -> None:
-    """Confirm what has enough confirmed ground; of a small one more looks are asked."""
+    """Confirm tracks with enough confirmed pixels, or with fewer ones that were seen more often (settled)."""
     confirmed, settled = (history.reached(stage, day) for stage in ("confirmed_on", "settled_on"))
     for track in tracks:
         cores, sure = (np.isin(track.current, pixels, assume_unique=True).sum() for pixels in (confirmed, settled))
@@ -210,13 +210,13 @@ def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits)
 
 
 def _continue(tracks: list[_Track], components: _Components, day: int, limits: _Limits) -> set[int]:
-    """Return each open track its component; the older takes in the younger, what fell to half the smallest area is closed.
+    """Assign each open track its component; older tracks absorb younger ones, those below half the smallest area are closed.
 
-    What comes apart and stays near is still one alert: a bridge of doubtful pixels fades sooner than what it joined.
+    Parts that separate and stay near remain one alert: a bridge of doubtful pixels fades sooner than what it joined.
     """
     taken: dict[int, _Track] = {}
     for track in sorted((t for t in tracks if not t.closed_on), key=lambda t: t.age):
-        number = _heir(track, components.labels)
+        number = _choose_successor(track, components.labels)
         near = {number, *components.near(track, number)} if number else set()
         if sum(len(components.pixels[part - 1]) for part in near) < limits.smallest / 2:
             track.closed_on = day
@@ -229,13 +229,13 @@ def _continue(tracks: list[_Track], components: _Components, day: int, limits: _
             track.move(np.sort(np.concatenate(pixels)))
         else:
             track.closed_on, track.merged_into = day, owner
-            owner.ground = np.union1d(owner.ground, track.ground)
+            owner.extent = np.union1d(owner.extent, track.extent)
             owner.move(np.sort(np.concatenate([owner.current, *pixels])))
     return set(taken)
 
 
-def _heir(track: _Track, labels: NDArray[np.int32]) -> int:
-    """Choose the part that goes on under the track's id: the one with its founding pixel, else the largest overlap; 0 = none."""
+def _choose_successor(track: _Track, labels: NDArray[np.int32]) -> int:
+    """Choose the part that keeps the track's id: the one with its founding pixel, else that of the largest overlap; 0 = none."""
     if labels[track.founder]:
         return int(labels[track.founder])
     overlaps = np.bincount(labels[track.current])
@@ -243,9 +243,9 @@ def _heir(track: _Track, labels: NDArray[np.int32]) -> int:
     return int(np.argmax(overlaps))
 
 
-def _begin(tracks: list[_Track], component: Pixels, history: _History, day: int, min_pixels: int) -> None:
-    """Open an alert for a component that nobody owns, or re-open the closed one that lies there."""
-    touching = [t for t in tracks if np.isin(component, t.ground, assume_unique=True).any()]
+def _open_track(tracks: list[_Track], component: Pixels, history: _History, day: int, min_pixels: int) -> None:
+    """Open a track for a component without one, or reopen the closed track that lies there."""
+    touching = [t for t in tracks if np.isin(component, t.extent, assume_unique=True).any()]
     parents = [t for t in touching if not t.closed_on]
     returned = [t for t in touching if t.closed_on and not t.merged_into]
     if returned and not parents:

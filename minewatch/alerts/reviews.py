@@ -1,4 +1,4 @@
-"""Reviews meet the table: edits made there become decisions, decisions become cells there."""
+"""Turns reviews edited in the table into decisions, and writes decisions into the table."""
 
 from __future__ import annotations
 
@@ -19,85 +19,88 @@ from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.alerts.schema import SHOWN, upgrade_schema
 from minewatch.core.errors import AlertsError
 
-Cells = tuple[str, str, str]
+ReviewColumns = tuple[str, str, str]
 """review, review_note, reviewed_by."""
 
-NO_CELLS: Cells = ("", "", "")
+NO_REVIEW_COLUMNS: ReviewColumns = ("", "", "")
 
 
 @dataclass(frozen=True)
 class Harvest:
-    """What people had written into the table."""
+    """The reviews that people edited in the table."""
 
     decisions: Sequence[Decision]
     """Their edits as decisions, kept in the file."""
 
     notes: Sequence[str]
-    """Edits that replaced other people's, and edits that cannot be understood: one line each."""
+    """A line for each edit that replaced another review or cannot be understood."""
 
     unclear: frozenset[int]
-    """Rows (fid) with a review that is none: their cells stay as they are."""
+    """Rows (fid) with an unknown review: their columns stay as they are."""
 
 
 def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, decisions: Path) -> Harvest:
-    """Turn what was edited in the table since it was last written into decisions, before anything else is changed.
+    """Turn edits made in the table since it was last written into decisions, before anything else is changed.
 
     The decisions are on the disk when this returns, so an update that is cut off afterwards loses none.
     """
-    shown = read_shown(connection)
+    shown = read_written_reviews(connection)
     found, notes, unclear = [], [], set()
     for row in select(connection, LAYER, "aoi = ?", (aoi,)):
-        cells, last = read_cells(row), shown.get(row["fid"], NO_CELLS)
-        if cells == last or not row["geom"]:
+        columns, last = read_review(row), shown.get(row["fid"], NO_REVIEW_COLUMNS)
+        if columns == last or not row["geom"]:
             continue
-        if cells[0] not in REVIEWS:
+        if columns[0] not in REVIEWS:
             unclear.add(row["fid"])
             notes.append(
-                f"{row['alert_id']}: the review {cells[0]!r} is none of {', '.join(filter(None, REVIEWS))}; it has no effect"
+                f"{row['alert_id']}: the review {columns[0]!r} is none of {', '.join(filter(None, REVIEWS))}; it has no effect"
             )
             continue
-        found.append(_make_decision(row, cells, as_of))
-        if last[0] and last[0] != cells[0]:
-            notes.append(f"{row['alert_id']}: {_tell(cells)} in the table replaces {_tell(last)}; both are in {decisions.name}")
-    last_words = {d.alert_id: (d.via, d.cells, d.effective) for d in read_decisions(decisions).all}
+        found.append(_make_decision(row, columns, as_of))
+        if last[0] and last[0] != columns[0]:
+            notes.append(
+                f"{row['alert_id']}: {_describe_review(columns)} in the table replaces {_describe_review(last)}; "
+                f"both are in {decisions.name}"
+            )
+    latest = {d.alert_id: (d.via, d.columns, d.effective) for d in read_decisions(decisions).all}
     # An update that was cut off has left them in the file, but not in the table.
-    append_decisions(decisions, [d for d in found if last_words.get(d.alert_id) != (d.via, d.cells, d.effective)])
+    append_decisions(decisions, [d for d in found if latest.get(d.alert_id) != (d.via, d.columns, d.effective)])
     for decision in found:
-        show_cells(connection, _find_fid(connection, decision.alert_id), decision.cells)
+        write_review(connection, _find_fid(connection, decision.alert_id), decision.columns)
     return Harvest(found, notes, frozenset(unclear))
 
 
-def _make_decision(row: Mapping[str, Any], cells: Cells, as_of: dt.date) -> Decision:
-    review, note, by = cells
+def _make_decision(row: Mapping[str, Any], columns: ReviewColumns, as_of: dt.date) -> Decision:
+    review, note, by = columns
     now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
     return Decision(row["alert_id"], row["aoi"], review, "", note, by, now, as_of, outline, QGIS)
 
 
-def _tell(cells: Cells) -> str:
-    review, _, by = cells
+def _describe_review(columns: ReviewColumns) -> str:
+    review, _, by = columns
     return f"{review or 'no review'} by {by}" if by else review or "no review"
 
 
-def read_cells(row: Mapping[str, Any]) -> Cells:
-    """Return the review cells of a row; nothing is ''."""
+def read_review(row: Mapping[str, Any]) -> ReviewColumns:
+    """Return the review columns of a row; nothing is ''."""
     review, note, by = (str(row[name] or "").strip() for name in REVIEW_COLUMNS)
     return review, note, by
 
 
-def read_shown(connection: sqlite3.Connection) -> dict[int, Cells]:
-    """Return the review cells of each row as they were last written here."""
+def read_written_reviews(connection: sqlite3.Connection) -> dict[int, ReviewColumns]:
+    """Return the review columns of each row as they were last written here."""
     rows = connection.execute(f"SELECT fid, {', '.join(REVIEW_COLUMNS)} FROM {SHOWN}")
     return {fid: (review, note, by) for fid, review, note, by in rows}
 
 
-def show_cells(connection: sqlite3.Connection, fid: int, cells: Cells) -> None:
-    """Write the review cells of a row, and remember that they were written here."""
-    update(connection, LAYER, fid, dict(zip(REVIEW_COLUMNS, cells, strict=True)))
-    connection.execute(f"INSERT OR REPLACE INTO {SHOWN} (fid, {', '.join(REVIEW_COLUMNS)}) VALUES (?, ?, ?, ?)", (fid, *cells))
+def write_review(connection: sqlite3.Connection, fid: int, columns: ReviewColumns) -> None:
+    """Write the review columns of a row, and record that they were written here."""
+    update(connection, LAYER, fid, dict(zip(REVIEW_COLUMNS, columns, strict=True)))
+    connection.execute(f"INSERT OR REPLACE INTO {SHOWN} (fid, {', '.join(REVIEW_COLUMNS)}) VALUES (?, ?, ?, ?)", (fid, *columns))
 
 
-def forget_cells(connection: sqlite3.Connection, fid: int) -> None:
-    """Forget what was written into a row that leaves the table."""
+def delete_review(connection: sqlite3.Connection, fid: int) -> None:
+    """Delete the record of a row that leaves the table."""
     connection.execute(f"DELETE FROM {SHOWN} WHERE fid = ?", (fid,))
 
 
@@ -127,7 +130,7 @@ class Review:
 
 @dataclass(frozen=True)
 class ReviewResult:
-    """What came of a review."""
+    """The result of a review."""
 
     alert_id: str
     """As the alert is called now."""
@@ -136,7 +139,7 @@ class ReviewResult:
     """After the review."""
 
     notes: Sequence[str]
-    """Lines a person should read."""
+    """Lines for the user."""
 
 
 def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) -> ReviewResult:
@@ -158,7 +161,7 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         if status != CLOSED:
             status = DISMISSED if review.review == DISMISS else restore_status(status, row["confirmed_on"])
         update(connection, LAYER, row["fid"], {"status": status})
-        show_cells(connection, row["fid"], decision.cells)
+        write_review(connection, row["fid"], decision.columns)
         record_reviews(connection, harvest.decisions, row["run_id"])
         change = {"from_status": row["status"], "to_status": status} if status != row["status"] else {}
         record_event(connection, replace(_make_event(decision, row["run_id"]), **change))
@@ -173,8 +176,8 @@ def record_reviews(connection: sqlite3.Connection, decisions: Sequence[Decision]
 
 
 def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
-    said = _tell(decision.cells), decision.text, f"in the {decision.via}" if decision.via == QGIS else ""
-    detail = "; ".join(filter(None, said))
+    parts = _describe_review(decision.columns), decision.text, f"in the {decision.via}" if decision.via == QGIS else ""
+    detail = "; ".join(filter(None, parts))
     return HistoryEvent(decision.alert_id, REVIEWED, detail, run_id=run_id, as_of=decision.effective)
 
 

@@ -1,4 +1,4 @@
-"""Brings a table of an older version to today's columns and styles, in place."""
+"""Upgrades a table of an older version to today's columns and styles, in place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minewatch.alerts.history import migrate_history
 from minewatch.alerts.style import refresh_styles
 
 SHOWN = "minewatch_shown"
-"""A table of our own, no layer: the review cells of each alert as they were last written here, so that edits are told apart."""
+"""A table, not a layer, with the review columns of each alert as last written here, so that edits are recognised."""
 
 _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int32": "MEDIUMINT"}
 """numpy's names to those of GeoPackage (OGC 12-128r18, table 1)."""
@@ -21,9 +21,9 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
     """Add what an older table lacks: columns and what belongs in them, our own table, styles where nobody changed them."""
     columns = ", ".join(f"{name} TEXT NOT NULL" for name in REVIEW_COLUMNS)
     connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns})")
-    for layer, wanted in LAYERS.items():
+    for layer, layer_columns in LAYERS.items():
         known = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
-        for column in wanted:
+        for column in layer_columns:
             if column.name not in known:
                 kind = _SQL_TYPES[np.dtype(column.dtype).name if column.dtype != "datetime64[D]" else column.dtype]
                 connection.execute(f'ALTER TABLE "{layer}" ADD COLUMN "{column.name}" {kind}')

@@ -1,4 +1,4 @@
-"""Brings the alerts table to what the replay says, without losing what people wrote into it."""
+"""Updates the alerts table from the replay, without losing what people wrote into it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from typing import Any
 
 import geopandas as gpd
 import pandas as pd
-import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
-from minewatch.alerts.context.place import CELLS, Cells
+from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.context.place import CONTEXT_COLUMNS, Cells
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -29,34 +27,32 @@ from minewatch.alerts.geopackage import (
     insert,
     recover,
     refresh_extent,
-    require_table,
     select,
     update,
     updating,
 )
 from minewatch.alerts.history import GROWN, LEGAL_STATUS, MERGED, NEW, RENAMED, REOPENED, WHAT_IF, HistoryEvent, record_event
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
-from minewatch.alerts.reviews import Harvest, forget_cells, harvest_edits, record_reviews, show_cells
+from minewatch.alerts.reviews import Harvest, delete_review, harvest_edits, record_reviews, write_review
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.core.errors import AlertsError
 from minewatch.core.files import publish_bytes
 from minewatch.core.text import is_formula
 from minewatch.settings.pipeline import AlertSettings
 
 GROWTH_HA = 0.1
-"""An alert that gained this much since the table's last state is told as grown: ten pixels."""
+"""Hectares gained since the table was last written from which an alert counts as grown: ten pixels."""
 
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
     "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by", *CELLS, "witnesses",
+    "reviewed_by", *CONTEXT_COLUMNS, "witnesses",
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 
 
 @dataclass(frozen=True)
 class AreaResult:
-    """What one scan says of one area: everything the table needs."""
+    """The result of one scan for one area."""
 
     aoi: str
     """Name of the area."""
@@ -71,16 +67,16 @@ class AreaResult:
     """Alert id to the ids of the scenes before and after."""
 
     facts: Mapping[str, Value]
-    """The other cells of its row in layer ``aois``."""
+    """The other columns of its row in layer ``aois``."""
 
     settings: AlertSettings = field(default_factory=AlertSettings)
-    """What the pipeline says of alerts."""
+    """The pipeline's settings for alerts."""
 
     what_if: bool = False
     """True for a scan with settings other than the area's own, or with an older as-of date."""
 
     context: Mapping[str, Cells] = field(default_factory=dict)
-    """Alert id to where it lies in law and landscape."""
+    """Alert id to its context columns."""
 
 
 @dataclass
@@ -92,52 +88,52 @@ class TableChanges:
     legal status, unchanged."""
 
     alerts: list[Alert] = field(default_factory=list)
-    """With the status that decisions leave them."""
+    """With their status after decisions."""
 
     changed: list[HistoryEvent] = field(default_factory=list)
-    """All that changed, in the order of the alerts."""
+    """All changes, in the order of the alerts."""
 
     notes: list[str] = field(default_factory=list)
-    """Lines a person should read."""
+    """Lines for the user."""
 
 
 def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value], decisions: Path) -> dict[str, TableChanges]:
     """Write the results of one scan in one transaction, after edits were harvested into ``decisions``.
 
-    Gives a tally for each area.  Raises AlertsError where the table is locked or damaged; nothing is changed then.
+    Return the changes of each area.  Raises AlertsError where the table is locked or damaged; nothing is changed then.
     """
     if not path.exists():
         create_geopackage(path)
     recover(path, whole=True)
-    tallies = {}
+    changes = {}
     with updating(path) as connection:
         upgrade_schema(connection)
         for result in results:
-            tallies[result.aoi] = _update_area(connection, result, run, decisions)
-        new = sum(tally.events["new"] for tally in tallies.values())
+            changes[result.aoi] = _update_area(connection, result, run, decisions)
+        new = sum(of_area.events["new"] for of_area in changes.values())
         insert(connection, RUNS, {**run, "alerts_new": new})
         for layer in (LAYER, AOIS):
             refresh_extent(connection, layer)
-    return tallies
+    return changes
 
 
 def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], decisions: Path) -> TableChanges:
-    tally = TableChanges()
+    changes = TableChanges()
     harvest = _harvest(connection, result.aoi, decisions)
     until = result.facts["as_of"]
     assert isinstance(until, dt.date), "every scan has an as-of date"
-    tally.notes += harvest.notes
-    tally.events.update(["reviewed"] * len(harvest.decisions))
+    changes.notes += harvest.notes
+    changes.events.update(["reviewed"] * len(harvest.decisions))
     known = read_decisions(decisions)
-    tally.notes += [f"{decisions}: line {number} cannot be read and has no effect" for number in known.damaged]
-    writer = _Writer(connection, result, run, tally, harvest.unclear)
+    changes.notes += [f"{decisions}: line {number} cannot be read and has no effect" for number in known.damaged]
+    writer = _Writer(connection, result, run, changes, harvest.unclear)
     record_reviews(connection, harvest.decisions, str(run["run_id"]))
     acting = known.of(result.aoi, until)
     for alert in result.alerts:
         writer.write(alert, apply_decisions(alert, acting, until, result.settings))
     writer.withdraw_rest()
     _update_aoi_row(connection, result, run)
-    return tally
+    return changes
 
 
 def _harvest(connection: sqlite3.Connection, aoi: str, decisions: Path) -> Harvest:
@@ -155,22 +151,22 @@ class _Writer:
         connection: sqlite3.Connection,
         result: AreaResult,
         run: Mapping[str, Value],
-        tally: TableChanges,
+        changes: TableChanges,
         unclear: frozenset[int],
     ) -> None:
-        self._connection, self._result, self._tally, self._unclear = connection, result, tally, unclear
+        self._connection, self._result, self._changes, self._unclear = connection, result, changes, unclear
         self._common = {"pipeline": result.facts["pipeline"], "as_of": result.facts["as_of"], "run_id": run["run_id"]}
         self._when: dict[str, Any] = {name: self._common[name] for name in ("run_id", "as_of")}
         self._old = {row["alert_id"]: row for row in select(connection, LAYER, "aoi = ?", (result.aoi,))}
         ids = {alert.alert_id for alert in result.alerts}
         self._gone = {alert_id: row for alert_id, row in self._old.items() if alert_id not in ids}
 
-    def write(self, alert: Alert, verdict: ReviewedStatus) -> None:
-        """Write one alert: a new row, or over its own, or over the one whose ground it took."""
-        alert = replace(alert, status=verdict.status)
-        self._tally.alerts.append(alert)
+    def write(self, alert: Alert, reviewed: ReviewedStatus) -> None:
+        """Write one alert: into a new row, its own, or that of a vanished alert it overlaps."""
+        alert = replace(alert, status=reviewed.status)
+        self._changes.alerts.append(alert)
         context = self._result.context.get(alert.alert_id, {})
-        cells = {**_alert_cells(alert, self._result.scenes.get(alert.alert_id, ("", ""))), **context, **self._common}
+        cells = {**_alert_columns(alert, self._result.scenes.get(alert.alert_id, ("", ""))), **context, **self._common}
         row = self._old.get(alert.alert_id)
         if row is None and (former := _find_former(alert, self._gone)):
             row = self._gone.pop(former)
@@ -184,26 +180,26 @@ class _Writer:
             for event in _compare(row, alert, context):
                 self._record(event)
         if fid not in self._unclear:
-            show_cells(self._connection, fid, verdict.review)
+            write_review(self._connection, fid, reviewed.review)
 
     def withdraw_rest(self) -> None:
-        """Take out the rows that the replay no longer gives."""
+        """Delete the rows of alerts that the replay no longer has."""
         for alert_id, row in self._gone.items():
             delete(self._connection, LAYER, row["fid"])
-            forget_cells(self._connection, row["fid"])
-            said = "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name])
-            self._record(HistoryEvent(alert_id, "withdrawn", said))
+            delete_review(self._connection, row["fid"])
+            reviews = "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name])
+            self._record(HistoryEvent(alert_id, "withdrawn", reviews))
 
     def _record(self, event: HistoryEvent) -> None:
-        self._tally.events[event.event] += 1
+        self._changes.events[event.event] += 1
         if event.event != "unchanged":
-            self._tally.changed.append(event)
+            self._changes.changed.append(event)
             trial = self._result.what_if
             detail = "; ".join(filter(None, [event.detail, WHAT_IF if trial else ""]))
             record_event(self._connection, replace(event, detail=detail, what_if=trial, **self._when))
 
 
-def _alert_cells(alert: Alert, scenes: tuple[str, str]) -> dict[str, Value]:
+def _alert_columns(alert: Alert, scenes: tuple[str, str]) -> dict[str, Value]:
     return {
         "alert_id": alert.alert_id,
         "aoi": alert.aoi,
@@ -225,14 +221,14 @@ def _alert_cells(alert: Alert, scenes: tuple[str, str]) -> dict[str, Value]:
 
 
 def _find_former(alert: Alert, gone: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Find the vanished row whose ground this new alert covers most."""
+    """Return the id of the vanished row that a new alert overlaps most."""
     shared = {alert_id: decode_geometry(row["geom"]).intersection(alert.geometry).area for alert_id, row in gone.items()}
     best = max(shared, key=lambda alert_id: (shared[alert_id], alert_id), default=None)
     return best if best and shared[best] > 0 else None
 
 
 def _compare(row: Mapping[str, Any], alert: Alert, context: Cells) -> list[HistoryEvent]:
-    """Name what changed between the table's row and the replay's."""
+    """Return what changed between the table's row and the alert."""
     events = compare_legal(alert.alert_id, row, context)
     if alert.merged_into and not row["merged_into"]:
         events.append(HistoryEvent(alert.alert_id, MERGED, f"into {alert.merged_into}", merged_into=alert.merged_into))
@@ -265,32 +261,8 @@ def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value
         insert(connection, AOIS, cells, result.outline)
 
 
-def read_alerts(path: Path) -> gpd.GeoDataFrame:
-    """Read the alerts as a table, ordered by area and id; raises AlertsError where there is none."""
-    require_table(path)
-    try:
-        frame = gpd.read_file(path, layer=LAYER)
-    except (DataSourceError, DataLayerError) as error:
-        raise AlertsError(f"{path} is no alerts table: it has no layer {LAYER!r}; move it away and scan again") from error
-    for column in ALERT_COLUMNS:
-        if column.name not in frame:  # an older version's, which no scan has upgraded yet
-            frame[column.name] = "" if column.dtype == "object" else float("nan")
-    for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
-        frame[name] = frame[name].fillna("")
-    return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
-
-
-def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
-    """Tell monitor_from and as-of date of each area in the table; empty where there is no table."""
-    if not path.exists():
-        return {}
-    recover(path)
-    frame = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False)
-    return {str(row.aoi): (row.monitor_from.date(), row.as_of.date()) for row in frame.itertuples()}
-
-
 def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
-    """Write the table of area, date and position at once."""
+    """Write the table as CSV."""
     publish_bytes(path, render_csv(alerts).encode("utf-8"))
 
 
@@ -305,7 +277,7 @@ def render_csv(alerts: gpd.GeoDataFrame) -> str:
 
 
 def plain_cell(value: Any) -> Any:
-    """Return a cell as plain text or number: dates without a time, '' for nothing."""
+    """Return a value as plain text or number: dates without a time, '' for nothing."""
     if pd.isna(value):
         return ""
     if hasattr(value, "date") and callable(value.date):
@@ -314,7 +286,7 @@ def plain_cell(value: Any) -> Any:
 
 
 def safe_cell(value: Any) -> Any:
-    """Return a cell for a spreadsheet: no text that it would run; numbers stay numbers."""
+    """Return a value that is safe in a spreadsheet: text that it would run as a formula is quoted; numbers stay numbers."""
     value = plain_cell(value)
     return f"'{value}" if isinstance(value, str) and is_formula(value) else value
 

@@ -29,10 +29,12 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from scipy import ndimage, stats
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import CONFIRMED
 from minewatch.areas.grid import PIXEL
 from minewatch.areas.vectorize import rasterize_outlines
-from minewatch.core.errors import MinewatchError
+from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
 """Of an alarm that must lie on a site, and of a site that must be covered."""
@@ -166,17 +168,40 @@ class _Scene:
         return rasterize_outlines(geometries, self.transform, self.shape)
 
 
+def choose_area(workspace: Workspace, area: str | None = None) -> str:
+    """Return the area to score: the one named, else the only one of the table; raises AlertsError where that is none."""
+    areas = read_areas(workspace.alerts)
+    chosen = [area] if area else list(areas)
+    if len(chosen) != 1 or chosen[0] not in areas:
+        raise AlertsError(f"name one of the areas in the table (--aoi): {', '.join(areas)}")
+    return chosen[0]
+
+
+def validate_area(workspace: Workspace, truth: Path, area: str) -> Scores:
+    """Score the alerts of an area of the table; raises MinewatchError as validate_alerts does."""
+    alerts = read_alerts(workspace)
+    return validate_alerts(alerts[alerts["aoi"] == area], truth, *read_areas(workspace.alerts)[area])
+
+
 def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date) -> Scores:
     """Score alerts against a truth file; raises MinewatchError where that is none."""
-    scene = _lay_out(alerts, truth)
+    scene = _prepare_scene(alerts, truth)
     true = np.logical_or.reduce([np.zeros(scene.shape, bool), *scene.masks])
     care = ~scene.skip & ~(ndimage.binary_dilation(true) & ~true)
     now = scene.alerts[(scene.alerts["status"] == CONFIRMED) & scene.alerts["confirmed_on"].notna()]
     found = scene.draw(now.geometry)
-    own, counts, burnt, alarms = _assign(scene, true)
+    alarms_of_site, counts, rasters, alarms = _assign(scene, true)
     dated = [(scene.draw([row.geometry]), row.confirmed_on.date()) for row in now.itertuples()]
     sites = [
-        _judge_site(scene, index, found, care, [(burnt[i], alarms["confirmed_on"][i]) for i in own.get(index, [])], dated, as_of)
+        _score_site(
+            scene,
+            index,
+            found,
+            care,
+            [(rasters[i], alarms["confirmed_on"][i]) for i in alarms_of_site.get(index, [])],
+            dated,
+            as_of,
+        )
         for index in range(len(scene.masks))
     ]
     years = max((as_of - monitor_from).days, 1) / 365.25
@@ -184,7 +209,7 @@ def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date
     scores = Scores(
         sites,
         int((found & ~true & care).sum()),
-        len(own),
+        len(alarms_of_site),
         counts["false"],
         counts["fragments"],
         counts["left_out"],
@@ -193,7 +218,7 @@ def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date
     return summarise([scores])
 
 
-def _lay_out(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
+def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
     try:
         sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
     except (DataSourceError, DataLayerError, OSError) as error:
@@ -220,11 +245,11 @@ def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, 
     alarms = scene.alerts[scene.alerts["confirmed_on"].notna()].sort_values("confirmed_on").reset_index(drop=True)
     swallowed = alarms["merged_into"].isin(alarms["alert_id"]) & (alarms["merged_into"] != alarms["alert_id"])
     alarms = alarms[~swallowed].reset_index(drop=True)
-    burnt = [scene.draw([geometry]) for geometry in alarms.geometry]
+    rasters = [scene.draw([geometry]) for geometry in alarms.geometry]
     rims = [ndimage.binary_dilation(mask, iterations=RIM) for mask in scene.masks]
-    own: dict[int, list[int]] = {}
+    alarms_of_site: dict[int, list[int]] = {}
     counts = {"false": 0, "fragments": 0, "left_out": 0}
-    for index, mask in enumerate(burnt):
+    for index, mask in enumerate(rasters):
         size = int(mask.sum())
         if size and (mask & scene.skip & ~true).sum() >= 0.5 * size:
             counts["left_out"] += 1
@@ -238,17 +263,17 @@ def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, 
             or alarms["confirmed_on"][index] < _day(scene.mining["onset"][site])
         ):
             counts["false"] += 1
-        elif site not in own:
-            own[site] = [index]
-        elif any((mask & burnt[other]).sum() > 0.5 * size for other in own[site]):
+        elif site not in alarms_of_site:
+            alarms_of_site[site] = [index]
+        elif any((mask & rasters[other]).sum() > 0.5 * size for other in alarms_of_site[site]):
             counts["false"] += 1
         else:
-            own[site].append(index)
+            alarms_of_site[site].append(index)
             counts["fragments"] += 1
-    return own, counts, burnt, alarms
+    return alarms_of_site, counts, rasters, alarms
 
 
-def _judge_site(
+def _score_site(
     scene: _Scene,
     index: int,
     found: Mask,

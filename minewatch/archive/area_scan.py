@@ -1,4 +1,8 @@
-"""One area on its way through a scan: each stage adds what it found to the record and hands it on."""
+"""The record of one area during a scan, which each stage extends.
+
+It stands in this room because it holds observations and an integrity report, and because fetch and repair extend it; the rooms
+above read it.
+"""
 
 from __future__ import annotations
 
@@ -8,28 +12,28 @@ from dataclasses import dataclass
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.sources.search import SearchResult, SkippedScene
 
 
 @dataclass(frozen=True)
 class AreaScan:
-    """What a scan knows of one area; begins with the search, whose answer it holds."""
+    """What a scan knows of one area, from the search on."""
 
     plan: AreaPlan
-    """What was asked."""
+    """Area, grid, dates and settings."""
 
-    archive: Place
+    archive: AnyPath
     """Folder of its observations."""
 
-    health: IntegrityReport
+    integrity: IntegrityReport
     """State of that folder before anything was fetched."""
 
     found: SearchResult
     """What the source listed."""
 
     notes: Sequence[str] = ()
-    """Lines a person should read."""
+    """Lines for the user."""
 
     fetched: int = 0
     """Observations read in this scan."""

@@ -1,4 +1,4 @@
-"""Fetches scenes for many areas: one search for areas that lie together, and each scene opened once for all of them."""
+"""Fetches scenes for many areas: one search for areas that lie together, and each scene is opened once for all of them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import shapely
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.item import list_observations
 from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
-from minewatch.archive.update_policy import find_refused, is_news
+from minewatch.archive.update_policy import find_refused, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.core.errors import SceneError, SourceError, WorkspaceError
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
@@ -28,23 +28,23 @@ from minewatch.sources.search import SearchResult, SkippedScene, Track, find_sce
 from minewatch.sources.stac import Source
 
 MOST_FAILURES = 3
-"""Searches in a row that fail before the others are not tried: a source that is down would keep a large scan for hours."""
+"""Failed searches in a row after which no more are tried: a source that is down would delay a large scan for hours."""
 
 TOGETHER = 1.5
-"""Degrees that areas of one search span at most: an MGRS tile is one, and its neighbours have the same overpasses."""
+"""Degrees that the areas of one search span at most: an MGRS tile is one degree wide, its neighbours have the same overpasses."""
 
 
 class FetchJob(NamedTuple):
-    """An overpass that the archive of an area lacks."""
+    """A datatake that the archive of an area lacks."""
 
     area: int
     """Its number."""
 
-    take: Datatake
+    datatake: Datatake
     """With the scenes that meet the area."""
 
     version: int
-    """That the observation will have."""
+    """Version that the observation will have."""
 
 
 # --- searching -------------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ class FetchJob(NamedTuple):
 def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> list[SearchResult | SourceError]:
     """Find the scenes of each area; areas that lie together share a search.
 
-    A search that fails leaves its error with the areas that it was for.  Raises SourceError where all of them failed.
+    A failed search gives its error for each of its areas.  Raises SourceError where all searches failed.
     """
     answers: dict[int, SearchResult | SourceError] = {}
     failures: list[SourceError] = []
@@ -110,7 +110,7 @@ def _join_queries(queries: Sequence[Query]) -> Query:
 
 
 def _choose(found: SearchResult, query: Query) -> SearchResult:
-    """Choose from a joint answer what one area asked for."""
+    """Choose from the result of a joint query what one area asked for."""
     meets = shapely.intersects([scene.footprint for scene in found.scenes], query.area)
     met = [
         scene
@@ -129,42 +129,43 @@ def _choose(found: SearchResult, query: Query) -> SearchResult:
 
 
 def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Reporter) -> list[AreaScan]:
-    """Read what the archives lack and publish each observation as it comes.
+    """Read what the archives lack and publish each observation as soon as it is read.
 
-    A scan that is cut off keeps what was published; the next one goes on from there.  Raises SourceError where something
-    is missing for reading any of it.
+    What was published before a scan is interrupted stays.  Raises SourceError where access to the scenes is not configured.
     """
     failures: dict[int, list[SkippedScene]] = defaultdict(list)
-    jobs = list(_list_jobs(scans, failures))
-    tasks = [[_make_target(wanted, scans[wanted.area]) for wanted in job] for job in jobs]
-    waits = any(
-        is_remote(href) for job in jobs for wanted in job for scene in wanted.take.scenes for href in scene.hrefs.values()
+    groups = list(_list_jobs(scans, failures))
+    tasks = [[_make_target(job, scans[job.area]) for job in group] for group in groups]
+    is_io_bound = any(
+        is_remote(href) for group in groups for job in group for scene in job.datatake.scenes for href in scene.hrefs.values()
     )
-    if engine.scheduler is None:  # else the workers' environment counts, and they tell of each scene
-        check_scenes(scene for job in jobs for wanted in job for scene in wanted.take.scenes)
+    if engine.scheduler is None:  # else the environment of the workers counts, and they report each scene
+        check_scenes(scene for group in groups for job in group for scene in job.datatake.scenes)
     fetched = [0] * len(scans)
     title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
-    drafts = reporter.track(engine.run(write_temp_rasters, [(task,) for task in tasks], waits=waits), title, len(jobs))
-    with _tidying([scan.archive for scan in scans]):
-        for number, results in drafts:
+    written = reporter.track(
+        engine.run(write_temp_rasters, [(task,) for task in tasks], is_io_bound=is_io_bound), title, len(groups)
+    )
+    with _removing_temp_rasters([scan.archive for scan in scans]):
+        for number, results in written:
             if isinstance(results, Exception):
                 raise results
-            for wanted, result in zip(jobs[number], results, strict=True):
-                area, folder = scans[wanted.area].plan, scans[wanted.area].archive
+            for job, result in zip(groups[number], results, strict=True):
+                area, folder = scans[job.area].plan, scans[job.area].archive
                 if isinstance(result, TempRaster):
-                    publish(result, area.grid, area.aoi.geometry, folder, wanted.version)
-                    fetched[wanted.area] += 1
-                    failures[wanted.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
+                    publish(result, area.grid, area.aoi.geometry, folder, job.version)
+                    fetched[job.area] += 1
+                    failures[job.area] += [_explain_refusal(scene.id, result.checks[scene.id]) for scene in result.refused]
                 else:
-                    failures[wanted.area] += _blame(wanted.take, result)
+                    failures[job.area] += _name_failed(job.datatake, result)
     return [
         replace(scan, fetched=fetched[number], failures=[*scan.failures, *failures[number]]) for number, scan in enumerate(scans)
     ]
 
 
 @contextlib.contextmanager
-def _tidying(folders: Sequence[Place]) -> Iterator[None]:
-    """Delete what was begun where somebody stops the scan; what was published stays."""
+def _removing_temp_rasters(folders: Sequence[AnyPath]) -> Iterator[None]:
+    """Delete the temporary rasters where somebody interrupts the scan."""
     try:
         yield
     except KeyboardInterrupt:
@@ -174,14 +175,14 @@ def _tidying(folders: Sequence[Place]) -> Iterator[None]:
         raise
 
 
-def _blame(take: Datatake, error: SceneError) -> list[SkippedScene]:
-    """Name the scene that an error is about; all of the overpass where it names none, since none was archived."""
-    names = [error.scene_id] if error.scene_id else [scene.id for scene in take.scenes]
+def _name_failed(datatake: Datatake, error: SceneError) -> list[SkippedScene]:
+    """Return the scene that an error is about; all of the datatake where it names none, since none was archived."""
+    names = [error.scene_id] if error.scene_id else [scene.id for scene in datatake.scenes]
     return [SkippedScene(name, str(error)) for name in names]
 
 
-def _make_target(wanted: FetchJob, scan: AreaScan) -> Target:
-    return Target(wanted.take, scan.plan.grid, scan.archive, scan.plan.pipeline.scenes.offset_conflict)
+def _make_target(job: FetchJob, scan: AreaScan) -> Target:
+    return Target(job.datatake, scan.plan.grid, scan.archive, scan.plan.pipeline.scenes.offset_conflict)
 
 
 def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
@@ -190,23 +191,23 @@ def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
 
 
 def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[SkippedScene]]) -> Iterator[list[FetchJob]]:
-    """Gather what is missing: one job for each overpass, its areas in an order that meets the scenes' blocks row by row.
+    """Yield the jobs of each datatake, its areas in an order that meets the scenes' blocks row by row.
 
-    Scenes that were refused before and have not changed are named again in ``failures``, without being read.
+    Scenes that were refused before and have not changed are added to ``failures`` without being read.
     """
-    jobs: dict[str, list[FetchJob]] = defaultdict(list)
+    groups: dict[str, list[FetchJob]] = defaultdict(list)
     for number, scan in enumerate(scans):
         remove_temp_rasters(scan.archive)
         archived = list_observations(scan.archive, scan.plan.grid)
-        for take in group_scenes(scan.found.scenes):
-            known = archived.get(take.key)
-            if is_news(take, known, scan.plan.pipeline.scenes.offset_conflict):
-                jobs[take.key].append(FetchJob(number, take, known.version + 1 if known else 1))
+        for datatake in group_scenes(scan.found.scenes):
+            known = archived.get(datatake.key)
+            if needs_fetch(datatake, known, scan.plan.pipeline.scenes.offset_conflict):
+                groups[datatake.key].append(FetchJob(number, datatake, known.version + 1 if known else 1))
             elif known:
                 checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
-                failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(take, known)]
-    for job in sorted(jobs.values(), key=lambda job: (job[0].take.time, job[0].take.key)):
-        yield sorted(job, key=lambda wanted: _find_place(scans[wanted.area].plan))
+                failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
+    for group in sorted(groups.values(), key=lambda group: (group[0].datatake.time, group[0].datatake.key)):
+        yield sorted(group, key=lambda job: _find_place(scans[job.area].plan))
 
 
 def _find_place(area: AreaPlan) -> tuple[int, int, float]:

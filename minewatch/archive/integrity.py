@@ -1,15 +1,13 @@
-"""Finds files of the archive that are no longer what was written, and sets them aside so that they are fetched again.
+"""Finds damaged files of the archive and sets them aside, so that they are fetched again.
 
-An item states its own checksum and its raster's.  Sizes are compared each time; checksums of the files that changed since
-they were last compared, as the disk tells, or of all.  A block of a raster has a checksum of its own, which is compared
-whenever it is read.
+An item holds its own checksum and that of its raster.  Sizes are always compared; checksums where the file system shows that a
+file has changed since the last comparison, or of all files.  Each block of a raster has a checksum that is compared on reading.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -18,9 +16,10 @@ from typing import Any
 
 from minewatch.archive.item import ITEM_CHECKSUM, Observation, hash_item, is_current, list_observations
 from minewatch.archive.pruned import read_tombstones
+from minewatch.archive.publication import hash_file
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, Stamp, delete_files, list_names, list_stamps, publish_json, read_files, rename
+from minewatch.core.files import AnyPath, Stamp, delete_files, list_names, list_stamps, publish_json, read_files, rename
 
 ASIDE = ".damaged"
 """End of the name of a file that was set aside."""
@@ -33,7 +32,7 @@ _DAY = re.compile(r"_(\d{8})T")
 
 @dataclass(frozen=True)
 class Damage:
-    """A file of the archive that is not what was written."""
+    """A damaged or missing file of the archive."""
 
     key: str
     """Of the observation."""
@@ -45,32 +44,31 @@ class Damage:
     """What is wrong with it."""
 
     day: dt.date | None = None
-    """Of acquisition, where it can still be told."""
+    """Of acquisition; None where it is unknown."""
 
     sources: tuple[str, ...] = ()
-    """Ids of the scenes it was made from, where they can still be told."""
+    """Ids of the scenes it was made from; empty where they are unknown."""
 
     def describe(self) -> str:
-        """Say it in one line."""
+        """Describe it in one line."""
         return f"the archive's file {self.name} {self.what}"
 
 
 @dataclass(frozen=True)
 class IntegrityReport:
-    """What was found in an area's archive before a scan."""
+    """The state of an area's archive before a scan."""
 
     damages: tuple[Damage, ...] = ()
-    """Files that are not what was written."""
+    """Damaged files."""
 
     before: frozenset[str] = frozenset()
-    """Names of the items that are whole."""
+    """Names of the undamaged items."""
 
 
-def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> IntegrityReport:
-    """Find the damaged files of an area's archive and set them aside; those of before count until their look is there again.
+def check_archive(folder: AnyPath, grid: Grid, ledger: Path | None = None, *, thorough: bool = False) -> IntegrityReport:
+    """Find the damaged files of an area's archive and set them aside; report those set aside before that are not yet replaced.
 
-    ``ledger`` remembers which files were compared with their checksums; with ``thorough`` all are.  Only for the scan that
-    holds the workspace.
+    ``ledger`` lists the files whose checksums were compared; ``thorough`` compares all.  Only for the scan that holds the lock.
     """
     stamps = list_stamps(folder)
     known = {} if thorough or ledger is None else _read_ledger(ledger)
@@ -82,7 +80,7 @@ def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thor
         document = _open_item(data)
         if document is None:
             found.append(_set_aside(folder, name, "is damaged"))
-        elif _concerns(document, grid):
+        elif _is_item_current(document, grid):
             damages = _check_raster(folder, document, stamps, known, checked)
             found += damages
             whole |= set() if damages else {name}
@@ -94,7 +92,7 @@ def check_archive(folder: Place, grid: Grid, ledger: Path | None = None, *, thor
 
 
 def _open_item(data: bytes) -> dict[str, Any] | None:
-    """Read an item; None where it is not what was written.  Items of earlier versions have no checksum of their own."""
+    """Return an item, None where it is damaged; items of earlier versions have no checksum of their own."""
     try:
         document = json.loads(data.decode("utf-8"))
         properties = document["properties"]
@@ -107,14 +105,14 @@ def _open_item(data: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _concerns(document: dict[str, Any], grid: Grid) -> bool:
-    """True if an item counts today; others are made anew anyway."""
+def _is_item_current(document: dict[str, Any], grid: Grid) -> bool:
+    """True if an item is of today's format and grid; others are fetched anew anyway."""
     properties = document["properties"]
     return is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid)
 
 
 def _check_raster(
-    folder: Place,
+    folder: AnyPath,
     document: dict[str, Any],
     stamps: dict[str, Stamp],
     known: dict[str, str],
@@ -139,22 +137,21 @@ def _check_raster(
     return [Damage(properties["minewatch:key"], name, what, day, sources)]
 
 
-def _has_checksum(raster: Place, stated: str) -> bool:
-    """Compare a raster with the multihash in its item; one in an object store is left to that store."""
+def _has_checksum(raster: AnyPath, stated: str) -> bool:
+    """Compare a raster with the multihash in its item; always True in an object store, which checks its own files."""
     if not isinstance(raster, Path):
         return True
     try:
-        with raster.open("rb") as file:
-            return stated == f"1220{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return stated == f"1220{hash_file(raster)}"
     except OSError:
         return False
 
 
-def _find_traces(folder: Place, stamps: dict[str, Stamp], known: set[str]) -> list[Damage]:
-    """Find what tells of observations that have no item any more: files set aside, rasters, and the archive's own list."""
+def _find_traces(folder: AnyPath, stamps: dict[str, Stamp], known: set[str]) -> list[Damage]:
+    """Find observations without an item by what is left of them: files set aside, rasters, and entries of the collection."""
     names = {name.removesuffix(ASIDE) for name in stamps}
     alive = {match["key"] for name in stamps if (match := _NAME.fullmatch(name)) and name.endswith(".json")}
-    pruned = {stone.key for stone in read_tombstones(folder)}
+    pruned = {tombstone.key for tombstone in read_tombstones(folder)}
     found: dict[str, Damage] = {}
     for name in sorted(names | _list_links(folder, stamps)):
         match = _NAME.fullmatch(name)
@@ -164,8 +161,8 @@ def _find_traces(folder: Place, stamps: dict[str, Stamp], known: set[str]) -> li
     return list(found.values())
 
 
-def _list_links(folder: Place, stamps: dict[str, Stamp]) -> set[str]:
-    """Name the items that the collection of the last scan lists."""
+def _list_links(folder: AnyPath, stamps: dict[str, Stamp]) -> set[str]:
+    """Return the names of the items that the collection of the last scan lists."""
     if "collection.json" not in stamps:
         return set()
     try:
@@ -184,29 +181,29 @@ def find_day(key: str) -> dt.date | None:
         return None
 
 
-def _set_aside(folder: Place, name: str, what: str) -> Damage:
+def _set_aside(folder: AnyPath, name: str, what: str) -> Damage:
     _move(folder, name)
     match = _NAME.fullmatch(name)
     assert match, "only items are set aside here"
     return Damage(match["key"], name, what, find_day(match["key"]))
 
 
-def _move(folder: Place, name: str) -> None:
+def _move(folder: AnyPath, name: str) -> None:
     rename(folder / name, folder / f"{name}{ASIDE}")
 
 
-def list_lost(folder: Place, grid: Grid, health: IntegrityReport) -> list[Damage]:
-    """Choose the damaged files whose observation could not be fetched again; of the others, delete what was left of them."""
+def list_lost(folder: AnyPath, grid: Grid, health: IntegrityReport) -> list[Damage]:
+    """Return the damaged files whose observation was not fetched again; delete the files that were set aside for the others."""
     if not health.damages:
         return []
     usable = list_observations(folder, grid)
-    lost = [damage for damage in health.damages if not _is_there(damage, usable.get(damage.key), health.before)]
-    healed = {damage.key for damage in health.damages} - {damage.key for damage in lost}
-    used = {name for key in healed if (o := usable.get(key)) for name in (o.raster.name, o.item.name)}
-    spoilt = {Path(damage.name).stem for damage in health.damages if damage.key in healed}
+    lost = [damage for damage in health.damages if not _is_replaced(damage, usable.get(damage.key), health.before)]
+    repaired = {damage.key for damage in health.damages} - {damage.key for damage in lost}
+    used = {name for key in repaired if (o := usable.get(key)) for name in (o.raster.name, o.item.name)}
+    spoilt = {Path(damage.name).stem for damage in health.damages if damage.key in repaired}
     names = list_names(folder)
-    asides = [name for name in names if name.endswith(ASIDE) and _key_of(name.removesuffix(ASIDE)) in healed]
-    dead = [name for name in names - used if _key_of(name) in healed and name.split("_v")[0].removesuffix(".tif") in spoilt]
+    asides = [name for name in names if name.endswith(ASIDE) and _key_of(name.removesuffix(ASIDE)) in repaired]
+    dead = [name for name in names - used if _key_of(name) in repaired and name.split("_v")[0].removesuffix(".tif") in spoilt]
     delete_files(folder / name for name in [*asides, *dead])
     return lost
 
@@ -216,8 +213,8 @@ def _key_of(name: str) -> str:
     return match["key"] if match else ""
 
 
-def _is_there(damage: Damage, observation: Observation | None, before: frozenset[str]) -> bool:
-    """True if a look is there again: fetched by this scan, or with the same scenes; an older version is not the same."""
+def _is_replaced(damage: Damage, observation: Observation | None, before: frozenset[str]) -> bool:
+    """True if an observation was replaced: fetched by this scan, or made from at least the same scenes."""
     if observation is None:
         return False
     return observation.item.name not in before or set(damage.sources) <= set(observation.source_ids)

@@ -14,9 +14,10 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import find_bounds
+from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import Place, list_names, publish_json, read_files
+from minewatch.core.files import AnyPath, list_names, publish_json, read_files
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import render_json
 from minewatch.core.units import to_day
@@ -27,12 +28,12 @@ UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
 """SCL classes under which indices may be left unread."""
 
 UNREAD_MARGIN_M = 200
-"""... where they fill a cell and this much around it."""
+"""... where they fill a block and this much around it."""
 
 ARCHIVE_FORMAT = "c988a2f3e09018aa"
 """Change it, to "4" and so on, when an observation of the same scenes would be written otherwise: other layers, ranges, formulas,
-blocks or unread cells.  Observations of other formats are made anew; descriptions may be polished without that.  This one is
-called by the digest that earlier versions wrote, so that their archives hold."""
+blocks or unread blocks.  Observations of other formats are fetched anew; descriptions may change without that.  This value is
+the digest that earlier versions wrote, so that their archives remain valid."""
 
 ITEM_CHECKSUM = "minewatch:checksum"
 """SHA-256 of an item's own bytes, with zeros where it stands itself; items of earlier versions have none."""
@@ -60,15 +61,15 @@ class Observation:
     """The grid it lies on, as :func:`describe_grid` says."""
 
     sources: tuple[Mapping[str, Any], ...]
-    """What it was made from: id, source, tile, baseline, offset, offset_reason, offset_check; none where all were refused."""
+    """Scenes it was made from: id, source, tile, baseline, offset, offset_reason, offset_check; empty where all were refused."""
 
     clear_share: float
-    """Share of the area's pixels whose SCL is one of CLEAR_CLASSES; for choosing pictures, whatever a pipeline takes as clear."""
+    """Share of the area's pixels whose SCL is one of CLEAR_CLASSES; for choosing images, independent of the pipeline."""
 
-    raster: Place
+    raster: AnyPath
     """The COG."""
 
-    item: Place
+    item: AnyPath
     """Its STAC item."""
 
     valid_share: float = 1.0
@@ -89,8 +90,19 @@ class Observation:
 
 
 def sort_observations(observations: Iterable[Observation]) -> list[Observation]:
-    """Put observations in order of acquisition; of one day by key, since its looks are joined in that order."""
+    """Sort observations by day and, within a day, by key: the order in which looks of one day are joined."""
     return sorted(observations, key=lambda observation: (observation.day, observation.key))
+
+
+def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
+    """Choose the observations that a result rests on: by date and cloud cover alone, so that earlier scans leave no trace."""
+    return sort_observations(
+        observation
+        for observation in archived
+        if area.history_from <= observation.time.date() <= area.until
+        and observation.sources  # none is left where all were refused
+        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
+    )
 
 
 def describe_grid(grid: Grid) -> str:
@@ -100,7 +112,7 @@ def describe_grid(grid: Grid) -> str:
 
 
 def is_current(digest: str, described: str, grid: Grid) -> bool:
-    """True if what was written in this format, on the grid so described, counts today; what does not is made anew."""
+    """True if an observation of this format and described grid is usable; others are fetched anew."""
     return digest == ARCHIVE_FORMAT and described == describe_grid(grid)
 
 
@@ -116,7 +128,7 @@ def hash_item(data: bytes) -> str:
     return hashlib.sha256(_OWN.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data, count=1)).hexdigest()
 
 
-def read_item(path: Place) -> Observation:
+def read_item(path: AnyPath) -> Observation:
     """Read an observation's item; raises ArchiveError where it is damaged."""
     try:
         (data,) = read_files([path])
@@ -125,11 +137,11 @@ def read_item(path: Place) -> Observation:
     return parse_item(path, data)
 
 
-def _damaged(path: Place, error: Exception) -> ArchiveError:
+def _damaged(path: AnyPath, error: Exception) -> ArchiveError:
     return ArchiveError(f"{path} is damaged ({type(error).__name__}); delete it, the next scan makes it anew")
 
 
-def parse_item(path: Place, data: bytes | Mapping[str, Any]) -> Observation:
+def parse_item(path: AnyPath, data: bytes | Mapping[str, Any]) -> Observation:
     """Return the observation that an item describes; raises ArchiveError where it is damaged."""
     try:
         document = json.loads(data.decode("utf-8")) if isinstance(data, bytes) else data
@@ -159,7 +171,7 @@ def _valid_share(classes: Mapping[str, int]) -> float:
     return sum(count for code, count in classes.items() if int(code) != NO_DATA) / max(1, sum(classes.values()))
 
 
-def list_observations(folder: Place, grid: Grid) -> dict[str, Observation]:
+def list_observations(folder: AnyPath, grid: Grid) -> dict[str, Observation]:
     """Return the newest usable version of each key: written in today's format, on this grid, its raster there."""
     newest: dict[str, Observation] = {}
     names = list_names(folder)
@@ -176,14 +188,14 @@ def _is_item(name: str) -> bool:
     return name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))
 
 
-def _read_items(paths: Sequence[Place]) -> list[Observation]:
+def _read_items(paths: Sequence[AnyPath]) -> list[Observation]:
     """Read many items: those of a disk one by one, those of an object store together."""
     if not paths or isinstance(paths[0], Path):
         return [read_item(path) for path in paths]
     return [parse_item(path, data) for path, data in zip(paths, read_files(paths), strict=True)]
 
 
-def write_collection(folder: Place, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:
+def write_collection(folder: AnyPath, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:
     """Write the STAC collection that lists the newest observations, so that any STAC reader can open the archive."""
     listed = sorted(observations, key=lambda o: (o.time, o.key))
     if not listed:

@@ -1,4 +1,4 @@
-"""Tombstones: what an archive says about observations that were pruned, so that none is missed, or fetched again, in silence."""
+"""Tombstones: the record of pruned observations, so that they are neither missed nor fetched again unnoticed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from minewatch.archive.item import Observation
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import Place, list_names, publish_bytes, read_files, sync
+from minewatch.core.files import AnyPath, list_names, publish_bytes, read_files, sync
 
 NAME = "pruned.jsonl"
-"""Of the file: a line of JSON for each observation, and a last one with the checksum of the others."""
+"""File with a line of JSON for each observation, and a last line with the checksum of the others."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Tombstone:
 
     @classmethod
     def of(cls, observation: Observation) -> Tombstone:
-        """Describe an observation that is to go."""
+        """Make the tombstone of an observation that is to be pruned."""
         clouds = [float(source["cloud_cover"]) for source in observation.sources]
         baselines = tuple(sorted({str(source["baseline"]) for source in observation.sources}))
         facts = (observation.key, observation.time.date(), observation.digest, observation.grid)
         return cls(*facts, baselines, observation.source_ids, min(clouds, default=101.0))
 
 
-def read_tombstones(folder: Place) -> list[Tombstone]:
+def read_tombstones(folder: AnyPath) -> list[Tombstone]:
     """Read the tombstones of an area's archive, in order of acquisition; raises ArchiveError where they are damaged."""
     if NAME not in list_names(folder):
         return []
@@ -76,10 +76,10 @@ def _parse(entry: dict[str, Any]) -> Tombstone:
     return Tombstone(*facts, baselines, sources, float(entry["cloud_cover"]))
 
 
-def write_tombstones(folder: Place, stones: Iterable[Tombstone]) -> None:
+def write_tombstones(folder: AnyPath, tombstones: Iterable[Tombstone]) -> None:
     """Write all tombstones of an area's archive; they are on the disk when this returns."""
-    ordered = sorted(stones, key=lambda stone: (stone.day, stone.key))
-    lines = [json.dumps(asdict(stone) | {"day": stone.day.isoformat()}).encode() for stone in ordered]
+    ordered = sorted(tombstones, key=lambda tombstone: (tombstone.day, tombstone.key))
+    lines = [json.dumps(asdict(tombstone) | {"day": tombstone.day.isoformat()}).encode() for tombstone in ordered]
     seal = json.dumps({"sha256": _hash(lines)}).encode()
     publish_bytes(folder / NAME, b"\n".join([*lines, seal]) + b"\n")
     if isinstance(folder, Path):

@@ -1,4 +1,4 @@
-"""Drafts: rasters that are written, and how the scan that holds the workspace makes them part of the archive."""
+"""Temporary rasters, and how the scan that holds the lock makes them part of the archive."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from minewatch.archive.item import ARCHIVE_FORMAT, Observation, describe_grid, p
 from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, delete_files, list_names, publish_bytes, upload
+from minewatch.core.files import AnyPath, delete_files, list_names, publish_bytes, upload
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, Scene
@@ -27,10 +27,10 @@ from minewatch.sources.scene import Datatake, Scene
 class TempRaster:
     """A raster that was written and is not yet part of the archive."""
 
-    take: Datatake
+    datatake: Datatake
     """What it shows."""
 
-    path: Place
+    path: AnyPath
     """Temporary file in the archive's folder; an object store has it under its own name at once."""
 
     sha256: str
@@ -42,28 +42,28 @@ class TempRaster:
     classes: Mapping[int, int]
     """Pixels of each SCL class inside the area; 0 = no data."""
 
-    unread_cells: int
-    """Cells in which indices were left unread under cloud."""
+    unread_blocks: int
+    """Blocks whose layers were left unread under cloud."""
 
     checks: Mapping[str, OffsetCheck]
-    """By id of a scene, used or refused: whether its pixels agree with the offset of its metadata."""
+    """Scene id, used or refused, to whether its pixels agree with the offset in its metadata."""
 
     refused: tuple[Scene, ...]
-    """Scenes that were left out since they do not."""
+    """Scenes left out because their pixels contradict their metadata."""
 
 
 @dataclass
 class WriteStats:
-    """What is noted while a draft is written."""
+    """Statistics of a raster while it is written."""
 
     classes: Counter[int] = field(default_factory=Counter)
     """Pixels of each SCL class inside the area; 0 = no data."""
 
-    unread_cells: int = 0
-    """Cells in which indices were left unread under cloud."""
+    unread_blocks: int = 0
+    """Blocks whose layers were left unread under cloud."""
 
     checks: dict[str, OffsetCheck] = field(default_factory=dict)
-    """By id of a scene: whether its pixels agree with the offset of its metadata."""
+    """Scene id to whether its pixels agree with the offset in its metadata."""
 
     refused: list[Scene] = field(default_factory=list)
     """Scenes left out."""
@@ -75,62 +75,62 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def hand_over(take: Datatake, path: Path, folder: Place, findings: WriteStats) -> TempRaster:
-    """Make a draft of a raster that is whole.
+def finish_temp_raster(datatake: Datatake, path: Path, folder: AnyPath, stats: WriteStats) -> TempRaster:
+    """Hash a complete raster and return it as a TempRaster.
 
-    On a disk it keeps its temporary name.  Into an object store, which cannot rename, it is put under the name made from
-    its content: it is part of the archive only with its item, and who writes it twice writes the same.
+    On a disk it keeps its temporary name.  An object store cannot rename: there it is uploaded under its final name, which is
+    made from its content, and becomes part of the archive with its item.
     """
     sha256, size = hash_file(path), path.stat().st_size
-    target: Place = path
+    target: AnyPath = path
     if not isinstance(folder, Path):
-        target = folder / name_raster(take, sha256)
+        target = folder / name_raster(datatake, sha256)
         upload({path: target})
-    classes = dict(sorted(findings.classes.items()))
-    refused = tuple(sorted(findings.refused, key=lambda scene: scene.id))
-    return TempRaster(take, target, sha256, size, classes, findings.unread_cells, findings.checks, refused)
+    classes = dict(sorted(stats.classes.items()))
+    refused = tuple(sorted(stats.refused, key=lambda scene: scene.id))
+    return TempRaster(datatake, target, sha256, size, classes, stats.unread_blocks, stats.checks, refused)
 
 
-def name_raster(take: Datatake, sha256: str) -> str:
-    """Name a raster by what it shows and by its content."""
-    return f"{take.key}_{sha256[:12]}.tif"
+def name_raster(datatake: Datatake, sha256: str) -> str:
+    """Return the name of a raster: its datatake and the hash of its content."""
+    return f"{datatake.key}_{sha256[:12]}.tif"
 
 
-def publish(draft: TempRaster, grid: Grid, area: BaseGeometry, folder: Place, version: int) -> Observation:
-    """Make a draft part of the archive; only the scan that holds the workspace calls this."""
-    raster = folder / name_raster(draft.take, draft.sha256)
+def publish(temp: TempRaster, grid: Grid, area: BaseGeometry, folder: AnyPath, version: int) -> Observation:
+    """Make a temporary raster part of the archive; only for the scan that holds the lock."""
+    raster = folder / name_raster(temp.datatake, temp.sha256)
     item_path = folder / f"{raster.stem}_v{version}.json"
-    if isinstance(draft.path, Path):
+    if isinstance(temp.path, Path):
         try:
-            draft.path.replace(str(raster))
+            temp.path.replace(str(raster))
         except OSError as error:
             raise WorkspaceError(f"cannot write in {folder}: {error.strerror}") from error
-    document = _make_item(draft, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False)
+    document = _make_item(temp, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False)
     publish_bytes(item_path, sign_item(document))
     return parse_item(item_path, document)
 
 
-def _make_item(draft: TempRaster, grid: Grid, area: BaseGeometry, raster: Place, version: int) -> Item:
-    take = draft.take
+def _make_item(temp: TempRaster, grid: Grid, area: BaseGeometry, raster: AnyPath, version: int) -> Item:
+    datatake = temp.datatake
     item = Item(
         id=f"{raster.stem}_v{version}",
         geometry=mapping(area),
         bbox=list(find_bounds(area)),
-        datetime=take.time,
+        datetime=datatake.time,
         properties={
-            "platform": take.key.split("_")[0],
+            "platform": datatake.key.split("_")[0],
             "constellation": "sentinel-2",
             "version": str(version),
             "proj:code": f"EPSG:{grid.epsg}",
             "proj:shape": list(grid.shape),
             "proj:transform": list(grid.transform)[:6],
-            "minewatch:key": take.key,
+            "minewatch:key": datatake.key,
             "minewatch:grid": describe_grid(grid),
             "minewatch:digest": ARCHIVE_FORMAT,
-            "minewatch:sources": [_describe_source(scene, draft.checks.get(scene.id)) for scene in take.scenes],
-            "minewatch:refused": [_describe_source(scene, draft.checks.get(scene.id)) for scene in draft.refused],
-            "minewatch:scl_pixels": {str(code): count for code, count in draft.classes.items()},
-            "minewatch:unread_cells": draft.unread_cells,
+            "minewatch:sources": [_describe_source(scene, temp.checks.get(scene.id)) for scene in datatake.scenes],
+            "minewatch:refused": [_describe_source(scene, temp.checks.get(scene.id)) for scene in temp.refused],
+            "minewatch:scl_pixels": {str(code): count for code, count in temp.classes.items()},
+            "minewatch:unread_cells": temp.unread_blocks,
         },
         stac_extensions=[
             "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
@@ -138,7 +138,7 @@ def _make_item(draft: TempRaster, grid: Grid, area: BaseGeometry, raster: Place,
             "https://stac-extensions.github.io/version/v1.2.0/schema.json",
         ],
     )
-    extra = {"file:checksum": f"1220{draft.sha256}", "file:size": draft.size}
+    extra = {"file:checksum": f"1220{temp.sha256}", "file:size": temp.size}
     media = "image/tiff; application=geotiff; profile=cloud-optimized"
     item.add_asset("observation", Asset(f"./{raster.name}", media_type=media, roles=["data"], extra_fields=extra))
     return item
@@ -156,6 +156,6 @@ def _describe_source(scene: Scene, check: OffsetCheck | None) -> dict[str, Any]:
     } | (check.as_record() if check else {})
 
 
-def remove_temp_rasters(folder: Place) -> None:
-    """Delete what an interrupted scan left; only for the scan that holds the workspace."""
+def remove_temp_rasters(folder: AnyPath) -> None:
+    """Delete what an interrupted scan left; only for the scan that holds the lock."""
     delete_files(folder / name for name in list_names(folder) if name.startswith(TEMPORARY_PREFIX))

@@ -1,9 +1,9 @@
 """The raster of an observation: a tiled GeoTIFF of one byte a pixel and band, SCL first, then the layers.
 
-GDAL describes the file on an empty one of a single block; the blocks are compressed here, with zstd told to look for no
-repetitions (in noise there are none; a third of the time and the same size), and put down in the order in which they come.
-Blocks without anything in them are left out.  A large raster has one overview, made by taking every n-th pixel: QGIS draws it
-when zoomed out, and detection takes its witnesses from it.
+GDAL writes the metadata, on a raster of one pixel.  Blocks are compressed here, by zstd with next to no search for repetitions
+(noise has none; this takes a third of the time for the same size), and written in the order in which they come; empty ones are
+left out.  A large raster has one overview of every n-th pixel: QGIS shows it when zoomed out, and detection takes its reference
+pixels from it.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ import zstandard
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from minewatch.areas.grid import CELL, Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import Place
+from minewatch.core.files import AnyPath
 from minewatch.raster.indices import LAYERS
 
 BANDS = ("scl", *(layer.name for layer in LAYERS))
 """Of the raster, in order."""
 
 SAMPLE_PIXELS = 2**17
-"""Pixels of the overview at most; so many witnesses tell the median of a scene to a hundredth of its spread."""
+"""Largest number of pixels of the overview; so many reference pixels give a scene's median to a hundredth of its spread."""
 
 COPIED_TAGS = (33550, 33922, 34735, 34736, 34737, 42112, 42113)
-"""What GDAL writes about place, bands and no data: GeoTIFF 1.1, and GDAL's own two tags."""
+"""Tags with position, bands and no-data value: those of GeoTIFF 1.1 and two of GDAL's own."""
 
 MALFORMED = (ValueError, KeyError, IndexError, TypeError, tifffile.TiffFileError, imagecodecs.ZstdError)
-"""What is raised by a file that is no such raster."""
+"""Errors that a make_damage_error raster raises."""
 
 Codes = NDArray[np.uint8]
 
 
 def find_step(shape: tuple[int, int]) -> int:
-    """Return the power of two of which every so many-th row and column is in the sample of a raster; 1 = all."""
+    """Return the step, a power of two, between the rows and columns that are in the sample of a raster; 1 = all."""
     step = 1
     while -(-shape[0] // step) * -(-shape[1] // step) > SAMPLE_PIXELS:
         step *= 2
@@ -51,7 +51,7 @@ def find_step(shape: tuple[int, int]) -> int:
 
 
 class RasterWriter:
-    """Writes the cells of a raster in any order; what is not written has no data."""
+    """Writes the blocks of a raster in any order; what is not written has no data."""
 
     def __init__(self, path: Path, grid: Grid) -> None:
         self.path, self.grid, self.step = path, grid, find_step(grid.shape)
@@ -73,20 +73,20 @@ class RasterWriter:
         )
         self._compressor = zstandard.ZstdCompressor(compression_params=settings)
 
-    def write(self, cell: Window, band: int, codes: Codes) -> None:
-        """Write one band of a cell of CELL pixels, smaller only at the right and lower edge."""
-        self._put(self._tables[0], (band, cell.row // CELL, cell.column // CELL), codes)
+    def write(self, block: Window, band: int, codes: Codes) -> None:
+        """Write one band of a block of ARCHIVE_BLOCK pixels, smaller only at the right and lower edge."""
+        self._put(self._tables[0], (band, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK), codes)
         if self.step > 1:
-            rows, columns = slice(-cell.row % self.step, None, self.step), slice(-cell.column % self.step, None, self.step)
+            rows, columns = slice(-block.row % self.step, None, self.step), slice(-block.column % self.step, None, self.step)
             part = codes[rows, columns]
-            row, column = -(-cell.row // self.step), -(-cell.column // self.step)
+            row, column = -(-block.row // self.step), -(-block.column // self.step)
             self._sample[band, row : row + part.shape[0], column : column + part.shape[1]] = part
 
     def _put(self, table: _Table, place: tuple[int, int, int], codes: Codes) -> None:
         if not codes.any():
             return
-        if codes.shape != (CELL, CELL):
-            whole = np.zeros((CELL, CELL), np.uint8)
+        if codes.shape != (ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+            whole = np.zeros((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
             whole[: codes.shape[0], : codes.shape[1]] = codes
             codes = whole
         data = self._compressor.compress(codes.tobytes())
@@ -95,13 +95,13 @@ class RasterWriter:
         self._end += len(data)
 
     def close(self) -> None:
-        """Write the overview and the tables of blocks; only now the raster can be read."""
+        """Write the overview and the tables of blocks; the raster can be read only after this."""
         if self.step > 1:
             for band, codes in enumerate(self._sample):
-                for row in range(0, codes.shape[0], CELL):
-                    for column in range(0, codes.shape[1], CELL):
-                        part = codes[row : row + CELL, column : column + CELL]
-                        self._put(self._tables[1], (band, row // CELL, column // CELL), part)
+                for row in range(0, codes.shape[0], ARCHIVE_BLOCK):
+                    for column in range(0, codes.shape[1], ARCHIVE_BLOCK):
+                        part = codes[row : row + ARCHIVE_BLOCK, column : column + ARCHIVE_BLOCK]
+                        self._put(self._tables[1], (band, row // ARCHIVE_BLOCK, column // ARCHIVE_BLOCK), part)
         self._file.close()
         with tifffile.TiffFile(self.path, mode="r+") as file:
             for page, table in zip(file.pages, self._tables, strict=True):
@@ -111,7 +111,7 @@ class RasterWriter:
 
 @dataclass(frozen=True)
 class _Table:
-    """Where the blocks of one resolution are."""
+    """The positions of the blocks of one resolution."""
 
     offsets: NDArray[np.int64]
     """(band, block row, block column) first byte in the file."""
@@ -121,7 +121,7 @@ class _Table:
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> _Table:
-        size = len(BANDS), -(-shape[0] // CELL), -(-shape[1] // CELL)
+        size = len(BANDS), -(-shape[0] // ARCHIVE_BLOCK), -(-shape[1] // ARCHIVE_BLOCK)
         return cls(np.zeros(size, np.int64), np.zeros(size, np.int64))
 
 
@@ -131,16 +131,16 @@ def _list_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 def _write_header(path: Path, grid: Grid) -> None:
-    """Write a file that describes everything and has no block yet."""
+    """Write a file with all metadata and without blocks."""
     tags = _describe(grid)
     with tifffile.TiffWriter(path, bigtiff=False) as file:
         for number, shape in enumerate(_list_shapes(grid.shape)):
-            blocks = len(BANDS) * -(-shape[0] // CELL) * -(-shape[1] // CELL)
+            blocks = len(BANDS) * -(-shape[0] // ARCHIVE_BLOCK) * -(-shape[1] // ARCHIVE_BLOCK)
             file.write(
                 (b"" for _ in range(blocks)),
                 shape=(len(BANDS), *shape),
                 dtype=np.uint8,
-                tile=(CELL, CELL),
+                tile=(ARCHIVE_BLOCK, ARCHIVE_BLOCK),
                 compression="zstd",
                 photometric="minisblack",
                 planarconfig="separate",
@@ -154,7 +154,7 @@ def _write_header(path: Path, grid: Grid) -> None:
 
 
 def _describe(grid: Grid) -> list[tuple[Any, ...]]:
-    """Let GDAL say, on a raster of one pixel, where the grid lies and what the bands are."""
+    """Return the tags that GDAL writes for position and bands, on a raster of one pixel."""
     with MemoryFile() as memory:
         profile = {"driver": "GTiff", "width": 1, "height": 1, "count": len(BANDS), "dtype": "uint8", "nodata": 0}
         with memory.open(**profile, crs=grid.crs, transform=grid.transform) as raster:
@@ -175,20 +175,20 @@ def _describe(grid: Grid) -> list[tuple[Any, ...]]:
 
 
 Tables = tuple[tuple[int, int], list[_Table]]
-"""Shape of a raster, and where the blocks of its resolutions are."""
+"""Shape of a raster, and the positions of the blocks of each resolution."""
 
 Read = Callable[[int, int], bytes]
-"""Gives so many bytes from an offset on."""
+"""Reads a number of bytes from an offset on."""
 
 
 @lru_cache(maxsize=4096)
 def _read_tables(path: Path, _changed: int) -> Tables:
-    """Read shape and tables of a raster; each is asked once, unless damage or its repair has changed it."""
+    """Read shape and tables of a raster; cached until damage or a repair changes the file."""
     try:
         with path.open("rb") as file:
             return parse_tables(file)
     except (OSError, *MALFORMED) as error:
-        raise damaged(path) from error
+        raise make_damage_error(path) from error
 
 
 def parse_tables(file: BinaryIO) -> Tables:
@@ -203,22 +203,22 @@ def parse_tables(file: BinaryIO) -> Tables:
         return shape, tables
 
 
-def damaged(path: Place) -> ArchiveError:
-    """Say that a raster cannot be read, and what to do."""
+def make_damage_error(path: AnyPath) -> ArchiveError:
+    """Return the error for a raster that cannot be read."""
     return ArchiveError(f"{path} cannot be read; delete it, the next scan fetches it again")
 
 
 def read_bands(path: Path, bands: range, window: Window, out: Codes, *, sample: bool = False) -> None:
     """Read bands of a window of a raster, or of its sample, into ``out`` (band, y, x).
 
-    Raises ArchiveError where the file is damaged.
+    Raises ArchiveError where the file is make_damage_error.
     """
     try:
         with path.open("rb", buffering=0) as file:
             tables = _read_tables(path, os.fstat(file.fileno()).st_ctime_ns)
             fill_bands(partial(os.pread, file.fileno()), choose_table(tables, sample=sample), bands, window, out)
     except (OSError, *MALFORMED) as error:
-        raise damaged(path) from error
+        raise make_damage_error(path) from error
 
 
 def choose_table(tables: Tables, *, sample: bool) -> _Table:
@@ -236,24 +236,24 @@ def fill_bands(read: Read, table: _Table, bands: range, window: Window, out: Cod
 
 def list_blocks(window: Window) -> Iterator[tuple[int, int]]:
     """Name the rows and columns of the blocks that a window meets."""
-    for row in range(window.row // CELL, -(-(window.row + window.height) // CELL)):
-        for column in range(window.column // CELL, -(-(window.column + window.width) // CELL)):
+    for row in range(window.row // ARCHIVE_BLOCK, -(-(window.row + window.height) // ARCHIVE_BLOCK)):
+        for column in range(window.column // ARCHIVE_BLOCK, -(-(window.column + window.width) // ARCHIVE_BLOCK)):
             yield row, column
 
 
 def _read_block(read: Read, table: _Table, place: tuple[int, int, int], window: Window, target: Codes) -> None:
-    row, column = place[1] * CELL - window.row, place[2] * CELL - window.column
+    row, column = place[1] * ARCHIVE_BLOCK - window.row, place[2] * ARCHIVE_BLOCK - window.column
     top, left = max(row, 0), max(column, 0)
-    part = target[top : row + CELL, left : column + CELL]
+    part = target[top : row + ARCHIVE_BLOCK, left : column + ARCHIVE_BLOCK]
     count = int(table.counts[place])
     if count == 0:
         part[:] = 0
         return
     data = read(count, int(table.offsets[place]))
-    if part.shape == (CELL, CELL) and part.flags.c_contiguous:
+    if part.shape == (ARCHIVE_BLOCK, ARCHIVE_BLOCK) and part.flags.c_contiguous:
         _inflate(data, part)
     else:
-        block = np.empty((CELL, CELL), np.uint8)
+        block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
         _inflate(data, block)
         part[:] = block[top - row : top - row + part.shape[0], left - column : left - column + part.shape[1]]
 

@@ -17,7 +17,7 @@ from minewatch.areas.grid import Grid, Window
 from minewatch.raster.indices import LAYERS
 
 TOGETHER = 16
-"""Observations whose SCL is read at a time: few, for memory, and enough to ask an object store for all at once."""
+"""Observations whose SCL is read at a time: few, to save memory, but enough for parallel requests to an object store."""
 
 SAMPLE_ROWS = 256
 """Rows of a sample that are read at a time."""

@@ -1,7 +1,7 @@
-"""Tells whether an overpass, as a source lists it, has something that the archive lacks.
+"""Decides whether a datatake, as a source lists it, has to be fetched.
 
-A version is replaced only by one that has every tile it has, at least as new: what a catalogue lost for a while, or what
-another provider never had, is not lost here, and providers that are asked in turn do not overwrite each other for ever.
+A version is replaced only by one with all of its tiles, each of the same or a newer baseline: so what a catalogue drops for a
+while or another provider never had stays, and two providers used in turn do not overwrite each other for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minewatch.sources.scene import Datatake, Scene
 
 @dataclass(frozen=True)
 class ArchivedScene:
-    """A scene, as the archive knows it."""
+    """A scene by what decides whether it is fetched."""
 
     id: str
     """Of its item."""
@@ -48,26 +48,26 @@ class ArchivedScene:
         return cls(record["id"], record["source"], record["tile"], record["baseline"], stated)
 
 
-def is_news(take: Datatake, archived: Observation | None, conflict: Conflict) -> bool:
-    """True if an overpass has to be read: for a tile, a part, a baseline, an offset, or another way with conflicts."""
-    if archived is None or _was_settled_otherwise(archived, conflict):
+def needs_fetch(datatake: Datatake, archived: Observation | None, conflict: Conflict) -> bool:
+    """True if a datatake has a new tile, part, baseline or offset, or if the conflict policy has changed."""
+    if archived is None or _is_conflict_policy_other(archived, conflict):
         return True
-    known = {scene.id for scene in find_refused(take, archived)}
-    before = _sort_parts(ArchivedScene.of_record(source) for source in archived.sources)
-    now = _sort_parts(ArchivedScene.of_scene(scene) for scene in take.without(known).scenes)
+    known = {scene.id for scene in find_refused(datatake, archived)}
+    before = _group_by_tile(ArchivedScene.of_record(source) for source in archived.sources)
+    now = _group_by_tile(ArchivedScene.of_scene(scene) for scene in datatake.without(known).scenes)
     if any(_rank(now.get(tile, [])) < _rank(parts) for tile, parts in before.items()):
         return False
     return any(_is_better(parts, before.get(tile, [])) for tile, parts in now.items())
 
 
-def find_refused(take: Datatake, archived: Observation) -> list[Scene]:
-    """Find the scenes of an overpass that were refused before and are still listed with the same metadata."""
+def find_refused(datatake: Datatake, archived: Observation) -> list[Scene]:
+    """Return the scenes of a datatake that were refused before and are still listed with the same metadata."""
     refused = {ArchivedScene.of_record(record) for record in archived.refused}
-    return [scene for scene in (*take.scenes, *take.older) if ArchivedScene.of_scene(scene) in refused]
+    return [scene for scene in (*datatake.scenes, *datatake.older) if ArchivedScene.of_scene(scene) in refused]
 
 
-def _was_settled_otherwise(archived: Observation, conflict: Conflict) -> bool:
-    """True if scenes whose pixels contradict their metadata were not treated as they are to be."""
+def _is_conflict_policy_other(archived: Observation, conflict: Conflict) -> bool:
+    """True if scenes whose pixels contradict their metadata were treated by another conflict policy."""
     if archived.refused and conflict != "refuse":
         return True
     for source in archived.sources:
@@ -77,7 +77,7 @@ def _was_settled_otherwise(archived: Observation, conflict: Conflict) -> bool:
     return False
 
 
-def _sort_parts(parts: Iterable[ArchivedScene]) -> dict[str, list[ArchivedScene]]:
+def _group_by_tile(parts: Iterable[ArchivedScene]) -> dict[str, list[ArchivedScene]]:
     tiles: dict[str, list[ArchivedScene]] = {}
     for part in parts:
         tiles.setdefault(part.tile, []).append(part)
@@ -85,13 +85,13 @@ def _sort_parts(parts: Iterable[ArchivedScene]) -> dict[str, list[ArchivedScene]
 
 
 def _rank(parts: list[ArchivedScene]) -> tuple[str, int]:
-    """Return the newest baseline of a tile, and how many parts have it: halves of a tile and duplicates look alike."""
+    """Return the newest baseline of a tile and how many parts have it; halves of a tile and duplicates cannot be told apart."""
     newest = max((part.baseline for part in parts), default="")
     return newest, sum(part.baseline == newest for part in parts)
 
 
 def _is_better(parts: list[ArchivedScene], before: list[ArchivedScene]) -> bool:
-    """True if parts of a tile rank higher, or are others of the same source; another source has other ids for the same."""
+    """True if parts of a tile rank higher, or are others of the same source; another source has other ids for the same part."""
     if _rank(parts) != _rank(before):
         return _rank(parts) > _rank(before)
     return {part.source for part in parts} == {part.source for part in before} and set(parts) != set(before)

@@ -14,35 +14,35 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M
-from minewatch.archive.publication import TempRaster, WriteStats, hand_over
+from minewatch.archive.publication import TempRaster, WriteStats, finish_temp_raster
 from minewatch.archive.raster import RasterWriter
-from minewatch.areas.grid import CELL, PIXEL, Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
-from minewatch.core.files import Place, make_private_folder, sync
+from minewatch.core.files import AnyPath, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.raster.indices import LAYERS, encode_layers
 from minewatch.raster.read import DatatakeFiles, DatatakeReader, open_datatake
 from minewatch.settings.pipeline import Conflict
-from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, count_dark, judge_offset
+from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, check_offset, count_dark_pixels
 from minewatch.sources.scene import Datatake, Scene
 
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 """Bands that the layers are made from."""
 
-SWATH = 8 * CELL
-"""Pixels of a grid that are read side by side, four blocks of a Sentinel-2 tile; at its edges blocks may be inflated twice."""
+SWATH = 8 * ARCHIVE_BLOCK
+"""Width, in pixels, that is read at a time: four blocks of a Sentinel-2 tile; blocks at its edges may be decoded twice."""
 
 
 class Target(NamedTuple):
-    """An overpass for an area."""
+    """A datatake and the area it is read for."""
 
-    take: Datatake
+    datatake: Datatake
     """With the scenes that meet the area."""
 
     grid: Grid
     """The area's."""
 
-    folder: Place
+    folder: AnyPath
     """Of its archive."""
 
     conflict: Conflict = "refuse"
@@ -50,41 +50,43 @@ class Target(NamedTuple):
 
 
 def write_temp_rasters(targets: Sequence[Target]) -> list[TempRaster | SceneError]:
-    """Read one overpass onto the grid of each area and write it under a temporary name in the area's folder.
+    """Read one datatake onto the grid of each area and write it under a temporary name in the area's folder.
 
-    Each scene is opened once for all areas.  What cannot be read for an area is a SceneError in its place.
+    Each scene is opened once for all areas.  Where reading fails for an area, its place holds the SceneError.
     """
-    scenes = {scene.id: scene for target in targets for scene in (*target.take.scenes, *target.take.older)}
-    first = targets[0].take
+    scenes = {scene.id: scene for target in targets for scene in (*target.datatake.scenes, *target.datatake.older)}
+    first = targets[0].datatake
     results: list[TempRaster | SceneError] = []
     with open_datatake(Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))) as files:
         for target in targets:
             try:
-                results.append(_write_draft(target, files))
+                results.append(_write_temp_raster(target, files))
             except SceneError as error:
                 results.append(error.detach())
     return results
 
 
-def _write_draft(target: Target, files: DatatakeFiles) -> TempRaster:
-    """Write a draft, and write it again as long as a scene's pixels contradict its metadata and that has to change it."""
-    take, checks, refused, settled = target.take, dict[str, OffsetCheck](), list[Scene](), set[str]()
-    with _drafting(target.folder) as path:
+def _write_temp_raster(target: Target, files: DatatakeFiles) -> TempRaster:
+    """Write a raster, and again while scenes whose pixels contradict their metadata have to be left out or corrected."""
+    datatake, checks, refused, handled = target.datatake, dict[str, OffsetCheck](), list[Scene](), set[str]()
+    with _open_temp_file(target.folder) as path:
         while True:
-            findings = _fill_raster(path, files.on(target.grid, take.scenes), target.grid)
-            checks |= {name: check for name, check in findings.checks.items() if name not in settled}
-            wrong = {name for name in findings.checks if checks[name].outcome == "contradict"} - settled
-            settled |= wrong
+            stats = _fill_raster(path, files.on(target.grid, datatake.scenes), target.grid)
+            checks |= {name: check for name, check in stats.checks.items() if name not in handled}
+            wrong = {name for name in stats.checks if checks[name].outcome == "contradict"} - handled
+            handled |= wrong
             if not wrong or target.conflict == "metadata":
                 break
             if target.conflict == "refuse":
-                refused += [scene for scene in take.scenes if scene.id in wrong]
-                take = take.without({scene.id for scene in refused})
+                refused += [scene for scene in datatake.scenes if scene.id in wrong]
+                datatake = datatake.without({scene.id for scene in refused})
             else:
-                take = replace(take, scenes=tuple(_believe_pixels(s, checks[s.id]) if s.id in wrong else s for s in take.scenes))
+                datatake = replace(
+                    datatake, scenes=tuple(_believe_pixels(s, checks[s.id]) if s.id in wrong else s for s in datatake.scenes)
+                )
         path.chmod(0o600)
         sync(path)
-        return hand_over(take, path, target.folder, replace(findings, checks=checks, refused=refused))
+        return finish_temp_raster(datatake, path, target.folder, replace(stats, checks=checks, refused=refused))
 
 
 def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
@@ -92,22 +94,22 @@ def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
 
 
 def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
-    findings = WriteStats()
+    stats = WriteStats()
     dark = [DarkPixels() for _ in reader.readers]
     raster = RasterWriter(path, grid)
     with contextlib.closing(raster):
         strips = list(_strips(grid))
         for strip, following in zip(strips, [*strips[1:], None], strict=True):
-            counts = _copy_strip(reader, raster, grid, strip, following, findings)
+            counts = _copy_strip(reader, raster, grid, strip, following, stats)
             dark = [before + DarkPixels(*more) for before, more in zip(dark, counts.tolist(), strict=True)]
     for scene, pixels in zip(reader.readers, dark, strict=True):
-        findings.checks[scene.scene.id] = judge_offset(scene.offset, scene.scene.baseline, pixels)
-    return findings
+        stats.checks[scene.scene.id] = check_offset(scene.offset, scene.scene.baseline, pixels)
+    return stats
 
 
 @contextlib.contextmanager
-def _drafting(folder: Place) -> Iterator[Path]:
-    """Yield a temporary file of the archive, or of this machine for an object store; none is left where the block fails."""
+def _open_temp_file(folder: AnyPath) -> Iterator[Path]:
+    """Yield a temporary file in the archive, or on this machine for an object store; it is deleted where the caller fails."""
     if not isinstance(folder, Path):
         with tempfile.TemporaryDirectory(prefix="minewatch-") as scratch:
             yield Path(scratch) / "draft.tif"
@@ -123,37 +125,37 @@ def _drafting(folder: Place) -> Iterator[Path]:
 
 
 def _strips(grid: Grid) -> Iterator[Window]:
-    """Cut a grid into rows of cells, swath after swath from the left: what is kept of a scene does not grow with the width."""
+    """Cut a grid into rows of blocks, swath after swath from the left, so that memory does not grow with the width."""
     height, width = grid.shape
     for column in range(0, width, SWATH):
-        for row in range(0, height, CELL):
-            yield Window(row, column, min(CELL, height - row), min(SWATH, width - column))
+        for row in range(0, height, ARCHIVE_BLOCK):
+            yield Window(row, column, min(ARCHIVE_BLOCK, height - row), min(SWATH, width - column))
 
 
 def _copy_strip(
-    reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, findings: WriteStats
+    reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, stats: WriteStats
 ) -> NDArray[np.int64]:
-    """Copy one row of cells and note what was found; gives the dark pixels of each scene, as :func:`count_dark` does."""
+    """Copy one row of blocks and update the statistics; return each scene's dark pixels, as :func:`count_dark_pixels` does."""
     margin = UNREAD_MARGIN_M // PIXEL
     around = strip.grow(margin, grid.shape)
-    reader.expect(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
+    reader.prefetch(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
     classes, origin = reader.read_scl(around)
-    cells = list(_cells(strip))
-    read = [not _is_hidden(classes[cell.grow(margin, grid.shape).within(around)]) for cell in cells]
-    reader.expect(BAND_NAMES, [cell for cell, wanted in zip(cells, read, strict=True) if wanted])
+    blocks = list(_list_blocks(strip))
+    visible = [not _is_hidden(classes[block.grow(margin, grid.shape).within(around)]) for block in blocks]
+    reader.prefetch(BAND_NAMES, [block for block, is_visible in zip(blocks, visible, strict=True) if is_visible])
     offsets = np.array([scene.offset for scene in reader.readers], np.int32)
     dark = np.zeros((len(offsets), 3), np.int64)
-    for cell, wanted in zip(cells, read, strict=True):
-        part = cell.within(around)
-        raster.write(cell, 0, classes[part])
-        if wanted:
-            bands = {name: reader.read_reflectance(name, cell, origin[part]) for name in BAND_NAMES}
-            dark += count_dark(classes[part], origin[part], bands, offsets)
+    for block, is_visible in zip(blocks, visible, strict=True):
+        part = block.within(around)
+        raster.write(block, 0, classes[part])
+        if is_visible:
+            bands = {name: reader.read_reflectance(name, block, origin[part]) for name in BAND_NAMES}
+            dark += count_dark_pixels(classes[part], origin[part], bands, offsets)
             for band, codes in enumerate(encode_layers(bands), 1):
-                raster.write(cell, band, codes)
+                raster.write(block, band, codes)
     counts = _count_classes(classes[strip.within(around)], grid.inside(strip))
-    findings.classes.update({code: int(count) for code, count in enumerate(counts) if count})
-    findings.unread_cells += read.count(False)
+    stats.classes.update({code: int(count) for code, count in enumerate(counts) if count})
+    stats.unread_blocks += visible.count(False)
     return dark
 
 
@@ -175,6 +177,6 @@ def _is_hidden(classes: NDArray[np.uint8]) -> bool:
     return True
 
 
-def _cells(strip: Window) -> Iterator[Window]:
-    for column in range(strip.column, strip.column + strip.width, CELL):
-        yield Window(strip.row, column, strip.height, min(CELL, strip.column + strip.width - column))
+def _list_blocks(strip: Window) -> Iterator[Window]:
+    for column in range(strip.column, strip.column + strip.width, ARCHIVE_BLOCK):
+        yield Window(strip.row, column, strip.height, min(ARCHIVE_BLOCK, strip.column + strip.width - column))

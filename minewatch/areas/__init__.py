@@ -1,5 +1,4 @@
-"""What is watched: outlines, the pixel grid of each, and the plan of one area, everything resolved.
+"""Areas of interest, their pixel grids, and the resolved plan of one area.
 
-Gives areas of interest (``aois/NAME.geojson``), grids, positions in degrees, UTM and MGRS, outlines across 180°, and pixels
-turned into polygons.
+Provides areas (``aois/NAME.geojson``), grids, positions in degrees, UTM and MGRS, outlines across 180°, and vectorizing.
 """

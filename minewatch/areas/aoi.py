@@ -1,4 +1,4 @@
-"""Areas of interest: one GeoJSON file per area, the file's stem is its name."""
+"""Areas of interest: one GeoJSON file per area, whose stem is its name."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from pyproj import Geod
 from shapely.geometry import box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.antimeridian import HALF, TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
+from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
 from minewatch.core.errors import AoiError, WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace, check_name
 
 LARGEST_KM2 = 20_000
-"""Above this an area needs ``large``: it is more likely a mistake (a Sentinel-2 tile is 12 056 km²)."""
+"""A larger area is probably a mistake and needs ``large`` (a Sentinel-2 tile is 12 056 km²)."""
 
 POLAR_LATITUDE = 80.0
-"""Beyond this no UTM zone serves and the sun is too low for months; such areas are refused."""
+"""Areas beyond are refused: UTM zones end, and the sun is too low for months."""
 
 WIDEST = 90
-"""Degrees of longitude; a UTM zone's plane, however far it is stretched, ends that far from its middle."""
+"""Degrees of longitude; a UTM projection ends this far from its central meridian."""
 
 GEODESIC = Geod(ellps="WGS84")
-"""Measures areas and distances on the ellipsoid."""
+"""For areas and distances on the ellipsoid."""
 
 _LONLAT_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
 @dataclass(frozen=True)
 class GridHint:
-    """The pixel lattice an area asks for in place of its UTM zone's."""
+    """A pixel lattice requested in place of that of the area's UTM zone."""
 
     epsg: int
     """EPSG code of a projected CRS in metres."""
@@ -57,22 +57,22 @@ class Aoi:
     """Polygon or MultiPolygon, longitude and latitude in degrees (WGS 84), valid; cut at 180° (RFC 7946)."""
 
     monitor_from: dt.date
-    """First acquisition date that may raise an alert; what lies before feeds the baseline."""
+    """First acquisition date that may raise an alert; earlier ones are for the baseline."""
 
     pipeline: str = "default"
     """Name of the pipeline that scans use."""
 
     grid: GridHint | None = None
-    """The lattice asked for, or None for the UTM zone of the centroid."""
+    """The requested lattice; None = the UTM zone of the centroid."""
 
     large: bool = False
-    """True where an area above LARGEST_KM2 is meant."""
+    """True where an area above LARGEST_KM2 is intended."""
 
     properties: Mapping[str, Any] = field(default_factory=dict)
-    """What else stands in the feature's properties (source of the coordinates, notes)."""
+    """The feature's other properties (source of the coordinates, notes)."""
 
     repairs: tuple[str, ...] = ()
-    """What was mended in the geometry, in words."""
+    """Descriptions of repairs of the geometry."""
 
     @property
     def area_km2(self) -> float:
@@ -86,24 +86,24 @@ class Aoi:
 
     @property
     def joined(self) -> BaseGeometry:
-        """The geometry as one piece: its longitudes go on beyond 180 where it crosses."""
+        """The geometry joined across 180°, with longitudes beyond 180."""
         return join_halves(self.geometry)
 
 
 def measure_area_ha(geometry: BaseGeometry) -> float:
-    """Measure the geodesic area of a lon/lat geometry in hectares (WGS 84 ellipsoid, Karney 2013)."""
+    """Return the geodesic area of a lon/lat geometry in hectares (WGS 84 ellipsoid, Karney 2013)."""
     area, _ = GEODESIC.geometry_area_perimeter(shapely.orient_polygons(geometry))
     return abs(area) / 10_000
 
 
 def bbox_geometry(bbox: Iterable[float]) -> BaseGeometry:
-    """Make the rectangle of west, south, east, north, across 180° where W > E; raises AoiError where they are no box."""
+    """Return the rectangle west, south, east, north, across 180° where W > E; raises AoiError where it is not valid."""
     west, south, east, north = bbox
     text = ",".join(f"{value:g}" for value in (west, south, east, north))
     if not (west != east and south < north and math.isfinite(east - west)):
         raise AoiError(f"--bbox {text} is empty: give W,S,E,N with S < N, and W < E unless the area crosses 180°")
     _check_lonlat((min(west, east), south, max(west, east), north), "--bbox")
-    width = east - west + (TURN if west > east else 0)
+    width = east - west + (FULL_TURN if west > east else 0)
     if width > WIDEST:
         advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°; were they swapped?"
         raise AoiError(f"--bbox {text} spans {width:.5g}° of longitude; {advice}")
@@ -112,9 +112,9 @@ def bbox_geometry(bbox: Iterable[float]) -> BaseGeometry:
 
 
 def read_geometry(path: Path) -> tuple[BaseGeometry, dict[str, Any], tuple[str, ...]]:
-    """Read one area from a GeoJSON file: its geometry, its properties, and what was repaired.
+    """Read one area from a GeoJSON file: geometry, properties and repairs.
 
-    Raises AoiError where the file is missing, no GeoJSON, not in lon/lat, empty, ambiguous or holds several features.
+    Raises AoiError where the file is missing, not GeoJSON, not in lon/lat, empty, ambiguous or has several features.
     """
     document = _parse(path)
     feature = _single_feature(document, path)
@@ -167,9 +167,9 @@ def _check_crs(document: dict[str, Any], path: Path) -> None:
 
 
 def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str, ...]]:
-    """Return the geometry, mended where only one reading is possible and cut at 180°, and what was mended.
+    """Return the geometry, cut at 180° and repaired where that is unambiguous, and the repairs.
 
-    Raises AoiError for what is no polygon, empty, outside lon/lat, polar, too wide, or crosses itself.
+    Raises AoiError for what is not a polygon, empty, outside lon/lat, polar, too wide, or crosses itself.
     """
     if geometry.geom_type not in ("Polygon", "MultiPolygon"):
         raise AoiError(f"{where}: the area is a {geometry.geom_type}, not a polygon")
@@ -186,7 +186,7 @@ def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tu
     repaired, repairs = _repair(joined, where)
     if is_cut(geometry) and geometry.is_valid:
         return geometry, repairs
-    if east > HALF:
+    if east > HALF_TURN:
         repairs = (*repairs, f"it crosses 180° and was cut there; it spans {east - west:.4g}° of longitude")
     elif not is_cut(geometry):
         repairs = (*repairs, f"its longitudes beyond 180 were counted from Greenwich: {west:.6g} to {east:.6g}")
@@ -195,8 +195,8 @@ def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tu
 
 def _check_lonlat(bounds: Iterable[float], where: str) -> None:
     west, south, east, north = bounds
-    if not (max(-west, east) <= TURN and max(-south, north) <= 90 and math.isfinite(west + south + east + north)):
-        raise AoiError(f"{where} is not in lon/lat (bounds {_short((west, south, east, north))}); reproject it to EPSG:4326")
+    if not (max(-west, east) <= FULL_TURN and max(-south, north) <= 90 and math.isfinite(west + south + east + north)):
+        raise AoiError(f"{where} is not in lon/lat (bounds {west:g}, {south:g}, {east:g}, {north:g}); reproject it to EPSG:4326")
     if max(-south, north) > POLAR_LATITUDE:
         raise AoiError(
             f"{where} reaches latitude {max(-south, north):.1f}; areas beyond {POLAR_LATITUDE:.0f}° are refused:"
@@ -212,20 +212,15 @@ def _repair(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str
     if shapely.is_valid(parts).all():
         return shapely.union_all(parts), (f"its parts overlapped and were merged ({reason})",)
     repaired = shapely.make_valid(geometry, method="structure")
-    # A ring that only touches itself encloses the same area before and after; one that crosses itself does not,
-    # and what its author meant is then anybody's guess.
+    # A ring that only touches itself keeps its area; one that crosses itself does not, and its meaning is unknown.
     if repaired.geom_type not in ("Polygon", "MultiPolygon") or not math.isclose(repaired.area, geometry.area, rel_tol=1e-9):
         place = shapely.is_valid_reason(geometry)
         raise AoiError(f"{where}: the outline crosses itself ({place}); draw it again without crossing lines")
     return repaired, (f"its outline touched itself and was repaired ({reason})",)
 
 
-def _short(bounds: Iterable[float]) -> str:
-    return ", ".join(f"{value:g}" for value in bounds)
-
-
 def check_size(aoi: Aoi) -> Aoi:
-    """Return the area if its size is plausible or meant; raises AoiError otherwise."""
+    """Return the area if its size is plausible or intended; raises AoiError otherwise."""
     if aoi.area_km2 > LARGEST_KM2 and not aoi.large:
         raise AoiError(f"area {aoi.name!r} has {aoi.area_km2:,.0f} km², more than {LARGEST_KM2:,}; add --large if that is meant")
     return aoi
@@ -274,23 +269,23 @@ def make_aoi(name: str, geometry: BaseGeometry, properties: Mapping[str, Any], r
     return Aoi(
         name=name,
         geometry=geometry,
-        monitor_from=_date(other.pop("monitor_from", None), where),
+        monitor_from=_parse_date(other.pop("monitor_from", None), where),
         pipeline=str(other.pop("pipeline", Aoi.pipeline)),
-        grid=_hint(other.pop("grid", None), where),
+        grid=_parse_hint(other.pop("grid", None), where),
         large=other.pop("large", False) is True,
         properties=other,
         repairs=repairs,
     )
 
 
-def _date(value: Any, where: str) -> dt.date:
+def _parse_date(value: Any, where: str) -> dt.date:
     try:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise AoiError(f"{where}: its property 'monitor_from' must be a date like 2024-01-31, not {value!r}") from error
 
 
-def _hint(value: Any, where: str) -> GridHint | None:
+def _parse_hint(value: Any, where: str) -> GridHint | None:
     if value is None:
         return None
     try:
@@ -303,7 +298,7 @@ def _hint(value: Any, where: str) -> GridHint | None:
 
 
 def list_aois(workspace: Workspace) -> list[str]:
-    """Name the areas of the workspace in alphabetical order."""
+    """Return the names of the workspace's areas in alphabetical order."""
     return sorted(path.stem for path in workspace.aois.glob("*.geojson") if not path.name.startswith("."))
 
 

@@ -1,4 +1,4 @@
-"""The plan of one area: everything that its search, its archive and its detection depend on, resolved."""
+"""The plan of one area: everything that its search, archive and detection depend on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from minewatch.settings.pipeline import Pipeline
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a source."""
+    """A search of a source."""
 
     area: BaseGeometry
-    """Lon/lat outline; only its bounding box is sent."""
+    """Outline in lon/lat; by default only its bounding box is sent."""
 
     start: dt.date
     """First acquisition date."""
@@ -26,7 +26,7 @@ class Query:
     """Last acquisition date."""
 
     max_cloud_cover: float = 100
-    """Per cent of the whole tile."""
+    """Largest cloud cover of the whole tile, per cent."""
 
 
 @dataclass(frozen=True)
@@ -43,30 +43,30 @@ class AreaPlan:
     """Every setting."""
 
     pipeline_name: str
-    """Its file's stem."""
+    """Stem of the pipeline's file."""
 
     monitor_from: dt.date
     """First acquisition that may raise an alert."""
 
     until: dt.date
-    """Last acquisition that has any influence."""
+    """Last acquisition that is used."""
 
     what_if: bool
     """True where the settings are not the area's own, or the table is of a later date."""
 
     @property
     def history_from(self) -> dt.date:
-        """First acquisition that feeds the baseline."""
+        """First acquisition of the baseline."""
         return self.monitor_from - dt.timedelta(days=round(self.pipeline.detector.baseline_years * 365.25))
 
     @property
     def query(self) -> Query:
-        """What is asked of the source."""
+        """The search of the source."""
         return Query(self.aoi.geometry, self.history_from, self.until, self.pipeline.scenes.max_cloud_cover)
 
 
 def make_area_plan(
     aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, what_if: bool = False
 ) -> AreaPlan:
-    """Return the plan of an area, with its grid; raises AoiError where no grid can be laid."""
+    """Return the plan of an area, with its grid; raises AoiError where there can be none."""
     return AreaPlan(aoi, make_grid(aoi), pipeline, pipeline_name, monitor_from, until, what_if)

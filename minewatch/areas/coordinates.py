@@ -1,4 +1,4 @@
-"""Writes a position the ways that people ask for: decimal degrees, degrees with minutes and seconds, UTM and MGRS."""
+"""Formats positions: decimal degrees, degrees with minutes and seconds, UTM and MGRS."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ UTM_SOUTH, UTM_NORTH = -80.0, 84.0
 """Degrees of latitude; UTM is not defined beyond (NGA.STND.0037, 2014)."""
 
 BANDS = "CDEFGHJKLMNPQRSTUVWX"
-"""Of latitude, eight degrees each from the south on, the last one twelve (NGA.STND.0037, 2014, as what follows)."""
+"""Of latitude, eight degrees each from the south, the last one twelve (NGA.STND.0037, 2014, as all below)."""
 
 SQUARE = 100_000
 """Side of a lettered square, metres."""
 
 COLUMNS = ("ABCDEFGH", "JKLMNPQR", "STUVWXYZ")
-"""Letters of the squares from 100 km east on; the sets repeat every three zones."""
+"""Letters of the squares from 100 km east; the sets repeat every three zones."""
 
 ROWS = "ABCDEFGHJKLMNPQRSTUV"
-"""Letters of the squares from the equator on; they repeat every 2000 km, and begin at F in zones of even number."""
+"""Letters of the squares from the equator; they repeat every 2000 km and begin at F in even zones."""
 
 SECONDS = 100
-"""Parts of a second of arc that are written: a hundredth is 0.3 m."""
+"""Parts of an arc second that are written: a hundredth is 0.3 m."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """A place on the ground, written for people."""
+    """A position, formatted for people."""
 
     lat: float
     """Degrees, WGS 84."""
@@ -53,13 +53,13 @@ class Position:
 
 
 def make_position(lat: float, lon: float) -> Position:
-    """Write a position in degrees in every way."""
+    """Return a position in degrees in all formats."""
     lon = wrap_longitude(lon)
     epsg = find_utm_epsg(lon, lat) if UTM_SOUTH <= lat < UTM_NORTH else 0
     return Position(
         lat=lat,
         lon=lon,
-        decimal=f"{_settle(lat):.6f}, {_settle(lon):.6f}",
+        decimal=f"{_round_without_negative_zero(lat):.6f}, {_round_without_negative_zero(lon):.6f}",
         dms=f"{format_dms(lat, 'NS')} {format_dms(lon, 'EW')}",
         utm=_format_utm(lat, lon, epsg) if epsg else "",
         epsg=epsg,
@@ -68,7 +68,7 @@ def make_position(lat: float, lon: float) -> Position:
 
 
 def format_dms(degrees: float, hemispheres: str) -> str:
-    """Write an angle as degrees, minutes and seconds; ``hemispheres`` are the letters for above and below zero."""
+    """Return an angle as degrees, minutes and seconds; ``hemispheres``: the letters for above and below zero."""
     parts = round(abs(degrees) * 3600 * SECONDS)
     minutes, seconds = divmod(parts, 60 * SECONDS)
     whole, minutes = divmod(minutes, 60)
@@ -76,8 +76,7 @@ def format_dms(degrees: float, hemispheres: str) -> str:
     return f"{whole}°{minutes:02d}'{seconds / SECONDS:05.2f}\"{letter}"
 
 
-def _settle(degrees: float) -> float:
-    """Round to what is written, without a negative zero."""
+def _round_without_negative_zero(degrees: float) -> float:
     return round(degrees, 6) + 0.0
 
 
@@ -87,7 +86,7 @@ def _format_utm(lat: float, lon: float, epsg: int) -> str:
 
 
 def _format_mgrs(lat: float, lon: float, epsg: int) -> str:
-    """Write zone and band, the letters of the 100 km square, and the metres in it, cut and not rounded."""
+    """Return zone and band, the letters of the 100 km square, and the metres in it, truncated."""
     zone, (east, north) = epsg % 100, lonlat_to(epsg).transform(lon, lat)
     band = BANDS[min(int((lat - UTM_SOUTH) // 8), len(BANDS) - 1)]
     column = COLUMNS[(zone - 1) % 3][int(east // SQUARE) - 1]

@@ -1,4 +1,4 @@
-"""The pixel grid of an area: a function of the area alone."""
+"""The pixel grid of an area, which depends on the area only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PIXEL = 10
 """Pixel size in metres."""
 
 LATTICE = 20
-"""Corners lie on multiples of this (metres), so that 10 m and 20 m bands of a scene of the same zone need no resampling."""
+"""Corners are multiples of this (metres), so that bands of 10 m and 20 m in the same zone need no resampling."""
 
 LONLAT = 4326
 """EPSG code of longitude and latitude in degrees (WGS 84)."""
@@ -36,10 +36,10 @@ ZONE_EXCEPTIONS = (
     (72, 84, 21, 33, 35),
     (72, 84, 33, 42, 37),
 )
-"""South, north, west, east in degrees and the zone there: south-west Norway and Svalbard, where MGRS tiles leave six degrees
-(NGA.STND.0037, 2014)."""
+"""South, north, west, east in degrees and the zone there: south-west Norway and Svalbard, whose zones are not six degrees
+wide (NGA.STND.0037, 2014)."""
 
-CELL = 512
+ARCHIVE_BLOCK = 512
 """Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
 
 
@@ -66,25 +66,25 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Index an array of the whole grid."""
+        """The index of this window in an array of the whole grid."""
         return slice(self.row, self.row + self.height), slice(self.column, self.column + self.width)
 
     def grow(self, pixels: int, limit: tuple[int, int]) -> Window:
-        """Widen by ``pixels`` on each side, within a grid of shape ``limit``."""
+        """Return the window widened by ``pixels`` on each side, within a grid of shape ``limit``."""
         top, left = max(0, self.row - pixels), max(0, self.column - pixels)
         bottom = min(limit[0], self.row + self.height + pixels)
         right = min(limit[1], self.column + self.width + pixels)
         return Window(top, left, bottom - top, right - left)
 
     def within(self, outer: Window) -> tuple[slice, slice]:
-        """Index an array that covers ``outer`` so that this window comes out."""
+        """Return the index of this window in an array that covers ``outer``."""
         row, column = self.row - outer.row, self.column - outer.column
         return slice(row, row + self.height), slice(column, column + self.width)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The lattice on which one area is archived and judged."""
+    """The pixel grid on which one area is archived and monitored."""
 
     geobox: GeoBox
     """CRS (metres), shape and transform; 10 m pixels, north up."""
@@ -126,13 +126,13 @@ class Grid:
         return box.left, box.bottom, box.right, box.top
 
     def transform_of(self, window: Window) -> Affine:
-        """Pixel of a window to metres."""
+        """Return the transform of a window: pixel to metres."""
         return self.transform @ Affine.translation(window.column, window.row)
 
     def inside(self, window: Window, step: int = 1) -> NDArray[np.bool_]:
-        """Tell which pixels of a window have their centre in the area: (y, x) bool.
+        """Return which pixels of a window have their centre in the area: (y, x) bool.
 
-        With a ``step`` the window is one of every so many-th row and column.
+        With a ``step``, rows and columns of the window count every step-th one of the grid.
         """
         x = self.transform.c + (np.arange(window.column, window.column + window.width) * step + 0.5) * self.transform.a
         y = self.transform.f + (np.arange(window.row, window.row + window.height) * step + 0.5) * self.transform.e
@@ -143,7 +143,7 @@ class Grid:
         return shapely.contains_xy(self.area, x[None, :], y[:, None])
 
     def tiles(self, size: int) -> Iterator[Window]:
-        """Cut the grid into windows of at most ``size`` pixels a side, row by row."""
+        """Yield windows of at most ``size`` pixels a side that cover the grid, row by row."""
         height, width = self.shape
         for row in range(0, height, size):
             for column in range(0, width, size):
@@ -151,9 +151,9 @@ class Grid:
 
 
 def make_grid(aoi: Aoi) -> Grid:
-    """Lay the grid over an area: the UTM zone of its centroid, unless its file asks for another lattice.
+    """Return the grid of an area: in the UTM zone of its centroid, unless its file requests another lattice.
 
-    Raises AoiError where the asked-for CRS does not exist or is not in metres.
+    Raises AoiError where the requested CRS does not exist or is not in metres.
     """
     joined = aoi.joined
     epsg = aoi.grid.epsg if aoi.grid else find_utm_epsg(wrap_longitude(joined.centroid.x), joined.centroid.y)
@@ -172,17 +172,17 @@ def make_grid(aoi: Aoi) -> Grid:
 
 @lru_cache(64)
 def find_transformer(source: CRS | str | int, target: CRS | str | int) -> Transformer:
-    """Return what converts x and y, in that order also where they are degrees; making it takes longer than using it."""
+    """Return the transformer of x and y, in that order also for degrees; cached, since creating one is slow."""
     return Transformer.from_crs(source, target, always_xy=True)
 
 
 def lonlat_to(crs: CRS | int) -> Transformer:
-    """Return what converts longitude and latitude to x and y of a CRS."""
+    """Return the transformer from longitude and latitude to a CRS."""
     return find_transformer(LONLAT, crs)
 
 
 def lonlat_from(crs: CRS | int) -> Transformer:
-    """Return what converts x and y of a CRS to longitude and latitude."""
+    """Return the transformer from a CRS to longitude and latitude."""
     return find_transformer(crs, LONLAT)
 
 
@@ -196,7 +196,7 @@ def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
 
 
 def find_utm_epsg(longitude: float, latitude: float) -> int:
-    """Return the EPSG code of the UTM zone of a point in degrees: that of the MGRS tiles there."""
+    """Return the EPSG code of the UTM zone of a point in degrees, as MGRS tiles have it."""
     zone = min(60, int((longitude + 180) // 6) + 1)
     for south, north, west, east, exception in ZONE_EXCEPTIONS:
         if south <= latitude < north and west <= longitude < east:
@@ -206,7 +206,7 @@ def find_utm_epsg(longitude: float, latitude: float) -> int:
 
 def _snap(value: float, origin: float, up: bool) -> float:
     steps = (value - origin) / LATTICE
-    # A corner within a millimetre of the lattice is on it.
+    # A corner within a millimetre of a multiple counts as one.
     steps = round(steps) if abs(steps - round(steps)) < 5e-5 else math.ceil(steps) if up else math.floor(steps)
     return origin + steps * LATTICE
 

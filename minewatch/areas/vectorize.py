@@ -1,4 +1,4 @@
-"""Turns sets of pixels into polygons, exactly: no tile border ever shows, because sets are joined first."""
+"""Connected components of pixels, their outlines, and rasterizing of outlines."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from minewatch.areas.antimeridian import cut_halves, join_halves
 from minewatch.areas.grid import Grid, Window, lonlat_from, reproject
 
 COORDINATE_DIGITS = 7
-"""Digits of degrees that are kept: a centimetre."""
+"""Decimals of degrees: a centimetre."""
 
 
 @dataclass(frozen=True)
 class Patch:
-    """A connected set of pixels, cut out of the grid."""
+    """A connected component of pixels."""
 
     window: Window
     """Its bounding box."""
@@ -34,28 +34,28 @@ class Patch:
 
 
 def find_patches(rows: NDArray[np.int32], columns: NDArray[np.int32], shape: tuple[int, int]) -> Iterator[Patch]:
-    """Cut pixels, given by grid row and column, into patches: pixels that touch, also at a corner, belong together.
+    """Yield the connected components of pixels, given by grid row and column; pixels that touch at a corner are connected.
 
-    Works on the pixels alone, never on an array of the whole grid.
+    Needs no array of the whole grid, and components cross tile borders.
     """
     width = shape[1]
-    places = np.unique(np.asarray(rows, np.int64) * width + columns)
-    pairs = [_join(places, step, aside, width) for step, aside in ((1, 1), (width - 1, -1), (width, 0), (width + 1, 1))]
+    positions = np.unique(np.asarray(rows, np.int64) * width + columns)
+    pairs = [_join(positions, step, aside, width) for step, aside in ((1, 1), (width - 1, -1), (width, 0), (width + 1, 1))]
     first, second = (np.concatenate(ends) for ends in zip(*pairs, strict=True))
-    links = coo_array((np.ones(first.size, bool), (first, second)), shape=(places.size, places.size))
+    links = coo_array((np.ones(first.size, bool), (first, second)), shape=(positions.size, positions.size))
     count, labels = connected_components(links, directed=False)
     order = np.argsort(labels, kind="stable")
     for members in np.split(order, np.searchsorted(labels[order], np.arange(1, count))) if count else ():
-        yield _cut_patch(*np.divmod(places[members], width))
+        yield _cut_patch(*np.divmod(positions[members], width))
 
 
-def _join(places: NDArray[np.int64], step: int, aside: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the numbers of pixels that have another ``step`` places on, ``aside`` columns to the right, and of those others."""
-    column = places % width + aside
+def _join(positions: NDArray[np.int64], step: int, aside: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the indices of pixels with a neighbour ``step`` positions on and ``aside`` columns to the right, and of those."""
+    column = positions % width + aside
     here = np.flatnonzero((column >= 0) & (column < width))
-    there = np.searchsorted(places, places[here] + step)
-    found = there < places.size
-    found[found] = places[there[found]] == places[here[found]] + step
+    there = np.searchsorted(positions, positions[here] + step)
+    found = there < positions.size
+    found[found] = positions[there[found]] == positions[here[found]] + step
     return here[found], there[found]
 
 
@@ -67,14 +67,14 @@ def _cut_patch(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Patch:
 
 
 def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon:
-    """Draw the outline of a set of pixels in the grid's CRS, along pixel edges."""
+    """Return the outline of a set of pixels in the grid's CRS, along pixel edges."""
     drawn = shapes(mask.astype(np.uint8), mask=mask, connectivity=4, transform=grid.transform_of(window))
     merged = shapely.union_all([shape(geometry) for geometry, _ in drawn])
     return MultiPolygon(shapely.get_parts(merged).tolist())
 
 
 def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
-    """Return polygons in degrees (WGS 84), to the centimetre, cut at 180°."""
+    """Return polygons in degrees (WGS 84), rounded to the centimetre and cut at 180°."""
     transformer = lonlat_from(grid.crs)
     degrees = cut_halves(join_halves(reproject(geometry, transformer)))
     rounded = shapely.transform(degrees, lambda points: np.round(points, COORDINATE_DIGITS))
@@ -84,13 +84,13 @@ def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
 def find_position(geometry: BaseGeometry) -> tuple[float, float]:
     """Return latitude and longitude of a point inside a lon/lat geometry, in its largest part."""
     largest = max(shapely.get_parts(geometry), key=lambda part: part.area)
-    # The centre of the widest circle, since a point next to an edge may be rounded across it.
+    # The centre of the largest inscribed circle, since rounding may move a point near an edge across it.
     x, y = shapely.get_coordinates(shapely.maximum_inscribed_circle(largest))[0]
     return round(float(y), 6), round(float(x), 6)
 
 
 def rasterize_outlines(geometries: Iterable[BaseGeometry], transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Mark the pixels whose centre lies in any of the geometries, which are in the lattice's CRS."""
+    """Return which pixels have their centre in any of the geometries, which are in the raster's CRS: (y, x) bool."""
     drawn = [geometry for geometry in geometries if geometry is not None and not geometry.is_empty]
     if not drawn:
         return np.zeros(shape, bool)

@@ -19,11 +19,11 @@ COMMANDS = {
     "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "evidence", "pack": "evidence",
     "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch", "notify": "notify",
 }  # fmt: skip
-"""Name of a command to the module of this package that has it under that name, or under NAME_command."""
+"""Command to the module of this package that defines it, as NAME or NAME_command."""
 
 
 class Commands(click.Group):
-    """A group that loads a command's module only when it is asked for: to load all takes seconds."""
+    """A group that loads a command's module only when it is needed: loading all takes seconds."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Name all commands."""
@@ -31,7 +31,7 @@ class Commands(click.Group):
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load one command; None for a name that is none."""
+        """Load a command; None where there is none of this name."""
         del ctx
         if cmd_name not in COMMANDS:
             return None

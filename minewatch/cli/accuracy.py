@@ -14,16 +14,16 @@ import click
 
 from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
-from minewatch.alerts.table import describe_position, read_alerts, read_areas
-from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_alerts
+from minewatch.alerts.read import read_areas
+from minewatch.alerts.table import describe_position
+from minewatch.alerts.validate import LEVEL, Estimate, Scores, choose_area, validate_area
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.core.errors import AlertsError
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.charts import draw_explanation, draw_scores
 
 BEFORE = dt.timedelta(days=60)
-"""The table of an explanation begins this long before the alert, unless all looks are asked for."""
+"""The table of an explanation begins this long before the alert, unless all looks are listed."""
 
 ROOM = 150
 """Columns that a terminal needs to show the scenes' ids too."""
@@ -47,17 +47,13 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
       minewatch validate simulated/truth.gpkg --aoi demo
     """
     workspace = session.workspace
-    table = read_alerts(workspace.alerts)
-    areas = read_areas(workspace.alerts)
-    names = [aoi] if aoi else list(areas)
-    if len(names) != 1 or names[0] not in areas:
-        raise AlertsError(f"--aoi: name one of the areas in the table: {', '.join(areas)}")
-    monitor_from, as_of = areas[names[0]]
-    scores = validate_alerts(table[table["aoi"] == names[0]], truth, monitor_from, as_of)
-    figure = output or workspace.images / f"{names[0]}-validation.png"
-    draw_scores(figure, scores, f"{names[0]}: {truth.name}, as of {show_day(as_of)}")
+    area = choose_area(workspace, aoi)
+    scores = validate_area(workspace, truth, area)
+    _, as_of = read_areas(workspace.alerts)[area]
+    figure = output or workspace.images / f"{area}-validation.png"
+    draw_scores(figure, scores, f"{area}: {truth.name}, as of {format_day(as_of)}")
     if session.as_json:
-        print_json(describe_scores(scores) | {"aoi": names[0], "as_of": as_of, "figure": str(figure)})
+        print_json(describe_scores(scores) | {"aoi": area, "as_of": as_of, "figure": str(figure)})
     else:
         _print_scores(scores, as_of)
         say(f"figure: {figure}")
@@ -71,10 +67,10 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 
 
 def _print_scores(scores: Scores, as_of: dt.date) -> None:
-    interval = f"{show_share(LEVEL)} interval"
+    interval = f"{format_percent(LEVEL)} interval"
     hit = sum(site.hit for site in scores.sites)
     click.echo(
-        f"as of {show_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
+        f"as of {format_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
         f" {count_of(scores.true_alarms, 'true alarm')}, {scores.false_alarms} false,"
         f" {count_of(scores.fragments, 'fragment')}, {scores.left_out} left out"
     )
@@ -137,10 +133,10 @@ def _describe_look(look: ExplainedLook) -> dict[str, Any]:
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
-    confirmed = f", confirmed {show_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
+    confirmed = f", confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     click.echo(
-        f"{explanation.alert_id}: {explanation.status} as of {show_day(explanation.as_of)},"
-        f" first seen {show_day(explanation.first_seen)}{confirmed}; {count_of(explanation.pixels, 'pixel')}"
+        f"{explanation.alert_id}: {explanation.status} as of {format_day(explanation.as_of)},"
+        f" first seen {format_day(explanation.first_seen)}{confirmed}; {count_of(explanation.pixels, 'pixel')}"
     )
     click.echo(
         f"pixel at {describe_position(*explanation.position)}: baseline of {count_of(explanation.baseline_looks, 'look')},"

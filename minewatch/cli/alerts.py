@@ -17,13 +17,14 @@ from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
-from minewatch.alerts.table import describe_position, read_alerts, write_csv
-from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_reading, print_alerts, print_corroboration
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.alerts.table import describe_position, write_csv
+from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_source_file, print_alerts, print_corroboration
+from minewatch.cli.output import DAY, Session, common_options, print_json, print_result, print_table, say
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.register import note_export
+from minewatch.products.evidence.lookup import log_export
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,10 +41,10 @@ def alerts() -> None:
 
 
 def filters(command: F) -> F:
-    """Return a command the options that choose among the alerts."""
+    """Add the options that filter alerts to a command."""
     for option in (
         click.option("--min-area", type=click.FloatRange(min=0), metavar="HA", help="At least this large, hectares."),
-        click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First seen on this date or later."),
+        click.option("--since", type=DAY, help="First seen on this date or later."),
         click.option("--status", type=click.Choice(STATES), multiple=True, help="Only this status; may be given several times."),
         click.option(
             "--outside",
@@ -65,7 +66,7 @@ def select_alerts(
     min_area: float | None,
     outside: tuple[str, ...] = (),
 ) -> gpd.GeoDataFrame:
-    """Choose the alerts that every given filter lets through; says how many cannot be told to lie outside."""
+    """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
     if aoi:
         table = table[table["aoi"] == aoi]
     if status:
@@ -225,7 +226,7 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     options = {"distance_m": choice["distance"], "days": choice["days"], "layer": choice["layer"]}
     result = corroborate_alerts(workspace, file, name, date_column=choice["date_column"], **options)
     write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
-    for line in (*result.notes, *describe_reading(result, file)):
+    for line in (*result.notes, *describe_source_file(result, file)):
         say(line)
     if session.as_json:
         print_json(describe_corroboration(result, name))
@@ -258,11 +259,6 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
     written = export_alerts(chosen, folder, names)
     files = ", ".join(export.path.name for export in written)
-    noted = note_export(session.workspace, chosen["alert_id"], f"as {files}")
-    for line in (*(note for export in written for note in export.notes), *noted):
-        say(line)
-    if session.as_json:
-        print_json([str(export.path) for export in written])
-    else:
-        for export in written:
-            click.echo(str(export.path))
+    noted = log_export(session.workspace, chosen["alert_id"], f"as {files}")
+    paths = [str(export.path) for export in written]
+    print_result(session, paths, paths, [*(note for export in written for note in export.notes), *noted])

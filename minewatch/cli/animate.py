@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
-from minewatch.cli.image import DAY, FOLDER, NOTHING, Choices, tell
-from minewatch.cli.output import Session, common_options
+from minewatch.cli.image import FOLDER, NOTHING, Choices
+from minewatch.cli.output import DAY, Session, common_options, print_result
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day
-from minewatch.products.images.animation import MOST_FRAMES, VIDEO_FORMATS, Animation, AnimationRequest, make_animation
+from minewatch.core.text import count_of, format_day
+from minewatch.products.images.animation import MOST_FRAMES, Animation, AnimationRequest, make_animation
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.overlay import OVERLAYS
+from minewatch.products.images.video_files import VIDEO_FORMATS
 
 
 @click.command("animate")
@@ -70,9 +71,9 @@ def animate(
     )  # fmt: skip
     with reporting() as reporter:
         made = make_animation(session.workspace, request, reporter)
-    period = f"from {show_day(made.dates[0])} to {show_day(made.dates[-1])}"
+    period = f"from {format_day(made.dates[0])} to {format_day(made.dates[-1])}"
     line = f"{made.target}: {count_of(len(made.dates), 'frame')} {period}, {made.size[0]} x {made.size[1]}"
-    tell(session, made.notes, describe_animation(made), line, made.files.values())
+    print_result(session, describe_animation(made), [line, *made.files.values()], made.notes)
 
 
 def describe_animation(made: Animation) -> dict[str, Any]:

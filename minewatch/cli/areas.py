@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from minewatch.areas.aoi import (
-    Aoi,
-    bbox_geometry,
-    check_size,
-    list_aois,
-    make_aoi,
-    read_aoi,
-    read_geometry,
-    remove_aoi,
-    write_aoi,
-)
+from minewatch.areas.aoi import Aoi, aoi_path, list_aois, read_aoi, remove_aoi
 from minewatch.areas.grid import make_grid
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.areas.register import add_area, read_outline
+from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
 from minewatch.settings.document import list_providers
-from minewatch.settings.pipeline import read_pipeline
-from minewatch.sources.search import find_lattice
+from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
 
 
@@ -59,9 +48,7 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north; west > east across 180°."
 )
-@click.option(
-    "--monitor-from", type=click.DateTime(["%Y-%m-%d"]), help="First date that may raise an alert.  [default: a year ago]"
-)
+@click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
 @click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {Aoi.pipeline}]")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
@@ -87,28 +74,20 @@ def add(
     """
     if (file is None) == (bbox is None):
         raise click.UsageError("give either FILE or --bbox W,S,E,N")
-    geometry, properties, repairs = read_geometry(file) if file else (bbox_geometry(bbox or ()), {}, ())
-    area = make_aoi(name, geometry, {"monitor_from": _a_year_ago().isoformat()} | properties, repairs, str(file))
-    if monitor_from:
-        area = replace(area, monitor_from=monitor_from.date())
-    area = replace(area, pipeline=pipeline or area.pipeline, large=large or area.large)
-    check_size(area)
-    read_pipeline(session.workspace, area.pipeline)
+    outline = file or bbox or ()
+    grid = None
     if grid_from:
-        area = replace(area, grid=find_lattice(open_source(grid_from, list_providers(session.workspace)), geometry))
-    make_grid(area)
-    path = write_aoi(session.workspace, area)
-    for repair in repairs:
+        hint = find_grid_hint(open_source(grid_from, list_providers(session.workspace)), read_outline(outline)[0])
+        grid = (hint.epsg, *hint.origin)
+    since = monitor_from and monitor_from.date()
+    area = add_area(session.workspace, name, outline, monitor_from=since, pipeline=pipeline, grid=grid, large=large)
+    path = aoi_path(session.workspace, name)
+    for repair in area.repairs:
         say(f"{name}: {repair}")
     if session.as_json:
         print_json(_describe(area) | {"file": str(path)})
     else:
         say(f"area {name}: {area.area_km2:,.2f} km², monitored from {area.monitor_from}; written to {path}")
-
-
-def _a_year_ago() -> dt.date:
-    today = dt.datetime.now(dt.UTC).date()
-    return today.replace(year=today.year - 1, day=min(today.day, 28)) if today.month == 2 else today.replace(year=today.year - 1)
 
 
 @aoi.command("list")

@@ -10,8 +10,9 @@ import click
 from minewatch.alerts.context.declaration import Declaration, read_declarations
 from minewatch.alerts.context.features import read_features
 from minewatch.alerts.context.layer import open_layer, open_layers
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.refresh_context import refresh_context
-from minewatch.alerts.table import read_alerts, write_csv
+from minewatch.alerts.table import write_csv
 from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
 from minewatch.core.errors import ContextError
 from minewatch.core.text import count_of
@@ -66,7 +67,7 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
         features = read_features(layer)
     except ContextError as error:
         return report | {"features": 0, "usable": 0, "dated": 0, "crs": "", "problems": [], "fault": str(error)}
-    problems = features.tell_faults()
+    problems = features.describe_faults()
     if not len(features.shapes):
         problems.append(f"context layer {name!r}: nothing in it can be used; it has no effect on any alert")
     if layer.kind == "concession" and declaration.valid_from is None and declaration.valid_to is None:
@@ -98,7 +99,7 @@ def refresh(session: Session) -> None:
         changes = [{"alert_id": alert_id, "legal_status": change} for alert_id, change in result.changes]
         print_json({"alerts": result.alerts, "legal_status": dict(sorted(result.legal.items())), "changes": changes})
         return
-    told = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
-    click.echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {told}" if told else ""))
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
+    click.echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {counts}" if counts else ""))
     for alert_id, change in result.changes:
         click.echo(f"{alert_id}: legal status {change}")

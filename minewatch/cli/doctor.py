@@ -7,23 +7,21 @@ import sys
 
 import click
 
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day
-from minewatch.operations.doctor.examine import describe_examination, examine_area
-from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination
+from minewatch.core.text import count_of, format_day
+from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination
+from minewatch.operations.doctor.examination import describe_examination, examine_area
 
 SHOWN = 10
-"""Scenes of a check that are named, unless all are asked for."""
+"""Scenes of a check that are listed, unless ``--all`` is given."""
 
 
 @click.command("doctor")
 @click.argument("name", metavar="AOI")
 @click.option("--source", metavar="NAME|URL|PATH", help="Source whose listing is compared, in place of the workspace's.")
 @click.option("--offline", is_flag=True, help="Examine the archive alone, without contacting the source.")
-@click.option(
-    "--until", type=click.DateTime(["%Y-%m-%d"]), help="Last acquisition date.  [default: that of the alerts table, or today]"
-)
+@click.option("--until", type=DAY, help="Last acquisition date.  [default: that of the alerts table, or today]")
 @click.option("--all", "everything", is_flag=True, help="List every scene, including those without problems.")
 @common_options
 def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
@@ -53,34 +51,34 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
     else:
         print_examination(examination, everything=everything)
     if examination.faults:
-        names = ", ".join(check.name for check in examination.checks if check.verdict is CheckOutcome.FAULT)
+        names = ", ".join(check.name for check in examination.checks if check.outcome is CheckOutcome.FAULT)
         say(f"fault: {names}; minewatch doctor --help says what to do")
         sys.exit(3)
 
 
 def print_examination(examination: Examination, *, everything: bool = False) -> None:
     """Print the table of checks, then the scenes that they name."""
-    evidence = examination.evidence
+    data = examination.data
     for note in examination.notes:
         say(note)
-    area, listed = evidence.area, evidence.listed
-    asked = "the source was not contacted" if listed is None else f"{evidence.source} lists {count_of(len(listed), 'item')}"
-    looks = count_of(len(evidence.observations), "observation")
-    click.echo(f"{area.aoi.name}: {looks} from {show_day(area.history_from)} to {show_day(area.until)}; {asked}")
-    rows = [(check.name, str(check.verdict), check.figure, check.text) for check in examination.checks]
+    area, listed = data.area, data.listed
+    contacted = "the source was not contacted" if listed is None else f"{data.source} lists {count_of(len(listed), 'item')}"
+    looks = count_of(len(data.observations), "observation")
+    click.echo(f"{area.aoi.name}: {looks} from {format_day(area.history_from)} to {format_day(area.until)}; {contacted}")
+    rows = [(check.name, str(check.outcome), check.figure, check.text) for check in examination.checks]
     print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
     for check in examination.checks:
         _print_findings(check, everything=everything)
 
 
 def _print_findings(check: DataCheck, *, everything: bool) -> None:
-    """Name the scenes of a check: the first few that somebody should see, or all."""
+    """Print the scenes of a check: the first ones that somebody should see, or all."""
     findings = check.findings if everything else check.concerns[:SHOWN]
     if not findings:
         return
     click.echo(f"\n{check.name}:")
     print_table(
-        ("date", "result", "scene", "what was found"), [(f.date, str(f.verdict), f.subject, f.text) for f in findings], wrap=True
+        ("date", "result", "scene", "what was found"), [(f.date, str(f.outcome), f.subject, f.text) for f in findings], wrap=True
     )
     left = len(check.concerns) - len(findings)
     if left > 0:

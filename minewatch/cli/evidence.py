@@ -11,21 +11,21 @@ from typing import Any
 
 import click
 
-from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
+from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_result, say
 from minewatch.core.errors import EvidenceError, SourceError, WorkspaceError
 from minewatch.core.text import count_of
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import MARKER, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.pack import pack_evidence
+from minewatch.products.evidence.export_bundle import write_export_bundle
 from minewatch.products.evidence.refetch import Sources
 from minewatch.products.evidence.signing import read_public_key
 from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
 from minewatch.settings.document import default_source, list_providers
 from minewatch.sources.stac import locate_provider
 
-MOST_TOLD = 50
-"""Faults of one piece of evidence that are printed; a stranger could make thousands."""
+MOST_FAULTS = 50
+"""Faults of one alert's evidence that are printed; forged evidence could have thousands."""
 
 
 @click.command("verify")
@@ -60,15 +60,15 @@ def verify(session: Session, path: Path, public_key: Path | None, identity: Path
         print_json([_describe(check) for check in checks])
     else:
         for check in checks:
-            _tell(check)
+            _print_check(check)
     if any(check.faults or check.unknown for check in checks):
         sys.exit(3)
 
 
 def _find_trust(session: Session, path: Path, public_key: str | None, source: str | None) -> TrustAnchors:
-    """Gather what the user knows: by the workspace that is named, worked in, or checked as a whole.
+    """Gather what the user trusts: the workspace that is named, current, or checked as a whole.
 
-    The settings of any other folder are not read: they may have come with the evidence.
+    The settings of any other folder are not read, since they may have come with the evidence.
     """
     try:
         workspace = find_workspace(path if session.folder is None and (path / MARKER).is_file() else session.folder)
@@ -78,7 +78,7 @@ def _find_trust(session: Session, path: Path, public_key: str | None, source: st
         return TrustAnchors(public_key, sources=Sources(given=source or ""))
     providers, root = list_providers(workspace), default_source(workspace)
     roots = {}
-    with contextlib.suppress(SourceError):  # a catalogue that is gone is told when it is asked
+    with contextlib.suppress(SourceError):  # a missing catalogue is reported when it is queried
         roots[hide_secrets(locate_provider(root, providers).root)] = root
     return TrustAnchors(public_key, sources=Sources(providers, roots, source or ""), log=workspace.custody.absolute())
 
@@ -98,17 +98,17 @@ def _describe(check: VerificationResult) -> dict[str, Any]:
     return {"path": str(check.path)} | {name: getattr(check, name) for name in names}
 
 
-def _tell(check: VerificationResult) -> None:
+def _print_check(check: VerificationResult) -> None:
     name = check.alert_id or check.path.name
     verdict = "NOT as it was written" if check.faults else "not wholly checked" if check.unknown else "as it was written"
     echo(f"{name}: {verdict}")
     for note in check.notes:
         echo(f"  {note}")
     faults = (*check.faults, *check.unknown)
-    for fault in faults[:MOST_TOLD]:
+    for fault in faults[:MOST_FAULTS]:
         complain(f"{name}: {fault}")
-    if len(faults) > MOST_TOLD:
-        complain(f"{name}: {len(faults) - MOST_TOLD} more; --json gives all")
+    if len(faults) > MOST_FAULTS:
+        complain(f"{name}: {len(faults) - MOST_FAULTS} more; --json gives all")
 
 
 @click.command("pack")
@@ -134,8 +134,5 @@ def pack(session: Session, alert_id: str, recipients: tuple[str, ...], output: P
       minewatch pack la-pampa-20240611-3fa9c1 -o hand-over --key ~/keys/evidence.pem
       minewatch pack la-pampa-20240611-3fa9c1 --to prosecutor.pub --to "ssh-ed25519 AAAAC3Nz…"
     """
-    path = pack_evidence(session.workspace, alert_id, output, key, recipients)
-    if session.as_json:
-        print_json({"pack": str(path)})
-    else:
-        echo(str(path))
+    path = write_export_bundle(session.workspace, alert_id, output, key, recipients)
+    print_result(session, {"pack": str(path)}, [path])

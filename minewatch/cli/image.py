@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from minewatch.cli.output import Session, common_options, echo, print_json, say
+from minewatch.cli.output import DAY, Session, common_options, print_result
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.dated_image import ImageRequest, ImageResult, make_image
-from minewatch.products.images.files import FORMATS
+from minewatch.products.images.image_files import FORMATS
 from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.sharpest import SharpImageResult, SharpRequest, make_sharpest
+from minewatch.products.images.sharpest_image import SharpImageResult, SharpRequest, make_sharpest
 
-DAY = click.DateTime(["%Y-%m-%d"])
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 NOTHING = "none"
-"""In place of overlays: the bare image."""
+"""In place of overlays: the image alone."""
 
 
 class Choices(click.ParamType[tuple[str, ...]]):
-    """Some of a few words, with commas between them."""
+    """Some of a few words, separated by commas."""
 
     name = "list"
 
@@ -36,19 +35,19 @@ class Choices(click.ParamType[tuple[str, ...]]):
         self.words, self.nothing = tuple(words), nothing
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the words, each once, in their own order."""
+        """Return the words, each once, in the order of ``words``."""
         if isinstance(value, tuple):
             return value
         if self.nothing and value == self.nothing:
             return ()
-        asked = [word.strip() for word in value.split(",") if word.strip()]
+        chosen = [word.strip() for word in value.split(",") if word.strip()]
         known = ", ".join((*self.words, self.nothing) if self.nothing else self.words)
-        for word in asked:
+        for word in chosen:
             if word not in self.words:
                 self.fail(f"{word!r} is none of {known}", param, ctx)
-        if not asked:
+        if not chosen:
             self.fail(f"give some of {known}", param, ctx)
-        return tuple(word for word in self.words if word in asked)
+        return tuple(word for word in self.words if word in chosen)
 
 
 @click.command("image")
@@ -111,7 +110,7 @@ def image(
     request = SharpRequest(target, day.date(), imagery, first or EARLIEST, overlay, formats, output)
     with reporting() as reporter:
         photo = make_sharpest(session.workspace, request, reporter)
-    tell(session, photo.notes, describe_photo(photo), _sum_up_photo(photo), photo.files.values())
+    print_result(session, describe_photo(photo), [_sum_up_photo(photo), *photo.files.values()], photo.notes)
 
 
 def check_period(since: dt.date | None, until: dt.date) -> None:
@@ -121,27 +120,15 @@ def check_period(since: dt.date | None, until: dt.date) -> None:
 
 
 def show_image(session: Session, request: ImageRequest) -> None:
-    """Make an image of Sentinel-2, and say what it is."""
+    """Make an image of Sentinel-2, and print what it shows."""
     with reporting() as reporter:
         drawn = make_image(session.workspace, request, reporter)
     chip = drawn.chip
-    days = show_day(chip.date)
+    days = format_day(chip.date)
     if chip.parts:
-        days = f"{show_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
-    line = f"{drawn.target}: {days}, {show_share(chip.look.clear_share)} clear, {', '.join(chip.scenes)}"
-    tell(session, drawn.notes, describe_image(drawn), line, drawn.files.values())
-
-
-def tell(session: Session, notes: Iterable[str], facts: dict[str, Any], line: str, files: Iterable[Path]) -> None:
-    """Say what was made: notes for the person, then the data."""
-    for note in notes:
-        say(note)
-    if session.as_json:
-        print_json(facts)
-        return
-    echo(line)
-    for path in files:
-        echo(str(path))
+        days = f"{format_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
+    line = f"{drawn.target}: {days}, {format_percent(chip.look.clear_share)} clear, {', '.join(chip.scenes)}"
+    print_result(session, describe_image(drawn), [line, *drawn.files.values()], drawn.notes)
 
 
 def describe_image(drawn: ImageResult) -> dict[str, Any]:
@@ -164,7 +151,7 @@ def describe_image(drawn: ImageResult) -> dict[str, Any]:
 
 def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
     """Return a picture of other imagery as plain data."""
-    photo = drawn.photo
+    photo = drawn.image
     return {
         "target": drawn.target,
         "date": f"{photo.date}",
@@ -182,6 +169,6 @@ def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
 
 
 def _sum_up_photo(drawn: SharpImageResult) -> str:
-    photo, candidate = drawn.photo, drawn.photo.candidate
+    photo, candidate = drawn.image, drawn.image.candidate
     pixels = f"pixels of {photo.pixel:.2g} m"
-    return f"{drawn.target}: {show_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"
+    return f"{drawn.target}: {format_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

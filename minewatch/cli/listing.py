@@ -1,4 +1,4 @@
-"""How alerts are listed."""
+"""Prints lists of alerts, and what external alerts agree with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minewatch.cli.output import print_table
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:
-    """Print the table of area, date and position, with the legal status where concessions are known."""
+    """Print a table of alerts, with the legal status where concessions are knmatch."""
     is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN})
     rows = [
         (
@@ -41,8 +41,8 @@ def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     return [{name: plain_cell(row[name]) for name in alerts.columns if name != "geometry"} for row in alerts.to_dict("records")]
 
 
-def describe_reading(result: Corroboration, file: Path) -> list[str]:
-    """Tell what a witness's file holds, for the person who added it."""
+def describe_source_file(result: Corroboration, file: Path) -> list[str]:
+    """Describe what a file of external alerts contains."""
     reading = result.reading
     near = sum(map(len, reading.sightings.values()))
     if not near:
@@ -59,23 +59,25 @@ def describe_reading(result: Corroboration, file: Path) -> list[str]:
 
 
 def describe_corroboration(result: Corroboration, name: str) -> dict[str, Any]:
-    """Return what came of adding a witness as plain data."""
+    """Return the result of adding external alerts as plain data."""
     agreements = [
-        {"alert_id": alert_id, "date": str(own.seen) if own.seen else "", "distance_m": own.distance_m}
-        for alert_id, own in sorted(result.agreements.items())
+        {"alert_id": alert_id, "date": str(match.seen) if match.seen else "", "distance_m": match.distance_m}
+        for alert_id, match in sorted(result.agreements.items())
     ]
     near = {aoi: len(sightings) for aoi, sightings in result.reading.sightings.items()}
     return {
         "name": name,
         "rows": result.reading.rows,
         "near": near,
-        "added": [witness.aoi for witness in result.added],
+        "added": [source.aoi for source in result.added],
         "alerts": result.alerts,
         "agreements": agreements,
     }
 
 
 def print_corroboration(result: Corroboration) -> None:
-    """Print which alerts a witness saw too."""
-    rows = [(alert_id, own.name, str(own.seen or ""), own.distance_m) for alert_id, own in sorted(result.agreements.items())]
+    """Print the alerts that external alerts agree with."""
+    rows = [
+        (alert_id, match.name, str(match.seen or ""), match.distance_m) for alert_id, match in sorted(result.agreements.items())
+    ]
     print_table(("alert", "seen by", "on", "metres away"), rows)

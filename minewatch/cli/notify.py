@@ -15,9 +15,9 @@ from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import reporting
 from minewatch.core.text import show
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.collection import find_rules
-from minewatch.operations.notify.delivery import deliver, retry, send_sample
-from minewatch.operations.notify.outbox import DEAD, WAITING, Message, list_messages
+from minewatch.operations.notify.delivery import deliver, retry, send_test_message
+from minewatch.operations.notify.enqueue import find_rules
+from minewatch.operations.notify.outbox import DEAD, WAITING, Message, describe_message, list_messages
 from minewatch.operations.notify.rule import Rule, covers
 
 NO_RULES = "no messages are sent: the settings have no [notify.NAME] table; minewatch notify --help shows one"
@@ -61,7 +61,7 @@ def test(session: Session, rule: str | None) -> None:
     workspace = session.workspace
     rules = _choose_rules(workspace, rule)
     now = dt.datetime.now(dt.UTC)
-    answers = [(one, send_sample(workspace, one, now)) for one in rules]
+    answers = [(one, send_test_message(workspace, one, now)) for one in rules]
     if session.as_json:
         print_json([{"rule": one.name, "sent": answer.sent, "reason": answer.reason} for one, answer in answers])
     else:
@@ -119,20 +119,17 @@ def list_command(session: Session, dead: bool) -> None:
         if not find_rules(workspace):
             say(NO_RULES)
         return
-    rows = [
-        (message.message_id, place, len(message.events), message.attempts, message.next_try[:16] or "at once", message.reason)
-        for place, message in found
-    ]
-    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), [_settle(row) for row in rows], wrap=True)
+    rows = [_list_cells(place, message) for place, message in found]
+    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), rows, wrap=True)
 
 
-def _settle(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row of the table; the dead have no next try."""
-    return (*row[:4], "" if row[1] == DEAD else row[4], show(row[5]))
+def _list_cells(place: str, message: Message) -> tuple[str | int, ...]:
+    next_try = "" if place == DEAD else message.next_try[:16] or "at once"
+    return message.message_id, place, len(message.events), message.attempts, next_try, show(message.reason)
 
 
 def _describe(place: str, message: Message) -> dict[str, Any]:
-    facts = {name: value for name, value in asdict(message).items() if name not in ("events", "kinds", "unended")}
+    facts = {name: value for name, value in describe_message(message).items() if name not in ("events", "kinds", "unended")}
     areas = sorted({event.aoi for event in message.events})
     return {"state": place, **facts, "event_ids": message.event_ids, "run_ids": message.run_ids, "areas": areas}
 

@@ -1,4 +1,4 @@
-"""How commands speak: data on stdout, everything else on stderr, one red line per error."""
+"""What commands print: data on stdout, everything else on stderr, one red line per error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import functools
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,36 +17,39 @@ from rich.table import Table
 from rich.text import Text
 
 from minewatch.core.errors import MinewatchError, describe
-from minewatch.core.files import naming_refusals
-from minewatch.core.logging import close_journal, find_secrets, is_open, log_event, open_journal
-from minewatch.core.signals import NOTICE, find_code, leave
+from minewatch.core.files import wrap_disk_errors
+from minewatch.core.logging import close_log, find_secrets, is_log_open, log_event, start_log
+from minewatch.core.signals import NOTICE, exit_process, find_exit_code
 from minewatch.core.text import printable, render_json, show
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+DAY = click.DateTime(["%Y-%m-%d"])
+"""Type of the options that are dates."""
+
 CELL = 2000
-"""Characters of a cell of a table; longer ones end in dots."""
+"""Characters of a table cell; longer ones end in dots."""
 
 WIDE = 240
-"""Columns for tables that go to a file or a pipe, so that nothing is cut."""
+"""Characters in a line of a table that goes to a file or a pipe, so that nothing is cut."""
 
 
 @dataclass
 class Session:
-    """Options that every command takes."""
+    """Options of every command."""
 
     folder: Path | None = None
-    """The workspace that was named."""
+    """The workspace folder, where it was given."""
 
     as_json: bool = False
     """Data as JSON."""
 
     traceback: bool = False
-    """Errors with their whole trace."""
+    """Errors with their traceback."""
 
     log_format: str = "text"
-    """How stderr speaks: ``text`` for people, or ``json``."""
+    """Format of stderr: ``text`` for people, or ``json``."""
 
     @property
     def workspace(self) -> Workspace:
@@ -55,7 +58,7 @@ class Session:
 
 
 def common_options(command: F) -> F:
-    """Return a command ``-w``, ``--json`` and ``--traceback``, and hand it a Session as its first argument."""
+    """Add ``-w``, ``--json`` and ``--traceback`` to a command, and pass it a Session as its first argument."""
 
     @click.option(
         "-w",
@@ -72,7 +75,7 @@ def common_options(command: F) -> F:
         outer = context.find_object(Session) or Session()
         shown = as_json or outer.as_json, traceback or outer.traceback
         session = Session(workspace_folder or outer.folder, *shown, outer.log_format)
-        start_journal(session)
+        configure_log(session)
         context.obj = session
         return guard(session, lambda: command(session, **arguments))
 
@@ -82,7 +85,7 @@ def common_options(command: F) -> F:
 def guard(session: Session, action: Callable[[], Any]) -> Any:
     """Run a command's body; an error that a user can understand becomes one red line and exit code 1."""
     try:
-        with naming_refusals():
+        with wrap_disk_errors():
             return action()
     except MinewatchError as error:
         if session.traceback:
@@ -91,21 +94,21 @@ def guard(session: Session, action: Callable[[], Any]) -> Any:
         sys.exit(1)
     except KeyboardInterrupt as stop:
         say(NOTICE)
-        leave(find_code(stop))
+        exit_process(find_exit_code(stop))
 
 
-def start_journal(session: Session) -> None:
-    """Write stderr as lines of JSON, where that was asked for."""
-    close_journal()
+def configure_log(session: Session) -> None:
+    """Write stderr as lines of JSON, where ``--log-format json`` is given."""
+    close_log()
     if session.log_format == "json":
         settings: dict[str, Any] = {}
-        with contextlib.suppress(MinewatchError):  # the command itself will tell
+        with contextlib.suppress(MinewatchError):  # the command itself reports it
             settings = session.workspace.read_document()
-        open_journal(find_secrets(settings))
+        start_log(find_secrets(settings))
 
 
 def _show_trace(text: str) -> None:
-    if is_open():
+    if is_log_open():
         log_event("traceback", level="error", text=text)
     else:
         sys.stderr.write(printable(text))
@@ -113,7 +116,7 @@ def _show_trace(text: str) -> None:
 
 def complain(text: str) -> None:
     """Print one red line on stderr."""
-    if is_open():
+    if is_log_open():
         log_event("error", level="error", text=text)
         return
     Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
@@ -121,7 +124,7 @@ def complain(text: str) -> None:
 
 def say(text: str) -> None:
     """Print a line for the person on stderr."""
-    if is_open():
+    if is_log_open():
         log_event("note", text=text)
         return
     Console(stderr=True, soft_wrap=True).print(Text(printable(text)))
@@ -137,8 +140,19 @@ def echo(text: str) -> None:
     click.echo(printable(text))
 
 
+def print_result(session: Session, facts: Any, lines: Iterable[object], notes: Iterable[str] = ()) -> None:
+    """Print notes on stderr, then a result on stdout: ``facts`` as JSON where that is wanted, otherwise ``lines``."""
+    for note in notes:
+        say(note)
+    if session.as_json:
+        print_json(facts)
+        return
+    for line in lines:
+        echo(str(line))
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: bool = False) -> None:
-    """Print a table on stdout; numbers stand right, and with ``wrap`` a long last column goes on below."""
+    """Print a table on stdout, numbers aligned right; with ``wrap`` a long last column is wrapped."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)

@@ -7,14 +7,14 @@ import sys
 
 import click
 
-from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.operations.prune import GB, AreaPruning, PruneOptions, Pruning, describe_pruning, list_strays, prune
+from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
+from minewatch.operations.prune import GB, AreaPruning, PruneOptions, Pruning, describe_pruning, list_unregistered, prune
 from minewatch.settings.document import read_settings
 
 
 @click.command("prune")
 @click.option("--keep-gb", type=click.FloatRange(min=0), metavar="X", help="Gigabytes to keep.  [default: keep_gb in [prune]]")
-@click.option("--forget-before", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Remove all looks before this day.")
+@click.option("--forget-before", type=DAY, metavar="DATE", help="Remove all looks before this day.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @common_options
 def prune_command(session: Session, keep_gb: float | None, forget_before: dt.datetime | None, dry_run: bool) -> None:
@@ -33,19 +33,19 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
     stated = read_settings(workspace).prune.keep_gb
     budget = keep_gb if keep_gb is not None else None if forget_before else stated
     pruning = prune(workspace, PruneOptions(budget, forget_before and forget_before.date()), dry=dry_run)
-    strays = list_strays(workspace)
+    unregistered = list_unregistered(workspace)
     if session.as_json:
-        print_json(describe_pruning(pruning, strays))
+        print_json(describe_pruning(pruning, unregistered))
     else:
-        _tell(pruning)
-    for name, size in strays.items():
+        _print_pruning(pruning)
+    for name, size in unregistered.items():
         say(f"{name}: no such area is registered; its archive of {_gb(size)} is left alone")
     if pruning.excess:
         say(_explain_excess(pruning))
         sys.exit(3)
 
 
-def _tell(pruning: Pruning) -> None:
+def _print_pruning(pruning: Pruning) -> None:
     columns = ("area", "GB", "left over", "pruned", "up to", "GB after", "needed", "since")
     print_table(columns, [_row(area) for area in pruning.areas])
     done = "would go" if pruning.dry else "gone"

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
-from minewatch.products.qgis.contents import Group, MapLayer, list_layers
-from minewatch.products.qgis.document import ProjectResult, write_project
+from minewatch.products.qgis.project_file import ProjectResult, write_project
+from minewatch.products.qgis.project_layers import Group, MapLayer, list_layers
 
 
 @click.command("qgis")

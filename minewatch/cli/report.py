@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from minewatch.cli.output import Session, common_options, complain, print_json, say
+from minewatch.cli.output import DAY, Session, common_options, complain, print_result
 from minewatch.core.progress import reporting
-from minewatch.products.report.record import ReportRequest
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
 
@@ -18,8 +18,8 @@ from minewatch.products.report.write import FORMATS, write_report
 @click.command("report")
 @click.argument("aoi", required=False, metavar="[AOI]")
 @click.option("--alert", "alert_id", metavar="ID", help="A report on one alert, in place of an area.")
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Only alerts first seen on this date or later.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="Only alerts first seen by this date.")
+@click.option("--since", type=DAY, help="Only alerts first seen on this date or later.")
+@click.option("--until", type=DAY, help="Only alerts first seen by this date.")
 @click.option("--format", "formats", default="html", show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the report.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/reports]")
@@ -60,13 +60,8 @@ def report(
     )
     with reporting() as reporter:
         written = write_report(session.workspace, request, output, reporter)
-    for note in written.notes:
-        say(note)
-    if session.as_json:
-        print_json({"files": [str(path) for path in written.paths], "alerts": written.alerts, "notes": written.notes})
-    else:
-        for path in written.paths:
-            click.echo(str(path))
+    facts = {"files": [str(path) for path in written.paths], "alerts": written.alerts, "notes": written.notes}
+    print_result(session, facts, written.paths, written.notes)
     if written.fault:
         complain(written.fault)
         sys.exit(1)

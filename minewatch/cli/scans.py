@@ -11,19 +11,16 @@ from pathlib import Path
 
 import click
 
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli.listing import print_alerts
-from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, show_day
-from minewatch.core.workspace import Workspace
+from minewatch.core.text import count_of, format_day
 from minewatch.operations.demo import run_demo
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import AreaReport, ScanReport, describe_scan
 from minewatch.settings.document import init_workspace
-
-DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.command("init")
@@ -90,12 +87,12 @@ def scan_command(
         print_json(describe_scan(report))
     else:
         print_summary(report)
-        _tell_where(workspace)
+        say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
     if report.failures:
         say(f"{count_of(report.failures, 'scene')} could not be used; details in {report.record}")
-    for missed in report.missed:
-        say(f"{missed.aoi}: not scanned, its alerts stay as they were: {missed.reason}")
-    if report.failures or report.missed or report.unkept:
+    for failed in report.failed_areas:
+        say(f"{failed.aoi}: not scanned, its alerts stay as they were: {failed.reason}")
+    if report.failures or report.failed_areas or report.evidence_missing:
         sys.exit(3)
 
 
@@ -106,14 +103,14 @@ def print_summary(report: ScanReport) -> None:
     for area in report.areas:
         raised = sum(alert.status != "closed" for alert in area.alerts)
         click.echo(
-            f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {show_day(area.plan.until)}; {area.coverage.describe()}"
+            f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {format_day(area.plan.until)}; {area.coverage.describe()}"
         )
         for note in [*area.notes, *_explain_skipped(area)]:
             echo(f"  {note}")
 
 
 def _summarise(area: AreaReport) -> Sequence[str | int | float]:
-    events = area.tally.events
+    events = area.table_changes.events
     found = len(area.found.scenes) + len(area.found.cloudy) + len(area.found.refused)
     skipped = len(area.failures) + len(area.found.cloudy)
     status = Counter(alert.status for alert in area.alerts)
@@ -138,10 +135,6 @@ def _explain_skipped(area: AreaReport) -> list[str]:
     if area.found.cloudy:
         lines.append(f"skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
     return lines
-
-
-def _tell_where(workspace: Workspace) -> None:
-    say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
 
 
 @click.command("demo")

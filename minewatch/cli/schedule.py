@@ -14,14 +14,14 @@ from minewatch.cli.watch import read_clock
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
+from minewatch.operations.run_log import read_runs
 from minewatch.operations.schedule import Schedule, explain_schedules, read_timetable
 from minewatch.operations.systemd import EVERY_MINUTES, Installation, UnitOptions, escape_percent, make_crontab, make_units
-from minewatch.operations.watch_log import read_runs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 SHOWN_RUNS = 3
-"""Coming times of each schedule that are shown."""
+"""Coming runs of each schedule that are shown."""
 
 
 @click.group("schedule")
@@ -42,7 +42,7 @@ def schedule() -> None:
 
 
 def timer_options(command: F) -> F:
-    """Return a command the options that say how the system starts the watch."""
+    """Add the options for how the system starts the watch to a command."""
     for option in (
         click.option("--name", help="Name of the units.  [default: after the workspace's folder]"),
         click.option(
@@ -153,14 +153,14 @@ def install(
     _print_steps(made)
 
 
-def _make_installation(workspace: Workspace, kind: str, wish: UnitOptions) -> Installation:
-    if kind == "cron" and wish.user:
+def _make_installation(workspace: Workspace, kind: str, options: UnitOptions) -> Installation:
+    if kind == "cron" and options.user:
         raise click.UsageError("--user goes with --systemd; a crontab is yours anyway")
-    return make_units(workspace, wish) if kind == "systemd" else make_crontab(workspace, wish)
+    return make_units(workspace, options) if kind == "systemd" else make_crontab(workspace, options)
 
 
 def _check_owner(path: Path, workspace: Workspace) -> None:
-    """Raise WorkspaceError where a file of this name starts the watch of another workspace."""
+    """Raise WorkspaceError where a file of this name starts something else."""
     if path.is_file() and escape_percent(str(workspace.root)) not in path.read_text("utf-8", "replace"):
         raise WorkspaceError(f"{path} is there and starts something else; choose another name with --name")
 
@@ -168,7 +168,7 @@ def _check_owner(path: Path, workspace: Workspace) -> None:
 def _write(path: Path, text: str) -> None:
     try:
         publish_bytes(path, text.encode("utf-8"))
-        path.chmod(0o644)  # the system reads them; no secret stands there
+        path.chmod(0o644)  # the system reads them; they hold no secret
     except WorkspaceError as error:
         raise WorkspaceError(f"{error}, or name another folder with -o") from error
     except OSError as error:

@@ -10,19 +10,19 @@ import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import Reporter, reporting
-from minewatch.core.signals import leave
-from minewatch.core.text import count_of, show_moment
+from minewatch.core.signals import exit_process
+from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
 from minewatch.operations.schedule import explain_schedules, list_schedules
 from minewatch.operations.service import serve
 from minewatch.operations.status import AreaStatus, WatchStatus, describe_status, find_status
-from minewatch.operations.watch import Cycle, describe_pass, watch_once
+from minewatch.operations.watch import Cycle, describe_cycle, watch_once
 
 ENDED = "the watch has ended; what was finished is kept, and the next one goes on from there"
 
 
 def read_clock() -> dt.datetime:
-    """Tell the time, UTC, in whole seconds."""
+    """Return the time, UTC, in whole seconds."""
     return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
@@ -48,40 +48,40 @@ def watch(session: Session, once: bool) -> None:
         _watch_once(workspace, as_json=session.as_json)
         return
 
-    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
-        done = watch_once(workspace, now, reporter)
+    def run_cycle(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
+        cycle = watch_once(workspace, now, reporter)
         if session.as_json:
-            echo(json.dumps(describe_pass(done)))  # a line each
+            echo(json.dumps(describe_cycle(cycle)))  # a line each
         else:
-            _print_pass(done, as_json=False)
-        return done
+            _print_cycle(cycle, as_json=False)
+        return cycle
 
     with reporting(with_bars=False) as reporter:
-        serve(workspace, reporter, read_clock, one_pass=one_pass)
+        serve(workspace, reporter, read_clock, run_cycle=run_cycle)
     say(ENDED)
-    leave(0)
+    exit_process(0)
 
 
 def _watch_once(workspace: Workspace, *, as_json: bool) -> None:
     with reporting(with_bars=sys.stderr.isatty()) as reporter:  # cron would send them by mail
-        done = watch_once(workspace, read_clock(), reporter)
-    _print_pass(done, as_json=as_json)
-    if not done.is_well:
+        cycle = watch_once(workspace, read_clock(), reporter)
+    _print_cycle(cycle, as_json=as_json)
+    if not cycle.is_well:
         sys.exit(3)
 
 
-def _print_pass(done: Cycle, *, as_json: bool) -> None:
+def _print_cycle(cycle: Cycle, *, as_json: bool) -> None:
     """Print a line for each scan; nothing where nothing was due, lest cron send mail."""
     if as_json:
-        print_json(describe_pass(done))
+        print_json(describe_cycle(cycle))
         return
-    for one in done.rounds:
-        if not one.areas:  # said as a fault
+    for one in cycle.runs:
+        if not one.areas:  # reported as a fault
             continue
         scanned = f"{len(one.areas) - len(one.failed)} of {count_of(len(one.areas), 'area')} scanned"
-        echo(f"{show_moment(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
-    if sent := done.delivery.sent:
-        echo(f"{show_moment(done.now)}: {count_of(sent, 'message')} sent")
+        echo(f"{format_time(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
+    if sent := cycle.delivery.sent:
+        echo(f"{format_time(cycle.now)}: {count_of(sent, 'message')} sent")
 
 
 @click.command("status")

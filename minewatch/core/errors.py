@@ -1,4 +1,4 @@
-"""Every error minewatch raises on purpose; "no scenes" and "no change" are results and are not here."""
+"""The errors of minewatch; "no scenes" and "no change" are results, not errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class MinewatchError(Exception):
     """Something failed that the user can understand: the message says what, where, and what to do."""
 
     def detach(self) -> Self:
-        """Return the same error without those that it was raised from: a library's may not be fit for another process."""
+        """Return the same error without its causes: those of libraries often cannot be sent to another process."""
         alone = type(self)(*self.args)
         vars(alone).update(vars(self))
         return alone
@@ -20,7 +20,7 @@ class WorkspaceError(MinewatchError):
 
 
 class BusyError(WorkspaceError):
-    """Another scan works in the workspace."""
+    """Another operation holds the lock of the workspace."""
 
 
 class AoiError(MinewatchError):
@@ -32,7 +32,7 @@ class PipelineError(MinewatchError):
 
 
 class SourceError(MinewatchError):
-    """A source of scenes does not exist, is no STAC, or has nothing that can be used."""
+    """A source of scenes does not exist, is not STAC, or has nothing that can be used."""
 
 
 class SceneError(MinewatchError):
@@ -41,15 +41,15 @@ class SceneError(MinewatchError):
     def __init__(self, text: str = "", *, scene_id: str = "") -> None:
         super().__init__(text)
         self.scene_id = scene_id
-        """The scene; '' where the error is about none by its id."""
+        """Id of the scene; '' where it is not known."""
 
 
 class ArchiveError(MinewatchError):
-    """A file of the archive is missing or is not what its item says."""
+    """A file of the archive is missing or differs from what its item says."""
 
 
 class PrunedError(ArchiveError):
-    """A window needs observations that were pruned."""
+    """A window needs pruned observations."""
 
 
 class AlertsError(MinewatchError):
@@ -57,7 +57,7 @@ class AlertsError(MinewatchError):
 
 
 class ContextError(MinewatchError):
-    """A context layer is declared wrongly, or its file cannot be used."""
+    """A context layer is wrongly declared, or its file cannot be used."""
 
 
 class ExternalAlertError(MinewatchError):
@@ -65,7 +65,7 @@ class ExternalAlertError(MinewatchError):
 
 
 class ImageError(MinewatchError):
-    """There is no image of what was asked for."""
+    """The requested image does not exist."""
 
 
 class ReportError(MinewatchError):
@@ -77,7 +77,7 @@ class EvidenceError(MinewatchError):
 
 
 class SimulationError(MinewatchError):
-    """A simulation was asked for that cannot be made."""
+    """The requested simulation cannot be made."""
 
 
 def describe(error: BaseException) -> str:

@@ -1,7 +1,8 @@
-"""Writes files so that a reader sees the old content or the new one, never a half: on a disk, or in an object store.
+"""Reads and writes files on a disk or in an object store; every write is atomic.
 
-Everything below ``output/`` is confidential (coordinates of a case): files are made 0600, folders 0700.  Who may read an
-object store is decided there.  Its credentials and address come from the environment alone, and no error tells them.
+Everything below ``output/`` is confidential (coordinates of a case): files have mode 0600, folders 0700.  Access to an
+object store is controlled by the store itself.  Its credentials and endpoint come only from the environment and never
+appear in an error.
 """
 
 from __future__ import annotations
@@ -28,30 +29,32 @@ from minewatch.core.text import render_json
 
 T = TypeVar("T")
 
-Place: TypeAlias = Path | UPath
-"""A file or folder: a Path on a disk, a UPath in an object store."""
+AnyPath: TypeAlias = Path | UPath
+"""A file or folder: Path on a disk, UPath in an object store."""
 
 STORE_OPTIONS: Mapping[str, Any] = {
-    "use_listings_cache": False,  # workers put files that this process has to see
+    "use_listings_cache": False,  # this process must see files that workers write
     "config_kwargs": {"max_pool_connections": 32, "connect_timeout": 15},
 }
-"""For the client of S3; everything else comes from the environment."""
+"""For the S3 client; everything else comes from the environment."""
 
-GAP = 16 * 2**10
+LARGEST_GAP = 16 * 2**10
 """The largest gap, in bytes, that is read to join two requests."""
 
 _BUCKET = re.compile(r"s3://[\w.-]+(/.*)?", re.DOTALL)
 
-_REMEDIES = {
+STORE_LIBRARIES = ("botocore", "aiobotocore", "aiohttp")
+
+STORE_ERRORS = {
     "NoCredentialsError": "there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     "PermissionError": "access is denied; check the credentials in the environment, and what they may do in the bucket",
     "FileNotFoundError": "there is no such bucket; make it first, or check the name",
     "EndpointConnectionError": "there is no connection; check AWS_ENDPOINT_URL and the network",
     "ConnectTimeoutError": "there is no connection; check AWS_ENDPOINT_URL and the network",
 }
-"""Name of what the client raises to what it means."""
+"""Exception name to what it means for the user."""
 
-DISK_REFUSALS: Mapping[int, str] = {
+DISK_ERRORS: Mapping[int, str] = {
     errno.ENOSPC: "the disk is full; free some room, for instance with minewatch prune",
     errno.EDQUOT: "the quota of this user is used up; free some room, for instance with minewatch prune",
     errno.EFBIG: "files may not grow so large here; lift the limit (ulimit -f)",
@@ -60,18 +63,18 @@ DISK_REFUSALS: Mapping[int, str] = {
     errno.EPERM: "this is not permitted; check the owner and the permissions",
     errno.EIO: "the disk fails; check its health",
 }
-"""What the system says to what it means."""
+"""Error number of the system to what it means for the user."""
 
-SMALL = 2**16
-"""Bytes of a small file."""
+SMALL_FILE_BYTES = 2**16
+"""Free space below which a disk counts as full."""
 
 # --- where -----------------------------------------------------------------------------------------------------------
 
 
-def find_place(text: str, root: Path) -> Place:
-    """Return the place that a setting names: ``s3://bucket/prefix``, or a folder, relative to ``root``.
+def parse_path(text: str, root: Path) -> AnyPath:
+    """Return the path that a setting names: ``s3://bucket/prefix``, or a folder relative to ``root``.
 
-    Raises WorkspaceError where it cannot be used; the text is not repeated, since it may hold secrets.
+    Raises WorkspaceError where it cannot be used; the message leaves the text out, since it may hold secrets.
     """
     scheme, separator, _ = text.partition("://")
     if not separator:
@@ -82,55 +85,52 @@ def find_place(text: str, root: Path) -> Place:
         raise WorkspaceError("the address names no bucket, or more than one; give s3://bucket/prefix and nothing else")
     if importlib.util.find_spec("s3fs") is None:
         raise WorkspaceError("s3:// needs a package that is not installed; pip install 'minewatch[s3]'")
-    place: UPath = UPath(text.rstrip("/"), **STORE_OPTIONS)
-    return place
+    path: UPath = UPath(text.rstrip("/"), **STORE_OPTIONS)
+    return path
 
 
 @contextlib.contextmanager
-def reaching(place: Place) -> Iterator[None]:
-    """Say in one line what an object store refuses; errors of a disk pass.
+def wrap_store_errors(path: AnyPath) -> Iterator[None]:
+    """Raise WorkspaceError, with a one-line message, for errors of an object store; errors of a disk pass unchanged.
 
-    The client's own words are left out: they may hold addresses and names of accounts.
+    The client's message is left out: it may hold addresses and account names.
     """
     try:
         yield
     except Exception as error:
-        if isinstance(place, Path) or not _is_refusal(error):
+        is_from_store = isinstance(error, OSError) or type(error).__module__.split(".")[0] in STORE_LIBRARIES
+        if isinstance(path, Path) or not is_from_store:
             raise
-        raise refuse(place, error) from error
+        raise make_store_error(path, error) from error
 
 
-def _is_refusal(error: Exception) -> bool:
-    return isinstance(error, OSError) or type(error).__module__.split(".")[0] in ("botocore", "aiobotocore", "aiohttp")
-
-
-def refuse(place: Place, error: Exception) -> WorkspaceError:
-    """Make the error that says why an object store cannot be used."""
+def make_store_error(path: AnyPath, error: Exception) -> WorkspaceError:
+    """Return the error that says why an object store cannot be used."""
     kind = type(error).__name__
-    return WorkspaceError(f"cannot use {place}: {_REMEDIES.get(kind, f'the store answered with {kind}; try again later')}")
+    return WorkspaceError(f"cannot use {path}: {STORE_ERRORS.get(kind, f'the store answered with {kind}; try again later')}")
 
 
-def check_writable(folder: Place) -> None:
-    """Write and delete a small file in an object store, before hours of work rest on it; disks are not asked.
+def check_writable(folder: AnyPath) -> None:
+    """Write and delete a small file in an object store before hours of work depend on it; does nothing for a disk.
 
     Raises WorkspaceError where that fails.
     """
     if isinstance(folder, Path):
         return
     probe = folder / f"{TEMPORARY_PREFIX}check"
-    with reaching(folder):
+    with wrap_store_errors(folder):
         probe.fs.pipe_file(probe.path, b"")
-        with contextlib.suppress(PermissionError):  # minewatch itself deletes nothing that counts
+        with contextlib.suppress(PermissionError):  # minewatch itself never has to delete results
             probe.fs.rm_file(probe.path)
 
 
 @contextlib.contextmanager
-def naming_refusals() -> Iterator[None]:
-    """Say in one line what a disk refuses, whoever wrote: WorkspaceError in place of the OSError."""
+def wrap_disk_errors() -> Iterator[None]:
+    """Raise WorkspaceError, with a one-line message, for an OSError of a disk."""
     try:
         yield
     except OSError as error:
-        if (reason := DISK_REFUSALS.get(error.errno or 0)) is None:
+        if (reason := DISK_ERRORS.get(error.errno or 0)) is None:
             raise
         where = f" {error.filename}" if error.filename else ""
         raise WorkspaceError(
@@ -141,7 +141,7 @@ def naming_refusals() -> Iterator[None]:
 def is_full(folder: Path) -> bool:
     """True if a disk has no room for another small file."""
     with contextlib.suppress(OSError):
-        return shutil.disk_usage(folder).free < SMALL
+        return shutil.disk_usage(folder).free < SMALL_FILE_BYTES
     return False
 
 
@@ -149,10 +149,7 @@ def is_full(folder: Path) -> bool:
 
 
 def make_private_folder(folder: Path) -> Path:
-    """Create ``folder`` and what is missing above it, readable by the owner alone.
-
-    Raises WorkspaceError where that is not allowed.
-    """
+    """Create ``folder`` and its missing parents with mode 0700; raises WorkspaceError where that is not allowed."""
     try:
         for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
             missing.mkdir(mode=0o700, exist_ok=True)
@@ -163,9 +160,9 @@ def make_private_folder(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def publishing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to ``path`` and rename it onto ``path`` when the block ends well.
+    """Yield a temporary path next to ``path`` and rename it to ``path`` when the block succeeds.
 
-    The file is flushed to disk before the rename, so that a crash leaves the old file or the whole new one.
+    The file is flushed to disk before the rename, so a crash leaves the old file or the complete new one.
     """
     make_private_folder(path.parent)
     clean_stale(path.parent)
@@ -185,7 +182,7 @@ def publishing(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Force a file's content, or a folder's names, to the disk."""
+    """Flush a file's content, or a folder's entries, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -194,15 +191,19 @@ def sync(path: Path) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Add lines to a file of this machine; they are on the disk when this returns.  Raises OSError.
+    """Append lines to a local file; they are on the disk when this returns.  Raises OSError.
 
-    Writers wait for each other, and a line that a crash cut off earlier is ended first, so that it spoils no other.
+    Writers wait for each other.  A line that an earlier crash left incomplete is terminated first.
     """
     make_private_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        _write_all(handle, _end_line(handle) + "".join(f"{line}\n" for line in lines).encode("utf-8"))
+        size = os.fstat(handle).st_size
+        is_incomplete = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+        data = b"\n" * is_incomplete + "".join(f"{line}\n" for line in lines).encode("utf-8")
+        while data:
+            data = data[os.write(handle, data) :]
         os.fsync(handle)
     finally:
         os.close(handle)
@@ -210,63 +211,52 @@ def append_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[list[T], tuple[int, ...]]:
-    """Read a file of JSON lines; give what ``parse`` makes of each, and the numbers of those that are none of its kind.
+    """Read a file of JSON lines: the parsed records, and the numbers of the lines that ``parse`` rejects.
 
-    Nothing where there is no file.  Raises OSError where it cannot be read.
+    Both are empty where there is no file.  Raises OSError where it cannot be read.
     """
-    found: list[T] = []
+    records: list[T] = []
     damaged = []
     for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
         try:
             if line.strip():
-                found.append(parse(json.loads(line)))
+                records.append(parse(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError):
             damaged.append(number)
-    return found, tuple(damaged)
+    return records, tuple(damaged)
 
 
-def _end_line(handle: int) -> bytes:
-    """Return the line break that a write which was cut off still owes."""
-    size = os.fstat(handle).st_size
-    return b"\n" if size and os.pread(handle, 1, size - 1) != b"\n" else b""
-
-
-def _write_all(handle: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(handle, data) :]
-
-
-def publish_bytes(path: Place, data: bytes) -> None:
-    """Write ``data`` to ``path`` at once."""
+def publish_bytes(path: AnyPath, data: bytes) -> None:
+    """Write ``data`` to ``path`` atomically."""
     if isinstance(path, Path):
         with publishing(path) as temporary:
             temporary.write_bytes(data)
         return
-    with reaching(path):
+    with wrap_store_errors(path):
         path.fs.pipe_file(path.path, data)
 
 
-def publish_json(path: Place, value: Any) -> None:
-    """Write ``value`` as indented JSON to ``path`` at once."""
+def publish_json(path: AnyPath, value: Any) -> None:
+    """Write ``value`` as indented JSON to ``path`` atomically."""
     publish_bytes(path, (render_json(value) + "\n").encode())
 
 
 def upload(files: Mapping[Path, UPath]) -> None:
-    """Put files of this machine into an object store, together; each is there whole or not at all."""
-    places = list(files.values())
-    with reaching(places[0]):
-        places[0].fs.put([str(path) for path in files], [place.path for place in places])
+    """Copy local files to an object store, concurrently; each write is atomic."""
+    targets = list(files.values())
+    with wrap_store_errors(targets[0]):
+        targets[0].fs.put([str(path) for path in files], [target.path for target in targets])
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def list_names(folder: Place) -> set[str]:
-    """Name what lies in a folder; nothing where there is no such folder."""
+def list_names(folder: AnyPath) -> set[str]:
+    """Return the names in a folder; empty where there is no such folder."""
     try:
         if isinstance(folder, Path):
             return {path.name for path in folder.iterdir()}
-        with reaching(folder):
+        with wrap_store_errors(folder):
             return {str(name).rsplit("/", 1)[-1] for name in _list_store(folder)}
     except (FileNotFoundError, NotADirectoryError):
         return set()
@@ -277,28 +267,29 @@ def list_names(folder: Place) -> set[str]:
 def _list_store(folder: UPath, *, detail: bool = False) -> list[Any]:
     try:
         names: list[Any] = folder.fs.ls(folder.path, detail=detail, refresh=True)
-    except FileNotFoundError:  # a prefix without objects; a bucket that is missing shows when something is put there
+    except FileNotFoundError:  # a prefix without objects; a missing bucket shows at the first write
         return []
     return names
 
 
 class Stamp(NamedTuple):
-    """What a folder tells of a file."""
+    """Size and version of a file as its folder lists them."""
 
     size: int
     """Bytes."""
 
     state: str
-    """Another one after each change: size and time of change on a disk, the tag of an object store."""
+    """Changes with the content: size and time of change on a disk, the ETag of an object store."""
 
 
-def list_stamps(folder: Place) -> dict[str, Stamp]:
-    """Tell size and state of the files of a folder, by name; nothing where there is no such folder."""
+def list_stamps(folder: AnyPath) -> dict[str, Stamp]:
+    """Return size and state of the files in a folder, by name; empty where there is no such folder."""
     try:
         if isinstance(folder, Path):
             with os.scandir(folder) as entries:
-                return {entry.name: _stamp(entry.stat(follow_symlinks=False)) for entry in entries}
-        with reaching(folder):
+                stats = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
+            return {name: Stamp(stat.st_size, f"{stat.st_size} {stat.st_ctime_ns}") for name, stat in stats.items()}
+        with wrap_store_errors(folder):
             listed = [found for found in _list_store(folder, detail=True) if found["type"] == "file"]
             return {str(f["name"]).rsplit("/", 1)[-1]: Stamp(int(f["size"]), str(f.get("ETag", ""))) for f in listed}
     except (FileNotFoundError, NotADirectoryError):
@@ -307,29 +298,25 @@ def list_stamps(folder: Place) -> dict[str, Stamp]:
         raise WorkspaceError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
 
 
-def _stamp(facts: os.stat_result) -> Stamp:
-    return Stamp(facts.st_size, f"{facts.st_size} {facts.st_ctime_ns}")
-
-
-def read_files(paths: Sequence[Place]) -> list[bytes]:
-    """Read small files, those of an object store together.  Raises OSError for a disk, else WorkspaceError."""
+def read_files(paths: Sequence[AnyPath]) -> list[bytes]:
+    """Read small files, those of an object store concurrently.  Raises OSError for a disk, else WorkspaceError."""
     stored = [path for path in paths if not isinstance(path, Path)]
     found: dict[str, bytes] = {}
     if stored:
-        with reaching(stored[0]):
+        with wrap_store_errors(stored[0]):
             names = [path.path for path in stored]
             found = dict(zip(names, stored[0].fs.cat_ranges(names, None, None, on_error="raise"), strict=True))
     return [path.read_bytes() if isinstance(path, Path) else found[path.path] for path in paths]
 
 
-def join_spans(spans: Iterable[tuple[int, int, T]], longest: float = math.inf) -> list[tuple[int, int, list[T]]]:
-    """Join spans of a file that lie near each other, in its order: first byte, byte after the last, and what lies there.
+def join_ranges(ranges: Iterable[tuple[int, int, T]], longest: float = math.inf) -> list[tuple[int, int, list[T]]]:
+    """Join nearby byte ranges of a file, in its order: first byte, byte after the last, and the joined names.
 
-    What is joined is not longer than ``longest``.
+    A joined range is at most ``longest`` bytes long.
     """
     joined: list[tuple[int, int, list[T]]] = []
-    for start, stop, name in sorted(spans):
-        if joined and start - joined[-1][1] <= GAP and max(joined[-1][1], stop) - joined[-1][0] <= longest:
+    for start, stop, name in sorted(ranges):
+        if joined and start - joined[-1][1] <= LARGEST_GAP and max(joined[-1][1], stop) - joined[-1][0] <= longest:
             first, end, names = joined[-1]
             names.append(name)
             joined[-1] = first, max(end, stop), names
@@ -338,44 +325,44 @@ def join_spans(spans: Iterable[tuple[int, int, T]], longest: float = math.inf) -
     return joined
 
 
-def read_spans(spans: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
-    """Read from each file of an object store its bytes from a first one up to another, together.
+def read_ranges(ranges: Sequence[tuple[UPath, int, int]]) -> list[bytes]:
+    """Read byte ranges (file, first byte, byte after the last) of an object store concurrently.
 
-    Fewer bytes come where a file ends, none where it is missing.  Raises WorkspaceError.
+    A range is shorter where the file ends, empty where it is missing.  Raises WorkspaceError.
     """
-    if not spans:
+    if not ranges:
         return []
-    paths, starts, stops = ([*column] for column in zip(*spans, strict=True))
+    paths, starts, stops = ([*column] for column in zip(*ranges, strict=True))
     answers = paths[0].fs.cat_ranges([path.path for path in paths], starts, stops, on_error="return")
     for path, answer in zip(paths, answers, strict=True):
         if isinstance(answer, Exception) and not _is_absence(answer):
-            raise refuse(path, answer) from answer
+            raise make_store_error(path, answer) from answer
     return [answer if isinstance(answer, bytes) else b"" for answer in answers]
 
 
 def _is_absence(error: Exception) -> bool:
-    """Tell a missing or short file from a store that fails."""
-    # Every store's library has its own error for a range behind the end, some a plain OSError; the words of HTTP are in all.
+    """True if a file is missing or shorter than the range, False if the store fails."""
+    # Each store's library has its own error for a range beyond the end, some a plain OSError; all quote the HTTP status text.
     return isinstance(error, FileNotFoundError) or "not satisfiable" in str(error).lower()
 
 
-def rename(path: Place, target: Place) -> None:
-    """Return a file another name in its folder, over a file that has it; raises WorkspaceError where that is not allowed."""
+def rename(path: AnyPath, target: AnyPath) -> None:
+    """Rename a file within its folder, replacing an existing one; raises WorkspaceError where that is not allowed."""
     try:
         if isinstance(path, Path):
             path.replace(str(target))
             return
-        with reaching(path):
+        with wrap_store_errors(path):
             path.fs.mv(path.path, path.with_name(target.name).path)
     except OSError as error:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
-def delete_files(paths: Iterable[Place]) -> None:
-    """Delete files that may be gone already."""
+def delete_files(paths: Iterable[AnyPath]) -> None:
+    """Delete files; those that do not exist are ignored."""
     for path in paths:
         if isinstance(path, Path):
             path.unlink(missing_ok=True)
         else:
-            with reaching(path), contextlib.suppress(FileNotFoundError):
+            with wrap_store_errors(path), contextlib.suppress(FileNotFoundError):
                 path.fs.rm_file(path.path)

@@ -1,4 +1,4 @@
-"""What a file may claim to be: sizes are checked before memory is taken, and before its place is believed."""
+"""Checks of a raster's header: its size before memory is allocated, its type, and its position."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_SIDE = 2**17
 """Pixels; a tile of Sentinel-2 has 10 980, and a mosaic of a hundred of them this many."""
 
 LONGEST_SIDES = {"JP2OpenJPEG": 2**15}
-"""... of files of one driver: JPEG 2000's decoder takes memory for all of a tile, and a file may be one tile."""
+"""Limits by driver: the JPEG 2000 decoder allocates memory for a whole tile, and a file may be one tile."""
 
 MOST_BLOCKS = 2**18
 """Blocks of one file; those of a tile of 10980 pixels are 121 of 1024, or 1849 of 256."""
@@ -20,19 +20,19 @@ LARGEST_BLOCK = 2**28
 """Bytes of one block once inflated; a whole tile in one piece is a little less."""
 
 FINEST, COARSEST = 1.0, 1000.0
-"""Metres of a pixel of a scene that can be used."""
+"""Smallest and largest pixel size of a scene, metres."""
 
 FARTHEST = 1e9
-"""Units of its map that a file's corner is from the origin; the earth's circumference is 4e7 metres."""
+"""Largest coordinate of a file's corner in the units of its CRS; the earth's circumference is 4e7 metres."""
 
 LINKS = ("overviews", "proxyoverviewrequest")
-"""Metadata that make GDAL open another file, whatever its kind and place, as soon as overviews are looked for."""
+"""Metadata domains that make GDAL open another file, of any format and anywhere, as soon as it looks for overviews."""
 
 DTYPES = ("uint8", "uint16")
-"""Of the pixels: digital numbers and classes."""
+"""Of digital numbers and classes."""
 
 
-def find_misfit(
+def find_header_fault(
     shape: tuple[int, int],
     block: tuple[int, int],
     dtypes: Iterable[str],
@@ -42,9 +42,11 @@ def find_misfit(
     driver: str = "GTiff",
     finest: float = FINEST,
 ) -> str:
-    """Say why a file of such a header cannot be a band of a scene; nothing where it can."""
+    """Return why a file with this header cannot be a band of a scene; '' where it can."""
     longest = LONGEST_SIDES.get(driver, LONGEST_SIDE)
-    return _find_bad_size(shape, block, longest) or _find_bad_type(list(dtypes)) or _find_bad_place(transform, is_metric, finest)
+    return (
+        _find_bad_size(shape, block, longest) or _find_bad_type(list(dtypes)) or _find_bad_position(transform, is_metric, finest)
+    )
 
 
 def _find_bad_size(shape: tuple[int, int], block: tuple[int, int], longest: int) -> str:
@@ -64,7 +66,7 @@ def _find_bad_type(dtypes: list[str]) -> str:
     return f"not one band of whole numbers with a CRS, but {len(dtypes)} of {dtypes[0] if dtypes else 'nothing'}"
 
 
-def _find_bad_place(transform: Affine, is_metric: bool, finest: float) -> str:
+def _find_bad_position(transform: Affine, is_metric: bool, finest: float) -> str:
     if not all(map(math.isfinite, transform[:6])):
         return "its place on earth is no number"
     if max(abs(transform.c), abs(transform.f)) > FARTHEST:
@@ -77,6 +79,6 @@ def _find_bad_place(transform: Affine, is_metric: bool, finest: float) -> str:
     return ""
 
 
-def find_link(namespaces: Iterable[str]) -> str:
-    """Say which metadata of a file lead to another one; nothing where none do."""
+def find_external_file(namespaces: Iterable[str]) -> str:
+    """Return which metadata domain names another file; '' where none does."""
     return next((f"its metadata name another file ({name})" for name in namespaces if name.lower() in LINKS), "")

@@ -1,8 +1,8 @@
-"""Keeps two scans of one workspace apart: in one machine, and on a folder that several machines share.
+"""The lock of a workspace, on one machine or on a folder that several machines share.
 
-The system holds a lock (flock) for the process that works, and lets it fall when that process ends, however it ends.
-Some shared folders do not pass that lock on to other machines.  So a lease stands in the same file: who works, and, by the
-file's time of change, that it still lives.  Only the file server's clock is compared with itself, never two machines'.
+The operating system's lock (flock) is released when its process ends, however it ends.  Some shared folders do not pass
+flock on to other machines.  So the lock file also contains a lease: who holds the lock and, by the file's modification
+time, when the holder last renewed it.  Times are compared only by the file server's clock.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from minewatch.core.errors import BusyError, WorkspaceError
-from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.temp_files import TEMPORARY_PREFIX, is_alive
 from minewatch.core.text import count_of
 
 RENEWAL_SECONDS = 60.0
-"""A holder shows this often that it lives."""
+"""Interval at which a holder renews its lease."""
 
-DEAD_SECONDS = 600.0
-"""A holder on another machine that did not show it for so long is dead."""
+EXPIRY_SECONDS = 600.0
+"""Age from which a lease that was not renewed has expired."""
 
 SCAN = "scan"
-"""What holders mostly do."""
+"""The usual operation."""
 
-NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a folder without locks answers; there the lease alone keeps scans apart."""
+NO_LOCK_ERRORS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Error numbers on a folder without flock; there the lease alone is the lock."""
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-"""Names a running kernel, where it is Linux."""
+"""File with the id of the running kernel (Linux)."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,24 @@ class Lease:
     """Of the process there."""
 
     boot: str
-    """Names the machine's running kernel, so that two machines of one name are told apart; '' where that is not known."""
+    """Id of the machine's running kernel, which tells apart two machines of one name; '' where it is not known."""
 
     since: str
     """UTC, by the holder's clock; for people."""
 
     doing: str
-    """What it works on, as a noun."""
+    """The operation, as a noun; the name of the field is part of the file."""
 
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Different for each holding."""
+    """Different for each lock."""
 
     def describe(self) -> str:
-        """Name the holder for people."""
+        """Return a text that identifies the holder."""
         return f"since {self.since}, process {self.pid} on {self.host}"
 
 
 class HeldLock:
-    """A lock that is held; it shows in the background that its holder lives."""
+    """A lock that is held; its lease is renewed in the background."""
 
     def __init__(self, path: Path, lease: Lease, handle: int) -> None:
         self._path, self._lease, self._handle = path, lease, handle
@@ -76,12 +76,12 @@ class HeldLock:
         self._thread = threading.Thread(target=self._renew, name="minewatch-lease", daemon=True)
 
     def start(self) -> None:
-        """Write the lease, and renew it from now on."""
+        """Write the lease and start renewing it."""
         _write(self._handle, json.dumps(asdict(self._lease)).encode())
         self._thread.start()
 
     def check(self) -> None:
-        """Raise WorkspaceError where somebody else took the lock over, since this holder seemed dead."""
+        """Raise WorkspaceError where another process took the lock over, since the lease had expired."""
         other = read_lease(self._path)
         if other is None or other.token != self._lease.token:
             who = f"by a {other.doing} ({other.describe()})" if other else "or taken away"
@@ -91,7 +91,7 @@ class HeldLock:
             )
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -101,33 +101,34 @@ class HeldLock:
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEWAL_SECONDS):
-            with contextlib.suppress(WorkspaceError, OSError):  # a file server that is away for a while
+            with contextlib.suppress(WorkspaceError, OSError):  # the file server may be away for a while
                 self.check()
-                os.utime(self._handle)  # no time is given: a file server takes its own
+                os.utime(self._handle)  # without a time, the file server uses its own clock
 
 
 @contextlib.contextmanager
-def hold(path: Path, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
-    """Hold the lock in a file for the length of a block.
+def acquire_lock(path: Path, operation: str = SCAN, report: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
+    """Hold the lock in a file for the duration of a block.
 
-    Raises BusyError where somebody else holds it, WorkspaceError where the file cannot be written.  ``tell`` gets a line
-    where the lock of a dead holder was taken over.
+    ``report`` gets a line where the lock of a dead holder was taken over.  Raises BusyError where another process holds it,
+    WorkspaceError where the file cannot be written.
     """
     handle = _open(path)
-    holding = None
+    lock = None
     try:
-        _take(path, handle, tell)
-        holding = HeldLock(path, _make_lease(doing), handle)
-        holding.start()
-        yield holding
+        _acquire(path, handle, report)
+        since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
+        lock = HeldLock(path, Lease(platform.node(), os.getpid(), _read_boot_id(), since, operation), handle)
+        lock.start()
+        yield lock
     finally:
-        if holding:
-            holding.release()
+        if lock:
+            lock.release()
         os.close(handle)
 
 
 def read_lease(path: Path) -> Lease | None:
-    """Tell who holds a lock, or held it when it died; None where nobody does, or the file cannot be understood."""
+    """Read the lease of the holder, dead or alive; None where there is none or it cannot be parsed."""
     try:
         return Lease(**json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError):
@@ -135,10 +136,10 @@ def read_lease(path: Path) -> Lease | None:
 
 
 def find_holder(path: Path) -> Lease | None:
-    """Tell who holds a lock now and lives; None where nobody does.  Changes nothing."""
+    """Return the lease of a lock's living holder, else None.  Changes nothing."""
     lease = read_lease(path)
-    lives = lease is not None and (_runs(lease.pid) if lease.boot == _name_boot() != "" else not _is_old(path))
-    return lease if lives else None
+    is_held = lease is not None and (is_alive(lease.pid) if lease.boot == _read_boot_id() != "" else not _is_expired(path))
+    return lease if is_held else None
 
 
 def _open(path: Path) -> int:
@@ -148,62 +149,62 @@ def _open(path: Path) -> int:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
 
 
-def _take(path: Path, handle: int, tell: Callable[[str], None]) -> None:
-    """Take the system's lock, and look whether a lease forbids it."""
+def _acquire(path: Path, handle: int, report: Callable[[str], None]) -> None:
+    """Acquire the system's lock; raises BusyError where it is taken or a lease has not expired."""
     try:
         is_locked = _flock(handle)
     except BlockingIOError as error:
-        raise _refuse(path, read_lease(path)) from error
+        raise _make_busy_error(path, read_lease(path)) from error
     if os.fstat(handle).st_size == 0:
         return
     lease = read_lease(path)
-    is_own = lease is not None and lease.boot == _name_boot() != ""
-    if lease is not None and is_own and (is_locked or not _runs(lease.pid)):  # the system would still hold its lock if it lived
-        tell(f"a {lease.doing} ended abnormally ({lease.describe()}); its lock was taken over")
+    # A living holder on this machine would still have the system's lock.
+    if lease is not None and lease.boot == _read_boot_id() != "" and (is_locked or not is_alive(lease.pid)):
+        report(f"a {lease.doing} ended abnormally ({lease.describe()}); its lock was taken over")
         return
     age = _measure_age(path, handle)
-    if age < DEAD_SECONDS:
-        raise _refuse(path, lease, max(0.0, DEAD_SECONDS - max(0.0, age)))
+    if age < EXPIRY_SECONDS:
+        raise _make_busy_error(path, lease, max(0.0, EXPIRY_SECONDS - max(0.0, age)))
     who = f"a {lease.doing} ({lease.describe()})" if lease else "somebody"
-    tell(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
+    report(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
 
 
 def _flock(handle: int) -> bool:
-    """Take the system's lock; False on a folder that has none.  Raises BlockingIOError where another process has it."""
+    """Acquire the system's lock; False on a folder without locks.  Raises BlockingIOError where another process has it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise
     except OSError as error:
-        if error.errno in NO_LOCKS:
+        if error.errno in NO_LOCK_ERRORS:
             return False
         raise
     return True
 
 
-def _refuse(path: Path, lease: Lease | None, rest: float | None = None) -> BusyError:
-    """Say who holds the lock, and when it would be free if the holder were dead."""
-    doing, who = (lease.doing, f" ({lease.describe()})") if lease else (SCAN, "")
-    text = f"another {doing} is running in {path.parent.parent}{who}; wait until it has ended"
+def _make_busy_error(path: Path, lease: Lease | None, rest: float | None = None) -> BusyError:
+    """Return the error that says who holds the lock; ``rest``: seconds until its lease expires."""
+    operation, who = (lease.doing, f" ({lease.describe()})") if lease else (SCAN, "")
+    text = f"another {operation} is running in {path.parent.parent}{who}; wait until it has ended"
     if rest is not None:
         text += f", or, if that machine is off, try again in {count_of(int(rest // 60) + 1, 'minute')}"
     return BusyError(text)
 
 
 def _measure_age(path: Path, handle: int) -> float:
-    """Tell how many seconds ago the holder showed that it lives, by the clock of the file server.
+    """Return the seconds since the lease was renewed, by the file server's clock.
 
-    Where that clock was set back, a dead holder would seem to live for long: then its time is set to now, and counts from
-    there.  A holder that lives renews it anyway.
+    Where that clock was set back, a dead holder's lease would not expire for long: then its time is set to now.  A living
+    holder renews it anyway.
     """
-    age = _ask_time(path.parent) - os.fstat(handle).st_mtime
+    age = _read_server_time(path.parent) - os.fstat(handle).st_mtime
     if age < -RENEWAL_SECONDS:
         os.utime(handle)
     return age
 
 
-def _ask_time(folder: Path) -> float:
-    """Return the time of a folder's file server."""
+def _read_server_time(folder: Path) -> float:
+    """Return the current time of the folder's file server."""
     probe = folder / f"{TEMPORARY_PREFIX}clock-{secrets.token_hex(4)}"
     try:
         probe.write_bytes(b"?")
@@ -212,29 +213,13 @@ def _ask_time(folder: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _is_old(path: Path) -> bool:
-    """Guess from this machine's clock whether a lease is dead; for those who only look."""
+def _is_expired(path: Path) -> bool:
+    """True if a lease seems expired by this machine's clock; for readers of the status only."""
     age = dt.datetime.now(dt.UTC).timestamp() - path.stat().st_mtime
-    return age >= DEAD_SECONDS
+    return age >= EXPIRY_SECONDS
 
 
-def _runs(pid: int) -> bool:
-    """Guess whether a process of this machine lives; the lock itself is not tried, since that could be in a scan's way."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's
-        return True
-    return True
-
-
-def _make_lease(doing: str) -> Lease:
-    since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
-    return Lease(platform.node(), os.getpid(), _name_boot(), since, doing)
-
-
-def _name_boot() -> str:
+def _read_boot_id() -> str:
     try:
         return BOOT.read_text("ascii").strip()
     except OSError:
@@ -242,7 +227,7 @@ def _name_boot() -> str:
 
 
 def _write(handle: int, data: bytes) -> None:
-    """Replace the content of the file that is open, shown to others at once."""
+    """Replace the content of an open file and flush it."""
     os.ftruncate(handle, 0)
     os.pwrite(handle, data, 0)
     os.fsync(handle)

@@ -1,8 +1,7 @@
-"""The journal: what happens, as lines of JSON on stderr for machines that collect them.
+"""Structured logs: events as JSON lines on stderr, for machines that collect them.
 
-People read the same on stderr in words, from the commands; then the journal is silent, so that nothing stands there twice.
-No line holds a secret: addresses lose logins and queries, and what the environment variables hold that the settings name is
-blotted out.
+Without a structured log, the commands print messages for people there instead.  No line holds a secret: logins and queries
+of addresses are removed, and the values of the environment variables that the settings name are redacted.
 """
 
 from __future__ import annotations
@@ -23,24 +22,24 @@ from minewatch.core.text import printable
 from minewatch.core.url_policy import hide_secrets, is_web
 
 VARIABLE = "MINEWATCH_LOG"
-"""Environment variable that says how: ``text`` or ``json``."""
+"""Environment variable with the format: ``text`` or ``json``."""
 
-BLOT = "***"
-"""Stands for a secret."""
+REDACTED = "***"
+"""Replaces a secret."""
 
-OWN_SECRETS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PC_SDK_SUBSCRIPTION_KEY")
-"""Environment variables with secrets that libraries take without being told."""
+SECRET_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PC_SDK_SUBSCRIPTION_KEY")
+"""Environment variables with secrets that libraries read by themselves."""
 
-SHORTEST = 6
-"""Letters of a part of a secret address that is blotted out where it stands alone; shorter ones are in many words."""
+SHORTEST_SECRET = 6
+"""Characters of a part of a secret address that is redacted by itself; shorter ones occur in many words."""
 
 _ADDRESS = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*)://[^\s\"'<>]*")
-_PLAIN = ("s3", "tcp", "tls", "file")
-"""Kinds of addresses whose path is no secret."""
+_PUBLIC_SCHEMES = ("s3", "tcp", "tls", "file")
+"""Schemes of addresses whose path is not secret."""
 
 
-class Journal:
-    """Writes lines of JSON."""
+class LogWriter:
+    """Writes JSON lines."""
 
     def __init__(self, stream: TextIO, secrets: Iterable[str]) -> None:
         self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
@@ -50,50 +49,50 @@ class Journal:
                 merge_contextvars,
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-                self._blot,
+                self._redact,
                 structlog.processors.JSONRenderer(default=str, ensure_ascii=True),
             ],
         )
 
     def write(self, level: str, event: str, facts: Mapping[str, Any]) -> None:
-        """Write a line."""
+        """Write one line."""
         getattr(self._logger, level)(event, **facts)
 
-    def _blot(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
+    def _redact(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
         first = {name: line[name] for name in ("time", "level", "event", "run_id") if name in line}
         plain = json.loads(json.dumps(first | dict(line), default=str))
-        return {name: blot_out(value, self._secrets) for name, value in plain.items()}
+        return {name: redact(value, self._secrets) for name, value in plain.items()}
 
 
-def blot_out(value: Any, secrets: Iterable[str]) -> Any:
-    """Take secrets out of plain data: those that are given, and logins and queries of addresses."""
+def redact(value: Any, secrets: Iterable[str]) -> Any:
+    """Remove ``secrets`` and the logins and queries of addresses from plain data."""
     if isinstance(value, str):
         for secret in secrets:
-            value = value.replace(secret, BLOT)
-        return printable(_ADDRESS.sub(_shorten, value))
+            value = value.replace(secret, REDACTED)
+        return printable(_ADDRESS.sub(_redact_address, value))
     if isinstance(value, list):
-        return [blot_out(part, secrets) for part in value]
+        return [redact(part, secrets) for part in value]
     if isinstance(value, dict):
-        return {blot_out(name, secrets): blot_out(part, secrets) for name, part in value.items()}
+        return {redact(name, secrets): redact(part, secrets) for name, part in value.items()}
     return value
 
 
-def _shorten(match: re.Match[str]) -> str:
+def _redact_address(match: re.Match[str]) -> str:
     address, scheme = match[0], match[1].lower()
     try:
         if is_web(address):
             return hide_secrets(address)
-        if scheme in _PLAIN:
+        if scheme in _PUBLIC_SCHEMES:
             return f"{scheme}://{address.partition('://')[2].rpartition('@')[2].partition('?')[0]}"
-    except ValueError:  # no address after all
+    except ValueError:  # not an address after all
         pass
-    return f"{scheme}://{BLOT}"
+    return f"{scheme}://{REDACTED}"
 
 
 def find_secrets(settings: Mapping[str, Any]) -> set[str]:
-    """Return what the environment variables hold that settings name (keys that end in ``_variable``), and parts of it."""
-    values = {os.environ.get(name, "") for name in {*_list_variables(settings), *OWN_SECRETS}}
-    return {part for value in values if value for part in _take_apart(value)}
+    """Return the values of the environment variables that settings name (keys ending in ``_variable``), and their parts."""
+    values = {os.environ.get(name, "") for name in {*_list_variables(settings), *SECRET_VARIABLES}}
+    return {part for value in values if value for part in _split_secret(value)}
 
 
 def _list_variables(value: Any) -> Iterator[str]:
@@ -107,47 +106,47 @@ def _list_variables(value: Any) -> Iterator[str]:
             yield from _list_variables(part)
 
 
-def _take_apart(value: str) -> set[str]:
-    """Return a secret and, of an address, its parts but for the host: each may stand alone in an error."""
+def _split_secret(value: str) -> set[str]:
+    """Return a secret and, of an address, its parts except the host: each may occur alone in an error."""
     forms = {value, quote(value, safe=""), value.strip()}
     with contextlib.suppress(ValueError):
         parts = urlsplit(value)
         if parts.scheme and parts.netloc:
             login = parts.netloc.rpartition("@")[0].split(":")
             pieces = {*login, *re.split(r"[/?&=#]", f"{parts.path}?{parts.query}")}
-            forms |= {form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= SHORTEST}
+            forms |= {form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= SHORTEST_SECRET}
     return forms
 
 
 class _LoggerSlot:
-    """Where the journal of this process lies, if there is one."""
+    """Holds the log of this process, if one was started."""
 
-    journal: Journal | None = None
-
-
-def open_journal(secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
-    """Begin to write lines of JSON, to stderr where no stream is given."""
-    _LoggerSlot.journal = Journal(stream or sys.stderr, secrets)
+    writer: LogWriter | None = None
 
 
-def close_journal() -> None:
-    """Leave it to the commands to tell people."""
-    _LoggerSlot.journal = None
+def start_log(secrets: Iterable[str] = (), stream: TextIO | None = None) -> None:
+    """Start writing JSON lines, to stderr unless a stream is given."""
+    _LoggerSlot.writer = LogWriter(stream or sys.stderr, secrets)
 
 
-def is_open() -> bool:
-    """True if lines of JSON are written, in place of words for people."""
-    return _LoggerSlot.journal is not None
+def close_log() -> None:
+    """Stop writing JSON lines; the commands print messages for people again."""
+    _LoggerSlot.writer = None
+
+
+def is_log_open() -> bool:
+    """True if JSON lines are written in place of messages for people."""
+    return _LoggerSlot.writer is not None
 
 
 def log_event(event: str, *, level: str = "info", **facts: Any) -> None:
-    """Note what happened, with its facts; does nothing where no journal is open."""
-    if _LoggerSlot.journal is not None:
-        _LoggerSlot.journal.write(level, event, facts)
+    """Log an event with its facts; does nothing unless a log was started."""
+    if _LoggerSlot.writer is not None:
+        _LoggerSlot.writer.write(level, event, facts)
 
 
 @contextlib.contextmanager
-def running(run_id: str) -> Iterator[None]:
-    """Let every line of a block carry the name of the run."""
+def bind_run_id(run_id: str) -> Iterator[None]:
+    """Add the run's id to every line of a block."""
     with bound_contextvars(run_id=run_id):
         yield

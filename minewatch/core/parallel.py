@@ -1,4 +1,4 @@
-"""Runs many tasks on Dask: the one place that knows it.  Threads of this process, or any cluster by its address."""
+"""Runs tasks on Dask: threads of this process, or a cluster.  The only module that imports it."""
 
 from __future__ import annotations
 
@@ -20,32 +20,30 @@ from distributed import CancelledError, Client, Future, KilledWorker, LocalClust
 
 from minewatch import __version__
 from minewatch.core.errors import MinewatchError, describe
-from minewatch.core.files import naming_refusals
+from minewatch.core.files import wrap_disk_errors
 
 R = TypeVar("R")
 
-WAIT_SECONDS = 20
-"""How long a cluster's scheduler is waited for."""
+CONNECT_SECONDS = 20
+"""Longest wait for a cluster's scheduler."""
 
-NOWHERE = "127.0.0.1:0"
-"""Dask always starts small web servers; these are seen by this machine only."""
+LOOPBACK = "127.0.0.1:0"
+"""Address of the web servers that Dask always starts: reachable from this machine only."""
 
+TASKS_PER_CORE = 4
+"""Tasks at a time where they are IO-bound: some fetch while others compute."""
 
-OVERLAP = 4
-"""Tasks for each core while tasks wait for a slow line: some fetch while others compute."""
+TASKS_PER_THREAD = 2
+"""Tasks at a time on a cluster: while one runs, the next one is on its way."""
 
-SPARE = 2
-"""Tasks for each thread of a cluster: while one is worked on, the next one is on its way."""
-
-
-PATIENCE = 300.0
-"""Seconds that a cluster without any worker is waited for: a new one may be starting."""
+NO_WORKER_SECONDS = 300.0
+"""Longest wait for a cluster without any worker: one may be starting."""
 
 M_ARENA_MAX = -8
-"""Of mallopt(3): the largest number of pools."""
+"""Parameter of mallopt(3): the largest number of memory pools."""
 
-BEAT = 1.0
-"""Seconds after which a cluster is asked again how many threads it has."""
+POLL_SECONDS = 1.0
+"""Interval at which the number of a cluster's threads is read again."""
 
 
 @dataclass(frozen=True)
@@ -53,61 +51,61 @@ class Engine:
     """A running Dask client."""
 
     client: Client
-    """Threads or a cluster."""
+    """Of threads or a cluster."""
 
     scheduler: str | None = None
     """Address of the cluster; None = threads of this process."""
 
     def run(
-        self, task: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, waits: bool = False
+        self, task: Callable[..., R], jobs: Sequence[tuple[Any, ...]], *, is_io_bound: bool = False
     ) -> Iterator[tuple[int, R | Exception]]:
         """Call ``task(*job)`` for every job; yield each job's number with its result or error as they finish.
 
-        Jobs start in order, and only so many are under way as there is work for: one for each core, or OVERLAP of them
-        where a task ``waits`` for others' machines.  A job whose worker dies is done again by another.
-        Raises MinewatchError where the scheduler is gone, or no worker is there for PATIENCE seconds.
+        Jobs start in order, one at a time for each core, or TASKS_PER_CORE where they are IO-bound.  A job whose worker dies
+        is repeated by another.  Raises MinewatchError where the connection is lost, or no worker is there for
+        NO_WORKER_SECONDS.
         """
         todo = iter(enumerate(jobs))
         numbers: dict[Future[R | MinewatchError], int] = {}
         done: SimpleQueue[Future[R | MinewatchError]] = SimpleQueue()
-        width, asked = self._find_width(waits), time.monotonic()
+        width, asked = self._find_width(is_io_bound), time.monotonic()
 
         def submit() -> None:
             for number, job in itertools.islice(todo, max(0, width - len(numbers))):
-                future = self.client.submit(_attempt, __version__, task, *job, pure=False, priority=-number)
+                future = self.client.submit(_run_task, __version__, task, *job, pure=False, priority=-number)
                 numbers[future] = number
                 future.add_done_callback(done.put)
 
         try:
             submit()
             while numbers:
-                future = self._await(done)
-                number, result = numbers.pop(future), self._take(future)
-                if time.monotonic() - asked > BEAT:
-                    width, asked = self._find_width(waits), time.monotonic()
-                    return_memory()
-                submit()  # before the result is worked on
+                future = self._wait_for_next(done)
+                number, result = numbers.pop(future), self._get_result(future)
+                if time.monotonic() - asked > POLL_SECONDS:
+                    width, asked = self._find_width(is_io_bound), time.monotonic()
+                    release_memory()
+                submit()  # before the caller works on the result
                 yield number, result
         finally:
-            if self.client.status == "running":  # a loop that was left early ends after the client
+            if self.client.status == "running":  # a loop that was left early may end after the client
                 self.client.cancel(list(numbers))
-            return_memory()
+            release_memory()
 
-    def _await(self, done: SimpleQueue[Future[R]]) -> Future[R]:
-        """Wait for the next job to end, as long as somebody works on it."""
+    def _wait_for_next(self, done: SimpleQueue[Future[R]]) -> Future[R]:
+        """Wait for the next job to end, as long as there are workers."""
         seen = time.monotonic()
         while True:
             try:
-                return done.get(timeout=BEAT)
+                return done.get(timeout=POLL_SECONDS)
             except Empty:
                 if self.scheduler is None or self._count_threads() > 0:
                     seen = time.monotonic()
-            if time.monotonic() - seen > PATIENCE:
-                raise self._give_up()
+            if time.monotonic() - seen > NO_WORKER_SECONDS:
+                raise self._make_no_worker_error()
 
-    def _take(self, future: Future[R | MinewatchError]) -> R | Exception:
-        """Return a job's result or error.  A result that died with its worker is waited for, while there are others."""
-        patience = None if self.scheduler is None else PATIENCE
+    def _get_result(self, future: Future[R | MinewatchError]) -> R | Exception:
+        """Return a job's result or error; waits for one that was lost with its worker, while there are others."""
+        patience = None if self.scheduler is None else NO_WORKER_SECONDS
         while True:
             try:
                 error: Exception | None = future.exception(timeout=patience)
@@ -116,22 +114,22 @@ class Engine:
                 result: R | MinewatchError = future.result(timeout=patience)
             except TimeoutError:
                 if self._count_threads() == 0:
-                    raise self._give_up() from None
+                    raise self._make_no_worker_error() from None
             except (OSError, CancelledError) as lost:
-                raise self._lose(lost) from lost
+                raise self._make_connection_error(lost) from lost
             else:
                 return result
 
     def _explain(self, error: Exception) -> Exception:
-        """Put in words what only a cluster does."""
+        """Return an error with a message for people in place of those that only a cluster raises."""
         if self.scheduler is None:
             return error
         if isinstance(error, CancelledError):
-            return self._lose(error)
+            return self._make_connection_error(error)
         if isinstance(error, KilledWorker):
             text = "died one after the other at the same task, most likely for lack of memory; give each more"
             return MinewatchError(f"workers at {self.scheduler} {text}")
-        # Where the scheduler cannot load a task, Dask raises a plain RuntimeError that only its words tell from others.
+        # Where the scheduler cannot load a task, Dask raises a RuntimeError that only its text distinguishes.
         if isinstance(error, ImportError) or "deserializ" in str(error):
             return MinewatchError(
                 f"scheduler or workers at {self.scheduler} cannot load minewatch {__version__} "
@@ -139,24 +137,24 @@ class Engine:
             )
         return error
 
-    def _find_width(self, waits: bool) -> int:
+    def _find_width(self, is_io_bound: bool) -> int:
         if self.scheduler is None:
-            return count_cores() * (OVERLAP if waits else 1)
-        return SPARE * max(1, self._count_threads())
+            return count_cores() * (TASKS_PER_CORE if is_io_bound else 1)
+        return TASKS_PER_THREAD * max(1, self._count_threads())
 
     def _count_threads(self) -> int:
         try:
             return sum(int(threads) for threads in self.client.nthreads().values())
         except (OSError, TimeoutError, ValueError, RuntimeError) as error:
-            raise self._lose(error) from error
+            raise self._make_connection_error(error) from error
 
-    def _give_up(self) -> MinewatchError:
+    def _make_no_worker_error(self) -> MinewatchError:
         return MinewatchError(
-            f"no worker at {self.scheduler} for {PATIENCE:.0f} seconds; start some with: dask worker {self.scheduler} "
+            f"no worker at {self.scheduler} for {NO_WORKER_SECONDS:.0f} seconds; start some with: dask worker {self.scheduler} "
             "(what was read is kept, and the same command goes on from there)"
         )
 
-    def _lose(self, error: Exception) -> MinewatchError:
+    def _make_connection_error(self, error: Exception) -> MinewatchError:
         return MinewatchError(
             f"the connection to the Dask scheduler at {self.scheduler} was lost ({type(error).__name__}); "
             "what was read is kept, and the same command goes on from there"
@@ -164,29 +162,29 @@ class Engine:
 
 
 @functools.cache
-def share_memory_pools() -> None:
-    """Let glibc's threads share as few pools of memory as there are cores.
+def limit_memory_pools() -> None:
+    """Limit glibc's memory pools to one per core; does nothing elsewhere.
 
-    It would make one for each thread, and each keeps what its largest task once took: a first scan of 4096 x 4096 pixels
-    took 1.4 GB, and takes 1.0 GB so.  Does nothing elsewhere.
+    By default there is one per thread, and each keeps what its largest task once used: a first scan of 4096 x 4096 pixels
+    takes 1.0 GB in place of 1.4 GB.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, count_cores())
 
 
-def return_memory() -> None:
-    """Return the system what glibc keeps of freed memory, so that the next stage of a scan does not come on top of it."""
+def release_memory() -> None:
+    """Return freed memory from glibc to the system, so that the next stage of a scan does not add to it."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _attempt(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchError:
-    """Turn errors of our own into results: Dask would log them, and GDAL's errors behind them cannot be sent."""
-    share_memory_pools()
+def _run_task(version: str, task: Callable[..., R], *job: Any) -> R | MinewatchError:
+    """Run a task; our own errors become results, since Dask would log them and GDAL's errors behind them cannot be sent."""
+    limit_memory_pools()
     if version != __version__:
         return MinewatchError(f"a worker has minewatch {__version__}, the scan {version}; install the same on both")
     try:
-        with naming_refusals():
+        with wrap_disk_errors():
             return task(*job)
     except MinewatchError as error:
         return error.detach()
@@ -198,13 +196,13 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
 
     Raises MinewatchError where the cluster does not answer.
     """
-    share_memory_pools()
+    limit_memory_pools()
     for name in ("distributed", "tornado.application"):
         logging.getLogger(name).setLevel(logging.ERROR)
     if scheduler:
-        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it would say is in our own errors
+        logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # our own errors say the same
         try:
-            client = Client(scheduler, timeout=WAIT_SECONDS)
+            client = Client(scheduler, timeout=CONNECT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             raise MinewatchError(
                 f"the Dask scheduler at {scheduler} does not answer ({describe(error)}); check --scheduler"
@@ -218,23 +216,23 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
             LocalCluster(
                 processes=False,
                 n_workers=1,
-                threads_per_worker=count_cores() * OVERLAP,
-                dashboard_address=NOWHERE,
-                worker_dashboard_address=NOWHERE,
+                threads_per_worker=count_cores() * TASKS_PER_CORE,
+                dashboard_address=LOOPBACK,
+                worker_dashboard_address=LOOPBACK,
                 memory_limit=0,
             ) as cluster,
             Client(cluster) as client,
         ):
             yield Engine(client)
     finally:
-        forget_clusters()
+        clear_dask_caches()
 
 
-def forget_clusters() -> None:
-    """Let go of clusters of this process that have ended.
+def clear_dask_caches() -> None:
+    """Clear the caches of distributed (2026.8), where it has them.
 
-    Caches of distributed (2026.8) keep every method it ever called, and with it the whole scheduler or worker: a service
-    that scans each night would grow by a megabyte each.  Does nothing where a version has no such caches.
+    They keep every method ever called and, with it, schedulers and workers that have ended: a service that scans each night
+    would grow by a megabyte a night.
     """
     for module, name in ((distributed.core, "_expects_comm"), (distributed.utils, "has_keyword")):
         if clear := getattr(getattr(module, name, None), "cache_clear", None):
@@ -242,5 +240,5 @@ def forget_clusters() -> None:
 
 
 def count_cores() -> int:
-    """Count the cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""Shows long work on stderr, and stays silent where nobody watches."""
+"""Progress bars and notes on stderr."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from minewatch.core.logging import is_open, log_event
+from minewatch.core.logging import is_log_open, log_event
 from minewatch.core.text import printable
 
 T = TypeVar("T")
@@ -18,16 +18,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Reporter:
-    """Tells a person how far the work is; the default tells nobody."""
+    """Shows progress bars and notes; the default shows nothing."""
 
     bars: Progress | None = None
     """Where bars are drawn, or None."""
 
     note: Callable[[str], None] = field(default=lambda _text: None)
-    """Takes a line for the person."""
+    """Shows one line."""
 
     def track(self, items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
-        """Hand on the items and move a bar with them."""
+        """Yield the items, advancing a bar."""
         if self.bars is None:
             yield from items
             return
@@ -49,8 +49,8 @@ class Reporter:
 
 @contextlib.contextmanager
 def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
-    """Show notes and, where they are wanted, bars on stderr for the length of a block; a journal gets the notes alone."""
-    if is_open():
+    """Show notes and, on request, bars on stderr for the duration of a block; a structured log gets the notes only."""
+    if is_log_open():
         yield Reporter(None, lambda text: log_event("note", text=text))
         return
     console = Console(stderr=True, soft_wrap=not with_bars)

@@ -1,4 +1,4 @@
-"""Ends a command that somebody stops: the first signal lets it tidy up, the second ends it at once."""
+"""Signals that stop a command: the first lets it clean up, the second exits at once."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from types import FrameType
 from typing import NoReturn
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what systems send before they kill."""
+"""Ctrl-C, and what service managers send before they kill."""
 
 NOTICE = "stopped; what was finished is kept, and the same command goes on from there"
-"""For the person."""
+"""Printed by a stopped command."""
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal came; passes whatever catches errors."""
+    """A signal arrived; not an Exception, so nothing that handles errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.code = 128 + number
 
 
-def find_code(stop: KeyboardInterrupt) -> int:
-    """Return the exit code of a command that was stopped: 128 and the signal's number, as shells have it."""
+def find_exit_code(stop: KeyboardInterrupt) -> int:
+    """Return the exit code of a command that was stopped: 128 and the signal's number, as in shells."""
     return stop.code if isinstance(stop, Stopped) else 128 + signal.SIGINT
 
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """Let signals raise Stopped for the length of a block; nothing changes in threads other than the first."""
+    """Let signals raise Stopped for the duration of a block; does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _stop) for number in SIGNALS}
+    before = {number: signal.signal(number, _raise_stopped) for number in SIGNALS}
     try:
         yield
     finally:
@@ -45,9 +45,9 @@ def handle_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave(code: int) -> NoReturn:
-    """End the process; the threads that still work are not waited for where a signal was caught by :func:`listening`."""
-    if signal.getsignal(signal.SIGINT) is _end:
+def exit_process(code: int) -> NoReturn:
+    """Exit; running threads are not waited for after a signal that :func:`handle_signals` caught."""
+    if signal.getsignal(signal.SIGINT) is _exit_now:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()
@@ -56,16 +56,16 @@ def leave(code: int) -> NoReturn:
 
 
 def exit_early(stop: KeyboardInterrupt) -> NoReturn:
-    """End the process before there is a command that could tell it."""
+    """Exit with the notice, where there is no command yet to print it."""
     sys.stderr.write(f"{NOTICE}\n")
-    leave(find_code(stop))
+    exit_process(find_exit_code(stop))
 
 
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+def _raise_stopped(number: int, _frame: FrameType | None) -> NoReturn:
     for other in SIGNALS:
-        signal.signal(other, _end)
+        signal.signal(other, _exit_now)
     raise Stopped(number)
 
 
-def _end(number: int, _frame: FrameType | None) -> NoReturn:
+def _exit_now(number: int, _frame: FrameType | None) -> NoReturn:
     os._exit(128 + number)

@@ -1,4 +1,4 @@
-"""Unfinished files: their names tell who writes them, so that those of processes that died can be told from those at work."""
+"""Temporary files, whose names identify the writing process, so that those of dead processes can be deleted."""
 
 from __future__ import annotations
 
@@ -11,58 +11,59 @@ import time
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
-"""Names of unfinished files; whatever carries it may be deleted when nothing runs."""
+"""Begins the name of every temporary file; all of them may be deleted when nothing runs."""
 
-FORGOTTEN_SECONDS = 86_400.0
-"""Age at which an unfinished file is dead, whoever wrote it."""
+STALE_SECONDS = 86_400.0
+"""Age from which a temporary file is stale, whoever wrote it."""
 
 
 def make_temp_name() -> str:
-    """Return the beginning of the name of an unfinished file: it tells who writes it."""
-    return f"{TEMPORARY_PREFIX}{_name_home()}-{os.getpid()}-"
+    """Return the beginning of a temporary file's name, which identifies host and process."""
+    return f"{TEMPORARY_PREFIX}{_identify_host()}-{os.getpid()}-"
 
 
 @functools.cache
-def _name_home() -> str:
-    """Name what process numbers mean here: the running kernel, and its set of processes."""
+def _identify_host() -> str:
+    """Return a digest of the running kernel and the PID namespace, within which process numbers are unique."""
     with contextlib.suppress(OSError):
         boot, processes = Path("/proc/sys/kernel/random/boot_id").read_text("ascii"), Path("/proc/self/ns/pid").stat()
         return hashlib.sha256(f"{boot} {processes.st_ino}".encode()).hexdigest()[:8]
     return "x"
 
 
-_SWEPT: dict[int, set[Path]] = {}
-"""Process to the folders that it looked through."""
+_CLEANED: dict[int, set[Path]] = {}
+"""Process to the folders it has cleaned."""
 
 
 def clean_stale(folder: Path) -> None:
-    """Delete what processes that died left unfinished in a folder; each process looks once."""
-    swept = _SWEPT.setdefault(os.getpid(), set())
-    if folder in swept:
+    """Delete stale temporary files in a folder; each process does so once per folder."""
+    cleaned = _CLEANED.setdefault(os.getpid(), set())
+    if folder in cleaned:
         return
-    swept.add(folder)
-    with contextlib.suppress(OSError):  # a folder that cannot be listed has other troubles, told elsewhere
-        for draft in folder.glob(f"{TEMPORARY_PREFIX}*"):
-            if _is_stale(draft):
-                shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
+    cleaned.add(folder)
+    with contextlib.suppress(OSError):  # a folder that cannot be listed is reported by whoever writes there
+        for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+            if _is_stale(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _is_stale(draft: Path) -> bool:
-    """True if the writer of an unfinished file is dead: by its number where that can be asked here, else by its age."""
-    home, _, rest = draft.name.removeprefix(TEMPORARY_PREFIX).partition("-")
-    number = rest.partition("-")[0]
-    if home == _name_home() and number.isdecimal():
-        return not _lives(int(number))
+def _is_stale(path: Path) -> bool:
+    """True if the writer of a temporary file is dead: by its process number on the same host, else by the file's age."""
+    host, _, rest = path.name.removeprefix(TEMPORARY_PREFIX).partition("-")
+    pid = rest.partition("-")[0]
+    if host == _identify_host() and pid.isdecimal():
+        return not is_alive(int(pid))
     with contextlib.suppress(OSError):
-        return time.time() - draft.stat().st_mtime > FORGOTTEN_SECONDS
+        return time.time() - path.stat().st_mtime > STALE_SECONDS
     return False
 
 
-def _lives(number: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """True if this machine has a process of this number."""
     try:
-        os.kill(number, 0)  # asks only
+        os.kill(pid, 0)  # signal 0 is not delivered
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # somebody else's
+    except OSError:  # another user's process
         return True
     return True

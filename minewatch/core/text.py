@@ -1,4 +1,4 @@
-"""Text that strangers wrote, made safe to show: on a terminal, in a picture, in a table, in JSON."""
+"""Text for people: formats of dates and numbers, and untrusted text made safe to show."""
 
 from __future__ import annotations
 
@@ -8,61 +8,61 @@ import re
 import unicodedata
 from typing import Any
 
-HIDDEN = "�"
-"""Stands for a character that cannot be shown."""
+REPLACEMENT = "�"
+"""Replaces a character that cannot be shown."""
 
 LONGEST = 200
-"""Characters of a name that are shown; longer ones end in dots."""
+"""Characters of a name that are shown; a longer one ends in an ellipsis."""
 
 FORMULAS = ("=", "+", "-", "@")
-"""First characters of what a spreadsheet would run."""
+"""First characters of what a spreadsheet evaluates."""
 
 
 def printable(text: str) -> str:
-    """Replace what steers a terminal: control characters, changes of direction, invisible ones; line ends stay."""
-    return "".join(character if character.isprintable() or character == "\n" else HIDDEN for character in text)
+    """Replace control characters, direction marks and invisible characters; line breaks stay."""
+    return "".join(character if character.isprintable() or character == "\n" else REPLACEMENT for character in text)
 
 
 def show(text: object, longest: int = LONGEST) -> str:
-    """Return a stranger's text on one line, printable and of bounded length."""
+    """Return untrusted text on one line, printable and of limited length."""
     line = printable(" ".join(str(text)[: 4 * longest].split()))
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
-def show_plain(text: object, longest: int = 60) -> str:
-    """The same for pictures: in letters that every font has, and with no sign that starts a formula there."""
+def show_ascii(text: object, longest: int = 60) -> str:
+    """Return untrusted text for images: as :func:`show`, in ASCII, which every font has, and without math marks."""
     return escape_math(show(text, longest).encode("ascii", "replace").decode())
 
 
-def show_day(day: dt.date) -> str:
-    """Return a day as a sentence has it: ``31 December 2024``; tables, files and data have ISO dates."""
+def format_day(day: dt.date) -> str:
+    """Return a day for sentences, ``31 December 2024``; tables, files and data have ISO dates."""
     return f"{day.day} {day:%B %Y}"
 
 
-def show_moment(time: dt.datetime) -> str:
-    """Return a time in UTC as a sentence has it: ``31 December 2024, 04:27 UTC``."""
-    return f"{show_day(time)}, {time:%H:%M} UTC"
+def format_time(time: dt.datetime) -> str:
+    """Return a time in UTC for sentences, ``31 December 2024, 04:27 UTC``."""
+    return f"{format_day(time)}, {time:%H:%M} UTC"
 
 
-def show_share(share: float, decimals: int = 0) -> str:
-    """Return a share of one in per cent, ``67 %``."""
+def format_percent(share: float, decimals: int = 0) -> str:
+    """Return a share (0 to 1) in per cent, ``67 %``."""
     return f"{100 * share:.{decimals}f} %"
 
 
 def count_of(number: int, what: str) -> str:
-    """Return a number of things: ``1 scene``, ``2 scenes``, ``3 passes``."""
+    """Return a number with its noun: ``1 scene``, ``2 scenes``, ``3 passes``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
 
 
 def escape_math(text: str) -> str:
-    """Keep a picture from reading dollar signs as the ends of a formula, and from failing where it is none."""
+    """Escape dollar signs, which matplotlib would parse as math, failing where they are none."""
     return text.replace("\\", "/").replace("$", r"\$")
 
 
 def is_formula(text: str) -> bool:
-    """True if a spreadsheet would run a cell; it skips blanks, and reads wide signs as the usual ones.
+    """True if a spreadsheet would evaluate a cell: it skips blanks and normalizes full-width signs.
 
-    A tab or a line's end at the beginning counts too: some programs start another cell there (OWASP, CSV injection).
+    A leading tab or line break counts too: some programs start another cell there (OWASP, CSV injection).
     """
     if text[:1] in ("\t", "\r", "\n"):
         return True
@@ -71,7 +71,7 @@ def is_formula(text: str) -> bool:
 
 
 def render_json(value: Any, **options: Any) -> str:
-    """Render JSON in which every character can be shown; what cannot is written as its number, so nothing is lost."""
+    """Return JSON in which every character can be shown; others are written as escapes."""
     return re.sub(r"[^\n -~]", _escape, json.dumps(value, indent=1, ensure_ascii=False, **options))
 
 

@@ -1,4 +1,4 @@
-"""How quantities are kept in arrays; every stage uses these."""
+"""Units of arrays, used by all stages."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ SCALE = 10_000
 """Reflectance and indices are int16 x this: 10 000 is a reflectance, or an NDVI, of 1."""
 
 NODATA = -32768
-"""No data in such arrays."""
+"""No data in these arrays."""
 
 EPOCH = dt.date(1970, 1, 1)
 """Days are counted from here (int32); 0 = no date."""
 
 
 def to_day(date: dt.date) -> int:
-    """Count the days since 1970-01-01."""
+    """Return the days since 1970-01-01."""
     return (date - EPOCH).days
 
 

@@ -1,6 +1,6 @@
-"""What strangers' data may name: which addresses are followed, and which files are opened.
+"""Which addresses in untrusted input (catalogues, redirects) may be followed, and which files may be opened.
 
-Names of hosts are judged as they are written: what a name server makes of them is not looked at.
+Host names are checked as they are written; they are not resolved.
 """
 
 from __future__ import annotations
@@ -23,50 +23,47 @@ LONGEST_ID = 200
 """Characters of an item's id; those of Sentinel-2 have 25 to 70."""
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?\.?)(?::\d{1,5})?")
-"""What stands between // and the path: a host in plain letters and a port; no user, no %, no zone."""
+"""Host in ASCII, and port; no user, no percent-encoding, no IPv6 zone."""
 
-_STORED = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}/[^?#]+")
+_OBJECT = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}/[^?#]+")
 """A bucket and a key."""
 
 _LOCAL_NAMES = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "home.arpa")
-"""Ends of names that only a network of one's own knows."""
+"""Last labels of names in private networks."""
 
-_SERVICES = {
+_METADATA_SERVICES = {
     *("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"),
     *map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")),
 }
-"""Where clouds hand out credentials to the machines in them, besides link-local addresses."""
+"""Metadata services, where clouds give credentials to their machines, besides link-local addresses."""
 
 _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
 """IPv6 addresses that hold an IPv4 address in their last four bytes (RFC 6052, RFC 4291)."""
 
 
 class NetworkZone(enum.IntEnum):
-    """How near a host is: a catalogue may name none that is nearer than it is itself."""
+    """How near a host is to this machine: a catalogue may name none that is nearer than itself."""
 
     PUBLIC = 0
     """On the web."""
 
     PRIVATE = 1
-    """In a network of one's own."""
+    """In a private network."""
 
     HERE = 2
     """This machine."""
 
     FORBIDDEN = 3
-    """What serves the network itself, such as link-local addresses; and what is no host."""
+    """Infrastructure such as link-local addresses, and what is not a host."""
 
 
 def is_web(href: str) -> bool:
-    """True if an address is one of the web."""
+    """True if an address is http or https."""
     return href.partition(":")[0].lower() in ("http", "https")
 
 
 def check_id(name: object) -> str:
-    """Return an item's id that is a plain name: it never becomes a file's, and could be one without harm.
-
-    Raises SceneError.
-    """
+    """Return an item's id; raises SceneError unless it could safely be a file's name."""
     if not isinstance(name, str) or not name.strip() or name.strip(".") == "":
         raise SceneError(f"item {show(name)}: its id is no name")
     if len(name) > LONGEST_ID:
@@ -80,13 +77,10 @@ def resolve_href(href: object, base: str, root: str, where: str, allowed: Collec
     """Return the address that a document at ``base`` of the catalogue ``root`` names; raises SceneError as check_href does."""
     href = _check_text(href, where)
     try:
-        return check_href(href if _is_absolute(href) else _join(base, href), root, where, allowed)
+        is_absolute = bool(urlsplit(href).scheme) or Path(href).is_absolute()
+        return check_href(href if is_absolute else _join(base, href), root, where, allowed)
     except ValueError:
         raise SceneError(f"{where}: {_hide(href)!r} is no address") from None
-
-
-def _is_absolute(href: str) -> bool:
-    return bool(urlsplit(href).scheme) or Path(href).is_absolute()
 
 
 def _join(base: str, href: str) -> str:
@@ -94,10 +88,10 @@ def _join(base: str, href: str) -> str:
 
 
 def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) -> str:
-    """Return an address that the catalogue at ``root`` may name: https, s3, or a file below the catalogue's own folder.
+    """Return an address if the catalogue at ``root`` may name it: https, s3, or a file below the catalogue's own folder.
 
     Plain http is for the host that served the catalogue by plain http, for this machine, and for the hosts
-    (``name`` or ``name:port``) that the user allows.  Raises SceneError for everything else.
+    (``name`` or ``name:port``) in ``allowed``.  Raises SceneError for everything else.
     """
     href = _check_text(href, where)
     try:
@@ -105,11 +99,11 @@ def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) 
         if scheme in ("http", "https"):
             return _check_web(href, root, where, allowed)
         if scheme == "s3":
-            return _check_stored(href, where)
+            return _check_object(href, where)
         if is_web(root):
             raise SceneError(f"{where}: a catalogue on the web may not name the local file {_hide(href)!r}")
         return _check_file(href, root, where)
-    except (ValueError, OSError) as error:  # a port that is no number, a path that is too long
+    except (ValueError, OSError) as error:  # a port that is not a number, a path that is too long
         raise SceneError(f"{where}: {_hide(href)!r} is no address ({type(error).__name__})") from None
 
 
@@ -118,7 +112,7 @@ def _check_text(href: object, where: str) -> str:
         raise SceneError(f"{where}: the address is no text")
     if len(href) > LONGEST_HREF:
         raise SceneError(f"{where}: an address of {len(href)} characters, more than {LONGEST_HREF}")
-    # Parsers differ in what they drop or turn round, and one of them would be fooled.
+    # Parsers treat these differently, so another one could read another address.
     if not href.isprintable() or "\\" in href:
         raise SceneError(f"{where}: {_hide(href)!r} holds a backslash or characters that cannot be shown")
     return href
@@ -135,33 +129,33 @@ def _check_web(href: str, root: str, where: str, allowed: Collection[str]) -> st
         raise SceneError(f"{where}: {_hide(href)!r} names no plain host")
     if {new.netloc.lower(), new.hostname} & {name.lower() for name in allowed}:
         return href
-    reach = find_reach(new.hostname or "")
-    served = find_reach(old.hostname or "") if is_web(root) else NetworkZone.HERE
-    if reach is NetworkZone.FORBIDDEN or reach > served:
+    zone = find_zone(new.hostname or "")
+    root_zone = find_zone(old.hostname or "") if is_web(root) else NetworkZone.HERE
+    if zone is NetworkZone.FORBIDDEN or zone > root_zone:
         raise SceneError(f"{where}: {_hide(href)!r} leads into a private network; a catalogue from outside may not")
-    # Any port of the host: who controls one may send on to the others.
-    same = reach is NetworkZone.HERE or (old.scheme == "http" and old.hostname == new.hostname)
-    if new.scheme == "http" and not same:
+    # Any port of the host: whoever controls one can redirect to the others.
+    is_same = zone is NetworkZone.HERE or (old.scheme == "http" and old.hostname == new.hostname)
+    if new.scheme == "http" and not is_same:
         raise SceneError(f"{where}: {_hide(href)!r} is plain http, and not of the host that served the catalogue; use https")
     return href
 
 
 def _hide(href: str) -> str:
-    """Return an address without what may be secret: its user, its query."""
+    """Return an address without its user and query, which may be secret."""
     return show(re.sub("//[^/]*@", "//", href.partition("?")[0]))
 
 
-def find_reach(host: str) -> NetworkZone:
-    """Say how near a host is, by its name or its number; no name server is asked."""
+def find_zone(host: str) -> NetworkZone:
+    """Return how near a host is, by its name or IP address, without resolving it."""
     host = host.rstrip(".").lower()
     if not host:
         return NetworkZone.FORBIDDEN
     try:
-        return _find_reach_of(ip_address(host))
+        return _find_address_zone(ip_address(host))
     except ValueError:
-        if _is_number(host):  # 2130706433, 0x7f.1, 0177.0.0.1: written to be taken for something else
+        if _is_number(host):  # 2130706433, 0x7f.1, 0177.0.0.1: written so in order to deceive
             return NetworkZone.FORBIDDEN
-    if host in _SERVICES:
+    if host in _METADATA_SERVICES:
         return NetworkZone.FORBIDDEN
     if host == "localhost" or host.endswith(".localhost"):
         return NetworkZone.HERE
@@ -170,7 +164,7 @@ def find_reach(host: str) -> NetworkZone:
 
 
 def _is_number(host: str) -> bool:
-    """True if the system would read a name as an IPv4 address, or could."""
+    """True if a resolver could read a name as an IPv4 address."""
     last = host.rpartition(".")[2]
     try:
         socket.inet_aton(host)
@@ -179,14 +173,14 @@ def _is_number(host: str) -> bool:
     return True
 
 
-def _find_reach_of(address: IPv4Address | IPv6Address) -> NetworkZone:
+def _find_address_zone(address: IPv4Address | IPv6Address) -> NetworkZone:
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if any(address in network for network in _EMBEDDING) and address.packed[-4:] > b"\0\0\0\1":
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner:
-            return _find_reach_of(inner)
-    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _SERVICES:
+            return _find_address_zone(inner)
+    if address.is_link_local or address.is_multicast or address.is_unspecified or address in _METADATA_SERVICES:
         return NetworkZone.FORBIDDEN
     if address.is_loopback:
         return NetworkZone.HERE
@@ -197,8 +191,8 @@ def _find_reach_of(address: IPv4Address | IPv6Address) -> NetworkZone:
 # --- stores and files ------------------------------------------------------------------------------------------------
 
 
-def _check_stored(href: str, where: str) -> str:
-    if not _STORED.fullmatch(href) or {"", ".", ".."} & set(unquote(href[5:]).split("/")):
+def _check_object(href: str, where: str) -> str:
+    if not _OBJECT.fullmatch(href) or {"", ".", ".."} & set(unquote(href[5:]).split("/")):
         raise SceneError(f"{where}: {_hide(href)!r} is no object of a bucket (s3://bucket/key)")
     return href
 
@@ -211,13 +205,13 @@ def _check_file(href: str, root: str, where: str) -> str:
     folder, path = Path(root).parent.resolve(), path.resolve()
     if not path.is_relative_to(folder):
         raise SceneError(f"{where}: {_hide(href)!r} lies outside the catalogue's folder {folder}")
-    if path.exists() and not path.is_file():  # a pipe would be waited for, a device never ends
+    if path.exists() and not path.is_file():  # a pipe would block, a device never ends
         raise SceneError(f"{where}: {_hide(href)!r} is no plain file")
     return str(path)
 
 
 def hide_secrets(address: str) -> str:
-    """Return an address of the web without what may be a secret: login and query; anything else as it is."""
+    """Return an http(s) address without login and query, which may be secret; other text unchanged."""
     if not is_web(address):
         return address
     parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""The folders and files of a workspace: the one place that knows their names."""
+"""The folders and files of a workspace; their names are defined here only."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, find_place, make_private_folder
-from minewatch.core.lock import SCAN, HeldLock, hold
+from minewatch.core.files import AnyPath, make_private_folder, parse_path
+from minewatch.core.lock import SCAN, HeldLock, acquire_lock
 
 MARKER = "minewatch.toml"
 """The file that makes a folder a workspace."""
@@ -22,23 +22,23 @@ MARKER = "minewatch.toml"
 ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
 
 ARCHIVE, CHANGES = "archive", "changes"
-"""Folders of the observations and of the change maps; the settings of the same names put them elsewhere."""
+"""Folders of the observations and of the change maps, and the settings that move them elsewhere."""
 
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
-"""Folder of the evidence and the log about it; they are looked for below any output folder."""
+"""Folder of the evidence, and its custody log, below an output folder."""
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A folder with a ``minewatch.toml``, and where everything lies in it."""
+    """A folder with a ``minewatch.toml``, and the paths of everything in it."""
 
     root: Path
     """The folder itself, absolute."""
 
     output_root: Path | None = None
-    """Where tables and rasters of this run go instead of ``output`` (``--into``); the archive stays."""
+    """In place of ``output`` for tables and rasters (``--into``); the archive stays."""
 
     @property
     def settings(self) -> Path:
@@ -46,9 +46,9 @@ class Workspace:
         return self.root / MARKER
 
     def read_document(self) -> dict[str, Any]:
-        """Return what stands in the workspace's own TOML, to be left as it is; read once, and anew when it was edited.
+        """Return the workspace's TOML, not to be modified; cached until the file changes.
 
-        Raises WorkspaceError where it is none or cannot be read.
+        Raises WorkspaceError where it is not TOML or cannot be read.
         """
         try:
             status = self.settings.stat()
@@ -68,45 +68,45 @@ class Workspace:
 
     @property
     def context(self) -> Path:
-        """Layers that alerts are compared with."""
+        """Map layers that alerts are compared with."""
         return self.root / "context"
 
     @property
     def output(self) -> Path:
-        """Everything that scans write."""
+        """Tables, rasters and products of scans."""
         return self.output_root or self.root / "output"
 
     @property
-    def archives(self) -> Place:
-        """The archives of all areas: in the folder or object store that the settings name, else in ``output``."""
-        return self._find_place(ARCHIVE) or self.root / "output" / ARCHIVE
+    def archives(self) -> AnyPath:
+        """The archives of all areas: where the settings say, else in ``output``."""
+        return self._read_path(ARCHIVE) or self.root / "output" / ARCHIVE
 
-    def archive(self, aoi: str) -> Place:
+    def archive(self, aoi: str) -> AnyPath:
         """The static STAC catalogue of the observations of one area."""
         return self.archives / aoi
 
     def checkpoints(self, aoi: str) -> Path:
-        """What was known of one area after its last scan; may be deleted at any time."""
+        """Detector states of one area after its last scan; may be deleted at any time."""
         return self.root / "output" / "checkpoints" / aoi
 
     @property
-    def change_maps(self) -> Place:
-        """The change rasters of all areas: where the settings say, else in ``output``; with ``--into`` always there."""
-        return (None if self.output_root else self._find_place(CHANGES)) or self.output / CHANGES
+    def change_maps(self) -> AnyPath:
+        """The change rasters of all areas: where the settings say, else in ``output``; with ``--into`` always below it."""
+        return (None if self.output_root else self._read_path(CHANGES)) or self.output / CHANGES
 
-    def changes(self, aoi: str) -> Place:
+    def changes(self, aoi: str) -> AnyPath:
         """The change rasters of one area."""
         return self.change_maps / aoi
 
-    def _find_place(self, name: str) -> Place | None:
-        """Return the place that the settings name; raises WorkspaceError where it cannot be used."""
+    def _read_path(self, name: str) -> AnyPath | None:
+        """Return the path in a setting; raises WorkspaceError where it cannot be used."""
         text = self.read_document().get(name) if self.settings.is_file() else None
         if text is None:
             return None
         try:
             if not isinstance(text, str) or not text:
                 raise WorkspaceError("give a folder, or s3://bucket/prefix")
-            return find_place(text, self.root)
+            return parse_path(text, self.root)
         except WorkspaceError as error:
             raise WorkspaceError(f"{self.settings}: {name}: {error}") from None
 
@@ -117,32 +117,32 @@ class Workspace:
 
     @property
     def alerts_csv(self) -> Path:
-        """The table of area, date and position."""
+        """The table of areas, dates and positions."""
         return self.output / "alerts.csv"
 
     @property
     def decisions(self) -> Path:
-        """What people decided about alerts; the one of the workspace, whatever table is written."""
+        """What people decided about alerts; not moved by ``--into``."""
         return self.root / "output" / "decisions.jsonl"
 
     @property
     def custody(self) -> Path:
-        """Who made, opened, exported or packed which evidence; it lies beside the evidence that it is about."""
+        """Who made, opened, exported or packed which evidence."""
         return self.output / CUSTODY
 
     @property
     def evidence(self) -> Path:
-        """One folder for each alert that was confirmed, written once."""
+        """One folder per confirmed alert, written once."""
         return self.output / EVIDENCE
 
     @property
-    def witnesses(self) -> Path:
-        """Who else saw something, as people added it; the one of the workspace, as decisions are."""
+    def external_sources(self) -> Path:
+        """Other systems' alert files that people added; not moved by ``--into``."""
         return self.root / "output" / "witnesses.jsonl"
 
     @property
-    def sightings(self) -> Path:
-        """What the others saw near the areas: one FlatGeobuf for each that was added."""
+    def external_alerts(self) -> Path:
+        """Other systems' alerts near the areas: one FlatGeobuf per source."""
         return self.root / "output" / "witnesses"
 
     @property
@@ -152,7 +152,7 @@ class Workspace:
 
     @property
     def images(self) -> Path:
-        """Pictures."""
+        """Images."""
         return self.output / "images"
 
     @property
@@ -162,7 +162,7 @@ class Workspace:
 
     @property
     def reports(self) -> Path:
-        """Reports, and which alerts each one told."""
+        """Reports, and which alerts each contains."""
         return self.output / "reports"
 
     @property
@@ -171,59 +171,57 @@ class Workspace:
         return self.output / "runs"
 
     @property
-    def rounds(self) -> Path:
-        """What the watch did and when; the one of the workspace."""
+    def run_log(self) -> Path:
+        """What the watch did and when; not moved by ``--into``."""
         return self.root / "output" / "rounds.jsonl"
 
     @property
     def heartbeat(self) -> Path:
-        """Written after each round of the watch, where the settings name no other file."""
+        """Written after each cycle of the watch, unless the settings name another file."""
         return self.root / "output" / "heartbeat.json"
 
     @property
     def timers(self) -> Path:
-        """What lets cron start the watch."""
+        """Files that let cron or systemd start the watch."""
         return self.root / "output" / "timers"
 
     @property
     def cron_lock(self) -> Path:
-        """Keeps cron from starting the watch while it still works."""
+        """Keeps cron from starting the watch while it runs."""
         return self.root / "output" / ".cron-lock"
 
     @property
     def what_ifs(self) -> Path:
-        """What schedules with a pipeline of their own wrote: one output folder each."""
+        """One output folder per schedule with a pipeline of its own."""
         return self.root / "output" / "what-if"
 
     @property
     def outbox(self) -> Path:
-        """Messages that wait, what was found to tell, and what was told; the one of the workspace."""
+        """Messages to send, recorded events and what was sent; not moved by ``--into``."""
         return self.root / "output" / "outbox"
 
     @property
-    def held(self) -> Path:
-        """Who works in the workspace now; never deleted."""
+    def lock_file(self) -> Path:
+        """Lock and lease of the running operation; never deleted."""
         return self.root / "output" / ".lock"
 
     @contextlib.contextmanager
-    def lock(self, doing: str = SCAN, tell: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
-        """Hold the workspace for one scan, or whatever else changes it.
-
-        Raises BusyError where another one runs, WorkspaceError where the folder cannot be written.  ``tell`` gets a line
-        where the lock of a dead holder was taken over.
-        """
-        make_private_folder(self.held.parent)
-        with hold(self.held, doing, tell) as holding:
-            yield holding
+    def lock(self, operation: str = SCAN, report: Callable[[str], None] = lambda _text: None) -> Iterator[HeldLock]:
+        """Hold the workspace's lock, as :func:`acquire_lock` does, for an operation that changes it."""
+        make_private_folder(self.lock_file.parent)
+        with acquire_lock(self.lock_file, operation, report) as lock:
+            yield lock
 
 
-def find_workspace(folder: Path | None = None) -> Workspace:
-    """Find the workspace: ``folder``, else the environment's, else the current folder or one above it.
+def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
+    """Return the workspace in ``folder``, else the environment's, else the nearest one from the current folder upwards.
 
-    Raises WorkspaceError where there is none.
+    A workspace is returned as it is.  Raises WorkspaceError where there is none.
     """
-    given = folder or (Path(os.environ[ENVIRONMENT_VARIABLE]) if os.environ.get(ENVIRONMENT_VARIABLE) else None)
-    start = (given or Path.cwd()).absolute()
+    if isinstance(folder, Workspace):
+        return folder
+    given = folder or os.environ.get(ENVIRONMENT_VARIABLE)
+    start = Path(given or "").absolute()
     for candidate in [start] if given else [start, *start.parents]:
         if (candidate / MARKER).is_file():
             return Workspace(candidate)
@@ -231,7 +229,7 @@ def find_workspace(folder: Path | None = None) -> Workspace:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Read a TOML file of the workspace; raises WorkspaceError where it is none or cannot be read."""
+    """Read a TOML file; raises WorkspaceError where it is not TOML or cannot be read."""
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:

@@ -1,10 +1,8 @@
-"""The seasonal baseline of each pixel: a robust harmonic fit to its clear looks of the years before.
+"""The seasonal baseline of each pixel: a robust harmonic fit to its clear looks of the years before monitoring.
 
-Harmonic regression on the day of the year, as in Zhu and Woodcock 2014 (CCDC) but without a trend.  Robust by rejection: the
-looks whose NDVI lies beyond REJECTED robust deviations of a first fit leave, then the fit is made anew (reweighted least
-squares of Rousseeuw and Leroy 1987); bare soil index and blue are fitted to the looks that stay.
-
-Compiled, LANES pixels side by side.
+Harmonic regression on the day of the year, as in Zhu and Woodcock 2014 (CCDC) but without a trend.  Robust by rejection: looks
+whose NDVI lies beyond REJECTED robust deviations of a first fit are left out of a second one (reweighted least squares of
+Rousseeuw and Leroy 1987); bare soil index and blue are fitted to the remaining looks.
 """
 
 from __future__ import annotations
@@ -16,18 +14,18 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.detection.batch_algebra import (
-    LANES,
+    BATCH,
     Codes,
     Counts,
-    Lanes,
-    add_products,
-    add_up,
-    add_values,
+    Floats32,
     count_up_to,
-    draw_curve,
+    evaluate_curves,
     factorise,
-    select,
+    make_normal_matrix,
+    select_rank,
     substitute,
+    sum_products,
+    sum_values,
 )
 from minewatch.detection.harmonics import PAIRS, TERMS, count_terms
 from minewatch.detection.rules import Rules
@@ -42,22 +40,22 @@ DEVIATION = 1.4826
 """Standard deviation of a normal distribution whose median absolute value is 1."""
 
 NOISE_FLOOR = 0.02
-"""Least noise that is believed, in the unit of the index."""
+"""Least noise of a baseline, NDVI."""
 
 HAZE_ALLOWANCE = 0.05
-"""Looks this much brighter in blue than the lower third of a pixel's looks are haze or snow, and feed no baseline."""
+"""Looks this much brighter in blue than the lower third of a pixel's looks are haze or snow, and are not used; reflectance."""
 
 FINE = 1000
-"""Residuals are ranked in steps of 1 / FINE; beyond 255 steps all are alike."""
+"""Residuals are ranked in steps of 1 / FINE; those beyond 254 steps are equal."""
 
 FAR = 1e6
 """A code that no curve reaches."""
 
 PRECISION = 10_000
-"""Baselines are kept as whole numbers of 1 / PRECISION, so that a stored one and a fresh one are the same."""
+"""Baselines are integers in units of 1 / PRECISION, so that a stored one equals a new one."""
 
 NDVI_ROW, NOISE_ROW, LOW_ROW, HIGH_ROW, LOOKS_ROW, BARE_ROW, BSI_ROW, BLUE_ROW = 0, TERMS, TERMS + 1, TERMS + 2, 10, 11, 12, 19
-"""Where the numbers of a baseline stand; NDVI, BSI and blue take TERMS rows each."""
+"""Rows of a baseline; NDVI, BSI and blue take TERMS rows each."""
 
 BRIEF, FULL = BSI_ROW, BLUE_ROW + TERMS
 """Rows of a baseline of NDVI alone, and of a whole one."""
@@ -69,7 +67,7 @@ Floats = NDArray[np.float64]
 
 
 class PixelBaseline(NamedTuple):
-    """What one pixel looks like in each season."""
+    """The baseline of one pixel."""
 
     ndvi: Floats
     """(term,) coefficients."""
@@ -84,13 +82,13 @@ class PixelBaseline(NamedTuple):
     """Robust standard deviation of NDVI about its curve."""
 
     low: float
-    """Least NDVI of the curve on the days of its looks: no level is taken from beyond them."""
+    """Least NDVI of the curve on the days of its looks: expected NDVI is never below."""
 
     high: float
-    """Largest NDVI of the curve on those days."""
+    """Largest NDVI of the curve on those days: expected NDVI is never above."""
 
     looks: int
-    """Clear looks it rests on."""
+    """Clear looks that it was fitted to."""
 
     bare: float
     """Share of the clear looks, hazy ones included, that show bare ground."""
@@ -98,7 +96,7 @@ class PixelBaseline(NamedTuple):
 
 @njit(nogil=True, cache=True)
 def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
-    """Return the numbers of one pixel, a column of full Baselines."""
+    """Return the baseline of one pixel, a column of FULL rows."""
     numbers = column / PRECISION
     return PixelBaseline(
         numbers[NDVI_ROW : NDVI_ROW + TERMS],
@@ -114,7 +112,7 @@ def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
 
 @njit(nogil=True, cache=True)
 def has_vegetation(base: Baselines, rules: Rules) -> NDArray[np.bool_]:
-    """Tell which pixels have vegetation to lose, and were not bare time and again before: (pixel,) bool."""
+    """Return which pixels have vegetation to lose and were seldom bare before: (pixel,) bool."""
     high, bare = base[HIGH_ROW] / PRECISION, base[BARE_ROW] / PRECISION
     vegetated: NDArray[np.bool_] = (high >= rules.min_vegetation) & (bare < rules.tilled_share)
     return vegetated
@@ -122,9 +120,83 @@ def has_vegetation(base: Baselines, rules: Rules) -> NDArray[np.bool_]:
 
 @njit(nogil=True, cache=True)
 def are_monitored(base: Baselines, rules: Rules) -> NDArray[np.bool_]:
-    """Tell which pixels have looks enough as well: (pixel,) bool."""
+    """Return which pixels have vegetation and enough looks: (pixel,) bool."""
     monitored: NDArray[np.bool_] = (base[LOOKS_ROW] >= rules.min_looks) & has_vegetation(base, rules)
     return monitored
+
+
+class _Scratch(NamedTuple):
+    """The arrays that the fits of a batch are made in, one after the other; (..., pixel) of the batch."""
+
+    ranked: Codes
+    """(look, pixel) sort key of each look: its blue, then the size of its residual; 255 where it does not count."""
+
+    chosen: Codes
+    """(look, pixel) 1 where a look is clear and not hazy."""
+
+    kept: Codes
+    """(look, pixel) 1 where a look is used by the present fit."""
+
+    common: NDArray[np.int32]
+    """(pair,) products of looks that all pixels keep."""
+
+    mixed: NDArray[np.int32]
+    """(pair, pixel) products of looks that some pixels keep."""
+
+    correction: NDArray[np.int32]
+    """(pixel, pair) products of rejected looks, negative."""
+
+    factor: Floats32
+    """(pair, pixel) the normal matrix, then its factors."""
+
+    right: Floats32
+    """(term, pixel) right side of the normal equations."""
+
+    curve: Floats32
+    """(term, pixel) the fitted coefficients, in codes."""
+
+    low: Floats32
+    """(pixel,) least value of the curve on the days of the chosen looks."""
+
+    high: Floats32
+    """(pixel,) largest value of the curve on those days."""
+
+    looks: Counts
+    """(pixel,) number of chosen looks."""
+
+    rank: Counts
+    """(pixel,) rank of their median."""
+
+    size: Counts
+    """(pixel,) number of terms."""
+
+    middle: Counts
+    """(pixel,) median size of the residuals, in steps of 1 / FINE."""
+
+    cut: Counts
+    """(pixel,) largest residual that is kept, in the same steps."""
+
+
+@njit(nogil=True, cache=True)
+def _make_scratch(looks: int) -> _Scratch:
+    return _Scratch(
+        np.zeros((looks, BATCH), np.uint8),
+        np.zeros((looks, BATCH), np.uint8),
+        np.zeros((looks, BATCH), np.uint8),
+        np.empty(PAIRS, np.int32),
+        np.empty((PAIRS, BATCH), np.int32),
+        np.empty((BATCH, PAIRS), np.int32),
+        np.zeros((PAIRS, BATCH), np.float32),
+        np.zeros((TERMS, BATCH), np.float32),
+        np.zeros((TERMS, BATCH), np.float32),
+        np.empty(BATCH, np.float32),
+        np.empty(BATCH, np.float32),
+        np.zeros(BATCH, np.int32),
+        np.zeros(BATCH, np.int32),
+        np.zeros(BATCH, np.int32),
+        np.zeros(BATCH, np.int32),
+        np.zeros(BATCH, np.int32),
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -141,57 +213,61 @@ def fit_baselines(
 ) -> None:
     """Fit the looks ``first`` to ``start`` of each pixel into ``base`` (BRIEF or FULL rows).
 
-    ``codes`` (layer, time, pixel) and ``usable`` (time, pixel) lie in one piece, ``terms`` (time, term) and ``products``
+    ``codes`` (layer, time, pixel) and ``usable`` (time, pixel) are C-contiguous, ``terms`` (time, term) and ``products``
     (time, pair) belong to them.
     """
-    looks, pixels = start - first, usable.shape[1]
-    history, products, rows = slice(first, start), products[first:start], terms[first:start].astype(np.float32)
-    ndvi = codes[0, history]
-    chosen, kept, ranked = (
-        np.zeros((looks, LANES), np.uint8),
-        np.zeros((looks, LANES), np.uint8),
-        np.zeros((looks, LANES), np.uint8),
-    )
-    common, mixed, own = np.empty(PAIRS, np.int32), np.empty((PAIRS, LANES), np.int32), np.empty((LANES, PAIRS), np.int32)
-    factor, right = np.zeros((PAIRS, LANES), np.float32), np.zeros((TERMS, LANES), np.float32)
-    curve, low, high = np.zeros((TERMS, LANES), np.float32), np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    count, size = np.zeros(LANES, np.int32), np.zeros(LANES, np.int32)
-    middle, cut = np.zeros(LANES, np.int32), np.zeros(LANES, np.int32)
-    for begin in range(0, pixels, LANES):
-        n = min(LANES, pixels - begin)
-        place = slice(begin, begin + n)
-        _choose_looks(codes, usable, first, begin, scales, rules, ranked, chosen, count, base[BARE_ROW, place], n)
-        base[LOOKS_ROW, place] = count[:n]
+    history, rows, s = slice(first, start), terms[first:start].astype(np.float32), _make_scratch(start - first)
+    for begin in range(0, usable.shape[1], BATCH):
+        n = min(BATCH, usable.shape[1] - begin)
+        part = base[:, begin : begin + n]
+        _choose_looks(codes, usable, first, begin, scales, rules, s, part[BARE_ROW], n)
+        part[LOOKS_ROW] = s.looks[:n]
         most = 1
         for i in range(n):
-            size[i] = count_terms(count[i])
-            most = max(most, size[i])
-            count[i] = max(count[i] - 1, 0) // 2
-        kept[:] = chosen
-        add_products(kept, products, common, mixed, own, n)
-        for fitted in range(ROUNDS):
-            if fitted > 0:
-                _reject(ranked, chosen, cut, kept, products, own, n)
-            add_up(common, mixed, own, size, factor, most, n)
-            factorise(factor, most, n)
-            add_values(ndvi, begin, kept, rows, right, n)
-            substitute(factor, right, size, curve, most, n)
-            _rank_residuals(ndvi, begin, chosen, rows, curve, scales[0, 1], ranked, low, high, fitted == ROUNDS - 1, n)
-            select(ranked, count, middle, n)
-            for i in range(n):
-                noise = max(DEVIATION * middle[i] / FINE, NOISE_FLOOR)
-                base[NOISE_ROW, begin + i] = round(PRECISION * noise)
-                cut[i] = min(int(REJECTED * noise * FINE), 254)
-        for i in range(n):
-            seen = low[i] <= high[i]
-            base[LOW_ROW, begin + i] = _round(PRECISION * (scales[0, 0] + scales[0, 1] * (128 + low[i]))) if seen else 0
-            base[HIGH_ROW, begin + i] = _round(PRECISION * (scales[0, 0] + scales[0, 1] * (128 + high[i]))) if seen else 0
-        _pack(curve, scales[0], base, NDVI_ROW, begin, n)
+            s.size[i] = count_terms(s.looks[i])
+            most = max(most, s.size[i])
+            s.rank[i] = max(s.looks[i] - 1, 0) // 2
+        _fit_ndvi(codes[0, history], begin, rows, products[first:start], scales[0], s, part, most, n)
         if base.shape[0] == FULL:
             for layer, row in ((1, BSI_ROW), (2, BLUE_ROW)):
-                add_values(codes[layer, history], begin, kept, rows, right, n)
-                substitute(factor, right, size, curve, most, n)
-                _pack(curve, scales[layer], base, row, begin, n)
+                sum_values(codes[layer, history], begin, s.kept, rows, s.right, n)
+                substitute(s.factor, s.right, s.size, s.curve, most, n)
+                _pack(s.curve, scales[layer], part, row, n)
+
+
+@njit(nogil=True, cache=True)
+def _fit_ndvi(
+    ndvi: Codes,
+    begin: int,
+    rows: Floats32,
+    products: NDArray[np.int32],
+    scale: Floats,
+    s: _Scratch,
+    part: Baselines,
+    most: int,
+    n: int,
+) -> None:
+    """Fit NDVI to the chosen looks, and again without the rejected ones; write the curve, its noise and range into ``part``."""
+    s.kept[:] = s.chosen
+    sum_products(s.kept, products, s.common, s.mixed, s.correction, n)
+    for fitted in range(ROUNDS):
+        if fitted > 0:
+            _reject(s, products, n)
+        make_normal_matrix(s.common, s.mixed, s.correction, s.size, s.factor, most, n)
+        factorise(s.factor, most, n)
+        sum_values(ndvi, begin, s.kept, rows, s.right, n)
+        substitute(s.factor, s.right, s.size, s.curve, most, n)
+        _rank_residuals(ndvi, begin, rows, scale[1], s, fitted == ROUNDS - 1, n)
+        select_rank(s.ranked, s.rank, s.middle, n)
+        for i in range(n):
+            noise = max(DEVIATION * s.middle[i] / FINE, NOISE_FLOOR)
+            part[NOISE_ROW, i] = round(PRECISION * noise)
+            s.cut[i] = min(int(REJECTED * noise * FINE), 254)
+    for i in range(n):
+        seen = s.low[i] <= s.high[i]
+        part[LOW_ROW, i] = _round(PRECISION * (scale[0] + scale[1] * (128 + s.low[i]))) if seen else 0
+        part[HIGH_ROW, i] = _round(PRECISION * (scale[0] + scale[1] * (128 + s.high[i]))) if seen else 0
+    _pack(s.curve, scale, part, NDVI_ROW, n)
 
 
 @njit(nogil=True, cache=True)
@@ -202,13 +278,15 @@ def _choose_looks(
     begin: int,
     scales: Floats,
     rules: Rules,
-    ranked: Codes,
-    chosen: Codes,
-    count: Counts,
+    s: _Scratch,
     share: NDArray[np.int16],
     n: int,
 ) -> None:
-    """Leave out looks far brighter in blue than the pixel's lower third; of all, give the share that shows bare ground."""
+    """Choose the clear looks that are not far brighter in blue than the pixel's lower third.
+
+    ``share`` (pixel,) gets the share of all clear looks that shows bare ground, x PRECISION.
+    """
+    ranked, chosen, count = s.ranked, s.chosen, s.looks
     green = np.uint8(_first_code(rules.min_vegetation, scales[0]))
     soil = np.uint8(_first_code(rules.bare_bsi, scales[1]))
     nothing, something = np.uint8(255), np.uint8(0)
@@ -227,7 +305,7 @@ def _choose_looks(
     for i in range(n):
         share[i] = round(PRECISION * level[i] / count[i]) if count[i] else 0
         count[i] //= 3
-    select(ranked, count, level, n)
+    select_rank(ranked, count, level, n)
     limit = np.empty(n, np.uint8)
     for i in range(n):
         limit[i] = min(level[i] + allowance, 255)
@@ -247,11 +325,10 @@ def _first_code(value: float, scale: Floats) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _reject(
-    ranked: Codes, chosen: Codes, cut: Counts, kept: Codes, products: NDArray[np.int32], own: NDArray[np.int32], n: int
-) -> None:
-    """Leave out the looks whose residual is beyond the cut, and take their products back from ``own``."""
-    limit, gone = cut.astype(np.uint8), np.zeros(LANES, np.uint8)
+def _reject(s: _Scratch, products: NDArray[np.int32], n: int) -> None:
+    """Leave out the looks whose residual is beyond the cut, and subtract their products from the correction."""
+    kept, chosen, ranked, correction = s.kept, s.chosen, s.ranked, s.correction
+    limit, gone = s.cut.astype(np.uint8), np.zeros(BATCH, np.uint8)
     eights = gone.view(np.uint64)
     for t in range(kept.shape[0]):
         row, use, rank, product = kept[t], chosen[t], ranked[t], products[t]
@@ -263,51 +340,40 @@ def _reject(
             if eights[eight] != 0:
                 for i in range(8 * eight, 8 * eight + 8):
                     if gone[i] != 0:
-                        own[i] -= product
+                        correction[i] -= product
 
 
 @njit(nogil=True, cache=True)
-def _rank_residuals(
-    codes: Codes,
-    begin: int,
-    chosen: Codes,
-    rows: Lanes,
-    curve: Lanes,
-    step: float,
-    ranked: Codes,
-    low: Lanes,
-    high: Lanes,
-    is_last: bool,
-    n: int,
-) -> None:
-    """Return the residuals' sizes in steps of 1 / FINE, 255 where a look is not chosen; of the last fit, its range over them."""
-    drawn, fine, away = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32)
+def _rank_residuals(codes: Codes, begin: int, rows: Floats32, step: float, s: _Scratch, is_last: bool, n: int) -> None:
+    """Rank residuals by size, in steps of 1 / FINE, 255 where a look is not chosen; of the last fit, find the curve's range."""
+    chosen, curve, ranked, low, high = s.chosen, s.curve, s.ranked, s.low, s.high
+    level, fine, away = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32)
     scale, half, rounding = np.float32(FINE * step), np.float32(128), np.float32(0.5)
     largest, nothing, one, far = np.float32(254), np.uint8(255), np.float32(1), np.float32(FAR)
     low[:n] = far
     high[:n] = -far
     for t in range(chosen.shape[0]):
-        draw_curve(curve, rows[t], drawn, n)
+        evaluate_curves(curve, rows[t], level, n)
         code, use, rank = codes[t, begin : begin + n], chosen[t], ranked[t]
         for i in range(n):
-            fine[i] = np.int32(min(abs(np.float32(code[i]) - half - drawn[i]) * scale + rounding, largest))
+            fine[i] = np.int32(min(abs(np.float32(code[i]) - half - level[i]) * scale + rounding, largest))
         for i in range(n):
             rank[i] = np.uint8(fine[i]) if use[i] else nothing
         if is_last:
             for i in range(n):
                 away[i] = (one - np.float32(use[i])) * far
             for i in range(n):
-                low[i] = min(low[i], drawn[i] + away[i])
-                high[i] = max(high[i], drawn[i] - away[i])
+                low[i] = min(low[i], level[i] + away[i])
+                high[i] = max(high[i], level[i] - away[i])
 
 
 @njit(nogil=True, cache=True)
-def _pack(curve: Lanes, scale: Floats, base: Baselines, row: int, begin: int, n: int) -> None:
-    """Turn curves of codes into coefficients of the layer's unit, rounded."""
+def _pack(curve: Floats32, scale: Floats, part: Baselines, row: int, n: int) -> None:
+    """Convert curves of codes into rounded coefficients in the unit of the layer, and write them into rows of ``part``."""
     level, slope = np.float32(PRECISION * (scale[0] + 128 * scale[1])), np.float32(PRECISION * scale[1])
     least, most = np.float32(-32767), np.float32(32767)
     for k in range(TERMS):
-        target, number, start = base[row + k, begin : begin + n], curve[k], level if k == 0 else np.float32(0)
+        target, number, start = part[row + k], curve[k], level if k == 0 else np.float32(0)
         for i in range(n):
             target[i] = np.int16(min(max(np.rint(start + slope * number[i]), least), most))
 

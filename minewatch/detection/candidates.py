@@ -1,7 +1,6 @@
-"""Which pixels have a look that could begin an anomaly: the few that are followed look by look.
+"""Finds the candidates: the few pixels with a look that could begin an anomaly.  Only these are tracked look by look.
 
-Only such a look opens an anomaly, and a pixel that never has one keeps its plain baseline, so leaving the others out changes
-nothing but time.
+A pixel that has no such look keeps its plain baseline, so that leaving it out changes no result.
 """
 
 from __future__ import annotations
@@ -11,14 +10,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.detection.baseline import HIGH_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
-from minewatch.detection.batch_algebra import LANES, draw_curve
+from minewatch.detection.batch_algebra import BATCH, Floats32, evaluate_curves
 from minewatch.detection.harmonics import TERMS
 from minewatch.detection.rules import Rules
 
-Lanes = NDArray[np.float32]
-
 SLACK = 0.002
-"""Losses this much smaller are followed too (NDVI): the rules are told exactly later, in double precision."""
+"""NDVI by which a loss may be too small and still make a candidate: the exact rules follow later, in double precision."""
 
 
 @njit(nogil=True, cache=True)
@@ -31,74 +28,75 @@ def find_candidates(
     terms: NDArray[np.float32],
     scale: NDArray[np.float64],
     scenes: NDArray[np.float64],
-    agrees: NDArray[np.bool_],
+    is_consistent: NDArray[np.bool_],
     rules: Rules,
-    suspect: NDArray[np.bool_],
+    candidate: NDArray[np.bool_],
 ) -> None:
-    """Mark, in ``suspect`` (pixel,), pixels with a look from ``start`` to ``stop`` that could begin an anomaly.
+    """Mark in ``candidate`` (pixel,) the pixels with a look from ``start`` to ``stop`` that could begin an anomaly.
 
-    ``ndvi`` and ``clear`` (time, pixel) lie in one piece; ``terms`` (3, time, term), ``scenes`` (time, 4), ``agrees`` (time,).
+    ``ndvi`` and ``clear`` (time, pixel) are C-contiguous; ``terms`` is (3, time, term), ``scenes`` (time, 4),
+    ``is_consistent`` (time,).
     """
-    curve, drawn = np.empty((TERMS, LANES), np.float32), np.empty((3, LANES), np.float32)
-    edges = np.empty((3, LANES), np.float32)
+    curve, levels = np.empty((TERMS, BATCH), np.float32), np.empty((3, BATCH), np.float32)
+    edges = np.empty((3, BATCH), np.float32)
     lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
-    value, dark, unit = np.empty(LANES, np.float32), np.empty(LANES, np.bool_), np.float32(1 / PRECISION)
-    for begin in range(0, clear.shape[1], LANES):
-        n = min(LANES, clear.shape[1] - begin)
+    value, is_low, unit = np.empty(BATCH, np.float32), np.empty(BATCH, np.bool_), np.float32(1 / PRECISION)
+    for begin in range(0, clear.shape[1], BATCH):
+        n = min(BATCH, clear.shape[1] - begin)
         part = base[:, begin : begin + n]
-        watched = are_monitored(part, rules)
-        if not watched.any():
+        monitored = are_monitored(part, rules)
+        if not monitored.any():
             continue
         curve[:, :n] = part[NDVI_ROW : NDVI_ROW + TERMS] * unit
         for edge, row in enumerate((LOW_ROW, HIGH_ROW, NOISE_ROW)):
             edges[edge, :n] = part[row] * unit
         for t in range(start, stop):
-            if agrees[t]:
-                code, shows = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
+            if is_consistent[t]:
+                code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
                 for i in range(n):
                     value[i] = lowest + step * np.float32(code[i])
-                draw_curve(curve, terms[0, t], drawn[0], n)
-                if _stands_out(value, shows, watched, drawn[0], edges, np.float32(scenes[t, 0]), dark, n):
-                    draw_curve(curve, terms[1, t], drawn[1], n)
-                    draw_curve(curve, terms[2, t], drawn[2], n)
-                    _mark_candidates(value, dark, drawn, edges, scenes[t], rules, suspect[begin : begin + n], n)
+                evaluate_curves(curve, terms[0, t], levels[0], n)
+                if _exceeds_noise(value, is_clear, monitored, levels[0], edges, np.float32(scenes[t, 0]), is_low, n):
+                    evaluate_curves(curve, terms[1, t], levels[1], n)
+                    evaluate_curves(curve, terms[2, t], levels[2], n)
+                    _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
 
 
 @njit(nogil=True, cache=True)
-def _stands_out(
-    value: Lanes,
-    shows: NDArray[np.bool_],
-    watched: NDArray[np.bool_],
-    level: Lanes,
-    edges: Lanes,
+def _exceeds_noise(
+    value: Floats32,
+    is_clear: NDArray[np.bool_],
+    monitored: NDArray[np.bool_],
+    level: Floats32,
+    edges: Floats32,
     shift: np.float32,
-    dark: NDArray[np.bool_],
+    is_low: NDArray[np.bool_],
     n: int,
 ) -> bool:
-    """Mark pixels three times the noise below the level of the day, which is the least that any rule asks for."""
+    """Mark pixels at least three times the noise below the level of the day, which every rule requires; True if any is marked."""
     low, high, noise = edges
     three, count = np.float32(3), 0
     for i in range(n):
         level[i] = min(max(level[i], low[i]), high[i]) + shift
-        dark[i] = shows[i] & watched[i] & (level[i] - value[i] >= three * noise[i])
+        is_low[i] = is_clear[i] & monitored[i] & (level[i] - value[i] >= three * noise[i])
     for i in range(n):
-        count += dark[i]
+        count += is_low[i]
     return count > 0
 
 
 @njit(nogil=True, cache=True)
 def _mark_candidates(
-    value: Lanes,
-    dark: NDArray[np.bool_],
-    drawn: Lanes,
-    edges: Lanes,
+    value: Floats32,
+    is_low: NDArray[np.bool_],
+    levels: Floats32,
+    edges: Floats32,
     scene: NDArray[np.float64],
     rules: Rules,
-    suspect: NDArray[np.bool_],
+    candidate: NDArray[np.bool_],
     n: int,
 ) -> None:
-    """Mark pixels whose loss could begin an anomaly whichever way the season slips, as ``see`` counts it."""
-    level, late, early = drawn
+    """Mark pixels whose loss, as :func:`compute_residual` has it, could begin an anomaly even if the season is early or late."""
+    level, late, early = levels
     low, high, noise = edges
     shift, spread, nine = np.float32(scene[0]), np.float32(0.75 * scene[1]), np.float32(9)
     loss, bare = np.float32(min(rules.strong_loss, rules.begin_loss)), np.float32(rules.bare_ndvi)
@@ -108,4 +106,4 @@ def _mark_candidates(
         safe = min(slipped, level[i])
         fall = safe - value[i]
         sure = (fall > 0) & (fall * fall >= nine * (noise[i] * noise[i] + spread * spread))
-        suspect[i] |= dark[i] & (safe - bare >= contrast) & sure & (fall >= loss * (safe - bare))
+        candidate[i] |= is_low[i] & (safe - bare >= contrast) & sure & (fall >= loss * (safe - bare))

@@ -1,4 +1,4 @@
-"""What detection gives: the change map of an area, as sparse episodes and as rasters."""
+"""The result of detection: the change map of an area, as sparse episodes and as rasters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ the baseline over its anomalous looks, x 10 000."""
 
 
 class Status(IntEnum):
-    """What is known of a pixel; every pixel is exactly one of these."""
+    """The status of a pixel; every pixel has exactly one."""
 
     OUTSIDE = 0
     NEVER_COVERED = 1

@@ -1,4 +1,4 @@
-"""Gathers the change map of an area from its tiles and publishes it."""
+"""Writes the change map of an area from its tiles."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from rasterio.windows import Window as RasterWindow
 from minewatch import __version__
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid
-from minewatch.core.files import Place, make_private_folder, upload
+from minewatch.core.files import AnyPath, make_private_folder, upload
 from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Episodes, Status, TileChanges
 from minewatch.detection.coverage import Coverage, CoverageCount
 from minewatch.detection.tiles import list_tiles
-from minewatch.raster.cog import BLOCK, limiting_cache, naming_raster_refusals, publish_cog
+from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_errors
 
 
 class ChangeMap:
     """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
 
-    def __init__(self, folder: Place, area: AreaPlan) -> None:
+    def __init__(self, folder: AnyPath, area: AreaPlan) -> None:
         self.area = area
         self._folder, self._missing = folder, len(list_tiles(area))
         self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
@@ -43,7 +43,7 @@ class ChangeMap:
         self._open.__exit__(kind, error, trace)
 
     def add(self, changes: TileChanges) -> None:
-        """Take a tile, in any order; the files are open from the first to the last."""
+        """Add a tile, in any order; the files are open from the first to the last."""
         if self._writer is None:
             self._writer = self._open.enter_context(writing_changes(self._folder, self.area.grid, _tags(self.area)))
         self._writer.write(changes)
@@ -55,12 +55,12 @@ class ChangeMap:
 
     @property
     def coverage(self) -> Coverage:
-        """What could be seen."""
+        """How much of the area was seen."""
         return self._count.close(self.area.monitor_from, self.area.until)
 
     @property
     def episodes(self) -> Episodes:
-        """The anomalies that became provisional; the others are no part of any alert, and many."""
+        """The anomalies that became provisional; the others, which are many, are part of no alert."""
         return np.concatenate(self._episodes)
 
 
@@ -89,7 +89,7 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 
 @contextlib.contextmanager
-def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
+def writing_changes(folder: AnyPath, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
     """Yield a writer for the rasters of one area; the files appear together when the block ends well.
 
     For an object store they are made in the temporary folder of this machine.
@@ -98,9 +98,9 @@ def writing_changes(folder: Place, grid: Grid, tags: Mapping[str, str]) -> Itera
     if home:
         clean_stale(home)
     with (
-        naming_raster_refusals(home or Path(tempfile.gettempdir())),
+        wrap_raster_errors(home or Path(tempfile.gettempdir())),
         tempfile.TemporaryDirectory(prefix=make_temp_name(), dir=home) as scratch,
-        limiting_cache(),
+        limit_cache(),
         contextlib.ExitStack() as stack,
     ):
         parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}

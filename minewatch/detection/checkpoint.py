@@ -1,7 +1,7 @@
-"""Checkpoints: what was known of each tile after the looks of a scan, so that the next one adds only what is new.
+"""Checkpoints: the state of each tile after the looks of a scan, so that the next scan adds only the new looks.
 
-A checkpoint says, by digests, what went into it, and is used only where that is how the looks of this scan begin.  Deleting
-it changes nothing but time.
+A checkpoint holds a digest of everything it was made from, and is used only where the looks of this scan begin with the same.
+Without checkpoints results are the same, only later.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.state import TileState
 
 WORTH = 60
-"""Looks from which on a checkpoint is kept; fewer are gone through again quickly."""
+"""Fewest looks that a checkpoint is written for; fewer are processed again quickly."""
 
 LEVEL = 1
 """Of zstd."""
 
 MALFORMED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zstandard.ZstdError)
-"""What is raised by a file that is no checkpoint."""
+"""Errors that a damaged checkpoint raises."""
 
 
 @dataclass(frozen=True)
 class Digests:
-    """Names, one for each number of observations, of all that went into what is known after them."""
+    """Digests, one for each number of observations, of all that the state after them depends on."""
 
     settings: str
     """Of the area, its grid, its pipeline and the version of the rules."""
@@ -53,22 +53,22 @@ class Digests:
     """Of their looks."""
 
     def count_looks(self, count: int) -> int:
-        """Return the looks of the first ``count`` observations."""
+        """Count the looks of the first ``count`` observations; those of one day are one look."""
         return len({observation.day for observation in self.observations[:count]})
 
-    def describe(self, count: int) -> str:
-        """Name the first ``count`` observations and all they were judged by."""
+    def hash_first(self, count: int) -> str:
+        """Return the digest of the first ``count`` observations, their scenes' quality and the settings."""
         looks = self.count_looks(count)
         digest = hashlib.sha256(self.settings.encode())
         for observation in self.observations[:count]:
             digest.update(f"\n{observation.day} {observation.raster.name}".encode())
         digest.update(self.scenes.numbers[:looks].tobytes())
-        digest.update(self.scenes.agrees[:looks].tobytes())
+        digest.update(self.scenes.is_consistent[:looks].tobytes())
         return digest.hexdigest()
 
 
 def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality) -> Digests:
-    """Gather what the results of an area depend on."""
+    """Gather what the state of an area's tiles depends on."""
     ordered = sort_observations(observations)
     detector = [area.pipeline.mask.model_dump(mode="json"), area.pipeline.detector.model_dump(mode="json")]
     facts = [RULES_VERSION, describe_grid(area.grid), area.grid.area.wkb_hex, area.monitor_from.isoformat(), detector]
@@ -77,7 +77,7 @@ def make_digests(observations: Sequence[Observation], area: AreaPlan, scenes: Sc
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What was known of a tile after some observations."""
+    """The state of a tile after some observations."""
 
     observations: int
     """How many."""
@@ -85,80 +85,80 @@ class Checkpoint:
     epochs: int
     """Years of monitoring they reach into."""
 
-    memory: TileState
-    """What was known."""
+    state: TileState
+    """State after them."""
 
 
-def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, memory: TileState) -> None:
-    """Keep what is known of a tile; baselines, the bulk of it, are written once a year of monitoring."""
+def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, state: TileState) -> None:
+    """Write the state of a tile; baselines, the bulk of it, are written once a year of monitoring."""
     count = len(digests.observations)
-    baselines = hashlib.sha256(memory.base.tobytes()).hexdigest()[:16]
+    baselines = hashlib.sha256(state.base.tobytes()).hexdigest()[:16]
     stem = _name(tile)
     path = make_private_folder(folder) / f"{stem}_{baselines}.base"
     if not path.exists():
-        publish_bytes(path, _pack({"base": _split_bytes(memory.base)}))
-    head = {"observations": count, "digest": digests.describe(count), "epochs": epochs, "baselines": baselines}
-    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(_name_arrays(memory)))
+        publish_bytes(path, _pack({"base": _split_bytes(state.base)}))
+    head = {"observations": count, "digest": digests.hash_first(count), "epochs": epochs, "baselines": baselines}
+    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(_name_arrays(state)))
     for old in folder.glob(f"{stem}_*.base"):
         if old != path:
             old.unlink(missing_ok=True)
 
 
 def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint | None:
-    """Return what was known of a tile, if it is what the looks of this scan begin with; None where there is no such thing."""
+    """Return the checkpoint of a tile where the looks of this scan begin with those it was made from, None otherwise."""
     try:
         head, _, data = (folder / f"{_name(tile)}.state").read_bytes().partition(b"\n")
         facts = json.loads(head)
         count = facts["observations"]
-        if not _is_beginning(count, digests) or facts["digest"] != digests.describe(count):
+        if not _is_beginning(count, digests) or facts["digest"] != digests.hash_first(count):
             return None
         base = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
-        return Checkpoint(count, facts["epochs"], _read_memory(_join_bytes(base), _unpack(data)))
+        return Checkpoint(count, facts["epochs"], _read_state(_join_bytes(base), _unpack(data)))
     except (OSError, *MALFORMED):
         return None
 
 
-def _name_arrays(memory: TileState) -> dict[str, NDArray[Any]]:
-    """Return all but the baselines under the names of the file's arrays, which stay when a field of Memory is renamed."""
+def _name_arrays(state: TileState) -> dict[str, NDArray[Any]]:
+    """Return all but the baselines under the names of the file's arrays, which stay when a field is renamed."""
     return {
-        "open": memory.open,
-        "state": np.asarray(memory.state).view(STATE),
-        "closed": memory.closed,
-        "seen": memory.seen,
-        "last": memory.last,
-        "covered": memory.covered,
+        "open": state.open_pixels,
+        "state": np.asarray(state.anomalies).view(STATE),
+        "closed": state.closed,
+        "seen": state.clear_looks,
+        "last": state.last_clear,
+        "covered": state.covered,
     }
 
 
-def _read_memory(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> TileState:
-    """Return what :func:`_name_arrays` named."""
+def _read_state(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> TileState:
+    """Return the state whose arrays :func:`_name_arrays` named."""
     return TileState(
         base=base,
-        open=arrays["open"],
-        state=_rename_fields(arrays["state"], STATE).view(np.recarray),
+        open_pixels=arrays["open"],
+        anomalies=_rename_fields(arrays["state"], STATE).view(np.recarray),
         closed=_rename_fields(arrays["closed"], EPISODE),
-        seen=arrays["seen"],
-        last=arrays["last"],
+        clear_looks=arrays["seen"],
+        last_clear=arrays["last"],
         covered=arrays["covered"],
     )
 
 
 def _rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return stored records the names that their fields have today; raise ValueError where they are laid out otherwise."""
+    """Return stored records with today's names of the fields; raise ValueError where their layout is another."""
     if list_fields(records.dtype) != list_fields(dtype):
         raise ValueError("records of another layout")
     return records.view(dtype)
 
 
 def list_fields(dtype: np.dtype[Any]) -> list[tuple[int, str]]:
-    """Return offset and format of each field, and last the size of the record: what stored bytes depend on, names left out."""
+    """Return offset and format of each field, and last the size of the record: the layout without the names."""
     known: Mapping[str, Any] = dtype.fields or {}
     fields = [known[name] for name in dtype.names or ()]
     return [*((field[1], field[0].str) for field in fields), (dtype.itemsize, "")]
 
 
 def _read_base(path: Path) -> NDArray[np.uint8]:
-    """Read stored baselines; damaged ones are deleted, or they would never be written again."""
+    """Read stored baselines; a damaged file is deleted, since an existing one is never written again."""
     try:
         return _unpack(path.read_bytes())["base"]
     except MALFORMED:

@@ -1,4 +1,4 @@
-"""What could be seen and what could not: counted while tiles pass, so that no whole raster is held; and what was promised."""
+"""How much of an area was seen, counted tile by tile, and which observations have less data than their footprints promise."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.archive.item import Observation
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
-from minewatch.core.text import count_of, show_day, show_share
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.core.units import to_date, to_day
 from minewatch.detection.change_map import Status, TileChanges
 from minewatch.sources.scene import Scene
 
 RECENT_DAYS = 30
-"""Ground without a clear look for longer than this is told as unseen."""
+"""Pixels without a clear look for longer than this count as unseen."""
 
 EDGE_M = 2_000
-"""Metres by which a footprint may be drawn beyond its data; on real items of tiles it is some 200 m short of it."""
+"""Metres by which a footprint may reach beyond its data; in real items of tiles it is some 200 m smaller than the data."""
 
 EDGE_SHARE = 0.05
 """... and no more than this share of the footprint's own size, since that of a small cut-out is exact."""
 
 LEAST_EMPTY = 0.1
-"""Share of an area that must lie in the footprint without data before it is told."""
+"""Smallest share of an area inside the footprint but without data that is reported."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Coverage:
         parts = []
         if self.unseen > 0:
             since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
-            parts.append(f"{show_share(self.unseen)} of the area not seen {since}")
+            parts.append(f"{format_percent(self.unseen)} of the area not seen {since}")
         if share := self.status.get("no vegetation", 0):
-            parts.append(f"{show_share(share)} without vegetation to lose")
+            parts.append(f"{format_percent(share)} without vegetation to lose")
         if share := self.status.get("not monitored", 0):
             looks = count_of(self.missing_looks, "more clear look")
-            parts.append(f"{show_share(share)} not monitored ({looks} needed)")
+            parts.append(f"{format_percent(share)} not monitored ({looks} needed)")
         if share := self.status.get("never covered", 0):
-            parts.append(f"{show_share(share)} never covered by a scene")
+            parts.append(f"{format_percent(share)} never covered by a scene")
         return ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
 
 
@@ -140,14 +140,14 @@ class Emptiness:
         names = ", ".join(self.scenes)
         kind = "footprint" if len(self.scenes) == 1 else "footprints"
         verb = "covers" if len(self.scenes) == 1 else "cover"
-        shares = f"{show_share(self.covered)} of the area, but only {show_share(self.valid)} has data"
-        return f"{show_day(self.day)}: the {kind} of {names} {verb} {shares}"
+        shares = f"{format_percent(self.covered)} of the area, but only {format_percent(self.valid)} has data"
+        return f"{format_day(self.day)}: the {kind} of {names} {verb} {shares}"
 
 
 def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene], grid: Grid) -> list[Emptiness]:
-    """List the observations that are emptier than the footprints of their scenes say.
+    """List the observations with less data than the footprints of their scenes promise.
 
-    A window of nothing but no data is how lost blocks and misplaced items look; nothing else tells them from "not covered".
+    Lost blocks and misplaced items read as no data; only the footprint tells them from "not covered".
     """
     known = {scene.id: scene for scene in scenes}
     found = []

@@ -1,4 +1,4 @@
-"""Detection in one tile: the rasters that tell of its pixels' anomalies."""
+"""Detection in one tile: the episodes of its pixels, and its part of each raster of the change map."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def detect_changes(tile: TileInput, scenes: SceneQuality) -> TileChanges:
     return make_changes(tile, process_history(tile, scenes))
 
 
-def make_changes(tile: TileInput, memory: TileState) -> TileChanges:
-    """Tell what is known of a tile."""
+def make_changes(tile: TileInput, state: TileState) -> TileChanges:
+    """Make the change map of a tile from its state."""
     rules, inside = make_rules(tile.settings), np.flatnonzero(tile.inside)
-    episodes = memory.episodes
+    episodes = state.episodes
     row, column = np.divmod(inside[episodes["row"]], tile.window.width)
-    rasters = {name: _spread(values, tile, RASTERS[name].nodata) for name, values in _draw(memory, episodes, rules).items()}
-    missing = _spread(np.clip(tile.settings.min_looks - memory.base[LOOKS_ROW], 0, 255).astype(np.uint8), tile, 0)
+    rasters = {name: _spread(values, tile, RASTERS[name].nodata) for name, values in _draw(state, episodes, rules).items()}
+    missing = _spread(np.clip(tile.settings.min_looks - state.base[LOOKS_ROW], 0, 255).astype(np.uint8), tile, 0)
     episodes["row"], episodes["column"] = row + tile.window.row, column + tile.window.column
     return TileChanges(tile.window, episodes, rasters, missing)
 
 
 def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:
-    """Lay the numbers of the pixels inside the area out on the tile."""
+    """Place the values of the pixels inside the area on the tile."""
     if tile.inside.all():
         return values.reshape(tile.window.shape)
     raster = np.full(tile.window.shape, nodata, values.dtype)
@@ -40,18 +40,18 @@ def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:
     return raster
 
 
-def _draw(memory: TileState, episodes: Episodes, rules: Rules) -> dict[str, NDArray[Any]]:
-    """Return each raster's numbers of the pixels inside the area."""
-    count = memory.seen.size
+def _draw(state: TileState, episodes: Episodes, rules: Rules) -> dict[str, NDArray[Any]]:
+    """Return each raster's values of the pixels inside the area."""
+    count = state.clear_looks.size
     drawn = {name: np.full(count, layer.nodata, layer.dtype) for name, layer in RASTERS.items()}
     sure = episodes[episodes["provisional_on"] > 0]
     for name in ("first_seen", "confirmed_on", "ndvi_change", "bsi_change"):
         drawn[name][sure["row"]] = sure[name]  # of several the last one stays: they are in order
-    drawn["clear_looks"], drawn["last_clear"] = memory.seen, memory.last
-    drawn["status"] = status = _classify(memory.base, rules)
+    drawn["clear_looks"], drawn["last_clear"] = state.clear_looks, state.last_clear
+    drawn["status"] = status = _classify(state.base, rules)
     ended, confirmed = sure["closed_on"] > 0, sure["confirmed_on"] > 0
     status[sure["row"]] = np.select([ended, confirmed], [Status.CLOSED, Status.CONFIRMED], Status.PROVISIONAL)
-    status[~memory.covered] = Status.NEVER_COVERED
+    status[~state.covered] = Status.NEVER_COVERED
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""Everything that detection in one tile depends on."""
+"""The input of detection in one tile: its looks, settings and dates."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TileInput:
     """First acquisition that may raise an alert."""
 
     def epochs(self) -> Iterator[Epoch]:
-        """Cut the looks into years after monitor_from, each with the years before it; the first is always there."""
+        """Yield the years after monitor_from, each with the years before it; there is always a first."""
         looks = self.looks
         for year in range(count_epochs(self.monitor_from, int(looks.days[-1]) if len(looks.days) else 0)):
             first, start, end = (_add_years(self.monitor_from, year + step) for step in (-self.settings.baseline_years, 0, 1))
@@ -55,7 +55,7 @@ class TileInput:
 
 
 def count_epochs(monitor_from: dt.date, last_day: int) -> int:
-    """Count the years of monitoring up to a day (since 1970-01-01), the one it lies in included; at least one."""
+    """Count the years of monitoring, begun ones included, up to a day (since 1970-01-01); at least one."""
     years = 1
     while to_day(_add_years(monitor_from, years)) <= last_day:
         years += 1

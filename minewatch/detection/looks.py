@@ -1,4 +1,4 @@
-"""The looks of a tile: one a day, with what is clear in each."""
+"""The looks of a tile: one a day, with the clear pixels of each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from minewatch.raster.indices import BSI, EMPTY, LAYERS
 
 WHOLE = LAYERS.index(BSI)
-"""A layer that every band goes into: where it has a value, all have."""
+"""A layer made from every band: where it has a value, all layers have."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""Clear or not: decided from SCL after the archive, so that detection can doubt SCL.
+"""Clear or not: decided from SCL as archived, so that a pipeline can decide otherwise without fetching anew.
 
-Bright tailings are often taken for cloud.  A cloud fills much of its surroundings and has a hazy margin; a bright patch of
-ground called cloud does neither, so only clouds of some size get a margin.
+SCL often takes bright tailings for cloud.  A cloud fills much of its surroundings and has a hazy margin; a bright patch of
+ground does neither, so only clouds of some size get a margin.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LAST_CLASS = np.uint8(15)
 
 
 def find_clear(scl: NDArray[np.uint8], settings: MaskSettings, pixel: int = PIXEL) -> NDArray[np.bool_]:
-    """Tell which pixels, of ``pixel`` metres, are clear: (time, y, x) bool from (time, y, x) uint8 SCL codes.
+    """Return which pixels, of ``pixel`` metres, are clear: (time, y, x) bool from (time, y, x) uint8 SCL codes.
 
     A pixel is clear where its class is kept and no cloud of some size lies within the margin.
     """
@@ -29,13 +29,13 @@ def find_clear(scl: NDArray[np.uint8], settings: MaskSettings, pixel: int = PIXE
     reach = settings.cloud_window // pixel
     enough = math.ceil(settings.cloud_share * (2 * reach + 1) ** 2)
     clear = np.empty(scl.shape, bool)
-    for codes, shows in zip(scl, clear, strict=True):
-        _find_clear(codes, kept, cloud, reach, enough, settings.cloud_margin // pixel, shows)
+    for codes, is_clear in zip(scl, clear, strict=True):
+        _find_clear(codes, kept, cloud, reach, enough, settings.cloud_margin // pixel, is_clear)
     return clear
 
 
 def margin_pixels(settings: MaskSettings, pixel: int = PIXEL) -> int:
-    """Return how far, in pixels, what lies around a pixel decides on it."""
+    """Return the distance, in pixels, within which other pixels influence whether one is clear."""
     return settings.cloud_window // pixel + settings.cloud_margin // pixel
 
 
@@ -49,16 +49,16 @@ def _find_clear(
     margin: int,
     clear: NDArray[np.bool_],
 ) -> None:
-    """Fill ``clear`` (y, x) from the codes of one scene; the sets of classes hold one bit a class."""
+    """Fill ``clear`` (y, x) from the codes of one scene; ``kept`` and ``cloud`` are sets of classes, one bit for each."""
     height, width = codes.shape
     clouds = np.empty(codes.shape, np.uint8)
     total = 0
     for y in range(height):
-        code, flag, shows = codes[y], clouds[y], clear[y]
+        code, flag, is_clear = codes[y], clouds[y], clear[y]
         for x in range(width):
             flag[x] = (cloud >> np.int32(code[x] & LAST_CLASS)) & 1
         for x in range(width):
-            shows[x] = (kept >> np.int32(code[x] & LAST_CLASS)) & 1
+            is_clear[x] = (kept >> np.int32(code[x] & LAST_CLASS)) & 1
         for x in range(width):
             total += flag[x]
     if total == 0:
@@ -70,14 +70,14 @@ def _find_clear(
             flag[x] &= np.uint8(count[x] >= enough)
     near = _count_around(clouds, margin)
     for y in range(height):
-        shows, count = clear[y], near[y]
+        is_clear, count = clear[y], near[y]
         for x in range(width):
-            shows[x] &= count[x] == 0
+            is_clear[x] &= count[x] == 0
 
 
 @njit(nogil=True, cache=True)
 def _count_around(flags: NDArray[np.uint8], reach: int) -> NDArray[np.int32]:
-    """Count the set pixels in the square around each pixel: exact, (y, x); outside the array counts as unset."""
+    """Count the set pixels in the square around each pixel: (y, x); pixels outside the array count as unset."""
     height, width = flags.shape
     counted = np.empty(flags.shape, np.int32)
     column, running = np.zeros(width, np.int32), np.zeros(width + 2 * reach + 2, np.int32)

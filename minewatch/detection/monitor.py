@@ -1,4 +1,4 @@
-"""Judges a pixel look by look: an anomaly is seen, grows sure, and ends when vegetation is back."""
+"""Follows a pixel look by look: an anomaly begins, is confirmed, and ends when the vegetation is back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minewatch.detection.rules import Rules
 
 
 class Outcome(IntEnum):
-    """What a look did to a pixel; of several things the one that weighs most."""
+    """What a look did to a pixel; of several things the most important one."""
 
     NOT_CLEAR = 0
     BASELINE = 1
@@ -48,7 +48,7 @@ COUNTED = (
 
 STATE = np.dtype(
     [
-        ("source", np.int32),
+        ("epoch", np.int32),
         ("is_open", np.int32),
         ("first_seen", np.int32),
         ("provisional_on", np.int32),
@@ -57,29 +57,28 @@ STATE = np.dtype(
         ("last_seen", np.int32),
         ("clear_before", np.int32),
         ("last_clear", np.int32),
-        ("hits", np.int32),
-        ("firm", np.int32),
-        ("charred", np.int32),
-        ("seen", np.int32),
-        ("calm", np.int32),
-        ("calm_from", np.int32),
-        ("counted", np.int32),
-        ("loss", np.float64),
-        ("ground", np.float64),
-        ("peak", np.float64),
+        ("n_anomalous", np.int32),
+        ("n_strong", np.int32),
+        ("n_char", np.int32),
+        ("n_clear", np.int32),
+        ("n_recovered", np.int32),
+        ("recovered_from", np.int32),
+        ("is_counted", np.int32),
+        ("loss_sum", np.float64),
+        ("ndvi_sum", np.float64),
+        ("peak_loss", np.float64),
         ("haze", np.float64),
-        ("ndvi_change", np.float64),
-        ("bsi_change", np.float64),
+        ("ndvi_change_sum", np.float64),
+        ("bsi_change_sum", np.float64),
     ],
     align=True,
 )
-"""What is remembered of a pixel from look to look.
+"""The state of a pixel between two looks; dates are days since 1970-01-01, 0 = none.
 
-``source`` is the epoch of its baseline, ``last_clear`` its last clear look; dates are days since 1970-01-01, 0 = none.  Of the
-anomaly that ``is_open``: the dates of an EPISODE; the looks that count (``hits``), of those the strong (``firm``) and the
-``charred`` ones; the clear looks since its first (``seen``); the normal looks in a row (``calm``) and the first of them; the sums
-of loss, NDVI (``ground``) and changes; the largest loss (``peak``); the ``haze`` of the latest look that counts; and whether the
-look just judged ``counted``.
+``epoch`` is that of its baseline, ``last_clear`` its last clear look.  Of the anomaly that ``is_open``: the dates of an EPISODE;
+the number of looks that count (``n_anomalous``), of strong ones and of charred ones among them; of clear looks since its first
+(``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of loss, NDVI and changes over
+the looks that count; their largest loss; the ``haze`` of the latest; and whether the present look counts (``is_counted``).
 """
 
 State = Any
@@ -88,123 +87,133 @@ State = Any
 
 @njit(nogil=True, cache=True)
 def update_state(
-    day: int, ndvi: float, bsi_change: float, sight: PixelResidual, rules: Rules, own: State, pixel: int, found: Any, count: int
+    day: int,
+    ndvi: float,
+    bsi_change: float,
+    residual: PixelResidual,
+    rules: Rules,
+    state: State,
+    pixel: int,
+    episodes_out: Any,
+    count: int,
 ) -> tuple[int, int]:
-    """Judge one look at one pixel, whose record ``own`` it changes; gives its Outcome, and the number of episodes found."""
-    heard = sight.safe_span >= rules.min_contrast and sight.sure
-    strong = heard and min(sight.clean_loss, sight.loss) >= rules.strong_loss and not sight.snowy
-    weak = heard and not strong and sight.loss >= rules.weak_loss
-    lost, confirmed = strong or weak, own.confirmed_on > 0
-    # The ground stays as blue as it is; haze changes from look to look.
-    tolerance = rules.same_blue + rules.same_share * max(own.haze, 0.0)
-    brighter = own.is_open > 0 and sight.haze > own.haze + tolerance
-    fresh = own.is_open == 0 and (strong or (weak and sight.loss >= rules.begin_loss)) and sight.haze <= rules.cloud_blue
+    """Update the record ``state`` of a pixel by one look; return its Outcome and the number of ``episodes_out``."""
+    is_significant = residual.safe_span >= rules.min_contrast and residual.sure
+    strong = is_significant and min(residual.clean_loss, residual.loss) >= rules.strong_loss and not residual.snowy
+    weak = is_significant and not strong and residual.loss >= rules.weak_loss
+    lost, confirmed = strong or weak, state.confirmed_on > 0
+    # The blue of the ground stays the same; haze changes from look to look.
+    tolerance = rules.same_blue + rules.same_share * max(state.haze, 0.0)
+    brighter = state.is_open > 0 and residual.haze > state.haze + tolerance
+    begins = state.is_open == 0 and (strong or (weak and residual.loss >= rules.begin_loss)) and residual.haze <= rules.cloud_blue
     restarted = False
-    if own.is_open > 0 and not confirmed and lost:
+    if state.is_open > 0 and not confirmed and lost:
         # Two looks half a year apart are two changes.
-        stale = day - own.last_seen > rules.agree_days
-        darker = sight.haze < own.haze - tolerance
+        stale = day - state.last_seen > rules.agree_days
+        darker = residual.haze < state.haze - tolerance
         # A rim pixel that the mine takes whole later on is brighter from then on.
         restarted = darker or stale or (brighter and strong)
         if restarted:
-            if own.provisional_on > 0:  # what was known stays known
-                count = record_episode(found, count, pixel, own, day)
+            if state.provisional_on > 0:  # its episode is kept
+                count = record_episode(episodes_out, count, pixel, state, day)
             # What was seen through haze before was the same loss, if it stood out with the haze taken out.
-            if stale or own.firm == 0:
-                _begin(own, day)
-            _reset(own)
+            if stale or state.n_strong == 0:
+                _open_anomaly(state, day)
+            _reset(state)
             brighter = False
-    if fresh:
-        _begin(own, day)
-        _reset(own)
+    if begins:
+        _open_anomaly(state, day)
+        _reset(state)
         brighter = False
-    own.counted = own.is_open > 0 and lost and not (brighter and own.confirmed_on == 0)
-    if own.counted > 0:
-        outcome = _count_look(day, ndvi, bsi_change, strong, sight, rules, own)
-        if outcome in (Outcome.STRONG, Outcome.WEAK) and (fresh or restarted):
-            outcome = Outcome.BEGAN if fresh else Outcome.RESTARTED
+    state.is_counted = state.is_open > 0 and lost and not (brighter and state.confirmed_on == 0)
+    if state.is_counted > 0:
+        outcome = _count_look(day, ndvi, bsi_change, strong, residual, rules, state)
+        if outcome in (Outcome.STRONG, Outcome.WEAK) and (begins or restarted):
+            outcome = Outcome.BEGAN if begins else Outcome.RESTARTED
         return outcome, count
-    if own.is_open > 0:
-        outcome = _check_recovery(day, ndvi, sight, rules, own)
+    if state.is_open > 0:
+        outcome = _check_recovery(day, ndvi, residual, rules, state)
         if outcome == Outcome.CLOSED:
-            count = record_episode(found, count, pixel, own, day)
-            own.is_open = 0
+            count = record_episode(episodes_out, count, pixel, state, day)
+            state.is_open = 0
         if outcome != Outcome.UNDECIDED:
             return outcome, count
-    if sight.safe_span < rules.min_contrast:
+    if residual.safe_span < rules.min_contrast:
         return Outcome.TOO_BARE, count
-    if own.is_open > 0:
+    if state.is_open > 0:
         return Outcome.HAZIER if lost else Outcome.UNDECIDED, count
     return Outcome.PASSED_OVER if lost else Outcome.NORMAL, count
 
 
 @njit(nogil=True, cache=True)
-def _begin(own: State, day: int) -> None:
-    """Let an anomaly begin at this look."""
-    own.is_open = 1
-    own.first_seen, own.clear_before, own.seen = day, own.last_clear, 1
+def _open_anomaly(state: State, day: int) -> None:
+    """Begin an anomaly at this look."""
+    state.is_open = 1
+    state.first_seen, state.clear_before, state.n_clear = day, state.last_clear, 1
 
 
 @njit(nogil=True, cache=True)
-def _reset(own: State) -> None:
-    """Forget what was counted for the anomaly so far."""
-    own.provisional_on = own.confirmed_on = own.settled_on = 0
-    own.hits = own.firm = own.charred = own.calm = 0
-    own.loss = own.ground = own.peak = own.ndvi_change = own.bsi_change = 0.0
+def _reset(state: State) -> None:
+    """Set the counts, sums and dates of the anomaly to 0."""
+    state.provisional_on = state.confirmed_on = state.settled_on = 0
+    state.n_anomalous = state.n_strong = state.n_char = state.n_recovered = 0
+    state.loss_sum = state.ndvi_sum = state.peak_loss = state.ndvi_change_sum = state.bsi_change_sum = 0.0
 
 
 @njit(nogil=True, cache=True)
-def _count_look(day: int, ndvi: float, bsi_change: float, strong: bool, sight: PixelResidual, rules: Rules, own: State) -> int:
-    """Add a look to the open anomaly; gives its Outcome."""
-    own.haze, own.last_seen, own.calm = sight.haze, day, 0
-    own.hits += 1
-    own.firm += strong
-    own.charred += sight.charred
-    own.peak = max(own.peak, sight.loss)
-    own.loss += min(max(sight.loss if strong else 0.5 * sight.loss, 0.0), 1.0)
-    own.ground += ndvi
-    own.ndvi_change += ndvi - sight.level
-    own.bsi_change += bsi_change
+def _count_look(
+    day: int, ndvi: float, bsi_change: float, strong: bool, residual: PixelResidual, rules: Rules, state: State
+) -> int:
+    """Add a look to the open anomaly; return its Outcome."""
+    state.haze, state.last_seen, state.n_recovered = residual.haze, day, 0
+    state.n_anomalous += 1
+    state.n_strong += strong
+    state.n_char += residual.charred
+    state.peak_loss = max(state.peak_loss, residual.loss)
+    state.loss_sum += min(max(residual.loss if strong else 0.5 * residual.loss, 0.0), 1.0)
+    state.ndvi_sum += ndvi
+    state.ndvi_change_sum += ndvi - residual.level
+    state.bsi_change_sum += bsi_change
     # Ground that greens up again is no mine; a burn or a thinned stand keeps some green.
-    lasts, score = sight.loss >= rules.lasting_share * own.peak, own.loss * own.hits
-    soil = own.ground / own.hits < rules.mine_ndvi and own.charred <= rules.char_share * own.hits
-    proven = (own.firm >= 2 or own.hits >= rules.settle_looks) and soil
+    lasts, score = residual.loss >= rules.lasting_share * state.peak_loss, state.loss_sum * state.n_anomalous
+    soil = state.ndvi_sum / state.n_anomalous < rules.mine_ndvi and state.n_char <= rules.char_share * state.n_anomalous
+    proven = (state.n_strong >= 2 or state.n_anomalous >= rules.settle_looks) and soil
     outcome = Outcome.STRONG if strong else Outcome.WEAK
-    if own.hits >= 2 and own.provisional_on == 0 and lasts and score >= rules.provisional_score:
-        own.provisional_on = day
+    if state.n_anomalous >= 2 and state.provisional_on == 0 and lasts and score >= rules.provisional_score:
+        state.provisional_on = day
         outcome = Outcome.PROVISIONAL
-    if own.provisional_on > 0 and own.confirmed_on == 0 and lasts and proven and score >= rules.confirmed_score:
-        own.confirmed_on = day
-    if own.confirmed_on > 0 and own.settled_on == 0 and own.hits >= rules.settle_looks:
-        own.settled_on = day
+    if state.provisional_on > 0 and state.confirmed_on == 0 and lasts and proven and score >= rules.confirmed_score:
+        state.confirmed_on = day
+    if state.confirmed_on > 0 and state.settled_on == 0 and state.n_anomalous >= rules.settle_looks:
+        state.settled_on = day
         outcome = Outcome.SETTLED
-    return Outcome.CONFIRMED if own.confirmed_on == day else outcome
+    return Outcome.CONFIRMED if state.confirmed_on == day else outcome
 
 
 @njit(nogil=True, cache=True)
-def _check_recovery(day: int, ndvi: float, sight: PixelResidual, rules: Rules, own: State) -> int:
-    """Ask whether a look that does not count shows vegetation: CALM, CLOSED, or else UNDECIDED."""
-    # A look speaks for vegetation only where the anomaly's own ground would show on it.
-    ground = own.ground / own.hits
-    apart = sight.level - ground
-    stands_clear = sight.level - rules.bare_ndvi >= rules.min_contrast and apart >= rules.min_contrast
-    if not (stands_clear and sight.plain_loss < rules.normal_loss and ndvi - ground >= apart / 2):
+def _check_recovery(day: int, ndvi: float, residual: PixelResidual, rules: Rules, state: State) -> int:
+    """Return CALM or CLOSED where a look that does not count shows vegetation, UNDECIDED otherwise."""
+    # A look proves vegetation only where the bare ground of the anomaly would differ from it.
+    ground = state.ndvi_sum / state.n_anomalous
+    apart = residual.level - ground
+    stands_clear = residual.level - rules.bare_ndvi >= rules.min_contrast and apart >= rules.min_contrast
+    if not (stands_clear and residual.plain_loss < rules.normal_loss and ndvi - ground >= apart / 2):
         return Outcome.UNDECIDED
-    if own.calm == 0:
-        own.calm_from = day
-    own.calm += 1
-    patient = own.calm >= rules.close_looks and day - own.calm_from >= rules.close_days
-    return Outcome.CLOSED if patient or (own.confirmed_on == 0 and own.calm >= rules.fade_looks) else Outcome.CALM
+    if state.n_recovered == 0:
+        state.recovered_from = day
+    state.n_recovered += 1
+    patient = state.n_recovered >= rules.close_looks and day - state.recovered_from >= rules.close_days
+    return Outcome.CLOSED if patient or (state.confirmed_on == 0 and state.n_recovered >= rules.fade_looks) else Outcome.CALM
 
 
 @njit(nogil=True, cache=True)
-def record_episode(found: Any, count: int, pixel: int, own: State, closed_on: int) -> int:
-    """Write the pixel's anomaly into the EPISODE record ``found[count]``; gives the new count."""
-    row = found[count]
+def record_episode(episodes_out: Any, count: int, pixel: int, state: State, closed_on: int) -> int:
+    """Write the pixel's anomaly into the EPISODE record ``episodes_out[count]``; return the new count."""
+    row = episodes_out[count]
     row.row = pixel
-    row.first_seen, row.provisional_on, row.confirmed_on = own.first_seen, own.provisional_on, own.confirmed_on
-    row.settled_on, row.closed_on, row.last_seen = own.settled_on, closed_on, own.last_seen
-    row.clear_before, row.looks = own.clear_before, own.seen
-    row.ndvi_change = round(10000 * own.ndvi_change / own.hits)
-    row.bsi_change = round(10000 * own.bsi_change / own.hits)
+    row.first_seen, row.provisional_on, row.confirmed_on = state.first_seen, state.provisional_on, state.confirmed_on
+    row.settled_on, row.closed_on, row.last_seen = state.settled_on, closed_on, state.last_seen
+    row.clear_before, row.looks = state.clear_before, state.n_clear
+    row.ndvi_change = round(10000 * state.ndvi_change_sum / state.n_anomalous)
+    row.bsi_change = round(10000 * state.bsi_change_sum / state.n_anomalous)
     return count + 1

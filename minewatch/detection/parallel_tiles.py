@@ -1,13 +1,11 @@
-"""Maps the changes of areas: what each scene is like as a whole, then tile by tile what happened to each pixel."""
+"""Maps the changes of areas in parallel: first the quality of each scene, then the changes tile by tile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import sample_rows
-from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
 from minewatch.detection.change_map import TileChanges
@@ -15,19 +13,8 @@ from minewatch.detection.scene_quality import SceneQuality, assess_scenes
 from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
 
 
-def select_observations(archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
-    """Choose what a result rests on, by date and cloud cover alone, so that earlier scans leave no trace."""
-    return sort_observations(
-        observation
-        for observation in archived
-        if area.history_from <= observation.time.date() <= area.until
-        and observation.sources  # none is left where all were refused
-        and min(float(source["cloud_cover"]) for source in observation.sources) <= area.pipeline.scenes.max_cloud_cover
-    )
-
-
 def assess_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> list[SceneQuality]:
-    """Judge the scenes of each area, from its witnesses."""
+    """Assess the scenes of each area, from a sample of its pixels."""
     areas = [task.area for task in tasks]
     jobs = [(number, rows) for number, area in enumerate(areas) for rows in sample_rows(area.grid)]
     totals: list[Any] = [0] * len(tasks)
@@ -40,7 +27,7 @@ def assess_areas(tasks: Sequence[Task], engine: Engine, reporter: Reporter) -> l
 def map_changes(
     tasks: Sequence[Task], scenes: Sequence[SceneQuality], engine: Engine, reporter: Reporter
 ) -> Iterator[tuple[int, TileChanges]]:
-    """Find the changes of each area tile by tile; gives them with the area's number, as they are ready."""
+    """Find the changes of each area tile by tile; yield the area's number and the changes of a tile, as they are ready."""
     jobs = [(number, tile) for number, task in enumerate(tasks) for tile in list_tiles(task.area)]
     detected = engine.run(detect_tile, [(tasks[number], tile, scenes[number]) for number, tile in jobs])
     for index, result in reporter.track(detected, _title(tasks, "finding changes"), len(jobs)):

@@ -1,4 +1,4 @@
-"""One look at one pixel, set against what was expected."""
+"""Compares one look at one pixel with its baseline."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minewatch.detection.rules import Rules
 
 
 class PixelResidual(NamedTuple):
-    """One look at one pixel, set against its baseline."""
+    """The difference of one look at one pixel from its baseline."""
 
     level: float
     """Expected NDVI, the scene's shift included."""
@@ -32,16 +32,16 @@ class PixelResidual(NamedTuple):
     """Lowest level above bare ground."""
 
     sure: bool
-    """The loss stands out of the noise of pixel and scene."""
+    """The loss exceeds the noise of pixel and scene."""
 
     haze: float
     """Blue above its baseline, reflectance."""
 
     charred: bool
-    """Dark in red as leaves are, and not dark in the short-wave infrared as water and mud are: char or thin canopy, no soil."""
+    """Dark in red, as leaves are, but not in the short-wave infrared, as water and mud are: char or thin canopy, not soil."""
 
     snowy: bool
-    """Bright in blue and near infrared, dark in the short-wave infrared: this may be snow, and alone proves nothing."""
+    """Bright in blue and near infrared, dark in the short-wave infrared: this may be snow, and is no strong loss."""
 
 
 @njit(nogil=True, cache=True)
@@ -52,7 +52,7 @@ def compute_residual(
     scene: NDArray[np.float64],
     rules: Rules,
 ) -> PixelResidual:
-    """Set a look against the baseline.
+    """Compare a look with the baseline.
 
     ``values`` are NDVI, BSI, blue and near infrared, ``terms`` (3, term), ``scene`` shift, spread, blue and BSI of the look.
     """
@@ -61,7 +61,7 @@ def compute_residual(
     level = _level(base, terms[0]) + shift
     safe = min(min(_level(base, terms[1]), _level(base, terms[2])) + shift, level)
     haze = blue - evaluate(terms[0], base.blue) - scene_blue
-    # Haze adds the same to red and near infrared, and what it adds is what it adds to blue.
+    # Haze is taken to add as much to red and to near infrared as to blue.
     red = nir * (1 - ndvi) / max(1 + ndvi, 0.01)
     clean = min(max((nir - red) / max(nir + red - 2 * max(haze, 0.0), 0.03), -1.0), 1.0)
     safe_span = safe - rules.bare_ndvi
@@ -76,7 +76,7 @@ def compute_residual(
         safe_span,
         safe - ndvi >= 3 * np.hypot(base.noise, 0.75 * spread),
         haze,
-        # Leaves are as dark in red as in blue, so the blue that is expected stands for both.
+        # Leaves are as dark in red as in blue: expected blue stands for expected red.
         red - evaluate(terms[0], base.blue) - scene_blue < rules.char_red and swir >= rules.water_swir,
         fall > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir,
     )

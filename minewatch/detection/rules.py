@@ -1,4 +1,4 @@
-"""The rules that looks are judged by: their version, and the section ``detector`` of a pipeline as compiled code takes it."""
+"""The version of the rules of detection, and the section ``detector`` of a pipeline as compiled code takes it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from minewatch.settings.pipeline import DetectorSettings
 
 RULES_VERSION = "7f2e2394a3d2bcf2b9a86a949213341c391fff7b4ae95fcf9a582e94aacff7c4"
-"""Change it, to "2" and so on, when the same looks would leave another memory of a pixel, or records of another layout:
-checkpoints of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py knows.
-The first version is called by the digest of the source files that checkpoints were bound to before it, so that those hold."""
+"""Change it, to "2" and so on, when the same looks would give another state of a pixel or another layout of records: checkpoints
+of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py checks this.  The
+first version is the digest of source files that earlier checkpoints hold, so that those remain valid."""
 
 Rules = Any
 """A named tuple whose fields are the section's keys."""

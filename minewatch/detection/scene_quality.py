@@ -1,6 +1,6 @@
-"""What a scene is like as a whole: haze, season and calibration move all stable ground together.
+"""The quality of each scene as a whole: haze, season and calibration shift all stable ground together.
 
-The counts are exact integers over the area's pixels, so that adding up tiles gives what one pass over the area would.
+Counts are integers, so that the sums over tiles are exactly those of one pass over the area.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SceneQuality:
-    """What the whole scene says about each look; all arrays are (time,) float64."""
+    """How far the stable ground of each look differs from its baseline; arrays are (time,) float64."""
 
     shift: NDArray[np.float64]
     """Median NDVI residual of the haze-free vegetated pixels."""
 
     spread: NDArray[np.float64]
-    """Half the distance of its quartiles."""
+    """Half the distance between its quartiles."""
 
     blue: NDArray[np.float64]
     """Median blue residual of the clear vegetated pixels, reflectance."""
@@ -55,8 +55,8 @@ class SceneQuality:
     bsi: NDArray[np.float64]
     """Median BSI residual of the haze-free vegetated pixels."""
 
-    agrees: NDArray[np.bool_]
-    """Stable ground agrees with its baseline: the look counts for or against a mine."""
+    is_consistent: NDArray[np.bool_]
+    """(time,) bool: stable ground is near enough to its baseline for the look to be used."""
 
     @property
     def numbers(self) -> NDArray[np.float64]:
@@ -64,9 +64,9 @@ class SceneQuality:
         return np.stack([self.shift, self.spread, self.blue, self.bsi], axis=1)
 
     def since(self, look: int) -> SceneQuality:
-        """Cut off the looks before ``look``."""
+        """Return the quality of the looks from ``look`` on."""
         later = slice(look, None)
-        return SceneQuality(self.shift[later], self.spread[later], self.blue[later], self.bsi[later], self.agrees[later])
+        return SceneQuality(self.shift[later], self.spread[later], self.blue[later], self.bsi[later], self.is_consistent[later])
 
 
 def measure_scenes(tile: TileInput) -> Counts:
@@ -82,13 +82,13 @@ def measure_scenes(tile: TileInput) -> Counts:
 
 
 def assess_scenes(counts: Counts, settings: DetectorSettings) -> SceneQuality:
-    """Judge each look from the counts of all tiles."""
+    """Compute the quality of each look from the counts of all tiles; haze-free vegetated pixels are the reference pixels."""
     ndvi, blue, bsi = counts
     shift, spread = _quantile(ndvi, 0.5), (_quantile(ndvi, 0.75) - _quantile(ndvi, 0.25)) / 2
-    witnesses = ndvi.sum(axis=1)
-    agrees = (witnesses > 0) & (witnesses >= settings.scene_witnesses * blue.sum(axis=1))
-    agrees &= (shift >= -settings.scene_fall) & (shift <= settings.scene_rise) & (spread <= settings.scene_spread)
-    return SceneQuality(shift, spread, _quantile(blue, 0.5), _quantile(bsi, 0.5), agrees)
+    references = ndvi.sum(axis=1)
+    is_consistent = (references > 0) & (references >= settings.scene_witnesses * blue.sum(axis=1))
+    is_consistent &= (shift >= -settings.scene_fall) & (shift <= settings.scene_rise) & (spread <= settings.scene_spread)
+    return SceneQuality(shift, spread, _quantile(blue, 0.5), _quantile(bsi, 0.5), is_consistent)
 
 
 def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A tile laid out as compiled code wants it: one row a look, one column a pixel inside the area."""
+"""A tile as compiled code needs it: one row for each look, one column for each pixel inside the area."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minewatch.detection.inputs import TileInput
 from minewatch.raster.indices import LAYERS
 
 SCALES = np.array([(layer.low - layer.step, layer.step) for layer in LAYERS])
-"""(layer, 2): the value of a code is the first number plus the code times the second."""
+"""(layer, 2) offset and step: value = offset + step * code."""
 
 
 class Series(NamedTuple):
@@ -49,11 +49,11 @@ class Series(NamedTuple):
         terms = np.stack([harmonic_terms(looks.days + step) for step in (0, -slip, slip)])
         return cls(looks.days, np.ascontiguousarray(clear), np.ascontiguousarray(codes), epochs, terms, multiply_terms(terms[0]))
 
-    def take(self, pixels: NDArray[np.intp]) -> Series:
+    def choose(self, pixels: NDArray[np.intp]) -> Series:
         """Choose pixels by their numbers."""
         return self._replace(clear=np.take(self.clear, pixels, axis=1), codes=np.take(self.codes, pixels, axis=2))
 
     def decode(self, pixel: int) -> NDArray[np.float64]:
-        """Return the values of one pixel: (layer, time); of no meaning where it has no data."""
+        """Return the values of one pixel: (layer, time); meaningless where it has no data."""
         values: NDArray[np.float64] = SCALES[:, :1] + SCALES[:, 1:] * self.codes[:, :, pixel]
         return values

@@ -1,4 +1,4 @@
-"""Follows pixels through the epochs: each epoch's baseline is fitted, then its looks are judged one by one."""
+"""Tracks pixels through the epochs: the baseline of each epoch is fitted, then its looks are compared with it one by one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from minewatch.detection.series import SCALES, Series
 
 @dataclass(frozen=True)
 class TrackResult:
-    """What became of some pixels."""
+    """The history of some pixels."""
 
     base: Baselines
     """(row, pixel) the latest baseline of each."""
@@ -33,30 +33,30 @@ class TrackResult:
     """EPISODE records of anomalies that have ended; ``row`` holds the pixel's number."""
 
     trace: NDArray[np.int8]
-    """(pixel, 2, time) the Outcome of each look, and the epoch of its baseline; of all pixels only where that was asked for."""
+    """(pixel, 2, time) the Outcome of each look, and the epoch of its baseline; one row for all pixels unless traced."""
 
     @property
     def episodes(self) -> Episodes:
-        """All anomalies, in order of the pixels' numbers, and of one pixel in order of time."""
+        """All anomalies, by pixel, and of one pixel in order of time."""
         return join_episodes(self.closed, list_open(self.state))
 
 
 def join_episodes(closed: Episodes, still_open: Episodes) -> Episodes:
-    """Put episodes in order of the pixels' numbers, and of one pixel in order of time."""
+    """Sort episodes by pixel, those of one pixel in order of time."""
     return np.sort(np.concatenate([closed, still_open]), order="row", kind="stable")
 
 
 def track_pixels(series: Series, scenes: SceneQuality, rules: Rules, *, traced: bool = False) -> TrackResult:
-    """Follow every pixel of a series through all its looks."""
+    """Track every pixel of a series through all its looks."""
     looks, pixels = series.clear.shape
     state = np.zeros(pixels, STATE).view(np.recarray)
-    base, fresh = np.zeros((FULL, pixels), np.int16), np.zeros((FULL, pixels), np.int16)
+    base, new_baseline = np.zeros((FULL, pixels), np.int16), np.zeros((FULL, pixels), np.int16)
     usable, closed = series.clear.copy(), [np.empty(0, EPISODE)]
     trace = np.zeros((pixels if traced else 1, 2, looks), np.int8)
-    _recall_history(series.days[: series.epochs[0, 1]], series.clear, state, trace)
+    _mark_history(series.days[: series.epochs[0, 1]], series.clear, state, trace)
     for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
-        fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, fresh)
-        _renew(epoch, state, fresh, base)
+        fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, new_baseline)
+        _renew_baselines(epoch, state, new_baseline, base)
         closed.append(track_epoch(series, start, stop, scenes, rules, base, state, usable, trace))
     return TrackResult(base, state, np.concatenate(closed), trace)
 
@@ -72,23 +72,24 @@ def track_epoch(
     usable: NDArray[np.bool_],
     trace: NDArray[np.int8],
 ) -> Episodes:
-    """Follow pixels through looks that have one baseline; changes ``state``, gives the anomalies that ended."""
-    found = np.zeros(256, EPISODE).view(np.recarray)
-    seen = series.days, series.clear, series.codes, series.terms, SCALES
-    found, count = _follow(start, stop, *seen, rules, scenes.numbers, scenes.agrees, base, state, usable, trace, found)
-    return np.asarray(found[:count])
+    """Track pixels through looks that have one baseline; update ``state`` and return the anomalies that ended."""
+    episodes = np.zeros(256, EPISODE).view(np.recarray)
+    looks = series.days, series.clear, series.codes, series.terms, SCALES
+    quality = scenes.numbers, scenes.is_consistent
+    episodes, count = _track_looks(start, stop, *looks, rules, *quality, base, state, usable, trace, episodes)
+    return np.asarray(episodes[:count])
 
 
 def list_open(state: Any) -> Episodes:
     """Return the anomalies that have not ended; ``row`` holds the place in ``state``."""
-    found = np.zeros(int((state.is_open > 0).sum()), EPISODE).view(np.recarray)
-    _record_open(state, found)
-    return np.asarray(found)
+    episodes = np.zeros(int((state.is_open > 0).sum()), EPISODE).view(np.recarray)
+    _record_open(state, episodes)
+    return np.asarray(episodes)
 
 
 @njit(nogil=True, cache=True)
-def _recall_history(days: NDArray[np.int32], clear: NDArray[np.bool_], state: Any, trace: NDArray[np.int8]) -> None:
-    """Note the looks before the monitoring."""
+def _mark_history(days: NDArray[np.int32], clear: NDArray[np.bool_], state: Any, trace: NDArray[np.int8]) -> None:
+    """Note the clear looks before the monitoring."""
     for pixel in range(clear.shape[1]):
         for t in range(days.size):
             if clear[t, pixel]:
@@ -97,16 +98,16 @@ def _recall_history(days: NDArray[np.int32], clear: NDArray[np.bool_], state: An
 
 
 @njit(nogil=True, cache=True)
-def _renew(epoch: int, state: Any, fresh: Baselines, base: Baselines) -> None:
-    """Take the epoch's baselines; an anomaly keeps the one that raised it until it closes."""
+def _renew_baselines(epoch: int, state: Any, new_baseline: Baselines, base: Baselines) -> None:
+    """Replace the baselines by those of an epoch, but where an anomaly is open: it keeps the one it began with."""
     for pixel in range(base.shape[1]):
         if state[pixel].is_open == 0:
-            state[pixel].source = epoch
-            base[:, pixel] = fresh[:, pixel]
+            state[pixel].epoch = epoch
+            base[:, pixel] = new_baseline[:, pixel]
 
 
 @njit(nogil=True, cache=True)
-def _follow(
+def _track_looks(
     start: int,
     stop: int,
     days: NDArray[np.int32],
@@ -116,41 +117,43 @@ def _follow(
     scales: NDArray[np.float64],
     rules: Rules,
     scenes: NDArray[np.float64],
-    agrees: NDArray[np.bool_],
+    is_consistent: NDArray[np.bool_],
     base: Baselines,
-    state: Any,
+    states: Any,
     usable: NDArray[np.bool_],
     trace: NDArray[np.int8],
-    found: Any,
+    episodes_out: Any,
 ) -> tuple[Any, int]:
-    """Follow the pixels through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``."""
-    values, watched, count = np.empty(4), are_monitored(base, rules), 0
+    """Track the pixels through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``."""
+    values, monitored, count = np.empty(4), are_monitored(base, rules), 0
     for pixel in range(clear.shape[1]):
-        own, did, monitored = state[pixel], trace[pixel % trace.shape[0]], watched[pixel]
+        state, trace_row, is_monitored = states[pixel], trace[pixel % trace.shape[0]], monitored[pixel]
         baseline = unpack_baseline(base[:, pixel])
         for t in range(start, stop):
-            did[1, t] = own.source
+            trace_row[1, t] = state.epoch
             if not clear[t, pixel]:
                 continue
-            own.seen += 1
-            if monitored and agrees[t]:
+            state.n_clear += 1
+            if is_monitored and is_consistent[t]:
                 for layer in range(4):
                     values[layer] = scales[layer, 0] + scales[layer, 1] * codes[layer, t, pixel]
-                sight = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
+                residual = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
                 bsi_change = values[1] - evaluate(terms[0, t], baseline.bsi)
-                if count + 2 > found.size:
-                    found = np.concatenate((found, np.zeros(found.size, found.dtype)))
-                did[0, t], count = update_state(days[t], values[0], bsi_change, sight, rules, own, pixel, found, count)
-                usable[t, pixel] = usable[t, pixel] and own.counted == 0
+                if count + 2 > episodes_out.size:
+                    episodes_out = np.concatenate((episodes_out, np.zeros(episodes_out.size, episodes_out.dtype)))
+                trace_row[0, t], count = update_state(
+                    days[t], values[0], bsi_change, residual, rules, state, pixel, episodes_out, count
+                )
+                usable[t, pixel] = usable[t, pixel] and state.is_counted == 0
             else:
-                did[0, t] = Outcome.SCENE_DISAGREES if monitored else Outcome.NOT_MONITORED
-            own.last_clear = days[t]
-    return found, count
+                trace_row[0, t] = Outcome.SCENE_DISAGREES if is_monitored else Outcome.NOT_MONITORED
+            state.last_clear = days[t]
+    return episodes_out, count
 
 
 @njit(nogil=True, cache=True)
-def _record_open(state: Any, found: Any) -> None:
+def _record_open(states: Any, episodes_out: Any) -> None:
     count = 0
-    for pixel in range(state.size):
-        if state[pixel].is_open > 0:
-            count = record_episode(found, count, pixel, state[pixel], 0)
+    for pixel in range(states.size):
+        if states[pixel].is_open > 0:
+            count = record_episode(episodes_out, count, pixel, states[pixel], 0)

@@ -1,4 +1,4 @@
-"""When things run and who is told: scans, schedules, notifications, status, examination, pruning, the demo.
+"""When things run and who is notified: scans, schedules, notifications, status, the doctor, pruning, the demo.
 
-Gives the scan that takes areas through all rooms, and everything that asks for one by itself.
+Offers the scan that takes areas through all rooms, and the watch that starts scans by schedule.
 """

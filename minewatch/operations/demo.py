@@ -17,10 +17,10 @@ from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import demo_simulation
-from minewatch.simulation.stac import place_lattice
+from minewatch.simulation.stac import place_scene_grid
 
 NAME = "demo"
-"""Of the demo's area."""
+"""Name of the demo's area."""
 
 SCENES = "simulated"
 """Folder of the simulated catalogue in the demo's workspace."""
@@ -31,16 +31,16 @@ class Demo:
     """Where the demo lies."""
 
     workspace: Workspace
-    """The workspace."""
+    """With simulated scenes."""
 
     report: ScanReport
-    """What its scan did."""
+    """Of its scan."""
 
     picture: Path
     """Before and after, with the alerts outlined."""
 
     truth: Path
-    """What was simulated."""
+    """The simulated mines."""
 
 
 def run_demo(folder: Path, reporter: Reporter | None = None) -> Demo:
@@ -57,7 +57,7 @@ def run_demo(folder: Path, reporter: Reporter | None = None) -> Demo:
 
 
 def _make_workspace(workspace: Workspace, reporter: Reporter) -> None:
-    """Do what is still missing, so that a demo that was cut off goes on."""
+    """Make what is missing, so that an interrupted demo goes on."""
     scenes, settings = workspace.root / SCENES, demo_simulation()
     if not scenes.exists():
         _simulate(workspace.root, scenes, reporter.steps("simulating scenes"))
@@ -67,12 +67,12 @@ def _make_workspace(workspace: Workspace, reporter: Reporter) -> None:
         place = {"source": f"simulated, seed {settings.seed}"}
         write_aoi(
             workspace,
-            Aoi(NAME, bbox_geometry(place_lattice(settings).find_inner_bbox()), settings.changes_start, properties=place),
+            Aoi(NAME, bbox_geometry(place_scene_grid(settings).find_inner_bbox()), settings.changes_start, properties=place),
         )
 
 
 def _simulate(root: Path, scenes: Path, step: Callable[[int, int], None]) -> None:
-    """Simulate beside the place and rename, so that a demo that was cut off starts afresh."""
+    """Simulate into a temporary folder and rename it, so that an interrupted simulation starts again."""
     part = scenes.with_name(f"{SCENES}.part")
     if root.exists() and {path.name for path in root.iterdir()} - {part.name}:
         raise WorkspaceError(f"{root} is not empty; give the demo an empty folder")

@@ -1,4 +1,4 @@
-"""Resolves everything a scan needs into one value, before the first pixel is read."""
+"""Resolves all settings of a scan into one value, before the first pixel is read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.alerts.table import read_areas
+from minewatch.alerts.read import read_areas
 from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.core.errors import AoiError, MinewatchError
@@ -19,10 +19,10 @@ from minewatch.sources.stac import Source, open_source
 
 @dataclass(frozen=True)
 class ScanRequest:
-    """What the user asked for."""
+    """What to scan, as requested."""
 
     names: tuple[str, ...] = ()
-    """Areas; none means all."""
+    """Areas; empty = all."""
 
     pipeline: str | None = None
     """In place of each area's own."""
@@ -48,10 +48,10 @@ class ScanRequest:
 
 @dataclass(frozen=True)
 class ScanPlan:
-    """A whole scan."""
+    """All settings of a scan, resolved."""
 
     run_id: str
-    """Names the scan in records."""
+    """Id of the scan."""
 
     started: dt.datetime
     """UTC; only for records."""
@@ -67,7 +67,7 @@ class ScanPlan:
 
 
 def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
-    """Resolve a request; raises MinewatchError for anything that is wrong with it."""
+    """Resolve a request; raises MinewatchError where it is not valid."""
     started = dt.datetime.now(dt.UTC)
     until = request.until or started.date()
     names = request.names or tuple(list_aois(workspace))

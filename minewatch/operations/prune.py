@@ -1,7 +1,7 @@
-"""Keeps the archive within a budget, by removing what no result rests on.
+"""Keeps the archive within a budget, by deleting observations that no result rests on.
 
-What the areas' own windows rest on is never removed, nor what their alerts were seen on (decision 0011).  Tombstones come
-first and are on the disk before any file goes; what a crash leaves over is removed the next time.
+Observations in the areas' own windows and those that show their alerts are never deleted (decision 0011).  Tombstones are
+on the disk before any file is deleted; what a crash leaves is deleted the next time.
 """
 
 from __future__ import annotations
@@ -14,43 +14,42 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.archive.integrity import ASIDE
-from minewatch.archive.item import Observation, list_observations, sort_observations, write_collection
+from minewatch.archive.item import Observation, list_observations, select_observations, sort_observations, write_collection
 from minewatch.archive.pruned import Tombstone, read_tombstones, write_tombstones
 from minewatch.areas.aoi import list_aois
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import Place, Stamp, delete_files, list_stamps
+from minewatch.core.files import AnyPath, Stamp, delete_files, list_stamps
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.operations.plan import ScanRequest, plan_area
-from minewatch.products.evidence.looks import SEARCHED
+from minewatch.products.evidence.look_choice import SEARCH_PERIOD
 from minewatch.settings.document import read_settings
 
 GB = 10**9
 """Bytes."""
 
 _NAME = re.compile(r"(?P<key>.+)_[0-9a-f]{12}(_v\d+\.json|\.tif)(\.aux\.xml)?")
-"""Of an item, a raster, or what QGIS wrote beside a raster."""
+"""Of an item, a raster, or the file that QGIS writes beside a raster."""
 
 
 @dataclass(frozen=True)
 class PruneOptions:
-    """What is asked for."""
+    """What to keep."""
 
     keep_gb: float | None = None
-    """Gigabytes (10^9 bytes) of all areas' archives together; None = whatever it takes."""
+    """Gigabytes (10^9 bytes) of all areas' archives together; None = no limit."""
 
     forget_before: dt.date | None = None
-    """Looks acquired earlier go whatever room there is."""
+    """Looks acquired earlier are deleted even within the budget."""
 
 
 @dataclass(frozen=True)
 class AreaPruning:
-    """What goes from the archive of one area."""
+    """What is deleted from the archive of one area."""
 
     aoi: str
     """Its name."""
@@ -59,13 +58,13 @@ class AreaPruning:
     """All files."""
 
     leftovers: tuple[str, ...] = ()
-    """Files that nobody reads: unfinished, superseded, left by an earlier pruning."""
+    """Files that nothing reads: unfinished, superseded, or left by an earlier pruning."""
 
     leftover_bytes: int = 0
     """Of them."""
 
     pruned: tuple[Observation, ...] = ()
-    """Observations that go, in order of acquisition."""
+    """Observations that are deleted, in order of acquisition."""
 
     pruned_bytes: int = 0
     """Of their files."""
@@ -81,13 +80,13 @@ class AreaPruning:
 
     @property
     def bytes_after(self) -> int:
-        """What stays."""
+        """Of what stays."""
         return self.bytes_before - self.leftover_bytes - self.pruned_bytes
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """What goes, of all areas."""
+    """What is deleted from the archives of all areas."""
 
     areas: tuple[AreaPruning, ...]
     """By name."""
@@ -96,7 +95,7 @@ class Pruning:
     """Bytes."""
 
     dry: bool = False
-    """Nothing was removed."""
+    """True if nothing was deleted."""
 
     @property
     def bytes_before(self) -> int:
@@ -110,25 +109,25 @@ class Pruning:
 
     @property
     def excess(self) -> int:
-        """Bytes beyond the budget that no rule lets go; 0 = within it."""
+        """Bytes above the budget that must be kept; 0 = within it."""
         return 0 if self.budget is None else max(0, self.bytes_after - self.budget)
 
 
 @dataclass
 class _ArchiveInventory:
-    """The archive of one area, sorted by what may go."""
+    """The archive of one area, divided into what results need and what may be deleted."""
 
     aoi: str
-    folder: Place
+    folder: AnyPath
     plan: AreaPlan
     stamps: Mapping[str, Stamp]
-    stones: Sequence[Tombstone]
+    tombstones: Sequence[Tombstone]
     leftovers: list[str]
     needed: Sequence[Observation]
     free: Sequence[Observation]
     chosen: list[Observation] = field(default_factory=list)
 
-    def weigh(self, names: Iterable[str]) -> int:
+    def measure_size(self, names: Iterable[str]) -> int:
         return sum(self.stamps[name].size for name in names if name in self.stamps)
 
     def list_files(self, observations: Sequence[Observation]) -> list[str]:
@@ -137,147 +136,156 @@ class _ArchiveInventory:
         return [*(o.item.name for o in observations), *rasters, *(f"{name}.aux.xml" for name in rasters)]
 
 
-def prune(workspace: Workspace, wish: PruneOptions, *, dry: bool = False) -> Pruning:
-    """Remove what may go from the archives of all areas; ``dry`` only tells.
+def prune(workspace: Workspace, options: PruneOptions, *, dry: bool = False) -> Pruning:
+    """Delete what no result needs from the archives of all areas; ``dry`` only reports.
 
-    Raises WorkspaceError where nothing is asked for, a scan is running, or an area's own window begins before the date.
+    Raises WorkspaceError where no option is given, a scan is running, or an area's own window begins before the date.
     """
-    if wish.keep_gb is None and wish.forget_before is None:
+    if options.keep_gb is None and options.forget_before is None:
         raise WorkspaceError("say how much to keep: --keep-gb, or keep_gb in the table [prune] of minewatch.toml")
     if dry:
-        return _describe(_choose(workspace, wish), wish, dry=True)
+        return _describe(_choose_pruned(workspace, options), options, dry=True)
     with workspace.lock("prune"):
-        stocks = _choose(workspace, wish)
-        for stock in stocks:
-            _carry_out(stock)
-    return _describe(stocks, wish, dry=False)
+        inventories = _choose_pruned(workspace, options)
+        for inventory in inventories:
+            _delete(inventory)
+    return _describe(inventories, options, dry=False)
 
 
 # --- choosing --------------------------------------------------------------------------------------------------------
 
 
-def _choose(workspace: Workspace, wish: PruneOptions) -> list[_ArchiveInventory]:
-    stocks = [_take_stock(workspace, name) for name in list_aois(workspace)]
-    if wish.forget_before:
-        for stock in stocks:
-            _refuse_needed(stock, wish.forget_before)
-            stock.chosen += [o for o in stock.free if o.time.date() < wish.forget_before]
-    if wish.keep_gb is not None:
-        excess = sum(_weigh_rest(stock) for stock in stocks) - round(wish.keep_gb * GB)
-        _choose_oldest(stocks, excess)
-    return stocks
+def _choose_pruned(workspace: Workspace, options: PruneOptions) -> list[_ArchiveInventory]:
+    inventories = [_take_inventory(workspace, name) for name in list_aois(workspace)]
+    if options.forget_before:
+        for inventory in inventories:
+            _refuse_needed(inventory, options.forget_before)
+            inventory.chosen += [o for o in inventory.free if o.time.date() < options.forget_before]
+    if options.keep_gb is not None:
+        excess = sum(_measure_rest(inventory) for inventory in inventories) - round(options.keep_gb * GB)
+        _choose_oldest(inventories, excess)
+    return inventories
 
 
-def _weigh_rest(stock: _ArchiveInventory) -> int:
-    return stock.weigh(stock.stamps) - stock.weigh(stock.leftovers) - stock.weigh(stock.list_files(stock.chosen))
+def _measure_rest(inventory: _ArchiveInventory) -> int:
+    return (
+        inventory.measure_size(inventory.stamps)
+        - inventory.measure_size(inventory.leftovers)
+        - inventory.measure_size(inventory.list_files(inventory.chosen))
+    )
 
 
-def _refuse_needed(stock: _ArchiveInventory, day: dt.date) -> None:
-    """Refuse to forget what the area's own scans rest on: each of them would end in another result, or in an error."""
-    if stock.plan.history_from < day:
-        years = stock.plan.pipeline.detector.baseline_years
+def _refuse_needed(inventory: _ArchiveInventory, day: dt.date) -> None:
+    """Raise WorkspaceError where the area's own scans need earlier looks: they would end with another result or an error."""
+    if inventory.plan.history_from < day:
+        years = inventory.plan.pipeline.detector.baseline_years
         raise WorkspaceError(
-            f"area {stock.aoi!r} rests on looks from {stock.plan.history_from} on: its monitor_from is "
-            f"{stock.plan.monitor_from}, and its baseline takes {years} years before; to forget what is before {day}, first set "
-            f"monitor_from in its file in aois to {years} years after that day or later, and scan"
+            f"area {inventory.aoi!r} rests on looks from {inventory.plan.history_from} on: its monitor_from is "
+            f"{inventory.plan.monitor_from}, and its baseline takes {years} years before; to forget what is before {day}, "
+            f"first set monitor_from in its file in aois to {years} years after that day or later, and scan"
         )
 
 
-def _choose_oldest(stocks: Sequence[_ArchiveInventory], excess: int) -> None:
-    candidates = [(o.time, o.key, number) for number, stock in enumerate(stocks) for o in stock.free if o not in stock.chosen]
-    by_key = {(number, o.key): o for number, stock in enumerate(stocks) for o in stock.free}
+def _choose_oldest(inventories: Sequence[_ArchiveInventory], excess: int) -> None:
+    candidates = [
+        (o.time, o.key, number)
+        for number, inventory in enumerate(inventories)
+        for o in inventory.free
+        if o not in inventory.chosen
+    ]
+    by_key = {(number, o.key): o for number, inventory in enumerate(inventories) for o in inventory.free}
     for _, key, number in sorted(candidates):
         if excess <= 0:
             return
         observation = by_key[number, key]
-        stocks[number].chosen.append(observation)
-        excess -= stocks[number].weigh(stocks[number].list_files([observation]))
+        inventories[number].chosen.append(observation)
+        excess -= inventories[number].measure_size(inventories[number].list_files([observation]))
 
 
-def _take_stock(workspace: Workspace, name: str) -> _ArchiveInventory:
+def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
     folder = workspace.archive(name)
     plans = _list_plans(workspace, name)
-    stamps, stones = list_stamps(folder), read_tombstones(folder)
+    stamps, tombstones = list_stamps(folder), read_tombstones(folder)
     usable = list_observations(folder, plans[0].grid)
-    buried = {stone.key for stone in stones if stone.key in usable}
-    alive = {key: o for key, o in usable.items() if key not in buried}
+    pruned_keys = {tombstone.key for tombstone in tombstones if tombstone.key in usable}
+    alive = {key: o for key, o in usable.items() if key not in pruned_keys}
     needed = {o.key for plan in plans for o in select_observations(alive.values(), plan)}
     needed |= {key for key, o in alive.items() if not o.sources and o.time.date() >= plans[0].history_from}  # or read anew
-    needed |= _find_told(workspace, name, alive.values())
+    needed |= _find_alert_looks(workspace, name, alive.values())
     free = sort_observations(o for o in alive.values() if o.key not in needed)
-    leftovers = _find_leftovers(stamps, alive, {stone.key for stone in stones})
-    return _ArchiveInventory(name, folder, plans[0], stamps, stones, leftovers, [alive[key] for key in needed], free)
+    leftovers = _find_leftovers(stamps, alive, {tombstone.key for tombstone in tombstones})
+    return _ArchiveInventory(name, folder, plans[0], stamps, tombstones, leftovers, [alive[key] for key in needed], free)
 
 
 def _list_plans(workspace: Workspace, name: str) -> list[AreaPlan]:
-    """Return the area's own plan for all time to come, and those of schedules with a pipeline of their own."""
+    """Return the area's own plan without an end, and those of schedules with a pipeline of their own."""
     pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
     requests = [ScanRequest(), *(ScanRequest(pipeline=pipeline) for pipeline in sorted(pipelines))]
     return [plan_area(workspace, request, name, dt.date.max, {}) for request in requests]
 
 
-def _find_told(workspace: Workspace, name: str, observations: Iterable[Observation]) -> set[str]:
-    """Choose the looks of the alerts in the table, from a year before each was first seen, as evidence takes them."""
+def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Observation]) -> set[str]:
+    """Return the looks of the alerts in the table, from a year before each was first seen, as evidence uses them."""
     if not workspace.alerts.exists() or name not in read_areas(workspace.alerts):
         return set()
     table = read_alerts(workspace.alerts)
     rows = table[table["aoi"] == name]
-    spans = [(to_day(row.first_seen.date()) - SEARCHED.days, to_day(row.last_seen.date())) for row in rows.itertuples()]
+    spans = [(to_day(row.first_seen.date()) - SEARCH_PERIOD.days, to_day(row.last_seen.date())) for row in rows.itertuples()]
     return {o.key for o in observations if any(first <= o.day <= last for first, last in spans)}
 
 
-def _find_leftovers(stamps: Mapping[str, Stamp], alive: Mapping[str, Observation], buried: set[str]) -> list[str]:
-    """Name what nobody reads; files of looks that are lost stay, since they tell of them."""
+def _find_leftovers(stamps: Mapping[str, Stamp], alive: Mapping[str, Observation], pruned_keys: set[str]) -> list[str]:
+    """Return files that nothing reads; files of damaged observations stay, since they prove the loss."""
     used = {name for o in alive.values() for name in (o.raster.name, o.item.name, f"{o.raster.name}.aux.xml")}
     return sorted(
-        (name for name in stamps if name not in used and _is_leftover(name, alive, buried)),
+        (name for name in stamps if name not in used and _is_leftover(name, alive, pruned_keys)),
         key=lambda name: (not name.endswith(".json"), name),
     )
 
 
-def _is_leftover(name: str, alive: Mapping[str, Observation], buried: set[str]) -> bool:
+def _is_leftover(name: str, alive: Mapping[str, Observation], pruned_keys: set[str]) -> bool:
     match = _NAME.fullmatch(name.removesuffix(ASIDE))
-    return name.startswith(TEMPORARY_PREFIX) or bool(match and (match["key"] in alive or match["key"] in buried))
+    return name.startswith(TEMPORARY_PREFIX) or bool(match and (match["key"] in alive or match["key"] in pruned_keys))
 
 
 # --- removing --------------------------------------------------------------------------------------------------------
 
 
-def _carry_out(stock: _ArchiveInventory) -> None:
-    """Write the tombstones, then delete items, then rasters: a crash in between leaves at worst what nobody reads."""
-    if stock.chosen:
-        gone = {observation.key for observation in stock.chosen}
-        kept = [stone for stone in stock.stones if stone.key not in gone]
-        write_tombstones(stock.folder, [*kept, *map(Tombstone.of, stock.chosen)])
-    files = [*stock.leftovers, *stock.list_files(stock.chosen)]
-    delete_files(stock.folder / name for name in files if name in stock.stamps)
+def _delete(inventory: _ArchiveInventory) -> None:
+    """Write the tombstones, then delete items, then rasters: a crash in between leaves only files that nothing reads."""
+    if inventory.chosen:
+        gone = {observation.key for observation in inventory.chosen}
+        kept = [tombstone for tombstone in inventory.tombstones if tombstone.key not in gone]
+        write_tombstones(inventory.folder, [*kept, *map(Tombstone.of, inventory.chosen)])
+    files = [*inventory.leftovers, *inventory.list_files(inventory.chosen)]
+    delete_files(inventory.folder / name for name in files if name in inventory.stamps)
     if files:
-        chosen = {observation.key for observation in stock.chosen}
-        rest = [*stock.needed, *(o for o in stock.free if o.key not in chosen)]
-        write_collection(stock.folder, stock.aoi, stock.plan.aoi.geometry, rest)
+        chosen = {observation.key for observation in inventory.chosen}
+        rest = [*inventory.needed, *(o for o in inventory.free if o.key not in chosen)]
+        write_collection(inventory.folder, inventory.aoi, inventory.plan.aoi.geometry, rest)
 
 
-def _describe(stocks: Sequence[_ArchiveInventory], wish: PruneOptions, *, dry: bool) -> Pruning:
-    areas = tuple(_describe_area(stock) for stock in stocks)
-    return Pruning(areas, None if wish.keep_gb is None else round(wish.keep_gb * GB), dry)
+def _describe(inventories: Sequence[_ArchiveInventory], options: PruneOptions, *, dry: bool) -> Pruning:
+    areas = tuple(_describe_area(inventory) for inventory in inventories)
+    return Pruning(areas, None if options.keep_gb is None else round(options.keep_gb * GB), dry)
 
 
-def _describe_area(stock: _ArchiveInventory) -> AreaPruning:
+def _describe_area(inventory: _ArchiveInventory) -> AreaPruning:
     return AreaPruning(
-        stock.aoi,
-        stock.weigh(stock.stamps),
-        tuple(stock.leftovers),
-        stock.weigh(stock.leftovers),
-        tuple(sort_observations(stock.chosen)),
-        stock.weigh(stock.list_files(stock.chosen)),
-        len(stock.needed),
-        stock.weigh(stock.list_files(stock.needed)),
-        stock.plan.history_from,
+        inventory.aoi,
+        inventory.measure_size(inventory.stamps),
+        tuple(inventory.leftovers),
+        inventory.measure_size(inventory.leftovers),
+        tuple(sort_observations(inventory.chosen)),
+        inventory.measure_size(inventory.list_files(inventory.chosen)),
+        len(inventory.needed),
+        inventory.measure_size(inventory.list_files(inventory.needed)),
+        inventory.plan.history_from,
     )
 
 
-def list_strays(workspace: Workspace) -> dict[str, int]:
-    """Return the bytes of archives whose area is no longer registered; they are left alone."""
+def list_unregistered(workspace: Workspace) -> dict[str, int]:
+    """Return the bytes of archives whose area is no longer registered; they are not touched."""
     known, root = set(list_aois(workspace)), workspace.archives
     if not isinstance(root, Path) or not root.is_dir():
         return {}
@@ -287,8 +295,8 @@ def list_strays(workspace: Workspace) -> dict[str, int]:
     return dict(found)
 
 
-def describe_pruning(pruning: Pruning, strays: Mapping[str, int]) -> dict[str, Any]:
-    """Return it as plain data."""
+def describe_pruning(pruning: Pruning, unregistered: Mapping[str, int]) -> dict[str, Any]:
+    """Return a pruning as plain data."""
     return {
         "dry_run": pruning.dry,
         "bytes_before": pruning.bytes_before,
@@ -310,5 +318,5 @@ def describe_pruning(pruning: Pruning, strays: Mapping[str, int]) -> dict[str, A
             }
             for area in pruning.areas
         ],
-        "not_registered": dict(strays),
+        "not_registered": dict(unregistered),
     }

@@ -1,4 +1,4 @@
-"""The account of a scan that a person can read: beside the run record, and in the journal."""
+"""The run summary: a scan in words beside the run record, and in the structured log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from minewatch.core.logging import log_event
-from minewatch.core.text import count_of, show, show_day, show_moment
+from minewatch.core.text import count_of, format_day, format_time, show
 from minewatch.operations.scan_report import AreaReport, ScanReport
 
 LONGEST = 400
@@ -18,18 +18,18 @@ MOST = 50
 """Lines of one kind; the run record has the others."""
 
 
-def render_account(record: Mapping[str, Any]) -> str:
-    """Write a run record, as it lies in ``output/runs``, in words."""
+def render_summary(record: Mapping[str, Any]) -> str:
+    """Return a run record of ``output/runs`` in words."""
     return "\n".join(_list_lines(record)) + "\n"
 
 
 def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"Scan {record['run_id']}"
-    yield f"  started {show_moment(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
+    yield f"  started {format_time(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
     yield f"  minewatch {record['version']}, scenes from {show(record['source'])}"
-    for missed in record["not_searched"]:
-        yield f"\n{show(missed['aoi'])}: NOT SCANNED, its alerts stay as they were"
-        yield f"  {show(missed['reason'], LONGEST)}"
+    for failed in record["not_searched"]:
+        yield f"\n{show(failed['aoi'])}: NOT SCANNED, its alerts stay as they were"
+        yield f"  {show(failed['reason'], LONGEST)}"
     for area in record["areas"]:
         yield ""
         yield from _describe_area(area)
@@ -43,7 +43,7 @@ def _duration(seconds: float) -> str:
 def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
     scenes = area["scenes"]
     kind = ", a what-if" if area["what_if"] else ""
-    as_of, since = (show_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
+    as_of, since = (format_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
     yield f"{show(area['aoi'])}: as of {as_of}, monitored since {since}{kind}"
     yield f"  pipeline {show(area['pipeline'])} ({area['pipeline_digest']})"
     read = count_of(scenes["observations_read"], "look")
@@ -60,7 +60,7 @@ def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _describe_changes(changed: Sequence[Mapping[str, str]], counts: Mapping[str, int]) -> Iterator[str]:
-    """Tell what happened to each alert; how many did not change is a number."""
+    """Describe each alert that changed, and count the others."""
     yield from _cut([f"  {change['event']}: {change['alert_id']} {show(change['detail'])}".rstrip() for change in changed])
     yield f"  unchanged: {counts.get('unchanged', 0)}"
 
@@ -74,26 +74,23 @@ def _cut(lines: Sequence[str]) -> list[str]:
     return [*lines[:MOST], *([f"  ... and {rest} more; the run record names them"] if rest > 0 else [])]
 
 
-# --- the journal -----------------------------------------------------------------------------------------------------
-
-
 def log_scan(report: ScanReport, seconds: float) -> None:
-    """Tell the journal what a scan did, area by area."""
+    """Log what a scan did, area by area."""
     for area in report.areas:
-        _tell_area(area)
-    for missed in report.missed:
-        log_event("area not scanned", level="warning", aoi=missed.aoi, reason=missed.reason)
+        _log_area(area)
+    for failed in report.failed_areas:
+        log_event("area not scanned", level="warning", aoi=failed.aoi, reason=failed.reason)
     log_event(
         "scan ended",
         seconds=round(seconds, 2),
         record=str(report.record),
         areas=len(report.areas),
         scenes_skipped=report.failures,
-        evidence_missing=report.unkept,
+        evidence_missing=report.evidence_missing,
     )
 
 
-def _tell_area(area: AreaReport) -> None:
+def _log_area(area: AreaReport) -> None:
     aoi = area.plan.aoi.name
     for failure in area.failures:
         log_event("scene skipped", level="warning", aoi=aoi, scene=failure.id, reason=failure.reason)
@@ -111,7 +108,7 @@ def _tell_area(area: AreaReport) -> None:
         looks_used=len(area.observations),
         scenes_skipped=len(area.failures),
         alerts=dict(Counter(alert.status for alert in area.alerts)),
-        changes=dict(area.tally.events),
+        changes=dict(area.table_changes.events),
         unseen=round(area.coverage.unseen, 4),
         notes=list(area.notes),
     )

@@ -1,4 +1,4 @@
-"""What came of a scan: for the person who asked, for ``--json``, and for the run record."""
+"""The results of a scan: for the user, for ``--json`` and for the run record."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from minewatch.alerts.table import AreaResult, TableChanges
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import SourceError
-from minewatch.core.text import count_of, show_day
+from minewatch.core.text import count_of, format_day
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.operations.plan import ScanPlan
-from minewatch.products.evidence.folder import EvidenceResult
+from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.search import SearchResult, SkippedScene, has_scenes
 from minewatch.sources.stac import Source
@@ -32,13 +32,13 @@ class AreaReport:
     """What a scan did in one area."""
 
     plan: AreaPlan
-    """What was asked."""
+    """Area, settings and dates."""
 
     found: SearchResult
-    """What the source listed."""
+    """The search result."""
 
     observations: Sequence[Observation]
-    """What the result rests on."""
+    """Those that the result rests on."""
 
     fetched: int
     """Observations read in this scan."""
@@ -47,30 +47,30 @@ class AreaReport:
     """Scenes that could not be read, or were refused."""
 
     coverage: Coverage
-    """What could be seen."""
+    """How much of the area was seen, and when."""
 
     alerts: Sequence[Alert]
-    """As of the scan's date."""
+    """As of the as-of date."""
 
-    tally: TableChanges
+    table_changes: TableChanges
     """What changed in the table."""
 
     notes: Sequence[str] = ()
     """Lines a person should read."""
 
     context: Mapping[str, Cells] = field(default_factory=dict)
-    """Alert id to where it lies in law and landscape."""
+    """Alert id to its values of the context columns."""
 
     emptiness: Sequence[Emptiness] = ()
     """Observations without data where the footprints of their scenes promise some."""
 
     evidence: EvidenceResult = field(default_factory=EvidenceResult)
-    """What was put on file."""
+    """Evidence that was written, and what failed."""
 
 
 @dataclass(frozen=True)
 class FailedArea:
-    """An area whose search failed: its alerts and rasters are as they were."""
+    """An area that could not be scanned: its alerts and rasters are unchanged."""
 
     aoi: str
     """Its name."""
@@ -84,7 +84,7 @@ class ScanReport:
     """What a scan did."""
 
     run_id: str
-    """Names it."""
+    """Id of the scan."""
 
     source: str
     """Where scenes came from."""
@@ -95,8 +95,8 @@ class ScanReport:
     record: Path
     """The run record."""
 
-    missed: Sequence[FailedArea] = ()
-    """Areas that could not be searched; not all, since that is an error."""
+    failed_areas: Sequence[FailedArea] = ()
+    """Areas that could not be scanned; never all, since that is an error."""
 
     @property
     def failures(self) -> int:
@@ -104,7 +104,7 @@ class ScanReport:
         return sum(len(area.failures) for area in self.areas)
 
     @property
-    def unkept(self) -> int:
+    def evidence_missing(self) -> int:
         """Alerts whose evidence could not be written."""
         return sum(len(area.evidence.failed) for area in self.areas)
 
@@ -115,7 +115,7 @@ def describe_scan(report: ScanReport) -> dict[str, Any]:
         "run_id": report.run_id,
         "source": report.source,
         "areas": [_describe_area(area) for area in report.areas],
-        "not_searched": [{"aoi": missed.aoi, "reason": missed.reason} for missed in report.missed],
+        "not_searched": [{"aoi": failed.aoi, "reason": failed.reason} for failed in report.failed_areas],
         "record": str(report.record),
     }
 
@@ -142,8 +142,8 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             "used": [source for observation in area.observations for source in observation.source_ids],
         },
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
-        "changes": dict(sorted(area.tally.events.items())),
-        "changed": [_describe_event(event) for event in area.tally.changed],
+        "changes": dict(sorted(area.table_changes.events.items())),
+        "changed": [_describe_event(event) for event in area.table_changes.changed],
         "coverage": _describe_coverage(area.coverage),
         "evidence": {
             "written": list(area.evidence.written),
@@ -171,7 +171,7 @@ def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
     }
 
 
-def describe_run(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:
+def make_run_row(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:
     """Return the row of a scan for the table of runs."""
     return {
         "run_id": plan.run_id,
@@ -184,8 +184,8 @@ def describe_run(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value
     }
 
 
-def give_result(area: AreaReport) -> AreaResult:
-    """Return what an area brings to the alerts table."""
+def make_area_result(area: AreaReport) -> AreaResult:
+    """Return the results of an area for the alerts table."""
     plan, coverage = area.plan, area.coverage
     facts: dict[str, Value] = {
         "monitor_from": plan.monitor_from,
@@ -203,38 +203,38 @@ def give_result(area: AreaReport) -> AreaResult:
 
 
 MOST_NAMED = 3
-"""Observations that notes name one by one; the run record names all."""
+"""Observations that notes name singly; the run record names all."""
 
 
-def explain_emptiness(source: Source, area: AreaPlan, found: SearchResult, areas: int) -> list[str]:
-    """Tell an empty window from an empty source; raises SourceError for the latter where it is the only area."""
+def explain_no_scenes(source: Source, area: AreaPlan, found: SearchResult, areas: int) -> list[str]:
+    """Explain a search without scenes: none in the period, or none at all; raises SourceError for the latter if the only area."""
     if found.scenes or found.refused or found.cloudy:
         return []
-    empty = [f"the source has no scene over {area.aoi.name!r} from {show_day(area.history_from)} to {show_day(area.until)}"]
+    empty = [f"the source has no scene over {area.aoi.name!r} from {format_day(area.history_from)} to {format_day(area.until)}"]
     try:
         if has_scenes(source, area.aoi.geometry):
             return empty
     except SourceError:
         if areas == 1:
             raise
-        return empty  # as far as was asked, that is true
+        return empty  # true for the period, at least
     text = f"source {source.name} has no Sentinel-2 L2A scene over area {area.aoi.name!r}"
     if areas == 1:
         raise SourceError(f"{text}; check the location of the area, and the source")
     return [text]
 
 
-def explain_blindness(observations: Sequence[Observation], area: AreaPlan, coverage: Coverage) -> list[str]:
-    """Say why nothing could be seen, where nothing could: "no change" is another answer."""
+def explain_no_clear_look(observations: Sequence[Observation], area: AreaPlan, coverage: Coverage) -> list[str]:
+    """Explain why no pixel was seen clearly, where none was: that is not "no change"."""
     if coverage.never_clear < 1:
         return []
     looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
     why = {0: "there is no scene since then", 1: "the only look was cloudy"}.get(looks, f"all {looks} looks were cloudy")
-    return [f"nothing could be seen since {show_day(area.monitor_from)}: {why}"]
+    return [f"nothing could be seen since {format_day(area.monitor_from)}: {why}"]
 
 
-def explain_gaps(emptiness: Sequence[Emptiness]) -> list[str]:
-    """Name the first observations that lack data, and say how many more there are."""
+def explain_missing_data(emptiness: Sequence[Emptiness]) -> list[str]:
+    """Name the first observations that lack data, and count the others."""
     lines = [empty.describe() for empty in emptiness[:MOST_NAMED]]
     if rest := len(emptiness) - len(lines):
         lines.append(f"{count_of(rest, 'more observation')} with less data than the footprints say; the run record names them")
@@ -250,6 +250,6 @@ def explain_conflicts(observations: Iterable[Observation]) -> list[str]:
 
 
 def explain_sources(observations: Iterable[Observation], source: Source) -> list[str]:
-    """Say how many observations other sources gave."""
+    """Count the observations from other sources."""
     others = Counter(str(s["source"]) for o in observations for s in o.sources if s["source"] != source.name)
     return [f"{count_of(count, 'archived observation')} from another source, {name}" for name, count in sorted(others.items())]

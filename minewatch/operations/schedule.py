@@ -1,4 +1,4 @@
-"""Schedules: which areas are to be scanned when, and what of it is due."""
+"""Schedules: which areas are scanned when, and what is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 
 from minewatch.areas.aoi import list_aois
 from minewatch.core.workspace import Workspace
-from minewatch.operations.watch_log import ScheduledRun
+from minewatch.operations.run_log import ScheduledRun
 from minewatch.settings.cron import find_last, find_next
 from minewatch.settings.document import read_settings
 
@@ -37,13 +37,13 @@ class Schedule:
     """In place of the areas' own; None = their own."""
 
     delay: dt.timedelta = dt.timedelta(0)
-    """By how much this machine begins later than the expression says, so that many machines do not ask at once."""
+    """Start delay of this machine, so that many machines do not query a source at the same time."""
 
     empty: tuple[str, ...] = ()
     """Names and patterns without any area."""
 
     def find_slot(self, now: dt.datetime) -> dt.datetime:
-        """Return the latest time at which it was due, as the expression says it."""
+        """Return the latest time of the cron expression at which it was due."""
         return find_last(self.cron, now - self.delay)
 
     def find_next(self, now: dt.datetime) -> dt.datetime:
@@ -53,10 +53,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Due:
-    """What is due of one schedule."""
+    """The areas of a schedule that are due."""
 
     schedule: Schedule
-    """Which."""
+    """The schedule."""
 
     slot: dt.datetime
     """When it was due, UTC."""
@@ -67,21 +67,21 @@ class Due:
 
 @dataclass(frozen=True)
 class Timetable:
-    """All schedules of a workspace, and what was done of them."""
+    """All schedules of a workspace, and when they were done."""
 
     schedules: Sequence[Schedule] = ()
     """By priority, then by name."""
 
     done: Mapping[tuple[str, str], Sequence[dt.datetime]] = field(default_factory=dict)
-    """Schedule and area to the times that were done, as the expression says them; '' stands for a schedule without areas."""
+    """Schedule and area to the cron times that were done; '' stands for a schedule without areas."""
 
     areas: Sequence[str] = ()
     """All areas of the workspace."""
 
     def find_due(self, now: dt.datetime) -> list[Due]:
-        """Find what is due, the most urgent first; a schedule that missed many times is due once.
+        """Return what is due, the most urgent first; a schedule that missed several times is due once.
 
-        Times after ``now`` do not count as done: they were written with a clock that was wrong.
+        Times after ``now`` do not count as done: the clock was wrong when they were written.
         """
         found = []
         for schedule in self.schedules:
@@ -92,18 +92,18 @@ class Timetable:
         return found
 
     def find_idle(self, now: dt.datetime) -> list[Due]:
-        """Find the schedules that would be due but have no area; each is told once for each of its times."""
+        """Return the schedules that would be due but have no area, once for each of their times."""
         idle = [Due(schedule, schedule.find_slot(now), ()) for schedule in self.schedules if not schedule.areas]
         return [due for due in idle if not self._is_done(due.schedule.name, "", due.slot, now)]
 
     def find_next(self, now: dt.datetime) -> dt.datetime | None:
-        """Return the time when something is due next: ``now`` where something is, None where nothing ever will be."""
+        """Return when something is due next: ``now`` where something is, None where nothing ever will be."""
         if self.find_due(now):
             return now
         return min((schedule.find_next(now) for schedule in self.schedules if schedule.areas), default=None)
 
     def find_delay(self, schedule: Schedule, aoi: str, now: dt.datetime) -> dt.timedelta:
-        """Tell for how long the first time that was missed has passed; very long where an area was never scanned."""
+        """Return the time since the first missed run; the longest possible where the area was never scanned."""
         done = [time for time in self.done.get((schedule.name, aoi), ()) if time <= now]
         if not done:
             return dt.timedelta.max
@@ -113,10 +113,10 @@ class Timetable:
         return any(slot <= done <= now for done in self.done.get((name, aoi), ()))
 
 
-def read_timetable(workspace: Workspace, rounds: Iterable[ScheduledRun]) -> Timetable:
+def read_timetable(workspace: Workspace, runs: Iterable[ScheduledRun]) -> Timetable:
     """Read the schedules of a workspace; raises WorkspaceError where the settings cannot be used."""
     done = defaultdict(list)
-    for one in rounds:
+    for one in runs:
         for aoi in one.areas or ("",):
             done[one.schedule, aoi].append(one.due)
     return Timetable(list_schedules(workspace), done, list(list_aois(workspace)))
@@ -138,14 +138,14 @@ def list_schedules(workspace: Workspace) -> list[Schedule]:
 
 
 def find_delay(seed: str, longest: dt.timedelta) -> dt.timedelta:
-    """Return whole seconds below ``longest`` that are the same for the same seed."""
+    """Return whole seconds below ``longest``, the same for the same seed."""
     seconds = int(longest.total_seconds())
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8])
     return dt.timedelta(seconds=number % seconds if seconds else 0)
 
 
 def explain_schedules(schedules: Sequence[Schedule], areas: Iterable[str]) -> list[str]:
-    """Say what a person should know of the schedules: names without an area, areas without a schedule."""
+    """Describe problems of the schedules: names without an area, areas without a schedule."""
     if not schedules:
         return ["minewatch.toml has no schedule, so nothing is scanned by itself; minewatch schedule --help shows one"]
     lines = [line for schedule in schedules if (line := explain_empty(schedule))]
@@ -155,6 +155,6 @@ def explain_schedules(schedules: Sequence[Schedule], areas: Iterable[str]) -> li
 
 
 def explain_empty(schedule: Schedule) -> str:
-    """Say which names and patterns of a schedule have no area; '' where all have."""
+    """Name the patterns of a schedule that match no area; '' where all do."""
     names = ", ".join(repr(name) for name in schedule.empty)
     return f"schedule {schedule.name!r}: no area is called {names}; see: minewatch aoi list" if names else ""

@@ -1,4 +1,4 @@
-"""How the watch does: for each area when it was scanned, how old its newest scene is, and what fails; changes nothing."""
+"""The state of the watch: when each area was scanned, the age of its newest scene, what fails; and the heartbeat."""
 
 from __future__ import annotations
 
@@ -20,37 +20,37 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.geopackage import recover
 from minewatch.core.errors import AlertsError, WorkspaceError, describe
-from minewatch.core.files import Place, publish_json, read_files
+from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
+from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
-from minewatch.operations.watch_log import ScheduledRun, read_runs
 from minewatch.settings.watching import WatchTable
 
 LATE = dt.timedelta(hours=2)
-"""What is due for longer than this is late, unless somebody works; so is what never ran."""
+"""Longer due than this is late, unless a process works in the workspace; so is what never ran."""
 
 
 @dataclass(frozen=True)
 class AreaStatus:
-    """How the watch of one area does."""
+    """The state of one area."""
 
     aoi: str
     """Its name."""
 
     schedules: tuple[str, ...] = ()
-    """Schedules that ask for it."""
+    """Schedules that request it."""
 
     last: dt.datetime | None = None
-    """When its last scheduled scan ended well, UTC; None = never."""
+    """When its last successful scheduled scan ended, UTC; None = never."""
 
     next: dt.datetime | None = None
-    """When it is due next, UTC; in the past where it is due; None = never."""
+    """When it is due next, UTC; in the past where it is due now; None = never."""
 
     late: bool = False
-    """Due for too long, or never scanned though a schedule asks for it."""
+    """Due for too long, or never scanned though a schedule requests it."""
 
     failures: int = 0
     """Scheduled scans in a row that failed."""
@@ -65,26 +65,26 @@ class AreaStatus:
     """Acquisition of its newest scene in the archive."""
 
     lag: int | None = None
-    """Days from then to now."""
+    """Age of that scene in days."""
 
     unseen: float | None = None
-    """Share of its ground without a clear look in the 30 days before the as-of date."""
+    """Share of its area without a clear look in the 30 days before the as-of date."""
 
     last_clear: dt.date | None = None
-    """The latest clear look of any of its ground."""
+    """The latest clear look at any part of it."""
 
     alerts: Mapping[str, int] = field(default_factory=dict)
     """Status to alerts."""
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody has to look after it."""
+        """True if it needs no attention."""
         return not (self.late or self.failures)
 
 
 @dataclass(frozen=True)
 class WatchStatus:
-    """How the watch of a workspace does."""
+    """The state of the watch of a workspace."""
 
     now: dt.datetime
     """UTC."""
@@ -93,33 +93,33 @@ class WatchStatus:
     """By name."""
 
     holder: Lease | None = None
-    """Who works in the workspace now."""
+    """The process that works in the workspace now."""
 
     waiting: int = 0
     """Messages in the outbox."""
 
     dead: int = 0
-    """Messages that could not be delivered, and are tried no more."""
+    """Messages that were given up."""
 
     notes: Sequence[str] = ()
     """Lines a person should read."""
 
     faults: Sequence[str] = ()
-    """What somebody has to look after, beside areas and messages."""
+    """Problems apart from areas and messages."""
 
     @property
     def is_well(self) -> bool:
-        """Whether nobody has to look after anything."""
+        """True if nothing needs attention."""
         return all(area.is_well for area in self.areas) and not self.dead and not self.faults
 
 
 def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
-    """Tell how the watch does at ``now`` (UTC); raises WorkspaceError where settings or files cannot be read."""
-    rounds = [one for one in read_runs(workspace) if not one.what_if]
+    """Return the state at ``now`` (UTC); raises WorkspaceError where settings or files cannot be read."""
+    runs = [one for one in read_runs(workspace) if not one.what_if]
     timetable = read_timetable(workspace, read_runs(workspace))
-    holder = find_holder(workspace.held)
+    holder = find_holder(workspace.lock_file)
     table = _read_table(workspace.alerts)
-    areas = [_describe_area(workspace, aoi, now, rounds, timetable, table, busy=holder is not None) for aoi in timetable.areas]
+    areas = [_describe_area(workspace, aoi, now, runs, timetable, table, busy=holder is not None) for aoi in timetable.areas]
     faults = [line for one in timetable.schedules if (line := explain_empty(one))]
     ahead = [(aoi, row["as_of"]) for aoi, row in table.rows.items() if row["as_of"] > now.date()]
     faults += [f"the table of {aoi} is as of {day}, which is in the future; was a clock wrong?" for aoi, day in ahead]
@@ -133,14 +133,14 @@ def _describe_area(
     workspace: Workspace,
     aoi: str,
     now: dt.datetime,
-    rounds: Sequence[ScheduledRun],
+    runs: Sequence[ScheduledRun],
     timetable: Timetable,
     table: _Table,
     *,
     busy: bool,
 ) -> AreaStatus:
     row = table.rows.get(aoi)
-    own = [one for one in rounds if aoi in one.areas]
+    own = [one for one in runs if aoi in one.areas]
     failed = _list_failures(own, aoi)
     schedules = tuple(one.name for one in timetable.schedules if aoi in one.areas)
     due = [found.slot for found in timetable.find_due(now) if aoi in found.areas]
@@ -163,16 +163,16 @@ def _describe_area(
     )
 
 
-def _list_failures(rounds: Sequence[ScheduledRun], aoi: str) -> list[str]:
+def _list_failures(runs: Sequence[ScheduledRun], aoi: str) -> list[str]:
     """Return the reasons of the scans that failed since the last one that did not."""
     reasons: list[str] = []
-    for one in rounds:
+    for one in runs:
         reasons = [*reasons, one.areas[aoi]] if one.areas[aoi] else []
     return reasons
 
 
-def _find_newest(folder: Place) -> dt.date | None:
-    """Return the day of the newest acquisition that the archive's list names; None where there is no list."""
+def _find_newest(folder: AnyPath) -> dt.date | None:
+    """Return the day of the newest acquisition in the archive's collection; None where there is none."""
     try:
         (data,) = read_files([folder / "collection.json"])
         return dt.datetime.fromisoformat(json.loads(data)["extent"]["temporal"]["interval"][0][1]).date()
@@ -195,7 +195,7 @@ class _Table:
 
 
 def _read_table(path: Path) -> _Table:
-    """Read what the table says of each area; where it cannot be read, that is what there is to say."""
+    """Read what the table says of each area, or why it cannot be read."""
     if not path.exists():
         return _Table()
     try:
@@ -220,13 +220,13 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _count_messages(workspace: Workspace) -> tuple[int, int]:
-    """Count messages that wait, and those that nobody could deliver."""
+    """Count the messages that wait, and those that were given up."""
     waiting, dead = (list_messages(workspace.outbox, place)[0] for place in (WAITING, DEAD))
     return len(waiting), len(dead)
 
 
 def describe_status(status: WatchStatus) -> dict[str, Any]:
-    """Return it as plain data, for ``--json``."""
+    """Return the state as plain data, for ``--json``."""
     return {
         "time": status.now.isoformat(),
         "well": status.is_well,
@@ -259,17 +259,17 @@ def _describe(area: AreaStatus) -> dict[str, Any]:
     }
 
 
-PATIENCE = 20.0
-"""Seconds after which an address that does not answer is left alone."""
+HEARTBEAT_TIMEOUT = 20.0
+"""Seconds."""
 
 
 def write_heartbeat(workspace: Workspace, settings: WatchTable, facts: Mapping[str, Any]) -> list[str]:
-    """Write the file and ask the address; gives a line for each that failed."""
-    return [*_write(find_heartbeat(workspace, settings), facts), *_ask(settings.heartbeat_variable)]
+    """Write the heartbeat file and request the heartbeat address; returns a line for each that failed."""
+    return [*_write(find_heartbeat(workspace, settings), facts), *_request_heartbeat(settings.heartbeat_variable)]
 
 
 def find_heartbeat(workspace: Workspace, settings: WatchTable) -> Path:
-    """Return the path of the file."""
+    """Return the path of the heartbeat file."""
     return workspace.root / Path(settings.heartbeat_file).expanduser() if settings.heartbeat_file else workspace.heartbeat
 
 
@@ -281,8 +281,8 @@ def _write(path: Path, facts: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _ask(variable: str | None) -> list[str]:
-    """Ask the address in an environment variable, for PATIENCE seconds at most; it is never shown."""
+def _request_heartbeat(variable: str | None) -> list[str]:
+    """Request the address in an environment variable, for HEARTBEAT_TIMEOUT at most; the address is never shown."""
     if variable is None:
         return []
     address = os.environ.get(variable, "").strip()
@@ -291,19 +291,19 @@ def _ask(variable: str | None) -> list[str]:
     if not is_web(address):
         return [f"the heartbeat's address in {variable} does not begin with https:// or http://"]
     answers = ["no answer in time"]
-    thread = threading.Thread(target=_knock, args=(address, answers), name="minewatch-heartbeat", daemon=True)
+    thread = threading.Thread(target=_open_address, args=(address, answers), name="minewatch-heartbeat", daemon=True)
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(HEARTBEAT_TIMEOUT)
     return [f"the heartbeat's address in {variable} cannot be reached: {answers[-1]}"] if answers[-1] else []
 
 
-def _knock(address: str, answers: list[str]) -> None:
-    """Ask an address, and add what went wrong, without the address: '' for nothing."""
+def _open_address(address: str, answers: list[str]) -> None:
+    """Request an address, and add to ``answers`` what failed, without the address; '' where nothing did."""
     try:
-        with urllib.request.urlopen(address, timeout=PATIENCE / 2):  # noqa: S310  its scheme was looked at
+        with urllib.request.urlopen(address, timeout=HEARTBEAT_TIMEOUT / 2):  # noqa: S310  its scheme was checked
             answers.append("")
     except urllib.error.HTTPError as error:
         error.close()
         answers.append(f"it answers with status {error.code}")
-    except Exception as error:  # noqa: BLE001  whatever a stranger's server does
+    except Exception as error:  # noqa: BLE001  any error of an untrusted server
         answers.append(type(error).__name__)

@@ -1,4 +1,4 @@
-"""Lets the system start the watch: units for systemd, a line for cron.  It only makes texts; nothing is started here."""
+"""Files that let the system start the watch: units for systemd, a line for cron.  Nothing is started here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minewatch.operations.status import find_heartbeat
 from minewatch.settings.document import read_settings
 
 EVERY_MINUTES = 15
-"""So often the system starts the watch; what is then due is for the schedules to say."""
+"""How often the system starts the watch; the schedules decide what is then due."""
 
 SYSTEM_UNITS, USER_UNITS = Path("/etc/systemd/system"), Path("~/.config/systemd/user")
 """Where units belong."""
@@ -24,7 +24,7 @@ SYSTEM_SECRETS, USER_SECRETS = Path("/etc/minewatch"), Path("~/.config/minewatch
 """Where the files with environment variables belong."""
 
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108  named, so that a workspace in them is not hidden from its service
-"""Folders that a service of the system has for itself, unless the workspace lies there."""
+"""A system service gets private ones, unless the workspace is inside."""
 
 HARDENING = """\
 NoNewPrivileges=yes
@@ -34,7 +34,7 @@ RestrictRealtime=yes
 RestrictNamespaces=yes
 SystemCallArchitectures=native
 """
-"""For any service; it needs no privileges."""
+"""For every service; needs no privileges."""
 
 SYSTEM_HARDENING = """\
 ProtectSystem=strict
@@ -53,7 +53,7 @@ ProtectHostname=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 CapabilityBoundingSet=
 """
-"""For a service of the system; a person's own manager cannot do these."""
+"""For a system service; a user's own manager cannot apply these."""
 
 SERVICE = """\
 # Written by minewatch schedule install; made anew by the same command.
@@ -95,7 +95,7 @@ WantedBy=timers.target
 
 @dataclass(frozen=True)
 class Installation:
-    """Files that let the system start the watch, and what a person does with them."""
+    """Files that let the system start the watch, and what to do with them."""
 
     files: dict[Path, str]
     """Path to text."""
@@ -104,10 +104,10 @@ class Installation:
     """Commands to run, in their order."""
 
     secrets: Path | None
-    """Where environment variables go."""
+    """The file for environment variables."""
 
     variables: tuple[str, ...]
-    """Those that the settings name."""
+    """Environment variables that the settings name."""
 
 
 @dataclass(frozen=True)
@@ -127,55 +127,55 @@ class UnitOptions:
     """Minutes."""
 
 
-def make_units(workspace: Workspace, wish: UnitOptions) -> Installation:
+def make_units(workspace: Workspace, options: UnitOptions) -> Installation:
     """Make a service and its timer; raises WorkspaceError where a path cannot stand in a unit."""
-    name = check_name("units", wish.name) if wish.name else name_units(workspace)
+    name = check_name("units", options.name) if options.name else name_units(workspace)
     root = check_path(workspace.root)
-    secrets = (USER_SECRETS if wish.user else SYSTEM_SECRETS).expanduser() / f"{name}.env"
-    folder = (wish.folder or (USER_UNITS if wish.user else SYSTEM_UNITS)).expanduser()
+    secrets = (USER_SECRETS if options.user else SYSTEM_SECRETS).expanduser() / f"{name}.env"
+    folder = (options.folder or (USER_UNITS if options.user else SYSTEM_UNITS)).expanduser()
     command = " ".join(quote_word(word) for word in make_command(workspace))
-    hardening = HARDENING + ("" if wish.user else _harden(list_writable(workspace), name))
+    hardening = HARDENING + ("" if options.user else _harden(list_writable(workspace), name))
     service = SERVICE.format(
         title=escape_percent(root),
         command=command.replace("$", "$$"),
-        user="" if wish.user else f"User={find_owner(workspace.root)}\n",
+        user="" if options.user else f"User={find_owner(workspace.root)}\n",
         secrets=escape_percent(check_path(secrets)),
         hardening=hardening,
     )
-    calendar = f"*:0/{wish.every}" if wish.every < 60 else "hourly"
-    timer = TIMER.format(title=escape_percent(root), every=wish.every, calendar=calendar)
+    calendar = f"*:0/{options.every}" if options.every < 60 else "hourly"
+    timer = TIMER.format(title=escape_percent(root), every=options.every, calendar=calendar)
     files = {folder / f"{name}.service": service, folder / f"{name}.timer": timer}
-    return Installation(files, _list_steps(wish, name, folder), secrets, list_variables(workspace))
+    return Installation(files, _list_steps(options, name, folder), secrets, list_variables(workspace))
 
 
 def _harden(places: Sequence[Path], name: str) -> str:
-    """Let the service of the system write into these folders and no others."""
+    """Return the directives that let a system service write into these folders only."""
     temporary = [folder for folder in TEMPORARY if any(folder in place.parents for place in places)]
     writable = " ".join(quote_word(check_path(place)) for place in (*places, *temporary))
     return SYSTEM_HARDENING.format(writable=writable, name=name, private="no" if temporary else "yes")
 
 
-def _list_steps(wish: UnitOptions, name: str, folder: Path) -> tuple[str, ...]:
-    sudo, flag = ("", " --user") if wish.user else ("sudo ", "")
-    home = (USER_UNITS if wish.user else SYSTEM_UNITS).expanduser()
+def _list_steps(options: UnitOptions, name: str, folder: Path) -> tuple[str, ...]:
+    sudo, flag = ("", " --user") if options.user else ("sudo ", "")
+    home = (USER_UNITS if options.user else SYSTEM_UNITS).expanduser()
     files = f"{shlex.quote(str(folder / name))}.service {shlex.quote(str(folder / name))}.timer"
     steps = [] if folder == home else [f"{sudo}install -D -m 644 -t {home} {files}"]
     steps += [f"{sudo}systemctl{flag} daemon-reload", f"{sudo}systemctl{flag} enable --now {name}.timer"]
-    return (*steps, *(["loginctl enable-linger  # so that it keeps running when nobody is logged in"] if wish.user else []))
+    return (*steps, *(["loginctl enable-linger  # so that it keeps running when nobody is logged in"] if options.user else []))
 
 
-def make_crontab(workspace: Workspace, wish: UnitOptions) -> Installation:
+def make_crontab(workspace: Workspace, options: UnitOptions) -> Installation:
     """Make a line for a person's crontab; raises WorkspaceError where a path cannot stand in one."""
-    name = check_name("units", wish.name) if wish.name else name_units(workspace)
+    name = check_name("units", options.name) if options.name else name_units(workspace)
     check_path(workspace.root)
-    folder = wish.folder or workspace.timers
+    folder = options.folder or workspace.timers
     secrets = USER_SECRETS.expanduser() / f"{name}.env"
     quoted = shlex.quote(check_path(secrets))
     lock = shlex.quote(str(workspace.cron_lock))
     command = f"set -a; [ -r {quoted} ] && . {quoted}; set +a; flock -n {lock} {shlex.join(make_command(workspace))}"
-    minutes = f"*/{wish.every}" if wish.every < 60 else "0"
+    minutes = f"*/{options.every}" if options.every < 60 else "0"
     text = (
-        f"# minewatch in {workspace.root}: checks every {wish.every} minutes what is due; minewatch.toml sets when.\n"
+        f"# minewatch in {workspace.root}: checks every {options.every} minutes what is due; minewatch.toml sets when.\n"
         "# What it prints is mailed by cron (MAILTO); it prints nothing where nothing was due.\n"
         f"{minutes} * * * * {command.replace('%', chr(92) + '%')}\n"
     )
@@ -185,18 +185,18 @@ def make_crontab(workspace: Workspace, wish: UnitOptions) -> Installation:
 
 
 def make_command(workspace: Workspace) -> list[str]:
-    """Return the command that the system runs; -P keeps Python from taking modules of the folder it is started in."""
+    """Return the command that the system runs; -P keeps Python from importing modules from the current folder."""
     return [sys.executable, "-P", "-m", "minewatch", "-w", str(workspace.root), "watch", "--once"]
 
 
 def name_units(workspace: Workspace) -> str:
-    """Name the units after the workspace's folder."""
+    """Return a name for the units, from the workspace's folder."""
     stem = re.sub(r"[^a-z0-9]+", "-", workspace.root.name.lower()).strip("-")[:40]
     return f"minewatch-{stem}" if stem else "minewatch"
 
 
 def list_writable(workspace: Workspace) -> list[Path]:
-    """Name the folders on a disk that scans write into, as far as they are there: a missing one would stop the service."""
+    """Return the existing folders on a disk that scans write into; a missing one would stop the service."""
     output = workspace.root / "output"
     heartbeat = find_heartbeat(workspace, read_settings(workspace).watch).parent
     places = [output if output.is_dir() else workspace.root, workspace.archives, workspace.change_maps, heartbeat]
@@ -205,7 +205,7 @@ def list_writable(workspace: Workspace) -> list[Path]:
 
 
 def find_owner(folder: Path) -> str:
-    """Name whom a workspace belongs to, as the service runs for that person."""
+    """Return the user who owns a folder, as whom the service runs."""
     try:
         return folder.owner()
     except KeyError:
@@ -213,22 +213,22 @@ def find_owner(folder: Path) -> str:
 
 
 def list_variables(workspace: Workspace) -> tuple[str, ...]:
-    """Name the environment variables that the settings name, for the file that has to hold them."""
+    """Return the environment variables that the settings name."""
     found: dict[str, None] = {}
 
-    def look(value: object) -> None:
+    def collect(value: object) -> None:
         if isinstance(value, dict):
             for name, inner in value.items():
                 if str(name).endswith("_variable") and isinstance(inner, str) and inner:
                     found[inner] = None
-                look(inner)
+                collect(inner)
 
-    look(read_settings(workspace).model_dump())
+    collect(read_settings(workspace).model_dump())
     return tuple(found)
 
 
 def check_path(path: Path) -> str:
-    """Return a path that a line of a file can hold; raises WorkspaceError for others."""
+    """Return a path as text; raises WorkspaceError where a unit or a crontab cannot hold it."""
     text = str(path)
     if not text.isprintable():
         raise WorkspaceError(f"{text!r} has characters that cannot be used in a unit or a crontab; move the workspace")
@@ -236,11 +236,11 @@ def check_path(path: Path) -> str:
 
 
 def quote_word(text: str) -> str:
-    """Write a word as units want it (systemd.syntax(7))."""
+    """Quote a word for a unit (systemd.syntax(7))."""
     text = escape_percent(text)
     return text if re.fullmatch(r"[\w@%+=:,./-]+", text) else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def escape_percent(text: str) -> str:
-    """Keep a text of a unit from holding specifiers."""
+    """Escape the specifiers of units in a text."""
     return text.replace("%", "%%")

@@ -13,25 +13,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.files import join_spans
-from minewatch.core.http import fetchers, is_remote
+from minewatch.core.files import join_ranges
+from minewatch.core.http import get_fetch_pool, is_remote
 from minewatch.raster.tiff_header import BlockError, Box, Layout, decode_block
 
 LARGEST_RANGE = 4 * 2**20
 """Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""
 
-KEPT = 64 * 2**20
+CACHE_BYTES = 64 * 2**20
 """Bytes of inflated blocks kept for one datatake: one row of blocks of five bands takes 30 to 40 MB in a swath, and where a
 window lies across two rows two blocks more of each."""
 
-AHEAD = 64 * 2**20
+PREFETCH_BYTES = 64 * 2**20
 """Bytes fetched for one datatake before they are needed; two rows of blocks of a swath are about that."""
 
-SPARE = 32 * 2**20
+POOL_BYTES = 32 * 2**20
 """Bytes of emptied blocks that the process keeps for the next datatake: memory that was written before costs no page
 faults, and those are a tenth of the work of inflating."""
 
-WORTH = 2**18
+SMALLEST_POOLED = 2**18
 """Bytes below which space is not worth keeping."""
 
 Block = tuple[int, int]
@@ -44,13 +44,13 @@ Key = tuple[str, Block]
 class BufferPool:
     """Memory for blocks, used again and again; any thread may ask."""
 
-    def __init__(self, limit: int = SPARE) -> None:
+    def __init__(self, limit: int = POOL_BYTES) -> None:
         self._limit = limit
         self._lock = Lock()
         self._spare: deque[NDArray[np.uint8]] = deque()
         self.held = 0
 
-    def take(self, size: int) -> NDArray[np.uint8]:
+    def get(self, size: int) -> NDArray[np.uint8]:
         """Return space for a block of ``size`` bytes."""
         with self._lock:
             for index, space in enumerate(self._spare):
@@ -60,9 +60,9 @@ class BufferPool:
                     return space
         return np.empty(size, np.uint8)
 
-    def give(self, space: NDArray[np.uint8]) -> None:
+    def release(self, space: NDArray[np.uint8]) -> None:
         """Take space back; what was given back first goes when there is too much."""
-        if space.nbytes < WORTH:
+        if space.nbytes < SMALLEST_POOLED:
             return
         with self._lock:
             self._spare.append(space)
@@ -71,7 +71,7 @@ class BufferPool:
                 self.held -= self._spare.popleft().nbytes
 
 
-SPACES = BufferPool()
+BUFFERS = BufferPool()
 """Those of this process."""
 
 
@@ -79,7 +79,7 @@ SPACES = BufferPool()
 class BlockCache:
     """Inflated blocks, the newest kept; belongs to one thread."""
 
-    limit: int = KEPT
+    limit: int = CACHE_BYTES
     """Bytes."""
 
     decoded: int = 0
@@ -97,7 +97,7 @@ class BlockCache:
     def __contains__(self, key: Key) -> bool:
         return key in self._blocks
 
-    def watch(self, href: str, has_passed: Callable[[Block], bool]) -> None:
+    def set_passed(self, href: str, has_passed: Callable[[Block], bool]) -> None:
         """Let a file tell which of its blocks can go first."""
         self._passed[href] = has_passed
 
@@ -111,7 +111,7 @@ class BlockCache:
         """Return the space for a block to be inflated; older blocks go where there is too little."""
         while self._blocks and self.held + size > self.limit:
             self._drop(self._choose())
-        return SPACES.take(size)
+        return BUFFERS.get(size)
 
     def put(self, key: Key, space: NDArray[np.uint8]) -> None:
         """Keep an inflated block."""
@@ -119,7 +119,7 @@ class BlockCache:
         self.held += space.nbytes
         self.decoded += 1
 
-    def forget(self, href: str) -> None:
+    def drop_file(self, href: str) -> None:
         """Let go of a file's blocks."""
         for key in [key for key in self._blocks if key[0] == href]:
             self._drop(key)
@@ -127,7 +127,7 @@ class BlockCache:
     def _drop(self, key: Key) -> None:
         space = self._blocks.pop(key)
         self.held -= space.nbytes
-        SPACES.give(space)
+        BUFFERS.release(space)
 
     def _choose(self) -> Key:
         # Where a strip of windows lies across two rows of blocks, the oldest use is the very block needed next.
@@ -175,13 +175,13 @@ def plan_ranges(layout: Layout, blocks: Iterable[Block]) -> list[BlockRange]:
     """Merge blocks that are near each other in the file into ranges; blocks that are not there are left out."""
     places = ((int(layout.offsets[block]), int(layout.counts[block]), block) for block in blocks if layout.counts[block])
     spans = ((start, start + count, block) for start, count, block in places)
-    return [BlockRange(layout, held, start, stop, left=len(held)) for start, stop, held in join_spans(spans, LARGEST_RANGE)]
+    return [BlockRange(layout, held, start, stop, left=len(held)) for start, stop, held in join_ranges(spans, LARGEST_RANGE)]
 
 
 class Prefetcher:
     """Bytes that are on their way before they are needed, for the files of one datatake; any thread may ask."""
 
-    def __init__(self, limit: int = AHEAD) -> None:
+    def __init__(self, limit: int = PREFETCH_BYTES) -> None:
         self.limit = limit
         self._lock = RLock()
         self._parts: dict[Key, BlockRange] = {}
@@ -194,7 +194,7 @@ class Prefetcher:
         """True if something waits for room."""
         return bool(self._queue)
 
-    def want(self, layout: Layout, blocks: Iterable[Block]) -> None:
+    def request(self, layout: Layout, blocks: Iterable[Block]) -> None:
         """Fetch blocks as soon as there is room; those that are on their way already are not asked for twice."""
         with self._lock:
             if self._closed:
@@ -203,30 +203,30 @@ class Prefetcher:
             for item in plan_ranges(layout, new):
                 self._parts.update(((layout.href, block), item) for block in item.blocks)
                 self._queue.append(item)
-            self._pump()
+            self._schedule()
 
-    def take(self, layout: Layout, block: Block) -> memoryview:
+    def get(self, layout: Layout, block: Block) -> memoryview:
         """Wait for the bytes of a block and hand them over.  Raises OSError."""
-        self.want(layout, [block])
+        self.request(layout, [block])
         with self._lock:
             item = self._parts[layout.href, block]
             future = item.future or self._start(item)
         part = item.cut(future.result(), block)
-        self._release([(layout.href, block)])
+        self._drop([(layout.href, block)])
         return part
 
-    def forget(self, href: str, before: int | None = None) -> None:
+    def release(self, href: str, before: int | None = None) -> None:
         """Let go of a file's bytes, or of those in rows of blocks above ``before``."""
         with self._lock:
-            self._release([key for key in self._parts if key[0] == href and (before is None or key[1][0] < before)])
+            self._drop([key for key in self._parts if key[0] == href and (before is None or key[1][0] < before)])
 
     def close(self) -> None:
         """Let go of everything; what waits is not fetched any more."""
         with self._lock:
             self._closed = True
-            self._release(list(self._parts))
+            self._drop(list(self._parts))
 
-    def _release(self, keys: Iterable[Key]) -> None:
+    def _drop(self, keys: Iterable[Key]) -> None:
         with self._lock:
             for key in keys:
                 item = self._parts.pop(key)
@@ -236,34 +236,34 @@ class Prefetcher:
                 elif item.left == 0 and item.future is not None:
                     item.future.cancel()
                     self.held -= item.size
-            self._pump()
+            self._schedule()
 
-    def _pump(self) -> None:
+    def _schedule(self) -> None:
         while self._queue and self.held + self._queue[0].size <= self.limit:
             self._start(self._queue[0])
 
     def _start(self, item: BlockRange) -> Future[bytes]:
         self._queue.remove(item)
         self.held += item.size
-        item.future = fetchers().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
+        item.future = get_fetch_pool().submit(item.layout.access.fetch, item.layout.href, item.start, item.stop)
         return item.future
 
 
 class BlockFile:
     """A file that is read block by block; belongs to one thread."""
 
-    def __init__(self, layout: Layout, cache: BlockCache, ahead: Prefetcher) -> None:
+    def __init__(self, layout: Layout, cache: BlockCache, prefetcher: Prefetcher) -> None:
         self.layout = layout
         self._cache = cache
-        self._ahead = ahead
+        self._prefetcher = prefetcher
         self._box: Box = (0, 0, 0, 0)
         self._file = None if is_remote(layout.href) else os.open(layout.href, os.O_RDONLY | os.O_CLOEXEC)
-        cache.watch(layout.href, self._has_passed)
+        cache.set_passed(layout.href, self._has_passed)
 
     def close(self) -> None:
         """Let go of the file and of all that was kept of it."""
-        self._cache.forget(self.layout.href)
-        self._ahead.forget(self.layout.href)
+        self._cache.drop_file(self.layout.href)
+        self._prefetcher.release(self.layout.href)
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -273,7 +273,7 @@ class BlockFile:
         inner = self._box = self.layout.clip(box)
         make = np.empty if inner == box else np.zeros
         out: NDArray[np.uint16] = make((box[2] - box[0], box[3] - box[1]), np.uint16)
-        self._ask(inner)
+        self._prefetch(inner)
         for block in self.layout.find_blocks(inner):
             top, left, bottom, right = self.layout.clip(self.layout.outline(block))
             rows, columns = slice(max(inner[0], top), min(inner[2], bottom)), slice(max(inner[1], left), min(inner[3], right))
@@ -281,12 +281,12 @@ class BlockFile:
             target[:] = self._open(block)[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
         return out
 
-    def _ask(self, box: Box) -> None:
+    def _prefetch(self, box: Box) -> None:
         """Ask for all that a box needs at once, so that it comes side by side."""
         if self._file is None:
-            if self._ahead.is_full:  # what was expected and passed by takes the room
-                self._ahead.forget(self.layout.href, before=box[0] // self.layout.block[0])
-            expect_blocks(self.layout, [box], self._cache, self._ahead)
+            if self._prefetcher.is_full:  # what was expected and passed by takes the room
+                self._prefetcher.release(self.layout.href, before=box[0] // self.layout.block[0])
+            prefetch_blocks(self.layout, [box], self._cache, self._prefetcher)
 
     def _open(self, block: Block) -> NDArray[Any]:
         """Return the pixels of a block; they are good until another is opened."""
@@ -303,7 +303,7 @@ class BlockFile:
 
     def _load(self, block: Block) -> bytes | memoryview:
         if self._file is None:
-            return self._ahead.take(self.layout, block)
+            return self._prefetcher.get(self.layout, block)
         count = int(self.layout.counts[block])
         data = os.pread(self._file, count, int(self.layout.offsets[block]))
         if len(data) != count:
@@ -317,7 +317,7 @@ class BlockFile:
         return below <= top or (below <= bottom and right <= left)
 
 
-def expect_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, ahead: Prefetcher) -> None:
+def prefetch_blocks(layout: Layout, boxes: Iterable[Box], cache: BlockCache, prefetcher: Prefetcher) -> None:
     """Start fetching what boxes need of a remote file and is not there yet."""
     blocks = [block for box in boxes for block in layout.find_blocks(layout.clip(box))]
-    ahead.want(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])
+    prefetcher.request(layout, [block for block in dict.fromkeys(blocks) if (layout.href, block) not in cache])

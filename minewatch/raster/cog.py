@@ -24,13 +24,13 @@ CACHE = 32 * 2**20
 """Bytes that GDAL may keep of the rasters; left alone, it takes a twentieth of the machine's memory."""
 
 
-def limiting_cache() -> rasterio.Env:
+def limit_cache() -> rasterio.Env:
     """Return the environment in which GDAL keeps no more than CACHE."""
     return rasterio.Env(GDAL_CACHEMAX=CACHE)
 
 
 @contextlib.contextmanager
-def naming_raster_refusals(folder: Path) -> Iterator[None]:
+def wrap_raster_errors(folder: Path) -> Iterator[None]:
     """Say in one line that rasters cannot be written; GDAL's own errors are of many kinds and tell little."""
     try:
         yield
@@ -61,9 +61,9 @@ def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDA
     opacity = np.where(known, 255, 0).astype(np.uint8)
     profile: dict[str, Any] = {"height": grid.shape[0], "width": grid.shape[1], "count": 4, "dtype": "uint8"}
     with (
-        naming_raster_refusals(path.parent),
+        wrap_raster_errors(path.parent),
         publishing(path) as temporary,
-        limiting_cache(),
+        limit_cache(),
         rasterio.MemoryFile() as memory,
     ):
         with memory.open(

@@ -86,7 +86,7 @@ class Access:
             request = FileRequest(renewed)
             part = fetch_part(renewed, start, stop, {})
         if self.signing:
-            SIGNATURES.trust(request.href)
+            SIGNATURES.confirm(request.href)
         return part
 
     def is_own(self, href: str) -> bool:
@@ -104,20 +104,20 @@ class Access:
 
     def _prepare(self, href: str) -> FileRequest:
         if href.startswith("s3:"):
-            return _address_object(href, self.s3 or PUBLIC)
+            return _address_object(href, self.s3 or PUBLIC_S3)
         return FileRequest(SIGNATURES.sign(href) if self.signing else href)
 
     def _explain(self, error: DeniedError) -> DeniedError:
-        login = self.s3 or PUBLIC
+        login = self.s3 or PUBLIC_S3
         if login.key_variable:
             return DeniedError(f"{error}; check {login.key_variable} and {login.secret_variable}")
         return DeniedError(f"{error}; the store wants a login")
 
 
-PLAIN = Access()
+UNSIGNED = Access()
 """Nothing to sign."""
 
-PUBLIC = S3Login("", "", "", "")
+PUBLIC_S3 = S3Login("", "", "", "")
 """Amazon's store, without a login."""
 
 
@@ -145,9 +145,9 @@ class Signatures:
     def sign(self, href: str) -> str:
         """Return the signed address, or the same where nobody signs its host.  Raises SignatureError."""
         with self._lock:
-            return _ask_package(href)
+            return _request_signature(href)
 
-    def trust(self, signed: str) -> None:
+    def confirm(self, signed: str) -> None:
         """Note that a signed address was good."""
         self._worked.add(_cut_signature(signed))
 
@@ -160,12 +160,12 @@ class Signatures:
         with self._lock:
             if denied == href or not signature:
                 return None
-            signed = _ask_package(href)
+            signed = _request_signature(href)
             if signed == denied:
                 if signature in self._renewed and signature not in self._worked:
                     return None
-                _forget_signature(signature)
-                signed = _ask_package(href)
+                _drop_token(signature)
+                signed = _request_signature(href)
                 self._renewed.add(_cut_signature(signed))
             return signed if signed != denied else None
 
@@ -178,7 +178,7 @@ def _cut_signature(signed: str) -> str:
     return urlsplit(signed).query
 
 
-def _forget_signature(signature: str) -> None:
+def _drop_token(signature: str) -> None:
     tokens: dict[str, Any] = _load_package().TOKEN_CACHE
     for key in [key for key, token in tokens.items() if token.token == signature]:
         del tokens[key]
@@ -193,7 +193,7 @@ def _load_package() -> Any:
         raise SignatureError("no signature: pip install 'minewatch[planetary-computer]'") from None
 
 
-def _ask_package(href: str) -> str:
+def _request_signature(href: str) -> str:
     """Let the package sign.  A token that it must ask for has SIGNING_SECONDS, since its own requests have no time limit."""
     package = _load_package()
     if _is_at_hand(package, href):
@@ -268,11 +268,11 @@ def _sign_object(host: str, path: str, login: S3Login, now: dt.datetime) -> dict
     if not key or not secret:
         raise RangeError(f"no login; set {login.key_variable} and {login.secret_variable} in the environment")
     date, region = f"{now:%Y%m%d}", login.region or "us-east-1"
-    headers = {"x-amz-content-sha256": _NOTHING, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
+    headers = {"x-amz-content-sha256": EMPTY_BODY_HASH, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
     if login.requester_pays:
         headers["x-amz-request-payer"] = "requester"
     signed = {"host": host, **headers}
-    lines = ["GET", path, "", *(f"{name}:{value}" for name, value in signed.items()), "", ";".join(signed), _NOTHING]
+    lines = ["GET", path, "", *(f"{name}:{value}" for name, value in signed.items()), "", ";".join(signed), EMPTY_BODY_HASH]
     scope = f"{date}/{region}/s3/aws4_request"
     digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
     text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, digest])
@@ -285,7 +285,7 @@ def _sign_object(host: str, path: str, login: S3Login, now: dt.datetime) -> dict
     return headers | {"Host": host}  # as it was signed, whatever its port
 
 
-_NOTHING = hashlib.sha256(b"").hexdigest()
+EMPTY_BODY_HASH = hashlib.sha256(b"").hexdigest()
 """Of the body of a GET."""
 
 

@@ -17,7 +17,7 @@ from rasterio.io import DatasetReader
 from rasterio.session import DummySession
 from rasterio.windows import Window as RasterWindow
 
-from minewatch.core.limits import find_link, find_misfit
+from minewatch.core.limits import find_external_file, find_header_fault
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.tiff_header import Box
 
@@ -60,16 +60,16 @@ GDAL_OPTIONS = {
 
 Those of the network count where GDAL fetches bytes by itself, as is_left_to_gdal tells: never with a signature or a login."""
 
-FAULTS = (RasterioError, OSError, UnicodeDecodeError)
+READ_ERRORS = (RasterioError, OSError, UnicodeDecodeError)
 """What reading a file may raise; rasterio meets names that are no text."""
 
 
-class MisfitError(Exception):
+class HeaderError(Exception):
     """A file that cannot be a band of a scene."""
 
 
 @contextlib.contextmanager
-def reading() -> Iterator[None]:
+def gdal_environment() -> Iterator[None]:
     """Set GDAL up for reading scenes; read.open_datatake does it."""
     with rasterio.Env(session=DummySession(), **GDAL_OPTIONS):  # keys of the environment are not for scenes
         yield
@@ -108,12 +108,12 @@ class GdalFile:
 def open_file(href: str, stream: Stream | None, pixel: float) -> GdalFile:
     """Open a file, or an overview of it whose pixels are not larger than ``pixel`` metres.
 
-    Raises MisfitError where it is no band of a scene, else one of FAULTS.
+    Raises MisfitError where it is no band of a scene, else one of READ_ERRORS.
     """
     dataset = run_gdal(stream, _open_coarse, stream.path if stream else href, find_driver(href), pixel)
-    if misfit := run_gdal(stream, _find_misfit, dataset):
+    if misfit := run_gdal(stream, _find_fault, dataset):
         run_gdal(stream, dataset.close)
-        raise MisfitError(misfit)
+        raise HeaderError(misfit)
     return GdalFile(dataset, stream)
 
 
@@ -125,7 +125,7 @@ def find_driver(href: str) -> str:
 def _open_coarse(path: str, driver: str, pixel: float) -> DatasetReader:
     """Open a file, or the coarsest of its overviews whose pixels are not larger than ``pixel`` metres."""
     dataset = rasterio.open(path, driver=driver)
-    levels = [] if _find_misfit(dataset) else dataset.overviews(1)
+    levels = [] if _find_fault(dataset) else dataset.overviews(1)
     fine = [index for index, factor in enumerate(levels) if abs(dataset.transform.a) * factor <= pixel]
     if not fine:
         return dataset
@@ -133,11 +133,11 @@ def _open_coarse(path: str, driver: str, pixel: float) -> DatasetReader:
     return rasterio.open(path, driver=driver, overview_level=fine[-1])
 
 
-def _find_misfit(dataset: DatasetReader) -> str:
+def _find_fault(dataset: DatasetReader) -> str:
     """Say why a file cannot be a band of a scene, before anything but its header is looked at."""
     if dataset.crs is None or not dataset.count:
         return "not one band of whole numbers with a CRS"
-    misfit = find_misfit(
+    misfit = find_header_fault(
         dataset.shape,
         dataset.block_shapes[0],
         dataset.dtypes,
@@ -145,7 +145,7 @@ def _find_misfit(dataset: DatasetReader) -> str:
         is_metric=dataset.crs.is_projected,
         driver=dataset.driver,
     )
-    return misfit or find_link(dataset.tag_namespaces())
+    return misfit or find_external_file(dataset.tag_namespaces())
 
 
 def run_gdal(stream: Stream | None, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

@@ -25,7 +25,7 @@ from affine import Affine
 from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.io import MemoryFile
 
-from minewatch.core.http import RangeError, fetchers
+from minewatch.core.http import RangeError, get_fetch_pool
 from minewatch.raster.credentials import Access
 
 P = ParamSpec("P")
@@ -77,18 +77,18 @@ class Stream:
     @cached_property
     def path(self) -> str:
         """For GDAL, which sees nothing of the address but its ending."""
-        with _SHELF_LOCK:
-            return _set_up_shelf()[0] + self._name
+        with _OPENER_LOCK:
+            return _register_opener()[0] + self._name
 
     @cached_property
     def _name(self) -> str:
-        return f"band{next(_NUMBERS)}{PurePosixPath(urlsplit(self.href).path).suffix}"
+        return f"band{next(_FILE_NUMBERS)}{PurePosixPath(urlsplit(self.href).path).suffix}"
 
     @cached_property
     def _context(self) -> contextvars.Context:
         """In which rasterio knows the shelf; used by one thread at a time."""
-        with _SHELF_LOCK:
-            return _set_up_shelf()[1].copy()
+        with _OPENER_LOCK:
+            return _register_opener()[1].copy()
 
     def open(self) -> bytes:
         """Fetch the head and give it; to be called by one of the threads that fetch.  Raises OSError."""
@@ -103,11 +103,11 @@ class Stream:
         Raises the OSError of the stream where one was met meanwhile: GDAL hears only that bytes are missing, and its
         decoders may go on without them.
         """
-        before, _SHELF.streams[self._name] = self.fault, self
+        before, _OPENER.streams[self._name] = self.fault, self
         try:
             return self._context.run(action, *arguments, **options)
         finally:
-            del _SHELF.streams[self._name]
+            del _OPENER.streams[self._name]
             if self.fault is not before and self.fault is not None:
                 raise self.fault
 
@@ -156,7 +156,7 @@ class Stream:
     def _ask(self, start: int, stop: int) -> list[Future[bytes]]:
         pieces = [(first, min(first + PIECE, stop)) for first in range(start, stop, PIECE)]
         self.requests += len(pieces)
-        return [fetchers().submit(self._fetch, *piece) for piece in pieces]
+        return [get_fetch_pool().submit(self._fetch, *piece) for piece in pieces]
 
     def _fetch(self, start: int, stop: int) -> bytes:
         data, total = self.access.fetch_part(self.href, start, stop)
@@ -269,16 +269,16 @@ class _KeepAlive:
         return [self.read(start, size) for start, size in zip(starts, sizes, strict=True)]
 
 
-_SHELF = _VsiOpener()
-_SHELF_LOCK = Lock()
-_NUMBERS = itertools.count()
+_OPENER = _VsiOpener()
+_OPENER_LOCK = Lock()
+_FILE_NUMBERS = itertools.count()
 
 
 @cache
-def _set_up_shelf() -> tuple[str, contextvars.Context]:
+def _register_opener() -> tuple[str, contextvars.Context]:
     """Tell GDAL of the shelf; give the path of what lies on it, and the context in which rasterio knows it."""
-    _SHELF.streams["anchor.tif"] = _KeepAlive()
+    _OPENER.streams["anchor.tif"] = _KeepAlive()
     context = contextvars.copy_context()
-    dataset = context.run(rasterio.open, "anchor.tif", opener=_SHELF)
+    dataset = context.run(rasterio.open, "anchor.tif", opener=_OPENER)
     atexit.register(context.run, dataset.close)  # GDAL's own end would call Python's readers too late
     return dataset.name.removesuffix("anchor.tif"), context

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
-from minewatch.core.http import RangeError, fetchers, is_remote
+from minewatch.core.http import RangeError, get_fetch_pool, is_remote
 from minewatch.core.units import NODATA
-from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, expect_blocks
+from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, prefetch_blocks
 from minewatch.raster.credentials import Access
-from minewatch.raster.gdal import FAULTS, MisfitError, find_driver, open_file, reading
+from minewatch.raster.gdal import READ_ERRORS, HeaderError, find_driver, gdal_environment, open_file
 from minewatch.raster.gdal_vsi import Stream
-from minewatch.raster.resampling import fill_classes, reflect
+from minewatch.raster.resampling import fill_classes, write_reflectance
 from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
-from minewatch.raster.warp import Warp, place
+from minewatch.raster.warp import Warp, make_warp
 from minewatch.sources.scene import Datatake, Scene
 
 P = ParamSpec("P")
@@ -34,10 +34,10 @@ T = TypeVar("T")
 READ_ATTEMPTS = 2
 """Attempts at reading a window, from opening the file on; each request has attempts of its own below these."""
 
-PAUSE = 0.5
+RETRY_PAUSE = 0.5
 """Seconds between them."""
 
-LONGEST = 7200.0
+DATATAKE_SECONDS = 7200.0
 """Seconds that an overpass may take in all, for all its scenes and areas; then it is given up, named, and tried by the next
 scan.  A line that brings 4 MB in each request's 120 s would else keep a scan for a day."""
 
@@ -79,13 +79,13 @@ class SceneFiles:
     cache: BlockCache = field(default_factory=BlockCache)
     """Inflated blocks, shared by the scenes of a datatake."""
 
-    ahead: Prefetcher = field(default_factory=Prefetcher)
+    prefetcher: Prefetcher = field(default_factory=Prefetcher)
     """Bytes on their way, shared likewise."""
 
     pixel: float = PIXEL
     """Metres; where coarser pixels will do (for a picture), a file's overviews stand in for it."""
 
-    deadline: float = field(default_factory=lambda: time.monotonic() + LONGEST)
+    deadline: float = field(default_factory=lambda: time.monotonic() + DATATAKE_SECONDS)
     """On the monotonic clock: when reading is given up."""
 
     _open: dict[str, OpenBand] = field(default_factory=dict)
@@ -108,9 +108,9 @@ class SceneFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.ahead.close()
+        self.prefetcher.close()
         for band in list(self._open):
-            self.forget(band)
+            self.close_band(band)
 
     def on(self, grid: Grid, offset: int | None = None) -> SceneReader:
         """Return a reader of these files on a grid; another offset may take the place of the scene's."""
@@ -120,15 +120,15 @@ class SceneFiles:
         """Do something with a band's file, again if it fails.  Raises SceneError where the file cannot be read."""
         for attempt in range(1, READ_ATTEMPTS + 1):
             if time.monotonic() > self.deadline:
-                raise self._refuse(band, f"given up, the overpass took over {LONGEST / 60:.0f} minutes")
+                raise self._refuse(band, f"given up, the overpass took over {DATATAKE_SECONDS / 60:.0f} minutes")
             try:
                 return action(self.open(band))
-            except FAULTS as error:
-                self.forget(band)
+            except READ_ERRORS as error:
+                self.close_band(band)
                 # GDAL's text may hold a signed address, so only the kind of fault is told, and its cause is not shown.
                 reason = str(error) if isinstance(error, (RangeError, BlockError)) else type(error).__name__
             if attempt < READ_ATTEMPTS:
-                time.sleep(PAUSE)
+                time.sleep(RETRY_PAUSE)
         raise self._refuse(band, f"cannot be read ({reason})")
 
     def _refuse(self, band: str, reason: str) -> SceneError:
@@ -143,44 +143,44 @@ class SceneFiles:
             self._open[band] = self._open_blocks(header) if isinstance(header, Layout) else self._open_dataset(band, header)
         return self._open[band]
 
-    def forget(self, band: str) -> None:
+    def close_band(self, band: str) -> None:
         """Let go of all that was read of a band."""
         self._headers.pop(band, None)
-        self.ahead.forget(self.scene.hrefs[band])
+        self.prefetcher.release(self.scene.hrefs[band])
         if band in self._open:
             self._open.pop(band).source.close()
 
-    def expect(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
+    def prefetch(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
         """Start fetching what is needed soon, if the file is remote: first its header, then the boxes it lies in."""
         href = self.scene.hrefs.get(band, "")
         if not is_remote(href) or find_driver(href) != "GTiff" or self.pixel > PIXEL or self.fault:
             return
-        self._ask_header(band).add_done_callback(partial(self._expect_boxes, locate))
+        self._request_header(band).add_done_callback(partial(self._prefetch_boxes, locate))
 
-    def _ask_header(self, band: str) -> Future[Layout | Stream | None]:
+    def _request_header(self, band: str) -> Future[Layout | Stream | None]:
         if band not in self._headers:
-            self._headers[band] = fetchers().submit(_read_remote_header, self.scene.hrefs[band], self.access, self.pixel)
+            self._headers[band] = get_fetch_pool().submit(_read_remote_header, self.scene.hrefs[band], self.access, self.pixel)
         return self._headers[band]
 
-    def _expect_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | Stream | None]) -> None:
+    def _prefetch_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | Stream | None]) -> None:
         # What cannot be read is told when the band is read.
         if not header.cancelled() and header.exception() is None and isinstance(layout := header.result(), Layout):
             with contextlib.suppress(OSError):
-                expect_blocks(layout, locate(layout), self.cache, self.ahead)
+                prefetch_blocks(layout, locate(layout), self.cache, self.prefetcher)
 
     def _read_header(self, band: str) -> Layout | Stream | None:
         href = self.scene.hrefs[band]
         if is_remote(href):
-            return self._ask_header(band).result()
+            return self._request_header(band).result()
         return read_layout(href) if self.pixel == PIXEL and find_driver(href) == "GTiff" else None
 
     def _open_blocks(self, layout: Layout) -> OpenBand:
-        return OpenBand(BlockFile(layout, self.cache, self.ahead), layout.crs, layout.transform, layout.shape)
+        return OpenBand(BlockFile(layout, self.cache, self.prefetcher), layout.crs, layout.transform, layout.shape)
 
     def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
         try:
             file = open_file(self.scene.hrefs[band], stream, self.pixel)
-        except MisfitError as misfit:
+        except HeaderError as misfit:
             raise self._refuse(band, str(misfit)) from None
         return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
 
@@ -211,7 +211,7 @@ class SceneReader:
     offset: int
     """Added to digital numbers above 0 to get reflectance x 10 000."""
 
-    _placements: dict[tuple[str, str, Affine], Warp] = field(default_factory=dict)
+    _warps: dict[tuple[str, str, Affine], Warp] = field(default_factory=dict)
     """By band, CRS and transform: how the pixels fall on the grid."""
 
     @property
@@ -226,23 +226,23 @@ class SceneReader:
         over valid pixels, SCL nearest.  Raises SceneError where the file cannot be read.
         """
         return self.files.read(
-            band, lambda file: self._place(band, file.crs, file.transform, file.shape).read(file.source, window)
+            band, lambda file: self._get_warp(band, file.crs, file.transform, file.shape).read(file.source, window)
         )
 
-    def expect(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
+    def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
         """Say that these windows will be read soon, in this order; returns at once."""
         for band in bands:
-            self.files.expect(band, partial(self._locate, band, windows))
+            self.files.prefetch(band, partial(self._locate, band, windows))
 
     def _locate(self, band: str, windows: Sequence[Window], layout: Layout) -> list[Box]:
-        placement = self._place(band, layout.crs, layout.transform, layout.shape)
-        return [box for window in windows for box in placement.locate(window)]
+        warp = self._get_warp(band, layout.crs, layout.transform, layout.shape)
+        return [box for window in windows for box in warp.locate(window)]
 
-    def _place(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Warp:
+    def _get_warp(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Warp:
         key = band, crs, transform
-        if key not in self._placements:
-            self._placements[key] = place(self.grid, crs, transform, shape, is_nearest=band == "scl")
-        return self._placements[key]
+        if key not in self._warps:
+            self._warps[key] = make_warp(self.grid, crs, transform, shape, is_nearest=band == "scl")
+        return self._warps[key]
 
 
 @dataclass(frozen=True)
@@ -252,11 +252,11 @@ class DatatakeReader:
     readers: tuple[SceneReader, ...]
     """In order of scene id: the first with a valid pixel gives it."""
 
-    def expect(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
+    def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
         """Say that these windows will be read soon, in this order: remote files begin to come; returns at once."""
         names = tuple(bands)
         for reader in self.readers:
-            reader.expect(names, windows)
+            reader.prefetch(names, windows)
 
     def read_scl(self, window: Window) -> tuple[NDArray[np.uint8], NDArray[np.int8]]:
         """Read the scene classes, (y, x) uint8 with 0 = no data, and which scene each came from (-1 = none)."""
@@ -272,7 +272,7 @@ class DatatakeReader:
         origin, is_first = np.ascontiguousarray(origin), True
         for index, reader in enumerate(self.readers):
             if len(self.readers) == 1 or (origin == index).any():
-                reflect(reader.read(band, window), origin, index, reader.offset, is_first, out)
+                write_reflectance(reader.read(band, window), origin, index, reader.offset, is_first, out)
                 is_first = False
         if is_first:
             out.fill(NODATA)
@@ -294,22 +294,24 @@ class DatatakeFiles:
 
 
 @contextlib.contextmanager
-def _open_files(take: Datatake, pixel: float = PIXEL) -> Iterator[DatatakeFiles]:
-    cache, ahead = BlockCache(), Prefetcher()
-    with reading(), contextlib.ExitStack() as stack:
-        yield DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, cache, ahead, pixel)) for scene in take.scenes))
+def _open_files(datatake: Datatake, pixel: float = PIXEL) -> Iterator[DatatakeFiles]:
+    cache, prefetcher = BlockCache(), Prefetcher()
+    with gdal_environment(), contextlib.ExitStack() as stack:
+        yield DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, cache, prefetcher, pixel)) for scene in datatake.scenes))
 
 
 @contextlib.contextmanager
-def _open_reader(take: Datatake, grid: Grid) -> Iterator[DatatakeReader]:
-    with _open_files(take, grid.transform.a) as files:
+def _open_reader(datatake: Datatake, grid: Grid) -> Iterator[DatatakeReader]:
+    with _open_files(datatake, grid.transform.a) as files:
         yield files.on(grid)
 
 
 @overload
-def open_datatake(take: Datatake) -> contextlib.AbstractContextManager[DatatakeFiles]: ...
+def open_datatake(datatake: Datatake) -> contextlib.AbstractContextManager[DatatakeFiles]: ...
 @overload
-def open_datatake(take: Datatake, grid: Grid) -> contextlib.AbstractContextManager[DatatakeReader]: ...
-def open_datatake(take: Datatake, grid: Grid | None = None) -> contextlib.AbstractContextManager[DatatakeFiles | DatatakeReader]:
+def open_datatake(datatake: Datatake, grid: Grid) -> contextlib.AbstractContextManager[DatatakeReader]: ...
+def open_datatake(
+    datatake: Datatake, grid: Grid | None = None
+) -> contextlib.AbstractContextManager[DatatakeFiles | DatatakeReader]:
     """Open the files of an overpass for one thread; with a grid, give a reader on that grid at once."""
-    return _open_files(take) if grid is None else _open_reader(take, grid)
+    return _open_files(datatake) if grid is None else _open_reader(datatake, grid)

@@ -14,10 +14,10 @@ from minewatch.settings.scl import CLASSES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-KNOTS = 32
+CONTROL_SPACING = 32
 """Pixels between the points that are projected exactly; between them UTM bends by less than a thousandth of a pixel."""
 
-END = len(CLASSES)
+CLASS_END = len(CLASSES)
 """What is above the classes of SCL is none."""
 
 ONE = np.uint64(1)
@@ -65,7 +65,7 @@ def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np
 
 
 @compiled
-def reflect(
+def write_reflectance(
     numbers: NDArray[np.uint16], origin: NDArray[np.int8], index: int, offset: int, is_first: bool, out: NDArray[np.int16]
 ) -> None:
     """Write reflectance x 10 000 where ``origin`` is ``index``: digital number + offset, cut to 0 ... 32767; 0 = no data.
@@ -87,21 +87,21 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
     for row in range(part.shape[0]):
         for column in range(part.shape[1]):
             code = part[row, column]
-            takes = classes[row, column] == 0 and 0 < code < END
+            takes = classes[row, column] == 0 and 0 < code < CLASS_END
             classes[row, column] = np.uint8(code) if takes else classes[row, column]
             origin[row, column] = np.int8(index) if takes else origin[row, column]
 
 
 @compiled
-def interpolate(knots: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
+def interpolate(points: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
     """Interpolate a row of pixels between knots; ``row`` and ``column`` count pixels from the first knot."""
-    top, down = row // KNOTS, (row % KNOTS) / KNOTS
-    for left in range(column // KNOTS, (column + len(line) - 1) // KNOTS + 1):
-        first = knots[top, left] * (1 - down) + knots[top + 1, left] * down
-        second = knots[top, left + 1] * (1 - down) + knots[top + 1, left + 1] * down
-        begin = left * KNOTS - column
-        for x in range(max(begin, 0), min(begin + KNOTS, len(line))):
-            right = (x - begin) / KNOTS
+    top, down = row // CONTROL_SPACING, (row % CONTROL_SPACING) / CONTROL_SPACING
+    for left in range(column // CONTROL_SPACING, (column + len(line) - 1) // CONTROL_SPACING + 1):
+        first = points[top, left] * (1 - down) + points[top + 1, left] * down
+        second = points[top, left + 1] * (1 - down) + points[top + 1, left + 1] * down
+        begin = left * CONTROL_SPACING - column
+        for x in range(max(begin, 0), min(begin + CONTROL_SPACING, len(line))):
+            right = (x - begin) / CONTROL_SPACING
             line[x] = first * (1 - right) + second * right
 
 

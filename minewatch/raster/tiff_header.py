@@ -20,8 +20,8 @@ from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader, MemoryFile
 
 from minewatch.core.http import is_remote
-from minewatch.core.limits import MOST_BLOCKS, find_misfit
-from minewatch.raster.credentials import PLAIN, Access
+from minewatch.core.limits import MOST_BLOCKS, find_header_fault
+from minewatch.raster.credentials import UNSIGNED, Access
 from minewatch.raster.resampling import sum_rows
 
 HEAD = 32 * 2**10
@@ -111,18 +111,18 @@ class Layout:
 
 # --- headers ---------------------------------------------------------------------------------------------------------
 
-WANTED = {
+TAG_NAMES = {
     256: "width", 257: "height", 258: "bits", 259: "compression", 266: "fill_order", 273: "offsets", 277: "bands",
     278: "block_height", 279: "counts", 317: "predictor", 322: "block_width", 323: "block_height", 324: "offsets",
     325: "counts", 339: "sample_format",
 }  # fmt: skip
 """Tags of TIFF 6.0 that tell where the pixels are."""
 
-NUMBERS = {1: "u1", 3: "<u2", 4: "<u4", 16: "<u8"}
+TAG_TYPES = {1: "u1", 3: "<u2", 4: "<u4", 16: "<u8"}
 """TIFF's types of whole numbers."""
 
 
-def read_layout(href: str, access: Access = PLAIN, head: bytes | None = None) -> Layout | None:
+def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None) -> Layout | None:
     """Read the header of a GeoTIFF, whose head may be there already; None where GDAL must do the reading.
 
     Raises OSError or RasterioError.
@@ -162,7 +162,7 @@ def _describe(href: str, access: Access, head: bytes, dataset: DatasetReader) ->
     if not _is_simple(first, dataset):
         return None
     block = first["block_height"], first.get("block_width", dataset.width)
-    if misfit := find_misfit(dataset.shape, block, dataset.dtypes, dataset.transform, is_metric=dataset.crs.is_projected):
+    if misfit := find_header_fault(dataset.shape, block, dataset.dtypes, dataset.transform, is_metric=dataset.crs.is_projected):
         raise BlockError(misfit)
     rows, columns = -(-dataset.height // block[0]), -(-dataset.width // block[1])
     if tags["offsets"].size != rows * columns or tags["counts"].size != rows * columns:
@@ -223,8 +223,8 @@ def _read_tags(href: str, access: Access, head: bytes) -> dict[str, NDArray[np.u
         return {}
     tags = {}
     for entry, (tag, kind, length) in found.items():
-        if tag in WANTED and kind in NUMBERS and length <= MOST_BLOCKS:
-            size = length * np.dtype(NUMBERS[kind]).itemsize
+        if tag in TAG_NAMES and kind in TAG_TYPES and length <= MOST_BLOCKS:
+            size = length * np.dtype(TAG_TYPES[kind]).itemsize
             room, place = (8, entry + 12) if big else (4, entry + 8)
             if size > room:
                 (place,) = struct.unpack_from("<Q" if big else "<I", head, place)
@@ -232,7 +232,7 @@ def _read_tags(href: str, access: Access, head: bytes) -> dict[str, NDArray[np.u
             data = head[place : place + size] if place + size <= len(head) else access.fetch(href, place, place + size)
             if len(data) != size:
                 raise BlockError("the header is cut short")
-            tags[WANTED[tag]] = np.frombuffer(data, NUMBERS[kind]).astype(np.uint64)
+            tags[TAG_NAMES[tag]] = np.frombuffer(data, TAG_TYPES[kind]).astype(np.uint64)
     return tags
 
 

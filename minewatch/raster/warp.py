@@ -15,7 +15,7 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from minewatch.areas.grid import PIXEL, Grid, Window, find_transformer
-from minewatch.raster.resampling import KNOTS, resample_bilinear, resample_nearest, upsample2
+from minewatch.raster.resampling import CONTROL_SPACING, resample_bilinear, resample_nearest, upsample2
 from minewatch.raster.tiff_header import BlockError, Box
 
 PART = 512
@@ -103,22 +103,22 @@ class ResampledGrid:
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that the parts of a window need."""
         for part in self._cut(window):
-            yield self._surround(*self._place_knots(part))
+            yield self._find_box(*self._locate_control_points(part))
 
     def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's lattice is absurd."""
         out = np.zeros(window.shape, np.uint16)
         for part in self._cut(window):
-            columns, rows = self._place_knots(part)
-            box = self._surround(columns, rows)
+            columns, rows = self._locate_control_points(part)
+            box = self._find_box(columns, rows)
             if box[0] < box[2] and box[1] < box[3]:
                 target = np.zeros(part.shape, np.uint16)
-                knots = columns - box[1], rows - box[0]
-                start = part.row % KNOTS, part.column % KNOTS
+                points = columns - box[1], rows - box[0]
+                start = part.row % CONTROL_SPACING, part.column % CONTROL_SPACING
                 if self.is_nearest:
-                    resample_nearest(source.read(box), *knots, start, target)
+                    resample_nearest(source.read(box), *points, start, target)
                 else:
-                    resample_bilinear(source.read(box), *knots, start, self.radius, target)
+                    resample_bilinear(source.read(box), *points, start, self.radius, target)
                 out[part.within(window)] = target
         return out
 
@@ -129,14 +129,14 @@ class ResampledGrid:
                 size = min(side, window.height - row), min(side, window.width - column)
                 yield Window(window.row + row, window.column + column, *size)
 
-    def _place_knots(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _locate_control_points(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return column and row in the file of each knot around a window: (y, x) float64, whole at pixel corners."""
         x, y = project_control_points(self.grid, self.crs, window)
         back = ~self.transform
         with np.errstate(invalid="ignore"):  # places that the file's CRS does not know are infinite
             return back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f
 
-    def _surround(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
+    def _find_box(self, columns: NDArray[np.float64], rows: NDArray[np.float64]) -> Box:
         """Return the box of the file around knots, with the kernel's reach; empty where none lies near the file."""
         known = np.isfinite(columns) & np.isfinite(rows)
         if not known.any():
@@ -155,12 +155,17 @@ class ResampledGrid:
 
 @lru_cache(32)
 def project_control_points(grid: Grid, crs: str, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Project every KNOTS-th pixel centre around a window exactly: x and y in ``crs``, (y, x) float64.
+    """Project every CONTROL_SPACING-th pixel centre around a window exactly: x and y in ``crs``, (y, x) float64.
 
     The knots are those of the whole grid, so neighbouring windows share them and no window shows.
     """
-    rows = np.arange(window.row // KNOTS, (window.row + window.height - 1) // KNOTS + 2) * KNOTS + 0.5
-    columns = np.arange(window.column // KNOTS, (window.column + window.width - 1) // KNOTS + 2) * KNOTS + 0.5
+    rows = (
+        np.arange(window.row // CONTROL_SPACING, (window.row + window.height - 1) // CONTROL_SPACING + 2) * CONTROL_SPACING + 0.5
+    )
+    columns = (
+        np.arange(window.column // CONTROL_SPACING, (window.column + window.width - 1) // CONTROL_SPACING + 2) * CONTROL_SPACING
+        + 0.5
+    )
     transform = grid.transform
     x, y = np.meshgrid(transform.c + columns * transform.a, transform.f + rows * transform.e)
     try:
@@ -183,20 +188,20 @@ def find_epsg(crs: str) -> int | None:
     return CRS.from_wkt(crs).to_epsg()
 
 
-def place(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Warp:
+def make_warp(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Warp:
     """Say how a file lies on a grid; a lattice that is that of the grid, at 10 m or at 20 m, needs no resampling.
 
     Raises BlockError where the file's CRS is none.
     """
     try:
-        north = find_northing(find_epsg(crs), grid.epsg)
+        north = find_northing_shift(find_epsg(crs), grid.epsg)
     except ProjError as error:
         raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
-    lattice = None if north is None else fit_lattice(grid, Affine.translation(0, north) @ transform)
+    lattice = None if north is None else make_aligned_grid(grid, Affine.translation(0, north) @ transform)
     return lattice or ResampledGrid(grid, crs, transform, shape, is_nearest)
 
 
-def find_northing(file: int | None, grid: int) -> float | None:
+def find_northing_shift(file: int | None, grid: int) -> float | None:
     """Return what to add to a file's northings to get the grid's, by their EPSG codes; None where the two differ in more.
 
     The halves of a UTM zone are one projection; only the false northing differs, by a multiple of every lattice.
@@ -208,7 +213,7 @@ def find_northing(file: int | None, grid: int) -> float | None:
     return FALSE_NORTHING if grid // 100 == 327 else -FALSE_NORTHING
 
 
-def fit_lattice(grid: Grid, transform: Affine) -> AlignedGrid | None:
+def make_aligned_grid(grid: Grid, transform: Affine) -> AlignedGrid | None:
     """Find the grid's corner on a file's lattice of the same CRS; None where the two do not fit."""
     size, fine = transform.a, grid.transform
     if fine.a != PIXEL or size not in (10.0, 20.0) or transform.e != -size or transform.b or transform.d:

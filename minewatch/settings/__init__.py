@@ -1,5 +1,5 @@
-"""What a person may set, checked before the first byte of input or output.
+"""All settings, checked before the first byte of input or output.
 
-Gives pipelines (``pipelines/NAME.toml``), the settings of a workspace (``minewatch.toml``), the providers of imagery, and
+Provides pipelines (``pipelines/NAME.toml``), the settings of a workspace (``minewatch.toml``), the providers of imagery, and
 cron expressions.
 """

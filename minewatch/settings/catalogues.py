@@ -1,4 +1,4 @@
-"""``[sources.NAME]`` and ``[imagery.NAME]``: catalogues of the workspace's own."""
+"""``[sources.NAME]`` and ``[imagery.NAME]``: the workspace's own catalogues."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class S3Table(Table):
     """Host of the store; '' = Amazon's own."""
 
     region: str = ""
-    """As the store calls it; '' = us-east-1."""
+    """Region name; '' = us-east-1."""
 
     key_variable: str = ""
-    """Environment variable that holds the access key; '' where the store wants no login."""
+    """Environment variable with the access key; '' where no login is required."""
 
     secret_variable: str = ""
-    """Environment variable that holds the secret key."""
+    """Environment variable with the secret key."""
 
     requester_pays: bool = False
-    """Whoever reads pays for the traffic."""
+    """True where the reader pays for the traffic."""
 
     @field_validator("key_variable", "secret_variable")
     @classmethod
@@ -52,13 +52,13 @@ class S3Table(Table):
 
 
 class CatalogTable(Table):
-    """What every table of a catalogue of the workspace's own may hold."""
+    """The keys that sources and imagery share."""
 
     url: str | None = None
     """Address of a STAC API or of a static catalogue; this or a path."""
 
     path: str | None = Field(None, min_length=1)
-    """Path of a static catalogue; a relative one counts from the workspace."""
+    """Path of a static catalogue, relative to the workspace."""
 
     title: str = ""
     """For people."""
@@ -73,10 +73,10 @@ class CatalogTable(Table):
     """Login for its s3:// addresses."""
 
     hosts: tuple[str, ...] = ()
-    """Hosts (``name`` or ``name:port``) that its items may name though they are in a private network, or plain http."""
+    """Hosts (``name`` or ``name:port``) that its items may name although private or plain http."""
 
     outline: bool = False
-    """Whether a search sends the outline of an area, in place of the box around it."""
+    """True = a search sends an area's outline in place of its bounding box."""
 
     @field_validator("url")
     @classmethod
@@ -91,15 +91,15 @@ class CatalogTable(Table):
             raise ValueError("give either url or path")
         return self
 
-    def describe(self, name: str, folder: Path, collection: str) -> Provider:
-        """Describe it as a provider; a relative path counts from ``folder``."""
+    def to_provider(self, name: str, folder: Path, collection: str) -> Provider:
+        """Return it as a provider; a relative path is resolved against ``folder``."""
         root = self.url or str(folder / Path(self.path or "").expanduser())
         s3 = S3Login(**self.s3.model_dump()) if self.s3 else None
         return Provider(name, root, collection, self.title, signing=self.signing, s3=s3, hosts=self.hosts, outline=self.outline)
 
 
 class SourceTable(CatalogTable):
-    """``[sources.NAME]``: a source of the workspace's own."""
+    """``[sources.NAME]``: a source of scenes."""
 
     collection: str = Field(COLLECTION, min_length=1)
     """The collection searched in an API."""
@@ -108,7 +108,7 @@ class SourceTable(CatalogTable):
     """Band to asset name; left out = recognised from each item."""
 
     offset: OffsetRule = ""
-    """Who applied the reflectance offset; '' = each item tells."""
+    """Who applied the reflectance offset; '' = each item says."""
 
     @field_validator("assets")
     @classmethod
@@ -118,30 +118,30 @@ class SourceTable(CatalogTable):
         return value
 
     def make_provider(self, name: str, folder: Path) -> Provider:
-        """Describe it as a provider; a relative path counts from ``folder``."""
-        return replace(self.describe(name, folder, self.collection), assets=self.assets, offset=self.offset)
+        """Return it as a provider; a relative path is resolved against ``folder``."""
+        return replace(self.to_provider(name, folder, self.collection), assets=self.assets, offset=self.offset)
 
 
 class ImageryTable(CatalogTable):
-    """``[imagery.NAME]``: pictures of the workspace's own that are sharper than Sentinel-2."""
+    """``[imagery.NAME]``: images sharper than Sentinel-2."""
 
     asset: str = Field("visual", min_length=1)
     """The asset that holds red, green and blue."""
 
     assets: tuple[str, str, str] | None = None
-    """In its place: three assets, one band each: red, green, blue."""
+    """Three assets in its place, one each for red, green and blue."""
 
     credit: str = Field(min_length=1, max_length=200)
-    """What the licence wants to be told."""
+    """The credit that the licence requires."""
 
     max_cloud: float = Field(20, ge=0, le=100)
-    """Per cent of an item up to which it is clear."""
+    """Largest cloud cover of an item that counts as clear, per cent."""
 
     def make_imagery(self, name: str, folder: Path) -> Imagery:
-        """Describe it; a relative path counts from ``folder``."""
-        provider = self.describe(name, folder, self.collection)
+        """Return it as imagery; a relative path is resolved against ``folder``."""
+        provider = self.to_provider(name, folder, self.collection)
         return Imagery(provider, self.assets or (self.asset,), self.credit, self.max_cloud)
 
 
 BEST = "best"
-"""In place of a name of imagery: the sharpest of all that the workspace has."""
+"""In place of a name: the sharpest imagery that the workspace has."""

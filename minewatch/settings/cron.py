@@ -1,4 +1,4 @@
-"""Cron expressions, in UTC: when a schedule was due, and when it is due again."""
+"""Cron expressions, in UTC."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXAMPLE = "30 2 * * *"
 
 
 def check_cron(expression: str) -> str:
-    """Return an expression that can be used; raises ValueError that says what is wrong with it."""
+    """Return the expression if it is valid; raises ValueError saying what is wrong."""
     fields = expression.split()
     if len(fields) != 5:
         raise ValueError(
@@ -28,10 +28,10 @@ def check_cron(expression: str) -> str:
 
 
 def find_last(expression: str, now: dt.datetime) -> dt.datetime:
-    """Return the latest moment of an expression that is not after ``now`` (UTC)."""
+    """Return the latest time of an expression that is not after ``now`` (UTC)."""
     return next(CronSim(expression, now.replace(microsecond=0) + dt.timedelta(seconds=1), reverse=True))
 
 
 def find_next(expression: str, now: dt.datetime) -> dt.datetime:
-    """Return the first moment of an expression after ``now`` (UTC)."""
+    """Return the first time of an expression after ``now`` (UTC)."""
     return next(CronSim(expression, now))

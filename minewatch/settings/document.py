@@ -1,4 +1,4 @@
-"""The file as a whole: read, checked, and what it says of sources."""
+"""``minewatch.toml``: its tables, and reading it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.files import find_place
+from minewatch.core.files import parse_path
 from minewatch.core.workspace import Workspace
 from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable
 from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
@@ -19,6 +19,9 @@ from minewatch.settings.providers import PROVIDERS, Imagery, Provider
 from minewatch.settings.tables import Table, check_address, check_names
 from minewatch.settings.template import TEMPLATE
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
+
+_NAMED = {"sources": "a source", "schedules": "a schedule", "notify": "a rule", "imagery": "imagery"}
+"""Settings whose tables have names to what the names are of."""
 
 
 class Settings(Table):
@@ -28,33 +31,34 @@ class Settings(Table):
     """Provider, address or path."""
 
     archive: str | None = Field(None, min_length=1)
-    """Folder or ``s3://bucket/prefix`` of the archive; None = ``output/archive``."""
+    """Folder or ``s3://bucket/prefix`` of the archive; left out = ``output/archive``."""
 
     changes: str | None = Field(None, min_length=1)
-    """Folder or ``s3://bucket/prefix`` of the change maps; None = ``output/changes``."""
+    """Folder or ``s3://bucket/prefix`` of the change maps; left out = ``output/changes``."""
 
     signing_key: str | None = Field(None, min_length=1)
-    """File with the Ed25519 key that signs evidence; relative to the workspace.  It is read there, and never copied."""
+    """File with the Ed25519 key that signs evidence; relative to the workspace; never copied."""
 
     context: dict[str, Any] = Field(default_factory=dict)
-    """Layers that alerts are compared with, by name; what stands in each is checked where they are read."""
+    """Map layers that alerts are compared with, by name; each is checked where it is read."""
+
     sources: dict[str, SourceTable] = Field(default_factory=dict)
-    """Sources of the workspace's own, by name."""
+    """The workspace's own sources, by name."""
 
     prune: PruneTable = Field(default_factory=PruneTable)
     """How large the archive may grow."""
 
     notify: dict[str, NotifyTable] = Field(default_factory=dict)
-    """Who is told what, by the name of the rule."""
+    """Who gets which messages, by the name of the rule."""
 
     schedules: dict[str, ScheduleTable] = Field(default_factory=dict)
     """When the watch scans which areas, by name."""
 
     watch: WatchTable = Field(default_factory=WatchTable)
-    """How it works."""
+    """How the watch works."""
 
     imagery: dict[str, ImageryTable] = Field(default_factory=dict)
-    """Sharper imagery of the workspace's own, by name."""
+    """The workspace's own sharper imagery, by name."""
 
     @field_validator("source")
     @classmethod
@@ -67,19 +71,6 @@ class Settings(Table):
         for name in value:
             if name in PROVIDERS:
                 raise ValueError(f"{name} is built in, and means the same everywhere; give yours another name")
-        check_names("a source", value)
-        return value
-
-    @field_validator("schedules")
-    @classmethod
-    def _check_schedules(cls, value: dict[str, ScheduleTable]) -> dict[str, ScheduleTable]:
-        check_names("a schedule", value)
-        return value
-
-    @field_validator("notify")
-    @classmethod
-    def _check_rules(cls, value: dict[str, NotifyTable]) -> dict[str, NotifyTable]:
-        check_names("a rule", value)
         return value
 
     @field_validator("imagery")
@@ -87,7 +78,12 @@ class Settings(Table):
     def _check_imagery(cls, value: dict[str, ImageryTable]) -> dict[str, ImageryTable]:
         if BEST in value:
             raise ValueError(f"{BEST} means the sharpest of all; give yours another name")
-        check_names("imagery", value)
+        return value
+
+    @field_validator("sources", "schedules", "notify", "imagery")
+    @classmethod
+    def _check_names(cls, value: dict[str, Table], info: ValidationInfo) -> dict[str, Table]:
+        check_names(_NAMED[str(info.field_name)], value)
         return value
 
     @field_validator("signing_key")
@@ -102,7 +98,7 @@ class Settings(Table):
     def _check_place(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                find_place(value, Path())
+                parse_path(value, Path())
             except WorkspaceError as error:
                 raise ValueError(str(error)) from None
         return value
@@ -118,7 +114,7 @@ _TABLES: Mapping[tuple[str, int], type[Table]] = {
     ("notify", 3): NotifyTable,
     ("prune", 2): PruneTable,
 }
-"""First part of a key, and how many parts it has, to the table that it stands in; the others stand in Settings."""
+"""First part of a key and number of its parts, to the key's table; all other keys belong to Settings."""
 
 
 def read_settings(workspace: Workspace) -> Settings:
@@ -130,7 +126,7 @@ def read_settings(workspace: Workspace) -> Settings:
 
 
 def _explain_fault(error: ValidationError) -> str:
-    """Name the first fault by its key, without the value that stands there."""
+    """Return a message about the first fault that names its key but not its value."""
     fault = error.errors(include_input=False, include_url=False)[0]
     place = tuple(map(str, fault["loc"]))
     key = ".".join(place)
@@ -144,7 +140,7 @@ def _explain_fault(error: ValidationError) -> str:
 
 
 def _suggest(place: tuple[str, ...]) -> str:
-    """Name the key that is nearest to an unknown one among those of its table."""
+    """Return the most similar key of an unknown key's table, as a hint."""
     table = _TABLES.get((place[0], len(place)), Settings)
     near = difflib.get_close_matches(place[-1], table.model_fields, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(table.model_fields)}"
@@ -162,19 +158,20 @@ def list_imagery(workspace: Workspace) -> Mapping[str, Imagery]:
 
 
 def default_source(workspace: Workspace) -> str:
-    """Return the workspace's source: a provider's name before a path of that name; a relative path counts from the workspace."""
+    """Return the workspace's source: the name of a provider, an address, or an existing path relative to the workspace."""
     settings = read_settings(workspace)
     local = workspace.root / settings.source
     is_path = "://" not in settings.source and settings.source not in {**PROVIDERS, **settings.sources}
     return str(local) if is_path and local.exists() else settings.source
 
 
-def init_workspace(folder: Path, source: str = Settings.model_fields["source"].default) -> Workspace:
-    """Make ``folder`` a workspace: the settings, the default pipeline, and empty ``aois`` and ``context``.
+def init_workspace(folder: Path | str, source: str = Settings.model_fields["source"].default) -> Workspace:
+    """Make ``folder`` a workspace: settings, default pipeline, empty ``aois`` and ``context``; no file is replaced.
 
-    Raises WorkspaceError where it is one already or cannot be written; existing files are never replaced.
+    ``source`` is where its scans look for scenes: a provider's name, the address of a STAC API, or the path of a catalogue.
+    Raises WorkspaceError where it is one already or cannot be written.
     """
-    workspace = Workspace(folder.absolute())
+    workspace = Workspace(Path(folder).absolute())
     if workspace.settings.exists():
         raise WorkspaceError(f"{workspace.root} is a workspace already; nothing was changed")
     default = pipeline_path(workspace, "default")

@@ -1,6 +1,6 @@
 """Pipelines: every setting of a scan, frozen and checked before the first byte is read.
 
-The defaults stand here and nowhere else; ``pipelines/default.toml`` is written from them.
+The defaults are defined here only; ``pipelines/default.toml`` is written from them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _check_classes(classes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Conflict = Literal["refuse", "metadata", "pixels"]
-"""What is done with a scene whose pixels contradict its metadata: left out, or one of the two is believed."""
+"""What to do with a scene whose pixels contradict its metadata: leave it out, or believe one of the two."""
 
 
 class Section(BaseModel):
@@ -170,12 +170,12 @@ def pipeline_path(workspace: Workspace, name: str) -> Path:
 
 
 def list_pipelines(workspace: Workspace) -> list[str]:
-    """Name the pipelines of the workspace in alphabetical order."""
+    """Return the names of the workspace's pipelines in alphabetical order."""
     return sorted(path.stem for path in workspace.pipelines.glob("*.toml"))
 
 
 def read_pipeline(workspace: Workspace, name: str, overrides: tuple[str, ...] = ()) -> Pipeline:
-    """Read a pipeline file and lay ``KEY=VALUE`` overrides over it.
+    """Read a pipeline file and apply ``KEY=VALUE`` overrides.
 
     Raises PipelineError for a missing file, broken TOML, an unknown key (naming the nearest one) or a bad value.
     """
@@ -210,7 +210,7 @@ def _set(document: dict[str, Any], override: str) -> None:
 
 
 def check_pipeline(document: dict[str, Any], where: str) -> Pipeline:
-    """Turn a parsed document into a Pipeline; raises PipelineError naming the first fault."""
+    """Return a parsed document as a Pipeline; raises PipelineError naming the first fault."""
     try:
         return Pipeline.model_validate(document)
     except ValidationError as error:
@@ -232,7 +232,7 @@ def _sections() -> list[tuple[str, type[Section]]]:
 
 
 def render_pipeline(pipeline: Pipeline, *, comment_defaults: bool = False) -> str:
-    """Write a pipeline as TOML, each key below its meaning; defaults commented out if asked."""
+    """Return a pipeline as TOML with a comment above each key; ``comment_defaults`` comments out the defaults."""
     lines = ["# A minewatch pipeline: every setting of a scan. A key that is left out has its default."]
     for section, model in _sections():
         lines += ["", f"# {' '.join((model.__doc__ or '').split())}", f"[{section}]"]

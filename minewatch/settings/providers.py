@@ -1,4 +1,4 @@
-"""Providers of Sentinel-2 L2A scenes, as data: where they list scenes, and how their files are named, opened and read."""
+"""Providers of Sentinel-2 L2A scenes: their catalogues, and how their files are named, opened and read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 COLLECTION = "sentinel-2-l2a"
-"""The collection asked of an API that is given by its address."""
+"""The collection searched in an API that is given by its address."""
 
 BANDS = ("blue", "green", "red", "nir", "swir16", "scl")
 """Bands by their common names; SCL is the scene classification map of Sen2Cor."""
@@ -21,33 +21,33 @@ ASSET_NAMES: tuple[Mapping[str, str], ...] = (
     dict(zip(BANDS, ("B02", "B03", "B04", "B08", "B11", "SCL"), strict=True)),  # Planetary Computer
     dict(zip(BANDS, ("B02_10m", "B03_10m", "B04_10m", "B08_10m", "B11_20m", "SCL_20m"), strict=True)),  # CDSE
 )
-"""How catalogues call the bands; the first naming that an item follows is taken."""
+"""Asset names by catalogue; the best match of an item is used."""
 
 Signing = Literal["", "planetary-computer"]
 """Who signs the addresses of assets before they are read; '' = nobody."""
 
 OffsetRule = Literal["", "earth-search", "metadata"]
-"""Who applied the reflectance offset: the item's flag says it, or baselines from 04.00 on carry it; '' = each item tells."""
+"""Who applied the reflectance offset: as Earth Search's flag says, or as the metadata say; '' = each item says."""
 
 
 @dataclass(frozen=True)
 class S3Login:
-    """How to log in to an object store; keys themselves stand only in the environment."""
+    """How to log in to an object store; the keys are only in the environment."""
 
     endpoint: str
-    """Host of the store, with its port; ``http://`` before it where the line is not encrypted; '' for Amazon's own."""
+    """Host and port of the store, with ``http://`` where it is not encrypted; '' = Amazon."""
 
     region: str
-    """As the store calls it; '' = us-east-1."""
+    """Region name; '' = us-east-1."""
 
     key_variable: str
-    """Name of the environment variable that holds the access key; '' where the store wants no login."""
+    """Environment variable with the access key; '' where no login is required."""
 
     secret_variable: str
-    """Name of the environment variable that holds the secret key."""
+    """Environment variable with the secret key."""
 
     requester_pays: bool = False
-    """True where whoever reads pays for the traffic."""
+    """True where the reader pays for the traffic."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,10 @@ class Imagery:
     """One asset with red, green and blue, or three with one of them each."""
 
     credit: str
-    """What their licence wants to be told of them."""
+    """The credit that the licence requires."""
 
     max_cloud: float
-    """Per cent of an item up to which it is clear."""
+    """Largest cloud cover of an item that counts as clear, per cent."""
 
     @property
     def name(self) -> str:
@@ -115,10 +115,10 @@ _PLANETARY_COMPUTER = "https://planetarycomputer.microsoft.com/api/stac/v1"
 _CDSE = "https://stac.dataspace.copernicus.eu/v1"
 
 _CDSE_LOGIN = S3Login("eodata.dataspace.copernicus.eu", "default", "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY")
-"""Keys are free of charge (documentation.dataspace.copernicus.eu/APIs/S3.html); the region has that name (CS-SI/eodag #2144)."""
+"""Keys are free (documentation.dataspace.copernicus.eu/APIs/S3.html); the region has that name (CS-SI/eodag #2144)."""
 
 _PLANETARY_HOST = "sentinel2l2a01.blob.core.windows.net"
-"""Where Planetary Computer keeps its Sentinel-2 scenes; other blob stores may be anybody's."""
+"""Planetary Computer's blob store of Sentinel-2 scenes; others may belong to anyone."""
 
 PROVIDERS: Mapping[str, Provider] = {
     provider.name: provider
@@ -145,11 +145,11 @@ PROVIDERS: Mapping[str, Provider] = {
         Provider("cdse", _CDSE, COLLECTION, "Copernicus Data Space", is_api=True, offset="metadata", s3=_CDSE_LOGIN),
     )
 }
-"""Those that need no address, by name."""
+"""Built-in providers, by name."""
 
 
 def find_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider | None:
-    """Find a provider by its name or by its address, which then has the name as it was given; None where there is none."""
+    """Return a provider by its name, or by its address, which then becomes its name; None where there is none."""
     if name in providers:
         return providers[name]
     known = (provider for provider in providers.values() if provider.root.rstrip("/") == name.rstrip("/"))
@@ -158,10 +158,10 @@ def find_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> P
 
 
 def infer_provider(provider: Provider, properties: Mapping[str, Any], hrefs: Iterable[str]) -> Provider:
-    """Fill what a provider leaves open with what one of its items tells.
+    """Return a provider with offset rule and signing, where open, inferred from one of its items.
 
-    Properties of Earth Search and the host of Planetary Computer are known wherever they are met, in a copy on disk
-    too.  A login never comes from an item: that would send keys where a stranger says.
+    Properties of Earth Search and the host of Planetary Computer are recognised in copies too.  A login is never inferred:
+    untrusted input would decide where keys are sent.
     """
     from_flag: OffsetRule = "earth-search" if any(name.startswith("earthsearch:") for name in properties) else "metadata"
     signed: Signing = "planetary-computer" if _PLANETARY_HOST in map(_find_host, hrefs) else ""
@@ -171,5 +171,5 @@ def infer_provider(provider: Provider, properties: Mapping[str, Any], hrefs: Ite
 def _find_host(href: str) -> str | None:
     try:
         return urlsplit(href).hostname
-    except (ValueError, TypeError, AttributeError):  # an address that nobody can read; it is refused where it is needed
+    except (ValueError, TypeError, AttributeError):  # not an address; it is refused where it is used
         return None

@@ -1,10 +1,10 @@
-"""Classes of Sen2Cor's scene classification (SCL): the one place that knows their numbers."""
+"""Classes of Sen2Cor's scene classification (SCL)."""
 
 NO_DATA, DEFECTIVE, DARK, SHADOW, VEGETATION, BARE, WATER, UNCLASSIFIED, LIKELY_CLOUD, CLOUD, CIRRUS, SNOW = CLASSES = range(12)
-"""Numbers as in the Sentinel-2 Products Specification Document; CLASSES are all of them."""
+"""Numbers as in the Sentinel-2 Products Specification Document; CLASSES are all."""
 
 CLEAR_CLASSES = (VEGETATION, BARE, WATER, UNCLASSIFIED)
-"""Taken as clear where no setting says otherwise; fresh tailings are often unclassified."""
+"""Clear by default; fresh tailings are often unclassified."""
 
 CLOUD_CLASSES = (LIKELY_CLOUD, CLOUD, CIRRUS)
 """Cloud of medium and high probability, thin cirrus."""

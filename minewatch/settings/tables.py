@@ -1,4 +1,4 @@
-"""What all tables of the settings have in common: unknown keys are errors, and secrets never stand there."""
+"""The base of all tables of the settings: unknown keys are errors, and secrets are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 """The name of an environment variable."""
 
 _KEYLIKE = re.compile(r"[A-Z0-9]{16,}")
-"""What a store gives out as a key is long and without a gap; no such name is taken, lest a key stand in a file."""
+"""Looks like an access key: refused as a name, so that no key is written into the file."""
 
 
 class Table(BaseModel):
@@ -25,7 +25,7 @@ class Table(BaseModel):
 
 
 def check_variable(value: str) -> str:
-    """Return what can be the name of an environment variable; raises ValueError for what may be a secret itself."""
+    """Return the name of an environment variable; raises ValueError for what may be a secret."""
     if not _VARIABLE.fullmatch(value) or _KEYLIKE.fullmatch(value):
         raise ValueError(
             "give the name of an environment variable (capitals, digits and _, such as OURS_ADDRESS), never what it holds; "
@@ -35,7 +35,7 @@ def check_variable(value: str) -> str:
 
 
 def check_address(value: str) -> str:
-    """Return an address without a login and a query; raises ValueError for others, which may hold a secret."""
+    """Return an address; raises ValueError where it has a login or query, which may be secret."""
     if hide_secrets(value) != value:
         raise ValueError("give an address without a login and without what follows a ? or #: never write secrets here")
     return value

@@ -1,4 +1,4 @@
-"""The ``minewatch.toml`` of a new workspace: every table as a comment, with an example."""
+"""The ``minewatch.toml`` of a new workspace."""
 
 TEMPLATE = """\
 # A minewatch workspace.  Never write secrets here: settings name environment variables.
@@ -61,4 +61,4 @@ source = {source}
 # key_variable = "OURS_ACCESS_KEY"        # names of environment variables, never keys
 # secret_variable = "OURS_SECRET_KEY"
 """
-"""What ``minewatch init`` writes."""
+"""Every table as a comment, with an example."""

@@ -1,4 +1,4 @@
-"""``[schedules.NAME]``, ``[watch]``, ``[notify.NAME]`` and ``[prune]``: what happens when nobody is there."""
+"""``[schedules.NAME]``, ``[watch]``, ``[notify.NAME]`` and ``[prune]``: unattended operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minewatch.settings.tables import Table, check_variable
 
 
 class ScheduleTable(Table):
-    """``[schedules.NAME]``: which areas the watch scans, and when."""
+    """``[schedules.NAME]``: which areas are scanned, and when."""
 
     areas: tuple[Annotated[str, Field(min_length=1)], ...] = Field(("*",), min_length=1)
     """Names of areas, or patterns with ``*``."""
@@ -21,7 +21,7 @@ class ScheduleTable(Table):
     """Minute, hour, day, month, weekday: UTC."""
 
     pipeline: str | None = Field(None, min_length=1)
-    """In place of the areas' own; such scans are what-ifs, written apart, and nobody is told."""
+    """In place of the areas' own; such scans are what-ifs, written apart, without notifications."""
 
     priority: int = Field(1, ge=1, le=99)
     """1 goes first."""
@@ -36,13 +36,13 @@ class WatchTable(Table):
     """``[watch]``: how the watch works."""
 
     jitter_minutes: int = Field(10, ge=0, le=360)
-    """Each schedule of each machine begins up to this much later, always by the same, so that not all ask at once."""
+    """Largest delay of a schedule, constant per machine, so that not all machines start at once."""
 
     heartbeat_file: str | None = Field(None, min_length=1)
-    """Written after each round; relative to the workspace; None = ``output/heartbeat.json``."""
+    """Written after each cycle, relative to the workspace; left out = ``output/heartbeat.json``."""
 
     heartbeat_variable: str | None = None
-    """Environment variable with an address that is asked after each round; None = no address."""
+    """Environment variable with an address requested after each cycle; left out = no address."""
 
     @field_validator("heartbeat_variable")
     @classmethod
@@ -50,61 +50,61 @@ class WatchTable(Table):
         return value if value is None else check_variable(value)
 
 
-Happening = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
-"""What a recipient can be told."""
+EventKind = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
+"""Events that a recipient can get messages about."""
 
 _PATTERN = re.compile(r"[\w.*-]{1,64}")
-"""The name of an area, or one in which * stands for any letters."""
+"""An area's name, in which * matches any characters."""
 
 
 class NotifyTable(Table):
-    """``[notify.NAME]``: one recipient, and what is told there."""
+    """``[notify.NAME]``: one recipient and its messages."""
 
     to_variable: str = ""
-    """Environment variable with an address as apprise has them, such as ``mailtos://…``; this or a webhook."""
+    """Environment variable with an apprise address such as ``mailtos://…``; this or a webhook."""
 
     webhook_variable: str = ""
     """Environment variable with the https address that gets JSON."""
 
     secret_variable: str = ""
-    """Environment variable with the secret that signs what a webhook gets."""
+    """Environment variable with the secret that signs a webhook's messages."""
 
     hosts: tuple[str, ...] = ()
-    """Hosts (``name`` or ``name:port``) that a webhook may be on though it is plain http."""
+    """Hosts (``name`` or ``name:port``) whose webhooks may be plain http."""
 
     areas: tuple[str, ...]
-    """Names of areas; * stands for any letters."""
+    """Names of areas, in which * matches any characters."""
 
-    events: tuple[Happening, ...] = get_args(Happening)
-    """What is told."""
+    events: tuple[EventKind, ...] = get_args(EventKind)
+    """Events to report."""
 
     grown_ha: float = Field(0.5, ge=0)
-    """An alert is told as grown once it gained this much since it was last told there."""
+    """Growth since the recipient's last message about an alert from which it is reported again."""
 
     unseen_days: int = Field(30, ge=1)
-    """An area is told as unseen after so many days without a clear look."""
+    """Days without a clear look after which an area is reported as unseen."""
 
     smallest_ha: float = Field(0.0, ge=0)
-    """Smaller alerts are not told."""
+    """Smaller alerts are not reported."""
 
     legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
-    """Which alerts are told, by where they lie; () = all."""
+    """Legal status of the alerts to report; [] = all."""
 
     coordinates: bool = True
-    """Whether places may go there: latitude and longitude, map links, outlines, names of places, notes."""
+    """True = messages may contain locations: coordinates, map links, outlines, place names, notes."""
 
     images: bool | None = None
-    """Whether images may go there; None = where coordinates may."""
+    """True = messages may contain images; left out = as ``coordinates``."""
 
     when: Literal["at-once", "daily", "weekly"] = "at-once"
-    """At once, or in one message for each day or week, UTC."""
+    """At once, or one message per day or week, UTC."""
 
     language: Literal["en", "es", "fr", "pt"] = "en"
     """Of the message."""
 
     @property
     def shows_images(self) -> bool:
-        """Whether images may go there."""
+        """True if messages may contain images."""
         return self.coordinates if self.images is None else self.images
 
     @field_validator("to_variable", "webhook_variable", "secret_variable")
@@ -123,7 +123,7 @@ class NotifyTable(Table):
     @classmethod
     def _check_events(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         if not value:
-            raise ValueError(f"name at least one of {', '.join(get_args(Happening))}")
+            raise ValueError(f"name at least one of {', '.join(get_args(EventKind))}")
         return value
 
     @model_validator(mode="after")
@@ -141,4 +141,4 @@ class PruneTable(Table):
     """``[prune]``: how large the archive may grow."""
 
     keep_gb: float | None = Field(None, gt=0)
-    """Gigabytes (10^9 bytes) of all areas' archives together; None = no budget."""
+    """Gigabytes (10^9 bytes) of all areas' archives together; left out = no budget."""

@@ -1,4 +1,4 @@
-"""The ground as it is without mines: forest stands, river, cropland, pasture and what was always bare."""
+"""The landscape without mines: forest stands, river, cropland, pasture and ground that was always bare."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Cover(IntEnum):
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What pixels of one stand or field have in common."""
+    """Properties of each stand or field."""
 
     cover: NDArray[np.uint8]
     """``(unit,) uint8``, :class:`Cover`."""
@@ -89,7 +89,7 @@ class Landscape:
 
 
 def make_landscape(settings: Simulation) -> Landscape:
-    """Draw the ground of a simulation."""
+    """Draw the landscape of a simulation."""
     rng = np.random.default_rng([settings.seed, 1])
     shape = (settings.height, settings.width)
     pasture, bare, bed = range(STANDS + PARCELS, STANDS + PARCELS + 3)
@@ -113,17 +113,17 @@ def _draw_stands(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np
     step = max(4, int(spacing / 12))
     grid = np.meshgrid(*(np.arange(0, n, step) for n in shape), indexing="ij")
     nearest = KDTree(points).query(np.stack(grid, -1))[1]
-    place = []
+    position = []
     for axis, n in enumerate(shape):
         warp = make_fractal_noise(rng, shape, spacing / 3, 3) * (spacing * 0.18)
         steps = np.arange(n, dtype=np.float32).reshape((-1, 1) if axis == 0 else (1, -1))
-        place.append((np.clip(warp + steps, 0, n - 1) / step).astype(np.int32))
-    found: NDArray[np.uint16] = nearest.astype(np.uint16)[place[0], place[1]]
+        position.append((np.clip(warp + steps, 0, n - 1) / step).astype(np.int32))
+    found: NDArray[np.uint16] = nearest.astype(np.uint16)[position[0], position[1]]
     return found
 
 
 def _draw_parcels(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[NDArray[np.uint16], Field]:
-    """Lay a tilted plan of rectangular parcels over the area; give their numbers and how suited each is for farming."""
+    """Draw rectangular parcels on a tilted grid; returns their numbers and how suited each is for farming."""
     tilt, wide, long = (np.float32(rng.uniform(*limits)) for limits in ((0, np.pi), (9, 16), (16, 30)))
     cosine, sine, half = np.cos(tilt), np.sin(tilt), np.float32(0.5)
     rows, columns = (np.arange(n, dtype=np.float32) for n in shape)
@@ -138,7 +138,7 @@ def _draw_parcels(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[NDA
 
 
 def _draw_river(rng: np.random.Generator, shape: tuple[int, int], settings: Simulation) -> tuple[River, Field]:
-    """Lay a meandering river through the area; also give the distance of every pixel from its bank in pixels."""
+    """Draw a meandering river; also returns the distance of every pixel from its bank in pixels."""
     braided, size, turned = settings.climate == "tropical", min(shape), bool(rng.integers(2))
     length, breadth = (shape[1], shape[0]) if turned else shape
     flow = np.arange(length, dtype=np.float32)
@@ -227,7 +227,7 @@ def _draw_leaves(
 ) -> tuple[NDArray[np.int8], NDArray[np.uint8]]:
     """Draw brightness and density of the leaves of each pixel."""
     tropical = settings.climate == "tropical"
-    crowns = ndimage.gaussian_filter(NoisePool(rng, *shape).lend(rng, *shape), 0.6, mode="nearest") / np.float32(0.47)
+    crowns = ndimage.gaussian_filter(NoisePool(rng, *shape).take_window(rng, *shape), 0.6, mode="nearest") / np.float32(0.47)
     hills = make_fractal_noise(rng, shape, 40, 3)
     canopy = (9.0 if tropical else 6.0) * crowns + 3.5 * hills
     density = 100 - 2.0 * np.clip(make_fractal_noise(rng, shape, 10, 3), 0, None)
@@ -257,7 +257,7 @@ def find_leaves(units: Units, day: dt.date, seed: int, southern: bool) -> Field:
 
 
 def _grow_crops(units: Units, day: dt.date, seed: int) -> Field:
-    """Return the leaves of fields: bare for a spell each year, then up, ripe and dry, a little otherwise every year."""
+    """Return the leaves of fields: bare for some weeks, then growing, ripe and dry; the dates vary from year to year."""
     age: NDArray[np.float64] = np.full(len(units.cover), 1000.0)
     for year in (day.year - 1, day.year):
         start = dt.date(year, 1, 1).toordinal() + units.phase.astype(np.float64)
@@ -272,16 +272,16 @@ def _grow_crops(units: Units, day: dt.date, seed: int) -> Field:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """The ground of some rows on one day."""
+    """The surface of some rows on one day."""
 
     ground: NDArray[np.uint16]
-    """``(y, x) uint16``, palette code."""
+    """``(y, x) uint16``, palette code of the ground."""
     leaves: Field
     """``(y, x) float32``, share of leaves, 0 to 1."""
 
 
 def paint_surface(land: Landscape, day: dt.date, water: float, rows: slice) -> Surface:
-    """Return ground and leaves of some rows on a day; ``water``: level of the river, 0 at its mean."""
+    """Return the surface of some rows on a day; ``water``: level of the river, 0 at its mean."""
     unit = land.unit[rows]
     leaves = find_leaves(land.units, day, land.seed, land.southern)[unit] * (land.density[rows] * np.float32(0.01))
     surface = Surface(land.ground[rows].copy(), leaves)
@@ -290,14 +290,14 @@ def paint_surface(land: Landscape, day: dt.date, water: float, rows: slice) -> S
 
 
 def _fill_river(land: Landscape, surface: Surface, day: dt.date, water: float, rows: slice) -> None:
-    """Put water where the bed lies below its level, sand above, thin grass on what stays dry."""
+    """Fill the river bed: water below its level, sand above, thin grass where it stays dry."""
     river, columns = land.river, land.shape[1]
     part = slice(*np.searchsorted(river.index, [rows.start * columns, rows.stop * columns]))
     turn = (day.toordinal() % 3653) / 3653 * 2 * np.pi
     bed = river.height[part] + 0.8 * (np.cos(turn) * river.first[part] + np.sin(turn) * river.second[part])
     depth = (water - bed).astype(np.float32)
-    place = river.index[part] - rows.start * columns
+    position = river.index[part] - rows.start * columns
     stream = shade_ground(GroundSpectrum.RIVER, np.clip(0.65 - 0.3 * depth, 0, 1))
     sand = shade_ground(GroundSpectrum.SAND, np.clip(0.35 - 0.35 * depth, 0, 0.9))
-    surface.ground.reshape(-1)[place] = np.where(depth > 0, stream, sand)
-    surface.leaves.reshape(-1)[place] = 0.35 * smooth_step(-depth, 1.1, 1.9)
+    surface.ground.reshape(-1)[position] = np.where(depth > 0, stream, sand)
+    surface.leaves.reshape(-1)[position] = 0.35 * smooth_step(-depth, 1.1, 1.9)

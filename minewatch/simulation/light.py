@@ -1,4 +1,4 @@
-"""Reflectance on its way up: the ground below the sky, blurred and displaced, then the sky in front of it."""
+"""Reflectance at the sensor: that of the surface, blurred and displaced, then changed by the atmosphere."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from minewatch.simulation.spectra import BANDS, GroundSpectrum
 from minewatch.simulation.weather import Acquisition, Sky
 
 _HALO = 4
-"""Rows around the wanted ones that blur and misregistration reach into; even."""
+"""Extra rows on each side for blur and misregistration; even."""
 
 
-def look_down(land: Landscape, patches: Sequence[SimulatedPatch], acquisition: Acquisition, part: slice) -> tuple[Field, Field]:
-    """Return reflectance ``(band, y, x)`` and snow cover of some rows below the sky, blurred and displaced."""
+def compute_reflectance(
+    land: Landscape, patches: Sequence[SimulatedPatch], acquisition: Acquisition, part: slice
+) -> tuple[Field, Field]:
+    """Return surface reflectance ``(band, y, x)`` and snow cover of some rows, blurred and displaced."""
     day = acquisition.day
     wide = slice(max(0, part.start - _HALO), min(land.shape[0], part.stop + _HALO))
     surface = paint_surface(land, day, acquisition.water, wide)
     for patch in patches:
         apply_patch(patch, surface, day, wide)
-    snow = _lay_snow(acquisition, land, surface, wide)
+    snow = _compute_snow(acquisition, land, surface, wide)
     soils, foliage = _tint_soils(acquisition.wetness), _tint_leaves(land.units, day, land.southern)
     unit, crowns = land.unit[wide], 1 + land.canopy[wide] * np.float32(0.01)
     leafy, shown = surface.leaves * crowns, slice(part.start - wide.start, part.stop - wide.start)
@@ -35,12 +37,12 @@ def look_down(land: Landscape, patches: Sequence[SimulatedPatch], acquisition: A
         plane = soils[band][surface.ground] * (1 - surface.leaves) + foliage[band][unit] * leafy
         if acquisition.snow:
             plane += snow * (spectra.SNOW[band] - plane)
-        light[band] = _blur(plane, acquisition.slip)[shown]
+        light[band] = _blur(plane, acquisition.misregistration)[shown]
     return light, snow[shown]
 
 
 def _tint_soils(wetness: float) -> Field:
-    """Return the palette darkened by wet soil; water keeps its colour."""
+    """Return the palette, darker where soil is wet; water keeps its colour."""
     palette = spectra.PALETTE * np.float32(1.06 - 0.18 * wetness)
     for water in spectra.WATERS:
         own = slice(water * spectra.TONES, (water + 1) * spectra.TONES)
@@ -61,8 +63,8 @@ def _tint_leaves(units: Units, day: dt.date, southern: bool) -> Field:
     return table.astype(np.float32)
 
 
-def _lay_snow(acquisition: Acquisition, land: Landscape, surface: Surface, rows: slice) -> Field:
-    """Return the share of each pixel below snow: all of open ground, less where trees stand."""
+def _compute_snow(acquisition: Acquisition, land: Landscape, surface: Surface, rows: slice) -> Field:
+    """Return the snow cover of each pixel: open ground fully, forest less."""
     if not acquisition.snow:
         return np.zeros(surface.leaves.shape, np.float32)
     forest = (land.units.cover <= Cover.CONIFER)[land.unit[rows]] & (surface.ground // spectra.TONES <= GroundSpectrum.LEAFLESS)
@@ -73,18 +75,18 @@ def _lay_snow(acquisition: Acquisition, land: Landscape, surface: Surface, rows:
     return np.where(open_water, 0, np.clip(cover, 0, 1)).astype(np.float32)
 
 
-def _blur(plane: Field, slip: tuple[float, float]) -> Field:
-    """Blur as the optics do (0.45 pixels) and displace by less than a pixel or so."""
+def _blur(plane: Field, misregistration: tuple[float, float]) -> Field:
+    """Blur like the optics (0.45 pixels) and displace by up to 1.2 pixels."""
     steps = np.arange(-2, 3)
-    for axis, shift in enumerate(slip):
+    for axis, shift in enumerate(misregistration):
         taps = np.exp(-((steps - np.clip(shift, -1.2, 1.2)) ** 2) / (2 * 0.45**2))
         taps[taps < 0.004 * taps.max()] = 0
         plane = ndimage.correlate1d(plane, taps / taps.sum(), axis=axis, mode="nearest")
     return plane
 
 
-def look_through(acquisition: Acquisition, sky: Sky, light: Field, half: slice) -> Field:
-    """Put sky between ground and sensor: shadow, illumination, haze, smoke, clouds."""
+def add_atmosphere(acquisition: Acquisition, sky: Sky, light: Field, half: slice) -> Field:
+    """Add shadow, illumination, haze, smoke and clouds to reflectance, in place."""
     edge = slice(max(0, half.start - 1), half.stop + 1)
     shown = slice(2 * (half.start - edge.start), 2 * (half.start - edge.start) + light.shape[1])
 
@@ -92,7 +94,7 @@ def look_through(acquisition: Acquisition, sky: Sky, light: Field, half: slice) 
         return double_resolution(field[edge])[shown] if field[edge].any() else None
 
     shadow, haze, smoke = enlarge(sky.shadow), enlarge(sky.haze), enlarge(sky.smoke)
-    cloud = enlarge(np.maximum(sky.cloud, sky.unseen))
+    cloud = enlarge(np.maximum(sky.cloud, sky.missed_cloud))
     for band in range(len(light)):
         plane = light[band]
         if shadow is not None:

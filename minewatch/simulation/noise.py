@@ -16,10 +16,10 @@ _SPLINE_DEVIATION = 0.479
 
 
 def _stretch(grid: Field, size: int, scale: float, axis: int) -> Field:
-    """Interpolate a lattice along one axis with a cubic B-spline, one lattice step to ``scale`` pixels."""
-    place: NDArray[np.float64] = np.arange(size) / scale
-    index = place.astype(np.int64)
-    t: Field = (place - index).astype(np.float32)
+    """Interpolate grid nodes along one axis with a cubic B-spline, ``scale`` pixels between two nodes."""
+    position: NDArray[np.float64] = np.arange(size) / scale
+    index = position.astype(np.int64)
+    t: Field = (position - index).astype(np.float32)
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
     shape = (-1, 1) if axis == 0 else (1, -1)
     taps = [(w / np.float32(6)).astype(np.float32).reshape(shape) for w in weights]
@@ -32,8 +32,8 @@ def _stretch(grid: Field, size: int, scale: float, axis: int) -> Field:
 def make_smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Field:
     """Draw a field of mean 0 and deviation 1 whose blobs are about ``2 * scale`` pixels wide."""
     scale = max(1.0, scale)
-    lattice = tuple(int(n / scale) + 5 for n in shape)
-    grid = rng.standard_normal(lattice, dtype=np.float32)
+    nodes = tuple(int(n / scale) + 5 for n in shape)
+    grid = rng.standard_normal(nodes, dtype=np.float32)
     return _stretch(_stretch(grid, shape[0], scale, 0), shape[1], scale, 1) / np.float32(_SPLINE_DEVIATION)
 
 
@@ -56,13 +56,13 @@ def make_fractal_noise(
 
 
 class NoisePool:
-    """White noise drawn once and lent in windows at random places, since drawing it for every pixel is slow."""
+    """White noise drawn once, from which windows at random positions are taken: drawing it for every pixel is slow."""
 
     def __init__(self, rng: np.random.Generator, rows: int, columns: int) -> None:
         self._spare = 257
         self._pool = rng.standard_normal((rows + self._spare, columns + self._spare), dtype=np.float32)
 
-    def lend(self, rng: np.random.Generator, rows: int, columns: int) -> Field:
+    def take_window(self, rng: np.random.Generator, rows: int, columns: int) -> Field:
         """Return a read-only window ``(rows, columns)`` of unit noise."""
         y, x = rng.integers(0, self._spare, 2)
         return self._pool[y : y + rows, x : x + columns]

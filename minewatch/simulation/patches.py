@@ -1,4 +1,4 @@
-"""What happens to the forest: mines that grow and hold ponds, and fires, landslides and clearings that are none."""
+"""Patches of forest that change: mines with ponds, and look-alikes such as fires, landslides and clearings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Blob:
 
 @dataclass(frozen=True, eq=False)
 class SimulatedPatch:
-    """One piece of ground that changes; its arrays have the shape of its window ``(y, x)``."""
+    """One patch that changes; its arrays have the shape of its window ``(y, x)``."""
 
     kind: Kind
     row: int
@@ -50,11 +50,11 @@ class SimulatedPatch:
     flooded: NDArray[np.int32]
     """int32, ordinal of the day from which a pond covers the pixel, 0 = never."""
     ground: NDArray[np.uint16]
-    """uint16, palette code of the ground laid bare."""
+    """uint16, palette code of the bared ground."""
     pond: NDArray[np.uint16]
     """uint16, palette code of the pond's water."""
     leaves: Field
-    """float32, share of leaves that is left."""
+    """float32, remaining share of leaves."""
     bare_days: int
     """Days from the onset to the first new leaves."""
     regrow_days: int
@@ -62,7 +62,7 @@ class SimulatedPatch:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """Pixels of the window that change sometime."""
+        """Pixels of the window that change."""
         return self.onset > 0
 
     @property
@@ -72,7 +72,7 @@ class SimulatedPatch:
 
     @property
     def growing(self) -> bool:
-        """Whether it spreads after its first day."""
+        """True if it spreads after its first day."""
         return bool(self.onset.max() > self.first_onset)
 
     def window(self) -> tuple[slice, slice]:
@@ -82,10 +82,10 @@ class SimulatedPatch:
 
 
 def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()) -> list[SimulatedPatch]:
-    """Place everything that changes into the forest, mines first.
+    """Place all patches in the forest, mines first.
 
-    ``good``: ordinals of the days with few clouds; a clearing is placed so that as few of them as possible, but one,
-    show it bare. Raises SimulationError where there is no room.
+    ``good``: ordinals of the days with few clouds; a clearing is bare on as few of them as possible, but at least one.
+    Raises SimulationError where there is no room.
     """
     free = ndimage.minimum_filter(land.find_forest().astype(np.uint8), 7, mode="nearest") > 0
     free[:4], free[-4:], free[:, :4], free[:, -4:] = False, False, False, False
@@ -103,12 +103,12 @@ def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()
             )
         patch = _fill_patch(rng, settings, kind, found, good)
         patches.append(patch)
-        _keep_distance(free, patch)
+        _block_surroundings(free, patch)
     return patches
 
 
-def _keep_distance(free: NDArray[np.bool_], patch: SimulatedPatch) -> None:
-    """Take a patch and seven pixels around it from the free ground."""
+def _block_surroundings(free: NDArray[np.bool_], patch: SimulatedPatch) -> None:
+    """Mark a patch and seven pixels around it as no longer free."""
     corner = max(0, patch.row - 7), max(0, patch.column - 7)
     room = free[corner[0] : patch.row + patch.mask.shape[0] + 7, corner[1] : patch.column + patch.mask.shape[1] + 7]
     taken = np.zeros_like(room)
@@ -117,11 +117,11 @@ def _keep_distance(free: NDArray[np.bool_], patch: SimulatedPatch) -> None:
 
 
 def _plan(settings: Simulation) -> Iterator[tuple[Kind, float, float]]:
-    """List kind, area in ha and how much longer than wide each patch is to be, the large ones first."""
+    """Yield kind, area in ha and ratio of length to width of each patch, large ones first."""
     rng = np.random.default_rng([settings.seed, 4])
-    roof = min(LARGEST_MINE, 0.02 * settings.width * settings.height / 100)
+    largest = min(LARGEST_MINE, 0.02 * settings.width * settings.height / 100)
     steps = (np.arange(settings.mines) + rng.uniform(0.1, 0.9, settings.mines)) / max(1, settings.mines)
-    for area in sorted(SMALLEST_MINE * (max(roof, SMALLEST_MINE) / SMALLEST_MINE) ** steps, reverse=True):
+    for area in sorted(SMALLEST_MINE * (max(largest, SMALLEST_MINE) / SMALLEST_MINE) ** steps, reverse=True):
         yield "mine", float(area), float(rng.uniform(1.0, 2.6))
     others: tuple[tuple[Kind, int, float, float, float], ...] = (
         ("burn", settings.burns, 1.0, 5.0, 1.4),
@@ -131,11 +131,11 @@ def _plan(settings: Simulation) -> Iterator[tuple[Kind, float, float]]:
     )
     for kind, count, low, high, stretch in others:
         for _ in range(count):
-            yield kind, float(min(rng.uniform(low, high), max(roof, 0.2))), stretch
+            yield kind, float(min(rng.uniform(low, high), max(largest, 0.2))), stretch
 
 
 def _place_blob(rng: np.random.Generator, free: NDArray[np.bool_], pixels: float, stretch: float) -> Blob | None:
-    """Try one place for an irregular blob of about so many pixels."""
+    """Try a random place for an irregular blob of about ``pixels``; None where there is no room."""
     reach = int(np.sqrt(pixels * stretch)) + 3
     row, column = (int(rng.integers(4, n - 4)) for n in free.shape)
     top, left = max(0, row - reach), max(0, column - reach)
@@ -159,7 +159,7 @@ def _place_blob(rng: np.random.Generator, free: NDArray[np.bool_], pixels: float
 
 
 def _cut_blob(score: NDArray[np.float32], pixels: float) -> NDArray[np.bool_] | None:
-    """Keep the connected pixels of highest score that make up the area within a fifth, else None."""
+    """Return the connected pixels of highest score, within a fifth of the area; None where that fails."""
     cut = np.partition(score.ravel(), -int(pixels))[-int(pixels)]
     if cut < 0:
         return None
@@ -171,7 +171,7 @@ def _cut_blob(score: NDArray[np.float32], pixels: float) -> NDArray[np.bool_] | 
 
 
 def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob: Blob, good: Sequence[int]) -> SimulatedPatch:
-    """Return a blob its days, its soil, its ponds and what grows again."""
+    """Draw the days, soil, ponds and regrowth of a blob."""
     score = blob.score
     inside, shape = score > 0, (score.shape[0], score.shape[1])
     tone = make_fractal_noise(rng, shape, 4, 3, 0.7)
@@ -181,17 +181,19 @@ def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob
     if kind == "mine":
         onset = _grow(rng, settings, onset, score)
         flooded, pond = _dig_ponds(rng, onset, score)
-    ground, leaves = _lay_bare(rng, kind, score, tone, patchy)
+    ground, leaves = _describe_bared_ground(rng, kind, score, tone, patchy)
     bare, regrow = {"clearing": (14, 14), "burn": (20, 110), "logging": (200, 1500)}.get(kind, (0, 0))
     leaves = np.where(inside, leaves, 1).astype(np.float32)
     return SimulatedPatch(kind, blob.row, blob.column, onset, flooded, ground, pond, leaves, bare, regrow)
 
 
-def _lay_bare(rng: np.random.Generator, kind: Kind, score: Field, tone: Field, patchy: Field) -> tuple[NDArray[np.uint16], Field]:
-    """Return palette code of the ground laid bare and the share of leaves that is left."""
+def _describe_bared_ground(
+    rng: np.random.Generator, kind: Kind, score: Field, tone: Field, patchy: Field
+) -> tuple[NDArray[np.uint16], Field]:
+    """Return the palette code of the bared ground and the remaining share of leaves."""
     core = score / np.float32(max(0.3, float(score.max())))
     if kind == "mine":
-        return _lay_tailings(rng, tone, core), 0.03 + 0.05 * patchy
+        return _draw_tailings(rng, tone, core), 0.03 + 0.05 * patchy
     if kind == "burn":
         return shade_ground(GroundSpectrum.CHAR, 0.5 + 0.2 * tone), 0.55 - 0.35 * np.clip(core * 2.5, 0, 1) + 0.12 * patchy
     if kind == "landslide":
@@ -200,10 +202,10 @@ def _lay_bare(rng: np.random.Generator, kind: Kind, score: Field, tone: Field, p
 
 
 def _draw_day(rng: np.random.Generator, settings: Simulation, kind: Kind, good: Sequence[int]) -> int:
-    """Draw the ordinal of a day of the period in which ground may change, early enough to be seen afterwards."""
+    """Draw the ordinal of the day of a change, early enough to be seen afterwards."""
     start, stop = settings.changes_start.toordinal(), settings.last.toordinal()
     late = start + int((stop - start) * 0.6)
-    if kind == "clearing" and good:  # a second look at bare ground would make it no different from a mine
+    if kind == "clearing" and good:  # with a second look at bare ground it could not be distinguished from a mine
         looks = [sum(d <= g < d + 26 for g in good) for d in range(start, late + 1)]
         fewest = min(n for n in looks if n) if any(looks) else 0
         return start + int(rng.choice([k for k, n in enumerate(looks) if n == fewest]))
@@ -240,14 +242,14 @@ def _dig_ponds(rng: np.random.Generator, onset: NDArray[np.int32], score: Field)
     return np.where(labels > 0, onset + delay[labels], 0).astype(np.int32), water.astype(np.uint16)
 
 
-def _lay_tailings(rng: np.random.Generator, tone: Field, core: Field) -> NDArray[np.uint16]:
-    """Return a mine its soil: ochre or pale, darker and wetter at the rim, bright tailings in places."""
+def _draw_tailings(rng: np.random.Generator, tone: Field, core: Field) -> NDArray[np.uint16]:
+    """Draw the soil of a mine: ochre or pale, darker and wetter at the edge, bright tailings in places."""
     soil = GroundSpectrum.OCHRE if rng.random() < 0.65 else GroundSpectrum.SAND
     return shade_ground(soil, rng.uniform(0.25, 0.5) + 0.2 * np.clip(core * 2, 0, 1) + 0.22 * tone)
 
 
 def apply_patch(patch: SimulatedPatch, surface: Surface, day: dt.date, rows: slice) -> None:
-    """Change the rows of a surface to what the patch has made of them by a day."""
+    """Apply a patch to some rows of a surface, as it is on a day."""
     own_rows, columns = patch.window()
     top, bottom = max(rows.start, own_rows.start), min(rows.stop, own_rows.stop)
     if top >= bottom:

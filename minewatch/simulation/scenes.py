@@ -1,4 +1,4 @@
-"""What the satellite makes of it: digital numbers of six bands, and what was really visible."""
+"""Renders scenes: digital numbers of six bands, and which pixels were really visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from minewatch.simulation.classification import Classifier
 from minewatch.simulation.landscape import Landscape
-from minewatch.simulation.light import look_down, look_through
+from minewatch.simulation.light import add_atmosphere, compute_reflectance
 from minewatch.simulation.noise import Field, NoisePool, halve_resolution
 from minewatch.simulation.patches import SimulatedPatch
 from minewatch.simulation.weather import Acquisition, make_sky
@@ -18,12 +18,12 @@ from minewatch.simulation.weather import Acquisition, make_sky
 ROWS = 256
 """Rows of 10 m that are computed at a time."""
 _CLEAR = 0.15
-"""Obstruction below which ground is really seen."""
+"""Obstruction below which a pixel is really seen."""
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """Everything that all scenes of a series share."""
+    """What all scenes of a series share."""
 
     land: Landscape
     patches: Sequence[SimulatedPatch]
@@ -49,7 +49,7 @@ class SimulatedScene:
 
 
 def make_world(land: Landscape, patches: Sequence[SimulatedPatch], seed: int) -> World:
-    """Gather what all scenes share."""
+    """Return what all scenes share."""
     untouched = land.find_forest()
     for patch in patches:
         untouched[patch.window()] &= ~patch.mask
@@ -66,18 +66,18 @@ def render_scene(world: World, acquisition: Acquisition) -> SimulatedScene:
     swir16 = np.zeros((rows // 2, columns // 2), np.uint16)
     scl = np.zeros(swir16.shape, np.uint8)
     rng = np.random.default_rng([*acquisition.seed, 2])
-    critic = Classifier(acquisition, swir16.shape)
+    classifier = Classifier(acquisition, swir16.shape)
     seen = sky.find_obstruction() < _CLEAR
     ndvi = []
     for part in _split_rows(rows):
         half = slice(part.start // 2, part.stop // 2)
-        ground, snow = look_down(world.land, world.patches, acquisition, part)
-        light = look_through(acquisition, sky, ground, half)
+        ground, snow = compute_reflectance(world.land, world.patches, acquisition, part)
+        light = add_atmosphere(acquisition, sky, ground, half)
         _add_noise(world.pool, rng, light)
         small = np.stack([halve_resolution(plane) for plane in light])
-        bands[:, part] = _count(light[:4], acquisition.shifted)
-        swir16[half] = _count(small[4], acquisition.shifted)
-        scl[half] = critic.classify(sky, small, halve_resolution(snow), half)
+        bands[:, part] = _to_digital_numbers(light[:4], acquisition.shifted)
+        swir16[half] = _to_digital_numbers(small[4], acquisition.shifted)
+        scl[half] = classifier.classify(sky, small, halve_resolution(snow), half)
         ndvi.append(_measure_forest(small, (seen & world.untouched)[half]))
     clear = tuple(_share_clear(patch, seen, acquisition) for patch in world.patches)
     _cut_swath(acquisition, bands, swir16, scl)
@@ -92,18 +92,18 @@ def _split_rows(rows: int) -> Iterator[slice]:
 def _add_noise(pool: NoisePool, rng: np.random.Generator, light: Field) -> None:
     """Add the noise of the sensor: a little always, more where it is bright."""
     for band in range(len(light)):
-        noise = pool.lend(rng, *light[band].shape)
+        noise = pool.take_window(rng, *light[band].shape)
         light[band] += noise * (np.float32(0.0011) + np.float32(0.011) * light[band])
 
 
-def _count(light: Field, shifted: bool) -> NDArray[np.uint16]:
-    """Turn reflectance into digital numbers, at least 1 since 0 is no data."""
+def _to_digital_numbers(light: Field, shifted: bool) -> NDArray[np.uint16]:
+    """Convert reflectance to digital numbers, at least 1 since 0 is no data."""
     counts: NDArray[np.uint16] = np.clip(np.rint(light * 1e4) + (1000 if shifted else 0), 1, 65535).astype(np.uint16)
     return counts
 
 
 def _measure_forest(small: Field, seen: NDArray[np.bool_]) -> Field:
-    """Give NDVI of a sample of untouched forest."""
+    """Return NDVI of a sample of untouched forest."""
     red, nir = (small[k][seen][::7] for k in (2, 3))
     ndvi: Field = (nir - red) / np.maximum(nir + red, np.float32(1e-3))
     return ndvi
@@ -130,7 +130,7 @@ def _beyond_swath(acquisition: Acquisition, shape: tuple[int, int]) -> NDArray[n
 
 
 def _cut_swath(acquisition: Acquisition, bands: NDArray[np.uint16], swir16: NDArray[np.uint16], scl: NDArray[np.uint8]) -> None:
-    """Blank what lies beyond the edge of the swath."""
+    """Set pixels beyond the edge of the swath to no data."""
     beyond = _beyond_swath(acquisition, (scl.shape[0], scl.shape[1]))
     if beyond is not None:
         swir16[beyond], scl[beyond] = 0, 0

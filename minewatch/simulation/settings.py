@@ -1,4 +1,4 @@
-"""What can be asked of the simulator, and three ready-made answers."""
+"""Settings of the simulator, and three presets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Simulation:
     """The settings of one simulated series; the same settings give the same bytes."""
 
     seed: int = 1
-    """Seed of everything that is drawn, 0 or more."""
+    """Seed of all random numbers, 0 or more."""
     longitude: float = -69.9
     """Longitude of the centre, decimal degrees, east positive."""
     latitude: float = -12.75
@@ -37,9 +37,9 @@ class Simulation:
     revisit_days: int = 5
     """Days between overpasses."""
     missing: float = 0.05
-    """Share of the overpasses that never reached the catalogue."""
+    """Share of the overpasses that are missing from the catalogue."""
     cloudiness: float = 0.45
-    """Share of the ground behind cloud, mean over the year."""
+    """Share of the area under cloud, mean over the year."""
     climate: Climate = "tropical"
     """Temperate: leafless winters, snow. Tropical: evergreen, cloudy season, smoke haze, braided river."""
     mines: int = 4
@@ -55,7 +55,7 @@ class Simulation:
     offset_share: float = 0.0
     """Share of the scenes with processing baseline 04.00 or later, whose reflectance offset is -0.1."""
     offset_applied: bool = True
-    """Whether the pixels of those scenes are shifted back already (the items say so), as in Earth Search v1."""
+    """True if the pixels of those scenes are already corrected (the items say so), as in Earth Search v1."""
 
     def __post_init__(self) -> None:
         for ok, complaint in _checks(self):
@@ -64,12 +64,12 @@ class Simulation:
 
     @property
     def changes_start(self) -> dt.date:
-        """First date on which ground may change."""
+        """First date of a change."""
         return self.changes_from or self.first + (self.last - self.first) * 3 // 5
 
 
 def _checks(s: Simulation) -> list[tuple[bool, str]]:
-    """Pair every condition on the settings with what to say where it fails."""
+    """Return each condition with its error message."""
     sides = f"width and height must be even and {SMALLEST} to {LARGEST} pixels, not {s.width} x {s.height}"
     counts = {name: getattr(s, name) for name in ("mines", "clearings", "burns", "landslides", "logged")}
     shares = {name: getattr(s, name) for name in ("missing", "cloudiness", "offset_share")}

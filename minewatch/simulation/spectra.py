@@ -1,4 +1,4 @@
-"""Reflectances of the grounds: medians and spread of real Sentinel-2 L2A pixels, rounded.
+"""Reflectance spectra of soils, water and leaves: rounded medians and spread of real Sentinel-2 L2A pixels.
 
 Forest, river, bare soil, tailings and ponds follow 444 real before/after pairs of mining sites (quantiles of pixels
 that turned from NDVI > 0.7 to < 0.35, k-means centres of the latter); leafless forest and snow follow a series of
@@ -86,9 +86,9 @@ def _build_palette() -> NDArray[np.float32]:
     palette = np.empty((len(BANDS), len(GroundSpectrum) * TONES), np.float32)
     steps = np.linspace(0, 1, TONES)
     for ground, anchors in _ANCHORS.items():
-        knots = np.linspace(0, 1, len(anchors))
+        positions = np.linspace(0, 1, len(anchors))
         for band in range(len(BANDS)):
-            palette[band, ground * TONES : (ground + 1) * TONES] = np.interp(steps, knots, [a[band] for a in anchors])
+            palette[band, ground * TONES : (ground + 1) * TONES] = np.interp(steps, positions, [a[band] for a in anchors])
     return palette
 
 

@@ -1,4 +1,4 @@
-"""Scenes as files: cloud-optimised GeoTIFFs and a static STAC catalogue with the asset names of Earth Search."""
+"""Writes scenes as cloud-optimised GeoTIFFs and a static STAC catalogue with the asset names of Earth Search."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _EXTENSIONS = [
 
 @dataclass(frozen=True)
 class SceneGrid:
-    """Where the scenes lie: a UTM zone and the corner of the first pixel, a multiple of 20 m."""
+    """The pixel grid of the scenes: a UTM zone and the corner of the first pixel, a multiple of 20 m."""
 
     epsg: int
     left: int
@@ -56,7 +56,7 @@ class SceneGrid:
         return self._project(corners)
 
     def find_outline(self, scl: NDArray[np.uint8]) -> list[list[float]]:
-        """Return the outline of a scene's data, which end at the edge of the swath, as such a ring; ``scl`` (y, x) of 20 m."""
+        """Return the outline of a scene's data, up to the edge of the swath, as such a ring; ``scl`` (y, x) of 20 m."""
         rows, columns = np.nonzero(scl)
         if scl.all() or not rows.size:
             return self.find_ring()
@@ -69,15 +69,15 @@ class SceneGrid:
         return [[round(v, 8) for v in project.transform(x, y)] for x, y in corners]
 
     def find_inner_bbox(self) -> tuple[float, float, float, float]:
-        """Return the largest box of longitude and latitude (W, S, E, N) that its corners leave wholly inside."""
+        """Return the largest box of longitude and latitude (W, S, E, N) inside the scenes."""
         (a, b, c, d, _) = self.find_ring()
         west, east = max(a[0], b[0]), min(c[0], d[0])
         south, north = max(b[1], c[1]), min(a[1], d[1])
         return west + 1e-5, south + 1e-5, east - 1e-5, north - 1e-5
 
 
-def place_lattice(settings: Simulation) -> SceneGrid:
-    """Lay the scenes around the centre, on the Sentinel-2 lattice of its UTM zone."""
+def place_scene_grid(settings: Simulation) -> SceneGrid:
+    """Return the grid around the centre, aligned with the Sentinel-2 pixels of its UTM zone."""
     zone = min(60, int((settings.longitude + 180) // 6) + 1)
     epsg = (32600 if settings.latitude >= 0 else 32700) + zone
     x, y = lonlat_to(epsg).transform(settings.longitude, settings.latitude)
@@ -95,32 +95,32 @@ def name_square(zone: int, latitude: float, x: float, y: float) -> str:
     return f"{zone:02d}{band}{column}{row}"
 
 
-def name_item(lattice: SceneGrid, acquisition: Acquisition) -> str:
+def name_item(grid: SceneGrid, acquisition: Acquisition) -> str:
     """Return the item's id, as Earth Search builds it."""
-    return f"S2{acquisition.platform[-1].upper()}_{lattice.tile}_{acquisition.day:%Y%m%d}_0_L2A"
+    return f"S2{acquisition.platform[-1].upper()}_{grid.tile}_{acquisition.day:%Y%m%d}_0_L2A"
 
 
-def write_scene(folder: Path, lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene) -> str:
-    """Write one item's folder with its six assets; give the item's id."""
-    name = name_item(lattice, acquisition)
+def write_scene(folder: Path, grid: SceneGrid, acquisition: Acquisition, scene: SimulatedScene) -> str:
+    """Write an item's folder with its six assets and return its id."""
+    name = name_item(grid, acquisition)
     home = folder / name
     home.mkdir(parents=True, exist_ok=True)
     rasters = dict(zip(("blue", "green", "red", "nir"), scene.bands, strict=True))
     for key, array in (*rasters.items(), ("swir16", scene.swir16), ("scl", scene.scl)):
-        _write_cog(home / f"{_COMMON[key]}.tif", lattice, array)
-    _write_json(home / f"{name}.json", _describe_item(lattice, acquisition, scene, name))
+        _write_cog(home / f"{_COMMON[key]}.tif", grid, array)
+    _write_json(home / f"{name}.json", _describe_item(grid, acquisition, scene, name))
     return name
 
 
-def _write_cog(path: Path, lattice: SceneGrid, array: NDArray[Any]) -> None:
-    """Write one band as a COG: tiles of 1024 pixels as Earth Search has them, smaller in small images."""
+def _write_cog(path: Path, grid: SceneGrid, array: NDArray[Any]) -> None:
+    """Write a band as a COG with blocks of 1024 pixels as in Earth Search, smaller ones in small images."""
     rows, columns = array.shape
-    side = 10 * lattice.width // columns
+    side = 10 * grid.width // columns
     block = min(1024, max(128, 1 << (max(rows, columns) - 1).bit_length()))
     reflectance = array.dtype == np.uint16
     extra = {"predictor": 2} if reflectance else {}
-    transform = Affine(side, 0, lattice.left, 0, -side, lattice.top)
-    place = {"crs": f"EPSG:{lattice.epsg}", "transform": transform, "width": columns, "height": rows, "count": 1}
+    transform = Affine(side, 0, grid.left, 0, -side, grid.top)
+    place = {"crs": f"EPSG:{grid.epsg}", "transform": transform, "width": columns, "height": rows, "count": 1}
     overviews = "average" if reflectance else "nearest"
     packing = {"compress": "deflate", "level": 1, "blocksize": block, "overview_resampling": overviews}
     kind = array.dtype.name
@@ -128,9 +128,9 @@ def _write_cog(path: Path, lattice: SceneGrid, array: NDArray[Any]) -> None:
         target.write(array, 1)
 
 
-def _describe_item(lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, name: str) -> dict[str, Any]:
+def _describe_item(grid: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, name: str) -> dict[str, Any]:
     """Build the STAC item of a scene."""
-    ring = lattice.find_outline(scene.scl)
+    ring = grid.find_outline(scene.scl)
     late = acquisition.baseline >= "04.00"
     return {
         "type": "Feature",
@@ -140,17 +140,17 @@ def _describe_item(lattice: SceneGrid, acquisition: Acquisition, scene: Simulate
         "geometry": {"type": "Polygon", "coordinates": [ring]},
         "bbox": _bound(ring),
         "collection": "sentinel-2-l2a",
-        "properties": _describe_properties(lattice, acquisition, scene, late),
+        "properties": _describe_properties(grid, acquisition, scene, late),
         "links": [
             {"rel": "root", "href": "../catalog.json", "type": "application/json"},
             {"rel": "parent", "href": "../collection.json", "type": "application/json"},
             {"rel": "collection", "href": "../collection.json", "type": "application/json"},
         ],
-        "assets": {key: _describe_asset(lattice, key, band, -0.1 if late else 0) for key, band in _COMMON.items()},
+        "assets": {key: _describe_asset(grid, key, band, -0.1 if late else 0) for key, band in _COMMON.items()},
     }
 
 
-def _describe_properties(lattice: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, late: bool) -> dict[str, Any]:
+def _describe_properties(grid: SceneGrid, acquisition: Acquisition, scene: SimulatedScene, late: bool) -> dict[str, Any]:
     """Return the item's properties; cloud cover and nodata are those of its own SCL."""
     seen = max(1, int((scene.scl > 0).sum()))
     cloudy = 100 * float(np.isin(scene.scl, CLOUD_CLASSES).sum()) / seen
@@ -161,12 +161,12 @@ def _describe_properties(lattice: SceneGrid, acquisition: Acquisition, scene: Si
         "constellation": "sentinel-2",
         "instruments": ["msi"],
         "eo:cloud_cover": round(cloudy, 6),
-        "proj:epsg": lattice.epsg,
-        "proj:code": f"EPSG:{lattice.epsg}",
-        "grid:code": f"MGRS-{lattice.tile}",
-        "mgrs:utm_zone": int(lattice.tile[:2]),
-        "mgrs:latitude_band": lattice.tile[2],
-        "mgrs:grid_square": lattice.tile[3:],
+        "proj:epsg": grid.epsg,
+        "proj:code": f"EPSG:{grid.epsg}",
+        "grid:code": f"MGRS-{grid.tile}",
+        "mgrs:utm_zone": int(grid.tile[:2]),
+        "mgrs:latitude_band": grid.tile[2],
+        "mgrs:grid_square": grid.tile[3:],
         "view:sun_azimuth": round(acquisition.sun_azimuth, 6),
         "view:sun_elevation": round(acquisition.sun_elevation, 6),
         "s2:processing_baseline": acquisition.baseline,
@@ -177,8 +177,8 @@ def _describe_properties(lattice: SceneGrid, acquisition: Acquisition, scene: Si
     }
 
 
-def _describe_asset(lattice: SceneGrid, key: str, band: str, offset: float) -> dict[str, Any]:
-    """Return one asset; like Earth Search it states the offset of its baseline even where it was applied."""
+def _describe_asset(grid: SceneGrid, key: str, band: str, offset: float) -> dict[str, Any]:
+    """Return an asset; like Earth Search it states the offset of its baseline even where it was applied."""
     side = 20 if key in ("swir16", "scl") else 10
     raster: dict[str, Any] = {
         "nodata": 0,
@@ -190,8 +190,8 @@ def _describe_asset(lattice: SceneGrid, key: str, band: str, offset: float) -> d
         "type": "image/tiff; application=geotiff; profile=cloud-optimized",
         "roles": ["data"] if key == "scl" else ["data", "reflectance"],
         "gsd": side,
-        "proj:shape": [lattice.height * 10 // side, lattice.width * 10 // side],
-        "proj:transform": [side, 0, lattice.left, 0, -side, lattice.top],
+        "proj:shape": [grid.height * 10 // side, grid.width * 10 // side],
+        "proj:transform": [side, 0, grid.left, 0, -side, grid.top],
     }
     if key != "scl":
         raster |= {"scale": 0.0001, "offset": offset}
@@ -199,12 +199,12 @@ def _describe_asset(lattice: SceneGrid, key: str, band: str, offset: float) -> d
     return asset | {"raster:bands": [raster]}
 
 
-def write_catalog(folder: Path, lattice: SceneGrid, acquisitions: Sequence[Acquisition], text: str) -> Path:
-    """Write collection.json and catalog.json over the items; give the path of the catalogue."""
+def write_catalog(folder: Path, grid: SceneGrid, acquisitions: Sequence[Acquisition], text: str) -> Path:
+    """Write collection.json and catalog.json and return the path of the catalogue."""
     moments = [f"{a.when:%Y-%m-%dT%H:%M:%SZ}" for a in acquisitions]
     head = {"stac_version": "1.0.0", "description": text}
     up = [{"rel": rel, "href": "./catalog.json", "type": "application/json"} for rel in ("root", "parent")]
-    names = [name_item(lattice, a) for a in acquisitions]
+    names = [name_item(grid, a) for a in acquisitions]
     items = [{"rel": "item", "href": f"./{n}/{n}.json", "type": "application/geo+json"} for n in names]
     collection = {
         "type": "Collection",
@@ -212,7 +212,7 @@ def write_catalog(folder: Path, lattice: SceneGrid, acquisitions: Sequence[Acqui
         **head,
         "license": "other",
         "extent": {
-            "spatial": {"bbox": [_bound(lattice.find_ring())]},
+            "spatial": {"bbox": [_bound(grid.find_ring())]},
             "temporal": {"interval": [[min(moments), max(moments)]]},
         },
         "links": up + items,

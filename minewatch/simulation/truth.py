@@ -1,12 +1,12 @@
-"""What really happened, as polygons on the lattice of the pixels, for scoring.
+"""The true changes as polygons along pixel edges, for scoring.
 
-Layer ``sites``: every mine (kind ``mining``), and as kind ``temporary`` what loses its leaves and is soon green again:
-clearings and burnt patches. Neither is a mine, both can be told from one (they come back; char is dark), so an alarm on
-them is a false one. Layer ``ignore``: landslides and logging, which lay ground bare for good as a mine does, so that
-an alarm on them is neither right nor wrong; and ground of mines with fewer than three looks. River bars, cropland and
-pasture stand in neither layer: an alarm there is false.
+Layer ``sites``: every mine (kind ``mining``), and as kind ``temporary`` patches that are soon green again: clearings and
+burnt patches. Both can be distinguished from a mine (they regrow; char is dark), so an alarm on them is false. Layer
+``ignore``: landslides and logging, which leave the ground bare as a mine does, so that an alarm on them is neither right nor
+wrong; and parts of mines with fewer than three looks. River bars, cropland and pasture are in neither layer: an alarm there
+is false.
 
-A look is a date on which at least four fifths of the site's changed ground are really seen (whatever the SCL says) and
+A look is a date on which at least four fifths of the site's changed pixels are really seen (whatever the SCL says) and
 untouched forest looks like forest (median NDVI 0.4 or more, which excludes snow).
 """
 
@@ -35,13 +35,13 @@ from minewatch.simulation.patches import SimulatedPatch
 from minewatch.simulation.stac import SceneGrid
 
 ENOUGH_LOOKS = 3
-"""Ground of a mine with fewer looks is not scored."""
+"""Pixels of a mine with fewer looks are not scored."""
 _SEEN, _FOREST_NDVI = 0.8, 0.4
 
 
 @dataclass(frozen=True)
-class Visit:
-    """What one scene really showed."""
+class SceneTruth:
+    """What a scene really showed."""
 
     day: dt.date
     clear: tuple[float, ...]
@@ -50,17 +50,17 @@ class Visit:
     """Median NDVI of untouched forest; nan where it is hidden."""
 
 
-def write_truth(path: Path, lattice: SceneGrid, patches: Sequence[SimulatedPatch], visits: Sequence[Visit]) -> Path:
+def write_truth(path: Path, grid: SceneGrid, patches: Sequence[SimulatedPatch], scene_truths: Sequence[SceneTruth]) -> Path:
     """Write truth.gpkg with the layers ``sites`` and ``ignore`` in the scenes' CRS."""
     sites: list[dict[str, Any]] = []
     ignored: list[dict[str, Any]] = []
     for number, patch in enumerate(patches):
         if patch.kind in ("landslide", "logging"):
-            ignored.append({"kind": f"{patch.kind}: bare for good, not scored", "geometry": _trace(lattice, patch, patch.mask)})
+            ignored.append({"kind": f"{patch.kind}: bare for good, not scored", "geometry": _trace(grid, patch, patch.mask)})
         elif patch.kind == "mine":
-            _add_mine(sites, ignored, lattice, patch, _find_looks(number, visits))
+            _add_mine(sites, ignored, grid, patch, _find_looks(number, scene_truths))
         else:
-            sites.append(_describe_site(lattice, patch, patch.mask, 0, []))
+            sites.append(_describe_site(grid, patch, patch.mask, 0, []))
     sites.sort(key=lambda row: row["kind"])
     columns = [
         "site",
@@ -76,34 +76,34 @@ def write_truth(path: Path, lattice: SceneGrid, patches: Sequence[SimulatedPatch
     ]
     path.unlink(missing_ok=True)
     with _fixed_clock():
-        _write_layer(path, "sites", _tabulate(sites, columns, lattice.epsg), "Polygon")
-        _write_layer(path, "ignore", _tabulate(ignored, ["kind", "geometry"], lattice.epsg), "MultiPolygon")
+        _write_layer(path, "sites", _tabulate(sites, columns, grid.epsg), "Polygon")
+        _write_layer(path, "ignore", _tabulate(ignored, ["kind", "geometry"], grid.epsg), "MultiPolygon")
     return path
 
 
-def _find_looks(number: int, visits: Sequence[Visit]) -> list[dt.date]:
-    """List the dates on which a patch was really seen among forest that looks like forest."""
-    return [v.day for v in visits if v.clear[number] >= _SEEN and v.forest_ndvi >= _FOREST_NDVI]
+def _find_looks(number: int, scene_truths: Sequence[SceneTruth]) -> list[dt.date]:
+    """Return the dates on which a patch was really seen and forest looked like forest."""
+    return [v.day for v in scene_truths if v.clear[number] >= _SEEN and v.forest_ndvi >= _FOREST_NDVI]
 
 
 def _add_mine(
-    sites: list[dict[str, Any]], ignored: list[dict[str, Any]], lattice: SceneGrid, patch: SimulatedPatch, looks: list[dt.date]
+    sites: list[dict[str, Any]], ignored: list[dict[str, Any]], grid: SceneGrid, patch: SimulatedPatch, looks: list[dt.date]
 ) -> None:
-    """Add a mine as far as it has been seen often enough; the rest is not scored."""
+    """Add the part of a mine that was seen often enough; the rest is not scored."""
     days = np.array(sorted(d.toordinal() for d in looks))
     counts = len(days) - np.searchsorted(days, patch.onset)
     labels, pieces = ndimage.label(patch.mask & (counts >= ENOUGH_LOOKS))
     scored: NDArray[np.bool_] = np.zeros(labels.shape, np.bool_)
     if pieces:
         scored = labels == np.bincount(labels.ravel())[1:].argmax() + 1
-        sites.append(_describe_site(lattice, patch, scored, len(sites) + 1, looks))
+        sites.append(_describe_site(grid, patch, scored, len(sites) + 1, looks))
     rest = patch.mask & ~scored
     if rest.any():
-        ignored.append({"kind": "mine: too few looks, not scored", "geometry": _trace(lattice, patch, rest)})
+        ignored.append({"kind": "mine: too few looks, not scored", "geometry": _trace(grid, patch, rest)})
 
 
 def _describe_site(
-    lattice: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]
+    grid: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_], number: int, looks: list[dt.date]
 ) -> dict[str, Any]:
     """Return the row of one site."""
     days = [d.isoformat() for d in looks]
@@ -118,26 +118,26 @@ def _describe_site(
         "looks": json.dumps(days) if mining else None,
         "growing": patch.growing,
         "area_ha": round(float(mask.sum()) / 100, 2),
-        "geometry": _trace(lattice, patch, mask),
+        "geometry": _trace(grid, patch, mask),
     }
 
 
-def _trace(lattice: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_]) -> BaseGeometry:
-    """Outline pixels of a patch in map coordinates."""
-    corner = Affine(10, 0, lattice.left + 10 * patch.column, 0, -10, lattice.top - 10 * patch.row)
+def _trace(grid: SceneGrid, patch: SimulatedPatch, mask: NDArray[np.bool_]) -> BaseGeometry:
+    """Return the outline of pixels of a patch in map coordinates."""
+    corner = Affine(10, 0, grid.left + 10 * patch.column, 0, -10, grid.top - 10 * patch.row)
     found = shapes(mask.astype(np.uint8), mask=mask, transform=corner)
     return shapely.union_all([shapely.geometry.shape(outline) for outline, _ in found])
 
 
 def _tabulate(rows: list[dict[str, Any]], columns: list[str], epsg: int) -> gpd.GeoDataFrame:
-    """Make a table of rows; an empty one has its columns and types all the same."""
+    """Make a table of rows; an empty one has the same columns and types."""
     types = {"site": "int64", "growing": "bool", "area_ha": "float64"}
     wanted = {c: types.get(c, "object") for c in columns if c != "geometry"}
     return gpd.GeoDataFrame(pd.DataFrame(rows, columns=columns).astype(wanted), geometry="geometry", crs=epsg)
 
 
 def _write_layer(path: Path, layer: str, table: gpd.GeoDataFrame, geometry: str) -> None:
-    """Append a layer to the file, in a version of GeoPackage that older programs read too."""
+    """Append a layer to the file, in a version of GeoPackage that older programs can read."""
     options = {"VERSION": "1.2"}
     pyogrio.write_dataframe(table, path, layer=layer, driver="GPKG", geometry_type=geometry, dataset_options=options)
 

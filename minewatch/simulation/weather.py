@@ -1,4 +1,4 @@
-"""What stands between the satellite and the ground: dates, sun, clouds with their shadows, haze, smoke and snow."""
+"""Overpasses and their weather: dates, sun, clouds with their shadows, haze, smoke and snow."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from minewatch.simulation.noise import Field, make_fractal_noise, smooth_step
 from minewatch.simulation.settings import Simulation
 
 _MARGIN = 160
-"""Pixels of 20 m around the scene in which clouds may stand whose shadow falls into it."""
+"""Pixels of 20 m around the scene in which clouds may cast a shadow into it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Acquisition:
     baseline: str
     """Processing baseline, such as ``05.09``."""
     shifted: bool
-    """Whether the pixels carry the offset of 1000."""
+    """True if the digital numbers include the offset of 1000."""
     sun_azimuth: float
     """Degrees from north, clockwise."""
     sun_elevation: float
@@ -36,8 +36,8 @@ class Acquisition:
     gain: Field
     """``(band,) float32``, illumination and calibration, about 1."""
     offset: Field
-    """``(band,) float32``, what the correction of the atmosphere left, in reflectance."""
-    slip: tuple[float, float]
+    """``(band,) float32``, error of the atmospheric correction, in reflectance."""
+    misregistration: tuple[float, float]
     """Misregistration in rows and columns of 10 m."""
     cloud_share: float
     """Share of the scene behind cloud."""
@@ -46,7 +46,7 @@ class Acquisition:
     haze: float
     """Strength of haze, 0 to 1; haze is not in the SCL."""
     haze_flagged: bool
-    """Whether the SCL calls haze thin cirrus after all."""
+    """True if the SCL classifies haze as thin cirrus."""
     smoke: float
     """Strength of smoke, 0 to 1."""
     snow: float
@@ -70,8 +70,8 @@ class Sky:
 
     cloud: Field
     """Opacity of clouds."""
-    unseen: Field
-    """Opacity of clouds that the SCL does not know: puffs."""
+    missed_cloud: Field
+    """Opacity of small clouds that the SCL misses."""
     shadow: Field
     """Depth of the shadow of both."""
     haze: Field
@@ -80,8 +80,8 @@ class Sky:
     """Opacity of smoke."""
 
     def find_obstruction(self) -> Field:
-        """Return what keeps the ground from being really seen, 0 to 1; below 0.15 it is clear."""
-        veil = 1 - (1 - self.cloud) * (1 - self.unseen) * (1 - self.haze) * (1 - self.smoke)
+        """Return the obstruction of the view, 0 to 1; below 0.15 a pixel is clear."""
+        veil = 1 - (1 - self.cloud) * (1 - self.missed_cloud) * (1 - self.haze) * (1 - self.smoke)
         obstruction: Field = np.maximum(veil, np.float32(0.6) * self.shadow)
         return obstruction
 
@@ -130,7 +130,7 @@ def _draw_acquisition(settings: Simulation, day: dt.date) -> Acquisition | None:
         sun_elevation=elevation,
         gain=(rng.normal(1, 0.04) * rng.normal(1, [0.03, 0.02, 0.02, 0.012, 0.012])).astype(np.float32),
         offset=rng.normal([0.003, 0.003, 0.002, 0.002, 0.001], [0.006, 0.0045, 0.0035, 0.004, 0.003]).astype(np.float32),
-        slip=(float(rng.normal(0, 0.5 if rough else 0.12)), float(rng.normal(0, 0.5 if rough else 0.12))),
+        misregistration=(float(rng.normal(0, 0.5 if rough else 0.12)), float(rng.normal(0, 0.5 if rough else 0.12))),
         cloud_share=float(share),
         cloud_height=float(rng.uniform(700, 2600)),
         haze=float(rng.uniform(0.1, 0.5)) if rng.random() < 0.13 * (settings.cloudiness > 0) else 0.0,
@@ -163,24 +163,24 @@ def make_sky(acquisition: Acquisition, shape: tuple[int, int]) -> Sky:
     rng = np.random.default_rng([*acquisition.seed, 1])
     wide = (shape[0] + 2 * _MARGIN, shape[1] + 2 * _MARGIN)
     cloud = _draw_clouds(rng, wide, acquisition.cloud_share)
-    unseen = _draw_puffs(rng, wide, acquisition.cloud_share)
+    missed_cloud = _draw_puffs(rng, wide, acquisition.cloud_share)
     inner = slice(_MARGIN, _MARGIN + shape[0]), slice(_MARGIN, _MARGIN + shape[1])
-    shade = _cast_shadow(acquisition, np.maximum(cloud, unseen), shape)
-    veils = []
+    shade = _cast_shadow(acquisition, np.maximum(cloud, missed_cloud), shape)
+    fields = []
     for strength in (acquisition.haze, acquisition.smoke):
         field = make_fractal_noise(rng, shape, rng.uniform(30, 120), 5, 0.6) if strength else np.zeros(shape, np.float32)
-        veils.append((strength * np.clip(0.7 + 0.35 * field, 0.05, 1.3)).astype(np.float32) if strength else field)
+        fields.append((strength * np.clip(0.7 + 0.35 * field, 0.05, 1.3)).astype(np.float32) if strength else field)
     return Sky(
         cloud[inner],
-        unseen[inner],
+        missed_cloud[inner],
         shade * (1 - 0.85 * cloud[inner]),
-        np.minimum(veils[0], 0.8),
-        np.minimum(veils[1], 0.6),
+        np.minimum(fields[0], 0.8),
+        np.minimum(fields[1], 0.6),
     )
 
 
 def _draw_clouds(rng: np.random.Generator, shape: tuple[int, int], share: float) -> Field:
-    """Draw clouds over a share of the scene, thick in the middle, thin at the edge, now puffs and now decks."""
+    """Draw clouds over a share of the scene, thick in the middle, thin at the edge, of any size from puffs to decks."""
     if share < 0.004:
         return np.zeros(shape, np.float32)
     scale = float(np.exp(rng.uniform(np.log(15), np.log(90))))

@@ -1,5 +1,5 @@
-"""Catalogue in, ``Scene`` out: what differs between providers of Sentinel-2 ends here.
+"""Catalogue in, ``Scene`` out: hides the differences between providers of Sentinel-2.
 
-Gives searches of STAC APIs and static catalogues, scenes grouped by datatake, the reflectance offset of each, and the check
-of a source.  Documents of strangers are hostile until read here.
+Provides searches of STAC APIs and static catalogues, scenes grouped by datatake, their reflectance offsets, and the check of
+a source.  All documents are untrusted input and are validated here.
 """

@@ -1,4 +1,4 @@
-"""Checks a source: one question after the other, each with its answer and what to do about it."""
+"""Checks a source step by step, with advice for each failure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError, describe
-from minewatch.core.text import show
+from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import is_web
 from minewatch.settings.providers import Provider, infer_provider
 from minewatch.sources.scene import Scene, name_assets
@@ -33,31 +33,31 @@ ANYWHERE = box(-180, -90, 180, 90)
 FIRST_DAY = dt.date(2015, 6, 23)
 """Launch of Sentinel-2A."""
 
-WINDOWS = (32, 128, 512, 2048)
-"""Days looked back for the newest item, so that an API answers with few pages; then all there is."""
+LOOKBACK_DAYS = (32, 128, 512, 2048)
+"""Days to search back for the newest item, so that an API returns few pages; then all dates."""
 
 MOST_ITEMS = 300
-"""Items looked at where the area is the whole world."""
+"""Items read where the area is the whole world."""
 
-STALE = 30
-"""Days after which the newest item is remarkable: satellites pass every few days, catalogues lag by less than a month."""
+STALE_DAYS = 30
+"""Age of the newest item that is noted: satellites pass every few days, catalogues lag by less than a month."""
 
 PACKAGE = "planetary-computer"
-"""Signs the addresses of Planetary Computer; the extra that installs it has the same name."""
+"""Signs the addresses of Planetary Computer; also the name of the extra that installs it."""
 
 
 @dataclass(frozen=True)
 class SourceCheck:
-    """One question and its answer."""
+    """One check and its result."""
 
     name: str
-    """What was asked."""
+    """What was checked."""
 
     passed: bool | None
-    """None where it could not be asked since an earlier one failed."""
+    """None where it was skipped since an earlier check failed."""
 
     text: str
-    """The answer, in a few words."""
+    """The result, in a few words."""
 
     advice: str = ""
     """What to do where it failed."""
@@ -77,26 +77,26 @@ class Newest:
     """Acquisition, UTC."""
 
     age_days: int
-    """Days since."""
+    """Days since acquisition."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a provider needs before its files can be read; never a value."""
+    """What reading a provider's files requires; names only, never values."""
 
     found: tuple[str, ...] = ()
     """Environment variables that are set, and packages that are installed."""
 
     missing: tuple[str, ...] = ()
-    """Those that are not."""
+    """Required ones that are not."""
 
     @property
     def needed(self) -> bool:
-        """True where anything is."""
+        """True where anything is required."""
         return bool(self.found or self.missing)
 
     def describe(self) -> str:
-        """Say it in a few words."""
+        """Return a text of a few words."""
         if not self.needed:
             return "none needed"
         parts = [("found", self.found), ("missing", self.missing)]
@@ -105,16 +105,16 @@ class Credentials:
 
 @dataclass(frozen=True)
 class SourceReport:
-    """All answers of one source."""
+    """All checks of one source."""
 
     provider: Provider
-    """The source that was asked."""
+    """The source that was checked."""
 
     checks: tuple[SourceCheck, ...]
-    """In the order asked."""
+    """In order."""
 
     newest: tuple[Newest, ...]
-    """By area; areas without an item are not there."""
+    """By area; areas without an item are left out."""
 
     @property
     def passed(self) -> bool:
@@ -123,7 +123,7 @@ class SourceReport:
 
 
 def find_credentials(provider: Provider) -> Credentials:
-    """Look for the login of a provider: names of variables in the environment, and the package that signs."""
+    """Return which environment variables and packages a provider requires, and whether they are there."""
     names = (provider.s3.key_variable, provider.s3.secret_variable) if provider.s3 else ()
     have = {name: bool(os.environ.get(name, "").strip()) for name in names if name}
     if provider.signing:
@@ -132,7 +132,7 @@ def find_credentials(provider: Provider) -> Credentials:
 
 
 def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date) -> SourceReport:
-    """Ask a source all that a scan will need of it over the areas; without areas, any item will do.
+    """Check all that a scan requires of a source over the areas; without areas, any item will do.
 
     Raises SourceError where there is no such source.
     """
@@ -145,7 +145,7 @@ def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[st
         checks.append(_check_newest(usable, aoi, area, today, items))
     item = max(items.values(), key=_find_time, default=None)
     checks += _check_item(usable, item)
-    checks.append(_check_credentials(_settle(provider, item)))
+    checks.append(_check_credentials(_complete_provider(provider, item)))
     newest = (Newest(aoi, it.id, _find_time(it), (today - _find_time(it).date()).days) for aoi, it in items.items())
     return SourceReport(provider, tuple(checks), tuple(newest))
 
@@ -161,15 +161,14 @@ def _check_root(provider: Provider) -> tuple[list[SourceCheck], Source | None]:
             text = describe(error).removesuffix("; check the address")
             return [SourceCheck("address", passed=False, text=text, advice=advice), _skip("STAC")], None
         advice = "give the address of a STAC API, or of a catalog.json"
-        return [_tell_time(start, is_remote), SourceCheck("STAC", passed=False, text=describe(error), advice=advice)], None
-    checks = [_tell_time(start, is_remote), _check_kind(provider, document)]
+        return [_report_answer(start, is_remote), SourceCheck("STAC", passed=False, text=describe(error), advice=advice)], None
+    checks = [_report_answer(start, is_remote), _check_kind(provider, document)]
     return checks, make_source(provider, is_api=has_search(document)) if checks[1].passed else None
 
 
-def _tell_time(start: float, is_remote: bool) -> SourceCheck:
-    return SourceCheck(
-        "address", passed=True, text=f"answers in {time.perf_counter() - start:.2f} s" if is_remote else "a file on this machine"
-    )
+def _report_answer(start: float, is_remote: bool) -> SourceCheck:
+    text = f"answers in {time.perf_counter() - start:.2f} s" if is_remote else "a file on this machine"
+    return SourceCheck("address", passed=True, text=text)
 
 
 def _check_kind(provider: Provider, document: Mapping[str, Any]) -> SourceCheck:
@@ -179,12 +178,8 @@ def _check_kind(provider: Provider, document: Mapping[str, Any]) -> SourceCheck:
             "STAC", passed=False, text="a catalogue that cannot be searched, in place of a STAC API", advice=advice
         )
     kind = "STAC API" if has_search(document) else "static catalogue"
-    version = document.get("stac_version") or "not told"
-    return SourceCheck(
-        "STAC",
-        passed=True,
-        text=f"{kind} {show(document.get('title') or document.get('id'), 60)!r}, STAC version {show(version, 20)}",
-    )
+    title, version = document.get("title") or document.get("id"), document.get("stac_version") or "not given"
+    return SourceCheck("STAC", passed=True, text=f"{kind} {show(title, 60)!r}, STAC version {show(version, 20)}")
 
 
 def _check_collection(source: Source) -> SourceCheck:
@@ -208,7 +203,7 @@ def _suggest_collection(source: Source) -> str:
 def _check_newest(
     source: Source | None, aoi: str, area: BaseGeometry, today: dt.date, items: dict[str, pystac.Item]
 ) -> SourceCheck:
-    """Look for the newest item over an area, and put it into ``items``."""
+    """Search the newest item over an area and add it to ``items``."""
     name = f"newest item over {aoi}" if aoi else "an item anywhere"
     if source is None:
         return _skip(name)
@@ -221,15 +216,13 @@ def _check_newest(
     items[aoi] = item
     day = _find_time(item).date()
     age = (today - day).days
-    late = "older than a month: the source lags, or does not cover this area any more" if aoi and age > STALE else ""
-    return SourceCheck(
-        name, passed=True, text=f"{show(item.id)} of {day}, {age} {'day' if age == 1 else 'days'} old", advice=late
-    )
+    late = "older than a month: the source lags, or does not cover this area any more" if aoi and age > STALE_DAYS else ""
+    return SourceCheck(name, passed=True, text=f"{show(item.id)} of {day}, {count_of(age, 'day')} old", advice=late)
 
 
 def _find_newest(source: Source, area: BaseGeometry, today: dt.date) -> pystac.Item | None:
-    tomorrow = today + dt.timedelta(days=1)  # somewhere it is tomorrow already
-    for days in WINDOWS if source.is_api else ():
+    tomorrow = today + dt.timedelta(days=1)  # in some time zones it is tomorrow already
+    for days in LOOKBACK_DAYS if source.is_api else ():
         item = _pick_newest(source, Query(area, today - dt.timedelta(days=days), tomorrow))
         if item:
             return item
@@ -237,9 +230,8 @@ def _find_newest(source: Source, area: BaseGeometry, today: dt.date) -> pystac.I
 
 
 def _pick_newest(source: Source, query: Query) -> pystac.Item | None:
-    """Return the newest item of a search that says when it was taken; raises SourceError where items come and none says it."""
-    found = source.items(query)
-    items = list(islice(found, MOST_ITEMS) if query.area is ANYWHERE else found)
+    """Return the newest item of a search; raises SourceError where there are items but none has a date."""
+    items = list(islice(source.items(query), MOST_ITEMS if query.area is ANYWHERE else None))
     dated = [item for item in items if FAULT not in item.extra_fields and item.datetime is not None]
     if items and not dated:
         raise SourceError(f"source {source.name}: {items[0].extra_fields.get(FAULT) or f'item {show(items[0].id)} has no date'}")
@@ -247,12 +239,12 @@ def _pick_newest(source: Source, query: Query) -> pystac.Item | None:
 
 
 def _find_time(item: pystac.Item) -> dt.datetime:
-    assert item.datetime is not None, "only items with a date are looked at"
+    assert item.datetime is not None, "only items with a date are compared"
     return item.datetime.astimezone(dt.UTC) if item.datetime.tzinfo else item.datetime.replace(tzinfo=dt.UTC)
 
 
 def _check_item(source: Source | None, item: pystac.Item | None) -> list[SourceCheck]:
-    """Check what a scan needs of an item: the names of its assets, their addresses, and its offset."""
+    """Check what a scan requires of an item: the names of its assets, their addresses, and its offset."""
     if source is None or item is None:
         return [_skip("assets"), _skip("files"), _skip("offset")]
     try:
@@ -260,20 +252,17 @@ def _check_item(source: Source | None, item: pystac.Item | None) -> list[SourceC
     except SceneError as error:
         advice = "name them in a table [sources.NAME.assets] of minewatch.toml, or look for a collection of Sentinel-2 L2A scenes"
         return [SourceCheck("assets", passed=False, text=describe(error), advice=advice), _skip("files"), _skip("offset")]
-    told = ", ".join(f"{band} = {name}" if band != name else band for band, name in names.items())
-    assets = SourceCheck("assets", passed=True, text=told)
+    named = ", ".join(f"{band} = {name}" if band != name else band for band, name in names.items())
+    assets = SourceCheck("assets", passed=True, text=named)
     try:
         scene = make_scene(item, source)
     except SceneError as error:
-        return [
-            assets,
-            SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item"),
-            _skip("offset"),
-        ]
-    return [assets, _tell_places(scene), _tell_offset(scene, _settle(source.provider, item))]
+        files = SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item")
+        return [assets, files, _skip("offset")]
+    return [assets, _report_hosts(scene), _report_offset(scene, _complete_provider(source.provider, item))]
 
 
-def _tell_places(scene: Scene) -> SourceCheck:
+def _report_hosts(scene: Scene) -> SourceCheck:
     parts = [urlsplit(href) for href in scene.hrefs.values()]
     places = {f"{part.scheme}://{part.netloc.rpartition('@')[2]}" if part.scheme else "on this machine" for part in parts}
     is_public = scene.s3 is None and any(part.scheme == "s3" for part in parts)
@@ -281,7 +270,7 @@ def _tell_places(scene: Scene) -> SourceCheck:
     return SourceCheck("files", passed=True, text=", ".join(sorted(places)), advice=advice if is_public else "")
 
 
-def _tell_offset(scene: Scene, provider: Provider) -> SourceCheck:
+def _report_offset(scene: Scene, provider: Provider) -> SourceCheck:
     added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
     return SourceCheck("offset", passed=True, text=f"rule {provider.offset}: {added}, since {scene.offset_reason}")
 
@@ -295,7 +284,7 @@ def _check_credentials(provider: Provider) -> SourceCheck:
     return SourceCheck("credentials", passed=not login.missing, text=login.describe(), advice="; ".join(advice))
 
 
-def _settle(provider: Provider, item: pystac.Item | None) -> Provider:
+def _complete_provider(provider: Provider, item: pystac.Item | None) -> Provider:
     if item is None:
         return provider
     return infer_provider(provider, item.properties, [asset.href for asset in item.assets.values()])

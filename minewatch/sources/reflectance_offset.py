@@ -1,6 +1,6 @@
-"""Decides what must be added to a scene's digital numbers, so that scenes of all baselines and providers are alike.
+"""The reflectance offset to add to a scene's digital numbers, which depends on processing baseline and provider.
 
-The metadata decide (:func:`decide_offset`); dark pixels of the scene tell whether they can be right (:func:`judge_offset`).
+The metadata decide (:func:`decide_offset`); dark pixels of the scene show whether they can be right (:func:`check_offset`).
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ OFFSET_BASELINE = (4, 0)
 """From this processing baseline on, L2A digital numbers carry BOA_ADD_OFFSET (ESA, 25 January 2022)."""
 
 BOA_OFFSET = -1000
-"""What has to be added to such digital numbers; 10 000 is a reflectance of 1."""
+"""BOA_ADD_OFFSET, added to such digital numbers; 10 000 is a reflectance of 1."""
 
 SCALE_OF_NUMBERS = 0.0001
 """Reflectance of one digital number, with every baseline."""
 
 COLLECTION_1 = "sentinel-2-c1-l2a"
-"""Earth Search's collection of ESA's Collection 1: baseline 05.00 and later for all dates, its offset left in the pixels."""
+"""Earth Search's collection of ESA's Collection 1: baseline 05.00 and later for all dates, with the offset left in the pixels."""
 
 UNCHANGED = ("planetary-computer", "cdse")
-"""Providers that hand out ESA's digital numbers as they are (PlanetaryComputer #134); only the baseline counts there."""
+"""Providers of ESA's digital numbers as they are (PlanetaryComputer #134); only the baseline counts there."""
 
 FLAGS = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
-"""Where Earth Search says whether its pixels are shifted already, since v1 and before."""
+"""Properties by which Earth Search says whether the offset is applied already: since v1, and before."""
 
 
 # --- metadata --------------------------------------------------------------------------------------------------------
@@ -48,10 +48,10 @@ def decide_offset(
     provider: str = "",
     rule: str = "",
 ) -> tuple[int, str]:
-    """Decide from metadata what must be added to digital numbers, and say why.
+    """Return the offset to add to digital numbers, by the metadata, and the reason.
 
-    ``declared`` is the offset in the metadata of the item's bands, as :func:`read_declared` gives it; ``rule`` is the
-    provider's, '' where its items tell.  The sensing date is no test: old dates were processed again.
+    ``declared`` is the offset that the item's bands declare (:func:`read_declared_offset`); ``rule`` is the provider's, ''
+    where each item says.  The sensing date does not count: old dates were reprocessed.
     """
     name = f"baseline {baseline[0]:02d}.{baseline[1]:02d}" if baseline > (0, 0) else "no baseline given"
     if collection == COLLECTION_1:
@@ -73,7 +73,7 @@ def decide_offset(
 
 
 def _decide_earth_search(flag: Any, name: str, *, has_offset: bool) -> tuple[int, str]:
-    """Decide for Earth Search, whose declared offset is -0.1 either way and proves nothing (Element84/earth-search #66, #71)."""
+    """Return offset and reason for Earth Search, which always declares -0.1 (Element84/earth-search #66, #71)."""
     if flag is True:
         return 0, f"{name}, shifted already by the provider"
     if not has_offset:
@@ -81,8 +81,8 @@ def _decide_earth_search(flag: Any, name: str, *, has_offset: bool) -> tuple[int
     return BOA_OFFSET, f"{name} carries the offset" + (", not applied by the provider" if flag is False else "")
 
 
-def read_declared(assets: Iterable[Mapping[str, Any]]) -> int | None:
-    """Read the offset that the metadata of reflectance bands declare, in digital numbers; None where they do not agree on one.
+def read_declared_offset(assets: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return the offset that reflectance bands declare, in digital numbers; None where they do not agree.
 
     Raises SceneError for an offset or a scale that Sentinel-2 never had.
     """
@@ -117,13 +117,13 @@ DARK_CLASSES = (VEGETATION, WATER)
 """SCL classes that are dark in blue and red."""
 
 ROWS = 2
-"""Of so many rows one is looked at; SCL has pixels of two rows.  The check takes about 2 % of the time of reading a scene."""
+"""One of this many rows is checked; SCL pixels span two.  The check takes about 2 % of the time of reading a scene."""
 
 LEAST_DARK = 25
-"""Pixels looked at that an opinion needs: half a hectare."""
+"""Smallest number of checked dark pixels for an outcome: half a hectare."""
 
 NOISE = 100
-"""Digital numbers by which short-wave infrared over water, where there is no light, may lie below zero reflectance."""
+"""Digital numbers by which short-wave infrared over water, which is black there, may lie below zero reflectance."""
 
 LARGEST_NEGATIVE = 0.25
 """Share of the dark pixels whose blue and red would both be negative, from which the offset cannot be in the pixels.
@@ -147,10 +147,10 @@ class DarkPixels:
     """Counts of dark pixels of a scene."""
 
     total: int = 0
-    """With data in all bands that are looked at."""
+    """With data in all checked bands."""
 
     negative: int = 0
-    """Blue and red below the offset."""
+    """Blue and red both below the offset."""
 
     lifted: int = 0
     """Blue, red and short-wave infrared all above it."""
@@ -161,7 +161,7 @@ class DarkPixels:
 
 @dataclass(frozen=True)
 class OffsetCheck:
-    """What the pixels of a scene say about the offset of its metadata."""
+    """Whether the pixels of a scene agree with the offset of its metadata."""
 
     stated: int
     """Offset by the metadata."""
@@ -170,18 +170,18 @@ class OffsetCheck:
     """Whether the pixels agree."""
 
     share: float | None = None
-    """Of the dark pixels: those that would be negative, where an offset is stated, else those lifted by one."""
+    """Of the dark pixels: negative ones where an offset is stated, else ones that look as if they had one."""
 
     pixels: int = 0
-    """Dark pixels that were looked at."""
+    """Dark pixels that were checked."""
 
     @property
     def opposite(self) -> int:
-        """The offset by the pixels, where they contradict."""
+        """The offset by the pixels where they contradict."""
         return 0 if self.stated else BOA_OFFSET
 
     def describe(self) -> str:
-        """Say it for people."""
+        """Return a text for people."""
         if self.outcome in ("not needed", "cannot tell"):
             return "too few dark pixels to tell" if self.outcome == "cannot tell" else "nothing to check"
         verb = "would be negative with it" if self.stated else "look as if they still carried it"
@@ -189,26 +189,22 @@ class OffsetCheck:
         return f"the metadata state {kind}; {self.share or 0:.0%} of {self.pixels} dark pixels {verb}"
 
     def as_record(self) -> dict[str, Any]:
-        """Return it as plain data, for an item."""
-        return {
-            "offset_check": self.outcome,
-            "offset_stated": self.stated,
-            "offset_share": self.share,
-            "offset_pixels": self.pixels,
-        }
+        """Return it as properties of an item."""
+        facts = {"check": self.outcome, "stated": self.stated, "share": self.share, "pixels": self.pixels}
+        return {f"offset_{name}": value for name, value in facts.items()}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> OffsetCheck | None:
-        """Read it from what an item says of a scene; None where it says nothing of it."""
+        """Read it from properties of an item; None where they do not have it."""
         if "offset_check" not in record:
             return None
         return cls(*(record[f"offset_{name}"] for name in ("stated", "check", "share", "pixels")))
 
 
-def judge_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> OffsetCheck:
-    """Compare the stated offset with counts of dark pixels.
+def check_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> OffsetCheck:
+    """Return whether counts of dark pixels agree with the stated offset.
 
-    No offset needs no check where the baseline is older than any: a hazy scene would look as if it had one.
+    Baselines older than any offset are not checked: a hazy scene would look as if it had one.
     """
     if not stated and (0, 0) < baseline < OFFSET_BASELINE:
         return OffsetCheck(stated, "not needed")
@@ -219,13 +215,13 @@ def judge_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> Of
     return OffsetCheck(stated, "contradict" if fails else "agree", share, dark.total)
 
 
-def count_dark(
+def count_dark_pixels(
     classes: NDArray[np.uint8],
     origin: NDArray[np.int8],
     bands: Mapping[str, NDArray[np.int16]],
     offsets: NDArray[np.int32],
 ) -> NDArray[np.int64]:
-    """Count dark pixels scene by scene, in one of ROWS rows: (scene, [total, negative, lifted]).
+    """Return the counts of dark pixels by scene, in one of ROWS rows: (scene, [total, negative, lifted]).
 
     ``origin`` (y, x) says which scene a pixel comes from, -1 = none; ``bands`` are reflectance x 10 000, not below 0, to
     which ``offsets`` (one for each scene) were added.
@@ -233,7 +229,7 @@ def count_dark(
     counts = np.zeros((len(offsets), 3), np.int64)
     for index, offset in enumerate(offsets):
         if len(offsets) == 1 or (origin == index).any():
-            line = np.int16(offset - BOA_OFFSET)  # where a digital number of 1000 came to lie
+            line = np.int16(offset - BOA_OFFSET)  # the value of a digital number of 1000
             _count(classes, origin, bands["blue"], bands["red"], bands["swir16"], np.int8(index), line, counts[index])
     return counts
 

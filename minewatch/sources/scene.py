@@ -1,4 +1,4 @@
-"""One scene of a catalogue as plain data: here the differences between providers end."""
+"""Scenes and datatakes as plain data, independent of the provider."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.core.errors import SceneError
 from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
 from minewatch.sources.footprint import read_footprint
-from minewatch.sources.reflectance_offset import decide_offset, read_declared
+from minewatch.sources.reflectance_offset import decide_offset, read_declared_offset
 
 PRODUCT = re.compile(r"S2[A-Z]_MSIL2A_\d{8}T\d{6}_(?:N\d{4}_)?R\d{3}_T\d{2}[A-Z]{3}(?=_|$)")
-"""Name of a product up to its tile; Planetary Computer's ids leave the baseline out."""
+"""ESA's product name up to its tile; Planetary Computer's ids leave the baseline out."""
 
 PRODUCT_PROPERTIES = ("product_uri", "product_title", "product_id", "product_name", "title")
-"""Where providers tell it, behind ``s2:``, ``sentinel2:`` and the like."""
+"""Properties with the product name, after a prefix such as ``s2:`` or ``sentinel2:``."""
 
 DATATAKE = re.compile(r"^G?S2([A-Z])_(?:MSIL2A_)?(\d{8}T\d{6})_")
-"""Platform and start of the datatake in its id and in a product's name."""
+"""Platform and start of the datatake, in its id and in a product name."""
 
 MULTIHASH = re.compile(r"[0-9a-f]{8,200}", re.IGNORECASE)
-"""A checksum of the file extension: a code for the hash, its length, its bytes."""
+"""Checksum in STAC's file extension: code of the hash, length, bytes."""
 
 LONGEST_DATATAKE = dt.timedelta(hours=2)
-"""A datatake takes at most 40 minutes; the rest is for the rough times of some catalogues."""
+"""Between start and acquisition; a datatake takes at most 40 minutes, but the times of some catalogues are rough."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A Sentinel-2 L2A product of one tile, or a part of it."""
+    """A Sentinel-2 L2A product of one tile, or of a part of it."""
 
     id: str
     """The item's id in its catalogue."""
@@ -47,10 +47,10 @@ class Scene:
     """Acquisition, UTC (the item's ``datetime``; its id may disagree)."""
 
     key: str
-    """Platform and start of the datatake: what all parts of one overpass share."""
+    """Key of the datatake: its platform and start."""
 
     tile: str
-    """MGRS tile, or '' where the item does not say."""
+    """MGRS tile; '' where the item does not say."""
 
     baseline: tuple[int, int]
     """Processing baseline, (0, 0) where the item does not say."""
@@ -77,24 +77,24 @@ class Scene:
     """Login for s3:// addresses; names of variables, never keys."""
 
     checksums: Mapping[str, str] = field(default_factory=dict)
-    """Band to the checksum of its file, a multihash as the provider states it; without the bands that have none."""
+    """Band to the multihash of its file, for bands with a stated checksum."""
 
 
 @dataclass(frozen=True)
 class Datatake:
-    """The scenes of one overpass over an area: what becomes one observation."""
+    """The scenes of one datatake over an area, which become one observation."""
 
     key: str
-    """Shared by its scenes."""
+    """Key of the datatake, shared by its scenes."""
 
     time: dt.datetime
     """The earliest acquisition time of its scenes, UTC."""
 
     scenes: tuple[Scene, ...]
-    """The newest baseline of each tile; by id, and in that order they fill the grid.  None where all were refused."""
+    """Of each tile those of the newest baseline, by id, which is the order in which they fill the grid."""
 
     older: tuple[Scene, ...] = ()
-    """What they replace, by id: it steps in where one of them is refused."""
+    """Scenes of older baselines, by id, which are used where a newer one is refused."""
 
     @property
     def baseline(self) -> tuple[int, int]:
@@ -102,13 +102,13 @@ class Datatake:
         return max((scene.baseline for scene in self.scenes), default=(0, 0))
 
     def without(self, refused: Collection[str]) -> Datatake:
-        """Return the overpass as if some scenes, by their ids, were not there."""
+        """Return the datatake without the scenes of these ids."""
         left = group_scenes(scene for scene in (*self.scenes, *self.older) if scene.id not in refused)
         return left[0] if left else Datatake(self.key, self.time, ())
 
 
 def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Provider | None = None) -> Scene:
-    """Turn a STAC item into a Scene that is opened as its provider says; raises SceneError where something is missing."""
+    """Return a STAC item as a Scene, opened as its provider says; raises SceneError where something is missing."""
     if item.datetime is None or not item.geometry:
         raise SceneError(f"item {item.id} has no datetime or no geometry")
     time = item.datetime.replace(tzinfo=item.datetime.tzinfo or dt.UTC).astimezone(dt.UTC)
@@ -142,7 +142,7 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
 
 
 def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
-    """Return what the file extension of STAC says of each band's file; other kinds of checksums are left out."""
+    """Return the checksums of STAC's file extension by band; other kinds are left out."""
     names = name_assets(item, provider.assets if provider else None)
     stated = {band: str(item.assets[name].extra_fields.get("file:checksum", "")) for band, name in names.items()}
     return {band: text for band, text in stated.items() if MULTIHASH.fullmatch(text)}
@@ -151,7 +151,7 @@ def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
 def _read_declared(item: Item, provider: Provider | None) -> int | None:
     names = name_assets(item, provider.assets if provider else None)
     try:
-        return read_declared(item.assets[name].extra_fields for band, name in names.items() if band != "scl")
+        return read_declared_offset(item.assets[name].extra_fields for band, name in names.items() if band != "scl")
     except SceneError as error:
         raise SceneError(f"item {item.id}: {error}") from error
 
@@ -167,10 +167,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def name_assets(item: Item, names: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Map band names to the item's asset names, as ``names`` says or as recognised.
-
-    Raises SceneError naming what is missing.
-    """
+    """Return band to asset name of an item, by ``names`` or as recognised; raises SceneError naming what is missing."""
     best = names or max(ASSET_NAMES, key=lambda known: sum(name in item.assets for name in known.values()))
     missing = [band for band in REQUIRED_BANDS if best[band] not in item.assets]
     if missing:
@@ -179,7 +176,7 @@ def name_assets(item: Item, names: Mapping[str, str] | None = None) -> dict[str,
 
 
 def find_product(item: Item) -> str:
-    """Return the name of ESA's product, which holds datatake start, baseline and tile; '' where the item does not tell it."""
+    """Return ESA's product name, which contains datatake start, baseline and tile; '' where the item does not have it."""
     for text in (*_list_texts(item.properties, PRODUCT_PROPERTIES), item.id):
         if match := PRODUCT.search(text):
             return match[0]
@@ -187,7 +184,7 @@ def find_product(item: Item) -> str:
 
 
 def _list_texts(properties: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:
-    """Yield the properties of these names, whatever stands before the colon."""
+    """Yield the properties of these names with any prefix."""
     yield from (str(value) for name, value in sorted(properties.items()) if name.rpartition(":")[2] in names)
 
 
@@ -204,10 +201,7 @@ def parse_baseline(properties: Mapping[str, Any], product: str = "") -> tuple[in
 
 
 def make_key(properties: Mapping[str, Any], time: dt.datetime, product: str = "") -> str:
-    """Name the overpass: platform and datatake start, else platform and minute.
-
-    A start that lies far from the acquisition is somebody's error, and the minute counts.
-    """
+    """Return the key of the datatake: platform and start; platform and minute where the start is missing or implausible."""
     for text in (*_list_texts(properties, ["datatake_id"]), product):
         match = DATATAKE.search(text)
         if match and abs(_parse_start(match[2]) - time) <= LONGEST_DATATAKE:
@@ -218,7 +212,7 @@ def make_key(properties: Mapping[str, Any], time: dt.datetime, product: str = ""
 def _parse_start(text: str) -> dt.datetime:
     try:
         return dt.datetime.strptime(f"{text}+0000", "%Y%m%dT%H%M%S%z")
-    except ValueError:  # digits that are no date
+    except ValueError:  # digits that are not a date
         return dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
@@ -237,14 +231,14 @@ def find_tile(properties: Mapping[str, Any], product: str = "") -> str:
 
 
 def group_scenes(scenes: Iterable[Scene]) -> list[Datatake]:
-    """Sort scenes into datatakes, by time; of each tile only the newest baseline stays."""
+    """Return scenes grouped into datatakes, by time; of each tile the newest baseline is used."""
     groups: dict[str, list[Scene]] = {}
     for scene in sorted(scenes, key=lambda s: s.id):
         groups.setdefault(scene.key, []).append(scene)
-    takes = []
+    datatakes = []
     for key, members in groups.items():
         newest = {tile: max(s.baseline for s in members if s.tile == tile) for tile in {s.tile for s in members}}
         kept = {s.id: s for s in members if s.baseline == newest[s.tile]}
         older = {s.id: s for s in members if s.id not in kept}
-        takes.append(Datatake(key, min(s.time for s in kept.values()), tuple(kept.values()), tuple(older.values())))
-    return sorted(takes, key=lambda take: (take.time, take.key))
+        datatakes.append(Datatake(key, min(s.time for s in kept.values()), tuple(kept.values()), tuple(older.values())))
+    return sorted(datatakes, key=lambda datatake: (datatake.time, datatake.key))

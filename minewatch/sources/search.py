@@ -1,4 +1,4 @@
-"""Finds the scenes over an area, and says which of them cannot be used."""
+"""Searches a source for scenes over an area."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from minewatch.sources.stac_io import FAULT
 
 @dataclass(frozen=True)
 class SkippedScene:
-    """A scene that was found and cannot be used."""
+    """A scene that was found but cannot be used."""
 
     id: str
     """The item's id."""
@@ -36,13 +36,13 @@ class SkippedScene:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The answer to a search."""
+    """The result of a search."""
 
     scenes: tuple[Scene, ...]
-    """What can be read, by time and id."""
+    """Usable scenes, by time and id."""
 
     refused: tuple[SkippedScene, ...] = ()
-    """Items that lack an asset or point where they may not."""
+    """Items that lack an asset or have an address that is not allowed."""
 
     cloudy: tuple[str, ...] = ()
     """Ids left out for the cloud cover of their tile."""
@@ -52,9 +52,9 @@ Track = Callable[[Iterator[pystac.Item]], Iterator[pystac.Item]]
 
 
 def find_scenes(source: Source, query: Query, track: Track = iter) -> SearchResult:
-    """Search a source; ``track`` may watch the items pass.
+    """Search a source; ``track`` may wrap the items, to show progress.
 
-    Raises SourceError where items were found and none is a Sentinel-2 L2A scene with the bands that are needed.
+    Raises SourceError where items were found but none is a Sentinel-2 L2A scene with the required bands.
     """
     scenes, refused, cloudy = [], [], []
     for item in track(source.items(query)):
@@ -74,30 +74,26 @@ def find_scenes(source: Source, query: Query, track: Track = iter) -> SearchResu
 
 
 def make_scene(item: pystac.Item, source: Source) -> Scene:
-    """Turn an item of a source into a Scene; raises SceneError where it cannot be used."""
+    """Return an item of a source as a Scene; raises SceneError where it cannot be used."""
     if FAULT in item.extra_fields:
         raise SceneError(str(item.extra_fields[FAULT]))
     try:
-        return _parse(item, source)
+        provider = infer_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
+        return parse_scene(item, source.name, resolve_hrefs(item, source), provider)
     except SceneError:
         raise
-    except Exception as error:  # strangers' items: numbers that are texts, lists in the place of objects
+    except Exception as error:  # text in place of numbers, lists in place of objects
         raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error
 
 
-def _parse(item: pystac.Item, source: Source) -> Scene:
-    provider = infer_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
-    return parse_scene(item, source.name, resolve_hrefs(item, source), provider)
-
-
 def has_scenes(source: Source, area: BaseGeometry) -> bool:
-    """True if a source has any scene over an area, whatever its date."""
+    """True if a source has any scene over an area, of any date."""
     query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
     return any(has_footprint(item.geometry) for item in source.items(query))
 
 
 def resolve_hrefs(item: pystac.Item, source: Source) -> dict[str, str]:
-    """Return the address of each band; raises SceneError where one is missing or points where it may not."""
+    """Return the address of each band; raises SceneError where one is missing or not allowed."""
     hrefs = {}
     for band, name in name_assets(item, source.provider.assets).items():
         href = item.assets[name].href
@@ -106,10 +102,10 @@ def resolve_hrefs(item: pystac.Item, source: Source) -> dict[str, str]:
     return hrefs
 
 
-def find_lattice(source: Source, area: BaseGeometry) -> GridHint:
-    """Read the pixel lattice of a source's scenes over an area, from the metadata of the first that tells it.
+def find_grid_hint(source: Source, area: BaseGeometry) -> GridHint:
+    """Return the pixel lattice of a source's scenes over an area, from the first item with metadata about it.
 
-    Raises SourceError where none does.
+    Raises SourceError where there is none.
     """
     query = Query(area, dt.date(2015, 1, 1), dt.date(2100, 1, 1))
     for item in source.items(query):
@@ -130,5 +126,5 @@ def _read_hint(fields: Mapping[str, Any]) -> GridHint | None:
         _, _, x, _, _, y = (float(number) for number in (transform[:6] if isinstance(transform, list) else ()))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    is_place = max(abs(x), abs(y)) <= FARTHEST  # False for NaN
-    return GridHint(int(code), (x, y)) if is_place and re.fullmatch("[0-9]{4,6}", code) else None
+    is_position = max(abs(x), abs(y)) <= FARTHEST  # False for NaN
+    return GridHint(int(code), (x, y)) if is_position and re.fullmatch("[0-9]{4,6}", code) else None

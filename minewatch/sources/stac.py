@@ -1,4 +1,4 @@
-"""Sources of scenes: a STAC API, or a static STAC catalogue on disk or on the web."""
+"""Sources of scenes: STAC APIs, and static STAC catalogues on disk or on the web."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from minewatch.sources.footprint import list_boxes, read_footprint
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
 
 PAGE = 100
-"""Items asked for at a time."""
+"""Items requested at a time."""
 
-STRANGE = (
+LIBRARY_ERRORS = (
     APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ClientTypeError, ShapelyError, DoesNotConformTo,
     RecursionError, KeyError, AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
 )  # fmt: skip
-"""What strangers' documents make the libraries raise."""
+"""Raised by the libraries for malformed documents."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A place that lists scenes."""
+    """A catalogue of scenes."""
 
     provider: Provider
     """Its address, and how its files are opened and read."""
@@ -53,7 +53,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """As the user gave it."""
+        """Name, address or path as the user gave it."""
         return self.provider.name
 
     @property
@@ -67,10 +67,10 @@ class Source:
         return self.provider.collection
 
     def items(self, query: Query) -> Iterator[pystac.Item]:
-        """Yield the items whose footprint meets the area within the dates, each once; raises SourceError.
+        """Yield the items whose footprint intersects the area within the dates, each once; raises SourceError.
 
-        Those without a date or with an outline that cannot be used are among them: they are refused later, by name.
-        An answer that breaks off anywhere is an error: a part of the scenes must not pass for all of them.
+        Items without a date or with an unusable outline are included: they are refused later, by name.  An incomplete
+        answer is an error: a part of the scenes must not count as all of them.
         """
         if isinstance(self._io, GuardedIO):
             self._io.begin()
@@ -79,15 +79,15 @@ class Source:
             yield from (item for item in _drop_repeats(found) if _matches(item, query))
         except SourceError:
             raise
-        except STRANGE as error:
-            # pystac wraps what went wrong with a link.
+        except LIBRARY_ERRORS as error:
+            # pystac wraps errors of links.
             cause = error.__cause__ if isinstance(error, pystac.STACError) and error.__cause__ else error
             if isinstance(cause, SourceError):
                 raise cause from error
             raise self._explain(cause) from error
 
     def _explain(self, error: BaseException) -> SourceError:
-        """Put in words why a search failed."""
+        """Return the error that says why a search failed."""
         if isinstance(error, (APIError, RequestException, OSError)) and not isinstance(error, FormatError):
             return SourceError(f"source {self.name} does not answer: {format_error(error)}; try again later")
         what = (
@@ -96,7 +96,7 @@ class Source:
         return SourceError(f"source {self.name} gave something that is no STAC: {what}; check the address, or try again later")
 
     def find_collection(self) -> str:
-        """Return the title of the collection that an API is searched for; raises SourceError where it has none of that name."""
+        """Return the title of the searched collection of an API; raises SourceError where it does not exist."""
         address = f"{self.root.rstrip('/')}/collections"
         try:
             document = self._io.read_json(f"{address}/{quote(self.collection, safe='')}")
@@ -107,7 +107,7 @@ class Source:
         return str(document.get("title") or self.collection)
 
     def list_collections(self) -> list[str]:
-        """Name the collections of an API, those of its first page; raises SourceError."""
+        """Return the ids of the collections on an API's first page; raises SourceError."""
         try:
             document = self._io.read_json(f"{self.root.rstrip('/')}/collections")
         except (APIError, RequestException, OSError) as error:
@@ -117,17 +117,17 @@ class Source:
 
     def _search(self, query: Query) -> Iterator[pystac.Item]:
         client = Client.open(self.root, stac_io=self._io)
-        for place in self._list_places(query.area):
+        for area_filter in self._list_filters(query.area):
             search = client.search(
                 collections=[self.collection],
                 datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
                 limit=PAGE,
-                **place,
+                **area_filter,
             )
             yield from map(make_item, search.items_as_dicts())
 
-    def _list_places(self, area: BaseGeometry) -> list[dict[str, Any]]:
-        """Return what is sent of an area: boxes, which tell less of a case; its outline only where the user wants it so."""
+    def _list_filters(self, area: BaseGeometry) -> list[dict[str, Any]]:
+        """Return what is sent of an area: bounding boxes, which reveal less of a case, or its outline where the user says so."""
         if self.provider.outline:
             return [{"intersects": mapping(area)}]
         return [{"bbox": box} for box in list_boxes(area)]
@@ -138,9 +138,9 @@ class Source:
 
 
 def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Source:
-    """Find out what ``name`` is: a provider, an address, or the path of a static catalogue.
+    """Return the source of a provider's name, an address, or the path of a static catalogue.
 
-    Raises SourceError where it does not exist or is no STAC.
+    Raises SourceError where it does not exist or is not STAC.
     """
     provider = locate_provider(name, providers)
     is_api = provider.is_api
@@ -148,14 +148,14 @@ def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Sou
 
 
 def make_source(provider: Provider, *, is_api: bool) -> Source:
-    """Make a source of a provider that was located."""
+    """Return the source of a located provider."""
     return Source(provider, is_api, GuardedIO(provider.root) if is_api else StaticIO(provider.root))
 
 
 def locate_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider:
-    """Return the provider of that name, or make one of an address or a path; raises SourceError where there is no such file.
+    """Return the provider of a name, an address or a path; raises SourceError where there is no such file.
 
-    An address that carries a secret is named without it.
+    Secrets in an address are not part of the provider's name.
     """
     provider = find_provider(name, providers) or Provider(hide_secrets(name), name)
     return provider if is_web(provider.root) else replace(provider, root=_find_catalog(provider, providers))
@@ -174,7 +174,7 @@ def _find_catalog(provider: Provider, providers: Mapping[str, Provider]) -> str:
 
 
 def read_root(provider: Provider) -> dict[str, Any]:
-    """Read the root document; raises SourceError where it does not answer or is no STAC."""
+    """Read the root document; raises SourceError where it cannot be read or is not STAC."""
     name, root = provider.name, provider.root
     try:
         document = GuardedIO(root).read_json(root)
@@ -194,7 +194,7 @@ def has_search(document: Mapping[str, object]) -> bool:
 
 
 def _drop_repeats(items: Iterable[pystac.Item]) -> Iterator[pystac.Item]:
-    """Leave out what came before: items move between pages while these are turned, and lie in two boxes of one search."""
+    """Yield items without repeats: items move between pages, or lie in two boxes of one search."""
     seen = set()
     for item in items:
         properties = item.properties
@@ -205,7 +205,7 @@ def _drop_repeats(items: Iterable[pystac.Item]) -> Iterator[pystac.Item]:
 
 
 def _matches(item: pystac.Item, query: Query) -> bool:
-    """True if an item may serve; one that does not say when or where passes, so that it is refused by name."""
+    """True if an item meets the query; one without date or outline does, so that it is refused by name."""
     if FAULT in item.extra_fields:
         return True
     if item.datetime is not None:

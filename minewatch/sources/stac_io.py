@@ -1,4 +1,4 @@
-"""Reads the documents of catalogues: with time limits and retries, and only from where they may lead."""
+"""Reads catalogue documents, with limits of time and size, retries, and the URL policy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pystac
 from pystac.stac_io import StacIO
@@ -20,59 +21,67 @@ from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, Reques
 from urllib3.exceptions import HTTPError
 
 from minewatch.core.errors import SceneError, SourceError
-from minewatch.core.http import BUSY, MOVED, REDIRECTS, RangeError, follow, read_wait, spread_pause
+from minewatch.core.http import (
+    BUSY_STATUSES,
+    MOST_REDIRECTS,
+    REDIRECT_STATUSES,
+    RangeError,
+    compute_backoff,
+    parse_retry_after,
+    resolve_redirect,
+)
 from minewatch.core.text import show
 from minewatch.core.url_policy import check_href, check_id, hide_secrets, is_web
 
 TIMEOUT = (15, 30)
-"""Seconds: a connection that does not come, or a line that says nothing, is given up."""
+"""Seconds to connect, and seconds without a byte."""
 
-LONGEST = 120.0
-"""Seconds for one document in all, so that a trickle ends too."""
+DOCUMENT_SECONDS = 120.0
+"""Longest duration of one document, so that a trickle ends too."""
 
-LONGEST_SEARCH = 1800.0
-"""Seconds for all documents of one search; then it ends with an error, and nothing is changed.  The next scan starts anew."""
+SEARCH_SECONDS = 1800.0
+"""Longest duration of one search; then it ends with an error and nothing is changed."""
 
 ATTEMPTS = 5
-"""For answers that promise better ones: a busy server, a body cut short.  POST is repeated too: a search changes nothing."""
+"""At a document, where the error is transient.  POST is repeated too: a search changes nothing."""
 
-SECOND_LOOKS = 3
-"""Attempts where the answer is no JSON: a page of a proxy that passes, or the wrong address, and that does not get better."""
+FORMAT_ATTEMPTS = 3
+"""At a document that is not JSON: a proxy's page, which is transient, or a wrong address, which is not."""
 
-PAUSE = 0.5
-"""Seconds before the second attempt; doubled each time, and spread by up to as much again."""
+FIRST_BACKOFF = 0.5
+"""Seconds before the second attempt; see :func:`compute_backoff`."""
 
-LARGEST = 64 * 2**20
+LARGEST_DOCUMENT = 64 * 2**20
 """Bytes of one document once inflated; a page of 100 items has one to three million."""
 
-DEEPEST = 100
-"""Lists and objects within each other; the outline of a multipolygon in a page of items is 9 deep."""
+DEEPEST_NESTING = 100
+"""Of lists and objects; the outline of a multipolygon in a page of items is 9 deep."""
 
 MOST_PAGES = 5000
-"""Of one search; at 10 items, the smallest page that servers give, that is 50 000."""
+"""Of one search: 50 000 items at 10 per page, the smallest that servers give."""
 
 STALE_PAGES = 3
-"""Pages in a row with nothing new: items that move while they are paged make one, a circle makes them without end."""
+"""Largest number of pages in a row without a new item: moving items cause one, a cycle causes them without end."""
 
 KEPT_HEADERS = ("accept", "accept-encoding", "user-agent", "content-type", "content-length")
-"""All that is told to another host to which a server redirects: others may hold a key."""
+"""Sent to another host after a redirect; other headers may contain a key."""
 
 
 class DocumentError(OSError):
-    """A document could not be had; the text holds no address, since addresses may hold secrets."""
+    """A document could not be read; the message holds no address, since addresses may hold secrets."""
 
     attempts: int = 1
-    """How many are worth while."""
+    """How many are worthwhile."""
 
     status: int | None = None
-    """Of the answer, where it was one that refuses."""
+    """HTTP status of an error answer."""
 
     wait: float | None = None
-    """Seconds that the server asked for."""
+    """Seconds that the server asks to wait."""
 
 
 class FormatError(DocumentError):
-    """A document came and is not what was asked for."""
+    """A document was received but is not what was requested."""
 
 
 E = TypeVar("E", bound=DocumentError)
@@ -81,17 +90,17 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """Date of an item that cannot be read."""
 
 YEARS = range(1970, 2200)
-"""In which scenes are taken."""
+"""Plausible years of a scene."""
 
 MOST_VALUES = 50_000
-"""Numbers, texts and lists of one item; real ones have one to four thousand, and an outline of 10 000 points 30 000."""
+"""Of one item; real ones have one to four thousand, an outline of 10 000 points 30 000."""
 
-SHORT = 60
-"""Characters of an id that is no good."""
+SHORT_ID = 60
+"""Characters of an invalid id in messages."""
 
 
 class GuardedIO(StacApiIO):
-    """Reads documents with time limits and retries, and only from where the catalogue's root allows."""
+    """Reads documents with limits and retries, from addresses that the catalogue at ``root`` may name."""
 
     def __init__(self, root: str) -> None:
         super().__init__(timeout=TIMEOUT, max_retries=None)
@@ -99,20 +108,23 @@ class GuardedIO(StacApiIO):
         self._deadline = math.inf
 
     def begin(self) -> None:
-        """Start the clock of a search."""
-        self._deadline = time.monotonic() + LONGEST_SEARCH
+        """Start the time limit of a search."""
+        self._deadline = time.monotonic() + SEARCH_SECONDS
 
     def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
-        """Read a document; raises SourceError where a link leaves the catalogue, DocumentError where it cannot be had."""
+        """Read a document; raises SourceError where its address is not allowed, DocumentError where it cannot be read."""
         is_link = isinstance(source, pystac.Link)
         try:
             href = check_href(source.href if is_link else str(source), self.root, "a link")
         except SceneError as error:
             raise SourceError(f"catalogue {hide_secrets(self.root)}: {error}") from error
-        return super().read_text(source if is_link else href, *args, **kwargs) if is_web(href) else _read_file(href)
+        if is_web(href):
+            return super().read_text(source if is_link else href, *args, **kwargs)
+        with Path(href).open("rb") as file:
+            return _decode(file.read(LARGEST_DOCUMENT + 1))
 
     def json_loads(self, txt: str, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
-        """Parse a document; raises FormatError where it is no JSON object."""
+        """Parse a document; raises FormatError where it is not a JSON object."""
         return parse_document(txt)
 
     def request(
@@ -122,14 +134,14 @@ class GuardedIO(StacApiIO):
         headers: dict[str, str] | None = None,
         parameters: dict[str, Any] | None = None,
     ) -> str:
-        """Ask for a document, again where that may help.  Raises DocumentError."""
+        """Request a document, with retries after transient errors.  Raises DocumentError."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._ask((method or "GET").upper(), href, headers, parameters)
+                return self._request_once((method or "GET").upper(), href, headers, parameters)
             except DocumentError as error:
                 if attempt >= min(error.attempts, ATTEMPTS):
                     raise
-                pause = spread_pause(PAUSE, attempt) if error.wait is None else error.wait
+                pause = compute_backoff(FIRST_BACKOFF, attempt) if error.wait is None else error.wait
                 self._check_clock(pause)
                 time.sleep(pause)
         raise AssertionError("unreachable")
@@ -137,13 +149,13 @@ class GuardedIO(StacApiIO):
     def get_pages(
         self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Yield the pages of a search that hold items; raises FormatError where there is no end to them."""
+        """Yield the pages of a search that have items; raises FormatError where they have no end."""
         seen: set[str] = set()
         known: set[str] = set()
         page = self.read_json(url, method=method, parameters=parameters)
         stale = 0
         while True:
-            names = _name_members(page)
+            names = _list_member_ids(page)
             stale = 0 if set(names) - known else stale + 1
             known.update(names)
             if names:
@@ -159,9 +171,11 @@ class GuardedIO(StacApiIO):
 
     def _check_clock(self, pause: float = 0) -> None:
         if time.monotonic() + pause > self._deadline:
-            raise DocumentError(f"the search took longer than {LONGEST_SEARCH / 60:.0f} minutes and was given up")
+            raise DocumentError(f"the search took longer than {SEARCH_SECONDS / 60:.0f} minutes and was given up")
 
-    def _ask(self, method: str, href: str, headers: Mapping[str, str] | None, parameters: Mapping[str, Any] | None) -> str:
+    def _request_once(
+        self, method: str, href: str, headers: Mapping[str, str] | None, parameters: Mapping[str, Any] | None
+    ) -> str:
         body = {"json": parameters} if method == "POST" else {"params": parameters or {}}
         request = Request(method, href, headers=headers, **body)
         try:
@@ -169,10 +183,10 @@ class GuardedIO(StacApiIO):
             prepared = self.session.prepare_request(modified or request)
         except (RequestException, ValueError) as error:
             raise DocumentError(f"not a valid address, {type(error).__name__}") from None
-        for _ in range(REDIRECTS + 1):
+        for _ in range(MOST_REDIRECTS + 1):
             answer = self._send(prepared)
             with answer:
-                if answer.status_code not in MOVED:
+                if answer.status_code not in REDIRECT_STATUSES:
                     return _receive(answer)
                 prepared = _redirect(prepared, answer)
         raise DocumentError("redirected too often")
@@ -181,37 +195,39 @@ class GuardedIO(StacApiIO):
         self._check_clock()
         try:
             settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)
-            # The session itself would read the whole body of a redirect, however long.
+            # The session itself would read the whole body of a redirect, of any size.
             adapter = self.session.get_adapter(str(prepared.url))
             return adapter.send(prepared, timeout=self.timeout, **settings)
         except (InvalidSchema, InvalidURL, MissingSchema, SSLError) as error:
             raise DocumentError(f"no connection, {type(error).__name__}") from None
         except (RequestException, HTTPError, OSError, ValueError) as error:
-            raise _pass(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
+            raise _mark_transient(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
 
 
 class StaticIO(GuardedIO):
-    """The same for static catalogues, whose collections are no API endpoints."""
+    """As GuardedIO, for static catalogues, whose collections are not API endpoints."""
 
     def stac_object_from_dict(self, d: dict[str, Any], *args: Any, **kwargs: Any) -> pystac.STACObject:
-        """Make plain pystac objects; of an item that is none, one that says so."""
+        """Return a pystac object; for a malformed item, an empty one with its fault."""
         if d.get("type") == "Feature":
-            # Not by pystac's way: that reads the collection of an item of STAC 0.9 from wherever a link says.
+            # pystac itself would read the collection of an item of STAC 0.9 from any address in a link.
             return make_item(d, *args, **kwargs)
         return StacIO.stac_object_from_dict(self, d, *args, **kwargs)
 
 
 FAULT = "minewatch:fault"
-"""Field of an item that could not be made as it was: why."""
+"""Extra field of an empty item: why the real one could not be parsed."""
 
 
 def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_: Any) -> pystac.Item:
-    """Make an item of a document; where that fails, an empty one that says why: one bad item never fails the others."""
+    """Return the item of a document; where that fails, an empty one with its FAULT, so that others can be used."""
     place = None if href is None else str(href)
     try:
         return _read_item(document, place, root)
     except SceneError as error:
-        empty = pystac.Item(show(document.get("id"), SHORT), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)})
+        empty = pystac.Item(
+            show(document.get("id"), SHORT_ID), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)}
+        )
     if root is not None:
         empty.set_root(root)
     return empty
@@ -219,13 +235,13 @@ def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_:
 
 def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.Item:
     if _is_large(document):
-        raise SceneError(f"item {show(document.get('id'), SHORT)} holds more than {MOST_VALUES} values")
+        raise SceneError(f"item {show(document.get('id'), SHORT_ID)} holds more than {MOST_VALUES} values")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # their words are strangers'
+            warnings.simplefilter("ignore")  # their text is untrusted
             item = pystac.Item.from_dict(document, href=href, root=root, preserve_dict=False)
-    except Exception as error:  # strangers' documents make libraries raise nearly everything
-        name = show(document.get("id"), SHORT)
+    except Exception as error:  # malformed documents make libraries raise nearly everything
+        name = show(document.get("id"), SHORT_ID)
         raise SceneError(f"item {name} is no item of STAC ({type(error).__name__})") from error
     check_id(item.id)
     if item.datetime is not None and item.datetime.year not in YEARS:
@@ -234,7 +250,7 @@ def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.
 
 
 def _is_large(document: dict[str, Any]) -> bool:
-    """True if an item holds more than any real one; looks no further than it must."""
+    """True if an item has more than MOST_VALUES values."""
     waiting: list[Any] = [document]
     count = 0
     while waiting and count <= MOST_VALUES:
@@ -246,7 +262,7 @@ def _is_large(document: dict[str, Any]) -> bool:
 
 
 def parse_document(text: str) -> dict[str, Any]:
-    """Parse a JSON object; raises FormatError where the text is none, or nested too deep."""
+    """Parse a JSON object; raises FormatError where the text is not one, or nested too deep."""
     try:
         document = json.loads(text)
         is_deep = _is_deep(document)
@@ -254,9 +270,9 @@ def parse_document(text: str) -> dict[str, Any]:
         is_deep = True
     except ValueError:
         what = "a web page" if text.lstrip()[:1] == "<" else "something else, or only a part"
-        raise _pass(FormatError(f"it does not give JSON but {what}"), SECOND_LOOKS) from None
+        raise _mark_transient(FormatError(f"it does not give JSON but {what}"), FORMAT_ATTEMPTS) from None
     if is_deep:
-        raise FormatError(f"its JSON is nested more than {DEEPEST} deep")
+        raise FormatError(f"its JSON is nested more than {DEEPEST_NESTING} deep")
     if not isinstance(document, dict):
         raise FormatError("its JSON is no object")
     return document
@@ -264,7 +280,7 @@ def parse_document(text: str) -> dict[str, Any]:
 
 def _is_deep(document: Any) -> bool:
     level: list[Any] = [[document]]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST_NESTING + 1):
         level = [
             inner
             for value in level
@@ -276,10 +292,10 @@ def _is_deep(document: Any) -> bool:
     return True
 
 
-def _name_members(page: Mapping[str, Any]) -> list[str]:
-    """Name the items of a page, or the collections; raises FormatError where it is no page.
+def _list_member_ids(page: Mapping[str, Any]) -> list[str]:
+    """Return the ids of a page's items or collections; raises FormatError where it is not a page.
 
-    A search whose answer is another object (an error told with status 200, say) must not pass for one without scenes.
+    An answer that is another object (such as an error with status 200) must not count as a search without results.
     """
     members = page.get("features", page.get("collections"))
     if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
@@ -297,29 +313,24 @@ def _find_next(page: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def _read_file(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return _decode(file.read(LARGEST + 1))
-
-
 def _decode(body: bytes | bytearray) -> str:
-    if len(body) > LARGEST:
-        raise FormatError(f"a document of more than {LARGEST // 2**20} MB")
+    if len(body) > LARGEST_DOCUMENT:
+        raise FormatError(f"a document of more than {LARGEST_DOCUMENT // 2**20} MB")
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _pass(FormatError("it does not give JSON but something that is not text"), SECOND_LOOKS) from None
+        raise _mark_transient(FormatError("it does not give JSON but something that is not text"), FORMAT_ATTEMPTS) from None
 
 
 def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
-    """Make the request to where an answer leads, with the same method except after 303; raises DocumentError as follow does."""
+    """Return the request to a redirect's address, with the same method except after 303; raises DocumentError."""
     try:
-        target = follow(str(prepared.url), answer.headers.get("Location", ""))
+        target = resolve_redirect(str(prepared.url), answer.headers.get("Location", ""))
         moved = prepared.copy()
         moved.prepare_url(target, None)
     except (RangeError, RequestException, ValueError) as error:
         raise DocumentError(str(error) if isinstance(error, RangeError) else "redirected to an invalid address") from None
-    is_other = _find_host(moved) != _find_host(prepared)
+    is_other = urlsplit(str(moved.url)).netloc != urlsplit(str(prepared.url)).netloc
     if answer.status_code == 303:
         moved.method, moved.body = "GET", None
     for name in list(moved.headers):
@@ -328,44 +339,40 @@ def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
     return moved
 
 
-def _find_host(prepared: PreparedRequest) -> str:
-    return str(prepared.url).split("/")[2]
-
-
 def _receive(answer: Response) -> str:
     if answer.status_code != 200:
         error = DocumentError(f"status {answer.status_code}")
         error.status = answer.status_code
-        if answer.status_code in BUSY:
-            _pass(error).wait = read_wait(answer.headers.get("Retry-After"))
+        if answer.status_code in BUSY_STATUSES:
+            _mark_transient(error).wait = parse_retry_after(answer.headers.get("Retry-After"))
         raise error
     try:
         text = _decode(_receive_body(answer))
     except (HTTPError, RequestException) as error:
-        raise _pass(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
-    parse_document(text)  # what is no JSON is asked for again
+        raise _mark_transient(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
+    parse_document(text)  # an answer that is not JSON is requested again
     return text
 
 
 def _receive_body(answer: Response) -> bytearray:
-    deadline, body = time.monotonic() + LONGEST, bytearray()
+    deadline, body = time.monotonic() + DOCUMENT_SECONDS, bytearray()
     while part := answer.raw.read1(2**16, decode_content=True):
         body += part
-        if len(body) > LARGEST:
+        if len(body) > LARGEST_DOCUMENT:
             break
         if time.monotonic() > deadline:
-            raise _pass(DocumentError("too slow"), SECOND_LOOKS)
+            raise _mark_transient(DocumentError("too slow"), FORMAT_ATTEMPTS)
     return body
 
 
-def _pass(error: E, attempts: int | None = None) -> E:
-    """Mark an error after which another attempt may do better."""
+def _mark_transient(error: E, attempts: int | None = None) -> E:
+    """Mark an error after which another attempt may succeed, and return it."""
     error.attempts = ATTEMPTS if attempts is None else attempts
     return error
 
 
 def format_error(error: BaseException) -> str:
-    """Say what went wrong in a few words, without addresses: they may carry secrets."""
+    """Return an error in a few words, without addresses, which may hold secrets."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, (APIError, RequestException)):

@@ -23,9 +23,10 @@ from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.context.declaration import AREAS, DISTANCES, KINDS
 from minewatch.alerts.context.features import read_date, read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
-from minewatch.alerts.context.place import CELLS, AlertSite, Overlap, judge, place_sites
+from minewatch.alerts.context.place import CONTEXT_COLUMNS, AlertSite, Overlap, assess_legal_status, place_sites
 from minewatch.alerts.geopackage import update, updating
-from minewatch.alerts.table import CSV_COLUMNS, read_alerts
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.table import CSV_COLUMNS
 from minewatch.cli import main
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace
@@ -97,8 +98,8 @@ def east_of(metres: float, lon: float = -69.99, lat: float = -12.995) -> Point:
 def test_the_cells_are_columns_of_the_table() -> None:
     names = [column.name for column in ALERT_COLUMNS]
     start = names.index("legal_status")
-    assert names[start : start + len(CELLS)] == list(CELLS)
-    assert set(CELLS) < set(CSV_COLUMNS)
+    assert names[start : start + len(CONTEXT_COLUMNS)] == list(CONTEXT_COLUMNS)
+    assert set(CONTEXT_COLUMNS) < set(CSV_COLUMNS)
 
 
 def test_without_layers_nothing_is_said(workspace: Workspace) -> None:
@@ -408,7 +409,7 @@ def test_outlines_that_cross_themselves_are_mended_and_named(workspace: Workspac
     features = read_features(open_layers(workspace)[0])
     assert features.names == ["Bow tie", "fine"]
     assert shapely.is_valid(features.shapes).all()
-    first, second = sorted(features.tell_faults())
+    first, second = sorted(features.describe_faults())
     assert "1 outlines crossed" in first
     assert "Bow tie" in first
     assert "1 rows have no shape" in second
@@ -419,7 +420,7 @@ def test_lines_in_a_layer_of_areas_are_left_out_and_counted(workspace: Workspace
     save(workspace, "c.geojson", rows)
     declare(workspace, "c", "c.geojson", "protected-area")
     assert place(workspace)["protected_pct"] == 100
-    assert read_features(open_layers(workspace)[0]).tell_faults() == [
+    assert read_features(open_layers(workspace)[0]).describe_faults() == [
         "context layer 'c': 1 shapes have no area and were left out"
     ]
 
@@ -429,7 +430,7 @@ def test_shapes_that_lie_nowhere_are_left_out(workspace: Workspace) -> None:
     declare(workspace, "c", "c.gpkg", "settlement")
     features = read_features(open_layers(workspace)[0])
     assert len(features.shapes) == 1
-    assert "nowhere on Earth" in features.tell_faults()[0]
+    assert "nowhere on Earth" in features.describe_faults()[0]
 
 
 @pytest.mark.parametrize(
@@ -551,7 +552,7 @@ def test_one_legal_status_follows_from_the_shares(rows: Any) -> None:
     found = [
         Overlap(str(n), period, (shape & SQUARE,), shape.area) for n, (shape, period) in enumerate(rows) if (shape & SQUARE).area
     ]
-    status, deciding = judge(found, DAY, area_ha(SQUARE))
+    status, deciding = assess_legal_status(found, DAY, area_ha(SQUARE))
     half = area_ha(SQUARE) / 2
 
     def share(*periods: Any) -> float:
@@ -647,15 +648,15 @@ def test_refresh_places_existing_alerts_without_a_scan(scanned: Workspace) -> No
     assert " placed" in result.output
     after = read_alerts(scanned.alerts)
     assert set(after["legal_status"]) <= {"inside", "expired"}
-    assert after.drop(columns=list(CELLS)).equals(before.drop(columns=list(CELLS)))
+    assert after.drop(columns=list(CONTEXT_COLUMNS)).equals(before.drop(columns=list(CONTEXT_COLUMNS)))
     scan_small(scanned)
-    assert read_alerts(scanned.alerts)[list(CELLS)].equals(after[list(CELLS)]), "a scan says the same"
+    assert read_alerts(scanned.alerts)[list(CONTEXT_COLUMNS)].equals(after[list(CONTEXT_COLUMNS)]), "a scan says the same"
     assert "legal_status" in scanned.alerts_csv.read_text()
 
 
 def test_an_older_table_is_upgraded(scanned: Workspace) -> None:
     with updating(scanned.alerts) as connection:
-        for name in (*CELLS, "witnesses"):
+        for name in (*CONTEXT_COLUMNS, "witnesses"):
             connection.execute(f'ALTER TABLE alerts DROP COLUMN "{name}"')
     assert set(read_alerts(scanned.alerts)["legal_status"]) == {""}, "an older table can be read"
     listed = run(scanned, "alerts", "list", "--outside", "concession")

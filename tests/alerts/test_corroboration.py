@@ -26,12 +26,12 @@ from minewatch.alerts.corroboration.record import (
     ExternalSource,
     ExternalSources,
     append_external_sources,
-    keep_sightings,
     read_external_sources,
     read_sightings,
+    store_sightings,
 )
 from minewatch.alerts.corroboration.sighting import NO_DAY, Region, Sightings, to_day
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, ContextError, ExternalAlertError
 from minewatch.core.workspace import Workspace
@@ -185,12 +185,12 @@ def test_the_same_file_again_changes_nothing(workspace: Workspace, tmp_path: Pat
     row = largest(workspace)
     path = write_csv(tmp_path / "gfw.csv", [(*place(row, 10), f"{row.first_seen:%Y-%m-%d}")])
     corroborate_alerts(workspace, path, "RADD")
-    before = {file: file.read_bytes() for file in (workspace.witnesses, *workspace.sightings.iterdir())}
+    before = {file: file.read_bytes() for file in (workspace.external_sources, *workspace.external_alerts.iterdir())}
     table = read_alerts(workspace.alerts)
     again = corroborate_alerts(workspace, path, "RADD")
     assert again.added == []
     assert again.agreements.keys() == {row.alert_id}
-    assert {file: file.read_bytes() for file in (workspace.witnesses, *workspace.sightings.iterdir())} == before
+    assert {file: file.read_bytes() for file in (workspace.external_sources, *workspace.external_alerts.iterdir())} == before
     assert read_alerts(workspace.alerts).equals(table)
 
 
@@ -212,7 +212,7 @@ def test_an_older_table_does_not_show_it_yet(workspace: Workspace, tmp_path: Pat
     path = write_csv(tmp_path / "a.csv", [(*place(row, 35), f"{row.first_seen:%Y-%m-%d}")])
     (witness,) = corroborate_alerts(workspace, path, "RADD").added
     assert witness.effective == UNTIL
-    known = read_external_sources(workspace.witnesses)
+    known = read_external_sources(workspace.external_sources)
     assert known.of(NAME, UNTIL) == [witness]
     assert known.of(NAME, UNTIL - dt.timedelta(days=1)) == []
 
@@ -227,7 +227,7 @@ def test_several_witnesses_stand_side_by_side_and_can_be_taken_back(workspace: W
     assert cells(workspace)[row.alert_id] == f"Amazon Mining Watch (inside); RADD {date} (35 m)"
     assert remove_source(workspace, "RADD") == 1
     assert cells(workspace)[row.alert_id] == "Amazon Mining Watch (inside)"
-    assert len(read_external_sources(workspace.witnesses).all) == 3, "what was said stays in the file"
+    assert len(read_external_sources(workspace.external_sources).all) == 3, "what was said stays in the file"
     with pytest.raises(ExternalAlertError, match="no witness 'RADD'"):
         remove_source(workspace, "RADD")
     corroborate_alerts(workspace, tmp_path / "a.csv", "RADD")
@@ -256,7 +256,7 @@ def test_where_what_a_witness_saw_is_gone_a_scan_says_so(workspace: Workspace, t
     row = largest(workspace)
     path = write_csv(tmp_path / "a.csv", [(*place(row, 35), f"{row.first_seen:%Y-%m-%d}")])
     corroborate_alerts(workspace, path, "RADD")
-    for file in workspace.sightings.iterdir():
+    for file in workspace.external_alerts.iterdir():
         file.unlink()
     report = scan_small(workspace)
     assert any("witness 'RADD' cannot be asked" in note for note in report.areas[0].notes)
@@ -346,7 +346,7 @@ def test_a_bad_csv_is_one_clear_error(workspace: Workspace, tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(ExternalAlertError, match=message):
         corroborate_alerts(workspace, path, "RADD")
-    assert not workspace.witnesses.exists()
+    assert not workspace.external_sources.exists()
 
 
 def test_a_shapefile_without_a_reference_system_is_an_error(workspace: Workspace, tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_without_a_table_there_is_nothing_to_corroborate(tmp_path: Path) -> None
 
 def test_what_was_seen_is_kept_as_it_was(tmp_path: Path) -> None:
     shapes = np.array([Point(-70, -12), box(-70, -12, -69, -11)], object)
-    name = keep_sightings(tmp_path, Sightings(shapes, np.array([to_day(dt.date(2024, 6, 11)), NO_DAY], np.int32)))
+    name = store_sightings(tmp_path, Sightings(shapes, np.array([to_day(dt.date(2024, 6, 11)), NO_DAY], np.int32)))
     kept = read_sightings(tmp_path / name)
     assert kept.days.tolist() == [to_day(dt.date(2024, 6, 11)), NO_DAY]
     assert shapely.equals_exact(kept.shapes, shapes).all()
@@ -436,7 +436,7 @@ def test_nothing_near_is_a_result_that_is_said(workspace: Workspace, tmp_path: P
     row = largest(workspace)
     swapped = write_csv(tmp_path / "b.csv", [(row.lat, row.lon, "2024-01-01")])
     assert "1 would, with latitude and longitude exchanged" in run(workspace, str(swapped), "--name", "RADD").stderr
-    assert not workspace.witnesses.exists()
+    assert not workspace.external_sources.exists()
 
 
 def test_wrong_use_is_told(workspace: Workspace, tmp_path: Path) -> None:

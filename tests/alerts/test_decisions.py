@@ -287,7 +287,7 @@ def test_an_update_that_is_cut_off_after_the_harvest_loses_no_edit(
     put(path, alert)
     edit(path, "UPDATE alerts SET review = 'dismissed', reviewed_by = 'Rosa'")
     with monkeypatch.context() as patch:
-        patch.setattr(reviews, "show_cells", lambda *_: (_ for _ in ()).throw(RuntimeError("power cut")))
+        patch.setattr(reviews, "write_review", lambda *_: (_ for _ in ()).throw(RuntimeError("power cut")))
         with pytest.raises(RuntimeError, match="power"):
             put(path, alert, run="run-2")
     assert row_of(path, alert.alert_id)["review"] == "dismissed"

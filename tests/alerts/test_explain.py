@@ -13,11 +13,11 @@ import pytest
 import rasterio
 from click.testing import CliRunner, Result
 
+from minewatch.alerts.explain.alert_pixels import AlertPixels, assess_area, trace_pixels
 from minewatch.alerts.explain.explain import explain_alert, explain_alerts
-from minewatch.alerts.explain.ground import AlertPixels, assess_area, trace_ground
 from minewatch.alerts.explain.record import OUTCOMES, ExplainedLook, Explanation
-from minewatch.alerts.table import read_alerts
-from minewatch.archive.item import list_observations
+from minewatch.alerts.read import read_alerts
+from minewatch.archive.item import list_observations, select_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.grid import make_grid
 from minewatch.cli import main
@@ -26,7 +26,6 @@ from minewatch.core.progress import Reporter
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
 from minewatch.detection.monitor import COUNTED, Outcome
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.rules import make_rules
 from minewatch.detection.track import track_pixels
 from minewatch.operations.scan_report import ScanReport
@@ -99,12 +98,12 @@ def ground(scanned: tuple[Workspace, ScanReport]) -> AlertPixels:
     (area,) = (done.plan for done in report.areas)
     observations = select_observations(list_observations(workspace.archive(NAME), area.grid).values(), area)
     scenes = assess_area(observations, area, Reporter())
-    return trace_ground(observations, area, scenes, area.grid.window, np.ones(area.grid.shape, bool))
+    return trace_pixels(observations, area, scenes, area.grid.window, np.ones(area.grid.shape, bool))
 
 
 def test_tracing_changes_nothing(ground: AlertPixels) -> None:
     plain = track_pixels(ground.series, ground.scenes, make_rules(ground.tile.settings))
-    assert plain.episodes.tobytes() == ground.followed.episodes.tobytes()
+    assert plain.episodes.tobytes() == ground.tracked.episodes.tobytes()
 
 
 def test_outcomes_agree_with_the_episodes(ground: AlertPixels) -> None:
@@ -117,7 +116,7 @@ def test_outcomes_agree_with_the_episodes(ground: AlertPixels) -> None:
         "closed_on": {Outcome.CLOSED},
         "last_seen": set(COUNTED),
     }
-    days, found, trace = ground.series.days.tolist(), ground.followed.episodes, ground.followed.trace
+    days, found, trace = ground.series.days.tolist(), ground.tracked.episodes, ground.tracked.trace
     assert len(found) > 100
     for row in found.tolist():
         facts = dict(zip(found.dtype.names, row, strict=True))

@@ -31,7 +31,7 @@ from minewatch.archive.publication import TempRaster, publish, remove_temp_raste
 from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
 from minewatch.archive.stack import read_sample, read_stack, sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
-from minewatch.areas.grid import CELL, Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError, SceneError, WorkspaceError
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.units import NODATA, SCALE, to_day
@@ -48,7 +48,7 @@ KEY = "s2a_20200704T145021"
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
 
 
 @pytest.fixture
@@ -65,11 +65,11 @@ SCL_BAND = 1
 """Band of the raster that holds SCL."""
 
 
-def write_draft(take: Datatake, grid: Grid, folder: Path) -> TempRaster:
-    (draft,) = write_temp_rasters([Target(take, grid, folder)])
-    if isinstance(draft, SceneError):
-        raise draft
-    return draft
+def write_temp_raster(datatake: Datatake, grid: Grid, folder: Path) -> TempRaster:
+    (temp,) = write_temp_rasters([Target(datatake, grid, folder)])
+    if isinstance(temp, SceneError):
+        raise temp
+    return temp
 
 
 def take_of(*scenes: Scene, time: dt.datetime = TIME) -> Datatake:
@@ -77,7 +77,7 @@ def take_of(*scenes: Scene, time: dt.datetime = TIME) -> Datatake:
 
 
 def archive(folder: Path, *scenes: Scene, version: int = 1, grid: Grid = GRID, time: dt.datetime = TIME) -> Observation:
-    return publish(write_draft(take_of(*scenes, time=time), grid, folder), grid, AREA, folder, version)
+    return publish(write_temp_raster(take_of(*scenes, time=time), grid, folder), grid, AREA, folder, version)
 
 
 def read_layers(observation: Observation) -> dict[str, np.ndarray]:
@@ -168,17 +168,17 @@ def test_clear_pixels_are_counted_inside_the_area_alone(tmp_path: Path, folder: 
     scl[:, 20:] = 0  # columns from 40 on
     scene = write_scene(tmp_path, paint_bands(HEIGHT, WIDTH, scl=scl))
     half = Grid(GRID.geobox, box(LEFT, TOP - 400, LEFT + 450, TOP))  # columns 0 to 44
-    draft = write_draft(take_of(scene), half, folder)
-    assert draft.classes == {0: 5 * 40, 4: 30 * 40, 9: 10 * 40}
-    assert publish(draft, half, AREA, folder, 1).clear_share == pytest.approx(30 / 45)
+    temp = write_temp_raster(take_of(scene), half, folder)
+    assert temp.classes == {0: 5 * 40, 4: 30 * 40, 9: 10 * 40}
+    assert publish(temp, half, AREA, folder, 1).clear_share == pytest.approx(30 / 45)
 
 
 def test_the_same_scenes_give_the_same_bytes(tmp_path: Path) -> None:
     west, east = paint_bands(HEIGHT, WIDTH, red=900), paint_bands(HEIGHT, WIDTH, red=100)
     west["scl"][:, 20:] = 0
     scenes = write_scene(tmp_path, west, name="a"), write_scene(tmp_path, east, name="b")
-    drafts = [write_draft(take_of(*scenes), GRID, tmp_path / name) for name in ("one", "two")]
-    assert drafts[0].sha256 == drafts[1].sha256 == hashlib.sha256(drafts[0].path.read_bytes()).hexdigest()
+    temps = [write_temp_raster(take_of(*scenes), GRID, tmp_path / name) for name in ("one", "two")]
+    assert temps[0].sha256 == temps[1].sha256 == hashlib.sha256(temps[0].path.read_bytes()).hexdigest()
 
 
 def test_everything_is_private(scene: Scene, folder: Path) -> None:
@@ -271,7 +271,7 @@ def test_what_is_archived_changes_with_its_format() -> None:
         "swir16": [1200, 3600, 0, 0],
     }
     shape = {
-        "block": CELL,
+        "block": ARCHIVE_BLOCK,
         "unread margin, m": UNREAD_MARGIN_M,
         "unread classes": UNREAD_CLASSES,
         "bands": BANDS,
@@ -325,7 +325,7 @@ def test_an_archive_that_is_not_there_is_empty(folder: Path) -> None:
 
 
 def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    draft = write_draft(take_of(scene), GRID, folder)
+    temp = write_temp_raster(take_of(scene), GRID, folder)
 
     def pull_the_plug(*_: object) -> None:
         raise KeyboardInterrupt
@@ -333,7 +333,7 @@ def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.Mon
     with monkeypatch.context() as patch:
         patch.setattr("minewatch.archive.publication.publish_bytes", pull_the_plug)
         with pytest.raises(KeyboardInterrupt):
-            publish(draft, GRID, AREA, folder, 1)
+            publish(temp, GRID, AREA, folder, 1)
     assert len(list(folder.glob("*.tif"))) == 1  # the raster is there already ...
     assert list_observations(folder, GRID) == {}  # ... and counts for nothing without its item
     again = archive(folder, scene)
@@ -343,9 +343,9 @@ def test_the_item_comes_last(folder: Path, scene: Scene, monkeypatch: pytest.Mon
 
 def test_a_draft_is_no_observation_and_is_cleared_away(folder: Path, scene: Scene) -> None:
     kept = archive(folder, scene)
-    draft = write_draft(take_of(scene), GRID, folder)
+    temp = write_temp_raster(take_of(scene), GRID, folder)
     (folder / f"{TEMPORARY_PREFIX}x.json").write_text('{"type": "Fea')
-    assert draft.path in find_drafts(folder)
+    assert temp.path in find_drafts(folder)
     assert list_observations(folder, GRID) == {KEY: kept}
     remove_temp_rasters(folder)
     assert find_drafts(folder) == []
@@ -369,7 +369,7 @@ def test_a_scene_that_cannot_be_read_leaves_no_file(folder: Path, tmp_path: Path
     else:
         path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3] if fault == "truncated" else b"<html>")
     with pytest.raises(SceneError, match=rf"{scene.id}, {band}") as caught:
-        write_draft(take_of(scene), GRID, folder)
+        write_temp_raster(take_of(scene), GRID, folder)
     assert caught.value.scene_id == scene.id
     assert list(folder.iterdir()) == []
 
@@ -377,7 +377,7 @@ def test_a_scene_that_cannot_be_read_leaves_no_file(folder: Path, tmp_path: Path
 def test_a_folder_that_cannot_be_made_is_an_error_in_words(tmp_path: Path, scene: Scene) -> None:
     (tmp_path / "output").write_text("a file in its place")
     with pytest.raises(WorkspaceError, match="cannot make the folder"):
-        write_draft(take_of(scene), GRID, tmp_path / "output" / "archive")
+        write_temp_raster(take_of(scene), GRID, tmp_path / "output" / "archive")
 
 
 # --- what is left unread ---------------------------------------------------------------------------------------------
@@ -416,18 +416,18 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reads]:
 def draft_under_cloud(
     tmp_path: Path, folder: Path, columns: int, codes: Sequence[int] = (0, 9, 10)
 ) -> tuple[TempRaster, np.ndarray]:
-    """Draft a scene whose first columns are covered; give the draft and its codes."""
+    """Draft a scene whose first columns are covered; give the temp and its codes."""
     scl = np.full((TALL // 2, BROAD // 2), 4)
     scl[:, : columns // 2] = np.resize(codes, columns // 2)
     scene = write_scene(tmp_path, paint_bands(TALL, BROAD, scl=scl))
-    draft = write_draft(take_of(scene), lay_grid(TALL, BROAD), folder)
-    with rasterio.open(draft.path) as raster:
-        return draft, raster.read()
+    temp = write_temp_raster(take_of(scene), lay_grid(TALL, BROAD), folder)
+    with rasterio.open(temp.path) as raster:
+        return temp, raster.read()
 
 
 def test_a_cell_under_cloud_with_its_margin_is_left_unread(tmp_path: Path, folder: Path, reads: Reads) -> None:
-    draft, codes = draft_under_cloud(tmp_path, folder, 512 + 20)
-    assert draft.unread_cells == 2  # the first column of cells
+    temp, codes = draft_under_cloud(tmp_path, folder, 512 + 20)
+    assert temp.unread_blocks == 2  # the first column of blocks
     assert not codes[SCL_BAND:, :, :512].any()
     assert (codes[SCL_BAND:, :, 532:] > 0).all()
     assert set(np.unique(codes[0, :, :512])) == {0, 9, 10}  # SCL is kept
@@ -439,22 +439,22 @@ def test_a_cell_under_cloud_with_its_margin_is_left_unread(tmp_path: Path, folde
 
 
 def test_a_margin_that_is_not_wholly_covered_has_the_cell_read(tmp_path: Path, folder: Path, reads: Reads) -> None:
-    draft, codes = draft_under_cloud(tmp_path, folder, 512 + 18)
-    assert draft.unread_cells == 0
+    temp, codes = draft_under_cloud(tmp_path, folder, 512 + 18)
+    assert temp.unread_blocks == 0
     assert reads.touches(0, 0)
     assert (codes[SCL_BAND:, codes[0] > 0] > 0).all()
 
 
 @pytest.mark.parametrize("code", [3, 8, 11])
 def test_under_other_classes_everything_is_read(tmp_path: Path, folder: Path, code: int) -> None:
-    draft, codes = draft_under_cloud(tmp_path, folder, BROAD, (code,))
-    assert draft.unread_cells == 0
+    temp, codes = draft_under_cloud(tmp_path, folder, BROAD, (code,))
+    assert temp.unread_blocks == 0
     assert (codes > 0).all()
 
 
 def test_a_scene_wholly_under_cloud_costs_its_classes_alone(tmp_path: Path, folder: Path, reads: Reads) -> None:
-    draft, codes = draft_under_cloud(tmp_path, folder, BROAD, (9,))
-    assert draft.unread_cells == 6
+    temp, codes = draft_under_cloud(tmp_path, folder, BROAD, (9,))
+    assert temp.unread_blocks == 6
     assert {band for band, _ in reads.windows} == {"scl"}
     assert (codes[0] == 9).all()
     assert not codes[SCL_BAND:].any()
@@ -575,10 +575,10 @@ def test_a_small_area_is_its_own_sample(scene: Scene, folder: Path) -> None:
 def test_one_overpass_is_written_for_many_areas(tmp_path: Path, scene: Scene) -> None:
     """Each area gets what it would get alone."""
     grids = [lay_grid(HEIGHT, WIDTH), lay_grid(HEIGHT // 2, WIDTH), lay_grid(HEIGHT, WIDTH // 2)]
-    take = take_of(scene)
-    together = write_temp_rasters([Target(take, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
-    alone = [write_draft(take, grid, tmp_path / "alone") for grid in grids]
-    assert [draft.sha256 for draft in together if isinstance(draft, TempRaster)] == [draft.sha256 for draft in alone]
+    datatake = take_of(scene)
+    together = write_temp_rasters([Target(datatake, grid, tmp_path / str(number)) for number, grid in enumerate(grids)])
+    alone = [write_temp_raster(datatake, grid, tmp_path / "alone") for grid in grids]
+    assert [temp.sha256 for temp in together if isinstance(temp, TempRaster)] == [temp.sha256 for temp in alone]
 
 
 @pytest.mark.parametrize("kind", ["cut", "empty"])

@@ -19,7 +19,7 @@ from minewatch.archive.fetch import TOGETHER, group_areas, search_areas
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.core.errors import SceneError
-from minewatch.core.parallel import _attempt
+from minewatch.core.parallel import _run_task
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
@@ -145,7 +145,7 @@ def fail_with_a_cause_that_cannot_be_sent() -> None:
 
 def test_an_error_of_another_process_still_knows_its_scene() -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        error = pool.submit(_attempt, __version__, fail_with_a_cause_that_cannot_be_sent).result()
+        error = pool.submit(_run_task, __version__, fail_with_a_cause_that_cannot_be_sent).result()
     assert isinstance(error, SceneError)
     assert (str(error), error.scene_id, error.__cause__) == ("no such word as scene", "S2A_1", None)
 
@@ -153,7 +153,7 @@ def test_an_error_of_another_process_still_knows_its_scene() -> None:
 def test_a_scene_that_fails_for_all_is_named_for_all(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
     workspace = watch(tmp_path / "w", series, cut_areas(series))
     plan = plan_scan(workspace, ScanRequest(names=("a", "d"), until=UNTIL))
     broken = find_scenes(plan.source, plan.areas[0].query).scenes[5]

@@ -174,7 +174,7 @@ def test_what_the_source_no_longer_has_is_named(
         assert "without this look" in failed["reason"]
         assert scene not in read_record(report)["scenes"]["used"]
     list_scenes(catalogue, name_scenes(catalogue))
-    healed = scan_small(watch)
-    assert healed.failures == 0
+    repaired = scan_small(watch)
+    assert repaired.failures == 0
     assert read_result(watch)["status"] == result["status"]
     assert not list(watch.archive(NAME).glob(f"*{ASIDE}"))

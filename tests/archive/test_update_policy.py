@@ -20,7 +20,7 @@ from shapely.geometry import box
 
 from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.publication import TempRaster, publish
-from minewatch.archive.update_policy import find_refused, is_news
+from minewatch.archive.update_policy import find_refused, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.operations.scan_report import ScanReport
 from minewatch.simulation.series import SimulatedSeries
@@ -63,8 +63,8 @@ def archive(*scenes: Scene, refused: Sequence[Scene] = ()) -> Observation:
 
 
 def is_wanted(archived: Observation | None, *scenes: Scene, conflict: Any = "refuse") -> bool:
-    (take,) = group_scenes(scenes)
-    return is_news(take, archived, conflict)
+    (datatake,) = group_scenes(scenes)
+    return needs_fetch(datatake, archived, conflict)
 
 
 A, B, NEIGHBOUR = make_scene("a"), make_scene("b"), make_scene("n", tile="19LCG")
@@ -168,13 +168,13 @@ def let_arrive(parts: Sequence[Scene], waves: Sequence[set[int]], folder: Path) 
     known = None
     for wave in (*waves, set(range(len(parts)))):
         listed |= wave
-        (take,) = group_scenes(parts[number] for number in listed)
-        if is_news(take, known, "refuse"):
-            (draft,) = write_temp_rasters([Target(take, GRID, folder)])
-            assert isinstance(draft, TempRaster)
-            known = publish(draft, GRID, BOX, folder, known.version + 1 if known else 1)
+        (datatake,) = group_scenes(parts[number] for number in listed)
+        if needs_fetch(datatake, known, "refuse"):
+            (temp,) = write_temp_rasters([Target(datatake, GRID, folder)])
+            assert isinstance(temp, TempRaster)
+            known = publish(temp, GRID, BOX, folder, known.version + 1 if known else 1)
     assert known is not None
-    assert not is_news(take, known, "refuse")
+    assert not needs_fetch(datatake, known, "refuse")
     return list_observations(folder, GRID)[KEY]
 
 

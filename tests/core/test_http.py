@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 
 from minewatch.core import http as ranges
-from minewatch.core.http import ATTEMPTS, LONGEST_WAIT, REQUESTS, RangeError, fetch, fetchers, follow, spread_pause
+from minewatch.core.http import (
+    ATTEMPTS,
+    LONGEST_RETRY_AFTER,
+    MOST_REQUESTS,
+    RangeError,
+    compute_backoff,
+    fetch,
+    get_fetch_pool,
+    resolve_redirect,
+)
 from tests.helpers.hosts import Answer, Host, serve_host
 
 CONTENT = bytes(range(256)) * 40
@@ -21,7 +30,7 @@ SIGNATURE = "c0" + "ffee"
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(ranges, "PAUSE", 0)
+    monkeypatch.setattr(ranges, "FIRST_BACKOFF", 0)
     with serve_host({"/a": CONTENT}) as host:
         yield host
 
@@ -126,11 +135,11 @@ def test_a_senseless_retry_after_does_no_harm(host: Host, pauses: list[float], h
     host.answer = lambda answer, number: answer.send_range() if number else answer.send(503, headers={"Retry-After": header})
     assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
     assert len(pauses) == 1
-    assert 0 <= pauses[0] <= LONGEST_WAIT
+    assert 0 <= pauses[0] <= LONGEST_RETRY_AFTER
 
 
 def test_attempts_end_with_the_patience(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "PATIENCE", 10)
+    monkeypatch.setattr(ranges, "RETRY_SECONDS", 10)
     host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "50"})
     assert "429" in refuse(host)
     assert len(host.paths) == 1
@@ -138,7 +147,7 @@ def test_attempts_end_with_the_patience(host: Host, monkeypatch: pytest.MonkeyPa
 
 def test_pauses_grow_and_are_spread() -> None:
     for attempt in range(1, 4):
-        pauses = {spread_pause(1, attempt) for _ in range(20)}
+        pauses = {compute_backoff(1, attempt) for _ in range(20)}
         assert len(pauses) > 1
         assert all(2 ** (attempt - 1) <= pause < 2**attempt for pause in pauses)
 
@@ -146,19 +155,19 @@ def test_pauses_grow_and_are_spread() -> None:
 def test_a_server_that_comes_back_is_found(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused connection is tried again: on a bad line the next attempt may find the way."""
     ways = iter(["http://127.0.0.1:9/a", f"{host.url}/a"])
-    ask = ranges._ask
-    monkeypatch.setattr(ranges, "_ask", lambda _href, *more: ask(next(ways), *more))
+    ask = ranges._request
+    monkeypatch.setattr(ranges, "_request", lambda _href, *more: ask(next(ways), *more))
     assert fetch(f"{host.url}/a", 100, 200) == CONTENT[100:200]
 
 
 def test_retry_after_is_not_believed_for_ever(host: Host, pauses: list[float]) -> None:
     host.answer = lambda answer, _: answer.send(429, headers={"Retry-After": "86400"})
     assert "429" in refuse(host)
-    assert pauses == [LONGEST_WAIT] * (ATTEMPTS - 1)
+    assert pauses == [LONGEST_RETRY_AFTER] * (ATTEMPTS - 1)
 
 
 def test_a_trickle_ends(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranges, "LONGEST", 0.2)
+    monkeypatch.setattr(ranges, "ANSWER_SECONDS", 0.2)
     monkeypatch.setattr(ranges, "ATTEMPTS", 1)
 
     def trickle(answer: Answer, _: int) -> None:
@@ -174,7 +183,7 @@ def test_a_trickle_ends(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(ranges, "PAUSE", 0)
+    monkeypatch.setattr(ranges, "FIRST_BACKOFF", 0)
     assert "no connection" in refuse(Host(url="http://127.0.0.1:9"))
 
 
@@ -219,14 +228,14 @@ def test_a_circle_of_redirects_ends(host: Host) -> None:
 
 
 def test_https_never_falls_back_to_http() -> None:
-    assert follow("http://a.example/x", "https://b.example/y") == "https://b.example/y"
-    assert follow("https://a.example/x", "https://b.example/y") == "https://b.example/y"
+    assert resolve_redirect("http://a.example/x", "https://b.example/y") == "https://b.example/y"
+    assert resolve_redirect("https://a.example/x", "https://b.example/y") == "https://b.example/y"
     with pytest.raises(RangeError):
-        follow("https://a.example/x", "http://a.example/x")
+        resolve_redirect("https://a.example/x", "http://a.example/x")
 
 
 def test_requests_in_flight_are_bounded(host: Host) -> None:
     host.delay = 0.02
-    wait([fetchers().submit(fetch, f"{host.url}/a", 0, 10) for _ in range(4 * REQUESTS)])
-    assert 1 < host.most <= REQUESTS
-    assert len(host.paths) == 4 * REQUESTS
+    wait([get_fetch_pool().submit(fetch, f"{host.url}/a", 0, 10) for _ in range(4 * MOST_REQUESTS)])
+    assert 1 < host.most <= MOST_REQUESTS
+    assert len(host.paths) == 4 * MOST_REQUESTS

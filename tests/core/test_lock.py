@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core import lock as holding
 from minewatch.core.errors import BusyError, WorkspaceError
-from minewatch.core.lock import DEAD_SECONDS, HeldLock, Lease, find_holder, hold, read_lease
+from minewatch.core.lock import EXPIRY_SECONDS, HeldLock, Lease, acquire_lock, find_holder, read_lease
 from minewatch.core.workspace import Workspace
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.places import ROOT
@@ -41,8 +41,8 @@ FOREIGN = Lease("far-away", 4711, "another-boot", "2026-01-01 02:30 UTC", "scan"
 HOLDER = """
 import sys
 from pathlib import Path
-from minewatch.holding import hold
-with hold(Path(sys.argv[1]), sys.argv[2]):
+from minewatch.core.lock import acquire_lock
+with acquire_lock(Path(sys.argv[1]), sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -83,7 +83,7 @@ def holding_elsewhere(path: Path, doing: str = "scan") -> Iterator[subprocess.Po
 def take(path: Path) -> list[str]:
     """Take the lock and let go; gives what was told."""
     told: list[str] = []
-    with hold(path, tell=told.append):
+    with acquire_lock(path, report=told.append):
         pass
     return told
 
@@ -112,7 +112,7 @@ def test_the_lock_of_a_killed_process_is_free_at_once_and_that_is_told(path: Pat
 
 
 def test_a_lock_that_was_let_go_leaves_no_lease(path: Path) -> None:
-    with hold(path, "scan"):
+    with acquire_lock(path, "scan"):
         lease = read_lease(path)
         assert lease is not None
         assert (lease.pid, lease.doing) == (os.getpid(), "scan")
@@ -155,7 +155,7 @@ def test_a_fresh_lease_of_another_machine_is_respected(path: Path) -> None:
 
 
 def test_a_stale_lease_of_another_machine_is_taken_over_and_that_is_told(path: Path) -> None:
-    forge(path, age=DEAD_SECONDS + 5)
+    forge(path, age=EXPIRY_SECONDS + 5)
     assert find_holder(path) is None
     (line,) = take(path)
     assert "process 4711 on far-away" in line
@@ -172,9 +172,9 @@ def test_another_machine_of_the_same_name_is_another_machine(path: Path) -> None
 @pytest.mark.parametrize("content", [b"{", b"\x00" * 40, b'{"host": "x"}', b"[]"])
 def test_a_lease_that_cannot_be_read_counts_by_its_age(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(BusyError, match="another scan works"):
+    with pytest.raises(BusyError, match="another scan is running"):
         take(path)
-    moment = time.time() - DEAD_SECONDS - 5
+    moment = time.time() - EXPIRY_SECONDS - 5
     os.utime(path, (moment, moment))
     assert take(path) == ["somebody gave no sign of life for 10 minutes; its lock was taken over"]
 
@@ -184,17 +184,17 @@ def test_a_clock_that_was_set_back_does_not_keep_a_dead_holder_alive(path: Path,
     with pytest.raises(BusyError, match="if that machine is off"):
         take(path)
     assert abs(path.stat().st_mtime - time.time()) < 60, "it counts from now"
-    monkeypatch.setattr(holding, "DEAD_SECONDS", 0.0)
+    monkeypatch.setattr(holding, "EXPIRY_SECONDS", 0.0)
     assert len(take(path)) == 1
 
 
 def test_only_the_clock_of_the_folder_counts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file server that is a day ahead of this machine: a lease that is fresh there is fresh."""
     forge(path, age=-86_400 + 30)
-    monkeypatch.setattr(holding, "_ask_time", lambda _folder: time.time() + 86_400)
+    monkeypatch.setattr(holding, "_read_server_time", lambda _folder: time.time() + 86_400)
     with pytest.raises(BusyError):
         take(path)
-    forge(path, age=-86_400 + DEAD_SECONDS + 30)
+    forge(path, age=-86_400 + EXPIRY_SECONDS + 30)
     assert len(take(path)) == 1
 
 
@@ -214,7 +214,7 @@ def test_a_folder_without_locks_is_kept_by_the_lease_alone(path: Path, monkeypat
 
 def test_a_holder_shows_that_it_lives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holding, "RENEWAL_SECONDS", 0.02)
-    with hold(path):
+    with acquire_lock(path):
         os.utime(path, (0, 0))
         _wait_for(lambda: path.stat().st_mtime > 1)
 
@@ -230,7 +230,7 @@ def _wait_for(condition: object) -> None:
 
 def test_a_holder_that_was_taken_for_dead_notices_and_leaves_the_other_alone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holding, "RENEWAL_SECONDS", 0.02)
-    with hold(path) as held:
+    with acquire_lock(path) as held:
         held.check()
         forge(path, age=300)
         time.sleep(0.2)
@@ -241,7 +241,7 @@ def test_a_holder_that_was_taken_for_dead_notices_and_leaves_the_other_alone(pat
 
 
 def test_a_lock_file_that_was_deleted_is_noticed(path: Path) -> None:
-    with hold(path) as held:
+    with acquire_lock(path) as held:
         path.unlink()
         with pytest.raises(WorkspaceError, match="or taken away"):
             held.check()

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from minewatch.cli import main
 from minewatch.core import logging as journal
-from minewatch.core.logging import blot_out, find_secrets
+from minewatch.core.logging import find_secrets, redact
 from minewatch.core.workspace import Workspace
-from minewatch.operations.run_summary import render_account
+from minewatch.operations.run_summary import render_summary
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 
@@ -36,7 +36,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Workspace
 @pytest.fixture(autouse=True)
 def _closed() -> Any:
     yield
-    journal.close_journal()
+    journal.close_log()
 
 
 def run(watch: Workspace, *arguments: str, **environment: str) -> Result:
@@ -109,7 +109,7 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
         "sources": {"x": {"s3": {"secret_variable": "OURS_SECRET_KEY"}}},
     }
     stream = io.StringIO()
-    journal.open_journal(find_secrets(settings), stream)
+    journal.start_log(find_secrets(settings), stream)
     journal.log_event(
         "message", text=f"login {HIDDEN} refused", where=["mailtos://rosa:x@mail.example.org"], more={"k": "an/odd+key="}
     )
@@ -134,13 +134,13 @@ def test_what_the_named_variables_hold_never_comes_out(monkeypatch: pytest.Monke
     ],
 )
 def test_addresses_lose_what_may_be_secret(text: str, told: str) -> None:
-    assert blot_out(text, ()) == told
+    assert redact(text, ()) == told
 
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
 def test_no_line_is_broken_and_no_secret_survives(value: Any) -> None:
     stream = io.StringIO()
-    writer = journal.Journal(stream, [HIDDEN])
+    writer = journal.LogWriter(stream, [HIDDEN])
     writer.write("info", "event", {"value": [value, {"x": f"a{HIDDEN}b"}]})
     assert HIDDEN not in stream.getvalue()
     assert len(stream.getvalue().splitlines()) == 1
@@ -158,7 +158,7 @@ def test_a_person_can_read_what_a_scan_did(tmp_path: Path, series: SimulatedSeri
     report = scan_small(make_workspace(tmp_path / "watch", series))
     text = report.record.with_suffix(".txt").read_text()
     assert report.record.with_suffix(".txt").stat().st_mode & 0o777 == 0o600
-    assert text == render_account(json.loads(report.record.read_text()))
+    assert text == render_summary(json.loads(report.record.read_text()))
     assert f"Scan {report.run_id}" in text
     assert "43 found, 43 looks read now, 43 used" in text
     for alert in report.areas[0].alerts:

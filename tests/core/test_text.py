@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from minewatch.core.text import (
     LONGEST,
     count_of,
+    format_day,
+    format_percent,
+    format_time,
     is_formula,
     printable,
     render_json,
     show,
-    show_day,
-    show_moment,
-    show_plain,
-    show_share,
+    show_ascii,
 )
 
 STEERING = [
@@ -91,21 +91,21 @@ def test_other_cells_are_no_formulas(text: str) -> None:
 )
 def test_no_text_is_a_formula_in_a_picture(tmp_path: Path, text: str) -> None:
     figure = Figure(figsize=(3, 2))
-    figure.suptitle(show_plain(text))
+    figure.suptitle(show_ascii(text))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # a letter that the font lacks, say
         figure.savefig(tmp_path / "a.png")
 
 
 def test_a_dollar_stays_a_dollar() -> None:
-    assert show_plain("a$b") == r"a\$b"
+    assert show_ascii("a$b") == r"a\$b"
 
 
 def test_sentences_have_dates_shares_and_plurals_as_people_write_them() -> None:
-    assert show_day(dt.date(2024, 12, 31)) == "31 December 2024"
-    assert show_day(dt.date(2025, 1, 1)) == "1 January 2025"
-    assert show_moment(dt.datetime(2024, 12, 31, 4, 27, 59, tzinfo=dt.UTC)) == "31 December 2024, 04:27 UTC"
-    assert [show_share(share) for share in (0, 0.004, 0.67, 1)] == ["0 %", "0 %", "67 %", "100 %"]
-    assert show_share(0.125, 1) == "12.5 %"
+    assert format_day(dt.date(2024, 12, 31)) == "31 December 2024"
+    assert format_day(dt.date(2025, 1, 1)) == "1 January 2025"
+    assert format_time(dt.datetime(2024, 12, 31, 4, 27, 59, tzinfo=dt.UTC)) == "31 December 2024, 04:27 UTC"
+    assert [format_percent(share) for share in (0, 0.004, 0.67, 1)] == ["0 %", "0 %", "67 %", "100 %"]
+    assert format_percent(0.125, 1) == "12.5 %"
     assert [count_of(number, "scene") for number in (0, 1, 2, 5)] == ["0 scenes", "1 scene", "2 scenes", "5 scenes"]
     assert count_of(2, "pass") == "2 passes"

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minewatch.core.errors import SceneError
-from minewatch.core.http import RangeError, follow
+from minewatch.core.http import RangeError, resolve_redirect
 from minewatch.core.url_policy import (
     LONGEST_HREF,
     LONGEST_ID,
     NetworkZone,
     check_href,
     check_id,
-    find_reach,
+    find_zone,
     is_web,
     resolve_href,
 )
@@ -160,7 +160,7 @@ def test_no_number_is_taken_for_a_public_name(host: str) -> None:
     except OSError:
         return
     if not address.is_global:
-        assert find_reach(host) is not NetworkZone.PUBLIC
+        assert find_zone(host) is not NetworkZone.PUBLIC
 
 
 @given(st.text() | st.text(st.sampled_from("https:/.@[]%:#?\\0127abc")).map("https://{}".format))
@@ -180,7 +180,7 @@ def test_any_text_is_refused_in_one_way_only(href: str) -> None:
 def test_no_redirect_leads_inside(host: str) -> None:
     for scheme in ("https", "http"):
         with pytest.raises(RangeError, match="redirected"):
-            follow("https://a.example/x", f"{scheme}://{host}/x")
+            resolve_redirect("https://a.example/x", f"{scheme}://{host}/x")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_no_redirect_leads_inside(host: str) -> None:
 )
 def test_no_redirect_leads_elsewhere(target: str) -> None:
     try:
-        found = follow("https://a.example/x", target)
+        found = resolve_redirect("https://a.example/x", target)
     except RangeError:
         return
     assert found.startswith("https://a.example/")

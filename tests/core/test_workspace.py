@@ -169,7 +169,7 @@ def test_the_settings_are_read_once_until_they_are_edited(workspace: Workspace, 
 
 def test_only_one_scan_holds_the_workspace(workspace: Workspace) -> None:
     with workspace.lock():
-        with pytest.raises(WorkspaceError, match="another scan works"), workspace.lock():
+        with pytest.raises(WorkspaceError, match="another scan is running"), workspace.lock():
             pass
         assert find_mode(workspace.output) == 0o700
     with workspace.lock():
@@ -185,7 +185,7 @@ def test_the_lock_of_a_scan_that_was_killed_is_free(workspace: Workspace) -> Non
     with holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(WorkspaceError, match="another scan works"), workspace.lock():
+        with pytest.raises(WorkspaceError, match="another scan is running"), workspace.lock():
             pass
         holder.kill()
     with workspace.lock():

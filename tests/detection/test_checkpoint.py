@@ -70,17 +70,17 @@ def test_going_on_gives_what_everything_gives(seed: int, stop: int) -> None:
     tile = make_random_tile(seed)
     scenes = judge(tile)
     early, late = cut_looks(tile, slice(0, stop)), cut_looks(tile, slice(stop, None))
-    memory = update_history(process_history(early, judge(early), whole=True), late, scenes.since(stop))
-    assert_same(detect_changes(tile, scenes), make_changes(tile, memory))
+    state = update_history(process_history(early, judge(early), whole=True), late, scenes.since(stop))
+    assert_same(detect_changes(tile, scenes), make_changes(tile, state))
 
 
 def test_nothing_new_changes_nothing() -> None:
     tile = make_random_tile(3)
     scenes = judge(tile)
-    memory = update_history(
+    state = update_history(
         process_history(tile, scenes, whole=True), cut_looks(tile, slice(len(DAYS), None)), scenes.since(len(DAYS))
     )
-    assert_same(detect_changes(tile, scenes), make_changes(tile, memory))
+    assert_same(detect_changes(tile, scenes), make_changes(tile, state))
 
 
 @pytest.fixture
@@ -88,19 +88,19 @@ def kept(tmp_path: Path) -> tuple[Path, TileState, SceneQuality, TileInput]:
     """A checkpoint after all looks but four."""
     tile = cut_looks(make_random_tile(7), slice(0, len(DAYS) - 4))
     scenes = judge(tile)
-    memory = process_history(tile, scenes, whole=True)
-    save_checkpoint(tmp_path / "c", TILE, make_names(scenes, make_observations(len(DAYS) - 4)), 1, memory)
-    return tmp_path / "c", memory, judge(make_random_tile(7)), tile
+    state = process_history(tile, scenes, whole=True)
+    save_checkpoint(tmp_path / "c", TILE, make_names(scenes, make_observations(len(DAYS) - 4)), 1, state)
+    return tmp_path / "c", state, judge(make_random_tile(7)), tile
 
 
 def test_what_is_kept_comes_back(kept: tuple[Path, TileState, SceneQuality, TileInput]) -> None:
-    folder, memory, scenes, tile = kept
+    folder, state, scenes, tile = kept
     known = load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))))
     assert known is not None
     assert (known.observations, known.epochs) == (len(DAYS) - 4, 1)
-    assert_same(make_changes(tile, known.memory), make_changes(tile, memory))
-    assert (known.memory.base == memory.base).all()
-    assert known.memory.state.tobytes() == memory.state.tobytes()
+    assert_same(make_changes(tile, known.state), make_changes(tile, state))
+    assert (known.state.base == state.base).all()
+    assert known.state.anomalies.tobytes() == state.anomalies.tobytes()
 
 
 def test_only_a_true_beginning_is_used(kept: tuple[Path, TileState, SceneQuality, TileInput]) -> None:
@@ -137,14 +137,14 @@ def test_a_damaged_one_is_no_checkpoint(kept: tuple[Path, TileState, SceneQualit
 def test_fields_may_have_other_names_since(
     kept: tuple[Path, TileState, SceneQuality, TileInput], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, memory, scenes, _ = kept
+    folder, state, scenes, _ = kept
     today = getattr(checkpoint, name)
     renamed = np.dtype([(f"new_{field}", today[field]) for field in today.names], align=True)
     monkeypatch.setattr(f"minewatch.detection.checkpoint.{name}", renamed)
     known = load_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))))
     assert known is not None
-    assert (known.memory.state.dtype.names if name == "STATE" else known.memory.closed.dtype.names) == renamed.names
-    assert known.memory.state.tobytes() + known.memory.closed.tobytes() == memory.state.tobytes() + memory.closed.tobytes()
+    assert (known.state.anomalies.dtype.names if name == "STATE" else known.state.closed.dtype.names) == renamed.names
+    assert known.state.anomalies.tobytes() + known.state.closed.tobytes() == state.anomalies.tobytes() + state.closed.tobytes()
 
 
 @pytest.mark.parametrize("name", ["STATE", "EPISODE"])
@@ -158,13 +158,13 @@ def test_records_of_another_layout_are_no_checkpoint(
 
 
 def test_baselines_are_written_once(kept: tuple[Path, TileState, SceneQuality, TileInput]) -> None:
-    folder, memory, scenes, tile = kept
+    folder, state, scenes, tile = kept
     (path,) = folder.glob("*.base")
     before = path.stat().st_mtime_ns
-    later = update_history(memory, cut_looks(make_random_tile(7), slice(len(DAYS) - 4, None)), scenes.since(len(DAYS) - 4))
+    later = update_history(state, cut_looks(make_random_tile(7), slice(len(DAYS) - 4, None)), scenes.since(len(DAYS) - 4))
     save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 1, later)
     assert path.stat().st_mtime_ns == before
-    other = replace(memory, base=memory.base + np.int16(1))
+    other = replace(state, base=state.base + np.int16(1))
     save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 2, other)
     assert not path.exists()
     assert len(list(folder.glob("*.base"))) == 1
@@ -297,12 +297,21 @@ def list_columns(records: NDArray[Any]) -> list[NDArray[Any]]:
     return [records[name] for name in records.dtype.names or ()]
 
 
-def hash_memory(tile: TileInput) -> str:
+def hash_state(tile: TileInput) -> str:
     """Name what is known of a tile by its numbers and how they lie in a checkpoint; the last digits are the processor's."""
     scenes = judge(tile)
-    memory = process_history(tile, scenes, whole=True)
-    records = [*list_columns(np.asarray(memory.state)), *list_columns(memory.closed)]
-    arrays = [scenes.numbers, scenes.agrees, memory.base, memory.open, *records, memory.seen, memory.last, memory.covered]
+    state = process_history(tile, scenes, whole=True)
+    records = [*list_columns(np.asarray(state.anomalies)), *list_columns(state.closed)]
+    arrays = [
+        scenes.numbers,
+        scenes.is_consistent,
+        state.base,
+        state.open_pixels,
+        *records,
+        state.clear_looks,
+        state.last_clear,
+        state.covered,
+    ]
     return hash_arrays(arrays, [list_fields(STATE), list_fields(EPISODE)])
 
 
@@ -315,7 +324,7 @@ def hash_arrays(arrays: Iterable[NDArray[Any]], layout: Any) -> str:
 
 
 def test_what_detection_finds_changes_with_the_version_of_its_rules() -> None:
-    found = hash_memory(make_eventful_tile())
+    found = hash_state(make_eventful_tile())
     assert GOLDEN.get(RULES_VERSION[:12]) == found, (
         f"Detection, or the layout of STATE or EPISODE, differs from rules version {RULES_VERSION[:12]}: old checkpoints would "
         "be gone on from as if nothing had changed. Unless that was a mistake, raise RULES_VERSION in detect/rules.py and add "
@@ -328,13 +337,13 @@ def test_the_eventful_tile_feels_every_rule() -> None:
     trace = track_pixels(Series.of(tile), scenes, make_rules(tile.settings), traced=True).trace
     assert set(np.unique(trace[:, 0])) == set(Outcome)
     assert set(np.unique(trace[:, 1])) == {0, 1}
-    found, idle = hash_memory(tile), []
+    found, idle = hash_state(tile), []
     for name, value in tile.settings.model_dump().items():
         more, less = (value + 1 + value // 2, value - 1) if isinstance(value, int) else (1.3 * value + 0.01, 0.75 * value)
-        if all(hash_memory(replace(tile, settings=tile.settings.model_copy(update={name: v}))) == found for v in (less, more)):
+        if all(hash_state(replace(tile, settings=tile.settings.model_copy(update={name: v}))) == found for v in (less, more)):
             idle.append(name)
     for name, value in MaskSettings().model_dump().items():
         other = value[1:] if isinstance(value, tuple) else 1.5 * value if isinstance(value, float) else value + 10
-        if hash_memory(make_eventful_tile(MaskSettings().model_copy(update={name: other}))) == found:
+        if hash_state(make_eventful_tile(MaskSettings().model_copy(update={name: other}))) == found:
             idle.append(name)
     assert idle == [], "a rule that the tile does not feel may change unnoticed: let something happen that it speaks of"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from minewatch.archive.stack import Stack
 from minewatch.detection.baseline import BRIEF, FULL, Baselines, fit_baselines, unpack_baseline
-from minewatch.detection.batch_algebra import LANES
+from minewatch.detection.batch_algebra import BATCH
 from minewatch.detection.change_map import Status, TileChanges
 from minewatch.detection.harmonics import UNIT, count_terms, evaluate, harmonic_terms, multiply_terms
 from minewatch.detection.inputs import TileInput
@@ -314,7 +314,7 @@ def test_a_scene_that_differs_as_a_whole_raises_nothing() -> None:
         layers["ndvi"][look] -= 3000
     tile = make_tile(layers)
     scenes = assess_scenes(measure_scenes(tile), tile.settings)
-    assert np.flatnonzero(~scenes.agrees[FIRST:]).tolist() == [4, 5, 6]
+    assert np.flatnonzero(~scenes.is_consistent[FIRST:]).tolist() == [4, 5, 6]
     assert detect(tile).episodes.size == 0
 
 
@@ -324,12 +324,12 @@ def test_a_small_shift_of_a_scene_is_taken_out() -> None:
     scenes = assess_scenes(measure_scenes(make_tile(layers)), DetectorSettings())
     assert scenes.shift[FIRST + 4] == pytest.approx(-0.1, abs=0.01)
     assert abs(scenes.shift[FIRST + 5]) < 0.01
-    assert scenes.agrees[FIRST:].all()
+    assert scenes.is_consistent[FIRST:].all()
 
 
 def test_a_look_that_nobody_saw_agrees_with_nothing() -> None:
     scenes = assess_scenes(np.zeros((3, 2, BINS), np.int64), DetectorSettings())
-    assert not scenes.agrees.any()
+    assert not scenes.is_consistent.any()
     assert not scenes.shift.any()
 
 
@@ -386,10 +386,10 @@ def test_baselines_are_what_numpys_least_squares_gives(seed: int) -> None:
     assert close >= 37
 
 
-@given(SEEDS, st.integers(1, 2 * LANES))
+@given(SEEDS, st.integers(1, 2 * BATCH))
 @settings(max_examples=10, deadline=None)
 def test_a_baseline_depends_on_its_own_pixel_alone(seed: int, cut: int) -> None:
-    codes, usable = make_codes(seed, 2 * LANES + 3)
+    codes, usable = make_codes(seed, 2 * BATCH + 3)
     whole = fit(codes, usable)
     parts = [fit(np.ascontiguousarray(codes[:, :, part]), usable[:, part].copy()) for part in (slice(0, cut), slice(cut, None))]
     assert np.concatenate(parts, axis=1).tobytes() == whole.tobytes()

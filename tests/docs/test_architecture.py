@@ -35,7 +35,7 @@ FENCES = {
         "areas.vectorize",
         "simulation",
         "products.evidence.image_file",
-        "products.images.imagery.raster",
+        "products.images.imagery.image_reader",
     },
     "sqlite3": {"alerts"},
     "structlog": {"core.logging"},

@@ -2,16 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import minewatch
 from tests.helpers.places import ROOT
 
 FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+PAGES = [*NOTEBOOKS, ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def code_cells(notebook: Path) -> list[dict]:
@@ -41,3 +44,11 @@ def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONWARNINGS": "error::DeprecationWarning:__main__"}
     result = subprocess.run(command, cwd=FOLDER.parent, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_readers_are_shown_only_what_the_package_gives(page: Path) -> None:
+    """``import minewatch`` is the interface; what lies deeper may move."""
+    text = page.read_text("utf-8")
+    assert re.findall(r"(?:from|import) minewatch\.[\w.]+", text) == []
+    assert {*re.findall(r"\bminewatch\.(\w+)\(", text)} <= {*minewatch.__all__}

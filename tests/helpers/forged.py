@@ -109,7 +109,7 @@ def main(folder: Path) -> None:
     from minewatch.sources.scene import Datatake  # noqa: PLC0415
     from tests.helpers.rasters import lay_grid, paint_bands, write_scene  # noqa: PLC0415
 
-    minewatch.raster.read.PAUSE = 0
+    minewatch.raster.read.RETRY_PAUSE = 0
     grid = lay_grid(40, 40)
     scene = write_scene(folder / "sound", paint_bands(40, 40))
     results = {}

@@ -7,6 +7,7 @@ import functools
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def copy_workspace(workspace: Workspace, root: Path) -> Workspace:
 def copy_series(series: SimulatedSeries, folder: Path, names: list[str] | None = None) -> SimulatedSeries:
     """Copy a catalogue, to change the copy; ``names`` says which scenes it lists."""
     shutil.copytree(series.catalog.parent, folder)
-    copied = SimulatedSeries(folder / "catalog.json", folder / "truth.gpkg", series.bbox, series.epsg, series.item_count)
+    copied = replace(series, catalog=folder / "catalog.json", truth=folder / "truth.gpkg")
     if names is not None:
         list_scenes(copied, names)
     return copied

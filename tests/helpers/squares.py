@@ -67,7 +67,7 @@ def to_degrees(shape: Polygon) -> Polygon:
     return degrees
 
 
-def measure_ground(right: float, down: float, length: float) -> float:
+def measure_distance(right: float, down: float, length: float) -> float:
     """Return the metres on the ellipsoid of a line to the right, that begins so many metres from the mine's upper left corner.
 
     All three are in metres of the map grid, which are not those of the ground.

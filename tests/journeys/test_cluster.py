@@ -127,7 +127,7 @@ def test_a_new_worker_takes_over_when_all_have_died(watch: Workspace, result: di
 def test_a_cluster_that_stays_without_workers_is_an_error(
     watch: Workspace, result: dict[str, Any], dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.core.parallel.PATIENCE", 3.0)
+    monkeypatch.setattr("minewatch.core.parallel.NO_WORKER_SECONDS", 3.0)
 
     def kill_all() -> None:
         for pid in dask_cluster.worker_pids:
@@ -159,7 +159,7 @@ def test_a_worker_that_stands_still_for_a_while_is_waited_for(
 def test_a_scheduler_that_dies_is_an_error(
     watch: Workspace, result: dict[str, Any], dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.core.parallel.WAIT_SECONDS", 3)
+    monkeypatch.setattr("minewatch.core.parallel.CONNECT_SECONDS", 3)
     with pytest.raises(MinewatchError, match=rf"the connection to the Dask scheduler at {dask_cluster.address} was lost"):
         scan_there(watch, dask_cluster.address, lambda: os.kill(dask_cluster.scheduler_pid, signal.SIGKILL))
     assert not watch.alerts.exists()

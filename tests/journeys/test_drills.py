@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drills import harms
+from drills import disturbances
 from drills.__main__ import DRILLS, describe, main
 from drills.kills import STAGES, kill_stage
 from drills.page import make_result, render_page, store_results
@@ -49,7 +49,7 @@ def test_no_disturbance_loses_or_invents_anything(world: World, name: str, round
 
 
 def test_a_drill_sees_what_is_lost_invented_or_left(world: World) -> None:
-    with world.lend("whole") as workspace:
+    with world.open_copy("whole") as workspace:
         before = read_truth(workspace, AREA)
         assert compare(before, read_truth(workspace, AREA)).is_none
         assert inspect(workspace).is_none
@@ -68,12 +68,12 @@ def test_a_drill_sees_what_is_lost_invented_or_left(world: World) -> None:
 
 
 def test_a_disk_of_ones_own(world: World) -> None:
-    if reason := harms.explain_missing_disks():
+    if reason := disturbances.explain_missing_disks():
         pytest.skip(reason)
-    with world.lend("whole") as workspace:
+    with world.open_copy("whole") as workspace:
         before = read_truth(workspace, AREA)
         job = STAGES["report"].make_job(world, workspace)
-        first, second = harms.run_on_disk(job, harms.Disk(0))
+        first, second = disturbances.run_on_disk(job, disturbances.Disk(0))
         assert first.code == 1
         assert "the disk is full" in first.text
         assert second.code == 0

@@ -53,7 +53,7 @@ from tests.helpers.small import (
     name_scenes,
 )
 
-OVERLAP = 24
+TASKS_PER_CORE = 24
 """Columns of 10 m that two halves of a scene share."""
 
 
@@ -86,7 +86,7 @@ def warp_raster(array: NDArray[Any], profile: dict[str, Any], epsg: int, *, near
 
 
 def split_scene(folder: Path, name: str, epsg: int, column: int) -> str:
-    """Leave a scene's east, and add its west as a tile of the zone ``epsg``; they share OVERLAP columns around ``column``.
+    """Leave a scene's east, and add its west as a tile of the zone ``epsg``; they share TASKS_PER_CORE columns around ``column``.
 
     ``column`` is even: where tiles end, all bands do.
     """
@@ -96,7 +96,7 @@ def split_scene(folder: Path, name: str, epsg: int, column: int) -> str:
         path = folder / name / asset["href"]
         array, profile = read_raster(path)
         at = round(10 * column / profile["transform"].a)
-        near = round(OVERLAP * 5 / profile["transform"].a)
+        near = round(TASKS_PER_CORE * 5 / profile["transform"].a)
         west = array.copy()
         west[:, at + near :] = 0
         moved, place = warp_raster(west, profile, epsg, nearest=path.stem == "SCL")

@@ -28,19 +28,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
-from minewatch.alerts.table import CSV_COLUMNS, read_alerts, render_csv
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.table import CSV_COLUMNS, render_csv
 from minewatch.areas.area_plan import Query
 from minewatch.cli import main
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.workspace import Workspace
 from minewatch.products.export.formats import export_alerts
 from minewatch.products.images.quicklook import draw_quicklook
-from minewatch.raster.gdal import DRIVERS
-from minewatch.raster.read import open_datatake, reading
+from minewatch.raster.gdal import DRIVERS, gdal_environment
+from minewatch.raster.read import open_datatake
 from minewatch.settings.providers import Provider
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake, Scene, group_scenes
-from minewatch.sources.search import find_lattice, find_scenes
+from minewatch.sources.search import find_grid_hint, find_scenes
 from minewatch.sources.stac import open_source
 from tests.helpers.forged import Claim, forge_jp2, forge_tiff
 from tests.helpers.hosts import Answer, Host, serve_host
@@ -66,7 +67,7 @@ GRID = lay_grid(40, 40)
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def test_gdal_opens_with_the_named_driver_only(tmp_path: Path, host: Host, drive
     write_raster(tmp_path / "sound.tif", paint_bands(40, 40)["red"])
     write_vrt(tmp_path / "trap.vrt", f"/vsicurl/{host.url}/x.tif")
     write_vrt(tmp_path / "trap.tif", f"/vsicurl/{host.url}/x.tif")
-    with reading(), pytest.raises((rasterio.errors.RasterioError, OSError)):
+    with gdal_environment(), pytest.raises((rasterio.errors.RasterioError, OSError)):
         rasterio.open(name.format(folder=tmp_path, url=host.url), driver=driver)
     assert [path for path in host.paths if path != "/x.tif"] == []
     assert not host.paths or name.startswith("/vsicurl/")
@@ -151,7 +152,7 @@ def test_gdal_would_follow_such_metadata(tmp_path: Path, host: Host) -> None:
     path = write_raster(tmp_path / "a.tif", paint_bands(40, 40)["red"])
     with rasterio.open(path, "r+") as raster:
         raster.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=f"/vsicurl/{host.url}/other.tif")
-    with reading(), rasterio.open(path, driver="GTiff") as raster:
+    with gdal_environment(), rasterio.open(path, driver="GTiff") as raster:
         assert raster.files  # which looks for overviews too
     assert host.paths
 
@@ -227,7 +228,7 @@ def test_no_file_that_lies_takes_time_or_memory(tmp_path: Path) -> None:
         forge_jp2(tmp_path / f"{name}.jp2", *sides)
     forge_tiff(tmp_path / "honest.tif", Claim(data=zlib.compress(b"\7\0" * 256)))
     limits = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30,) * 2)}
-    command = [sys.executable, "-W", "ignore", "-m", "tests.forged", str(tmp_path)]
+    command = [sys.executable, "-W", "ignore", "-m", "tests.helpers.forged", str(tmp_path)]
     answer = subprocess.run(command, cwd=ROOT, env=plain_environment(), capture_output=True, timeout=120, check=False, **limits)  # type: ignore[call-overload]
     assert answer.returncode == 0, answer.stderr.decode()[-2000:]
     results = json.loads(answer.stdout)
@@ -376,7 +377,7 @@ def test_nothing_but_a_refusal_comes_of_any_item(
     except SourceError:  # a document that is no item at all
         assert item.get("type") != "Feature"
     try:
-        find_lattice(source, ALWAYS.area)
+        find_grid_hint(source, ALWAYS.area)
     except SourceError:
         pass
     finally:
@@ -389,7 +390,7 @@ def test_nothing_but_a_refusal_comes_of_any_item(
 def test_an_absurd_lattice_is_not_taken(tmp_path: Path, transform: Any) -> None:
     absurd = make_item("a", **{"proj:code": "EPSG:32719", "proj:transform": transform})
     honest = make_item("b", **{"proj:code": "EPSG:32719", "proj:transform": [10, 0, LEFT, 0, -10, TOP]})
-    hint = find_lattice(open_source(str(write_catalog(tmp_path / "cat", [absurd, honest]))), ALWAYS.area)
+    hint = find_grid_hint(open_source(str(write_catalog(tmp_path / "cat", [absurd, honest]))), ALWAYS.area)
     assert hint.origin == (LEFT, TOP)
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from minewatch.alerts.decisions import CONFIRM, DISMISS, read_decisions
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.reviews import Review, review_alert
-from minewatch.alerts.table import read_alerts
 from tests.helpers.servers import RunQgis
 from tests.helpers.tables import make_alert, put
 

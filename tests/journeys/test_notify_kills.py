@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.collection import collect
 from minewatch.operations.notify.delivery import deliver
+from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.event import CONFIRMED, name_event
-from minewatch.operations.notify.event_store import read_findings
+from minewatch.operations.notify.event_store import read_events
 from minewatch.operations.notify.outbox import DEAD, list_messages
 from minewatch.settings.document import init_workspace
 from tests.helpers.outbox import HOOK, SECRET, set_rules, waiting_all
@@ -38,7 +38,7 @@ def live(workspace: Workspace, seed: int) -> None:
     for number in range(1_000_000):
         known = min(known + 1, ALERTS)
         put(workspace.alerts, *(make_alert(n) for n in range(known)), run=f"run-{seed}-{number}")
-        collect(workspace, START + dt.timedelta(hours=seed))
+        enqueue_messages(workspace, START + dt.timedelta(hours=seed))
         deliver(workspace, START + dt.timedelta(hours=seed, minutes=number))
 
 
@@ -63,14 +63,14 @@ def test_no_kill_loses_an_event_or_invents_one(tmp_path: Path, monkeypatch: pyte
         for seed in range(ROUNDS):
             kill_in_the_middle(workspace, seed)
         put(workspace.alerts, *(make_alert(n) for n in range(ALERTS)), run="the-end")
-        collect(workspace, START + dt.timedelta(days=9))
+        enqueue_messages(workspace, START + dt.timedelta(days=9))
         for round_ in range(50):
             deliver(workspace, START + dt.timedelta(days=9, hours=8 * round_))
             if not waiting_all(workspace):
                 break
         truth = {name_event(alert.alert_id, CONFIRMED, alert.confirmed_on) for alert in map(make_alert, range(ALERTS))}
         assert set(hook.event_ids) == truth
-    assert {event.event_id for event in read_findings(workspace.outbox).events} == truth
+    assert {event.event_id for event in read_events(workspace.outbox).events} == truth
     assert list_messages(workspace.outbox) == list_messages(workspace.outbox, DEAD) == ([], [])
-    assert collect(workspace, START + dt.timedelta(days=40)) == 0
+    assert enqueue_messages(workspace, START + dt.timedelta(days=40)) == 0
     assert list(workspace.outbox.rglob(".tmp-*")) == []

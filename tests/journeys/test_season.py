@@ -196,7 +196,7 @@ def test_the_season_ends_in_the_expected_table(season: tuple[Workspace, list[Sca
 
 def test_every_month_told_what_happened(season: tuple[Workspace, list[ScanReport]]) -> None:
     workspace, reports = season
-    told = {report.areas[0].plan.until.month: dict(report.areas[0].tally.events) for report in reports}
+    told = {report.areas[0].plan.until.month: dict(report.areas[0].table_changes.events) for report in reports}
     history = [(row["as_of"].month, row["alert_id"], row["event"]) for row in read_layer(workspace.alerts, "alert_history")]
     assert told[1] == {}
     assert (3, name_alert(NEIGHBOUR[0]), "new") in history

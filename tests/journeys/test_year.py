@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from distributed import Scheduler
 
-from benchmarks.verdict import Verdict
-from benchmarks.watched import Year
+from benchmarks.watched_year import Year
 from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
-from minewatch.alerts.table import read_alerts
+from benchmarks.year_check import Verdict
+from minewatch.alerts.read import read_alerts
 from minewatch.core.parallel import start_engine
-from minewatch.operations.watch_log import read_runs
+from minewatch.operations.run_log import read_runs
 
 SCOPE = Scope(nights=20, areas=4, columns=2, side=48, years=1, revisit=3, cloudiness=0.0, mines=2, seed=6)
 
@@ -50,8 +50,8 @@ def test_mines_are_found_and_told(month: tuple[Year, Verdict]) -> None:
     assert len(verdict.scores.sites) >= 1
     assert all(site.hit for site in verdict.scores.sites)
     assert verdict.scores.false_alarms == 0
-    told = {one.fact[0] for one in year.expected.told if one.event in ("provisional", "confirmed")}
-    assert set(read_alerts(year.workspace.alerts)["alert_id"]) <= told
+    messages = {one.fact[0] for one in year.expected.messages if one.event in ("provisional", "confirmed")}
+    assert set(read_alerts(year.workspace.alerts)["alert_id"]) <= messages
 
 
 def test_page_is_written(month: tuple[Year, Verdict], tmp_path: Path) -> None:
@@ -66,5 +66,5 @@ def test_a_service_keeps_no_cluster_of_an_earlier_scan() -> None:
     for _ in range(3):
         with start_engine() as engine:
             assert [value for _, value in engine.run(abs, [(-1,)])] == [1]
-    gc.collect()
+    gc.enqueue_messages()
     assert sum(isinstance(thing, Scheduler) for thing in gc.get_objects()) <= 1

@@ -23,16 +23,16 @@ from minewatch.cli import main
 from minewatch.core.errors import AoiError, ArchiveError, MinewatchError, SourceError
 from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
-from minewatch.operations.doctor.emptiness import check_emptiness
-from minewatch.operations.doctor.examine import examine_area
-from minewatch.operations.doctor.identity import check_duplicates
-from minewatch.operations.doctor.listing import Listed, read_listed
-from minewatch.operations.doctor.offsets import check_recorded_offsets, judge_bands
+from minewatch.operations.doctor.catalogue_items import CatalogueItem, read_catalogue_item
+from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination, ExaminedData
+from minewatch.operations.doctor.duplicates import check_duplicates
+from minewatch.operations.doctor.examination import examine_area
+from minewatch.operations.doctor.late_items import check_late, check_unfetched
+from minewatch.operations.doctor.offsets import check_recorded_offsets, infer_offset_error
 from minewatch.operations.doctor.orbits import CYCLE, SATELLITES, Overpass, check_missing, find_tracks, solar_day
-from minewatch.operations.doctor.record import CheckOutcome, DataCheck, Examination, ExaminedData
 from minewatch.operations.doctor.reference_pixels import ReferencePixels, find_median, find_peers
 from minewatch.operations.doctor.registration import estimate_shift, join_shifts
-from minewatch.operations.doctor.timeliness import check_late, check_unfetched
+from minewatch.operations.doctor.valid_pixels import check_valid_pixels
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, make_scanned, make_series, make_workspace, scan_small
 
@@ -58,8 +58,8 @@ def examination(workspace: Workspace) -> Examination:
 
 
 @pytest.fixture(scope="module")
-def evidence(examination: Examination) -> ExaminedData:
-    return examination.evidence
+def data(examination: Examination) -> ExaminedData:
+    return examination.data
 
 
 def find_check(examination: Examination, name: str) -> DataCheck:
@@ -70,7 +70,7 @@ def run(workspace: Workspace, *words: str) -> Result:
     return CliRunner().invoke(main, ["-w", str(workspace.root), "doctor", *words], catch_exceptions=False)
 
 
-def make_listed(name: str, time: str, **facts: Any) -> Listed:
+def make_item(name: str, time: str, **facts: Any) -> CatalogueItem:
     """Make an item of tile 19LCF as a catalogue lists it."""
     when = dt.datetime.fromisoformat(time).replace(tzinfo=dt.UTC)
     usual: dict[str, Any] = {
@@ -83,14 +83,14 @@ def make_listed(name: str, time: str, **facts: Any) -> Listed:
         "processed": None,
         "footprint": box(-71, -14, -69, -12),
     }
-    return Listed(id=name, time=when, **(usual | facts))
+    return CatalogueItem(id=name, time=when, **(usual | facts))
 
 
 # --- the whole command -----------------------------------------------------------------------------------------------
 
 
 def test_a_sound_archive_is_sound(examination: Examination) -> None:
-    found = {check.name: check.verdict for check in examination.checks}
+    found = {check.name: check.outcome for check in examination.checks}
     assert [found[name] for name in SOUND] == [CheckOutcome.OK] * len(SOUND)
     assert found["late items"] is CheckOutcome.UNKNOWN
     assert examination.faults == 0
@@ -129,7 +129,7 @@ def test_a_source_that_does_not_answer_is_left_out_with_a_note(workspace: Worksp
     (settings / "minewatch.toml").unlink()
     (settings / "minewatch.toml").write_text('source = "gone/catalog.json"\n')
     examined = examine_area(Workspace(settings), NAME)
-    assert examined.evidence.listed is None
+    assert examined.data.listed is None
     assert "gone/catalog.json" in examined.notes[0]
     assert "were left out" in examined.notes[0]
     with pytest.raises(SourceError, match="nowhere"):
@@ -151,7 +151,7 @@ def test_what_cannot_be_examined_is_one_line(series: SimulatedSeries, tmp_path: 
 @pytest.fixture(scope="module")
 def clear_day(examination: Examination) -> dt.date:
     """A day of summer on which the small area is clear and lies where it should."""
-    clear = {observation.time.date(): observation.clear_share for observation in examination.evidence.observations}
+    clear = {observation.time.date(): observation.clear_share for observation in examination.data.observations}
     shifts = {finding.date: finding.facts.get("shift_m", 99) for finding in find_check(examination, "misregistration").findings}
     return max((day for day in clear if shifts[day] < 2), key=lambda day: clear[day])
 
@@ -176,7 +176,7 @@ def examine_changed(
 def test_a_scene_with_a_wrong_offset_is_named(series: SimulatedSeries, clear_day: dt.date, tmp_path: Path) -> None:
     workspace, examined = examine_changed(series, clear_day, tmp_path, lambda numbers: numbers + 1000)
     check = find_check(examined, "offset in pixels")
-    assert [(finding.date, finding.verdict) for finding in check.concerns] == [(clear_day, CheckOutcome.FAULT)]
+    assert [(finding.date, finding.outcome) for finding in check.concerns] == [(clear_day, CheckOutcome.FAULT)]
     assert "1000 had not been taken off" in check.concerns[0].text
     result = run(workspace, NAME)
     assert result.exit_code == 3
@@ -200,7 +200,7 @@ def test_a_shifted_scene_is_named(series: SimulatedSeries, clear_day: dt.date, t
 
     _, examined = examine_changed(series, clear_day, tmp_path, shift)
     finding = next(f for f in find_check(examined, "misregistration").findings if f.date == clear_day)
-    assert finding.verdict is CheckOutcome.FAULT
+    assert finding.outcome is CheckOutcome.FAULT
     assert abs(finding.facts["east_m"] - 20) < 2.5
     assert abs(finding.facts["north_m"]) < 2.5
 
@@ -230,18 +230,18 @@ def paint(pixels: int = 400, **more: float) -> dict[str, NDArray[np.float32]]:
     ],
 )
 def test_only_an_offset_shifts_all_bands_alike(brighter: dict[str, float], step: float) -> None:
-    assert judge_bands(paint(**brighter), paint())[0] == step
+    assert infer_offset_error(paint(**brighter), paint())[0] == step
 
 
-def test_what_was_recorded_at_reading_is_told(evidence: ExaminedData) -> None:
-    first, second, *others = evidence.observations
+def test_what_was_recorded_at_reading_is_told(data: ExaminedData) -> None:
+    first, second, *others = data.observations
     source = {**first.sources[0], "offset_check": {"outcome": "contradict"}}
     used, left_out = replace(first, sources=(source,)), replace(second, refused=(source,))
-    check = check_recorded_offsets(replace(evidence, observations=[used, second], archived=[used, left_out, *others]))
-    assert [finding.verdict for finding in check.findings] == [CheckOutcome.FAULT, CheckOutcome.LOOK]
+    check = check_recorded_offsets(replace(data, observations=[used, second], archived=[used, left_out, *others]))
+    assert [finding.outcome for finding in check.findings] == [CheckOutcome.FAULT, CheckOutcome.LOOK]
     assert "left out" in check.findings[1].text
     bare = replace(first, sources=({k: v for k, v in first.sources[0].items() if k != "offset_check"},))
-    assert check_recorded_offsets(replace(evidence, observations=[bare], archived=[bare])).verdict is CheckOutcome.OK
+    assert check_recorded_offsets(replace(data, observations=[bare], archived=[bare])).outcome is CheckOutcome.OK
 
 
 # --- shifts ----------------------------------------------------------------------------------------------------------
@@ -341,14 +341,14 @@ def test_the_median_knows_masked_codes() -> None:
 # --- the rhythm of the orbits ----------------------------------------------------------------------------------------
 
 
-def list_passes(platform: str, first: dt.date, count: int, orbit: int | None = None, step: int = CYCLE) -> list[Overpass]:
+def list_overpasses(platform: str, first: dt.date, count: int, orbit: int | None = None, step: int = CYCLE) -> list[Overpass]:
     return [Overpass(platform, to_day(first) + step * number, orbit) for number in range(count)]
 
 
 def test_each_satellite_has_its_own_track() -> None:
-    passes = [*list_passes("s2a", dt.date(2020, 1, 3), 9, 110), *list_passes("s2b", dt.date(2020, 1, 8), 9, 110)]
-    passes += list_passes("s2b", dt.date(2020, 1, 1), 2)
-    first, second = find_tracks(passes)
+    overpasses = [*list_overpasses("s2a", dt.date(2020, 1, 3), 9, 110), *list_overpasses("s2b", dt.date(2020, 1, 8), 9, 110)]
+    overpasses += list_overpasses("s2b", dt.date(2020, 1, 1), 2)
+    first, second = find_tracks(overpasses)
     assert (first.platform, second.platform) == ("s2a", "s2b")
     assert first.orbits == second.orbits == (110,)
     assert first.expect(to_day(dt.date(2020, 1, 1)), to_day(dt.date(2020, 1, 31))) == [
@@ -357,12 +357,12 @@ def test_each_satellite_has_its_own_track() -> None:
 
 
 def test_satellites_are_expected_only_in_service() -> None:
-    (track,) = find_tracks(list_passes("s2a", dt.date(2024, 12, 1), 20))
+    (track,) = find_tracks(list_overpasses("s2a", dt.date(2024, 12, 1), 20))
     expected = track.expect(to_day(dt.date(2024, 12, 1)), to_day(dt.date(2025, 6, 1)))
     until = SATELLITES["s2a"].steady_until
     assert until is not None
     assert max(expected) <= to_day(until) < max(track.found)
-    (track,) = find_tracks(list_passes("s2c", dt.date(2025, 1, 5), 20))
+    (track,) = find_tracks(list_overpasses("s2c", dt.date(2025, 1, 5), 20))
     assert min(track.expect(0, to_day(dt.date(2025, 6, 1)))) >= to_day(dt.date(2025, 1, 21))
 
 
@@ -373,114 +373,114 @@ def test_the_day_is_that_of_the_sun() -> None:
     assert days[1] - days[0] == 10
 
 
-def list_series(evidence: ExaminedData, days: range, **facts: Any) -> ExaminedData:
+def list_series(data: ExaminedData, days: range, **facts: Any) -> ExaminedData:
     start = dt.datetime(2022, 1, 3, 15, tzinfo=dt.UTC)
-    items = [make_listed(f"S2A_{day}", (start + dt.timedelta(days=day)).isoformat(), **facts) for day in days]
-    return replace(evidence, listed=items, source="a source")
+    items = [make_item(f"S2A_{day}", (start + dt.timedelta(days=day)).isoformat(), **facts) for day in days]
+    return replace(data, listed=items, source="a source")
 
 
-def test_gaps_are_named_with_their_dates(evidence: ExaminedData) -> None:
-    area = replace(evidence.area, monitor_from=dt.date(2025, 1, 1), until=dt.date(2022, 12, 31))  # history begins in 2022
-    full = list_series(replace(evidence, area=area), range(0, 360, 10))
+def test_gaps_are_named_with_their_dates(data: ExaminedData) -> None:
+    area = replace(data.area, monitor_from=dt.date(2025, 1, 1), until=dt.date(2022, 12, 31))  # history begins in 2022
+    full = list_series(replace(data, area=area), range(0, 360, 10))
     whole = check_missing(full)
-    assert (whole.verdict, whole.facts["missing"], whole.findings) == (CheckOutcome.OK, 0, [])
+    assert (whole.outcome, whole.facts["missing"], whole.findings) == (CheckOutcome.OK, 0, [])
     holes = replace(full, listed=[item for item in full.listed or () if not 5 <= item.time.timetuple().tm_yday // 10 <= 8])
     check = check_missing(holes)
-    assert (check.verdict, check.facts["missing"]) == (CheckOutcome.LOOK, 4)
+    assert (check.outcome, check.facts["missing"]) == (CheckOutcome.LOOK, 4)
     texts = [finding.text for finding in check.findings]
     assert "4 passes missing from 2022-02-22 to 2022-03-24" in texts
     assert any("no acquisition at all from 2022-02-13 to 2022-04-02, 49 days" in text for text in texts)
 
 
-def test_one_satellite_twice_in_a_cycle_is_doubted(evidence: ExaminedData) -> None:
-    assert "platform names are doubtful" in check_missing(list_series(evidence, range(0, 360, 5))).text
-    assert "doubtful" not in check_missing(list_series(evidence, range(0, 360, 10))).text
+def test_one_satellite_twice_in_a_cycle_is_doubted(data: ExaminedData) -> None:
+    assert "platform names are doubtful" in check_missing(list_series(data, range(0, 360, 5))).text
+    assert "doubtful" not in check_missing(list_series(data, range(0, 360, 10))).text
 
 
-def test_a_source_of_clear_scenes_is_told(evidence: ExaminedData) -> None:
-    assert "cloudiest scene has 10 % cloud" in check_missing(list_series(evidence, range(0, 360, 10))).text
-    assert "cloudiest" not in check_missing(list_series(evidence, range(0, 360, 10), cloud_cover=99.0)).text
+def test_a_source_of_clear_scenes_is_told(data: ExaminedData) -> None:
+    assert "cloudiest scene has 10 % cloud" in check_missing(list_series(data, range(0, 360, 10))).text
+    assert "cloudiest" not in check_missing(list_series(data, range(0, 360, 10), cloud_cover=99.0)).text
 
 
-def test_a_scene_older_than_its_satellite_is_named(evidence: ExaminedData) -> None:
-    wrong = make_listed("S2B_wrong", "2016-05-01T15:00:00", key="s2b_20160501T150000")
-    check = check_missing(replace(evidence, listed=[wrong]))
-    assert check.verdict is CheckOutcome.LOOK
+def test_a_scene_older_than_its_satellite_is_named(data: ExaminedData) -> None:
+    wrong = make_item("S2B_wrong", "2016-05-01T15:00:00", key="s2b_20160501T150000")
+    check = check_missing(replace(data, listed=[wrong]))
+    assert check.outcome is CheckOutcome.LOOK
     assert "dated before S2B was launched" in check.findings[0].text
 
 
 # --- duplicates, late and lacking items, empty pixels ----------------------------------------------------------------
 
 
-def test_copies_versions_and_parts_are_told_apart(evidence: ExaminedData) -> None:
+def test_copies_versions_and_parts_are_told_apart(data: ExaminedData) -> None:
     time = "2022-06-01T15:00:00"
     halves = [
-        make_listed("half_a", "2022-07-01T15:00:00", footprint=box(-71, -14, -70, -12)),
-        make_listed("half_b", "2022-07-01T15:00:00", footprint=box(-70.1, -14, -69, -12)),
+        make_item("half_a", "2022-07-01T15:00:00", footprint=box(-71, -14, -70, -12)),
+        make_item("half_b", "2022-07-01T15:00:00", footprint=box(-70.1, -14, -69, -12)),
     ]
     listed = [
-        make_listed("a_0", time),
-        make_listed("a_1", time),
-        make_listed("b_old", "2022-08-01T15:00:00", baseline=(4, 0)),
-        make_listed("b_new", "2022-08-01T15:00:00"),
+        make_item("a_0", time),
+        make_item("a_1", time),
+        make_item("b_old", "2022-08-01T15:00:00", baseline=(4, 0)),
+        make_item("b_new", "2022-08-01T15:00:00"),
         *halves,
-        make_listed("other_tile", time, tile="19LDF"),
+        make_item("other_tile", time, tile="19LDF"),
     ]
-    check = check_duplicates(replace(evidence, listed=listed))
-    found = {finding.subject: (finding.verdict, finding.text) for finding in check.findings}
+    check = check_duplicates(replace(data, listed=listed))
+    found = {finding.subject: (finding.outcome, finding.text) for finding in check.findings}
     assert found["a_0, a_1"][0] is CheckOutcome.LOOK
     assert "the newest counts" in found["b_new, b_old"][1]
     assert "2 parts" in found["half_a, half_b"][1]
     assert len(found) == 3
 
 
-def test_one_overpass_under_two_names_is_named(evidence: ExaminedData) -> None:
-    first = evidence.observations[0]
+def test_one_overpass_under_two_names_is_named(data: ExaminedData) -> None:
+    first = data.observations[0]
     twin = replace(first, key=first.key[:-2], time=first.time + dt.timedelta(minutes=1))
-    (finding,) = check_duplicates(replace(evidence, observations=[first, twin])).concerns
+    (finding,) = check_duplicates(replace(data, observations=[first, twin])).concerns
     assert "one overpass under two names" in finding.text
 
 
-def test_delays_leave_out_what_is_older_than_the_catalogue(evidence: ExaminedData) -> None:
+def test_delays_leave_out_what_is_older_than_the_catalogue(data: ExaminedData) -> None:
     published = [("2020-01-01", "2021-03-01"), ("2021-04-01", "2021-04-02"), ("2021-05-01", "2021-06-10")]
     listed = [
-        make_listed(f"i{n}", f"{day}T00:00:00", published=dt.datetime.fromisoformat(came).replace(tzinfo=dt.UTC))
+        make_item(f"i{n}", f"{day}T00:00:00", published=dt.datetime.fromisoformat(came).replace(tzinfo=dt.UTC))
         for n, (day, came) in enumerate(published)
     ]
-    check = check_late(replace(evidence, listed=listed))
+    check = check_late(replace(data, listed=listed))
     assert check.facts["largest_days"] == 40
     assert check.facts["older_than_catalogue"] == 1
     assert [finding.subject for finding in check.concerns] == ["i2"]
-    assert "do not say" in check_late(replace(evidence, listed=[make_listed("x", "2020-01-01T00:00:00")])).text
+    assert "do not say" in check_late(replace(data, listed=[make_item("x", "2020-01-01T00:00:00")])).text
 
 
-def test_what_the_archive_lacks_is_named(evidence: ExaminedData) -> None:
-    assert evidence.listed is not None
-    old = evidence.listed[0]
+def test_what_the_archive_lacks_is_named(data: ExaminedData) -> None:
+    assert data.listed is not None
+    old = data.listed[0]
     listed = [
         old,
-        make_listed("never_fetched", "2022-06-01T15:00:00"),
+        make_item("never_fetched", "2022-06-01T15:00:00"),
         replace(old, id="newer", baseline=(9, 99)),
         replace(old, id="older", baseline=(0, 1)),
         replace(old, id="another_tile", tile="01ABC"),
     ]
-    check = check_unfetched(replace(evidence, listed=listed))
+    check = check_unfetched(replace(data, listed=listed))
     assert [finding.subject for finding in check.concerns] == ["never_fetched", "newer", "another_tile"]
 
 
-def test_an_empty_observation_below_a_whole_footprint_is_a_fault(evidence: ExaminedData) -> None:
-    count = len(evidence.observations)
+def test_an_empty_observation_below_a_whole_footprint_is_a_fault(data: ExaminedData) -> None:
+    count = len(data.observations)
     nothing = np.zeros((count, 1), bool)
     valid = np.ones(count)
     valid[3], valid[4] = 0, 0.5
-    witnesses = ReferencePixels(np.zeros(count, np.int32), np.zeros((4, count, 1), np.uint8), nothing, valid)
-    whole = [replace(item, footprint=box(-80, -20, -60, -5)) for item in evidence.listed or ()]
-    check = check_emptiness(replace(evidence, listed=whole), witnesses)
-    assert [finding.verdict for finding in check.findings[3:5]] == [CheckOutcome.FAULT, CheckOutcome.LOOK]
-    assert (check.verdict, check.facts["short"]) == (CheckOutcome.FAULT, 2)
-    aside = [replace(item, footprint=box(10, 10, 11, 11)) for item in evidence.listed or ()]
-    assert check_emptiness(replace(evidence, listed=aside), witnesses).verdict is CheckOutcome.OK
-    assert check_emptiness(replace(evidence, listed=None), witnesses).verdict is CheckOutcome.LOOK
+    pixels = ReferencePixels(np.zeros(count, np.int32), np.zeros((4, count, 1), np.uint8), nothing, valid)
+    whole = [replace(item, footprint=box(-80, -20, -60, -5)) for item in data.listed or ()]
+    check = check_valid_pixels(replace(data, listed=whole), pixels)
+    assert [finding.outcome for finding in check.findings[3:5]] == [CheckOutcome.FAULT, CheckOutcome.LOOK]
+    assert (check.outcome, check.facts["short"]) == (CheckOutcome.FAULT, 2)
+    aside = [replace(item, footprint=box(10, 10, 11, 11)) for item in data.listed or ()]
+    assert check_valid_pixels(replace(data, listed=aside), pixels).outcome is CheckOutcome.OK
+    assert check_valid_pixels(replace(data, listed=None), pixels).outcome is CheckOutcome.LOOK
 
 
 # --- real items ------------------------------------------------------------------------------------------------------
@@ -490,12 +490,12 @@ def test_an_empty_observation_below_a_whole_footprint_is_a_fault(evidence: Exami
 def test_real_items_tell_orbit_and_dates(shared: Path) -> None:
     orbits = {"earth-search_S2A_33TWN_20190707_1_L2A": 79, "planetary-computer_T06VVN": 43, "antimeridian_T01VCG_a": 87}
     for name, orbit in orbits.items():
-        listed = read_listed(Item.from_file(shared / "data" / "stac-items" / f"{name}.json"))
+        listed = read_catalogue_item(Item.from_file(shared / "data" / "stac-items" / f"{name}.json"))
         assert listed is not None
         assert listed.orbit == orbit
         assert listed.processed is not None
         assert listed.processed > listed.time
-    earth_search = read_listed(Item.from_file(shared / "data/stac-items/earth-search_S2A_33TWN_20190707_1_L2A.json"))
+    earth_search = read_catalogue_item(Item.from_file(shared / "data/stac-items/earth-search_S2A_33TWN_20190707_1_L2A.json"))
     assert earth_search is not None
     assert earth_search.published is not None
     assert earth_search.published.year == 2022

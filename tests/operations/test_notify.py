@@ -25,16 +25,16 @@ from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import webhook
-from minewatch.operations.notify.collection import collect, find_rules
-from minewatch.operations.notify.delivery import make_sample
+from minewatch.operations.notify.content import make_subject
+from minewatch.operations.notify.delivery import make_test_message
+from minewatch.operations.notify.enqueue import enqueue_messages, find_rules
 from minewatch.operations.notify.event import Event
-from minewatch.operations.notify.facts import make_subject
 from minewatch.operations.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
-from minewatch.operations.notify.letter import FOLDER, Letter, read_words, write_letter
-from minewatch.operations.notify.outbox import WAITING, drop_message, make_message, record_delivery
+from minewatch.operations.notify.outbox import WAITING, delete_message, make_message, record_delivery
+from minewatch.operations.notify.rendering import FOLDER, RenderedMessage, read_message_texts, render_message
 from minewatch.operations.notify.rule import covers
 from minewatch.operations.notify.webhook import render_body
-from minewatch.operations.watch_log import ScheduledRun, append_run
+from minewatch.operations.run_log import ScheduledRun, append_runs
 from minewatch.products.report.texts import LANGUAGES, read_texts
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import NotifyTable
@@ -62,7 +62,7 @@ def take(workspace: Workspace, rule: str = "rangers") -> list[tuple[str, str]]:
     ]
     for message in waiting(workspace, rule):
         record_delivery(workspace.outbox, message, NOW)
-        drop_message(workspace.outbox, message)
+        delete_message(workspace.outbox, message)
     return told
 
 
@@ -75,24 +75,24 @@ def provisional(number: int, **changes: Any) -> Alert:
 
 def test_nobody_is_told_where_there_is_no_rule(workspace: Workspace) -> None:
     put(workspace.alerts, make_alert(0))
-    assert collect(workspace, NOW) == 0
+    assert enqueue_messages(workspace, NOW) == 0
     assert not workspace.outbox.exists()
 
 
 def test_a_first_scan_is_one_message_with_a_table(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, *(make_alert(n) for n in range(8)))
-    assert collect(workspace, NOW) == 1
+    assert enqueue_messages(workspace, NOW) == 1
     assert Counter(kind for kind, _ in take(workspace)) == {"confirmed": 8}
 
 
 def test_quiet_when_nothing_changed(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, make_alert(0))
-    assert [collect(workspace, NOW) for _ in range(3)] == [1, 0, 0]
+    assert [enqueue_messages(workspace, NOW) for _ in range(3)] == [1, 0, 0]
     take(workspace)
     put(workspace.alerts, make_alert(0), run="run-2")
-    assert collect(workspace, NOW + DAY) == 0
+    assert enqueue_messages(workspace, NOW + DAY) == 0
     assert waiting(workspace) == []
 
 
@@ -109,7 +109,7 @@ def test_the_life_of_an_alert(workspace: Workspace) -> None:
     ]
     for number, (alert, told) in enumerate(steps):
         put(workspace.alerts, alert, run=f"run-{number}")
-        collect(workspace, NOW + number * DAY)
+        enqueue_messages(workspace, NOW + number * DAY)
         assert [kind for kind, _ in take(workspace)] == told, number
 
 
@@ -118,20 +118,20 @@ def test_what_came_and_went_between_two_looks_is_told(workspace: Workspace) -> N
     put(workspace.alerts, run="run-0")
     for number, alert in enumerate((provisional(0), make_alert(0), make_alert(0, status="closed"))):
         put(workspace.alerts, alert, run=f"run-{number}")
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert [kind for kind, _ in take(workspace)] == ["provisional", "confirmed", "closed"]
 
 
 def test_a_table_made_anew_tells_nothing_twice(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, provisional(0), make_alert(1))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     put(workspace.alerts, make_alert(0), make_alert(1, area_ha=2.0), run="run-2")
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert len(take(workspace)) == 4
     workspace.alerts.unlink()
     put(workspace.alerts, make_alert(0), make_alert(1, area_ha=2.0), run="run-3")
-    assert collect(workspace, NOW + DAY) == 0
+    assert enqueue_messages(workspace, NOW + DAY) == 0
 
 
 def test_event_ids_say_what_is_true(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_event_ids_say_what_is_true(tmp_path: Path) -> None:
         workspace = init_workspace(tmp_path / f"watch-{number}")
         one_rule(workspace)
         put(workspace.alerts, make_alert(0), run=f"run-{number}")
-        collect(workspace, when)
+        enqueue_messages(workspace, when)
         ids.append(waiting(workspace)[0].event_ids)
     assert ids[0] == ids[1]
 
@@ -149,22 +149,22 @@ def test_event_ids_say_what_is_true(tmp_path: Path) -> None:
 def test_an_outbox_that_was_lost_gives_the_same_ids_again(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, provisional(0), make_alert(1))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     before = waiting(workspace)[0].event_ids
     shutil.rmtree(workspace.outbox)
-    collect(workspace, NOW + DAY)
+    enqueue_messages(workspace, NOW + DAY)
     assert waiting(workspace)[0].event_ids == before
 
 
 def test_trial_scans_are_never_told(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, make_alert(0))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     take(workspace)
     mark_trial(workspace, put(workspace.alerts, make_alert(0, area_ha=9.0), make_alert(1), run="trial", what_if=True))
-    assert collect(workspace, NOW) == 0
+    assert enqueue_messages(workspace, NOW) == 0
     put(workspace.alerts, make_alert(0), make_alert(2), run="run-2")
-    collect(workspace, NOW + DAY)
+    enqueue_messages(workspace, NOW + DAY)
     assert take(workspace) == [("confirmed", name(2))]
 
 
@@ -175,40 +175,40 @@ def mark_trial(workspace: Workspace, _tally: object) -> None:
 def test_an_alert_with_a_new_name_is_no_new_alert(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, make_alert(0))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     take(workspace)
     put(workspace.alerts, make_alert(0, alert_id="pampa-20231231-00beef"), run="run-2")
-    assert collect(workspace, NOW) == 0
+    assert enqueue_messages(workspace, NOW) == 0
     workspace.alerts.unlink()  # and with it the history that tells the old name
     put(workspace.alerts, make_alert(0, alert_id="pampa-20231231-00beef"), run="run-3")
-    assert collect(workspace, NOW) == 0
+    assert enqueue_messages(workspace, NOW) == 0
     put(workspace.alerts, make_alert(0, alert_id="pampa-20231231-00beef", area_ha=2.5), run="run-4")
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert take(workspace) == [("grown", "pampa-20231231-00beef")]
 
 
 def test_an_alert_that_did_not_hold_is_taken_back(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, provisional(0), make_alert(1))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     take(workspace)
     put(workspace.alerts, make_alert(1), run="run-2")
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert waiting(workspace)[0].events[0].facts["status"] == "withdrawn"
     assert take(workspace) == [("closed", name(0))]
     put(workspace.alerts, provisional(0), make_alert(1), run="run-3")
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert take(workspace) == [("provisional", name(0))]
 
 
 def test_decisions_are_told_once_each(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, make_alert(0))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     take(workspace)
     for review in (CONFIRM, NEEDS_VISIT):
         review_alert(workspace.alerts, workspace.decisions, name(0), Review(review, "Rosa", note="seen from the river"))
-        collect(workspace, NOW)
+        enqueue_messages(workspace, NOW)
         message = waiting(workspace)[0]
         assert (message.events[0].facts["review"], message.events[0].facts["reviewed_by"]) == (review, "Rosa")
         assert take(workspace) == [("reviewed", name(0))]
@@ -220,8 +220,8 @@ def test_the_first_failure_of_a_row_is_told(workspace: Workspace) -> None:
     told = []
     for number, reason in enumerate(reasons):
         when = NOW + number * DAY
-        append_run(workspace, ScheduledRun("nightly", when, when, when, None, {"pampa": reason}))
-        collect(workspace, when)
+        append_runs(workspace, [ScheduledRun("nightly", when, when, when, None, {"pampa": reason})])
+        enqueue_messages(workspace, when)
         told.append([message.events[0].facts["reason"] for message in waiting(workspace)])
         take(workspace)
     assert told == [[], ["no network"], [], [], ["disk full"]]
@@ -229,8 +229,8 @@ def test_the_first_failure_of_a_row_is_told(workspace: Workspace) -> None:
 
 def test_failures_of_trial_scans_are_not_told(workspace: Workspace) -> None:
     one_rule(workspace)
-    append_run(workspace, ScheduledRun("trial", NOW, NOW, NOW, None, {"pampa": "no network"}, what_if=True))
-    assert collect(workspace, NOW) == 0
+    append_runs(workspace, [ScheduledRun("trial", NOW, NOW, NOW, None, {"pampa": "no network"}, what_if=True)])
+    assert enqueue_messages(workspace, NOW) == 0
 
 
 def test_an_area_that_is_not_seen_is_told_once_for_each_recipient(workspace: Workspace) -> None:
@@ -242,7 +242,7 @@ def test_an_area_that_is_not_seen_is_told_once_for_each_recipient(workspace: Wor
     start = dt.datetime(2024, 1, 1, 3, tzinfo=dt.UTC)  # the first day of the monitoring; there was no clear look
     told = {}
     for day in range(50):
-        collect(workspace, start + day * DAY)
+        enqueue_messages(workspace, start + day * DAY)
         told |= {(rule, day): kinds for rule in "ab" if (kinds := take(workspace, rule))}
     assert told == {("a", 20): [("unseen", "pampa")], ("b", 40): [("unseen", "pampa")]}
 
@@ -251,7 +251,7 @@ def test_an_area_that_was_removed_is_not_missed(workspace: Workspace) -> None:
     one_rule(workspace, name="rangers")
     put(workspace.alerts, as_of=dt.date(2025, 1, 1))
     (workspace.aois / "pampa.geojson").unlink()
-    assert collect(workspace, dt.datetime(2034, 1, 1, tzinfo=dt.UTC)) == 0
+    assert enqueue_messages(workspace, dt.datetime(2034, 1, 1, tzinfo=dt.UTC)) == 0
 
 
 # --- rules -----------------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def test_an_area_that_was_removed_is_not_missed(workspace: Workspace) -> None:
 def test_a_rule_tells_what_it_names_and_nothing_else(workspace: Workspace) -> None:
     one_rule(workspace, 'events = ["confirmed"]\nsmallest_ha = 0.5\n')
     put(workspace.alerts, provisional(0), make_alert(1), make_alert(2, area_ha=0.2))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert take(workspace) == [("confirmed", name(1))]
 
 
@@ -268,7 +268,7 @@ def test_an_alert_that_was_too_small_is_told_once_it_is_large(workspace: Workspa
     one_rule(workspace, 'events = ["confirmed"]\nsmallest_ha = 0.5\n')
     for number, area in enumerate((0.2, 0.35, 0.7, 2.0)):
         put(workspace.alerts, make_alert(0, area_ha=area), run=f"run-{number}")
-        collect(workspace, NOW)
+        enqueue_messages(workspace, NOW)
         assert take(workspace) == ([("confirmed", name(0))] if area == 0.7 else [])
 
 
@@ -277,7 +277,7 @@ def test_growth_counts_from_what_this_recipient_was_told(workspace: Workspace) -
     told = []
     for number in range(8):
         put(workspace.alerts, make_alert(0, area_ha=1 + 0.4 * number), run=f"run-{number}")
-        collect(workspace, NOW)
+        enqueue_messages(workspace, NOW)
         told.append([kind for kind, _ in take(workspace)])
     assert told == [["confirmed"], [], [], ["grown"], [], [], ["grown"], []]
 
@@ -287,7 +287,7 @@ def test_legal_status_chooses_and_a_change_of_it_brings_an_alert_in(workspace: W
     told = []
     for number, legal in enumerate(("inside", "inside", "outside", "outside")):
         put(workspace.alerts, make_alert(0), run=f"run-{number}", context={name(0): {"legal_status": legal}})
-        collect(workspace, NOW)
+        enqueue_messages(workspace, NOW)
         told.append(take(workspace))
     assert told == [[], [], [("confirmed", name(0))], []]
 
@@ -304,11 +304,11 @@ def test_patterns_of_areas(workspace: Workspace, pattern: str, names: str) -> No
 def test_a_rule_that_comes_later_hears_of_what_comes_later(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, make_alert(0))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     text = workspace.settings.read_text("utf-8") + '\n[notify.late]\nto_variable = "LATE"\nareas = ["*"]\nunseen_days = 900'
     workspace.settings.write_text(text, "utf-8")
     put(workspace.alerts, make_alert(0), make_alert(1), run="run-2")
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert take(workspace, "late") == [("confirmed", name(1))]
 
 
@@ -325,7 +325,7 @@ def test_a_digest_is_one_message_for_the_time(workspace: Workspace, when: str, e
             alerts.append(make_alert(len(alerts)))
         put(workspace.alerts, *alerts, run=f"run-{day}")
         for hour in (3, 15):
-            collect(workspace, NOW.replace(hour=hour) + day * DAY)
+            enqueue_messages(workspace, NOW.replace(hour=hour) + day * DAY)
             messages = waiting(workspace)
             assert len(messages) <= 1
             if messages:
@@ -339,7 +339,7 @@ def test_a_clock_that_is_set_back_neither_stops_a_digest_nor_repeats_it(workspac
     put(workspace.alerts, make_alert(0))
     told = []
     for when in (NOW + 400 * DAY, NOW, NOW + DAY, NOW + 2 * DAY, NOW):
-        collect(workspace, when)
+        enqueue_messages(workspace, when)
         told += take(workspace)
     assert told == [("confirmed", name(0))]
 
@@ -347,13 +347,13 @@ def test_a_clock_that_is_set_back_neither_stops_a_digest_nor_repeats_it(workspac
 # --- the words -------------------------------------------------------------------------------------------------------
 
 
-def make_letter(workspace: Workspace, more: str = "", thumbnails: tuple[Thumbnail, ...] = (), **facts: Any) -> Letter:
+def make_letter(workspace: Workspace, more: str = "", thumbnails: tuple[Thumbnail, ...] = (), **facts: Any) -> RenderedMessage:
     one_rule(workspace, more)
     rule = find_rules(workspace)[0]
-    message = make_sample(rule, NOW)
+    message = make_test_message(rule, NOW)
     event = message.events[0]
     changed = Event(**{**vars(event), "facts": {**event.facts, **facts}, "aoi": facts.get("aoi", event.aoi)})
-    return write_letter(make_message(rule.name, [changed], message.kinds, NOW), rule, thumbnails)
+    return render_message(make_message(rule.name, [changed], message.kinds, NOW), rule, thumbnails)
 
 
 def test_a_letter_has_area_date_position_with_a_map_hectares_and_status(workspace: Workspace) -> None:
@@ -386,11 +386,11 @@ def test_strangers_texts_stay_texts(workspace: Workspace) -> None:
 def test_a_note_of_a_reviewer_is_text_too(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, make_alert(0))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     take(workspace)
     review_alert(workspace.alerts, workspace.decisions, name(0), Review(CONFIRM, "<b>Rosa</b>", note=HOSTILE))
-    collect(workspace, NOW)
-    letter = write_letter(waiting(workspace)[0], find_rules(workspace)[0], ())
+    enqueue_messages(workspace, NOW)
+    letter = render_message(waiting(workspace)[0], find_rules(workspace)[0], ())
     assert "&lt;b&gt;Rosa&lt;/b&gt;" in letter.html
     assert "<script" not in letter.html
 
@@ -408,12 +408,12 @@ def test_a_recipient_who_must_not_know_places_gets_none(workspace: Workspace, we
         workspace.alerts, workspace.decisions, name(0), Review(CONFIRM, "Rosa", note="at -12.9495, -69.9895, secret place")
     )
     reason = "secret place: 12.9495 S 69.9895 W cannot be read"
-    append_run(workspace, ScheduledRun("nightly", NOW, NOW, NOW, None, {"pampa": reason}))
-    collect(workspace, NOW)
+    append_runs(workspace, [ScheduledRun("nightly", NOW, NOW, NOW, None, {"pampa": reason})])
+    enqueue_messages(workspace, NOW)
     message, rule = waiting(workspace)[0], find_rules(workspace)[0]
     assert {event.event for event in message.events} == {"confirmed", "reviewed", "scan-failed"}
     assert not rule.table.shows_images
-    letter = write_letter(message, rule, ())
+    letter = render_message(message, rule, ())
     stored = b"".join(path.read_bytes() for path in (workspace.outbox / WAITING).iterdir())
     for text in (letter.subject, letter.html, letter.render_text(), stored.decode(), render_body(message, rule).decode()):
         assert not POSITION.search(text)
@@ -446,8 +446,8 @@ def test_a_letter_shows_images_or_says_that_there_are_none(workspace: Workspace)
 def test_plain_text_fits_the_service(workspace: Workspace, longest: int) -> None:
     one_rule(workspace)
     put(workspace.alerts, *(make_alert(n, first_seen=dt.date(2024, 1, 1), confirmed_on=dt.date(2024, 2, 1)) for n in range(9)))
-    collect(workspace, NOW)
-    text = write_letter(waiting(workspace)[0], find_rules(workspace)[0], ()).render_text(longest)
+    enqueue_messages(workspace, NOW)
+    text = render_message(waiting(workspace)[0], find_rules(workspace)[0], ()).render_text(longest)
     assert len(text) <= longest
     if longest >= 1000:
         assert "1. pampa" in text
@@ -457,7 +457,7 @@ def test_plain_text_fits_the_service(workspace: Workspace, longest: int) -> None
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_language_has_every_text_with_the_same_places(language: str) -> None:
-    english, words = read_words("en").words, read_words(language).words
+    english, words = read_message_texts("en").words, read_message_texts(language).words
     assert set(words) == set(english)
     places = {key: list_places(text) for key, text in english.items()}
     assert {key: list_places(text) for key, text in words.items()} == places
@@ -481,7 +481,7 @@ def list_places(text: str | Mapping[str, str]) -> set[str]:
     ],
 )
 def test_days_have_the_plural_of_their_language(language: str, expected: list[str]) -> None:
-    texts = read_words(language)
+    texts = read_message_texts(language)
     for number, words in zip((0, 1, 2, 5), expected, strict=True):
         assert re.search(rf"\b{words}\b", texts.count("unseen_ever", number, area="pampa"))
         assert re.search(rf"\b{words}\b", texts.count("unseen", number, area="pampa", date="x"))
@@ -490,9 +490,9 @@ def test_days_have_the_plural_of_their_language(language: str, expected: list[st
 def test_the_subject_counts_with_the_plural_of_its_language(workspace: Workspace) -> None:
     one_rule(workspace)
     put(workspace.alerts, *(make_alert(n) for n in range(3)))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     message = waiting(workspace)[0]
-    subjects = [make_subject(message, read_words(language), is_test=False) for language in LANGUAGES]
+    subjects = [make_subject(message, read_message_texts(language), is_test=False) for language in LANGUAGES]
     ends = ["3 confirmed", "3 confirmadas", "3 confirmées", "3 confirmados"]
     assert subjects == [f"minewatch: pampa: {end}" for end in ends]
 
@@ -535,7 +535,7 @@ def test_a_letter_speaks_the_language_of_its_rule(workspace: Workspace, language
 def test_the_body_of_a_webhook_is_bounded(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     set_rules(workspace, '[notify.hook]\nwebhook_variable = "HOOK"\nsecret_variable = "SECRET"\nareas = ["*"]\nunseen_days = 900')
     put(workspace.alerts, make_alert(0))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     message, rule = waiting(workspace, "hook")[0], find_rules(workspace)[0]
     whole = json.loads(render_body(message, rule))
     assert not whole["geometries_left_out"]
@@ -589,7 +589,7 @@ MAIL = 'to_variable = "RANGERS_MAIL"\n'
 def test_wrong_rules_are_refused_by_name_and_without_what_stands_there(workspace: Workspace, table: str, words: str) -> None:
     set_rules(workspace, f"[notify.rangers]\n{table}")
     with pytest.raises(WorkspaceError) as caught:
-        collect(workspace, NOW)
+        enqueue_messages(workspace, NOW)
     assert words in str(caught.value)
     assert "notify.rangers" in str(caught.value)
     assert "hunter2" not in str(caught.value)

@@ -28,12 +28,12 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.logging import close_journal, find_secrets, open_journal
+from minewatch.core.logging import close_log, find_secrets, start_log
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import delivery as delivery_module
-from minewatch.operations.notify.collection import collect, find_rules
-from minewatch.operations.notify.delivery import Delivery, deliver, retry, send_sample
-from minewatch.operations.notify.event_store import read_findings
+from minewatch.operations.notify.delivery import Delivery, deliver, retry, send_test_message
+from minewatch.operations.notify.enqueue import enqueue_messages, find_rules
+from minewatch.operations.notify.event_store import read_events
 from minewatch.operations.notify.outbox import (
     DEAD,
     FEWER_TRIES,
@@ -104,7 +104,7 @@ def dead(workspace: Workspace) -> list[Any]:
 
 def test_a_mail_arrives_with_text_page_and_file(workspace: Workspace, mailbox: Mailbox) -> None:
     one_rule(workspace)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert deliver(workspace, NOW) == Delivery(sent=1)
     mail = mailbox.mails[0]
     assert mail["Subject"] == "minewatch: pampa: 1 confirmed"
@@ -128,9 +128,9 @@ def test_a_mail_server_that_wants_a_login_gets_it(workspace: Workspace, monkeypa
     rule = find_rules(workspace)[0]
     with serve_mail(login=True) as box:
         monkeypatch.setenv("RANGERS_MAIL", box.url)
-        assert send_sample(workspace, rule, NOW).sent
+        assert send_test_message(workspace, rule, NOW).sent
         monkeypatch.setenv("RANGERS_MAIL", box.url.replace(PASSWORD, "wrong-Kx7"))
-        answer = send_sample(workspace, rule, NOW)
+        answer = send_test_message(workspace, rule, NOW)
     assert not answer.sent
     assert "login refused, the mail server answered 535" in answer.reason
     assert len(box.mails) == 1
@@ -149,7 +149,7 @@ def test_a_mail_that_is_refused_waits_and_arrives_once_it_is_taken(
     workspace: Workspace, mailbox: Mailbox, answer: str, answer_to: str, code: str
 ) -> None:
     one_rule(workspace)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     mailbox.answer, mailbox.answer_to = answer, answer_to
     done = deliver(workspace, NOW)
     assert (done.sent, done.failed, done.waiting) == (0, 1, 1)
@@ -162,7 +162,7 @@ def test_a_mail_that_is_refused_waits_and_arrives_once_it_is_taken(
 
 def test_a_repeat_of_a_mail_has_the_same_id(workspace: Workspace, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
     one_rule(workspace)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
 
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -179,19 +179,19 @@ def test_a_repeat_of_a_mail_has_the_same_id(workspace: Workspace, mailbox: Mailb
 def test_a_server_that_stalls_is_given_up_in_time_and_holds_up_nobody(workspace: Workspace, mailbox: Mailbox, hook: Hook) -> None:
     tables = [f'[notify.{rule}]\nto_variable = "RANGERS_MAIL"\nareas = ["*"]\nunseen_days = 900\n' for rule in ("a", "b", "c")]
     set_rules(workspace, "\n".join([*tables, HOOK]))
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     mailbox.stall = 8
     begun = time.monotonic()
     done = deliver(workspace, NOW, seconds=1.5)
     assert time.monotonic() - begun < 8
     assert (done.sent, done.failed, done.waiting) == (1, 3, 3)
-    assert all("no end within 1.5 seconds" in note for note in done.notes)
+    assert all("not finished within 1.5 seconds" in note for note in done.notes)
     assert len(hook.bodies) == 1
 
 
 def test_nobody_listens(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     one_rule(workspace)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     monkeypatch.setenv("RANGERS_MAIL", "mailto://127.0.0.1:9/?smtp=127.0.0.1&from=a@example.org&to=b@example.org")
     assert "no connection" in deliver(workspace, NOW).notes[0]
 
@@ -204,7 +204,7 @@ def test_names_in_an_address_cannot_break_a_header(
         "RANGERS_MAIL",
         mailbox.url.replace("from=", "from=W%C3%A4chter%0D%0ABcc%3A%20x%40example.org%3C").replace("&to", "%3E&to"),
     )
-    send_sample(workspace, find_rules(workspace)[0], NOW)
+    send_test_message(workspace, find_rules(workspace)[0], NOW)
     assert all(mail["Bcc"] is None for mail in mailbox.mails)
 
 
@@ -213,7 +213,7 @@ def test_names_in_an_address_cannot_break_a_header(
 
 def test_a_webhook_gets_signed_json(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert deliver(workspace, NOW).sent == 1
     headers, value = hook.headers[0], hook.values[0]
     stamp = headers["minewatch-timestamp"]
@@ -236,7 +236,7 @@ def test_a_ready_verifier_takes_a_webhook_at_each_try(
     monkeypatch.setenv("HOOK_SECRET", secret)
     set_rules(workspace, HOOK)
     now = dt.datetime.now(dt.UTC)
-    collect(workspace, now)
+    enqueue_messages(workspace, now)
     hook.answer = lambda request, number: request.send(200 if number else 500)
     assert deliver(workspace, now).failed == 1
     assert deliver(workspace, now + dt.timedelta(minutes=2)).sent == 1
@@ -253,7 +253,7 @@ def test_a_ready_verifier_takes_a_webhook_at_each_try(
 def test_a_rule_may_have_any_letters(workspace: Workspace, hook: Hook, rule: str) -> None:
     set_rules(workspace, HOOK.replace("[notify.hook]", f'[notify."{rule}"]'))
     now = dt.datetime.now(dt.UTC)
-    collect(workspace, now)
+    enqueue_messages(workspace, now)
     assert deliver(workspace, now).sent == 1
     assert unquote(hook.headers[0]["webhook-id"]) == hook.values[0]["message_id"]
     assert Webhook(SECRET.encode()).verify(hook.bodies[0], hook.headers[0])
@@ -264,7 +264,7 @@ def test_a_secret_that_holds_no_key_waits_until_it_is_put_right(
     workspace: Workspace, hook: Hook, monkeypatch: pytest.MonkeyPatch, secret: str
 ) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     monkeypatch.setenv("HOOK_SECRET", secret)
     (note,) = deliver(workspace, NOW).notes
     assert "HOOK_SECRET begins with whsec_ and is not base64 after it; it waits" in note
@@ -275,7 +275,7 @@ def test_a_secret_that_holds_no_key_waits_until_it_is_put_right(
 
 def test_a_webhook_that_drops_after_reading_gets_the_same_ids_again(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     hook.answer = lambda request, number: request.send(200) if number == 2 else request.hang_up()
     send_all(workspace)
     assert len(hook.bodies) == 3
@@ -286,7 +286,7 @@ def test_a_webhook_that_drops_after_reading_gets_the_same_ids_again(workspace: W
 
 def test_retry_after_is_honoured(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     later = format_datetime(dt.datetime.now(dt.UTC) + dt.timedelta(minutes=30), usegmt=True)
     asked = [(429, "1800"), (503, later), (429, "999999999"), (503, "soon"), (429, "0")]
 
@@ -309,7 +309,7 @@ def test_retry_after_is_honoured(workspace: Workspace, hook: Hook) -> None:
 
 def test_a_webhook_that_fails_for_two_days_is_given_up_and_can_be_sent_again(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     hook.answer = lambda request, _number: request.send(500)
     tries, done = send_all(workspace)
     assert len(tries) == len(hook.bodies) == MOST_TRIES
@@ -317,7 +317,7 @@ def test_a_webhook_that_fails_for_two_days_is_given_up_and_can_be_sent_again(wor
     assert (done.waiting, done.dead) == (0, 1)
     assert "minewatch notify retry" in done.notes[0]
     assert dead(workspace)[0].reason == "status 500"
-    collect(workspace, tries[-1])
+    enqueue_messages(workspace, tries[-1])
     assert waiting_all(workspace) == []  # it is known, though nobody got it
     hook.answer = lambda request, _number: request.send(200)
     assert retry(workspace, [dead(workspace)[0].message_id]) == 1
@@ -332,7 +332,7 @@ def test_refusals_that_time_does_not_change_are_given_up_sooner(
     workspace: Workspace, hook: Hook, status: int, tries: int
 ) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     hook.answer = lambda request, _number: request.send(status)
     _, done = send_all(workspace)
     assert (len(hook.bodies), done.dead) == (tries, 1)
@@ -342,7 +342,7 @@ def test_refusals_that_time_does_not_change_are_given_up_sooner(
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects_are_not_followed(workspace: Workspace, hook: Hook, target: str, status: int) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     with serve_hook() as other:
         place = other.url if target == "OTHER" else target
         hook.answer = lambda request, _number: request.send(status, {"Location": place})
@@ -386,7 +386,7 @@ def test_a_variable_that_is_not_set_is_told_and_nothing_is_lost(
     workspace: Workspace, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     monkeypatch.delenv("HOOK_URL")
     for hours in range(MOST_TRIES * 2):
         done = deliver(workspace, NOW + dt.timedelta(hours=hours))
@@ -401,7 +401,7 @@ def test_a_variable_without_an_address_is_told_without_what_it_holds(
 ) -> None:
     one_rule(workspace)
     monkeypatch.setenv("RANGERS_MAIL", address)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     note = deliver(workspace, NOW).notes[0]
     assert "RANGERS_MAIL holds" in note
     assert address not in note
@@ -409,7 +409,7 @@ def test_a_variable_without_an_address_is_told_without_what_it_holds(
 
 def test_a_rule_that_is_gone_leaves_its_messages_to_the_dead(workspace: Workspace) -> None:
     one_rule(workspace)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     set_rules(workspace, HOOK)
     done = deliver(workspace, NOW)
     assert (done.waiting, done.dead) == (0, 1)
@@ -419,7 +419,7 @@ def test_a_rule_that_is_gone_leaves_its_messages_to_the_dead(workspace: Workspac
 @pytest.mark.usefixtures("hook")
 def test_a_damaged_message_is_set_aside_and_the_others_go(workspace: Workspace) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     for number, text in enumerate(["", "{", "[]", '{"message_id": 1}', "\x00\xff"]):
         (workspace.outbox / WAITING / f"hook-000000{number}-x.json").write_text(text, "latin-1")
     done = deliver(workspace, NOW)
@@ -431,7 +431,7 @@ def test_a_damaged_message_is_set_aside_and_the_others_go(workspace: Workspace) 
 def test_a_clock_that_is_set_back_does_not_hold_messages_for_years(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
     future = NOW + dt.timedelta(days=4000)
-    collect(workspace, future)
+    enqueue_messages(workspace, future)
     hook.answer = lambda request, number: request.send(500 if number == 0 else 200)
     assert deliver(workspace, future).failed == 1
     assert deliver(workspace, NOW) == Delivery(sent=1)
@@ -439,7 +439,7 @@ def test_a_clock_that_is_set_back_does_not_hold_messages_for_years(workspace: Wo
 
 def test_waits_grow_to_hours_and_are_spread(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     hook.answer = lambda request, _number: request.send(500)
     tries, _ = send_all(workspace)
     waits = [(after - before).total_seconds() / 60 for before, after in pairwise(tries)]
@@ -451,12 +451,12 @@ def test_waits_grow_to_hours_and_are_spread(workspace: Workspace, hook: Hook) ->
 
 def test_what_is_delivered_is_not_sent_again_though_a_crash_left_it(workspace: Workspace, hook: Hook) -> None:
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     message = waiting_all(workspace)[0]
     record_delivery(workspace.outbox, message, NOW)
     assert deliver(workspace, NOW) == Delivery()
     assert hook.bodies == []
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     assert waiting_all(workspace) == []
 
 
@@ -464,7 +464,7 @@ def test_two_deliveries_at_once_send_each_message_once(workspace: Workspace, hoo
     set_rules(workspace, HOOK)
     for number in range(6):
         put(workspace.alerts, *(make_alert(n) for n in range(number + 1)), run=f"run-{number}")
-        collect(workspace, NOW + dt.timedelta(minutes=number))
+        enqueue_messages(workspace, NOW + dt.timedelta(minutes=number))
     turned_away = threading.Event()
     hook.answer = lambda request, _number: (turned_away.wait(10), request.send(200))
 
@@ -476,7 +476,7 @@ def test_two_deliveries_at_once_send_each_message_once(workspace: Workspace, hoo
     with ThreadPoolExecutor(4) as threads:
         done = list(threads.map(deliver_once, range(4)))
     assert sum(one.sent for one in done) == len(hook.bodies) == 6
-    assert any("another process sends messages" in note for one in done for note in one.notes)
+    assert any("another process is sending the messages" in note for one in done for note in one.notes)
     assert len(hook.event_ids) == len(set(hook.event_ids)) == 6
     order = [value["created"] for value in hook.values]
     assert order == sorted(order)
@@ -485,7 +485,7 @@ def test_two_deliveries_at_once_send_each_message_once(workspace: Workspace, hoo
 def test_two_collections_at_once_make_each_message_once(workspace: Workspace) -> None:
     one_rule(workspace)
     with ThreadPoolExecutor(4) as threads:
-        assert sum(threads.map(lambda _: collect(workspace, NOW), range(4))) == 1
+        assert sum(threads.map(lambda _: enqueue_messages(workspace, NOW), range(4))) == 1
 
 
 def test_a_read_only_outbox_is_told_and_nothing_is_lost(
@@ -500,8 +500,8 @@ def test_a_read_only_outbox_is_told_and_nothing_is_lost(
         with monkeypatch.context() as patch:
             patch.setattr(place, refuse)
             with pytest.raises(WorkspaceError, match="Read-only file system"):
-                collect(workspace, NOW)
-    collect(workspace, NOW)
+                enqueue_messages(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     with monkeypatch.context() as patch:
         patch.setattr("minewatch.core.files.tempfile.mkstemp", refuse)
         done = deliver(workspace, NOW)
@@ -529,13 +529,13 @@ def test_a_disk_that_is_full_at_any_write_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("minewatch.core.files.os.fsync", fsync)
         try:
-            collect(workspace, NOW)
+            enqueue_messages(workspace, NOW)
             deliver(workspace, NOW)
         except (WorkspaceError, OSError) as error:
             assert "No space left" in str(error)  # noqa: PT017 - where the room is enough, nothing is raised
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     deliver(workspace, NOW + dt.timedelta(hours=7))
-    assert set(hook.event_ids) == {event.event_id for event in read_findings(workspace.outbox).events}
+    assert set(hook.event_ids) == {event.event_id for event in read_events(workspace.outbox).events}
     assert len(hook.bodies) <= 2
     assert waiting_all(workspace) == []
 
@@ -569,14 +569,14 @@ def test_no_secret_is_anywhere(
     set_rules(workspace, "\n".join([*tables, HOOK]))
     journal = workspace.root / "journal.txt"
     with journal.open("w") as stream:
-        open_journal(find_secrets(read_settings(workspace).model_dump()), stream)
+        start_log(find_secrets(read_settings(workspace).model_dump()), stream)
         try:
-            collect(workspace, NOW)
+            enqueue_messages(workspace, NOW)
             hook.answer = lambda request, _number: request.send(302, {"Location": f"http://127.0.0.1/{TOKEN}"})
             notes = list(deliver(workspace, NOW, seconds=20).notes)
-            notes += [send_sample(workspace, rule, NOW, seconds=20).reason for rule in find_rules(workspace)]
+            notes += [send_test_message(workspace, rule, NOW, seconds=20).reason for rule in find_rules(workspace)]
         finally:
-            close_journal()
+            close_log()
     assert len(notes) > 8
     out = "".join(capfd.readouterr()) + caplog.text + "\n".join(notes)
     texts = {str(path): path.read_bytes().decode("utf-8", "replace") for path in workspace.root.rglob("*") if path.is_file()}
@@ -617,7 +617,7 @@ def test_notify_test_says_what_works_and_what_does_not(workspace: Workspace, mai
 def test_notify_list_and_retry(workspace: Workspace, hook: Hook) -> None:
     assert "no [notify.NAME] table" in run(workspace, "notify", "list").stderr
     set_rules(workspace, HOOK)
-    collect(workspace, NOW)
+    enqueue_messages(workspace, NOW)
     hook.answer = lambda request, _number: request.send(410)
     send_all(workspace)
     listed = json.loads(run(workspace, "notify", "list", "--dead", "--json").stdout)
@@ -651,7 +651,7 @@ def test_the_verifier_of_the_docs_takes_what_is_signed(workspace: Workspace, hoo
     for ours, theirs in ((secret, secret), (SECRET, run_shell(adapt[1], CASE_SECRET=SECRET))):
         monkeypatch.setenv("HOOK_SECRET", ours)
         set_rules(workspace, HOOK)
-        answer = send_sample(workspace, find_rules(workspace)[0], dt.datetime.now(dt.UTC))
+        answer = send_test_message(workspace, find_rules(workspace)[0], dt.datetime.now(dt.UTC))
         assert answer.reason == ""
         assert names["read_message"](hook.headers[-1], hook.bodies[-1], theirs)["test"] is True
 
@@ -676,7 +676,7 @@ def test_the_receiver_of_the_docs_takes_what_is_signed_and_each_event_once(
         monkeypatch.setenv("HOOK_URL", f"http://127.0.0.1:{server.server_address[1]}/")
         set_rules(workspace, HOOK)
         now = dt.datetime.now(dt.UTC)
-        collect(workspace, now)
+        enqueue_messages(workspace, now)
         message = waiting(workspace, "hook")[0]
         assert deliver(workspace, now).sent == 1
         assert list(names["SEEN"]) == message.event_ids

@@ -129,10 +129,10 @@ def test_a_window_before_it_answers_pruned(moved: Workspace) -> None:
 def test_the_tombstones_tell_what_is_gone_and_nothing_is_fetched_again(moved: Workspace) -> None:
     days = list_days(moved)
     pruning = prune(moved, NOTHING)
-    stones = read_tombstones(moved.archive(NAME))
-    assert [stone.day for stone in stones] == [o.time.date() for o in pruning.areas[0].pruned]
-    assert sorted([*(stone.day for stone in stones), *list_days(moved)]) == days
-    assert {stone.baselines for stone in stones} != {()}
+    tombstones = read_tombstones(moved.archive(NAME))
+    assert [tombstone.day for tombstone in tombstones] == [o.time.date() for o in pruning.areas[0].pruned]
+    assert sorted([*(tombstone.day for tombstone in tombstones), *list_days(moved)]) == days
+    assert {tombstone.baselines for tombstone in tombstones} != {()}
     assert scan_small(moved).areas[0].fetched == 0
     collection = json.loads((moved.archive(NAME) / "collection.json").read_text())
     assert len([link for link in collection["links"] if link["rel"] == "item"]) == len(list_days(moved))

@@ -17,9 +17,9 @@ from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace
+from minewatch.operations.run_log import ScheduledRun, append_runs, read_runs
 from minewatch.operations.schedule import Schedule, Timetable, find_delay, list_schedules, read_timetable
 from minewatch.operations.systemd import UnitOptions, make_crontab, make_units, quote_word
-from minewatch.operations.watch_log import ScheduledRun, append_run, read_runs
 from minewatch.settings.cron import find_last, find_next
 from minewatch.settings.document import init_workspace, read_settings
 from tests.helpers.places import ROOT
@@ -52,7 +52,7 @@ def run(workspace: Workspace, line: str) -> Result:
 
 
 def record(workspace: Workspace, due: dt.datetime, *areas: str, schedule: str = "nightly") -> None:
-    append_run(workspace, ScheduledRun(schedule, due, due, due, "run", dict.fromkeys(areas or SEVERAL_NAMES, "")))
+    append_runs(workspace, [ScheduledRun(schedule, due, due, due, "run", dict.fromkeys(areas or SEVERAL_NAMES, ""))])
 
 
 def find_due(workspace: Workspace, now: dt.datetime = NOW) -> dict[str, tuple[dt.datetime, tuple[str, ...]]]:
@@ -155,7 +155,7 @@ def test_an_area_that_was_added_is_due_alone(workspace: Workspace) -> None:
 
 def test_a_round_that_failed_waits_for_the_next_time(workspace: Workspace) -> None:
     set_schedules(workspace, NIGHTLY)
-    append_run(workspace, ScheduledRun("nightly", NIGHT, NIGHT, NIGHT, None, dict.fromkeys(SEVERAL_NAMES, "no network")))
+    append_runs(workspace, [ScheduledRun("nightly", NIGHT, NIGHT, NIGHT, None, dict.fromkeys(SEVERAL_NAMES, "no network"))])
     assert find_due(workspace) == {}
 
 
@@ -172,7 +172,7 @@ def test_a_run_in_the_future_does_not_stop_watching(workspace: Workspace) -> Non
 def test_a_line_that_was_cut_off_is_left_out(workspace: Workspace) -> None:
     set_schedules(workspace, NIGHTLY)
     record(workspace, NIGHT)
-    with workspace.rounds.open("a", encoding="utf-8") as file:
+    with workspace.run_log.open("a", encoding="utf-8") as file:
         file.write('{"schedule": "nightly", "due": "2026-03-1')
     record(workspace, NIGHT + dt.timedelta(days=1))
     assert [one.due for one in read_runs(workspace)] == [NIGHT, NIGHT + dt.timedelta(days=1)]
@@ -284,24 +284,24 @@ def test_paths_in_units_mean_what_they_say(tmp_path: Path) -> None:
     service, timer = make_units(workspace, UnitOptions(folder=tmp_path)).files.values()
     command = re.search(r"^ExecStart=(.*)$", service, re.MULTILINE)
     assert command
-    assert read_words(command[1].replace("$$", "$"))[-4:] == ["-w", str(workspace.root), "watch", "--once"]
+    assert read_message_texts(command[1].replace("$$", "$"))[-4:] == ["-w", str(workspace.root), "watch", "--once"]
     writable = re.search(r"^ReadWritePaths=(.*)$", service, re.MULTILINE)
     assert writable
-    assert str(workspace.root / "output") in read_words(writable[1])
+    assert str(workspace.root / "output") in read_message_texts(writable[1])
     assert "Persistent=true" in timer
     assert "OnCalendar=*:0/15" in timer
     assert "RandomizedDelaySec=" in timer
     assert not re.search(r"(?<!%)%(?![%C])", service + timer), "a specifier that nobody meant"
 
 
-def read_words(line: str) -> list[str]:
+def read_message_texts(line: str) -> list[str]:
     """Read words as units have them: quotes, backslashes, doubled percent signs."""
     return [word.replace("%%", "%") for word in shlex.split(line)]
 
 
 @pytest.mark.parametrize("word", ["plain", "two words", 'a"b', "back\\slash", "100%", "it's", "a;b", ""])
 def test_words_of_units(word: str) -> None:
-    assert read_words(quote_word(word)) == [word]
+    assert read_message_texts(quote_word(word)) == [word]
 
 
 def test_a_unit_names_secrets_but_never_holds_one(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

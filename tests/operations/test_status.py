@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
+from minewatch.operations.run_log import ScheduledRun, append_runs
 from minewatch.operations.status import AreaStatus, describe_status, find_status
-from minewatch.operations.watch_log import ScheduledRun, append_run
 from minewatch.settings.document import init_workspace
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, snapshot
 
@@ -32,7 +32,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Workspa
 
 def record(workspace: Workspace, due: dt.datetime, reason: str = "", *, what_if: bool = False) -> None:
     ended = due + dt.timedelta(minutes=3)
-    append_run(workspace, ScheduledRun("nightly", due, due, ended, None if reason else "run", {NAME: reason}, what_if))
+    append_runs(workspace, [ScheduledRun("nightly", due, due, ended, None if reason else "run", {NAME: reason}, what_if)])
 
 
 def look(workspace: Workspace, now: dt.datetime = NOW) -> AreaStatus:
@@ -151,7 +151,7 @@ def test_a_look_changes_nothing(scanned: Workspace) -> None:
 
 def test_a_damaged_file_of_rounds_is_no_end(scanned: Workspace) -> None:
     record(scanned, NIGHT)
-    with scanned.rounds.open("ab") as file:
+    with scanned.run_log.open("ab") as file:
         file.write(os.urandom(200).replace(b"\n", b"") + b'\n{"schedule": "nightly"}\n[]\nnull\n')
     assert find_status(scanned, NOW).is_well
 

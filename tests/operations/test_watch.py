@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from minewatch.alerts.table import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, SourceError, WorkspaceError
@@ -25,11 +25,11 @@ from minewatch.core.progress import Reporter
 from minewatch.core.signals import handle_signals
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
+from minewatch.operations.run_log import read_runs
 from minewatch.operations.scan_report import FailedArea, ScanReport
 from minewatch.operations.service import serve
 from minewatch.operations.status import write_heartbeat
 from minewatch.operations.watch import Cycle, watch_once
-from minewatch.operations.watch_log import read_runs
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import WatchTable
 from minewatch.simulation.series import SimulatedSeries
@@ -112,21 +112,21 @@ def test_a_night_on_a_real_area(small: Workspace) -> None:
     """It scans as of the night, writes the round down with the run that the table names, and has nothing to do then."""
     done = watch_once(small, NOW)
     (one,) = read_runs(small)
-    assert done.rounds == [one]
+    assert done.runs == [one]
     assert done.is_well
     assert (one.schedule, one.due, one.areas) == ("nightly", NOW.replace(minute=30), {NAME: ""})
     assert set(read_alerts(small.alerts)["run_id"]) == {one.run_id}
     assert read_areas(small.alerts)[NAME][1] == NOW.date() == UNTIL
     assert {row["what_if"] for row in read_layer(small.alerts, "runs")} == {0}
     assert done.next_due == NOW.replace(minute=30) + DAY
-    assert watch_once(small, NOW + dt.timedelta(hours=1)).rounds == []
-    assert len(watch_once(small, NOW + DAY).rounds) == 1
+    assert watch_once(small, NOW + dt.timedelta(hours=1)).runs == []
+    assert len(watch_once(small, NOW + DAY).runs) == 1
 
 
 def test_a_month_of_downtime_is_one_scan(small: Workspace) -> None:
     watch_once(small, NOW - 31 * DAY)
     done = watch_once(small, NOW)
-    assert [one.due for one in done.rounds] == [NOW.replace(minute=30)]
+    assert [one.due for one in done.runs] == [NOW.replace(minute=30)]
     assert len(read_layer(small.alerts, "runs")) == 2
 
 
@@ -140,7 +140,7 @@ def test_areas_that_are_due_together_are_one_scan(workspace: Workspace) -> None:
     assert rounds["nightly"].areas == {"a": "", "b": "", "c": ""}
     assert rounds["other"].areas == {"a": "", "c": ""}
     assert {one.run_id for one in rounds.values()} == {"run-1"}
-    assert watch_once(workspace, NOW, run=scanner).rounds == []
+    assert watch_once(workspace, NOW, run=scanner).runs == []
 
 
 def test_the_most_urgent_areas_are_scanned_first(workspace: Workspace) -> None:
@@ -204,7 +204,7 @@ def test_a_scan_that_one_area_breaks_is_done_for_each_by_its_own(workspace: Work
     assert scanner.names == [("a", "b", "c"), ("a",), ("b",), ("c",)]
     assert set(done.failed) == {"b"}
     assert "\n" not in done.failed["b"]
-    assert watch_once(workspace, NOW, run=scanner).rounds == [], "it is tried again the next night"
+    assert watch_once(workspace, NOW, run=scanner).runs == [], "it is tried again the next night"
 
 
 def test_a_source_that_is_down_is_asked_once(workspace: Workspace) -> None:
@@ -226,15 +226,15 @@ def test_a_damaged_table_is_a_failure_of_each_area(small: Workspace) -> None:
 def test_an_area_that_could_not_be_searched_has_failed(workspace: Workspace) -> None:
     done = watch_once(workspace, NOW, run=Scanner(missed={"c": "no answer"}))
     assert done.failed == {"c": "no answer"}
-    assert [one.run_id for one in done.rounds] == ["run-1"]
+    assert [one.run_id for one in done.runs] == ["run-1"]
 
 
 def test_what_is_due_waits_while_somebody_works(small: Workspace) -> None:
     with small.lock("prune"):
         done = watch_once(small, NOW)
     assert "another prune is running in" in done.busy
-    assert (done.rounds, read_runs(small)) == ([], [])
-    assert len(watch_once(small, NOW + dt.timedelta(minutes=1)).rounds) == 1
+    assert (done.runs, read_runs(small)) == ([], [])
+    assert len(watch_once(small, NOW + dt.timedelta(minutes=1)).runs) == 1
 
 
 def test_a_pattern_without_an_area_is_told(workspace: Workspace) -> None:
@@ -247,7 +247,7 @@ def test_a_schedule_without_any_area_is_told_once_for_each_time(workspace: Works
     """Who misspelt every name would else watch nothing for a year; and who looks every 15 minutes is not told every time."""
     set_settings(workspace, '[schedules.nightly]\ncron = "30 2 * * *"\nareas = ["gone"]\n')
     done = watch_once(workspace, NOW, run=Scanner())
-    assert [one.areas for one in done.rounds] == [{}]
+    assert [one.areas for one in done.runs] == [{}]
     assert not done.is_well
     assert "no area is called 'gone'" in done.faults[0]
     assert watch_once(workspace, NOW + dt.timedelta(minutes=15), run=Scanner()).faults == []
@@ -272,7 +272,7 @@ def test_a_clock_that_was_set_back_makes_no_what_if(small: Workspace) -> None:
     watch_once(small, NOW + 300 * DAY)
     lines, reporter = note_lines()
     done = watch_once(small, NOW, reporter)
-    assert len(done.rounds) == 1
+    assert len(done.runs) == 1
     assert done.failed == {}
     assert {row["what_if"] for row in read_layer(small.alerts, "runs")} == {0}
     assert read_areas(small.alerts)[NAME][1] == NOW.date() + 300 * DAY
@@ -330,7 +330,7 @@ def test_an_address_that_fails_stops_nothing_and_stays_secret(
     workspace: Workspace, host: Host, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     host.answer, words = FAULTS[fault]
-    monkeypatch.setattr("minewatch.operations.status.PATIENCE", 0.3)
+    monkeypatch.setattr("minewatch.operations.status.HEARTBEAT_TIMEOUT", 0.3)
     monkeypatch.setenv("BEAT", f"{host.url}/secret-token")
     (line,) = write_heartbeat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
     assert "secret-token" not in line
@@ -362,7 +362,7 @@ def test_a_heartbeat_that_cannot_be_written_is_told(workspace: Workspace) -> Non
 def test_the_command_prints_its_rounds_and_then_nothing(small: Workspace) -> None:
     found = run(small, "watch", "--once")
     assert found.exit_code == 0, found.output
-    assert "nightly: 1 of 1 areas scanned (" in found.stdout
+    assert "nightly: 1 of 1 area scanned (" in found.stdout
     again = run(small, "watch", "--once")
     assert (again.exit_code, again.stdout, again.stderr.strip()) == (0, "", "")
 
@@ -416,10 +416,10 @@ class Clock:
         self.slept += seconds
 
 
-def serve_for(workspace: Workspace, clock: Clock, one_pass: Callable[..., Cycle]) -> list[str]:
+def serve_for(workspace: Workspace, clock: Clock, run_cycle: Callable[..., Cycle]) -> list[str]:
     lines, reporter = note_lines()
     with handle_signals():
-        serve(workspace, reporter, clock.read, clock.sleep, one_pass)
+        serve(workspace, reporter, clock.read, clock.sleep, run_cycle)
     return lines
 
 
@@ -427,11 +427,11 @@ def test_the_service_sleeps_until_something_is_due(workspace: Workspace) -> None
     passes: list[dt.datetime] = []
     due = NOW + dt.timedelta(minutes=7, seconds=12)
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
+    def run_cycle(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
         return Cycle(now, next_due=due if now < due else NOW + DAY)
 
-    serve_for(workspace, Clock(60), one_pass)
+    serve_for(workspace, Clock(60), run_cycle)
     assert passes[:3] == [NOW, due, due + dt.timedelta(minutes=15)]
 
 
@@ -439,24 +439,24 @@ def test_the_service_sees_settings_that_were_edited_between_two_passes(workspace
     scanner, passes = Scanner(), list[dt.datetime]()
     set_settings(workspace, NIGHTLY.replace("[schedules.nightly]", '[schedules.nightly]\nareas = ["a"]'))
 
-    def one_pass(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
+    def run_cycle(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
         passes.append(now)
         if len(passes) == 2:
             set_settings(workspace, '[schedules.often]\ncron = "*/15 * * * *"\nareas = ["b"]\n')
         return watch_once(workspace, now, reporter, scanner)
 
-    serve_for(workspace, Clock(120), one_pass)
+    serve_for(workspace, Clock(120), run_cycle)
     assert scanner.names[:2] == [("a",), ("b",)]
 
 
 def test_the_service_wakes_for_a_message_that_waits(workspace: Workspace) -> None:
     passes: list[dt.datetime] = []
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
+    def run_cycle(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
         return Cycle(now, next_due=NOW + DAY, next_try=NOW + dt.timedelta(minutes=3) if now == NOW else None)
 
-    serve_for(workspace, Clock(20), one_pass)
+    serve_for(workspace, Clock(20), run_cycle)
     assert passes[:2] == [NOW, NOW + dt.timedelta(minutes=3)]
 
 
@@ -464,11 +464,11 @@ def test_the_service_wakes_for_a_message_that_waits(workspace: Workspace) -> Non
 def test_the_service_survives_what_a_pass_raises(workspace: Workspace, error: Exception) -> None:
     passes: list[dt.datetime] = []
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
+    def run_cycle(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
         raise error
 
-    lines = serve_for(workspace, Clock(100), one_pass)
+    lines = serve_for(workspace, Clock(100), run_cycle)
     assert len(passes) >= 3
     assert len(lines) == len(passes)
     assert "the next one is tried at 02:55 UTC" in lines[0]
@@ -477,13 +477,13 @@ def test_the_service_survives_what_a_pass_raises(workspace: Workspace, error: Ex
 def test_the_service_goes_on_when_the_clock_is_set_back(workspace: Workspace) -> None:
     clock, passes = Clock(40), list[dt.datetime]()
 
-    def one_pass(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
+    def run_cycle(_workspace: Workspace, now: dt.datetime, _reporter: Reporter) -> Cycle:
         passes.append(now)
         if len(passes) == 2:
             clock.now -= 300 * DAY
         return Cycle(now, next_due=None)
 
-    serve_for(workspace, clock, one_pass)
+    serve_for(workspace, clock, run_cycle)
     assert passes[2] < NOW - 299 * DAY
     assert len(passes) >= 3
 
@@ -510,7 +510,7 @@ def test_the_service_ends_as_asked(small: Workspace, number: signal.Signals, cod
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, err
-    assert "nightly: 1 of 1 areas scanned" in out
+    assert "nightly: 1 of 1 area scanned" in out
     assert "Traceback" not in err
     assert "what was finished is kept" in err
     assert "goes on from there" in err
@@ -524,16 +524,16 @@ def test_a_scan_that_is_stopped_goes_on_the_next_time(
     small: Workspace, words: tuple[str, ...], number: signal.Signals, code: int
 ) -> None:
     with start_watch(small, *words) as process:
-        wait_for(lambda: small.held.exists() and small.held.stat().st_size > 0)
+        wait_for(lambda: small.lock_file.exists() and small.lock_file.stat().st_size > 0)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)
     assert process.returncode == code, err
     assert "Traceback" not in err
-    assert small.held.stat().st_size == 0, "the lock was let go"
+    assert small.lock_file.stat().st_size == 0, "the lock was let go"
     assert read_runs(small) == []
     done = watch_once(small, dt.datetime.now(dt.UTC))
     assert done.failed == {}
-    assert len(done.rounds) == 1
+    assert len(done.runs) == 1
     assert not list(small.output.rglob(".tmp-*"))
 
 
@@ -556,12 +556,12 @@ def test_the_service_manager_is_told(small: Workspace, tmp_path: Path) -> None:
 
 def test_a_round_that_was_killed_is_done_again(small: Workspace) -> None:
     with start_watch(small, "--once") as process:
-        wait_for(lambda: small.held.exists() and small.held.stat().st_size > 0)
+        wait_for(lambda: small.lock_file.exists() and small.lock_file.stat().st_size > 0)
         process.kill()
         process.communicate(timeout=60)
     lines, reporter = note_lines()
     done = watch_once(small, dt.datetime.now(dt.UTC), reporter)
-    assert len(done.rounds) == 1
+    assert len(done.runs) == 1
     assert done.failed == {}
     assert any("ended abnormally" in line for line in lines)
 
@@ -572,4 +572,4 @@ def test_two_watches_at_once_are_one_scan(small: Workspace) -> None:
     assert sorted(code for _, code in ends) in ([0, 0], [0, 3]), ends
     assert all("is running in" in err for (_, err), code in ends if code)
     assert {one.areas[NAME] for one in read_runs(small)} == {""}
-    assert watch_once(small, dt.datetime.now(dt.UTC)).rounds == []
+    assert watch_once(small, dt.datetime.now(dt.UTC)).runs == []

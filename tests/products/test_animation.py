@@ -18,7 +18,7 @@ from PIL import Image
 from minewatch.alerts.style import COLOURS
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
-from minewatch.products.images import animation
+from minewatch.products.images import animation, video_files
 from minewatch.products.images.animation import AnimationRequest, choose_looks, list_steps, make_animation
 from minewatch.products.images.cartography import NORTH
 from minewatch.products.images.chips.acquisitions import RatedLook
@@ -80,8 +80,8 @@ def test_a_film_has_every_frame(scanned: Workspace, tmp_path: Path) -> None:
     request = AnimationRequest(NAME, SINCE, UNTIL, step=60, formats=("gif", "mp4"), folder=tmp_path, overlays=())
     made = make_animation(scanned, request)
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(made.files["mp4"]))
-    assert frames == (len(made.dates) + animation.LAST - 1) * round(animation.SECONDS * animation.RATE)
-    assert seconds == pytest.approx(frames / animation.RATE)
+    assert frames == (len(made.dates) + video_files.LAST_FACTOR - 1) * round(video_files.FRAME_SECONDS * video_files.FRAME_RATE)
+    assert seconds == pytest.approx(frames / video_files.FRAME_RATE)
     assert {path.suffix for path in tmp_path.iterdir()} == {".gif", ".mp4"}, "nothing else is left"
 
 
@@ -101,7 +101,7 @@ def test_each_step_gives_its_clearest_image() -> None:
     request = AnimationRequest(NAME, dt.date(2022, 1, 1), dt.date(2022, 2, 9), step=10)
     assert list_steps(request) == [dt.date(2022, 1, 1), dt.date(2022, 1, 11), dt.date(2022, 1, 21), dt.date(2022, 1, 31)]
     looks = [make_look(day, share) for day, share in ((0, 0.95), (9, 0.99), (10, 0.5), (20, 1.0), (29, 1.0), (39, 0.9))]
-    assert [look.take.key for look in choose_looks(looks, request)] == ["s2a_9", "s2a_29", "s2a_39"]
+    assert [look.datatake.key for look in choose_looks(looks, request)] == ["s2a_9", "s2a_29", "s2a_39"]
 
 
 @pytest.mark.parametrize(

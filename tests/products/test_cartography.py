@@ -19,17 +19,15 @@ from shapely.geometry import Polygon, box
 from minewatch.areas.grid import Grid
 from minewatch.products.images.cartography import (
     NORTH,
-    LegendEntry,
-    Page,
     choose_length,
     describe_length,
     draw_compass,
-    draw_graticule,
     draw_outline,
-    draw_page,
     draw_scale_bar,
     find_north,
 )
+from minewatch.products.images.graticule import draw_graticule
+from minewatch.products.images.map_page import LegendEntry, Page, draw_page
 from tests.helpers.rasters import lay_grid
 
 Picture = NDArray[np.float32]

@@ -19,8 +19,8 @@ from minewatch.core.errors import ImageError
 from minewatch.core.units import NODATA
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.choice import find_day, find_look
-from minewatch.products.images.chips.frames import frame_outline, locate_frame
+from minewatch.products.images.chips.best_look import find_best_look, find_day
+from minewatch.products.images.chips.image_frame import frame_outline, locate_frame
 from minewatch.products.images.chips.pixels import COMPOSITES, FALSE_COLOUR, Chip, find_chip, read_chip
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
 from minewatch.products.images.stretch import UNKNOWN
@@ -77,23 +77,23 @@ def cover(rows: slice, columns: slice) -> NDArray[np.uint8]:
 
 
 def test_the_newest_clear_image_at_or_before_the_date_is_taken(tmp_path: Path) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {}, "2020-06-21": {"scl": CLOUD}, "2020-07-01": {}})
+    index = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {}, "2020-06-21": {"scl": CLOUD}, "2020-07-01": {}})
     dates = ("2020-06-30", "2020-06-11", "2020-06-10")
-    found = {until: find_look(album, album.grid, day(until)).take.time.date() for until in dates}
+    found = {until: find_best_look(index, index.grid, day(until)).datatake.time.date() for until in dates}
     assert found == {"2020-06-30": day("2020-06-11"), "2020-06-11": day("2020-06-11"), "2020-06-10": day("2020-06-01")}
 
 
 def test_a_cloud_over_the_outline_alone_matters(tmp_path: Path) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {"scl": cover(slice(14, 16), slice(14, 16))}})
+    index = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {"scl": cover(slice(14, 16), slice(14, 16))}})
     spot = to_lonlat(LEFT + 290, TOP - 310, LEFT + 310, TOP - 290)
-    assert find_look(album, frame_outline(album.grid, spot), day("2020-07-01")).take.time.date() == day("2020-06-01")
+    assert find_best_look(index, frame_outline(index.grid, spot), day("2020-07-01")).datatake.time.date() == day("2020-06-01")
 
 
 def test_where_no_image_is_clear_the_clearest_is_taken(tmp_path: Path) -> None:
     shares = {"2020-06-01": 15, "2020-06-11": 8, "2020-06-21": 22}
-    album = open_days(tmp_path, {d: {"scl": cover(slice(0, rows), slice(0, 30))} for d, rows in shares.items()})
-    look = find_look(album, album.grid, day("2020-07-01"))
-    assert look.take.time.date() == day("2020-06-11")
+    index = open_days(tmp_path, {d: {"scl": cover(slice(0, rows), slice(0, 30))} for d, rows in shares.items()})
+    look = find_best_look(index, index.grid, day("2020-07-01"))
+    assert look.datatake.time.date() == day("2020-06-11")
     assert 0.5 < look.clear_share < 0.8
 
 
@@ -106,66 +106,66 @@ def test_where_no_image_is_clear_the_clearest_is_taken(tmp_path: Path) -> None:
     ],
 )
 def test_a_missing_image_is_explained_in_one_line(tmp_path: Path, until: str, text: str) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {"scl": CLOUD}, "2020-06-11": {"scl": 0}})
+    index = open_days(tmp_path, {"2020-06-01": {"scl": CLOUD}, "2020-06-11": {"scl": 0}})
     with pytest.raises(ImageError, match=text) as error:
-        find_look(album, album.grid, day(until))
+        find_best_look(index, index.grid, day(until))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("band", ["blue", "scl"])
 def test_an_image_that_cannot_be_read_is_named_and_the_next_is_taken(tmp_path: Path, band: str) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {}})
+    index = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {}})
     (tmp_path / "scenes" / "S2A_19LCF_20200611_0_L2A" / f"{band}.tif").unlink()
-    chip = find_chip(album, album.grid, day("2020-07-01"))
+    chip = find_chip(index, index.grid, day("2020-07-01"))
     assert chip.date == day("2020-06-01")
     assert any("S2A_19LCF_20200611_0_L2A" in note for note in chip.notes)
 
 
 @pytest.mark.parametrize("band", ["red", "scl"])
 def test_where_no_image_can_be_read_it_is_said(tmp_path: Path, band: str) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {}})
+    index = open_days(tmp_path, {"2020-06-01": {}})
     (tmp_path / "scenes" / "S2A_19LCF_20200601_0_L2A" / f"{band}.tif").unlink()
     with pytest.raises(ImageError, match=rf"that can be read: scene S2A_19LCF_20200601_0_L2A, {band}") as error:
-        find_chip(album, album.grid, day("2020-07-01"))
+        find_chip(index, index.grid, day("2020-07-01"))
     assert "\n" not in str(error.value)
 
 
 def test_the_archive_knows_what_is_clear(tmp_path_factory: pytest.TempPathFactory) -> None:
     """It holds the classes that the scenes do, so both give the same image."""
     scanned, _ = make_scanned(tmp_path_factory)
-    album = open_index(scanned, NAME)
-    unread = replace(album, observations={}, _found={})
+    index = open_index(scanned, NAME)
+    unread = replace(index, observations={}, _found={})
     for until in (UNTIL, dt.date(2022, 12, 1)):
-        known, read = (find_look(a, album.grid, until) for a in (album, unread))
-        assert known.take.key == read.take.key
+        known, read = (find_best_look(a, index.grid, until) for a in (index, unread))
+        assert known.datatake.key == read.datatake.key
         assert known.clear_share == pytest.approx(read.clear_share, abs=1e-6)
 
 
 def test_images_older_than_the_recent_ones_come_from_the_archive(tmp_path_factory: pytest.TempPathFactory) -> None:
     scanned, _ = make_scanned(tmp_path_factory)
-    album = open_index(scanned, NAME)
-    look = find_look(album, album.grid, UNTIL + dt.timedelta(days=1000))
-    assert look.take.key in album.observations
-    assert look.take.time.date() <= UNTIL
+    index = open_index(scanned, NAME)
+    look = find_best_look(index, index.grid, UNTIL + dt.timedelta(days=1000))
+    assert look.datatake.key in index.observations
+    assert look.datatake.time.date() <= UNTIL
 
 
 def test_the_overpass_of_a_day_is_found(tmp_path: Path) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {"scl": CLOUD}})
-    look = find_day(album, day("2020-06-11"), album.grid)
+    index = open_days(tmp_path, {"2020-06-01": {}, "2020-06-11": {"scl": CLOUD}})
+    look = find_day(index, day("2020-06-11"), index.grid)
     assert look is not None
     assert look.clear_share == 0
-    assert find_day(album, day("2020-06-12"), album.grid) is None
+    assert find_day(index, day("2020-06-12"), index.grid) is None
 
 
 def test_scenes_are_read_as_the_archive_decided(tmp_path_factory: pytest.TempPathFactory) -> None:
     """An offset that the pixels overruled holds for pictures too."""
     scanned, _ = make_scanned(tmp_path_factory)
-    album = open_index(scanned, NAME)
-    look = find_look(album, album.grid, UNTIL)
-    known = album.observations[look.take.key]
+    index = open_index(scanned, NAME)
+    look = find_best_look(index, index.grid, UNTIL)
+    known = index.observations[look.datatake.key]
     moved = replace(known, sources=tuple({**source, "offset": source["offset"] + 500} for source in known.sources))
-    other = find_look(replace(album, observations={**album.observations, known.key: moved}, _found={}), album.grid, UNTIL)
-    first, second = (read_chip(x, album.grid).values.astype(int) for x in (look, other))
+    other = find_best_look(replace(index, observations={**index.observations, known.key: moved}, _found={}), index.grid, UNTIL)
+    first, second = (read_chip(x, index.grid).values.astype(int) for x in (look, other))
     bright = first > 0
     assert (second - first)[bright].mean() == pytest.approx(500, abs=1)
 
@@ -210,11 +210,11 @@ def test_pixels_are_those_of_the_scene(tmp_path: Path, name: str) -> None:
         if band != "scl"
         for size in [2 if band in COARSE else 1]
     }
-    album = open_days(tmp_path, {"2020-06-01": numbers})
-    chip = find_chip(album, album.grid, day("2020-06-01"), name)
-    window = locate_frame(replace(album.grid, geobox=album.grid.geobox), chip.frame)
-    assert window.shape == chip.frame.shape == album.grid.shape
-    row, column = round((TOP - album.grid.bounds[3]) / 10), round((album.grid.bounds[0] - LEFT) / 10)
+    index = open_days(tmp_path, {"2020-06-01": numbers})
+    chip = find_chip(index, index.grid, day("2020-06-01"), name)
+    window = locate_frame(replace(index.grid, geobox=index.grid.geobox), chip.frame)
+    assert window.shape == chip.frame.shape == index.grid.shape
+    row, column = round((TOP - index.grid.bounds[3]) / 10), round((index.grid.bounds[0] - LEFT) / 10)
     for index, band in enumerate(chip.bands):
         fine = numbers[band].repeat(2, 0).repeat(2, 1) if band in COARSE else numbers[band]
         part = fine[row : row + window.height, column : column + window.width]
@@ -223,12 +223,12 @@ def test_pixels_are_those_of_the_scene(tmp_path: Path, name: str) -> None:
 
 
 def test_without_green_true_colour_is_still_to_be_had(tmp_path: Path) -> None:
-    album = open_days(tmp_path, {"2020-06-01": {}}, drop=("green",))
-    chip = find_chip(album, album.grid, day("2020-06-01"))
+    index = open_days(tmp_path, {"2020-06-01": {}}, drop=("green",))
+    chip = find_chip(index, index.grid, day("2020-06-01"))
     assert chip.values[0, 0].tolist() == [400, 350, 300]
     assert any("no green" in note for note in chip.notes)
     with pytest.raises(ImageError, match="needs green"):
-        find_chip(album, album.grid, day("2020-06-01"), "green")
+        find_chip(index, index.grid, day("2020-06-01"), "green")
 
 
 def test_an_image_that_is_too_large_is_refused_before_it_is_read() -> None:
@@ -269,5 +269,5 @@ def test_what_is_not_known_is_grey_and_a_single_band_has_no_colour() -> None:
 
 def test_another_source_may_be_asked(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> None:
     workspace: Workspace = make_workspace(tmp_path / "watch", make_series(tmp_path_factory), source=str(tmp_path / "none"))
-    album = open_index(workspace, NAME, str(make_series(tmp_path_factory).catalog))
-    assert find_chip(album, album.grid, UNTIL).known.any()
+    index = open_index(workspace, NAME, str(make_series(tmp_path_factory).catalog))
+    assert find_chip(index, index.grid, UNTIL).known.any()

@@ -51,8 +51,8 @@ EVERYWHERE = (slice(None), slice(None))
 def test_each_pixel_is_from_the_clearest_day_that_has_it_clear(tmp_path: Path) -> None:
     left, right = (slice(None), slice(0, 15)), (slice(None), slice(25, None))
     workspace = make_workspace(tmp_path, dict(zip(DAYS, (left, right, EVERYWHERE), strict=True)))
-    album = open_index(workspace, "spot")
-    chip = compose_chip(album, album.grid, PERIOD)
+    index = open_index(workspace, "spot")
+    chip = compose_chip(index, index.grid, PERIOD)
     assert [f"{part.date}" for part in chip.parts] == ["2020-06-01", "2020-06-11"]
     assert chip.date == dt.date(2020, 6, 11)
     assert chip.known.all()
@@ -86,19 +86,19 @@ def test_what_is_never_clear_stays_open_and_is_told(tmp_path: Path) -> None:
 def test_the_edge_of_a_frame_shows_nothing(tmp_path: Path) -> None:
     """Clouds beyond the frame count as far as they do within it: strips and frames leave no seam."""
     workspace = make_workspace(tmp_path, dict.fromkeys(DAYS, (slice(20, 40), slice(20, 40))))
-    album = open_index(workspace, "spot")
-    whole = compose_chip(album, album.grid, PERIOD)
-    geobox = album.grid.geobox[0:60, 0:40]
-    part = compose_chip(album, type(album.grid)(geobox, album.grid.area), PERIOD)
+    index = open_index(workspace, "spot")
+    whole = compose_chip(index, index.grid, PERIOD)
+    geobox = index.grid.geobox[0:60, 0:40]
+    part = compose_chip(index, type(index.grid)(geobox, index.grid.area), PERIOD)
     assert (part.values == whole.values[:60, :40]).all()
     assert (whole.values == NODATA).any()
 
 
 def test_a_period_without_clear_ground_is_no_image(tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path, dict.fromkeys(DAYS, EVERYWHERE))
-    album = open_index(workspace, "spot")
+    index = open_index(workspace, "spot")
     with pytest.raises(ImageError, match=r"no clear ground in any image of area 'spot' from 2020-06-01 to 2020-06-30"):
-        compose_chip(album, album.grid, PERIOD)
+        compose_chip(index, index.grid, PERIOD)
     words = ["-w", str(workspace.root), "image", "spot", "--date", "2020-06-01", "--since", "2020-06-30"]
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 1

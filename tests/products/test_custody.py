@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.custody_log import check_custody, read_custody, record_all, record_custody
-from minewatch.products.evidence.register import note_export
+from minewatch.products.evidence.custody_log import check_custody, read_custody, record_custody, record_custody_of_all
+from minewatch.products.evidence.lookup import log_export
 from tests.helpers.dossiers import list_evidence, make_watch, run, start_apart
 
 
@@ -142,16 +142,16 @@ def test_an_alert_that_was_renamed_is_noted_under_the_name_of_its_folder(
 ) -> None:
     folder = list_evidence(watch)[0]
     monkeypatch.setattr(
-        "minewatch.products.evidence.register.find_alert", lambda _, name: {folder.name: "spot-new"}.get(name, name)
+        "minewatch.products.evidence.lookup.find_alert", lambda _, name: {folder.name: "spot-new"}.get(name, name)
     )
-    assert note_export(watch, ["spot-new", "spot-other"], "as x.pdf") == []
+    assert log_export(watch, ["spot-new", "spot-other"], "as x.pdf") == []
     assert list_exports(watch) == [(folder.name, "as x.pdf")]
 
 
 def test_without_evidence_an_export_is_not_noted(watch: Workspace) -> None:
     shutil.rmtree(watch.evidence)
     before = watch.custody.read_bytes()
-    assert note_export(watch, [line.entry.alert_id for line in read_custody(watch.custody).lines], "as x.csv") == []
+    assert log_export(watch, [line.entry.alert_id for line in read_custody(watch.custody).lines], "as x.csv") == []
     assert watch.custody.read_bytes() == before
 
 
@@ -168,9 +168,9 @@ def test_an_export_stands_where_the_log_cannot_be_written_and_says_so(watch: Wor
 def test_several_lines_are_chained(tmp_path: Path) -> None:
     path = tmp_path / "custody.jsonl"
     record_custody(path, "made", "spot-1", "ab" * 32)
-    entries = record_all(path, "exported", {"spot-1": "ab" * 32, "spot-2": "cd" * 32}, "as x.csv")
+    entries = record_custody_of_all(path, "exported", {"spot-1": "ab" * 32, "spot-2": "cd" * 32}, "as x.csv")
     assert [entry.number for entry in entries] == [2, 3]
-    assert record_all(path, "exported", {}, "") == []
+    assert record_custody_of_all(path, "exported", {}, "") == []
     record_custody(path, "opened", "spot-2", "cd" * 32)
     assert check_custody(path) == []
     assert [line.entry.number for line in read_custody(path).lines] == [1, 2, 3, 4]

@@ -24,7 +24,7 @@ from shapely.geometry import shape
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
-from minewatch.products.evidence.folder import EvidenceInput, EvidenceResult, keep_evidence
+from minewatch.products.evidence.folder_writer import EvidenceInput, EvidenceResult, write_evidence
 from minewatch.products.evidence.verification import TrustAnchors, verify_path
 from minewatch.raster.read import open_datatake
 from minewatch.simulation.series import SimulatedSeries
@@ -144,12 +144,12 @@ def capture_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, **cho
     """Scan, and give what the scan hands over when it comes to evidence; none is written."""
     found: list[EvidenceInput] = []
 
-    def capture(_: Workspace, finding: EvidenceInput) -> EvidenceResult:
-        found.append(finding)
+    def capture(_: Workspace, scan: EvidenceInput) -> EvidenceResult:
+        found.append(scan)
         return EvidenceResult()
 
     with monkeypatch.context() as patch:
-        patch.setattr("minewatch.operations.scan.keep_evidence", capture)
+        patch.setattr("minewatch.operations.scan.write_evidence", capture)
         scan_small(workspace, **choices)
     return found[0]
 
@@ -165,7 +165,7 @@ def test_another_look_is_taken_where_the_source_lost_the_best(
 ) -> None:
     moved = copy_series(series, tmp_path / "series")
     workspace = make_workspace(tmp_path / "own", moved)
-    finding = capture_finding(workspace, monkeypatch)
+    scan = capture_finding(workspace, monkeypatch)
     images = [read_json(folder / "manifest.json")["images"] for folder in list_evidence(watch)]
     best = {name: {source["id"] for image in images for source in image[name]["sources"]} for name in ("before", "after")}
     assert not any("preferred" in image[name] for image in images for name in best)
@@ -182,13 +182,13 @@ def test_another_look_is_taken_where_the_source_lost_the_best(
         assert image["preferred"]["scenes"][0] in image["preferred"]["not_taken"]
         assert (folder / f"observation-{image['item']}.json").exists()
     assert run("verify", workspace.root, "--fetch").exit_code == 0
-    assert finding.alerts
+    assert scan.alerts
 
 
 def test_where_the_source_lost_all_looks_the_reason_is_told(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_evidence(watch)
-    finding = capture_finding(watch, monkeypatch)
-    kept = keep_evidence(watch, replace(finding, scenes=[]))
+    scan = capture_finding(watch, monkeypatch)
+    kept = write_evidence(watch, replace(scan, scenes=[]))
     assert kept.written == ()
     assert len(kept.failed) == 2
     assert all(
@@ -199,17 +199,17 @@ def test_where_the_source_lost_all_looks_the_reason_is_told(watch: Workspace, mo
 
 def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_evidence(watch)
-    finding = capture_finding(watch, monkeypatch)
+    scan = capture_finding(watch, monkeypatch)
     opened: list[str] = []
 
-    def note_opening(take: Datatake, *more: Any) -> Any:
-        opened.append(take.key)
-        return open_datatake(take, *more)
+    def note_opening(datatake: Datatake, *more: Any) -> Any:
+        opened.append(datatake.key)
+        return open_datatake(datatake, *more)
 
-    monkeypatch.setattr("minewatch.products.evidence.images.open_datatake", note_opening)
-    twins = [replace(alert, alert_id=f"{alert.alert_id}-{number}") for alert in finding.alerts for number in range(10)]
-    kept = keep_evidence(watch, replace(finding, alerts=twins))
-    assert len(kept.written) == 10 * sum(alert.confirmed_on is not None for alert in finding.alerts)
+    monkeypatch.setattr("minewatch.products.evidence.image_writer.open_datatake", note_opening)
+    twins = [replace(alert, alert_id=f"{alert.alert_id}-{number}") for alert in scan.alerts for number in range(10)]
+    kept = write_evidence(watch, replace(scan, alerts=twins))
+    assert len(kept.written) == 10 * sum(alert.confirmed_on is not None for alert in scan.alerts)
     assert len(opened) == len(set(opened)) <= 4
     assert {len(list(folder.glob("*.tif"))) for folder in list_evidence(watch)} == {4}
 
@@ -233,12 +233,12 @@ def test_a_folder_of_evidence_that_cannot_be_made_never_stops_a_scan(series: Sim
     assert len(scan_small(workspace).areas[0].evidence.written) == 2
 
 
-def _serve(workspace: Workspace, finding: EvidenceInput, line: Connection) -> None:
+def _serve(workspace: Workspace, scan: EvidenceInput, line: Connection) -> None:
     """Write the evidence in a process of its own, as often as asked, and tell its number."""
     while line.recv():
         child = os.fork()
         if child == 0:
-            keep_evidence(workspace, finding)
+            write_evidence(workspace, scan)
             os._exit(0)
         line.send(child)
         os.waitpid(child, 0)
@@ -247,10 +247,10 @@ def _serve(workspace: Workspace, finding: EvidenceInput, line: Connection) -> No
 
 def test_no_kill_leaves_half_a_folder_or_one_without_its_line(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [folder.name for folder in list_evidence(watch)]
-    finding = capture_finding(watch, monkeypatch)
+    scan = capture_finding(watch, monkeypatch)
     context = multiprocessing.get_context("spawn")
     line, end = context.Pipe()
-    server = context.Process(target=_serve, args=(watch, finding, end), daemon=True)
+    server = context.Process(target=_serve, args=(watch, scan, end), daemon=True)
     server.start()
     whole = 0.0
     for seed in range(KILLS + 1):
@@ -267,7 +267,7 @@ def test_no_kill_leaves_half_a_folder_or_one_without_its_line(watch: Workspace, 
         kept = [folder for folder in (list_evidence(watch) if watch.evidence.exists() else []) if folder.name[0] != "."]
         assert {folder.name for folder in kept} <= made
         assert all(verify_path(folder, TrustAnchors())[0].faults == () for folder in kept)
-        assert keep_evidence(watch, finding).failed == {}
+        assert write_evidence(watch, scan).failed == {}
         assert [folder.name for folder in list_evidence(watch)] == names
         assert run("verify", watch.root).exit_code == 0
     line.send(False)
@@ -409,7 +409,7 @@ def test_a_key_that_cannot_be_used_is_named_and_nothing_is_written_unsigned(seri
     (tmp_path / "bad.pem").write_text("-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n")
     workspace.settings.write_text(f'signing_key = "{tmp_path / "bad.pem"}"\n' + workspace.settings.read_text())
     report = scan_small(workspace)
-    assert report.unkept
+    assert report.evidence_missing
     assert not workspace.evidence.exists()
     assert all(
         "bad.pem cannot be used" in reason and "secret" not in reason for reason in report.areas[0].evidence.failed.values()

@@ -28,7 +28,7 @@ from minewatch.core.errors import AlertsError, MinewatchError, WorkspaceError
 from minewatch.products.export.formats import FORMATS, Export, export_alerts
 from minewatch.products.export.kml import NAMESPACE
 from minewatch.products.export.shapefile import FIELDS, LONGEST_NAME, LONGEST_TEXT
-from minewatch.products.export.sheets import LONGEST_CELL
+from minewatch.products.export.spreadsheets import LONGEST_CELL
 
 NAMES = [column.name for column in ALERT_COLUMNS]
 

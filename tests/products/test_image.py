@@ -23,8 +23,8 @@ from minewatch.areas.aoi import Aoi, read_aoi, write_aoi
 from minewatch.areas.grid import make_grid, reproject
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.cartography import make_page
 from minewatch.products.images.dated_image import ImageRequest, make_image
+from minewatch.products.images.map_page import make_page
 from minewatch.products.images.overlay import AREA_COLOUR
 from minewatch.settings.document import init_workspace
 from tests.helpers.rasters import EPSG, LEFT, TOP, make_item, paint_bands, write_bands, write_catalog

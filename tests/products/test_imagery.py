@@ -23,8 +23,8 @@ from minewatch.areas.grid import Grid, make_grid, reproject
 from minewatch.cli import main
 from minewatch.core.errors import ImageError
 from minewatch.core.workspace import Workspace
-from minewatch.products.images.imagery import choice
-from minewatch.products.images.sharpest import SharpRequest, make_sharpest
+from minewatch.products.images.imagery import best_image
+from minewatch.products.images.sharpest_image import SharpRequest, make_sharpest
 from tests.helpers.rasters import write_catalog
 from tests.helpers.servers import ServeFolder, ServeItems
 from tests.helpers.small import NAME, make_series, make_workspace
@@ -181,7 +181,7 @@ def test_a_cloudy_picture_is_better_than_none_and_says_so(workspace: Workspace, 
     ]
     set_up(workspace, f'path = "{write_catalog(tmp_path / "archive", items)}"')
     drawn = make_sharpest(workspace, SharpRequest(NAME, UNTIL))
-    assert drawn.photo.candidate.id == "dull"
+    assert drawn.image.candidate.id == "dull"
     assert any("this one has 70 %" in note for note in drawn.notes)
 
 
@@ -197,15 +197,15 @@ def test_sixteen_bits_are_stretched_and_other_lattices_are_laid_right(workspace:
     with rasterio.open(path, "w", transform=transform, nodata=0, tiled=True, **profile) as raster:
         raster.write(ramp)
     set_up(workspace, f'path = "{write_catalog(tmp_path / "archive", [make_item("ramp", grid, "2022-05-01")])}"')
-    photo = make_sharpest(workspace, SharpRequest(NAME, UNTIL)).photo
-    assert photo.dtype == "uint16"
-    assert photo.native == pytest.approx(2.0, rel=0.02)
-    to_lonlat = Transformer.from_crs(photo.grid.crs, 4326, always_xy=True)
-    rows, columns = photo.grid.shape
+    image = make_sharpest(workspace, SharpRequest(NAME, UNTIL)).image
+    assert image.dtype == "uint16"
+    assert image.native == pytest.approx(2.0, rel=0.02)
+    to_lonlat = Transformer.from_crs(image.grid.crs, 4326, always_xy=True)
+    rows, columns = image.grid.shape
     for row, column in ((5, 5), (rows - 5, columns // 2), (rows // 2, columns - 5)):
-        lon, _ = to_lonlat.transform(*(photo.grid.transform * (column + 0.5, row + 0.5)))
+        lon, _ = to_lonlat.transform(*(image.grid.transform * (column + 0.5, row + 0.5)))
         place = (lon - transform.c) / transform.a - 0.5
-        assert photo.values[row, column, 0] == pytest.approx(200 + place * 2800 / (pixels.shape[2] - 1), abs=3)
+        assert image.values[row, column, 0] == pytest.approx(200 + place * 2800 / (pixels.shape[2] - 1), abs=3)
 
 
 def test_three_files_make_one_picture(workspace: Workspace, grid: Grid, tmp_path: Path) -> None:
@@ -221,8 +221,8 @@ def test_three_files_make_one_picture(workspace: Workspace, grid: Grid, tmp_path
         ) as raster:  # fmt: skip
             raster.write(np.full((1, *shape), 40 * number, np.uint8))
     set_up(workspace, f'path = "{catalog}"', 'assets = ["r", "g", "b"]')
-    photo = make_sharpest(workspace, SharpRequest(NAME, UNTIL)).photo
-    assert photo.values.reshape(-1, 3).min(axis=0).tolist() == photo.values.reshape(-1, 3).max(axis=0).tolist() == [40, 80, 120]
+    image = make_sharpest(workspace, SharpRequest(NAME, UNTIL)).image
+    assert image.values.reshape(-1, 3).min(axis=0).tolist() == image.values.reshape(-1, 3).max(axis=0).tolist() == [40, 80, 120]
 
 
 def test_black_that_is_data_is_no_hole(workspace: Workspace, grid: Grid, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_black_that_is_data_is_no_hole(workspace: Workspace, grid: Grid, tmp_pat
         raster.write(np.concatenate([np.zeros((3, *shape), np.uint8), opacity[None]]))
     set_up(workspace, f'path = "{write_catalog(tmp_path / "archive", [make_item("holes", grid, "2022-05-01")])}"')
     drawn = make_sharpest(workspace, SharpRequest(NAME, UNTIL))
-    assert drawn.photo.known.mean() == pytest.approx(0.5, abs=0.1)
+    assert drawn.image.known.mean() == pytest.approx(0.5, abs=0.1)
     assert any("has no data" in note for note in drawn.notes)
 
 
@@ -247,10 +247,10 @@ def test_a_frame_of_too_many_pixels_is_read_coarser(
 ) -> None:
     write_picture(tmp_path / "archive" / "fine" / "visual.tif", grid, 0.5)
     set_up(workspace, f'path = "{write_catalog(tmp_path / "archive", [make_item("fine", grid, "2022-05-01")])}"')
-    monkeypatch.setattr(choice, "MOST_PIXELS", 300 * 300)
+    monkeypatch.setattr(best_image, "MOST_PIXELS", 300 * 300)
     drawn = make_sharpest(workspace, SharpRequest(NAME, UNTIL))
-    assert 280 * 280 < drawn.photo.known.size < 302 * 302
-    assert drawn.photo.native == 0.5
+    assert 280 * 280 < drawn.image.known.size < 302 * 302
+    assert drawn.image.native == 0.5
     assert any("though the file has 0.5 m" in note for note in drawn.notes)
 
 
@@ -270,7 +270,7 @@ def test_what_cannot_be_read_is_named_and_the_next_best_taken(
     if broken is not None:
         (tmp_path / "archive" / "bad" / "visual.tif").write_bytes(broken)
     drawn = make_sharpest(workspace, SharpRequest(NAME, UNTIL))
-    assert drawn.photo.candidate.id == "good"
+    assert drawn.image.candidate.id == "good"
     assert any(note.startswith(f"left out: item bad: {text}") for note in drawn.notes)
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
-from minewatch.products.evidence.pack import pack_evidence
+from minewatch.products.evidence.export_bundle import write_export_bundle
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.dossiers import list_evidence, make_keys, make_watch, rewrite, run, start_apart
 from tests.helpers.small import make_series
@@ -46,7 +46,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a pack."""
     watch = make_watch(tmp_path_factory, tmp_path_factory.mktemp("packed"))
-    return pack_evidence(watch, list_evidence(watch)[0].name).read_bytes()
+    return write_export_bundle(watch, list_evidence(watch)[0].name).read_bytes()
 
 
 @pytest.fixture(autouse=True)
@@ -289,7 +289,7 @@ def test_a_pack_that_cannot_be_written_is_noted_as_failed(
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("minewatch.products.evidence.pack.publish_bytes", fail)
+    monkeypatch.setattr("minewatch.products.evidence.export_bundle.publish_bytes", fail)
     answer = run("pack", list_evidence(watch)[0].name, "-w", watch.root, "-o", tmp_path / "out")
     assert answer.exit_code == 1
     assert "No space left" in answer.stderr

@@ -26,10 +26,11 @@ from shapely.geometry import LineString, MultiPolygon, Point, box
 from minewatch.alerts.columns import ALERT_COLUMNS, REVIEW_COLUMNS
 from minewatch.alerts.decisions import REVIEWS, read_decisions
 from minewatch.alerts.geopackage import updating
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.alerts.style import parse_style, read_style, render_styles
-from minewatch.alerts.table import AreaResult, TableChanges, read_alerts, update_table
+from minewatch.alerts.table import AreaResult, TableChanges, update_table
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
@@ -37,10 +38,10 @@ from minewatch.detection.change_map import RASTERS
 from minewatch.operations.scan_report import ScanReport
 from minewatch.products.images.quicklook import list_maps
 from minewatch.products.qgis.compass import render_compass
-from minewatch.products.qgis.contents import ALERTS_ID, AREAS_ID, list_layers
-from minewatch.products.qgis.document import write_project
-from minewatch.products.qgis.layout import COLUMNS, MOST_ROWS
-from minewatch.products.qgis.layout import NAME as LAYOUT
+from minewatch.products.qgis.print_layout import COLUMNS, MOST_ROWS
+from minewatch.products.qgis.print_layout import NAME as LAYOUT
+from minewatch.products.qgis.project_file import write_project
+from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, list_layers
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import Json, RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned, read_layer, scan_small, snapshot

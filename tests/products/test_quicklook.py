@@ -19,9 +19,10 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import SceneError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.scan import choose_pictured
+from minewatch.operations.scan import choose_quicklook_datatakes
 from minewatch.operations.scan_report import AreaReport, ScanReport
-from minewatch.products.images.quicklook import LARGEST_SIDE, coarsen, draw_quicklook, read_image, shows, stretch
+from minewatch.products.images.chips.image_frame import coarsen
+from minewatch.products.images.quicklook import MOST_SIDE, draw_quicklook, read_image, render_true_colour, shows
 from minewatch.products.images.stretch import DARKEST
 from minewatch.sources.scene import Datatake
 from tests.helpers.small import NAME, make_flat_grid, make_scanned
@@ -41,7 +42,7 @@ def area(scanned: tuple[Workspace, ScanReport]) -> AreaReport:
 
 @pytest.fixture(scope="session")
 def takes(area: AreaReport) -> tuple[Datatake, Datatake]:
-    chosen = choose_pictured(area)
+    chosen = choose_quicklook_datatakes(area)
     assert chosen is not None
     return chosen
 
@@ -72,21 +73,21 @@ def test_alerts_are_outlined_in_their_colour_on_both_images(scanned: tuple[Works
     assert count_colour(picture[:, middle:], COLOURS["confirmed"]) > 100
 
 
-def test_without_alerts_nothing_is_outlined(area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path) -> None:
-    draw_quicklook(tmp_path / "none.png", area.plan.grid, *takes, [], "nothing")
+def test_without_alerts_nothing_is_outlined(area: AreaReport, datatakes: tuple[Datatake, Datatake], tmp_path: Path) -> None:
+    draw_quicklook(tmp_path / "none.png", area.plan.grid, *datatakes, [], "nothing")
     assert count_colour(look(tmp_path / "none.png"), COLOURS["confirmed"]) == 0
 
 
-def test_before_and_after_lie_on_their_sides_of_the_start(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
-    before, after = takes
+def test_before_and_after_lie_on_their_sides_of_the_start(area: AreaReport, datatakes: tuple[Datatake, Datatake]) -> None:
+    before, after = datatakes
     assert before.time.date() <= area.plan.monitor_from < after.time.date() <= area.plan.until
     clear = {observation.key: observation.clear_share for observation in area.observations}
     assert min(clear[before.key], clear[after.key]) > 0.8, "a clear day was to be had"
 
 
-def test_mines_are_brighter_after_than_before(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
+def test_mines_are_brighter_after_than_before(area: AreaReport, datatakes: tuple[Datatake, Datatake]) -> None:
     grid = area.plan.grid
-    before, after = (read_image(take, grid).reflectance for take in takes)
+    before, after = (read_image(datatake, grid).reflectance for datatake in datatakes)
     confirmed = [alert for alert in area.alerts if alert.status == "confirmed"]
     largest = max(confirmed, key=lambda alert: alert.area_ha)
     column, row = locate(grid, largest.lon, largest.lat)
@@ -102,8 +103,8 @@ def locate(grid: Grid, longitude: float, latitude: float) -> tuple[int, int]:
     return int((x - left) // 10), int((top - y) // 10)
 
 
-def test_reflectance_is_reflectance(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
-    image = read_image(takes[0], area.plan.grid)
+def test_reflectance_is_reflectance(area: AreaReport, datatakes: tuple[Datatake, Datatake]) -> None:
+    image = read_image(datatakes[0], area.plan.grid)
     seen = image.reflectance[np.isfinite(image.reflectance)]
     assert image.reflectance.shape == (*area.plan.grid.shape, 3)
     assert 0 <= seen.min() < np.median(seen) < 0.3
@@ -112,27 +113,27 @@ def test_reflectance_is_reflectance(area: AreaReport, takes: tuple[Datatake, Dat
 
 def test_stretch_is_dark_to_bright_and_grey_where_nothing_is_known() -> None:
     values = np.array([[[0.0, DARKEST, 0.1], [0.25, 0.9, np.nan]]], np.float32)
-    ((first, second),) = stretch(values, white=0.25)
+    ((first, second),) = render_true_colour(values, white=0.25)
     assert first[:2].tolist() == [0, 0]
     assert 0 < first[2] < 255
     assert second.tolist() == [255, 255, 128]
 
 
-@pytest.mark.parametrize(("side", "factor"), [(100, 1), (LARGEST_SIDE, 1), (LARGEST_SIDE + 1, 2), (5 * LARGEST_SIDE, 5)])
+@pytest.mark.parametrize(("side", "factor"), [(100, 1), (MOST_SIDE, 1), (MOST_SIDE + 1, 2), (5 * MOST_SIDE, 5)])
 def test_large_areas_are_drawn_coarser(side: int, factor: int) -> None:
     grid = make_flat_grid(60, side)
-    coarse = coarsen(grid)
-    assert max(coarse.shape) <= LARGEST_SIDE
+    coarse = coarsen(grid, MOST_SIDE)
+    assert max(coarse.shape) <= MOST_SIDE
     assert coarse.transform.a == 10 * factor
     assert coarse.bounds[0] == grid.bounds[0]
     assert coarse.bounds[3] == grid.bounds[3]
 
 
-def test_a_coarser_picture_shows_the_same_ground(area: AreaReport, takes: tuple[Datatake, Datatake]) -> None:
+def test_a_coarser_picture_shows_the_same_ground(area: AreaReport, datatakes: tuple[Datatake, Datatake]) -> None:
     grid = area.plan.grid
     coarse = Grid(grid.geobox.zoom_out(4), grid.area)
-    fine = read_image(takes[1], grid).reflectance
-    seen = read_image(takes[1], coarse).reflectance
+    fine = read_image(datatakes[1], grid).reflectance
+    seen = read_image(datatakes[1], coarse).reflectance
     assert seen.shape[:2] == coarse.shape
     height, width = (4 * (n // 4) for n in grid.shape)
     mean = fine[:height, :width].reshape(height // 4, 4, width // 4, 4, 3).mean(axis=(1, 3))
@@ -141,44 +142,46 @@ def test_a_coarser_picture_shows_the_same_ground(area: AreaReport, takes: tuple[
     assert pairs[0, 1] > 0.8
 
 
-def test_a_place_that_no_scene_covers_is_drawn_grey(takes: tuple[Datatake, Datatake], area: AreaReport, tmp_path: Path) -> None:
+def test_a_place_that_no_scene_covers_is_drawn_grey(
+    datatakes: tuple[Datatake, Datatake], area: AreaReport, tmp_path: Path
+) -> None:
     """An area may reach beyond the scenes: that is no error and no warning."""
     grid = area.plan.grid
     away = GeoBox(grid.shape, grid.transform @ type(grid.transform).translation(5000, 0), grid.geobox.crs)
     left, bottom, right, top = (float(v) for v in away.boundingbox.bbox)
-    draw_quicklook(tmp_path / "away.png", Grid(away, shapely.box(left, bottom, right, top)), *takes, [], "elsewhere")
+    draw_quicklook(tmp_path / "away.png", Grid(away, shapely.box(left, bottom, right, top)), *datatakes, [], "elsewhere")
     assert count_colour(look(tmp_path / "away.png"), "#808080") > 10_000
 
 
 def test_a_scene_that_is_gone_is_a_scene_error_and_leaves_no_file(
-    area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path
+    area: AreaReport, datatakes: tuple[Datatake, Datatake], tmp_path: Path
 ) -> None:
     lost = Datatake(
-        takes[0].key,
-        takes[0].time,
+        datatakes[0].key,
+        datatakes[0].time,
         tuple(
             type(scene)(**{**vars(scene), "hrefs": {band: str(tmp_path / "gone.tif") for band in scene.hrefs}})
-            for scene in takes[0].scenes
+            for scene in datatakes[0].scenes
         ),
     )
     with pytest.raises(SceneError):
-        draw_quicklook(tmp_path / "lost.png", area.plan.grid, lost, takes[1], [], "lost")
+        draw_quicklook(tmp_path / "lost.png", area.plan.grid, lost, datatakes[1], [], "lost")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_picture_knows_which_alerts_it_shows(
-    scanned: tuple[Workspace, ScanReport], area: AreaReport, takes: tuple[Datatake, Datatake], tmp_path: Path
+    scanned: tuple[Workspace, ScanReport], area: AreaReport, datatakes: tuple[Datatake, Datatake], tmp_path: Path
 ) -> None:
     """A scan that was killed between table and picture leaves an old picture; the next one must not take it for its own."""
     workspace = scanned[0]
     shutil.copytree(workspace.images, tmp_path / "images")
     path = tmp_path / "images" / f"{NAME}.png"
-    assert shows(path, *takes, area.alerts)
-    assert not shows(path, *takes, area.alerts[1:])
-    assert not shows(path, *takes, [replace(alert, status="dismissed") for alert in area.alerts])
-    assert not shows(path, *reversed(takes), area.alerts)
+    assert shows(path, *datatakes, area.alerts)
+    assert not shows(path, *datatakes, area.alerts[1:])
+    assert not shows(path, *datatakes, [replace(alert, status="dismissed") for alert in area.alerts])
+    assert not shows(path, *reversed(datatakes), area.alerts)
     for data in (path.read_bytes()[:40], b"", b"no picture"):
         path.write_bytes(data)
-        assert not shows(path, *takes, area.alerts)
+        assert not shows(path, *datatakes, area.alerts)
     path.unlink()
-    assert not shows(path, *takes, area.alerts)
+    assert not shows(path, *datatakes, area.alerts)

@@ -28,17 +28,17 @@ from PIL import Image
 from pyproj import Geod, Proj, Transformer
 
 from minewatch.alerts.history import HistoryEvent
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.operations.scan import ScanReport
-from minewatch.products.images.chips import acquisitions as album
+from minewatch.products.images.chips import acquisitions
 from minewatch.products.images.chips.pixels import read_chip
-from minewatch.products.report import drawing, scenery
+from minewatch.products.report import drawing, report_images
 from minewatch.products.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
-from minewatch.products.report.facts import count_months, gather_facts
-from minewatch.products.report.page import describe_event, render_page
-from minewatch.products.report.record import ReportFacts, ReportLook, ReportRequest
+from minewatch.products.report.gather_facts import count_months, gather_facts
+from minewatch.products.report.html_page import describe_event, render_page
+from minewatch.products.report.report_facts import ReportFacts, ReportLook, ReportRequest
 from minewatch.products.report.texts import FOLDER, LANGUAGES, read_texts
 from minewatch.products.report.write import write_report
 from minewatch.raster.read import open_datatake
@@ -132,9 +132,9 @@ def test_the_summary_counts_what_stands(facts: ReportFacts, page: Page) -> None:
 
 def test_alerts_come_with_before_and_after(facts: ReportFacts) -> None:
     for alert in facts.alerts:
-        assert alert.scenery is not None
-        assert alert.scenery.missing == {}
-        before, after = alert.scenery.photos["before"], alert.scenery.photos["after"]
+        assert alert.images is not None
+        assert alert.images.missing == {}
+        before, after = alert.images.overpasses["before"], alert.images.overpasses["after"]
         assert before.date < alert.row["first_seen"] < after.date <= UNTIL
         assert set(before.chips) == set(after.chips) == {"true-colour", "false-colour"}
         assert before.chips["true-colour"].values.shape == after.chips["true-colour"].values.shape
@@ -146,20 +146,20 @@ def test_an_overpass_is_opened_once_for_all_its_images(
 ) -> None:
     opened: list[str] = []
     asked: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(scenery, "open_datatake", lambda take: opened.append(take.key) or open_datatake(take))
-    monkeypatch.setattr(album, "find_scenes", lambda *words: asked.append(words) or find_scenes(*words))
+    monkeypatch.setattr(report_images, "open_datatake", lambda datatake: opened.append(datatake.key) or open_datatake(datatake))
+    monkeypatch.setattr(acquisitions, "find_scenes", lambda *words: asked.append(words) or find_scenes(*words))
     told = gather_facts(workspace, ReportRequest(NAME))
     assert len(opened) == len(set(opened)), "none is opened twice"
     assert len(asked) == 1, "the catalogue is read once"
     for one, other in zip(told.alerts, facts.alerts, strict=True):
-        assert one.scenery is not None
-        assert other.scenery is not None
-        for when, photo in one.scenery.photos.items():
-            assert photo.chips["true-colour"].look.take.key in opened
-            for name, chip in photo.chips.items():
+        assert one.images is not None
+        assert other.images is not None
+        for when, overpass in one.images.overpasses.items():
+            assert overpass.chips["true-colour"].look.datatake.key in opened
+            for name, chip in overpass.chips.items():
                 alone = read_chip(chip.look, chip.frame, name)
                 assert np.array_equal(chip.values, alone.values), "as read alone"
-                assert np.array_equal(chip.values, other.scenery.photos[when].chips[name].values)
+                assert np.array_equal(chip.values, other.images.overpasses[when].chips[name].values)
 
 
 def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(
@@ -167,10 +167,10 @@ def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(
 ) -> None:
     """Files of the chosen overpass are cut off; the report takes another one, and says so on the terminal."""
     first = facts.alerts[0]
-    assert first.scenery is not None
-    chosen = first.scenery.photos["before"]
+    assert first.images is not None
+    chosen = first.images.overpasses["before"]
     copy = copy_workspace(workspace, tmp_path / "copy")
-    (scene,) = chosen.chips["true-colour"].look.take.scenes
+    (scene,) = chosen.chips["true-colour"].look.datatake.scenes
     series = tmp_path / "series"
     shutil.copytree(Path(scene.hrefs["red"]).parent.parent, series)
     (series / Path(scene.hrefs["red"]).parent.name / Path(scene.hrefs["red"]).name).write_bytes(b"cut off")
@@ -178,10 +178,10 @@ def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(
     told = next(
         alert for alert in gather_facts(copy, ReportRequest(NAME)).alerts if alert.row["alert_id"] == first.row["alert_id"]
     )
-    assert told.scenery is not None
-    assert told.scenery.missing == {}
-    assert told.scenery.photos["before"].date < chosen.date
-    assert told.scenery.photos["after"].date == first.scenery.photos["after"].date
+    assert told.images is not None
+    assert told.images.missing == {}
+    assert told.images.overpasses["before"].date < chosen.date
+    assert told.images.overpasses["after"].date == first.images.overpasses["after"].date
 
 
 def test_the_calendar_counts_every_look(facts: ReportFacts) -> None:
@@ -242,7 +242,7 @@ def list_maps(html: str) -> list[ET.Element]:
 
 
 def test_scale_bars_have_the_length_they_claim(facts: ReportFacts, html: str) -> None:
-    frames = [facts.map.frame] + [alert.scenery.frame for alert in facts.alerts if alert.scenery for _ in range(4)]
+    frames = [facts.map.frame] + [alert.images.frame for alert in facts.alerts if alert.images for _ in range(4)]
     maps = list_maps(html)
     assert len(maps) == len(frames)
     for svg, frame in zip(maps, frames, strict=True):
@@ -347,12 +347,12 @@ def test_strangers_texts_stay_texts(workspace: Workspace, facts: ReportFacts, tm
     reviewed = gather_facts(copy, ReportRequest(alert_id=name))
     first = facts.alerts[0]
     row = first.row | dict.fromkeys(("concession", "admin_unit", "witnesses", "scene_before", "review", "review_note"), HOSTILE)
-    assert first.scenery is not None
-    photos = {when: replace(photo, scenes=(HOSTILE,)) for when, photo in first.scenery.photos.items()}
+    assert first.images is not None
+    overpasses = {when: replace(overpass, scenes=(HOSTILE,)) for when, overpass in first.images.overpasses.items()}
     alert = replace(
         first,
         row=row | {"concession_ha": 1.0, "concession_pct": 10.0},
-        scenery=replace(first.scenery, photos=photos),
+        images=replace(first.images, overpasses=overpasses),
         events=(HistoryEvent("spot", HOSTILE, HOSTILE, as_of=UNTIL),),
     )
     forged = replace(facts, alerts=(alert,), pipeline=HOSTILE, run_id=HOSTILE)
@@ -640,5 +640,5 @@ def test_scans_and_reports_agree_after_another_scan(workspace: Workspace, tmp_pa
     scan_small(copy)
     told = gather_facts(copy, ReportRequest(NAME))
     assert {alert.row["run_id"] for alert in told.alerts} == {told.run_id}
-    assert told.sight.shares is not None
-    assert sum(told.sight.shares.values()) == pytest.approx(1, abs=0.001)
+    assert told.visibility.shares is not None
+    assert sum(told.visibility.shares.values()) == pytest.approx(1, abs=0.001)

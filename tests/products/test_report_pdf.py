@@ -11,10 +11,10 @@ import pytest
 from skimage.measure import label, regionprops
 
 from minewatch.alerts.style import COLOURS
-from minewatch.products.report.facts import gather_facts
-from minewatch.products.report.page import render_page
-from minewatch.products.report.paper import print_page
-from minewatch.products.report.record import ReportFacts, ReportRequest
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.html_page import render_page
+from minewatch.products.report.pdf import print_page
+from minewatch.products.report.report_facts import ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
 
@@ -151,7 +151,7 @@ def test_the_scale_bar_on_paper_is_as_long_as_it_says(maps: list[Picture], bare_
     dark = find_colour(maps[1], BAR, 60)
     dark[: round(0.8 * len(dark))], dark[:, len(dark) // 2 :] = False, False
     row, column, length = find_run(dark)
-    metres = squares.measure_ground((column - left) * size, (row - top) * size, length * size)
+    metres = squares.measure_distance((column - left) * size, (row - top) * size, length * size)
     said = re.findall(r"^(\d+) m\s*$", read(document)[find_page(document, "Alert 1:")], re.MULTILINE)
     assert len(said) == 4
     assert metres == pytest.approx(float(said[1]), rel=0.02)

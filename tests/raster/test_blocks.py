@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from minewatch.areas.grid import Window
 from minewatch.core import http as ranges
 from minewatch.core.errors import SceneError
-from minewatch.raster.blocks import LARGEST_RANGE, WORTH, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
+from minewatch.raster.blocks import LARGEST_RANGE, SMALLEST_POOLED, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
 from minewatch.raster.read import DatatakeFiles, SceneFiles, open_datatake
 from minewatch.raster.tiff_header import HEAD, Box, Layout, read_layout
 from minewatch.sources.scene import Datatake, Scene
@@ -35,8 +35,8 @@ BANDS = ("blue", "red", "nir", "swir16")
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
-    monkeypatch.setattr(ranges, "PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
+    monkeypatch.setattr(ranges, "FIRST_BACKOFF", 0)
 
 
 def make_bands(side: int = SIDE) -> dict[str, np.ndarray]:
@@ -112,15 +112,15 @@ def test_a_bound_smaller_than_a_block_still_reads(scene: Scene) -> None:
 
 
 def test_space_is_used_again_and_bounded() -> None:
-    spaces = BufferPool(limit=2 * WORTH)
-    first = spaces.take(WORTH)
-    spaces.give(first)
-    assert spaces.take(WORTH) is first
-    assert spaces.take(WORTH) is not first
+    pool = BufferPool(limit=2 * SMALLEST_POOLED)
+    first = pool.get(SMALLEST_POOLED)
+    pool.release(first)
+    assert pool.get(SMALLEST_POOLED) is first
+    assert pool.get(SMALLEST_POOLED) is not first
     for _ in range(5):
-        spaces.give(np.empty(WORTH, np.uint8))
-        spaces.give(np.empty(WORTH - 1, np.uint8))
-    assert spaces.held == 2 * WORTH
+        pool.release(np.empty(SMALLEST_POOLED, np.uint8))
+        pool.release(np.empty(SMALLEST_POOLED - 1, np.uint8))
+    assert pool.held == 2 * SMALLEST_POOLED
 
 
 def test_a_scene_is_inflated_once_for_all_its_bands_and_areas(scene: Scene) -> None:
@@ -271,7 +271,7 @@ def test_what_was_expected_is_there_when_it_is_read(files: DatatakeFiles, host: 
     gate = threading.Event()
     sent: list[int] = []
     host.answer = lambda answer, number: (gate.wait(30), sent.append(number), answer.send_range())
-    reader.expect((*BANDS, "scl"), windows)
+    reader.prefetch((*BANDS, "scl"), windows)
     assert sent == []  # nobody has waited for an answer
     wait_until(lambda: host.most > 3)
     assert host.most > 3
@@ -287,66 +287,66 @@ def test_what_was_expected_is_there_when_it_is_read(files: DatatakeFiles, host: 
 
 def test_local_files_are_not_expected(scene: Scene) -> None:
     with open_datatake(take_of(scene), GRID) as reader:
-        reader.expect(BANDS, [GRID.window])
-        assert reader.readers[0].files.ahead.held == 0
+        reader.prefetch(BANDS, [GRID.window])
+        assert reader.readers[0].files.prefetcher.held == 0
 
 
 def test_what_is_fetched_ahead_is_bounded(files: DatatakeFiles, host: Host) -> None:
-    ahead = files.scenes[0].ahead
-    ahead.limit = 1_500_000  # one of three bands
+    prefetcher = files.scenes[0].prefetcher
+    prefetcher.limit = 1_500_000  # one of three bands
     reader = files.on(GRID)
-    reader.expect(BANDS, [GRID.window])
+    reader.prefetch(BANDS, [GRID.window])
     wait_until_quiet(host, len(BANDS) + 1)
     few = len(host.paths)
-    assert 0 < ahead.held <= ahead.limit
+    assert 0 < prefetcher.held <= prefetcher.limit
     for band in BANDS:
         reader.readers[0].read(band, GRID.window)
     assert len(host.paths) > few
-    assert ahead.held == 0
+    assert prefetcher.held == 0
 
 
 def test_what_is_passed_by_makes_room(files: DatatakeFiles, host: Host) -> None:
-    ahead = files.scenes[0].ahead
-    ahead.limit = 300_000  # two rows of blocks
+    prefetcher = files.scenes[0].prefetcher
+    prefetcher.limit = 300_000  # two rows of blocks
     reader = files.on(GRID)
     for window in GRID.tiles(SIDE // 5):
-        reader.expect(["red"], [window])
+        reader.prefetch(["red"], [window])
     wait_until_quiet(host, 8)
-    assert ahead.is_full
+    assert prefetcher.is_full
     reader.readers[0].read("red", Window(520, 0, 100, 100))  # all above was under cloud
     wait_until_quiet(host, 9)
-    assert not ahead.is_full
+    assert not prefetcher.is_full
 
 
 def test_closing_stops_what_is_on_its_way(scene: Scene, host: Host) -> None:
     host.delay = 0.05
     with open_datatake(take_of(put_online(scene, host.url)), GRID) as reader:
-        reader.expect(BANDS, [GRID.window])
+        reader.prefetch(BANDS, [GRID.window])
     wait_until_quiet(host, len(BANDS))
     assert len(host.paths) <= len(BANDS)
-    assert reader.readers[0].files.ahead.held == 0
+    assert reader.readers[0].files.prefetcher.held == 0
 
 
 def test_a_header_that_fails_ahead_is_read_again(files: DatatakeFiles, host: Host) -> None:
     host.answer = lambda answer, number: answer.send_range() if number else answer.send(404)
     reader = files.on(GRID)
-    reader.expect(["red"], [GRID.window])
+    reader.prefetch(["red"], [GRID.window])
     assert reader.readers[0].read("red", GRID.window).all()
 
 
 def test_bytes_that_fail_ahead_are_fetched_again(files: DatatakeFiles, host: Host) -> None:
     host.answer = lambda answer, number: answer.send(403) if number == 1 else answer.send_range()
     reader = files.on(GRID)
-    reader.expect(["red"], [GRID.window])
+    reader.prefetch(["red"], [GRID.window])
     wait_until_quiet(host, 2)
     assert reader.readers[0].read("red", GRID.window).all()
-    assert reader.readers[0].files.ahead.held == 0
+    assert reader.readers[0].files.prefetcher.held == 0
 
 
 def test_bytes_that_never_come_are_a_scene_error(files: DatatakeFiles, host: Host) -> None:
     host.answer = lambda answer, _: answer.send_range() if answer.headers["Range"].startswith("bytes=0-") else answer.send(403)
     reader = files.on(GRID)
-    reader.expect(["red"], [GRID.window])
+    reader.prefetch(["red"], [GRID.window])
     with pytest.raises(SceneError) as caught:
         reader.readers[0].read("red", GRID.window)
     message = str(caught.value)
@@ -380,7 +380,7 @@ def test_many_datatakes_share_the_bound_on_requests(scene: Scene, host: Host) ->
 
     def read() -> None:
         with open_datatake(take_of(put_online(scene, host.url)), GRID) as reader:
-            reader.expect(bands, list(GRID.tiles(BLOCK)))
+            reader.prefetch(bands, list(GRID.tiles(BLOCK)))
             for band in bands:
                 reader.readers[0].read(band, GRID.window)
 
@@ -389,7 +389,7 @@ def test_many_datatakes_share_the_bound_on_requests(scene: Scene, host: Host) ->
         thread.start()
     for thread in threads:
         thread.join()
-    assert 8 < host.most <= ranges.REQUESTS
+    assert 8 < host.most <= ranges.MOST_REQUESTS
 
 
 def test_a_secret_is_in_no_message(scene: Scene, host: Host) -> None:

@@ -34,8 +34,9 @@ from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.http import DeniedError, RangeError
 from minewatch.detection.change_map import RASTERS
 from minewatch.raster import credentials as access
-from minewatch.raster.credentials import PLAIN, Access, SignatureError, check_scenes
-from minewatch.raster.read import open_datatake, reading
+from minewatch.raster.credentials import UNSIGNED, Access, SignatureError, check_scenes
+from minewatch.raster.gdal import gdal_environment
+from minewatch.raster.read import open_datatake
 from minewatch.settings.providers import S3Login
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake, Scene
@@ -59,8 +60,8 @@ SIGNED = Access("planetary-computer")
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
-    monkeypatch.setattr(ranges, "PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
+    monkeypatch.setattr(ranges, "FIRST_BACKOFF", 0)
 
 
 def make_noise(side: int = SIDE) -> dict[str, np.ndarray]:
@@ -396,7 +397,7 @@ def test_the_signature_is_amazons_own(key: str, region: str) -> None:
 @pytest.mark.parametrize("href", ["s3://", "s3://bucket", "s3://bucket/", "s3:///key", "s3://user:pw@host/key", "s3://../key"])
 def test_an_address_without_a_bucket_or_a_key_is_refused(href: str) -> None:
     with pytest.raises(RangeError, match="without the name of a bucket"):
-        PLAIN.fetch(href, 0, 4)
+        UNSIGNED.fetch(href, 0, 4)
 
 
 @pytest.mark.parametrize("missing", [["OWN_KEY"], ["OWN_SECRET"], ["OWN_KEY", "OWN_SECRET"]])
@@ -577,5 +578,5 @@ def test_many_threads_read_jp2_side_by_side(cloud: Cloud, scene: Scene) -> None:
 def test_nothing_of_a_login_is_told_to_gdal(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, MARK)
-    with reading():
+    with gdal_environment():
         assert not [name for name in getenv() if name.startswith("AWS_")]

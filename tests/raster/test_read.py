@@ -17,9 +17,11 @@ from pyproj import Transformer
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.areas.grid import Grid, Window
+from minewatch.core import http
 from minewatch.core.errors import SceneError
 from minewatch.core.units import NODATA
-from minewatch.raster.read import DatatakeReader, SceneFiles, open_datatake, reading
+from minewatch.raster.gdal import gdal_environment
+from minewatch.raster.read import DatatakeReader, SceneFiles, open_datatake
 from minewatch.sources.scene import Datatake, Scene
 from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, paint_bands, write_raster, write_scene
 
@@ -31,7 +33,7 @@ NEIGHBOUR_ZONE = 32718
 
 @pytest.fixture(autouse=True)
 def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minewatch.raster.read.PAUSE", 0)
+    monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
 
 
 @st.composite
@@ -61,7 +63,7 @@ def read_boundless(path: str, grid: Grid, window: Window) -> np.ndarray:
 
 
 def read_band(scene: Scene, band: str, window: Window = WHOLE, grid: Grid = GRID) -> np.ndarray:
-    with reading(), SceneFiles(scene) as files:
+    with gdal_environment(), SceneFiles(scene) as files:
         return files.on(grid).read(band, window)
 
 
@@ -349,7 +351,7 @@ def test_a_fault_that_passes_is_tried_again(scene: Scene, monkeypatch: pytest.Mo
 
 def test_a_reader_that_met_a_fault_still_reads_the_other_bands(scene: Scene) -> None:
     Path(scene.hrefs["red"]).write_bytes(b"II*\0")
-    with reading(), SceneFiles(scene) as files:
+    with gdal_environment(), SceneFiles(scene) as files:
         reader = files.on(GRID)
         before = reader.read("nir", WHOLE)
         with pytest.raises(SceneError):
@@ -357,6 +359,7 @@ def test_a_reader_that_met_a_fault_still_reads_the_other_bands(scene: Scene) -> 
         assert np.array_equal(reader.read("nir", WHOLE), before)
 
 
-def test_an_error_keeps_the_secret_of_a_signed_address(scene: Scene) -> None:
+def test_an_error_keeps_the_secret_of_a_signed_address(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PAUSE", 0)
     address = "http://127.0.0.1:9/red.tif?sig=SECRET"
     assert "SECRET" not in refuse(spoil(scene, "red", address))

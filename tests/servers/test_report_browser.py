@@ -20,9 +20,9 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
-from minewatch.products.report.facts import gather_facts
-from minewatch.products.report.page import render_page
-from minewatch.products.report.record import AlertFacts, ReportFacts, ReportRequest
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.html_page import render_page
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.browser import Visit, open_file, shoot
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
@@ -82,18 +82,18 @@ def vary(alert: AlertFacts, number: int) -> AlertFacts:
     row = alert.row | words | {"concession_ha": 0.5, "concession_pct": 12.5, "review": "needs-visit", "legal_status": "outside"}
     row |= {"status": STATUSES[number], "area_ha": AREAS[number], "first_seen": DAYS[number], "river_m": 1234.5}
     row |= {"alert_id": f"square-{DAYS[number]:%Y%m%d}-00000{number}", "confirmed_on": None if number == 1 else DAYS[number]}
-    scenery = alert.scenery
-    assert scenery is not None
-    photos = {when: replace(photo, scenes=(HOSTILE,)) for when, photo in scenery.photos.items()}
+    images = alert.images
+    assert images is not None
+    overpasses = {when: replace(overpass, scenes=(HOSTILE,)) for when, overpass in images.overpasses.items()}
     if number == 2:
-        scenery = replace(scenery, photos={"after": photos["after"]}, missing={"before": "missing_no_look"})
+        images = replace(images, overpasses={"after": overpasses["after"]}, missing={"before": "missing_no_look"})
     elif number == 3:
-        scenery = replace(scenery, photos={}, missing=dict.fromkeys(("before", "after"), "missing_no_source"))
+        images = replace(images, overpasses={}, missing=dict.fromkeys(("before", "after"), "missing_no_source"))
     else:
-        scenery = replace(scenery, photos=photos)
+        images = replace(images, overpasses=overpasses)
     events = (HistoryEvent("spot", HOSTILE, HOSTILE, as_of=DAYS[number]),)
-    shown = scenery if STATUSES[number] in told else None
-    return replace(alert, number=number + 1, row=row, scenery=shown, events=events, is_new=number == 1)
+    shown = images if STATUSES[number] in told else None
+    return replace(alert, number=number + 1, row=row, images=shown, events=events, is_new=number == 1)
 
 
 def save(facts: ReportFacts, path: Path) -> Path:
@@ -361,7 +361,7 @@ def test_numbers_on_the_overview_stay_within_it(browser: Browser, facts: ReportF
     left, bottom, right, top = facts.grid.bounds
     places = [squares.TO_DEGREES.transform(x, y) for x in (left + 5, right - 5) for y in (bottom + 5, top - 5)]
     alerts = [
-        replace(facts.alerts[0], number=n, position=make_position(lat, lon), scenery=None)
+        replace(facts.alerts[0], number=n, position=make_position(lat, lon), images=None)
         for n, (lon, lat) in enumerate(places, 1)
     ]
     path = save(replace(facts, alerts=tuple(alerts)), tmp_path / "corners.html")
@@ -429,7 +429,7 @@ def find_border(badge: Picture) -> NDArray[np.float64]:
 def test_dates_and_numbers_are_the_readers(
     browser: Browser, several: ReportFacts, tmp_path: Path, language: str, day: str, hectares: str
 ) -> None:
-    alerts = (several.alerts[0], *(replace(alert, scenery=None, explanation=None) for alert in several.alerts[1:]))
+    alerts = (several.alerts[0], *(replace(alert, images=None, explanation=None) for alert in several.alerts[1:]))
     told = replace(several, request=replace(several.request, language=language), alerts=alerts)
     path = save(told, tmp_path / "report.html")
     with open_file(browser, path, locale="de-DE") as visit:
@@ -508,7 +508,7 @@ def test_the_scale_bar_on_the_screen_is_as_long_as_it_says(figures: dict[str, Pi
     row, column, length = find_run(dark)
     left, top, right, _ = find_edges(figures[f"{name} bare"], MARGIN)
     size = 200 / (right - left)  # metres of the map grid for a pixel of the picture
-    metres = squares.measure_ground((column - left) * size, (row - top) * size, length * size)
+    metres = squares.measure_distance((column - left) * size, (row - top) * size, length * size)
     part = "#map svg" if name == "map" else "#alert-1 svg"
     (label,) = re.findall(r"^([\d.]+) m$", visit.page.locator(part).first.text_content() or "", re.MULTILINE)
     assert metres == pytest.approx(float(label), rel=0.02)

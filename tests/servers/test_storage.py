@@ -15,13 +15,13 @@ from s3fs import S3FileSystem
 from upath import UPath
 
 from minewatch.alerts.explain.explain import explain_alert
-from minewatch.alerts.table import read_alerts
+from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import list_observations
 from minewatch.archive.object_store import read_stored
 from minewatch.archive.raster import BANDS, RasterWriter, find_step, read_bands
-from minewatch.areas.grid import CELL, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, Window
 from minewatch.core.errors import ArchiveError, WorkspaceError
-from minewatch.core.files import STORE_OPTIONS, find_place, list_names, publish_bytes, read_spans, upload
+from minewatch.core.files import STORE_OPTIONS, list_names, parse_path, publish_bytes, read_ranges, upload
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.operations.scan_report import ScanReport
@@ -152,7 +152,7 @@ def test_nothing_unfinished_is_left(watch: Workspace, tmp_path: Path, monkeypatc
 
 # --- blocks ----------------------------------------------------------------------------------------------------------
 
-GRID = make_flat_grid(CELL + 90, 2 * CELL + 37)
+GRID = make_flat_grid(ARCHIVE_BLOCK + 90, 2 * ARCHIVE_BLOCK + 37)
 
 
 @pytest.fixture
@@ -162,18 +162,23 @@ def rasters(tmp_path: Path, object_store: str) -> tuple[list[Path], list[UPath]]
     local = [tmp_path / f"{number}.tif" for number in range(3)]
     for path in local:
         writer = RasterWriter(path, GRID)
-        cells = list(GRID.tiles(CELL))
-        for cell in random.permutation(len(cells)):
+        blocks = list(GRID.tiles(ARCHIVE_BLOCK))
+        for block in random.permutation(len(blocks)):
             for band in range(len(BANDS)):
                 if random.random() > 0.2:
-                    writer.write(cells[cell], band, random.integers(0, 255, cells[cell].shape, np.uint8))
+                    writer.write(blocks[block], band, random.integers(0, 255, blocks[block].shape, np.uint8))
         writer.close()
     stored = [UPath(f"{object_store}/{path.name}", **STORE_OPTIONS) for path in local]
     upload(dict(zip(local, stored, strict=True)))
     return local, stored
 
 
-WINDOWS = [GRID.window, Window(0, 0, 7, 9), Window(CELL - 3, CELL - 5, 20, 600), Window(CELL, 2 * CELL, 90, 37)]
+WINDOWS = [
+    GRID.window,
+    Window(0, 0, 7, 9),
+    Window(ARCHIVE_BLOCK - 3, ARCHIVE_BLOCK - 5, 20, 600),
+    Window(ARCHIVE_BLOCK, 2 * ARCHIVE_BLOCK, 90, 37),
+]
 
 
 @pytest.mark.parametrize("head", [2**16, 64])
@@ -210,13 +215,13 @@ def test_neighbouring_blocks_come_in_one_request(
 
     def count(spans: list[Any]) -> list[bytes]:
         asked.append(spans)
-        return read_spans(spans)
+        return read_ranges(spans)
 
-    monkeypatch.setattr("minewatch.archive.object_store.read_spans", count)
+    monkeypatch.setattr("minewatch.archive.object_store.read_ranges", count)
     for _ in range(2):
-        out = np.empty((len(BANDS), CELL, CELL), np.uint8)
-        read_stored(rasters[1][:1], range(len(BANDS)), Window(0, 0, CELL, CELL), [out], sample=False)
-    assert [len(spans) for spans in asked] == [1, 1, 0, 1], "the tables once, then each time all bands of the cell"
+        out = np.empty((len(BANDS), ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
+        read_stored(rasters[1][:1], range(len(BANDS)), Window(0, 0, ARCHIVE_BLOCK, ARCHIVE_BLOCK), [out], sample=False)
+    assert [len(spans) for spans in asked] == [1, 1, 0, 1], "the tables once, then each time all bands of the block"
 
 
 @pytest.mark.parametrize("size", [0, 100, 5000])
@@ -308,7 +313,7 @@ def test_an_address_that_cannot_be_is_named_by_its_key(series: SimulatedSeries, 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(WorkspaceError, match=r"pip install 'minewatch\[s3\]'"):
-        find_place("s3://bucket/archive", tmp_path)
+        parse_path("s3://bucket/archive", tmp_path)
 
 
 def run_scan(watch: Workspace, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

@@ -116,12 +116,12 @@ def line(tmp_path_factory: pytest.TempPathFactory, postgres_cluster: PostgresClu
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the limits those of an impatient person."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for module in (documents, ranges, read):
-        monkeypatch.setattr(module, "PAUSE", 0.01)
+    for module, pause in ((documents, "FIRST_BACKOFF"), (ranges, "FIRST_BACKOFF"), (read, "RETRY_PAUSE")):
+        monkeypatch.setattr(module, pause, 0.01)
     monkeypatch.setattr(documents, "TIMEOUT", (2, 1))
-    monkeypatch.setattr(documents, "LONGEST", 1)
+    monkeypatch.setattr(documents, "DOCUMENT_SECONDS", 1)
     monkeypatch.setattr(ranges, "TIMEOUT", Timeout(connect=2, read=1))
-    monkeypatch.setattr(ranges, "LONGEST", 1)
+    monkeypatch.setattr(ranges, "ANSWER_SECONDS", 1)
     monkeypatch.setattr(source, "PAGE", 10)
     options = {"GDAL_HTTP_RETRY_DELAY": "0.01", "GDAL_HTTP_LOW_SPEED_TIME": "1", "GDAL_HTTP_TIMEOUT": "1"}
     for name, value in options.items():
@@ -232,7 +232,7 @@ def test_a_server_that_goes_away_midway_is_gone_on_with_later(line: Wild, watch:
 
 
 def test_an_overpass_that_takes_too_long_is_given_up(line: Wild, watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read, "LONGEST", -1)
+    monkeypatch.setattr(read, "DATATAKE_SECONDS", -1)
     failed = name_failed(scan_small(watch))
     assert sorted(failed) == sorted(name_scenes(line.series))
     assert all("given up" in reason for reason in failed.values())
@@ -345,7 +345,7 @@ def test_a_search_that_fails_for_one_area_keeps_its_alerts(
     before = read_result(watch)
     line.proxy.start(Trouble(r"/search .*-\d+\.\d+, -\d+", busy(503), times=math.inf))
     report = scan(watch, ScanRequest(until=UNTIL, source=line.proxy.url))
-    assert [missed.aoi for missed in report.missed] == [NAME]
+    assert [missed.aoi for missed in report.failed_areas] == [NAME]
     after = read_result(watch)
     assert after.pop("aois")
     assert after == {key: value for key, value in before.items() if key != "aois"}
@@ -371,7 +371,7 @@ def test_a_source_that_is_down_is_not_asked_for_every_area(line: Wild, watch: Wo
 @pytest.mark.parametrize(
     ("trouble", "code", "what"),
     [
-        (Trouble("/files/.*_202204.*red", forbid, math.inf), 3, "scenes could not be used"),
+        (Trouble("/files/.*_202204.*red", forbid, math.inf), 3, "could not be used; details in"),
         (Trouble(r"/search .*\[10\.0, 50\.0", busy(503), math.inf), 3, "far: not scanned, its alerts stay as they were"),
         (Trouble("/search", send_page, math.inf), 1, "a web page"),
     ],

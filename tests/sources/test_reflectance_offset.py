@@ -35,10 +35,10 @@ from minewatch.sources.reflectance_offset import (
     ROWS,
     DarkPixels,
     OffsetCheck,
-    count_dark,
+    check_offset,
+    count_dark_pixels,
     decide_offset,
-    judge_offset,
-    read_declared,
+    read_declared_offset,
 )
 from minewatch.sources.scene import Datatake, Scene, name_assets, parse_scene
 from tests.helpers.rasters import FOREST, lay_grid, make_item, paint_bands, write_scene
@@ -159,7 +159,7 @@ def declare(offset: Any, scale: Any = 0.0001) -> dict[str, Any]:
     ],
 )
 def test_what_bands_declare(assets: list[dict[str, Any]], declared: int | None) -> None:
-    assert read_declared(assets) == declared
+    assert read_declared_offset(assets) == declared
 
 
 @pytest.mark.parametrize("asset", [declare(-0.05), declare(-1000), declare(0, 1), declare(-0.1, 0.0000275)])
@@ -178,7 +178,7 @@ def count_forest(stated: int, **numbers: int) -> DarkPixels:
     values = {band: max(0, number + stated) for band, number in (FOREST | numbers).items() if band != "scl"}
     bands = {band: np.full((10, 10), value, np.int16) for band, value in values.items()}
     classes = np.full((10, 10), numbers.get("scl", 4), np.uint8)
-    (counts,) = count_dark(classes, np.zeros((10, 10), np.int8), bands, np.array([stated], np.int32)).tolist()
+    (counts,) = count_dark_pixels(classes, np.zeros((10, 10), np.int8), bands, np.array([stated], np.int32)).tolist()
     return DarkPixels(*counts)
 
 
@@ -205,7 +205,7 @@ CARRIED = {band: number + 1000 for band, number in FOREST.items() if band != "sc
 def test_what_forest_and_water_say(
     stated: int, baseline: tuple[int, int], numbers: dict[str, int], outcome: str, share: float | None
 ) -> None:
-    check = judge_offset(stated, baseline, count_forest(stated, **numbers))
+    check = check_offset(stated, baseline, count_forest(stated, **numbers))
     assert (check.outcome, check.share) == (outcome, share)
     assert check.describe()
     assert OffsetCheck.from_record(json.loads(json.dumps(check.as_record()))) == check
@@ -213,14 +213,14 @@ def test_what_forest_and_water_say(
 
 @pytest.mark.parametrize(("count", "outcome"), [(LEAST_DARK - 1, "cannot tell"), (LEAST_DARK, "contradict")])
 def test_too_few_dark_pixels_cannot_tell(count: int, outcome: str) -> None:
-    assert judge_offset(-1000, (5, 9), DarkPixels(count, count, 0)).outcome == outcome
+    assert check_offset(-1000, (5, 9), DarkPixels(count, count, 0)).outcome == outcome
 
 
 def test_pixels_without_data_or_of_another_scene_do_not_count() -> None:
     bands = {band: np.full((4 * ROWS, 4), 300, np.int16) for band in ("blue", "red", "swir16")}
     bands["red"][:ROWS] = -32768
     origin = np.repeat(np.array([0, 1, -1, 0], np.int8), ROWS)[:, None].repeat(4, 1)
-    counts = count_dark(np.full((4 * ROWS, 4), 4, np.uint8), origin, bands, np.array([0, -1000], np.int32))
+    counts = count_dark_pixels(np.full((4 * ROWS, 4), 4, np.uint8), origin, bands, np.array([0, -1000], np.int32))
     assert counts[:, 0].tolist() == [4, 4]
 
 
@@ -247,8 +247,8 @@ def test_real_forest_tells_the_right_offset_from_the_wrong_one(shared: Path) -> 
                 numbers = {b: bands[b].astype(np.int32) + 1000 * carried + stated for b in ("blue", "red", "swir16")}
                 kept = {b: np.where(empty, -32768, np.clip(n, 0, 32767)).astype(np.int16) for b, n in numbers.items()}
                 origin = np.zeros(empty.shape, np.int8)
-                counts = count_dark(bands["scl"], origin, kept, np.array([stated], np.int32))
-                outcome = judge_offset(stated, (5, 9), DarkPixels(*counts[0].tolist())).outcome
+                counts = count_dark_pixels(bands["scl"], origin, kept, np.array([stated], np.int32))
+                outcome = check_offset(stated, (5, 9), DarkPixels(*counts[0].tolist())).outcome
                 outcomes.setdefault((carried, stated), []).append(outcome)
     judged = {key: [outcome for outcome in found if outcome != "cannot tell"] for key, found in outcomes.items()}
     assert min(map(len, judged.values())) > 100
@@ -272,9 +272,9 @@ LIFTED = paint_bands(40, 60, **CARRIED)
 
 def write(folder: Path, *scenes: Scene, conflict: Any = "refuse", older: tuple[Scene, ...] = ()) -> TempRaster:
     take = Datatake(scenes[0].key, scenes[0].time, scenes, older)
-    (draft,) = write_temp_rasters([Target(take, GRID, folder / "archive", conflict)])
-    assert isinstance(draft, TempRaster)
-    return draft
+    (temp,) = write_temp_rasters([Target(take, GRID, folder / "archive", conflict)])
+    assert isinstance(temp, TempRaster)
+    return temp
 
 
 @pytest.mark.parametrize(("bands", "stated"), [(PLAIN, -1000), (LIFTED, 0)])
@@ -283,10 +283,10 @@ def test_the_setting_decides_who_is_believed(tmp_path: Path, bands: dict[str, An
     right = write(tmp_path, write_scene(tmp_path, bands, name="b", offset=-1000 - stated, baseline=(5, 9)))
     assert not right.refused
     refused = write(tmp_path, wrong)
-    assert (refused.take.scenes, refused.refused, refused.classes) == ((), (wrong,), {0: 40 * 60})
+    assert (refused.datatake.scenes, refused.refused, refused.classes) == ((), (wrong,), {0: 40 * 60})
     believed = write(tmp_path, wrong, conflict="pixels")
     assert believed.sha256 == right.sha256
-    assert (believed.take.scenes[0].offset, believed.checks["a"].stated) == (-1000 - stated, stated)
+    assert (believed.datatake.scenes[0].offset, believed.checks["a"].stated) == (-1000 - stated, stated)
     kept = write(tmp_path, wrong, conflict="metadata")
     assert kept.sha256 not in (right.sha256, refused.sha256)
     assert kept.checks["a"].outcome == believed.checks["a"].outcome == refused.checks["a"].outcome == "contradict"
@@ -295,23 +295,23 @@ def test_the_setting_decides_who_is_believed(tmp_path: Path, bands: dict[str, An
 def test_the_other_scenes_of_an_overpass_count_on(tmp_path: Path) -> None:
     wrong = write_scene(tmp_path, PLAIN, name="a", offset=-1000, baseline=(5, 9))
     right = write_scene(tmp_path, paint_bands(40, 60, **(CARRIED | {"red": 1700})), name="b", offset=-1000, baseline=(5, 9))
-    draft = write(tmp_path, wrong, right)
-    assert (draft.take.scenes, draft.refused) == ((right,), (wrong,))
-    assert draft.sha256 == write(tmp_path, right).sha256
-    assert draft.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
+    temp = write(tmp_path, wrong, right)
+    assert (temp.datatake.scenes, temp.refused) == ((right,), (wrong,))
+    assert temp.sha256 == write(tmp_path, right).sha256
+    assert temp.checks["b"].pixels == 40 * 60 // ROWS, "it was looked at again without the scene that lay over it"
 
 
 def test_the_older_baseline_steps_in_for_a_refused_one(tmp_path: Path) -> None:
     old = write_scene(tmp_path, PLAIN, name="a", baseline=(2, 14))
     new = write_scene(tmp_path, PLAIN, name="b", offset=-1000, baseline=(5, 9))
-    draft = write(tmp_path, new, older=(old,))
-    assert (draft.take.scenes, draft.refused) == ((old,), (new,))
-    assert draft.sha256 == write(tmp_path, old).sha256
+    temp = write(tmp_path, new, older=(old,))
+    assert (temp.datatake.scenes, temp.refused) == ((old,), (new,))
+    assert temp.sha256 == write(tmp_path, old).sha256
 
 
 def test_what_a_worker_sends_back_can_be_sent(tmp_path: Path) -> None:
-    draft = write(tmp_path, write_scene(tmp_path, PLAIN, offset=-1000, baseline=(5, 9)))
-    assert loads(dumps(draft)) == draft
+    temp = write(tmp_path, write_scene(tmp_path, PLAIN, offset=-1000, baseline=(5, 9)))
+    assert loads(dumps(temp)) == temp
 
 
 # --- whole scans -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from minewatch.areas.grid import make_grid
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.url_policy import check_href
 from minewatch.settings.providers import Provider
-from minewatch.sources.search import find_lattice, find_scenes, has_scenes
+from minewatch.sources.search import find_grid_hint, find_scenes, has_scenes
 from minewatch.sources.stac import Source, open_source
 from tests.helpers.opened import watching_files
 from tests.helpers.rasters import FOREST, make_item, paint_bands, write_catalog, write_raster
@@ -304,25 +304,25 @@ TRANSFORM = [20, 0, 350_000, 0, -20, 8_590_000]
 
 def test_the_lattice_is_read_from_the_first_item_that_tells_it(tmp_path: Path) -> None:
     told = place_item("b", **{"proj:code": "EPSG:32719", "proj:transform": TRANSFORM})
-    hint = find_lattice(open_source(str(write_catalog(tmp_path, [make_item("a"), told]))), AREA)
+    hint = find_grid_hint(open_source(str(write_catalog(tmp_path, [make_item("a"), told]))), AREA)
     assert (hint.epsg, hint.origin) == (32719, (350_000, 8_590_000))
 
 
 def test_the_lattice_with_the_older_name_of_the_crs(tmp_path: Path) -> None:
     item = place_item("a", **{"proj:transform": TRANSFORM})
     item["properties"]["proj:epsg"] = 32719
-    assert find_lattice(open_source(str(write_catalog(tmp_path, [item]))), AREA).epsg == 32719
+    assert find_grid_hint(open_source(str(write_catalog(tmp_path, [item]))), AREA).epsg == 32719
 
 
 def test_a_source_that_does_not_tell_its_lattice_says_so(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="pixel grid"):
-        find_lattice(open_source(str(write_catalog(tmp_path, [make_item("a")]))), AREA)
+        find_grid_hint(open_source(str(write_catalog(tmp_path, [make_item("a")]))), AREA)
 
 
 def test_an_item_without_the_bands_does_not_hide_the_lattice_of_the_next(tmp_path: Path) -> None:
     told = place_item("b", **{"proj:code": "EPSG:32719", "proj:transform": TRANSFORM})
     root = write_catalog(tmp_path, [make_item("a", assets={"visual": "x.tif"}), told])
-    assert find_lattice(open_source(str(root)), AREA).epsg == 32719
+    assert find_grid_hint(open_source(str(root)), AREA).epsg == 32719
 
 
 # --- real data -------------------------------------------------------------------------------------------------------
@@ -336,7 +336,7 @@ def test_the_real_series(shared: Path) -> None:
     assert len(found.scenes) == 140
     assert not found.refused
     assert {scene.offset for scene in found.scenes} == {0}
-    hint = find_lattice(source, area)
+    hint = find_grid_hint(source, area)
     grid = make_grid(Aoi("romania", area, dt.date(2019, 1, 1), grid=hint))
     assert grid.epsg == 3035
     steps = (np.array(grid.bounds) - np.array(hint.origin * 2)) / 20

@@ -12,7 +12,7 @@ from shapely.geometry import box
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SourceError
 from minewatch.settings.providers import PROVIDERS, Provider, S3Login
-from minewatch.sources.search import find_lattice, find_scenes
+from minewatch.sources.search import find_grid_hint, find_scenes
 from minewatch.sources.stac import locate_provider, open_source
 from minewatch.sources.stac_io import GuardedIO
 from tests.helpers.hosts import Answer, serve_host
@@ -85,7 +85,7 @@ def test_assets_are_named_as_the_provider_says(tmp_path: Path) -> None:
     source = open_source("ours", {"ours": Provider("ours", root, assets=names)})
     (scene,) = find_scenes(source, ALWAYS).scenes
     assert scene.hrefs["red"].endswith("red.tif")
-    assert find_lattice(source, AREA).epsg == 32719
+    assert find_grid_hint(source, AREA).epsg == 32719
     with pytest.raises(SourceError, match="no usable"):
         find_scenes(open_source(root), ALWAYS)
 

@@ -19,13 +19,21 @@ from shapely.geometry import box
 from minewatch.areas.area_plan import Query
 from minewatch.core import http as ranges
 from minewatch.core.errors import SourceError
-from minewatch.core.http import LONGEST_WAIT, REDIRECTS, read_wait
+from minewatch.core.http import LONGEST_RETRY_AFTER, MOST_REDIRECTS, parse_retry_after
 from minewatch.settings.providers import Provider
 from minewatch.sources import stac as source
 from minewatch.sources import stac_io as documents
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import make_source, open_source
-from minewatch.sources.stac_io import ATTEMPTS, DEEPEST, SECOND_LOOKS, DocumentError, FormatError, GuardedIO, parse_document
+from minewatch.sources.stac_io import (
+    ATTEMPTS,
+    DEEPEST_NESTING,
+    FORMAT_ATTEMPTS,
+    DocumentError,
+    FormatError,
+    GuardedIO,
+    parse_document,
+)
 from tests.helpers.proxy import (
     Act,
     Line,
@@ -58,7 +66,7 @@ EMPTY = {"type": "FeatureCollection", "features": [], "links": []}
 @pytest.fixture
 def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(documents, "PAUSE", 0)
+    monkeypatch.setattr(documents, "FIRST_BACKOFF", 0)
     monkeypatch.setattr(documents, "TIMEOUT", (2, 0.2))
     (tmp_path / "a.json").write_text(json.dumps(EMPTY))
     with run_proxy(tmp_path) as proxy:
@@ -107,7 +115,7 @@ def test_a_passing_fault_is_asked_again(proxy: Proxy, act: Act) -> None:
 def test_a_lasting_fault_ends_after_a_few_attempts_and_says_what_it_is(proxy: Proxy, act: Act) -> None:
     proxy.start(Trouble("/files", act, times=math.inf))
     assert fail(proxy)
-    assert len(proxy.paths) in (ATTEMPTS, SECOND_LOOKS)
+    assert len(proxy.paths) in (ATTEMPTS, FORMAT_ATTEMPTS)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 451, 501])
@@ -129,13 +137,13 @@ def test_a_collection_that_is_missing_is_told_from_one_that_is_kept_back(proxy: 
 
 def test_nobody_there_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(documents, "PAUSE", 0)
+    monkeypatch.setattr(documents, "FIRST_BACKOFF", 0)
     assert "no connection" in fail(Proxy(tmp_path, url="http://127.0.0.1:9"))
 
 
 def test_pauses_grow_and_are_spread(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(documents, "PAUSE", 1)
+    monkeypatch.setattr(documents, "FIRST_BACKOFF", 1)
     monkeypatch.setattr(documents.time, "sleep", pauses.append)
     proxy.start(Trouble("/files", busy(503), times=math.inf))
     fail(proxy)
@@ -165,19 +173,19 @@ def test_retry_after_is_honoured(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, 
         ("7", 7),
         (" 7 ", 7),
         ("0", 0),
-        ("86400", LONGEST_WAIT),
-        ("9" * 5000, LONGEST_WAIT),
+        ("86400", LONGEST_RETRY_AFTER),
+        ("9" * 5000, LONGEST_RETRY_AFTER),
         ("Fri, 31 Dec 1999 23:59:59 GMT", 0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_RETRY_AFTER),
         ("Fri, 99 Dec 9999 99:99:99 GMT", None),
     ],
 )
 def test_a_retry_after_is_bounded_whatever_it_says(header: str | None, wait: float | None) -> None:
-    assert read_wait(header) == wait
+    assert parse_retry_after(header) == wait
 
 
 def test_a_trickle_ends(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LONGEST", 0.1)
+    monkeypatch.setattr(documents, "DOCUMENT_SECONDS", 0.1)
     proxy.start(Trouble("/files", trickle(0.05), times=math.inf))
     assert "too slow" in fail(proxy)
 
@@ -188,14 +196,14 @@ def send_zipped_flood(line: Line, _: Reply) -> None:
 
 @pytest.mark.parametrize("act", [flood(b"x" * 2**16), send_zipped_flood], ids=["flood", "zipped"])
 def test_a_document_without_an_end_does_not_fill_the_memory(proxy: Proxy, monkeypatch: pytest.MonkeyPatch, act: Act) -> None:
-    monkeypatch.setattr(documents, "LARGEST", 2**20)
+    monkeypatch.setattr(documents, "LARGEST_DOCUMENT", 2**20)
     proxy.start(Trouble("/files", act, times=math.inf))
     assert "more than 1 MB" in fail(proxy)
     assert len(proxy.paths) == 1
 
 
 def test_a_large_file_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LARGEST", 2**10)
+    monkeypatch.setattr(documents, "LARGEST_DOCUMENT", 2**10)
     path = tmp_path / "catalog.json"
     path.write_text(json.dumps({"type": "Catalog", "description": "x" * 2**10}))
     with pytest.raises(SourceError, match=r"no STAC.*a document of more than"):
@@ -213,7 +221,7 @@ def test_a_large_file_does_not_fill_the_memory(tmp_path: Path, monkeypatch: pyte
         (b"[1, 2]", "no object"),
         (b"null", "no object"),
         (b'{"a": ' + b"9" * 5000 + b"}", "something else"),
-        (b'{"a": ' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), "nested"),
+        (b'{"a": ' * (DEEPEST_NESTING + 1) + b"1" + b"}" * (DEEPEST_NESTING + 1), "nested"),
         (b"[" * 10**6 + b"]" * 10**6, "nested"),
         (b'{"a":' * 10**5 + b"1" + b"}" * 10**5, "nested"),
     ],
@@ -227,7 +235,7 @@ def test_what_is_no_document_is_named(proxy: Proxy, body: bytes, what: str) -> N
 
 
 def test_the_deepest_document_is_read() -> None:
-    assert parse_document('{"a": ' * DEEPEST + "1" + "}" * DEEPEST)
+    assert parse_document('{"a": ' * DEEPEST_NESTING + "1" + "}" * DEEPEST_NESTING)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/octet-stream", "text/html", "nonsense"])
@@ -273,7 +281,7 @@ def test_no_other_redirect_is_followed(proxy: Proxy, location: str) -> None:
 def test_a_circle_of_redirects_ends(proxy: Proxy) -> None:
     proxy.start(Trouble("/b", send_elsewhere("/b"), times=math.inf))
     assert "too often" in fail(proxy, "/b")
-    assert len(proxy.paths) == REDIRECTS + 1
+    assert len(proxy.paths) == MOST_REDIRECTS + 1
 
 
 @pytest.mark.parametrize(("status", "method"), [(301, "POST"), (302, "POST"), (303, "GET"), (307, "POST"), (308, "POST")])
@@ -285,7 +293,7 @@ def test_a_search_that_is_redirected_keeps_its_question(proxy: Proxy, status: in
 
 
 def test_a_key_is_not_told_to_another_host(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "follow", lambda _href, location: location)
+    monkeypatch.setattr(documents, "resolve_redirect", lambda _href, location: location)
     told: list[dict[str, str]] = []
 
     def listen(line: Line, _: Reply) -> None:
@@ -439,7 +447,7 @@ def test_a_posted_page_is_asked_for_again(proxy: Proxy, act: Act) -> None:
 
 
 def test_the_time_of_a_search_is_bounded(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LONGEST_SEARCH", 0.3)
+    monkeypatch.setattr(documents, "SEARCH_SECONDS", 0.3)
     numbers = iter(range(10**6))
 
     def turn(line: Line, reply: Reply) -> None:
@@ -452,7 +460,7 @@ def test_the_time_of_a_search_is_bounded(proxy: Proxy, monkeypatch: pytest.Monke
 
 
 def test_a_pause_that_reaches_beyond_the_time_of_a_search_is_not_made(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "LONGEST_SEARCH", 20)
+    monkeypatch.setattr(documents, "SEARCH_SECONDS", 20)
     serve_pages(proxy, last=busy(429, "50"))
     assert "took longer" in refuse(proxy)
 
@@ -487,6 +495,6 @@ def test_a_source_that_does_not_answer_at_first_is_opened(proxy: Proxy) -> None:
 
 
 def test_limits_of_the_search_and_of_the_ranges_are_the_same() -> None:
-    assert documents.BUSY is ranges.BUSY
+    assert documents.BUSY_STATUSES is ranges.BUSY_STATUSES
     assert source.PAGE * documents.MOST_PAGES > 100_000
     assert issubclass(FormatError, DocumentError)

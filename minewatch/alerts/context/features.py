@@ -21,7 +21,7 @@ from pyproj.exceptions import ProjError
 from pyproj.transformer import AreaOfInterest
 
 from minewatch.alerts.context.declaration import DISTANCES, Declaration
-from minewatch.alerts.context.layer import ContextLayer, refuse_text, without_warnings
+from minewatch.alerts.context.layer import ContextLayer, make_text_error, without_warnings
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import lonlat_to
 from minewatch.core.errors import ContextError
@@ -63,9 +63,9 @@ class Features:
     """First and last day of validity of each; None where they cannot be told."""
 
     faults: Counter[str]
-    """What was mended or left out, in words, to number of features."""
+    """What was repaired or left out, in words, to number of features."""
 
-    def tell_faults(self) -> list[str]:
+    def describe_faults(self) -> list[str]:
         """Return one line for each kind of fault."""
         return [f"context layer {self.layer.name!r}: {count} {fault}" for fault, count in self.faults.items()]
 
@@ -85,8 +85,8 @@ def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features
     faults: Counter[str] = Counter()
     blobs = np.array([row[1] for row in rows], object)
     names = [_read_name(row[2], layer) for row in rows]
-    told = names if layer.declaration.name else ()
-    shapes = _mend(_to_lonlat(_decode(blobs, told, faults), layer, region, faults), layer, told, faults)
+    named = names if layer.declaration.name else ()
+    shapes = _repair(_to_lonlat(_decode(blobs, named, faults), layer, region, faults), layer, named, faults)
     kept = [index for index, shape in enumerate(shapes) if shape is not None]
     periods = [_read_period(rows[i][3], rows[i][4], layer.declaration, faults) for i in kept]
     return Features(layer, shapes[kept], [names[i] for i in kept], periods, faults)
@@ -102,7 +102,7 @@ def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]
                 layer.path, layer=layer.layer, force_2d=True, return_fids=True, datetime_as_string=True, **choice
             )
     except UnicodeDecodeError as error:
-        raise refuse_text(where, layer.declaration, error) from error
+        raise make_text_error(where, layer.declaration, error) from error
     except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
         raise ContextError(f"{where}: {layer.path} cannot be read to its end; it is damaged, save it anew") from error
     found = {str(field): values for field, values in zip(meta["fields"], data, strict=True)}
@@ -199,7 +199,7 @@ def _normalise(region: Bounds) -> Bounds:
 
 
 def _close_gap(shapes: _Shapes) -> _Shapes:
-    """Mend rings that jump from one side of 180° to the other: their west goes on beyond 180."""
+    """Repair rings that jump from one side of 180° to the other: their western part moves beyond 180."""
     bounds = shapely.bounds(shapes)
     for index in np.flatnonzero(bounds[:, 2] - bounds[:, 0] > 180):
         parts = [_close_part(part) for part in shapely.get_parts(shapes[index])]
@@ -216,8 +216,8 @@ def _close_part(part: Any) -> tuple[Any, bool]:
     return (east, True) if jumps and 0 < closed < min(width, 180) else (part, False)
 
 
-def _mend(shapes: _Shapes, layer: ContextLayer, names: Sequence[str], faults: Counter[str]) -> _Shapes:
-    """Mend outlines that cross themselves, and keep of areas what is an area."""
+def _repair(shapes: _Shapes, layer: ContextLayer, names: Sequence[str], faults: Counter[str]) -> _Shapes:
+    """Repair outlines that cross themselves, and keep only polygons in layers of areas."""
     broken = ~shapely.is_missing(shapes) & ~shapely.is_valid(shapes)
     _note(faults, broken, "outlines crossed or touched themselves and were repaired", names)
     if broken.any():

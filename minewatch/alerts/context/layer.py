@@ -1,4 +1,4 @@
-"""Opens context layers: finds the file, the layer and the columns, and tells what is wrong before anything rests on it."""
+"""Opens context layers: finds the file, the layer and the columns, and reports what is wrong with them."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Con
     except (DataSourceError, DataLayerError, IndexError) as error:  # the last where there is no layer at all
         raise ContextError(f"{where}: {path} cannot be read as a map layer; it is damaged, or of an unknown format") from error
     except UnicodeDecodeError as error:
-        raise refuse_text(where, declaration, error) from error
+        raise make_text_error(where, declaration, error) from error
     _check_driver(info["driver"], path, where)
     _check_columns(info, declaration, path, where)
     _check_shape(info, declaration, path, where)
@@ -126,13 +126,13 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Con
 
 @contextlib.contextmanager
 def without_warnings() -> Iterator[None]:
-    """Keep quiet what GDAL says of a file beside its errors; what is wrong with its features is counted here."""
+    """Suppress GDAL's warnings about a file; what is wrong with its features is counted here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pyogrio")
         yield
 
 
-def refuse_text(where: str, declaration: Declaration, error: UnicodeDecodeError) -> ContextError:
+def make_text_error(where: str, declaration: Declaration, error: UnicodeDecodeError) -> ContextError:
     """Make the error for text in another encoding."""
     tried = declaration.encoding or error.encoding
     return ContextError(f'{where}: its text is not {tried}; name the encoding in its table, for example: encoding = "cp1252"')

@@ -1,4 +1,4 @@
-"""Places alerts in law and landscape: one set of cells an alert, from its outline, the day it was first seen, and the layers."""
+"""Computes the context columns of alerts from their outline, the day they were first seen, and the context layers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.features import Features, meet, move
-from minewatch.alerts.context.ground import RegionFeatures, find_region, frame_sites, gather_ground, widen
 from minewatch.alerts.context.layer import ContextLayer
+from minewatch.alerts.context.region import RegionFeatures, find_region, frame_sites, read_region_features, widen
 from minewatch.areas.aoi import measure_area_ha
 
 INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
@@ -25,27 +25,32 @@ INSIDE_SHARE = 0.5
 """Share of an alert's area in concessions from which it counts as inside."""
 
 COVER_M = 100_000.0
-"""Farther than this from a layer's extent, a layer of areas says nothing of an alert: it is of another country; metres."""
+"""Distance from a layer's extent beyond which a layer of areas does not apply, as one of another country; metres."""
 
 REACH_M = 1_000_000.0
-"""Farther than this nothing is looked for; metres."""
+"""Largest distance that is measured; metres."""
 
 _MARGINS_M = (50_000.0, REACH_M)
-"""How far around the alerts lines and points are read, one after the other until the nearest is sure; metres."""
+"""Margins around the alerts within which lines and points are read, until the nearest is found; metres."""
 
 Cell = str | float | None
 Cells = Mapping[str, Cell]
-"""Column to value; None where no layer says anything."""
+"""Context column to value; None where no layer applies."""
 
-CELLS = ("legal_status", *(column for columns in AREAS.values() for column in columns), "admin_unit", *DISTANCES.values())
-"""The columns, in their order."""
+CONTEXT_COLUMNS = (
+    "legal_status",
+    *(column for columns in AREAS.values() for column in columns),
+    "admin_unit",
+    *DISTANCES.values(),
+)
+"""The context columns, in their order."""
 
 _Piece = tuple[int, BaseGeometry]
 
 
 @dataclass(frozen=True)
 class AlertSite:
-    """What is placed."""
+    """The place and day of an alert."""
 
     outline: BaseGeometry
     """Polygons, degrees."""
@@ -56,18 +61,18 @@ class AlertSite:
 
 @dataclass(frozen=True)
 class SiteContext:
-    """Where sites lie."""
+    """The context of some alerts."""
 
     cells: Mapping[str, Cells]
-    """Alert id to its cells."""
+    """Alert id to its context columns."""
 
     notes: Sequence[str]
-    """What was mended or left out of the layers."""
+    """What was repaired or left out of the layers."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """What an alert has in common with one feature."""
+    """The intersection of an alert with one feature."""
 
     name: str
     """Of the feature."""
@@ -76,7 +81,7 @@ class Overlap:
     """When it was valid."""
 
     pieces: tuple[BaseGeometry, ...]
-    """Their common ground, degrees."""
+    """Their intersection, degrees."""
 
     whole: float
     """Area of the whole feature, square degrees; only for comparing."""
@@ -93,7 +98,7 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
         return SiteContext({}, ())
     ids = sorted(sites)
     outlines = frame_sites([sites[alert_id].outline for alert_id in ids])
-    rows: list[dict[str, Cell]] = [dict.fromkeys(CELLS) | {"legal_status": UNKNOWN} for _ in ids]
+    rows: list[dict[str, Cell]] = [dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN} for _ in ids]
     notes: dict[str, list[str]] = {}
     for kind in AREAS:
         for row, found, alert_id, outline in zip(rows, _overlap(layers, kind, outlines, notes), ids, outlines, strict=True):
@@ -122,15 +127,15 @@ def _overlap(
         if not covered:
             continue
         inner = [outlines[number] for number in covered]
-        ground = gather_ground(layer, find_region(inner))
-        notes[layer.name] = ground.features.tell_faults()
-        for number, pieces in zip(covered, ground.cut(inner), strict=True):
-            found[number] = [*(found[number] or []), *_collect(ground.features, pieces)]
+        region_features = read_region_features(layer, find_region(inner))
+        notes[layer.name] = region_features.features.describe_faults()
+        for number, pieces in zip(covered, region_features.cut(inner), strict=True):
+            found[number] = [*(found[number] or []), *_collect(region_features.features, pieces)]
     return found
 
 
 def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
-    """True if a layer of areas says anything of a place: it has features, and its extent is not far away."""
+    """True if a layer of areas applies to a place: it has features, and its extent is not far away."""
     extent = layer.extent
     if not layer.features or layer.bounds is None:
         return False
@@ -157,12 +162,12 @@ def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, 
     cells: dict[str, Cell] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
     if kind != CONCESSION:
         return cells | {name: _name_largest(found)}
-    status, deciding = judge(found, site.first_seen, total)
+    status, deciding = assess_legal_status(found, site.first_seen, total)
     return cells | {name: _name_largest(deciding or found), "legal_status": status}
 
 
-def judge(found: Sequence[Overlap], day: dt.date, total: float) -> tuple[str, Sequence[Overlap]]:
-    """Tell the legal status of a site of ``total`` hectares on a day, and the concessions that decide it."""
+def assess_legal_status(found: Sequence[Overlap], day: dt.date, total: float) -> tuple[str, Sequence[Overlap]]:
+    """Return the legal status of a site of ``total`` hectares on a day, and the concessions that decide it."""
     undated = [overlap for overlap in found if overlap.period is None]
     dated = [(overlap, overlap.period) for overlap in found if overlap.period]
     valid = [overlap for overlap, (first, last) in dated if first <= day <= last]
@@ -220,9 +225,9 @@ def _reach_layer(layer: ContextLayer, outlines: Sequence[BaseGeometry], notes: d
         open_ = [number for number, distance in enumerate(distances) if distance == math.inf]
         if not open_ or not layer.features:
             break
-        ground: RegionFeatures = gather_ground(layer, find_region([outlines[number] for number in open_], margin))
-        notes[layer.name] = ground.features.tell_faults()
+        region_features: RegionFeatures = read_region_features(layer, find_region([outlines[number] for number in open_], margin))
+        notes[layer.name] = region_features.features.describe_faults()
         for number in open_:
-            distance = ground.measure_distance(outlines[number])
+            distance = region_features.measure_distance(outlines[number])
             distances[number] = distance if distance <= margin else math.inf
     return distances

@@ -1,4 +1,4 @@
-"""Tells whether others saw something where and when an alert is, and how far away."""
+"""Finds the external alert that agrees with an alert in place and time, and its distance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pyproj import Proj
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.context.ground import unwrap, widen
+from minewatch.alerts.context.region import unwrap, widen
 from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings, to_date, to_day
 from minewatch.areas.aoi import GEODESIC
 
@@ -23,7 +23,7 @@ _STEP = 0.01
 
 @dataclass(frozen=True)
 class AlertExtent:
-    """An alert, as far as witnesses are concerned."""
+    """The place and time of an alert."""
 
     outline: BaseGeometry
     """Polygons, degrees."""
@@ -37,13 +37,13 @@ class AlertExtent:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What one witness saw of one alert."""
+    """An external alert that agrees with an alert."""
 
     name: str
-    """Who."""
+    """Of the source."""
 
     seen: dt.date | None
-    """When; None where the witness does not say."""
+    """When; None where the source does not say."""
 
     distance_m: float
     """Metres on the ellipsoid, 0 where it overlaps the alert."""
@@ -55,7 +55,7 @@ class Agreement:
 
 
 def describe_agreements(agreements: Iterable[Agreement]) -> str:
-    """Write the cell of an alert: every witness once, by name."""
+    """Write the column ``witnesses`` of an alert: its agreements by name of the source."""
     return "; ".join(str(agreement) for agreement in sorted(agreements, key=lambda agreement: agreement.name))
 
 
@@ -70,7 +70,7 @@ def _rank_day(day: int, first_seen: dt.date) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class SightingIndex:
-    """The sightings of one witness near one area, ready to be asked."""
+    """The sightings of one source near one area, with a spatial index."""
 
     sightings: Sightings
     """As kept."""
@@ -83,12 +83,12 @@ class SightingIndex:
         """Finds them by their boxes."""
         return shapely.STRtree(self.sightings.shapes)
 
-    def ask(self, subject: AlertExtent, name: str, distance_m: float, days: int) -> Agreement | None:
-        """Return what was seen nearest to an alert, within a distance and within days of when it was seen; None for nothing."""
-        outline = unwrap(subject.outline, self.centre)
+    def match(self, extent: AlertExtent, name: str, distance_m: float, days: int) -> Agreement | None:
+        """Return the nearest sighting within ``distance_m`` of an alert and ``days`` of the time it was seen; None for none."""
+        outline = unwrap(extent.outline, self.centre)
         box = shapely.box(*widen(outline.bounds, distance_m + 1))
         near = np.sort(self.index.query(box))
-        near = near[_agree_in_time(self.sightings.days[near], subject, days)]
+        near = near[_is_near_in_time(self.sightings.days[near], extent, days)]
         if not near.size:
             return None
         metres = _measure(outline, shapely.intersection(self.sightings.shapes[near], box))
@@ -97,18 +97,18 @@ class SightingIndex:
             Agreement(name, to_date(int(day)), 0.0 if metre == 0 else round(float(metre), 1))
             for day, metre in _pick(self.sightings.days[near], metres)
         ]
-        return choose_agreement(found, subject.first_seen) if found else None
+        return choose_agreement(found, extent.first_seen) if found else None
 
 
-def _agree_in_time(seen: NDArray[np.int32], subject: AlertExtent, days: int) -> NDArray[np.bool_]:
-    """Tell which days lie within ``days`` of the time in which an alert was seen; those without a date always do."""
-    first, last = to_day(subject.first_seen), to_day(subject.last_seen)
+def _is_near_in_time(seen: NDArray[np.int32], extent: AlertExtent, days: int) -> NDArray[np.bool_]:
+    """Return which days lie within ``days`` of the time in which an alert was seen; those without a date always do."""
+    first, last = to_day(extent.first_seen), to_day(extent.last_seen)
     agree: NDArray[np.bool_] = (seen == NO_DAY) | ((seen >= first - days) & (seen <= last + days))
     return agree
 
 
 def _pick(days: NDArray[np.int32], metres: NDArray[np.float64]) -> list[tuple[int, float]]:
-    """Keep what can be the nearest: all days of the smallest distance."""
+    """Return every day of the smallest distance, with that distance."""
     if not metres.size:
         return []
     nearest = float(metres.min())

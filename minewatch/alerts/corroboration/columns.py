@@ -1,4 +1,4 @@
-"""Finds out what the columns of other systems' files mean."""
+"""Finds the columns with position and date in files of other systems, and reads dates in their formats."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def find_column(columns: Sequence[str], known: Sequence[str]) -> str | None:
 
 
 def find_date_column(columns: Sequence[str], asked: str | None, where: str) -> str | None:
-    """Find the column with the date; raises WitnessError where the one that was asked for is not there."""
+    """Find the column with the date; raises ExternalAlertError where the one that was asked for is not there."""
     if asked is not None:
         if asked not in columns:
             raise ExternalAlertError(f"{where} has no column {asked!r}; it has {list_columns(columns)}")

@@ -1,4 +1,4 @@
-"""Adds a witness: reads its file, keeps what lies near the areas, and shows in the table where it agrees."""
+"""Adds a source of external alerts: reads its file, stores what lies near the areas, and matches it with the table."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, describe_agreements
-from minewatch.alerts.corroboration.match import Testimony, match_external_alerts
+from minewatch.alerts.corroboration.match import Matches, match_external_alerts
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
 from minewatch.alerts.corroboration.record import (
     DAYS,
     DISTANCE_M,
     ExternalSource,
     append_external_sources,
-    keep_sightings,
     read_external_sources,
+    store_sightings,
 )
 from minewatch.alerts.corroboration.shapes import read_shapes
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, make_region
@@ -43,22 +43,22 @@ _BESIDE = (".dbf", ".shx", ".prj", ".cpg")
 
 @dataclass(frozen=True)
 class Corroboration:
-    """What came of adding a witness."""
+    """The result of adding a source."""
 
     reading: Reading
     """What the file holds."""
 
     added: Sequence[ExternalSource]
-    """What was kept, one for each area; empty where all of it was known already."""
+    """The sources added, one for each area; empty where all were known already."""
 
     agreements: Mapping[str, Agreement]
-    """Alert id to what this witness saw of it."""
+    """Alert id to its agreement with this source."""
 
     alerts: int
     """Rows in the table."""
 
     notes: Sequence[str]
-    """Lines a person should read."""
+    """Lines for the user."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def corroborate_alerts(
     layer: str | None = None,
     date_column: str | None = None,
 ) -> Corroboration:
-    """Add what another system saw; adding the same again changes nothing.
+    """Add the alerts of another system; adding the same again changes nothing.
 
-    Raises WitnessError where the file or the name will not do, AlertsError where there is no table or it is locked.
+    Raises ExternalAlertError where the file or the name cannot be used, AlertsError where there is no table or it is locked.
     """
     check_source_name(name)
     with workspace.lock("review of witnesses"):
@@ -88,48 +88,48 @@ def corroborate_alerts(
         regions = [make_region(aoi, area.outline, distance_m) for aoi, area in areas.items()]
         reading = _drop_undated(_read(path, regions, layer, date_column))
         digest = _digest(path) if reading.sightings else ""
-        known = {witness.claim for aoi, area in areas.items() for witness in _list_known(workspace, aoi, area.as_of)}
+        known = {source.claim for aoi, area in areas.items() for source in _list_known(workspace, aoi, area.as_of)}
         added = []
         for aoi, sightings in reading.sightings.items():
-            kept = keep_sightings(workspace.sightings, sightings)
+            kept = store_sightings(workspace.external_alerts, sightings)
             now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-            witness = ExternalSource(
+            source = ExternalSource(
                 name, aoi, path.name, digest, kept, len(sightings), distance_m, days, areas[aoi].as_of, now
             )  # fmt: skip
-            if witness.claim not in known:
-                added.append(witness)
-        append_external_sources(workspace.witnesses, added)
-        testimony, notes = refresh_matches(workspace)
-    agreements = {alert_id: own for alert_id, answers in testimony.items() for own in answers if own.name == name}
-    return Corroboration(reading, added, agreements, len(testimony), [*reading.notes, *notes])
+            if source.claim not in known:
+                added.append(source)
+        append_external_sources(workspace.external_sources, added)
+        matches, notes = refresh_matches(workspace)
+    agreements = {alert_id: agreement for alert_id, found in matches.items() for agreement in found if agreement.name == name}
+    return Corroboration(reading, added, agreements, len(matches), [*reading.notes, *notes])
 
 
 def remove_source(workspace: Workspace, name: str) -> int:
-    """Take back everything that was added under a name; gives how many files that were.
+    """Remove everything that was added under a name; return the number of files.
 
-    Raises WitnessError where nothing was.  The lines stay in the file, and tables of earlier dates still show them.
+    Raises ExternalAlertError where there is nothing.  The lines stay in the file, and tables of earlier dates still show them.
     """
     with workspace.lock("review of witnesses"):
         areas = _read_areas(workspace.alerts)
         known = [w for aoi, area in areas.items() for w in _list_known(workspace, aoi, area.as_of) if w.name == name]
         if not known:
-            names = sorted({witness.name for witness in read_external_sources(workspace.witnesses).all})
+            names = sorted({source.name for source in read_external_sources(workspace.external_sources).all})
             raise ExternalAlertError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         taken = [
             ExternalSource(w.name, w.aoi, w.file, w.digest, "", 0, w.distance_m, w.days, areas[w.aoi].as_of, now) for w in known
         ]
-        append_external_sources(workspace.witnesses, taken)
+        append_external_sources(workspace.external_sources, taken)
         refresh_matches(workspace)
-    return len({witness.digest for witness in known})
+    return len({source.digest for source in known})
 
 
 def _list_known(workspace: Workspace, aoi: str, until: dt.date) -> list[ExternalSource]:
-    return read_external_sources(workspace.witnesses).of(aoi, until)
+    return read_external_sources(workspace.external_sources).of(aoi, until)
 
 
 def check_source_name(name: str) -> None:
-    """Raise WitnessError where a name cannot stand in the table."""
+    """Raise ExternalAlertError where a name cannot be written into the table."""
     if not name or name != name.strip() or len(name) > LONGEST_NAME or ";" in name or not name.isprintable():
         raise ExternalAlertError(
             f"{name!r} cannot be the name of a witness: use 1 to {LONGEST_NAME} letters, no ';', no space at the ends"
@@ -150,7 +150,7 @@ def _read(path: Path, regions: Sequence[Region], layer: str | None, date_column:
 
 
 def _drop_undated(reading: Reading) -> Reading:
-    """Leave out what has no date in a file that has dates: where a system did not see anything, its date is empty."""
+    """Leave out sightings without a date in a file with dates: there an empty date means that nothing was seen."""
     if reading.date_column is None:
         return reading
     dropped = 0
@@ -191,26 +191,26 @@ def _to_date(cell: Any) -> dt.date:
     return dt.date.fromisoformat(str(cell)[:10])
 
 
-def refresh_matches(workspace: Workspace) -> tuple[Testimony, list[str]]:
-    """Write into every row of the table who saw it too; nothing else changes.
+def refresh_matches(workspace: Workspace) -> tuple[Matches, list[str]]:
+    """Write the matches into the column ``witnesses`` of every row; nothing else changes.
 
     Raises AlertsError where the table is locked or damaged; nothing is changed then.
     """
-    known = read_external_sources(workspace.witnesses)
+    known = read_external_sources(workspace.external_sources)
     notes: list[str] = []
-    heard: dict[str, list[Agreement]] = {}
+    matches: dict[str, list[Agreement]] = {}
     with updating(workspace.alerts) as connection:
         upgrade_schema(connection)
         rows = [row for row in select(connection, LAYER) if row["geom"]]
         for area in select(connection, AOIS):
             own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
-            subjects = {alert_id: _make_subject(row) for alert_id, row in own.items()}
-            answers, more = match_external_alerts(known, workspace.sightings, area["aoi"], _to_date(area["as_of"]), subjects)
+            extents = {alert_id: _make_extent(row) for alert_id, row in own.items()}
+            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], _to_date(area["as_of"]), extents)
             notes += more
-            heard |= answers
+            matches |= found
             for alert_id, row in own.items():
-                _show(connection, row, describe_agreements(answers[alert_id]))
-    return heard, list(dict.fromkeys(notes))
+                _show(connection, row, describe_agreements(found[alert_id]))
+    return matches, list(dict.fromkeys(notes))
 
 
 def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
@@ -221,5 +221,5 @@ def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
     record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
 
 
-def _make_subject(row: Mapping[str, Any]) -> AlertExtent:
+def _make_extent(row: Mapping[str, Any]) -> AlertExtent:
     return AlertExtent(decode_geometry(row["geom"]), _to_date(row["first_seen"]), _to_date(row["last_seen"]))

@@ -1,4 +1,4 @@
-"""Asks all witnesses of an area about its alerts."""
+"""Matches the alerts of an area with the external alerts of all sources."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, Sig
 from minewatch.alerts.corroboration.record import ExternalSource, ExternalSources, read_sightings
 from minewatch.core.errors import ExternalAlertError
 
-Testimony = Mapping[str, list[Agreement]]
-"""Alert id to who saw it too, every witness once."""
+Matches = Mapping[str, list[Agreement]]
+"""Alert id to its agreements, one for each source."""
 
 
 def match_external_alerts(
-    known: ExternalSources, folder: Path, aoi: str, until: dt.date, subjects: Mapping[str, AlertExtent]
-) -> tuple[Testimony, list[str]]:
-    """Ask all that count on a date about the alerts of an area; gives notes on those that cannot be asked too."""
-    heard: dict[str, dict[str, list[Agreement]]] = {alert_id: {} for alert_id in subjects}
+    known: ExternalSources, folder: Path, aoi: str, until: dt.date, extents: Mapping[str, AlertExtent]
+) -> tuple[Matches, list[str]]:
+    """Match the alerts of an area with all sources that count on a date; also return notes on sources that cannot be read."""
+    found: dict[str, dict[str, list[Agreement]]] = {alert_id: {} for alert_id in extents}
     notes = [f"line {number} of witnesses.jsonl cannot be read and has no effect" for number in known.damaged]
-    for witness in known.of(aoi, until) if subjects else ():
+    for source in known.of(aoi, until) if extents else ():
         try:
-            answers = match_source(witness, folder, subjects)
+            agreements = match_source(source, folder, extents)
         except ExternalAlertError as error:
-            notes.append(f"witness {witness.name!r} cannot be asked: {error}")
+            notes.append(f"witness {source.name!r} cannot be asked: {error}")
             continue
-        for alert_id, agreement in answers.items():
-            heard[alert_id].setdefault(witness.name, []).append(agreement)
-    testimony = {
-        alert_id: [choose_agreement(own, subjects[alert_id].first_seen) for own in names.values()]
-        for alert_id, names in heard.items()
+        for alert_id, agreement in agreements.items():
+            found[alert_id].setdefault(source.name, []).append(agreement)
+    matches = {
+        alert_id: [choose_agreement(own, extents[alert_id].first_seen) for own in names.values()]
+        for alert_id, names in found.items()
     }
-    return testimony, notes
+    return matches, notes
 
 
-def match_source(witness: ExternalSource, folder: Path, subjects: Mapping[str, AlertExtent]) -> dict[str, Agreement]:
-    """Ask one witness about alerts; raises WitnessError where what it saw is gone."""
-    sightings = read_sightings(folder / witness.sightings)
+def match_source(source: ExternalSource, folder: Path, extents: Mapping[str, AlertExtent]) -> dict[str, Agreement]:
+    """Match alerts with one source; raises ExternalAlertError where its sightings are missing."""
+    sightings = read_sightings(folder / source.sightings)
     if not len(sightings):
         return {}
-    ground = SightingIndex(sightings, float(sightings.shapes[0].bounds[0]))
-    answers = {
-        alert_id: ground.ask(subject, witness.name, witness.distance_m, witness.days) for alert_id, subject in subjects.items()
+    index = SightingIndex(sightings, float(sightings.shapes[0].bounds[0]))
+    agreements = {
+        alert_id: index.match(extent, source.name, source.distance_m, source.days) for alert_id, extent in extents.items()
     }
-    return {alert_id: agreement for alert_id, agreement in answers.items() if agreement is not None}
+    return {alert_id: agreement for alert_id, agreement in agreements.items() if agreement is not None}

@@ -37,7 +37,7 @@ class _Header:
 def read_points(path: Path, regions: Sequence[Region], date_column: str | None) -> Reading:
     """Read the points of a CSV file that lie in the regions.
 
-    Raises WitnessError where it has no positions, or positions that are none.
+    Raises ExternalAlertError where it has no positions, or positions that are none.
     """
     try:
         return _read(path, _read_header(path, date_column), regions)

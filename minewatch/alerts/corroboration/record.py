@@ -1,4 +1,4 @@
-"""The witnesses that people added: a file that only grows, and beside it what each of them saw near the areas."""
+"""The sources of external alerts that people added: an append-only file, and beside it their sightings near the areas."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from minewatch.core.errors import ExternalAlertError
 from minewatch.core.files import append_lines, publishing, read_lines
 
 DISTANCE_M = 100.0
-"""How far from an alert a sighting still agrees, where nobody says otherwise; metres: some pixels of Landsat and Sentinel-1."""
+"""Default distance within which a sighting agrees with an alert; metres: some pixels of Landsat and Sentinel-1."""
 
 DAYS = 180
-"""How long before or after an alert was seen a sighting still agrees, where nobody says otherwise: ground is often cleared
-months before it is mined, and radar sees it on other days."""
+"""Default number of days, before or after an alert was seen, within which a sighting agrees: ground is often cleared months
+before it is mined, and radar sees it on other days."""
 
 LAYER = "sightings"
-"""Of the files with what a witness saw; its only column is ``seen``."""
+"""Layer of the files with sightings; its only column is ``seen``."""
 
 
 @dataclass(frozen=True)
 class ExternalSource:
-    """What a person added: that somebody else saw something in an area."""
+    """A file of another system's alerts that a person added, for one area."""
 
     name: str
-    """Who."""
+    """Of the other system."""
 
     aoi: str
     """Name of the area."""
@@ -47,16 +47,16 @@ class ExternalSource:
     """SHA-256 of that file."""
 
     sightings: str
-    """Name of the file with what lies near the area; '' takes the witness back."""
+    """Name of the file with the sightings near the area; '' removes the source."""
 
     count: int
-    """How many they are."""
+    """Number of sightings."""
 
     distance_m: float
-    """How far from an alert they agree."""
+    """Distance from an alert within which they agree."""
 
     days: int
-    """How long before or after an alert was seen they agree."""
+    """Days before or after an alert was seen within which they agree."""
 
     effective: dt.date
     """As-of date of the area's table then: from then on they count."""
@@ -66,7 +66,7 @@ class ExternalSource:
 
     @property
     def claim(self) -> tuple[Any, ...]:
-        """Everything but when it was added: the same claim is kept once."""
+        """Everything but the dates; the same claim is stored once."""
         return self.name, self.aoi, self.digest, self.sightings, self.distance_m, self.days
 
 
@@ -81,16 +81,16 @@ class ExternalSources:
     """Lines that cannot be read, counted from 1."""
 
     def of(self, aoi: str, until: dt.date) -> list[ExternalSource]:
-        """Return those of an area that count on a date: of each file that was added under a name, what was said last."""
+        """Return the sources of an area that count on a date: of each name and file the one added last."""
         last: dict[tuple[str, str], ExternalSource] = {}
-        for witness in self.all:
-            if witness.aoi == aoi and witness.effective <= until:
-                last[witness.name, witness.digest] = witness
-        return [witness for witness in last.values() if witness.sightings]
+        for source in self.all:
+            if source.aoi == aoi and source.effective <= until:
+                last[source.name, source.digest] = source
+        return [source for source in last.values() if source.sightings]
 
 
 def read_external_sources(path: Path) -> ExternalSources:
-    """Read the file; empty where there is none.  Raises WitnessError where it cannot be read."""
+    """Read the file; empty where there is none.  Raises ExternalAlertError where it cannot be read."""
     try:
         found, damaged = read_lines(path, _parse)
     except OSError as error:
@@ -98,19 +98,19 @@ def read_external_sources(path: Path) -> ExternalSources:
     return ExternalSources(tuple(found), damaged)
 
 
-def append_external_sources(path: Path, witnesses: Sequence[ExternalSource]) -> None:
-    """Add witnesses; they are on the disk when this returns.  Raises WitnessError where they cannot be written."""
-    if not witnesses:
+def append_external_sources(path: Path, sources: Sequence[ExternalSource]) -> None:
+    """Add sources; they are on the disk when this returns.  Raises ExternalAlertError where they cannot be written."""
+    if not sources:
         return
     try:
-        append_lines(path, [json.dumps(_render(witness), ensure_ascii=False) for witness in witnesses])
+        append_lines(path, [json.dumps(_render(source), ensure_ascii=False) for source in sources])
     except OSError as error:
         raise ExternalAlertError(f"the witness could not be written to {path}: {error.strerror}; nothing was changed") from error
 
 
-def _render(witness: ExternalSource) -> dict[str, Any]:
-    dates = {"effective": witness.effective.isoformat(), "added": witness.added.isoformat(timespec="seconds")}
-    return vars(witness) | dates
+def _render(source: ExternalSource) -> dict[str, Any]:
+    dates = {"effective": source.effective.isoformat(), "added": source.added.isoformat(timespec="seconds")}
+    return vars(source) | dates
 
 
 def _parse(document: dict[str, Any]) -> ExternalSource:
@@ -127,11 +127,11 @@ def _parse(document: dict[str, Any]) -> ExternalSource:
     )
 
 
-# --- what they saw ---------------------------------------------------------------------------------------------------
+# --- sightings -------------------------------------------------------------------------------------------------------
 
 
-def keep_sightings(folder: Path, sightings: Sightings) -> str:
-    """Keep sightings in a FlatGeobuf that is named by what is in it, and give its name."""
+def store_sightings(folder: Path, sightings: Sightings) -> str:
+    """Write sightings into a FlatGeobuf named by the hash of its content; return the name."""
     blobs = shapely.to_wkb(sightings.shapes)
     name = f"{hashlib.sha256(b''.join(blobs) + sightings.days.tobytes()).hexdigest()[:16]}.fgb"
     if not (folder / name).exists():
@@ -146,7 +146,7 @@ def keep_sightings(folder: Path, sightings: Sightings) -> str:
 
 
 def read_sightings(path: Path) -> Sightings:
-    """Read sightings that were kept; raises WitnessError where the file is gone or damaged."""
+    """Read stored sightings; raises ExternalAlertError where the file is gone or damaged."""
     try:
         _, _, blobs, (dates,) = pyogrio.raw.read(path, layer=LAYER, columns=["seen"])
     except (DataSourceError, DataLayerError, ValueError) as error:

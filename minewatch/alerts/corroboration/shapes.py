@@ -31,7 +31,7 @@ _FAULTS = (DataSourceError, DataLayerError, FeatureError, GeometryError)
 def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_column: str | None) -> Reading:
     """Read the features that lie in the regions.
 
-    Raises WitnessError where the file is no map, does not say where on Earth it lies, or says so wrongly.
+    Raises ExternalAlertError where the file is no map, does not say where on Earth it lies, or says so wrongly.
     """
     refuse_descriptions(path, "corroborate")
     try:

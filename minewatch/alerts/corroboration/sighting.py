@@ -1,4 +1,4 @@
-"""What others saw: shapes and days, and the regions in which they count."""
+"""Sightings of other systems, shapes with days, and the regions in which they count."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.context.ground import frame_sites, widen
+from minewatch.alerts.context.region import frame_sites, widen
 from minewatch.areas.antimeridian import Bounds
 
 NO_DAY = int(np.iinfo(np.int32).min)
-"""Where nobody says when."""
+"""Day of a sighting without a date."""
 
 _EPOCH = dt.date(1970, 1, 1)
 
@@ -28,7 +28,7 @@ class Sightings:
     """(n,) points, lines and polygons in degrees; longitudes within 180 of the area's."""
 
     days: NDArray[np.int32]
-    """(n,) days since 1970-01-01, NO_DAY where nobody says."""
+    """(n,) days since 1970-01-01, NO_DAY without a date."""
 
     def __len__(self) -> int:
         """Count them."""
@@ -56,7 +56,7 @@ class Region:
         return turned
 
     def holds(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which points lie in it; ``x`` as `turn` gives it."""
+        """Return which points lie in it; ``x`` as `turn` gives it."""
         west, south, east, north = self.box
         return (x >= west) & (x <= east) & (y >= south) & (y <= north)
 
@@ -88,7 +88,7 @@ def make_region(aoi: str, outline: BaseGeometry, margin_m: float) -> Region:
 
 
 def join_sightings(parts: Sequence[Sightings]) -> Sightings:
-    """Put sightings together, in an order that their own content gives, each one once."""
+    """Join sightings: each one once, sorted by their content."""
     shapes = np.concatenate([part.shapes for part in parts])
     days = np.concatenate([part.days for part in parts])
     if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():
@@ -99,7 +99,7 @@ def join_sightings(parts: Sequence[Sightings]) -> Sightings:
 
 
 def _unite_points(shapes: NDArray[np.object_], days: NDArray[np.int32]) -> Sightings:
-    """Do so for points, of which there may be a million."""
+    """Join points, of which there may be a million."""
     x, y = shapely.get_coordinates(shapes).T
     order = np.lexsort((days, y, x))
     x, y, when = x[order], y[order], days[order]

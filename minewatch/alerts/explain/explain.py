@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from minewatch import __version__
-from minewatch.alerts.explain.ground import assess_area, choose_pixel, find_pixels, trace_ground
+from minewatch.alerts.explain.alert_pixels import assess_area, choose_pixel, find_pixels, trace_pixels
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
-from minewatch.alerts.table import read_alerts, read_areas
-from minewatch.archive.item import Observation, list_observations
+from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.repair import refuse_pruned
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
@@ -21,7 +21,6 @@ from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
-from minewatch.detection.parallel_tiles import select_observations
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.settings.pipeline import read_pipeline
 
@@ -45,40 +44,40 @@ def explain_alert(workspace: Workspace, alert_id: str, reporter: Reporter | None
 
     Raises AlertsError for an unknown alert, and where the archive does not hold its area any more.
     """
-    ((_, told),) = explain_alerts(workspace, [alert_id], reporter)
-    if isinstance(told, MinewatchError):
-        raise told
-    return told
+    ((_, explained),) = explain_alerts(workspace, [alert_id], reporter)
+    if isinstance(explained, MinewatchError):
+        raise explained
+    return explained
 
 
 def explain_alerts(
     workspace: Workspace, alert_ids: Iterable[str], reporter: Reporter | None = None
 ) -> Iterator[tuple[str, Explanation | MinewatchError]]:
-    """Explain alerts one after the other; scenes are judged once for each area, which takes most of the time of one alert.
+    """Explain alerts one after the other; scenes are assessed once for each area, which takes most of the time of one alert.
 
-    Gives each id with its explanation, or with the error that stands in its way.
+    Yield each id with its explanation, or with the error that prevents it.
     """
     rows = {str(row["alert_id"]): row for row in read_alerts(workspace.alerts).to_dict("records")}
-    judge = functools.cache(functools.partial(_judge_area, workspace, reporter=reporter or Reporter()))
+    prepare = functools.cache(functools.partial(_prepare_area, workspace, reporter=reporter or Reporter()))
     for alert_id in alert_ids:
         try:
             if alert_id not in rows:
                 raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
-            yield alert_id, _explain(workspace, rows[alert_id], judge)
+            yield alert_id, _explain(workspace, rows[alert_id], prepare)
         except MinewatchError as error:
             yield alert_id, error
 
 
-def _explain(workspace: Workspace, alert: Mapping[Any, Any], judge: Callable[[str, str], PreparedArea]) -> Explanation:
-    judged = judge(alert["aoi"], alert["pipeline"])
-    area, observations = judged.area, judged.observations
+def _explain(workspace: Workspace, alert: Mapping[Any, Any], prepare: Callable[[str, str], PreparedArea]) -> Explanation:
+    prepared = prepare(alert["aoi"], alert["pipeline"])
+    area, observations = prepared.area, prepared.observations
     window, members = find_pixels(alert, area.grid)
-    ground = trace_ground(observations, area, judged.scenes, window, members)
+    traced = trace_pixels(observations, area, prepared.scenes, window, members)
     notes = _compare_with_scan(workspace, alert, area, observations)
-    return ExplanationWriter(alert, area, observations, ground, choose_pixel(alert, area.grid, window, members)).write(notes)
+    return ExplanationWriter(alert, area, observations, traced, choose_pixel(alert, area.grid, window, members)).write(notes)
 
 
-def _judge_area(workspace: Workspace, name: str, pipeline: str, reporter: Reporter) -> PreparedArea:
+def _prepare_area(workspace: Workspace, name: str, pipeline: str, reporter: Reporter) -> PreparedArea:
     """Read what all alerts of an area share, which were found with a pipeline."""
     aoi = read_aoi(workspace, name)
     monitor_from, as_of = read_areas(workspace.alerts)[name]

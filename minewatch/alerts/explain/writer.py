@@ -1,4 +1,4 @@
-"""Writes down what happened at one pixel of an alert."""
+"""Writes the explanation of an alert, from one of its pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minewatch.alerts.explain.ground import AlertPixels
+from minewatch.alerts.explain.alert_pixels import AlertPixels
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
@@ -45,7 +45,7 @@ EPISODE_DATES = ("first_seen", "provisional_on", "confirmed_on", "settled_on", "
 
 @dataclass(frozen=True)
 class ExplanationWriter:
-    """Writes down what happened at one pixel."""
+    """Writes the explanation of one pixel."""
 
     alert: Mapping[str, Any]
     """Row of the table."""
@@ -56,16 +56,16 @@ class ExplanationWriter:
     observations: Sequence[Observation]
     """What the result rests on."""
 
-    ground: AlertPixels
+    traced: AlertPixels
     """The alert's pixels."""
 
     pixel: int
     """Number of the pixel in the window."""
 
     def write(self, notes: tuple[str, ...]) -> Explanation:
-        """Put everything together."""
-        ground, row = self.ground, dict(self.alert)
-        window = ground.tile.window
+        """Return the explanation."""
+        traced, row = self.traced, dict(self.alert)
+        window = traced.tile.window
         place = window.row + self.pixel // window.width, window.column + self.pixel % window.width
         x, y = self.area.grid.transform @ (place[1] + 0.5, place[0] + 0.5)
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
@@ -81,10 +81,10 @@ class ExplanationWriter:
             as_of=self.area.until,
             pixel=place,
             position=(round(lat, 6), round(lon, 6)),
-            pixels=int(ground.tile.inside.sum()),
+            pixels=int(traced.tile.inside.sum()),
             noise=float(last.noise),
             baseline_looks=int(last.looks),
-            episodes=_describe_episodes(ground.followed.episodes[ground.followed.episodes["row"] == self.number]),
+            episodes=_describe_episodes(traced.tracked.episodes[traced.tracked.episodes["row"] == self.number]),
             looks=looks,
             curve=self._draw_curve(bases, looks),
             notes=notes,
@@ -93,13 +93,13 @@ class ExplanationWriter:
     @property
     def number(self) -> int:
         """Place of the pixel in the series."""
-        return self.ground.number(self.pixel)
+        return self.traced.number(self.pixel)
 
     def _fit_baselines(self) -> dict[int, PixelBaseline]:
-        """Fit the baselines that the looks were set against, by epoch."""
-        series, rules = self.ground.series.take(np.array([self.number])), make_rules(self.ground.tile.settings)
-        did, fitted = self.ground.followed.trace[self.number]
-        usable = series.clear & ~np.isin(did, COUNTED)[:, None]
+        """Fit the baselines that the looks were compared with, by epoch."""
+        series, rules = self.traced.series.choose(np.array([self.number])), make_rules(self.traced.tile.settings)
+        trace_row, fitted = self.traced.tracked.trace[self.number]
+        usable = series.clear & ~np.isin(trace_row, COUNTED)[:, None]
         bases, base = {}, np.zeros((FULL, 1), np.int16)
         for epoch in np.unique(fitted).tolist():
             first, start, _ = series.epochs[epoch].tolist()
@@ -108,78 +108,78 @@ class ExplanationWriter:
         return bases
 
     def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[ExplainedLook, ...]:
-        series, scenes, number = self.ground.series, self.ground.scenes.numbers, self.number
-        rules = make_rules(self.ground.tile.settings)
+        series, scenes, number = self.traced.series, self.traced.scenes.numbers, self.number
+        rules = make_rules(self.traced.tile.settings)
         classes = np.array([int(scl[0, 0]) for scl in iterate_scl(self.observations, Window(*place, 1, 1))])
         seen = np.array([observation.day for observation in sort_observations(self.observations)])
         looks, values = [], series.decode(number)
         for t, day in enumerate(series.days.tolist()):
-            base = bases[int(self.ground.followed.trace[number, 1, t])]
-            sight = compute_residual(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
-            looks.append(self._describe_look(t, day, base, sight, self._explain_mask(t, classes[seen == day])))
+            base = bases[int(self.traced.tracked.trace[number, 1, t])]
+            residual = compute_residual(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
+            looks.append(self._describe_look(t, day, base, residual, self._explain_mask(t, classes[seen == day])))
         return tuple(looks)
 
-    def _describe_look(self, t: int, day: int, base: PixelBaseline, sight: PixelResidual, why: str) -> ExplainedLook:
-        ground = self.ground
+    def _describe_look(self, t: int, day: int, base: PixelBaseline, residual: PixelResidual, why: str) -> ExplainedLook:
+        traced = self.traced
         date = to_date(day)
         assert date is not None, "a look has a date"
-        low, high = _band(sight, base, ground.scenes.spread[t], ground.tile.settings.bare_ndvi)
-        codes, values = ground.series.codes[:, t, self.number], ground.series.decode(self.number)[:, t]
+        low, high = _band(residual, base, traced.scenes.spread[t], traced.tile.settings.bare_ndvi)
+        codes, values = traced.series.codes[:, t, self.number], traced.series.decode(self.number)[:, t]
         ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
-        around = ground.clear_layers(t)
+        around = traced.clear_layers(t)
         return ExplainedLook(
             date=date,
             scenes=tuple(name for observation in self.observations if observation.day == day for name in observation.source_ids),
             why_not_clear=why,
             ndvi=ndvi,
             bsi=bsi,
-            expected_ndvi=float(sight.level),
+            expected_ndvi=float(residual.level),
             low=low,
             high=high,
-            expected_bsi=float(evaluate(ground.series.terms[0, t], base.bsi) + ground.scenes.bsi[t]),
-            haze=None if why else float(sight.haze),
-            scene_shift=float(ground.scenes.shift[t]),
-            loss=None if why else float(sight.loss),
-            clean_loss=None if why else float(sight.clean_loss),
-            outcome=Outcome(int(ground.followed.trace[self.number, 0, t])),
+            expected_bsi=float(evaluate(traced.series.terms[0, t], base.bsi) + traced.scenes.bsi[t]),
+            haze=None if why else float(residual.haze),
+            scene_shift=float(traced.scenes.shift[t]),
+            loss=None if why else float(residual.loss),
+            clean_loss=None if why else float(residual.clean_loss),
+            outcome=Outcome(int(traced.tracked.trace[self.number, 0, t])),
             clear_pixels=around.shape[1],
-            confirmed_pixels=ground.count_confirmed(day),
+            confirmed_pixels=traced.count_confirmed(day),
             area_ndvi=float(np.median(around[0])) if around.size else None,
             area_bsi=float(np.median(around[1])) if around.size else None,
         )
 
     def _explain_mask(self, t: int, codes: NDArray[np.int64]) -> str:
         """Say why the pixel is not clear, of whose classes that day these are; nothing where it is."""
-        if self.ground.series.clear[t, self.number]:
+        if self.traced.series.clear[t, self.number]:
             return ""
         code = int(codes[codes > 0][0]) if codes.any() else 0
         if code in self.area.pipeline.mask.clear_classes:
-            unread = (self.ground.series.codes[:, t, self.number] == EMPTY).any()
+            unread = (self.traced.series.codes[:, t, self.number] == EMPTY).any()
             return "no value" if unread else "next to a cloud"
         return MASKED.get(code, f"class {code} is left out")
 
     def _draw_curve(self, bases: Mapping[int, PixelBaseline], looks: Sequence[ExplainedLook]) -> Curve:
-        """Follow the baseline day by day: a scene that shifts nothing, on every day."""
-        ground, settings = self.ground, self.ground.tile.settings
-        days = np.arange(ground.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
+        """Evaluate the baseline day by day, for scenes that shift nothing."""
+        traced, settings = self.traced, self.traced.tile.settings
+        days = np.arange(traced.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
         terms = np.stack([harmonic_terms(days + step) for step in (0, -settings.season_slip, settings.season_slip)])
-        sources = ground.followed.trace[self.number, 1, np.searchsorted(ground.series.days, days, side="right") - 1]
+        sources = traced.tracked.trace[self.number, 1, np.searchsorted(traced.series.days, days, side="right") - 1]
         rules, nothing = make_rules(settings), np.zeros(4)
         rows = []
         for t, source in enumerate(sources.tolist()):
             base = bases[source]
-            sight = compute_residual(nothing, base, terms[:, t], nothing, rules)
-            rows.append((sight.level, *_band(sight, base, 0.0, settings.bare_ndvi), evaluate(terms[0, t], base.bsi)))
+            residual = compute_residual(nothing, base, terms[:, t], nothing, rules)
+            rows.append((residual.level, *_band(residual, base, 0.0, settings.bare_ndvi), evaluate(terms[0, t], base.bsi)))
         ndvi, low, high, bsi = np.array(rows, np.float64).T
         residuals = [abs(x.bsi - x.expected_bsi) for x in looks if x.outcome == Outcome.BASELINE and x.bsi is not None]
         noise = max(1.4826 * float(np.median(residuals)), NOISE_FLOOR) if residuals else NOISE_FLOOR
         return Curve(days, ndvi, low, high, bsi, noise)
 
 
-def _band(sight: PixelResidual, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:
-    """Return the edges of what does not stand out, as ``see`` has them."""
+def _band(residual: PixelResidual, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:
+    """Return the edges of the band within which a look is normal, as :func:`compute_residual` has them."""
     reach = 3 * float(np.hypot(base.noise, 0.75 * spread))
-    return float(sight.safe_span + bare_ndvi - reach), float(sight.level + reach)
+    return float(residual.safe_span + bare_ndvi - reach), float(residual.level + reach)
 
 
 def _describe_episodes(found: Episodes) -> tuple[Episode, ...]:

@@ -1,7 +1,7 @@
-"""Whether each scene's reflectance offset is right: as recorded, and as the pixels tell.
+"""Checks whether each scene's reflectance offset is right: as recorded, and by its pixels.
 
-From processing baseline 04.00 on, digital numbers carry 1000 too many, a reflectance of 0.1.  A scene from which they were
-not taken off, or from which they were taken off twice, is off by 0.1 in every band alike; nothing that grows does that.
+From processing baseline 04.00 on, digital numbers are 1000 too high, a reflectance of 0.1.  A scene from which that was
+not subtracted, or was subtracted twice, is off by 0.1 in every band alike; vegetation never changes like that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
 from minewatch.core.units import SCALE
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, find_worst, name_observation
 from minewatch.operations.doctor.reference_pixels import ReferencePixels, find_median, find_peers
 from minewatch.raster.indices import LAYERS
 from minewatch.sources.reflectance_offset import OFFSET_BASELINE
@@ -25,16 +25,16 @@ STEP = 0.1
 """Reflectance by which a wrong offset shifts every band."""
 
 DRIFT = {"blue": 0.03, "red": 0.03, "nir": 0.05, "swir16": 0.05}
-"""Reflectance by which a band's median may miss what a wrong offset would make of it; the infrared differs more by itself.
+"""Largest difference of a band's median from what a wrong offset would give, reflectance; infrared varies more anyway.
 
-Haze lifts blue and red and leaves short-wave infrared as it is; snow lowers that; only even cirrus does what an offset does.
+Haze raises blue and red but not short-wave infrared, and snow lowers the latter; only even cirrus looks like an offset.
 """
 
 UNEVEN = 0.02
-"""Largest half width (quartiles) of what is left in blue and red; haze is patchier than an offset."""
+"""Largest half interquartile range of the residuals in blue and red; haze is patchier than an offset."""
 
 BLACK = 0.005
-"""Blue and red below which both were cut off at 0, as happens where an offset is taken off in vain."""
+"""Reflectance of blue and red up to which both were clipped at 0, as where an offset is subtracted wrongly."""
 
 PEERS = 15
 """Observations of the same season that a scene is compared with."""
@@ -46,30 +46,30 @@ GREEN = 0.5
 """Expected NDVI from which a pixel is vegetation."""
 
 LEAST_PIXELS = 50
-"""Clear pixels of vegetation that a scene needs to be judged."""
+"""Clear pixels of vegetation that a scene needs to be checked."""
 
 CLEAR = 0.2
-"""Clear share from which an observation may be compared with."""
+"""Clear share from which an observation serves for comparison."""
 
 LEAST_TRUSTED = 6
-"""Such observations older than baseline 04.00 from which only they are compared with: their offset is beyond doubt."""
+"""With this many such observations older than baseline 04.00, only they serve for comparison: they have no offset."""
 
 Bands = Mapping[str, NDArray[np.float32]]
 """Band to (pixel,) reflectance."""
 
 
-def check_recorded_offsets(evidence: ExaminedData) -> DataCheck:
-    """Tell which offsets were applied and why, as the archive's items record it."""
-    sources = [source for observation in evidence.observations for source in observation.sources]
+def check_recorded_offsets(data: ExaminedData) -> DataCheck:
+    """Report which offsets were applied and why, as the archive's items record it."""
+    sources = [source for observation in data.observations for source in observation.sources]
     offsets = Counter(int(source["offset"]) for source in sources)
     reasons = Counter(f"{_name_offset(int(source['offset']))}: {source['offset_reason']}" for source in sources)
-    findings = [finding for observation in evidence.archived for finding in _find_conflicts(observation)]
+    findings = [finding for observation in data.archived for finding in _find_conflicts(observation)]
     kinds = ", ".join(f"{_name_offset(offset)} in {count_of(n, 'scene')}" for offset, n in sorted(offsets.items()))
     trouble = f"{count_of(len(findings), 'contradiction')} recorded" if findings else "no contradiction recorded"
     facts = {"offsets": {str(k): n for k, n in sorted(offsets.items())}, "reasons": dict(sorted(reasons.items()))}
     facts |= {"outcomes": dict(sorted(Counter(map(_read_outcome, sources)).items()))}
     kind = "one kind" if len(offsets) == 1 else f"{len(offsets)} kinds"
-    return DataCheck("offset", worst(findings), kind, f"applied: {kinds}; {trouble}", findings, facts)
+    return DataCheck("offset", find_worst(findings), kind, f"applied: {kinds}; {trouble}", findings, facts)
 
 
 def _name_offset(offset: int) -> str:
@@ -94,42 +94,44 @@ def _find_conflicts(observation: Observation) -> Iterator[CheckFinding]:
 
 
 def _read_outcome(source: Mapping[str, Any]) -> str:
-    """Read how the check of the offset against the pixels ended when the scene was read; older archives do not say."""
+    """Return the result of the offset check when the scene was read; older archives do not record it."""
     check = source.get("offset_check")
     return str(check.get("outcome", "not checked")) if isinstance(check, Mapping) else "not checked"
 
 
-def check_offset_pixels(evidence: ExaminedData, witnesses: ReferencePixels) -> DataCheck:
-    """Compare each scene's vegetation with the same season's median, to find those off as a wrong offset makes them."""
+def check_offset_pixels(data: ExaminedData, pixels: ReferencePixels) -> DataCheck:
+    """Compare each scene's vegetation with the same season's median, to find scenes with a wrong offset."""
     findings = [
-        finding for number in range(len(evidence.observations)) if (finding := _judge(evidence, witnesses, number)) is not None
+        finding for number in range(len(data.observations)) if (finding := _compare_scene(data, pixels, number)) is not None
     ]
-    name, total = "offset in pixels", len(evidence.observations)
+    name, total = "offset in pixels", len(data.observations)
     if not findings:
         return DataCheck(name, CheckOutcome.UNKNOWN, "-", "too little clear vegetation to compare the scenes with each other")
-    wrong = [finding for finding in findings if finding.verdict is CheckOutcome.FAULT]
+    wrong = [finding for finding in findings if finding.outcome is CheckOutcome.FAULT]
     text = f"{len(wrong)} of {count_of(len(findings), 'scene')} off as a wrong offset makes them"
     text += f"; {total - len(findings)} too cloudy or too bare to judge" if total > len(findings) else ""
     facts = {"judged": len(findings), "wrong": len(wrong)}
-    return DataCheck(name, worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
+    return DataCheck(name, find_worst(findings), f"{len(wrong)}/{len(findings)}", text, findings, facts)
 
 
-def _judge(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> CheckFinding | None:
-    """Judge one scene; None where it shows too little vegetation, or nothing is there to compare it with."""
-    expected = _expect(evidence, witnesses, number)
-    seen = {layer.name: witnesses.layer(layer.name, number) for layer in LAYERS}
+def _compare_scene(data: ExaminedData, pixels: ReferencePixels, number: int) -> CheckFinding | None:
+    """Check one scene; None where it shows too little vegetation or nothing comparable exists."""
+    expected = _expect(data, pixels, number)
+    seen = {layer.name: pixels.layer(layer.name, number) for layer in LAYERS}
     usable = (expected["ndvi"] >= GREEN) & ~np.isnan(seen["ndvi"])
     if usable.sum() < LEAST_PIXELS:
         return None
     seen, expected = ({name: values[usable] for name, values in group.items()} for group in (seen, expected))
     ndvi = float(np.median(seen["ndvi"] - expected["ndvi"]))
-    step, drift = judge_bands(find_bands(seen), find_bands(expected))
-    observation = evidence.observations[number]
+    step, drift = infer_offset_error(find_bands(seen), find_bands(expected))
+    observation = data.observations[number]
     facts = {"ndvi": round(ndvi, 3)} | {band: round(value, 3) for band, value in drift.items()}
-    return CheckFinding(name_observation(observation), observation.time.date(), *_tell(observation, ndvi, drift, step), facts)
+    return CheckFinding(
+        name_observation(observation), observation.time.date(), *_describe_offset(observation, ndvi, drift, step), facts
+    )
 
 
-def _tell(observation: Observation, ndvi: float, drift: Mapping[str, float], step: float) -> tuple[CheckOutcome, str]:
+def _describe_offset(observation: Observation, ndvi: float, drift: Mapping[str, float], step: float) -> tuple[CheckOutcome, str]:
     bands = ", ".join(f"{band} {value:+.2f}" for band, value in drift.items())
     change = f"against its season NDVI {ndvi:+.2f}, {bands}"
     if step == 0:
@@ -139,8 +141,8 @@ def _tell(observation: Observation, ndvi: float, drift: Mapping[str, float], ste
     return CheckOutcome.FAULT, f"{why} (applied: {applied}); {change}"
 
 
-def judge_bands(seen: Bands, expected: Bands) -> tuple[float, dict[str, float]]:
-    """True if all bands are off by a wrong offset: 0, STEP or -STEP; and by how much each band is off (median)."""
+def infer_offset_error(seen: Bands, expected: Bands) -> tuple[float, dict[str, float]]:
+    """Return the offset error that explains all bands, 0, STEP or -STEP, and the median difference of each band."""
     drift = {band: float(np.median(seen[band] - expected[band])) for band in DRIFT}
     left = {step: _fit(seen, expected, step) for step in (0.0, STEP, -STEP)}
     best = min(left, key=lambda step: left[step])
@@ -149,7 +151,7 @@ def judge_bands(seen: Bands, expected: Bands) -> tuple[float, dict[str, float]]:
 
 
 def _fit(seen: Bands, expected: Bands, step: float) -> float:
-    """Measure how badly ``step`` explains the bands: 1 = at the edge of what is believed.  Reflectance is cut off at 0."""
+    """Return how badly ``step`` explains the bands; up to 1 it is accepted.  Reflectance is clipped at 0."""
     worst_fit = 0.0
     for band, limit in DRIFT.items():
         rest = seen[band] - np.maximum(expected[band] + np.float32(step), 0)
@@ -161,7 +163,7 @@ def _fit(seen: Bands, expected: Bands, step: float) -> float:
 
 
 def find_bands(layers: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Get the bands back from the archived layers; NDVI gives red, the bare soil index short-wave infrared."""
+    """Compute the bands from the archived layers: red from NDVI, short-wave infrared from the bare soil index."""
     blue, nir = layers["blue"], layers["nir"]
     red = (nir * (1 - layers["ndvi"]) / np.maximum(1 + layers["ndvi"], 0.01)).astype(np.float32)
     ratio = (1 + layers["bsi"]) / np.maximum(1 - layers["bsi"], 0.01)
@@ -169,14 +171,14 @@ def find_bands(layers: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[n
     return {"blue": blue, "red": red, "nir": nir, "swir16": swir16}
 
 
-def _expect(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> dict[str, NDArray[np.float32]]:
-    """Return the layers as the same season shows them, (pixel,) each, nan where too few looks are clear."""
-    usable = witnesses.clear_share >= CLEAR
-    trusted = usable & np.array([_is_old(observation) for observation in evidence.observations])
-    peers = find_peers(witnesses.days, number, trusted if trusted.sum() >= LEAST_TRUSTED else usable, PEERS)
+def _expect(data: ExaminedData, pixels: ReferencePixels, number: int) -> dict[str, NDArray[np.float32]]:
+    """Return the same season's median of each layer, (pixel,), nan where too few looks are clear."""
+    usable = pixels.clear_share >= CLEAR
+    trusted = usable & np.array([_is_old(observation) for observation in data.observations])
+    peers = find_peers(pixels.days, number, trusted if trusted.sum() >= LEAST_TRUSTED else usable, PEERS)
     expected = {}
     for index, layer in enumerate(LAYERS):
-        codes = np.where(witnesses.clear[peers], witnesses.codes[index, peers], np.uint8(0))
+        codes = np.where(pixels.clear[peers], pixels.codes[index, peers], np.uint8(0))
         median = find_median(codes, LEAST_PEERS) if len(peers) else np.zeros(codes.shape[1], np.uint8)
         values = layer.decode(median).astype(np.float32) / SCALE
         expected[layer.name] = np.where(median > 0, values, np.float32(np.nan))
@@ -184,6 +186,6 @@ def _expect(evidence: ExaminedData, witnesses: ReferencePixels, number: int) -> 
 
 
 def _is_old(observation: Observation) -> bool:
-    """True if every scene is older than baseline 04.00: then no offset was ever in its numbers."""
+    """True if every scene is older than baseline 04.00, and so never had an offset."""
     limit = "{:02d}.{:02d}".format(*OFFSET_BASELINE)
     return all("00.00" < str(source["baseline"]) < limit for source in observation.sources)

@@ -1,8 +1,8 @@
-"""Acquisitions that the rhythm of the orbits lets expect, against those that are there.
+"""Compares the acquisitions that the orbits let expect with those that exist.
 
-A Sentinel-2 satellite passes over the same ground on the same relative orbit every 10 days (143 orbits).  Two satellites
-half a circle apart share the orbits, so that one of them comes every 5 days.  The phase, the day modulo 10, of each satellite
-over an area is read from the acquisitions themselves: no table of orbits is needed.
+A Sentinel-2 satellite passes over the same place on the same relative orbit every 10 days (143 orbits).  Two satellites
+half a circle apart share the orbits, so that one of them comes every 5 days.  The phase of each satellite over an area,
+the day modulo 10, follows from the acquisitions themselves: no table of orbits is needed.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from minewatch.areas.grid import lonlat_from
-from minewatch.core.text import count_of, show_share
+from minewatch.core.text import count_of, format_percent
 from minewatch.core.units import EPOCH, to_day
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData
 
 CYCLE = 10
 """Days after which a satellite is on the same orbit again (ESA, Sentinel-2: 143 orbits in 10 days)."""
 
-FEW = 3
-"""Passes from which a phase is a rhythm; fewer are single acquisitions, such as those of a campaign."""
+LEAST_PASSES = 3
+"""Overpasses that make a track; fewer are single acquisitions, such as those of a campaign."""
 
 LAG = 5
-"""Days at the end of the window that are not judged: catalogues get products hours to days late."""
+"""Days at the end of the period that are not checked: catalogues get products hours to days late."""
 
 MISSING_SHARE = 0.1
 """Share of missing acquisitions from which somebody should look; satellites lose a few to manoeuvres and calibration."""
 
 LONG_GAP = 30
-"""Days without any acquisition from which a gap is named by itself."""
+"""Days without any acquisition from which a gap is a finding of its own."""
 
 CLOUD_LIMIT = 95
 """A catalogue of many scenes whose cloudiest has less than this (per cent) probably lists only clear ones."""
 
-MANY = 20
-"""Scenes from which that can be said."""
+ENOUGH_SCENES = 20
+"""Scenes that this conclusion needs."""
 
 STEADY_FROM = dt.date(2018, 1, 1)
-"""Passes before are not expected: until the end of 2017 the satellites did not observe all land in each cycle.
+"""Earlier overpasses are not expected: until the end of 2017 the satellites did not observe all land in each cycle.
 
 Outside Europe, Africa and Greenland the two took each place every 10 days together (CESBIO's blog of November 2017 on ESA's
 mission status report; the full rhythm was announced for December 2017).
@@ -53,13 +53,13 @@ class Satellite:
     """A satellite's time of service."""
 
     launched: dt.date
-    """Nothing can be older."""
+    """No acquisition can be older."""
 
     steady_from: dt.date
-    """From when on each pass over land is expected."""
+    """First day from which each overpass of land is expected."""
 
     steady_until: dt.date | None = None
-    """Last day of that; None = it goes on."""
+    """Last such day; None = until today."""
 
 
 SATELLITES = {
@@ -74,7 +74,7 @@ SATELLITES = {
 """By the first part of an observation's key."""
 
 ANY_SATELLITE = Satellite(dt.date(2015, 6, 23), STEADY_FROM)
-"""For items that do not say which satellite it was."""
+"""For items that do not name their satellite."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class Overpass:
     """Solar day, in days since 1970-01-01: where the orbit crosses midnight UTC, the UTC date would jump."""
 
     orbit: int | None
-    """Relative orbit, None where nothing tells it."""
+    """Relative orbit, None where it is not given."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """The passes of one satellite that follow each other in steps of CYCLE."""
+    """The overpasses of one satellite at intervals of CYCLE."""
 
     platform: str
     """The satellite."""
@@ -109,32 +109,32 @@ class Track:
 
     @property
     def label(self) -> str:
-        """Name it for people."""
+        """Its name for people."""
         orbit = " and ".join(f"{orbit}" for orbit in self.orbits)
         return f"{self.platform.upper()} on orbit {orbit}" if orbit else f"{self.platform.upper()}, orbit not given"
 
     def expect(self, first: int, last: int) -> list[int]:
-        """List the days between two days on which the satellite passes in steady service."""
+        """Return the days between two days on which the satellite in full service passes."""
         satellite = SATELLITES.get(self.platform, ANY_SATELLITE)
         start = max(first, to_day(satellite.steady_from))
         end = min(last, to_day(satellite.steady_until)) if satellite.steady_until else last
         return list(range(start + (self.phase - start) % CYCLE, end + 1, CYCLE))
 
 
-def list_passes(evidence: ExaminedData) -> set[Overpass]:
-    """Gather the acquisitions that the source lists or, where it was not asked, those of the archive."""
-    left, bottom, right, top = evidence.area.grid.bounds
-    to_degrees = lonlat_from(evidence.area.grid.crs)
+def list_overpasses(data: ExaminedData) -> set[Overpass]:
+    """Return the acquisitions that the source lists or, where it was not contacted, those of the archive."""
+    left, bottom, right, top = data.area.grid.bounds
+    to_degrees = lonlat_from(data.area.grid.crs)
     longitude, _ = to_degrees.transform((left + right) / 2, (bottom + top) / 2)
-    if evidence.listed is not None:
-        items = [(item.key, item.time, item.orbit) for item in evidence.listed]
+    if data.listed is not None:
+        items = [(item.key, item.time, item.orbit) for item in data.listed]
     else:
-        items = [(o.key, o.time, _find_orbit(o.source_ids)) for o in evidence.observations]
+        items = [(o.key, o.time, _find_orbit(o.source_ids)) for o in data.observations]
     return {Overpass(key.split("_")[0], solar_day(time, longitude), orbit) for key, time, orbit in items}
 
 
 def solar_day(time: dt.datetime, longitude: float) -> int:
-    """Return the day, in days since 1970-01-01, by the sun of a place."""
+    """Return the day, in days since 1970-01-01, in the solar time of a place."""
     return to_day((time + dt.timedelta(days=longitude / 360)).date())
 
 
@@ -143,48 +143,48 @@ def _find_orbit(ids: Iterable[str]) -> int | None:
     return int(match[1]) if match else None
 
 
-def find_tracks(passes: Iterable[Overpass]) -> list[Track]:
-    """Sort passes into tracks of at least FEW passes."""
+def find_tracks(overpasses: Iterable[Overpass]) -> list[Track]:
+    """Group overpasses into tracks of at least LEAST_PASSES."""
     groups: dict[tuple[str, int], list[Overpass]] = defaultdict(list)
-    for one in passes:
+    for one in overpasses:
         groups[one.platform, one.day % CYCLE].append(one)
     tracks = []
     for (platform, phase), members in sorted(groups.items()):
         days = frozenset(one.day for one in members)
-        if len(days) >= FEW:
+        if len(days) >= LEAST_PASSES:
             orbits = tuple(sorted({one.orbit for one in members if one.orbit is not None}))
             tracks.append(Track(platform, phase, orbits, days))
     return tracks
 
 
-def check_missing(evidence: ExaminedData) -> DataCheck:
-    """Compare the acquisitions with the rhythm of the orbits over the window."""
+def check_missing(data: ExaminedData) -> DataCheck:
+    """Compare the acquisitions with the days expected from the orbits."""
     name = "missing acquisitions"
-    passes = list_passes(evidence)
-    tracks = find_tracks(passes)
-    first, last = to_day(evidence.area.history_from), to_day(evidence.area.until) - LAG
+    overpasses = list_overpasses(data)
+    tracks = find_tracks(overpasses)
+    first, last = to_day(data.area.history_from), to_day(data.area.until) - LAG
     plans = [(track, track.expect(first, last)) for track in tracks]
     expected = sum(len(days) for _, days in plans)
-    impossible = _find_impossible(passes)
+    impossible = _find_impossible(overpasses)
     if not expected:
-        text = f"no satellite has passed {FEW} times in a regular rhythm since {STEADY_FROM}, so gaps cannot be judged"
+        text = f"no satellite has passed {LEAST_PASSES} times in a regular rhythm since {STEADY_FROM}, so gaps cannot be judged"
         return DataCheck(name, CheckOutcome.LOOK if impossible else CheckOutcome.UNKNOWN, "-", text, impossible)
     gaps = [gap for track, days in plans for gap in _list_gaps(track, days)]
-    pauses = _list_pauses(passes, min(days[0] for _, days in plans if days), last)
+    pauses = _list_pauses(overpasses, min(days[0] for _, days in plans if days), last)
     missing = sum(gap.facts["passes"] for gap in gaps)
     share = missing / expected
-    verdict = CheckOutcome.LOOK if share > MISSING_SHARE or pauses or impossible else CheckOutcome.OK
+    outcome = CheckOutcome.LOOK if share > MISSING_SHARE or pauses or impossible else CheckOutcome.OK
     findings = sorted([*impossible, *pauses, *gaps], key=lambda finding: (finding.date, finding.subject))
     begin = _date(min(days[0] for _, days in plans if days))
-    text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {_where(evidence)}"
-    text += _explain(evidence) + _doubt_platforms(tracks)
+    text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {_where(data)}"
+    text += _explain(data) + _find_doubtful_platforms(tracks)
     facts = {
         "expected": expected,
         "missing": missing,
         "share": round(share, 4),
         "tracks": [_describe(track, days) for track, days in plans],
     }
-    return DataCheck(name, verdict, show_share(share), text, findings, facts)
+    return DataCheck(name, outcome, format_percent(share), text, findings, facts)
 
 
 def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
@@ -192,23 +192,23 @@ def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
     return {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days), "found": found}
 
 
-def _where(evidence: ExaminedData) -> str:
-    return f"in {evidence.source}" if evidence.listed is not None else "in the archive"
+def _where(data: ExaminedData) -> str:
+    return f"in {data.source}" if data.listed is not None else "in the archive"
 
 
-def _explain(evidence: ExaminedData) -> str:
-    """Say what may be behind missing acquisitions."""
-    if evidence.listed is None:
-        limit = evidence.area.pipeline.scenes.max_cloud_cover
+def _explain(data: ExaminedData) -> str:
+    """Describe what may explain missing acquisitions."""
+    if data.listed is None:
+        limit = data.area.pipeline.scenes.max_cloud_cover
         return f"; scenes above the pipeline's {limit:g} % cloud are left out" if limit < 100 else ""
-    cloudiest = max((item.cloud_cover for item in evidence.listed), default=0)
-    if len(evidence.listed) >= MANY and cloudiest < CLOUD_LIMIT:
+    cloudiest = max((item.cloud_cover for item in data.listed), default=0)
+    if len(data.listed) >= ENOUGH_SCENES and cloudiest < CLOUD_LIMIT:
         return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear scenes"
     return ""
 
 
-def _doubt_platforms(tracks: Sequence[Track]) -> str:
-    """Say where one satellite passes twice in a cycle half a cycle apart: only two satellites do that."""
+def _find_doubtful_platforms(tracks: Sequence[Track]) -> str:
+    """Name satellites that appear twice in a cycle, half a cycle apart, as only two satellites together do."""
     phases = {(track.platform, track.phase) for track in tracks}
     halves = sorted({platform for platform, phase in phases if (platform, (phase + CYCLE // 2) % CYCLE) in phases})
     if not halves or "s2" in halves:
@@ -217,7 +217,7 @@ def _doubt_platforms(tracks: Sequence[Track]) -> str:
     return f"; {names} appears every {CYCLE // 2} days, which takes two satellites: the platform names are doubtful"
 
 
-def _find_impossible(passes: Iterable[Overpass]) -> list[CheckFinding]:
+def _find_impossible(overpasses: Iterable[Overpass]) -> list[CheckFinding]:
     """Name acquisitions that are older than their satellite."""
     return [
         CheckFinding(
@@ -226,7 +226,7 @@ def _find_impossible(passes: Iterable[Overpass]) -> list[CheckFinding]:
             CheckOutcome.LOOK,
             f"dated before {one.platform.upper()} was launched ({SATELLITES[one.platform].launched}): date or platform is wrong",
         )
-        for one in sorted(passes, key=lambda one: one.day)
+        for one in sorted(overpasses, key=lambda one: one.day)
         if one.platform in SATELLITES and one.day < to_day(SATELLITES[one.platform].launched)
     ]
 
@@ -241,20 +241,20 @@ def _list_gaps(track: Track, days: Sequence[int]) -> list[CheckFinding]:
             gaps[-1].append(day)
         else:
             gaps.append([day])
-    return [_tell_gap(track, gap) for gap in gaps]
+    return [_describe_gap(track, gap) for gap in gaps]
 
 
-def _tell_gap(track: Track, gap: Sequence[int]) -> CheckFinding:
+def _describe_gap(track: Track, gap: Sequence[int]) -> CheckFinding:
     first, last = _date(gap[0]), _date(gap[-1])
     dates = f"on {first}" if first == last else f"from {first} to {last}"
     facts = {"platform": track.platform, "from": first.isoformat(), "to": last.isoformat(), "passes": len(gap)}
-    # A single lost pass is nothing to look at; the share says how many there are.
+    # A single missing pass needs no look; the share counts them.
     return CheckFinding(track.label, first, CheckOutcome.OK, f"{count_of(len(gap), 'pass')} missing {dates}", facts)
 
 
-def _list_pauses(passes: Iterable[Overpass], first: int, last: int) -> list[CheckFinding]:
-    """Name the times without any acquisition that last LONG_GAP days or more."""
-    days = sorted({one.day for one in passes if first <= one.day <= last})
+def _list_pauses(overpasses: Iterable[Overpass], first: int, last: int) -> list[CheckFinding]:
+    """Find periods of LONG_GAP days or more without any acquisition."""
+    days = sorted({one.day for one in overpasses if first <= one.day <= last})
     edges = [first - 1, *days, last + 1]
     return [
         CheckFinding(

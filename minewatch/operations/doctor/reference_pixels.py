@@ -1,4 +1,4 @@
-"""Pixels spread over an area, followed through all observations: few enough to hold, many enough to speak for each scene."""
+"""Pixels spread over an area, read from all observations: few enough for memory, enough to represent each scene."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from minewatch.core.units import SCALE
 from minewatch.detection.mask import find_clear, margin_pixels
 from minewatch.raster.indices import LAYERS
 
-PIXELS = 2**22
-"""Witnesses times observations at most, four bytes each."""
+MOST_VALUES = 2**22
+"""Reference pixels times observations at most, four bytes each."""
 
-MOST = 4096
-"""Witnesses at most."""
+MOST_PIXELS = 4096
+"""Reference pixels at most."""
 
 TOGETHER = 16
 """Observations that are read at a time."""
@@ -33,7 +33,7 @@ YEAR = 365.25
 
 @dataclass(frozen=True)
 class ReferencePixels:
-    """What was seen at the witnesses."""
+    """Values of all observations at the reference pixels."""
 
     days: NDArray[np.int32]
     """(time,) days since 1970-01-01, in the order of the observations."""
@@ -49,7 +49,7 @@ class ReferencePixels:
 
     @property
     def clear_share(self) -> NDArray[np.float64]:
-        """(time,) share of the witnesses that are clear."""
+        """(time,) share of the reference pixels that are clear."""
         return np.asarray(self.clear.mean(axis=1), np.float64)
 
     def layer(self, name: str, rows: NDArray[np.intp] | int) -> NDArray[np.float32]:
@@ -60,11 +60,11 @@ class ReferencePixels:
 
 
 def read_reference_pixels(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> ReferencePixels:
-    """Read the witnesses from the archive, a few observations at a time; raises ArchiveError where a file is damaged."""
+    """Read the reference pixels from the archive; raises ArchiveError where a file is damaged."""
     step = find_step(area.grid.shape)
     shape = -(-area.grid.shape[0] // step), -(-area.grid.shape[1] // step)
     inside = area.grid.inside(Window(0, 0, *shape), step)
-    chosen = _choose(inside, len(observations))
+    chosen = _choose_pixels(inside, len(observations))
     codes = np.zeros((len(LAYERS), len(observations), len(chosen)), np.uint8)
     clear, valid = np.zeros((len(observations), len(chosen)), bool), np.zeros(len(observations))
     batches = range(0, len(observations), TOGETHER)
@@ -76,10 +76,10 @@ def read_reference_pixels(observations: Sequence[Observation], area: AreaPlan, r
     return ReferencePixels(days, codes, clear, valid / max(1, int(inside.sum())))
 
 
-def _choose(inside: NDArray[np.bool_], observations: int) -> NDArray[np.intp]:
+def _choose_pixels(inside: NDArray[np.bool_], observations: int) -> NDArray[np.intp]:
     """Choose pixels of the sample at even steps, as numbers in its flat order."""
     members = np.flatnonzero(inside)
-    count = max(1, min(MOST, PIXELS // max(1, observations), len(members)))
+    count = max(1, min(MOST_PIXELS, MOST_VALUES // max(1, observations), len(members)))
     return members[np.linspace(0, len(members) - 1, count).round().astype(np.intp)] if len(members) else members
 
 
@@ -108,7 +108,7 @@ def _read_batch(
 
 
 def find_peers(days: NDArray[np.int32], own: int, usable: NDArray[np.bool_], count: int) -> NDArray[np.intp]:
-    """Choose the usable observations nearest in season to one of them, itself left out."""
+    """Return the usable observations nearest in season to one of them, without itself."""
     apart = np.abs(days - days[own]) % YEAR
     apart = np.minimum(apart, YEAR - apart)
     order: NDArray[np.intp] = np.argsort(apart, kind="stable")

@@ -1,8 +1,8 @@
-"""How far each scene lies beside the others: phase correlation of its near infrared with the same season's median.
+"""Measures how far each scene is shifted: its near infrared is correlated with the same season's median.
 
-A window of clear ground is compared, cloud and water left out: both images lose their slow changes of brightness, masked
-pixels become 0, the rim fades out, and the peak of their cross correlation is found to a twentieth of a pixel by an upsampled
-Fourier transform (Guizar-Sicairos et al. 2008).  The spectrum is not whitened: on masked ground that was several times worse.
+Windows without cloud and water are compared: slow changes of brightness are removed, masked pixels become 0, the edges fade
+out, and the peak of the cross correlation is found to a twentieth of a pixel by an upsampled Fourier transform
+(Guizar-Sicairos et al. 2008).  The spectrum is not whitened: with masked pixels that was several times worse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from minewatch.areas.grid import PIXEL, Window
 from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.detection.mask import find_clear, margin_pixels
-from minewatch.operations.doctor.record import CheckFinding, CheckOutcome, DataCheck, ExaminedData, name_observation, worst
+from minewatch.operations.doctor.checks import CheckFinding, CheckOutcome, DataCheck, ExaminedData, find_worst, name_observation
 from minewatch.operations.doctor.reference_pixels import find_median, find_peers
 from minewatch.raster.indices import LAYERS
 from minewatch.settings.scl import WATER
@@ -34,7 +34,7 @@ WINDOWS = 4
 """Windows at most, spread over the area."""
 
 HELD = 2**25
-"""Pixels of a window times observations at most; smaller windows are taken where there are more observations."""
+"""Pixels of a window times observations at most; windows are smaller where there are more observations."""
 
 TOGETHER = 16
 """Observations that are read at a time."""
@@ -43,10 +43,10 @@ UPSAMPLING = 20
 """Steps of a pixel in which a shift is found."""
 
 SLOW = 5
-"""Scale in pixels of the changes of brightness that are taken away."""
+"""Scale in pixels of the changes of brightness that are removed."""
 
 CLIP = 3
-"""Robust standard deviations at which contrast is cut: single bright objects must not decide."""
+"""Robust standard deviations at which contrast is clipped, so that single bright objects do not decide."""
 
 LEAST_CLEAR = 0.3
 """Clear share of a window that a scene needs."""
@@ -55,13 +55,13 @@ LEAST_PIXELS = 900
 """Clear pixels of a window that a scene needs."""
 
 LEAST_AGREEMENT = 0.45
-"""Correlation at the peak below which nothing can be told."""
+"""Correlation at the peak that a shift needs."""
 
 FARTHEST = 10
-"""Pixels beyond which a peak is not believed."""
+"""Pixels beyond which a peak is rejected."""
 
 SPREAD = 0.5
-"""Pixels by which windows may differ and still tell a shift."""
+"""Pixels by which the shifts of windows may differ."""
 
 PEERS = 9
 """Observations of the same season whose median a scene is compared with."""
@@ -69,15 +69,15 @@ PEERS = 9
 LEAST_PEERS = 3
 """Clear ones among them that a pixel needs."""
 
-NOTICED, GRAVE = 0.5, 1.5
-"""Pixels beyond which a shift is named, and beyond which it is a fault."""
+NOTABLE, SEVERE = 0.5, 1.5
+"""Pixels beyond which a shift is reported, and beyond which it is a fault."""
 
 NIR = next(number for number, layer in enumerate(LAYERS) if layer.name == "nir")
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Where a scene's ground lies against the baseline's."""
+    """Displacement of a scene against the baseline."""
 
     rows: float
     """Pixels towards the south."""
@@ -94,39 +94,41 @@ class Shift:
         return float(np.hypot(self.rows, self.columns))
 
 
-def check_registration(evidence: ExaminedData, reporter: Reporter) -> DataCheck:
+def check_registration(data: ExaminedData, reporter: Reporter) -> DataCheck:
     """Measure the shift of each observation against the same season's median."""
-    name, total = "misregistration", len(evidence.observations)
-    shifts = measure_shifts(evidence.observations, evidence.area, reporter)
-    findings = [_tell(observation, shift) for observation, shift in zip(evidence.observations, shifts, strict=True)]
-    told = [shift for shift in shifts if shift is not None]
-    if not told:
+    name, total = "misregistration", len(data.observations)
+    shifts = measure_shifts(data.observations, data.area, reporter)
+    findings = [_make_finding(observation, shift) for observation, shift in zip(data.observations, shifts, strict=True)]
+    measured = [shift for shift in shifts if shift is not None]
+    if not measured:
         text = "too little clear ground with contrast to measure a shift"
         return DataCheck(name, CheckOutcome.UNKNOWN, "-", text, findings, {"judged": 0})
-    metres = np.array([shift.length * PIXEL for shift in told])
-    far = sum(finding.verdict in (CheckOutcome.LOOK, CheckOutcome.FAULT) for finding in findings)
+    metres = np.array([shift.length * PIXEL for shift in measured])
+    far = sum(finding.outcome in (CheckOutcome.LOOK, CheckOutcome.FAULT) for finding in findings)
     median, largest = float(np.median(metres)), float(metres.max())
-    text = f"shift against the baseline: median {median:.1f} m, largest {largest:.1f} m; {far} of {count_of(len(told), 'scene')}"
-    text += f" beyond {NOTICED * PIXEL:.0f} m"
-    text += f"; not measurable for {total - len(told)}" if total > len(told) else ""
-    facts = {"judged": len(told), "median_m": round(median, 1), "largest_m": round(largest, 1), "beyond_half_a_pixel": far}
-    return DataCheck(name, worst(findings), f"{largest:.1f} m", text, findings, facts)
+    text = (
+        f"shift against the baseline: median {median:.1f} m, largest {largest:.1f} m; {far} of {count_of(len(measured), 'scene')}"
+    )
+    text += f" beyond {NOTABLE * PIXEL:.0f} m"
+    text += f"; not measurable for {total - len(measured)}" if total > len(measured) else ""
+    facts = {"judged": len(measured), "median_m": round(median, 1), "largest_m": round(largest, 1), "beyond_half_a_pixel": far}
+    return DataCheck(name, find_worst(findings), f"{largest:.1f} m", text, findings, facts)
 
 
-def _tell(observation: Observation, shift: Shift | None) -> CheckFinding:
+def _make_finding(observation: Observation, shift: Shift | None) -> CheckFinding:
     name, date = name_observation(observation), observation.time.date()
     if shift is None:
         return CheckFinding(name, date, CheckOutcome.UNKNOWN, "too little clear ground with contrast to measure a shift")
     east, north = shift.columns * PIXEL, -shift.rows * PIXEL
-    verdict = CheckOutcome.FAULT if shift.length > GRAVE else CheckOutcome.LOOK if shift.length > NOTICED else CheckOutcome.OK
+    outcome = CheckOutcome.FAULT if shift.length > SEVERE else CheckOutcome.LOOK if shift.length > NOTABLE else CheckOutcome.OK
     facts = {"shift_m": round(shift.length * PIXEL, 1), "east_m": round(east, 1), "north_m": round(north, 1)}
     ways = f"{abs(east):.1f} m {'east' if east >= 0 else 'west'}, {abs(north):.1f} m {'north' if north >= 0 else 'south'}"
     text = f"lies {shift.length * PIXEL:.1f} m beside the baseline ({ways})"
-    return CheckFinding(name, date, verdict, text, facts | {"agreement": round(shift.agreement, 2)})
+    return CheckFinding(name, date, outcome, text, facts | {"agreement": round(shift.agreement, 2)})
 
 
 def measure_shifts(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> list[Shift | None]:
-    """Return the shift of each observation, None where it cannot be told."""
+    """Return the shift of each observation, None where it cannot be measured."""
     windows = choose_windows(area, len(observations))
     days = np.array([observation.day for observation in observations], np.int32)
     measured: list[list[Shift]] = [[] for _ in observations]
@@ -142,12 +144,12 @@ def measure_shifts(observations: Sequence[Observation], area: AreaPlan, reporter
 
 
 def choose_windows(area: AreaPlan, observations: int) -> list[Window]:
-    """Choose windows spread over the area, those that lie in it most."""
+    """Choose windows spread over the area, those with the largest share inside it."""
     side = min(SIDE, max(64, int((HELD / max(1, observations)) ** 0.5)))
     tiles = [tile for tile in area.grid.tiles(side) if tile.height * tile.width >= LEAST_PIXELS]
     if area.grid.shape[0] <= side * 1.5 and area.grid.shape[1] <= side * 1.5:
         tiles = [area.grid.window]
-    # Many tiles: only some are asked how much of the area they hold.
+    # Of many tiles only some are measured.
     tiles = [tiles[number] for number in np.linspace(0, len(tiles) - 1, min(64, len(tiles))).round().astype(int)]
     shares = [float(area.grid.inside(tile).mean()) * tile.height * tile.width for tile in tiles]
     good = [tile for tile, share in zip(tiles, shares, strict=True) if share >= 0.6 * max(shares)]
@@ -155,7 +157,7 @@ def choose_windows(area: AreaPlan, observations: int) -> list[Window]:
 
 
 def _read_window(observations: Sequence[Observation], area: AreaPlan, window: Window) -> NDArray[np.uint8]:
-    """Read the near infrared of a window, (time, y, x) codes, 0 where it is not clear or is water."""
+    """Read the near infrared of a window, (time, y, x) codes, 0 where not clear or water."""
     around = window.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
     inner = window.within(around)
     codes = np.empty((len(observations), *window.shape), np.uint8)
@@ -168,7 +170,7 @@ def _read_window(observations: Sequence[Observation], area: AreaPlan, window: Wi
 
 
 def estimate_shift(scene: NDArray[np.uint8], baseline: NDArray[np.uint8]) -> Shift | None:
-    """Find how far a scene lies from the baseline, both (y, x) codes with 0 = masked; None where it cannot be told."""
+    """Find how far a scene lies from the baseline, both (y, x) codes with 0 = masked; None where it cannot be measured."""
     both = (scene > 0) & (baseline > 0)
     if both.sum() < LEAST_PIXELS or both.mean() < LEAST_CLEAR:
         return None
@@ -183,7 +185,7 @@ def estimate_shift(scene: NDArray[np.uint8], baseline: NDArray[np.uint8]) -> Shi
 
 
 def _sharpen(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Take slow changes away, cut extremes, and give masked pixels the mean."""
+    """Remove slow changes, clip extremes, and set masked pixels to 0."""
     values = np.where(mask, image, 0).astype(float)
     weight = ndimage.gaussian_filter(mask.astype(float), SLOW)
     sharp = np.where(mask, values - ndimage.gaussian_filter(values, SLOW) / np.maximum(weight, 1e-6), 0)
@@ -192,7 +194,7 @@ def _sharpen(image: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def join_shifts(shifts: Sequence[Shift]) -> Shift | None:
-    """Join what several windows tell; None where they tell nothing or contradict each other."""
+    """Combine the shifts of several windows; None where there is none or they contradict each other."""
     if not shifts:
         return None
     rows, columns = (np.array([getattr(shift, name) for shift in shifts]) for name in ("rows", "columns"))

@@ -1,7 +1,7 @@
-"""Sends what waits in the outbox: each recipient by its own thread and in bounded time, so that none holds up another.
+"""Sends what waits in the outbox: each recipient in a thread of its own and in bounded time, so that none delays another.
 
-A try is written down before it is made, and a message leaves the outbox only once it stands in the list of those that were
-delivered: whatever is cut off, a message is sent again rather than lost.
+An attempt is recorded before it is made, and a message is deleted from the outbox only after its delivery is recorded:
+wherever this is interrupted, a message is sent twice rather than lost.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from pathlib import Path
 from minewatch.core.errors import MinewatchError, WorkspaceError, describe
 from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
-from minewatch.core.text import show_moment
+from minewatch.core.text import format_time
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.channel import send_letter
-from minewatch.operations.notify.collection import find_rules, hide_places
+from minewatch.operations.notify.apprise_channel import send_by_apprise
+from minewatch.operations.notify.enqueue import find_rules, hide_locations
 from minewatch.operations.notify.event import CONFIRMED, Event, name_event
 from minewatch.operations.notify.images import draw_thumbnails
-from minewatch.operations.notify.letter import write_letter
 from minewatch.operations.notify.outbox import (
     DEAD,
     FEWER_TRIES,
@@ -33,50 +32,52 @@ from minewatch.operations.notify.outbox import (
     WAITING,
     DeliveryAttempt,
     Message,
-    drop_message,
+    delete_message,
     fail,
-    holding,
     is_due,
     list_messages,
+    lock_outbox,
     make_message,
     put_message,
     read_deliveries,
     record_delivery,
     wait_after,
 )
+from minewatch.operations.notify.rendering import render_message
 from minewatch.operations.notify.rule import Rule
 from minewatch.operations.notify.webhook import send_json
 
 LONGEST = 60.0
-"""Seconds for one try, whatever the other side does."""
+"""Seconds for one attempt, whatever the other side does."""
 
-LONGEST_ROUND = 300.0
-"""Seconds in which a recipient's messages are begun; the others wait for the next round."""
+LONGEST_ROUND = dt.timedelta(minutes=5)
+"""Within this time a recipient's messages are begun; the others wait for the next cycle."""
 
 MOST_THREADS = 16
-"""Recipients at one time."""
+"""Recipients served at the same time."""
 
-Send = Callable[[Workspace, Message, Rule, dt.datetime], DeliveryAttempt]
+Clock = Callable[[], dt.datetime]
+"""Tells the time, UTC."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a round."""
+    """The result of one delivery."""
 
     sent: int = 0
-    """Messages that were delivered."""
+    """Messages delivered."""
 
     failed: int = 0
-    """Messages that were tried, and wait for another try or are dead now."""
+    """Messages that failed, and wait for another attempt or were given up."""
 
     waiting: int = 0
-    """Messages that wait after the round."""
+    """Messages that wait afterwards."""
 
     dead: int = 0
-    """Messages in the list of dead letters after the round."""
+    """Messages that were given up, afterwards."""
 
     notes: tuple[str, ...] = ()
-    """Why messages failed, and files that are none: a line each, without addresses."""
+    """Why messages failed, and files that are not messages: a line each, without addresses."""
 
 
 def send_message(
@@ -87,17 +88,17 @@ def send_message(
         return send_json(message, rule, now, is_test=is_test)
     alerts = dict.fromkeys(event.alert_id for event in sorted(message.events, key=_rank) if event.alert_id)
     thumbnails = draw_thumbnails(workspace, list(alerts)) if rule.table.shows_images else []
-    return send_letter(write_letter(message, rule, thumbnails, is_test=is_test), rule)
+    return send_by_apprise(render_message(message, rule, thumbnails, is_test=is_test), rule)
 
 
-def _rank(event: object) -> float:
-    return -float(getattr(event, "facts", {}).get("area_ha") or 0)
+def _rank(event: Event) -> float:
+    return -float(event.facts.get("area_ha") or 0)
 
 
 def send_in_time(
     workspace: Workspace, message: Message, rule: Rule, now: dt.datetime, *, is_test: bool = False, seconds: float = LONGEST
 ) -> DeliveryAttempt:
-    """Send one message, and give it up after a time; it may arrive nevertheless, and then comes twice."""
+    """Send one message; stops waiting after ``seconds``, though the message may still arrive, and then arrives twice."""
     answers: list[DeliveryAttempt] = []
 
     def run() -> None:
@@ -105,7 +106,7 @@ def send_in_time(
         try:
             answers.append(send_message(workspace, message, rule, now, is_test=is_test))
         except MinewatchError as error:
-            answers.append(fail(describe(error), is_unset=True))
+            answers.append(fail(describe(error), not_configured=True))
         except Exception as error:  # noqa: BLE001 - one message that cannot be written must not hold up the others
             answers.append(fail(f"the message could not be made ({type(error).__name__})", is_refusal=True))
 
@@ -116,67 +117,56 @@ def send_in_time(
 
 
 def deliver(workspace: Workspace, now: dt.datetime, reporter: Reporter | None = None, *, seconds: float = LONGEST) -> Delivery:
-    """Send what is due; ``seconds`` bound each try.
+    """Send what is due; ``seconds`` limit each attempt.
 
-    Raises MinewatchError where the outbox cannot be read or written; what is in it stays there then.
+    Raises MinewatchError where the outbox cannot be read or written; the messages then stay there.
     """
     folder = workspace.outbox
     if not folder.exists():
         return Delivery()
-    with holding(folder, "deliver", wait=False) as mine:
-        notes = _deliver(workspace, now, seconds) if mine else ["another process is sending the messages"]
+    with lock_outbox(folder, "deliver", wait=False) as is_ours:
+        notes = _deliver(workspace, now, seconds) if is_ours else ["another process is sending the messages"]
     sent = sum(1 for note in notes if note == "")
-    told = tuple(note for note in notes if note)
-    for note in told:
+    failures = tuple(note for note in notes if note)
+    for note in failures:
         (reporter or Reporter()).note(note)
     waiting, dead = (list_messages(folder, place)[0] for place in (WAITING, DEAD))
-    return Delivery(sent, len(told) if mine else 0, len(waiting), len(dead), told)
+    return Delivery(sent, len(failures) if is_ours else 0, len(waiting), len(dead), failures)
 
 
 def _deliver(workspace: Workspace, now: dt.datetime, seconds: float) -> list[str]:
-    """Send what is due; gives '' for each message that was sent, and why for each that was not."""
+    """Send what is due; returns '' for each message that was sent, and the reason for each that was not."""
     folder, rules = workspace.outbox, {rule.name: rule for rule in find_rules(workspace)}
     delivered = {line.message_id for line in read_deliveries(folder)}
     messages, damaged = list_messages(folder)
     notes = [_set_aside(path) for path in damaged]
     queues: dict[str, list[Message]] = {}
     for message in messages:
-        if message.message_id in delivered:  # a crash came between the two
-            drop_message(folder, message)
+        if message.message_id in delivered:  # a crash came between recording and deleting
+            delete_message(folder, message)
         elif message.rule not in rules:
-            notes.append(_bury(folder, replace(message, reason="its rule is no longer in the settings")))
+            notes.append(_move_to_dead_letters(folder, replace(message, reason="its rule is no longer in the settings")))
         elif is_due(message, now):
             queues.setdefault(message.rule, []).append(message)
-    clock = _Clock(now)
+    clock = _start_clock(now)
     if queues:
         with ThreadPoolExecutor(min(len(queues), MOST_THREADS), thread_name_prefix="deliver") as threads:
-            jobs = [threads.submit(_work_off, workspace, rules[name], queue, clock, seconds) for name, queue in queues.items()]
+            jobs = [threads.submit(_send_queue, workspace, rules[name], queue, clock, seconds) for name, queue in queues.items()]
             notes += [note for job in jobs for note in job.result()]
     return notes
 
 
-class _Clock:
-    """Goes on from the time that a round began at."""
-
-    def __init__(self, now: dt.datetime) -> None:
-        self._now, self._start = now, time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the round began."""
-        return time.monotonic() - self._start
-
-    @property
-    def now(self) -> dt.datetime:
-        """The time."""
-        return self._now + dt.timedelta(seconds=self.elapsed)
+def _start_clock(now: dt.datetime) -> Clock:
+    """Return a clock that starts at ``now`` and is never set back."""
+    began = time.monotonic()
+    return lambda: now + dt.timedelta(seconds=time.monotonic() - began)
 
 
-def _work_off(workspace: Workspace, rule: Rule, queue: Sequence[Message], clock: _Clock, seconds: float) -> list[str]:
+def _send_queue(workspace: Workspace, rule: Rule, queue: Sequence[Message], clock: Clock, seconds: float) -> list[str]:
     """Send the messages of one recipient in their order, until one fails in a way that the others would too."""
-    notes = []
+    notes, end = [], clock() + LONGEST_ROUND
     for message in queue:
-        if clock.elapsed > LONGEST_ROUND:
+        if clock() > end:
             break
         try:
             note, goes_on = _try(workspace, rule, message, clock, seconds)
@@ -189,100 +179,100 @@ def _work_off(workspace: Workspace, rule: Rule, queue: Sequence[Message], clock:
     return notes
 
 
-def _try(workspace: Workspace, rule: Rule, message: Message, clock: _Clock, seconds: float) -> tuple[str, bool]:
-    """Try a message once; gives why it failed, and whether the next one is worth a try."""
+def _try(workspace: Workspace, rule: Rule, message: Message, clock: Clock, seconds: float) -> tuple[str, bool]:
+    """Send a message once; returns why it failed, and whether the next message is worth an attempt."""
     folder = workspace.outbox
-    begun = replace(message, unended=message.unended + 1, reason="the last attempt did not finish")
-    begun = replace(begun, next_try=(clock.now + wait_after(begun)).isoformat(timespec="seconds"))
-    put_message(folder, begun)  # where this fails nothing is sent, so a full disk makes no flood of repeats
-    answer = send_in_time(workspace, begun, rule, clock.now, seconds=seconds)
-    ended = replace(message, attempts=message.attempts + 1, unended=0, reason=answer.reason)
+    begun = replace(message, interrupted_attempts=message.interrupted_attempts + 1, reason="the last attempt did not finish")
+    begun = replace(begun, next_try=(clock() + wait_after(begun)).isoformat(timespec="seconds"))
+    put_message(folder, begun)  # if this fails nothing is sent, so a full disk does not cause endless repeats
+    answer = send_in_time(workspace, begun, rule, clock(), seconds=seconds)
+    ended = replace(message, attempts=message.attempts + 1, interrupted_attempts=0, reason=answer.reason)
     if answer.sent:
-        record_delivery(folder, ended, clock.now)
+        record_delivery(folder, ended, clock())
         log_event("message delivered", message=ended.message_id, rule=rule.name, events=ended.event_ids, runs=ended.run_ids)
-        drop_message(folder, ended)
+        delete_message(folder, ended)
         return "", True
     log_event(
         "message failed", level="warning", message=ended.message_id, rule=rule.name, reason=answer.reason, runs=ended.run_ids
     )
-    return _put_back(folder, ended, answer, clock.now), answer.is_refusal
+    return _reschedule(folder, ended, answer, clock()), answer.is_refusal
 
 
-def _put_back(folder: Path, message: Message, answer: DeliveryAttempt, now: dt.datetime) -> str:
-    """Keep a message for its next try, or among the dead after its last."""
-    if answer.is_unset:
+def _reschedule(folder: Path, message: Message, answer: DeliveryAttempt, now: dt.datetime) -> str:
+    """Keep a message for its next attempt, or give it up after its last."""
+    if answer.not_configured:
         put_message(folder, replace(message, attempts=message.attempts - 1, next_try=""))
         return f"{message.message_id}: {answer.reason}; it waits until that is fixed"
     message = replace(message, refusals=message.refusals + answer.is_refusal)
     if message.attempts >= MOST_TRIES or message.refusals >= FEWER_TRIES:
-        return _bury(folder, message)
+        return _move_to_dead_letters(folder, message)
     asked = min(dt.timedelta(seconds=answer.wait or 0), LONGEST_WAIT)
     when = now + max(wait_after(message), asked)
     put_message(folder, replace(message, next_try=when.isoformat(timespec="seconds")))
-    tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {show_moment(when)}"
+    tries = f"attempt {message.attempts} of {MOST_TRIES}, the next after {format_time(when)}"
     return f"{message.message_id}: {answer.reason}; {tries}"
 
 
-def _bury(folder: Path, message: Message) -> str:
-    """Put a message among the dead: it is there before it is away from where it waited."""
+def _move_to_dead_letters(folder: Path, message: Message) -> str:
+    """Move a message to those given up; it is written there before it is deleted where it waited."""
     put_message(folder, message, DEAD)
-    drop_message(folder, message)
+    delete_message(folder, message)
     again = f"minewatch notify retry {message.message_id}"
     return f"{message.message_id}: {message.reason}; it was given up, send it again with: {again}"
 
 
 def _set_aside(path: Path) -> str:
-    """Rename a file that is no message, so that it is told once; nothing is deleted."""
+    """Rename a file that is no message, so that it is reported once; nothing is deleted."""
     path.rename(path.with_suffix(".damaged"))
     return f"{path} is no message; it was renamed to {path.with_suffix('.damaged').name}"
 
 
 def retry(workspace: Workspace, message_ids: Sequence[str] | None = None) -> int:
-    """Let messages be tried at once, dead ones from the first try on; None = all.  Gives how many.
+    """Make messages due at once with all their attempts, also those given up; None = all.  Returns how many.
 
-    Raises WorkspaceError where there is none of a name, or the outbox cannot be written.
+    Raises WorkspaceError where an id is unknown, or the outbox cannot be written.
     """
     folder = workspace.outbox
-    with holding(folder, "collect"), holding(folder, "deliver"):
+    with lock_outbox(folder, "collect"), lock_outbox(folder, "deliver"):
         found = {message.message_id: (message, place) for place in (DEAD, WAITING) for message in list_messages(folder, place)[0]}
         unknown = [name for name in message_ids or () if name not in found]
         if unknown:
             raise WorkspaceError(f"there is no message {unknown[0]!r} in the outbox; see them with: minewatch notify list")
         for name in found if message_ids is None else dict.fromkeys(message_ids):
             message, place = found[name]
-            put_message(folder, replace(message, attempts=0, unended=0, refusals=0, next_try="", reason=""))
+            put_message(folder, replace(message, attempts=0, interrupted_attempts=0, refusals=0, next_try="", reason=""))
             if place == DEAD:
-                drop_message(folder, message, DEAD)
+                delete_message(folder, message, DEAD)
     return len(found if message_ids is None else set(message_ids))
 
 
 PREFIX = "notify-"
-"""Names of the threads that send."""
+"""Of the names of the threads that send."""
 
 LIBRARIES = ("urllib3", "requests", "requests_oauthlib", "oauthlib")
-"""Whose loggers are silent in these threads."""
+"""Their loggers are silenced in these threads."""
 
 
 class _SilencedLogs(logging.Filter):
-    """Lets nothing pass from a thread that sends."""
+    """Drops records of the threads that send."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """True if a record passes."""
+        """True if a record is from another thread."""
         return not (record.threadName or "").startswith(PREFIX)
 
 
-_HUSH = _SilencedLogs()
+_SILENCE = _SilencedLogs()
 
 
 def silence_libraries() -> None:
-    """Silence the loggers that there are by now; filters are not inherited, so each has its own."""
+    """Silence the loggers that exist by now; filters are not inherited by child loggers, so each needs its own."""
     for name, logger in list(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and name.split(".")[0] in LIBRARIES:
-            logger.addFilter(_HUSH)
+            logger.addFilter(_SILENCE)
 
 
 AREA = "test-area"
-"""Name of an area that is none."""
+"""Name of an area that does not exist."""
 
 LAT, LON = 0.0, 0.0
 """In the Atlantic, where nobody mines."""
@@ -291,8 +281,8 @@ _SIDE = 0.001
 """Degrees."""
 
 
-def make_sample(rule: Rule, now: dt.datetime) -> Message:
-    """Make a message about an alert that there is not."""
+def make_test_message(rule: Rule, now: dt.datetime) -> Message:
+    """Make a message about an alert that does not exist."""
     day = now.date().isoformat()
     facts = {
         "alert_id": f"{AREA}-{day.replace('-', '')}-000000",
@@ -310,9 +300,9 @@ def make_sample(rule: Rule, now: dt.datetime) -> Message:
     outline = {"type": "MultiPolygon", "coordinates": [[ring]]}
     name, moment = name_event("test", rule.name, now.isoformat()), now.isoformat(timespec="seconds")
     event = Event(name, CONFIRMED, AREA, str(facts["alert_id"]), facts, outline, "", moment)
-    return make_message(rule.name, [hide_places(event, rule)], [CONFIRMED], now)
+    return make_message(rule.name, [hide_locations(event, rule)], [CONFIRMED], now)
 
 
-def send_sample(workspace: Workspace, rule: Rule, now: dt.datetime, seconds: float = LONGEST) -> DeliveryAttempt:
+def send_test_message(workspace: Workspace, rule: Rule, now: dt.datetime, seconds: float = LONGEST) -> DeliveryAttempt:
     """Send a test message to the recipient of a rule."""
-    return send_in_time(workspace, make_sample(rule, now), rule, now, is_test=True, seconds=seconds)
+    return send_in_time(workspace, make_test_message(rule, now), rule, now, is_test=True, seconds=seconds)

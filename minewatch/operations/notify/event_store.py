@@ -1,7 +1,7 @@
-"""Finds what is new since the last look, and keeps it: an append-only file of events, each once.
+"""Finds new events and keeps them in an append-only file, each once.
 
-An event is found by what is true now against what was found before, so that a table made anew, a look that is repeated,
-or a crash between two steps makes nothing twice; the history of the table tells what came and went between two looks.
+Events are found by comparing the current state with the events found so far, so that a table made anew, a repeated run or a
+crash between two steps makes none twice.  The history of the table gives the states that an alert passed in between.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from minewatch.alerts.record import DISMISSED
 from minewatch.alerts.table import GROWTH_HA
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import append_lines, read_lines
+from minewatch.operations.notify.current_state import CurrentState, Row
 from minewatch.operations.notify.event import (
     CLOSED,
     CONFIRMED,
@@ -34,18 +35,17 @@ from minewatch.operations.notify.event import (
     name_event,
     parse_event,
 )
-from minewatch.operations.notify.state import CurrentState, Row
 
 FILE = "events.jsonl"
 """In the folder of the outbox."""
 
 _DATES = {PROVISIONAL: "first_seen", CONFIRMED: "confirmed_on", CLOSED: "last_seen"}
-"""State to the cell with its date."""
+"""State to the column with its date."""
 
 
 @dataclass
-class _Known:
-    """What was found of one alert before."""
+class _AlertHistory:
+    """What was found of one alert so far."""
 
     state: str = ""
     """The last of STATES."""
@@ -54,7 +54,7 @@ class _Known:
     """Id of the last event that closed it."""
 
     area: float = 0.0
-    """The largest area that was found, hectares."""
+    """The largest area found, hectares."""
 
     legal: str = ""
     """Legal status, as last found."""
@@ -75,7 +75,7 @@ class _Known:
 
 @dataclass
 class EventStore:
-    """All that was found so far."""
+    """All events found so far."""
 
     events: list[Event] = field(default_factory=list)
     """In the order of their numbers."""
@@ -83,34 +83,34 @@ class EventStore:
     ids: set[str] = field(default_factory=set)
     """Of the events."""
 
-    alerts: dict[str, _Known] = field(default_factory=dict)
-    """By the id that the alert had then."""
+    alerts: dict[str, _AlertHistory] = field(default_factory=dict)
+    """By the id that the alert had in its last event."""
 
     def add(self, event: Event) -> None:
-        """Add an event that was found."""
+        """Add an event."""
         self.events.append(event)
         self.ids.add(event.event_id)
         if event.event == RENAMED:
-            self.alerts[event.alert_id] = self.alerts.pop(str(event.facts["former"]), _Known())
+            self.alerts[event.alert_id] = self.alerts.pop(str(event.facts["former"]), _AlertHistory())
         elif event.alert_id:
-            self.alerts.setdefault(event.alert_id, _Known()).learn(event)
+            self.alerts.setdefault(event.alert_id, _AlertHistory()).learn(event)
 
 
-def read_findings(folder: Path) -> EventStore:
-    """Read what was found; a line that a crash cut off is left out.  Raises WorkspaceError."""
+def read_events(folder: Path) -> EventStore:
+    """Read the events; a line that a crash cut off is left out.  Raises WorkspaceError."""
     path = folder / FILE
     try:
         events, _ = read_lines(path, parse_event)
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
-    findings = EventStore()
+    store = EventStore()
     for event in events:
-        findings.add(event)
-    return findings
+        store.add(event)
+    return store
 
 
-def append_findings(folder: Path, events: Sequence[Event]) -> None:
-    """Keep events; they are on the disk when this returns.  Raises WorkspaceError."""
+def append_events(folder: Path, events: Sequence[Event]) -> None:
+    """Append events; they are on the disk when this returns.  Raises WorkspaceError."""
     path = folder / FILE
     try:
         append_lines(path, [json.dumps(asdict(event), ensure_ascii=False) for event in events])
@@ -118,28 +118,28 @@ def append_findings(folder: Path, events: Sequence[Event]) -> None:
         raise WorkspaceError(f"{path} cannot be written: {error.strerror}; new events will be found again later") from error
 
 
-def find_events(state: CurrentState, findings: EventStore, limits: Iterable[int], now: dt.datetime) -> list[Event]:
-    """Find what is new, and add it to ``findings``; ``limits`` are the days after which rules call an area unseen."""
+def find_events(state: CurrentState, store: EventStore, limits: Iterable[int], now: dt.datetime) -> list[Event]:
+    """Find new events and add them to ``store``; ``limits`` are the days after which rules report an area as unseen."""
     found = []
-    for event in _list_candidates(state, findings, sorted(set(limits)), now):
-        if event.event_id not in findings.ids:
-            number = findings.events[-1].number + 1 if findings.events else 1
+    for event in _list_candidates(state, store, sorted(set(limits)), now):
+        if event.event_id not in store.ids:
+            number = store.events[-1].number + 1 if store.events else 1
             found.append(replace(event, recorded=now.isoformat(timespec="seconds"), number=number))
-            findings.add(found[-1])
+            store.add(found[-1])
     return found
 
 
-def _list_candidates(state: CurrentState, findings: EventStore, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
+def _list_candidates(state: CurrentState, store: EventStore, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
     renames = list_renames(state.history)
     former = {new: old for old, new in renames.items()}
-    passed = _read_passed(state.history)
+    passed = _read_reached_states(state.history)
     for alert_id, row in state.alerts.items():
-        name = follow_renames(alert_id, former, findings.alerts.__contains__) or alert_id
+        name = follow_renames(alert_id, former, store.alerts.__contains__) or alert_id
         if name != alert_id:
             yield Event(name_event(alert_id, RENAMED, name), RENAMED, row["aoi"], alert_id, {"former": name})
-        known = findings.alerts.get(alert_id, _Known())
+        known = store.alerts.get(alert_id, _AlertHistory())
         yield from _find_alert(alert_id, row, state.outlines.get(alert_id), known, passed.get(alert_id, set()))
-    yield from _find_withdrawn(state, findings)
+    yield from _find_withdrawn(state, store)
     yield from _find_reviews(state, renames)
     yield from _find_failures(state)
     yield from _find_unseen(state, limits, now)
@@ -148,16 +148,16 @@ def _list_candidates(state: CurrentState, findings: EventStore, limits: Sequence
 # --- alerts ----------------------------------------------------------------------------------------------------------
 
 
-def _read_passed(history: Sequence[HistoryEvent]) -> dict[str, set[str]]:
-    """Return the states that each alert was in, by the table's history."""
+def _read_reached_states(history: Sequence[HistoryEvent]) -> dict[str, set[str]]:
+    """Return the states that each alert was in, from the history of the table."""
     passed: dict[str, set[str]] = {}
     for event in history:
         passed.setdefault(event.alert_id, set()).add(event.to_status if event.event == NEW else event.event)
     return passed
 
 
-def _find_alert(alert_id: str, row: Row, outline: Any, known: _Known, passed: set[str]) -> Iterator[Event]:
-    """Find the states that an alert reached since the last look, and what it gained."""
+def _find_alert(alert_id: str, row: Row, outline: Any, known: _AlertHistory, passed: set[str]) -> Iterator[Event]:
+    """Find the states that an alert reached since its last event, its growth, and a change of its legal status."""
 
     def make(event: str, *truth: object, **more: Any) -> Event:
         name = name_event(alert_id, event, *truth)
@@ -180,9 +180,9 @@ def _find_alert(alert_id: str, row: Row, outline: Any, known: _Known, passed: se
         yield make(PLACED, row["legal_status"], legal)
 
 
-def _find_withdrawn(state: CurrentState, findings: EventStore) -> Iterator[Event]:
-    """Find alerts that were told and that the table has no more: what was seen did not hold."""
-    for alert_id, known in list(findings.alerts.items()):
+def _find_withdrawn(state: CurrentState, store: EventStore) -> Iterator[Event]:
+    """Find alerts that are no longer in the table: later looks did not support them."""
+    for alert_id, known in list(store.alerts.items()):
         last = known.last
         if last is None or known.state in ("", CLOSED) or last.aoi not in state.areas or alert_id in state.alerts:
             continue
@@ -193,7 +193,7 @@ def _find_withdrawn(state: CurrentState, findings: EventStore) -> Iterator[Event
 
 
 def _find_reviews(state: CurrentState, renames: Mapping[str, str]) -> Iterator[Event]:
-    """Find what people decided about alerts of the table, under the names that these have now."""
+    """Find decisions about alerts of the table, by their present ids."""
     for decision in state.decisions:
         alert_id = follow_renames(decision.alert_id, renames, state.alerts.__contains__)
         if alert_id is None:
@@ -210,9 +210,9 @@ def _find_reviews(state: CurrentState, renames: Mapping[str, str]) -> Iterator[E
 
 
 def _find_failures(state: CurrentState) -> Iterator[Event]:
-    """Find the first failure of each row of failures of an area."""
+    """Find the first of the consecutive failures of an area."""
     failing: set[str] = set()
-    for one in state.rounds:
+    for one in state.runs:
         for aoi, reason in one.areas.items():
             if reason and aoi not in failing:
                 since = one.started.isoformat(timespec="seconds")
@@ -222,7 +222,7 @@ def _find_failures(state: CurrentState) -> Iterator[Event]:
 
 
 def _find_unseen(state: CurrentState, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
-    """Find areas without a clear look for so many days; each limit is told once for each last look."""
+    """Find areas without a clear look for so many days; once for each limit and last clear look."""
     for aoi, row in state.areas.items():
         last = str(row["last_clear"] or "")
         since = last or str(row["monitor_from"] or "")

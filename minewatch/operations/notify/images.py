@@ -1,4 +1,4 @@
-"""Small pictures of alerts, before and after: from the evidence that the scan kept, so that nothing is fetched to send them."""
+"""Thumbnails of alerts, before and after, from the evidence that the scan wrote: nothing is fetched for them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GAP = 8
 """Pixels between them."""
 
 _LARGEST = 64 * 2**20
-"""Bytes of a file of evidence that is still opened here."""
+"""Bytes of an evidence file; larger ones are not opened here."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Thumbnail:
     """An alert before and after, side by side."""
 
     alert_id: str
-    """Which."""
+    """Its id."""
 
     before: str
     """Day of the left one, ISO 8601."""
@@ -47,11 +47,11 @@ class Thumbnail:
     """Day of the right one."""
 
     data: bytes
-    """PNG without any text in it: a picture tells no position."""
+    """PNG without any text, so that it reveals no position."""
 
 
 def draw_thumbnails(workspace: Workspace, alert_ids: Sequence[str]) -> list[Thumbnail]:
-    """Draw the first alerts that there is evidence of; what cannot be read is left out."""
+    """Draw the first alerts that have evidence; those whose evidence cannot be read are left out."""
     drawn: list[Thumbnail] = []
     for alert_id in alert_ids:
         if len(drawn) == MOST_IMAGES:
@@ -62,7 +62,7 @@ def draw_thumbnails(workspace: Workspace, alert_ids: Sequence[str]) -> list[Thum
 
 
 def draw_thumbnail(folder: Path, alert_id: str) -> Thumbnail | None:
-    """Draw an alert from its folder of evidence; None where there is none, or it cannot be read."""
+    """Draw an alert from its folder of evidence; None where it is missing or cannot be read."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         days = {name: str(manifest["images"][name]["acquired"])[:10] for name in IMAGES}
@@ -73,26 +73,26 @@ def draw_thumbnail(folder: Path, alert_id: str) -> Thumbnail | None:
 
 
 def _read(folder: Path, name: str) -> NDArray[np.int16]:
-    """Give (y, x, 3) red, green, blue reflectance x 10 000; -32768 = no data."""
+    """Return (y, x, 3) red, green, blue reflectance x 10 000; -32768 = no data."""
     files = [folder / f"{name}.tif", folder / f"{name}-scl.tif"]
     if any(path.stat().st_size > _LARGEST for path in files):
         raise EvidenceError("too large")
-    specimen = parse_evidence_image(*(path.read_bytes() for path in files))
-    return np.stack([_find_band(specimen, band) for band in ("red", "green", "blue")], axis=-1)
+    image = parse_evidence_image(*(path.read_bytes() for path in files))
+    return np.stack([_find_band(image, band) for band in ("red", "green", "blue")], axis=-1)
 
 
-def _find_band(specimen: EvidenceImage, band: str) -> NDArray[np.int16]:
-    if band == "green" and band not in specimen.bands:  # the mean of red and blue stands in for it
-        red, blue = (_find_band(specimen, name).astype(np.int32) for name in ("red", "blue"))
+def _find_band(image: EvidenceImage, band: str) -> NDArray[np.int16]:
+    if band == "green" and band not in image.bands:  # the mean of red and blue stands in for it
+        red, blue = (_find_band(image, name).astype(np.int32) for name in ("red", "blue"))
         mean: NDArray[np.int16] = ((red + blue) // 2).astype(np.int16)
         mean[(red == NODATA) | (blue == NODATA)] = NODATA
         return mean
-    found: NDArray[np.int16] = specimen.reflectance[specimen.bands.index(band)]
+    found: NDArray[np.int16] = image.reflectance[image.bands.index(band)]
     return found
 
 
 def _render(chips: Mapping[str, NDArray[np.int16]]) -> bytes:
-    """Put the images side by side with one stretch of tones."""
+    """Put the images side by side, with the same stretch."""
     values = np.concatenate([chip[(chip != NODATA).all(axis=-1)].ravel() for chip in chips.values()])
     stretch = Stretch((DARKEST,) * 3, (find_white(values, SCALE),) * 3)
     pictures = [_enlarge(render_reflectance(chip, stretch)) for chip in chips.values()]

@@ -1,6 +1,6 @@
-"""Sends a letter as mail: where to and how to log in is what apprise read in the address; the message itself is built here.
+"""Sends a message as mail: apprise reads recipients and login from the address, and the mail itself is built here.
 
-So its plain text is written for reading, images stand in the page, the file beside it, and a repeat has the same Message-ID.
+So that the plain text is readable, images are inside the page, the file is attached, and a repeat has the same Message-ID.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
-from minewatch.operations.notify.letter import Letter
 from minewatch.operations.notify.outbox import SENT, DeliveryAttempt, fail
+from minewatch.operations.notify.rendering import RenderedMessage
 
 SECONDS = 20.0
 """For a connection, and for each answer of the server."""
 
 LOGIN = (530, 534, 535, 538)
-"""Answers to who may not send."""
+"""Answers that refuse the login."""
 
 HOST = "minewatch.invalid"
-"""Right side of a Message-ID: no name of a machine leaves it."""
+"""Domain of a Message-ID, so that no host name is revealed."""
 
 
-def send_mail(service: Any, letter: Letter) -> DeliveryAttempt:
-    """Send a letter to every recipient of a mail service of apprise."""
+def send_mail(service: Any, message: RenderedMessage) -> DeliveryAttempt:
+    """Send a message to every recipient of a mail service of apprise."""
     try:
         with _connect(service) as server:
-            answers = [_send(server, service, name, to, letter) for name, to in service.targets]
+            answers = [_send(server, service, name, to, message) for name, to in service.targets]
     except smtplib.SMTPResponseException as error:
         return _explain(error.smtp_code)
     except smtplib.SMTPNotSupportedError:
@@ -43,7 +43,7 @@ def send_mail(service: Any, letter: Letter) -> DeliveryAttempt:
 
 
 def _connect(service: Any) -> smtplib.SMTP:
-    """Connect, make the line safe where the address asks for that, and log in."""
+    """Connect, encrypt where the address asks for it, and log in."""
     context = ssl.create_default_context()
     if not service.verify_certificate:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -62,11 +62,11 @@ def _connect(service: Any) -> smtplib.SMTP:
     return server
 
 
-def _send(server: smtplib.SMTP, service: Any, name: object, to: str, letter: Letter) -> DeliveryAttempt:
-    message = build_mail(service, name, to, letter)
+def _send(server: smtplib.SMTP, service: Any, name: object, to: str, message: RenderedMessage) -> DeliveryAttempt:
+    mail = build_mail(service, name, to, message)
     copies = (set(service.cc) | set(service.bcc)) - {to}
     try:
-        refused = server.sendmail(service.from_addr[1], [to, *sorted(copies)], message.as_bytes())
+        refused = server.sendmail(service.from_addr[1], [to, *sorted(copies)], mail.as_bytes())
     except smtplib.SMTPRecipientsRefused as error:
         refused = error.recipients
     return _explain(next(iter(refused.values()))[0]) if refused else SENT
@@ -78,7 +78,7 @@ def _explain(code: int) -> DeliveryAttempt:
 
 
 def name_cause(error: Exception) -> str:
-    """Say why there is no connection; never in the error's own words, which may hold an address."""
+    """Describe an error without its own words, which may hold an address."""
     if isinstance(error, TimeoutError):
         return f"no answer within {SECONDS:g} seconds"
     if isinstance(error, ssl.SSLError):
@@ -90,8 +90,8 @@ def name_cause(error: Exception) -> str:
     return "no connection"
 
 
-def build_mail(service: Any, name: object, to: str, letter: Letter) -> EmailMessage:
-    """Build the mail to one recipient: text, or a page with its images; beside them the files."""
+def build_mail(service: Any, name: object, to: str, message: RenderedMessage) -> EmailMessage:
+    """Build the mail to one recipient: text, a page with its images, and the attached files."""
     mail = EmailMessage(email.policy.SMTP)
     sender, reply = service.from_addr, sorted(service.reply_to)
     mail["From"] = Address(_show_name(sender[0]) or "minewatch", addr_spec=sender[1])
@@ -101,24 +101,24 @@ def build_mail(service: Any, name: object, to: str, letter: Letter) -> EmailMess
         mail["Cc"] = [Address(_show_name(service.names.get(copy)), addr_spec=copy) for copy in copies]
     if reply:
         mail["Reply-To"] = [Address(_show_name(service.names.get(address)), addr_spec=address) for address in reply]
-    mail["Subject"] = letter.subject
-    mail["Date"] = format_datetime(letter.written)
-    digest = hashlib.sha256(f"{letter.message_id}\n{to}".encode()).hexdigest()[:32]
+    mail["Subject"] = message.subject
+    mail["Date"] = format_datetime(message.written)
+    digest = hashlib.sha256(f"{message.message_id}\n{to}".encode()).hexdigest()[:32]
     mail["Message-ID"] = f"<{digest}@{HOST}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no machine need answer it
-    mail.set_content(letter.render_text())
-    mail.add_alternative(letter.html, subtype="html")
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: asks for no automatic answer
+    mail.set_content(message.render_text())
+    mail.add_alternative(message.html, subtype="html")
     page: Any = mail.get_payload(1)
-    for image in letter.images:
+    for image in message.images:
         kind, subtype = image.kind.split("/")
         page.add_related(image.data, kind, subtype, cid=f"<{image.name}>", filename=image.name, disposition="inline")
-    for file in letter.files:
+    for file in message.files:
         kind, subtype = file.kind.split("/")
         mail.add_attachment(file.data, kind, subtype, filename=file.name)
     return mail
 
 
 def _show_name(name: object) -> str:
-    """Return a name as a header can hold it; apprise says False where there is none, and its own where nobody gave one."""
+    """Return a name without characters that a header cannot hold; apprise gives False where there is none."""
     text = str(name) if name else ""
     return "".join(character for character in text if character.isprintable())

@@ -1,4 +1,4 @@
-"""Messages on the disk: written before they are sent, and taken away only when that they were sent is on the disk."""
+"""Messages on the disk: written before they are sent, and deleted only once their delivery is recorded."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.operations.notify.event import Event, parse_event
 
 WAITING, DEAD, DELIVERED = "waiting", "dead", "delivered.jsonl"
-"""Two folders and a file, in the folder of the outbox."""
+"""Two subfolders and a file of the outbox."""
 
 FIRST_WAIT = dt.timedelta(minutes=1)
-"""Before the second try; doubled each time."""
+"""Before the second attempt; doubled each time."""
 
 LONGEST_WAIT = dt.timedelta(hours=6)
-"""Between two tries."""
+"""Between two attempts."""
 
 SPREAD = 0.25
-"""Each wait is longer by up to this share of it, so that messages that failed together do not come back together."""
+"""Each wait is longer by up to this share, so that messages that failed together are not retried together."""
 
 MOST_CRASHES = 3
-"""Tries in a row that a crash may cut off before a message waits: it might be the message that brings the process down."""
+"""Attempts in a row that a crash may interrupt before the message has to wait: it may be what crashes the process."""
 
 MOST_TRIES = 16
-"""Of a message: the waits between them make 44.5 to 56 hours."""
+"""Attempts for a message; the waits between them add up to 44.5 to 56 hours."""
 
 FEWER_TRIES = 10
-"""Where the answer is a refusal that time alone seldom changes: 8.5 to 10.6 hours."""
+"""Attempts where the other side refuses the message, which rarely changes with time: 8.5 to 10.6 hours."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What one recipient is told at one time."""
+    """What is sent to one recipient at one time."""
 
     message_id: str
-    """Also its file's name; made of rule and events, so that the same message has the same id."""
+    """Also the name of its file; made of rule and events, so that the same message has the same id."""
 
     rule: str
     """Name of the rule."""
@@ -54,25 +54,25 @@ class Message:
     """UTC, ISO 8601."""
 
     events: tuple[Event, ...]
-    """What is told, with what was true when it was found."""
+    """With the facts as they were when each event was found."""
 
     kinds: tuple[str, ...]
     """What each event is for this recipient."""
 
     attempts: int = 0
-    """How often it was tried; tries that a crash cut off are not counted."""
+    """Attempts so far, without those that a crash interrupted."""
 
-    unended: int = 0
-    """How many tries in a row a crash cut off."""
+    interrupted_attempts: int = 0
+    """Attempts in a row that a crash interrupted; ``unended`` in the file."""
 
     refusals: int = 0
-    """How often the answer was a refusal."""
+    """Attempts that were refused."""
 
     next_try: str = ""
     """UTC, ISO 8601; '' = at once."""
 
     reason: str = ""
-    """Why the last try failed, without any address."""
+    """Why the last attempt failed, without any address."""
 
     @property
     def event_ids(self) -> list[str]:
@@ -92,28 +92,34 @@ def make_message(rule: str, events: Sequence[Event], kinds: Sequence[str], now: 
 
 
 def parse_message(value: Any) -> Message:
-    """Read a message back; raises KeyError, TypeError, AttributeError or ValueError for what is none."""
+    """Parse a message; raises KeyError, TypeError, AttributeError or ValueError where it is none."""
     texts = {name: str(value[name]) for name in ("message_id", "rule", "created", "next_try", "reason")}
     events, kinds = tuple(map(parse_event, value["events"])), tuple(map(str, value["kinds"]))
     if len(events) != len(kinds) or not events:
         raise ValueError("events")
-    attempts, unended, refusals = (int(value[name]) for name in ("attempts", "unended", "refusals"))
-    return Message(events=events, kinds=kinds, attempts=attempts, unended=unended, refusals=refusals, **texts)
+    attempts, interrupted, refusals = (int(value[name]) for name in ("attempts", "unended", "refusals"))
+    return Message(events=events, kinds=kinds, attempts=attempts, interrupted_attempts=interrupted, refusals=refusals, **texts)
+
+
+def describe_message(message: Message) -> dict[str, Any]:
+    """Return a message as plain data, as its file holds it."""
+    facts = asdict(message)
+    return facts | {"unended": facts.pop("interrupted_attempts")}
 
 
 # --- when ------------------------------------------------------------------------------------------------------------
 
 
 def wait_after(message: Message) -> dt.timedelta:
-    """Return how long a message waits after its last try; one at which the process died again and again waits too."""
-    steps = max(message.attempts, message.unended - MOST_CRASHES)
+    """Return how long a message waits after its last attempt; one that crashed the process several times waits too."""
+    steps = max(message.attempts, message.interrupted_attempts - MOST_CRASHES)
     wait = min(FIRST_WAIT * 2 ** min(steps - 1, 20), LONGEST_WAIT) if steps > 0 else dt.timedelta(0)
     spread = hashlib.sha256(f"{message.message_id} {message.attempts}".encode()).digest()[0] / 255
     return wait * (1 + SPREAD * spread)
 
 
 def is_due(message: Message, now: dt.datetime) -> bool:
-    """True if a message is to be tried; a wait that is longer than any is the work of a clock that was set back."""
+    """True if a message is to be sent now, also where it would wait longer than ever possible: the clock was set back."""
     if not message.next_try:
         return True
     wait = dt.datetime.fromisoformat(message.next_try) - now
@@ -124,8 +130,8 @@ def is_due(message: Message, now: dt.datetime) -> bool:
 
 
 @contextlib.contextmanager
-def holding(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the outbox for one kind of work; lends False where another process does that work, and ``wait`` is off.
+def lock_outbox(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
+    """Lock the outbox for one kind of work; yields False where another process holds the lock and ``wait`` is off.
 
     Raises WorkspaceError where the folder cannot be written.
     """
@@ -145,25 +151,25 @@ def holding(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
         os.close(handle)
 
 
-def sweep_leftovers(folder: Path) -> None:
-    """Take away what writes that a crash cut off have left; only where nobody else works in the outbox."""
-    with holding(folder, "deliver", wait=False) as alone:
+def clean_stale(folder: Path) -> None:
+    """Delete temporary files of interrupted writes, unless another process works in the outbox."""
+    with lock_outbox(folder, "deliver", wait=False) as alone:
         if alone:
             delete_files(path for path in folder.glob(f"*/{TEMPORARY_PREFIX}*"))
 
 
 def put_message(folder: Path, message: Message, place: str = WAITING) -> None:
-    """Write a message, at once and onto the disk.  Raises WorkspaceError."""
+    """Write a message; it is on the disk when this returns.  Raises WorkspaceError."""
     path = folder / place / f"{message.message_id}.json"
     try:
-        publish_json(path, asdict(message))
+        publish_json(path, describe_message(message))
         sync(path.parent)
     except OSError as error:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; the next round tries again") from error
 
 
 def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], list[Path]]:
-    """Return the messages in the order of their making, and the files that are none.  Raises WorkspaceError."""
+    """Return the messages, oldest first, and the files that hold none.  Raises WorkspaceError."""
     found, damaged = [], []
     for name in sorted(list_names(folder / place)):
         path = folder / place / name
@@ -171,7 +177,7 @@ def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], li
             continue
         try:
             found.append(parse_message(json.loads(path.read_bytes())))
-        except FileNotFoundError:  # another process was faster
+        except FileNotFoundError:  # another process deleted it
             continue
         except OSError as error:
             raise WorkspaceError(f"{path} cannot be read: {error.strerror}; check its permissions") from error
@@ -180,13 +186,13 @@ def list_messages(folder: Path, place: str = WAITING) -> tuple[list[Message], li
     return sorted(found, key=lambda message: (message.created, message.message_id)), damaged
 
 
-def drop_message(folder: Path, message: Message, place: str = WAITING) -> None:
-    """Take a message away.  Raises OSError."""
+def delete_message(folder: Path, message: Message, place: str = WAITING) -> None:
+    """Delete a message's file.  Raises OSError."""
     (folder / place / f"{message.message_id}.json").unlink(missing_ok=True)
 
 
 def record_delivery(folder: Path, message: Message, now: dt.datetime) -> None:
-    """Note that a message was sent; it is on the disk when this returns.  Raises OSError."""
+    """Record that a message was sent; the line is on the disk when this returns.  Raises OSError."""
     line = {
         "message_id": message.message_id,
         "rule": message.rule,
@@ -209,14 +215,14 @@ class Delivered:
     """Name of the rule."""
 
     event_ids: tuple[str, ...]
-    """What was told."""
+    """Of its events."""
 
     delivered: str
     """When, UTC, ISO 8601."""
 
 
 def read_deliveries(folder: Path) -> list[Delivered]:
-    """Return what was sent.  Raises WorkspaceError."""
+    """Return the messages that were sent.  Raises WorkspaceError."""
     path = folder / DELIVERED
     try:
         found, _ = read_lines(path, _parse_delivered)
@@ -232,28 +238,27 @@ def _parse_delivered(value: Any) -> Delivered:
 
 @dataclass(frozen=True)
 class DeliveryAttempt:
-    """What came of one try; the texts hold no address and no secret."""
+    """The result of one attempt; its text holds no address and no secret."""
 
     sent: bool
-    """Whether the other side has it."""
+    """True if the other side accepted it."""
 
     reason: str = ""
-    """Why not."""
+    """Why it failed."""
 
     is_refusal: bool = False
-    """Whether time alone will seldom change it: the next tries are fewer."""
+    """True if the other side refused it, which rarely changes with time: fewer attempts are made."""
 
-    is_unset: bool = False
-    """Whether nothing could be tried, since a variable is not set or holds no address: such a try is not counted."""
+    not_configured: bool = False
+    """True if nothing could be sent, since a variable is not set or holds no address: not counted as an attempt."""
 
     wait: float | None = None
-    """Seconds that the other side asked to be left alone."""
+    """Seconds that the other side asks to wait."""
 
 
 SENT = DeliveryAttempt(sent=True)
-"""It has it."""
 
 
-def fail(reason: str, *, is_refusal: bool = False, is_unset: bool = False, wait: float | None = None) -> DeliveryAttempt:
-    """Say that a try failed."""
-    return DeliveryAttempt(False, reason, is_refusal, is_unset, wait)
+def fail(reason: str, *, is_refusal: bool = False, not_configured: bool = False, wait: float | None = None) -> DeliveryAttempt:
+    """Return an attempt that failed."""
+    return DeliveryAttempt(False, reason, is_refusal, not_configured, wait)

@@ -1,6 +1,6 @@
-"""Sends JSON to a webhook: signed, with a time, and with ids by which the other side knows what it has already.
+"""Sends JSON to a webhook: signed, with a timestamp, and with ids by which the other side recognises repeats.
 
-The format is described in docs/notifications.md; a change that breaks a reader gives it another VERSION.
+The format is described in docs/notifications.md; a change that breaks readers raises VERSION.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueErro
 from urllib3.util import Timeout
 
 from minewatch import __version__
-from minewatch.core.http import MOVED, find_proxy, read_wait
-from minewatch.core.url_policy import NetworkZone, find_reach
+from minewatch.core.http import REDIRECT_STATUSES, find_proxy, parse_retry_after
+from minewatch.core.url_policy import NetworkZone, find_zone
+from minewatch.operations.notify.content import make_link
 from minewatch.operations.notify.event import Event
-from minewatch.operations.notify.facts import make_link
 from minewatch.operations.notify.outbox import LONGEST_WAIT, SENT, DeliveryAttempt, Message, fail
 from minewatch.operations.notify.rule import Rule
 
@@ -35,26 +35,23 @@ TIMESTAMP, SIGNATURE, KEY = "Minewatch-Timestamp", "Minewatch-Signature", "Idemp
 """Headers: seconds since 1970; v1= and the HMAC-SHA256 of time, dot and body in hexadecimal; the message's id."""
 
 STANDARD_ID, STANDARD_TIMESTAMP, STANDARD_SIGNATURE = "webhook-id", "webhook-timestamp", "webhook-signature"
-"""The same as Standard Webhooks 1.0.0 has it, for which verifiers exist in a dozen languages: standardwebhooks.com."""
+"""The same in the format of Standard Webhooks 1.0.0, with verifiers in a dozen languages: standardwebhooks.com."""
 
 ENCODED = "whsec_"
-"""A secret that begins so holds the key in base64 after it, also as the standard has it."""
+"""A secret with this prefix holds the key in base64, as in the standard."""
 
 TIMEOUT = Timeout(connect=10, read=20)
 """Seconds."""
 
 LARGEST = 2 * 2**20
-"""Bytes of a body; in a larger one the outlines are left out."""
+"""Bytes of a body; from a larger one the outlines are left out."""
 
-MOST_ANSWER = 4096
-"""Bytes of an answer that are read; nothing in it counts."""
-
-PASSING = (408, 425, 429)
-"""Refusals that time changes; so do all from 500 on."""
+TEMPORARY = (408, 425, 429)
+"""Errors that may be gone the next time; so may all from 500 on."""
 
 
 def render_body(message: Message, rule: Rule, *, is_test: bool = False) -> bytes:
-    """Return the JSON of a message; the same message has the same bytes at each try."""
+    """Return the JSON of a message: the same bytes at each attempt."""
     body = _encode(message, rule, is_test=is_test, has_outlines=True)
     return body if len(body) <= LARGEST else _encode(message, rule, is_test=is_test, has_outlines=False)
 
@@ -90,7 +87,7 @@ def _describe_event(event: Event, kind: str, *, has_outline: bool) -> dict[str, 
 
 
 def sign_body(message_id: str, body: bytes, secret: str, now: dt.datetime) -> dict[str, str]:
-    """Return the headers that prove who sent a body, and when.  Raises ValueError for a secret that holds no key."""
+    """Return the headers that prove who sent a body and when.  Raises ValueError for a secret that holds no key."""
     stamp, key = str(int(now.timestamp())), decode_key(secret)
     ours = hmac.new(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest()
     standard = hmac.digest(key, f"{message_id}.{stamp}.".encode() + body, "sha256")
@@ -123,7 +120,7 @@ def find_fault(address: str, hosts: Collection[str]) -> str:
     if parts.scheme not in ("http", "https") or not host or not address.isprintable() or " " in address:
         return "holds no address that begins with https://"
     named = {name.lower() for name in hosts} & {host, f"{host}:{port}"}
-    reach = find_reach(host)
+    reach = find_zone(host)
     if reach is NetworkZone.FORBIDDEN:
         return "holds the address of a host that serves the network itself"
     if parts.scheme == "http" and reach is not NetworkZone.HERE and not named:
@@ -137,15 +134,15 @@ def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool =
     address, secret = (os.environ.get(name, "").strip() for name in (table.webhook_variable, table.secret_variable))
     for name, value in ((table.webhook_variable, address), (table.secret_variable, secret)):
         if not value:
-            return fail(f"{name} is not set in the environment", is_unset=True)
+            return fail(f"{name} is not set in the environment", not_configured=True)
     if fault := find_fault(address, table.hosts):
-        return fail(f"{table.webhook_variable} {fault}", is_unset=True)
+        return fail(f"{table.webhook_variable} {fault}", not_configured=True)
     body = render_body(message, rule, is_test=is_test)
-    message_id = quote(message.message_id)  # a rule may have letters that no header takes
+    message_id = quote(message.message_id)  # the name of a rule may have characters that a header cannot hold
     try:
         signed = sign_body(message_id, body, secret, now)
     except ValueError:
-        return fail(f"{table.secret_variable} begins with {ENCODED} and is not base64 after it", is_unset=True)
+        return fail(f"{table.secret_variable} begins with {ENCODED} and is not base64 after it", not_configured=True)
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"minewatch/{__version__}",
@@ -162,7 +159,7 @@ def _post(address: str, body: bytes, headers: dict[str, str]) -> DeliveryAttempt
         with make(retries=False, timeout=TIMEOUT, ca_certs=os.environ.get("CURL_CA_BUNDLE")) as connections:
             answer = connections.request("POST", address, body=body, headers=headers, redirect=False, preload_content=False)
             try:
-                return _judge(answer.status, answer.headers.get("Retry-After"))
+                return _interpret_status(answer.status, answer.headers.get("Retry-After"))
             finally:
                 answer.close()
     except (NewConnectionError, ConnectTimeoutError):
@@ -172,16 +169,16 @@ def _post(address: str, body: bytes, headers: dict[str, str]) -> DeliveryAttempt
     except ReadTimeoutError:
         return fail(f"no answer within {TIMEOUT.read_timeout:g} seconds")
     except LocationValueError:
-        return fail("the variable holds no address that can be used", is_unset=True)
+        return fail("the variable holds no address that can be used", not_configured=True)
     except (HTTPError, OSError, ValueError) as error:
         return fail(f"the connection broke off ({type(error).__name__})")
 
 
-def _judge(status: int, retry_after: str | None) -> DeliveryAttempt:
+def _interpret_status(status: int, retry_after: str | None) -> DeliveryAttempt:
     if 200 <= status < 300:
         return SENT
-    if status in MOVED:
+    if status in REDIRECT_STATUSES:
         return fail(f"status {status}: a redirect, which is not followed; give the final address", is_refusal=True)
-    passing = status in PASSING or status >= 500
-    wait = read_wait(retry_after, LONGEST_WAIT.total_seconds())
-    return fail(f"status {status}", is_refusal=not passing, wait=wait)
+    is_temporary = status in TEMPORARY or status >= 500
+    wait = parse_retry_after(retry_after, LONGEST_WAIT.total_seconds())
+    return fail(f"status {status}", is_refusal=not is_temporary, wait=wait)

@@ -1,7 +1,7 @@
-"""The log of custody: who made, opened, exported or packed which evidence, each line chained to the one before by its hash.
+"""The custody log: who made, opened, exported or packed which evidence.
 
-A line holds the SHA-256 of the line before, so a line that was changed no longer fits what the next one says of it, and one
-that was removed leaves a gap in the numbers.  What the last line was stands in a small file beside the log.
+Each line holds the SHA-256 of the line before: a changed line no longer has the hash in the next line, and a removed one
+leaves a gap in the numbers.  Number and hash of the last line are kept in a small file beside the log, its head.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from minewatch.core.errors import EvidenceError, WorkspaceError
 from minewatch.core.files import append_lines, make_private_folder
 
 Action = Literal["made", "opened", "exported", "packed"]
-"""What was done with evidence."""
+"""What a person or a scan did with evidence."""
 
 LARGEST_HEAD = 1000
-"""Bytes that are read of the file with the last line's hash; it has a hundred."""
+"""Bytes that are read of the head; it has about a hundred."""
 
-BEGINNING = "0" * 64
-"""What the first line is chained to."""
+FIRST_HASH = "0" * 64
+"""What the first line has as the hash of the line before."""
 
 
 @dataclass(frozen=True)
 class CustodyEntry:
-    """A line of the log."""
+    """An entry of the log."""
 
     number: int
     """From 1, without gaps."""
@@ -46,7 +46,7 @@ class CustodyEntry:
     """Login and machine."""
 
     action: Action
-    """What was done."""
+    """What they did."""
 
     alert_id: str
     """Name of the evidence."""
@@ -55,26 +55,26 @@ class CustodyEntry:
     """SHA-256 of its manifest."""
 
     detail: str
-    """How, in words."""
+    """A few words on how."""
 
     previous: str
     """SHA-256 of the line before, without its end."""
 
     @property
     def line(self) -> str:
-        """As it stands in the log."""
+        """The entry as its line in the log."""
         return json.dumps(vars(self), ensure_ascii=True, sort_keys=True)
 
 
 @dataclass(frozen=True)
 class CustodyLine:
-    """A line of the log that can be read."""
+    """A readable line of the log."""
 
-    at: int
-    """Line of the file, from 1."""
+    number: int
+    """Number of the line in the file, from 1."""
 
     entry: CustodyEntry
-    """What it says."""
+    """The entry."""
 
     sha256: str
     """Of its bytes, without the end."""
@@ -91,34 +91,34 @@ class CustodyLog:
     """In the order of the file."""
 
     damaged: tuple[int, ...]
-    """Lines of the file that are no entries."""
+    """Numbers of the lines that are no entries."""
 
-    def of(self, alert_id: str) -> list[CustodyLine]:
-        """Choose the lines on one alert."""
+    def lines_of(self, alert_id: str) -> list[CustodyLine]:
+        """Return the lines on one alert."""
         return [line for line in self.lines if line.entry.alert_id == alert_id]
 
 
 def record_custody(path: Path, action: Action, alert_id: str, manifest: str, detail: str = "") -> CustodyEntry:
-    """Add a line to the log; it is on the disk when this returns, and writers wait for each other.
+    """Add a line to the log, on disk when this returns; of several writers one waits for the other.
 
     Raises EvidenceError where the log cannot be written.
     """
-    (entry,) = record_all(path, action, {alert_id: manifest}, detail)
+    (entry,) = record_custody_of_all(path, action, {alert_id: manifest}, detail)
     return entry
 
 
-def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[CustodyEntry]:
-    """Add a line for each of several alerts, together; ``manifests`` are the SHA-256 of theirs.
+def record_custody_of_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[CustodyEntry]:
+    """Add a line for each of several alerts in one write; ``manifests`` is alert id to SHA-256 of its manifest.
 
     Raises EvidenceError where the log cannot be written.
     """
     entries: list[CustodyEntry] = []
     try:
         make_private_folder(path.parent)
-        with _holding_head(path) as head:
+        with _locking_head(path) as head:
             lines = read_custody(path).lines
             number = max(lines[-1].entry.number if lines else 0, _read_head(head).get("number", 0))
-            previous = lines[-1].sha256 if lines else BEGINNING
+            previous = lines[-1].sha256 if lines else FIRST_HASH
             when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), current_user()
             for alert_id, manifest in manifests.items():
                 number += 1
@@ -134,7 +134,7 @@ def record_all(path: Path, action: Action, manifests: Mapping[str, str], detail:
 
 
 def read_custody(path: Path) -> CustodyLog:
-    """Read the log; empty where there is none.  Raises EvidenceError where it cannot be read."""
+    """Read the log; a missing one is empty.  Raises EvidenceError where it cannot be read."""
     try:
         data = path.read_bytes() if path.exists() else b""
     except OSError as error:
@@ -143,7 +143,7 @@ def read_custody(path: Path) -> CustodyLog:
 
 
 def parse_custody(data: bytes) -> CustodyLog:
-    """Read the bytes of a log."""
+    """Return a log from its bytes."""
     lines, damaged = [], []
     for at, text in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
         try:
@@ -162,14 +162,14 @@ def _parse_entry(fields: Any) -> CustodyEntry:
 
 
 def check_custody(path: Path) -> list[str]:
-    """Name the lines that were changed, added or removed; none where the chain holds.
+    """Return a line on each entry that was changed, added or removed; none where the chain is whole.
 
     Raises EvidenceError where the log cannot be read.
     """
     with contextlib.ExitStack() as stack:
         head = {}
-        with contextlib.suppress(OSError):  # where it is missing, nothing is known
-            head = _read_head(stack.enter_context(_holding_head(path, os.O_RDONLY, fcntl.LOCK_SH)))
+        with contextlib.suppress(OSError):  # the head may be missing
+            head = _read_head(stack.enter_context(_locking_head(path, os.O_RDONLY, fcntl.LOCK_SH)))
         log = read_custody(path)
     if not head and not path.exists():
         return []
@@ -177,24 +177,26 @@ def check_custody(path: Path) -> list[str]:
 
 
 def check_chain(log: CustodyLog) -> list[str]:
-    """Name what does not fit within a log."""
+    """Return a line on each break of the chain within a log."""
     faults = [f"custody log, line {at}: no entry; it was changed, added, or cut off while it was written" for at in log.damaged]
-    number, sha256 = 0, BEGINNING
+    number, sha256 = 0, FIRST_HASH
     for line in log.lines:
         entry = line.entry
         if entry.number == number + 1:
             if entry.previous != sha256:
                 faults.append(f"custody log, entry {max(number, 1)}: not what the next line is chained to; it was changed")
         elif entry.number > number + 1:
-            faults.append(f"custody log, {_name_span(number + 1, entry.number - 1)} removed or damaged before line {line.at}")
+            faults.append(f"custody log, {_name_span(number + 1, entry.number - 1)} removed or damaged before line {line.number}")
         else:
-            faults.append(f"custody log, line {line.at}: entry {entry.number} comes after entry {number}; it was added or moved")
+            faults.append(
+                f"custody log, line {line.number}: entry {entry.number} comes after entry {number}; it was added or moved"
+            )
         number, sha256 = entry.number, line.sha256
     return faults
 
 
 def _check_end(name: str, lines: Sequence[CustodyLine], head: Mapping[str, Any]) -> list[str]:
-    """Compare the end of the log with what is known of it."""
+    """Return what does not agree between the last line and the head."""
     last = lines[-1].entry.number if lines else 0
     if not head:
         return [f"custody log: what its last line was is not known ({name} is missing or damaged)"]
@@ -210,7 +212,7 @@ def _name_span(first: int, last: int) -> str:
 
 
 def current_user() -> str:
-    """Name who runs this: login and machine, as the system knows them."""
+    """Return login and machine of whoever runs this, as the system knows them."""
     try:
         login = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -227,10 +229,10 @@ def _name_head(path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _holding_head(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
-    """Wait for other writers of the log, then hold it, by the file that says what its last line is.
+def _locking_head(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
+    """Hold the lock of the log, which is on its head; yield the head's file descriptor.
 
-    The log itself cannot be held: appending does that.
+    The log itself cannot be locked here: appending to it does that.
     """
     handle = os.open(_name_head(path), flags, 0o600)
     try:
@@ -241,7 +243,7 @@ def _holding_head(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = f
 
 
 def _read_head(handle: int) -> dict[str, Any]:
-    """Read what the last line was; nothing where it is not known."""
+    """Read number and hash of the last line; empty where they cannot be read."""
     try:
         head = json.loads(os.pread(handle, LARGEST_HEAD, 0))
         return {"number": int(head["number"]), "sha256": str(head["sha256"])}
@@ -250,7 +252,7 @@ def _read_head(handle: int) -> dict[str, Any]:
 
 
 def _write_head(handle: int, entry: CustodyEntry) -> None:
-    """Say what the last line is; a crash between line and head leaves a head that is true of the line before."""
+    """Write number and hash of the last line; after a crash between line and head, the head is that of the line before."""
     data = json.dumps({"number": entry.number, "sha256": _hash(entry.line.encode())}).encode()
     os.pwrite(handle, data, 0)
     os.ftruncate(handle, len(data))

@@ -25,7 +25,7 @@ BLOCK = 256
 """Side of a block of the COGs, pixels."""
 
 MOST_PIXELS = 5000 * 5000
-"""Of an image, as a stranger's evidence states them: the square of 50 km."""
+"""Of an image in evidence of unknown origin: a square of 50 km."""
 
 GDAL_VERSION = str(rasterio.__gdal_version__)
 """Of the library that writes the COGs."""
@@ -33,7 +33,7 @@ GDAL_VERSION = str(rasterio.__gdal_version__)
 
 @dataclass(frozen=True)
 class EvidenceImage:
-    """A window of one overpass."""
+    """An image of evidence: a window of one overpass."""
 
     bands: tuple[str, ...]
     """Names of the reflectance bands."""
@@ -51,23 +51,23 @@ def name_bands(scenes: Sequence[Scene]) -> tuple[str, ...]:
 
 
 def read_evidence_image(reader: DatatakeReader, bands: tuple[str, ...], window: Window) -> EvidenceImage:
-    """Read a window as the scenes show it; raises SceneError where a file cannot be read."""
+    """Read a window of the scenes; raises SceneError where a file cannot be read."""
     classes, origin = reader.read_scl(window)
     return EvidenceImage(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
 
 
 def write_evidence_image(
-    specimen: EvidenceImage, image: Path, classes: Path, grid: Grid, window: Window, tags: Mapping[str, str]
+    image: EvidenceImage, path: Path, classes_path: Path, grid: Grid, window: Window, tags: Mapping[str, str]
 ) -> None:
     """Write reflectance and classes as two COGs; raises EvidenceError where that fails."""
-    names = [f"{band} reflectance" for band in specimen.bands]
+    names = [f"{band} reflectance" for band in image.bands]
     try:
-        _write(image, specimen.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
-        _write(classes, specimen.classes[None], grid, window, ["scl"], 0, 1.0, tags)
+        _write(path, image.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
+        _write(classes_path, image.classes[None], grid, window, ["scl"], 0, 1.0, tags)
     except Exception as error:  # of GDAL's kinds some are no RasterioError
         if type(error).__module__.split(".")[0] != "rasterio":
             raise
-        raise EvidenceError(f"{image.parent}: an image cannot be written ({type(error).__name__}); is the disk full?") from error
+        raise EvidenceError(f"{path.parent}: an image cannot be written ({type(error).__name__}); is the disk full?") from error
 
 
 def _write(
@@ -100,7 +100,7 @@ def _write(
 
 
 def parse_evidence_image(image: bytes, classes: bytes) -> EvidenceImage:
-    """Read a specimen back from the bytes of its two files; raises EvidenceError where they are none."""
+    """Read an image back from the bytes of its two files; raises EvidenceError where they are none."""
     try:
         with _opening(image) as raster:
             bands = tuple(str(name).split(" ")[0] for name in raster.descriptions)

@@ -15,24 +15,24 @@ import pyproj
 from minewatch import __version__
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import render_json
-from minewatch.products.evidence.bundle import LARGEST_TEXT, MOST_FILES, Bundle, describe_data
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT, MOST_FILES, EvidenceFiles, describe_data
 from minewatch.products.evidence.image_file import GDAL_VERSION
 from minewatch.products.evidence.signing import Signer
 
 FORMAT = 1
-"""Of folders, manifests and packs."""
+"""Version of the format of evidence folders, manifests and export bundles."""
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
-"""What no manifest lists: itself, and its signature."""
 
-OWN = frozenset({MANIFEST, SIGNATURE})
+UNLISTED = frozenset({MANIFEST, SIGNATURE})
+"""Files that the manifest cannot list: itself, and its signature."""
 
 IMAGES = ("before", "after")
-"""Each is NAME.tif, reflectance, and NAME-scl.tif, classes."""
+"""Each is NAME.tif (reflectance) and NAME-scl.tif (classes)."""
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any], signer: Signer | None) -> str:
-    """List all files of a folder with their hashes, and sign the list where there is a key; gives the manifest's SHA-256."""
+    """Write the manifest with the hashes of all files, signed where there is a key; return the manifest's SHA-256."""
     files = {path.name: describe_data(path.read_bytes()) for path in sorted(folder.iterdir())}
     document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": files}
     data = (render_json(document) + "\n").encode()
@@ -47,11 +47,11 @@ def encode_signature(signer: Signer, data: bytes) -> bytes:
     return signer.sign(data).hex().encode() + b"\n"
 
 
-def read_manifest(bundle: Bundle, name: str = MANIFEST) -> tuple[dict[str, Any], bytes]:
-    """Read a manifest and give its bytes too; raises EvidenceError where it is missing or none."""
-    if name not in bundle.names:
+def read_manifest(files: EvidenceFiles, name: str = MANIFEST) -> tuple[dict[str, Any], bytes]:
+    """Return a manifest, parsed and as bytes; raises EvidenceError where it is missing or none."""
+    if name not in files.names:
         raise EvidenceError(f"{name}: is missing")
-    data = bundle.read(name, LARGEST_TEXT)
+    data = files.read(name, LARGEST_TEXT)
     try:
         document = json.loads(data)
         if document["format"] != FORMAT or not isinstance(document["files"], dict) or not isinstance(document["alert_id"], str):
@@ -64,7 +64,7 @@ def read_manifest(bundle: Bundle, name: str = MANIFEST) -> tuple[dict[str, Any],
 
 
 def list_software() -> dict[str, str]:
-    """Name the software that has a say in the pixels and the result, with versions."""
+    """Return name and version of the software that pixels and result depend on."""
     found = {"minewatch": __version__, "python": platform.python_version(), "system": platform.platform(), "gdal": GDAL_VERSION}
     found["proj"] = pyproj.proj_version_str
     return found | _list_packages()

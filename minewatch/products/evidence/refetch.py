@@ -1,4 +1,4 @@
-"""Reads the pixels of evidence from the source again and compares them with what was kept."""
+"""Reads the pixels of evidence from the source again, and compares them with those in the evidence."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_from, reproject
 from minewatch.core.errors import EvidenceError, MinewatchError
 from minewatch.core.text import show
 from minewatch.core.url_policy import hide_secrets
-from minewatch.products.evidence.bundle import Bundle
+from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.image_file import compare_evidence_images, parse_evidence_image, read_evidence_image
-from minewatch.products.evidence.images import find_take
+from minewatch.products.evidence.image_writer import find_datatake
 from minewatch.products.evidence.manifest import IMAGES
 from minewatch.raster.read import open_datatake
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
@@ -28,48 +28,50 @@ from minewatch.sources.scene import Datatake
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import Source, open_source
 
-STRANGE = (KeyError, TypeError, ValueError, AttributeError, OverflowError, ProjError, ShapelyError)
-"""What a manifest that is none of minewatch's makes the libraries raise."""
+MANIFEST_FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, ProjError, ShapelyError)
+"""What the libraries raise for manifests that minewatch did not write."""
 
 FARTHEST = 1e8
-"""Metres: no place on a map of the Earth lies farther from its origin."""
+"""Metres from the origin of a map of the Earth; no place lies farther."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources that a user knows; evidence comes from strangers, and may name anything."""
+    """The sources that a user knows; evidence of unknown origin may name any other."""
 
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     """By name: the built-in ones, and those of the user's settings."""
 
     roots: Mapping[str, str] = field(default_factory=dict)
-    """Root as manifests tell it, to the source of the settings that has it."""
+    """Root, as manifests state it, to the source of the settings."""
 
     given: str = ""
-    """The source that the user names for this check; '' = the manifest's own, where it is known."""
+    """The source that the user names for this check; '' = that of the manifest, where it is known."""
 
 
-def compare_with_source(bundle: Bundle, manifest: Mapping[str, Any], sources: Sources, *, is_own: bool = False) -> list[str]:
-    """Name each image whose pixels the source gives otherwise today; ``is_own``: the user's workspace made this evidence.
+def compare_with_source(
+    files: EvidenceFiles, manifest: Mapping[str, Any], sources: Sources, *, is_own: bool = False
+) -> list[str]:
+    """Return a line on each band whose pixels differ from the source's; ``is_own``: the user's workspace made this evidence.
 
-    Raises EvidenceError where an image cannot be compared: the source is not known here, does not answer, or lists the
-    scenes no more.
+    Raises EvidenceError where an image cannot be compared: the source is unknown, does not answer, or no longer lists
+    the scenes.
     """
     try:
         source = open_source(_choose_source(manifest["source"], sources, is_own=is_own), sources.providers)
-        return [fault for name in IMAGES for fault in _compare_image(bundle, manifest, name, source)]
+        return [fault for name in IMAGES for fault in _compare_image(files, manifest, name, source)]
     except EvidenceError:
         raise
     except MinewatchError as error:
         raise EvidenceError(str(error)) from error
-    except STRANGE as error:
+    except MANIFEST_FAULTS as error:
         raise EvidenceError(f"the manifest does not say where the pixels came from ({type(error).__name__})") from error
 
 
 def _choose_source(stated: Mapping[str, Any], sources: Sources, *, is_own: bool) -> str:
-    """Choose whom to ask.  A stranger's evidence may lead nowhere that the user does not know.
+    """Return the source to read from; evidence of unknown origin may only name one that the user knows.
 
-    It could name a file of this machine, a host of the user's network, or a server that gives whatever fits a forgery.
+    It could name a file of this machine, a host of the user's network, or a server that serves what fits a forgery.
     """
     name, root = str(stated["name"]), str(stated["root"])
     if sources.given:
@@ -86,22 +88,22 @@ def _choose_source(stated: Mapping[str, Any], sources: Sources, *, is_own: bool)
     )
 
 
-def _compare_image(bundle: Bundle, manifest: Mapping[str, Any], name: str, source: Source) -> list[str]:
+def _compare_image(files: EvidenceFiles, manifest: Mapping[str, Any], name: str, source: Source) -> list[str]:
     stated, place = manifest["images"][name], manifest["grid"]
-    kept = parse_evidence_image(bundle.read(f"{name}.tif"), bundle.read(f"{name}-scl.tif"))
+    kept = parse_evidence_image(files.read(f"{name}.tif"), files.read(f"{name}-scl.tif"))
     grid, window = _make_grid(place), Window(*map(int, place["window"]))
     if window.shape != kept.classes.shape or min(window.row, window.column) < 0:
         return [f"{name}.tif: has another extent than its manifest says"]
-    take = _find_again(source, grid, window, stated)
-    with open_datatake(take, grid) as reader:
-        reader.expect(["scl", *kept.bands], [window])
+    datatake = _find_again(source, grid, window, stated)
+    with open_datatake(datatake, grid) as reader:
+        reader.prefetch(["scl", *kept.bands], [window])
         return [
             f"{name}.tif, {fault}" for fault in compare_evidence_images(kept, read_evidence_image(reader, kept.bands, window))
         ]
 
 
 def _make_grid(place: Mapping[str, Any]) -> Grid:
-    """Lay the area's grid again: the same pixels come out only of the same grid.  Raises ValueError where it is none."""
+    """Return the area's grid, on which the same pixels come out; raises ValueError where it is none."""
     height, width = map(int, place["shape"])
     transform = Affine(*map(float, place["transform"]))
     is_plain = (transform.a, transform.b, transform.d, transform.e) == (PIXEL, 0, 0, -PIXEL)
@@ -113,10 +115,10 @@ def _make_grid(place: Mapping[str, Any]) -> Grid:
 
 
 def _find_again(source: Source, grid: Grid, window: Window, stated: Mapping[str, Any]) -> Datatake:
-    """Search the source for the scenes of an image, on its day."""
+    """Return the scenes of an image, searched in the source on its day."""
     time = dt.datetime.fromisoformat(stated["acquired"])
     corner = grid.transform_of(window)
     frame = box(corner.c, corner.f + window.height * corner.e, corner.c + window.width * corner.a, corner.f)
     outline = reproject(frame, lonlat_from(grid.crs))
     found = find_scenes(source, Query(outline, time.date(), time.date()))
-    return find_take(stated["key"], time, stated["sources"], found.scenes, source.name)
+    return find_datatake(stated["key"], time, stated["sources"], found.scenes, source.name)

@@ -1,7 +1,6 @@
-"""A person's Ed25519 key (RFC 8032): signs manifests, and checks them with its public half.
+"""Signs manifests with a person's Ed25519 key (RFC 8032), and checks signatures with the public key.
 
-The key is read where it lies and is never written anywhere.  The package cryptography, which the extra ``evidence`` brings,
-is loaded only where a key is used.
+The package cryptography, which the extra ``evidence`` brings, is loaded only where a key is used.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from minewatch.core.errors import EvidenceError
 KEY_VARIABLE = "MINEWATCH_KEY_PASSPHRASE"
 """Environment variable with the passphrase of a key that has one."""
 
-FORMATS = "give a PEM or OpenSSH file"
+FORMAT_HINT = "give a PEM or OpenSSH file"
 
 
 @dataclass(frozen=True)
 class Signer:
-    """A person's key, ready to sign."""
+    """A private key that is ready to sign."""
 
     public_key: str
     """Base64 of its 32 bytes."""
 
     sign: Callable[[bytes], bytes]
-    """Gives the 64 bytes of a signature."""
+    """Bytes to the 64 bytes of their signature."""
 
     def describe(self) -> dict[str, str]:
-        """Say, in what will be signed, with which key; people compare the first half of the SHA-256 of its bytes."""
+        """Return what the signed manifest says of the key; the fingerprint is the first half of the SHA-256 of its bytes."""
         digest = hashlib.sha256(base64.b64decode(self.public_key)).hexdigest()
         return {"algorithm": "Ed25519", "public_key": self.public_key, "fingerprint": digest[:32]}
 
@@ -46,7 +45,7 @@ def read_signer(path: Path) -> Signer:
     library = _load("serialization")
     data, secret = _read(path, "signing key"), _read_passphrase()
     load = library.load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else library.load_pem_private_key
-    with _opening(f"signing key {path}", f"{FORMATS}, and its passphrase, if it has one, in {KEY_VARIABLE}"):
+    with _opening(f"signing key {path}", f"{FORMAT_HINT}, and its passphrase, if it has one, in {KEY_VARIABLE}"):
         key = load(data, secret)
     if not isinstance(key, _load("asymmetric.ed25519").Ed25519PrivateKey):
         raise EvidenceError(f"signing key {path} is no Ed25519 key; make one with: ssh-keygen -t ed25519")
@@ -57,7 +56,7 @@ def read_public_key(path: Path) -> str:
     """Read a public key, PEM or OpenSSH, as base64 of its bytes; raises EvidenceError where it is none."""
     library = _load("serialization")
     data = _read(path, "public key")
-    with _opening(f"public key {path}", FORMATS):
+    with _opening(f"public key {path}", FORMAT_HINT):
         key = (library.load_ssh_public_key if data.startswith(b"ssh-") else library.load_pem_public_key)(data)
     if not isinstance(key, _load("asymmetric.ed25519").Ed25519PublicKey):
         raise EvidenceError(f"public key {path} is no Ed25519 key")
@@ -65,20 +64,20 @@ def read_public_key(path: Path) -> str:
 
 
 def unlock_identity(path: Path) -> bytes:
-    """Read a private key of OpenSSH that has a passphrase, as it is without one; raises EvidenceError where that fails."""
+    """Return an OpenSSH private key without its passphrase; raises EvidenceError where that fails."""
     library = _load("serialization")
     data, secret = _read(path, "private key"), _read_passphrase()
     try:
         key = library.load_ssh_private_key(data, secret)
         return bytes(key.private_bytes(library.Encoding.PEM, library.PrivateFormat.OpenSSH, library.NoEncryption()))
-    except _unusable():
+    except _key_faults():
         raise EvidenceError(f"private key {path} is locked: put its passphrase in {KEY_VARIABLE}") from None
 
 
 def is_signed(data: bytes, signature: bytes, public_key: str) -> bool:
     """True if a signature, in hexadecimal digits, is that of this key for these bytes.
 
-    Raises EvidenceError without the package for it.
+    Raises EvidenceError where the package cryptography is not installed.
     """
     library = _load("asymmetric.ed25519")
     try:
@@ -96,8 +95,8 @@ def _load(part: str) -> Any:
     return import_module(f"cryptography.hazmat.primitives.{part}")
 
 
-def _unusable() -> tuple[type[Exception], ...]:
-    """Return what the library raises for files that hold no key, or one that it cannot open; its words may quote them."""
+def _key_faults() -> tuple[type[Exception], ...]:
+    """Return what the library raises for keys that it cannot read; their messages may quote the key, and are not shown."""
     return ValueError, TypeError, import_module("cryptography.exceptions").UnsupportedAlgorithm
 
 
@@ -106,7 +105,7 @@ def _opening(what: str, remedy: str) -> Iterator[None]:
     """Raise EvidenceError where a file holds no key that the library can open."""
     try:
         yield
-    except _unusable() as error:
+    except _key_faults() as error:
         raise EvidenceError(f"{what} cannot be used ({type(error).__name__}): {remedy}") from None
 
 

@@ -14,43 +14,50 @@ from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import count_of, show
 from minewatch.core.workspace import CUSTODY, EVIDENCE, MARKER
-from minewatch.products.evidence.bundle import LARGEST_TEXT, Bundle, below, compare_files, open_folder, open_zip
 from minewatch.products.evidence.custody_log import CustodyLog, check_custody, parse_custody, read_custody
-from minewatch.products.evidence.envelope import decrypt, is_encrypted
-from minewatch.products.evidence.manifest import MANIFEST, OWN, SIGNATURE, read_manifest
+from minewatch.products.evidence.encryption import decrypt, is_encrypted
+from minewatch.products.evidence.evidence_files import (
+    LARGEST_TEXT,
+    EvidenceFiles,
+    compare_files,
+    open_folder,
+    open_zip,
+    select_subfolder,
+)
+from minewatch.products.evidence.manifest import MANIFEST, SIGNATURE, UNLISTED, read_manifest
 from minewatch.products.evidence.refetch import Sources, compare_with_source
 from minewatch.products.evidence.signing import is_signed
 
-PACK, PACK_SIGNATURE, SUMS = "pack.json", "pack.sig", "SHA256SUMS"
-"""What a pack holds beside evidence and log: its manifest, the signature of that, and the hashes for sha256sum."""
+BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS = "pack.json", "pack.sig", "SHA256SUMS"
+"""Files of an export bundle beside evidence and log: its manifest, the signature of that, and the hashes for sha256sum."""
 
 
 @dataclass(frozen=True)
 class TrustAnchors:
-    """What evidence is held against, beside its own manifest."""
+    """What evidence is checked against, besides its own manifest."""
 
     public_key: str | None = None
-    """Base64 of the key that should have signed; None = whichever the manifest names."""
+    """Base64 of the key that should have signed; None = the one that the manifest names."""
 
     fetch: bool = False
-    """Read the pixels from the source again."""
+    """True to read the pixels from the source again."""
 
     sources: Sources = field(default_factory=Sources)
-    """Those that the user names: only they are asked for pixels."""
+    """The only sources that pixels are read from."""
 
     log: Path | None = None
-    """The custody log of the user's own workspace; evidence that it says was made there names its source itself."""
+    """The custody log of the user's own workspace; the source that evidence in it names is trusted."""
 
     identity: Path | None = None
-    """File of the private key that opens an encrypted pack."""
+    """File of the private key that opens an encrypted bundle."""
 
 
 @dataclass(frozen=True)
 class VerificationResult:
-    """What came of checking one thing."""
+    """The result of checking a folder, a bundle or a log."""
 
     path: Path
-    """A folder of evidence, a pack, or a log."""
+    """What was checked."""
 
     alert_id: str = ""
     """Of the evidence; '' for a log."""
@@ -62,17 +69,17 @@ class VerificationResult:
     """What is wrong; none where all is as it was written."""
 
     unknown: tuple[str, ...] = ()
-    """What was asked for and could not be checked."""
+    """What should have been checked and could not be."""
 
     notes: tuple[str, ...] = ()
     """What a person should know."""
 
     log: Path | None = None
-    """Where the opening belongs; None where no log lies beside it."""
+    """The custody log in which the check is to be recorded; None where there is none beside it."""
 
 
 def verify_path(path: Path, trust: TrustAnchors) -> list[VerificationResult]:
-    """Check a folder of evidence, a pack, a log, or all of a workspace or an output folder.
+    """Check a folder of evidence, an export bundle, a log, or everything in a workspace or output folder.
 
     Raises EvidenceError where the path is none of these.
     """
@@ -85,8 +92,8 @@ def verify_path(path: Path, trust: TrustAnchors) -> list[VerificationResult]:
         raise EvidenceError(f"{path} does not exist; give a folder of evidence, a pack, or a workspace")
     if (path / MARKER).is_file():
         return _verify_output(path / "output", trust)
-    if (path / PACK).exists():
-        return [_check_pack(path, open_folder(path), trust)]
+    if (path / BUNDLE_MANIFEST).exists():
+        return [_verify_bundle(path, open_folder(path), trust)]
     if (path / MANIFEST).exists():
         return [_verify_folder(path, trust)]
     output = path.parent if path.name == EVIDENCE else path
@@ -100,11 +107,15 @@ def verify_path(path: Path, trust: TrustAnchors) -> list[VerificationResult]:
 def _verify_file(path: Path, trust: TrustAnchors) -> VerificationResult:
     if path.name == CUSTODY:
         return _verify_log(path)
-    if not is_encrypted(path):
-        return _verify_pack(path, trust)
-    if trust.identity is None:
-        raise EvidenceError(f"{path} is encrypted; give the file of your private key as --identity")
-    return _check_zip(path, io.BytesIO(decrypt(path, trust.identity)), trust)
+    if is_encrypted(path):
+        if trust.identity is None:
+            raise EvidenceError(f"{path} is encrypted; give the file of your private key as --identity")
+        return _verify_zip(path, io.BytesIO(decrypt(path, trust.identity)), trust)
+    try:
+        with path.open("rb") as file:
+            return _verify_zip(path, file, trust)
+    except OSError as error:
+        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _verify_output(output: Path, trust: TrustAnchors) -> list[VerificationResult]:
@@ -112,9 +123,9 @@ def _verify_output(output: Path, trust: TrustAnchors) -> list[VerificationResult
     names = sorted(name for name in list_names(folder) if not name.startswith(TEMPORARY_PREFIX))
     checks = [_verify_folder(folder / name, trust) for name in names]
     made = {line.entry.alert_id for line in read_custody(log).lines if line.entry.action == "made"}
-    gone = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
+    missing = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
     chain = _verify_log(log)
-    return [*checks, VerificationResult(log, faults=(*chain.faults, *gone), notes=chain.notes)]
+    return [*checks, VerificationResult(log, faults=(*chain.faults, *missing), notes=chain.notes)]
 
 
 def _verify_log(log: Path) -> VerificationResult:
@@ -132,8 +143,8 @@ def _verify_folder(folder: Path, trust: TrustAnchors) -> VerificationResult:
             folder, show(folder.name), faults=(f"{show(folder.name)}: was added; evidence is a folder, and no link",)
         )
     try:
-        bundle = open_folder(folder)
-        found = verify_bundle(bundle, trust, read_custody(log) if log else None, is_here=log is not None and log == trust.log)
+        files = open_folder(folder)
+        found = verify_files(files, trust, read_custody(log) if log else None, is_own=log is not None and log == trust.log)
     except EvidenceError as error:
         return VerificationResult(folder, folder.name, faults=(str(error),))
     faults = list(found.faults)
@@ -145,52 +156,58 @@ def _verify_folder(folder: Path, trust: TrustAnchors) -> VerificationResult:
 
 
 def _compare_with_log(alert_id: str, digest: str, log: CustodyLog) -> list[str]:
-    """Tell a manifest that was made anew, with all its hashes, from the one that the log knows."""
-    made = [line.entry.manifest for line in log.of(alert_id) if line.entry.action == "made"]
+    """Return a line where the log names another manifest: one can be made anew, with all its hashes."""
+    made = [line.entry.manifest for line in log.lines_of(alert_id) if line.entry.action == "made"]
     if not made:
         return [f"{MANIFEST}: no line of the custody log says that it was made"]
     return [] if made[-1] == digest else [f"{MANIFEST}: was changed: it is not the one that the custody log names"]
 
 
-def verify_bundle(
-    bundle: Bundle, trust: TrustAnchors, log: CustodyLog | None = None, *, is_here: bool = False
+def verify_files(
+    files: EvidenceFiles, trust: TrustAnchors, log: CustodyLog | None = None, *, is_own: bool = False
 ) -> VerificationResult:
-    """Check the files of one piece of evidence, and what a log says of it; ``is_here``: it is the user's own log."""
+    """Check the files of one piece of evidence, and what a log says of it; ``is_own``: it is the user's own log."""
     try:
-        manifest, data = read_manifest(bundle)
+        manifest, data = read_manifest(files)
     except EvidenceError as error:
-        return VerificationResult(Path(), faults=(str(error), *bundle.strange))
+        return VerificationResult(Path(), faults=(str(error), *files.irregular))
     alert_id, digest = manifest["alert_id"], hashlib.sha256(data).hexdigest()
-    strange = _compare_with_log(alert_id, digest, log) if log else []
-    faults = compare_files(bundle, manifest["files"], OWN)
-    notes, unknown = _check_signature(bundle, MANIFEST, SIGNATURE, manifest, data, trust, faults)
+    log_faults = _compare_with_log(alert_id, digest, log) if log else []
+    faults = compare_files(files, manifest["files"], UNLISTED)
+    notes, unknown = _check_signature(files, MANIFEST, SIGNATURE, manifest, data, trust, faults)
     if trust.fetch:
         try:
-            differing = compare_with_source(bundle, manifest, trust.sources, is_own=is_here and not strange)
+            differing = compare_with_source(files, manifest, trust.sources, is_own=is_own and not log_faults)
             faults += differing
             notes += [] if differing else ["the source gives the same pixels today"]
         except EvidenceError as error:
             unknown.append(f"the pixels were not compared: {error}")
-    return VerificationResult(Path(), alert_id, digest, (*faults, *strange), tuple(unknown), tuple(notes))
+    return VerificationResult(Path(), alert_id, digest, (*faults, *log_faults), tuple(unknown), tuple(notes))
 
 
 def _check_signature(
-    bundle: Bundle, name: str, signature: str, manifest: Mapping[str, Any], data: bytes, trust: TrustAnchors, faults: list[str]
+    files: EvidenceFiles,
+    name: str,
+    signature: str,
+    manifest: Mapping[str, Any],
+    data: bytes,
+    trust: TrustAnchors,
+    faults: list[str],
 ) -> tuple[list[str], list[str]]:
-    """Check who signed a manifest; adds to the faults, and gives notes and what could not be checked."""
+    """Check who signed a manifest: add to the faults, and return notes and what could not be checked."""
     key = manifest.get("signed_with")
     if not isinstance(key, dict):
         if trust.public_key:
             faults.append(f"{name}: is not signed")
-        elif signature in bundle.names:
+        elif signature in files.names:
             faults.append(f"{signature}: was added")
         return ([] if trust.public_key else [f"{name} is not signed"]), []
-    if signature not in bundle.names:
+    if signature not in files.names:
         faults.append(f"{signature}: is missing")
         return [], []
     stated = str(key.get("public_key", ""))
     try:
-        fits = is_signed(data, bundle.read(signature, LARGEST_TEXT), trust.public_key or stated)
+        fits = is_signed(data, files.read(signature, LARGEST_TEXT), trust.public_key or stated)
     except EvidenceError as error:
         return [], [f"the signature was not checked: {error}"]
     if not fits:
@@ -201,59 +218,53 @@ def _check_signature(
     return [f"{name} is signed with key {show(key.get('fingerprint', ''))}{doubt}"], []
 
 
-# --- a pack ----------------------------------------------------------------------------------------------------------
+# --- an export bundle ------------------------------------------------------------------------------------------------
 
 
-def _verify_pack(path: Path, trust: TrustAnchors) -> VerificationResult:
+def _verify_zip(path: Path, file: BinaryIO, trust: TrustAnchors) -> VerificationResult:
     try:
-        with path.open("rb") as file:
-            return _check_zip(path, file, trust)
-    except OSError as error:
-        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
-
-
-def _check_zip(path: Path, file: BinaryIO, trust: TrustAnchors) -> VerificationResult:
-    try:
-        bundle = open_zip(file)
+        files = open_zip(file)
     except EvidenceError as error:
         raise EvidenceError(f"{path} is no pack: {error}") from error
-    return _check_pack(path, bundle, trust)
+    return _verify_bundle(path, files, trust)
 
 
-def _check_pack(path: Path, whole: Bundle, trust: TrustAnchors) -> VerificationResult:
-    tops = (name.removesuffix(PACK) for name in sorted(whole.names) if name.count("/") == 1 and name.endswith(f"/{PACK}"))
-    top = "" if PACK in whole.names else next(tops, "")  # unpacked, or as it came
-    bundle = below(whole, top)
+def _verify_bundle(path: Path, whole: EvidenceFiles, trust: TrustAnchors) -> VerificationResult:
+    ending = f"/{BUNDLE_MANIFEST}"
+    tops = (name.removesuffix(BUNDLE_MANIFEST) for name in sorted(whole.names) if name.count("/") == 1 and name.endswith(ending))
+    top = "" if BUNDLE_MANIFEST in whole.names else next(tops, "")  # an unpacked folder, or the ZIP as it came
+    files = select_subfolder(whole, top)
     try:
-        manifest, data = read_manifest(bundle, PACK)
+        manifest, data = read_manifest(files, BUNDLE_MANIFEST)
     except EvidenceError as error:
-        return VerificationResult(path, faults=(str(error), *whole.strange))
+        return VerificationResult(path, faults=(str(error), *whole.irregular))
     outside = (f"{show(name)}: was added" for name in sorted(whole.names) if not name.startswith(top))
-    faults = [*whole.strange, *outside, *compare_files(bundle, manifest["files"], frozenset({PACK, PACK_SIGNATURE, SUMS}))]
-    notes, unknown = _check_signature(bundle, PACK, PACK_SIGNATURE, manifest, data, trust, faults)
-    found = verify_bundle(below(bundle, f"{EVIDENCE}/"), TrustAnchors(None, trust.fetch, trust.sources))
+    unlisted = frozenset({BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS})
+    faults = [*whole.irregular, *outside, *compare_files(files, manifest["files"], unlisted)]
+    notes, unknown = _check_signature(files, BUNDLE_MANIFEST, BUNDLE_SIGNATURE, manifest, data, trust, faults)
+    found = verify_files(select_subfolder(files, f"{EVIDENCE}/"), TrustAnchors(None, trust.fetch, trust.sources))
     if top and found.alert_id and {top.rstrip("/"), manifest["alert_id"]} != {found.alert_id}:
         names = f"{show(top)}, its list is of {show(manifest['alert_id'])}, its evidence of {show(found.alert_id)}"
         faults.append(f"the pack's folder is {names}: it was put together from several")
-    faults += _check_extract(bundle, manifest, found)
+    faults += _check_log_lines(files, manifest, found)
     every = dict.fromkeys([*faults, *(f"{EVIDENCE}/{fault}" for fault in found.faults)])
     return VerificationResult(
         path, manifest["alert_id"], found.manifest, tuple(every), (*unknown, *found.unknown), (*notes, *found.notes)
     )
 
 
-def _check_extract(bundle: Bundle, manifest: Mapping[str, Any], found: VerificationResult) -> list[str]:
-    """Check the lines of the log that a pack carries: their hashes, the links between neighbours, what they are about."""
-    if CUSTODY not in bundle.names:
-        return [] if CUSTODY in manifest["files"] else [f"{CUSTODY}: is missing"]  # the other case is named already
+def _check_log_lines(files: EvidenceFiles, manifest: Mapping[str, Any], found: VerificationResult) -> list[str]:
+    """Check the log lines in a bundle: their hashes, the chain between neighbours, the alert that they are about."""
+    if CUSTODY not in files.names:
+        return [] if CUSTODY in manifest["files"] else [f"{CUSTODY}: is missing"]  # else compare_files has named it
     try:
-        log = parse_custody(bundle.read(CUSTODY, LARGEST_TEXT))
+        log = parse_custody(files.read(CUSTODY, LARGEST_TEXT))
     except EvidenceError as error:
         return [str(error)]
     stated = manifest.get("custody")
     faults = []
     if stated != [{"number": line.entry.number, "sha256": line.sha256} for line in log.lines]:
-        faults.append(f"{CUSTODY}: its lines are not those that {PACK} lists")
+        faults.append(f"{CUSTODY}: its lines are not those that {BUNDLE_MANIFEST} lists")
     if any(line.entry.alert_id != manifest["alert_id"] for line in log.lines):
         faults.append(f"{CUSTODY}: a line is about something else")
     for before, after in zip(log.lines, log.lines[1:], strict=False):

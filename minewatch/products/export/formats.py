@@ -12,8 +12,8 @@ from minewatch.core.errors import AlertsError
 from minewatch.core.files import publishing
 from minewatch.products.export.kml import write_kml
 from minewatch.products.export.shapefile import write_shapefile
-from minewatch.products.export.sheets import write_csv, write_xlsx
-from minewatch.products.export.vectors import write_flatgeobuf, write_geojson, write_geopackage, write_parquet
+from minewatch.products.export.spreadsheets import write_csv, write_xlsx
+from minewatch.products.export.vector_formats import write_flatgeobuf, write_geojson, write_geopackage, write_parquet
 
 DEFAULT = "geojson"
 """The format where nobody asks for another."""

@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
 from minewatch.alerts.style import COLOURS
 from minewatch.alerts.table import plain_cell
-from minewatch.products.export.cells import clean_text
+from minewatch.products.export.columns import clean_text
 
 NAMESPACE = "http://www.opengis.net/kml/2.2"
 

@@ -12,8 +12,8 @@ import pyogrio
 import shapely
 
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
-from minewatch.products.export.cells import NAMES, column_data
-from minewatch.products.export.vectors import LONLAT
+from minewatch.products.export.columns import NAMES, column_data
+from minewatch.products.export.vector_formats import LONLAT
 
 LONGEST_NAME, LONGEST_TEXT = 10, 254
 """Letters of a column's name, bytes of a cell (ESRI shapefile; dBASE III)."""

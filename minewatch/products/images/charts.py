@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
 from minewatch.alerts.validate import LEVEL, Estimate, Scores
 from minewatch.core.files import publishing
-from minewatch.core.text import escape_math, show_day, show_share
+from minewatch.core.text import escape_math, format_day, format_percent
 from minewatch.core.units import to_day
 from minewatch.detection.monitor import COUNTED
 
@@ -32,7 +32,7 @@ EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (LOST, "--"), "pixel clos
 def draw_scores(path: Path, scores: Scores, title: str) -> None:
     """Write a PNG: the shares with their intervals, pixel F1 by days since the change, recall by size."""
     figure = Figure(figsize=(12, 3.8), dpi=110, layout="constrained")
-    figure.suptitle(escape_math(f"{title} ({show_share(LEVEL)} intervals)"), fontsize=11)
+    figure.suptitle(escape_math(f"{title} ({format_percent(LEVEL)} intervals)"), fontsize=11)
     left, middle, right = figure.subplots(1, 3)
     shares = {
         name: scores.summary[name] for name in ("pixel_f1", "pixel_precision", "pixel_recall", "site_recall", "alarm_precision")
@@ -66,7 +66,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
     """Write a PNG: NDVI above, BSI below, with the baseline, clear and masked looks, and the dates of the alert."""
     figure = Figure(figsize=(13, 7), dpi=110, layout="constrained")
     lat, lon = explanation.position
-    title = f"{explanation.alert_id}, {explanation.status}, as of {show_day(explanation.as_of)}\npixel at {lat:.5f}, {lon:.5f}"
+    title = f"{explanation.alert_id}, {explanation.status}, as of {format_day(explanation.as_of)}\npixel at {lat:.5f}, {lon:.5f}"
     figure.suptitle(escape_math(f"{title}, one of the {explanation.pixels} in the alert"), fontsize=11)
     upper, lower = figure.subplots(2, 1, sharex=True)
     curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
@@ -126,4 +126,4 @@ def _draw_events(axes: Axes, explanation: Explanation) -> None:
     for name, day in zip(EVENTS, (explanation.first_seen, explanation.confirmed_on, closed), strict=True):
         if day:
             colour, style = EVENTS[name]
-            axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {show_day(day)}")
+            axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {format_day(day)}")

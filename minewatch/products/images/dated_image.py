@@ -9,26 +9,26 @@ from pathlib import Path
 
 from minewatch import __version__
 from minewatch.core.progress import Reporter
-from minewatch.core.text import count_of, show_day, show_moment, show_plain, show_share
+from minewatch.core.text import count_of, format_day, format_percent, format_time, show_ascii
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import open_index
-from minewatch.products.images.chips.choice import CLEAR
+from minewatch.products.images.chips.best_look import CLEAR
 from minewatch.products.images.chips.composite import compose_chip
 from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, find_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
-from minewatch.products.images.files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import OVERLAYS, Overlay
-from minewatch.products.images.subject import ImageSubject, find_subject
 from minewatch.settings.providers import PROVIDERS
 
 MOST_NAMED = 4
-"""Scenes or dates that a picture names; the GeoTIFF names all."""
+"""Scenes or dates that the PNG names; the GeoTIFF names all."""
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """What somebody wants to see."""
+    """The image that is to be made."""
 
     target: str
     """Name of an area, or id of an alert, also an old one."""
@@ -37,22 +37,22 @@ class ImageRequest:
     """The image is of this day or an earlier one."""
 
     name: str = TRUE_COLOUR
-    """One of chips.COMPOSITES."""
+    """One of COMPOSITES."""
 
     overlays: tuple[str, ...] = OVERLAYS
-    """What is drawn over the picture."""
+    """What is drawn over the PNG."""
 
     formats: tuple[str, ...] = FORMATS
-    """Which files are written."""
+    """Files that are written."""
 
     folder: Path | None = None
-    """Where; None = among the images of the workspace."""
+    """Folder of the files; None = the workspace's images."""
 
     source: str | None = None
-    """In place of the workspace's."""
+    """Used in place of the workspace's."""
 
     since: dt.date | None = None
-    """Where given, the image is the least cloudy composite of the days from then on."""
+    """Where given, the image is the least cloudy composite of the days from then to ``until``."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ImageResult:
     """Name of the area, or the alert's id as it is now."""
 
     chip: Chip
-    """What it shows."""
+    """Its pixels."""
 
     files: Mapping[str, Path]
     """Format to file."""
@@ -78,46 +78,46 @@ def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter |
     Raises ImageError where there is none, other MinewatchErrors where target, source or folder will not do.
     """
     subject = find_subject(workspace, request.target)
-    album = open_index(workspace, subject.aoi, request.source)
-    frame = subject.lay_frame(album.grid)
+    index = open_index(workspace, subject.aoi, request.source)
+    frame = subject.make_frame(index.grid)
     if request.since is None:
-        chip = find_chip(album, frame, request.until, request.name)
+        chip = find_chip(index, frame, request.until, request.name)
     else:
-        chip = compose_chip(album, frame, (request.since, request.until), request.name, reporter)
+        chip = compose_chip(index, frame, (request.since, request.until), request.name, reporter)
     stretch = find_stretch([chip])
-    overlay = Overlay(subject, album.grid, frame, chip.date, request.overlays)
-    plate = _make_plate(subject, chip, stretch)
-    files = write_files(request.folder or workspace.images, request.formats, plate, overlay)
+    overlay = Overlay(subject, index.grid, frame, chip.date, request.overlays)
+    image = _render_image(subject, chip, stretch)
+    files = write_files(request.folder or workspace.images, request.formats, image, overlay)
     return ImageResult(subject.name, chip, files, (*subject.notes, *chip.notes, *_warn(chip)))
 
 
-def _make_plate(subject: ImageSubject, chip: Chip, stretch: Stretch) -> RenderedImage:
+def _render_image(subject: ImageSubject, chip: Chip, stretch: Stretch) -> RenderedImage:
     days = f"{chip.first_date}-to-{chip.date}" if chip.parts else f"{chip.date}"
-    told = f"{show_day(chip.first_date)} to {show_day(chip.date)}" if chip.parts else show_day(chip.date)
+    period = f"{format_day(chip.first_date)} to {format_day(chip.date)}" if chip.parts else format_day(chip.date)
     return RenderedImage(
         stem=f"{subject.name}-{days}-{chip.name}",
         grid=chip.frame,
         colours=render_chip(chip, stretch),
         known=chip.known,
         tags=describe_chip(chip, subject.name, stretch),
-        title=f"{show_plain(subject.name)}: {chip.name}, {told}",
-        lines=_tell(chip),
+        title=f"{show_ascii(subject.name)}: {chip.name}, {period}",
+        lines=_describe_scenes(chip),
         credit=credit_chip(chip),
     )
 
 
 def credit_chip(chip: Chip) -> str:
     """Return the credit that the licence of Sentinel data asks for."""
-    source = chip.look.take.scenes[0].source
-    # The path of a catalogue on this machine is nobody's business.
-    told = f"; source {show_plain(source)}" if is_web(source) or source in PROVIDERS else ""
+    source = chip.look.datatake.scenes[0].source
+    # The path of a catalogue on this machine is private.
+    origin = f"; source {show_ascii(source)}" if is_web(source) or source in PROVIDERS else ""
     years = sorted({part.date.year for part in chip.parts} or {chip.date.year})
-    return f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}{told}"
+    return f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}{origin}"
 
 
 def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
-    """Say in the tags of a file what it shows."""
-    made_of = {
+    """Return the tags of a file that say what it shows."""
+    parts = {
         "dates": ", ".join(f"{part.date} {part.share:.4f}" for part in chip.parts),
         "never_clear": f"{1 - chip.look.clear_share:.4f}",
     }
@@ -129,41 +129,42 @@ def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
         "darkest": " ".join(f"{value:.4f}" for value in stretch.dark),
         "white": " ".join(f"{value:.4f}" for value in stretch.white),
         "clear_share": f"{chip.look.clear_share:.4f}",
-        **(made_of if chip.parts else {}),
+        **(parts if chip.parts else {}),
         "credit": credit_chip(chip),
         "software": f"minewatch {__version__}",
     }
 
 
 def describe_parts(chip: Chip) -> str:
-    """Say which days a composite is made of, and what was never clear."""
-    named = [f"{show_day(part.date)} ({show_share(part.share)})" for part in chip.parts[:MOST_NAMED]]
-    rest, left = len(chip.parts) - len(named), sum(part.share for part in chip.parts[MOST_NAMED:])
-    more = f" and {count_of(rest, 'more day')} ({show_share(left, 1)})" if rest else ""
+    """Return the days that a composite is made of, and the share that was never clear."""
+    days = [f"{format_day(part.date)} ({format_percent(part.share)})" for part in chip.parts[:MOST_NAMED]]
+    rest, left = len(chip.parts) - len(days), sum(part.share for part in chip.parts[MOST_NAMED:])
+    more = f" and {count_of(rest, 'more day')} ({format_percent(left, 1)})" if rest else ""
     gaps = 1 - chip.look.clear_share
-    return f"{', '.join(named)}{more}{f'; never clear: {show_share(gaps, 1)}' if gaps > 0 else ''}"
+    return f"{', '.join(days)}{more}{f'; never clear: {format_percent(gaps, 1)}' if gaps > 0 else ''}"
 
 
 def _warn(chip: Chip) -> list[str]:
-    """Say where an image is not clear: then no better one was to be had."""
+    """Return lines on what an image does not show."""
     if chip.parts:
         return [f"composite of {describe_parts(chip)}"]
     look, lines = chip.look, []
     if (known := float(chip.known.mean())) < 0.99:
-        lines.append(f"{show_share(1 - known)} of the image has no data: the overpass does not cover it")
+        lines.append(f"{format_percent(1 - known)} of the image has no data: the overpass does not cover it")
     if look.clear_share < CLEAR * known or (look.outline_share < CLEAR and not lines):
         lines.append(
-            f"no image is clear: this one shows {show_share(look.clear_share)} of the frame"
-            f" and {show_share(look.outline_share)} of the outlined ground without cloud"
+            f"no image is clear: this one shows {format_percent(look.clear_share)} of the frame"
+            f" and {format_percent(look.outline_share)} of the outlined ground without cloud"
         )
     return lines
 
 
-def _tell(chip: Chip) -> list[str]:
-    """Say in small letters what was looked at."""
+def _describe_scenes(chip: Chip) -> list[str]:
+    """Return the lines below the title: scenes, bands and time."""
     if chip.parts:
         return [f"each pixel is from one day: {describe_parts(chip)}", f"{'-'.join(chip.bands)}, the clearest overpass first"]
-    scenes = [show_plain(scene) for scene in chip.scenes[:MOST_NAMED]]
+    scenes = [show_ascii(scene) for scene in chip.scenes[:MOST_NAMED]]
     rest = len(chip.scenes) - len(scenes)
-    bands = f"{'-'.join(chip.bands)}, {show_share(chip.look.clear_share)} clear, acquired {show_moment(chip.look.take.time)}"
+    clear, time = format_percent(chip.look.clear_share), format_time(chip.look.datatake.time)
+    bands = f"{'-'.join(chip.bands)}, {clear} clear, acquired {time}"
     return [", ".join(scenes) + (f" and {rest} more" if rest else ""), bands]

@@ -14,25 +14,20 @@ from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_from, lonlat_to, reproject
-from minewatch.products.images.cartography import (
-    LegendEntry,
-    draw_compass,
-    draw_graticule,
-    draw_label,
-    draw_outline,
-    draw_scale_bar,
-)
-from minewatch.products.images.subject import ImageSubject
+from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
+from minewatch.products.images.graticule import draw_graticule
+from minewatch.products.images.image_subject import ImageSubject
+from minewatch.products.images.map_page import LegendEntry
 
 ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR = "alerts", "aoi", "grid", "compass", "scale"
 OVERLAYS = (ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR)
-"""What may be drawn over an image."""
+"""The parts of an overlay that can be chosen."""
 
 AREA_COLOUR = "#4da3ff"
-"""Of the area's outline: seen on forest, and on the page's white in the legend."""
+"""Of the area's outline: visible on forest, and on white in the legend."""
 
 MOST_LABELS = 30
-"""Alerts with area and date beside them, the largest; more would cover each other."""
+"""Alerts that are labelled, the largest; more labels would cover each other."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +38,7 @@ class Overlay:
     """What the image is about."""
 
     area: Grid
-    """Of the whole area: its outline."""
+    """Grid of the whole area, with its outline."""
 
     frame: Grid
     """The image's pixels."""
@@ -55,10 +50,10 @@ class Overlay:
     """Some of OVERLAYS."""
 
     as_known: bool = False
-    """True where alerts are shown as they were known on that day; else as they are in the table."""
+    """True to show alerts as they were known on that day, else as they are in the table."""
 
     def draw(self, axes: Axes) -> None:
-        """Draw it on the map."""
+        """Draw it on a map."""
         if GRATICULE in self.overlays:
             draw_graticule(axes, self.frame)
         if AOI in self.overlays:
@@ -71,7 +66,7 @@ class Overlay:
 
     @property
     def _shown(self) -> list[Any]:
-        """Rows of the alerts that are outlined: the one that was asked for, then from the largest on."""
+        """Rows of the alerts that are outlined: the one that the image is about, then the largest first."""
         if ALERTS not in self.overlays or self.subject.alerts is None:
             return []
         own, frame = self.subject.name, self.frame
@@ -85,7 +80,7 @@ class Overlay:
         return bool(row.first_seen.date() > self.date)
 
     def _find_status(self, row: Any) -> str:
-        """Return the status of an alert: that of the table, or what was known on the image's day."""
+        """Return the status of an alert in the table, or as it was known on the image's day."""
         if not self.as_known or self._is_later(row) or row.status == DISMISSED:
             return str(row.status)
         if row.status == CLOSED and row.last_seen.date() < self.date:
@@ -93,7 +88,7 @@ class Overlay:
         return CONFIRMED if not pd.isna(row.confirmed_on) and row.confirmed_on.date() <= self.date else PROVISIONAL
 
     def list_entries(self) -> list[LegendEntry]:
-        """List what the outlines mean."""
+        """Return the legend of the outlines."""
         kinds = {(self._find_status(row), self._is_later(row)): None for row in self._shown}
         area = [LegendEntry("area", AREA_COLOUR)] if AOI in self.overlays else []
         return area + [
@@ -109,6 +104,6 @@ class Overlay:
             is_later = self._is_later(row)
             draw_outline(axes, shape, COLOURS[self._find_status(row)], 1.4, dashed=is_later, halo=True)
             if number < MOST_LABELS:
-                # The area is that of the table's date: on a day as it was known it would be too much.
+                # The area in the table is that of its as-of date, and was smaller on the image's day.
                 area = "" if self.as_known else f"{row.area_ha:.1f} ha\n"
                 draw_label(axes, self.frame, shape.bounds, f"{area}{row.first_seen:%Y-%m-%d}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +19,19 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.files import publish_json, publishing
-from minewatch.core.text import escape_math, show_day, show_plain
+from minewatch.core.text import escape_math, format_day, show_ascii
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
-from minewatch.products.images.stretch import DARKEST, UNKNOWN, find_white, to_tones
+from minewatch.products.images.chips.image_frame import coarsen
+from minewatch.products.images.stretch import DARKEST, UNKNOWN, apply_stretch, find_white
 from minewatch.raster.cog import write_picture
 from minewatch.raster.read import open_datatake
 from minewatch.sources.scene import Datatake
 
 MOST_LABELS = 30
-"""Alerts that have their area and date beside them, the largest; more would cover each other."""
+"""Alerts that are labelled, the largest; more labels would cover each other."""
 
-LARGEST_SIDE = 1200
+MOST_SIDE = 1200
 """Pixels of the longer side of an image; larger areas are shown coarser."""
 
 
@@ -39,23 +39,21 @@ LARGEST_SIDE = 1200
 class TrueColourImage:
     """A true-colour image on a grid."""
 
-    take: Datatake
-    """What was read."""
+    datatake: Datatake
+    """The overpass."""
 
     reflectance: NDArray[np.float32]
     """(y, x, 3) red, green, blue, 0 to 1; NaN = no data."""
 
 
 def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, alerts: Sequence[Alert], title: str) -> None:
-    """Write a PNG with the area before and after and its alerts, and beside it both images for maps.
+    """Write a PNG of the area before and after with its alerts, and beside it both images for maps.
 
     Raises SceneError where a scene cannot be read; nothing is written then.
     """
-    coarse = coarsen(grid)
-    images = [read_image(take, coarse) for take in (before, after)]
-    seen = np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images])
-    white = find_white(seen)
-    del seen
+    coarse = coarsen(grid, MOST_SIDE)
+    images = [read_image(datatake, coarse) for datatake in (before, after)]
+    white = find_white(np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images]))
     _write_maps(path, coarse, images, white)
     width = 6.2
     height = width * coarse.shape[0] / coarse.shape[1] + 1.1
@@ -64,8 +62,8 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
         _draw_image(axes, image, coarse, white)
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
-        ids = ", ".join(show_plain(scene.id) for scene in image.take.scenes[:2])
-        axes.set_title(f"{name}: {show_day(image.take.time)}\n{ids}", fontsize=8)
+        ids = ", ".join(show_ascii(scene.id) for scene in image.datatake.scenes[:2])
+        axes.set_title(f"{name}: {format_day(image.datatake.time)}\n{ids}", fontsize=8)
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
     with publishing(path) as temporary:
@@ -73,18 +71,18 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
 
 
 CONTENT = "Content"
-"""Text within a quick look that names what it shows."""
+"""Name of the PNG text with the digest of what a quick look shows."""
 
 
-def _digest(takes: Sequence[Datatake], alerts: Sequence[Alert]) -> str:
-    """Name what a quick look shows."""
+def _digest(datatakes: Sequence[Datatake], alerts: Sequence[Alert]) -> str:
+    """Return a digest of what a quick look shows."""
     shown = sorted((a.alert_id, a.status, a.area_ha, str(a.first_seen), a.geometry.wkb_hex) for a in alerts if a.status != CLOSED)
-    return hashlib.sha256(json.dumps([[take.key for take in takes], shown]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([[datatake.key for datatake in datatakes], shown]).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class MapImage:
-    """An image of an area that lies beside its quick look, for maps."""
+    """A map image: one of the two COGs beside the quick look of an area."""
 
     when: str
     """One of TIMES."""
@@ -107,15 +105,15 @@ TIMES = ("before", "after")
 
 
 def _write_maps(path: Path, grid: Grid, images: Sequence[TrueColourImage], white: float) -> None:
-    """Write both images as COGs, then the list of them; their names hold their dates, so that none is taken for another."""
+    """Write both images as COGs, with their dates in their names, then the list of them."""
     entries = []
     for when, image in zip(TIMES, images, strict=True):
-        entry = {"when": when, "date": f"{image.take.time:%Y-%m-%d}", "key": image.take.key}
+        entry = {"when": when, "date": f"{image.datatake.time:%Y-%m-%d}", "key": image.datatake.key}
         target = path.with_name(f"{path.stem}-{when}-{entry['date']}.tif")
-        scenes = [scene.id for scene in image.take.scenes]
+        scenes = [scene.id for scene in image.datatake.scenes]
         known: NDArray[np.bool_] = np.asarray(np.isfinite(image.reflectance).all(axis=-1))
         tags = {"date": entry["date"], "scenes": " ".join(scenes), "darkest": f"{DARKEST:g}", "white": f"{white:.4f}"}
-        write_picture(target, grid, stretch(image.reflectance, white), known, tags)
+        write_picture(target, grid, render_true_colour(image.reflectance, white), known, tags)
         entries.append(entry | {"scenes": scenes, "file": target.name})
     publish_json(path.with_suffix(".json"), entries)
 
@@ -134,9 +132,9 @@ def list_maps(quicklook: Path) -> list[MapImage]:
 
 
 def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[Alert]) -> bool:
-    """True if a quick look and the images beside it are there, and of these overpasses and alerts.
+    """True if a quick look and its map images exist and show these overpasses and alerts.
 
-    What a scan changed is no sign: one that was cut off after its table was written has drawn nothing.
+    That a scan changed nothing is not enough: a scan that was cut off may have written its table and drawn nothing.
     """
     if [image.key for image in list_maps(quicklook)] != [before.key, after.key]:
         return False
@@ -147,35 +145,29 @@ def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[A
         return False
 
 
-def coarsen(grid: Grid) -> Grid:
-    """Return the grid itself, or a coarser one where it is larger than a picture can show."""
-    factor = max(1, math.ceil(max(grid.shape) / LARGEST_SIDE))
-    return grid if factor == 1 else Grid(grid.geobox.zoom_out(factor), grid.area)
-
-
-def read_image(take: Datatake, grid: Grid) -> TrueColourImage:
-    """Read red, green and blue; where a catalogue has no green, the mean of the two stands in for it."""
-    with open_datatake(take, grid) as reader:
+def read_image(datatake: Datatake, grid: Grid) -> TrueColourImage:
+    """Read red, green and blue; where a catalogue has no green, the mean of red and blue replaces it."""
+    with open_datatake(datatake, grid) as reader:
         _, origin = reader.read_scl(grid.window)
-        names = ["red", "green", "blue"] if all("green" in scene.hrefs for scene in take.scenes) else ["red", "blue"]
+        names = ["red", "green", "blue"] if all("green" in scene.hrefs for scene in datatake.scenes) else ["red", "blue"]
         bands = [reader.read_reflectance(name, grid.window, origin).astype(np.float32) for name in names]
     for band in bands:
         band[band == NODATA] = np.nan
     if len(bands) == 2:
         bands.insert(1, ((bands[0] + bands[1]) / 2).astype(np.float32))
-    return TrueColourImage(take, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
+    return TrueColourImage(datatake, (np.stack(bands, axis=-1) / SCALE).astype(np.float32))
 
 
-def stretch(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
-    """Map reflectance to 0 to 255 for the screen; no data is grey."""
-    shown = to_tones(np.nan_to_num(reflectance), DARKEST, white)
+def render_true_colour(reflectance: NDArray[np.float32], white: float) -> NDArray[np.uint8]:
+    """Return 0 to 255 for a screen, of (y, x, 3) reflectance; no data is grey."""
+    shown = apply_stretch(np.nan_to_num(reflectance), DARKEST, white)
     shown[np.isnan(reflectance)] = UNKNOWN
     return shown
 
 
 def _draw_image(axes: Axes, image: TrueColourImage, grid: Grid, white: float) -> None:
     left, bottom, right, top = grid.bounds
-    axes.imshow(stretch(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
+    axes.imshow(render_true_colour(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_xlim(left, right)

@@ -1,6 +1,6 @@
-"""Draws what a page shows: images as data, maps as vectors over them, charts.
+"""Draws the maps and charts of a report, to be embedded in its page.
 
-Outline, scale bar and rose are vectors in the pixels of the image below them, so that they line up at any size.
+Outlines, scale bar and compass rose of a map are vectors in the pixels of the image below them, so they fit at any size.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from minewatch.core.units import to_day
 from minewatch.detection.monitor import COUNTED
 from minewatch.products.images.cartography import describe_length, find_north, make_scale_bar
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
-from minewatch.products.report.record import AlertFacts, ReportFacts
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts
 from minewatch.products.report.texts import Texts
 
 QUALITY = 90
 """Of the JPEGs."""
 
 BLUE, RED, GREEN, BROWN = "#1f5fa8", "#b3001b", "#3f7d33", "#8a5a00"
-"""Told apart by their lightness and by the marks they stand with too."""
+"""They differ in lightness and in the marks they are used with too, for those who do not see colours."""
 
 COLOURS = 96
-"""Of the palette of a chart, which makes its PNG a third of the size."""
+"""Of a chart's palette, which makes its PNG a third of the size."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class OutlineLayer:
     """SVG path data, in pixels of the image."""
 
     kind: str
-    """Class of the style."""
+    """Key of its colour."""
 
     label: str = ""
-    """Written beside it."""
+    """Written at ``spot``."""
 
     spot: tuple[float, float] = (0, 0)
-    """Where."""
+    """x and y of the label, pixels of the image."""
 
     link: str = ""
-    """Id of the section that tells more."""
+    """Id of the section that the label leads to."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Map:
     """Of the image."""
 
     layers: tuple[OutlineLayer, ...]
-    """From the lowest."""
+    """The lowest first."""
 
     bar: tuple[float, float, float]
     """Scale bar: x and y of its left end, length."""
@@ -87,11 +87,11 @@ class Map:
     """Degrees from up to true north, clockwise."""
 
     unit: float
-    """Size of letters."""
+    """Pixels of the unit in which letters and lines are measured."""
 
 
 class Decimals(ScalarFormatter):
-    """Numbers on an axis as the readers of a language write them."""
+    """Labels of an axis with a language's decimal mark."""
 
     def __init__(self, texts: Texts) -> None:
         super().__init__(useOffset=False)
@@ -114,46 +114,44 @@ def _to_uri(data: bytes, kind: str) -> str:
 
 
 def draw_pairs(alert: AlertFacts) -> dict[str, dict[str, Map]]:
-    """Draw the images of an alert: composite, then before and after; both of a composite have the same stretch."""
-    scenery = alert.scenery
-    assert scenery is not None, "only alerts with a section are drawn"
-    names = sorted({name for photo in scenery.photos.values() for name in photo.chips}, reverse=True)
+    """Draw the images of an alert: composite to 'before' and 'after', which share a stretch."""
+    images = alert.images
+    assert images is not None, "only alerts with a section are drawn"
+    outline = _outline_alert(alert, images.frame)
     pairs: dict[str, dict[str, Map]] = {}
-    for name in names:
-        chips = {when: photo.chips[name] for when, photo in scenery.photos.items() if name in photo.chips}
+    for name in sorted({name for overpass in images.overpasses.values() for name in overpass.chips}, reverse=True):
+        chips = {when: overpass.chips[name] for when, overpass in images.overpasses.items() if name in overpass.chips}
         stretch = find_stretch(list(chips.values()))
-        pairs[name] = {
-            when: draw_map(scenery.frame, render_chip(chip, stretch), _mark(alert, scenery.frame)) for when, chip in chips.items()
-        }
+        pairs[name] = {when: draw_map(images.frame, render_chip(chip, stretch), outline) for when, chip in chips.items()}
     return pairs
 
 
 def draw_outline_alone(alert: AlertFacts) -> Map:
     """Draw the outline of an alert that has no image."""
-    assert alert.scenery is not None, "only alerts with a section are drawn"
-    return draw_map(alert.scenery.frame, None, _mark(alert, alert.scenery.frame))
+    assert alert.images is not None, "only alerts with a section are drawn"
+    return draw_map(alert.images.frame, None, _outline_alert(alert, alert.images.frame))
 
 
-def _mark(alert: AlertFacts, frame: Grid) -> list[OutlineLayer]:
+def _outline_alert(alert: AlertFacts, frame: Grid) -> list[OutlineLayer]:
     return [OutlineLayer(trace_outline(alert.outline, frame), f"alert-{alert.row['status']}")]
 
 
 def draw_overview(facts: ReportFacts) -> Map:
-    """Draw the whole area with its alerts, numbered."""
-    frame, photo = facts.map.frame, next(iter(facts.map.photos.values()), None)
+    """Draw the whole area with its numbered alerts."""
+    frame, overpass = facts.map.frame, next(iter(facts.map.overpasses.values()), None)
     layers = [OutlineLayer(_trace(facts.grid.area, frame), "aoi")]
     to_grid = lonlat_to(frame.crs)
     for alert in reversed(facts.alerts):
         x, y = ~frame.transform @ to_grid.transform(alert.position.lon, alert.position.lat)
-        link = f"alert-{alert.number}" if alert.is_told else ""
+        link = f"alert-{alert.number}" if alert.has_section else ""
         outline = trace_outline(alert.outline, frame)
         layers.append(OutlineLayer(outline, f"alert-{alert.row['status']}", str(alert.number), (round(x, 1), round(y, 1)), link))
-    chip = next(iter(photo.chips.values())) if photo else None
+    chip = next(iter(overpass.chips.values())) if overpass else None
     return draw_map(frame, render_chip(chip, find_stretch([chip])) if chip else None, layers, letters=160)
 
 
 def draw_map(frame: Grid, colours: NDArray[np.uint8] | None, layers: Sequence[OutlineLayer], letters: float = 100) -> Map:
-    """Put outlines, scale bar and rose over an image; ``letters`` is its side over the unit of letters and lines."""
+    """Put outlines, scale bar and compass rose over an image; its side is ``letters`` units of letters and lines."""
     height, width = frame.shape
     left, bottom, right, top = frame.bounds
     bar = make_scale_bar(frame)
@@ -172,7 +170,7 @@ def draw_map(frame: Grid, colours: NDArray[np.uint8] | None, layers: Sequence[Ou
 
 
 def trace_outline(outline: BaseGeometry, frame: Grid) -> str:
-    """Return an outline in degrees as SVG path data in pixels of a frame."""
+    """Return an outline in lon/lat as SVG path data in pixels of a frame."""
     return _trace(reproject(outline, lonlat_to(frame.crs)), frame)
 
 
@@ -189,7 +187,7 @@ def _trace(shape: BaseGeometry, frame: Grid) -> str:
 
 
 def draw_series(explanation: Explanation, texts: Texts) -> str:
-    """Draw NDVI above and BSI below through time, as a data URI; ``words`` are the labels."""
+    """Return a chart of NDVI (above) and BSI (below) over time, as a data URI."""
     figure = Figure(figsize=(9, 3.7), dpi=110)
     figure.subplots_adjust(left=0.075, right=0.97, top=0.97, bottom=0.21, hspace=0.1)
     upper, lower = figure.subplots(2, 1, sharex=True)
@@ -199,9 +197,8 @@ def draw_series(explanation: Explanation, texts: Texts) -> str:
     for axes, middle, low, high in bands:
         axes.fill_between(days, low, high, color=GREEN, alpha=0.18, linewidth=0, label=texts.text("series_band"))
         axes.plot(days, middle, color=GREEN, linewidth=1.2, label=texts.text("series_baseline"))
-        axes.axvspan(
-            days[0], np.datetime64(explanation.monitor_from), color="black", alpha=0.05, label=texts.text("series_history")
-        )
+        monitor_from = np.datetime64(explanation.monitor_from)
+        axes.axvspan(days[0], monitor_from, color="black", alpha=0.05, label=texts.text("series_history"))
         axes.yaxis.set_major_formatter(Decimals(texts))
         axes.grid(alpha=0.25)
         axes.margins(x=0.01)
@@ -222,19 +219,12 @@ def _draw_looks(axes: Axes, explanation: Explanation, texts: Texts, name: str) -
     clear = [look for look in explanation.looks if look.clear and getattr(look, name) is not None]
     counted = [look for look in clear if look.outcome in COUNTED]
     for looks, marker, colour, size, label in ((clear, "o", BLUE, 3.5, "clear"), (counted, "D", RED, 5.0, "counted")):
-        days = np.array([look.date for look in looks], "datetime64[D]")
-        axes.plot(
-            days,
-            [getattr(look, name) for look in looks],
-            marker,
-            color=colour,
-            markersize=size,
-            label=texts.text(f"series_{label}"),
-        )
+        days, values = np.array([look.date for look in looks], "datetime64[D]"), [getattr(look, name) for look in looks]
+        axes.plot(days, values, marker, color=colour, markersize=size, label=texts.text(f"series_{label}"))
 
 
 def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
-    """Return the confirmed hectares of all alerts after each look, from the archive: day and hectares, where they changed."""
+    """Return the days on which the confirmed area of all alerts changed, and the hectares from then on."""
     steps: dict[int, float] = {}
     for alert in alerts:
         if alert.explanation is None or not alert.explanation.pixels:
@@ -250,7 +240,7 @@ def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
 
 
 def draw_growth(growth: Sequence[tuple[int, float]], facts: ReportFacts, texts: Texts) -> str:
-    """Draw hectares through time as steps, as a data URI."""
+    """Return a chart of confirmed hectares over time, as a data URI."""
     figure = Figure(figsize=(9, 2.4), dpi=110)
     figure.subplots_adjust(left=0.075, right=0.97, top=0.96, bottom=0.12)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Reports for a case file: one page that holds everything, as HTML and as PDF."""
+"""Writes a report: its page as HTML, and as PDF where that is asked for."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from minewatch.core.errors import ReportError
 from minewatch.core.files import publish_bytes
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.register import note_export
-from minewatch.products.report.facts import RECORD, gather_facts, record_report
-from minewatch.products.report.page import render_page
-from minewatch.products.report.paper import HTML, PDF, print_page
-from minewatch.products.report.record import ReportFacts, ReportRequest
+from minewatch.products.evidence.lookup import log_export
+from minewatch.products.report.gather_facts import RECORD, gather_facts, record_report
+from minewatch.products.report.html_page import render_page
+from minewatch.products.report.pdf import HTML, PDF, print_page
+from minewatch.products.report.report_facts import ReportFacts, ReportRequest
 
 FORMATS = (HTML, PDF)
-"""What a report can be written as."""
+"""The formats of a report."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Report:
     """The files."""
 
     alerts: int
-    """Alerts in its table."""
+    """Number of alerts in its table."""
 
     notes: tuple[str, ...]
     """Lines a person should read."""
@@ -40,7 +40,7 @@ class Report:
 def write_report(
     workspace: Workspace, request: ReportRequest, folder: Path | None = None, reporter: Reporter | None = None
 ) -> Report:
-    """Write a report into a folder, ``output/reports`` by default; the page is written even where the PDF fails.
+    """Write a report into a folder, ``output/reports`` by default; the HTML is written even where the PDF fails.
 
     Raises MinewatchError where area, alert or table are missing; nothing is written then.
     """
@@ -59,12 +59,12 @@ def write_report(
                 fault = str(error)
     record_report(workspace.reports / RECORD, facts)
     names = ", ".join(path.name for path in paths)
-    noted = note_export(workspace, [str(alert.row["alert_id"]) for alert in facts.alerts], f"report {names}")
+    noted = log_export(workspace, [str(alert.row["alert_id"]) for alert in facts.alerts], f"report {names}")
     return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault)
 
 
 def name_report(facts: ReportFacts) -> str:
-    """Name the files of a report, without their ending."""
+    """Return the name of a report's files, without ending."""
     request = facts.request
     name = str(facts.alerts[0].row["alert_id"]) if request.alert_id else f"{facts.aoi.name}-{facts.as_of}"
     if request.since or request.until:

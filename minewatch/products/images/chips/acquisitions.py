@@ -1,4 +1,4 @@
-"""The overpasses that images of an area can be made of."""
+"""The index of the overpasses over an area that images can be made of."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ EARLIEST, LATEST = dt.date(2015, 1, 1), dt.date(2100, 1, 1)
 class RatedLook:
     """An overpass, and how well it shows a frame."""
 
-    take: Datatake
-    """What can be read."""
+    datatake: Datatake
+    """Its scenes."""
 
     clear_share: float
     """Share of the frame's pixels that are clear."""
 
     outline_share: float
-    """The same of the pixels in the outline: a small cloud may hide just that."""
+    """Share of the pixels in the outline that are clear: a small cloud may hide just these."""
 
     @property
     def score(self) -> float:
-        """How good it is, 0 to 1.
+        """The mean of both shares.
 
-        The mean of both shares: bright tailings are taken for cloud, and would else rule out every image of a mine.
+        The outline's share alone would not do: the cloud mask takes bright tailings for cloud, on every image of a mine.
         """
         return (self.clear_share + self.outline_share) / 2
 
 
 @dataclass(frozen=True)
 class AcquisitionIndex:
-    """The overpasses over an area: those of its archive, and those that the source lists."""
+    """The overpasses over an area, in its archive and at the source."""
 
     aoi: Aoi
     """The area."""
@@ -54,19 +54,19 @@ class AcquisitionIndex:
     """Its pixels."""
 
     mask: MaskSettings
-    """What is taken as clear."""
+    """Settings of the cloud mask."""
 
     source: Source
-    """Where pixels come from."""
+    """Where the pixels come from."""
 
     observations: Mapping[str, Observation]
-    """Key to what the archive holds."""
+    """Key to the observation in the archive."""
 
     _found: dict[tuple[dt.date, dt.date], tuple[Datatake, ...]] = field(default_factory=dict, compare=False, repr=False)
-    """Dates of a search to its answer."""
+    """First and last day of a search, to what it found."""
 
     def search(self, first: dt.date, last: dt.date) -> list[Datatake]:
-        """List the overpasses of some days, by time; no day is asked for twice, and a static catalogue is read once.
+        """Return the overpasses of some days, by time; no days are searched twice, and a static catalogue is read once.
 
         Raises SourceError where the source does not answer.
         """
@@ -74,27 +74,27 @@ class AcquisitionIndex:
         known = next((known for known in self._found if known[0] <= dates[0] and dates[1] <= known[1]), None)
         if known is None:
             found = find_scenes(self.source, Query(self.aoi.geometry, *dates)).scenes
-            self._found[known := dates] = tuple(self._settle(take) for take in group_scenes(found))
-        return [take for take in self._found[known] if first <= take.time.date() <= last and take.scenes]
+            self._found[known := dates] = tuple(self._match_archive(datatake) for datatake in group_scenes(found))
+        return [datatake for datatake in self._found[known] if first <= datatake.time.date() <= last and datatake.scenes]
 
-    def _settle(self, take: Datatake) -> Datatake:
-        """Read an overpass as the archive did: without the scenes it refused, with the offsets it decided on."""
-        known = self.observations.get(take.key)
+    def _match_archive(self, datatake: Datatake) -> Datatake:
+        """Return an overpass as the archive read it: without the scenes that it refused, with the offsets that it chose."""
+        known = self.observations.get(datatake.key)
         if known is None:
-            return take
-        left = take.without({str(record["id"]) for record in known.refused})
+            return datatake
+        left = datatake.without({str(record["id"]) for record in known.refused})
         offsets = {str(record["id"]): int(record["offset"]) for record in known.sources}
         scenes = tuple(replace(scene, offset=offsets.get(scene.id, scene.offset)) for scene in left.scenes)
         return replace(left, scenes=scenes)
 
 
 def open_index(workspace: Workspace, name: str, source: str | None = None) -> AcquisitionIndex:
-    """Open the album of an area; ``source`` takes the place of the workspace's.
+    """Return the index of an area; ``source`` is used in place of the workspace's.
 
     Raises MinewatchError where there is no such area or source.
     """
     aoi = read_aoi(workspace, name)
     grid = make_grid(aoi)
-    place = open_source(source or default_source(workspace), list_providers(workspace))
+    provider = open_source(source or default_source(workspace), list_providers(workspace))
     mask = read_pipeline(workspace, aoi.pipeline).mask
-    return AcquisitionIndex(aoi, grid, mask, place, list_observations(workspace.archive(name), grid))
+    return AcquisitionIndex(aoi, grid, mask, provider, list_observations(workspace.archive(name), grid))

@@ -1,4 +1,4 @@
-"""From reflectance to what is seen on a screen."""
+"""Renders image chips: reflectance to red, green and blue for a screen."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.images.chips.pixels import STRIP, TRUE_COLOUR, Chip
-from minewatch.products.images.stretch import BRIGHTEST, DARKEST, UNKNOWN, find_white, to_tones
+from minewatch.products.images.stretch import BRIGHTEST, DARKEST, UNKNOWN, apply_stretch, find_white
 
 SAMPLE = 1_000_000
-"""Pixels of one image that its stretch is found from, at most."""
+"""Pixels of one image that its stretch is computed from, at most."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """How reflectance becomes tones; images that are compared share one."""
+    """How reflectance becomes brightness; images that are compared share a stretch."""
 
     dark: tuple[float, ...]
     """Reflectance that is black, for each band."""
@@ -29,9 +29,9 @@ class Stretch:
 
 
 def find_stretch(chips: Sequence[Chip]) -> Stretch:
-    """Choose a stretch for images of the same bands.
+    """Return the common stretch of images of the same bands.
 
-    True colour has one for all bands, so that colours stay true; bands of other composites have each their own.
+    In true colour all bands have the same limits, so that colours stay true; in other composites each band has its own.
     """
     samples = [_thin(chip) for chip in chips]
     columns = [np.concatenate([sample[:, index] for sample in samples]) for index in range(len(chips[0].bands))]
@@ -47,19 +47,19 @@ def find_stretch(chips: Sequence[Chip]) -> Stretch:
 
 
 def _thin(chip: Chip) -> NDArray[np.int16]:
-    """Return pixels with data, (pixel, band): all of a small image, of a large one those of every so many-th row and column."""
+    """Return a sample of the pixels with data, (pixel, band): every n-th row and column of a large image, else all."""
     step = max(1, math.ceil(math.sqrt(math.prod(chip.frame.shape) / SAMPLE)))
     values = chip.values[::step, ::step]
     return np.asarray(values[(values != NODATA).all(axis=-1)])
 
 
 def render_chip(chip: Chip, stretch: Stretch) -> NDArray[np.uint8]:
-    """Map reflectance to (y, x, 3) red, green, blue for the screen; no data is grey, and so is a single band."""
+    """Return (y, x, 3) red, green, blue; no data is UNKNOWN grey, and a single band is in grey."""
     return render_reflectance(chip.values, stretch)
 
 
 def render_reflectance(values: NDArray[np.int16], stretch: Stretch) -> NDArray[np.uint8]:
-    """Map (y, x, band) reflectance x 10 000 as render_chip does."""
+    """Return (y, x, 3) red, green, blue of (y, x, band) reflectance x 10 000, as render_chip does."""
     shown = np.empty((*values.shape[:2], 3), np.uint8)
     for first in range(0, len(shown), STRIP):
         _render_rows(values[first : first + STRIP], stretch, shown[first : first + STRIP])
@@ -68,9 +68,9 @@ def render_reflectance(values: NDArray[np.int16], stretch: Stretch) -> NDArray[n
 
 def _render_rows(values: NDArray[np.int16], stretch: Stretch, out: NDArray[np.uint8]) -> None:
     for index, (dark, white) in enumerate(zip(stretch.dark, stretch.white, strict=True)):
-        tones = to_tones(values[..., index] / np.float32(SCALE), dark, white)
+        shades = apply_stretch(values[..., index] / np.float32(SCALE), dark, white)
         if values.shape[-1] == 1:
-            out[:] = tones[..., None]
+            out[:] = shades[..., None]
         else:
-            out[..., index] = tones
+            out[..., index] = shades
     out[(values == NODATA).any(axis=-1)] = UNKNOWN

@@ -1,4 +1,4 @@
-"""The items of a collection of imagery that show a frame, and how well they promise to."""
+"""The items of an imagery collection that show a frame, and their rank by what their metadata say."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from minewatch.sources.stac import Source
 from minewatch.sources.stac_io import FAULT
 
 WHOLE = 0.995
-"""Share of a frame from which on it is covered."""
+"""Share of a frame that counts as the whole frame."""
 
 ALIKE = 1.25
-"""Pixels whose sizes differ by less than this factor are as sharp as each other: of those the newer image is better."""
+"""Factor between pixel sizes that counts as a difference; of two images as sharp, the newer one is better."""
 
 SIZES = (0.01, 1000.0)
-"""Metres of a pixel that an item may claim."""
+"""Least and largest pixel size, metres, that is believed of an item."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Candidate:
     """The item's id."""
 
     imagery: Imagery
-    """Where it was found."""
+    """The collection that it is in."""
 
     time: dt.datetime
     """Acquisition, UTC."""
@@ -46,24 +46,24 @@ class Candidate:
     """Address of the file with red, green and blue, or of three files."""
 
     pixel: float | None
-    """Metres of a pixel as the item says; None where it does not."""
+    """Metres of a pixel, as the item states; None where it does not."""
 
     cloud: float | None
-    """Per cent of cloud in the whole item; None where it does not say."""
+    """Per cent of cloud in the whole item; None where it is not stated."""
 
     coverage: float
-    """Share of the frame in its outline."""
+    """Share of the frame in its footprint."""
 
     @property
     def is_clear(self) -> bool:
-        """True if it has no more cloud than the settings allow; where it does not say, it is taken as clear."""
+        """True if it has no more cloud than the settings allow, or does not state its cloud."""
         return self.cloud is None or self.cloud <= self.imagery.max_cloud
 
 
 def rank_candidate(candidate: Candidate) -> tuple[float, ...]:
-    """Return what sorts the best first: clear, covering the whole frame, sharp, and new; of cloudy ones the least cloudy.
+    """Return the sort key, best first: clear, covering the whole frame, sharp, new; of cloudy ones the least cloudy.
 
-    One that does not tell its pixel comes behind those that do.
+    An item that does not state its pixel size comes after those that do.
     """
     cloud = 0.0 if candidate.is_clear else candidate.cloud or 0.0
     missing = 0.0 if candidate.coverage >= WHOLE else round(1 - candidate.coverage, 2)
@@ -74,14 +74,14 @@ def rank_candidate(candidate: Candidate) -> tuple[float, ...]:
 def list_candidates(
     imagery: Imagery, source: Source, query: Query, extent: BaseGeometry, refused: dict[str, str]
 ) -> list[Candidate]:
-    """List the items of some days that show the extent of a frame, given in lon/lat.
+    """Return the items of some days that show the extent of a frame, given in lon/lat.
 
     Those that cannot be used are added to ``refused``, id to reason.  Raises SourceError where the source does not answer.
     """
     found = []
     for item in source.items(query):
         try:
-            candidate = _describe(item, imagery, source, extent)
+            candidate = _read_item(item, imagery, source, extent)
         except SceneError as error:
             refused[item.id] = str(error)
             continue
@@ -90,7 +90,7 @@ def list_candidates(
     return found
 
 
-def _describe(item: pystac.Item, imagery: Imagery, source: Source, extent: BaseGeometry) -> Candidate:
+def _read_item(item: pystac.Item, imagery: Imagery, source: Source, extent: BaseGeometry) -> Candidate:
     """Read an item; raises SceneError where it cannot be used."""
     if FAULT in item.extra_fields:
         raise SceneError(str(item.extra_fields[FAULT]))
@@ -102,7 +102,7 @@ def _describe(item: pystac.Item, imagery: Imagery, source: Source, extent: BaseG
         return Candidate(item.id, imagery, utc, hrefs, _read_pixel(item, imagery), _read_cloud(item), coverage)
     except SceneError:
         raise
-    except Exception as error:  # strangers' items: numbers that are texts, lists in the place of objects
+    except Exception as error:  # items may hold texts for numbers, or lists for objects
         raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error
 
 
@@ -111,7 +111,7 @@ def _measure_coverage(item: pystac.Item, extent: BaseGeometry) -> float:
 
 
 def _resolve(item: pystac.Item, name: str, source: Source) -> str:
-    """Return the address of an asset, as far as the catalogue may name it; raises SceneError."""
+    """Return the address of an asset; raises SceneError where there is none, or the catalogue may not name it."""
     if name not in item.assets:
         raise SceneError(f"item {item.id} has no asset {name!r}; it has {', '.join(list(item.assets)[:8]) or 'none'}")
     base = item.get_self_href() or source.root
@@ -125,7 +125,7 @@ def _read_cloud(item: pystac.Item) -> float | None:
 
 
 def _read_pixel(item: pystac.Item, imagery: Imagery) -> float | None:
-    """Return the metres of a pixel that the item states: of the asset before those of the whole."""
+    """Return the metres of a pixel that the asset states, else the item; None where neither does."""
     asset = item.assets[imagery.assets[0]].extra_fields if imagery.assets[0] in item.assets else {}
     sizes = [size for size in (*_list_sizes(asset), *_list_sizes(item.properties)) if _is_number(size)]
     return next((float(size) for size in sizes if SIZES[0] <= size <= SIZES[1]), None)

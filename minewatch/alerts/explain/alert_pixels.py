@@ -1,0 +1,97 @@
+"""The pixels of an alert, tracked once more by the code that found it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minewatch.archive.item import Observation
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import Grid, Window, lonlat_to, reproject
+from minewatch.areas.vectorize import rasterize_outlines
+from minewatch.core.errors import AlertsError
+from minewatch.core.parallel import start_engine
+from minewatch.core.progress import Reporter
+from minewatch.detection.inputs import TileInput
+from minewatch.detection.parallel_tiles import assess_areas
+from minewatch.detection.rules import make_rules
+from minewatch.detection.scene_quality import SceneQuality
+from minewatch.detection.series import SCALES, Series
+from minewatch.detection.tiles import Task, load_tile
+from minewatch.detection.track import TrackResult, track_pixels
+
+
+@dataclass(frozen=True)
+class AlertPixels:
+    """The pixels of an alert through time, traced."""
+
+    tile: TileInput
+    """The window of the alert."""
+
+    series: Series
+    """The alert's pixels, one after the other."""
+
+    scenes: SceneQuality
+    """What each look is like as a whole."""
+
+    tracked: TrackResult
+    """Their history, traced."""
+
+    def number(self, pixel: int) -> int:
+        """Return the place in the series of a pixel of the window."""
+        return int(np.count_nonzero(self.tile.inside.ravel()[:pixel]))
+
+    def clear_layers(self, t: int) -> NDArray[np.float64]:
+        """Return the (layer, pixel) values of the alert's clear pixels of a look."""
+        return SCALES[:, :1] + SCALES[:, 1:] * self.series.codes[:, t, self.series.clear[t]]
+
+    def count_confirmed(self, day: int) -> int:
+        """Count the alert's pixels that are confirmed after the looks of a day."""
+        confirmed, closed = (self.tracked.episodes[name] for name in ("confirmed_on", "closed_on"))
+        return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
+
+
+def assess_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> SceneQuality:
+    """Assess the scenes as a scan does: over the whole area."""
+    with start_engine() as engine:
+        (scenes,) = assess_areas([Task(observations, area)], engine, reporter)
+    return scenes
+
+
+def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[np.bool_]]:
+    """Return the alert's pixels and the window around them."""
+    shape = reproject(alert["geometry"], lonlat_to(grid.crs))
+    left, bottom, right, top = shape.bounds
+    (column, row), (end, below) = ~grid.transform @ (left, top), ~grid.transform @ (right, bottom)
+    first = max(0, round(row)), max(0, round(column))
+    last = min(grid.shape[0], round(below)), min(grid.shape[1], round(end))
+    window = Window(*first, max(0, last[0] - first[0]), max(0, last[1] - first[1]))
+    members = (
+        rasterize_outlines([shape], grid.transform_of(window), window.shape) if min(window.shape) else np.zeros((0, 0), bool)
+    )
+    if not members.any():
+        raise AlertsError(f"alert {alert['alert_id']!r} lies outside area {alert['aoi']!r} as it is now; scan the area again")
+    return window, members
+
+
+def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: NDArray[np.bool_]) -> int:
+    """Choose the alert's pixel nearest to its position; gives its number in the window."""
+    x, y = lonlat_to(grid.crs).transform(alert["lon"], alert["lat"])
+    column, row = ~grid.transform_of(window) @ (x, y)
+    rows, columns = np.nonzero(members)
+    nearest = int(np.argmin((rows + 0.5 - row) ** 2 + (columns + 0.5 - column) ** 2))
+    return int(rows[nearest]) * window.width + int(columns[nearest])
+
+
+def trace_pixels(
+    observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]
+) -> AlertPixels:
+    """Track the alert's pixels as a scan does, and trace the outcome of each look."""
+    loaded = load_tile(observations, area, window)
+    tile = replace(loaded, inside=members & loaded.inside)
+    series = Series.of(tile)
+    return AlertPixels(tile, series, scenes, track_pixels(series, scenes, make_rules(tile.settings), traced=True))

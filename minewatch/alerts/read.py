@@ -1,0 +1,45 @@
+"""Reads the alerts table."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+from pyogrio.errors import DataLayerError, DataSourceError
+
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER
+from minewatch.alerts.geopackage import recover, require_table
+from minewatch.core.errors import AlertsError
+from minewatch.core.workspace import Workspace, find_workspace
+
+
+def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
+    """Return the alerts of a workspace, of its folder, or of a table file: one row an alert, ordered by area and id.
+
+    Raises AlertsError where there is no table yet, WorkspaceError where a folder is no workspace.
+    """
+    path = place.alerts if isinstance(place, Workspace) else Path(place)
+    if path.is_dir():
+        path = find_workspace(path).alerts
+    require_table(path)
+    try:
+        frame = gpd.read_file(path, layer=LAYER)
+    except (DataSourceError, DataLayerError) as error:
+        raise AlertsError(f"{path} is no alerts table: it has no layer {LAYER!r}; move it away and scan again") from error
+    for column in ALERT_COLUMNS:
+        if column.name not in frame:  # an older version's, which no scan has upgraded yet
+            frame[column.name] = "" if column.dtype == "object" else float("nan")
+    for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
+        frame[name] = frame[name].fillna("")
+    return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
+
+
+def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
+    """Return monitor_from and as-of date of each area in the table; empty where there is no table."""
+    if not path.exists():
+        return {}
+    recover(path)
+    frame = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False)
+    return {str(row.aoi): (row.monitor_from.date(), row.as_of.date()) for row in frame.itertuples()}

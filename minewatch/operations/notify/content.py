@@ -1,0 +1,176 @@
+"""The content of a message as plain data: one entry for each alert, however many events it has."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minewatch.core.text import show
+from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
+from minewatch.operations.notify.outbox import Message
+from minewatch.products.report.texts import Texts
+
+MAP = "https://www.openstreetmap.org/?mlat={lat:.6f}&mlon={lon:.6f}#map=15/{lat:.6f}/{lon:.6f}"
+"""Address of a map with a marker."""
+
+OVERLAPS = ("protected_area", "territory", "concession", "admin_unit")
+"""Columns with the names of areas that an alert overlaps."""
+
+
+@dataclass(frozen=True)
+class AlertLine:
+    """An alert in a message."""
+
+    number: int
+    """In the message, from 1."""
+
+    alert_id: str
+    """Its id."""
+
+    aoi: str
+    """Name of the area."""
+
+    what: str
+    """What is new, in words."""
+
+    first_seen: str
+    """A day, in the format of the language."""
+
+    hectares: str
+    """In the format of the language."""
+
+    position: str
+    """Latitude and longitude; '' where they are withheld."""
+
+    link: str
+    """To a map; '' where there is no position."""
+
+    status: str
+    """In words."""
+
+    legal: str
+    """In words."""
+
+    notes: tuple[str, ...]
+    """What it overlaps, and what reviewers wrote."""
+
+
+def list_alert_lines(message: Message, texts: Texts) -> list[AlertLine]:
+    """Return the alerts of a message: closed ones last, large ones first."""
+    events: dict[str, list[tuple[Event, str]]] = {}
+    for event, kind in zip(message.events, message.kinds, strict=True):
+        if event.alert_id:
+            events.setdefault(event.alert_id, []).append((event, kind))
+    order = sorted(events.values(), key=lambda told: _rank(told[-1][0]))
+    return [_make_alert_line(number, told, texts) for number, told in enumerate(order, 1)]
+
+
+def _rank(event: Event) -> tuple[bool, float, str]:
+    return event.event == CLOSED, -float(event.facts["area_ha"] or 0), event.alert_id
+
+
+def _make_alert_line(number: int, told: Sequence[tuple[Event, str]], texts: Texts) -> AlertLine:
+    event = told[-1][0]
+    facts = event.facts
+    has_place = facts.get("lat") not in (None, "")
+    return AlertLine(
+        number=number,
+        alert_id=event.alert_id,
+        aoi=show(event.aoi),
+        what=", ".join(dict.fromkeys(describe_kind(one, kind, texts) for one, kind in told)),
+        first_seen=texts.short_date(dt.date.fromisoformat(facts["first_seen"])),
+        hectares=texts.number(float(facts["area_ha"] or 0), "#,##0.00"),
+        position=f"{facts['lat']:.5f}, {facts['lon']:.5f}" if has_place else "",
+        link=make_link(facts),
+        status=_find_word(texts, "status", facts["status"]),
+        legal=_find_word(texts, "legal", facts["legal_status"] or "unknown"),
+        notes=tuple(_list_notes(told, texts)),
+    )
+
+
+def make_link(facts: Mapping[str, Any]) -> str:
+    """Return the address of a map of an alert; '' where its position is withheld."""
+    has_place = facts.get("lat") not in (None, "")
+    return MAP.format(lat=facts["lat"], lon=facts["lon"]) if has_place else ""
+
+
+def describe_kind(event: Event, kind: str, texts: Texts) -> str:
+    """Describe an event in words."""
+    word = _find_word(texts, "kind", kind.replace("-", "_"))
+    if event.event == GROWN and kind == GROWN and "gained_ha" in event.facts:
+        return f"{word} {texts.text('grown_by', hectares=texts.number(event.facts['gained_ha'], '#,##0.00'))}"
+    return word
+
+
+def _find_word(texts: Texts, kind: str, name: str) -> str:
+    key = f"{kind}_{name}"
+    return texts.text(key) if key in texts.words else show(name)
+
+
+def _list_notes(told: Sequence[tuple[Event, str]], texts: Texts) -> list[str]:
+    facts = told[-1][0].facts
+    notes = [show(facts[name]) for name in OVERLAPS if facts.get(name)]
+    if facts["status"] == WITHDRAWN:
+        notes.append(texts.text("withdrawn"))
+    if facts.get("merged_into"):
+        notes.append(texts.text("merged", alert=show(facts["merged_into"])))
+    return notes + [_describe_review(event, texts) for event, _ in told if event.event == REVIEWED]
+
+
+def _describe_review(event: Event, texts: Texts) -> str:
+    said, by = str(event.facts.get("review") or ""), show(event.facts.get("reviewed_by") or "?")
+    said = _find_word(texts, "review", said.replace("-", "_"))
+    note = event.facts.get("review_note")
+    return texts.text("review_note", review=said, by=by, note=show(note)) if note else texts.text("review_by", review=said, by=by)
+
+
+def list_area_news(message: Message, texts: Texts) -> list[str]:
+    """Describe the events of areas, a sentence each."""
+    return [_describe_area(event, texts) for event in message.events if not event.alert_id]
+
+
+def _describe_area(event: Event, texts: Texts) -> str:
+    area, facts = show(event.aoi), event.facts
+    if event.event == SCAN_FAILED:
+        since = texts.moment(dt.datetime.fromisoformat(facts["since"]))
+        if facts.get("reason"):
+            return texts.text("scan_failed_reason", area=area, since=since, reason=show(facts["reason"], 300))
+        return texts.text("scan_failed", area=area, since=since)
+    days = facts["days"]
+    if not facts.get("last_clear"):
+        return texts.count("unseen_ever", days, area=area)
+    return texts.count("unseen", days, area=area, date=texts.date(dt.date.fromisoformat(facts["last_clear"])))
+
+
+def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
+    """Return the subject line of a message."""
+    if is_test:
+        return f"minewatch: {texts.text('subject_test')}"
+    areas = sorted({show(event.aoi, 64) for event in message.events})
+    named = ", ".join(areas[:3]) + (f" … (+{len(areas) - 3})" if len(areas) > 3 else "")
+    last = {event.alert_id or event.event_id: kind for event, kind in zip(message.events, message.kinds, strict=True)}
+    counts = Counter(f"kind_{kind.replace('-', '_')}" for kind in last.values())
+    words = {
+        key: texts.count(key, count) if key in texts.words else show(key.removeprefix("kind_")) for key, count in counts.items()
+    }
+    return show(f"minewatch: {named}: " + ", ".join(f"{counts[key]} {word}" for key, word in words.items()), 180)
+
+
+def make_geojson(message: Message) -> dict[str, Any] | None:
+    """Return the alerts of a message as GeoJSON (RFC 7946); None where there are no outlines."""
+    last = {event.alert_id: event for event in message.events if event.geometry}
+    if not last:
+        return None
+    features = [
+        {
+            "type": "Feature",
+            "id": event.alert_id,
+            "geometry": event.geometry,
+            "properties": {"event_id": event.event_id, "event": event.event, **event.facts},
+        }
+        for event in last.values()
+    ]
+    return {"type": "FeatureCollection", "features": features}

@@ -1,0 +1,110 @@
+"""Reads and writes the images of evidence: overpasses in parallel, each opened once for all alerts that need it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from minewatch.areas.grid import Grid, Window
+from minewatch.core.errors import EvidenceError, MinewatchError, describe
+from minewatch.core.http import is_remote
+from minewatch.core.parallel import TASKS_PER_CORE, count_cores
+from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
+from minewatch.raster.read import open_datatake
+from minewatch.sources.scene import Datatake, Scene
+
+MOST_READERS = 8
+"""Overpasses that are open at a time, however many cores there are; each holds up to 128 MB of blocks."""
+
+
+@dataclass(frozen=True)
+class EvidenceImageRequest:
+    """One of the two images of an alert."""
+
+    alert_id: str
+    """Id of the alert."""
+
+    name: str
+    """One of IMAGES."""
+
+    datatake: Datatake
+    """The overpass that it is read from."""
+
+    window: Window
+    """Its pixels, on the area's grid."""
+
+    folder: Path
+    """Folder that it is written to."""
+
+
+def find_datatake(
+    key: str, time: dt.datetime, sources: Sequence[Mapping[str, Any]], scenes: Sequence[Scene], source: str
+) -> Datatake:
+    """Return the scenes that an observation was made from, each with the offset that was chosen then.
+
+    Raises EvidenceError where the source does not list one of them any more.
+    """
+    listed = {scene.id: scene for scene in scenes}
+    missing_scenes = sorted(str(record["id"]) for record in sources if record["id"] not in listed)
+    if missing_scenes:
+        raise EvidenceError(f"source {source} does not list {', '.join(missing_scenes)}")
+    found = []
+    for record in sources:
+        scene = listed[str(record["id"])]
+        if record["source"] == scene.source:
+            scene = replace(scene, offset=int(record["offset"]), offset_reason=str(record["offset_reason"]))
+        found.append(scene)
+    return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
+
+
+def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[str, str]:
+    """Read and write images; return alert id to reason for the alerts whose images could not be made."""
+    jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
+    for request in requests:
+        jobs[request.datatake.key].append(request)
+    if not jobs:
+        return {}
+    waits = any(is_remote(href) for request in requests for scene in request.datatake.scenes for href in scene.hrefs.values())
+    readers = min(len(jobs), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1))
+    failed: dict[str, str] = {}
+    pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
+    try:
+        for answer in pool.map(partial(_write_overpass, grid), jobs.values()):
+            failed |= answer
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return failed
+
+
+def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[str, str]:
+    failed = {}
+    bands = name_bands(requests[0].datatake.scenes)
+    try:
+        with open_datatake(requests[0].datatake, grid) as reader:
+            reader.prefetch(["scl", *bands], [request.window for request in requests])
+            for request in requests:
+                try:
+                    image = read_evidence_image(reader, bands, request.window)
+                    path, classes = (request.folder / f"{request.name}{ending}.tif" for ending in ("", "-scl"))
+                    write_evidence_image(image, path, classes, grid, request.window, _tag(request))
+                except (MinewatchError, OSError) as error:
+                    failed[request.alert_id] = describe_failure(error)
+    except (MinewatchError, OSError) as error:
+        failed |= {request.alert_id: describe_failure(error) for request in requests}
+    return failed
+
+
+def _tag(request: EvidenceImageRequest) -> dict[str, str]:
+    scenes = ", ".join(scene.id for scene in request.datatake.scenes)
+    return {"alert_id": request.alert_id, "image": request.name, "acquired": request.datatake.time.isoformat(), "scenes": scenes}
+
+
+def describe_failure(error: BaseException) -> str:
+    """Return a line that says what failed."""
+    return describe(error) if isinstance(error, MinewatchError) else f"{type(error).__name__}: {getattr(error, 'strerror', '')}"

@@ -1,0 +1,274 @@
+"""What a QGIS project of a workspace shows: which layers in which groups, where, and how each looks."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import geopandas as gpd
+import pyogrio
+import shapely
+from pyproj import CRS
+
+from minewatch.alerts.columns import AOIS, LAYER
+from minewatch.alerts.context.declaration import read_declarations
+from minewatch.alerts.context.layer import ContextLayer, open_layer
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.record import CLOSED, DISMISSED
+from minewatch.alerts.style import read_style
+from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.areas.grid import find_utm_epsg, lonlat_to, make_grid, reproject
+from minewatch.core.errors import AlertsError, ContextError, MinewatchError
+from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map import RASTERS
+from minewatch.products.images.quicklook import TIMES, MapImage, list_maps
+from minewatch.products.qgis.layer_styles import SHAPES, style_change, style_context, style_image
+
+ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
+"""Ids of layers in the project, which expressions of the printed map name."""
+
+_WORLD = CRS.from_epsg(3857)
+"""For areas of several zones: north is up everywhere, and shapes are right; lengths are measured on the ellipsoid anyway."""
+
+_MARGIN = 0.15
+"""Around the alerts, share of their extent."""
+
+_LEAST_M = 2000.0
+"""Width and height of the map, at least."""
+
+
+@dataclass(frozen=True)
+class MapLayer:
+    """A layer of the project."""
+
+    id: str
+    """Unique in the project, longer than ten characters: QGIS does not draw others."""
+
+    title: str
+    """As the list of layers calls it."""
+
+    source: str
+    """As QGIS writes it: a path relative to the project's folder, with the name of the layer where the file has several."""
+
+    crs: CRS
+    """Of its coordinates."""
+
+    style: str
+    """Its QML."""
+
+    shape: str = ""
+    """Point, Line or Polygon; '' for a raster."""
+
+    encoding: str = ""
+    """Of the text; '' for what the file itself says."""
+
+    visible: bool = True
+    """Whether it is shown at first."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group in the list of layers."""
+
+    name: str
+    """Its title."""
+
+    members: Sequence[MapLayer | Group]
+    """From top to bottom, as they are drawn."""
+
+    expanded: bool = True
+    """Whether its members are listed at first."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that a project says."""
+
+    areas: Sequence[str]
+    """Names of the areas."""
+
+    crs: CRS
+    """Of the map, in metres."""
+
+    extent: tuple[float, float, float, float]
+    """Left, bottom, right, top of what is shown at first, in its CRS."""
+
+    period: tuple[dt.date, dt.date]
+    """From the first day of monitoring to the as-of date: what the Temporal Controller plays."""
+
+    groups: Sequence[Group]
+    """From top to bottom."""
+
+    images: Sequence[tuple[str, MapImage]]
+    """Area and image."""
+
+    notes: Sequence[str]
+    """What is left out, and why: one line each."""
+
+
+def gather_project(workspace: Workspace) -> Project:
+    """Find what a workspace has to show; raises AlertsError where it has no alerts table yet."""
+    alerts = read_alerts(workspace.alerts)
+    areas = pyogrio.read_dataframe(workspace.alerts, layer=AOIS)
+    if areas.empty:
+        raise AlertsError(f"there is no area in {workspace.alerts} yet; scan one with: minewatch scan")
+    names = sorted(map(str, areas["aoi"]))
+    zones = {name: _find_crs(workspace, name, areas) for name in names}
+    crs = zones[names[0]] if len(set(zones.values())) == 1 else _WORLD
+    notes: list[str] = []
+    images = [(name, image) for name in names for image in _find_images(workspace, name, notes)]
+    groups = [
+        _gather_alerts(workspace),
+        _gather_context(workspace, notes),
+        _gather_changes(workspace, areas, zones, notes),
+        _gather_images(workspace, images, zones),
+    ]
+    period = (areas["monitor_from"].min().date(), areas["as_of"].max().date())
+    groups = [group for group in groups if group.members]
+    return Project(names, crs, _find_extent(alerts, areas, crs), period, groups, images, tuple(notes))
+
+
+def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
+    """Return all layers, from top to bottom."""
+    for member in groups:
+        if isinstance(member, Group):
+            yield from list_layers(member.members)
+        else:
+            yield member
+
+
+# --- groups ----------------------------------------------------------------------------------------------------------
+
+
+def _gather_alerts(workspace: Workspace) -> Group:
+    def make(layer: str, key: str, title: str) -> MapLayer:
+        source = f"{_relate(workspace, workspace.alerts)}|layername={layer}"
+        return MapLayer(key, title, source, CRS.from_epsg(4326), read_style(workspace.alerts, layer), "Polygon")
+
+    return Group("Alerts", [make(LAYER, ALERTS_ID, "Alerts"), make(AOIS, AREAS_ID, "Areas of interest")])
+
+
+def _gather_context(workspace: Workspace, notes: list[str]) -> Group:
+    """Take the layers that are declared; one that cannot be used is left out."""
+    layers: list[MapLayer] = []
+    for name, declaration in read_declarations(workspace).items():
+        try:
+            layers.append(_describe_context(workspace, open_layer(workspace, name, declaration)))
+        except ContextError as error:
+            notes.append(f"left out: {error}")
+    layers.sort(key=lambda layer: SHAPES.index(layer.shape))  # small things lie above large ones
+    return Group("Context", layers)
+
+
+def _describe_context(workspace: Workspace, layer: ContextLayer) -> MapLayer:
+    source = _relate(workspace, layer.path)
+    if len(pyogrio.list_layers(layer.path)) > 1:
+        source += f"|layername={layer.layer}"
+    shape = _find_shape(layer)
+    style = style_context(layer.kind, shape, layer.declaration.name)
+    encoding = layer.declaration.encoding or ""
+    return MapLayer(_make_id("context", layer.name), layer.name, source, layer.crs, style, shape, encoding)
+
+
+def _find_shape(layer: ContextLayer) -> str:
+    """Tell what is drawn; where the file does not say, its first features do."""
+    kind = str(pyogrio.read_info(layer.path, layer=layer.layer)["geometry_type"])
+    if not re.search("Point|Line|Polygon", kind):
+        first = pyogrio.read_dataframe(layer.path, layer=layer.layer, max_features=20, columns=[])
+        kinds = sorted(first.geom_type.dropna()) if len(first) else []
+        kind = kinds[len(kinds) // 2] if kinds else "Polygon"
+    return next((shape for shape in SHAPES if shape in kind), "Polygon")
+
+
+def _gather_changes(workspace: Workspace, areas: gpd.GeoDataFrame, zones: dict[str, CRS], notes: list[str]) -> Group:
+    groups = []
+    for row in areas.sort_values("aoi").itertuples():
+        folder, area = workspace.changes(row.aoi), str(row.aoi)
+        if not isinstance(folder, Path):
+            notes.append(f"left out: the change rasters of {area}, which lie in an object store")
+            continue
+        files = {name: folder / f"{name}.tif" for name in RASTERS if (folder / f"{name}.tif").is_file()}
+        if not files:
+            notes.append(f"left out: the change rasters of {area}: there are none in {folder}; scan it again")
+        period = (row.monitor_from.date(), row.as_of.date())
+        layers = [
+            MapLayer(
+                _make_id("change", f"{area}_{name}"),
+                f"{area}: {name}",
+                _relate(workspace, path),
+                zones[area],
+                style_change(name, period),
+                visible=name == "status",
+            )
+            for name, path in files.items()
+        ]
+        groups.append(Group(area, layers, expanded=False))
+    return Group("Change rasters", [group for group in groups if group.members], expanded=False)
+
+
+def _find_images(workspace: Workspace, area: str, notes: list[str]) -> list[MapImage]:
+    images = list_maps(workspace.images / f"{area}.png")
+    if not images:
+        notes.append(f"left out: images of {area}: there are none yet; the next scan that reads its scenes writes them")
+    return images
+
+
+def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]], zones: dict[str, CRS]) -> Group:
+    """The later image is shown, the earlier one waits below it."""
+    layers = [
+        MapLayer(
+            _make_id("image", image.path.stem),
+            f"{area} {image.when}: {image.date}",
+            _relate(workspace, image.path),
+            zones[area],
+            style_image(),
+            visible=image.when == TIMES[-1],
+        )
+        for area, image in sorted(images, key=lambda entry: (entry[0], -TIMES.index(entry[1].when)))
+    ]
+    return Group("Images", layers)
+
+
+# --- where -----------------------------------------------------------------------------------------------------------
+
+
+def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
+    """Return the CRS of an area's rasters; where its file is gone, the zone that it lies in."""
+    try:
+        if name in list_aois(workspace):
+            return make_grid(read_aoi(workspace, name)).crs
+    except MinewatchError:  # the file was changed since the scan and is no area any more
+        pass
+    centre = areas.geometry[areas["aoi"] == name].iloc[0].centroid
+    return CRS.from_epsg(find_utm_epsg(centre.x, centre.y))
+
+
+def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> tuple[float, float, float, float]:
+    """Return the extent of the alerts that stand, with a margin; of the areas where there is none."""
+    standing = alerts[~alerts["status"].isin([CLOSED, DISMISSED])]
+    shapes = standing.geometry if len(standing) else areas.geometry
+    to_map = lonlat_to(crs)
+    left, bottom, right, top = shapely.total_bounds([reproject(shape, to_map) for shape in shapes])
+    x, y = (left + right) / 2, (bottom + top) / 2
+    width, height = (max(side * (1 + 2 * _MARGIN), _LEAST_M) / 2 for side in (right - left, top - bottom))
+    return float(x - width), float(y - height), float(x + width), float(y + height)
+
+
+def _relate(workspace: Workspace, path: Path) -> str:
+    """Return a path relative to the project's folder; absolute where it is no part of the workspace, which then may move."""
+    path, home = path.absolute(), workspace.output.absolute()
+    if not path.is_relative_to(workspace.root.absolute()):
+        return str(path)
+    text = os.path.relpath(path, home).replace(os.sep, "/")
+    return text if text.startswith("../") else f"./{text}"
+
+
+def _make_id(kind: str, name: str) -> str:
+    """Make an id that QGIS takes, the same for the same layer every time."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", name)
+    return f"{kind}_{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,0 +1,222 @@
+"""Gathers the facts of a report: from the table, the archive, the records of scans and the source."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import pyogrio
+
+from minewatch.alerts.columns import AOIS
+from minewatch.alerts.explain.explain import explain_alerts
+from minewatch.alerts.explain.record import Explanation
+from minewatch.alerts.geopackage import recover
+from minewatch.alerts.history import HistoryEvent, read_history
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
+from minewatch.alerts.reviews import find_alert
+from minewatch.archive.item import Observation, list_observations, select_observations
+from minewatch.areas.antimeridian import join_halves
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_plan import AreaPlan, make_area_plan
+from minewatch.areas.coordinates import make_position
+from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.files import append_lines, read_lines
+from minewatch.core.progress import Reporter
+from minewatch.core.workspace import Workspace
+from minewatch.products.report.report_facts import (
+    AlertFacts,
+    Month,
+    ReportFacts,
+    ReportLook,
+    ReportRequest,
+    Row,
+    VisibilitySummary,
+)
+from minewatch.products.report.report_images import AREA, ReportImageReader
+from minewatch.settings.pipeline import read_pipeline
+
+CLEAR_SHARE = 0.5
+"""Share of an area that must be clear for a look to count as clear in the calendar."""
+
+RECORD = "reports.jsonl"
+"""In the folder of reports: the alerts of each report, so that the next report can say which ones are new."""
+
+
+def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporter | None = None) -> ReportFacts:
+    """Gather the facts; raises MinewatchError where area, alert or table are missing."""
+    reporter = reporter or Reporter()
+    table = read_alerts(workspace.alerts)
+    name, chosen = _choose_alerts(workspace, table, request)
+    area, area_row = _plan_area(workspace, name)
+    observations, notes = _list_looks(workspace, area)
+    rows = [_clean(row) for row in chosen.to_dict("records")]
+    detailed = [row for row in rows if has_section(row, request)]
+    reader = ReportImageReader(workspace, area.aoi.name, area.grid)
+    images = reader.read_all(detailed, observations, min(request.until or area.until, area.until), area.until)
+    explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
+    history, last = _sort_history(workspace.alerts), read_last_report(workspace.reports / RECORD, name, area.until)
+    known = last[1] if last else set()
+    alerts = tuple(
+        AlertFacts(
+            number=number,
+            row=row,
+            position=make_position(row["lat"], row["lon"]),
+            outline=join_halves(row["geometry"]),
+            events=tuple(history.get(row["alert_id"], ())),
+            is_new=last is not None and row["alert_id"] not in known,
+            explanation=explanations.get(row["alert_id"]),
+            images=images.get(row["alert_id"]),
+        )
+        for number, row in enumerate(rows, 1)
+    )
+    looks = tuple(ReportLook(o.time.date(), o.source_ids, o.clear_share, o.valid_share) for o in observations)
+    return ReportFacts(
+        request=request,
+        aoi=area.aoi,
+        grid=area.grid,
+        monitor_from=area.monitor_from,
+        as_of=area.until,
+        pipeline=area.pipeline_name,
+        digest=str(area_row["digest"] or ""),
+        run_id=str(area_row["run_id"] or ""),
+        made=dt.datetime.now(dt.UTC),
+        looks=looks,
+        months=count_months(looks),
+        visibility=_read_visibility(workspace, name, area_row),
+        alerts=alerts,
+        last_report=last[0] if last else None,
+        map=images[AREA],
+        notes=tuple(dict.fromkeys([*notes, *reader.notes])),
+    )
+
+
+def has_section(row: Mapping[str, Any], request: ReportRequest) -> bool:
+    """True if an alert has a section of its own: it is open, or closed after it was confirmed, or was asked for by its id."""
+    if request.alert_id:
+        return True
+    is_open = row["status"] in (PROVISIONAL, CONFIRMED)
+    return is_open or (row["status"] == CLOSED and row["confirmed_on"] is not None and not row["merged_into"])
+
+
+def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: ReportRequest) -> tuple[str, gpd.GeoDataFrame]:
+    """Return the area's name and its alerts, the largest first."""
+    if request.alert_id:
+        alert_id = find_alert(workspace.alerts, request.alert_id)
+        chosen = table[table["alert_id"] == alert_id]
+        return str(chosen["aoi"].iloc[0]), chosen
+    read_aoi(workspace, request.aoi)  # raises where there is none
+    chosen = table[table["aoi"] == request.aoi]
+    if request.since:
+        chosen = chosen[chosen["first_seen"] >= pd.Timestamp(request.since)]
+    if request.until:
+        chosen = chosen[chosen["first_seen"] <= pd.Timestamp(request.until)]
+    ranked = chosen.assign(rank=chosen["status"].isin((CLOSED, DISMISSED)))
+    return request.aoi, ranked.sort_values(["rank", "area_ha", "alert_id"], ascending=[True, False, True]).drop(columns="rank")
+
+
+def _plan_area(workspace: Workspace, name: str) -> tuple[AreaPlan, Row]:
+    """Return the area as its last scan had it, and its row in the table."""
+    recover(workspace.alerts)
+    frame = pyogrio.read_dataframe(workspace.alerts, layer=AOIS, read_geometry=False)
+    rows = [_clean(row) for row in frame.to_dict("records") if row["aoi"] == name]
+    if not rows:
+        raise AlertsError(f"area {name!r} was never scanned; scan it first with: minewatch scan {name}")
+    aoi, row = read_aoi(workspace, name), rows[0]
+    pipeline = read_pipeline(workspace, row["pipeline"])
+    return make_area_plan(aoi, pipeline, row["pipeline"], monitor_from=row["monitor_from"], until=row["as_of"]), row
+
+
+def _clean(row: Mapping[Any, Any]) -> Row:
+    """Return a row with plain dates, and None for what is empty."""
+    return {str(name): _clean_value(value) for name, value in row.items()}
+
+
+def _clean_value(value: Any) -> Any:
+    if hasattr(value, "geom_type"):
+        return value
+    if value == "" or pd.isna(value):
+        return None
+    return value.date() if isinstance(value, dt.datetime) else value
+
+
+def _list_looks(workspace: Workspace, area: AreaPlan) -> tuple[list[Observation], list[str]]:
+    try:
+        archived = list_observations(workspace.archive(area.aoi.name), area.grid).values()
+    except MinewatchError as error:
+        return [], [str(error)]
+    return select_observations(archived, area), []
+
+
+def count_months(looks: Iterable[ReportLook]) -> dict[tuple[int, int], Month]:
+    """Count the looks of each month that have data, and how many were clear."""
+    months: dict[tuple[int, int], list[ReportLook]] = defaultdict(list)
+    for look in looks:
+        if look.valid > 0:
+            months[look.date.year, look.date.month].append(look)
+    return {
+        month: Month(len(found), sum(look.clear >= CLEAR_SHARE for look in found), max(look.clear for look in found))
+        for month, found in months.items()
+    }
+
+
+def _explain(workspace: Workspace, rows: Iterable[Row], notes: list[str]) -> Iterable[tuple[str, Explanation | None]]:
+    """Yield the explanation of each alert; where the archive allows none, a note says why."""
+    for alert_id, explanation in explain_alerts(workspace, [row["alert_id"] for row in rows]):
+        if isinstance(explanation, MinewatchError):
+            notes.append(f"{alert_id}: {explanation}")
+            yield alert_id, None
+        else:
+            notes += explanation.notes
+            yield alert_id, explanation
+
+
+def _sort_history(path: Path) -> dict[str, list[HistoryEvent]]:
+    events: dict[str, list[HistoryEvent]] = defaultdict(list)
+    for event in read_history(path):
+        events[event.alert_id].append(event)
+    return events
+
+
+def _read_visibility(workspace: Workspace, name: str, area_row: Row) -> VisibilitySummary:
+    """Read what the record of the scan says; where it is gone, what the table has, which is less."""
+    try:
+        record = json.loads((workspace.runs / f"{area_row['run_id']}.json").read_text("utf-8"))
+        facts = next(area["coverage"] for area in record["areas"] if area["aoi"] == name)
+        shares = {str(status): float(share) for status, share in facts["status"].items()}
+        last = dt.date.fromisoformat(facts["last_clear"]) if facts["last_clear"] else None
+        return VisibilitySummary(shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"]))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0)
+
+
+# --- earlier reports ---------------------------------------------------------------------------------------------------
+
+
+def read_last_report(path: Path, aoi: str, as_of: dt.date) -> tuple[dt.date, set[str]] | None:
+    """Return as-of date and alert ids of the latest report on an area before ``as_of``; None where there is none."""
+    reported: dict[dt.date, set[str]] = defaultdict(set)
+    for name, day, ids in read_lines(path, _parse_line)[0]:
+        if name == aoi and day < as_of:
+            reported[day] |= ids
+    return max(reported.items(), default=None, key=lambda item: item[0])
+
+
+def _parse_line(line: Any) -> tuple[str, dt.date, set[str]]:
+    return str(line["aoi"]), dt.date.fromisoformat(line["as_of"]), {str(alert_id) for alert_id in line["alerts"]}
+
+
+def record_report(path: Path, facts: ReportFacts) -> None:
+    """Record the alerts of a report on a whole area; a report on some of its alerts is not recorded."""
+    request = facts.request
+    if request.alert_id or request.since or request.until:
+        return
+    ids = [alert.row["alert_id"] for alert in facts.alerts]
+    line = {"aoi": facts.aoi.name, "as_of": facts.as_of.isoformat(), "made": facts.made.isoformat(), "alerts": ids}
+    append_lines(path, [json.dumps(line)])

@@ -1,0 +1,252 @@
+"""The HTML page of a report: one file that loads nothing else, and in which no text from the data can run as code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from minewatch import __version__
+from minewatch.alerts.history import LEGAL_STATUS, REVIEWED, HistoryEvent
+from minewatch.alerts.record import CONFIRMED, PROVISIONAL, STATES
+from minewatch.alerts.style import COLOURS
+from minewatch.areas.coordinates import make_position
+from minewatch.core.text import show
+from minewatch.products.report.drawing import (
+    draw_growth,
+    draw_outline_alone,
+    draw_overview,
+    draw_pairs,
+    draw_series,
+    list_vertices,
+    measure_growth,
+)
+from minewatch.products.report.report_facts import AlertFacts, ReportFacts, Row
+from minewatch.products.report.texts import Texts, read_texts
+
+FOLDER = Path(__file__).parent
+
+AREA_COLOUR = "#ffe14d"
+"""Outline of the area on the overview map."""
+
+MOST_CORNERS = 600
+"""Corners of an outline that are listed; the alerts table has them all."""
+
+OVERLAPS = (
+    ("overlap_concession", "concession", "concession_ha", "concession_pct"),
+    ("overlap_protected", "protected_area", "protected_ha", "protected_pct"),
+    ("overlap_territory", "territory", "territory_ha", "territory_pct"),
+)
+"""Key of the text, and the columns, of what an alert may overlap."""
+
+DISTANCES = (
+    ("fact_river", "river_m"),
+    ("fact_road", "road_m"),
+    ("fact_airstrip", "airstrip_m"),
+    ("fact_settlement", "settlement_m"),
+)
+"""Key of the text, and the column, of what an alert may be near to."""
+
+
+def render_page(facts: ReportFacts) -> str:
+    """Return the page as HTML."""
+    texts = read_texts(facts.request.language)
+    style, script = ((FOLDER / name).read_text("utf-8") for name in ("page.css", "page.js"))
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.get_template("page.html")
+    return template.render(
+        **_list_template_functions(texts),
+        **_list_facts(facts, texts),
+        **_draw(facts, texts),
+        language=texts.language,
+        version=__version__,
+        style=style,
+        script=script,
+        policy=make_policy(style, script),
+    )
+
+
+def make_policy(style: str, script: str) -> str:
+    """Return the Content-Security-Policy: only embedded images, this style and this script are allowed."""
+    style_hash, script_hash = (
+        base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii") for text in (style, script)
+    )
+    return (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _list_template_functions(texts: Texts) -> dict[str, Any]:
+    """Return what the template calls, and the constants that it uses."""
+    return {
+        "t": texts.text,
+        "n": texts.count,
+        "colon": texts.colon,
+        "date": texts.date,
+        "short_date": texts.short_date,
+        "moment": texts.moment,
+        "number": texts.number,
+        "percent": texts.percent,
+        "hectares": lambda value: texts.number(value, "#,##0.00"),
+        "signed": lambda value: None if value is None else texts.number(value, "+0.00;-0.00"),
+        "distance": lambda metres: describe_distance(metres, texts),
+        "decimal_position": lambda position: make_position(*position).decimal,
+        "review": lambda row: describe_review(row, texts),
+        "event_name": lambda event: name_event(event, texts),
+        "event_change": lambda event: describe_event(event, texts),
+        "months": texts.months(),
+        "overlaps": OVERLAPS,
+        "distances": DISTANCES,
+        "most_corners": MOST_CORNERS,
+        "colours": {"aoi": AREA_COLOUR} | {f"alert-{status}": colour for status, colour in COLOURS.items()},
+    }
+
+
+def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
+    """Return the facts, and what the summary counts."""
+    request = facts.request
+    standing = [alert for alert in facts.alerts if alert.row["status"] in (PROVISIONAL, CONFIRMED)]
+    counts = Counter(alert.row["status"] for alert in facts.alerts)
+    years = [year for year, _ in facts.months]
+    alert_id = facts.alerts[0].row["alert_id"] if request.alert_id else ""
+    title = texts.text("title_alert", name=show(alert_id)) if alert_id else texts.text("title_area", name=show(facts.aoi.name))
+    return {
+        "facts": facts,
+        "title": title,
+        "detailed": [alert for alert in facts.alerts if alert.has_section],
+        "standing": standing,
+        "confirmed": [alert for alert in standing if alert.row["status"] == CONFIRMED],
+        "new_alerts": [alert for alert in facts.alerts if alert.is_new],
+        "counts": {status: counts[status] for status in STATES if counts[status]},
+        "visibility": describe_visibility(facts, texts),
+        "years": list(range(min(years), max(years) + 1)) if years else [],
+        "credit_years": _name_years(facts),
+    }
+
+
+def _draw(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
+    """Return the maps and charts."""
+    detailed = [alert for alert in facts.alerts if alert.has_section]
+    growth = measure_growth(detailed)
+    return {
+        "overview": draw_overview(facts),
+        "map_overpass": next(iter(facts.map.overpasses.values()), None),
+        "pairs": {alert.number: draw_pairs(alert) for alert in detailed},
+        "outlines": {alert.number: draw_outline_alone(alert) for alert in detailed},
+        "series": {a.number: draw_series(a.explanation, texts) for a in detailed if a.explanation is not None},
+        "vertices": {alert.number: _list_corners(alert) for alert in detailed},
+        "growth": draw_growth(growth, facts, texts) if growth else "",
+        "growth_first": growth[0][1] if growth else 0.0,
+        "growth_last": growth[-1][1] if growth else 0.0,
+    }
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A closed line of an outline."""
+
+    part: int
+    """Number of the polygon, from 1."""
+
+    ring: int
+    """1 = outer edge, others are holes."""
+
+    corners: tuple[tuple[int, float, float, str], ...]
+    """Number in the ring, latitude, longitude, UTM: east and north."""
+
+
+@dataclass(frozen=True)
+class Corners:
+    """The corners of an outline, as the appendix lists them."""
+
+    count: int
+    """Number of all corners."""
+
+    rings: tuple[Ring, ...]
+    """The first MOST_CORNERS corners, by ring."""
+
+    zone: str
+    """UTM zone and hemisphere; '' where the corners lie in several, and each states its own."""
+
+    across: int
+    """Corners in each row of the table."""
+
+
+def _list_corners(alert: AlertFacts) -> Corners:
+    rows = list_vertices(alert.outline)
+    places = [(row, make_position(row[3], row[4])) for row in rows[:MOST_CORNERS]]
+    zones = {place.utm.rpartition(" ")[0].rpartition(" ")[0] for _, place in places}
+    zone = zones.pop() if len(zones) == 1 else ""
+    rings = [
+        Ring(part, ring, tuple((row[2], place.lat, place.lon, place.utm.removeprefix(zone).strip()) for row, place in found))
+        for (part, ring), found in itertools.groupby(places, key=lambda item: item[0][:2])
+    ]
+    return Corners(len(rows), tuple(rings), zone, across=3 if zone else 2)
+
+
+def _name_years(facts: ReportFacts) -> str:
+    years = sorted({look.date.year for look in facts.looks}) or [facts.as_of.year]
+    return str(years[0]) if years[0] == years[-1] else f"{years[0]}–{years[-1]}"
+
+
+def describe_visibility(facts: ReportFacts, texts: Texts) -> str:
+    """Return a few sentences on how much of the area was not seen lately."""
+    visibility, day = facts.visibility, texts.date(facts.as_of)
+    if visibility.unseen is None:
+        return texts.text("seen_unknown")
+    if visibility.unseen <= 0:
+        return texts.text("seen_all", date=day)
+    lines = [texts.text("seen_summary", unseen=texts.percent(visibility.unseen), date=day)]
+    if visibility.unseen_days is not None:
+        lines.append(texts.count("seen_since", visibility.unseen_days))
+    last = visibility.last_clear
+    lines.append(texts.text("seen_last", date=texts.date(last)) if last else texts.text("seen_never"))
+    return " ".join(lines)
+
+
+def describe_distance(metres: float, texts: Texts) -> str:
+    """Return a distance in metres as text, from 1 km on in kilometres."""
+    return f"{texts.number(metres / 1000, '#,##0.0')} km" if metres >= 1000 else f"{texts.number(metres, '0')} m"
+
+
+def describe_review(row: Row, texts: Texts) -> str:
+    """Return what a person decided; an unknown decision is shown as it is written."""
+    review = row["review"] or ""
+    key = f"review_{review.replace('-', '_')}"
+    return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
+
+
+def name_event(event: HistoryEvent, texts: Texts) -> str:
+    """Return the name of an event of the alert's history."""
+    key = f"event_{event.event.replace(' ', '_')}"
+    return texts.text(key if key in texts.words else "event_other")
+
+
+def describe_event(event: HistoryEvent, texts: Texts) -> str:
+    """Return what changed; where the history has only a sentence (``detail``), that sentence."""
+    said = _describe_change(event, texts)
+    if not said:
+        return show(event.detail)
+    return "; ".join([said, texts.text("what_if")] if event.what_if else [said])
+
+
+def _describe_change(event: HistoryEvent, texts: Texts) -> str:
+    if event.former_id:
+        return f"{show(event.former_id)} → {show(event.alert_id)}"
+    if event.merged_into:
+        return f"→ {show(event.merged_into)}"
+    if event.gained_ha is not None and event.area_ha is not None:
+        return f"{texts.number(event.gained_ha, '+0.00;-0.00')} ha → {texts.number(event.area_ha, '#,##0.00')} ha"
+    kind = "legal" if event.event == LEGAL_STATUS else "status"
+    words = (event.from_status, event.to_status) if event.event != REVIEWED else ()
+    keys = [(f"{kind}_{word}", word) for word in words if word]
+    return " → ".join(show(texts.text(key) if key in texts.words else word) for key, word in keys)

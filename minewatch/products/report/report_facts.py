@@ -1,0 +1,212 @@
+"""The facts of a report, before they are written as text."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shapely.geometry.base import BaseGeometry
+
+from minewatch.alerts.explain.record import Explanation
+from minewatch.alerts.history import HistoryEvent
+from minewatch.areas.aoi import Aoi
+from minewatch.areas.coordinates import Position
+from minewatch.areas.grid import Grid
+from minewatch.products.images.chips.pixels import Chip
+
+Row = dict[str, Any]
+"""A row of the table: column to value; None where it is empty, dates as dates."""
+
+
+@dataclass(frozen=True)
+class ReportRequest:
+    """What a report is about, and how it is written."""
+
+    aoi: str = ""
+    """An area, or '' where an alert was named."""
+
+    alert_id: str = ""
+    """One alert, or '' for all of the area."""
+
+    since: dt.date | None = None
+    """Only alerts first seen on this date or later."""
+
+    until: dt.date | None = None
+    """Only alerts first seen by this date."""
+
+    language: str = "en"
+    """One of LANGUAGES."""
+
+    formats: tuple[str, ...] = ("html",)
+    """Some of FORMATS."""
+
+
+@dataclass(frozen=True)
+class Month:
+    """The looks of a month."""
+
+    looks: int
+    """Overpasses with data on the area."""
+
+    clear: int
+    """Those in which at least half of the area was clear."""
+
+    best: float
+    """Clear share of the clearest; 0 where there was none."""
+
+
+@dataclass(frozen=True)
+class ReportLook:
+    """One overpass over the area."""
+
+    date: dt.date
+    """Acquisition, UTC."""
+
+    scenes: tuple[str, ...]
+    """Ids of the source items."""
+
+    clear: float
+    """Share of the area's pixels that were clear."""
+
+    valid: float
+    """Share with data, clear or not."""
+
+
+@dataclass(frozen=True)
+class VisibilitySummary:
+    """How much of the area could be seen, as the scan counted it; None = the record of the scan is gone."""
+
+    shares: Mapping[str, float] | None
+    """Share of each status of the change map."""
+
+    unseen: float | None
+    """Share without a clear look in the last month."""
+
+    unseen_days: int | None
+    """Days since the last clear look of half of that share."""
+
+    last_clear: dt.date | None
+    """The latest clear look of any pixel."""
+
+    missing_looks: int
+    """Looks that pixels not monitored still lack: the most frequent number."""
+
+
+@dataclass(frozen=True)
+class OverpassImages:
+    """The images of one overpass over a frame."""
+
+    date: dt.date
+    """Acquisition, UTC."""
+
+    scenes: tuple[str, ...]
+    """Ids of the source items."""
+
+    clear: float
+    """Share of the frame that was clear."""
+
+    chips: Mapping[str, Chip]
+    """Name of the composite to its chip: true colour, and for an alert false colour."""
+
+
+@dataclass(frozen=True)
+class FrameImages:
+    """The images of one frame, or why they are missing."""
+
+    frame: Grid
+    """Pixels of the images."""
+
+    overpasses: Mapping[str, OverpassImages]
+    """'before' or 'after' to the images."""
+
+    missing: Mapping[str, str]
+    """'before' or 'after' to the key of the text that says why there are none."""
+
+
+@dataclass(frozen=True)
+class AlertFacts:
+    """One alert."""
+
+    number: int
+    """In this report, from 1."""
+
+    row: Row
+    """Its row of the table."""
+
+    position: Position
+    """Of a point inside."""
+
+    outline: BaseGeometry
+    """Degrees, in one piece across 180 degrees."""
+
+    events: tuple[HistoryEvent, ...]
+    """Of the table's history, oldest first."""
+
+    is_new: bool
+    """It was not in the last report."""
+
+    explanation: Explanation | None
+    """Look by look; None where the alert has no section, or the archive cannot explain it."""
+
+    images: FrameImages | None
+    """Before and after; None where the alert has no section."""
+
+    @property
+    def has_section(self) -> bool:
+        """True if the report has a section on it, and not only a line in the table."""
+        return self.images is not None
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """All facts of a report."""
+
+    request: ReportRequest
+    """What was asked for."""
+
+    aoi: Aoi
+    """The area."""
+
+    grid: Grid
+    """Its pixels."""
+
+    monitor_from: dt.date
+    """First acquisition that may raise an alert."""
+
+    as_of: dt.date
+    """Last acquisition that had any influence."""
+
+    pipeline: str
+    """Name of the settings."""
+
+    digest: str
+    """Of the settings."""
+
+    run_id: str
+    """The scan that wrote the table."""
+
+    made: dt.datetime
+    """When the report was made, UTC."""
+
+    looks: tuple[ReportLook, ...]
+    """Every look of the archive that the result rests on, by date."""
+
+    months: Mapping[tuple[int, int], Month]
+    """(year, month) to its looks; months without a look are absent."""
+
+    visibility: VisibilitySummary
+    """How much of the area could be seen."""
+
+    alerts: tuple[AlertFacts, ...]
+    """The largest first."""
+
+    last_report: dt.date | None
+    """As-of date of the last report on this area; None where this is the first."""
+
+    map: FrameImages
+    """The whole area, after."""
+
+    notes: tuple[str, ...]
+    """Lines for the person who made the report; they are not printed in it."""

@@ -1,0 +1,210 @@
+"""The images of a report: chooses the overpasses that show each alert before and after, and opens each overpass once."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from minewatch.archive.item import Observation
+from minewatch.areas.grid import PIXEL, Grid
+from minewatch.core.errors import ImageError, MinewatchError, SceneError
+from minewatch.core.parallel import TASKS_PER_CORE, count_cores
+from minewatch.core.workspace import Workspace
+from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
+from minewatch.products.images.chips.best_look import find_best_look
+from minewatch.products.images.chips.image_frame import coarsen, frame_outline
+from minewatch.products.images.chips.pixels import FALSE_COLOUR, TRUE_COLOUR, read_chips
+from minewatch.products.report.report_facts import FrameImages, OverpassImages, Row
+from minewatch.raster.read import DatatakeFiles, open_datatake
+
+AREA = ""
+"""Name of the whole area among the images; no alert has this id."""
+
+BEFORE, AFTER = "before", "after"
+
+MOST_SIDE = 240
+"""Pixels of the longer side of an alert's images; larger ones are shown coarser, so that twenty alerts stay below 5 MB."""
+
+MAP_SIDE = 900
+"""Pixels of the longer side of the overview map."""
+
+BEFORE_PERIOD = dt.timedelta(days=730)
+"""How long before an alert its image "before" may have been taken."""
+
+HALF_YEAR = dt.timedelta(days=183)
+"""The greatest age of the image of the overview map."""
+
+NO_LOOK, UNREADABLE, NO_SOURCE = "missing_no_look", "missing_unreadable", "missing_no_source"
+"""Keys of the texts that say why an image is missing."""
+
+MOST_TRIES = 3
+"""Overpasses that are tried for one image, where some cannot be read."""
+
+SEARCH_MARGIN = dt.timedelta(days=92)
+"""Before the first alert: the source is asked once for everything from then on."""
+
+
+@dataclass
+class ImageJob:
+    """An image that is to be read."""
+
+    alert_id: str
+    """Id of the alert; AREA for the whole area."""
+
+    when: str
+    """BEFORE or AFTER."""
+
+    frame: Grid
+    """Its pixels."""
+
+    names: tuple[str, ...]
+    """Its composites."""
+
+    choose: Callable[[AcquisitionIndex, Collection[str]], RatedLook]
+    """Returns the best overpass, leaving out those with the given keys."""
+
+    failed: set[str] = field(default_factory=set)
+    """Keys of the overpasses that could not be read."""
+
+    @property
+    def id(self) -> tuple[str, str]:
+        """Alert id and time, which no other job has together."""
+        return self.alert_id, self.when
+
+
+Answers = dict[tuple[str, str], OverpassImages | str]
+"""Id of a job to its images, or to the key of the text that says why there are none."""
+
+
+class ReportImageReader:
+    """Reads the images of one area; ``notes`` holds a line for each thing that went wrong."""
+
+    def __init__(self, workspace: Workspace, name: str, grid: Grid) -> None:
+        self._grid = grid
+        self._index: AcquisitionIndex | None = None
+        self.notes: list[str] = []
+        try:
+            self._index = open_index(workspace, name)
+        except MinewatchError as error:
+            self._note(error)
+
+    def read_all(
+        self, rows: Sequence[Row], observations: Sequence[Observation], until: dt.date, as_of: dt.date
+    ) -> dict[str, FrameImages]:
+        """Return the images by alert id; AREA is the whole area, on the clearest day of the half year up to ``until``.
+
+        An alert is shown before it was first seen, and on the last clear day on which it was still there.
+        """
+        jobs = [_make_area_job(self._grid, observations, until)]
+        for row in rows:
+            jobs += _make_alert_jobs(self._grid, row, as_of)
+        self._search(min((row["first_seen"] for row in rows), default=until) - SEARCH_MARGIN, as_of)
+        answers = self._read_jobs(jobs)
+        images: dict[str, FrameImages] = {}
+        for alert_id in dict.fromkeys(job.alert_id for job in jobs):
+            mine = [(job.when, answers[job.id]) for job in jobs if job.alert_id == alert_id]
+            overpasses = {when: answer for when, answer in mine if isinstance(answer, OverpassImages)}
+            missing = {when: answer for when, answer in mine if isinstance(answer, str)}
+            images[alert_id] = FrameImages(next(job.frame for job in jobs if job.alert_id == alert_id), overpasses, missing)
+        return images
+
+    def _search(self, first: dt.date, last: dt.date) -> None:
+        """Ask the source once for all days that images may be of; one that does not answer is not asked again."""
+        try:
+            if self._index:
+                self._index.search(first, last)
+        except MinewatchError as error:
+            self._note(error)
+            self._index = None
+
+    def _read_jobs(self, jobs: Sequence[ImageJob]) -> Answers:
+        """Read the images; where an overpass cannot be read, the next best one is tried."""
+        answers: Answers = {}
+        for _ in range(MOST_TRIES):
+            by_overpass: dict[str, list[tuple[ImageJob, RatedLook]]] = defaultdict(list)
+            for job in jobs:
+                chosen = self._choose_look(job) if job.id not in answers else ""
+                if isinstance(chosen, RatedLook):
+                    by_overpass[chosen.datatake.key].append((job, chosen))
+                elif chosen:
+                    answers[job.id] = chosen
+            with ThreadPoolExecutor(count_cores() * TASKS_PER_CORE) as pool:
+                results = itertools.chain.from_iterable(pool.map(_read_overpass, by_overpass.values()))
+                for (job, look), result in zip(itertools.chain.from_iterable(by_overpass.values()), results, strict=True):
+                    if isinstance(result, OverpassImages):
+                        answers[job.id] = result
+                    else:
+                        self._note(result)
+                        job.failed.add(look.datatake.key)
+        return {job.id: UNREADABLE for job in jobs} | answers
+
+    def _choose_look(self, job: ImageJob) -> RatedLook | str:
+        """Return the best overpass, or the key of the text that says why there is none."""
+        if self._index is None:
+            return NO_SOURCE
+        try:
+            return job.choose(self._index, job.failed)
+        except ImageError as error:
+            self._note(error)
+            return UNREADABLE if job.failed else NO_LOOK
+        except MinewatchError as error:
+            self._note(error)
+            return NO_SOURCE
+
+    def _note(self, error: Exception) -> None:
+        line = f"an image is missing: {error}"
+        if line not in self.notes:
+            self.notes.append(line)
+
+
+def _make_alert_jobs(grid: Grid, row: Row, as_of: dt.date) -> list[ImageJob]:
+    first, last = row["first_seen"], min(as_of, row["last_seen"] if row["status"] == "closed" else as_of)
+    fine = frame_outline(grid, row["geometry"])
+    periods = {
+        BEFORE: (first - BEFORE_PERIOD, first - dt.timedelta(days=1)),
+        AFTER: (min(row["confirmed_on"] or first, last), last),
+    }
+
+    def choose(index: AcquisitionIndex, skip: Collection[str], since: dt.date, until: dt.date) -> RatedLook:
+        return find_best_look(index, fine, until, since, skip)
+
+    frame, names = coarsen(fine, MOST_SIDE), (TRUE_COLOUR, FALSE_COLOUR)
+    return [
+        ImageJob(row["alert_id"], when, frame, names, partial(choose, since=since, until=until))
+        for when, (since, until) in periods.items()
+    ]
+
+
+def _make_area_job(grid: Grid, observations: Sequence[Observation], until: dt.date) -> ImageJob:
+    recent = [o for o in observations if until - HALF_YEAR <= o.time.date() <= until and o.clear_share > 0]
+
+    def choose(index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
+        for known in sorted(recent, key=lambda o: (o.clear_share, o.time), reverse=True):
+            day = known.time.date()
+            for datatake in index.search(day, day) if known.key not in skip else ():
+                if datatake.key == known.key:
+                    return RatedLook(datatake, known.clear_share, known.clear_share)
+        raise ImageError(f"there is no clear image of area {index.aoi.name!r} in the half year up to {until}")
+
+    return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), choose)
+
+
+def _read_overpass(jobs: Sequence[tuple[ImageJob, RatedLook]]) -> list[OverpassImages | MinewatchError]:
+    """Read all images of one overpass, whose files are opened once."""
+    with open_datatake(jobs[0][1].datatake) as files:
+        return [_read(look, job, files) for job, look in jobs]
+
+
+def _read(look: RatedLook, job: ImageJob, files: DatatakeFiles) -> OverpassImages | MinewatchError:
+    try:
+        # Coarse images are read from the files' overviews, which are opened apart.
+        chips = read_chips(look, job.frame, job.names, files if job.frame.transform.a == PIXEL else None)
+    except (SceneError, ImageError) as error:
+        return error
+    first = chips[job.names[0]]
+    return OverpassImages(first.date, first.scenes, look.clear_share, chips)
