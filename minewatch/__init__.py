@@ -1,6 +1,6 @@
 """Watch areas of interest for illegal mining in Sentinel-2 imagery.
 
-This is the whole of the Python interface (docs/api.md); what lies deeper may move.  Each name is loaded when it is first
+This is the whole of the Python interface; what lies deeper may move.  Each name is loaded when it is first
 asked for.
 """
 

@@ -182,7 +182,7 @@ def _refuse_needed(inventory: _ArchiveInventory, day: dt.date) -> None:
         raise WorkspaceError(
             f"area {inventory.aoi!r} rests on looks from {inventory.plan.history_from} on: its monitor_from is "
             f"{inventory.plan.monitor_from}, and its baseline takes {years} years before; to forget what is before {day}, "
-            f"first set monitor_from in its file in aois to {years} years after that day or later, and scan (docs/prune.md)"
+            f"first set monitor_from in its file in aois to {years} years after that day or later, and scan"
         )
 
 
