@@ -17,7 +17,7 @@ from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.areas.grid import reproject
 from minewatch.cli import main
 from minewatch.core.errors import ImageError
-from minewatch.core.text import show_share
+from minewatch.core.text import format_percent
 from minewatch.core.units import NODATA
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import open_index
@@ -81,7 +81,7 @@ def test_what_is_never_clear_stays_open_and_is_told(tmp_path: Path) -> None:
     assert opacity[2, 2] == 255
     assert float(tags["never_clear"]) == pytest.approx(hidden, abs=1e-4)
     assert tags["dates"] == f"2020-06-21 {1 - hidden:.4f}"
-    assert any(f"never clear: {show_share(hidden, 1)}" in note for note in facts["notes"])
+    assert any(f"never clear: {format_percent(hidden, 1)}" in note for note in facts["notes"])
 
 
 def test_the_edge_of_a_frame_shows_nothing(tmp_path: Path) -> None:
