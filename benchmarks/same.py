@@ -32,7 +32,7 @@ FREE = {
 }
 """What may differ between two runs of the same code: names and times of runs, versions, and where the catalogue lies."""
 
-TOLD = ("notes", "reason", "offset_reason")
+TOLD = ("notes", "reason", "offset_reason", "text")
 """Sentences for people in records; another wording is a note, no difference."""
 
 VERSIONED = ("manifest.json", "manifest.sig", "software.json", "alert.geojson")
