@@ -116,7 +116,7 @@ def remove_source(workspace: Workspace, name: str) -> int:
         known = [source for aoi, area in areas.items() for source in stored.of(aoi, area.as_of) if source.name == name]
         if not known:
             names = sorted({source.name for source in stored.all})
-            raise ExternalAlertError(f"no witness is called {name!r}; added so far: {', '.join(names) or 'none'}")
+            raise ExternalAlertError(f"there is no witness {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
         removed = [replace(s, sightings="", count=0, effective=areas[s.aoi].as_of, added=now) for s in known]
         append_external_sources(workspace.external_sources, removed)
