@@ -420,7 +420,7 @@ def find_border(badge: Picture) -> NDArray[np.float64]:
 @pytest.mark.parametrize(
     ("language", "day", "hectares"),
     [
-        ("en", "Jun 21, 2021", "100.25"),
+        ("en", "21 Jun 2021", "100.25"),
         ("es", "21 jun 2021", "100,25"),
         ("fr", "21 juin 2021", "100,25"),
         ("pt", "21 de jun. de 2021", "100,25"),
