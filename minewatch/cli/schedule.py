@@ -142,7 +142,9 @@ def install(
         _print_files(made, as_json=session.as_json)
         return
     for path in made.files:
-        _check_owner(path, session.workspace)
+        # A file of this name may start something else.
+        if path.is_file() and escape_percent(str(session.workspace.root)) not in path.read_text("utf-8", "replace"):
+            raise WorkspaceError(f"{path} is there and starts something else; choose another name with --name")
     for path, text in made.files.items():
         _write(path, text)
     if session.as_json:
@@ -157,12 +159,6 @@ def _make_installation(workspace: Workspace, kind: str, options: UnitOptions) ->
     if kind == "cron" and options.user:
         raise click.UsageError("--user goes with --systemd; a crontab is yours anyway")
     return make_units(workspace, options) if kind == "systemd" else make_crontab(workspace, options)
-
-
-def _check_owner(path: Path, workspace: Workspace) -> None:
-    """Raise WorkspaceError where a file of this name starts something else."""
-    if path.is_file() and escape_percent(str(workspace.root)) not in path.read_text("utf-8", "replace"):
-        raise WorkspaceError(f"{path} is there and starts something else; choose another name with --name")
 
 
 def _write(path: Path, text: str) -> None:

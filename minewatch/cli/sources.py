@@ -75,7 +75,16 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     providers = list_providers(workspace) if workspace else PROVIDERS
     answer = check_source(name, providers, {area.name: area.geometry for area in areas}, dt.datetime.now(dt.UTC).date())
     if session.as_json:
-        print_json(_describe_answer(answer))
+        print_json(
+            {
+                "source": answer.provider.name,
+                "address": hide_secrets(answer.provider.root),
+                "collection": answer.provider.collection,
+                "passed": answer.passed,
+                "checks": [{"check": c.name, "passed": c.passed, "text": c.text, "advice": c.advice} for c in answer.checks],
+                "newest": [{"aoi": n.aoi, "id": n.id, "date": n.time.date(), "age_days": n.age_days} for n in answer.newest],
+            }
+        )
     else:
         _print_answer(answer)
     if not answer.passed:
@@ -106,17 +115,6 @@ def _describe(provider: Provider) -> dict[str, Any]:
         "collection": provider.collection,
         "built_in": provider.name in PROVIDERS,
         "credentials": {"needed": login.needed, "found": list(login.found), "missing": list(login.missing)},
-    }
-
-
-def _describe_answer(answer: SourceReport) -> dict[str, Any]:
-    return {
-        "source": answer.provider.name,
-        "address": hide_secrets(answer.provider.root),
-        "collection": answer.provider.collection,
-        "passed": answer.passed,
-        "checks": [{"check": c.name, "passed": c.passed, "text": c.text, "advice": c.advice} for c in answer.checks],
-        "newest": [{"aoi": n.aoi, "id": n.id, "date": n.time.date(), "age_days": n.age_days} for n in answer.newest],
     }
 
 

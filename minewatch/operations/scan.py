@@ -230,11 +230,10 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     tables = update_table(workspace.alerts, results, make_run_row(run.plan, areas), workspace.decisions)
     log_event("table updated", events=dict(sum((changes.events for changes in tables.values()), Counter())))
     write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
-    return [_add_changes(area, tables[area.plan.aoi.name]) for area in areas]
-
-
-def _add_changes(area: AreaReport, changes: TableChanges) -> AreaReport:
-    return replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
+    return [
+        replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
+        for area, changes in ((area, tables[area.plan.aoi.name]) for area in areas)
+    ]
 
 
 def _write_evidence(run: _Run, area: AreaReport) -> AreaReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +69,7 @@ def render_scene(world: World, acquisition: Acquisition) -> SimulatedScene:
     classifier = Classifier(acquisition, swir16.shape)
     seen = sky.find_obstruction() < _CLEAR
     ndvi = []
-    for part in _split_rows(rows):
+    for part in (slice(start, min(rows, start + ROWS)) for start in range(0, rows, ROWS)):
         half = slice(part.start // 2, part.stop // 2)
         ground, snow = compute_reflectance(world.land, world.patches, acquisition, part)
         light = add_atmosphere(acquisition, sky, ground, half)
@@ -83,10 +83,6 @@ def render_scene(world: World, acquisition: Acquisition) -> SimulatedScene:
     _cut_swath(acquisition, bands, swir16, scl)
     values = np.concatenate(ndvi)
     return SimulatedScene(bands, swir16, scl, clear, float(np.median(values)) if values.size else float("nan"))
-
-
-def _split_rows(rows: int) -> Iterator[slice]:
-    return (slice(start, min(rows, start + ROWS)) for start in range(0, rows, ROWS))
 
 
 def _add_noise(pool: NoisePool, rng: np.random.Generator, light: Field) -> None:

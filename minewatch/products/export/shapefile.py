@@ -42,8 +42,6 @@ SHORT_NAMES = {
 FIELDS = {name: SHORT_NAMES.get(name, name) for name in NAMES}
 """Column to the name of its field, of all columns."""
 
-_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
-
 
 def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
     """Write a zipped shapefile; return lines on the columns with other names, and on how many texts were cut."""
@@ -68,7 +66,7 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
             ENCODING="UTF-8",
         )
         with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
-            for ending in _PARTS:
+            for ending in (".shp", ".shx", ".dbf", ".prj", ".cpg"):
                 archive.write(target.with_suffix(ending), f"{LAYER}{ending}")
     renamed = ", ".join(f"{field} is {name}" for name, field in FIELDS.items() if field != name)
     notes = [f"shp: names of fields have at most {LONGEST_NAME} letters: {renamed}"]

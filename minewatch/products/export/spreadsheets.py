@@ -49,7 +49,7 @@ def write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
         book.set_properties({"created": _CREATED})
         sheet = book.add_worksheet(LAYER)
         sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(NAMES) - 1, _WIDTH)
+        sheet.set_column(0, len(NAMES) - 1, 16)
         sheet.autofilter(0, 0, len(alerts), len(NAMES) - 1)
         sheet.write_row(0, 0, NAMES, book.add_format({"bold": True}))
         for number, row in enumerate(alerts.to_dict("records"), 1):
