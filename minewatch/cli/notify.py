@@ -70,8 +70,8 @@ def test(session: Session, rule: str | None) -> None:
         rows = list(zip([one.name for one in rules], ways, results, strict=True))
         print_table(("rule", "by", "what came of it"), rows)
     for one in rules:
-        for line in _warn(workspace, one):
-            say(line)
+        if not any(covers(one, aoi) for aoi in list_aois(workspace)):
+            say(f"{one.name}: none of its areas is in this workspace ({', '.join(one.table.areas)})")
     if not all(answer.sent for _, answer in answers):
         sys.exit(1)
 
@@ -84,12 +84,6 @@ def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
     if not chosen:
         raise WorkspaceError(f"there is no rule {name!r}; known: {', '.join(rule.name for rule in rules)}")
     return chosen
-
-
-def _warn(workspace: Workspace, rule: Rule) -> list[str]:
-    if any(covers(rule, aoi) for aoi in list_aois(workspace)):
-        return []
-    return [f"{rule.name}: none of its areas is in this workspace ({', '.join(rule.table.areas)})"]
 
 
 @notify.command("list")

@@ -17,7 +17,7 @@ from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.providers import PROVIDERS, Provider
-from minewatch.sources.check import SourceCheck, SourceReport, check_source, find_credentials
+from minewatch.sources.check import check_source, find_credentials
 
 MARKS = {True: "ok", False: "failed", None: "-"}
 """How the answer to a question is shown."""
@@ -86,7 +86,11 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
             }
         )
     else:
-        _print_answer(answer)
+        width = max(len(check.name) for check in answer.checks)
+        for check in answer.checks:
+            click.echo(printable(f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"))
+            if check.advice:
+                click.echo(printable(f"{'':6}  {'':{width}}  -> {check.advice}"))
     if not answer.passed:
         sys.exit(1)
 
@@ -116,15 +120,3 @@ def _describe(provider: Provider) -> dict[str, Any]:
         "built_in": provider.name in PROVIDERS,
         "credentials": {"needed": login.needed, "found": list(login.found), "missing": list(login.missing)},
     }
-
-
-def _print_answer(answer: SourceReport) -> None:
-    width = max(len(check.name) for check in answer.checks)
-    for check in answer.checks:
-        for line in _render(check, width):
-            click.echo(printable(line))
-
-
-def _render(check: SourceCheck, width: int) -> list[str]:
-    answer = f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"
-    return [answer, f"{'':6}  {'':{width}}  -> {check.advice}"] if check.advice else [answer]

@@ -162,17 +162,12 @@ def _choose_pruned(workspace: Workspace, options: PruneOptions) -> list[_Archive
             _refuse_needed(inventory, options.forget_before)
             inventory.chosen += [o for o in inventory.free if o.time.date() < options.forget_before]
     if options.keep_gb is not None:
-        excess = sum(_measure_rest(inventory) for inventory in inventories) - round(options.keep_gb * GB)
+        excess = -round(options.keep_gb * GB)
+        for one in inventories:
+            gone = one.measure_size(one.leftovers) + one.measure_size(one.list_files(one.chosen))
+            excess += one.measure_size(one.stamps) - gone
         _choose_oldest(inventories, excess)
     return inventories
-
-
-def _measure_rest(inventory: _ArchiveInventory) -> int:
-    return (
-        inventory.measure_size(inventory.stamps)
-        - inventory.measure_size(inventory.leftovers)
-        - inventory.measure_size(inventory.list_files(inventory.chosen))
-    )
 
 
 def _refuse_needed(inventory: _ArchiveInventory, day: dt.date) -> None:
@@ -237,15 +232,12 @@ def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Ob
 def _find_leftovers(stamps: Mapping[str, Stamp], alive: Mapping[str, Observation], pruned_keys: set[str]) -> list[str]:
     """Return files that nothing reads; files of damaged observations stay, since they prove the loss."""
     used = {name for o in alive.values() for name in (o.raster.name, o.item.name, f"{o.raster.name}.aux.xml")}
-    return sorted(
-        (name for name in stamps if name not in used and _is_leftover(name, alive, pruned_keys)),
-        key=lambda name: (not name.endswith(".json"), name),
-    )
-
-
-def _is_leftover(name: str, alive: Mapping[str, Observation], pruned_keys: set[str]) -> bool:
-    match = _NAME.fullmatch(name.removesuffix(ASIDE))
-    return name.startswith(TEMPORARY_PREFIX) or bool(match and (match["key"] in alive or match["key"] in pruned_keys))
+    names = []
+    for name in stamps.keys() - used:
+        match = _NAME.fullmatch(name.removesuffix(ASIDE))
+        if name.startswith(TEMPORARY_PREFIX) or (match and (match["key"] in alive or match["key"] in pruned_keys)):
+            names.append(name)
+    return sorted(names, key=lambda name: (not name.endswith(".json"), name))
 
 
 # --- removing --------------------------------------------------------------------------------------------------------

@@ -258,20 +258,17 @@ HEARTBEAT_TIMEOUT = 20.0
 
 def write_heartbeat(workspace: Workspace, settings: WatchTable, facts: Mapping[str, Any]) -> list[str]:
     """Write the heartbeat file and request the heartbeat address; returns a line for each that failed."""
-    return [*_write(find_heartbeat(workspace, settings), facts), *_request_heartbeat(settings.heartbeat_variable)]
+    path, faults = find_heartbeat(workspace, settings), []
+    try:
+        publish_json(path, dict(facts))
+    except (OSError, WorkspaceError) as error:
+        faults.append(f"the heartbeat was not written to {path}: {describe(error)}")
+    return [*faults, *_request_heartbeat(settings.heartbeat_variable)]
 
 
 def find_heartbeat(workspace: Workspace, settings: WatchTable) -> Path:
     """Return the path of the heartbeat file."""
     return workspace.root / Path(settings.heartbeat_file).expanduser() if settings.heartbeat_file else workspace.heartbeat
-
-
-def _write(path: Path, facts: Mapping[str, Any]) -> list[str]:
-    try:
-        publish_json(path, dict(facts))
-    except (OSError, WorkspaceError) as error:
-        return [f"the heartbeat was not written to {path}: {describe(error)}"]
-    return []
 
 
 def _request_heartbeat(variable: str | None) -> list[str]:

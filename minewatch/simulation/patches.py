@@ -21,7 +21,6 @@ Kind = Literal["mine", "clearing", "burn", "landslide", "logging"]
 
 SMALLEST_MINE, LARGEST_MINE = 0.2, 8.0
 """Hectares."""
-_TRIES = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()
     patches = []
     for number, (kind, area, stretch) in enumerate(_plan(settings)):
         rng = np.random.default_rng([settings.seed, 3, number])
-        for _ in range(_TRIES):
+        for _ in range(400):
             found = _place_blob(rng, free, area * 100, stretch)
             if found is not None:
                 break

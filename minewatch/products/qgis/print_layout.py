@@ -21,7 +21,7 @@ from minewatch.detection.change_map import Status
 from minewatch.products.images.quicklook import TIMES
 from minewatch.products.qgis.compass import embed_compass
 from minewatch.products.qgis.layer_tree import add_tree_layer
-from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, MapLayer, Project, list_layers
+from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, Project, list_layers
 
 NAME = "Alerts (A4 landscape)"
 
@@ -234,20 +234,15 @@ def _add_legend(layout: ET.Element, project: Project) -> None:
         style = ET.SubElement(styles, "style", name=name, marginTop=above, marginLeft="1" if name == "symbolLabel" else "0")
         _add_font(style, "styleFont", size, bold=name == "subgroup")
     tree = ET.SubElement(item, "layer-tree-group")
-    for layer in _choose_legend(list(list_layers(project.groups))):
+    layers = [layer for layer in list_layers(project.groups) if layer.visible]
+    status = [layer for layer in layers if layer.title.endswith(": status")]  # they look alike: one stands for all
+    for layer in [*(layer for layer in layers if layer.shape), *status[:1]]:
         if layer.shape:
             add_tree_layer(tree, layer)
             continue
         properties = ET.SubElement(ET.SubElement(add_tree_layer(tree, layer), "customproperties"), "Option", type="Map")
         for name, value in (("legend/title-label", "Where nothing can be seen"), ("legend/node-order", UNSEEN_ENTRIES)):
             ET.SubElement(properties, "Option", name=name, value=value, type="QString")
-
-
-def _choose_legend(layers: Sequence[MapLayer]) -> list[MapLayer]:
-    """Return the layers without images, and with one of the status rasters, which look alike."""
-    shown = [layer for layer in layers if layer.visible and layer.shape]
-    status = [layer for layer in layers if layer.visible and layer.title.endswith(": status")]
-    return [*shown, *status[:1]]
 
 
 def _add_table(layout: ET.Element) -> None:
