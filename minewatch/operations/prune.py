@@ -199,7 +199,9 @@ def _choose_oldest(inventories: Sequence[_ArchiveInventory], excess: int) -> Non
 
 def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
     folder = workspace.archive(name)
-    plans = _list_plans(workspace, name)
+    pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
+    # The area's own plan without an end, and those of schedules with a pipeline of their own.
+    plans = [plan_area(workspace, ScanRequest(pipeline=one), name, dt.date.max, {}) for one in (None, *sorted(pipelines))]
     stamps, tombstones = list_stamps(folder), read_tombstones(folder)
     usable = list_observations(folder, plans[0].grid)
     pruned_keys = {tombstone.key for tombstone in tombstones if tombstone.key in usable}
@@ -210,13 +212,6 @@ def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
     free = sort_observations(o for o in alive.values() if o.key not in needed)
     leftovers = _find_leftovers(stamps, alive, {tombstone.key for tombstone in tombstones})
     return _ArchiveInventory(name, folder, plans[0], stamps, tombstones, leftovers, [alive[key] for key in needed], free)
-
-
-def _list_plans(workspace: Workspace, name: str) -> list[AreaPlan]:
-    """Return the area's own plan without an end, and those of schedules with a pipeline of their own."""
-    pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
-    requests = [ScanRequest(), *(ScanRequest(pipeline=pipeline) for pipeline in sorted(pipelines))]
-    return [plan_area(workspace, request, name, dt.date.max, {}) for request in requests]
 
 
 def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Observation]) -> set[str]:

@@ -167,7 +167,8 @@ def _choose_observations(scan: AreaScan) -> AreaScan:
 
 def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
     """Make the change map of each area; each is published with its last tile."""
-    tasks = [_make_task(run.workspace, scan) for scan in scans]
+    folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
+    tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
     scenes = assess_areas(tasks, run.engine, run.reporter)
     change_maps = [ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan) for scan in scans]
     with contextlib.ExitStack() as stack:
@@ -177,11 +178,6 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
             run.lock.check()  # the last tile publishes its map
             change_maps[number].add(changes)
     return change_maps
-
-
-def _make_task(workspace: Workspace, scan: AreaScan) -> Task:
-    checkpoints = None if scan.plan.what_if else workspace.checkpoints(scan.plan.aoi.name)
-    return Task(scan.observations, scan.plan, checkpoints)
 
 
 def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:

@@ -11,6 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def _describe_area(
 ) -> AreaStatus:
     row = table.rows.get(aoi)
     own = [one for one in runs if aoi in one.areas]
-    failed = _list_failures(own, aoi)
+    failed = list(takewhile(bool, (one.areas[aoi] for one in reversed(own))))
     schedules = tuple(one.name for one in timetable.schedules if aoi in one.areas)
     due = [found.slot for found in timetable.find_due(now) if aoi in found.areas]
     upcoming = [one.find_next(now) for one in timetable.schedules if aoi in one.areas]
@@ -152,7 +153,7 @@ def _describe_area(
         min(due, default=min(upcoming, default=None)),
         late=not busy and any(timetable.find_delay(one, aoi, now) > LATE for one in timetable.schedules if aoi in one.areas),
         failures=len(failed),
-        reason=failed[-1] if failed else "",
+        reason=failed[0] if failed else "",
         as_of=row["as_of"] if row else None,
         newest=newest,
         lag=(now.date() - newest).days if newest else None,
@@ -160,14 +161,6 @@ def _describe_area(
         last_clear=row["last_clear"] if row else None,
         alerts=table.alerts.get(aoi, {}),
     )
-
-
-def _list_failures(runs: Sequence[ScheduledRun], aoi: str) -> list[str]:
-    """Return the reasons of the scans that failed since the last one that did not."""
-    reasons: list[str] = []
-    for one in runs:
-        reasons = [*reasons, one.areas[aoi]] if one.areas[aoi] else []
-    return reasons
 
 
 def _find_newest(folder: AnyPath) -> dt.date | None:

@@ -80,7 +80,10 @@ def render_scene(world: World, acquisition: Acquisition) -> SimulatedScene:
         scl[half] = classifier.classify(sky, small, halve_resolution(snow), half)
         ndvi.append(_measure_forest(small, (seen & world.untouched)[half]))
     clear = tuple(_share_clear(patch, seen, acquisition) for patch in world.patches)
-    _cut_swath(acquisition, bands, swir16, scl)
+    beyond = _beyond_swath(acquisition, (scl.shape[0], scl.shape[1]))
+    if beyond is not None:
+        swir16[beyond], scl[beyond] = 0, 0
+        bands[:, np.repeat(np.repeat(beyond, 2, axis=0), 2, axis=1)] = 0
     values = np.concatenate(ndvi)
     return SimulatedScene(bands, swir16, scl, clear, float(np.median(values)) if values.size else float("nan"))
 
@@ -123,11 +126,3 @@ def _beyond_swath(acquisition: Acquisition, shape: tuple[int, int]) -> NDArray[n
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     beyond: NDArray[np.bool_] = columns > shape[1] * (1 - acquisition.swath_edge) - 0.2 * (rows - shape[0] / 2)
     return beyond
-
-
-def _cut_swath(acquisition: Acquisition, bands: NDArray[np.uint16], swir16: NDArray[np.uint16], scl: NDArray[np.uint8]) -> None:
-    """Set pixels beyond the edge of the swath to no data."""
-    beyond = _beyond_swath(acquisition, (scl.shape[0], scl.shape[1]))
-    if beyond is not None:
-        swir16[beyond], scl[beyond] = 0, 0
-        bands[:, np.repeat(np.repeat(beyond, 2, axis=0), 2, axis=1)] = 0

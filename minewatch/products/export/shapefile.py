@@ -50,7 +50,8 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
     for data, _ in columns:
         if data.dtype == object:
             for index, text in enumerate(data.tolist()):
-                data[index] = cut_text(text)
+                # The bytes that a field holds, cut between two characters.
+                data[index] = text.encode()[:LONGEST_TEXT].decode(errors="ignore")
                 cut += data[index] != text
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
         target = Path(folder) / f"{LAYER}.shp"
@@ -73,9 +74,3 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
     if cut:
         notes.append(f"shp: {cut} {'text was' if cut == 1 else 'texts were'} cut to {LONGEST_TEXT} bytes; take gpkg for all")
     return notes
-
-
-def cut_text(text: str) -> str:
-    """Return a text cut, between two characters, to the bytes that a field holds in UTF-8."""
-    data = text.encode()
-    return text if len(data) <= LONGEST_TEXT else data[:LONGEST_TEXT].decode(errors="ignore")
