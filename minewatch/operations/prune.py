@@ -253,22 +253,21 @@ def _delete(inventory: _ArchiveInventory) -> None:
 
 
 def _describe(inventories: Sequence[_ArchiveInventory], options: PruneOptions, *, dry: bool) -> Pruning:
-    areas = tuple(_describe_area(inventory) for inventory in inventories)
-    return Pruning(areas, None if options.keep_gb is None else round(options.keep_gb * GB), dry)
-
-
-def _describe_area(inventory: _ArchiveInventory) -> AreaPruning:
-    return AreaPruning(
-        inventory.aoi,
-        inventory.measure_size(inventory.stamps),
-        tuple(inventory.leftovers),
-        inventory.measure_size(inventory.leftovers),
-        tuple(sort_observations(inventory.chosen)),
-        inventory.measure_size(inventory.list_files(inventory.chosen)),
-        len(inventory.needed),
-        inventory.measure_size(inventory.list_files(inventory.needed)),
-        inventory.plan.history_from,
+    areas = tuple(
+        AreaPruning(
+            one.aoi,
+            one.measure_size(one.stamps),
+            tuple(one.leftovers),
+            one.measure_size(one.leftovers),
+            tuple(sort_observations(one.chosen)),
+            one.measure_size(one.list_files(one.chosen)),
+            len(one.needed),
+            one.measure_size(one.list_files(one.needed)),
+            one.plan.history_from,
+        )
+        for one in inventories
     )
+    return Pruning(areas, None if options.keep_gb is None else round(options.keep_gb * GB), dry)
 
 
 def list_unregistered(workspace: Workspace) -> dict[str, int]:

@@ -216,32 +216,31 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
     return {
         "time": status.now.isoformat(),
         "well": status.is_well,
-        "areas": [_describe(area) for area in status.areas],
+        "areas": [
+            {
+                "aoi": area.aoi,
+                "well": area.is_well,
+                "schedules": list(area.schedules),
+                "last_run": area.last and area.last.isoformat(),
+                "next_run": area.next and area.next.isoformat(),
+                "late": area.late,
+                "failures_in_a_row": area.failures,
+                "reason": area.reason,
+                "as_of": area.as_of and area.as_of.isoformat(),
+                "newest_scene": area.newest and area.newest.isoformat(),
+                "lag_days": area.lag,
+                "share_unseen": area.unseen,
+                "last_clear": area.last_clear and area.last_clear.isoformat(),
+                "alerts": dict(sorted(area.alerts.items())),
+            }
+            for area in status.areas
+        ],
         "working": {"doing": holder.doing, "host": holder.host, "pid": holder.pid, "since": holder.since}
         if (holder := status.holder)
         else None,
         "outbox": {"waiting": status.waiting, "dead": status.dead},
         "faults": list(status.faults),
         "notes": list(status.notes),
-    }
-
-
-def _describe(area: AreaStatus) -> dict[str, Any]:
-    return {
-        "aoi": area.aoi,
-        "well": area.is_well,
-        "schedules": list(area.schedules),
-        "last_run": area.last and area.last.isoformat(),
-        "next_run": area.next and area.next.isoformat(),
-        "late": area.late,
-        "failures_in_a_row": area.failures,
-        "reason": area.reason,
-        "as_of": area.as_of and area.as_of.isoformat(),
-        "newest_scene": area.newest and area.newest.isoformat(),
-        "lag_days": area.lag,
-        "share_unseen": area.unseen,
-        "last_clear": area.last_clear and area.last_clear.isoformat(),
-        "alerts": dict(sorted(area.alerts.items())),
     }
 
 

@@ -178,14 +178,13 @@ def check_missing(data: ExaminedData) -> DataCheck:
         "expected": expected,
         "missing": missing,
         "share": round(share, 4),
-        "tracks": [_describe(track, days) for track, days in plans],
+        "tracks": [
+            {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days)}
+            | {"found": len(track.found & set(days))}
+            for track, days in plans
+        ],
     }
     return DataCheck(name, outcome, format_percent(share), text, findings, facts)
-
-
-def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
-    found = len(track.found & set(days))
-    return {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days), "found": found}
 
 
 def _explain(data: ExaminedData) -> str:

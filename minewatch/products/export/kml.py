@@ -22,7 +22,6 @@ from minewatch.products.export.columns import clean_text
 
 NAMESPACE = "http://www.opengis.net/kml/2.2"
 
-_FILL_OPACITY, _LINE_WIDTH = 70, 2
 _DIGITS = 7
 """Decimals of degrees: a centimetre."""
 
@@ -45,8 +44,8 @@ def _add_style(document: ET.Element, status: str, colour: str) -> None:
     style = ET.SubElement(document, "Style", id=status)
     line, fill = ET.SubElement(style, "LineStyle"), ET.SubElement(style, "PolyStyle")
     ET.SubElement(line, "color").text = _to_kml_colour(colour, 255)
-    ET.SubElement(line, "width").text = str(_LINE_WIDTH)
-    ET.SubElement(fill, "color").text = _to_kml_colour(colour, _FILL_OPACITY)
+    ET.SubElement(line, "width").text = "2"
+    ET.SubElement(fill, "color").text = _to_kml_colour(colour, 70)
     balloon = ET.SubElement(style, "BalloonStyle")
     ET.SubElement(balloon, "text").text = "<h3>$[name]</h3>$[description]"
 
