@@ -124,12 +124,12 @@ def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook
         field.name: getattr(explanation, field.name) for field in fields(explanation) if field.name not in ("looks", "curve")
     }
     facts["episodes"] = [asdict(episode) for episode in explanation.episodes]
-    return facts | {"looks": [_describe_look(look) for look in looks]}
-
-
-def _describe_look(look: ExplainedLook) -> dict[str, Any]:
-    facts = {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(look).items()}
-    return facts | {"outcome": look.outcome.name.lower(), "clear": look.clear, "text": look.text}
+    facts["looks"] = [
+        {name: round(value, 4) if isinstance(value, float) else value for name, value in asdict(look).items()}
+        | {"outcome": look.outcome.name.lower(), "clear": look.clear, "text": look.text}
+        for look in looks
+    ]
+    return facts
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -57,7 +55,8 @@ def verify(session: Session, path: Path, public_key: Path | None, identity: Path
     for check in checks:
         _note_opening(check)
     if session.as_json:
-        print_json([_describe(check) for check in checks])
+        names = ("alert_id", "manifest", "faults", "unknown", "notes")
+        print_json([{"path": str(check.path)} | {name: getattr(check, name) for name in names} for check in checks])
     else:
         for check in checks:
             _print_check(check)
@@ -91,11 +90,6 @@ def _note_opening(check: VerificationResult) -> None:
         record_custody(check.log, "opened", check.alert_id, check.manifest, result)
     except EvidenceError as error:
         say(f"the opening is not in the custody log: {error}")
-
-
-def _describe(check: VerificationResult) -> dict[str, Any]:
-    names: Sequence[str] = ("alert_id", "manifest", "faults", "unknown", "notes")
-    return {"path": str(check.path)} | {name: getattr(check, name) for name in names}
 
 
 def _print_check(check: VerificationResult) -> None:

@@ -14,11 +14,12 @@ from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
-from minewatch.products.images.dated_image import ImageRequest, ImageResult, make_image
-from minewatch.products.images.image_files import FORMATS
+from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR, Chip
+from minewatch.products.images.dated_image import ImageRequest, make_image
+from minewatch.products.images.image_files import FORMATS, ImageResult
+from minewatch.products.images.imagery.best_image import SharpImage
 from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.sharpest_image import SharpImageResult, SharpRequest, make_sharpest
+from minewatch.products.images.sharpest_image import SharpRequest, make_sharpest
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -110,7 +111,9 @@ def image(
     request = SharpRequest(target, day.date(), imagery, first or EARLIEST, overlay, formats, output)
     with reporting() as reporter:
         photo = make_sharpest(session.workspace, request, reporter)
-    print_result(session, describe_photo(photo), [_sum_up_photo(photo), *photo.files.values()], photo.notes)
+    candidate, pixels = photo.image.candidate, f"pixels of {photo.image.pixel:.2g} m"
+    line = f"{photo.target}: {format_day(photo.image.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"
+    print_result(session, describe_photo(photo), [line, *photo.files.values()], photo.notes)
 
 
 def check_period(since: dt.date | None, until: dt.date) -> None:
@@ -123,7 +126,7 @@ def show_image(session: Session, request: ImageRequest) -> None:
     """Make an image of Sentinel-2, and print what it shows."""
     with reporting() as reporter:
         drawn = make_image(session.workspace, request, reporter)
-    chip = drawn.chip
+    chip = drawn.image
     days = format_day(chip.date)
     if chip.parts:
         days = f"{format_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
@@ -131,9 +134,9 @@ def show_image(session: Session, request: ImageRequest) -> None:
     print_result(session, describe_image(drawn), [line, *drawn.files.values()], drawn.notes)
 
 
-def describe_image(drawn: ImageResult) -> dict[str, Any]:
+def describe_image(drawn: ImageResult[Chip]) -> dict[str, Any]:
     """Return an image as plain data."""
-    chip = drawn.chip
+    chip = drawn.image
     return {
         "target": drawn.target,
         "date": f"{chip.date}",
@@ -149,7 +152,7 @@ def describe_image(drawn: ImageResult) -> dict[str, Any]:
     }
 
 
-def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
+def describe_photo(drawn: ImageResult[SharpImage]) -> dict[str, Any]:
     """Return a picture of other imagery as plain data."""
     photo = drawn.image
     return {
@@ -166,9 +169,3 @@ def describe_photo(drawn: SharpImageResult) -> dict[str, Any]:
         "files": {kind: str(path) for kind, path in drawn.files.items()},
         "notes": list(drawn.notes),
     }
-
-
-def _sum_up_photo(drawn: SharpImageResult) -> str:
-    photo, candidate = drawn.image, drawn.image.candidate
-    pixels = f"pixels of {photo.pixel:.2g} m"
-    return f"{drawn.target}: {format_day(photo.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"

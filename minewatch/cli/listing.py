@@ -14,7 +14,7 @@ from minewatch.cli.output import print_table
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:
-    """Print a table of alerts, with the legal status where concessions are knmatch."""
+    """Print a table of alerts, with the legal status where concessions are known."""
     is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN})
     rows = [
         (

@@ -65,13 +65,13 @@ def test(session: Session, rule: str | None) -> None:
     if session.as_json:
         print_json([{"rule": one.name, "sent": answer.sent, "reason": answer.reason} for one, answer in answers])
     else:
-        print_table(
-            ("rule", "by", "what came of it"),
-            [(one.name, _name_way(one), "sent" if answer.sent else f"failed: {answer.reason}") for one, answer in answers],
-        )
+        ways = [one.table.webhook_variable or one.table.to_variable for one in rules]  # the variable, never what is in it
+        results = ["sent" if answer.sent else f"failed: {answer.reason}" for _, answer in answers]
+        rows = list(zip([one.name for one in rules], ways, results, strict=True))
+        print_table(("rule", "by", "what came of it"), rows)
     for one in rules:
-        for line in _warn(workspace, one):
-            say(line)
+        if not any(covers(one, aoi) for aoi in list_aois(workspace)):
+            say(f"{one.name}: none of its areas is in this workspace ({', '.join(one.table.areas)})")
     if not all(answer.sent for _, answer in answers):
         sys.exit(1)
 
@@ -84,17 +84,6 @@ def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
     if not chosen:
         raise WorkspaceError(f"there is no rule {name!r}; known: {', '.join(rule.name for rule in rules)}")
     return chosen
-
-
-def _name_way(rule: Rule) -> str:
-    """Name the variable, never what is in it."""
-    return rule.table.webhook_variable or rule.table.to_variable
-
-
-def _warn(workspace: Workspace, rule: Rule) -> list[str]:
-    if any(covers(rule, aoi) for aoi in list_aois(workspace)):
-        return []
-    return [f"{rule.name}: none of its areas is in this workspace ({', '.join(rule.table.areas)})"]
 
 
 @notify.command("list")

@@ -158,12 +158,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: 
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", no_wrap=not (wrap and index == len(columns) - 1))
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
+        table.add_row(*(Text(f"{value:.2f}" if isinstance(value, float) else show(value, CELL)) for value in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDE)
     console.print(table)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else show(value, CELL)

@@ -41,7 +41,11 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
     for name, size in unregistered.items():
         say(f"{name}: no such area is registered; its archive of {_gb(size)} is left alone")
     if pruning.excess:
-        say(_explain_excess(pruning))
+        needed = sum(area.needed_bytes for area in pruning.areas)
+        say(
+            f"the archive stays {_gb(pruning.excess)} above the budget: {_gb(needed)} are looks that results rest on; "
+            "keep more, or move monitor_from of areas to a later day"
+        )
         sys.exit(3)
 
 
@@ -57,14 +61,6 @@ def _row(area: AreaPruning) -> tuple[str | int, ...]:
     since = area.needed_from.isoformat() if area.needed_from else ""
     sizes = f"{area.bytes_before / GB:.3f}", f"{area.bytes_after / GB:.3f}"
     return area.aoi, sizes[0], len(area.leftovers), len(area.pruned), last, sizes[1], area.needed, since
-
-
-def _explain_excess(pruning: Pruning) -> str:
-    needed = sum(area.needed_bytes for area in pruning.areas)
-    return (
-        f"the archive stays {_gb(pruning.excess)} above the budget: {_gb(needed)} are looks that results rest on; "
-        "keep more, or move monitor_from of areas to a later day"
-    )
 
 
 def _gb(size: int) -> str:

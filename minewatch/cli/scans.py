@@ -105,8 +105,10 @@ def print_summary(report: ScanReport) -> None:
         click.echo(
             f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {format_day(area.plan.until)}; {area.coverage.describe()}"
         )
-        for note in [*area.notes, *_explain_skipped(area)]:
+        for note in [*area.notes, *(f"skipped {failure.id}: {failure.reason}" for failure in area.failures)]:
             echo(f"  {note}")
+        if area.found.cloudy:
+            echo(f"  skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
 
 
 def _summarise(area: AreaReport) -> Sequence[str | int | float]:
@@ -127,13 +129,6 @@ def _summarise(area: AreaReport) -> Sequence[str | int | float]:
         events["unchanged"],
         round(100 * area.coverage.unseen, 1),
     )
-
-
-def _explain_skipped(area: AreaReport) -> list[str]:
-    lines = [f"skipped {failure.id}: {failure.reason}" for failure in area.failures]
-    if area.found.cloudy:
-        lines.append(f"skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
-    return lines
 
 
 @click.command("demo")

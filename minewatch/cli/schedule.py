@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,7 +81,18 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
         say(line)
     due = {found.schedule.name: found.areas for found in timetable.find_due(now)}
     if session.as_json:
-        rows = [_describe(one, due.get(one.name, ()), now) for one in timetable.schedules]
+        rows = [
+            {
+                "schedule": one.name,
+                "priority": one.priority,
+                "cron": one.cron,
+                "pipeline": one.pipeline,
+                "areas": list(one.areas),
+                "due": list(due.get(one.name, ())),
+                "next": [time.isoformat() for time in _list_times(one, now)],
+            }
+            for one in timetable.schedules
+        ]
         print_json({"time": now.isoformat(), "schedules": rows})
         return
     if timetable.schedules:
@@ -97,18 +108,6 @@ def _list_times(one: Schedule, now: dt.datetime) -> list[dt.datetime]:
     for _ in range(SHOWN_RUNS if one.areas else 0):
         times.append(one.find_next(times[-1]))
     return times[1:]
-
-
-def _describe(one: Schedule, due: Sequence[str], now: dt.datetime) -> dict[str, object]:
-    return {
-        "schedule": one.name,
-        "priority": one.priority,
-        "cron": one.cron,
-        "pipeline": one.pipeline,
-        "areas": list(one.areas),
-        "due": list(due),
-        "next": [time.isoformat() for time in _list_times(one, now)],
-    }
 
 
 def _list_cells(one: Schedule, now: dt.datetime) -> tuple[str | int, ...]:
@@ -142,7 +141,9 @@ def install(
         _print_files(made, as_json=session.as_json)
         return
     for path in made.files:
-        _check_owner(path, session.workspace)
+        # A file of this name may start something else.
+        if path.is_file() and escape_percent(str(session.workspace.root)) not in path.read_text("utf-8", "replace"):
+            raise WorkspaceError(f"{path} is there and starts something else; choose another name with --name")
     for path, text in made.files.items():
         _write(path, text)
     if session.as_json:
@@ -157,12 +158,6 @@ def _make_installation(workspace: Workspace, kind: str, options: UnitOptions) ->
     if kind == "cron" and options.user:
         raise click.UsageError("--user goes with --systemd; a crontab is yours anyway")
     return make_units(workspace, options) if kind == "systemd" else make_crontab(workspace, options)
-
-
-def _check_owner(path: Path, workspace: Workspace) -> None:
-    """Raise WorkspaceError where a file of this name starts something else."""
-    if path.is_file() and escape_percent(str(workspace.root)) not in path.read_text("utf-8", "replace"):
-        raise WorkspaceError(f"{path} is there and starts something else; choose another name with --name")
 
 
 def _write(path: Path, text: str) -> None:

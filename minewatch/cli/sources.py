@@ -17,7 +17,7 @@ from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.providers import PROVIDERS, Provider
-from minewatch.sources.check import SourceCheck, SourceReport, check_source, find_credentials
+from minewatch.sources.check import check_source, find_credentials
 
 MARKS = {True: "ok", False: "failed", None: "-"}
 """How the answer to a question is shown."""
@@ -75,9 +75,22 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     providers = list_providers(workspace) if workspace else PROVIDERS
     answer = check_source(name, providers, {area.name: area.geometry for area in areas}, dt.datetime.now(dt.UTC).date())
     if session.as_json:
-        print_json(_describe_answer(answer))
+        print_json(
+            {
+                "source": answer.provider.name,
+                "address": hide_secrets(answer.provider.root),
+                "collection": answer.provider.collection,
+                "passed": answer.passed,
+                "checks": [{"check": c.name, "passed": c.passed, "text": c.text, "advice": c.advice} for c in answer.checks],
+                "newest": [{"aoi": n.aoi, "id": n.id, "date": n.time.date(), "age_days": n.age_days} for n in answer.newest],
+            }
+        )
     else:
-        _print_answer(answer)
+        width = max(len(check.name) for check in answer.checks)
+        for check in answer.checks:
+            click.echo(printable(f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"))
+            if check.advice:
+                click.echo(printable(f"{'':6}  {'':{width}}  -> {check.advice}"))
     if not answer.passed:
         sys.exit(1)
 
@@ -107,26 +120,3 @@ def _describe(provider: Provider) -> dict[str, Any]:
         "built_in": provider.name in PROVIDERS,
         "credentials": {"needed": login.needed, "found": list(login.found), "missing": list(login.missing)},
     }
-
-
-def _describe_answer(answer: SourceReport) -> dict[str, Any]:
-    return {
-        "source": answer.provider.name,
-        "address": hide_secrets(answer.provider.root),
-        "collection": answer.provider.collection,
-        "passed": answer.passed,
-        "checks": [{"check": c.name, "passed": c.passed, "text": c.text, "advice": c.advice} for c in answer.checks],
-        "newest": [{"aoi": n.aoi, "id": n.id, "date": n.time.date(), "age_days": n.age_days} for n in answer.newest],
-    }
-
-
-def _print_answer(answer: SourceReport) -> None:
-    width = max(len(check.name) for check in answer.checks)
-    for check in answer.checks:
-        for line in _render(check, width):
-            click.echo(printable(line))
-
-
-def _render(check: SourceCheck, width: int) -> list[str]:
-    answer = f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"
-    return [answer, f"{'':6}  {'':{width}}  -> {check.advice}"] if check.advice else [answer]

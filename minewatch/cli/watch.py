@@ -45,7 +45,11 @@ def watch(session: Session, once: bool) -> None:
     if not list_schedules(workspace):
         say(*explain_schedules((), ()))
     if once:
-        _watch_once(workspace, as_json=session.as_json)
+        with reporting(with_bars=sys.stderr.isatty()) as reporter:  # cron would send them by mail
+            cycle = watch_once(workspace, read_clock(), reporter)
+        _print_cycle(cycle, as_json=session.as_json)
+        if not cycle.is_well:
+            sys.exit(3)
         return
 
     def run_cycle(workspace: Workspace, now: dt.datetime, reporter: Reporter) -> Cycle:
@@ -60,14 +64,6 @@ def watch(session: Session, once: bool) -> None:
         serve(workspace, reporter, read_clock, run_cycle=run_cycle)
     say(ENDED)
     exit_process(0)
-
-
-def _watch_once(workspace: Workspace, *, as_json: bool) -> None:
-    with reporting(with_bars=sys.stderr.isatty()) as reporter:  # cron would send them by mail
-        cycle = watch_once(workspace, read_clock(), reporter)
-    _print_cycle(cycle, as_json=as_json)
-    if not cycle.is_well:
-        sys.exit(3)
 
 
 def _print_cycle(cycle: Cycle, *, as_json: bool) -> None:

@@ -44,9 +44,12 @@ def find_header_fault(
 ) -> str:
     """Return why a file with this header cannot be a band of a scene; '' where it can."""
     longest = LONGEST_SIDES.get(driver, LONGEST_SIDE)
-    return (
-        _find_bad_size(shape, block, longest) or _find_bad_type(list(dtypes)) or _find_bad_position(transform, is_metric, finest)
-    )
+    if fault := _find_bad_size(shape, block, longest):
+        return fault
+    kinds = list(dtypes)
+    if len(kinds) != 1 or kinds[0] not in DTYPES:
+        return f"not one band of whole numbers with a CRS, but {len(kinds)} of {kinds[0] if kinds else 'nothing'}"
+    return _find_bad_position(transform, is_metric, finest)
 
 
 def _find_bad_size(shape: tuple[int, int], block: tuple[int, int], longest: int) -> str:
@@ -58,12 +61,6 @@ def _find_bad_size(shape: tuple[int, int], block: tuple[int, int], longest: int)
         return f"it claims blocks of {block[0]} x {block[1]} pixels, larger than a whole tile"
     blocks = math.prod(-(-side // part) for side, part in zip(shape, block, strict=True))
     return f"it claims {blocks} blocks, more than {MOST_BLOCKS}" if blocks > MOST_BLOCKS else ""
-
-
-def _find_bad_type(dtypes: list[str]) -> str:
-    if len(dtypes) == 1 and dtypes[0] in DTYPES:
-        return ""
-    return f"not one band of whole numbers with a CRS, but {len(dtypes)} of {dtypes[0] if dtypes else 'nothing'}"
 
 
 def _find_bad_position(transform: Affine, is_metric: bool, finest: float) -> str:

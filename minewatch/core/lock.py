@@ -169,8 +169,6 @@ def _flock(handle: int) -> bool:
     """Acquire the system's lock; False on a folder without locks.  Raises BlockingIOError where another process has it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
     except OSError as error:
         if error.errno in NO_LOCK_ERRORS:
             return False

@@ -96,7 +96,9 @@ def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) 
         if scheme in ("http", "https"):
             return _check_web(href, root, where, allowed)
         if scheme == "s3":
-            return _check_object(href, where)
+            if not _OBJECT.fullmatch(href) or {"", ".", ".."} & set(unquote(href[5:]).split("/")):
+                raise SceneError(f"{where}: {_hide(href)!r} is no object of a bucket (s3://bucket/key)")
+            return href
         if is_web(root):
             raise SceneError(f"{where}: a catalogue on the web may not name the local file {_hide(href)!r}")
         return _check_file(href, root, where)
@@ -186,12 +188,6 @@ def _find_address_zone(address: IPv4Address | IPv6Address) -> NetworkZone:
 
 
 # --- stores and files ------------------------------------------------------------------------------------------------
-
-
-def _check_object(href: str, where: str) -> str:
-    if not _OBJECT.fullmatch(href) or {"", ".", ".."} & set(unquote(href[5:]).split("/")):
-        raise SceneError(f"{where}: {_hide(href)!r} is no object of a bucket (s3://bucket/key)")
-    return href
 
 
 def _check_file(href: str, root: str, where: str) -> str:

@@ -162,17 +162,12 @@ def _choose_pruned(workspace: Workspace, options: PruneOptions) -> list[_Archive
             _refuse_needed(inventory, options.forget_before)
             inventory.chosen += [o for o in inventory.free if o.time.date() < options.forget_before]
     if options.keep_gb is not None:
-        excess = sum(_measure_rest(inventory) for inventory in inventories) - round(options.keep_gb * GB)
+        excess = -round(options.keep_gb * GB)
+        for one in inventories:
+            gone = one.measure_size(one.leftovers) + one.measure_size(one.list_files(one.chosen))
+            excess += one.measure_size(one.stamps) - gone
         _choose_oldest(inventories, excess)
     return inventories
-
-
-def _measure_rest(inventory: _ArchiveInventory) -> int:
-    return (
-        inventory.measure_size(inventory.stamps)
-        - inventory.measure_size(inventory.leftovers)
-        - inventory.measure_size(inventory.list_files(inventory.chosen))
-    )
 
 
 def _refuse_needed(inventory: _ArchiveInventory, day: dt.date) -> None:
@@ -204,7 +199,9 @@ def _choose_oldest(inventories: Sequence[_ArchiveInventory], excess: int) -> Non
 
 def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
     folder = workspace.archive(name)
-    plans = _list_plans(workspace, name)
+    pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
+    # The area's own plan without an end, and those of schedules with a pipeline of their own.
+    plans = [plan_area(workspace, ScanRequest(pipeline=one), name, dt.date.max, {}) for one in (None, *sorted(pipelines))]
     stamps, tombstones = list_stamps(folder), read_tombstones(folder)
     usable = list_observations(folder, plans[0].grid)
     pruned_keys = {tombstone.key for tombstone in tombstones if tombstone.key in usable}
@@ -215,13 +212,6 @@ def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
     free = sort_observations(o for o in alive.values() if o.key not in needed)
     leftovers = _find_leftovers(stamps, alive, {tombstone.key for tombstone in tombstones})
     return _ArchiveInventory(name, folder, plans[0], stamps, tombstones, leftovers, [alive[key] for key in needed], free)
-
-
-def _list_plans(workspace: Workspace, name: str) -> list[AreaPlan]:
-    """Return the area's own plan without an end, and those of schedules with a pipeline of their own."""
-    pipelines = {table.pipeline for table in read_settings(workspace).schedules.values() if table.pipeline}
-    requests = [ScanRequest(), *(ScanRequest(pipeline=pipeline) for pipeline in sorted(pipelines))]
-    return [plan_area(workspace, request, name, dt.date.max, {}) for request in requests]
 
 
 def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Observation]) -> set[str]:
@@ -237,15 +227,12 @@ def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Ob
 def _find_leftovers(stamps: Mapping[str, Stamp], alive: Mapping[str, Observation], pruned_keys: set[str]) -> list[str]:
     """Return files that nothing reads; files of damaged observations stay, since they prove the loss."""
     used = {name for o in alive.values() for name in (o.raster.name, o.item.name, f"{o.raster.name}.aux.xml")}
-    return sorted(
-        (name for name in stamps if name not in used and _is_leftover(name, alive, pruned_keys)),
-        key=lambda name: (not name.endswith(".json"), name),
-    )
-
-
-def _is_leftover(name: str, alive: Mapping[str, Observation], pruned_keys: set[str]) -> bool:
-    match = _NAME.fullmatch(name.removesuffix(ASIDE))
-    return name.startswith(TEMPORARY_PREFIX) or bool(match and (match["key"] in alive or match["key"] in pruned_keys))
+    names = []
+    for name in stamps.keys() - used:
+        match = _NAME.fullmatch(name.removesuffix(ASIDE))
+        if name.startswith(TEMPORARY_PREFIX) or (match and (match["key"] in alive or match["key"] in pruned_keys)):
+            names.append(name)
+    return sorted(names, key=lambda name: (not name.endswith(".json"), name))
 
 
 # --- removing --------------------------------------------------------------------------------------------------------
@@ -266,22 +253,21 @@ def _delete(inventory: _ArchiveInventory) -> None:
 
 
 def _describe(inventories: Sequence[_ArchiveInventory], options: PruneOptions, *, dry: bool) -> Pruning:
-    areas = tuple(_describe_area(inventory) for inventory in inventories)
-    return Pruning(areas, None if options.keep_gb is None else round(options.keep_gb * GB), dry)
-
-
-def _describe_area(inventory: _ArchiveInventory) -> AreaPruning:
-    return AreaPruning(
-        inventory.aoi,
-        inventory.measure_size(inventory.stamps),
-        tuple(inventory.leftovers),
-        inventory.measure_size(inventory.leftovers),
-        tuple(sort_observations(inventory.chosen)),
-        inventory.measure_size(inventory.list_files(inventory.chosen)),
-        len(inventory.needed),
-        inventory.measure_size(inventory.list_files(inventory.needed)),
-        inventory.plan.history_from,
+    areas = tuple(
+        AreaPruning(
+            one.aoi,
+            one.measure_size(one.stamps),
+            tuple(one.leftovers),
+            one.measure_size(one.leftovers),
+            tuple(sort_observations(one.chosen)),
+            one.measure_size(one.list_files(one.chosen)),
+            len(one.needed),
+            one.measure_size(one.list_files(one.needed)),
+            one.plan.history_from,
+        )
+        for one in inventories
     )
+    return Pruning(areas, None if options.keep_gb is None else round(options.keep_gb * GB), dry)
 
 
 def list_unregistered(workspace: Workspace) -> dict[str, int]:

@@ -24,8 +24,10 @@ def render_summary(record: Mapping[str, Any]) -> str:
 
 
 def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
+    minutes, rest = divmod(round(record["seconds"]), 60)
+    took = f"{minutes} min {rest} s" if minutes else f"{record['seconds']:.1f} s"
     yield f"Scan {record['run_id']}"
-    yield f"  started {format_time(dt.datetime.fromisoformat(record['started']))}; took {_duration(record['seconds'])}"
+    yield f"  started {format_time(dt.datetime.fromisoformat(record['started']))}; took {took}"
     yield f"  minewatch {record['version']}, scenes from {show(record['source'])}"
     for failed in record["not_searched"]:
         yield f"\n{show(failed['aoi'])}: NOT SCANNED, its alerts stay as they were"
@@ -33,11 +35,6 @@ def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
     for area in record["areas"]:
         yield ""
         yield from _describe_area(area)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 
 def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
@@ -52,21 +49,13 @@ def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
         yield f"  skipped: {count_of(len(scenes['too_cloudy']), 'scene')} with more cloud than the pipeline allows"
     yield from _cut([f"  skipped: {show(s['id'])}: {show(s['reason'], LONGEST)}" for s in scenes["failed"]])
     yield f"  coverage: {area['coverage']['text']}"
-    yield f"  alerts: {_count(area['alerts'])}"
-    yield from _describe_changes(area["changed"], area["changes"])
+    alerts = ", ".join(f"{count} {name}" for name, count in sorted(area["alerts"].items()))
+    yield f"  alerts: {alerts or 'none'}"
+    yield from _cut([f"  {one['event']}: {one['alert_id']} {show(one['detail'])}".rstrip() for one in area["changed"]])
+    yield f"  unchanged: {area['changes'].get('unchanged', 0)}"
     yield from (f"  evidence written: {alert_id}" for alert_id in area["evidence"]["written"])
     yield from (f"  evidence NOT written: {e['alert_id']}: {show(e['reason'], LONGEST)}" for e in area["evidence"]["failed"])
     yield from _cut([f"  note: {show(note, LONGEST)}" for note in area["notes"]])
-
-
-def _describe_changes(changed: Sequence[Mapping[str, str]], counts: Mapping[str, int]) -> Iterator[str]:
-    """Describe each alert that changed, and count the others."""
-    yield from _cut([f"  {change['event']}: {change['alert_id']} {show(change['detail'])}".rstrip() for change in changed])
-    yield f"  unchanged: {counts.get('unchanged', 0)}"
-
-
-def _count(numbers: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in sorted(numbers.items())) or "none"
 
 
 def _cut(lines: Sequence[str]) -> list[str]:

@@ -167,7 +167,8 @@ def _choose_observations(scan: AreaScan) -> AreaScan:
 
 def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
     """Make the change map of each area; each is published with its last tile."""
-    tasks = [_make_task(run.workspace, scan) for scan in scans]
+    folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
+    tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
     scenes = assess_areas(tasks, run.engine, run.reporter)
     change_maps = [ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan) for scan in scans]
     with contextlib.ExitStack() as stack:
@@ -177,11 +178,6 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
             run.lock.check()  # the last tile publishes its map
             change_maps[number].add(changes)
     return change_maps
-
-
-def _make_task(workspace: Workspace, scan: AreaScan) -> Task:
-    checkpoints = None if scan.plan.what_if else workspace.checkpoints(scan.plan.aoi.name)
-    return Task(scan.observations, scan.plan, checkpoints)
 
 
 def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:
@@ -230,11 +226,10 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     tables = update_table(workspace.alerts, results, make_run_row(run.plan, areas), workspace.decisions)
     log_event("table updated", events=dict(sum((changes.events for changes in tables.values()), Counter())))
     write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
-    return [_add_changes(area, tables[area.plan.aoi.name]) for area in areas]
-
-
-def _add_changes(area: AreaReport, changes: TableChanges) -> AreaReport:
-    return replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
+    return [
+        replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
+        for area, changes in ((area, tables[area.plan.aoi.name]) for area in areas)
+    ]
 
 
 def _write_evidence(run: _Run, area: AreaReport) -> AreaReport:

@@ -126,7 +126,7 @@ def describe_scan(report: ScanReport) -> dict[str, Any]:
 
 
 def _describe_area(area: AreaReport) -> dict[str, Any]:
-    plan = area.plan
+    plan, coverage = area.plan, area.coverage
     return {
         "aoi": plan.aoi.name,
         "pipeline": plan.pipeline_name,
@@ -149,7 +149,15 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
         "changes": dict(sorted(area.table_changes.events.items())),
         "changed": [_describe_event(event) for event in area.table_changes.changed],
-        "coverage": _describe_coverage(area.coverage),
+        "coverage": {
+            "status": {name: round(share, 4) for name, share in coverage.status.items()},
+            "never_clear": round(coverage.never_clear, 4),
+            "unseen": round(coverage.unseen, 4),
+            "unseen_days": coverage.unseen_days,
+            "last_clear": coverage.last_clear.isoformat() if coverage.last_clear else None,
+            "missing_looks": coverage.missing_looks,
+            "text": coverage.describe(),
+        },
         "evidence": {
             "written": list(area.evidence.written),
             "failed": [{"alert_id": alert_id, "reason": reason} for alert_id, reason in area.evidence.failed.items()],
@@ -162,18 +170,6 @@ def _describe_event(event: HistoryEvent) -> dict[str, str]:
     facts = {"alert_id": event.alert_id, "event": event.event, "detail": event.detail}
     more = {"former_id": event.former_id, "from_status": event.from_status, "to_status": event.to_status}
     return facts | {name: value for name, value in more.items() if value}
-
-
-def _describe_coverage(coverage: Coverage) -> dict[str, Any]:
-    return {
-        "status": {name: round(share, 4) for name, share in coverage.status.items()},
-        "never_clear": round(coverage.never_clear, 4),
-        "unseen": round(coverage.unseen, 4),
-        "unseen_days": coverage.unseen_days,
-        "last_clear": coverage.last_clear.isoformat() if coverage.last_clear else None,
-        "missing_looks": coverage.missing_looks,
-        "text": coverage.describe(),
-    }
 
 
 def make_run_row(plan: ScanPlan, areas: Sequence[AreaReport]) -> dict[str, Value]:

@@ -52,7 +52,9 @@ def serve(
                 manager.begin_cycle()
                 wake = _run_cycle(workspace, reporter, clock(), run_cycle)
                 manager.end_cycle(f"next: {wake:%Y-%m-%d %H:%M} UTC")
-                _wait(clock, wake, sleep)
+                # Where the clock was set back, the next cycle comes earlier: no sleep exceeds LONGEST_SLEEP.
+                while dt.timedelta(0) < (rest := wake - clock()) <= LONGEST_SLEEP:
+                    sleep(min(CLOCK_CHECK, rest).total_seconds())
     except Stopped as stop:
         if find_exit_code(stop) != SIGTERM_CODE:
             raise
@@ -74,12 +76,6 @@ def _run_cycle(workspace: Workspace, reporter: Reporter, now: dt.datetime, run_c
         return latest
     times = [time for time in (done.next_due, done.next_try) if time]
     return max(now + CLOCK_CHECK, min([latest, *times])) if not done.busy else min(latest, now + BUSY_WAIT)
-
-
-def _wait(clock: Callable[[], dt.datetime], wake: dt.datetime, sleep: Callable[[float], None]) -> None:
-    """Sleep until ``wake``; returns earlier where the clock was set back, so that no sleep exceeds LONGEST_SLEEP."""
-    while dt.timedelta(0) < (rest := wake - clock()) <= LONGEST_SLEEP:
-        sleep(min(CLOCK_CHECK, rest).total_seconds())
 
 
 class ServiceManager:

@@ -11,6 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -140,7 +141,7 @@ def _describe_area(
 ) -> AreaStatus:
     row = table.rows.get(aoi)
     own = [one for one in runs if aoi in one.areas]
-    failed = _list_failures(own, aoi)
+    failed = list(takewhile(bool, (one.areas[aoi] for one in reversed(own))))
     schedules = tuple(one.name for one in timetable.schedules if aoi in one.areas)
     due = [found.slot for found in timetable.find_due(now) if aoi in found.areas]
     upcoming = [one.find_next(now) for one in timetable.schedules if aoi in one.areas]
@@ -152,7 +153,7 @@ def _describe_area(
         min(due, default=min(upcoming, default=None)),
         late=not busy and any(timetable.find_delay(one, aoi, now) > LATE for one in timetable.schedules if aoi in one.areas),
         failures=len(failed),
-        reason=failed[-1] if failed else "",
+        reason=failed[0] if failed else "",
         as_of=row["as_of"] if row else None,
         newest=newest,
         lag=(now.date() - newest).days if newest else None,
@@ -160,14 +161,6 @@ def _describe_area(
         last_clear=row["last_clear"] if row else None,
         alerts=table.alerts.get(aoi, {}),
     )
-
-
-def _list_failures(runs: Sequence[ScheduledRun], aoi: str) -> list[str]:
-    """Return the reasons of the scans that failed since the last one that did not."""
-    reasons: list[str] = []
-    for one in runs:
-        reasons = [*reasons, one.areas[aoi]] if one.areas[aoi] else []
-    return reasons
 
 
 def _find_newest(folder: AnyPath) -> dt.date | None:
@@ -223,7 +216,25 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
     return {
         "time": status.now.isoformat(),
         "well": status.is_well,
-        "areas": [_describe(area) for area in status.areas],
+        "areas": [
+            {
+                "aoi": area.aoi,
+                "well": area.is_well,
+                "schedules": list(area.schedules),
+                "last_run": area.last and area.last.isoformat(),
+                "next_run": area.next and area.next.isoformat(),
+                "late": area.late,
+                "failures_in_a_row": area.failures,
+                "reason": area.reason,
+                "as_of": area.as_of and area.as_of.isoformat(),
+                "newest_scene": area.newest and area.newest.isoformat(),
+                "lag_days": area.lag,
+                "share_unseen": area.unseen,
+                "last_clear": area.last_clear and area.last_clear.isoformat(),
+                "alerts": dict(sorted(area.alerts.items())),
+            }
+            for area in status.areas
+        ],
         "working": {"doing": holder.doing, "host": holder.host, "pid": holder.pid, "since": holder.since}
         if (holder := status.holder)
         else None,
@@ -233,45 +244,23 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
     }
 
 
-def _describe(area: AreaStatus) -> dict[str, Any]:
-    return {
-        "aoi": area.aoi,
-        "well": area.is_well,
-        "schedules": list(area.schedules),
-        "last_run": area.last and area.last.isoformat(),
-        "next_run": area.next and area.next.isoformat(),
-        "late": area.late,
-        "failures_in_a_row": area.failures,
-        "reason": area.reason,
-        "as_of": area.as_of and area.as_of.isoformat(),
-        "newest_scene": area.newest and area.newest.isoformat(),
-        "lag_days": area.lag,
-        "share_unseen": area.unseen,
-        "last_clear": area.last_clear and area.last_clear.isoformat(),
-        "alerts": dict(sorted(area.alerts.items())),
-    }
-
-
 HEARTBEAT_TIMEOUT = 20.0
 """Seconds."""
 
 
 def write_heartbeat(workspace: Workspace, settings: WatchTable, facts: Mapping[str, Any]) -> list[str]:
     """Write the heartbeat file and request the heartbeat address; returns a line for each that failed."""
-    return [*_write(find_heartbeat(workspace, settings), facts), *_request_heartbeat(settings.heartbeat_variable)]
+    path, faults = find_heartbeat(workspace, settings), []
+    try:
+        publish_json(path, dict(facts))
+    except (OSError, WorkspaceError) as error:
+        faults.append(f"the heartbeat was not written to {path}: {describe(error)}")
+    return [*faults, *_request_heartbeat(settings.heartbeat_variable)]
 
 
 def find_heartbeat(workspace: Workspace, settings: WatchTable) -> Path:
     """Return the path of the heartbeat file."""
     return workspace.root / Path(settings.heartbeat_file).expanduser() if settings.heartbeat_file else workspace.heartbeat
-
-
-def _write(path: Path, facts: Mapping[str, Any]) -> list[str]:
-    try:
-        publish_json(path, dict(facts))
-    except (OSError, WorkspaceError) as error:
-        return [f"the heartbeat was not written to {path}: {describe(error)}"]
-    return []
 
 
 def _request_heartbeat(variable: str | None) -> list[str]:

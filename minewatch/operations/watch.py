@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import time
 from collections import defaultdict
@@ -159,7 +160,9 @@ def plan_batches(workspace: Workspace, dues: Sequence[Due], today: dt.date, repo
             what_if = due.schedule.name if _is_what_if(workspace, due, aoi) else ""
             if (aoi, what_if) not in batch_of:
                 if what_if not in tables:
-                    tables[what_if] = _read_dates(_choose_output(workspace, what_if))
+                    tables[what_if] = {}
+                    with contextlib.suppress(AlertsError):  # which the scan reports for each area
+                        tables[what_if] = read_areas(_choose_output(workspace, what_if).alerts)
                 until = _find_until(tables[what_if], aoi, today, reporter)
                 pipeline = due.schedule.pipeline if what_if else None
                 key = due.schedule.priority, what_if, until
@@ -180,14 +183,6 @@ def _is_what_if(workspace: Workspace, due: Due, aoi: str) -> bool:
 
 def _choose_output(workspace: Workspace, what_if: str) -> Workspace:
     return replace(workspace, output_root=workspace.what_ifs / what_if) if what_if else workspace
-
-
-def _read_dates(workspace: Workspace) -> Dates:
-    """Read the dates of the table; none where it cannot be read, which the scan reports for each area."""
-    try:
-        return read_areas(workspace.alerts)
-    except AlertsError:
-        return {}
 
 
 def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> dt.date:

@@ -21,7 +21,6 @@ Kind = Literal["mine", "clearing", "burn", "landslide", "logging"]
 
 SMALLEST_MINE, LARGEST_MINE = 0.2, 8.0
 """Hectares."""
-_TRIES = 400
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +91,7 @@ def make_patches(settings: Simulation, land: Landscape, good: Sequence[int] = ()
     patches = []
     for number, (kind, area, stretch) in enumerate(_plan(settings)):
         rng = np.random.default_rng([settings.seed, 3, number])
-        for _ in range(_TRIES):
+        for _ in range(400):
             found = _place_blob(rng, free, area * 100, stretch)
             if found is not None:
                 break
@@ -193,7 +192,10 @@ def _describe_bared_ground(
     """Return the palette code of the bared ground and the remaining share of leaves."""
     core = score / np.float32(max(0.3, float(score.max())))
     if kind == "mine":
-        return _draw_tailings(rng, tone, core), 0.03 + 0.05 * patchy
+        # Ochre or pale, darker and wetter at the edge, bright tailings in places.
+        soil = GroundSpectrum.OCHRE if rng.random() < 0.65 else GroundSpectrum.SAND
+        shade = rng.uniform(0.25, 0.5) + 0.2 * np.clip(core * 2, 0, 1) + 0.22 * tone
+        return shade_ground(soil, shade), 0.03 + 0.05 * patchy
     if kind == "burn":
         return shade_ground(GroundSpectrum.CHAR, 0.5 + 0.2 * tone), 0.55 - 0.35 * np.clip(core * 2.5, 0, 1) + 0.12 * patchy
     if kind == "landslide":
@@ -240,12 +242,6 @@ def _dig_ponds(rng: np.random.Generator, onset: NDArray[np.int32], score: Field)
     tone = np.concatenate([[0], rng.beta(1.2, 2, count)])
     water = np.select([kind[labels] == w for w in WATERS[1:]], [shade_ground(w, tone[labels]) for w in WATERS[1:]], 0)
     return np.where(labels > 0, onset + delay[labels], 0).astype(np.int32), water.astype(np.uint16)
-
-
-def _draw_tailings(rng: np.random.Generator, tone: Field, core: Field) -> NDArray[np.uint16]:
-    """Draw the soil of a mine: ochre or pale, darker and wetter at the edge, bright tailings in places."""
-    soil = GroundSpectrum.OCHRE if rng.random() < 0.65 else GroundSpectrum.SAND
-    return shade_ground(soil, rng.uniform(0.25, 0.5) + 0.2 * np.clip(core * 2, 0, 1) + 0.22 * tone)
 
 
 def apply_patch(patch: SimulatedPatch, surface: Surface, day: dt.date, rows: slice) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,44 +69,33 @@ def render_scene(world: World, acquisition: Acquisition) -> SimulatedScene:
     classifier = Classifier(acquisition, swir16.shape)
     seen = sky.find_obstruction() < _CLEAR
     ndvi = []
-    for part in _split_rows(rows):
+    for part in (slice(start, min(rows, start + ROWS)) for start in range(0, rows, ROWS)):
         half = slice(part.start // 2, part.stop // 2)
         ground, snow = compute_reflectance(world.land, world.patches, acquisition, part)
         light = add_atmosphere(acquisition, sky, ground, half)
-        _add_noise(world.pool, rng, light)
+        for band in range(len(light)):  # the noise of the sensor: a little always, more where it is bright
+            noise = world.pool.take_window(rng, *light[band].shape)
+            light[band] += noise * (np.float32(0.0011) + np.float32(0.011) * light[band])
         small = np.stack([halve_resolution(plane) for plane in light])
         bands[:, part] = _to_digital_numbers(light[:4], acquisition.shifted)
         swir16[half] = _to_digital_numbers(small[4], acquisition.shifted)
         scl[half] = classifier.classify(sky, small, halve_resolution(snow), half)
-        ndvi.append(_measure_forest(small, (seen & world.untouched)[half]))
+        forest = (seen & world.untouched)[half]
+        red, nir = (small[k][forest][::7] for k in (2, 3))
+        ndvi.append((nir - red) / np.maximum(nir + red, np.float32(1e-3)))
     clear = tuple(_share_clear(patch, seen, acquisition) for patch in world.patches)
-    _cut_swath(acquisition, bands, swir16, scl)
+    beyond = _beyond_swath(acquisition, (scl.shape[0], scl.shape[1]))
+    if beyond is not None:
+        swir16[beyond], scl[beyond] = 0, 0
+        bands[:, np.repeat(np.repeat(beyond, 2, axis=0), 2, axis=1)] = 0
     values = np.concatenate(ndvi)
     return SimulatedScene(bands, swir16, scl, clear, float(np.median(values)) if values.size else float("nan"))
-
-
-def _split_rows(rows: int) -> Iterator[slice]:
-    return (slice(start, min(rows, start + ROWS)) for start in range(0, rows, ROWS))
-
-
-def _add_noise(pool: NoisePool, rng: np.random.Generator, light: Field) -> None:
-    """Add the noise of the sensor: a little always, more where it is bright."""
-    for band in range(len(light)):
-        noise = pool.take_window(rng, *light[band].shape)
-        light[band] += noise * (np.float32(0.0011) + np.float32(0.011) * light[band])
 
 
 def _to_digital_numbers(light: Field, shifted: bool) -> NDArray[np.uint16]:
     """Convert reflectance to digital numbers, at least 1 since 0 is no data."""
     counts: NDArray[np.uint16] = np.clip(np.rint(light * 1e4) + (1000 if shifted else 0), 1, 65535).astype(np.uint16)
     return counts
-
-
-def _measure_forest(small: Field, seen: NDArray[np.bool_]) -> Field:
-    """Return NDVI of a sample of untouched forest."""
-    red, nir = (small[k][seen][::7] for k in (2, 3))
-    ndvi: Field = (nir - red) / np.maximum(nir + red, np.float32(1e-3))
-    return ndvi
 
 
 def _share_clear(patch: SimulatedPatch, seen: NDArray[np.bool_], acquisition: Acquisition) -> float:
@@ -127,11 +116,3 @@ def _beyond_swath(acquisition: Acquisition, shape: tuple[int, int]) -> NDArray[n
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     beyond: NDArray[np.bool_] = columns > shape[1] * (1 - acquisition.swath_edge) - 0.2 * (rows - shape[0] / 2)
     return beyond
-
-
-def _cut_swath(acquisition: Acquisition, bands: NDArray[np.uint16], swir16: NDArray[np.uint16], scl: NDArray[np.uint8]) -> None:
-    """Set pixels beyond the edge of the swath to no data."""
-    beyond = _beyond_swath(acquisition, (scl.shape[0], scl.shape[1]))
-    if beyond is not None:
-        swir16[beyond], scl[beyond] = 0, 0
-        bands[:, np.repeat(np.repeat(beyond, 2, axis=0), 2, axis=1)] = 0

@@ -58,7 +58,9 @@ def simulate_series(folder: Path, settings: Simulation, progress: Callable[[int,
         if progress:
             progress(len(scene_truths), len(acquisitions))
     scene_truths.sort(key=lambda v: v.day)
-    catalog = write_catalog(folder, grid, acquisitions, _describe(settings))
+    size = f"{settings.width / 100:g} x {settings.height / 100:g} km"
+    description = f"Simulated Sentinel-2 L2A, {settings.climate}, {size}, seed {settings.seed}. Not real imagery."
+    catalog = write_catalog(folder, grid, acquisitions, description)
     truth = write_truth(folder / "truth.gpkg", grid, world.patches, scene_truths)
     return SimulatedSeries(catalog, truth, grid.find_inner_bbox(), grid.epsg, len(acquisitions), settings)
 
@@ -80,9 +82,3 @@ def _make_scenes(folder: Path, grid: SceneGrid, world: World, acquisitions: list
         finally:
             for future in waiting:
                 future.cancel()
-
-
-def _describe(settings: Simulation) -> str:
-    """Return the description of the catalogue."""
-    size = f"{settings.width / 100:g} x {settings.height / 100:g} km"
-    return f"Simulated Sentinel-2 L2A, {settings.climate}, {size}, seed {settings.seed}. Not real imagery."

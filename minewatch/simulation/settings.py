@@ -8,8 +8,6 @@ from typing import Literal
 
 from minewatch.core.errors import SimulationError
 
-Climate = Literal["temperate", "tropical"]
-
 SMALLEST, LARGEST = 48, 10980
 """Side of a scene in pixels: below the first there is no room for a mine, the second is a Sentinel-2 tile."""
 
@@ -40,7 +38,7 @@ class Simulation:
     """Share of the overpasses that are missing from the catalogue."""
     cloudiness: float = 0.45
     """Share of the area under cloud, mean over the year."""
-    climate: Climate = "tropical"
+    climate: Literal["temperate", "tropical"] = "tropical"
     """Temperate: leafless winters, snow. Tropical: evergreen, cloudy season, smoke haze, braided river."""
     mines: int = 4
     """Mines that appear in the period, 0.2 to 8 ha each."""

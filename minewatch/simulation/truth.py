@@ -58,7 +58,8 @@ def write_truth(path: Path, grid: SceneGrid, patches: Sequence[SimulatedPatch], 
         if patch.kind in ("landslide", "logging"):
             ignored.append({"kind": f"{patch.kind}: bare for good, not scored", "geometry": _trace(grid, patch, patch.mask)})
         elif patch.kind == "mine":
-            _add_mine(sites, ignored, grid, patch, _find_looks(number, scene_truths))
+            looks = [v.day for v in scene_truths if v.clear[number] >= _SEEN and v.forest_ndvi >= _FOREST_NDVI]
+            _add_mine(sites, ignored, grid, patch, looks)
         else:
             sites.append(_describe_site(grid, patch, patch.mask, 0, []))
     sites.sort(key=lambda row: row["kind"])
@@ -68,11 +69,6 @@ def write_truth(path: Path, grid: SceneGrid, patches: Sequence[SimulatedPatch], 
         _write_layer(path, "sites", _tabulate(sites, [*facts, "geometry"], grid.epsg), "Polygon")
         _write_layer(path, "ignore", _tabulate(ignored, ["kind", "geometry"], grid.epsg), "MultiPolygon")
     return path
-
-
-def _find_looks(number: int, scene_truths: Sequence[SceneTruth]) -> list[dt.date]:
-    """Return the dates on which a patch was really seen and forest looked like forest."""
-    return [v.day for v in scene_truths if v.clear[number] >= _SEEN and v.forest_ndvi >= _FOREST_NDVI]
 
 
 def _add_mine(

@@ -91,7 +91,7 @@ def test_an_alert_that_is_not_there_yet_is_dashed(scanned: Workspace, alert: Any
     counts = {}
     for until in (UNTIL, alert["first_seen"].date() - dt.timedelta(days=1)):
         drawn = make_image(scanned, ImageRequest(alert["alert_id"], until, overlays=("alerts",), folder=tmp_path))
-        counts[drawn.chip.date < alert["first_seen"].date()] = count_colour(drawn.files["png"], COLOURS["confirmed"])
+        counts[drawn.image.date < alert["first_seen"].date()] = count_colour(drawn.files["png"], COLOURS["confirmed"])
     assert 100 < counts[True] < 0.8 * counts[False]
 
 
@@ -108,9 +108,9 @@ def test_picture_and_map_show_the_same_pixels(scanned: Workspace, tmp_path: Path
     drawn = make_image(scanned, ImageRequest(NAME, UNTIL, overlays=(), folder=tmp_path))
     with rasterio.open(drawn.files["tif"]) as raster:
         colours, known = np.moveaxis(raster.read([1, 2, 3]), 0, -1), raster.read(4) > 0
-    page = make_page(drawn.chip.frame)
+    page = make_page(drawn.image.frame)
     picture = np.rint(255 * matplotlib.image.imread(drawn.files["png"])[..., :3])
-    rows, columns = drawn.chip.frame.shape
+    rows, columns = drawn.image.frame.shape
     middle = page.zoom // 2
     shown = picture[page.top + middle :: page.zoom, page.left + middle :: page.zoom][:rows, :columns]
     assert (shown[known] == colours[known]).all()
@@ -130,15 +130,15 @@ def test_outline_and_ground_line_up_from_the_file_to_the_picture(tmp_path: Path)
     drawn = make_image(workspace, ImageRequest("ell", dt.date(2020, 7, 1), overlays=("aoi",)))
     assert drawn.files["png"].parent == workspace.images
     picture = matplotlib.image.imread(drawn.files["png"])[..., :3]
-    page = make_page(drawn.chip.frame)
-    left, _, _, top = drawn.chip.frame.bounds
+    page = make_page(drawn.image.frame)
+    left, _, _, top = drawn.image.frame.bounds
     found = np.argwhere(np.abs(picture - to_rgb(AREA_COLOUR)).max(axis=-1) < 0.35)
-    found = found[(found[:, 0] >= page.top) & (found[:, 0] < page.top + page.zoom * drawn.chip.frame.shape[0])]
+    found = found[(found[:, 0] >= page.top) & (found[:, 0] < page.top + page.zoom * drawn.image.frame.shape[0])]
     assert len(found) > 1000
     places = np.column_stack([left + 10 * (found[:, 1] - page.left) / page.zoom, top - 10 * (found[:, 0] - page.top) / page.zoom])
     distances = np.array([shape.exterior.distance(point) for point in gpd.points_from_xy(places[:, 0], places[:, 1])])
     assert distances.max() < 10
-    assert box(*shape.bounds).area > drawn.chip.values[..., 0][drawn.chip.values[..., 0] == 3000].size * 100 > 0.99 * shape.area
+    assert box(*shape.bounds).area > drawn.image.values[..., 0][drawn.image.values[..., 0] == 3000].size * 100 > 0.99 * shape.area
 
 
 def test_an_old_id_is_followed(scanned: Workspace, alert: Any, tmp_path: Path) -> None:

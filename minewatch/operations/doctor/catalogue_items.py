@@ -30,9 +30,6 @@ ORBIT = ("sat:relative_orbit", "s2:relative_orbit", "sentinel2:relative_orbit_nu
 NAMES = ("s2:product_uri", "sentinel2:product_title", "s2:product_title")
 """Properties that hold ESA's product name, which ends with the time of processing."""
 
-_ORBIT_IN_NAME = re.compile(r"_R(\d{3})_")
-_TIME_AT_END = re.compile(r"_(\d{8}T\d{6})(?:\.SAFE)?$")
-
 
 @dataclass(frozen=True)
 class CatalogueItem:
@@ -86,6 +83,7 @@ def read_catalogue_item(item: pystac.Item) -> CatalogueItem | None:
         return None
     time, properties = _to_utc(item.datetime), item.properties
     names = [item.id, *(str(properties.get(name) or "") for name in NAMES)]
+    ends = (_read_time(match[1]) for name in names if (match := re.search(r"_(\d{8}T\d{6})(?:\.SAFE)?$", name)))
     return CatalogueItem(
         id=item.id,
         key=make_key(properties, time),
@@ -95,7 +93,7 @@ def read_catalogue_item(item: pystac.Item) -> CatalogueItem | None:
         orbit=find_orbit(properties, names),
         cloud_cover=_read_number(properties.get("eo:cloud_cover")),
         published=_find_time(properties, PUBLISHED),
-        processed=_find_time(properties, PROCESSED) or _find_processing(names),
+        processed=_find_time(properties, PROCESSED) or next(ends, None),
         footprint=footprint,
     )
 
@@ -103,13 +101,8 @@ def read_catalogue_item(item: pystac.Item) -> CatalogueItem | None:
 def find_orbit(properties: Mapping[str, Any], names: Sequence[str]) -> int | None:
     """Find the relative orbit in an item's properties, else in its names; None where neither has it."""
     given = next((properties[name] for name in ORBIT if str(properties.get(name, "")).isdigit()), None)
-    match = next(filter(None, (_ORBIT_IN_NAME.search(name) for name in names)), None)
+    match = next(filter(None, (re.search(r"_R(\d{3})_", name) for name in names)), None)
     return int(given) if given is not None else int(match[1]) if match else None
-
-
-def _find_processing(names: list[str]) -> dt.datetime | None:
-    match = next(filter(None, (_TIME_AT_END.search(name) for name in names)), None)
-    return _read_time(match[1]) if match else None
 
 
 def _find_time(properties: Mapping[str, Any], names: tuple[str, ...]) -> dt.datetime | None:

@@ -23,14 +23,9 @@ def check_duplicates(data: ExaminedData) -> DataCheck:
     versions = [o for o in data.observations if o.version > 1]
     findings = sorted([*listed, *days, *map(_describe_version, versions)], key=lambda finding: finding.date)
     concerns = sum(finding.outcome is CheckOutcome.LOOK for finding in findings)
-    parts = []
-    if data.listed is None:
-        parts.append("the source was not contacted")
-    else:
-        parts.append(f"{count_of(len(listed), 'acquisition')} listed more than once for one tile")
-    parts.append(f"{count_of(len(days), 'day')} with two observations")
-    parts.append(f"{count_of(len(versions), 'observation')} made anew")
-    text = ", ".join(parts)
+    copies = f"{count_of(len(listed), 'acquisition')} listed more than once for one tile"
+    text = "the source was not contacted" if data.listed is None else copies
+    text += f", {count_of(len(days), 'day')} with two observations, {count_of(len(versions), 'observation')} made anew"
     facts = {"copies": len(listed), "double_days": len(days), "remade": len(versions)}
     return DataCheck(
         "duplicates", CheckOutcome.LOOK if concerns else CheckOutcome.OK, str(len(listed) + len(days)), text, findings, facts
@@ -71,15 +66,12 @@ def _find_double_days(observations: Sequence[Observation]) -> Iterator[CheckFind
         if one.time.date() != other.time.date():
             continue
         same = one.key.split("_")[0] == other.key.split("_")[0] and other.time - one.time < ONE_PASS
-        text = (
-            "one overpass under two names (keys " + one.key + " and " + other.key + "): joined as one day"
-            if same
-            else "two overpasses on one day: joined as one look"
-        )
+        outcome, text = CheckOutcome.OK, "two overpasses on one day: joined as one look"
+        if same:
+            text = f"one overpass under two names (keys {one.key} and {other.key}): joined as one day"
+            outcome = CheckOutcome.LOOK
         subject = f"{name_observation(one)}, {name_observation(other)}"
-        yield CheckFinding(
-            subject, one.time.date(), CheckOutcome.LOOK if same else CheckOutcome.OK, text, {"keys": [one.key, other.key]}
-        )
+        yield CheckFinding(subject, one.time.date(), outcome, text, {"keys": [one.key, other.key]})
 
 
 def _describe_version(observation: Observation) -> CheckFinding:

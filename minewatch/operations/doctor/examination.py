@@ -116,13 +116,12 @@ def describe_examination(examination: Examination) -> dict[str, Any]:
         "listed": None if data.listed is None else len(data.listed),
         "faults": examination.faults,
         "notes": list(examination.notes),
-        "checks": [_describe_check(check) for check in examination.checks],
+        "checks": [
+            {"check": check.name, "result": str(check.outcome), "figure": check.figure, "text": check.text}
+            | {"facts": dict(check.facts), "scenes": [_describe_finding(finding) for finding in check.findings]}
+            for check in examination.checks
+        ],
     }
-
-
-def _describe_check(check: DataCheck) -> dict[str, Any]:
-    facts = {"check": check.name, "result": str(check.outcome), "figure": check.figure, "text": check.text}
-    return facts | {"facts": dict(check.facts), "scenes": [_describe_finding(finding) for finding in check.findings]}
 
 
 def _describe_finding(finding: CheckFinding) -> dict[str, Any]:

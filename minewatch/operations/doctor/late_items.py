@@ -24,12 +24,8 @@ def check_late(data: ExaminedData) -> DataCheck:
         return DataCheck(name, CheckOutcome.UNKNOWN, "-", "the source was not contacted")
     dated = [item for item in data.listed if item.published is not None and item.published >= item.time]
     if not dated:
-        return DataCheck(
-            name,
-            CheckOutcome.UNKNOWN,
-            "-",
-            "the items do not say when they were published" + _describe_processing_delay(data.listed),
-        )
+        text = "the items do not say when they were published" + _describe_processing_delay(data.listed)
+        return DataCheck(name, CheckOutcome.UNKNOWN, "-", text)
     # A catalogue that began after the satellite was filled at once: those items are old, not late.
     began = min(item.published for item in dated if item.published)
     running = [item for item in dated if item.time >= began]

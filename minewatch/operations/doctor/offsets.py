@@ -174,7 +174,9 @@ def find_bands(layers: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[n
 def _expect(data: ExaminedData, pixels: ReferencePixels, number: int) -> dict[str, NDArray[np.float32]]:
     """Return the same season's median of each layer, (pixel,), nan where too few looks are clear."""
     usable = pixels.clear_share >= CLEAR
-    trusted = usable & np.array([_is_old(observation) for observation in data.observations])
+    limit = "{:02d}.{:02d}".format(*OFFSET_BASELINE)  # older scenes never had an offset
+    old = [all("00.00" < str(source["baseline"]) < limit for source in one.sources) for one in data.observations]
+    trusted = usable & np.array(old)
     peers = find_peers(pixels.days, number, trusted if trusted.sum() >= LEAST_TRUSTED else usable, PEERS)
     expected = {}
     for index, layer in enumerate(LAYERS):
@@ -183,9 +185,3 @@ def _expect(data: ExaminedData, pixels: ReferencePixels, number: int) -> dict[st
         values = layer.decode(median).astype(np.float32) / SCALE
         expected[layer.name] = np.where(median > 0, values, np.float32(np.nan))
     return expected
-
-
-def _is_old(observation: Observation) -> bool:
-    """True if every scene is older than baseline 04.00, and so never had an offset."""
-    limit = "{:02d}.{:02d}".format(*OFFSET_BASELINE)
-    return all("00.00" < str(source["baseline"]) < limit for source in observation.sources)

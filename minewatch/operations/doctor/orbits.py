@@ -171,24 +171,20 @@ def check_missing(data: ExaminedData) -> DataCheck:
     outcome = CheckOutcome.LOOK if share > MISSING_SHARE or pauses or impossible else CheckOutcome.OK
     findings = sorted([*impossible, *pauses, *gaps], key=lambda finding: (finding.date, finding.subject))
     begin = _date(min(days[0] for _, days in plans if days))
-    text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {_where(data)}"
+    where = f"in {data.source}" if data.listed is not None else "in the archive"
+    text = f"{missing} of {expected} acquisitions expected from the orbits since {begin} are not {where}"
     text += _explain(data) + _find_doubtful_platforms(tracks)
     facts = {
         "expected": expected,
         "missing": missing,
         "share": round(share, 4),
-        "tracks": [_describe(track, days) for track, days in plans],
+        "tracks": [
+            {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days)}
+            | {"found": len(track.found & set(days))}
+            for track, days in plans
+        ],
     }
     return DataCheck(name, outcome, format_percent(share), text, findings, facts)
-
-
-def _describe(track: Track, days: Sequence[int]) -> dict[str, object]:
-    found = len(track.found & set(days))
-    return {"platform": track.platform, "orbits": list(track.orbits), "expected": len(days), "found": found}
-
-
-def _where(data: ExaminedData) -> str:
-    return f"in {data.source}" if data.listed is not None else "in the archive"
 
 
 def _explain(data: ExaminedData) -> str:

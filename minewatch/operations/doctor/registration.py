@@ -106,10 +106,8 @@ def check_registration(data: ExaminedData, reporter: Reporter) -> DataCheck:
     metres = np.array([shift.length * PIXEL for shift in measured])
     far = sum(finding.outcome in (CheckOutcome.LOOK, CheckOutcome.FAULT) for finding in findings)
     median, largest = float(np.median(metres)), float(metres.max())
-    text = (
-        f"shift against the baseline: median {median:.1f} m, largest {largest:.1f} m; {far} of {count_of(len(measured), 'scene')}"
-    )
-    text += f" beyond {NOTABLE * PIXEL:.0f} m"
+    text = f"shift against the baseline: median {median:.1f} m, largest {largest:.1f} m;"
+    text += f" {far} of {count_of(len(measured), 'scene')} beyond {NOTABLE * PIXEL:.0f} m"
     text += f"; not measurable for {total - len(measured)}" if total > len(measured) else ""
     facts = {"judged": len(measured), "median_m": round(median, 1), "largest_m": round(largest, 1), "beyond_half_a_pixel": far}
     return DataCheck(name, find_worst(findings), f"{largest:.1f} m", text, findings, facts)

@@ -13,8 +13,12 @@ from minewatch.operations.doctor.reference_pixels import ReferencePixels
 
 def check_valid_pixels(data: ExaminedData, pixels: ReferencePixels) -> DataCheck:
     """Compare the share of the area that has pixels with the share that the footprints cover."""
-    name = "valid pixels"
-    promised = _measure_footprints(data)
+    outlines: dict[str, BaseGeometry] = {item.id: item.footprint for item in data.listed or ()}
+    promised = {
+        observation.key: measure_promise([outlines[name] for name in observation.source_ids], data.area.grid)
+        for observation in data.observations
+        if all(name in outlines for name in observation.source_ids)
+    }
     findings = [
         _make_finding(observation, float(valid), promised.get(observation.key))
         for observation, valid in zip(data.observations, pixels.valid, strict=True)
@@ -28,17 +32,7 @@ def check_valid_pixels(data: ExaminedData, pixels: ReferencePixels) -> DataCheck
     else:
         text = f"{len(short)} of {count_of(total, 'observation')} without a single pixel; no footprints from the source"
     facts = {"judged": n_compared, "short": len(short), "least": round(float(pixels.valid.min()), 4)}
-    return DataCheck(name, find_worst(findings), str(len(short)), text, findings, facts)
-
-
-def _measure_footprints(data: ExaminedData) -> dict[str, float]:
-    """Return the share of the area that the items of each observation cover, where the source still lists them all."""
-    outlines: dict[str, BaseGeometry] = {item.id: item.footprint for item in data.listed or ()}
-    return {
-        observation.key: measure_promise([outlines[name] for name in observation.source_ids], data.area.grid)
-        for observation in data.observations
-        if all(name in outlines for name in observation.source_ids)
-    }
+    return DataCheck("valid pixels", find_worst(findings), str(len(short)), text, findings, facts)
 
 
 def _make_finding(observation: Observation, valid: float, promised: float | None) -> CheckFinding:

@@ -68,7 +68,8 @@ def read_current_state(workspace: Workspace) -> CurrentState:
     if not workspace.alerts.exists():
         return CurrentState({}, {}, {}, (), decisions, runs, known)
     recover(workspace.alerts)
-    areas = _read_areas(workspace)
+    trials = {row["run_id"] for row in _read_rows(workspace, RUNS) if row["what_if"]}
+    areas = {str(row["aoi"]): row for row in _read_rows(workspace, AOIS) if row["run_id"] not in trials}
     frame = read_alerts(workspace.alerts)
     frame = frame[frame["aoi"].isin(areas)]
     rows = {row["alert_id"]: {name: _plain(row[name]) for name in KEPT} for row in frame.to_dict("records")}
@@ -79,11 +80,6 @@ def read_current_state(workspace: Workspace) -> CurrentState:
     }
     history = [event for event in read_history(workspace.alerts) if not event.what_if]
     return CurrentState(rows, outlines, areas, history, decisions, runs, known)
-
-
-def _read_areas(workspace: Workspace) -> dict[str, Row]:
-    trials = {row["run_id"] for row in _read_rows(workspace, RUNS) if row["what_if"]}
-    return {str(row["aoi"]): row for row in _read_rows(workspace, AOIS) if row["run_id"] not in trials}
 
 
 def _read_rows(workspace: Workspace, layer: str) -> list[dict[str, Any]]:

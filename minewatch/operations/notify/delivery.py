@@ -87,13 +87,10 @@ def send_message(
     """Send one message to the recipient of a rule."""
     if rule.is_webhook:
         return send_json(message, rule, now, is_test=is_test)
-    alerts = dict.fromkeys(event.alert_id for event in sorted(message.events, key=_rank) if event.alert_id)
+    by_size = sorted(message.events, key=lambda event: -float(event.facts.get("area_ha") or 0))
+    alerts = dict.fromkeys(event.alert_id for event in by_size if event.alert_id)
     thumbnails = draw_thumbnails(workspace, list(alerts)) if rule.table.shows_images else []
     return send_by_apprise(render_message(message, rule, thumbnails, is_test=is_test), rule)
-
-
-def _rank(event: Event) -> float:
-    return -float(event.facts.get("area_ha") or 0)
 
 
 def send_in_time(

@@ -93,16 +93,13 @@ def _parse_recipient(text: str, where: str) -> Recipient:
             key = str(age.x25519.Recipient.from_str(text))
             return Recipient(f"{key[:16]}…{key[-6:]}", age.x25519.Recipient.from_str(text))
         if kind in SSH_KINDS:
-            return Recipient(f"{kind} {_fingerprint(text)}", age.ssh.Recipient.from_str(text))
+            digest = hashlib.sha256(base64.b64decode(text.split()[1], validate=True)).digest()
+            fingerprint = base64.b64encode(digest).decode().rstrip("=")
+            return Recipient(f"{kind} SHA256:{fingerprint}", age.ssh.Recipient.from_str(text))
     except (age.RecipientError, ValueError, IndexError):
         name = "age1…" if kind.lower().startswith("age1") else kind
         raise EvidenceError(f"{where}: this {name} key cannot be used; was it copied whole?") from None
     raise EvidenceError(f"{where}: keys of the kind {show(kind, 40)!r} cannot be used; give age1…, ssh-ed25519 … or ssh-rsa …")
-
-
-def _fingerprint(text: str) -> str:
-    data = base64.b64decode(text.split()[1], validate=True)
-    return f"SHA256:{base64.b64encode(hashlib.sha256(data).digest()).decode().rstrip('=')}"
 
 
 def encrypt(data: bytes, recipients: Sequence[Recipient]) -> bytes:

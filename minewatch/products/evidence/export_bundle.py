@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from minewatch import __version__
@@ -42,7 +42,11 @@ def write_export_bundle(
     how = f"as {path.name}" + (f", encrypted for {', '.join(reader.label for reader in readers)}" if readers else "")
     record_custody(workspace.custody, "packed", name, check.manifest, how)
     try:
-        data = _make_zip(name, _gather_files(workspace, source, signer))
+        memory = io.BytesIO()
+        with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file, content in sorted(_gather_files(workspace, source, signer).items()):
+                archive.writestr(f"{name}/{file}", content)
+        data = memory.getvalue()
         publish_bytes(path, encrypt(data, readers) if readers else data)
     except (MinewatchError, OSError) as error:
         record_custody(workspace.custody, "packed", name, check.manifest, f"as {path.name}: failed, it was not written")
@@ -72,11 +76,3 @@ def _gather_files(workspace: Workspace, source: Path, signer: Signer | None) -> 
         files[BUNDLE_SIGNATURE] = encode_signature(signer, files[BUNDLE_MANIFEST])
     checksums = (f"{describe_data(data)['sha256']}  {name}\n" for name, data in sorted(files.items()))
     return files | {CHECKSUMS: "".join(checksums).encode()}
-
-
-def _make_zip(top: str, files: Mapping[str, bytes]) -> bytes:
-    memory = io.BytesIO()
-    with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in sorted(files.items()):
-            archive.writestr(f"{top}/{name}", data)
-    return memory.getvalue()

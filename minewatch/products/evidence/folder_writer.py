@@ -80,7 +80,9 @@ def write_evidence(workspace: Workspace, scan: EvidenceInput) -> EvidenceResult:
     confirmed = [alert for alert in scan.alerts if alert.confirmed_on and alert.status != DISMISSED]
     missing = confirmed
     try:
-        _remove_leftovers(workspace.evidence)
+        for name in list_names(workspace.evidence):
+            if name.startswith(TEMPORARY_PREFIX):  # of a scan that was cut off
+                shutil.rmtree(workspace.evidence / name, ignore_errors=True)
         missing = _list_missing(workspace, scan.alerts, confirmed)
         signer = find_signer(workspace) if missing else None
         folders = {alert.alert_id: _make_temp_folder(workspace.evidence) for alert in missing}
@@ -132,13 +134,6 @@ def _make_temp_folder(parent: Path) -> Path:
     folder = parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}"
     folder.mkdir(mode=0o700)
     return folder
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete the temporary folders of scans that were cut off."""
-    for name in list_names(folder):
-        if name.startswith(TEMPORARY_PREFIX):
-            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 # --- images ----------------------------------------------------------------------------------------------------------

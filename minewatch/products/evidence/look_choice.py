@@ -108,7 +108,8 @@ def _rank(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> 
     window = find_window(grid, alert).grow(margin_pixels(settings), grid.shape)
     inside = _rasterize_alert(grid, window, alert)
     ordered = sort_observations(observations)
-    shares = [_share(find_clear(scl[None], settings)[0], inside) for scl in iterate_scl(ordered, window)]
+    size = max(1, inside.sum())
+    shares = [float((find_clear(scl[None], settings)[0] & inside).sum() / size) for scl in iterate_scl(ordered, window)]
     ranked = sorted(range(len(ordered)), key=lambda number: (round(shares[number], 1), number), reverse=True)
     return [ordered[number] for number in ranked if shares[number] > 0]
 
@@ -120,7 +121,3 @@ def _rasterize_alert(grid: Grid, window: Window, alert: Alert) -> NDArray[np.boo
     return np.asarray(
         shapely.contains_xy(outline, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None])
     )
-
-
-def _share(clear: NDArray[np.bool_], inside: NDArray[np.bool_]) -> float:
-    return float((clear & inside).sum() / max(1, inside.sum()))

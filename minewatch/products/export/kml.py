@@ -6,14 +6,13 @@ Elements are in the order of OGC KML 2.3 (12-007r2), which strict readers requir
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import geopandas as gpd
 import shapely
-from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
@@ -23,7 +22,6 @@ from minewatch.products.export.columns import clean_text
 
 NAMESPACE = "http://www.opengis.net/kml/2.2"
 
-_FILL_OPACITY, _LINE_WIDTH = 70, 2
 _DIGITS = 7
 """Decimals of degrees: a centimetre."""
 
@@ -46,8 +44,8 @@ def _add_style(document: ET.Element, status: str, colour: str) -> None:
     style = ET.SubElement(document, "Style", id=status)
     line, fill = ET.SubElement(style, "LineStyle"), ET.SubElement(style, "PolyStyle")
     ET.SubElement(line, "color").text = _to_kml_colour(colour, 255)
-    ET.SubElement(line, "width").text = str(_LINE_WIDTH)
-    ET.SubElement(fill, "color").text = _to_kml_colour(colour, _FILL_OPACITY)
+    ET.SubElement(line, "width").text = "2"
+    ET.SubElement(fill, "color").text = _to_kml_colour(colour, 70)
     balloon = ET.SubElement(style, "BalloonStyle")
     ET.SubElement(balloon, "text").text = "<h3>$[name]</h3>$[description]"
 
@@ -76,16 +74,13 @@ def _add_placemark(document: ET.Element, row: Mapping[str, Any]) -> None:
 
 def _render_balloon(texts: Mapping[str, str]) -> str:
     """Return an HTML table of the columns; texts by people are escaped, as markup and as KML entities ($[…])."""
+    cells = {name: html.escape(text).replace("$[", "$&#91;").replace("\n", "<br>") for name, text in texts.items()}
     rows = "".join(
-        f"<tr><td><b>{html.escape(column.alias)}</b></td><td>{_escape(texts[column.name])}</td></tr>"
+        f"<tr><td><b>{html.escape(column.alias)}</b></td><td>{cells[column.name]}</td></tr>"
         for column in ALERT_COLUMNS
-        if texts[column.name]
+        if cells[column.name]
     )
     return f"<table>{rows}</table>"
-
-
-def _escape(text: str) -> str:
-    return html.escape(text).replace("$[", "$&#91;").replace("\n", "<br>")
 
 
 def _add_geometry(placemark: ET.Element, geometry: BaseGeometry) -> None:
@@ -93,14 +88,9 @@ def _add_geometry(placemark: ET.Element, geometry: BaseGeometry) -> None:
     for polygon in shapely.get_parts(shapely.orient_polygons(geometry)):
         element = ET.SubElement(whole, "Polygon")
         ET.SubElement(element, "tessellate").text = "1"
-        for name, ring in _list_rings(polygon):
+        rings = [("outerBoundaryIs", polygon.exterior), *(("innerBoundaryIs", ring) for ring in polygon.interiors)]
+        for name, ring in rings:
             boundary = ET.SubElement(ET.SubElement(element, name), "LinearRing")
             ET.SubElement(boundary, "coordinates").text = " ".join(
                 f"{x:.{_DIGITS}f},{y:.{_DIGITS}f}" for x, y in shapely.get_coordinates(ring)
             )
-
-
-def _list_rings(polygon: Polygon) -> Iterator[tuple[str, BaseGeometry]]:
-    yield "outerBoundaryIs", polygon.exterior
-    for ring in polygon.interiors:
-        yield "innerBoundaryIs", ring

@@ -42,8 +42,6 @@ SHORT_NAMES = {
 FIELDS = {name: SHORT_NAMES.get(name, name) for name in NAMES}
 """Column to the name of its field, of all columns."""
 
-_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
-
 
 def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
     """Write a zipped shapefile; return lines on the columns with other names, and on how many texts were cut."""
@@ -52,7 +50,8 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
     for data, _ in columns:
         if data.dtype == object:
             for index, text in enumerate(data.tolist()):
-                data[index] = cut_text(text)
+                # The bytes that a field holds, cut between two characters.
+                data[index] = text.encode()[:LONGEST_TEXT].decode(errors="ignore")
                 cut += data[index] != text
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
         target = Path(folder) / f"{LAYER}.shp"
@@ -68,16 +67,10 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
             ENCODING="UTF-8",
         )
         with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
-            for ending in _PARTS:
+            for ending in (".shp", ".shx", ".dbf", ".prj", ".cpg"):
                 archive.write(target.with_suffix(ending), f"{LAYER}{ending}")
     renamed = ", ".join(f"{field} is {name}" for name, field in FIELDS.items() if field != name)
     notes = [f"shp: names of fields have at most {LONGEST_NAME} letters: {renamed}"]
     if cut:
         notes.append(f"shp: {cut} {'text was' if cut == 1 else 'texts were'} cut to {LONGEST_TEXT} bytes; take gpkg for all")
     return notes
-
-
-def cut_text(text: str) -> str:
-    """Return a text cut, between two characters, to the bytes that a field holds in UTF-8."""
-    data = text.encode()
-    return text if len(data) <= LONGEST_TEXT else data[:LONGEST_TEXT].decode(errors="ignore")

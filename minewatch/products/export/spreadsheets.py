@@ -26,12 +26,6 @@ _OPTIONS = {
     "strings_to_urls": False,
 }
 
-_CREATED = dt.datetime(1980, 1, 1)  # noqa: DTZ001  # the library takes no zone
-"""Creation date in the workbook, fixed so that the same table gives the same bytes."""
-
-_WIDTH = 16
-"""Of a column, in letters."""
-
 
 def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
     """Write CSV as RFC 4180 has it, in UTF-8."""
@@ -46,10 +40,11 @@ def write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
     package = importlib.import_module("xlsxwriter")  # a tenth of a second, which no other command should pay
     file = io.BytesIO()
     with package.Workbook(file, _OPTIONS) as book:
-        book.set_properties({"created": _CREATED})
+        # Fixed, so that the same table gives the same bytes.
+        book.set_properties({"created": dt.datetime(1980, 1, 1)})  # noqa: DTZ001  # the library takes no zone
         sheet = book.add_worksheet(LAYER)
         sheet.freeze_panes(1, 0)
-        sheet.set_column(0, len(NAMES) - 1, _WIDTH)
+        sheet.set_column(0, len(NAMES) - 1, 16)
         sheet.autofilter(0, 0, len(alerts), len(NAMES) - 1)
         sheet.write_row(0, 0, NAMES, book.add_format({"bold": True}))
         for number, row in enumerate(alerts.to_dict("records"), 1):

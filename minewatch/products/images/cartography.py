@@ -20,15 +20,10 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.grid import Grid, lonlat_from
 
-ELLIPSOID = Geod(ellps="WGS84")
-
 DARK, LIGHT = "#202020", "#ffffff"
 
 NORTH = "#e6550d"
 """Of the point of the compass rose to the north; it is lighter than the others too."""
-
-STEPS = (1, 2, 5)
-"""Leading digits of round lengths, for scale bars and graticules."""
 
 DASHES = (0, (4, 3))
 """Line style of alerts that were first seen after the image."""
@@ -50,13 +45,13 @@ def measure_distance(crs: CRS, start: tuple[float, float], end: tuple[float, flo
     """Return the metres on the ground between two points of a grid."""
     to_lonlat = lonlat_from(crs)
     lons, lats = to_lonlat.transform([start[0], end[0]], [start[1], end[1]])
-    return float(ELLIPSOID.inv(lons[0], lats[0], lons[1], lats[1])[2])
+    return float(Geod(ellps="WGS84").inv(lons[0], lats[0], lons[1], lats[1])[2])
 
 
 def choose_length(most: float) -> float:
     """Return the largest round length, 1, 2 or 5 times a power of ten, up to ``most``."""
     power = math.floor(math.log10(most))
-    return max(step * 10.0**power for step in STEPS if step * 10.0**power <= most * (1 + 1e-9))
+    return max(step * 10.0**power for step in (1, 2, 5) if step * 10.0**power <= most * (1 + 1e-9))
 
 
 def describe_length(metres: float) -> str:

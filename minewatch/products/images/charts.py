@@ -70,6 +70,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
     upper, lower = figure.subplots(2, 1, sharex=True)
     curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
     days = curve.days.astype("datetime64[D]")
+    closed = next((episode.closed_on for episode in reversed(explanation.episodes) if episode.closed_on), None)
     for axes, middle, low, high in (
         (upper, curve.ndvi, curve.low, curve.high),
         (lower, curve.bsi, curve.bsi - wide, curve.bsi + wide),
@@ -80,7 +81,10 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
         axes.axvspan(first, last, color="black", alpha=0.04, label="before monitoring began")
         axes.grid(alpha=0.25)
         axes.margins(x=0.01)
-        _draw_events(axes, explanation)
+        for name, day in zip(EVENTS, (explanation.first_seen, explanation.confirmed_on, closed), strict=True):
+            if day:
+                colour, style = EVENTS[name]
+                axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {format_day(day)}")
     _draw_looks(upper, explanation.looks, [(look.ndvi, look.area_ndvi) for look in explanation.looks])
     _draw_looks(lower, explanation.looks, [(look.bsi, look.area_bsi) for look in explanation.looks])
     upper.set_ylabel("NDVI")
@@ -113,11 +117,3 @@ def _draw_markers(
     days = np.array([day for day, value in points if value is not None], "datetime64[D]")
     values = [value for _, value in points if value is not None]
     axes.plot(days, values, linestyle="none", marker=marker, color=colour, markersize=size, label=name)
-
-
-def _draw_events(axes: Axes, explanation: Explanation) -> None:
-    closed = next((episode.closed_on for episode in reversed(explanation.episodes) if episode.closed_on), None)
-    for name, day in zip(EVENTS, (explanation.first_seen, explanation.confirmed_on, closed), strict=True):
-        if day:
-            colour, style = EVENTS[name]
-            axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {format_day(day)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from minewatch.products.images.chips.best_look import CLEAR
 from minewatch.products.images.chips.composite import compose_chip
 from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, find_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
-from minewatch.products.images.image_files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_files import FORMATS, ImageResult, RenderedImage, write_files
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.settings.providers import PROVIDERS
@@ -55,24 +54,7 @@ class ImageRequest:
     """Where given, the image is the least cloudy composite of the days from then to ``until``."""
 
 
-@dataclass(frozen=True)
-class ImageResult:
-    """An image that was made."""
-
-    target: str
-    """Name of the area, or the alert's id as it is now."""
-
-    chip: Chip
-    """Its pixels."""
-
-    files: Mapping[str, Path]
-    """Format to file."""
-
-    notes: tuple[str, ...]
-    """Lines a person should read."""
-
-
-def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter | None = None) -> ImageResult:
+def make_image(workspace: Workspace, request: ImageRequest, reporter: Reporter | None = None) -> ImageResult[Chip]:
     """Write the best clear image of an area or alert at or before a date, or a composite.
 
     Raises ImageError where there is none, other MinewatchErrors where target, source or folder will not do.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from minewatch.areas.grid import Grid
 from minewatch.products.images.map_page import draw_page
 from minewatch.products.images.overlay import Overlay
 from minewatch.raster.cog import write_picture
+
+T = TypeVar("T")
 
 PNG, TIFF = "png", "tif"
 FORMATS = (PNG, TIFF)
@@ -45,6 +48,23 @@ class RenderedImage:
 
     credit: str
     """The credit that the licence of the data asks for."""
+
+
+@dataclass(frozen=True)
+class ImageResult(Generic[T]):
+    """An image that was made."""
+
+    target: str
+    """Name of the area, or the alert's id as it is now."""
+
+    image: T
+    """Its pixels, and the scenes or the item that they are from."""
+
+    files: Mapping[str, Path]
+    """Format to file."""
+
+    notes: tuple[str, ...]
+    """Lines a person should read."""
 
 
 def write_files(folder: Path, formats: Collection[str], image: RenderedImage, overlay: Overlay) -> dict[str, Path]:

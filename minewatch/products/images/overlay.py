@@ -53,12 +53,20 @@ class Overlay:
     """True to show alerts as they were known on that day, else as they are in the table."""
 
     def draw(self, axes: Axes) -> None:
-        """Draw it on a map."""
+        """Draw it on a map; alerts that were first seen after the image are dashed."""
         if GRATICULE in self.overlays:
             draw_graticule(axes, self.frame)
         if AOI in self.overlays:
             draw_outline(axes, self.area.area, AREA_COLOUR, 1.0)
-        self._draw_alerts(axes)
+        to_grid = lonlat_to(self.frame.crs)
+        for number, row in enumerate(self._shown):
+            shape = reproject(join_halves(row.geometry), to_grid)
+            is_later = self._is_later(row)
+            draw_outline(axes, shape, COLOURS[self._find_status(row)], 1.4, dashed=is_later, halo=True)
+            if number < MOST_LABELS:
+                # The area in the table is that of its as-of date, and was smaller on the image's day.
+                area = "" if self.as_known else f"{row.area_ha:.1f} ha\n"
+                draw_label(axes, self.frame, shape.bounds, f"{area}{row.first_seen:%Y-%m-%d}")
         if SCALE_BAR in self.overlays:
             draw_scale_bar(axes, self.frame)
         if COMPASS in self.overlays:
@@ -95,15 +103,3 @@ class Overlay:
             LegendEntry(f"{status}, first seen later" if later else status, COLOURS[status], later)
             for status, later in sorted(kinds)
         ]
-
-    def _draw_alerts(self, axes: Axes) -> None:
-        """Outline the alerts; those first seen after the image are dashed."""
-        to_grid = lonlat_to(self.frame.crs)
-        for number, row in enumerate(self._shown):
-            shape = reproject(join_halves(row.geometry), to_grid)
-            is_later = self._is_later(row)
-            draw_outline(axes, shape, COLOURS[self._find_status(row)], 1.4, dashed=is_later, halo=True)
-            if number < MOST_LABELS:
-                # The area in the table is that of its as-of date, and was smaller on the image's day.
-                area = "" if self.as_known else f"{row.area_ha:.1f} ha\n"
-                draw_label(axes, self.frame, shape.bounds, f"{area}{row.first_seen:%Y-%m-%d}")

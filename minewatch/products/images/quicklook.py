@@ -60,7 +60,10 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
     figure.suptitle(escape_math(title), fontsize=12)
     for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
-        _draw_image(axes, image, coarse, white)
+        left, bottom, right, top = coarse.bounds
+        axes.imshow(render_true_colour(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
+        axes.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top))
+        draw_outline(axes, coarse.area, "white", 0.8)
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
         ids = ", ".join(show_ascii(scene.id) for scene in image.datatake.scenes[:2])
         axes.set_title(f"{name}: {format_day(image.datatake.time)}\n{ids}", fontsize=8)
@@ -163,16 +166,6 @@ def render_true_colour(reflectance: NDArray[np.float32], white: float) -> NDArra
     shown = apply_stretch(np.nan_to_num(reflectance), DARKEST, white)
     shown[np.isnan(reflectance)] = UNKNOWN
     return shown
-
-
-def _draw_image(axes: Axes, image: TrueColourImage, grid: Grid, white: float) -> None:
-    left, bottom, right, top = grid.bounds
-    axes.imshow(render_true_colour(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_xlim(left, right)
-    axes.set_ylim(bottom, top)
-    draw_outline(axes, grid.area, "white", 0.8)
 
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import format_day, format_time, show, show_ascii
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.image_files import FORMATS, RenderedImage, write_files
+from minewatch.products.images.image_files import FORMATS, ImageResult, RenderedImage, write_files
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.imagery.best_image import SharpImage, find_sharpest
 from minewatch.products.images.overlay import OVERLAYS, Overlay
@@ -63,24 +62,7 @@ class SharpRequest:
     """Where; None = among the images of the workspace."""
 
 
-@dataclass(frozen=True)
-class SharpImageResult:
-    """An image that was made."""
-
-    target: str
-    """Name of the area, or the alert's id as it is now."""
-
-    image: SharpImage
-    """The image and the item that it is from."""
-
-    files: Mapping[str, Path]
-    """Format to file."""
-
-    notes: tuple[str, ...]
-    """Lines a person should read."""
-
-
-def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporter | None = None) -> SharpImageResult:
+def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporter | None = None) -> ImageResult[SharpImage]:
     """Write the sharpest clear image of an area or alert at or before a date.
 
     Raises ImageError where there is none, other MinewatchErrors where target, settings or folder will not do.
@@ -92,7 +74,7 @@ def make_sharpest(workspace: Workspace, request: SharpRequest, reporter: Reporte
     image = find_sharpest(imageries, subject.make_frame(area), aoi.geometry, (request.since, request.until), reporter)
     overlay = Overlay(subject, area, image.grid, image.date, request.overlays)
     files = write_files(request.folder or workspace.images, request.formats, _render_image(subject, image), overlay)
-    return SharpImageResult(subject.name, image, files, (*subject.notes, *image.notes))
+    return ImageResult(subject.name, image, files, (*subject.notes, *image.notes))
 
 
 def _choose_imagery(workspace: Workspace, name: str) -> list[Imagery]:

@@ -27,25 +27,14 @@ KINDS: Mapping[str, tuple[str, str]] = {
 }
 """Kind of context to colour and line; no colour is that of a status."""
 
-_OTHER = ("#444444", "solid")
-
-_PLACES = {"Point": BESIDE, "Line": ALONG, "Polygon": INSIDE}
-
-_STATUS_ALPHA = 160
-"""Opacity of the status raster, so that the image below shows through."""
-
 DATE_COLOURS = ("#fff7bc", "#fee391", "#fec44f", "#fe9929", "#d95f0e", "#993404")
 """From the first to the last sixth of the period."""
-
-COUNT_COLOURS = ("#eff3ff", "#bdd7e7", "#6baed6", "#3182bd", "#08519c")
 
 CHANGE_COLOURS = ("#8c510a", "#bf812d", "#dfc27d", "#f5f5f5", "#80cdc1", "#01665e")
 """From loss to gain."""
 
 CHANGE_LIMITS = (-0.4, -0.2, -0.1, 0.1, 0.2)
 """Of NDVI or BSI: the limits between the colours."""
-
-COUNT_LIMITS = (5, 10, 20, 40)
 
 _EPOCH = dt.date(1970, 1, 1)
 _LAST = "inf"
@@ -65,7 +54,8 @@ def style_change(name: str, period: tuple[dt.date, dt.date]) -> str:
     if name == "status":
         return _wrap_renderer(_make_palette())
     if name == "clear_looks":
-        return _wrap_renderer(_make_classes(_name_classes(COUNT_LIMITS, COUNT_COLOURS, "")))
+        colours = ("#eff3ff", "#bdd7e7", "#6baed6", "#3182bd", "#08519c")
+        return _wrap_renderer(_make_classes(_name_classes((5, 10, 20, 40), colours, "")))
     if name == "ndvi_change":
         return _wrap_renderer(_make_classes(_name_classes(CHANGE_LIMITS, CHANGE_COLOURS, "+")))
     if name == "bsi_change":  # BSI rises where NDVI falls
@@ -75,7 +65,7 @@ def style_change(name: str, period: tuple[dt.date, dt.date]) -> str:
 
 def style_context(kind: str, shape: str, label: str | None) -> str:
     """Return the style of a layer of context; ``label`` is the column with the names."""
-    colour, pattern = KINDS.get(kind, _OTHER)
+    colour, pattern = KINDS.get(kind, ("#444444", "solid"))
     root = ET.Element("qgis", version=VERSION, styleCategories="Symbology|Labeling")
     renderer = ET.SubElement(root, "renderer-v2", type="singleSymbol", symbollevels="0", forceraster="0")
     symbols = ET.SubElement(renderer, "symbols")
@@ -87,7 +77,7 @@ def style_context(kind: str, shape: str, label: str | None) -> str:
         add_fill(symbols, "0", fill=rgba(colour, 18), line=rgba(colour), width="0.4", pattern=pattern)
     if label:
         quoted = clean_text(label).replace('"', '""')
-        add_labels(root, f'"{quoted}"', 7, rgba(colour), _PLACES[shape])
+        add_labels(root, f'"{quoted}"', 7, rgba(colour), {"Point": BESIDE, "Line": ALONG, "Polygon": INSIDE}[shape])
     return render_style(root)
 
 
@@ -98,7 +88,7 @@ def _make_palette() -> ET.Element:
     for status, (red, green, blue, _) in STATUS_COLOURS.items():
         if status is Status.OUTSIDE:
             continue
-        alpha = "0" if status is Status.STABLE else str(_STATUS_ALPHA)
+        alpha = "0" if status is Status.STABLE else "160"  # the image below shows through
         label = status.name.capitalize().replace("_", " ")
         colour = f"#{red:02x}{green:02x}{blue:02x}"
         ET.SubElement(palette, "paletteEntry", value=str(int(status)), color=colour, alpha=alpha, label=label)

@@ -21,7 +21,7 @@ from minewatch.detection.change_map import Status
 from minewatch.products.images.quicklook import TIMES
 from minewatch.products.qgis.compass import embed_compass
 from minewatch.products.qgis.layer_tree import add_tree_layer
-from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, MapLayer, Project, list_layers
+from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, Project, list_layers
 
 NAME = "Alerts (A4 landscape)"
 
@@ -31,23 +31,23 @@ MOST_ROWS = 110
 MOST_NAMED = 3
 """Areas or images that are named on the page, at most."""
 
-UNSEEN_TITLE = "Where nothing can be seen"
 UNSEEN_ENTRIES = ",".join(str(int(status)) for status in (Status.NEVER_COVERED, Status.NO_VEGETATION, Status.NOT_MONITORED))
 """Entries of the status rasters in the legend, by number; the others have the colours of alerts.  Entry 0 is the band's name."""
 
 _BLACK, _GREY = "20,20,20,255", "90,90,90,255"
+_PALE = {"red": "255", "green": "255", "blue": "255", "alpha": "200"}
 
-MAP, SCALE_BAR, COMPASS, LEGEND, LABEL, FRAME, TABLE, PAGE = (
-    "65639",
-    "65646",
-    "65640",
-    "65642",
-    "65641",
-    "65647",
-    "65649",
-    "65638",
-)
-"""QGIS's numbers of layout items (QgsLayoutItemRegistry::ItemType)."""
+NUMBERS = {
+    "page": "65638",
+    "map": "65639",
+    "compass rose": "65640",
+    "label": "65641",
+    "legend": "65642",
+    "scale bar": "65646",
+    "frame": "65647",
+    "table": "65649",
+}
+"""QGIS's number of each kind of layout item (QgsLayoutItemRegistry::ItemType)."""
 
 
 @dataclass(frozen=True)
@@ -67,19 +67,10 @@ class Box:
     """Downwards."""
 
 
-_SHEET = Box(0, 0, 297, 210)
-_SECOND = _SHEET.height + 10
+_SECOND = 220.0
+"""Top of the second page, of which each is 297 by 210."""
 
-TITLE_BOX = Box(10, 7, 277, 9)
-FACTS_BOX = Box(10, 16, 277, 6)
 MAP_BOX = Box(10, 24, 176, 168)
-COMPASS_BOX = Box(164, 26, 20, 20)
-SCALE_BOX = Box(14, 178, 60, 12)
-LEGEND_BOX = Box(190, 24, 97, 64)
-TABLE_BOX = Box(190, 92, 97, 100)
-NEXT_TABLE_BOXES = tuple(Box(left, _SECOND + 20, 137, 180) for left in (10, 150))
-NEXT_TITLE_BOX = Box(10, _SECOND + 7, 277, 9)
-CREDIT_BOX = Box(10, 194, 277, 12)
 
 COLUMNS = (
     ("Alert", 'if(length("alert_id") > 24, \'…\' || right("alert_id", 23), "alert_id")'),  # ids differ at the end
@@ -91,8 +82,6 @@ COLUMNS = (
 )
 """Heading and expression of each column."""
 
-_LISTED = f"\"status\" NOT IN ('{CLOSED}', '{DISMISSED}')"
-
 
 def add_layout(layouts: ET.Element, project: Project) -> None:
     """Add the print layout to a project."""
@@ -100,13 +89,14 @@ def add_layout(layouts: ET.Element, project: Project) -> None:
     layout = ET.SubElement(layouts, "Layout", attributes)
     pages = ET.SubElement(layout, "PageCollection")
     for name, top in (("page 1", 0.0), ("page 2", _SECOND)):
-        _add_item(pages, PAGE, name, Box(0, top, _SHEET.width, _SHEET.height))
+        _add_item(pages, "page", name, Box(0, top, 297, 210))
+    title = f"Alerts: {_name_some(project.areas)}"
     # Later items lie on top.
     _add_map(layout, project)
-    _add_label(layout, "title", TITLE_BOX, _write_title(project), 17, _BLACK)
-    _add_label(layout, "facts", FACTS_BOX, _write_facts(), 9, _BLACK)
-    _add_label(layout, "title, continued", NEXT_TITLE_BOX, _write_title(project), 12, _BLACK)
-    _add_label(layout, "source", CREDIT_BOX, _write_credits(project), 7, _GREY)
+    _add_label(layout, "title", Box(10, 7, 277, 9), title, 17, _BLACK)
+    _add_label(layout, "facts", Box(10, 16, 277, 6), _write_facts(), 9, _BLACK)
+    _add_label(layout, "title, continued", Box(10, _SECOND + 7, 277, 9), title, 12, _BLACK)
+    _add_label(layout, "source", Box(10, 194, 277, 12), _write_credits(project), 7, _GREY)
     _add_scale_bar(layout, project)
     _add_compass(layout)
     _add_legend(layout, project)
@@ -126,10 +116,6 @@ def _aggregate(layer: str, aggregate: str, expression: str, condition: str = "")
 def _name_some(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _write_title(project: Project) -> str:
-    return f"Alerts: {_name_some(project.areas)}"
 
 
 def _write_facts() -> str:
@@ -168,7 +154,7 @@ def _uuid(name: str) -> str:
 
 def _add_item(parent: ET.Element, kind: str, name: str, box: Box, **more: str) -> ET.Element:
     attributes = {
-        "type": kind,
+        "type": NUMBERS[kind],
         "id": name,
         "uuid": _uuid(name),
         "templateUuid": _uuid(name),
@@ -184,7 +170,7 @@ def _add_item(parent: ET.Element, kind: str, name: str, box: Box, **more: str) -
 
 
 def _add_map(layout: ET.Element, project: Project) -> None:
-    item = _add_item(layout, MAP, "map", MAP_BOX, frame="true", background="true", keepLayerSet="false", followPreset="false")
+    item = _add_item(layout, "map", "map", MAP_BOX, frame="true", background="true", keepLayerSet="false", followPreset="false")
     left, bottom, right, top = _fit_extent(project)
     values = {"xmin": left, "ymin": bottom, "xmax": right, "ymax": top}
     ET.SubElement(item, "Extent", {name: f"{value:.2f}" for name, value in values.items()})
@@ -200,7 +186,7 @@ def _fit_extent(project: Project) -> tuple[float, float, float, float]:
 
 
 def _add_label(layout: ET.Element, name: str, box: Box, text: str, size: float, colour: str) -> None:
-    item = _add_item(layout, LABEL, name, box, labelText=text, htmlState="0", halign="1", valign="32", marginX="0", marginY="0")
+    item = _add_item(layout, "label", name, box, labelText=text, htmlState="0", halign="1", valign="32", marginX="0", marginY="0")
     _add_font(item, "LabelFont", size, bold=name == "title")
     red, green, blue, alpha = colour.split(",")
     ET.SubElement(item, "FontColor", red=red, green=green, blue=blue, alpha=alpha)
@@ -215,8 +201,8 @@ def _add_scale_bar(layout: ET.Element, project: Project) -> None:
     values = {"style": "Double Box", "unitType": "km", "unitLabel": "km", "numMapUnitsPerScaleBarUnit": "1", "height": "2"}
     segments = {"segmentSizeMode": "0", "numUnitsPerSegment": f"{_choose_length(project):g}", "numSegments": "2"}
     more = {"mapUuid": _uuid("map"), "labelBarSpace": "1", "boxContentSpace": "1.5", "outlineWidth": "0.2", "background": "true"}
-    item = _add_item(layout, SCALE_BAR, "scale bar", SCALE_BOX, numSegmentsLeft="0", **values, **segments, **more)
-    _add_white(item)
+    item = _add_item(layout, "scale bar", "scale bar", Box(14, 178, 60, 12), numSegmentsLeft="0", **values, **segments, **more)
+    ET.SubElement(item, "BackgroundColor", _PALE)
     add_text(item, 8, _BLACK)
 
 
@@ -230,43 +216,33 @@ def _choose_length(project: Project) -> float:
     return next((length for length in lengths if length <= width / 6), 0.001)
 
 
-def _add_white(item: ET.Element) -> None:
-    ET.SubElement(item, "BackgroundColor", red="255", green="255", blue="255", alpha="200")
-
-
 def _add_compass(layout: ET.Element) -> None:
     # Mode 1 is SVG; north mode 1 is true north, at the middle of the map.
     values = {"file": embed_compass(), "mode": "1", "resizeMode": "0", "northMode": "1", "northOffset": "0"}
-    item = _add_item(
-        layout, COMPASS, "compass rose", COMPASS_BOX, **values, mapUuid=_uuid("map"), anchorPoint="4", background="true"
-    )
-    _add_white(item)
+    more = {"mapUuid": _uuid("map"), "anchorPoint": "4", "background": "true"}
+    item = _add_item(layout, "compass rose", "compass rose", Box(164, 26, 20, 20), **values, **more)
+    ET.SubElement(item, "BackgroundColor", _PALE)
 
 
 def _add_legend(layout: ET.Element, project: Project) -> None:
     """Add the legend of the visible layers, in two columns."""
     values = {"map_uuid": _uuid("map"), "resizeToContents": "0", "columnCount": "2", "splitLayer": "1", "symbolHeight": "3"}
     more = {"symbolWidth": "5", "boxSpace": "0", "columnSpace": "3", "legendFilterByAtlas": "0", "title": ""}
-    item = _add_item(layout, LEGEND, "legend", LEGEND_BOX, **values, **more)
+    item = _add_item(layout, "legend", "legend", Box(190, 24, 97, 64), **values, **more)
     styles = ET.SubElement(item, "styles")
     for name, size, above in (("group", 8, "1"), ("subgroup", 7.5, "1.5"), ("symbol", 7, "0.7"), ("symbolLabel", 7, "0.5")):
         style = ET.SubElement(styles, "style", name=name, marginTop=above, marginLeft="1" if name == "symbolLabel" else "0")
         _add_font(style, "styleFont", size, bold=name == "subgroup")
     tree = ET.SubElement(item, "layer-tree-group")
-    for layer in _choose_legend(list(list_layers(project.groups))):
+    layers = [layer for layer in list_layers(project.groups) if layer.visible]
+    status = [layer for layer in layers if layer.title.endswith(": status")]  # they look alike: one stands for all
+    for layer in [*(layer for layer in layers if layer.shape), *status[:1]]:
         if layer.shape:
             add_tree_layer(tree, layer)
             continue
         properties = ET.SubElement(ET.SubElement(add_tree_layer(tree, layer), "customproperties"), "Option", type="Map")
-        for name, value in (("legend/title-label", UNSEEN_TITLE), ("legend/node-order", UNSEEN_ENTRIES)):
+        for name, value in (("legend/title-label", "Where nothing can be seen"), ("legend/node-order", UNSEEN_ENTRIES)):
             ET.SubElement(properties, "Option", name=name, value=value, type="QString")
-
-
-def _choose_legend(layers: Sequence[MapLayer]) -> list[MapLayer]:
-    """Return the layers without images, and with one of the status rasters, which look alike."""
-    shown = [layer for layer in layers if layer.visible and layer.shape]
-    status = [layer for layer in layers if layer.visible and layer.title.endswith(": status")]
-    return [*shown, *status[:1]]
 
 
 def _add_table(layout: ET.Element) -> None:
@@ -274,7 +250,7 @@ def _add_table(layout: ET.Element) -> None:
     table = ET.SubElement(
         layout,
         "LayoutMultiFrame",
-        type=TABLE,
+        type=NUMBERS["table"],
         uuid=_uuid("table"),
         templateUuid=_uuid("table"),
         resizeMode="0",  # the frames below, and no others
@@ -282,7 +258,7 @@ def _add_table(layout: ET.Element) -> None:
         vectorLayer=ALERTS_ID,
         maxFeatures=str(MOST_ROWS),
         filterFeatures="true",
-        featureFilter=_LISTED,
+        featureFilter=f"\"status\" NOT IN ('{CLOSED}', '{DISMISSED}')",
         headerMode="1",
         headerHAlignment="0",
         emptyTableMode="2",
@@ -298,10 +274,11 @@ def _add_table(layout: ET.Element) -> None:
     for name, bold in (("headerTextFormat", True), ("contentTextFormat", False)):
         add_text(ET.SubElement(table, name), 6, _BLACK, bold=bold)
     _add_columns(table)
-    for number, box in enumerate((TABLE_BOX, *NEXT_TABLE_BOXES)):
+    boxes = (Box(190, 92, 97, 100), Box(10, _SECOND + 20, 137, 180), Box(150, _SECOND + 20, 137, 180))
+    for number, box in enumerate(boxes):
         # The second page is not printed where it would be empty.
         frame = {"multiFrame": _uuid("table"), "multiFrameTemplateUuid": _uuid("table"), "hidePageIfEmpty": str(int(number == 1))}
-        item = _add_item(layout, FRAME, f"table {number + 1}", box, hideBackgroundIfEmpty="1", **frame)
+        item = _add_item(layout, "frame", f"table {number + 1}", box, hideBackgroundIfEmpty="1", **frame)
         ET.SubElement(table, "childFrame", uuid=item.get("uuid", ""), templateUuid=item.get("uuid", ""))
 
 

@@ -90,7 +90,11 @@ def render_project(project: Project) -> bytes:
     layers = list(list_layers(project.groups))
     _add_canvas(root, project)
     _add_layers(root, layers)
-    _add_period(root, project)
+    # The Temporal Controller plays the monitored time month by month, when it is switched on.
+    steps = {"timeStep": "1", "timeStepUnit": "mon", "frameRate": "2", "cumulativeTemporalRange": "0"}
+    period = ET.SubElement(ET.SubElement(root, "ProjectTimeSettings", steps), "TemporalRange")
+    for name, day in zip(("start", "end"), project.period, strict=True):
+        ET.SubElement(period, name).text = f"{day}T00:00:00Z"
     _add_properties(root)
     add_layout(ET.SubElement(root, "Layouts"), project)
     head = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
@@ -128,16 +132,6 @@ def _add_canvas(root: ET.Element, project: Project) -> None:
     # The same again, for "zoom to full extent" and for programs without a canvas.
     home = ET.SubElement(ET.SubElement(root, "ProjectViewSettings", UseProjectScales="0"), "DefaultViewExtent", corners)
     add_crs(home, project.crs)
-
-
-def _add_period(root: ET.Element, project: Project) -> None:
-    """Let the Temporal Controller play the monitored time month by month, when it is switched on."""
-    time = ET.SubElement(
-        root, "ProjectTimeSettings", timeStep="1", timeStepUnit="mon", frameRate="2", cumulativeTemporalRange="0"
-    )
-    period = ET.SubElement(time, "TemporalRange")
-    for name, day in zip(("start", "end"), project.period, strict=True):
-        ET.SubElement(period, name).text = f"{day}T00:00:00Z"
 
 
 def _add_properties(root: ET.Element) -> None:

@@ -120,8 +120,10 @@ def gather_project(workspace: Workspace) -> Project:
     names = sorted(map(str, areas["aoi"]))
     zones = {name: _find_crs(workspace, name, areas) for name in names}
     crs = zones[names[0]] if len(set(zones.values())) == 1 else _WORLD
-    notes: list[str] = []
-    images = [(name, image) for name in names for image in _find_images(workspace, name, notes)]
+    maps = {name: list_maps(workspace.images / f"{name}.png") for name in names}
+    without = "there are none yet; the next scan that reads its scenes writes them"
+    notes = [f"left out: images of {name}: {without}" for name, found in maps.items() if not found]
+    images = [(name, image) for name, found in maps.items() for image in found]
     groups = [
         _gather_alerts(workspace),
         _gather_context(workspace, notes),
@@ -146,11 +148,12 @@ def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
 
 
 def _gather_alerts(workspace: Workspace) -> Group:
-    def make(layer: str, key: str, title: str) -> MapLayer:
-        source = f"{_relative_path(workspace, workspace.alerts)}|layername={layer}"
-        return MapLayer(key, title, source, CRS.from_epsg(4326), read_style(workspace.alerts, layer), "Polygon")
-
-    return Group("Alerts", [make(LAYER, ALERTS_ID, "Alerts"), make(AOIS, AREAS_ID, "Areas of interest")])
+    lonlat, table = CRS.from_epsg(4326), _relative_path(workspace, workspace.alerts)
+    layers = [
+        MapLayer(key, title, f"{table}|layername={layer}", lonlat, read_style(workspace.alerts, layer), "Polygon")
+        for layer, key, title in ((LAYER, ALERTS_ID, "Alerts"), (AOIS, AREAS_ID, "Areas of interest"))
+    ]
+    return Group("Alerts", layers)
 
 
 def _gather_context(workspace: Workspace, notes: list[str]) -> Group:
@@ -209,13 +212,6 @@ def _gather_changes(workspace: Workspace, areas: gpd.GeoDataFrame, zones: dict[s
         ]
         groups.append(Group(area, layers, expanded=False))
     return Group("Change rasters", [group for group in groups if group.members], expanded=False)
-
-
-def _find_images(workspace: Workspace, area: str, notes: list[str]) -> list[MapImage]:
-    images = list_maps(workspace.images / f"{area}.png")
-    if not images:
-        notes.append(f"left out: images of {area}: there are none yet; the next scan that reads its scenes writes them")
-    return images
 
 
 def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]], zones: dict[str, CRS]) -> Group:

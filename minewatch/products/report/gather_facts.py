@@ -61,7 +61,10 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     reader = ReportImageReader(workspace, area.aoi.name, area.grid)
     images = reader.read_all(detailed, observations, min(request.until or area.until, area.until), area.until)
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
-    history, last = _sort_history(workspace.alerts), read_last_report(workspace.reports / RECORD, name, area.until)
+    history: dict[str, list[HistoryEvent]] = defaultdict(list)
+    for event in read_history(workspace.alerts):
+        history[event.alert_id].append(event)
+    last = read_last_report(workspace.reports / RECORD, name, area.until)
     known = last[1] if last else set()
     alerts = tuple(
         AlertFacts(
@@ -175,13 +178,6 @@ def _explain(workspace: Workspace, rows: Iterable[Row], notes: list[str]) -> Ite
         else:
             notes += explanation.notes
             yield alert_id, explanation
-
-
-def _sort_history(path: Path) -> dict[str, list[HistoryEvent]]:
-    events: dict[str, list[HistoryEvent]] = defaultdict(list)
-    for event in read_history(path):
-        events[event.alert_id].append(event)
-    return events
 
 
 def _read_visibility(workspace: Workspace, name: str, area_row: Row) -> VisibilitySummary:

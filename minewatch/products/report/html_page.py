@@ -117,6 +117,7 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     standing = [alert for alert in facts.alerts if alert.row["status"] in (PROVISIONAL, CONFIRMED)]
     counts = Counter(alert.row["status"] for alert in facts.alerts)
     years = [year for year, _ in facts.months]
+    seen = sorted({look.date.year for look in facts.looks}) or [facts.as_of.year]
     alert_id = facts.alerts[0].row["alert_id"] if request.alert_id else ""
     title = texts.text("title_alert", name=show(alert_id)) if alert_id else texts.text("title_area", name=show(facts.aoi.name))
     return {
@@ -129,7 +130,7 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
         "counts": {status: counts[status] for status in STATES if counts[status]},
         "visibility": describe_visibility(facts, texts),
         "years": list(range(min(years), max(years) + 1)) if years else [],
-        "credit_years": _name_years(facts),
+        "credit_years": str(seen[0]) if seen[0] == seen[-1] else f"{seen[0]}–{seen[-1]}",
     }
 
 
@@ -191,11 +192,6 @@ def _list_corners(alert: AlertFacts) -> Corners:
         for (part, ring), found in itertools.groupby(places, key=lambda item: item[0][:2])
     ]
     return Corners(len(rows), tuple(rings), zone, across=3 if zone else 2)
-
-
-def _name_years(facts: ReportFacts) -> str:
-    years = sorted({look.date.year for look in facts.looks}) or [facts.as_of.year]
-    return str(years[0]) if years[0] == years[-1] else f"{years[0]}–{years[-1]}"
 
 
 def describe_visibility(facts: ReportFacts, texts: Texts) -> str:

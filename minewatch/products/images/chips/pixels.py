@@ -182,7 +182,9 @@ def arrange_bands(name: str, read: Sequence[str], values: NDArray[np.int16]) -> 
         return values
     layers = {band: values[..., index] for index, band in enumerate(read)}
     if "green" in bands and "green" not in layers:
-        layers["green"] = _mean(layers["red"], layers["blue"])
+        red, blue = layers["red"], layers["blue"]
+        green = ((red.astype(np.int32) + blue) // 2).astype(np.int16)
+        layers["green"] = np.where((red == NODATA) | (blue == NODATA), np.int16(NODATA), green)
     return np.stack([layers[band] for band in bands], axis=-1)
 
 
@@ -197,9 +199,3 @@ def _read_bands(datatake: Datatake, frame: Grid, bands: Sequence[str], files: Da
             for index, band in enumerate(bands):
                 values[strip.slices][..., index] = reader.read_reflectance(band, strip, origin)
     return values
-
-
-def _mean(first: NDArray[np.int16], second: NDArray[np.int16]) -> NDArray[np.int16]:
-    mean = ((first.astype(np.int32) + second) // 2).astype(np.int16)
-    mean[(first == NODATA) | (second == NODATA)] = NODATA
-    return mean

@@ -99,7 +99,9 @@ def _read_item(item: pystac.Item, imagery: Imagery, source: Source, extent: Base
         hrefs = tuple(_resolve(item, name, source) for name in imagery.assets) if coverage else ()
         time = item.datetime or dt.datetime.fromisoformat(str(item.properties["start_datetime"]))
         utc = time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
-        return Candidate(item.id, imagery, utc, hrefs, _read_pixel(item, imagery), _read_cloud(item), coverage)
+        stated = item.properties.get("eo:cloud_cover")
+        cloud = float(stated) if _is_number(stated) and 0 <= stated <= 100 else None
+        return Candidate(item.id, imagery, utc, hrefs, _read_pixel(item, imagery), cloud, coverage)
     except SceneError:
         raise
     except Exception as error:  # items may hold texts for numbers, or lists for objects
@@ -113,11 +115,6 @@ def _resolve(item: pystac.Item, name: str, source: Source) -> str:
     base = item.get_self_href() or source.root
     where = f"item {item.id}, asset {name}"
     return resolve_href(item.assets[name].href, base, source.root, where, source.provider.hosts)
-
-
-def _read_cloud(item: pystac.Item) -> float | None:
-    cloud = item.properties.get("eo:cloud_cover")
-    return float(cloud) if _is_number(cloud) and 0 <= cloud <= 100 else None
 
 
 def _read_pixel(item: pystac.Item, imagery: Imagery) -> float | None:
