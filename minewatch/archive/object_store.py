@@ -40,7 +40,7 @@ _tables: dict[UPath, Tables] = {}
 def read_stored(paths: Sequence[UPath], bands: range, window: Window, outs: Sequence[Codes], *, sample: bool) -> None:
     """Read bands of a window of rasters, or of their samples, each into its (band, y, x).
 
-    Raises ArchiveError where a file is make_damage_error, WorkspaceError where the store does not answer.
+    Raises ArchiveError where a file is damaged, WorkspaceError where the store does not answer.
     """
     for first in range(0, len(paths), TOGETHER):
         some = slice(first, first + TOGETHER)

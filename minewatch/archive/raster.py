@@ -211,7 +211,7 @@ def make_damage_error(path: AnyPath) -> ArchiveError:
 def read_bands(path: Path, bands: range, window: Window, out: Codes, *, sample: bool = False) -> None:
     """Read bands of a window of a raster, or of its sample, into ``out`` (band, y, x).
 
-    Raises ArchiveError where the file is make_damage_error.
+    Raises ArchiveError where the file is damaged.
     """
     try:
         with path.open("rb", buffering=0) as file:

@@ -41,7 +41,7 @@ def area(scanned: tuple[Workspace, ScanReport]) -> AreaReport:
 
 
 @pytest.fixture(scope="session")
-def takes(area: AreaReport) -> tuple[Datatake, Datatake]:
+def datatakes(area: AreaReport) -> tuple[Datatake, Datatake]:
     chosen = choose_quicklook_datatakes(area)
     assert chosen is not None
     return chosen
