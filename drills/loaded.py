@@ -30,7 +30,7 @@ class Inline:
         task: Callable[..., Any],
         jobs: Sequence[tuple[Any, ...]],
         *,
-        waits: bool = False,  # noqa: ARG002
+        is_io_bound: bool = False,  # noqa: ARG002
     ) -> Iterator[tuple[int, Any]]:
         """Call a task for each job."""
         return ((number, task(*job)) for number, job in enumerate(jobs))
