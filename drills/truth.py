@@ -28,7 +28,7 @@ Truth = Mapping[str, str]
 LEFTOVERS = (TEMPORARY_PREFIX, "-journal", "-wal", "-shm", ".damaged", ".tmp")
 """Prefix and suffixes of the names of unfinished files."""
 
-MADE = re.compile(r"· made [^<]*")
+MADE = re.compile(r"· prepared on [^<]*")
 """When a report was made."""
 
 

@@ -29,6 +29,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from scipy import ndimage, stats
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.geopackage import require_table
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import CONFIRMED
 from minewatch.areas.grid import PIXEL
@@ -170,10 +171,11 @@ class _Scene:
 
 def choose_area(workspace: Workspace, area: str | None = None) -> str:
     """Return the area to score: the one named, else the only one of the table; raises AlertsError where that is none."""
+    require_table(workspace.alerts)
     areas = read_areas(workspace.alerts)
     chosen = [area] if area else list(areas)
     if len(chosen) != 1 or chosen[0] not in areas:
-        raise AlertsError(f"name one of the areas in the table (--aoi): {', '.join(areas)}")
+        raise AlertsError(f"name one of the areas in the table: {', '.join(areas)}")
     return chosen[0]
 
 

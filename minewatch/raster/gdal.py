@@ -92,9 +92,12 @@ class GdalFile:
         rows = max(top, 0), min(bottom, self.dataset.height)
         columns = max(left, 0), min(right, self.dataset.width)
         if rows[0] < rows[1] and columns[0] < columns[1]:
-            part = run_gdal(self.stream, self.dataset.read, 1, window=RasterWindow.from_slices(rows, columns))
+            part = run_gdal(self.stream, self._read_part, RasterWindow.from_slices(rows, columns))
             pixels[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
         return pixels
+
+    def _read_part(self, window: RasterWindow) -> NDArray[np.uint16]:
+        return np.asarray(self.dataset.read(1, window=window))
 
     def close(self) -> None:
         """Close the dataset."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
+import shutil
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -154,7 +155,8 @@ def test_a_scene_that_fails_for_all_is_named_for_all(
     series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("minewatch.raster.read.RETRY_PAUSE", 0)
-    workspace = watch(tmp_path / "w", series, cut_areas(series))
+    copy = shutil.copytree(series.catalog.parent, tmp_path / "series")  # others read these scenes too
+    workspace = watch(tmp_path / "w", replace(series, catalog=copy / series.catalog.name), cut_areas(series))
     plan = plan_scan(workspace, ScanRequest(names=("a", "d"), until=UNTIL))
     broken = find_scenes(plan.source, plan.areas[0].query).scenes[5]
     path = Path(broken.hrefs["nir"])
