@@ -16,7 +16,7 @@ from pyproj import Transformer
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from benchmarks import ground
+from benchmarks import scene_pixels
 from minewatch.areas.aoi import Aoi, GridHint, write_aoi
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace
@@ -25,7 +25,7 @@ EPSG, LEFT, TOP, TILE = 32719, 399960, 8600020, "19LDF"
 """Where the tile lies: the corner of its first pixel, metres."""
 
 BANDS = {"blue": ("B02", 10), "red": ("B04", 10), "nir": ("B08", 10), "swir16": ("B11", 20), "scl": ("SCL", 20)}
-"""Asset to file and pixel size; the order is that of the numbers in ``ground``."""
+"""Asset to file and pixel size; the order is that of the numbers in ``scene_pixels``."""
 
 CLOUDY = (0, 0.2, 0, 0.5, 0.1, 0, 0.3, 0.05, 0, 0.5, 1, 0.1, 0, 0.3, 0, 0.5, 0.05, 0, 0.2, 0.1, 0, 0.5, 0.6, 0.1)
 """Share of clouds of the scenes of a baseline, over and over."""
@@ -60,7 +60,7 @@ class Settings:
     @property
     def digest(self) -> str:
         """Name that changes with the settings and with the code that makes the pixels."""
-        code = Path(ground.__file__).read_bytes()
+        code = Path(scene_pixels.__file__).read_bytes()
         return hashlib.sha256(f"{FORMAT} {self}".encode() + code).hexdigest()[:10]
 
     @property

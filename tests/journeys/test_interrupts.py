@@ -85,8 +85,8 @@ def test_a_scan_that_is_stopped_goes_on_from_there(watch: Workspace, result: dic
 
 def test_a_second_signal_ends_at_once() -> None:
     code = (
-        "import os, signal, time\nfrom minewatch.core.signals import listening, Stopped\n"
-        "with listening():\n"
+        "import os, signal, time\nfrom minewatch.core.signals import handle_signals, Stopped\n"
+        "with handle_signals():\n"
         " try:\n  os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
         " except Stopped:\n  os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)\n"
     )
