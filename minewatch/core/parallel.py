@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+import dask
 import distributed.core
 import distributed.utils
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
@@ -211,8 +212,9 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
             yield Engine(client, scheduler)
         return
     try:
-        # Without a memory limit Dask does not pause our threads.
+        # Without a memory limit Dask does not pause our threads; its profiler can deadlock CPython 3.11 (cpython#106883).
         with (
+            dask.config.set({"distributed.worker.profile.enabled": False}),
             LocalCluster(
                 processes=False,
                 n_workers=1,
