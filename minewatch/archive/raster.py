@@ -37,7 +37,7 @@ COPIED_TAGS = (33550, 33922, 34735, 34736, 34737, 42112, 42113)
 """Tags with position, bands and no-data value: those of GeoTIFF 1.1 and two of GDAL's own."""
 
 MALFORMED = (ValueError, KeyError, IndexError, TypeError, tifffile.TiffFileError, imagecodecs.ZstdError)
-"""Errors that a make_damage_error raster raises."""
+"""Errors that a damaged raster raises."""
 
 Codes = NDArray[np.uint8]
 

@@ -56,7 +56,7 @@ class Coverage:
     """The most frequent number of looks that pixels not monitored still lack; 0 = all are monitored."""
 
     def describe(self) -> str:
-        """Say in one line what was not seen."""
+        """Return in one line what was not seen."""
         parts = []
         if self.unseen > 0:
             since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
@@ -136,7 +136,7 @@ class Emptiness:
     """Share of the area that has data."""
 
     def describe(self) -> str:
-        """Say in one line what is missing."""
+        """Return in one line what is missing."""
         names = ", ".join(self.scenes)
         kind = "footprint" if len(self.scenes) == 1 else "footprints"
         verb = "covers" if len(self.scenes) == 1 else "cover"

@@ -92,7 +92,7 @@ def _prepare_area(workspace: Workspace, name: str, pipeline: str, reporter: Repo
 def _compare_with_scan(
     workspace: Workspace, alert: Mapping[str, Any], area: AreaPlan, observations: Sequence[Observation]
 ) -> tuple[str, ...]:
-    """Say where the explanation may differ from the scan that wrote the table."""
+    """Return where the explanation may differ from the scan that wrote the table."""
     try:
         record = json.loads((workspace.runs / f"{alert['run_id']}.json").read_text("utf-8"))
         scanned = next(facts for facts in record["areas"] if facts["aoi"] == area.aoi.name)

@@ -149,7 +149,7 @@ class ExplanationWriter:
         )
 
     def _explain_mask(self, t: int, codes: NDArray[np.int64]) -> str:
-        """Say why the pixel is not clear, of whose classes that day these are; nothing where it is."""
+        """Return why the pixel is not clear, from its classes of that day; '' where it is."""
         if self.traced.series.clear[t, self.number]:
             return ""
         code = int(codes[codes > 0][0]) if codes.any() else 0

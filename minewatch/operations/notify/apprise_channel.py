@@ -88,7 +88,7 @@ def _load() -> Any:
 
 
 def find_fault(address: str) -> str:
-    """Say why an address cannot be used, without naming it; '' where it can."""
+    """Return why an address cannot be used, without naming it; '' where it can."""
     apprise = _load_package()
     if re.search(r"[\s,](?=\w+://)", address):
         return "holds more than one address; make a rule for each"

@@ -58,7 +58,7 @@ MOST_THREADS = 16
 """Recipients served at the same time."""
 
 Clock = Callable[[], dt.datetime]
-"""Tells the time, UTC."""
+"""Returns the present time, UTC."""
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _name_image(entry: AlertLine, thumbnail: Thumbnail, texts: Texts) -> _Image:
 def _list_hints(
     entries: Sequence[AlertLine], rule: Rule, thumbnails: Sequence[Thumbnail], texts: Texts, *, has_file: bool
 ) -> list[str]:
-    """Say what the message lacks, and how to read it."""
+    """Return what the message lacks, and how to read it."""
     if not entries:
         return []
     hints = []

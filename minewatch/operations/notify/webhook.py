@@ -111,7 +111,7 @@ def decode_key(secret: str) -> bytes:
 
 
 def find_fault(address: str, hosts: Collection[str]) -> str:
-    """Say why nothing is sent to an address, without naming it; '' where there is no reason."""
+    """Return why nothing is sent to an address, without naming it; '' where there is no reason."""
     try:
         parts = urlsplit(address)
         host, port = parts.hostname or "", parts.port
