@@ -154,7 +154,7 @@ def test_an_alert_is_explained(workspace: Workspace, alerts: gpd.GeoDataFrame) -
 def test_only_an_area_of_the_table_is_scored(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> None:
     truth = make_series(tmp_path_factory).truth
     assert minewatch.validate(workspace, truth, NAME) == minewatch.validate(workspace, truth)
-    with pytest.raises(AlertsError, match=rf"name one of the areas in the table \(--aoi\): {NAME}"):
+    with pytest.raises(AlertsError, match=rf"name one of the areas in the table: {NAME}"):
         minewatch.validate(workspace, truth, "elsewhere")
 
 

@@ -66,5 +66,5 @@ def test_a_service_keeps_no_cluster_of_an_earlier_scan() -> None:
     for _ in range(3):
         with start_engine() as engine:
             assert [value for _, value in engine.run(abs, [(-1,)])] == [1]
-    gc.enqueue_messages()
+    gc.collect()
     assert sum(isinstance(thing, Scheduler) for thing in gc.get_objects()) <= 1
