@@ -46,7 +46,7 @@ class Task(NamedTuple):
 
 def list_tiles(area: AreaPlan) -> list[Window]:
     """Cut an area's grid into tiles."""
-    return list(area.grid.tiles(TILE))
+    return list(area.grid.window.cut(TILE, TILE))
 
 
 def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slice) -> Any:

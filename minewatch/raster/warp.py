@@ -18,9 +18,6 @@ from minewatch.areas.grid import PIXEL, Grid, Window, find_transformer
 from minewatch.raster.resampling import CONTROL_SPACING, resample_bilinear, resample_nearest, upsample2
 from minewatch.raster.tiff_header import BlockError, Box
 
-PART = 512
-"""Side in pixels of the parts in which a window is resampled; less where the file's pixels are finer than the grid's."""
-
 FALSE_NORTHING = 10_000_000.0
 """Metres added to northings in the southern half of a UTM zone."""
 
@@ -102,13 +99,13 @@ class ResampledGrid:
 
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that the parts of a window need."""
-        for part in self._cut(window):
+        for part in window.cut(self.side, self.side):
             yield self._find_box(*self._locate_control_points(part))
 
     def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's pixels are far too fine."""
         out = np.zeros(window.shape, np.uint16)
-        for part in self._cut(window):
+        for part in window.cut(self.side, self.side):
             columns, rows = self._locate_control_points(part)
             box = self._find_box(columns, rows)
             if box[0] < box[2] and box[1] < box[3]:
@@ -122,12 +119,10 @@ class ResampledGrid:
                 out[part.within(window)] = target
         return out
 
-    def _cut(self, window: Window) -> Iterator[Window]:
-        side = max(1, int(PART / self.radius))
-        for row in range(0, window.height, side):
-            for column in range(0, window.width, side):
-                size = min(side, window.height - row), min(side, window.width - column)
-                yield Window(window.row + row, window.column + column, *size)
+    @property
+    def side(self) -> int:
+        """Side in pixels of the parts in which a window is resampled; less where the file's pixels are finer than the grid's."""
+        return max(1, int(512 / self.radius))
 
     def _locate_control_points(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return column and row in the file of each control point around a window: (y, x) float64, whole at pixel corners."""
