@@ -77,7 +77,8 @@ def check_archive(folder: AnyPath, grid: Grid, ledger: Path | None = None, *, th
     for name, data in zip(items, read_files([folder / name for name in items]), strict=True):
         document = _open_item(data)
         if document is None:
-            found.append(_set_aside(folder, name, "is damaged"))
+            rename(folder / name, folder / f"{name}{ASIDE}")
+            found.append(Damage(_key_of(name), name, "is damaged", find_day(_key_of(name))))
             continue
         properties = document["properties"]
         if is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid):  # others are fetched anew anyway
@@ -173,11 +174,6 @@ def find_day(key: str) -> dt.date | None:
         return dt.datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=dt.UTC).date() if match else None
     except ValueError:
         return None
-
-
-def _set_aside(folder: AnyPath, name: str, what: str) -> Damage:
-    rename(folder / name, folder / f"{name}{ASIDE}")
-    return Damage(_key_of(name), name, what, find_day(_key_of(name)))
 
 
 def list_lost(folder: AnyPath, grid: Grid, health: IntegrityReport) -> list[Damage]:
