@@ -26,20 +26,13 @@ LARGEST_BOX = 2**24
 
 
 class PixelReader(Protocol):
-    """Reads pixels of a file."""
+    """An open file of one band."""
 
     def read(self, box: Box) -> NDArray[np.uint16]:
         """Read a box: (y, x) uint16, 0 outside the file."""
 
-
-class Warp(Protocol):
-    """Reads windows of a grid from a file."""
-
-    def locate(self, window: Window) -> Iterator[Box]:
-        """Yield the boxes of the file that a window needs."""
-
-    def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
-        """Read a window: (y, x) uint16, 0 = no data."""
+    def close(self) -> None:
+        """Close it."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +139,10 @@ class ResampledGrid:
         if (bottom - top) * (right - left) > LARGEST_BOX:
             raise BlockError("its pixels are far finer than those of a scene")
         return int(top), int(left), int(bottom), int(right)
+
+
+Warp = AlignedGrid | ResampledGrid
+"""Reads windows of a grid from a file."""
 
 
 @lru_cache(32)
