@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import pystac
@@ -68,23 +68,19 @@ KEPT_HEADERS = ("accept", "accept-encoding", "user-agent", "content-type", "cont
 
 
 class DocumentError(OSError):
-    """A document could not be read; the message holds no address, since addresses may hold secrets."""
+    """A document could not be read; the message holds no address, since addresses may hold secrets.
 
-    attempts: int = 1
-    """How many are worthwhile."""
+    ``attempts`` are worthwhile, ``status`` is that of an error answer, ``wait`` the seconds that the server asks to wait.
+    """
 
-    status: int | None = None
-    """HTTP status of an error answer."""
-
-    wait: float | None = None
-    """Seconds that the server asks to wait."""
+    def __init__(self, message: str, attempts: int = 1, status: int | None = None, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.attempts, self.status, self.wait = attempts, status, wait
 
 
 class FormatError(DocumentError):
     """A document was received but is not what was requested."""
 
-
-E = TypeVar("E", bound=DocumentError)
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """Date of an item that cannot be read."""
@@ -201,7 +197,7 @@ class GuardedIO(StacApiIO):
         except (InvalidSchema, InvalidURL, MissingSchema, SSLError) as error:
             raise DocumentError(f"no connection, {type(error).__name__}") from None
         except (RequestException, HTTPError, OSError, ValueError) as error:
-            raise _mark_transient(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
+            raise DocumentError(f"no connection or no answer, {type(error).__name__}", ATTEMPTS) from None
 
 
 class StaticIO(GuardedIO):
@@ -270,7 +266,7 @@ def parse_document(text: str) -> dict[str, Any]:
         is_deep = True
     except ValueError:
         what = "a web page" if text.lstrip()[:1] == "<" else "something else, or only a part"
-        raise _mark_transient(FormatError(f"it does not give JSON but {what}"), FORMAT_ATTEMPTS) from None
+        raise FormatError(f"it does not give JSON but {what}", FORMAT_ATTEMPTS) from None
     if is_deep:
         raise FormatError(f"its JSON is nested more than {DEEPEST_NESTING} deep")
     if not isinstance(document, dict):
@@ -319,7 +315,7 @@ def _decode(body: bytes | bytearray) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _mark_transient(FormatError("it does not give JSON but something that is not text"), FORMAT_ATTEMPTS) from None
+        raise FormatError("it does not give JSON but something that is not text", FORMAT_ATTEMPTS) from None
 
 
 def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
@@ -341,15 +337,13 @@ def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
 
 def _receive(answer: Response) -> str:
     if answer.status_code != 200:
-        error = DocumentError(f"status {answer.status_code}")
-        error.status = answer.status_code
-        if answer.status_code in BUSY_STATUSES:
-            _mark_transient(error).wait = parse_retry_after(answer.headers.get("Retry-After"))
-        raise error
+        is_busy = answer.status_code in BUSY_STATUSES
+        wait = parse_retry_after(answer.headers.get("Retry-After")) if is_busy else None
+        raise DocumentError(f"status {answer.status_code}", ATTEMPTS if is_busy else 1, answer.status_code, wait)
     try:
         text = _decode(_receive_body(answer))
     except (HTTPError, RequestException) as error:
-        raise _mark_transient(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
+        raise DocumentError(f"the answer broke off, {type(error).__name__}", ATTEMPTS) from None
     parse_document(text)  # an answer that is not JSON is requested again
     return text
 
@@ -361,14 +355,8 @@ def _receive_body(answer: Response) -> bytearray:
         if len(body) > LARGEST_DOCUMENT:
             break
         if time.monotonic() > deadline:
-            raise _mark_transient(DocumentError("too slow"), FORMAT_ATTEMPTS)
+            raise DocumentError("too slow", FORMAT_ATTEMPTS)
     return body
-
-
-def _mark_transient(error: E, attempts: int | None = None) -> E:
-    """Mark an error after which another attempt may succeed, and return it."""
-    error.attempts = ATTEMPTS if attempts is None else attempts
-    return error
 
 
 def format_error(error: BaseException) -> str:
