@@ -23,7 +23,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.raster.indices import LAYERS, encode_layers
 from minewatch.raster.read import DatatakeFiles, DatatakeReader, open_datatake
 from minewatch.settings.pipeline import Conflict
-from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, check_offset, count_dark_pixels
+from minewatch.sources.reflectance_offset import BOA_OFFSET, DarkPixels, OffsetCheck, check_offset, count_dark_pixels
 from minewatch.sources.scene import Datatake, Scene
 
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
@@ -92,7 +92,9 @@ def _write_temp_raster(target: Target, files: DatatakeFiles) -> TempRaster:
 
 
 def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
-    return replace(scene, offset=check.opposite, offset_reason=f"its pixels, against its metadata: {check.describe()}")
+    return replace(
+        scene, offset=0 if check.stated else BOA_OFFSET, offset_reason=f"its pixels, against its metadata: {check.describe()}"
+    )
 
 
 def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
