@@ -82,12 +82,6 @@ class FormatError(DocumentError):
     """A document was received but is not what was requested."""
 
 
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-"""Date of an item that cannot be read."""
-
-YEARS = range(1970, 2200)
-"""Plausible years of a scene."""
-
 MOST_VALUES = 50_000
 """Of one item; real ones have one to four thousand, an outline of 10 000 points 30 000."""
 
@@ -221,9 +215,8 @@ def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_:
     try:
         return _read_item(document, place, root)
     except SceneError as error:
-        empty = pystac.Item(
-            show(document.get("id"), SHORT_ID), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)}
-        )
+        name, epoch = show(document.get("id"), SHORT_ID), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        empty = pystac.Item(name, None, None, epoch, {}, href=place, extra_fields={FAULT: str(error)})
     if root is not None:
         empty.set_root(root)
     return empty
@@ -240,7 +233,7 @@ def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.
         name = show(document.get("id"), SHORT_ID)
         raise SceneError(f"item {name} is no item of STAC ({type(error).__name__})") from error
     check_id(item.id)
-    if item.datetime is not None and item.datetime.year not in YEARS:
+    if item.datetime is not None and item.datetime.year not in range(1970, 2200):
         raise SceneError(f"item {item.id} is of the year {item.datetime.year}")
     return item
 
