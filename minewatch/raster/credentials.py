@@ -34,9 +34,6 @@ SIGNING_RETRIES = 3
 LEAST_SECONDS = 61.0
 """A token valid for less is renewed: the package does so at 60."""
 
-BLOB_HOSTS = ".blob.core.windows.net"
-"""Suffix of the hosts that the package signs for."""
-
 PACKAGE = "planetary_computer"
 """Planetary Computer's package, an optional dependency."""
 
@@ -152,7 +149,9 @@ class Signatures:
             if signed == denied:
                 if signature in self._renewed and signature not in self._worked:
                     return None
-                _drop_token(signature)
+                tokens = _load_package().TOKEN_CACHE
+                for key in [key for key, token in tokens.items() if token.token == signature]:
+                    del tokens[key]
                 signed = _request_signature(href)
                 self._renewed.add(_cut_signature(signed))
             return signed if signed != denied else None
@@ -164,12 +163,6 @@ SIGNATURES = Signatures()
 
 def _cut_signature(signed: str) -> str:
     return urlsplit(signed).query
-
-
-def _drop_token(signature: str) -> None:
-    tokens: dict[str, Any] = _load_package().TOKEN_CACHE
-    for key in [key for key, token in tokens.items() if token.token == signature]:
-        del tokens[key]
 
 
 def _load_package() -> Any:
@@ -217,7 +210,7 @@ def _has_token(package: Any, href: str) -> bool:
 def _find_container(href: str) -> tuple[str, ...]:
     """Return account and container of an address that the package signs; () for others."""
     parts = urlsplit(href)
-    if not parts.netloc.endswith(BLOB_HOSTS):
+    if not parts.netloc.endswith(".blob.core.windows.net"):
         return ()
     return parts.netloc.split(".")[0], parts.path.lstrip("/").split("/")[0]
 
@@ -278,15 +271,11 @@ EMPTY_BODY_HASH = hashlib.sha256(b"").hexdigest()
 # --- logs ------------------------------------------------------------------------------------------------------------
 
 
-class _RedactingFilter(logging.Filter):
-    """Removes queries and users from the addresses that libraries log, which may be secret."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; it always passes."""
-        text = record.getMessage()
-        record.msg, record.args = re.sub(r"\?[^\s\"']+|(?<=://)[^\s/@]+@", "?...", text), None
-        return True
+def _redact(record: logging.LogRecord) -> bool:
+    """Remove queries and users from the addresses that libraries log, which may be secret; return True: all records pass."""
+    record.msg, record.args = re.sub(r"\?[^\s\"']+|(?<=://)[^\s/@]+@", "?...", record.getMessage()), None
+    return True
 
 
 for _name in ("urllib3.connectionpool", "rasterio._env", "rasterio._err", "rasterio._base"):
-    logging.getLogger(_name).addFilter(_RedactingFilter())
+    logging.getLogger(_name).addFilter(_redact)
