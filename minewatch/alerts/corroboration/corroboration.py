@@ -12,8 +12,8 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, LAYER
-from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, describe_agreements
-from minewatch.alerts.corroboration.match import Matches, match_external_alerts
+from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.corroboration.agreement import Agreement, Matches, describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
 from minewatch.alerts.corroboration.record import (
     DAYS,
@@ -36,9 +36,6 @@ LONGEST_NAME = 60
 
 FARTHEST_M = 5000.0
 """Largest distance that can be asked for, metres."""
-
-_BESIDE = (".dbf", ".shx", ".prj", ".cpg")
-"""What belongs to a shapefile."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +162,10 @@ def _drop_undated(reading: Reading) -> Reading:
 def _digest(path: Path) -> str:
     """Digest a file, a shapefile with what belongs to it."""
     digest = hashlib.sha256()
-    beside = [path.with_suffix(ending) for ending in _BESIDE] if path.suffix.lower() == ".shp" else []
-    for part in [path, *(other for other in beside if other.is_file())]:
+    endings = (".dbf", ".shx", ".prj", ".cpg") if path.suffix.lower() == ".shp" else ()
+    for part in [path, *(beside for ending in endings if (beside := path.with_suffix(ending)).is_file())]:
         with part.open("rb") as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
@@ -196,8 +192,8 @@ def refresh_matches(workspace: Workspace) -> tuple[Matches, list[str]]:
         rows = [row for row in select(connection, LAYER) if row["geom"]]
         for area in select(connection, AOIS):
             own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
-            extents = {alert_id: _make_extent(row) for alert_id, row in own.items()}
-            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], parse_date(area["as_of"]), extents)
+            sites = {alert_id: AlertSite.of(row) for alert_id, row in own.items()}
+            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], parse_date(area["as_of"]), sites)
             notes += more
             matches |= found
             for alert_id, row in own.items():
@@ -211,7 +207,3 @@ def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
     update(connection, LAYER, row["fid"], {"witnesses": cell})
     detail = cell or "nobody any more"
     record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
-
-
-def _make_extent(row: Mapping[str, Any]) -> AlertExtent:
-    return AlertExtent(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]))

@@ -13,11 +13,10 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.region import frame_sites, widen
 from minewatch.areas.antimeridian import Bounds
+from minewatch.core.units import EPOCH
 
 NO_DAY = int(np.iinfo(np.int32).min)
 """Day of a sighting without a date."""
-
-_EPOCH = dt.date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -110,9 +109,9 @@ def _unite_points(shapes: NDArray[np.object_], days: NDArray[np.int32]) -> Sight
 
 def to_day(date: dt.date | None) -> int:
     """Return a date as days since 1970-01-01, NO_DAY for none."""
-    return NO_DAY if date is None else (date - _EPOCH).days
+    return NO_DAY if date is None else (date - EPOCH).days
 
 
 def to_date(day: int) -> dt.date | None:
     """Return days since 1970-01-01 as a date, None for NO_DAY."""
-    return None if day == NO_DAY else _EPOCH + dt.timedelta(days=day)
+    return None if day == NO_DAY else EPOCH + dt.timedelta(days=day)
