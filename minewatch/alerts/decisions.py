@@ -109,18 +109,10 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
 
 
 def _render(decision: Decision) -> dict[str, Any]:
-    return {
-        "alert_id": decision.alert_id,
-        "aoi": decision.aoi,
-        "review": decision.review,
-        "reason": decision.reason,
-        "note": decision.note,
-        "by": decision.by,
-        "decided": decision.decided.isoformat(timespec="seconds"),
-        "effective": decision.effective.isoformat(),
-        "via": decision.via,
-        "outline": mapping(shapely.set_precision(decision.outline, _DIGITS)),
-    }
+    fields = dict(vars(decision))
+    outline = mapping(shapely.set_precision(fields.pop("outline"), _DIGITS))
+    dates = {"decided": fields["decided"].isoformat(timespec="seconds"), "effective": fields["effective"].isoformat()}
+    return {**fields, **dates, "outline": outline}
 
 
 def _parse(document: dict[str, Any]) -> Decision:
