@@ -75,13 +75,8 @@ def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features
 
     The region is in degrees and may reach beyond 180 on either side.  Raises ContextError where the file cannot be read.
     """
-    fids: set[int] = set()
-    rows: list[tuple[Any, ...]] = []
-    for box in _list_boxes(layer, region):
-        for row in _read_rows(layer, box):
-            if row[0] not in fids:
-                fids.add(row[0])
-                rows.append(row)
+    # A feature may meet several boxes.
+    rows = list({row[0]: row for box in _list_boxes(layer, region) for row in _read_rows(layer, box)}.values())
     faults: Counter[str] = Counter()
     blobs = np.array([row[1] for row in rows], object)
     names = [" ".join(_read_text(row[2]).split())[:LONGEST_NAME] or layer.name for row in rows]
@@ -120,7 +115,8 @@ def _list_boxes(layer: ContextLayer, region: Bounds | None) -> list[Bounds | Non
         return [None]
     extent = layer.extent
     wide = grow(region, _SLACK)
-    boxes = [move(wide, turn) for turn in (-360, 0, 360) if extent is None or meet(move(wide, turn), extent)]
+    moved = [move(wide, turn) for turn in (-360, 0, 360)]
+    boxes = [box for box in moved if extent is None or meet(box, extent)]
     if layer.is_lonlat:
         # A ring that jumps at 180° is filed under the box of what it does not enclose, which meets the prime meridian.
         jumping = [(-0.5, wide[1], 0.5, wide[3])] if max(-wide[0], wide[2]) > _JUMPS else []
@@ -170,7 +166,10 @@ def _decode(blobs: _Shapes, names: Sequence[str], faults: Counter[str]) -> _Shap
 def _to_lonlat(shapes: _Shapes, layer: ContextLayer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
     """Return the shapes in degrees; those that lie nowhere on Earth are left out."""
     if not layer.is_lonlat:
-        interest = AreaOfInterest(*_normalise(region or (-180, -90, 180, 90)))
+        west, south, east, north = region or (-180, -90, 180, 90)
+        if west < -180 or east > 180:
+            west, east = -180, 180
+        interest = AreaOfInterest(west, max(-90, south), east, min(90, north))
         transformer = Transformer.from_crs(layer.crs, 4326, always_xy=True, area_of_interest=interest)
         if layer.crs.is_projected:
             shapes = shapely.segmentize(shapes, EDGE_M / (layer.crs.axis_info[0].unit_conversion_factor or 1))
@@ -180,13 +179,6 @@ def _to_lonlat(shapes: _Shapes, layer: ContextLayer, region: Bounds | None, faul
     _note(faults, nowhere, "shapes are nowhere on Earth and were left out", ())
     shapes[nowhere] = None
     return _close_gap(shapes)
-
-
-def _normalise(region: Bounds) -> Bounds:
-    """Return a box within -180 and 180, the whole circle where it crosses them."""
-    west, south, east, north = region
-    inside = west >= -180 and east <= 180
-    return (west if inside else -180, max(-90, south), east if inside else 180, min(90, north))
 
 
 def _close_gap(shapes: _Shapes) -> _Shapes:

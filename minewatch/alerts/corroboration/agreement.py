@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.region import FINE, AlertSite, flatten, make_projection, unwrap, widen
-from minewatch.alerts.corroboration.record import ExternalSource, ExternalSources, read_sightings
+from minewatch.alerts.corroboration.record import ExternalSources, read_sightings
 from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings, to_date, to_day
 from minewatch.areas.aoi import GEODESIC
 from minewatch.core.errors import ExternalAlertError
@@ -55,17 +55,13 @@ def match_external_alerts(
         except ExternalAlertError as error:
             notes.append(f"witness {source.name!r} cannot be asked: {error}")
             continue
-        for alert_id, agreement in _match_source(source, sightings, sites).items():
-            found[alert_id].setdefault(source.name, []).append(agreement)
+        if not len(sightings):
+            continue
+        index = SightingIndex(sightings, float(sightings.shapes[0].bounds[0]))
+        for alert_id, site in sites.items():
+            if agreement := index.match(site, source.name, source.distance_m, source.days):
+                found[alert_id].setdefault(source.name, []).append(agreement)
     return {key: [choose_agreement(own, sites[key].first_seen) for own in names.values()] for key, names in found.items()}, notes
-
-
-def _match_source(source: ExternalSource, sightings: Sightings, sites: Mapping[str, AlertSite]) -> dict[str, Agreement]:
-    if not len(sightings):
-        return {}
-    index = SightingIndex(sightings, float(sightings.shapes[0].bounds[0]))
-    agreements = {alert_id: index.match(site, source.name, source.distance_m, source.days) for alert_id, site in sites.items()}
-    return {alert_id: agreement for alert_id, agreement in agreements.items() if agreement is not None}
 
 
 def describe_agreements(agreements: Iterable[Agreement]) -> str:

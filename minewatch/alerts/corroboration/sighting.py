@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -90,21 +91,13 @@ def join_sightings(parts: Sequence[Sightings]) -> Sightings:
     """Join sightings: each one once, sorted by their content."""
     shapes = np.concatenate([part.shapes for part in parts])
     days = np.concatenate([part.days for part in parts])
-    if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():
-        return _unite_points(shapes, days)
+    if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():  # of which there may be a million
+        x, y = shapely.get_coordinates(shapes).T
+        kept = pd.DataFrame({"x": x, "y": y, "day": days}).sort_values(["x", "y", "day"]).drop_duplicates().index
+        return Sightings(shapes[kept], days[kept])
     keys = [day.to_bytes(5, "big", signed=True) + blob for day, blob in zip(days.tolist(), shapely.to_wkb(shapes), strict=True)]
     _, first = np.unique(np.array(keys, object), return_index=True)
     return Sightings(shapes[first], days[first])
-
-
-def _unite_points(shapes: NDArray[np.object_], days: NDArray[np.int32]) -> Sightings:
-    """Join points, of which there may be a million."""
-    x, y = shapely.get_coordinates(shapes).T
-    order = np.lexsort((days, y, x))
-    x, y, when = x[order], y[order], days[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(when) != 0)
-    return Sightings(shapes[order[new]], when[new])
 
 
 def to_day(date: dt.date | None) -> int:
