@@ -27,9 +27,6 @@ class ReviewedStatus:
     review: tuple[str, str, str]
     """The columns review, review_note and reviewed_by."""
 
-    decision: Decision | None = None
-    """The latest that is about it."""
-
 
 def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: AlertSettings) -> ReviewedStatus:
     """Apply the latest decision about an alert; ``decisions`` are those of its area, the latest first."""
@@ -37,7 +34,7 @@ def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date,
     if decision is None:
         return ReviewedStatus(alert.status, ("", "", ""))
     dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)
-    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.columns, decision)
+    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.columns)
 
 
 def is_about(decision: Decision, alert: Alert) -> bool:

@@ -84,8 +84,8 @@ class Decisions:
 
     def of(self, aoi: str, until: dt.date) -> list[Decision]:
         """Return those of an area that act on a date, the latest first."""
-        known = [(d.effective, number, d) for number, d in enumerate(self.all) if d.aoi == aoi and d.effective <= until]
-        return [decision for *_, decision in sorted(known, key=lambda entry: entry[:2], reverse=True)]
+        known = [decision for decision in reversed(self.all) if decision.aoi == aoi and decision.effective <= until]
+        return sorted(known, key=lambda decision: decision.effective, reverse=True)  # keeps the order of the same date
 
 
 def read_decisions(path: Path) -> Decisions:

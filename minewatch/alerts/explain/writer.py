@@ -89,7 +89,7 @@ class ExplanationWriter:
     @property
     def number(self) -> int:
         """Place of the pixel in the series."""
-        return self.traced.number(self.pixel)
+        return int(np.count_nonzero(self.traced.tile.inside.ravel()[: self.pixel]))
 
     def _fit_baselines(self) -> dict[int, PixelBaseline]:
         """Fit the baselines that the looks were compared with, by epoch."""
