@@ -23,9 +23,6 @@ REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
 COMMAND, QGIS = "command", "table"
 """Where a decision was made: by ``alerts review``, or by editing the table."""
 
-_DIGITS = 1e-7
-"""Degrees to which outlines are written: a centimetre."""
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -110,7 +107,7 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
 
 def _render(decision: Decision) -> dict[str, Any]:
     fields = dict(vars(decision))
-    outline = mapping(shapely.set_precision(fields.pop("outline"), _DIGITS))
+    outline = mapping(shapely.set_precision(fields.pop("outline"), 1e-7))  # degrees: to a centimetre
     dates = {"decided": fields["decided"].isoformat(timespec="seconds"), "effective": fields["effective"].isoformat()}
     return {**fields, **dates, "outline": outline}
 

@@ -105,7 +105,7 @@ class ExplainedLook:
 
 @dataclass(frozen=True)
 class Episode:
-    """An anomaly of the pixel, with names as in EPISODE; dates that it did not reach are None."""
+    """An anomaly of the pixel; dates that it did not reach are None."""
 
     first_seen: dt.date | None
     """First look that shows it."""

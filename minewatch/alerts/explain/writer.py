@@ -67,6 +67,7 @@ class ExplanationWriter:
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
         bases = self._fit_baselines()
         looks = self._describe_looks(bases, place)
+        # Dates are called in EPISODE as in Episode.
         last, found = bases[max(bases)], traced.tracked.episodes[traced.tracked.episodes["row"] == self.number]
         return Explanation(
             alert_id=row["alert_id"],
