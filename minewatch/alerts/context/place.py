@@ -11,6 +11,7 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.columns import Value
 from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.features import meet, move
 from minewatch.alerts.context.layer import ContextLayer
@@ -33,8 +34,7 @@ REACH_M = 1_000_000.0
 _MARGINS_M = (50_000.0, REACH_M)
 """Margins around the alerts within which lines and points are read, until the nearest is found; metres."""
 
-Cell = str | float | None
-Cells = Mapping[str, Cell]
+Cells = Mapping[str, Value]
 """Context column to value; None where no layer applies."""
 
 CONTEXT_COLUMNS = (
@@ -85,7 +85,7 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
         return SiteContext({}, ())
     ids = sorted(sites)
     outlines = frame_sites([sites[alert_id].outline for alert_id in ids])
-    rows: list[dict[str, Cell]] = [dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN} for _ in ids]
+    rows: list[dict[str, Value]] = [dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN} for _ in ids]
     notes: dict[str, list[str]] = {}
     for kind in AREAS:
         for row, found, alert_id, outline in zip(rows, _overlap(layers, kind, outlines, notes), ids, outlines, strict=True):
@@ -136,13 +136,13 @@ def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
     return extent is None or any(meet(move(wide, turn), extent) for turn in (-360, 0, 360))
 
 
-def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, outline: BaseGeometry) -> dict[str, Cell]:
+def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, outline: BaseGeometry) -> dict[str, Value]:
     if found is None:
         return {}
     name, hectares, per_cent = AREAS[kind]
     total = measure_area_ha(outline)
     common = _measure_union(found)
-    cells: dict[str, Cell] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
+    cells: dict[str, Value] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
     if kind != CONCESSION:
         return cells | {name: _name_largest(found)}
     status, deciding = assess_legal_status(found, site.first_seen, total)
