@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import shapely
 
 from minewatch.alerts.decisions import DISMISS, Decision
-from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
+from minewatch.alerts.record import CLOSED, DISMISSED, Alert
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.settings.pipeline import AlertSettings
 
@@ -52,8 +52,3 @@ def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: Ale
         return False
     parts = shapely.get_parts(alert.geometry.difference(decision.outline))
     return sum(measure_area_ha(part) for part in parts if part.area > 0) < settings.dismissal_growth_ha
-
-
-def restore_status(status: str, confirmed_on: object) -> str:
-    """Return the detected status of a row whose dismissal was withdrawn."""
-    return status if status != DISMISSED else CONFIRMED if confirmed_on else PROVISIONAL

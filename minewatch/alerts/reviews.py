@@ -10,12 +10,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.apply_decisions import restore_status
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
 from minewatch.alerts.decisions import COMMAND, DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
 from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
-from minewatch.alerts.record import CLOSED, DISMISSED
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.schema import SHOWN, upgrade_schema
 from minewatch.core.errors import AlertsError
 
@@ -134,8 +133,10 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         decision = _make_decision(row, review, as_of, COMMAND)
         append_decisions(decisions, [decision])
         status = row["status"]
-        if status != CLOSED:
-            status = DISMISSED if review.review == DISMISS else restore_status(status, row["confirmed_on"])
+        if review.review == DISMISS:
+            status = CLOSED if status == CLOSED else DISMISSED
+        elif status == DISMISSED:  # the dismissal is withdrawn
+            status = CONFIRMED if row["confirmed_on"] else PROVISIONAL
         update(connection, LAYER, row["fid"], {"status": status})
         write_review(connection, row["fid"], decision.columns)
         record_reviews(connection, harvest.decisions, row["run_id"])
