@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import shapely
 
 from minewatch.alerts.decisions import DISMISS, Decision
-from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
+from minewatch.alerts.record import CLOSED, DISMISSED, Alert
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.settings.pipeline import AlertSettings
 
@@ -27,9 +27,6 @@ class ReviewedStatus:
     review: tuple[str, str, str]
     """The columns review, review_note and reviewed_by."""
 
-    decision: Decision | None = None
-    """The latest that is about it."""
-
 
 def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: AlertSettings) -> ReviewedStatus:
     """Apply the latest decision about an alert; ``decisions`` are those of its area, the latest first."""
@@ -37,7 +34,7 @@ def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date,
     if decision is None:
         return ReviewedStatus(alert.status, ("", "", ""))
     dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)
-    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.columns, decision)
+    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.columns)
 
 
 def is_about(decision: Decision, alert: Alert) -> bool:
@@ -55,8 +52,3 @@ def is_dismissed(alert: Alert, decision: Decision, until: dt.date, settings: Ale
         return False
     parts = shapely.get_parts(alert.geometry.difference(decision.outline))
     return sum(measure_area_ha(part) for part in parts if part.area > 0) < settings.dismissal_growth_ha
-
-
-def restore_status(status: str, confirmed_on: object) -> str:
-    """Return the detected status of a row whose dismissal was withdrawn."""
-    return status if status != DISMISSED else CONFIRMED if confirmed_on else PROVISIONAL

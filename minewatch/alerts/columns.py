@@ -112,6 +112,9 @@ RUN_COLUMNS = (
 )
 """Layer ``runs``: a record of the scans."""
 
+KEY = "fid"
+"""The column that numbers the rows of every layer; QGIS knows it by this name."""
+
 LAYERS = {LAYER: ALERT_COLUMNS, AOIS: AOI_COLUMNS, HISTORY: HISTORY_COLUMNS, RUNS: RUN_COLUMNS}
 """Every layer with its columns."""
 

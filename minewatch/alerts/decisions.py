@@ -23,9 +23,6 @@ REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
 COMMAND, QGIS = "command", "table"
 """Where a decision was made: by ``alerts review``, or by editing the table."""
 
-_DIGITS = 1e-7
-"""Degrees to which outlines are written: a centimetre."""
-
 
 @dataclass(frozen=True)
 class Decision:
@@ -84,8 +81,8 @@ class Decisions:
 
     def of(self, aoi: str, until: dt.date) -> list[Decision]:
         """Return those of an area that act on a date, the latest first."""
-        known = [(d.effective, number, d) for number, d in enumerate(self.all) if d.aoi == aoi and d.effective <= until]
-        return [decision for *_, decision in sorted(known, key=lambda entry: entry[:2], reverse=True)]
+        known = [decision for decision in reversed(self.all) if decision.aoi == aoi and decision.effective <= until]
+        return sorted(known, key=lambda decision: decision.effective, reverse=True)  # keeps the order of the same date
 
 
 def read_decisions(path: Path) -> Decisions:
@@ -109,18 +106,10 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
 
 
 def _render(decision: Decision) -> dict[str, Any]:
-    return {
-        "alert_id": decision.alert_id,
-        "aoi": decision.aoi,
-        "review": decision.review,
-        "reason": decision.reason,
-        "note": decision.note,
-        "by": decision.by,
-        "decided": decision.decided.isoformat(timespec="seconds"),
-        "effective": decision.effective.isoformat(),
-        "via": decision.via,
-        "outline": mapping(shapely.set_precision(decision.outline, _DIGITS)),
-    }
+    fields = dict(vars(decision))
+    outline = mapping(shapely.set_precision(fields.pop("outline"), 1e-7))  # degrees: to a centimetre
+    dates = {"decided": fields["decided"].isoformat(timespec="seconds"), "effective": fields["effective"].isoformat()}
+    return {**fields, **dates, "outline": outline}
 
 
 def _parse(document: dict[str, Any]) -> Decision:

@@ -20,7 +20,7 @@ import shapely
 from shapely.geometry import MultiPolygon
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.columns import LAYERS, SPATIAL, Column, Value
+from minewatch.alerts.columns import KEY, LAYERS, SPATIAL, Column, Value
 from minewatch.alerts.style import install_styles
 from minewatch.core.errors import AlertsError, describe
 from minewatch.core.files import is_full, publishing
@@ -35,13 +35,11 @@ REMEDY = "put a backup in its place, or move it away and scan again; decisions a
 GARBLED = (UnicodeDecodeError, struct.error, shapely.GEOSException)
 """Errors that damaged values raise."""
 
-_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """Primary codes of SQLite; the last one is that of a table or column that is not there."""
 
 _SRS = 4326
 _GEOMETRY = "geom"
-_KEY = "fid"
 
 
 def create_geopackage(path: Path) -> None:
@@ -69,7 +67,7 @@ def _create_layer(path: Path, layer: str, columns: Sequence[Column]) -> None:
         driver="GPKG",
         append=path.exists(),
         dataset_options=None if path.exists() else {"VERSION": "1.2"},
-        layer_options={"GEOMETRY_NAME": _GEOMETRY, "FID": _KEY} if layer in SPATIAL else {"FID": _KEY},
+        layer_options={"GEOMETRY_NAME": _GEOMETRY, "FID": KEY} if layer in SPATIAL else {"FID": KEY},
         **spatial,
     )
 
@@ -86,14 +84,17 @@ def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
-        except (sqlite3.Error, *GARBLED) as error:
-            _roll_back(connection)
+        except BaseException as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not isinstance(error, (sqlite3.Error, *GARBLED)):
+                raise
             remedy = f"; {REMEDY}" if _is_damage(error) else ""
             raise AlertsError(f"{path} could not be changed: {_explain(error)}; nothing was changed{remedy}") from error
-        except BaseException:
-            _roll_back(connection)
-            raise
-        _leave_wal(connection)
+        # Write-ahead logs freeze on network drives (QGIS #37623): a single file again, where nobody else holds it.
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("PRAGMA busy_timeout = 0")
+            connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def _is_damage(error: Exception) -> bool:
@@ -103,7 +104,7 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _is_locked(error: Exception) -> bool:
-    return _read_code(error) in _LOCKED
+    return _read_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _read_code(error: Exception) -> int | None:
@@ -112,22 +113,10 @@ def _read_code(error: Exception) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")
-
-
 def _explain(error: Exception) -> str:
     if _is_locked(error):
         return "another program has it locked (a QGIS that is saving?); close it or try again"
     return show(describe(error))
-
-
-def _leave_wal(connection: sqlite3.Connection) -> None:
-    """Go back to a single file where nobody else holds it: write-ahead logs freeze on network drives (QGIS #37623)."""
-    with contextlib.suppress(sqlite3.Error):
-        connection.execute("PRAGMA busy_timeout = 0")
-        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def require_table(path: Path) -> None:
@@ -175,21 +164,19 @@ def update(
     """Change the named columns of a row, and its geometry where one is given."""
     cells = _cells(row, geometry)
     assignments = ", ".join(f'"{name}" = ?' for name in cells)
-    connection.execute(f'UPDATE "{layer}" SET {assignments} WHERE "{_KEY}" = ?', (*cells.values(), fid))
+    connection.execute(f'UPDATE "{layer}" SET {assignments} WHERE "{KEY}" = ?', (*cells.values(), fid))
 
 
 def delete(connection: sqlite3.Connection, layer: str, fid: int) -> None:
     """Remove a row."""
-    connection.execute(f'DELETE FROM "{layer}" WHERE "{_KEY}" = ?', (fid,))
+    connection.execute(f'DELETE FROM "{layer}" WHERE "{KEY}" = ?', (fid,))
 
 
 def refresh_extent(connection: sqlite3.Connection, layer: str) -> None:
     """Store the extent of a layer, which readers use for zooming."""
     boxes = [_envelope(blob) for (blob,) in connection.execute(f'SELECT "{_GEOMETRY}" FROM "{layer}"')]
-    known = np.array([box for box in boxes if box], float).reshape(-1, 4)
-    extent: list[float | None] = [None] * 4
-    if len(known):
-        extent = [float(v) for v in (known[:, 0].min(), known[:, 2].min(), known[:, 1].max(), known[:, 3].max())]
+    west, east, south, north = zip(*filter(None, boxes), strict=True) if any(boxes) else [[None]] * 4
+    extent = min(west), min(south), max(east), max(north)
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     connection.execute(
         "UPDATE gpkg_contents SET min_x = ?, min_y = ?, max_x = ?, max_y = ?, last_change = ? WHERE table_name = ?",

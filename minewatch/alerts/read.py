@@ -43,3 +43,13 @@ def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
     recover(path)
     frame = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False)
     return {str(row.aoi): (row.monitor_from.date(), row.as_of.date()) for row in frame.itertuples()}
+
+
+def choose_area(workspace: Workspace, area: str | None = None) -> str:
+    """Return the area to score: the one named, else the only one of the table; raises AlertsError where that is none."""
+    require_table(workspace.alerts)
+    areas = read_areas(workspace.alerts)
+    chosen = [area] if area else list(areas)
+    if len(chosen) != 1 or chosen[0] not in areas:
+        raise AlertsError(f"name one of the areas in the table: {', '.join(areas)}")
+    return chosen[0]

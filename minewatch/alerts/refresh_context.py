@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from minewatch.alerts.columns import LAYER
 from minewatch.alerts.context.layer import ContextLayer
-from minewatch.alerts.context.place import AlertSite, place_sites
-from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
+from minewatch.alerts.context.place import place_sites
+from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.geopackage import require_table, select, update, updating
 from minewatch.alerts.history import record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.alerts.table import compare_legal
@@ -49,7 +49,7 @@ def refresh_context(table: Path, layers: Sequence[ContextLayer]) -> RefreshResul
         rows = [row for row in select(connection, LAYER) if row["geom"]]
         for aoi in sorted({row["aoi"] for row in rows}):
             own = [row for row in rows if row["aoi"] == aoi]
-            placed = place_sites(layers, {row["alert_id"]: _make_site(row) for row in own})
+            placed = place_sites(layers, {row["alert_id"]: AlertSite.of(row) for row in own})
             notes += placed.notes
             for row in own:
                 cells = placed.cells[row["alert_id"]]
@@ -59,7 +59,3 @@ def refresh_context(table: Path, layers: Sequence[ContextLayer]) -> RefreshResul
                     record_event(connection, replace(event, as_of=row["as_of"]))
                     changes.append((event.alert_id, event.detail))
     return RefreshResult(len(rows), legal, changes, tuple(dict.fromkeys(notes)))
-
-
-def _make_site(row: dict[str, Any]) -> AlertSite:
-    return AlertSite(decode_geometry(row["geom"]), parse_date(row["first_seen"]))

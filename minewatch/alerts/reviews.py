@@ -10,32 +10,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.apply_decisions import restore_status
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
-from minewatch.alerts.decisions import DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
+from minewatch.alerts.decisions import COMMAND, DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
 from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
-from minewatch.alerts.record import CLOSED, DISMISSED
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.schema import SHOWN, upgrade_schema
 from minewatch.core.errors import AlertsError
-
-ReviewColumns = tuple[str, str, str]
-"""review, review_note, reviewed_by."""
-
-NO_REVIEW_COLUMNS: ReviewColumns = ("", "", "")
 
 
 @dataclass(frozen=True)
 class Harvest:
     """The reviews that people edited in the table."""
 
-    decisions: Sequence[Decision]
+    decisions: Sequence[Decision] = ()
     """Their edits as decisions, kept in the file."""
 
-    notes: Sequence[str]
+    notes: Sequence[str] = ()
     """A line for each edit that replaced another review or cannot be understood."""
 
-    unclear: frozenset[int]
+    unclear: frozenset[int] = frozenset()
     """Rows (fid) with an unknown review: their columns stay as they are."""
 
 
@@ -44,24 +38,23 @@ def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, deci
 
     The decisions are on the disk when this returns, so an update that is cut off afterwards loses none.
     """
-    shown = read_written_reviews(connection)
+    shown = {fid: review for fid, *review in connection.execute(f"SELECT fid, {', '.join(REVIEW_COLUMNS)} FROM {SHOWN}")}
     found, notes, unclear = [], [], set()
     for row in select(connection, LAYER, "aoi = ?", (aoi,)):
-        columns, last = read_review(row), shown.get(row["fid"], NO_REVIEW_COLUMNS)
-        if columns == last or not row["geom"]:
+        edited, last = [str(row[name] or "").strip() for name in REVIEW_COLUMNS], shown.get(row["fid"], ["", "", ""])
+        if edited == last or not row["geom"]:
             continue
-        if columns[0] not in REVIEWS:
+        review, note, by = edited
+        if review not in REVIEWS:
             unclear.add(row["fid"])
             notes.append(
-                f"{row['alert_id']}: the review {columns[0]!r} is none of {', '.join(filter(None, REVIEWS))}; it has no effect"
+                f"{row['alert_id']}: the review {review!r} is none of {', '.join(filter(None, REVIEWS))}; it has no effect"
             )
             continue
-        found.append(_make_decision(row, columns, as_of))
-        if last[0] and last[0] != columns[0]:
-            notes.append(
-                f"{row['alert_id']}: {_describe_review(columns)} in the table replaces {_describe_review(last)}; "
-                f"both are in {decisions.name}"
-            )
+        found.append(_make_decision(row, Review(review, by, note=note), as_of, QGIS))
+        if last[0] and last[0] != review:
+            words = f"{_describe_review(review, by)} in the table replaces {_describe_review(last[0], last[2])}"
+            notes.append(f"{row['alert_id']}: {words}; both are in {decisions.name}")
     latest = {d.alert_id: (d.via, d.columns, d.effective) for d in read_decisions(decisions).all}
     # An update that was cut off has left them in the file, but not in the table.
     append_decisions(decisions, [d for d in found if latest.get(d.alert_id) != (d.via, d.columns, d.effective)])
@@ -71,30 +64,16 @@ def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, deci
     return Harvest(found, notes, frozenset(unclear))
 
 
-def _make_decision(row: Mapping[str, Any], columns: ReviewColumns, as_of: dt.date) -> Decision:
-    review, note, by = columns
+def _make_decision(row: Mapping[str, Any], review: Review, as_of: dt.date, via: str) -> Decision:
     now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
-    return Decision(row["alert_id"], row["aoi"], review, "", note, by, now, as_of, outline, QGIS)
+    return Decision(row["alert_id"], row["aoi"], review.review, review.reason, review.note, review.by, now, as_of, outline, via)
 
 
-def _describe_review(columns: ReviewColumns) -> str:
-    review, _, by = columns
+def _describe_review(review: str, by: str) -> str:
     return f"{review or 'no review'} by {by}" if by else review or "no review"
 
 
-def read_review(row: Mapping[str, Any]) -> ReviewColumns:
-    """Return the review columns of a row; nothing is ''."""
-    review, note, by = (str(row[name] or "").strip() for name in REVIEW_COLUMNS)
-    return review, note, by
-
-
-def read_written_reviews(connection: sqlite3.Connection) -> dict[int, ReviewColumns]:
-    """Return the review columns of each row as they were last written here."""
-    rows = connection.execute(f"SELECT fid, {', '.join(REVIEW_COLUMNS)} FROM {SHOWN}")
-    return {fid: (review, note, by) for fid, review, note, by in rows}
-
-
-def write_review(connection: sqlite3.Connection, fid: int, columns: ReviewColumns) -> None:
+def write_review(connection: sqlite3.Connection, fid: int, columns: tuple[str, str, str]) -> None:
     """Write the review columns of a row, and record that they were written here."""
     update(connection, LAYER, fid, dict(zip(REVIEW_COLUMNS, columns, strict=True)))
     connection.execute(f"INSERT OR REPLACE INTO {SHOWN} (fid, {', '.join(REVIEW_COLUMNS)}) VALUES (?, ?, ?, ?)", (fid, *columns))
@@ -151,12 +130,13 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         row = select(connection, LAYER, "alert_id = ?", (name,))[0]
         as_of = parse_date(select(connection, AOIS, "aoi = ?", (row["aoi"],))[0]["as_of"])
         harvest = harvest_edits(connection, row["aoi"], as_of, decisions)
-        now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
-        decision = Decision(name, row["aoi"], review.review, review.reason, review.note, review.by, now, as_of, outline)
+        decision = _make_decision(row, review, as_of, COMMAND)
         append_decisions(decisions, [decision])
         status = row["status"]
-        if status != CLOSED:
-            status = DISMISSED if review.review == DISMISS else restore_status(status, row["confirmed_on"])
+        if review.review == DISMISS:
+            status = CLOSED if status == CLOSED else DISMISSED
+        elif status == DISMISSED:  # the dismissal is withdrawn
+            status = CONFIRMED if row["confirmed_on"] else PROVISIONAL
         update(connection, LAYER, row["fid"], {"status": status})
         write_review(connection, row["fid"], decision.columns)
         record_reviews(connection, harvest.decisions, row["run_id"])
@@ -173,7 +153,11 @@ def record_reviews(connection: sqlite3.Connection, decisions: Sequence[Decision]
 
 
 def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
-    parts = _describe_review(decision.columns), decision.text, f"in the {decision.via}" if decision.via == QGIS else ""
+    parts = (
+        _describe_review(decision.review, decision.by),
+        decision.text,
+        f"in the {decision.via}" if decision.via == QGIS else "",
+    )
     detail = "; ".join(filter(None, parts))
     return HistoryEvent(decision.alert_id, REVIEWED, detail, run_id=run_id, as_of=decision.effective)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 
-import numpy as np
-
 from minewatch.alerts.columns import LAYERS, REVIEW_COLUMNS
 from minewatch.alerts.history import migrate_history
 from minewatch.alerts.style import refresh_styles
@@ -25,7 +23,7 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
         known = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
         for column in layer_columns:
             if column.name not in known:
-                kind = _SQL_TYPES[np.dtype(column.dtype).name if column.dtype != "datetime64[D]" else column.dtype]
+                kind = _SQL_TYPES[column.dtype]
                 connection.execute(f'ALTER TABLE "{layer}" ADD COLUMN "{column.name}" {kind}')
     migrate_history(connection)
     refresh_styles(connection)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from minewatch.alerts.columns import AOIS, LAYER, LAYERS, REVIEW_COLUMNS, Column
+from minewatch.alerts.columns import AOIS, KEY, LAYER, LAYERS, REVIEW_COLUMNS, Column
 from minewatch.alerts.decisions import REVIEWS
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 
@@ -18,17 +18,11 @@ COLOURS = {CONFIRMED: "#c8102e", PROVISIONAL: "#f08c00", CLOSED: "#5f6b73", DISM
 
 AOI_COLOUR = "#1f5fa8"
 
-KEY = "fid"
-"""Of every layer, QGIS's own column."""
-
 TIME = "first_seen"
 """The day on which an alert appears when time is played."""
 
 LABEL = f"""if("status" = '{CLOSED}', '', format_number("area_ha", 1) || ' ha\\n' || format_date("{TIME}", 'yyyy-MM-dd'))"""
 """Area and date, as an expression of QGIS; closed alerts have none, as in the quick look."""
-
-NO_REVIEW = "(none)"
-"""How the list of reviews calls the empty one."""
 
 OLDER_STYLES = frozenset({"7d82126bcae1c26d", "a17e7092df24134d"})
 """Digests of the styles of version 0.1.0, which were not signed."""
@@ -136,7 +130,7 @@ def _add_review_widgets(root: ET.Element) -> None:
     config = _add_widget(fields, review, "ValueMap")
     choices = ET.SubElement(config, "Option", name="map", type="List")
     for value in REVIEWS:
-        label = value.replace("-", " ").capitalize() or NO_REVIEW
+        label = value.replace("-", " ").capitalize() or "(none)"
         ET.SubElement(ET.SubElement(choices, "Option", type="Map"), "Option", name=label, value=value, type="QString")
     for name, lines in ((note, "true"), (by, "false")):
         ET.SubElement(_add_widget(fields, name, "TextEdit"), "Option", name="IsMultiline", value=lines, type="bool")

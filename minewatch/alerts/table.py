@@ -120,9 +120,10 @@ def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Va
 
 def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], decisions: Path) -> TableChanges:
     changes = TableChanges()
-    harvest = _harvest(connection, result.aoi, decisions)
     until = result.facts["as_of"]
     assert isinstance(until, dt.date), "every scan has an as-of date"
+    rows = select(connection, AOIS, "aoi = ?", (result.aoi,))
+    harvest = harvest_edits(connection, result.aoi, parse_date(rows[0]["as_of"]), decisions) if rows else Harvest()
     changes.notes += harvest.notes
     changes.events.update(["reviewed"] * len(harvest.decisions))
     known = read_decisions(decisions)
@@ -135,13 +136,6 @@ def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mappin
     writer.withdraw_rest()
     _update_aoi_row(connection, result, run)
     return changes
-
-
-def _harvest(connection: sqlite3.Connection, aoi: str, decisions: Path) -> Harvest:
-    rows = select(connection, AOIS, "aoi = ?", (aoi,))
-    if not rows:
-        return Harvest((), (), frozenset())
-    return harvest_edits(connection, aoi, parse_date(rows[0]["as_of"]), decisions)
 
 
 class _Writer:
@@ -166,8 +160,10 @@ class _Writer:
         """Write one alert: into a new row, its own, or that of a vanished alert it overlaps."""
         alert = replace(alert, status=reviewed.status)
         self._changes.alerts.append(alert)
+        facts = {name: value for name, value in vars(alert).items() if name not in ("day_before", "geometry")}
+        before, after = self._result.scenes.get(alert.alert_id, ("", ""))
         context = self._result.context.get(alert.alert_id, {})
-        cells = {**_alert_columns(alert, self._result.scenes.get(alert.alert_id, ("", ""))), **context, **self._common}
+        cells = {**facts, "scene_before": before, "scene_after": after, **context, **self._common}
         row = self._old.get(alert.alert_id)
         if row is None and (former := _find_former(alert, self._gone)):
             row = self._gone.pop(former)
@@ -198,27 +194,6 @@ class _Writer:
             trial = self._result.what_if
             detail = "; ".join(filter(None, [event.detail, WHAT_IF if trial else ""]))
             record_event(self._connection, replace(event, detail=detail, what_if=trial, **self._when))
-
-
-def _alert_columns(alert: Alert, scenes: tuple[str, str]) -> dict[str, Value]:
-    return {
-        "alert_id": alert.alert_id,
-        "aoi": alert.aoi,
-        "status": alert.status,
-        "first_seen": alert.first_seen,
-        "confirmed_on": alert.confirmed_on,
-        "last_seen": alert.last_seen,
-        "area_ha": alert.area_ha,
-        "lat": alert.lat,
-        "lon": alert.lon,
-        "ndvi_change": alert.ndvi_change,
-        "bsi_change": alert.bsi_change,
-        "looks": alert.looks,
-        "scene_before": scenes[0],
-        "scene_after": scenes[1],
-        "merged_into": alert.merged_into,
-        "split_from": alert.split_from,
-    }
 
 
 def _find_former(alert: Alert, gone: Mapping[str, Mapping[str, Any]]) -> str | None:

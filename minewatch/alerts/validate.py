@@ -17,8 +17,8 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import geopandas as gpd
 import numpy as np
@@ -29,12 +29,11 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from scipy import ndimage, stats
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.geopackage import require_table
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import CONFIRMED
 from minewatch.areas.grid import PIXEL
 from minewatch.areas.vectorize import rasterize_outlines
-from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.errors import MinewatchError
 from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
@@ -51,9 +50,6 @@ HORIZONS = (5, 10, 20, 30, 60, 90, 180, 365)
 
 LEVEL = 0.95
 """Of the confidence intervals."""
-
-_DERIVED = ("sites", "summary", "by_size", "by_days")
-"""Fields of Scores that are computed from the others."""
 
 DRAWS = 1000
 """Of the bootstrap over sites."""
@@ -169,16 +165,6 @@ class _Scene:
         return rasterize_outlines(geometries, self.transform, self.shape)
 
 
-def choose_area(workspace: Workspace, area: str | None = None) -> str:
-    """Return the area to score: the one named, else the only one of the table; raises AlertsError where that is none."""
-    require_table(workspace.alerts)
-    areas = read_areas(workspace.alerts)
-    chosen = [area] if area else list(areas)
-    if len(chosen) != 1 or chosen[0] not in areas:
-        raise AlertsError(f"name one of the areas in the table: {', '.join(areas)}")
-    return chosen[0]
-
-
 def validate_area(workspace: Workspace, truth: Path, area: str) -> Scores:
     """Score the alerts of an area of the table; raises MinewatchError as validate_alerts does."""
     alerts = read_alerts(workspace)
@@ -194,30 +180,14 @@ def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date
     found = scene.draw(now.geometry)
     alarms_of_site, counts, rasters, alarms = _assign(scene, true)
     dated = [(scene.draw([row.geometry]), row.confirmed_on.date()) for row in now.itertuples()]
-    sites = [
-        _score_site(
-            scene,
-            index,
-            found,
-            care,
-            [(rasters[i], alarms["confirmed_on"][i]) for i in alarms_of_site.get(index, [])],
-            dated,
-            as_of,
-        )
-        for index in range(len(scene.masks))
-    ]
+    sites = []
+    for index in range(len(scene.masks)):
+        own = [(rasters[i], alarms["confirmed_on"][i]) for i in alarms_of_site.get(index, [])]
+        sites.append(_score_site(scene, index, found, care, own, dated, as_of))
     years = max((as_of - monitor_from).days, 1) / 365.25
     km2 = float((~scene.skip).sum()) * PIXEL**2 / 1e6
-    scores = Scores(
-        sites,
-        int((found & ~true & care).sum()),
-        len(alarms_of_site),
-        counts["false"],
-        counts["fragments"],
-        counts["left_out"],
-        km2 * years,
-    )
-    return summarise([scores])
+    false_pixels, hits = int((found & ~true & care).sum()), len(alarms_of_site)
+    return summarise([Scores(sites, false_pixels, hits, counts["false"], counts["fragments"], counts["left_out"], km2 * years)])
 
 
 def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
@@ -258,12 +228,8 @@ def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, 
             continue
         cover = [int((mask & rim).sum()) for rim in rims]
         site = int(np.argmax(cover)) if cover else -1
-        if (
-            site < 0
-            or not size
-            or cover[site] < SHARE * size
-            or alarms["confirmed_on"][index] < _day(scene.mining["onset"][site])
-        ):
+        off_site = site < 0 or not size or cover[site] < SHARE * size
+        if off_site or alarms["confirmed_on"][index] < _day(scene.mining["onset"][site]):
             counts["false"] += 1
         elif site not in alarms_of_site:
             alarms_of_site[site] = [index]
@@ -322,14 +288,14 @@ def summarise(parts: Sequence[Scores]) -> Scores:
     medians a bootstrap over sites.
     """
     sites = [site for part in parts for site in part.sites]
-    total = {name: sum(getattr(part, name) for part in parts) for name in Scores.__annotations__ if name not in _DERIVED}
-    false = total["false_alarms"]
+    counted = ("false_pixels", "true_alarms", "false_alarms", "fragments", "left_out", "km2_years")
+    total = {name: sum(getattr(part, name) for part in parts) for name in counted}
+    wrong, false = total["false_pixels"], total["false_alarms"]
+    pixels = [(site.tp, site.fn) for site in sites]
     summary = {
-        "pixel_f1": _bootstrap(sites, lambda s: _f1(sum(x.tp for x in s), total["false_pixels"], sum(x.fn for x in s))),
-        "pixel_precision": _bootstrap(
-            sites, lambda s: _ratio(sum(x.tp for x in s), sum(x.tp for x in s) + total["false_pixels"])
-        ),
-        "pixel_recall": _bootstrap(sites, lambda s: _ratio(sum(x.tp for x in s), sum(x.tp + x.fn for x in s))),
+        "pixel_f1": _pool(pixels, lambda tp, fn: _ratio(2 * tp, 2 * tp + wrong + fn)),
+        "pixel_precision": _pool(pixels, lambda tp, _: _ratio(tp, tp + wrong)),
+        "pixel_recall": _pool(pixels, lambda tp, fn: _ratio(tp, tp + fn)),
         "site_recall": _wilson(sum(site.hit for site in sites), len(sites)),
         "alarm_precision": _wilson(total["true_alarms"], total["true_alarms"] + false),
         "looks_median": _quantile(sites, "looks", 0.5),
@@ -341,8 +307,8 @@ def summarise(parts: Sequence[Scores]) -> Scores:
     }
     by_days = {}
     for number, horizon in enumerate(HORIZONS):
-        old = [site for site in sites if site.watched_days >= horizon]
-        by_days[horizon] = _bootstrap(old, partial(_f1_within, number=number, false_pixels=total["false_pixels"]))
+        early = [(site.within[number], site.tp + site.fn) for site in sites if site.watched_days >= horizon]
+        by_days[horizon] = _pool(early, lambda tp, size: _ratio(2 * tp, tp + wrong + size))
     return Scores(sites=sites, **total, summary=summary, by_size=_split_sizes(sites), by_days=by_days)
 
 
@@ -354,7 +320,7 @@ def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | i
         classes[name] = {
             "sites": len(chosen),
             "site_recall": _wilson(sum(site.hit for site in chosen), len(chosen)),
-            "pixel_recall": _bootstrap(chosen, lambda s: _ratio(sum(x.tp for x in s), sum(x.tp + x.fn for x in s))),
+            "pixel_recall": _pool([(site.tp, site.fn) for site in chosen], lambda tp, fn: _ratio(tp, tp + fn)),
             "days_median": _quantile(chosen, "days", 0.5),
         }
     return classes
@@ -362,15 +328,6 @@ def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | i
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def _f1(tp: float, fp: float, fn: float) -> float | None:
-    return _ratio(2 * tp, 2 * tp + fp + fn)
-
-
-def _f1_within(sites: Sequence[TruthSite], number: int, false_pixels: int) -> float | None:
-    tp = sum(site.within[number] for site in sites)
-    return _f1(tp, false_pixels, sum(site.tp + site.fn for site in sites) - tp)
 
 
 def _wilson(hits: int, trials: int) -> Estimate:
@@ -388,16 +345,21 @@ def _rate(count: int, exposure: float) -> Estimate:
     return Estimate(count / exposure, float(low / exposure), float(stats.chi2.ppf(1 - tail, 2 * count + 2) / 2 / exposure))
 
 
+def _pool(counts: Sequence[tuple[int, int]], compute: Callable[[int, int], float | None]) -> Estimate:
+    """Compute a figure from the sums of two counts over sites."""
+    return _bootstrap(np.array(counts, np.int64).reshape(-1, 2), lambda drawn: compute(*drawn.sum(axis=0).tolist()))
+
+
 def _quantile(sites: Sequence[TruthSite], name: str, q: float) -> Estimate:
-    known = [site for site in sites if getattr(site, name) is not None]
-    return _bootstrap(known, lambda s: float(np.quantile([getattr(x, name) for x in s], q)) if s else None)
+    known = np.array([value for site in sites if (value := getattr(site, name)) is not None])
+    return _bootstrap(known, lambda drawn: float(np.quantile(drawn, q)) if drawn.size else None)
 
 
-def _bootstrap(sites: Sequence[TruthSite], compute: Callable[[Sequence[TruthSite]], float | None]) -> Estimate:
-    value = compute(sites)
-    if value is None or len(sites) < 2:
+def _bootstrap(rows: NDArray[Any], compute: Callable[[NDArray[Any]], float | None]) -> Estimate:
+    value = compute(rows)
+    if value is None or len(rows) < 2:
         return Estimate(value)
     random = np.random.default_rng(0)
-    draws = [compute([sites[i] for i in random.integers(0, len(sites), len(sites))]) for _ in range(DRAWS)]
+    draws = [compute(rows[random.integers(0, len(rows), len(rows))]) for _ in range(DRAWS)]
     low, high = np.quantile([draw for draw in draws if draw is not None], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value, float(low), float(high))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import TypeVar
 
 import numpy as np
 import shapely
@@ -19,6 +20,9 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.areas.antimeridian import wrap_longitude
 from minewatch.areas.aoi import Aoi
 from minewatch.core.errors import AoiError
+
+Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
+"""One geometry, or an array of them."""
 
 PIXEL = 10
 """Pixel size in metres."""
@@ -186,13 +190,9 @@ def lonlat_from(crs: CRS | int) -> Transformer:
     return find_transformer(crs, LONLAT)
 
 
-def reproject(geometry: BaseGeometry, transformer: Transformer) -> BaseGeometry:
-    """Return a geometry in another CRS."""
-
-    def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-    return shapely.transform(geometry, convert)
+def reproject(geometry: Shapes, transformer: Transformer) -> Shapes:
+    """Return one or more geometries in another CRS."""
+    return shapely.transform(geometry, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1])))
 
 
 def find_utm_epsg(longitude: float, latitude: float) -> int:

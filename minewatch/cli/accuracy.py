@@ -14,9 +14,9 @@ import click
 
 from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
-from minewatch.alerts.read import read_areas
+from minewatch.alerts.read import choose_area, read_areas
 from minewatch.alerts.table import describe_position
-from minewatch.alerts.validate import LEVEL, Estimate, Scores, choose_area, validate_area
+from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_area
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent

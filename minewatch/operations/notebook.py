@@ -12,7 +12,8 @@ from typing import Any
 
 from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.explain.record import Explanation
-from minewatch.alerts.validate import Scores, choose_area, validate_area
+from minewatch.alerts.read import choose_area
+from minewatch.alerts.validate import Scores, validate_area
 from minewatch.core.progress import Reporter, reporting
 from minewatch.core.workspace import Workspace, find_workspace
 from minewatch.operations import scan as scans

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from minewatch import __version__
 from minewatch.alerts.context.layer import ContextLayer, open_layers
-from minewatch.alerts.context.place import AlertSite, place_sites
-from minewatch.alerts.corroboration.agreement import AlertExtent, describe_agreements
-from minewatch.alerts.corroboration.match import match_external_alerts
+from minewatch.alerts.context.place import place_sites
+from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.replay import replay_alerts
@@ -210,12 +210,12 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
 
 def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
     """Add to each alert the context layers that it lies in, and the external alerts that agree with it."""
-    sites = place_sites(layers, {alert.alert_id: AlertSite(alert.geometry, alert.first_seen) for alert in area.alerts})
-    extents = {alert.alert_id: AlertExtent(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
+    sites = {alert.alert_id: AlertSite(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
+    placed = place_sites(layers, sites)
     sources = read_external_sources(workspace.external_sources)
-    matches, notes = match_external_alerts(sources, workspace.external_alerts, area.plan.aoi.name, area.plan.until, extents)
-    context = {alert_id: {**sites.cells[alert_id], "witnesses": describe_agreements(matches[alert_id])} for alert_id in extents}
-    return replace(area, context=context, notes=[*area.notes, *sites.notes, *notes])
+    matches, notes = match_external_alerts(sources, workspace.external_alerts, area.plan.aoi.name, area.plan.until, sites)
+    context = {alert_id: {**placed.cells[alert_id], "witnesses": describe_agreements(matches[alert_id])} for alert_id in sites}
+    return replace(area, context=context, notes=[*area.notes, *placed.notes, *notes])
 
 
 def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:

@@ -23,7 +23,8 @@ from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.context.declaration import AREAS, DISTANCES, KINDS
 from minewatch.alerts.context.features import read_date, read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
-from minewatch.alerts.context.place import CONTEXT_COLUMNS, AlertSite, Overlap, assess_legal_status, place_sites
+from minewatch.alerts.context.place import CONTEXT_COLUMNS, Overlap, assess_legal_status, place_sites
+from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.geopackage import update, updating
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.table import CSV_COLUMNS
@@ -81,7 +82,7 @@ def put_concessions(workspace: Workspace, *rows: tuple[BaseGeometry, str | None,
 
 
 def place(workspace: Workspace, outline: BaseGeometry = SQUARE, day: dt.date = DAY) -> dict[str, Any]:
-    return dict(place_sites(open_layers(workspace), {"x": AlertSite(outline, day)}).cells["x"])
+    return dict(place_sites(open_layers(workspace), {"x": AlertSite(outline, day, day)}).cells["x"])
 
 
 def area_ha(geometry: BaseGeometry) -> float:
@@ -293,7 +294,7 @@ def test_far_things_are_found_up_to_a_thousand_kilometres(workspace: Workspace, 
 def test_distances_agree_with_trying_every_point(workspace: Workspace) -> None:
     points = [Point(-70 + 0.37 * (n * 7 % 11 - 5), -13 + 0.29 * (n * 5 % 13 - 6)) for n in range(60)]
     put(workspace, "settlement", *points)
-    sites = {str(n): AlertSite(box(x := -70.3 + 0.1 * n, -12.8, x + 0.002, -12.798), DAY) for n in range(7)}
+    sites = {str(n): AlertSite(box(x := -70.3 + 0.1 * n, -12.8, x + 0.002, -12.798), DAY, DAY) for n in range(7)}
     placed = place_sites(open_layers(workspace), sites).cells
     for name, site in sites.items():
         corners = shapely.get_coordinates(shapely.segmentize(site.outline, 0.0001))

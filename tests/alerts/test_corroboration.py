@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from pyproj import Geod
 from shapely.geometry import MultiPolygon, Point, box
 
-from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, SightingIndex, describe_agreements
+from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.corroboration.agreement import Agreement, SightingIndex, describe_agreements
 from minewatch.alerts.corroboration.columns import read_days
 from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.points import PIECE, read_points
@@ -39,7 +40,7 @@ from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_
 
 GEOD = Geod(ellps="WGS84")
 SQUARE = MultiPolygon([box(-70.0, -13.0, -69.99, -12.99)])
-EXTENT = AlertExtent(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
+SITE = AlertSite(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
 
 
 @pytest.fixture
@@ -88,32 +89,32 @@ def make_index(*shapes: Any, days: list[int] | None = None) -> SightingIndex:
 
 def test_distance_is_geodesic_and_nothing_inside() -> None:
     lon, lat, _ = GEOD.fwd(-69.99, -12.995, 90, 35)
-    agreement = make_index(Point(lon, lat)).match(EXTENT, "RADD", 100, 180)
+    agreement = make_index(Point(lon, lat)).match(SITE, "RADD", 100, 180)
     assert agreement is not None
     assert agreement.distance_m == pytest.approx(35, abs=0.1)
-    inside = make_index(Point(-69.995, -12.995), Point(lon, lat)).match(EXTENT, "RADD", 100, 180)
+    inside = make_index(Point(-69.995, -12.995), Point(lon, lat)).match(SITE, "RADD", 100, 180)
     assert inside == Agreement("RADD", None, 0.0)
 
 
 def test_what_is_farther_than_asked_does_not_agree() -> None:
     lon, lat, _ = GEOD.fwd(-69.99, -12.995, 90, 101)
-    assert make_index(Point(lon, lat)).match(EXTENT, "RADD", 100, 180) is None
-    assert make_index(Point(lon, lat)).match(EXTENT, "RADD", 102, 180) is not None
+    assert make_index(Point(lon, lat)).match(SITE, "RADD", 100, 180) is None
+    assert make_index(Point(lon, lat)).match(SITE, "RADD", 102, 180) is not None
 
 
 def test_polygons_count_by_their_nearest_point() -> None:
     far, overlapping = box(-69.9895, -13, -69.9, -12.9), box(-69.995, -12.995, -69.9, -12.9)
-    agreement = make_index(far).match(EXTENT, "AMW", 100, 180)
+    agreement = make_index(far).match(SITE, "AMW", 100, 180)
     assert agreement is not None
     assert agreement.distance_m == pytest.approx(GEOD.inv(-69.99, -12.99, -69.9895, -12.99)[2], abs=0.1)
-    assert make_index(overlapping).match(EXTENT, "AMW", 0, 180) == Agreement("AMW", None, 0.0)
+    assert make_index(overlapping).match(SITE, "AMW", 0, 180) == Agreement("AMW", None, 0.0)
 
 
 def test_days_count_from_when_the_alert_was_seen() -> None:
     middle = Point(-69.995, -12.995)
 
     def agrees(date: dt.date, days: int) -> bool:
-        return make_index(middle, days=[to_day(date)]).match(EXTENT, "RADD", 100, days) is not None
+        return make_index(middle, days=[to_day(date)]).match(SITE, "RADD", 100, days) is not None
 
     assert agrees(dt.date(2024, 7, 1), 0), "between the first and the last day"
     assert agrees(dt.date(2024, 5, 2), 30)
@@ -124,7 +125,7 @@ def test_days_count_from_when_the_alert_was_seen() -> None:
 
 def test_of_what_is_equally_near_the_nearest_date_is_told() -> None:
     dates = [dt.date(2024, 4, 1), dt.date(2024, 6, 11), dt.date(2024, 8, 1)]
-    agreement = make_index(*[Point(-69.995, -12.995)] * 3, days=[to_day(date) for date in dates]).match(EXTENT, "RADD", 100, 180)
+    agreement = make_index(*[Point(-69.995, -12.995)] * 3, days=[to_day(date) for date in dates]).match(SITE, "RADD", 100, 180)
     assert str(agreement) == "RADD 2024-06-11 (inside)"
 
 
@@ -136,7 +137,7 @@ def test_the_cell_tells_every_witness_by_name() -> None:
 
 def test_an_alert_at_180_degrees_is_heard() -> None:
     outline = MultiPolygon([box(179.999, 1, 180, 1.001), box(-180, 1, -179.999, 1.001)])
-    extent = dataclasses.replace(EXTENT, outline=outline)
+    extent = dataclasses.replace(SITE, outline=outline)
     for longitude in (180.0012, 180.0005):
         sightings = Sightings(np.array([Point(longitude, 1.0005)], object), np.array([NO_DAY], np.int32))
         agreement = SightingIndex(sightings, 180.0).match(extent, "RADD", 100, 180)

@@ -23,7 +23,7 @@ from pyproj.transformer import AreaOfInterest
 from minewatch.alerts.context.declaration import DISTANCES, Declaration
 from minewatch.alerts.context.layer import ContextLayer, make_text_error, without_warnings
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_to
+from minewatch.areas.grid import lonlat_to, reproject
 from minewatch.core.errors import ContextError
 
 ALWAYS, NEVER = dt.date.min, dt.date.max
@@ -75,16 +75,11 @@ def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features
 
     The region is in degrees and may reach beyond 180 on either side.  Raises ContextError where the file cannot be read.
     """
-    fids: set[int] = set()
-    rows: list[tuple[Any, ...]] = []
-    for box in _list_boxes(layer, region):
-        for row in _read_rows(layer, box):
-            if row[0] not in fids:
-                fids.add(row[0])
-                rows.append(row)
+    # A feature may meet several boxes.
+    rows = list({row[0]: row for box in _list_boxes(layer, region) for row in _read_rows(layer, box)}.values())
     faults: Counter[str] = Counter()
     blobs = np.array([row[1] for row in rows], object)
-    names = [_read_name(row[2], layer) for row in rows]
+    names = [" ".join(_read_text(row[2]).split())[:LONGEST_NAME] or layer.name for row in rows]
     named = names if layer.declaration.name else ()
     shapes = _repair(_to_lonlat(_decode(blobs, named, faults), layer, region, faults), layer, named, faults)
     kept = [index for index, shape in enumerate(shapes) if shape is not None]
@@ -120,20 +115,20 @@ def _list_boxes(layer: ContextLayer, region: Bounds | None) -> list[Bounds | Non
         return [None]
     extent = layer.extent
     wide = grow(region, _SLACK)
-    boxes = [move(wide, turn) for turn in (-360, 0, 360) if extent is None or meet(move(wide, turn), extent)]
+    moved = [move(wide, turn) for turn in (-360, 0, 360)]
+    boxes = [box for box in moved if extent is None or meet(box, extent)]
     if layer.is_lonlat:
         # A ring that jumps at 180° is filed under the box of what it does not enclose, which meets the prime meridian.
         jumping = [(-0.5, wide[1], 0.5, wide[3])] if max(-wide[0], wide[2]) > _JUMPS else []
         return [*boxes, *jumping]
-    into = lonlat_to(layer.crs)
-    found = [_convert_box(box, into) for box in boxes]
+    found = [convert_box(box, layer.crs) for box in boxes]
     return [None] if None in found else found
 
 
-def _convert_box(box: Bounds, into: Transformer) -> Bounds | None:
-    """Return a box in the layer's CRS, a little larger; None where it cannot be converted."""
+def convert_box(box: Bounds, crs: CRS) -> Bounds | None:
+    """Return a box in another CRS, a little larger; None where it cannot be converted."""
     try:
-        converted = into.transform_bounds(*box, densify_pts=101)
+        converted = lonlat_to(crs).transform_bounds(*box, densify_pts=101)
     except ProjError:
         return None
     west, south, east, north = map(float, converted)
@@ -171,31 +166,19 @@ def _decode(blobs: _Shapes, names: Sequence[str], faults: Counter[str]) -> _Shap
 def _to_lonlat(shapes: _Shapes, layer: ContextLayer, region: Bounds | None, faults: Counter[str]) -> _Shapes:
     """Return the shapes in degrees; those that lie nowhere on Earth are left out."""
     if not layer.is_lonlat:
-        interest = AreaOfInterest(*_normalise(region or (-180, -90, 180, 90)))
+        west, south, east, north = region or (-180, -90, 180, 90)
+        if west < -180 or east > 180:
+            west, east = -180, 180
+        interest = AreaOfInterest(west, max(-90, south), east, min(90, north))
         transformer = Transformer.from_crs(layer.crs, 4326, always_xy=True, area_of_interest=interest)
-
-        def convert(points: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.column_stack(transformer.transform(points[:, 0], points[:, 1]))
-
-        shapes = shapely.transform(_densify(shapes, layer.crs), convert)
+        if layer.crs.is_projected:
+            shapes = shapely.segmentize(shapes, EDGE_M / (layer.crs.axis_info[0].unit_conversion_factor or 1))
+        shapes = reproject(shapes, transformer)
     west, south, east, north = shapely.bounds(shapes).T
     nowhere = ~shapely.is_missing(shapes) & ~((south >= -90.001) & (north <= 90.001) & (west >= -361) & (east <= 541))
     _note(faults, nowhere, "shapes are nowhere on Earth and were left out", ())
     shapes[nowhere] = None
     return _close_gap(shapes)
-
-
-def _densify(shapes: _Shapes, crs: CRS) -> _Shapes:
-    if not crs.is_projected:
-        return shapes
-    return shapely.segmentize(shapes, EDGE_M / (crs.axis_info[0].unit_conversion_factor or 1))
-
-
-def _normalise(region: Bounds) -> Bounds:
-    """Return a box within -180 and 180, the whole circle where it crosses them."""
-    west, south, east, north = region
-    inside = west >= -180 and east <= 180
-    return (west if inside else -180, max(-90, south), east if inside else 180, min(90, north))
 
 
 def _close_gap(shapes: _Shapes) -> _Shapes:
@@ -224,17 +207,14 @@ def _repair(shapes: _Shapes, layer: ContextLayer, names: Sequence[str], faults: 
         shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
     if layer.kind not in DISTANCES:
         odd = ~shapely.is_missing(shapes) & ~np.isin(shapely.get_type_id(shapes), (3, 6))
-        shapes[odd] = [_keep_polygons(shape) for shape in shapes[odd]]
+        for index in np.flatnonzero(odd):
+            parts = shapely.get_parts(shapely.get_parts(shapes[index]))
+            shapes[index] = shapely.union_all(parts[shapely.get_type_id(parts) == shapely.GeometryType.POLYGON])
     lost = ~shapely.is_missing(shapes) & shapely.is_empty(shapes)
     what = "no area" if layer.kind not in DISTANCES else "no place"
     _note(faults, lost, f"shapes have {what} and were left out", names)
     shapes[lost] = None
     return shapes
-
-
-def _keep_polygons(shape: Any) -> Any:
-    parts = shapely.get_parts(shapely.get_parts(shape))
-    return shapely.union_all([part for part in parts if part.geom_type == "Polygon"])
 
 
 def _note(faults: Counter[str], where: NDArray[np.bool_], text: str, names: Sequence[str]) -> None:
@@ -247,12 +227,11 @@ def _note(faults: Counter[str], where: NDArray[np.bool_], text: str, names: Sequ
 # --- cells -----------------------------------------------------------------------------------------------------------
 
 
-def _read_name(value: Any, layer: ContextLayer) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        text = ""
-    else:
-        text = str(int(value)) if isinstance(value, float) and value.is_integer() else " ".join(str(value).split())
-    return text[:LONGEST_NAME] or layer.name
+def _read_text(cell: Any) -> str:
+    """Return a cell as text: whole numbers without a point, '' for nothing."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
 
 
 def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:
@@ -260,12 +239,12 @@ def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counte
     if declaration.valid_from is None and declaration.valid_to is None:
         return None
     start = _read_bound(declaration.valid_from, first, ALWAYS, declaration)
-    if declaration.open_ended and _is_nothing(last):
+    if declaration.open_ended and not _read_text(last):
         end: dt.date | None = NEVER
     else:
         end = _read_bound(declaration.valid_to, last, NEVER, declaration)
     if start is None or end is None:
-        empty = (start is None and _is_nothing(first)) or (end is None and _is_nothing(last))
+        empty = (start is None and not _read_text(first)) or (end is None and not _read_text(last))
         bad = first if start is None else last
         faults["have no date" if empty else f"have a date that cannot be read (such as {str(bad)[:30]!r})"] += 1
         return None
@@ -281,16 +260,10 @@ def _read_bound(declared: str | dt.date | None, cell: Any, unbound: dt.date, dec
     return declared if isinstance(declared, dt.date) else read_date(cell, declaration.date_format)
 
 
-def _is_nothing(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, float) and math.isnan(cell)) or not str(cell).strip()
-
-
 def read_date(cell: Any, date_format: str | None = None) -> dt.date | None:
     """Read a date: year, month and day, with or without a time, or as ``date_format`` says; None where it is none."""
-    if _is_nothing(cell):
-        return None
-    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
-    if date_format:
+    text = _read_text(cell)
+    if text and date_format:
         with contextlib.suppress(ValueError):
             return dt.datetime.strptime(text, date_format).replace(tzinfo=dt.UTC).date()
     found = _DATE.fullmatch(text)

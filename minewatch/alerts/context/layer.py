@@ -7,7 +7,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,6 @@ DRIVERS = (
 
 _DESCRIPTION = re.compile(rb"<OGR\w*(DataSource|Layer)\b|gdal_streamed_alg")
 """Files that only describe where features lie: GDAL would follow them while it opens them."""
-
-_HEAD = 65_536
-
-_SINGLE = (".geojson", ".shp")
-"""Endings of formats with one layer a file."""
 
 _LONLAT = CRS.from_epsg(4326)
 
@@ -75,7 +70,7 @@ class ContextLayer:
     @property
     def is_lonlat(self) -> bool:
         """True where coordinates are degrees of WGS 84 already."""
-        return self.crs.equals(_LONLAT, ignore_axis_order=True)
+        return is_lonlat(self.crs)
 
     @property
     def extent(self) -> Bounds | None:
@@ -92,6 +87,11 @@ class ContextLayer:
         east += 360 if east < west else 0
         # More than half of the circle is likely a place at 180°, written on both sides.
         return (min(west, -180.0), south, max(east, 180.0), north) if east - west > 180 else (west, south, east, north)
+
+
+def is_lonlat(crs: CRS) -> bool:
+    """True if coordinates are degrees of WGS 84, whichever comes first."""
+    return crs.equals(_LONLAT, ignore_axis_order=True)
 
 
 def open_layers(workspace: Workspace) -> tuple[ContextLayer, ...]:
@@ -114,14 +114,10 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Con
         raise ContextError(f"{where}: {path} cannot be read as a map layer; it is damaged, or of an unknown format") from error
     except UnicodeDecodeError as error:
         raise make_text_error(where, declaration, error) from error
-    _check_driver(info["driver"], path, where)
-    _check_columns(info, declaration, path, where)
-    _check_shape(info, declaration, path, where)
-    crs = _find_crs(info["crs"], declaration, name, path)
-    layer = ContextLayer(
-        name, declaration, path, str(info["layer_name"]), info["driver"], crs, max(0, int(info["features"])), None
-    )
-    return replace(layer, bounds=_find_bounds(info, layer))
+    _check_content(info, declaration, path, where)
+    crs, features = _find_crs(info["crs"], declaration, name, path), max(0, int(info["features"]))
+    bounds = _find_bounds(info["total_bounds"], crs, name, path) if features else None
+    return ContextLayer(name, declaration, path, str(info["layer_name"]), info["driver"], crs, features, bounds)
 
 
 @contextlib.contextmanager
@@ -155,21 +151,16 @@ def refuse_descriptions(path: Path, where: str) -> None:
         return
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(65_536)
     except OSError as error:
         raise ContextError(f"{where}: {path} cannot be read: {error.strerror}") from error
     if _DESCRIPTION.search(head):
         raise ContextError(f"{where}: {path} only describes where data are; save the features themselves, as GeoPackage")
 
 
-def _check_driver(driver: str, path: Path, where: str) -> None:
-    if driver not in DRIVERS:
-        raise ContextError(f"{where}: {path} is of a format that is not taken ({driver}); save it as GeoPackage or GeoJSON")
-
-
 def _choose_layer(path: Path, declaration: Declaration, where: str) -> str | None:
     """Name the layer to read; None is the only one of a format that holds one, where a listing would read the whole file."""
-    if declaration.layer is None and path.suffix.lower() in _SINGLE:
+    if declaration.layer is None and path.suffix.lower() in (".geojson", ".shp"):
         return None
     layers = {str(name): kind for name, kind in pyogrio.list_layers(path)}
     spatial = [name for name, kind in layers.items() if kind is not None]
@@ -187,14 +178,14 @@ def _choose_layer(path: Path, declaration: Declaration, where: str) -> str | Non
     return spatial[0]
 
 
-def _check_columns(info: dict[str, Any], declaration: Declaration, path: Path, where: str) -> None:
+def _check_content(info: dict[str, Any], declaration: Declaration, path: Path, where: str) -> None:
+    """Raise ContextError where format, columns or shapes are not what the declaration needs."""
+    if (driver := info["driver"]) not in DRIVERS:
+        raise ContextError(f"{where}: {path} is of a format that is not taken ({driver}); save it as GeoPackage or GeoJSON")
     fields = [str(field) for field in info["fields"]]
     for key, column in declaration.columns.items():
         if column not in fields:
             raise ContextError(f"{where}: {path} has no column {column!r} ({key}){suggest(column, fields, 'columns')}")
-
-
-def _check_shape(info: dict[str, Any], declaration: Declaration, path: Path, where: str) -> None:
     shape = str(info["geometry_type"])
     if declaration.kind not in DISTANCES and re.search("Point|LineString", shape):
         raise ContextError(f"{where}: {path} holds shapes of type {shape}; a layer of kind {declaration.kind} has polygons")
@@ -217,15 +208,14 @@ def _find_crs(found: str | None, declaration: Declaration, name: str, path: Path
     return crs
 
 
-def _find_bounds(info: dict[str, Any], layer: ContextLayer) -> Bounds | None:
-    bounds = info["total_bounds"]
-    if not layer.features or bounds is None or not all(map(math.isfinite, bounds)):
+def _find_bounds(bounds: Any, crs: CRS, name: str, path: Path) -> Bounds | None:
+    if bounds is None or not all(map(math.isfinite, bounds)):
         return None
     west, south, east, north = map(float, bounds)
-    if layer.is_lonlat and not (west >= -361 and east <= 541 and south >= -90.001 and north <= 90.001):
+    if is_lonlat(crs) and not (west >= -361 and east <= 541 and south >= -90.001 and north <= 90.001):
         raise ContextError(
-            f"context layer {layer.name!r}: {layer.path} says that its coordinates are degrees, and they reach from "
+            f"context layer {name!r}: {path} says that its coordinates are degrees, and they reach from "
             f"{west:g}, {south:g} to {east:g}, {north:g}; name the right coordinate reference system in "
-            f'[context.{layer.name}], for example: crs = "EPSG:32719"'
+            f'[context.{name}], for example: crs = "EPSG:32719"'
         )
     return west, south, east, north

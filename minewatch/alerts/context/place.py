@@ -11,10 +11,11 @@ import numpy as np
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.columns import Value
 from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
-from minewatch.alerts.context.features import Features, meet, move
+from minewatch.alerts.context.features import meet, move
 from minewatch.alerts.context.layer import ContextLayer
-from minewatch.alerts.context.region import RegionFeatures, find_region, frame_sites, read_region_features, widen
+from minewatch.alerts.context.region import AlertSite, find_region, frame_sites, read_region_features, widen
 from minewatch.areas.aoi import measure_area_ha
 
 INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
@@ -33,8 +34,7 @@ REACH_M = 1_000_000.0
 _MARGINS_M = (50_000.0, REACH_M)
 """Margins around the alerts within which lines and points are read, until the nearest is found; metres."""
 
-Cell = str | float | None
-Cells = Mapping[str, Cell]
+Cells = Mapping[str, Value]
 """Context column to value; None where no layer applies."""
 
 CONTEXT_COLUMNS = (
@@ -44,19 +44,6 @@ CONTEXT_COLUMNS = (
     *DISTANCES.values(),
 )
 """The context columns, in their order."""
-
-_Piece = tuple[int, BaseGeometry]
-
-
-@dataclass(frozen=True)
-class AlertSite:
-    """The place and day of an alert."""
-
-    outline: BaseGeometry
-    """Polygons, degrees."""
-
-    first_seen: dt.date
-    """The day for which concessions must be valid."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +85,15 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
         return SiteContext({}, ())
     ids = sorted(sites)
     outlines = frame_sites([sites[alert_id].outline for alert_id in ids])
-    rows: list[dict[str, Cell]] = [dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN} for _ in ids]
+    rows: list[dict[str, Value]] = [dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN} for _ in ids]
     notes: dict[str, list[str]] = {}
     for kind in AREAS:
         for row, found, alert_id, outline in zip(rows, _overlap(layers, kind, outlines, notes), ids, outlines, strict=True):
             row.update(_describe_area(kind, found, sites[alert_id], outline))
     units = [_overlap([layer], UNIT, outlines, notes) for layer in layers if layer.kind == UNIT]
-    for number, row in enumerate(rows):
-        row["admin_unit"] = _name_units([unit[number] for unit in units])
+    for row, *levels in zip(rows, *units, strict=True):
+        names = [_name_largest(found) for found in levels if found is not None]
+        row["admin_unit"] = ", ".join(dict.fromkeys(filter(None, names))) if names else None
     for kind, column in DISTANCES.items():
         for row, distance in zip(rows, _reach(layers, kind, outlines, notes), strict=True):
             row[column] = distance
@@ -128,9 +116,14 @@ def _overlap(
             continue
         inner = [outlines[number] for number in covered]
         region_features = read_region_features(layer, find_region(inner))
-        notes[layer.name] = region_features.features.describe_faults()
+        features = region_features.features
+        notes[layer.name] = features.describe_faults()
         for number, pieces in zip(covered, region_features.cut(inner), strict=True):
-            found[number] = [*(found[number] or []), *_collect(region_features.features, pieces)]
+            overlaps = [
+                Overlap(features.names[owner], features.periods[owner], tuple(parts), float(features.shapes[owner].area))
+                for owner, parts in pieces.items()
+            ]
+            found[number] = [*(found[number] or []), *overlaps]
     return found
 
 
@@ -143,23 +136,13 @@ def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
     return extent is None or any(meet(move(wide, turn), extent) for turn in (-360, 0, 360))
 
 
-def _collect(features: Features, pieces: Sequence[_Piece]) -> list[Overlap]:
-    owners: dict[int, list[BaseGeometry]] = {}
-    for owner, piece in pieces:
-        owners.setdefault(owner, []).append(piece)
-    return [
-        Overlap(features.names[owner], features.periods[owner], tuple(parts), float(features.shapes[owner].area))
-        for owner, parts in owners.items()
-    ]
-
-
-def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, outline: BaseGeometry) -> dict[str, Cell]:
+def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, outline: BaseGeometry) -> dict[str, Value]:
     if found is None:
         return {}
     name, hectares, per_cent = AREAS[kind]
     total = measure_area_ha(outline)
     common = _measure_union(found)
-    cells: dict[str, Cell] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
+    cells: dict[str, Value] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
     if kind != CONCESSION:
         return cells | {name: _name_largest(found)}
     status, deciding = assess_legal_status(found, site.first_seen, total)
@@ -198,12 +181,6 @@ def _name_largest(found: Sequence[Overlap]) -> str:
     return min(equal, key=lambda overlap: (overlap.whole, overlap.name)).name if equal else ""
 
 
-def _name_units(levels: Sequence[Sequence[Overlap] | None]) -> str | None:
-    """Name the unit of each layer that covers the site; None where none does."""
-    names = [_name_largest(found) for found in levels if found is not None]
-    return ", ".join(dict.fromkeys(filter(None, names))) if names else None
-
-
 # --- distances -------------------------------------------------------------------------------------------------------
 
 
@@ -225,7 +202,7 @@ def _reach_layer(layer: ContextLayer, outlines: Sequence[BaseGeometry], notes: d
         open_ = [number for number, distance in enumerate(distances) if distance == math.inf]
         if not open_ or not layer.features:
             break
-        region_features: RegionFeatures = read_region_features(layer, find_region([outlines[number] for number in open_], margin))
+        region_features = read_region_features(layer, find_region([outlines[number] for number in open_], margin))
         notes[layer.name] = region_features.features.describe_faults()
         for number in open_:
             distance = region_features.measure_distance(outlines[number])

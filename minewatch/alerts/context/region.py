@@ -1,29 +1,52 @@
-"""The features of a layer around some sites, in one frame without a gap at 180° and with a spatial index."""
+"""The sites of alerts, and the features of a layer around them: in one frame without a gap at 180°, with a spatial index."""
 
 from __future__ import annotations
 
+import datetime as dt
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pyproj import Proj
+from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.declaration import DISTANCES
 from minewatch.alerts.context.features import Features, grow, read_features
 from minewatch.alerts.context.layer import ContextLayer
+from minewatch.alerts.geopackage import decode_geometry, parse_date
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.aoi import GEODESIC
 
 _METRES_PER_DEGREE = 110_500
 """Less than any degree of latitude has, so that boxes are never too small."""
 
-_FINE, _COARSE, _FAR_M = 0.01, 0.1, 50_000
+FINE, _COARSE, _FAR_M = 0.01, 0.1, 50_000
 """Degrees between corners of what is projected, near and beyond so many metres: the error stays below 1e-5 of the distance."""
+
+
+@dataclass(frozen=True)
+class AlertSite:
+    """The place and time of an alert."""
+
+    outline: BaseGeometry
+    """Polygons, degrees."""
+
+    first_seen: dt.date
+    """The first day it was seen."""
+
+    last_seen: dt.date
+    """The last day it was seen."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Self:
+        """Read it from a row of the table."""
+        return cls(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]))
 
 
 @dataclass(frozen=True)
@@ -44,16 +67,16 @@ class RegionFeatures:
         """Finds shapes by their boxes."""
         return shapely.STRtree(self.shapes)
 
-    def cut(self, sites: Sequence[BaseGeometry]) -> list[list[tuple[int, BaseGeometry]]]:
-        """Return for each site the parts of it that lie in the layer's areas, with the number of the feature."""
+    def cut(self, sites: Sequence[BaseGeometry]) -> list[dict[int, list[BaseGeometry]]]:
+        """Return for each site the parts of it that lie in the layer's areas, by number of the feature."""
         places, hits = self.index.query(sites, predicate="intersects")
         order = np.lexsort((hits, places))
         places, hits = places[order], hits[order]
         common = shapely.intersection(np.array(sites, object)[places], self.shapes[hits])
-        found: list[list[tuple[int, BaseGeometry]]] = [[] for _ in sites]
+        found: list[dict[int, list[BaseGeometry]]] = [{} for _ in sites]
         for place, hit, piece in zip(places, hits, common, strict=True):
             if piece.area > 0:
-                found[place].append((int(self.owners[hit]), piece))
+                found[place].setdefault(int(self.owners[hit]), []).append(piece)
         return found
 
     def measure_distance(self, site: BaseGeometry) -> float:
@@ -75,21 +98,26 @@ def _measure_line(points: NDArray[np.float64]) -> float:
 
 
 def _measure_nearest(site: BaseGeometry, shapes: NDArray[np.object_], bound: float) -> float:
-    """Find the nearest in a projection that is true to distances from the site's middle; measure it on the ellipsoid."""
-    centre = site.centroid
-    project = Proj(proj="aeqd", lon_0=centre.x, lat_0=centre.y, ellps="WGS84")
-
-    def flatten(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(project(points[:, 0], points[:, 1]))
-
-    step = _FINE if bound < _FAR_M else _COARSE
-    flat = shapely.transform(shapely.segmentize(shapes[~shapely.is_empty(shapes)], step), flatten)
+    """Find the nearest in a projection around the site; measure it on the ellipsoid."""
+    project, step = make_projection(site), FINE if bound < _FAR_M else _COARSE
+    flat = flatten(shapes[~shapely.is_empty(shapes)], project, step)
     if not flat.size:
         return bound
-    here = shapely.transform(shapely.segmentize(site, step), flatten)
+    here = flatten(site, project, step)
     line = shapely.shortest_line(here, flat[int(np.argmin(shapely.distance(here, flat)))])
     ends = shapely.get_coordinates(line)
     return _measure_line(np.column_stack(project(ends[:, 0], ends[:, 1], inverse=True)))
+
+
+def make_projection(site: BaseGeometry) -> Proj:
+    """Return a projection that is true to distances from a site's middle."""
+    return Proj(proj="aeqd", lon_0=site.centroid.x, lat_0=site.centroid.y, ellps="WGS84")
+
+
+def flatten(shapes: Any, project: Proj, step: float) -> Any:
+    """Return one or more shapes in a projection, with corners at most ``step`` degrees apart where lines bend."""
+    finer = shapely.segmentize(shapes, step)
+    return shapely.transform(finer, lambda points: np.column_stack(project(points[:, 0], points[:, 1])).reshape(-1, 2))
 
 
 def read_region_features(layer: ContextLayer, region: Bounds) -> RegionFeatures:
@@ -102,24 +130,20 @@ def read_region_features(layer: ContextLayer, region: Bounds) -> RegionFeatures:
     for turn in (-360, 0, 360):
         # The same place may be written with other longitudes, and a part may reach around the globe.
         near = level & (west + turn <= region[2]) & (east + turn >= region[0])
-        shapes.append(_shift(parts[near], turn))
+        shapes.append(shift(parts[near], turn))
         numbers.append(owners[near])
     found = np.concatenate(shapes)
     if layer.kind not in DISTANCES:
-        found = _trim(found, region)
+        # Large areas are clipped to the region, so that their many corners are handled only once.
+        west, south, east, north = shapely.bounds(found).T
+        large = (west < region[0]) | (south < region[1]) | (east > region[2]) | (north > region[3])
+        found[large] = shapely.intersection(found[large], shapely.box(*region))
     return RegionFeatures(features, found, np.concatenate(numbers))
 
 
-def _shift(shapes: NDArray[np.object_], turn: int) -> NDArray[np.object_]:
-    return shapely.transform(shapes, lambda points: points + np.array([turn, 0.0])) if turn and shapes.size else shapes
-
-
-def _trim(shapes: NDArray[np.object_], region: Bounds) -> NDArray[np.object_]:
-    """Clip large areas to the region, so that their many corners are handled only once."""
-    west, south, east, north = shapely.bounds(shapes).T
-    large = (west < region[0]) | (south < region[1]) | (east > region[2]) | (north > region[3])
-    shapes[large] = shapely.intersection(shapes[large], shapely.box(*region))
-    return shapes
+def shift(shapes: NDArray[np.object_], turn: int) -> NDArray[np.object_]:
+    """Return shapes so many degrees farther east."""
+    return shapely.transform(shapes, lambda points: points + np.array([turn, 0.0])) if turn else shapes
 
 
 def frame_sites(sites: Sequence[BaseGeometry]) -> list[BaseGeometry]:
@@ -134,7 +158,7 @@ def unwrap(site: BaseGeometry, centre: float) -> BaseGeometry:
     turns = [360 * round((centre - (part.bounds[0] + part.bounds[2]) / 2) / 360) for part in parts]
     if not any(turns):
         return site
-    return shapely.union_all([_shift(np.array([part], object), turn)[0] for part, turn in zip(parts, turns, strict=True)])
+    return shapely.union_all([translate(part, turn) for part, turn in zip(parts, turns, strict=True)])
 
 
 def find_region(sites: Sequence[BaseGeometry], margin_m: float = 0) -> Bounds:

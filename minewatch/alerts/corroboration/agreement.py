@@ -1,38 +1,23 @@
-"""Finds the external alert that agrees with an alert in place and time, and its distance."""
+"""Matches alerts with the external alerts that agree with them in place and time, and measures how far away those are."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from pyproj import Proj
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.context.region import unwrap, widen
+from minewatch.alerts.context.region import FINE, AlertSite, flatten, make_projection, unwrap, widen
+from minewatch.alerts.corroboration.record import ExternalSources, read_sightings
 from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings, to_date, to_day
 from minewatch.areas.aoi import GEODESIC
-
-_STEP = 0.01
-"""Degrees between corners of what is projected: over some kilometres a straight line stays one to a millimetre."""
-
-
-@dataclass(frozen=True)
-class AlertExtent:
-    """The place and time of an alert."""
-
-    outline: BaseGeometry
-    """Polygons, degrees."""
-
-    first_seen: dt.date
-    """The first day it was seen."""
-
-    last_seen: dt.date
-    """The last day it was seen."""
+from minewatch.core.errors import ExternalAlertError
 
 
 @dataclass(frozen=True)
@@ -54,18 +39,45 @@ class Agreement:
         return f"{self.name}{f' {self.seen}' if self.seen else ''} ({metres if self.distance_m else 'inside'})"
 
 
+Matches = Mapping[str, list[Agreement]]
+"""Alert id to its agreements, one for each source."""
+
+
+def match_external_alerts(
+    known: ExternalSources, folder: Path, aoi: str, until: dt.date, sites: Mapping[str, AlertSite]
+) -> tuple[Matches, list[str]]:
+    """Match the alerts of an area with all sources that count on a date; also return notes on sources that cannot be read."""
+    found: dict[str, dict[str, list[Agreement]]] = {alert_id: {} for alert_id in sites}
+    notes = [f"line {number} of witnesses.jsonl cannot be read and has no effect" for number in known.damaged]
+    for source in known.of(aoi, until) if sites else ():
+        try:
+            sightings = read_sightings(folder / source.sightings)
+        except ExternalAlertError as error:
+            notes.append(f"witness {source.name!r} cannot be asked: {error}")
+            continue
+        if not len(sightings):
+            continue
+        index = SightingIndex(sightings, float(sightings.shapes[0].bounds[0]))
+        for alert_id, site in sites.items():
+            if agreement := index.match(site, source.name, source.distance_m, source.days):
+                found[alert_id].setdefault(source.name, []).append(agreement)
+    return {key: [choose_agreement(own, sites[key].first_seen) for own in names.values()] for key, names in found.items()}, notes
+
+
 def describe_agreements(agreements: Iterable[Agreement]) -> str:
     """Write the column ``witnesses`` of an alert: its agreements by name of the source."""
     return "; ".join(str(agreement) for agreement in sorted(agreements, key=lambda agreement: agreement.name))
 
 
 def choose_agreement(agreements: Iterable[Agreement], first_seen: dt.date) -> Agreement:
-    """Choose the nearest in space, among those the nearest in time to when the alert was first seen."""
-    return min(agreements, key=lambda agreement: (agreement.distance_m, _rank_day(to_day(agreement.seen), first_seen)))
+    """Choose the nearest in space, among those the nearest in time to when the alert was first seen; the undated come last."""
 
+    def rank(agreement: Agreement) -> tuple[float, dt.timedelta, dt.date]:
+        if agreement.seen is None:
+            return agreement.distance_m, dt.timedelta.max, dt.date.max
+        return agreement.distance_m, abs(agreement.seen - first_seen), agreement.seen
 
-def _rank_day(day: int, first_seen: dt.date) -> tuple[int, int]:
-    return (abs(day - to_day(first_seen)), day) if day != NO_DAY else (np.iinfo(np.int32).max, day)
+    return min(agreements, key=rank)
 
 
 @dataclass(frozen=True)
@@ -83,49 +95,29 @@ class SightingIndex:
         """Finds them by their boxes."""
         return shapely.STRtree(self.sightings.shapes)
 
-    def match(self, extent: AlertExtent, name: str, distance_m: float, days: int) -> Agreement | None:
-        """Return the nearest sighting within ``distance_m`` of an alert and ``days`` of the time it was seen; None for none."""
-        outline = unwrap(extent.outline, self.centre)
+    def match(self, site: AlertSite, name: str, distance_m: float, days: int) -> Agreement | None:
+        """Return the nearest sighting within ``distance_m`` of an alert and ``days`` of the time it was seen; None for none.
+
+        Sightings without a date agree with every time.
+        """
+        outline = unwrap(site.outline, self.centre)
         box = shapely.box(*widen(outline.bounds, distance_m + 1))
         near = np.sort(self.index.query(box))
-        near = near[_is_near_in_time(self.sightings.days[near], extent, days)]
-        if not near.size:
-            return None
+        seen = self.sightings.days[near]
+        near = near[(seen == NO_DAY) | ((seen >= to_day(site.first_seen) - days) & (seen <= to_day(site.last_seen) + days))]
         metres = _measure(outline, shapely.intersection(self.sightings.shapes[near], box))
-        near, metres = near[metres <= distance_m], metres[metres <= distance_m]
-        found = [
-            Agreement(name, to_date(int(day)), 0.0 if metre == 0 else round(float(metre), 1))
-            for day, metre in _pick(self.sightings.days[near], metres)
-        ]
-        return choose_agreement(found, extent.first_seen) if found else None
-
-
-def _is_near_in_time(seen: NDArray[np.int32], extent: AlertExtent, days: int) -> NDArray[np.bool_]:
-    """Return which days lie within ``days`` of the time in which an alert was seen; those without a date always do."""
-    first, last = to_day(extent.first_seen), to_day(extent.last_seen)
-    agree: NDArray[np.bool_] = (seen == NO_DAY) | ((seen >= first - days) & (seen <= last + days))
-    return agree
-
-
-def _pick(days: NDArray[np.int32], metres: NDArray[np.float64]) -> list[tuple[int, float]]:
-    """Return every day of the smallest distance, with that distance."""
-    if not metres.size:
-        return []
-    nearest = float(metres.min())
-    return [(int(day), nearest) for day in np.unique(days[metres <= nearest + 0.05])]
+        nearest = float(metres.min(initial=np.inf))
+        if nearest > distance_m:
+            return None
+        dates = np.unique(self.sightings.days[near[metres <= min(nearest + 0.05, distance_m)]])
+        return choose_agreement([Agreement(name, to_date(int(day)), round(nearest, 1)) for day in dates], site.first_seen)
 
 
 def _measure(outline: BaseGeometry, shapes: NDArray[np.object_]) -> NDArray[np.float64]:
-    """Measure the metres to each shape: found in a projection true from the outline's middle, measured on the ellipsoid."""
-    middle = outline.centroid
-    project = Proj(proj="aeqd", lon_0=middle.x, lat_0=middle.y, ellps="WGS84")
-
-    def flatten(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(project(points[:, 0], points[:, 1])).reshape(-1, 2)
-
-    here = shapely.transform(shapely.segmentize(outline, _STEP), flatten)
+    """Measure the metres to each shape: found in a projection around the outline, measured on the ellipsoid."""
+    project = make_projection(outline)
+    here, there = flatten(outline, project, FINE), flatten(shapes, project, FINE)
     shapely.prepare(here)
-    there = shapely.transform(shapely.segmentize(shapes, _STEP), flatten)
     metres: NDArray[np.float64] = np.where(shapely.is_empty(there), np.inf, shapely.distance(here, there))
     apart = np.isfinite(metres) & (metres > 0)
     if apart.any():

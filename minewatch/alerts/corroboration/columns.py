@@ -31,17 +31,6 @@ DATES = (
 )
 """Names of columns with a date, the likeliest first: those of Global Forest Watch's data API, then what people call them."""
 
-_DAYS_SINCE_2020 = re.compile(r"(veg|gen)_(dist|anom)_date")
-"""Layers of OPERA's DIST-ALERT: days since 2020-12-31 (DIST-ALERT product specification)."""
-
-_DAY_ZERO = dt.date(2020, 12, 31)
-
-_DAY_OF_YEAR = re.compile(r"(\d{2})(\d{3})")
-"""RADD's rasters: two digits of the year and the day of the year."""
-
-_MILLISECONDS = re.compile(r"-?\d{12,13}")
-"""ESRI's services: milliseconds since 1970."""
-
 
 def find_column(columns: Sequence[str], known: Sequence[str]) -> str | None:
     """Find the first of the known names among a file's columns."""
@@ -81,17 +70,15 @@ def read_days(cells: Any, column: str) -> NDArray[np.int32]:
 def _read_day(cell: Any, column: str) -> dt.date | None:
     text = re.sub(r"\.0+$", "", str(cell).strip())
     try:
-        if _DAYS_SINCE_2020.search(_simplify(column)):
-            return _DAY_ZERO + dt.timedelta(days=int(text)) if int(text) > 0 else None
-        if found := _DAY_OF_YEAR.fullmatch(text):
-            return _count(found)
-        if _MILLISECONDS.fullmatch(text):
+        # Layers of OPERA's DIST-ALERT: days since 2020-12-31 (DIST-ALERT product specification).
+        if re.search("(veg|gen)_(dist|anom)_date", _simplify(column)):
+            return dt.date(2020, 12, 31) + dt.timedelta(days=int(text)) if int(text) > 0 else None
+        # RADD's rasters: two digits of the year and the day of the year.
+        if re.fullmatch(r"\d{5}", text):
+            return dt.datetime.strptime(f"20{text}", "%Y%j").replace(tzinfo=dt.UTC).date()
+        # ESRI's services: milliseconds since 1970.
+        if re.fullmatch(r"-?\d{12,13}", text):
             return (dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=int(text))).date()
     except (ValueError, OverflowError):
         return None
     return read_date(text)
-
-
-def _count(found: re.Match[str]) -> dt.date | None:
-    day = int(found[2])
-    return dt.date(2000 + int(found[1]), 1, 1) + dt.timedelta(days=day - 1) if 1 <= day <= 366 else None

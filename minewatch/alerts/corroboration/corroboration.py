@@ -12,8 +12,8 @@ from typing import Any
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, LAYER
-from minewatch.alerts.corroboration.agreement import Agreement, AlertExtent, describe_agreements
-from minewatch.alerts.corroboration.match import Matches, match_external_alerts
+from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.corroboration.agreement import Agreement, Matches, describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
 from minewatch.alerts.corroboration.record import (
     DAYS,
@@ -37,9 +37,6 @@ LONGEST_NAME = 60
 FARTHEST_M = 5000.0
 """Largest distance that can be asked for, metres."""
 
-_BESIDE = (".dbf", ".shx", ".prj", ".cpg")
-"""What belongs to a shapefile."""
-
 
 @dataclass(frozen=True)
 class Corroboration:
@@ -61,14 +58,6 @@ class Corroboration:
     """Lines for the user."""
 
 
-@dataclass(frozen=True)
-class _Area:
-    """An area as the table has it."""
-
-    as_of: dt.date
-    outline: BaseGeometry
-
-
 def corroborate_alerts(
     workspace: Workspace,
     path: Path,
@@ -84,18 +73,18 @@ def corroborate_alerts(
     """
     check_source_name(name)
     with workspace.lock("review of witnesses"):
-        areas = _read_areas(workspace.alerts)
-        regions = [make_region(aoi, area.outline, distance_m) for aoi, area in areas.items()]
+        dates, outlines = _read_areas(workspace.alerts)
+        regions = [make_region(aoi, outline, distance_m) for aoi, outline in outlines.items()]
         reading = _drop_undated(_read(path, regions, layer, date_column))
         digest = _digest(path) if reading.sightings else ""
         stored = read_external_sources(workspace.external_sources)
-        known = {source.claim for aoi, area in areas.items() for source in stored.of(aoi, area.as_of)}
+        known = {source.claim for aoi, as_of in dates.items() for source in stored.of(aoi, as_of)}
         added = []
         for aoi, sightings in reading.sightings.items():
             kept = store_sightings(workspace.external_alerts, sightings)
             now = dt.datetime.now(dt.UTC).replace(microsecond=0)
             source = ExternalSource(
-                name, aoi, path.name, digest, kept, len(sightings), distance_m, days, areas[aoi].as_of, now
+                name, aoi, path.name, digest, kept, len(sightings), distance_m, days, dates[aoi], now
             )  # fmt: skip
             if source.claim not in known:
                 added.append(source)
@@ -111,14 +100,14 @@ def remove_source(workspace: Workspace, name: str) -> int:
     Raises ExternalAlertError where there is nothing.  The lines stay in the file, and tables of earlier dates still show them.
     """
     with workspace.lock("review of witnesses"):
-        areas = _read_areas(workspace.alerts)
+        dates, _ = _read_areas(workspace.alerts)
         stored = read_external_sources(workspace.external_sources)
-        known = [source for aoi, area in areas.items() for source in stored.of(aoi, area.as_of) if source.name == name]
+        known = [source for aoi, as_of in dates.items() for source in stored.of(aoi, as_of) if source.name == name]
         if not known:
             names = sorted({source.name for source in stored.all})
             raise ExternalAlertError(f"there is no witness {name!r}; added so far: {', '.join(names) or 'none'}")
         now = dt.datetime.now(dt.UTC).replace(microsecond=0)
-        removed = [replace(s, sightings="", count=0, effective=areas[s.aoi].as_of, added=now) for s in known]
+        removed = [replace(s, sightings="", count=0, effective=dates[s.aoi], added=now) for s in known]
         append_external_sources(workspace.external_sources, removed)
         refresh_matches(workspace)
     return len({source.digest for source in known})
@@ -165,22 +154,22 @@ def _drop_undated(reading: Reading) -> Reading:
 def _digest(path: Path) -> str:
     """Digest a file, a shapefile with what belongs to it."""
     digest = hashlib.sha256()
-    beside = [path.with_suffix(ending) for ending in _BESIDE] if path.suffix.lower() == ".shp" else []
-    for part in [path, *(other for other in beside if other.is_file())]:
+    endings = (".dbf", ".shx", ".prj", ".cpg") if path.suffix.lower() == ".shp" else ()
+    for part in [path, *(beside for ending in endings if (beside := path.with_suffix(ending)).is_file())]:
         with part.open("rb") as file:
-            while data := file.read(1 << 20):
-                digest.update(data)
+            hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
-def _read_areas(table: Path) -> dict[str, _Area]:
+def _read_areas(table: Path) -> tuple[dict[str, dt.date], dict[str, BaseGeometry]]:
+    """Return as-of dates and outlines of the areas as the table has them."""
     require_table(table)
     with updating(table) as connection:
-        rows = select(connection, AOIS)
-    return {row["aoi"]: _Area(parse_date(row["as_of"]), decode_geometry(row["geom"])) for row in rows if row["geom"]}
+        rows = [row for row in select(connection, AOIS) if row["geom"]]
+    return {row["aoi"]: parse_date(row["as_of"]) for row in rows}, {row["aoi"]: decode_geometry(row["geom"]) for row in rows}
 
 
 def refresh_matches(workspace: Workspace) -> tuple[Matches, list[str]]:
@@ -196,8 +185,8 @@ def refresh_matches(workspace: Workspace) -> tuple[Matches, list[str]]:
         rows = [row for row in select(connection, LAYER) if row["geom"]]
         for area in select(connection, AOIS):
             own = {row["alert_id"]: row for row in rows if row["aoi"] == area["aoi"]}
-            extents = {alert_id: _make_extent(row) for alert_id, row in own.items()}
-            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], parse_date(area["as_of"]), extents)
+            sites = {alert_id: AlertSite.of(row) for alert_id, row in own.items()}
+            found, more = match_external_alerts(known, workspace.external_alerts, area["aoi"], parse_date(area["as_of"]), sites)
             notes += more
             matches |= found
             for alert_id, row in own.items():
@@ -211,7 +200,3 @@ def _show(connection: Any, row: Mapping[str, Any], cell: str) -> None:
     update(connection, LAYER, row["fid"], {"witnesses": cell})
     detail = cell or "nobody any more"
     record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
-
-
-def _make_extent(row: Mapping[str, Any]) -> AlertExtent:
-    return AlertExtent(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]))

@@ -12,7 +12,7 @@ import shapely
 from numpy.typing import NDArray
 
 from minewatch.alerts.corroboration.columns import LATITUDES, LONGITUDES, find_column, find_date_column, list_columns, read_days
-from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
+from minewatch.alerts.corroboration.sighting import Reading, Region, Sightings, join_sightings
 from minewatch.core.errors import ExternalAlertError
 
 ENDINGS = (".csv", ".tsv", ".txt")
@@ -20,8 +20,6 @@ ENDINGS = (".csv", ".tsv", ".txt")
 
 PIECE = 200_000
 """Rows that are held at a time."""
-
-_SEPARATORS = ",;\t|"
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def read_points(path: Path, regions: Sequence[Region], date_column: str | None) 
 def _read_header(path: Path, date_column: str | None) -> _Header:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         line = file.readline(65_536)
-    separator = max(_SEPARATORS, key=line.count)
+    separator = max(",;\t|", key=line.count)
     names = pd.read_csv(path, sep=separator, nrows=0, encoding="utf-8-sig", encoding_errors="replace").columns
     columns = [str(name) for name in names]
     latitude, longitude = find_column(columns, LATITUDES), find_column(columns, LONGITUDES)
@@ -77,9 +75,14 @@ def _read(path: Path, header: _Header, regions: Sequence[Region]) -> Reading:
             reading.rows += len(piece)
             lost += int((~there).sum())
             for region in regions:
-                _collect(near[region.aoi], region, piece, (x, y), header)
+                turned = region.turn(x)
+                inside = region.holds(turned, y)
+                if inside.any():
+                    points = np.asarray(shapely.points(turned[inside], y[inside]), object)
+                    cells = piece[header.date][inside] if header.date else np.full(len(points), None)
+                    near[region.aoi].append(Sightings(points, read_days(cells, header.date or "")))
                 reading.swapped += int(region.holds(region.turn(y), x).sum())
-    _finish(reading, near)
+    reading.sightings = {aoi: join_sightings(parts) for aoi, parts in near.items() if parts}
     if lost:
         reading.notes.append(
             f"{lost} {'row has' if lost == 1 else 'rows have'} no position and {'is' if lost == 1 else 'are'} left out"
@@ -102,25 +105,3 @@ def _check_range(path: Path, header: _Header, x: NDArray[np.float64], y: NDArray
     if abs(y[first]) <= 360 and abs(x[first]) <= 90:
         raise ExternalAlertError(f"{place}; latitude and longitude seem to be exchanged; rename the columns")
     raise ExternalAlertError(f"{place}, which are no degrees; save the points with latitude and longitude (EPSG:4326)")
-
-
-def _collect(
-    near: list[Sightings],
-    region: Region,
-    piece: pd.DataFrame,
-    place: tuple[NDArray[np.float64], NDArray[np.float64]],
-    header: _Header,
-) -> None:
-    x = region.turn(place[0])
-    inside = region.holds(x, place[1])
-    if not inside.any():
-        return
-    count = int(inside.sum())
-    days = read_days(piece[header.date][inside], header.date) if header.date else np.full(count, NO_DAY, np.int32)
-    near.append(Sightings(np.asarray(shapely.points(x[inside], place[1][inside]), object), days))
-
-
-def _finish(reading: Reading, near: dict[str, list[Sightings]]) -> None:
-    for aoi, parts in near.items():
-        if parts:
-            reading.sightings[aoi] = join_sightings(parts)

@@ -102,15 +102,14 @@ def append_external_sources(path: Path, sources: Sequence[ExternalSource]) -> No
     """Add sources; they are on the disk when this returns.  Raises ExternalAlertError where they cannot be written."""
     if not sources:
         return
+    documents = [
+        vars(source) | {"effective": source.effective.isoformat(), "added": source.added.isoformat(timespec="seconds")}
+        for source in sources
+    ]
     try:
-        append_lines(path, [json.dumps(_render(source), ensure_ascii=False) for source in sources])
+        append_lines(path, [json.dumps(document, ensure_ascii=False) for document in documents])
     except OSError as error:
         raise ExternalAlertError(f"the witness could not be written to {path}: {error.strerror}; nothing was changed") from error
-
-
-def _render(source: ExternalSource) -> dict[str, Any]:
-    dates = {"effective": source.effective.isoformat(), "added": source.added.isoformat(timespec="seconds")}
-    return vars(source) | dates
 
 
 def _parse(document: dict[str, Any]) -> ExternalSource:

@@ -15,15 +15,14 @@ from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, Geomet
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
-from minewatch.alerts.context.features import grow, move
-from minewatch.alerts.context.layer import DRIVERS, refuse_descriptions
+from minewatch.alerts.context.features import convert_box, move
+from minewatch.alerts.context.layer import DRIVERS, is_lonlat, refuse_descriptions
+from minewatch.alerts.context.region import shift
 from minewatch.alerts.corroboration.columns import find_date_column, read_days
-from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, join_sightings
+from minewatch.alerts.corroboration.sighting import Reading, Region, Sightings, join_sightings
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_from, lonlat_to
+from minewatch.areas.grid import lonlat_from, reproject
 from minewatch.core.errors import ExternalAlertError
-
-_LONLAT = CRS.from_epsg(4326)
 
 _FAULTS = (DataSourceError, DataLayerError, FeatureError, GeometryError)
 
@@ -49,8 +48,9 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
             parts = list(_read_region(path, chosen, crs, region, column))
             if parts:
                 reading.sightings[region.aoi] = join_sightings(parts)
-            elif _LONLAT.equals(crs, ignore_axis_order=True):
-                reading.swapped += _count_swapped(path, chosen, region)
+            elif is_lonlat(crs) and region.box[0] >= -90 and region.box[2] <= 90:
+                west, south, east, north = region.box
+                reading.swapped += len(_read_rows(path, chosen, (south, west, north, east), None)[0])
     except _FAULTS as error:
         raise ExternalAlertError(f"{path} cannot be read to its end; it is damaged, save it anew") from error
     return reading
@@ -99,33 +99,19 @@ def _read_region(path: Path, layer: str, crs: CRS, region: Region, column: str |
         box = move(region.box, turn)
         if box[2] < -180 or box[0] > 180:
             continue
-        blobs, cells = _read_rows(path, layer, _to_crs(box, crs), column)
-        days = read_days(cells, column or "") if column else np.full(len(blobs), NO_DAY, np.int32)
+        blobs, cells = _read_rows(path, layer, box if is_lonlat(crs) else convert_box(box, crs), column)
+        days = read_days(cells, column or "")
         shapes, owners = _to_parts(blobs, crs)
         west, south, east, north = shapely.bounds(shapes).T
         near = (west <= box[2]) & (east >= box[0]) & (south <= box[3]) & (north >= box[1])
         if near.any():
-            yield Sightings(_turn(shapes[near], -turn), days[owners[near]])
+            yield Sightings(shift(shapes[near], -turn), days[owners[near]])
 
 
-def _turn(shapes: NDArray[np.object_], by: int) -> NDArray[np.object_]:
-    return shapely.transform(shapes, lambda points: points + np.array([by, 0.0])) if by else shapes
-
-
-def _read_rows(path: Path, layer: str, box: Bounds, column: str | None) -> tuple[NDArray[np.object_], Any]:
+def _read_rows(path: Path, layer: str, box: Bounds | None, column: str | None) -> tuple[NDArray[np.object_], Any]:
     columns = [column] if column else []
     _, _, blobs, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=box, force_2d=True, datetime_as_string=True)
-    return blobs, data[0] if column else None
-
-
-def _to_crs(box: Bounds, crs: CRS) -> Bounds:
-    """Return a box in the file's reference system, a little larger."""
-    if _LONLAT.equals(crs, ignore_axis_order=True):
-        return box
-    west, south, east, north = lonlat_to(crs).transform_bounds(*box, densify_pts=101)
-    if not all(map(math.isfinite, (west, south, east, north))):
-        return -math.inf, -math.inf, math.inf, math.inf
-    return grow((west, south, east, north), 0.01 * max(east - west, north - south))
+    return blobs, data[0] if column else np.full(len(blobs), None)
 
 
 def _to_parts(blobs: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.object_], NDArray[np.intp]]:
@@ -136,15 +122,7 @@ def _to_parts(blobs: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.object_]
         shapes[broken] = shapely.make_valid(shapes[broken])
         shapes, inner = shapely.get_parts(shapes, return_index=True)
         owners = owners[inner]
-    if not _LONLAT.equals(crs, ignore_axis_order=True) and shapes.size:
-        into = lonlat_from(crs)
-        shapes = shapely.transform(shapes, lambda points: np.column_stack(into.transform(points[:, 0], points[:, 1])))
+    if not is_lonlat(crs):
+        shapes = reproject(shapes, lonlat_from(crs))
     kept = ~shapely.is_empty(shapes) & np.isfinite(shapely.bounds(shapes)).all(axis=1)
     return shapes[kept], owners[kept]
-
-
-def _count_swapped(path: Path, layer: str, region: Region) -> int:
-    west, south, east, north = region.box
-    if west < -90 or east > 90:
-        return 0
-    return len(_read_rows(path, layer, (south, west, north, east), None)[0])

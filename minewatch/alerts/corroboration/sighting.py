@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.region import frame_sites, widen
 from minewatch.areas.antimeridian import Bounds
+from minewatch.core.units import EPOCH
 
 NO_DAY = int(np.iinfo(np.int32).min)
 """Day of a sighting without a date."""
-
-_EPOCH = dt.date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -91,28 +91,20 @@ def join_sightings(parts: Sequence[Sightings]) -> Sightings:
     """Join sightings: each one once, sorted by their content."""
     shapes = np.concatenate([part.shapes for part in parts])
     days = np.concatenate([part.days for part in parts])
-    if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():
-        return _unite_points(shapes, days)
+    if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():  # of which there may be a million
+        x, y = shapely.get_coordinates(shapes).T
+        kept = pd.DataFrame({"x": x, "y": y, "day": days}).sort_values(["x", "y", "day"]).drop_duplicates().index
+        return Sightings(shapes[kept], days[kept])
     keys = [day.to_bytes(5, "big", signed=True) + blob for day, blob in zip(days.tolist(), shapely.to_wkb(shapes), strict=True)]
     _, first = np.unique(np.array(keys, object), return_index=True)
     return Sightings(shapes[first], days[first])
 
 
-def _unite_points(shapes: NDArray[np.object_], days: NDArray[np.int32]) -> Sightings:
-    """Join points, of which there may be a million."""
-    x, y = shapely.get_coordinates(shapes).T
-    order = np.lexsort((days, y, x))
-    x, y, when = x[order], y[order], days[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (np.diff(x) != 0) | (np.diff(y) != 0) | (np.diff(when) != 0)
-    return Sightings(shapes[order[new]], when[new])
-
-
 def to_day(date: dt.date | None) -> int:
     """Return a date as days since 1970-01-01, NO_DAY for none."""
-    return NO_DAY if date is None else (date - _EPOCH).days
+    return NO_DAY if date is None else (date - EPOCH).days
 
 
 def to_date(day: int) -> dt.date | None:
     """Return days since 1970-01-01 as a date, None for NO_DAY."""
-    return None if day == NO_DAY else _EPOCH + dt.timedelta(days=day)
+    return None if day == NO_DAY else EPOCH + dt.timedelta(days=day)

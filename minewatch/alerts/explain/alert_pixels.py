@@ -41,10 +41,6 @@ class AlertPixels:
     tracked: TrackResult
     """Their history, traced."""
 
-    def number(self, pixel: int) -> int:
-        """Return the place in the series of a pixel of the window."""
-        return int(np.count_nonzero(self.tile.inside.ravel()[:pixel]))
-
     def clear_layers(self, t: int) -> NDArray[np.float64]:
         """Return the (layer, pixel) values of the alert's clear pixels of a look."""
         return SCALES[:, :1] + SCALES[:, 1:] * self.series.codes[:, t, self.series.clear[t]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,13 +63,13 @@ def explain_alerts(
         try:
             if alert_id not in rows:
                 raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
-            yield alert_id, _explain(workspace, rows[alert_id], prepare)
+            prepared = prepare(rows[alert_id]["aoi"], rows[alert_id]["pipeline"])
+            yield alert_id, _explain(workspace, rows[alert_id], prepared)
         except MinewatchError as error:
             yield alert_id, error
 
 
-def _explain(workspace: Workspace, alert: Mapping[Any, Any], prepare: Callable[[str, str], PreparedArea]) -> Explanation:
-    prepared = prepare(alert["aoi"], alert["pipeline"])
+def _explain(workspace: Workspace, alert: Mapping[Any, Any], prepared: PreparedArea) -> Explanation:
     area, observations = prepared.area, prepared.observations
     window, members = find_pixels(alert, area.grid)
     traced = trace_pixels(observations, area, prepared.scenes, window, members)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Window, lonlat_from
 from minewatch.core.units import to_date, to_day
 from minewatch.detection.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
-from minewatch.detection.change_map import Episodes
 from minewatch.detection.harmonics import evaluate, harmonic_terms
 from minewatch.detection.monitor import COUNTED, Outcome
 from minewatch.detection.residual import PixelResidual, compute_residual
@@ -38,9 +37,6 @@ MASKED: Mapping[int, str] = {
     SNOW: "snow",
 }
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
-
-EPISODE_DATES = ("first_seen", "provisional_on", "confirmed_on", "settled_on", "closed_on")
-"""Dates of an anomaly, by their names in EPISODE."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,8 @@ class ExplanationWriter:
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
         bases = self._fit_baselines()
         looks = self._describe_looks(bases, place)
-        last = bases[max(bases)]
+        # Dates are called in EPISODE as in Episode.
+        last, found = bases[max(bases)], traced.tracked.episodes[traced.tracked.episodes["row"] == self.number]
         return Explanation(
             alert_id=row["alert_id"],
             status=row["status"],
@@ -84,7 +81,7 @@ class ExplanationWriter:
             pixels=int(traced.tile.inside.sum()),
             noise=float(last.noise),
             baseline_looks=int(last.looks),
-            episodes=_describe_episodes(traced.tracked.episodes[traced.tracked.episodes["row"] == self.number]),
+            episodes=tuple(Episode(*(to_date(int(episode[day.name])) for day in fields(Episode))) for episode in found),
             looks=looks,
             curve=self._draw_curve(bases, looks),
             notes=notes,
@@ -93,7 +90,7 @@ class ExplanationWriter:
     @property
     def number(self) -> int:
         """Place of the pixel in the series."""
-        return self.traced.number(self.pixel)
+        return int(np.count_nonzero(self.traced.tile.inside.ravel()[: self.pixel]))
 
     def _fit_baselines(self) -> dict[int, PixelBaseline]:
         """Fit the baselines that the looks were compared with, by epoch."""
@@ -180,7 +177,3 @@ def _band(residual: PixelResidual, base: PixelBaseline, spread: float, bare_ndvi
     """Return the edges of the band within which a look is normal, as :func:`compute_residual` has them."""
     reach = 3 * float(np.hypot(base.noise, 0.75 * spread))
     return float(residual.safe_span + bare_ndvi - reach), float(residual.level + reach)
-
-
-def _describe_episodes(found: Episodes) -> tuple[Episode, ...]:
-    return tuple(Episode(*(to_date(int(episode[name])) for name in EPISODE_DATES)) for episode in found)
