@@ -270,7 +270,7 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     mask.ravel()[pixels] = True
     geometry = to_lonlat(outline(mask, history.patch.window, grid), grid)
     lat, lon = find_position(geometry)
-    before = members["clear_before"]
+    before = members["last_normal"]
     days, counts = np.unique(before[(before > 0) & (before < track.first_seen)], return_counts=True)
     first_seen, last_seen = to_date(track.first_seen), to_date(max(int(members["last_seen"].max()), track.first_seen))
     assert first_seen is not None, "an alert was seen"

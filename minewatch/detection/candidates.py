@@ -1,6 +1,7 @@
-"""Finds the candidates: the few pixels with a look that could begin an anomaly.  Only these are tracked look by look.
+"""Screens all pixels: which have a look that could begin an anomaly, and which looks of the others are normal.
 
-A pixel that has no such look keeps its plain baseline, so that leaving it out changes no result.
+Only those candidates are tracked look by look.  A pixel that has no such look keeps its plain baseline, so that leaving it out
+changes no result.
 """
 
 from __future__ import annotations
@@ -9,13 +10,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.detection.baseline import HIGH_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
+from minewatch.detection.baseline import HIGH_ROW, LOOKS_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
 from minewatch.detection.batch_algebra import BATCH, Floats32, evaluate_curves
-from minewatch.detection.harmonics import TERMS
+from minewatch.detection.harmonics import TERMS, evaluate
+from minewatch.detection.residual import is_normal
 from minewatch.detection.rules import Rules
 
 SLACK = 0.002
 """NDVI by which a loss may be too small and still make a candidate: the exact rules follow later, in double precision."""
+
+DOUBT = 0.0001
+"""NDVI by which single precision may be wrong; a look nearer to a threshold is judged in double precision."""
 
 
 @njit(nogil=True, cache=True)
@@ -25,22 +30,27 @@ def find_candidates(
     start: int,
     stop: int,
     base: Baselines,
-    terms: NDArray[np.float32],
+    days: NDArray[np.int32],
+    terms: NDArray[np.float64],
     scale: NDArray[np.float64],
     scenes: NDArray[np.float64],
     is_consistent: NDArray[np.bool_],
     rules: Rules,
     candidate: NDArray[np.bool_],
+    last_normal: NDArray[np.int32],
 ) -> None:
     """Mark in ``candidate`` (pixel,) the pixels with a look from ``start`` to ``stop`` that could begin an anomaly.
 
-    ``ndvi`` and ``clear`` (time, pixel) are C-contiguous; ``terms`` is (3, time, term), ``scenes`` (time, 4),
+    ``last_normal`` (pixel,) is set to the day of the last of those looks that is normal, where there is one.  ``ndvi`` and
+    ``clear`` (time, pixel) are C-contiguous; ``days`` is (time,), ``terms`` (3, time, term), ``scenes`` (time, 4),
     ``is_consistent`` (time,).
     """
+    rows = terms.astype(np.float32)
     curve, levels = np.empty((TERMS, BATCH), np.float32), np.empty((3, BATCH), np.float32)
     edges = np.empty((3, BATCH), np.float32)
     lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
     value, is_low, unit = np.empty(BATCH, np.float32), np.empty(BATCH, np.bool_), np.float32(1 / PRECISION)
+    is_doubtful = np.empty(BATCH, np.bool_)
     for begin in range(0, clear.shape[1], BATCH):
         n = min(BATCH, clear.shape[1] - begin)
         part = base[:, begin : begin + n]
@@ -55,11 +65,16 @@ def find_candidates(
                 code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
                 for i in range(n):
                     value[i] = lowest + step * np.float32(code[i])
-                evaluate_curves(curve, terms[0, t], levels[0], n)
+                evaluate_curves(curve, rows[0, t], levels[0], n)
                 if _exceeds_noise(value, is_clear, monitored, levels[0], edges, np.float32(scenes[t, 0]), is_low, n):
-                    evaluate_curves(curve, terms[1, t], levels[1], n)
-                    evaluate_curves(curve, terms[2, t], levels[2], n)
+                    evaluate_curves(curve, rows[1, t], levels[1], n)
+                    evaluate_curves(curve, rows[2, t], levels[2], n)
                     _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
+                last = last_normal[begin : begin + n]
+                if _mark_normal(value, is_clear, monitored, levels[0], rules, days[t], last, is_doubtful, n):
+                    for i in np.flatnonzero(is_doubtful[:n]):
+                        if is_normal(_expect(part[:, i], terms[0, t]) + scenes[t, 0], scale[0] + scale[1] * code[i], rules):
+                            last[i] = days[t]
 
 
 @njit(nogil=True, cache=True)
@@ -99,7 +114,7 @@ def _mark_candidates(
     level, late, early = levels
     low, high, noise = edges
     shift, spread, nine = np.float32(scene[0]), np.float32(0.75 * scene[1]), np.float32(9)
-    loss, bare = np.float32(min(rules.strong_loss, rules.begin_loss)), np.float32(rules.bare_ndvi)
+    loss, bare = np.float32(min(rules.strong_loss, rules.weak_loss)), np.float32(rules.bare_ndvi)
     contrast = np.float32(rules.min_contrast - SLACK)
     for i in range(n):
         slipped = min(max(min(late[i], early[i]), low[i]), high[i]) + shift
@@ -107,3 +122,37 @@ def _mark_candidates(
         fall = safe - value[i]
         sure = (fall > 0) & (fall * fall >= nine * (noise[i] * noise[i] + spread * spread))
         candidate[i] |= is_low[i] & (safe - bare >= contrast) & sure & (fall >= loss * (safe - bare))
+
+
+@njit(nogil=True, cache=True)
+def _mark_normal(
+    value: Floats32,
+    is_clear: NDArray[np.bool_],
+    monitored: NDArray[np.bool_],
+    level: Floats32,
+    rules: Rules,
+    day: int,
+    last: NDArray[np.int32],
+    is_doubtful: NDArray[np.bool_],
+    n: int,
+) -> bool:
+    """Set ``last`` to the day where the look is normal, as :func:`is_normal` has it; mark the doubtful ones, True if there are any."""
+    share, bare, contrast = np.float32(rules.normal_loss), np.float32(rules.bare_ndvi), np.float32(rules.min_contrast)
+    slack, doubt, nothing, count = np.float32(SLACK), np.float32(DOUBT), np.float32(0), 0
+    for i in range(n):
+        span = level[i] - bare
+        # What the look must not fall below, and what the level must: the nearer of the two decides.
+        margin = min(value[i] + slack - level[i] + share * span, span - contrast)
+        watched = is_clear[i] & monitored[i]
+        last[i] = day if watched & (margin > doubt) else last[i]
+        is_doubtful[i] = watched & (margin <= doubt) & (margin >= -doubt)
+    for i in range(n):
+        count += is_doubtful[i]
+    return count > 0
+
+
+@njit(nogil=True, cache=True)
+def _expect(column: NDArray[np.int16], row: NDArray[np.float64]) -> float:
+    """Return the NDVI that a stored baseline expects on the day whose terms are ``row``, in double precision."""
+    numbers = column[:LOOKS_ROW] / PRECISION
+    return min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])

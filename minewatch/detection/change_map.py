@@ -26,15 +26,15 @@ EPISODE = np.dtype(
         ("settled_on", np.int32),
         ("closed_on", np.int32),
         ("last_seen", np.int32),
-        ("clear_before", np.int32),
+        ("last_normal", np.int32),
         ("looks", np.int32),
         ("ndvi_change", np.int16),
         ("bsi_change", np.int16),
     ]
 )
 """One anomaly of one pixel of the grid.  Dates are days since 1970-01-01, 0 = never.  ``settled_on`` is the look from which
-a confirmed pixel has been seen so often that a small patch of such pixels will do for an alert.  ``clear_before`` is the
-last clear look before it, ``looks`` counts the clear looks since its first, the changes are means of the differences from
+a confirmed pixel has been seen so often that a small patch of such pixels will do for an alert.  ``last_normal`` is the
+last look before it that was judged normal, ``looks`` counts the clear looks since its first, the changes are means of the differences from
 the baseline over its anomalous looks, x 10 000."""
 
 

@@ -41,6 +41,7 @@ ARRAYS = {
     "closed": "closed",
     "seen": "clear_looks",
     "last": "last_clear",
+    "normal": "last_normal",
     "covered": "covered",
 }
 """Names of a file's arrays, which stay when a field is renamed, to the fields of :class:`TileState`, all but the baselines."""

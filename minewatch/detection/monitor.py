@@ -55,18 +55,21 @@ STATE = np.dtype(
         ("confirmed_on", np.int32),
         ("settled_on", np.int32),
         ("last_seen", np.int32),
-        ("clear_before", np.int32),
-        ("last_clear", np.int32),
+        ("normal_before", np.int32),
+        ("last_normal", np.int32),
         ("n_anomalous", np.int32),
         ("n_strong", np.int32),
         ("n_char", np.int32),
+        ("n_soil", np.int32),
         ("n_clear", np.int32),
         ("n_recovered", np.int32),
         ("recovered_from", np.int32),
         ("is_counted", np.int32),
+        ("evidence_sum", np.float64),
         ("loss_sum", np.float64),
         ("ndvi_sum", np.float64),
         ("peak_loss", np.float64),
+        ("peak_gain", np.float64),
         ("haze", np.float64),
         ("ndvi_change_sum", np.float64),
         ("bsi_change_sum", np.float64),
@@ -75,10 +78,11 @@ STATE = np.dtype(
 )
 """The state of a pixel between two looks; dates are days since 1970-01-01, 0 = none.
 
-``epoch`` is that of its baseline, ``last_clear`` its last clear look.  Of the anomaly that ``is_open``: the dates of an EPISODE;
-the number of looks that count (``n_anomalous``), of strong ones and of charred ones among them; of clear looks since its first
-(``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of loss, NDVI and changes over
-the looks that count; their largest loss; the ``haze`` of the latest; and whether the present look counts (``is_counted``).
+``epoch`` is that of its baseline, ``last_normal`` its last normal look.  Of the anomaly that ``is_open``: the dates of an EPISODE;
+the number of looks that count (``n_anomalous``), of strong ones, of charred ones and of those that show soil among them; of clear
+looks since its first (``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of evidence,
+loss, NDVI and changes over the looks that count; their largest loss and soil gain; the ``haze`` of the latest; and whether the
+present look counts (``is_counted``).
 """
 
 State = Any
@@ -89,7 +93,6 @@ State = Any
 def update_state(
     day: int,
     ndvi: float,
-    bsi_change: float,
     residual: PixelResidual,
     rules: Rules,
     state: State,
@@ -99,13 +102,14 @@ def update_state(
 ) -> tuple[int, int]:
     """Update the record ``state`` of a pixel by one look; return its Outcome and the number of ``episodes_out``."""
     is_significant = residual.safe_span >= rules.min_contrast and residual.sure
-    strong = is_significant and min(residual.clean_loss, residual.loss) >= rules.strong_loss and not residual.snowy
+    clearly_lost = min(residual.clean_loss, residual.loss) >= rules.strong_loss and not residual.snowy
+    strong = is_significant and (clearly_lost or residual.shows_soil)
     weak = is_significant and not strong and residual.loss >= rules.weak_loss
     lost, confirmed = strong or weak, state.confirmed_on > 0
     # The blue of the ground stays the same; haze changes from look to look.
     tolerance = rules.same_blue + rules.same_share * max(state.haze, 0.0)
     brighter = state.is_open > 0 and residual.haze > state.haze + tolerance
-    begins = state.is_open == 0 and (strong or (weak and residual.loss >= rules.begin_loss)) and residual.haze <= rules.cloud_blue
+    begins = state.is_open == 0 and (strong or (weak and residual.loss >= rules.strong_loss)) and residual.haze <= rules.cloud_blue
     restarted = False
     if state.is_open > 0 and not confirmed and lost:
         # Two looks half a year apart are two changes.
@@ -127,7 +131,7 @@ def update_state(
         brighter = False
     state.is_counted = state.is_open > 0 and lost and not (brighter and state.confirmed_on == 0)
     if state.is_counted > 0:
-        outcome = _count_look(day, ndvi, bsi_change, strong, residual, rules, state)
+        outcome = _count_look(day, ndvi, strong, residual, rules, state)
         if outcome in (Outcome.STRONG, Outcome.WEAK) and (begins or restarted):
             outcome = Outcome.BEGAN if begins else Outcome.RESTARTED
         return outcome, count
@@ -149,40 +153,45 @@ def update_state(
 def _open_anomaly(state: State, day: int) -> None:
     """Begin an anomaly at this look."""
     state.is_open = 1
-    state.first_seen, state.clear_before, state.n_clear = day, state.last_clear, 1
+    state.first_seen, state.normal_before, state.n_clear = day, state.last_normal, 1
 
 
 @njit(nogil=True, cache=True)
 def _reset(state: State) -> None:
     """Set the counts, sums and dates of the anomaly to 0."""
     state.provisional_on = state.confirmed_on = state.settled_on = 0
-    state.n_anomalous = state.n_strong = state.n_char = state.n_recovered = 0
-    state.loss_sum = state.ndvi_sum = state.peak_loss = state.ndvi_change_sum = state.bsi_change_sum = 0.0
+    state.n_anomalous = state.n_strong = state.n_char = state.n_soil = state.n_recovered = 0
+    state.evidence_sum = state.loss_sum = state.ndvi_sum = state.peak_loss = state.peak_gain = 0.0
+    state.ndvi_change_sum = state.bsi_change_sum = 0.0
 
 
 @njit(nogil=True, cache=True)
-def _count_look(
-    day: int, ndvi: float, bsi_change: float, strong: bool, residual: PixelResidual, rules: Rules, state: State
-) -> int:
+def _count_look(day: int, ndvi: float, strong: bool, residual: PixelResidual, rules: Rules, state: State) -> int:
     """Add a look to the open anomaly; return its Outcome."""
     state.haze, state.last_seen, state.n_recovered = residual.haze, day, 0
     state.n_anomalous += 1
     state.n_strong += strong
     state.n_char += residual.charred
-    state.peak_loss = max(state.peak_loss, residual.loss)
-    state.loss_sum += min(max(residual.loss if strong else 0.5 * residual.loss, 0.0), 1.0)
+    state.n_soil += residual.shows_soil
+    state.peak_loss, state.peak_gain = max(state.peak_loss, residual.loss), max(state.peak_gain, residual.soil_gain)
+    gain = residual.soil_gain if residual.shows_soil else 0.0
+    state.evidence_sum += min(max((residual.loss if strong else 0.5 * residual.loss) + gain, 0.0), 1.0)
+    state.loss_sum += residual.loss
     state.ndvi_sum += ndvi
     state.ndvi_change_sum += ndvi - residual.level
-    state.bsi_change_sum += bsi_change
-    # Ground that greens up again is no mine; a burn or a thinned stand keeps some green.
-    lasts, score = residual.loss >= rules.lasting_share * state.peak_loss, state.loss_sum * state.n_anomalous
-    soil = state.ndvi_sum / state.n_anomalous < rules.mine_ndvi and state.n_char <= rules.char_share * state.n_anomalous
-    proven = (state.n_strong >= 2 or state.n_anomalous >= rules.settle_looks) and soil
+    state.bsi_change_sum += residual.bsi_change
+    score = state.evidence_sum * state.n_anomalous
+    # Ground that greens up again is no mine: neither its loss nor its soil lasts.
+    lasts = residual.loss >= rules.lasting_share * state.peak_loss or gain >= rules.lasting_share * max(state.peak_gain, 0.01)
+    # A burn or a thinned stand keeps some green and shows no soil; cleared ground does, though it may be charred or half green.
+    unburnt = state.n_char <= rules.char_share * state.n_anomalous
+    is_bared = state.n_soil >= 2 or (unburnt and state.loss_sum >= rules.bared_loss * state.n_anomalous)
+    proven = (state.n_strong >= 2 or state.n_anomalous >= rules.settle_looks) and is_bared
     outcome = Outcome.STRONG if strong else Outcome.WEAK
-    if state.n_anomalous >= 2 and state.provisional_on == 0 and lasts and score >= rules.provisional_score:
+    if state.n_anomalous >= 2 and state.provisional_on == 0 and lasts and score >= rules.min_score:
         state.provisional_on = day
         outcome = Outcome.PROVISIONAL
-    if state.provisional_on > 0 and state.confirmed_on == 0 and lasts and proven and score >= rules.confirmed_score:
+    if state.provisional_on > 0 and state.confirmed_on == 0 and lasts and proven:
         state.confirmed_on = day
     if state.confirmed_on > 0 and state.settled_on == 0 and state.n_anomalous >= rules.settle_looks:
         state.settled_on = day
@@ -213,7 +222,7 @@ def record_episode(episodes_out: Any, count: int, pixel: int, state: State, clos
     row.row = pixel
     row.first_seen, row.provisional_on, row.confirmed_on = state.first_seen, state.provisional_on, state.confirmed_on
     row.settled_on, row.closed_on, row.last_seen = state.settled_on, closed_on, state.last_seen
-    row.clear_before, row.looks = state.clear_before, state.n_clear
+    row.last_normal, row.looks = state.normal_before, state.n_clear
     row.ndvi_change = round(10000 * state.ndvi_change_sum / state.n_anomalous)
     row.bsi_change = round(10000 * state.bsi_change_sum / state.n_anomalous)
     return count + 1

@@ -43,6 +43,18 @@ class PixelResidual(NamedTuple):
     snowy: bool
     """Bright in blue and near infrared, dark in the short-wave infrared: this may be snow, and is no strong loss."""
 
+    bsi_change: float
+    """Bare soil index above its baseline."""
+
+    soil_gain: float
+    """Bare soil index above the highest that a season early or late would give, less the scene's shift; at least 0."""
+
+    shows_soil: bool
+    """Soil shows where dense vegetation is expected, and no haze or snow explains it."""
+
+    is_normal: bool
+    """The expected vegetation is there, and bare ground would differ from it."""
+
 
 @njit(nogil=True, cache=True)
 def compute_residual(
@@ -67,10 +79,15 @@ def compute_residual(
     safe_span = safe - rules.bare_ndvi
     room = max(safe_span, 0.05)
     swir = (nir + blue) * (1 + bsi) / max(1 - bsi, 0.05) - red
-    fall = evaluate(terms[0], base.bsi) + scene_bsi - bsi
+    expected_bsi = evaluate(terms[0], base.bsi)
+    safe_bsi = max(expected_bsi, max(evaluate(terms[1], base.bsi), evaluate(terms[2], base.bsi)))
+    soil_gain = max(bsi - safe_bsi - scene_bsi, 0.0)
+    loss = (safe - ndvi) / room
+    snowy = expected_bsi + scene_bsi - bsi > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir
+    may_show_soil = safe >= rules.dense_ndvi and haze <= rules.soil_haze and not snowy
     return PixelResidual(
         level,
-        (safe - ndvi) / room,
+        loss,
         (safe - clean) / room,
         (level - ndvi) / max(level - rules.bare_ndvi, 0.05),
         safe_span,
@@ -78,8 +95,20 @@ def compute_residual(
         haze,
         # Leaves are as dark in red as in blue: expected blue stands for expected red.
         red - evaluate(terms[0], base.blue) - scene_blue < rules.char_red and swir >= rules.water_swir,
-        fall > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir,
+        snowy,
+        bsi - expected_bsi,
+        soil_gain,
+        may_show_soil and soil_gain >= rules.soil_gain and loss >= rules.weak_loss,
+        is_normal(level, ndvi, rules),
     )
+
+
+@njit(nogil=True, cache=True)
+def is_normal(level: float, ndvi: float, rules: Rules) -> bool:
+    """True if a look shows the vegetation expected, and bare ground would differ from it."""
+    span = level - rules.bare_ndvi
+    normal: bool = span >= rules.min_contrast and (level - ndvi) / max(span, 0.05) < rules.normal_loss
+    return normal
 
 
 @njit(nogil=True, cache=True)

@@ -7,10 +7,9 @@ from typing import Any
 
 from minewatch.settings.pipeline import DetectorSettings
 
-RULES_VERSION = "7f2e2394a3d2bcf2b9a86a949213341c391fff7b4ae95fcf9a582e94aacff7c4"
-"""Change it, to "2" and so on, when the same looks would give another state of a pixel or another layout of records: checkpoints
-of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py checks this.  The
-first version is the digest of source files that earlier checkpoints hold, so that those remain valid."""
+RULES_VERSION = "2"
+"""Change it, to "3" and so on, when the same looks would give another state of a pixel or another layout of records: checkpoints
+of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py checks this."""
 
 Rules = Any
 """A named tuple whose fields are the section's keys."""

@@ -47,6 +47,9 @@ class TileState:
     last_clear: NDArray[np.int32]
     """(pixel,) day of the last clear look, 0 = none."""
 
+    last_normal: NDArray[np.int32]
+    """(pixel,) day of the last look that was judged normal, 0 = none."""
+
     covered: NDArray[np.bool_]
     """(pixel,) True where any scene has had data."""
 
@@ -63,18 +66,19 @@ def process_history(tile: TileInput, scenes: SceneQuality, *, whole: bool = Fals
     series, rules = Series.of(tile), make_rules(tile.settings)
     pixels = series.clear.shape[1]
     base, candidate = np.zeros((FULL if whole else BRIEF, pixels), np.int16), np.zeros(pixels, bool)
+    last_normal = np.zeros(pixels, np.int32)
     for first, start, stop in series.epochs.tolist():
         fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
-        _find_candidates(series, start, stop, base, scenes, rules, candidate)
+        _find_candidates(series, start, stop, base, scenes, rules, candidate, last_normal)
     chosen = np.flatnonzero(candidate)
     tracked = track_pixels(series.choose(chosen), scenes, rules)
-    base[:, chosen] = tracked.base[: len(base)]
+    base[:, chosen], last_normal[chosen] = tracked.base[: len(base)], tracked.state.last_normal
     closed, is_open = tracked.closed.copy(), tracked.state.is_open > 0
     closed["row"] = chosen[closed["row"]]
     clear_looks, last_clear = np.zeros(pixels, np.uint16), np.zeros(pixels, np.int32)
     _count_clear(series.clear, series.days, tile.looks.before(to_day(tile.monitor_from)), clear_looks, last_clear)
     covered = tile.looks.covered[tile.inside]
-    return TileState(base, chosen[is_open], tracked.state[is_open], closed, clear_looks, last_clear, covered)
+    return TileState(base, chosen[is_open], tracked.state[is_open], closed, clear_looks, last_clear, last_normal, covered)
 
 
 def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> TileState:
@@ -83,15 +87,16 @@ def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> T
     looks, pixels = series.clear.shape
     candidate = np.zeros(pixels, bool)
     candidate[state.open_pixels] = True
-    _find_candidates(series, 0, looks, state.base, scenes, rules, candidate)
+    last_normal = state.last_normal.copy()
+    _find_candidates(series, 0, looks, state.base, scenes, rules, candidate, last_normal)
     chosen = np.flatnonzero(candidate)
     anomalies = np.zeros(len(chosen), STATE).view(np.recarray)
-    anomalies.last_clear = state.last_clear[chosen]
+    anomalies.last_normal = state.last_normal[chosen]
     anomalies[np.searchsorted(chosen, state.open_pixels)] = state.anomalies
     part = series.choose(chosen)
     base, trace = np.ascontiguousarray(state.base[:, chosen]), np.zeros((1, 2, looks), np.int8)
     closed = track_epoch(part, 0, looks, scenes, rules, base, anomalies, part.clear.copy(), trace)
-    closed["row"] = chosen[closed["row"]]
+    closed["row"], last_normal[chosen] = chosen[closed["row"]], anomalies.last_normal
     clear_looks, last_clear = state.clear_looks.copy(), state.last_clear.copy()
     _count_clear(series.clear, series.days, 0, clear_looks, last_clear)
     is_open = anomalies.is_open > 0
@@ -102,15 +107,23 @@ def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> T
         closed=np.concatenate([state.closed, closed]),
         clear_looks=clear_looks,
         last_clear=last_clear,
+        last_normal=last_normal,
         covered=state.covered | tile.looks.covered[tile.inside],
     )
 
 
 def _find_candidates(
-    series: Series, start: int, stop: int, base: Baselines, scenes: SceneQuality, rules: Rules, candidate: NDArray[np.bool_]
+    series: Series,
+    start: int,
+    stop: int,
+    base: Baselines,
+    scenes: SceneQuality,
+    rules: Rules,
+    candidate: NDArray[np.bool_],
+    last_normal: NDArray[np.int32],
 ) -> None:
-    terms, quality = series.terms.astype(np.float32), (scenes.numbers, scenes.is_consistent)
-    find_candidates(series.codes[0], series.clear, start, stop, base, terms, SCALES[0], *quality, rules, candidate)
+    looks, quality = (series.days, series.terms, SCALES[0]), (scenes.numbers, scenes.is_consistent)
+    find_candidates(series.codes[0], series.clear, start, stop, base, *looks, *quality, rules, candidate, last_normal)
 
 
 @njit(nogil=True, cache=True)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
 from minewatch.detection.change_map import EPISODE, Episodes
-from minewatch.detection.harmonics import evaluate
 from minewatch.detection.monitor import STATE, Outcome, record_episode, update_state
 from minewatch.detection.residual import compute_residual
 from minewatch.detection.rules import Rules
@@ -53,7 +52,9 @@ def track_pixels(series: Series, scenes: SceneQuality, rules: Rules, *, traced: 
     base, new_baseline = np.zeros((FULL, pixels), np.int16), np.zeros((FULL, pixels), np.int16)
     usable, closed = series.clear.copy(), [np.empty(0, EPISODE)]
     trace = np.zeros((pixels if traced else 1, 2, looks), np.int8)
-    _mark_history(series.days[: series.epochs[0, 1]], series.clear, state, trace)
+    if traced:
+        begin = series.epochs[0, 1]
+        trace[:, 0, :begin] = np.where(series.clear[:begin].T, Outcome.BASELINE, 0)
     for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
         fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, new_baseline)
         _renew_baselines(epoch, state, new_baseline, base)
@@ -85,16 +86,6 @@ def list_open(state: Any) -> Episodes:
     episodes = np.zeros(int((state.is_open > 0).sum()), EPISODE).view(np.recarray)
     _record_open(state, episodes)
     return np.asarray(episodes)
-
-
-@njit(nogil=True, cache=True)
-def _mark_history(days: NDArray[np.int32], clear: NDArray[np.bool_], state: Any, trace: NDArray[np.int8]) -> None:
-    """Note the clear looks before the monitoring."""
-    for pixel in range(clear.shape[1]):
-        for t in range(days.size):
-            if clear[t, pixel]:
-                state[pixel].last_clear = days[t]
-                trace[pixel % trace.shape[0], 0, t] = Outcome.BASELINE
 
 
 @njit(nogil=True, cache=True)
@@ -138,16 +129,14 @@ def _track_looks(
                 for layer in range(4):
                     values[layer] = scales[layer, 0] + scales[layer, 1] * codes[layer, t, pixel]
                 residual = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
-                bsi_change = values[1] - evaluate(terms[0, t], baseline.bsi)
                 if count + 2 > episodes_out.size:
                     episodes_out = np.concatenate((episodes_out, np.zeros(episodes_out.size, episodes_out.dtype)))
-                trace_row[0, t], count = update_state(
-                    days[t], values[0], bsi_change, residual, rules, state, pixel, episodes_out, count
-                )
+                trace_row[0, t], count = update_state(days[t], values[0], residual, rules, state, pixel, episodes_out, count)
+                if residual.is_normal:
+                    state.last_normal = days[t]
                 usable[t, pixel] = usable[t, pixel] and state.is_counted == 0
             else:
                 trace_row[0, t] = Outcome.SCENE_DISAGREES if is_monitored else Outcome.NOT_MONITORED
-            state.last_clear = days[t]
     return episodes_out, count
 
 

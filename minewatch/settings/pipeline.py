@@ -94,10 +94,18 @@ class DetectorSettings(Section):
     )
     season_slip: int = Field(20, ge=0, le=60, description="days by which a season may come early or late")
     strong_loss: float = Field(
-        0.25, ge=0.05, le=1, description="share of the vegetation lost, haze taken out, that speaks for a mine"
+        0.3, ge=0.05, le=1, description="share of the vegetation lost, haze taken out, that speaks for a mine"
     )
-    begin_loss: float = Field(0.3, ge=0.05, le=1, description="share lost as seen from which a hazy look begins an anomaly")
     weak_loss: float = Field(0.2, ge=0.05, le=1, description="share lost as seen that keeps an anomaly going")
+    dense_ndvi: float = Field(
+        0.7, ge=0.1, le=1, description="expected NDVI of dense vegetation, under which soil shows only where it was cleared"
+    )
+    soil_gain: float = Field(
+        0.18, ge=0.02, le=1, description="rise of the bare soil index above its season's by which a look shows soil"
+    )
+    soil_haze: float = Field(
+        0.08, ge=0, le=1, description="blue above its baseline beyond which a look is too hazy to show soil"
+    )
     normal_loss: float = Field(0.15, ge=0, le=1, description="share lost below which a look is normal")
     same_blue: float = Field(0.03, ge=0, le=1, description="two looks whose blue is this close see the ground, not haze")
     same_share: float = Field(0.25, ge=0, le=2, description="the same as a share of that blue")
@@ -117,13 +125,16 @@ class DetectorSettings(Section):
         0.1, ge=0, le=1, description="short-wave infrared below which dark ground is water or mud, not char, reflectance"
     )
     char_share: float = Field(0.34, ge=0, le=1, description="largest share of the anomalous looks that may show char")
-    lasting_share: float = Field(0.6, ge=0, le=1, description="share of the largest loss so far that a confirming look must show")
-    mine_ndvi: float = Field(0.5, ge=0.1, le=1, description="mean NDVI of the anomalous looks below which ground can be a mine")
-    provisional_score: float = Field(
-        0.9, ge=0.1, le=20, description="mean loss x (anomalous looks) squared that makes a pixel provisional"
+    lasting_share: float = Field(0.6, ge=0, le=1, description="share of the largest loss, or soil gain, so far that a confirming look must show")
+    bared_loss: float = Field(
+        0.4, ge=0.05, le=1, description="mean share lost over the anomalous looks from which ground is bared, soil seen or not"
     )
-    confirmed_score: float = Field(
-        1.5, ge=0.1, le=20, description="the same that confirms it: 1.5 is a loss of 0.375 on two looks"
+    min_score: float = Field(
+        1.5,
+        ge=0.1,
+        le=20,
+        description="mean evidence x (anomalous looks) squared that a change needs, evidence being the loss and the soil gain: "
+        "1.5 is an evidence of 0.375 on two looks",
     )
     settle_looks: int = Field(3, ge=2, le=20, description="anomalous looks from which a confirmed pixel is settled")
     fade_looks: int = Field(1, ge=1, le=10, description="normal looks in a row that end an anomaly that was not confirmed")
