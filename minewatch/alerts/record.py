@@ -52,8 +52,8 @@ class Alert:
     looks: int
     """Clear looks since first_seen (median of its pixels)."""
 
-    day_before: dt.date | None
-    """The last clear look before it (the most frequent among its pixels)."""
+    last_normal: dt.date | None
+    """The last look before first_seen at which its ground was judged normal; None where none is known."""
 
     geometry: BaseGeometry
     """MultiPolygon, lon/lat."""
@@ -63,3 +63,9 @@ class Alert:
 
     split_from: str = ""
     """The alert it was a part of."""
+
+    closed_on: dt.date | None = None
+    """The look from which its ground counts as green again, or as part of another alert; None while it is open."""
+
+    split_on: dt.date | None = None
+    """The look that split it off."""

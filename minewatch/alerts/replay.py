@@ -22,6 +22,9 @@ from minewatch.core.units import SCALE, to_date
 from minewatch.detection.change_map import Episodes
 from minewatch.settings.pipeline import AlertSettings
 
+NORMAL_SHARE = 0.3
+"""Share of an alert's first pixels that make a day its last normal look."""
+
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.intp]
 """Flat pixel numbers of a patch, ascending."""
@@ -81,6 +84,9 @@ class _Track:
 
     split_from: _Track | None = None
     """The alert that it split from."""
+
+    split_on: int = 0
+    """Day, 0 = it did not split."""
 
     @property
     def age(self) -> tuple[int, int]:
@@ -195,7 +201,7 @@ def _replay_history(history: _History, limits: _Limits) -> list[_Track]:
         owned = _continue(tracks, components, day, limits)
         for number, component in enumerate(components.pixels, 1):
             if number not in owned and len(component) >= limits.smallest:
-                _open_track(tracks, component, history, day, limits.smallest)
+                _open_track(tracks, component, history, day, limits)
         _confirm([t for t in tracks if not t.closed_on and not t.confirmed_on], history, day, limits)
     return tracks
 
@@ -243,8 +249,11 @@ def _choose_successor(track: _Track, labels: NDArray[np.int32]) -> int:
     return int(np.argmax(overlaps))
 
 
-def _open_track(tracks: list[_Track], component: Pixels, history: _History, day: int, min_pixels: int) -> None:
-    """Open a track for a component without one, or reopen the closed track that lies there."""
+def _open_track(tracks: list[_Track], component: Pixels, history: _History, day: int, limits: _Limits) -> None:
+    """Open a track for a component without one, or reopen the closed track that lies there.
+
+    A part that splits off has the dates of its own pixels: as part of the other alert its ground was seen and confirmed then.
+    """
     touching = [t for t in tracks if np.isin(component, t.extent, assume_unique=True).any()]
     parents = [t for t in touching if not t.closed_on]
     returned = [t for t in touching if t.closed_on and not t.merged_into]
@@ -253,12 +262,20 @@ def _open_track(tracks: list[_Track], component: Pixels, history: _History, day:
         track.closed_on = 0
         track.move(component)
         return
-    chosen = history.active(day) & np.isin(history.pixels, component)
-    seen = np.sort(history.episodes["first_seen"][chosen])
-    first = day if parents else int(seen[min_pixels - 1])
-    parent = min(parents, key=lambda t: t.age) if parents else None
-    founder = int(history.pixels[chosen][np.argmin(history.episodes["first_seen"][chosen])])
-    tracks.append(_Track(day, founder, component, component, first, split_from=parent))
+    own = history.episodes[history.active(day) & np.isin(history.pixels, component)]
+    founder = int(history.pixels[history.active(day) & np.isin(history.pixels, component)][np.argmin(own["first_seen"])])
+    track = _Track(day, founder, component, component, _reach(own["first_seen"], limits.smallest))
+    if parents:
+        track.split_from, track.split_on = min(parents, key=lambda t: t.age), day
+        reached = [_reach(own[stage], count) for stage, count in (("confirmed_on", limits.core), ("settled_on", limits.settled))]
+        track.confirmed_on = min((d for d in reached if d), default=0)
+    tracks.append(track)
+
+
+def _reach(days: NDArray[np.int32], count: int) -> int:
+    """Return the day on which ``count`` of the pixels with these days (0 = never) are reached, 0 if there are fewer."""
+    known = np.sort(days[days > 0])
+    return int(known[count - 1]) if len(known) >= count else 0
 
 
 def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert:
@@ -270,8 +287,6 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     mask.ravel()[pixels] = True
     geometry = to_lonlat(outline(mask, history.patch.window, grid), grid)
     lat, lon = find_position(geometry)
-    before = members["last_normal"]
-    days, counts = np.unique(before[(before > 0) & (before < track.first_seen)], return_counts=True)
     first_seen, last_seen = to_date(track.first_seen), to_date(max(int(members["last_seen"].max()), track.first_seen))
     assert first_seen is not None, "an alert was seen"
     assert last_seen is not None, "an alert was seen"
@@ -288,11 +303,25 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
         ndvi_change=round(float(members["ndvi_change"].mean()) / SCALE, 4),
         bsi_change=round(float(members["bsi_change"].mean()) / SCALE, 4),
         looks=int(np.median(members["looks"])),
-        day_before=to_date(int(days[np.argmax(counts)])) if days.size else None,
+        last_normal=to_date(_find_last_normal(members, track.first_seen)),
         geometry=geometry,
         merged_into=_make_id(track.merged_into, history, grid, aoi) if track.merged_into else "",
         split_from=_make_id(track.split_from, history, grid, aoi) if track.split_from else "",
+        closed_on=to_date(track.closed_on),
+        split_on=to_date(track.split_on),
     )
+
+
+def _find_last_normal(members: Episodes, first_seen: int) -> int:
+    """Return the last day before ``first_seen`` on which the ground that began the alert was normal, 0 where none is known.
+
+    A day counts where NORMAL_SHARE of those pixels had their last normal look: a few may be misjudged, and clouds may have hidden
+    the others.
+    """
+    began = members[members["first_seen"] <= first_seen]
+    days, counts = np.unique(began["last_normal"], return_counts=True)
+    usual = days[(days > 0) & (days < first_seen) & (counts >= NORMAL_SHARE * len(began))]
+    return int(usual[-1]) if usual.size else 0
 
 
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:

@@ -198,7 +198,7 @@ def make_area_result(area: AreaReport) -> AreaResult:
         "last_clear": coverage.last_clear,
     }
     sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
-    scenes = {a.alert_id: (sources.get(a.day_before or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
+    scenes = {a.alert_id: (sources.get(a.last_normal or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
     settings = plan.pipeline.alerts
     return AreaResult(plan.aoi.name, plan.aoi.geometry, area.alerts, scenes, facts, settings, plan.what_if, area.context)
 

@@ -23,7 +23,7 @@ MARGIN = 500
 """Metres around an alert that its images show, as far as the area's grid reaches."""
 
 SEARCH_PERIOD = dt.timedelta(days=366)
-"""Before the first sign of the change: the image without it may be that old."""
+"""Before the last normal look: the image without the change may be that old."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class EvidenceLooks:
     """The observations that an alert rests on."""
 
     before: LookChoice
-    """The image without the change."""
+    """The image without the change: of the alert's last normal look where it has one, else an earlier one."""
 
     after: LookChoice
     """The image with it: the latest of the clearest up to its confirmation."""
@@ -64,10 +64,10 @@ def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Ale
     """
     assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
     proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
-    earlier = [o for o in observations if alert.first_seen - SEARCH_PERIOD <= o.time.date() < alert.first_seen]
-    last_clear = [o for o in earlier if o.time.date() == alert.day_before]
-    others = [o for o in earlier if o.time.date() != alert.day_before]
-    before = _choose(area, (last_clear, others), alert, listed, "before the change")
+    # Between the last normal look and the first with the change, a look may show the change already.
+    last = alert.last_normal or area.monitor_from - dt.timedelta(days=1)
+    earlier = [o for o in observations if last - SEARCH_PERIOD <= o.time.date() < last]
+    before = _choose(area, ([o for o in observations if o.time.date() == last], earlier), alert, listed, "before the change")
     after = _choose(area, (proof,), alert, listed, "with the change")
     looks = {o.item: o for o in (before.preferred, before.chosen, *proof)}
     return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
