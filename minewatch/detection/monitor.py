@@ -49,7 +49,8 @@ COUNTED = (
 STATE = np.dtype(
     [
         ("epoch", np.int32),
-        ("is_open", np.int32),
+        ("is_open", np.int16),
+        ("is_counted", np.int16),
         ("first_seen", np.int32),
         ("provisional_on", np.int32),
         ("confirmed_on", np.int32),
@@ -64,7 +65,6 @@ STATE = np.dtype(
         ("n_clear", np.int32),
         ("n_recovered", np.int32),
         ("recovered_from", np.int32),
-        ("is_counted", np.int32),
         ("evidence_sum", np.float64),
         ("loss_sum", np.float64),
         ("ndvi_sum", np.float64),

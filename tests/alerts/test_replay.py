@@ -45,7 +45,7 @@ def episode(
     made["confirmed_on"] = 0 if confirmed is None else START + confirmed
     made["closed_on"] = 0 if closed is None else START + closed
     made["last_seen"] = START + max(seen, confirmed or 0)
-    made["clear_before"] = START + seen - 5
+    made["last_normal"] = START + seen - 5
     made["looks"], made["ndvi_change"], made["bsi_change"] = 3, -4000, 2500
     for name, value in more.items():
         made[name] = value
@@ -91,7 +91,7 @@ def test_what_was_never_provisional_is_no_alert() -> None:
 def test_an_alert_is_provisional_at_first() -> None:
     (alert,) = replay(episode(TEN, 3))
     assert (alert.status, alert.first_seen, alert.confirmed_on) == ("provisional", day(3), None)
-    assert (alert.aoi, alert.day_before, alert.looks) == ("spot", day(-2), 3)
+    assert (alert.aoi, alert.last_normal, alert.looks) == ("spot", day(-2), 3)
     assert (alert.ndvi_change, alert.bsi_change) == (-0.4, 0.25)
 
 
@@ -179,10 +179,12 @@ def test_the_older_alert_takes_in_the_younger() -> None:
 def test_ground_that_was_taken_in_stays_with_the_older_alert_when_it_parts_again() -> None:
     older, younger = episode((5, 5, 2, 5), 0, confirmed=10), episode((5, 15, 2, 8), 2, confirmed=12)
     bridge = episode((5, 10, 2, 5), 30, confirmed=40, closed=60)
-    alerts = {alert.first_seen: alert for alert in replay(older, younger, bridge)}
+    alerts = {alert.split_on or alert.first_seen: alert for alert in replay(older, younger, bridge)}
     part = alerts[day(60)]
     assert part.split_from == alerts[day(0)].alert_id
+    assert (part.first_seen, part.confirmed_on) == (day(2), day(12)), "its own pixels' dates"
     assert alerts[day(2)].merged_into == alerts[day(0)].alert_id
+    assert alerts[day(2)].closed_on == day(30)
 
 
 def test_a_part_that_splits_off_is_a_new_alert() -> None:
@@ -197,7 +199,24 @@ def test_a_part_that_splits_off_is_a_new_alert() -> None:
     assert kept.geometry.bounds[0] < part.geometry.bounds[0], "the part with the founding pixel keeps the id"
     assert part.split_from == kept.alert_id
     assert part.status == "confirmed"
-    assert part.first_seen == part.confirmed_on == day(50)
+    assert (part.first_seen, part.confirmed_on, part.split_on) == (day(1), day(11), day(50)), "its own pixels' dates"
+    assert part.last_normal == day(-4)
+
+
+def test_a_part_that_splits_off_unproven_is_confirmed_by_its_own_later_looks() -> None:
+    left, right = episode((5, 5, 2, 5), 0, confirmed=10), episode((5, 12, 2, 6), 1, confirmed=60)
+    bridge = episode((5, 10, 2, 2), 1, confirmed=11, closed=50)
+    (part,) = (alert for alert in replay(left, right, bridge) if alert.split_from)
+    assert (part.first_seen, part.split_on, part.confirmed_on) == (day(1), day(50), day(60))
+
+
+def test_the_last_normal_look_is_that_of_the_ground_that_began_the_alert() -> None:
+    began, grown = episode((5, 5, 4, 4), 10, confirmed=20), episode((9, 5, 4, 4), 40, confirmed=50)
+    assert replay(began, grown)[0].last_normal == day(5)
+    began["last_normal"][:2] = (began["last_normal"] + 3)[:2]
+    assert replay(began, grown)[0].last_normal == day(5), "two pixels of sixteen may be misjudged"
+    began["last_normal"] = 0
+    assert replay(began, grown)[0].last_normal is None, "the bracket is open to the left"
 
 
 def test_parts_that_stay_near_each_other_stay_one_alert() -> None:

@@ -221,13 +221,14 @@ EVENTFUL_DAYS = np.arange(to_day(dt.date(2019, 1, 1)), to_day(dt.date(2023, 12, 
 """Three years of history, then two years of monitoring."""
 
 SIDE = 24
-WOOD = FOREST | {"ndvi": 0.65}
+WOOD = FOREST | {"ndvi": 0.75}
 CHAR = {"ndvi": 0.3, "bsi": -0.05, "blue": 0.03, "nir": 0.1}
 POND = {"ndvi": 0.0, "bsi": -0.1, "blue": 0.07, "nir": 0.08}
 SNOW = {"ndvi": 0.1, "bsi": -0.6, "blue": 0.4, "nir": 0.5}
 SLUSH = {"ndvi": 0.2, "bsi": -0.6, "blue": 0.13, "nir": 0.16}
 THIN = {"ndvi": 0.46, "bsi": -0.1, "blue": 0.035, "nir": 0.27}
-GROUNDS = (SOIL, SOIL, SOIL, CHAR, POND, THIN, SNOW, SLUSH, HAZE)
+SLASH = {"ndvi": 0.56, "bsi": 0.0, "blue": 0.11, "nir": 0.3}
+GROUNDS = (SOIL, SOIL, SOIL, CHAR, POND, THIN, SNOW, SLUSH, HAZE, SLASH, SLASH)
 
 
 def make_eventful_tile(mask: MaskSettings | None = None) -> TileInput:
@@ -310,6 +311,7 @@ def hash_state(tile: TileInput) -> str:
         *records,
         state.clear_looks,
         state.last_clear,
+        state.last_normal,
         state.covered,
     ]
     return hash_arrays(arrays, [list_fields(STATE), list_fields(EPISODE)])

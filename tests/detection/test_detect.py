@@ -136,11 +136,11 @@ def test_a_look_without_clear_pixels_changes_nothing(seed: int, place: int) -> N
     assert_same(detect(tile), detect(replace(tile, looks=more)))
 
 
-@given(SEEDS, st.sampled_from(["provisional_score", "confirmed_score"]), st.floats(1, 4))
+@given(SEEDS, st.sampled_from(["min_score", "bared_loss"]), st.floats(1, 4))
 @LAW
 def test_a_higher_threshold_adds_no_pixel(seed: int, name: str, factor: float) -> None:
     low, scenes = make_random_tile(seed), make_steady_scenes(len(DAYS))
-    high = replace(low, settings=DetectorSettings(**{name: getattr(low.settings, name) * factor}))
+    high = replace(low, settings=DetectorSettings(**{name: min(getattr(low.settings, name) * factor, 20 if name == "min_score" else 1)}))
     one, other = detect(low, scenes), detect(high, scenes)
     for stage in ("provisional_on", "confirmed_on"):
         assert list_pixels(other, stage) <= list_pixels(one, stage)
@@ -193,7 +193,7 @@ def test_a_total_loss_is_confirmed_at_the_second_clear_look() -> None:
     clear[FIRST + 5] = False
     changes = detect(make_tile(layers, clear=clear), make_steady_scenes(len(DAYS)))
     assert len(changes.episodes) == 9
-    assert set(changes.episodes["clear_before"]) == {WATCHED[3]}
+    assert set(changes.episodes["last_normal"]) == {WATCHED[3]}
     assert set(changes.episodes["first_seen"]) == {WATCHED[4]}
     assert set(changes.episodes["provisional_on"]) == set(changes.episodes["confirmed_on"]) == {WATCHED[6]}
     assert set(changes.episodes["settled_on"]) == {WATCHED[7]}
@@ -242,15 +242,55 @@ def test_what_comes_back_after_that_is_a_new_anomaly() -> None:
 def test_a_half_loss_needs_more_looks_than_a_total_one() -> None:
     layers = make_forest()
     paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": 0.49, "bsi": -0.05, "blue": 0.05, "nir": 0.29})
-    changes = detect(make_tile(layers, confirmed_score=3), make_steady_scenes(len(DAYS)))
+    changes = detect(make_tile(layers, min_score=3), make_steady_scenes(len(DAYS)))
     assert set(changes.episodes["confirmed_on"]) == {WATCHED[4]}
 
 
-def test_burnt_ground_is_no_mine() -> None:
-    """Char is dark in red; its short-wave infrared is not."""
+BURNT = {"ndvi": 0.42, "bsi": 0.1, "blue": 0.03, "nir": 0.15}
+"""Char is dark in red; its short-wave infrared is not."""
+
+
+def test_burnt_grass_is_no_mine() -> None:
     layers = make_forest()
-    paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": 0.42, "bsi": 0.1, "blue": 0.03, "nir": 0.15})
+    layers["ndvi"] -= 1500
+    paint(layers, (slice(FIRST + 2, None), *SPOT), BURNT)
     assert not detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"].any()
+
+
+def test_soil_where_dense_forest_stood_is_a_clearing_though_it_is_charred() -> None:
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, None), *SPOT), BURNT)
+    assert set(detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"]) == {WATCHED[3]}
+
+
+def test_a_charred_forest_that_shows_no_soil_is_no_mine() -> None:
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": 0.5, "bsi": -0.12, "blue": 0.03, "nir": 0.2})
+    assert not detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"].any()
+
+
+def test_half_green_slash_that_shows_soil_is_a_clearing() -> None:
+    """As on real ground: cut forest is half as green, and its soil index rises by a third."""
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": 0.51, "bsi": 0.05, "blue": 0.05, "nir": 0.28})
+    assert set(detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"]) == {WATCHED[3]}
+
+
+def test_haze_shows_no_soil() -> None:
+    """Thick haze at two looks running raises the soil index too."""
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, FIRST + 4), *SPOT), {"ndvi": 0.33, "bsi": -0.08, "blue": 0.16, "nir": 0.36})
+    assert not detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"].any()
+
+
+def test_the_last_normal_look_is_no_look_that_was_set_aside() -> None:
+    """A scene that does not agree with the baseline is clear by its classes, and shows nothing."""
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 4, None), *SPOT), SOIL)
+    scenes = make_steady_scenes(len(DAYS))
+    scenes.is_consistent[FIRST + 3] = False
+    changes = detect(make_tile(layers), scenes)
+    assert set(changes.episodes["last_normal"]) == {WATCHED[2]}
 
 
 def test_a_pond_is_a_change() -> None:

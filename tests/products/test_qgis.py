@@ -68,7 +68,7 @@ def make_alert(number: int, **changes: Any) -> Alert:
         ndvi_change=-0.4,
         bsi_change=0.25,
         looks=7,
-        day_before=dt.date(2023, 12, 27),
+        last_normal=dt.date(2023, 12, 27),
         geometry=MultiPolygon([box(left, -12.95, left + 0.001, -12.949)]),
     )
     return dataclasses.replace(alert, **changes)
