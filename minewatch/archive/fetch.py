@@ -6,6 +6,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import shapely
@@ -16,14 +17,15 @@ from minewatch.archive.publication import TempRaster, publish, remove_temp_raste
 from minewatch.archive.update_policy import find_refused, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
-from minewatch.core.errors import SceneError, SourceError, WorkspaceError
+from minewatch.areas.grid import Grid
+from minewatch.core.errors import SourceError, WorkspaceError
 from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
-from minewatch.sources.scene import Datatake, group_scenes
+from minewatch.sources.scene import group_scenes
 from minewatch.sources.search import SearchResult, SkippedScene, find_scenes
 from minewatch.sources.stac import Source
 
@@ -40,8 +42,8 @@ class FetchJob(NamedTuple):
     area: int
     """Its number."""
 
-    datatake: Datatake
-    """With the scenes that meet the area."""
+    target: Target
+    """The datatake, and where it goes."""
 
     version: int
     """Version that the observation will have."""
@@ -62,7 +64,8 @@ def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) 
         try:
             if len(failures) >= MOST_FAILURES:
                 raise failures[-1]
-            found = _search_together(source, members, reporter)
+            title = f"{members[0].aoi.name if len(members) == 1 else f'{len(members)} areas'}: searching"
+            found = find_scenes(source, _join_queries(members), partial(reporter.track, title=title))
             answers |= {number: _choose(found, areas[number].query) for number in group}
             failures.clear()
         except SourceError as error:
@@ -71,12 +74,6 @@ def search_areas(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) 
     if not any(isinstance(answer, SearchResult) for answer in answers.values()):
         raise failures[0]
     return [answers[number] for number in range(len(areas))]
-
-
-def _search_together(source: Source, areas: Sequence[AreaPlan], reporter: Reporter) -> SearchResult:
-    title = areas[0].aoi.name if len(areas) == 1 else f"{len(areas)} areas"
-    query = _join_queries([area.query for area in areas])
-    return find_scenes(source, query, lambda items: reporter.track(items, f"{title}: searching"))
 
 
 def group_areas(areas: Sequence[AreaPlan]) -> list[list[int]]:
@@ -98,7 +95,8 @@ def group_areas(areas: Sequence[AreaPlan]) -> list[list[int]]:
     return groups
 
 
-def _join_queries(queries: Sequence[Query]) -> Query:
+def _join_queries(areas: Sequence[AreaPlan]) -> Query:
+    queries = [area.query for area in areas]
     if len(queries) == 1:
         return queries[0]
     area = shapely.union_all([query.area for query in queries])
@@ -132,31 +130,28 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
     """
     failures: dict[int, list[SkippedScene]] = defaultdict(list)
     groups = list(_list_jobs(scans, failures))
-    tasks = [[_make_target(job, scans[job.area]) for job in group] for group in groups]
-    is_io_bound = any(
-        is_remote(href) for group in groups for job in group for scene in job.datatake.scenes for href in scene.hrefs.values()
-    )
+    scenes = [scene for group in groups for job in group for scene in job.target.datatake.scenes]
+    is_io_bound = any(is_remote(href) for scene in scenes for href in scene.hrefs.values())
     if engine.scheduler is None:  # else the environment of the workers counts, and they report each scene
-        check_scenes(scene for group in groups for job in group for scene in job.datatake.scenes)
+        check_scenes(scenes)
     fetched = [0] * len(scans)
     title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
-    written = reporter.track(
-        engine.run(write_temp_rasters, [(task,) for task in tasks], is_io_bound=is_io_bound), title, len(groups)
-    )
+    tasks = [([job.target for job in group],) for group in groups]
+    written = reporter.track(engine.run(write_temp_rasters, tasks, is_io_bound=is_io_bound), title, len(groups))
     with _removing_temp_rasters([scan.archive for scan in scans]):
         for number, results in written:
             if isinstance(results, Exception):
                 raise results
             for job, result in zip(groups[number], results, strict=True):
-                area, folder = scans[job.area].plan, scans[job.area].archive
                 if isinstance(result, TempRaster):
-                    publish(result, area.grid, area.aoi.geometry, folder, job.version)
+                    publish(result, job.target.grid, scans[job.area].plan.aoi.geometry, job.target.folder, job.version)
                     fetched[job.area] += 1
                     failures[job.area] += [
                         _explain_refusal(scene.id, result.stats.checks[scene.id]) for scene in result.stats.refused
                     ]
-                else:
-                    failures[job.area] += _name_failed(job.datatake, result)
+                else:  # all scenes of the datatake where the error names none, since none was archived
+                    names = [result.scene_id] if result.scene_id else [scene.id for scene in job.target.datatake.scenes]
+                    failures[job.area] += [SkippedScene(name, str(result)) for name in names]
     return [
         replace(scan, fetched=fetched[number], failures=[*scan.failures, *failures[number]]) for number, scan in enumerate(scans)
     ]
@@ -174,16 +169,6 @@ def _removing_temp_rasters(folders: Sequence[AnyPath]) -> Iterator[None]:
         raise
 
 
-def _name_failed(datatake: Datatake, error: SceneError) -> list[SkippedScene]:
-    """Return the scene that an error is about; all of the datatake where it names none, since none was archived."""
-    names = [error.scene_id] if error.scene_id else [scene.id for scene in datatake.scenes]
-    return [SkippedScene(name, str(error)) for name in names]
-
-
-def _make_target(job: FetchJob, scan: AreaScan) -> Target:
-    return Target(job.datatake, scan.plan.grid, scan.archive, scan.plan.pipeline.scenes.offset_conflict)
-
-
 def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     found = check.describe() if check else "its pixels contradict its metadata"
     return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)")
@@ -197,18 +182,19 @@ def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[SkippedScene]
     groups: dict[str, list[FetchJob]] = defaultdict(list)
     for number, scan in enumerate(scans):
         remove_temp_rasters(scan.archive)
-        archived = list_observations(scan.archive, scan.plan.grid)
+        archived, conflict = list_observations(scan.archive, scan.plan.grid), scan.plan.pipeline.scenes.offset_conflict
         for datatake in group_scenes(scan.found.scenes):
             known = archived.get(datatake.key)
-            if needs_fetch(datatake, known, scan.plan.pipeline.scenes.offset_conflict):
-                groups[datatake.key].append(FetchJob(number, datatake, known.version + 1 if known else 1))
+            if needs_fetch(datatake, known, conflict):
+                target = Target(datatake, scan.plan.grid, scan.archive, conflict)
+                groups[datatake.key].append(FetchJob(number, target, known.version + 1 if known else 1))
             elif known:
                 checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
                 failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
-    for group in sorted(groups.values(), key=lambda group: (group[0].datatake.time, group[0].datatake.key)):
-        yield sorted(group, key=lambda job: _find_place(scans[job.area].plan))
+    for group in sorted(groups.values(), key=lambda group: (group[0].target.datatake.time, group[0].target.datatake.key)):
+        yield sorted(group, key=lambda job: _find_place(job.target.grid))
 
 
-def _find_place(area: AreaPlan) -> tuple[int, int, float]:
-    left, _, _, top = area.grid.bounds
-    return area.grid.epsg, -round(top / 10_000), left
+def _find_place(grid: Grid) -> tuple[int, int, float]:
+    left, _, _, top = grid.bounds
+    return grid.epsg, -round(top / 10_000), left

@@ -27,8 +27,6 @@ ASIDE = ".damaged"
 _NAME = re.compile(r"(?P<key>.+)_[0-9a-f]{12}(?P<kind>_v\d+\.json|\.tif)")
 """Of an item or a raster."""
 
-_DAY = re.compile(r"_(\d{8})T")
-
 
 @dataclass(frozen=True)
 class Damage:
@@ -79,8 +77,11 @@ def check_archive(folder: AnyPath, grid: Grid, ledger: Path | None = None, *, th
     for name, data in zip(items, read_files([folder / name for name in items]), strict=True):
         document = _open_item(data)
         if document is None:
-            found.append(_set_aside(folder, name, "is damaged"))
-        elif _is_item_current(document, grid):
+            rename(folder / name, folder / f"{name}{ASIDE}")
+            found.append(Damage(_key_of(name), name, "is damaged", find_day(_key_of(name))))
+            continue
+        properties = document["properties"]
+        if is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid):  # others are fetched anew anyway
             damages = _check_raster(folder, document, stamps, known, checked)
             found += damages
             whole |= set() if damages else {name}
@@ -105,12 +106,6 @@ def _open_item(data: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _is_item_current(document: dict[str, Any], grid: Grid) -> bool:
-    """True if an item is of today's format and grid; others are fetched anew anyway."""
-    properties = document["properties"]
-    return is_current(properties["minewatch:digest"], properties["minewatch:grid"], grid)
-
-
 def _check_raster(
     folder: AnyPath,
     document: dict[str, Any],
@@ -131,7 +126,7 @@ def _check_raster(
     else:
         what = "is not what its checksum says"
     if stamp is not None:
-        _move(folder, name)
+        rename(folder / name, folder / f"{name}{ASIDE}")
     day = dt.datetime.fromisoformat(properties["datetime"]).date()
     sources = tuple(str(source["id"]) for source in properties["minewatch:sources"])
     return [Damage(properties["minewatch:key"], name, what, day, sources)]
@@ -174,22 +169,11 @@ def _list_links(folder: AnyPath, stamps: dict[str, Stamp]) -> set[str]:
 
 def find_day(key: str) -> dt.date | None:
     """Find the day of acquisition in a key."""
-    match = _DAY.search(key)
+    match = re.search(r"_(\d{8})T", key)
     try:
         return dt.datetime.strptime(match[1], "%Y%m%d").replace(tzinfo=dt.UTC).date() if match else None
     except ValueError:
         return None
-
-
-def _set_aside(folder: AnyPath, name: str, what: str) -> Damage:
-    _move(folder, name)
-    match = _NAME.fullmatch(name)
-    assert match, "only items are set aside here"
-    return Damage(match["key"], name, what, find_day(match["key"]))
-
-
-def _move(folder: AnyPath, name: str) -> None:
-    rename(folder / name, folder / f"{name}{ASIDE}")
 
 
 def list_lost(folder: AnyPath, grid: Grid, health: IntegrityReport) -> list[Damage]:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,16 +128,7 @@ def hash_item(data: bytes) -> str:
     return hashlib.sha256(_OWN.sub(rb"\g<1>" + b"0" * 64 + rb"\g<3>", data, count=1)).hexdigest()
 
 
-def read_item(path: AnyPath) -> Observation:
-    """Read an observation's item; raises ArchiveError where it is damaged."""
-    try:
-        (data,) = read_files([path])
-    except OSError as error:
-        raise _damaged(path, error) from error
-    return parse_item(path, data)
-
-
-def _damaged(path: AnyPath, error: Exception) -> ArchiveError:
+def _damaged(path: AnyPath | str, error: Exception) -> ArchiveError:
     return ArchiveError(f"{path} is damaged ({type(error).__name__}); delete it, the next scan makes it anew")
 
 
@@ -172,19 +163,18 @@ def list_observations(folder: AnyPath, grid: Grid) -> dict[str, Observation]:
     newest: dict[str, Observation] = {}
     names = list_names(folder)
     items = [name for name in names if name.endswith(".json") and not name.startswith(("collection", TEMPORARY_PREFIX))]
-    for observation in _read_items([folder / name for name in sorted(items)]):
+    paths = [folder / name for name in sorted(items)]
+    try:
+        contents = read_files(paths)
+    except OSError as error:
+        raise _damaged(error.filename, error) from error
+    for path, data in zip(paths, contents, strict=True):
+        observation = parse_item(path, data)
         current = newest.get(observation.key)
         usable = observation.raster.name in names and is_current(observation.digest, observation.grid, grid)
         if usable and (current is None or observation.version > current.version):
             newest[observation.key] = observation
     return newest
-
-
-def _read_items(paths: Sequence[AnyPath]) -> list[Observation]:
-    """Read many items: those of a disk one by one, those of an object store together."""
-    if not paths or isinstance(paths[0], Path):
-        return [read_item(path) for path in paths]
-    return [parse_item(path, data) for path, data in zip(paths, read_files(paths), strict=True)]
 
 
 def write_collection(folder: AnyPath, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,28 +52,17 @@ def _read_some(paths: Sequence[UPath], bands: range, window: Window, outs: Seque
     plans = [_plan(table.offsets, table.counts, bands, window) for table in tables]
     data = iter(read_ranges([(path, *span) for path, plan in zip(paths, plans, strict=True) for span in plan]))
     for path, table, plan, out in zip(paths, tables, plans, outs, strict=True):
-        parts = _Parts([start for start, _ in plan], [next(data) for _ in plan])
+        parts = {start: next(data) for start, _ in plan}
         try:
-            fill_bands(parts.read, table, bands, window, out)
+            fill_bands(partial(_cut_part, parts, list(parts)), table, bands, window, out)
         except MALFORMED as error:
             raise make_damage_error(path) from error
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """Parts of a file."""
-
-    starts: Sequence[int]
-    """Where they begin, ascending."""
-
-    parts: Sequence[bytes]
-    """What was read from there on."""
-
-    def read(self, count: int, offset: int) -> bytes:
-        """Return bytes of one of the parts."""
-        number = bisect_right(self.starts, offset) - 1
-        start = offset - self.starts[number]
-        return self.parts[number][start : start + count]
+def _cut_part(parts: dict[int, bytes], starts: list[int], count: int, offset: int) -> bytes:
+    """Return bytes of one of the parts of a file that were read, which lie in ascending order of their starts."""
+    start = starts[bisect_right(starts, offset) - 1]
+    return parts[start][offset - start : offset - start + count]
 
 
 def _plan(offsets: NDArray[np.int64], counts: NDArray[np.int64], bands: range, window: Window) -> list[tuple[int, int]]:

@@ -98,10 +98,9 @@ class RasterWriter:
         """Write the overview and the tables of blocks; the raster can be read only after this."""
         if self.step > 1:
             for band, codes in enumerate(self._sample):
-                for row in range(0, codes.shape[0], ARCHIVE_BLOCK):
-                    for column in range(0, codes.shape[1], ARCHIVE_BLOCK):
-                        part = codes[row : row + ARCHIVE_BLOCK, column : column + ARCHIVE_BLOCK]
-                        self._put(self._tables[1], (band, row // ARCHIVE_BLOCK, column // ARCHIVE_BLOCK), part)
+                for block in Window(0, 0, *codes.shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+                    place = band, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
+                    self._put(self._tables[1], place, codes[block.slices])
         self._file.close()
         with tifffile.TiffFile(self.path, mode="r+") as file:
             for page, table in zip(file.pages, self._tables, strict=True):

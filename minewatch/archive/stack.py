@@ -46,9 +46,15 @@ class Stack:
         return Stack(self.days, self.scl[:, *inner], self.codes[:, :, *inner])
 
 
-def read_stack(observations: Sequence[Observation], window: Window) -> Stack:
-    """Read a window of the observations, in order of acquisition; raises ArchiveError where a file is damaged."""
-    return _read(observations, window, sample=False)
+def read_stack(observations: Sequence[Observation], window: Window, *, sample: bool = False) -> Stack:
+    """Read a window of the observations, or of their samples, in order of acquisition.
+
+    Raises ArchiveError where a file is damaged.
+    """
+    ordered = sort_observations(observations)
+    codes = np.empty((len(BANDS), len(ordered), *window.shape), np.uint8)
+    _read_bands(ordered, range(len(BANDS)), window, codes, sample=sample)
+    return Stack(np.array([o.day for o in ordered], np.int32), codes[0], codes[1:])
 
 
 def sample_rows(grid: Grid) -> list[slice]:
@@ -65,7 +71,7 @@ def read_sample(observations: Sequence[Observation], grid: Grid, rows: slice, ma
     step = find_step(grid.shape)
     shape = -(-grid.shape[0] // step), -(-grid.shape[1] // step)
     window = Window(rows.start, 0, rows.stop - rows.start, shape[1]).grow(margin, shape)
-    return _read(observations, window, sample=True), window
+    return read_stack(observations, window, sample=True), window
 
 
 def iterate_scl(observations: Sequence[Observation], window: Window) -> Iterator[NDArray[np.uint8]]:
@@ -84,13 +90,6 @@ def read_codes(observations: Sequence[Observation], window: Window) -> NDArray[n
     codes = np.empty((len(LAYERS), len(ordered), *window.shape), np.uint8)
     _read_bands(ordered, range(1, len(BANDS)), window, codes, sample=False)
     return codes
-
-
-def _read(observations: Sequence[Observation], window: Window, *, sample: bool) -> Stack:
-    ordered = sort_observations(observations)
-    codes = np.empty((len(BANDS), len(ordered), *window.shape), np.uint8)
-    _read_bands(ordered, range(len(BANDS)), window, codes, sample=sample)
-    return Stack(np.array([o.day for o in ordered], np.int32), codes[0], codes[1:])
 
 
 def _read_bands(observations: Sequence[Observation], bands: range, window: Window, codes: Codes, *, sample: bool) -> None:

@@ -23,7 +23,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.raster.indices import LAYERS, encode_layers
 from minewatch.raster.read import DatatakeFiles, DatatakeReader, open_datatake
 from minewatch.settings.pipeline import Conflict
-from minewatch.sources.reflectance_offset import DarkPixels, OffsetCheck, check_offset, count_dark_pixels
+from minewatch.sources.reflectance_offset import BOA_OFFSET, DarkPixels, OffsetCheck, check_offset, count_dark_pixels
 from minewatch.sources.scene import Datatake, Scene
 
 BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
@@ -92,7 +92,9 @@ def _write_temp_raster(target: Target, files: DatatakeFiles) -> TempRaster:
 
 
 def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
-    return replace(scene, offset=check.opposite, offset_reason=f"its pixels, against its metadata: {check.describe()}")
+    return replace(
+        scene, offset=0 if check.stated else BOA_OFFSET, offset_reason=f"its pixels, against its metadata: {check.describe()}"
+    )
 
 
 def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
@@ -100,7 +102,8 @@ def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
     dark = [DarkPixels() for _ in reader.readers]
     raster = RasterWriter(path, grid)
     with contextlib.closing(raster):
-        strips = list(_strips(grid))
+        # Swath after swath from the left, so that memory does not grow with the width.
+        strips = sorted(grid.window.cut(ARCHIVE_BLOCK, SWATH), key=lambda strip: strip.column)
         for strip, following in zip(strips, [*strips[1:], None], strict=True):
             counts = _copy_strip(reader, raster, grid, strip, following, stats)
             dark = [before + DarkPixels(*more) for before, more in zip(dark, counts.tolist(), strict=True)]
@@ -126,14 +129,6 @@ def _open_temp_file(folder: AnyPath) -> Iterator[Path]:
         raise
 
 
-def _strips(grid: Grid) -> Iterator[Window]:
-    """Cut a grid into rows of blocks, swath after swath from the left, so that memory does not grow with the width."""
-    height, width = grid.shape
-    for column in range(0, width, SWATH):
-        for row in range(0, height, ARCHIVE_BLOCK):
-            yield Window(row, column, min(ARCHIVE_BLOCK, height - row), min(SWATH, width - column))
-
-
 def _copy_strip(
     reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, stats: WriteStats
 ) -> NDArray[np.int64]:
@@ -142,7 +137,7 @@ def _copy_strip(
     around = strip.grow(margin, grid.shape)
     reader.prefetch(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
     classes, origin = reader.read_scl(around)
-    blocks = list(_list_blocks(strip))
+    blocks = list(strip.cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK))
     visible = [not _is_hidden(classes[block.grow(margin, grid.shape).within(around)]) for block in blocks]
     reader.prefetch(BAND_NAMES, [block for block, is_visible in zip(blocks, visible, strict=True) if is_visible])
     offsets = np.array([scene.offset for scene in reader.readers], np.int32)
@@ -177,8 +172,3 @@ def _is_hidden(classes: NDArray[np.uint8]) -> bool:
             if code not in UNREAD_CLASSES:
                 return False
     return True
-
-
-def _list_blocks(strip: Window) -> Iterator[Window]:
-    for column in range(strip.column, strip.column + strip.width, ARCHIVE_BLOCK):
-        yield Window(strip.row, column, strip.height, min(ARCHIVE_BLOCK, strip.column + strip.width - column))

@@ -32,8 +32,6 @@ WIDEST = 90
 GEODESIC = Geod(ellps="WGS84")
 """For areas and distances on the ellipsoid."""
 
-_LONLAT_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326")
-
 
 @dataclass(frozen=True)
 class GridHint:
@@ -162,7 +160,7 @@ def _single_feature(document: dict[str, Any], path: Path) -> dict[str, Any]:
 def _check_crs(document: dict[str, Any], path: Path) -> None:
     crs = document.get("crs")
     name = str((crs.get("properties") or {}).get("name", "")) if isinstance(crs, dict) else ""
-    if name and not name.endswith(_LONLAT_NAMES):
+    if name and not name.endswith(("CRS84", "EPSG::4326", "EPSG:4326")):
         raise AoiError(f"{path} is in {name}, not in lon/lat; reproject it to EPSG:4326")
 
 

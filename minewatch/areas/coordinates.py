@@ -56,14 +56,15 @@ def make_position(lat: float, lon: float) -> Position:
     """Return a position in degrees in all formats."""
     lon = wrap_longitude(lon)
     epsg = find_utm_epsg(lon, lat) if UTM_SOUTH <= lat < UTM_NORTH else 0
+    east, north = lonlat_to(epsg).transform(lon, lat) if epsg else (0.0, 0.0)
     return Position(
         lat=lat,
         lon=lon,
         decimal=f"{lat:z.6f}, {lon:z.6f}",
         dms=f"{format_dms(lat, 'NS')} {format_dms(lon, 'EW')}",
-        utm=_format_utm(lat, lon, epsg) if epsg else "",
+        utm=f"{epsg % 100} {'N' if epsg < 32700 else 'S'} {east:.0f} {north:.0f}" if epsg else "",
         epsg=epsg,
-        mgrs=_format_mgrs(lat, lon, epsg) if epsg else "",
+        mgrs=_format_mgrs(lat, epsg % 100, east, north) if epsg else "",
     )
 
 
@@ -76,14 +77,8 @@ def format_dms(degrees: float, hemispheres: str) -> str:
     return f"{whole}°{minutes:02d}'{seconds / SECONDS:05.2f}\"{letter}"
 
 
-def _format_utm(lat: float, lon: float, epsg: int) -> str:
-    east, north = lonlat_to(epsg).transform(lon, lat)
-    return f"{epsg % 100} {'N' if epsg < 32700 else 'S'} {east:.0f} {north:.0f}"
-
-
-def _format_mgrs(lat: float, lon: float, epsg: int) -> str:
+def _format_mgrs(lat: float, zone: int, east: float, north: float) -> str:
     """Return zone and band, the letters of the 100 km square, and the metres in it, truncated."""
-    zone, (east, north) = epsg % 100, lonlat_to(epsg).transform(lon, lat)
     band = BANDS[min(int((lat - UTM_SOUTH) // 8), len(BANDS) - 1)]
     column = COLUMNS[(zone - 1) % 3][int(east // SQUARE) - 1]
     row = ROWS[(int(north // SQUARE) + (0 if zone % 2 else 5)) % len(ROWS)]

@@ -80,6 +80,13 @@ class Window:
         right = min(limit[1], self.column + self.width + pixels)
         return Window(top, left, bottom - top, right - left)
 
+    def cut(self, height: int, width: int) -> Iterator[Window]:
+        """Yield windows of at most ``height`` and ``width`` pixels that cover this one, row by row."""
+        for row in range(0, self.height, height):
+            for column in range(0, self.width, width):
+                size = min(height, self.height - row), min(width, self.width - column)
+                yield Window(self.row + row, self.column + column, *size)
+
     def within(self, outer: Window) -> tuple[slice, slice]:
         """Return the index of this window in an array that covers ``outer``."""
         row, column = self.row - outer.row, self.column - outer.column
@@ -145,13 +152,6 @@ class Grid:
             return np.ones(window.shape, bool)
         shapely.prepare(self.area)
         return shapely.contains_xy(self.area, x[None, :], y[:, None])
-
-    def tiles(self, size: int) -> Iterator[Window]:
-        """Yield windows of at most ``size`` pixels a side that cover the grid, row by row."""
-        height, width = self.shape
-        for row in range(0, height, size):
-            for column in range(0, width, size):
-                yield Window(row, column, min(size, height - row), min(size, width - column))
 
 
 def make_grid(aoi: Aoi) -> Grid:

@@ -12,6 +12,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.aoi import Aoi, GridHint, bbox_geometry, check_geometry, check_size, make_aoi, read_geometry, write_aoi
 from minewatch.areas.grid import make_grid
+from minewatch.core.units import add_years
 from minewatch.core.workspace import Workspace, find_workspace
 from minewatch.settings.pipeline import read_pipeline
 
@@ -38,7 +39,8 @@ def add_area(
     """
     workspace = find_workspace(workspace)
     geometry, properties, repairs = read_outline(outline)
-    area = make_aoi(name, geometry, {"monitor_from": _a_year_ago().isoformat()} | properties, repairs, str(outline))
+    a_year_ago = add_years(dt.datetime.now(dt.UTC).date(), -1)
+    area = make_aoi(name, geometry, {"monitor_from": a_year_ago.isoformat()} | properties, repairs, str(outline))
     area = replace(
         area,
         monitor_from=monitor_from or area.monitor_from,
@@ -62,8 +64,3 @@ def read_outline(
         geometry, repairs = check_geometry(outline, "outline")
         return geometry, {}, repairs
     return bbox_geometry(outline), {}, ()
-
-
-def _a_year_ago() -> dt.date:
-    today = dt.datetime.now(dt.UTC).date()
-    return today.replace(year=today.year - 1, day=min(today.day, 28)) if today.month == 2 else today.replace(year=today.year - 1)

@@ -18,9 +18,6 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.areas.antimeridian import cut_halves, join_halves
 from minewatch.areas.grid import Grid, Window, lonlat_from, reproject
 
-COORDINATE_DIGITS = 7
-"""Decimals of degrees: a centimetre."""
-
 
 @dataclass(frozen=True)
 class Patch:
@@ -46,7 +43,11 @@ def find_patches(rows: NDArray[np.int32], columns: NDArray[np.int32], shape: tup
     count, labels = connected_components(links, directed=False)
     order = np.argsort(labels, kind="stable")
     for members in np.split(order, np.searchsorted(labels[order], np.arange(1, count))) if count else ():
-        yield _cut_patch(*np.divmod(positions[members], width))
+        places = np.divmod(positions[members], width)
+        top, left = (int(axis.min()) for axis in places)
+        mask = np.zeros((int(places[0].max()) - top + 1, int(places[1].max()) - left + 1), bool)
+        mask[places[0] - top, places[1] - left] = True
+        yield Patch(Window(top, left, *mask.shape), mask)
 
 
 def _join(positions: NDArray[np.int64], step: int, aside: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -57,13 +58,6 @@ def _join(positions: NDArray[np.int64], step: int, aside: int, width: int) -> tu
     found = there < positions.size
     found[found] = positions[there[found]] == positions[here[found]] + step
     return here[found], there[found]
-
-
-def _cut_patch(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Patch:
-    top, left = int(rows.min()), int(columns.min())
-    mask = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), bool)
-    mask[rows - top, columns - left] = True
-    return Patch(Window(top, left, *mask.shape), mask)
 
 
 def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon:
@@ -77,7 +71,7 @@ def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Return polygons in degrees (WGS 84), rounded to the centimetre and cut at 180°."""
     transformer = lonlat_from(grid.crs)
     degrees = cut_halves(join_halves(reproject(geometry, transformer)))
-    rounded = shapely.transform(degrees, lambda points: np.round(points, COORDINATE_DIGITS))
+    rounded = shapely.transform(degrees, lambda points: np.round(points, 7))
     return rounded if rounded.is_valid else shapely.make_valid(degrees, method="structure")
 
 

@@ -22,3 +22,11 @@ def to_day(date: dt.date) -> int:
 def to_date(day: int) -> dt.date | None:
     """Return the date of a day number, None for 0."""
     return EPOCH + dt.timedelta(days=int(day)) if day > 0 else None
+
+
+def add_years(date: dt.date, years: int) -> dt.date:
+    """Return the same day of another year, 28 February for a 29th where there is none."""
+    try:
+        return date.replace(year=date.year + years)
+    except ValueError:
+        return date.replace(year=date.year + years, day=28)

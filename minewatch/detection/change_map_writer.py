@@ -34,7 +34,7 @@ class ChangeMap:
         self._folder, self._missing = folder, len(list_tiles(area))
         self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
         self._open = contextlib.ExitStack()
-        self._writer: ChangeWriter | None = None
+        self._rasters: Mapping[str, DatasetWriter] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -44,9 +44,10 @@ class ChangeMap:
 
     def add(self, changes: TileChanges) -> None:
         """Add a tile, in any order; the files are open from the first to the last."""
-        if self._writer is None:
-            self._writer = self._open.enter_context(writing_changes(self._folder, self.area.grid, _tags(self.area)))
-        self._writer.write(changes)
+        self._rasters = self._rasters or self._open.enter_context(_writing_rasters(self._folder, self.area))
+        window = RasterWindow(changes.window.column, changes.window.row, changes.window.width, changes.window.height)
+        for name, raster in self._rasters.items():
+            raster.write(changes.rasters[name], 1, window=window)
         self._count.add(changes)
         self._episodes.append(changes.episodes[changes.episodes["provisional_on"] > 0])
         self._missing -= 1
@@ -64,17 +65,6 @@ class ChangeMap:
         return np.concatenate(self._episodes)
 
 
-def _tags(area: AreaPlan) -> dict[str, str]:
-    return {
-        "aoi": area.aoi.name,
-        "as_of": area.until.isoformat(),
-        "monitor_from": area.monitor_from.isoformat(),
-        "pipeline": area.pipeline_name,
-        "pipeline_digest": area.pipeline.digest,
-        "software": f"minewatch {__version__}",
-    }
-
-
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
     Status.OUTSIDE: (0, 0, 0, 0),
     Status.NEVER_COVERED: (60, 60, 60, 255),
@@ -89,8 +79,8 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 
 @contextlib.contextmanager
-def writing_changes(folder: AnyPath, grid: Grid, tags: Mapping[str, str]) -> Iterator[ChangeWriter]:
-    """Yield a writer for the rasters of one area; the files appear together when the block ends well.
+def _writing_rasters(folder: AnyPath, area: AreaPlan) -> Iterator[Mapping[str, DatasetWriter]]:
+    """Yield the open rasters of one area by name; the files appear together when the block ends well.
 
     For an object store they are made in the temporary folder of this machine.
     """
@@ -104,29 +94,25 @@ def writing_changes(folder: AnyPath, grid: Grid, tags: Mapping[str, str]) -> Ite
         contextlib.ExitStack() as stack,
     ):
         parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}
-        writer = ChangeWriter({name: stack.enter_context(_open(parts[name], grid, RASTERS[name])) for name in RASTERS})
-        yield writer
-        for name, raster in writer.rasters.items():
-            raster.update_tags(**tags, name=name, meaning=RASTERS[name].meaning)
+        rasters = {name: stack.enter_context(_open(parts[name], area.grid, RASTERS[name])) for name in RASTERS}
+        yield rasters
+        for name, raster in rasters.items():
+            raster.update_tags(
+                aoi=area.aoi.name,
+                as_of=area.until.isoformat(),
+                monitor_from=area.monitor_from.isoformat(),
+                pipeline=area.pipeline_name,
+                pipeline_digest=area.pipeline.digest,
+                software=f"minewatch {__version__}",
+                name=name,
+                meaning=RASTERS[name].meaning,
+            )
         stack.close()
         target = folder if isinstance(folder, Path) else make_private_folder(Path(scratch) / "whole")
         for name in RASTERS:
             publish_cog(parts[name], target / f"{name}.tif", predict=name != "status")  # a palette has no predictor
         if not isinstance(folder, Path):
             upload({target / f"{name}.tif": folder / f"{name}.tif" for name in RASTERS})
-
-
-class ChangeWriter:
-    """Takes tiles in any order."""
-
-    def __init__(self, rasters: Mapping[str, DatasetWriter]) -> None:
-        self.rasters = rasters
-
-    def write(self, tile: TileChanges) -> None:
-        """Put one tile in its place."""
-        window = RasterWindow(tile.window.column, tile.window.row, tile.window.width, tile.window.height)
-        for name, raster in self.rasters.items():
-            raster.write(tile.rasters[name], 1, window=window)
 
 
 def _open(path: Path, grid: Grid, layer: ChangeLayer) -> DatasetWriter:

@@ -32,11 +32,18 @@ from minewatch.detection.state import TileState
 WORTH = 60
 """Fewest looks that a checkpoint is written for; fewer are processed again quickly."""
 
-LEVEL = 1
-"""Of zstd."""
-
 MALFORMED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zstandard.ZstdError)
 """Errors that a damaged checkpoint raises."""
+
+ARRAYS = {
+    "open": "open_pixels",
+    "state": "anomalies",
+    "closed": "closed",
+    "seen": "clear_looks",
+    "last": "last_clear",
+    "covered": "covered",
+}
+"""Names of a file's arrays, which stay when a field is renamed, to the fields of :class:`TileState`, all but the baselines."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +103,13 @@ def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, s
     stem = _name(tile)
     path = make_private_folder(folder) / f"{stem}_{baselines}.base"
     if not path.exists():
-        publish_bytes(path, _pack({"base": _split_bytes(state.base)}))
+        # The low bytes before the high ones: these are nearly all alike, and compress to nothing.
+        halves = state.base.view(np.uint8).reshape(*state.base.shape, 2).transpose(2, 0, 1)
+        publish_bytes(path, _pack({"base": np.ascontiguousarray(halves)}))
     head = {"observations": count, "digest": digests.hash_first(count), "epochs": epochs, "baselines": baselines}
-    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(_name_arrays(state)))
+    arrays = {name: getattr(state, field) for name, field in ARRAYS.items()}
+    arrays["state"] = np.asarray(state.anomalies).view(STATE)
+    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(arrays))
     for old in folder.glob(f"{stem}_*.base"):
         if old != path:
             old.unlink(missing_ok=True)
@@ -110,37 +121,20 @@ def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint 
         head, _, data = (folder / f"{_name(tile)}.state").read_bytes().partition(b"\n")
         facts = json.loads(head)
         count = facts["observations"]
-        if not _is_beginning(count, digests) or facts["digest"] != digests.hash_first(count):
+        ordered = digests.observations
+        if not 0 < count <= len(ordered) or facts["digest"] != digests.hash_first(count):
             return None
-        base = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
-        return Checkpoint(count, facts["epochs"], _read_state(_join_bytes(base), _unpack(data)))
+        if count < len(ordered) and ordered[count].day == ordered[count - 1].day:  # the last look would change
+            return None
+        halves = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
+        base = np.ascontiguousarray(halves.transpose(1, 2, 0)).view(np.int16)[..., 0]
+        arrays = _unpack(data)
+        arrays["state"] = _rename_fields(arrays["state"], STATE).view(np.recarray)
+        arrays["closed"] = _rename_fields(arrays["closed"], EPISODE)
+        state = TileState(base, **{field: arrays[name] for name, field in ARRAYS.items()})
+        return Checkpoint(count, facts["epochs"], state)
     except (OSError, *MALFORMED):
         return None
-
-
-def _name_arrays(state: TileState) -> dict[str, NDArray[Any]]:
-    """Return all but the baselines under the names of the file's arrays, which stay when a field is renamed."""
-    return {
-        "open": state.open_pixels,
-        "state": np.asarray(state.anomalies).view(STATE),
-        "closed": state.closed,
-        "seen": state.clear_looks,
-        "last": state.last_clear,
-        "covered": state.covered,
-    }
-
-
-def _read_state(base: NDArray[np.int16], arrays: dict[str, NDArray[Any]]) -> TileState:
-    """Return the state whose arrays :func:`_name_arrays` named."""
-    return TileState(
-        base=base,
-        open_pixels=arrays["open"],
-        anomalies=_rename_fields(arrays["state"], STATE).view(np.recarray),
-        closed=_rename_fields(arrays["closed"], EPISODE),
-        clear_looks=arrays["seen"],
-        last_clear=arrays["last"],
-        covered=arrays["covered"],
-    )
 
 
 def _rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -166,29 +160,14 @@ def _read_base(path: Path) -> NDArray[np.uint8]:
         raise
 
 
-def _is_beginning(count: int, digests: Digests) -> bool:
-    """True if the observations after the first ``count`` are later looks, none of the day of the last."""
-    ordered = digests.observations
-    return 0 < count <= len(ordered) and (count == len(ordered) or ordered[count].day > ordered[count - 1].day)
-
-
 def _name(tile: Window) -> str:
     return f"{tile.row}_{tile.column}_{tile.height}x{tile.width}"
-
-
-def _split_bytes(base: NDArray[np.int16]) -> NDArray[np.uint8]:
-    """Put the low bytes before the high ones: these are nearly all alike, and compress to nothing."""
-    return np.ascontiguousarray(base.view(np.uint8).reshape(*base.shape, 2).transpose(2, 0, 1))
-
-
-def _join_bytes(parts: NDArray[np.uint8]) -> NDArray[np.int16]:
-    return np.ascontiguousarray(parts.transpose(1, 2, 0)).view(np.int16)[..., 0]
 
 
 def _pack(arrays: dict[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    return zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(buffer.getvalue())
+    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(buffer.getvalue())
 
 
 def _unpack(data: bytes) -> dict[str, NDArray[Any]]:

@@ -96,14 +96,15 @@ class CoverageCount:
         total = max(1, sum(self.status.values()))
         first, recent = to_day(monitor_from), to_day(until) - RECENT_DAYS
         unseen = {day: count for day, count in self.last_clear.items() if day < recent}
-        seen_once = sorted(day for day in unseen if day > 0)
+        last_looks = {day: count for day, count in unseen.items() if day > 0}
+        half = np.quantile([*last_looks], 0.5, weights=[*last_looks.values()], method="inverted_cdf") if last_looks else None
         return Coverage(
             status={
                 status.name.lower().replace("_", " "): self.status[status] / total for status in Status if self.status[status]
             },
             never_clear=sum(count for day, count in self.last_clear.items() if day < first) / total,
             unseen=sum(unseen.values()) / total,
-            unseen_days=to_day(until) - _median(seen_once, unseen) if seen_once else None,
+            unseen_days=None if half is None else to_day(until) - int(half),
             last_clear=to_date(max(self.last_clear, default=0)),
             missing_looks=max(self.missing, key=lambda n: (self.missing[n], n), default=0),
         )
@@ -112,11 +113,6 @@ class CoverageCount:
 def _count(values: NDArray[np.generic]) -> dict[int, int]:
     codes, counts = np.unique(values, return_counts=True)
     return dict(zip(codes.tolist(), counts.tolist(), strict=True))
-
-
-def _median(days: list[int], counts: dict[int, int]) -> int:
-    running = np.cumsum([counts[day] for day in days])
-    return days[int(np.searchsorted(running, running[-1] / 2))]
 
 
 @dataclass(frozen=True)

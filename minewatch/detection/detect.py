@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.detection.baseline import LOOKS_ROW, Baselines, has_vegetation
+from minewatch.detection.baseline import LOOKS_ROW, has_vegetation
 from minewatch.detection.change_map import RASTERS, Episodes, Status, TileChanges
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
@@ -48,16 +48,11 @@ def _draw(state: TileState, episodes: Episodes, rules: Rules) -> dict[str, NDArr
     for name in ("first_seen", "confirmed_on", "ndvi_change", "bsi_change"):
         drawn[name][sure["row"]] = sure[name]  # of several the last one stays: they are in order
     drawn["clear_looks"], drawn["last_clear"] = state.clear_looks, state.last_clear
-    drawn["status"] = status = _classify(state.base, rules)
+    status = drawn["status"]
+    status[:] = Status.STABLE
+    status[~has_vegetation(state.base, rules)] = Status.NO_VEGETATION
+    status[state.base[LOOKS_ROW] < rules.min_looks] = Status.NOT_MONITORED
     ended, confirmed = sure["closed_on"] > 0, sure["confirmed_on"] > 0
     status[sure["row"]] = np.select([ended, confirmed], [Status.CLOSED, Status.CONFIRMED], Status.PROVISIONAL)
     status[~state.covered] = Status.NEVER_COVERED
     return drawn
-
-
-def _classify(base: Baselines, rules: Rules) -> NDArray[np.uint8]:
-    """Return the status of pixels without an anomaly."""
-    status = np.full(base.shape[1], Status.STABLE, np.uint8)
-    status[~has_vegetation(base, rules)] = Status.NO_VEGETATION
-    status[base[LOOKS_ROW] < rules.min_looks] = Status.NOT_MONITORED
-    return status

@@ -45,9 +45,9 @@ class Series(NamedTuple):
         if not tile.inside.all():
             inside = np.flatnonzero(tile.inside)
             clear, codes = np.take(clear, inside, axis=1), np.take(codes, inside, axis=2)
-        epochs = np.array([(e.history.start, e.looks.start, e.looks.stop) for e in tile.epochs()], np.int64)
         terms = np.stack([harmonic_terms(looks.days + step) for step in (0, -slip, slip)])
-        return cls(looks.days, np.ascontiguousarray(clear), np.ascontiguousarray(codes), epochs, terms, multiply_terms(terms[0]))
+        clear, codes = np.ascontiguousarray(clear), np.ascontiguousarray(codes)
+        return cls(looks.days, clear, codes, tile.epochs(), terms, multiply_terms(terms[0]))
 
     def choose(self, pixels: NDArray[np.intp]) -> Series:
         """Choose pixels by their numbers."""

@@ -19,13 +19,13 @@ from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Window
 from minewatch.core.errors import WorkspaceError
 from minewatch.detection.change_map import TileChanges
-from minewatch.detection.checkpoint import WORTH, Checkpoint, Digests, load_checkpoint, make_digests, save_checkpoint
+from minewatch.detection.checkpoint import WORTH, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detection.detect import detect_changes, make_changes
 from minewatch.detection.inputs import TileInput, count_epochs
 from minewatch.detection.looks import make_looks
 from minewatch.detection.mask import find_clear, margin_pixels
 from minewatch.detection.scene_quality import SceneQuality, measure_scenes
-from minewatch.detection.state import TileState, process_history, update_history
+from minewatch.detection.state import process_history, update_history
 
 TILE = ARCHIVE_BLOCK
 """Side of a tile in pixels, one block of the archive's rasters; any size gives the same result."""
@@ -46,7 +46,7 @@ class Task(NamedTuple):
 
 def list_tiles(area: AreaPlan) -> list[Window]:
     """Cut an area's grid into tiles."""
-    return list(area.grid.tiles(TILE))
+    return list(area.grid.window.cut(TILE, TILE))
 
 
 def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slice) -> Any:
@@ -69,7 +69,9 @@ def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
     epochs = count_epochs(task.area.monitor_from, task.observations[-1].day)
     known = load_checkpoint(task.checkpoints, tile, digests)
     if known is not None and known.epochs == epochs:
-        part, state = _update_tile(known, digests, task, tile)
+        part = load_tile(digests.observations[known.observations :], task.area, tile)
+        later = scenes.since(digests.count_looks(known.observations))
+        state = update_history(known.state, part, later) if len(part.looks.days) else known.state
     else:
         part = load_tile(task.observations, task.area, tile)
         state = process_history(part, scenes, whole=True)
@@ -77,13 +79,6 @@ def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
         with contextlib.suppress(OSError, WorkspaceError):  # a worker on another machine may not have the workspace
             save_checkpoint(task.checkpoints, tile, digests, epochs, state)
     return make_changes(part, state)
-
-
-def _update_tile(known: Checkpoint, digests: Digests, task: Task, tile: Window) -> tuple[TileInput, TileState]:
-    part = load_tile(digests.observations[known.observations :], task.area, tile)
-    if not len(part.looks.days):
-        return part, known.state
-    return part, update_history(known.state, part, digests.scenes.since(digests.count_looks(known.observations)))
 
 
 def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:

@@ -44,16 +44,9 @@ def wrap_raster_errors(folder: Path) -> Iterator[None]:
 
 def publish_cog(source: Any, target: Path, *, predict: bool = True) -> None:
     """Write a raster as a COG; ``source`` is the path of a GeoTIFF or an open dataset."""
-    options: dict[str, Any] = {
-        "compress": "deflate",
-        "blocksize": BLOCK,
-        "overview_resampling": "nearest",
-        "num_threads": "all_cpus",
-    }
-    if predict:
-        options["predictor"] = "yes"
+    options = {"compress": "deflate", "predictor": "yes" if predict else "no", "blocksize": BLOCK}
     with publishing(target) as temporary:
-        rasterio.shutil.copy(source, temporary, driver="COG", **options)
+        rasterio.shutil.copy(source, temporary, driver="COG", overview_resampling="nearest", num_threads="all_cpus", **options)
 
 
 def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDArray[np.bool_], tags: Mapping[str, str]) -> None:

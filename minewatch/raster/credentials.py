@@ -15,7 +15,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -34,26 +34,12 @@ SIGNING_RETRIES = 3
 LEAST_SECONDS = 61.0
 """A token valid for less is renewed: the package does so at 60."""
 
-BLOB_HOSTS = ".blob.core.windows.net"
-"""Suffix of the hosts that the package signs for."""
-
 PACKAGE = "planetary_computer"
 """Planetary Computer's package, an optional dependency."""
 
 
 class SignatureError(RangeError):
     """No signature was obtained; the message holds no address and no key."""
-
-
-@dataclass(frozen=True)
-class FileRequest:
-    """Address and headers of a request."""
-
-    href: str
-    """Signed where the provider requires it."""
-
-    headers: dict[str, str] = field(default_factory=dict)
-    """Login headers; sent to the host of the address only."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +58,19 @@ class Access:
 
     def fetch_part(self, href: str, start: int, stop: int) -> FilePart:
         """Fetch a byte range of a remote file; a rejected signature is renewed once.  Raises OSError."""
-        request = self._prepare(href)
+        address, headers = self._prepare(href)
         try:
-            part = fetch_part(request.href, start, stop, request.headers)
+            part = fetch_part(address, start, stop, headers)
         except DeniedError as error:
             if href.startswith("s3:"):
                 raise self._explain(error) from None
-            renewed = SIGNATURES.renew(href, request.href) if self.signing else None
+            renewed = SIGNATURES.renew(href, address) if self.signing else None
             if renewed is None:
                 raise
-            request = FileRequest(renewed)
-            part = fetch_part(renewed, start, stop, {})
+            address = renewed
+            part = fetch_part(address, start, stop, {})
         if self.signing:
-            SIGNATURES.confirm(request.href)
+            SIGNATURES.confirm(address)
         return part
 
     def is_own(self, href: str) -> bool:
@@ -100,10 +86,11 @@ class Access:
         missing = [name for name in (self.s3.key_variable, self.s3.secret_variable) if name and not os.environ.get(name)]
         return f"its files need a login: set {' and '.join(missing)} in the environment" if missing else ""
 
-    def _prepare(self, href: str) -> FileRequest:
+    def _prepare(self, href: str) -> tuple[str, dict[str, str]]:
+        """Return the address of a request, signed where the provider requires it, and the login headers for its host."""
         if href.startswith("s3:"):
             return _request_object(href, self.s3 or PUBLIC_S3)
-        return FileRequest(SIGNATURES.sign(href) if self.signing else href)
+        return SIGNATURES.sign(href) if self.signing else href, {}
 
     def _explain(self, error: DeniedError) -> DeniedError:
         login = self.s3 or PUBLIC_S3
@@ -162,7 +149,9 @@ class Signatures:
             if signed == denied:
                 if signature in self._renewed and signature not in self._worked:
                     return None
-                _drop_token(signature)
+                tokens = _load_package().TOKEN_CACHE
+                for key in [key for key, token in tokens.items() if token.token == signature]:
+                    del tokens[key]
                 signed = _request_signature(href)
                 self._renewed.add(_cut_signature(signed))
             return signed if signed != denied else None
@@ -174,12 +163,6 @@ SIGNATURES = Signatures()
 
 def _cut_signature(signed: str) -> str:
     return urlsplit(signed).query
-
-
-def _drop_token(signature: str) -> None:
-    tokens: dict[str, Any] = _load_package().TOKEN_CACHE
-    for key in [key for key, token in tokens.items() if token.token == signature]:
-        del tokens[key]
 
 
 def _load_package() -> Any:
@@ -227,7 +210,7 @@ def _has_token(package: Any, href: str) -> bool:
 def _find_container(href: str) -> tuple[str, ...]:
     """Return account and container of an address that the package signs; () for others."""
     parts = urlsplit(href)
-    if not parts.netloc.endswith(BLOB_HOSTS):
+    if not parts.netloc.endswith(".blob.core.windows.net"):
         return ()
     return parts.netloc.split(".")[0], parts.path.lstrip("/").split("/")[0]
 
@@ -235,17 +218,15 @@ def _find_container(href: str) -> tuple[str, ...]:
 # --- object stores ---------------------------------------------------------------------------------------------------
 
 
-def _request_object(href: str, login: S3Login) -> FileRequest:
-    """Return the request for an object, with login headers where the store requires them.  Raises RangeError."""
+def _request_object(href: str, login: S3Login) -> tuple[str, dict[str, str]]:
+    """Return the address of an object, and login headers where the store requires them.  Raises RangeError."""
     bucket, _, key = href.removeprefix("s3://").partition("/")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", bucket) or not key:
         raise RangeError("an address without the name of a bucket or of an object")
-    root, path = _find_store(bucket, login), quote(key, safe="/-_.~")
-    path = urlsplit(root).path + "/" + path
-    address = f"{urlsplit(root).scheme}://{urlsplit(root).netloc}{path}"
-    if not login.key_variable:
-        return FileRequest(address)
-    return FileRequest(address, _sign_object(urlsplit(root).netloc, path, login, dt.datetime.now(dt.UTC)))
+    store = urlsplit(_find_store(bucket, login))
+    path = f"{store.path}/{quote(key, safe='/-_.~')}"
+    headers = _sign_object(store.netloc, path, login, dt.datetime.now(dt.UTC)) if login.key_variable else {}
+    return f"{store.scheme}://{store.netloc}{path}", headers
 
 
 def _find_store(bucket: str, login: S3Login) -> str:
@@ -290,15 +271,11 @@ EMPTY_BODY_HASH = hashlib.sha256(b"").hexdigest()
 # --- logs ------------------------------------------------------------------------------------------------------------
 
 
-class _RedactingFilter(logging.Filter):
-    """Removes queries and users from the addresses that libraries log, which may be secret."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite the record; it always passes."""
-        text = record.getMessage()
-        record.msg, record.args = re.sub(r"\?[^\s\"']+|(?<=://)[^\s/@]+@", "?...", text), None
-        return True
+def _redact(record: logging.LogRecord) -> bool:
+    """Remove queries and users from the addresses that libraries log, which may be secret; return True: all records pass."""
+    record.msg, record.args = re.sub(r"\?[^\s\"']+|(?<=://)[^\s/@]+@", "?...", record.getMessage()), None
+    return True
 
 
 for _name in ("urllib3.connectionpool", "rasterio._env", "rasterio._err", "rasterio._base"):
-    logging.getLogger(_name).addFilter(_RedactingFilter())
+    logging.getLogger(_name).addFilter(_redact)

@@ -27,12 +27,10 @@ from rasterio.io import MemoryFile
 
 from minewatch.core.http import RangeError, get_fetch_pool
 from minewatch.raster.credentials import Access
+from minewatch.raster.tiff_header import HEAD
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-HEAD = 32 * 2**10
-"""Bytes fetched to open a file."""
 
 MORE = 16 * 2**10
 """Bytes fetched beyond a read, since the next read is usually the header of the next tile."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import ParamSpec, Protocol, Self, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 import numpy as np
 from affine import Affine
@@ -27,7 +27,6 @@ from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gda
 from minewatch.raster.warp import PixelReader, Warp, make_warp
 from minewatch.sources.scene import Datatake, Scene
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -42,18 +41,11 @@ DATATAKE_SECONDS = 7200.0
 Otherwise a line that brings 4 MB in each request's 120 s would keep a scan busy for a day."""
 
 
-class BandSource(PixelReader, Protocol):
-    """An open file of one band."""
-
-    def close(self) -> None:
-        """Close it."""
-
-
 @dataclass(frozen=True)
 class OpenBand:
     """An open file and its position."""
 
-    source: BandSource
+    source: PixelReader
     """Reads its pixels."""
 
     crs: str
@@ -291,25 +283,14 @@ class DatatakeFiles:
         return DatatakeReader(tuple(f.on(grid, offsets[f.scene.id]) for f in self.scenes if f.scene.id in offsets))
 
 
-@contextlib.contextmanager
-def _open_files(datatake: Datatake, pixel: float = PIXEL) -> Iterator[DatatakeFiles]:
-    cache, prefetcher = BlockCache(), Prefetcher()
-    with gdal_environment(), contextlib.ExitStack() as stack:
-        yield DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, cache, prefetcher, pixel)) for scene in datatake.scenes))
-
-
-@contextlib.contextmanager
-def _open_reader(datatake: Datatake, grid: Grid) -> Iterator[DatatakeReader]:
-    with _open_files(datatake, grid.transform.a) as files:
-        yield files.on(grid)
-
-
 @overload
 def open_datatake(datatake: Datatake) -> contextlib.AbstractContextManager[DatatakeFiles]: ...
 @overload
 def open_datatake(datatake: Datatake, grid: Grid) -> contextlib.AbstractContextManager[DatatakeReader]: ...
-def open_datatake(
-    datatake: Datatake, grid: Grid | None = None
-) -> contextlib.AbstractContextManager[DatatakeFiles | DatatakeReader]:
+@contextlib.contextmanager
+def open_datatake(datatake: Datatake, grid: Grid | None = None) -> Iterator[Any]:
     """Open the files of a datatake for one thread; with a grid, return a reader on it."""
-    return _open_files(datatake) if grid is None else _open_reader(datatake, grid)
+    cache, prefetcher, pixel = BlockCache(), Prefetcher(), PIXEL if grid is None else grid.transform.a
+    with gdal_environment(), contextlib.ExitStack() as stack:
+        scenes = tuple(stack.enter_context(SceneFiles(scene, cache, prefetcher, pixel)) for scene in datatake.scenes)
+        yield DatatakeFiles(scenes) if grid is None else DatatakeFiles(scenes).on(grid)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -11,8 +10,6 @@ from numpy.typing import NDArray
 
 from minewatch.core.units import NODATA
 from minewatch.settings.scl import CLASSES
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 CONTROL_SPACING = 32
 """Pixels between control points; interpolating between them is exact to a thousandth of a pixel in UTM."""
@@ -24,12 +21,7 @@ ONE = np.uint64(1)
 """Keeps indices unsigned."""
 
 
-def compiled(function: F) -> F:
-    """Return a function compiled by numba, which releases the GIL."""
-    return cast("F", njit(nogil=True, cache=True)(function))
-
-
-@compiled
+@njit(nogil=True, cache=True)
 def sum_rows(block: NDArray[Any]) -> None:
     """Undo TIFF's predictor 2 (horizontal differences) in place."""
     height, width = block.shape
@@ -44,7 +36,7 @@ def sum_rows(block: NDArray[Any]) -> None:
             block[row, column] += block[row, column - 1]
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np.uint16]) -> None:
     """Fill ``out`` with each pixel of ``coarse`` twice in both directions, from fine ``row`` and ``column`` (0 or 1)."""
     height, width = out.shape
@@ -64,7 +56,7 @@ def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np
             out[y, width - 1] = coarse[source, column + pairs]
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def write_reflectance(
     numbers: NDArray[np.uint16], origin: NDArray[np.int8], index: int, offset: int, is_first: bool, out: NDArray[np.int16]
 ) -> None:
@@ -81,7 +73,7 @@ def write_reflectance(
             out[row, column] = own if origin[row, column] == index else other
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8], origin: NDArray[np.int8]) -> None:
     """Copy the classes of one scene, and its ``index`` as their origin, where no earlier scene has any."""
     for row in range(part.shape[0]):
@@ -92,7 +84,7 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
             origin[row, column] = np.int8(index) if is_new else origin[row, column]
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def interpolate(points: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
     """Interpolate a line of pixels between control points; ``row`` and ``column`` count pixels from the first of them."""
     top, down = row // CONTROL_SPACING, (row % CONTROL_SPACING) / CONTROL_SPACING
@@ -105,7 +97,7 @@ def interpolate(points: NDArray[np.float64], row: int, column: int, line: NDArra
             line[x] = first * (1 - right) + second * right
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def resample_nearest(
     pixels: NDArray[np.uint16],
     columns: NDArray[np.float64],
@@ -131,7 +123,7 @@ def resample_nearest(
                 out[y, x] = 0
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def resample_bilinear(
     pixels: NDArray[np.uint16],
     columns: NDArray[np.float64],
@@ -168,7 +160,7 @@ def resample_bilinear(
                 out[y, x] = 0
 
 
-@compiled
+@njit(nogil=True, cache=True)
 def average(pixels: NDArray[np.uint16], column: float, row: float, radius: float) -> int:
     """Return the mean of pixels with data around a position (whole at pixel centres), weighted by nearness."""
     height, width = pixels.shape

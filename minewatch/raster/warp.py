@@ -18,9 +18,6 @@ from minewatch.areas.grid import PIXEL, Grid, Window, find_transformer
 from minewatch.raster.resampling import CONTROL_SPACING, resample_bilinear, resample_nearest, upsample2
 from minewatch.raster.tiff_header import BlockError, Box
 
-PART = 512
-"""Side in pixels of the parts in which a window is resampled; less where the file's pixels are finer than the grid's."""
-
 FALSE_NORTHING = 10_000_000.0
 """Metres added to northings in the southern half of a UTM zone."""
 
@@ -29,20 +26,13 @@ LARGEST_BOX = 2**24
 
 
 class PixelReader(Protocol):
-    """Reads pixels of a file."""
+    """An open file of one band."""
 
     def read(self, box: Box) -> NDArray[np.uint16]:
         """Read a box: (y, x) uint16, 0 outside the file."""
 
-
-class Warp(Protocol):
-    """Reads windows of a grid from a file."""
-
-    def locate(self, window: Window) -> Iterator[Box]:
-        """Yield the boxes of the file that a window needs."""
-
-    def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
-        """Read a window: (y, x) uint16, 0 = no data."""
+    def close(self) -> None:
+        """Close it."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +92,13 @@ class ResampledGrid:
 
     def locate(self, window: Window) -> Iterator[Box]:
         """Yield the boxes of the file that the parts of a window need."""
-        for part in self._cut(window):
+        for part in window.cut(self.side, self.side):
             yield self._find_box(*self._locate_control_points(part))
 
     def read(self, source: PixelReader, window: Window) -> NDArray[np.uint16]:
         """Read a window: (y, x) uint16, 0 = no data.  Raises BlockError where the file's pixels are far too fine."""
         out = np.zeros(window.shape, np.uint16)
-        for part in self._cut(window):
+        for part in window.cut(self.side, self.side):
             columns, rows = self._locate_control_points(part)
             box = self._find_box(columns, rows)
             if box[0] < box[2] and box[1] < box[3]:
@@ -122,12 +112,10 @@ class ResampledGrid:
                 out[part.within(window)] = target
         return out
 
-    def _cut(self, window: Window) -> Iterator[Window]:
-        side = max(1, int(PART / self.radius))
-        for row in range(0, window.height, side):
-            for column in range(0, window.width, side):
-                size = min(side, window.height - row), min(side, window.width - column)
-                yield Window(window.row + row, window.column + column, *size)
+    @property
+    def side(self) -> int:
+        """Side in pixels of the parts in which a window is resampled; less where the file's pixels are finer than the grid's."""
+        return max(1, int(512 / self.radius))
 
     def _locate_control_points(self, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return column and row in the file of each control point around a window: (y, x) float64, whole at pixel corners."""
@@ -151,6 +139,10 @@ class ResampledGrid:
         if (bottom - top) * (right - left) > LARGEST_BOX:
             raise BlockError("its pixels are far finer than those of a scene")
         return int(top), int(left), int(bottom), int(right)
+
+
+Warp = AlignedGrid | ResampledGrid
+"""Reads windows of a grid from a file."""
 
 
 @lru_cache(32)

@@ -259,7 +259,10 @@ def _check_item(source: Source | None, item: pystac.Item | None) -> list[SourceC
     except SceneError as error:
         files = SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item")
         return [assets, files, _skip("offset")]
-    return [assets, _report_hosts(scene), _report_offset(scene, _complete_provider(source.provider, item))]
+    rule = _complete_provider(source.provider, item).offset
+    added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
+    offset = SourceCheck("offset", passed=True, text=f"rule {rule}: {added}, since {scene.offset_reason}")
+    return [assets, _report_hosts(scene), offset]
 
 
 def _report_hosts(scene: Scene) -> SourceCheck:
@@ -268,11 +271,6 @@ def _report_hosts(scene: Scene) -> SourceCheck:
     is_public = scene.s3 is None and any(part.scheme == "s3" for part in parts)
     advice = "taken for public files at Amazon; name another store in a table [sources.NAME.s3] of minewatch.toml"
     return SourceCheck("files", passed=True, text=", ".join(sorted(places)), advice=advice if is_public else "")
-
-
-def _report_offset(scene: Scene, provider: Provider) -> SourceCheck:
-    added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
-    return SourceCheck("offset", passed=True, text=f"rule {provider.offset}: {added}, since {scene.offset_reason}")
 
 
 def _check_credentials(provider: Provider) -> SourceCheck:

@@ -175,11 +175,6 @@ class OffsetCheck:
     pixels: int = 0
     """Dark pixels that were checked."""
 
-    @property
-    def opposite(self) -> int:
-        """The offset by the pixels where they contradict."""
-        return 0 if self.stated else BOA_OFFSET
-
     def describe(self) -> str:
         """Return a text for people."""
         if self.outcome in ("not needed", "cannot tell"):

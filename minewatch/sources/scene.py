@@ -112,16 +112,18 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
     if item.datetime is None or not item.geometry:
         raise SceneError(f"item {item.id} has no datetime or no geometry")
     time = item.datetime.replace(tzinfo=item.datetime.tzinfo or dt.UTC).astimezone(dt.UTC)
-    properties = item.properties
+    properties, provider = item.properties, provider or Provider("", "")
     product = find_product(item)
     baseline = parse_baseline(properties, product)
+    fields = {band: item.assets[name].extra_fields for band, name in name_assets(item, provider.assets).items()}
+    checksums = {band: str(stated.get("file:checksum", "")) for band, stated in fields.items()}
+    try:
+        declared = read_declared_offset(stated for band, stated in fields.items() if band != "scl")
+    except SceneError as error:
+        raise SceneError(f"item {item.id}: {error}") from error
+    collection = item.collection_id or ""
     offset, reason = decide_offset(
-        properties,
-        baseline,
-        _read_declared(item, provider),
-        collection=item.collection_id or "",
-        provider=provider.name if provider else "",
-        rule=provider.offset if provider else "",
+        properties, baseline, declared, collection=collection, provider=provider.name, rule=provider.offset
     )
     return Scene(
         id=item.id,
@@ -135,25 +137,10 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
         offset_reason=reason,
         footprint=read_footprint(item.geometry, item.id),
         cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
-        signing=provider.signing if provider else "",
-        s3=provider.s3 if provider else None,
-        checksums=_read_checksums(item, provider),
+        signing=provider.signing,
+        s3=provider.s3,
+        checksums={band: text for band, text in checksums.items() if MULTIHASH.fullmatch(text)},
     )
-
-
-def _read_checksums(item: Item, provider: Provider | None) -> dict[str, str]:
-    """Return the checksums of STAC's file extension by band; other kinds are left out."""
-    names = name_assets(item, provider.assets if provider else None)
-    stated = {band: str(item.assets[name].extra_fields.get("file:checksum", "")) for band, name in names.items()}
-    return {band: text for band, text in stated.items() if MULTIHASH.fullmatch(text)}
-
-
-def _read_declared(item: Item, provider: Provider | None) -> int | None:
-    names = name_assets(item, provider.assets if provider else None)
-    try:
-        return read_declared_offset(item.assets[name].extra_fields for band, name in names.items() if band != "scl")
-    except SceneError as error:
-        raise SceneError(f"item {item.id}: {error}") from error
 
 
 def _number(value: Any, name: str) -> float:

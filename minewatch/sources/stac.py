@@ -19,7 +19,6 @@ from pystac_client.warnings import DoesNotConformTo
 from requests.exceptions import RequestException
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping
-from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
@@ -117,7 +116,9 @@ class Source:
 
     def _search(self, query: Query) -> Iterator[pystac.Item]:
         client = Client.open(self.root, stac_io=self._io)
-        for area_filter in self._list_filters(query.area):
+        # Bounding boxes reveal less of a case than its outline, which is sent only where the user says so.
+        boxes = [{"bbox": box} for box in list_boxes(query.area)]
+        for area_filter in [{"intersects": mapping(query.area)}] if self.provider.outline else boxes:
             search = client.search(
                 collections=[self.collection],
                 datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
@@ -125,12 +126,6 @@ class Source:
                 **area_filter,
             )
             yield from map(make_item, search.items_as_dicts())
-
-    def _list_filters(self, area: BaseGeometry) -> list[dict[str, Any]]:
-        """Return what is sent of an area: bounding boxes, which reveal less of a case, or its outline where the user says so."""
-        if self.provider.outline:
-            return [{"intersects": mapping(area)}]
-        return [{"bbox": box} for box in list_boxes(area)]
 
     def _walk(self) -> Iterator[pystac.Item]:
         kind = pystac.Collection if self._io.read_json(self.root).get("type") == "Collection" else pystac.Catalog

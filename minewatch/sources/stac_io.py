@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import pystac
@@ -68,29 +68,19 @@ KEPT_HEADERS = ("accept", "accept-encoding", "user-agent", "content-type", "cont
 
 
 class DocumentError(OSError):
-    """A document could not be read; the message holds no address, since addresses may hold secrets."""
+    """A document could not be read; the message holds no address, since addresses may hold secrets.
 
-    attempts: int = 1
-    """How many are worthwhile."""
+    ``attempts`` are worthwhile, ``status`` is that of an error answer, ``wait`` the seconds that the server asks to wait.
+    """
 
-    status: int | None = None
-    """HTTP status of an error answer."""
-
-    wait: float | None = None
-    """Seconds that the server asks to wait."""
+    def __init__(self, message: str, attempts: int = 1, status: int | None = None, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.attempts, self.status, self.wait = attempts, status, wait
 
 
 class FormatError(DocumentError):
     """A document was received but is not what was requested."""
 
-
-E = TypeVar("E", bound=DocumentError)
-
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-"""Date of an item that cannot be read."""
-
-YEARS = range(1970, 2200)
-"""Plausible years of a scene."""
 
 MOST_VALUES = 50_000
 """Of one item; real ones have one to four thousand, an outline of 10 000 points 30 000."""
@@ -201,7 +191,7 @@ class GuardedIO(StacApiIO):
         except (InvalidSchema, InvalidURL, MissingSchema, SSLError) as error:
             raise DocumentError(f"no connection, {type(error).__name__}") from None
         except (RequestException, HTTPError, OSError, ValueError) as error:
-            raise _mark_transient(DocumentError(f"no connection or no answer, {type(error).__name__}")) from None
+            raise DocumentError(f"no connection or no answer, {type(error).__name__}", ATTEMPTS) from None
 
 
 class StaticIO(GuardedIO):
@@ -225,9 +215,8 @@ def make_item(document: dict[str, Any], href: Any = None, root: Any = None, **_:
     try:
         return _read_item(document, place, root)
     except SceneError as error:
-        empty = pystac.Item(
-            show(document.get("id"), SHORT_ID), None, None, EPOCH, {}, href=place, extra_fields={FAULT: str(error)}
-        )
+        name, epoch = show(document.get("id"), SHORT_ID), dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        empty = pystac.Item(name, None, None, epoch, {}, href=place, extra_fields={FAULT: str(error)})
     if root is not None:
         empty.set_root(root)
     return empty
@@ -244,7 +233,7 @@ def _read_item(document: dict[str, Any], href: str | None, root: Any) -> pystac.
         name = show(document.get("id"), SHORT_ID)
         raise SceneError(f"item {name} is no item of STAC ({type(error).__name__})") from error
     check_id(item.id)
-    if item.datetime is not None and item.datetime.year not in YEARS:
+    if item.datetime is not None and item.datetime.year not in range(1970, 2200):
         raise SceneError(f"item {item.id} is of the year {item.datetime.year}")
     return item
 
@@ -270,7 +259,7 @@ def parse_document(text: str) -> dict[str, Any]:
         is_deep = True
     except ValueError:
         what = "a web page" if text.lstrip()[:1] == "<" else "something else, or only a part"
-        raise _mark_transient(FormatError(f"it does not give JSON but {what}"), FORMAT_ATTEMPTS) from None
+        raise FormatError(f"it does not give JSON but {what}", FORMAT_ATTEMPTS) from None
     if is_deep:
         raise FormatError(f"its JSON is nested more than {DEEPEST_NESTING} deep")
     if not isinstance(document, dict):
@@ -319,7 +308,7 @@ def _decode(body: bytes | bytearray) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise _mark_transient(FormatError("it does not give JSON but something that is not text"), FORMAT_ATTEMPTS) from None
+        raise FormatError("it does not give JSON but something that is not text", FORMAT_ATTEMPTS) from None
 
 
 def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
@@ -341,15 +330,13 @@ def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
 
 def _receive(answer: Response) -> str:
     if answer.status_code != 200:
-        error = DocumentError(f"status {answer.status_code}")
-        error.status = answer.status_code
-        if answer.status_code in BUSY_STATUSES:
-            _mark_transient(error).wait = parse_retry_after(answer.headers.get("Retry-After"))
-        raise error
+        is_busy = answer.status_code in BUSY_STATUSES
+        wait = parse_retry_after(answer.headers.get("Retry-After")) if is_busy else None
+        raise DocumentError(f"status {answer.status_code}", ATTEMPTS if is_busy else 1, answer.status_code, wait)
     try:
         text = _decode(_receive_body(answer))
     except (HTTPError, RequestException) as error:
-        raise _mark_transient(DocumentError(f"the answer broke off, {type(error).__name__}")) from None
+        raise DocumentError(f"the answer broke off, {type(error).__name__}", ATTEMPTS) from None
     parse_document(text)  # an answer that is not JSON is requested again
     return text
 
@@ -361,14 +348,8 @@ def _receive_body(answer: Response) -> bytearray:
         if len(body) > LARGEST_DOCUMENT:
             break
         if time.monotonic() > deadline:
-            raise _mark_transient(DocumentError("too slow"), FORMAT_ATTEMPTS)
+            raise DocumentError("too slow", FORMAT_ATTEMPTS)
     return body
-
-
-def _mark_transient(error: E, attempts: int | None = None) -> E:
-    """Mark an error after which another attempt may succeed, and return it."""
-    error.attempts = ATTEMPTS if attempts is None else attempts
-    return error
 
 
 def format_error(error: BaseException) -> str:

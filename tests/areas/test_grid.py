@@ -188,7 +188,7 @@ def test_a_window_is_found_again_in_a_larger_one(window: Window, reach: int) -> 
 @given(st.integers(1, 45), st.integers(1, 45), st.integers(1, 50))
 def test_tiles_cover_each_pixel_once(height: int, width: int, size: int) -> None:
     count = np.zeros((height, width), int)
-    tiles = list(lay_grid(height, width).tiles(size))
+    tiles = list(lay_grid(height, width).window.cut(size, size))
     for tile in tiles:
         assert max(tile.shape) <= size
         count[tile.slices] += 1

@@ -180,7 +180,7 @@ def test_a_band_window_costs_three_requests_at_most(scene: Scene, range_server: 
 def test_a_whole_pass_asks_for_no_byte_twice(scene: Scene, range_server: ServeFolder) -> None:
     server = range_server(Path(scene.hrefs["red"]).parent)
     with open_datatake(take_of(put_online(scene, server.url)), GRID) as reader:
-        for cell in GRID.tiles(100):
+        for cell in GRID.window.cut(100, 100):
             reader.readers[0].read("red", cell)
     size = Path(scene.hrefs["red"]).stat().st_size
     assert sum(request.sent for request in server.requests) <= size + HEAD
@@ -309,7 +309,7 @@ def test_what_is_passed_by_makes_room(files: DatatakeFiles, host: Host) -> None:
     prefetcher = files.scenes[0].prefetcher
     prefetcher.limit = 300_000  # two rows of blocks
     reader = files.on(GRID)
-    for window in GRID.tiles(SIDE // 5):
+    for window in GRID.window.cut(SIDE // 5, SIDE // 5):
         reader.prefetch(["red"], [window])
     wait_until_quiet(host, 8)
     assert prefetcher.is_full
@@ -380,7 +380,7 @@ def test_many_datatakes_share_the_bound_on_requests(scene: Scene, host: Host) ->
 
     def read() -> None:
         with open_datatake(take_of(put_online(scene, host.url)), GRID) as reader:
-            reader.prefetch(bands, list(GRID.tiles(BLOCK)))
+            reader.prefetch(bands, list(GRID.window.cut(BLOCK, BLOCK)))
             for band in bands:
                 reader.readers[0].read(band, GRID.window)
 

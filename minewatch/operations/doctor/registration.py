@@ -144,7 +144,7 @@ def measure_shifts(observations: Sequence[Observation], area: AreaPlan, reporter
 def choose_windows(area: AreaPlan, observations: int) -> list[Window]:
     """Choose windows spread over the area, those with the largest share inside it."""
     side = min(SIDE, max(64, int((HELD / max(1, observations)) ** 0.5)))
-    tiles = [tile for tile in area.grid.tiles(side) if tile.height * tile.width >= LEAST_PIXELS]
+    tiles = [tile for tile in area.grid.window.cut(side, side) if tile.height * tile.width >= LEAST_PIXELS]
     if area.grid.shape[0] <= side * 1.5 and area.grid.shape[1] <= side * 1.5:
         tiles = [area.grid.window]
     # Of many tiles only some are measured.
