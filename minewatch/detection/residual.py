@@ -70,8 +70,8 @@ def compute_residual(
     """
     ndvi, bsi, blue, nir = values
     shift, spread, scene_blue, scene_bsi = scene
-    level = expect_ndvi(base, terms[0]) + shift
-    safe = min(min(expect_ndvi(base, terms[1]), expect_ndvi(base, terms[2])) + shift, level)
+    level = _level(base, terms[0]) + shift
+    safe = min(min(_level(base, terms[1]), _level(base, terms[2])) + shift, level)
     haze = blue - evaluate(terms[0], base.blue) - scene_blue
     # Haze is taken to add as much to red and to near infrared as to blue.
     red = nir * (1 - ndvi) / max(1 + ndvi, 0.01)
@@ -112,6 +112,5 @@ def is_normal(level: float, ndvi: float, rules: Rules) -> bool:
 
 
 @njit(nogil=True, cache=True)
-def expect_ndvi(base: PixelBaseline, row: NDArray[np.float64]) -> float:
-    """Return the expected NDVI on the day whose terms are ``row``."""
+def _level(base: PixelBaseline, row: NDArray[np.float64]) -> float:
     return min(max(evaluate(row, base.ndvi), base.low), base.high)

@@ -11,10 +11,20 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
-from minewatch.detection.harmonics import evaluate
+from minewatch.detection.baseline import (
+    BLUE_ROW,
+    BSI_ROW,
+    FULL,
+    HIGH_ROW,
+    LOW_ROW,
+    NDVI_ROW,
+    PRECISION,
+    Baselines,
+    are_monitored,
+    fit_baselines,
+)
+from minewatch.detection.harmonics import TERMS, evaluate
 from minewatch.detection.inputs import TileInput
-from minewatch.detection.residual import expect_ndvi
 from minewatch.detection.rules import Rules, make_rules
 from minewatch.detection.series import SCALES, Series
 from minewatch.settings.pipeline import DetectorSettings
@@ -101,12 +111,15 @@ def _count_residuals(
     counts: Counts,
 ) -> None:
     for pixel in np.flatnonzero(are_monitored(base, rules)):
-        baseline = unpack_baseline(base[:, pixel])
+        column = base[:, pixel] / PRECISION
         for t in range(start, stop):
             if clear[t, pixel]:
-                ndvi = scales[0, 0] + scales[0, 1] * codes[0, t, pixel] - expect_ndvi(baseline, terms[t])
-                bsi = scales[1, 0] + scales[1, 1] * codes[1, t, pixel] - evaluate(terms[t], baseline.bsi)
-                blue = scales[2, 0] + scales[2, 1] * codes[2, t, pixel] - evaluate(terms[t], baseline.blue)
+                row = terms[t]
+                level = evaluate(row, column[NDVI_ROW : NDVI_ROW + TERMS])
+                level = min(max(level, column[LOW_ROW]), column[HIGH_ROW])
+                ndvi = scales[0, 0] + scales[0, 1] * codes[0, t, pixel] - level
+                bsi = scales[1, 0] + scales[1, 1] * codes[1, t, pixel] - evaluate(row, column[BSI_ROW : BSI_ROW + TERMS])
+                blue = scales[2, 0] + scales[2, 1] * codes[2, t, pixel] - evaluate(row, column[BLUE_ROW : BLUE_ROW + TERMS])
                 counts[1, t, _bin(blue)] += 1
                 if blue < rules.haze_blue:
                     counts[0, t, _bin(ndvi)] += 1
