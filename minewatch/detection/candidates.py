@@ -72,9 +72,7 @@ def find_candidates(
                     _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
                 last = last_normal[begin : begin + n]
                 if _mark_normal(value, is_clear, monitored, levels[0], rules, days[t], last, is_doubtful, n):
-                    for i in np.flatnonzero(is_doubtful[:n]):
-                        if is_normal(_expect(part[:, i], terms[0, t]) + scenes[t, 0], scale[0] + scale[1] * code[i], rules):
-                            last[i] = days[t]
+                    _judge_doubtful(code, is_doubtful[:n], part, terms[0, t], scale, scenes[t, 0], rules, days[t], last)
 
 
 @njit(nogil=True, cache=True)
@@ -136,9 +134,9 @@ def _mark_normal(
     is_doubtful: NDArray[np.bool_],
     n: int,
 ) -> bool:
-    """Set ``last`` to the day where the look is normal, as :func:`is_normal` has it; mark the doubtful ones, True if there are any."""
+    """Set ``last`` to the day where the look is normal, as :func:`is_normal` has it; True if any is marked as doubtful."""
     share, bare, contrast = np.float32(rules.normal_loss), np.float32(rules.bare_ndvi), np.float32(rules.min_contrast)
-    slack, doubt, nothing, count = np.float32(SLACK), np.float32(DOUBT), np.float32(0), 0
+    slack, doubt, count = np.float32(SLACK), np.float32(DOUBT), 0
     for i in range(n):
         span = level[i] - bare
         # What the look must not fall below, and what the level must: the nearer of the two decides.
@@ -152,7 +150,20 @@ def _mark_normal(
 
 
 @njit(nogil=True, cache=True)
-def _expect(column: NDArray[np.int16], row: NDArray[np.float64]) -> float:
-    """Return the NDVI that a stored baseline expects on the day whose terms are ``row``, in double precision."""
-    numbers = column[:LOOKS_ROW] / PRECISION
-    return min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
+def _judge_doubtful(
+    code: NDArray[np.uint8],
+    is_doubtful: NDArray[np.bool_],
+    base: Baselines,
+    row: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    shift: float,
+    rules: Rules,
+    day: int,
+    last: NDArray[np.int32],
+) -> None:
+    """Set ``last`` to the day where a doubtful look is normal in double precision, from which :func:`is_normal` decides."""
+    for i in np.flatnonzero(is_doubtful):
+        numbers = base[:LOOKS_ROW, i] / PRECISION
+        level = min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
+        if is_normal(level + shift, scale[0] + scale[1] * code[i], rules):
+            last[i] = day

@@ -34,8 +34,8 @@ EPISODE = np.dtype(
 )
 """One anomaly of one pixel of the grid.  Dates are days since 1970-01-01, 0 = never.  ``settled_on`` is the look from which
 a confirmed pixel has been seen so often that a small patch of such pixels will do for an alert.  ``last_normal`` is the
-last look before it that was judged normal, ``looks`` counts the clear looks since its first, the changes are means of the differences from
-the baseline over its anomalous looks, x 10 000."""
+last look before it that was judged normal, ``looks`` counts the clear looks since its first, the changes are means of the
+differences from the baseline over its anomalous looks, x 10 000."""
 
 
 class Status(IntEnum):

@@ -78,11 +78,11 @@ STATE = np.dtype(
 )
 """The state of a pixel between two looks; dates are days since 1970-01-01, 0 = none.
 
-``epoch`` is that of its baseline, ``last_normal`` its last normal look.  Of the anomaly that ``is_open``: the dates of an EPISODE;
-the number of looks that count (``n_anomalous``), of strong ones, of charred ones and of those that show soil among them; of clear
-looks since its first (``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of evidence,
-loss, NDVI and changes over the looks that count; their largest loss and soil gain; the ``haze`` of the latest; and whether the
-present look counts (``is_counted``).
+``epoch`` is that of its baseline, ``last_normal`` its last normal look.  Of the anomaly that ``is_open``: the dates of an
+EPISODE, and its last normal look (``normal_before``); the number of looks that count (``n_anomalous``), of strong ones, of
+charred ones and of those that show soil among them; of clear looks since its first (``n_clear``); of normal looks in a row
+(``n_recovered``) and the day of the first of these; sums of evidence, loss, NDVI and changes over the looks that count; their
+largest loss and soil gain; the ``haze`` of the latest; and whether the present look counts (``is_counted``).
 """
 
 State = Any
@@ -109,7 +109,8 @@ def update_state(
     # The blue of the ground stays the same; haze changes from look to look.
     tolerance = rules.same_blue + rules.same_share * max(state.haze, 0.0)
     brighter = state.is_open > 0 and residual.haze > state.haze + tolerance
-    begins = state.is_open == 0 and (strong or (weak and residual.loss >= rules.strong_loss)) and residual.haze <= rules.cloud_blue
+    begins = state.is_open == 0 and (strong or (weak and residual.loss >= rules.strong_loss))
+    begins = begins and residual.haze <= rules.cloud_blue
     restarted = False
     if state.is_open > 0 and not confirmed and lost:
         # Two looks half a year apart are two changes.

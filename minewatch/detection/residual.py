@@ -80,7 +80,7 @@ def compute_residual(
     room = max(safe_span, 0.05)
     swir = (nir + blue) * (1 + bsi) / max(1 - bsi, 0.05) - red
     expected_bsi = evaluate(terms[0], base.bsi)
-    safe_bsi = max(expected_bsi, max(evaluate(terms[1], base.bsi), evaluate(terms[2], base.bsi)))
+    safe_bsi = max(expected_bsi, evaluate(terms[1], base.bsi), evaluate(terms[2], base.bsi))
     soil_gain = max(bsi - safe_bsi - scene_bsi, 0.0)
     loss = (safe - ndvi) / room
     snowy = expected_bsi + scene_bsi - bsi > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir

@@ -140,7 +140,9 @@ def test_a_look_without_clear_pixels_changes_nothing(seed: int, place: int) -> N
 @LAW
 def test_a_higher_threshold_adds_no_pixel(seed: int, name: str, factor: float) -> None:
     low, scenes = make_random_tile(seed), make_steady_scenes(len(DAYS))
-    high = replace(low, settings=DetectorSettings(**{name: min(getattr(low.settings, name) * factor, 20 if name == "min_score" else 1)}))
+    high = replace(
+        low, settings=DetectorSettings(**{name: min(getattr(low.settings, name) * factor, 20 if name == "min_score" else 1)})
+    )
     one, other = detect(low, scenes), detect(high, scenes)
     for stage in ("provisional_on", "confirmed_on"):
         assert list_pixels(other, stage) <= list_pixels(one, stage)
