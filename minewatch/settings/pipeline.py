@@ -157,6 +157,15 @@ class AlertSettings(Section):
     )
 
 
+RETIRED = {
+    "detector.mine_ndvi": "remove it, detector.bared_loss and detector.soil_gain took its place",
+    "detector.begin_loss": "remove it, an anomaly begins with a loss of detector.strong_loss",
+    "detector.provisional_score": "remove it, detector.min_score took its place",
+    "detector.confirmed_score": "remove it, detector.min_score took its place",
+}
+"""Settings of earlier versions, and what to do about them."""
+
+
 class Pipeline(Section):
     """Everything a scan can be told, in one value."""
 
@@ -227,6 +236,8 @@ def check_pipeline(document: dict[str, Any], where: str) -> Pipeline:
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
+        if key in RETIRED:
+            raise PipelineError(f"{where}: {key} is no longer a setting; {RETIRED[key]}") from error
         if fault["type"] == "extra_forbidden":
             raise PipelineError(f"{where}: unknown key {key!r}{_suggest(key)}") from error
         raise PipelineError(f"{where}: {key} = {fault['input']!r}: {fault['msg']}") from error

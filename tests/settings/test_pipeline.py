@@ -104,6 +104,11 @@ def test_an_unknown_key_names_the_nearest(workspace: Workspace, text: str, neare
     assert str(workspace.pipelines / "mine.toml") in message
 
 
+def test_a_setting_of_an_earlier_version_says_what_took_its_place(workspace: Workspace) -> None:
+    message = refuse(workspace, "[detector]\nmine_ndvi = 0.5")
+    assert "detector.mine_ndvi is no longer a setting; remove it, detector.bared_loss" in message
+
+
 def test_a_key_like_no_other_lists_the_sections(workspace: Workspace) -> None:
     assert "known sections: scenes, mask, detector, alerts" in refuse(workspace, "qqqq = 1")
 
