@@ -113,7 +113,7 @@ def simulate_case(setting: str, settings: Simulation, cache: Path) -> Case:
 
 def _digest(settings: Simulation) -> str:
     """Return a name that changes with the settings and with the simulator."""
-    code = sorted((Path(minewatch.__file__).parent / "simulate").glob("*.py"))
+    code = sorted((Path(minewatch.__file__).parent / "simulation").glob("*.py"))
     return hashlib.sha256(repr(settings).encode() + b"".join(path.read_bytes() for path in code)).hexdigest()[:10]
 
 
