@@ -57,6 +57,7 @@ def _tint_leaves(units: Units, day: dt.date, southern: bool) -> Field:
     table = np.stack([*kinds, spectra.GRASS_LEAF, spectra.GRASS_LEAF])[units.cover].T.copy()
     broad, level = units.cover == Cover.BROADLEAF, np.clip(units.level, -2, 2)
     table[3:] *= 1 + 0.035 * level
+    table[4] *= np.where(units.cover == Cover.EVERGREEN, 1 + 0.07 * level, 1)
     table[3] *= np.where(broad, 1.1 - 0.3 * smooth_step(np.array(season), 150, 290), 1)
     table[3] *= np.where(units.cover == Cover.EVERGREEN, 1 + 0.05 * np.cos((season - units.phase) / 365.25 * 2 * np.pi), 1)
     table[2] *= np.where(broad, 1 + 1.2 * smooth_step(season - units.phase, 260, 300), 1)

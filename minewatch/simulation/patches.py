@@ -1,4 +1,4 @@
-"""Patches of forest that change: mines with ponds, and look-alikes such as fires, landslides and clearings."""
+"""Patches of forest that change: mines with ponds, ground cleared for farming, and look-alikes such as fires and landslides."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from minewatch.simulation.noise import Field, make_fractal_noise
 from minewatch.simulation.settings import Simulation
 from minewatch.simulation.spectra import WATERS, GroundSpectrum, shade_ground
 
-Kind = Literal["mine", "clearing", "burn", "landslide", "logging"]
+Kind = Literal["mine", "cleared", "clearing", "burn", "landslide", "logging"]
+"""``cleared`` is for farming and stays without forest for months, a ``clearing`` is green again within weeks."""
 
 SMALLEST_MINE, LARGEST_MINE = 0.2, 8.0
 """Hectares."""
@@ -33,6 +34,16 @@ class Blob:
     """First column of the window in the scene."""
     score: Field
     """``(y, x) float32``, largest in the core, 0 outside the blob."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What the ground of a patch becomes some days after it changed."""
+
+    age: int
+    """Days from the pixel's onset."""
+    ground: NDArray[np.uint16]
+    """``(y, x) uint16``, palette code of the ground from then on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +69,8 @@ class SimulatedPatch:
     """Days from the onset to the first new leaves."""
     regrow_days: int
     """Days in which two thirds of the leaves come back; 0 = never."""
+    stages: tuple[Stage, ...] = ()
+    """Later states of the ground, in order of their age."""
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -68,6 +81,11 @@ class SimulatedPatch:
     def first_onset(self) -> int:
         """Ordinal of the day on which the first pixel changes."""
         return int(self.onset[self.mask].min())
+
+    @property
+    def last_bare(self) -> int:
+        """Ordinal of the last day on which the first pixel has less than half of its leaves again."""
+        return self.first_onset + self.bare_days + int(np.log(2) * self.regrow_days)
 
     @property
     def growing(self) -> bool:
@@ -127,6 +145,7 @@ def _plan(settings: Simulation) -> Iterator[tuple[Kind, float, float]]:
         ("logging", settings.logged, 0.5, 3.0, 1.3),
         ("landslide", settings.landslides, 0.3, 1.5, 4.0),
         ("clearing", settings.clearings, 0.3, 0.9, 1.2),
+        ("cleared", settings.cleared, 0.5, 4.0, 1.3),
     )
     for kind, count, low, high, stretch in others:
         for _ in range(count):
@@ -182,8 +201,22 @@ def _fill_patch(rng: np.random.Generator, settings: Simulation, kind: Kind, blob
         flooded, pond = _dig_ponds(rng, onset, score)
     ground, leaves = _describe_bared_ground(rng, kind, score, tone, patchy)
     bare, regrow = {"clearing": (14, 14), "burn": (20, 110), "logging": (200, 1500)}.get(kind, (0, 0))
+    stages: tuple[Stage, ...] = ()
+    if kind == "cleared":
+        bare, regrow = int(rng.integers(25, 65)), int(rng.integers(50, 105))
+        stages = _plan_stages(rng, tone)
     leaves = np.where(inside, leaves, 1).astype(np.float32)
-    return SimulatedPatch(kind, blob.row, blob.column, onset, flooded, ground, pond, leaves, bare, regrow)
+    return SimulatedPatch(kind, blob.row, blob.column, onset, flooded, ground, pond, leaves, bare, regrow, stages)
+
+
+def _plan_stages(rng: np.random.Generator, tone: Field) -> tuple[Stage, ...]:
+    """Let slash dry and show soil; a third burns in between, though not all over."""
+    dry = int(rng.integers(8, 30))
+    soil = shade_ground(GroundSpectrum.FELLED, rng.uniform(0.3, 0.7) + 0.18 * tone)
+    if rng.random() < 0.65:
+        return (Stage(dry, soil),)
+    burnt = shade_ground(GroundSpectrum.CHAR, 0.6 + 0.2 * tone)
+    return Stage(dry, np.where(tone > -0.3, burnt, soil)), Stage(dry + int(rng.integers(10, 25)), soil)
 
 
 def _describe_bared_ground(
@@ -195,12 +228,21 @@ def _describe_bared_ground(
         # Ochre or pale, darker and wetter at the edge, bright tailings in places.
         soil = GroundSpectrum.OCHRE if rng.random() < 0.65 else GroundSpectrum.SAND
         shade = rng.uniform(0.25, 0.5) + 0.2 * np.clip(core * 2, 0, 1) + 0.22 * tone
-        return shade_ground(soil, shade), 0.03 + 0.05 * patchy
+        return shade_ground(soil, shade), _draw_weeds(rng, tone, core)
+    if kind == "cleared":  # slash: dying leaves, branches, some soil
+        return shade_ground(GroundSpectrum.FELLED, rng.uniform(0.1, 0.45) + 0.2 * tone), 0.03 + 0.07 * patchy
     if kind == "burn":
         return shade_ground(GroundSpectrum.CHAR, 0.5 + 0.2 * tone), 0.55 - 0.35 * np.clip(core * 2.5, 0, 1) + 0.12 * patchy
     if kind == "landslide":
         return shade_ground(GroundSpectrum.OCHRE, 0.45 + 0.15 * tone), 0.03 + 0.04 * patchy
     return shade_ground(GroundSpectrum.TILLED, 0.4 + 0.15 * tone), 0.14 + 0.08 * patchy
+
+
+def _draw_weeds(rng: np.random.Generator, tone: Field, core: Field) -> Field:
+    """Draw the leaves that a mine keeps or soon has again: some are bare all over, others half green, most at their edge."""
+    green, patchy = rng.uniform(0, 0.26), make_fractal_noise(rng, (tone.shape[0], tone.shape[1]), 5, 3)
+    weeds: Field = np.clip(green + 0.16 * patchy + 0.12 * (1 - np.clip(core * 3, 0, 1)), 0.02, 0.55).astype(np.float32)
+    return weeds
 
 
 def _draw_day(rng: np.random.Generator, settings: Simulation, kind: Kind, good: Sequence[int]) -> int:
@@ -214,6 +256,11 @@ def _draw_day(rng: np.random.Generator, settings: Simulation, kind: Kind, good: 
     if kind == "burn":  # fires run in the dry season, if the period has one
         dry = 8 if settings.latitude < 0 or settings.climate == "temperate" else 2
         days = [d for d in range(start, late + 1) if dt.date.fromordinal(d).month in (dry, dry + 1)]
+        if days:
+            return int(rng.choice(days))
+    if kind == "cleared" and rng.random() < 0.7:  # forest is felled as the dry season begins
+        first = 5 if settings.latitude < 0 or settings.climate == "temperate" else 11
+        days = [d for d in range(start, late + 1) if (dt.date.fromordinal(d).month - first) % 12 < 4]
         if days:
             return int(rng.choice(days))
     return int(rng.integers(start, late + 1))
@@ -262,5 +309,8 @@ def apply_patch(patch: SimulatedPatch, surface: Surface, day: dt.date, rows: sli
     surface.leaves[here] = np.where(changed, left + (before - left) * back, before)
     wet = (patch.flooded[own] > 0) & (day.toordinal() >= patch.flooded[own])
     surface.leaves[here] = np.where(changed & wet, 0, surface.leaves[here])
-    soil = np.where(wet, patch.pond[own], patch.ground[own])
+    soil = patch.ground[own]
+    for stage in patch.stages:
+        soil = np.where(age >= stage.age, stage.ground[own], soil)
+    soil = np.where(wet, patch.pond[own], soil)
     surface.ground[here] = np.where(changed & (back < 0.8), soil, surface.ground[here])

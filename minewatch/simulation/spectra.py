@@ -2,7 +2,9 @@
 
 Forest, river, bare soil, tailings and ponds follow 444 real before/after pairs of mining sites (quantiles of pixels
 that turned from NDVI > 0.7 to < 0.35, k-means centres of the latter); leafless forest and snow follow a series of
-managed beech forest in the Carpathians; char is dark with NIR below SWIR, as after fires of tropical forest.
+managed beech forest in the Carpathians; char is dark with NIR below SWIR, as after fires of tropical forest; tropical
+leaves follow forest in Rondônia, and felled forest the first 60 days of clearings there by classes of NDVI, less the leaves
+that are left (albhasan/deforestation-sentinel2).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class GroundSpectrum(IntEnum):
     POND = 7
     GREEN_POND = 8
     CHAR = 9
+    FELLED = 10
 
 
 _ANCHORS: Final = {
@@ -59,9 +62,15 @@ _ANCHORS: Final = {
     ),
     GroundSpectrum.GREEN_POND: ((0.045, 0.078, 0.056, 0.032, 0.020), (0.095, 0.175, 0.130, 0.070, 0.035)),
     GroundSpectrum.CHAR: ((0.030, 0.040, 0.047, 0.085, 0.140), (0.044, 0.058, 0.070, 0.125, 0.195)),
+    GroundSpectrum.FELLED: (
+        (0.040, 0.058, 0.052, 0.248, 0.290),
+        (0.050, 0.070, 0.074, 0.250, 0.320),
+        (0.062, 0.088, 0.101, 0.240, 0.365),
+        (0.093, 0.130, 0.160, 0.255, 0.440),
+    ),
 }
 
-TROPICAL_LEAF: Final = np.array([0.021, 0.038, 0.018, 0.295, 0.146], np.float32)
+TROPICAL_LEAF: Final = np.array([0.022, 0.039, 0.020, 0.290, 0.150], np.float32)
 BROAD_LEAF: Final = np.array([0.020, 0.044, 0.019, 0.385, 0.190], np.float32)
 NEEDLE_LEAF: Final = np.array([0.018, 0.031, 0.018, 0.225, 0.098], np.float32)
 CROP_LEAF: Final = np.array([0.030, 0.064, 0.032, 0.400, 0.190], np.float32)

@@ -1,13 +1,15 @@
 """The true changes as polygons along pixel edges, for scoring.
 
-Layer ``sites``: every mine (kind ``mining``), and as kind ``temporary`` patches that are soon green again: clearings and
-burnt patches. Both can be distinguished from a mine (they regrow; char is dark), so an alarm on them is false. Layer
-``ignore``: landslides and logging, which leave the ground bare as a mine does, so that an alarm on them is neither right nor
-wrong; and parts of mines with fewer than three looks. River bars, cropland and pasture are in neither layer: an alarm there
-is false.
+Layer ``sites``: every mine (kind ``mining``); ground cleared for farming (kind ``clearing``), of which an alarm is true though
+no mine is there; and as kind ``temporary`` patches that are soon green again: clearings of some weeks and burnt patches. These
+can be distinguished from a mine (they regrow; char is dark), so an alarm on them is false. Layer ``ignore``: landslides and
+logging, which leave the ground bare as a mine does; the ground of kind ``clearing`` once more, so that whoever scores mines
+takes an alarm there for neither right nor wrong; and parts of mines with fewer than three looks. River bars, cropland and
+pasture are in neither layer: an alarm there is false.
 
 A look is a date on which at least four fifths of the site's changed pixels are really seen (whatever the SCL says) and
-untouched forest looks like forest (median NDVI 0.4 or more, which excludes snow).
+untouched forest looks like forest (median NDVI 0.4 or more, which excludes snow); of a clearing only until half of its leaves
+are back. Clearings with fewer than three looks are in ``ignore`` alone.
 """
 
 from __future__ import annotations
@@ -35,8 +37,10 @@ from minewatch.simulation.patches import SimulatedPatch
 from minewatch.simulation.stac import SceneGrid
 
 ENOUGH_LOOKS = 3
-"""Pixels of a mine with fewer looks are not scored."""
+"""Pixels of a mine, and clearings, with fewer looks are not scored."""
 _SEEN, _FOREST_NDVI = 0.8, 0.4
+_KINDS = ("mining", "clearing", "temporary")
+"""Of sites, in the order of the layer."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,28 @@ def write_truth(path: Path, grid: SceneGrid, patches: Sequence[SimulatedPatch], 
     for number, patch in enumerate(patches):
         if patch.kind in ("landslide", "logging"):
             ignored.append({"kind": f"{patch.kind}: bare for good, not scored", "geometry": _trace(grid, patch, patch.mask)})
+        elif patch.kind == "cleared":
+            looks = [day for day in _list_looks(scene_truths, number) if day.toordinal() <= patch.last_bare]
+            if len(looks) >= ENOUGH_LOOKS:
+                sites.append(_describe_site(grid, patch, patch.mask, 0, looks))
+            ignored.append({"kind": "clearing: true, but no mine, not scored", "geometry": _trace(grid, patch, patch.mask)})
         elif patch.kind == "mine":
-            looks = [v.day for v in scene_truths if v.clear[number] >= _SEEN and v.forest_ndvi >= _FOREST_NDVI]
+            looks = _list_looks(scene_truths, number)
             _add_mine(sites, ignored, grid, patch, looks)
         else:
             sites.append(_describe_site(grid, patch, patch.mask, 0, []))
-    sites.sort(key=lambda row: row["kind"])
+    sites.sort(key=lambda row: _KINDS.index(row["kind"]))
     facts = ["site", "source", "kind", "onset", "first_clear", "second_clear", "looks", "growing", "area_ha"]
     path.unlink(missing_ok=True)
     with _fixed_clock():
         _write_layer(path, "sites", _tabulate(sites, [*facts, "geometry"], grid.epsg), "Polygon")
         _write_layer(path, "ignore", _tabulate(ignored, ["kind", "geometry"], grid.epsg), "MultiPolygon")
     return path
+
+
+def _list_looks(scene_truths: Sequence[SceneTruth], number: int) -> list[dt.date]:
+    """Return the dates on which a patch is seen."""
+    return [v.day for v in scene_truths if v.clear[number] >= _SEEN and v.forest_ndvi >= _FOREST_NDVI]
 
 
 def _add_mine(
@@ -92,15 +106,15 @@ def _describe_site(
 ) -> dict[str, Any]:
     """Return the row of one site."""
     days = [d.isoformat() for d in looks]
-    mining = patch.kind == "mine"
+    kind = {"mine": "mining", "cleared": "clearing"}.get(patch.kind, "temporary")
     return {
         "site": number,
         "source": patch.kind,
-        "kind": "mining" if mining else "temporary",
+        "kind": kind,
         "onset": dt.date.fromordinal(patch.first_onset).isoformat(),
         "first_clear": days[0] if days else None,
         "second_clear": days[1] if days[1:] else None,
-        "looks": json.dumps(days) if mining else None,
+        "looks": json.dumps(days) if kind != "temporary" else None,
         "growing": patch.growing,
         "area_ha": round(float(mask.sum()) / 100, 2),
         "geometry": _trace(grid, patch, mask),

@@ -116,7 +116,7 @@ def _draw_acquisition(settings: Simulation, day: dt.date) -> Acquisition | None:
     when = noon + dt.timedelta(hours=10.6 - 12 - settings.longitude / 15, seconds=float(rng.integers(-240, 240)))
     late = rng.random() < settings.offset_share
     wet = -np.cos(season) if tropical else np.cos(season)  # tropical rain comes with the high sun
-    cloudy = float(np.clip(settings.cloudiness + (0.28 if tropical else 0.12) * wet, 0.02, 0.95)) if settings.cloudiness else 0.0
+    cloudy = _expect_cloud(settings, float(wet)) if settings.cloudiness else 0.0
     share = rng.beta(1.1 * cloudy, 1.1 * (1 - cloudy)) if cloudy else 0.0
     rough = rng.random() < 0.08
     return Acquisition(
@@ -133,7 +133,7 @@ def _draw_acquisition(settings: Simulation, day: dt.date) -> Acquisition | None:
         misregistration=(float(rng.normal(0, 0.5 if rough else 0.12)), float(rng.normal(0, 0.5 if rough else 0.12))),
         cloud_share=float(share),
         cloud_height=float(rng.uniform(700, 2600)),
-        haze=float(rng.uniform(0.1, 0.5)) if rng.random() < 0.13 * (settings.cloudiness > 0) else 0.0,
+        haze=_draw_haze(rng, settings),
         haze_flagged=bool(rng.random() < 0.25),
         smoke=_draw_smoke(rng, settings, season),
         snow=_draw_snow(rng, settings, season),
@@ -143,11 +143,32 @@ def _draw_acquisition(settings: Simulation, day: dt.date) -> Acquisition | None:
     )
 
 
+def _expect_cloud(settings: Simulation, wet: float) -> float:
+    """Return the mean share under cloud of a day; ``wet`` rises from -1 in the driest week to 1 in the wettest."""
+    if settings.climate == "tropical":  # a third of the year is all but cloudless, the rest is equally cloudy
+        swing = 0.8 * settings.cloudiness * (1.5 * float(smooth_step(np.array(wet), -0.75, -0.1)) - 1)
+    else:
+        swing = 0.12 * wet
+    return float(np.clip(settings.cloudiness + swing, 0.02, 0.95))
+
+
+def _draw_haze(rng: np.random.Generator, settings: Simulation) -> float:
+    """Draw the strength of haze: rare and thin in the tropics.
+
+    Clouds, haze and smoke of the tropics follow a year of real series of Rondônia (albhasan/deforestation-sentinel2), haze of the
+    temperate zone six summers of the Carpathians, of whose clear looks 8 % are hazy.
+    """
+    tropical = settings.climate == "tropical"
+    likely, strength = (0.07, (0.03, 0.26)) if tropical else (0.13, (0.1, 0.5))
+    drawn = float(rng.uniform(*strength))
+    return drawn if rng.random() < likely * (settings.cloudiness > 0) else 0.0
+
+
 def _draw_smoke(rng: np.random.Generator, settings: Simulation, season: float) -> float:
     """Draw the strength of smoke: the late dry season of the tropics."""
     dryness = float(smooth_step(np.array(np.cos(season - 0.9)), 0.4, 1.0))
-    strength, chance = rng.uniform(0.08, 0.38), rng.random()
-    likely = 0.6 * dryness * (settings.climate == "tropical") * (settings.cloudiness > 0)
+    strength, chance = rng.uniform(0.02, 0.15), rng.random()
+    likely = 0.35 * dryness * (settings.climate == "tropical") * (settings.cloudiness > 0)
     return float(strength) if chance < likely else 0.0
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import re
+import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import geopandas as gpd
 import pytest
 
+from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import tropical_simulation
 from tests.helpers.places import ROOT
 
@@ -52,6 +56,35 @@ def test_accuracy_is_measured_and_written(accuracy: ModuleType, tmp_path: Path, 
 def test_a_series_is_simulated_again_when_its_settings_change(accuracy: ModuleType) -> None:
     one, other = (accuracy._digest(tropical_simulation(seed)) for seed in (1, 2))
     assert one != other
+
+
+def test_a_series_is_simulated_again_when_the_simulator_changes(
+    accuracy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = Path(accuracy.minewatch.__file__).parent
+    shutil.copytree(package / "simulation", tmp_path / "simulation")
+    monkeypatch.setattr(accuracy.minewatch, "__file__", str(tmp_path / "__init__.py"))
+    same = accuracy._digest(tropical_simulation(1))
+    (tmp_path / "simulation" / "spectra.py").write_text("leaves = 'blue'")
+    assert accuracy._digest(tropical_simulation(1)) != same
+
+
+def test_clearings_are_scored_apart_from_mines(accuracy: ModuleType, tmp_path: Path) -> None:
+    settings = replace(accuracy.shrink(tropical_simulation(1)), cleared=1, mines=1, seed=2)
+    truth = simulate_series(tmp_path / "series", settings).truth
+    assert accuracy.write_clearings(truth, tmp_path / "clearings.gpkg")
+    sites, own = (gpd.read_file(path, layer="sites") for path in (truth, tmp_path / "clearings.gpkg"))
+    ignored = gpd.read_file(tmp_path / "clearings.gpkg", layer="ignore")
+    mine, cleared = (sites[sites["kind"] == kind].union_all() for kind in ("mining", "clearing"))
+    assert list(own["kind"]) == ["mining"]
+    assert own.union_all().equals(cleared)
+    assert ignored.union_all().covers(mine)
+    assert not ignored.intersects(cleared).any()
+
+
+def test_where_nothing_was_cleared_there_is_no_row_for_it(accuracy: ModuleType, tmp_path: Path) -> None:
+    truth = simulate_series(tmp_path / "series", accuracy.shrink(tropical_simulation(1))).truth
+    assert not accuracy.write_clearings(truth, tmp_path / "clearings.gpkg")
 
 
 @pytest.mark.shared

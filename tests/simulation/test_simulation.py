@@ -218,6 +218,29 @@ def test_pixels_agree_with_the_truth(tiny: SimulatedSeries) -> None:
         assert np.median(after) > 0.6
 
 
+def test_cleared_ground_is_half_green_at_first_and_forest_within_seven_months(tmp_path: Path) -> None:
+    year = {"first": dt.date(2022, 8, 1), "last": dt.date(2023, 9, 30), "changes_from": dt.date(2022, 9, 1)}
+    alone = {"seed": 12, "mines": 0, "clearings": 0, "cleared": 1}
+    series = simulate_series(tmp_path, dataclasses.replace(TINY, cloudiness=0, width=96, **year, **alone))
+    (site,) = gpd.read_file(series.truth, layer="sites").itertuples()
+    ignored = gpd.read_file(series.truth, layer="ignore")
+    assert (site.kind, site.source) == ("clearing", "cleared")
+    assert ignored.geometry.iloc[0].equals(site.geometry)
+    seen = {}
+    for item in read_items(series):
+        assert item.datetime
+        with rasterio.open(item.assets["red"].get_absolute_href()) as source:
+            mask = rasterize([site.geometry], source.shape, transform=source.transform, dtype="uint8").astype(bool)
+        seen[(item.datetime.date() - dt.date.fromisoformat(site.onset)).days] = float(np.median(read_ndvi(item)[mask]))
+    looks = [(dt.date.fromisoformat(day) - dt.date.fromisoformat(site.onset)).days for day in json.loads(site.looks)]
+    assert len(looks) >= 3
+    assert 0 <= looks[0] <= looks[-1] <= 150
+    assert np.median([ndvi for age, ndvi in seen.items() if age < 0]) > 0.78
+    assert 0.2 < min(seen[age] for age in looks if age <= 60) < 0.6
+    assert all(0.2 < seen[age] < 0.75 for age in looks)
+    assert min(ndvi for age, ndvi in seen.items() if age >= 210) > 0.7
+
+
 @pytest.mark.parametrize("climate", ["tropical", "temperate"])
 def test_undisturbed_summer_forest_is_dense(tmp_path: Path, climate: str) -> None:
     south = climate == "tropical"
