@@ -83,6 +83,10 @@ AOI_COLUMNS = (
     Column("area_km2", "float64", "Area (km²)"),
     Column("share_unseen", "float64", "Share without a clear look"),
     Column("last_clear", "datetime64[D]", "Last clear look"),
+    Column("share_lasting", "float64", "Share of clearings of 60 days that would be confirmed"),
+    Column("blind_from", "datetime64[D]", "Blind to those from"),
+    Column("blind_to", "datetime64[D]", "Blind to those until"),
+    Column("share_blind", "float64", "Share of those not confirmed"),
     Column("run_id", "object", "Scan"),
 )
 """Layer ``aois``, MultiPolygon: what the table says of each area, and as of when."""

@@ -13,6 +13,7 @@ from minewatch.core.progress import Reporter, reporting
 from minewatch.core.signals import exit_process
 from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
+from minewatch.detection.chance import LASTING_DAYS
 from minewatch.operations.schedule import explain_schedules, list_schedules
 from minewatch.operations.service import serve
 from minewatch.operations.status import AreaStatus, WatchStatus, describe_status, find_status
@@ -102,7 +103,18 @@ def status(session: Session) -> None:
 
 
 def _print_status(found: WatchStatus) -> None:
-    columns = ("area", "state", "last scan (UTC)", "next (UTC)", "newest scene", "days ago", "unseen %", "alerts")
+    columns = (
+        "area",
+        "state",
+        "last scan (UTC)",
+        "next (UTC)",
+        "newest scene",
+        "days ago",
+        "unseen %",
+        f"{LASTING_DAYS} days %",
+        "blind to onsets",
+        "alerts",
+    )
     print_table(columns, [_list_cells(area, found.now) for area in found.areas])
     for area in found.areas:
         if area.failures:
@@ -125,5 +137,7 @@ def _list_cells(area: AreaStatus, now: dt.datetime) -> tuple[str, ...]:
         f"{area.newest}" if area.newest else "none",
         "" if area.lag is None else f"{area.lag}",
         "" if area.unseen is None else f"{100 * area.unseen:.1f}",
+        "" if area.lasting is None else f"{100 * area.lasting:.1f}",
+        "" if area.blind_from is None else f"{area.blind_from} to {area.blind_to}",
         alerts,
     )

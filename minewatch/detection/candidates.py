@@ -1,4 +1,4 @@
-"""Screens all pixels: which have a look that could begin an anomaly, and which looks of the others are normal.
+"""Screens all pixels: which have a look that could begin an anomaly, and which looks of the others count and are normal.
 
 Only those candidates are tracked look by look.  A pixel that has no such look keeps its plain baseline, so that leaving it out
 changes no result.
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from minewatch.detection.baseline import HIGH_ROW, LOOKS_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
 from minewatch.detection.batch_algebra import BATCH, Floats32, evaluate_curves
+from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.harmonics import TERMS, evaluate
 from minewatch.detection.residual import is_normal
 from minewatch.detection.rules import Rules
@@ -38,12 +39,13 @@ def find_candidates(
     rules: Rules,
     candidate: NDArray[np.bool_],
     last_normal: NDArray[np.int32],
+    is_counting: NDArray[np.bool_],
 ) -> None:
     """Mark in ``candidate`` (pixel,) the pixels with a look from ``start`` to ``stop`` that could begin an anomaly.
 
-    ``last_normal`` (pixel,) is set to the day of the last of those looks that is normal, where there is one.  ``ndvi`` and
-    ``clear`` (time, pixel) are C-contiguous; ``days`` is (time,), ``terms`` (3, time, term), ``scenes`` (time, 4),
-    ``is_consistent`` (time,).
+    ``last_normal`` (pixel,) is set to the day of the last of those looks that is normal, where there is one; ``is_counting``
+    (time, pixel) is True where a look counts (see ``blindness``).  ``ndvi`` and ``clear`` (time, pixel) are C-contiguous;
+    ``days`` is (time,), ``terms`` (3, time, term), ``scenes`` (time, 4), ``is_consistent`` (time,).
     """
     rows = terms.astype(np.float32)
     curve, levels = np.empty((TERMS, BATCH), np.float32), np.empty((3, BATCH), np.float32)
@@ -70,9 +72,9 @@ def find_candidates(
                     evaluate_curves(curve, rows[1, t], levels[1], n)
                     evaluate_curves(curve, rows[2, t], levels[2], n)
                     _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
-                last = last_normal[begin : begin + n]
-                if _mark_normal(value, is_clear, monitored, levels[0], rules, days[t], last, is_doubtful, n):
-                    _judge_doubtful(code, is_doubtful[:n], part, terms[0, t], scale, scenes[t, 0], rules, days[t], last)
+                last, counts = last_normal[begin : begin + n], is_counting[t, begin : begin + n]
+                if _mark_normal(value, is_clear, monitored, levels[0], rules, days[t], last, counts, is_doubtful, n):
+                    _judge_doubtful(code, scale, part, terms[0, t], scenes[t, 0], rules, days[t], last, counts, is_doubtful)
 
 
 @njit(nogil=True, cache=True)
@@ -131,19 +133,25 @@ def _mark_normal(
     rules: Rules,
     day: int,
     last: NDArray[np.int32],
+    counts: NDArray[np.bool_],
     is_doubtful: NDArray[np.bool_],
     n: int,
 ) -> bool:
-    """Set ``last`` to the day where the look is normal, as :func:`is_normal` has it; True if any is marked as doubtful."""
+    """Mark in ``counts`` where the look counts, and set ``last`` to the day where it is normal, as :func:`is_normal` has it.
+
+    True if any is doubtful; those are marked, too.
+    """
     share, bare, contrast = np.float32(rules.normal_loss), np.float32(rules.bare_ndvi), np.float32(rules.min_contrast)
     slack, doubt, count = np.float32(SLACK), np.float32(DOUBT), 0
     for i in range(n):
         span = level[i] - bare
         # What the look must not fall below, and what the level must: the nearer of the two decides.
-        margin = min(value[i] + slack - level[i] + share * span, span - contrast)
+        room = span - contrast
+        margin = min(value[i] + slack - level[i] + share * span, room)
         watched = is_clear[i] & monitored[i]
+        counts[i] = watched & (room > doubt)
         last[i] = day if watched & (margin > doubt) else last[i]
-        is_doubtful[i] = watched & (margin <= doubt) & (margin >= -doubt)
+        is_doubtful[i] = watched & (min(abs(margin), abs(room)) <= doubt)
     for i in range(n):
         count += is_doubtful[i]
     return count > 0
@@ -152,18 +160,26 @@ def _mark_normal(
 @njit(nogil=True, cache=True)
 def _judge_doubtful(
     code: NDArray[np.uint8],
-    is_doubtful: NDArray[np.bool_],
-    base: Baselines,
-    row: NDArray[np.float64],
     scale: NDArray[np.float64],
+    part: Baselines,
+    row: NDArray[np.float64],
     shift: float,
     rules: Rules,
     day: int,
     last: NDArray[np.int32],
+    counts: NDArray[np.bool_],
+    is_doubtful: NDArray[np.bool_],
 ) -> None:
-    """Set ``last`` to the day where a doubtful look is normal in double precision, from which :func:`is_normal` decides."""
-    for i in np.flatnonzero(is_doubtful):
-        numbers = base[:LOOKS_ROW, i] / PRECISION
-        level = min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
-        if is_normal(level + shift, scale[0] + scale[1] * code[i], rules):
+    """Judge the doubtful pixels in double precision."""
+    for i in np.flatnonzero(is_doubtful[: code.size]):
+        level = _expect(part[:, i], row) + shift
+        counts[i] = tells_bare_ground(level, rules)
+        if is_normal(level, scale[0] + scale[1] * code[i], rules):
             last[i] = day
+
+
+@njit(nogil=True, cache=True)
+def _expect(column: NDArray[np.int16], row: NDArray[np.float64]) -> float:
+    """Return the NDVI that a stored baseline expects on the day whose terms are ``row``, in double precision."""
+    numbers = column[:LOOKS_ROW] / PRECISION
+    return min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])

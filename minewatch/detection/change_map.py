@@ -76,6 +76,9 @@ RASTERS: Mapping[str, ChangeLayer] = {
     "bsi_change": ChangeLayer("int16", NODATA, "mean difference of BSI from the baseline", 0.0001),
     "clear_looks": ChangeLayer("uint16", 65535, "clear looks from monitor_from to the as-of date"),
     "last_clear": ChangeLayer("int32", 0, "last clear look, days since 1970-01-01"),
+    "blind_days": ChangeLayer(
+        "uint16", 65535, "most days running, from monitor_from to the as-of date, with fewer than two looks that counted"
+    ),
 }
 """The rasters of ``output/changes/AOI`` by file stem."""
 
@@ -95,3 +98,10 @@ class TileChanges:
 
     missing_looks: NDArray[np.uint8]
     """(y, x) clear looks that the baseline still lacks, 0 = monitored."""
+
+    watched: int
+    """Pixels that are monitored."""
+
+    blind: NDArray[np.int64]
+    """(day,) those of them where a clearing of LASTING_DAYS would not have been confirmed, by the day on which it begins, from
+    monitor_from on."""

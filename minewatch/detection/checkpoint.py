@@ -42,6 +42,9 @@ ARRAYS = {
     "seen": "clear_looks",
     "last": "last_clear",
     "normal": "last_normal",
+    "counted": "last_counting",
+    "blind": "blind_days",
+    "onsets": "onsets",
     "covered": "covered",
 }
 """Names of a file's arrays, which stay when a field is renamed, to the fields of :class:`TileState`, all but the baselines."""

@@ -17,6 +17,7 @@ from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.core.units import to_date, to_day
+from minewatch.detection.chance import LASTING_DAYS, Chance, judge_chance
 from minewatch.detection.change_map import Status, TileChanges
 from minewatch.sources.scene import Scene
 
@@ -55,8 +56,14 @@ class Coverage:
     missing_looks: int
     """The most frequent number of looks that pixels not monitored still lack; 0 = all are monitored."""
 
+    watched: float
+    """Share that is monitored: the watched ground."""
+
+    chance: Chance
+    """Whether a lasting clearing would have been confirmed there."""
+
     def describe(self) -> str:
-        """Return in one line what was not seen."""
+        """Return in one line what was not seen, and what would have been found."""
         parts = []
         if self.unseen > 0:
             since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
@@ -68,7 +75,10 @@ class Coverage:
             parts.append(f"{format_percent(share)} not monitored ({looks} needed)")
         if share := self.status.get("never covered", 0):
             parts.append(f"{format_percent(share)} never covered by a scene")
-        return ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
+        seen = ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
+        if self.watched and self.chance.share is None:
+            return f"{seen}; monitored for less than {LASTING_DAYS} days, too short to say what would have been confirmed"
+        return "; ".join(filter(None, [seen, self.chance.describe()]))
 
 
 @dataclass
@@ -84,12 +94,20 @@ class CoverageCount:
     missing: Counter[int] = field(default_factory=Counter)
     """Looks that the baseline lacks to pixels."""
 
+    watched: int = 0
+    """Pixels that are monitored."""
+
+    blind: NDArray[np.int64] | None = None
+    """(day,) those where a clearing would not have been confirmed, by its day of onset."""
+
     def add(self, tile: TileChanges) -> None:
         """Count one tile."""
         inside = tile.rasters["status"] != Status.OUTSIDE
         self.status.update(_count(tile.rasters["status"][inside]))
         self.last_clear.update(_count(tile.rasters["last_clear"][inside]))
         self.missing.update(_count(tile.missing_looks[inside & (tile.rasters["status"] == Status.NOT_MONITORED)]))
+        self.watched += tile.watched
+        self.blind = tile.blind if self.blind is None else self.blind + tile.blind
 
     def close(self, monitor_from: dt.date, until: dt.date) -> Coverage:
         """Return the shares as of a date."""
@@ -107,6 +125,8 @@ class CoverageCount:
             unseen_days=None if half is None else to_day(until) - int(half),
             last_clear=to_date(max(self.last_clear, default=0)),
             missing_looks=max(self.missing, key=lambda n: (self.missing[n], n), default=0),
+            watched=self.watched / total,
+            chance=judge_chance(np.zeros(0, np.int64) if self.blind is None else self.blind, self.watched, monitor_from),
         )
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.detection.baseline import LOOKS_ROW, has_vegetation
+from minewatch.core.units import to_day
+from minewatch.detection.baseline import LOOKS_ROW, are_monitored, has_vegetation
+from minewatch.detection.blindness import close_blind_days, count_blind
 from minewatch.detection.change_map import RASTERS, Episodes, Status, TileChanges
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
@@ -25,10 +27,14 @@ def make_changes(tile: TileInput, state: TileState) -> TileChanges:
     rules, inside = make_rules(tile.settings), np.flatnonzero(tile.inside)
     episodes = state.episodes
     row, column = np.divmod(inside[episodes["row"]], tile.window.width)
-    rasters = {name: _spread(values, tile, RASTERS[name].nodata) for name, values in _draw(state, episodes, rules).items()}
+    until, watched = to_day(tile.until) - to_day(tile.monitor_from), are_monitored(state.base, rules)
+    drawn = _draw(state, episodes, rules)
+    drawn["blind_days"][watched] = close_blind_days(state.blind_days, state.last_counting, until)[watched]
+    rasters = {name: _spread(values, tile, RASTERS[name].nodata) for name, values in drawn.items()}
     missing = _spread(np.clip(tile.settings.min_looks - state.base[LOOKS_ROW], 0, 255).astype(np.uint8), tile, 0)
     episodes["row"], episodes["column"] = row + tile.window.row, column + tile.window.column
-    return TileChanges(tile.window, episodes, rasters, missing)
+    blind = count_blind(state.onsets, state.last_counting, watched, until)
+    return TileChanges(tile.window, episodes, rasters, missing, int(watched.sum()), blind)
 
 
 def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:

@@ -33,6 +33,9 @@ class TileInput:
     monitor_from: dt.date
     """First acquisition that may raise an alert."""
 
+    until: dt.date
+    """As-of date."""
+
     def epochs(self) -> NDArray[np.int64]:
         """Return the looks of each year after monitor_from, as :class:`Series` has them; there is always a first year."""
         years = range(count_epochs(self.monitor_from, int(self.looks.days[-1]) if len(self.looks.days) else 0))

@@ -14,7 +14,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.core.units import to_day
-from minewatch.detection.baseline import BRIEF, FULL, Baselines, fit_baselines
+from minewatch.detection.baseline import BRIEF, FULL, Baselines, are_monitored, fit_baselines
+from minewatch.detection.blindness import NONE, follow_counting
 from minewatch.detection.candidates import find_candidates
 from minewatch.detection.change_map import Episodes
 from minewatch.detection.inputs import TileInput
@@ -50,6 +51,15 @@ class TileState:
     last_normal: NDArray[np.int32]
     """(pixel,) day of the last look that was judged normal, 0 = none."""
 
+    last_counting: NDArray[np.int16]
+    """(2, pixel) days of the last but one and of the last look that counted, since monitor_from; -1 = none."""
+
+    blind_days: NDArray[np.uint16]
+    """(pixel,) most days running with fewer than two looks that counted, up to the last such look."""
+
+    onsets: NDArray[np.int32]
+    """(day,) change of the number of blind pixels from one day of onset to the next, as far as looks have decided it."""
+
     covered: NDArray[np.bool_]
     """(pixel,) True where any scene has had data."""
 
@@ -66,19 +76,23 @@ def process_history(tile: TileInput, scenes: SceneQuality, *, whole: bool = Fals
     series, rules = Series.of(tile), make_rules(tile.settings)
     pixels = series.clear.shape[1]
     base, candidate = np.zeros((FULL if whole else BRIEF, pixels), np.int16), np.zeros(pixels, bool)
-    last_normal = np.zeros(pixels, np.int32)
+    last_normal, is_counting = np.zeros(pixels, np.int32), np.zeros(series.clear.shape, bool)
     for first, start, stop in series.epochs.tolist():
         fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
-        _find_candidates(series, start, stop, base, scenes, rules, candidate, last_normal)
+        _find_candidates(series, start, stop, base, scenes, rules, candidate, last_normal, is_counting)
     chosen = np.flatnonzero(candidate)
     tracked = track_pixels(series.choose(chosen), scenes, rules)
     base[:, chosen], last_normal[chosen] = tracked.base[: len(base)], tracked.state.last_normal
+    is_counting[:, chosen] = tracked.is_counting
     closed, is_open = tracked.closed.copy(), tracked.state.is_open > 0
     closed["row"] = chosen[closed["row"]]
     clear_looks, last_clear = np.zeros(pixels, np.uint16), np.zeros(pixels, np.int32)
     _count_clear(series.clear, series.days, tile.looks.before(to_day(tile.monitor_from)), clear_looks, last_clear)
+    counted = np.full((2, pixels), NONE, np.int16), np.zeros(pixels, np.uint16), np.zeros(0, np.int32)
+    counted = _follow_counting(tile, is_counting, are_monitored(base, rules), *counted)
     covered = tile.looks.covered[tile.inside]
-    return TileState(base, chosen[is_open], tracked.state[is_open], closed, clear_looks, last_clear, last_normal, covered)
+    anomalies = tracked.state[is_open]
+    return TileState(base, chosen[is_open], anomalies, closed, clear_looks, last_clear, last_normal, *counted, covered)
 
 
 def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> TileState:
@@ -87,18 +101,22 @@ def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> T
     looks, pixels = series.clear.shape
     candidate = np.zeros(pixels, bool)
     candidate[state.open_pixels] = True
-    last_normal = state.last_normal.copy()
-    _find_candidates(series, 0, looks, state.base, scenes, rules, candidate, last_normal)
+    last_normal, is_counting = state.last_normal.copy(), np.zeros(series.clear.shape, bool)
+    _find_candidates(series, 0, looks, state.base, scenes, rules, candidate, last_normal, is_counting)
     chosen = np.flatnonzero(candidate)
     anomalies = np.zeros(len(chosen), STATE).view(np.recarray)
     anomalies.last_normal = state.last_normal[chosen]
     anomalies[np.searchsorted(chosen, state.open_pixels)] = state.anomalies
     part = series.choose(chosen)
     base, trace = np.ascontiguousarray(state.base[:, chosen]), np.zeros((1, 2, looks), np.int8)
-    closed = track_epoch(part, 0, looks, scenes, rules, base, anomalies, part.clear.copy(), trace)
+    part_counting = np.zeros((looks, len(chosen)), bool)
+    closed = track_epoch(part, 0, looks, scenes, rules, base, anomalies, part.clear.copy(), trace, part_counting)
+    is_counting[:, chosen] = part_counting
     closed["row"], last_normal[chosen] = chosen[closed["row"]], anomalies.last_normal
     clear_looks, last_clear = state.clear_looks.copy(), state.last_clear.copy()
     _count_clear(series.clear, series.days, 0, clear_looks, last_clear)
+    watched = are_monitored(state.base, rules)
+    counted = _follow_counting(tile, is_counting, watched, state.last_counting, state.blind_days, state.onsets)
     is_open = anomalies.is_open > 0
     return replace(
         state,
@@ -108,6 +126,9 @@ def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> T
         clear_looks=clear_looks,
         last_clear=last_clear,
         last_normal=last_normal,
+        last_counting=counted[0],
+        blind_days=counted[1],
+        onsets=counted[2],
         covered=state.covered | tile.looks.covered[tile.inside],
     )
 
@@ -121,9 +142,30 @@ def _find_candidates(
     rules: Rules,
     candidate: NDArray[np.bool_],
     last_normal: NDArray[np.int32],
+    is_counting: NDArray[np.bool_],
 ) -> None:
     looks, quality = (series.days, series.terms, SCALES[0]), (scenes.numbers, scenes.is_consistent)
-    find_candidates(series.codes[0], series.clear, start, stop, base, *looks, *quality, rules, candidate, last_normal)
+    find_candidates(
+        series.codes[0], series.clear, start, stop, base, *looks, *quality, rules, candidate, last_normal, is_counting
+    )
+
+
+def _follow_counting(
+    tile: TileInput,
+    is_counting: NDArray[np.bool_],
+    watched: NDArray[np.bool_],
+    last_counting: NDArray[np.int16],
+    blind_days: NDArray[np.uint16],
+    onsets: NDArray[np.int32],
+) -> tuple[NDArray[np.int16], NDArray[np.uint16], NDArray[np.int32]]:
+    """Return the last two looks that counted, the blind days and the onsets after the looks of a tile; nothing is changed."""
+    start = to_day(tile.monitor_from)
+    first = tile.looks.before(start)
+    days = tile.looks.days[first:].astype(np.int64) - start
+    size = int(days[-1]) + 1 if len(days) else 0
+    after = last_counting.copy(), blind_days.copy(), np.pad(onsets, (0, max(size - len(onsets), 0)))
+    follow_counting(is_counting[first:], days, watched, *after)
+    return after
 
 
 @njit(nogil=True, cache=True)

@@ -58,7 +58,9 @@ def measure_rows(observations: Sequence[Observation], area: AreaPlan, rows: slic
     inner = tile.within(window)
     part = stack.crop(inner)
     looks = make_looks(part.days, np.asarray(part.scl.any(axis=0)), clear[:, *inner], part.codes)
-    return measure_scenes(TileInput(looks, area.grid.inside(tile, step), tile, area.pipeline.detector, area.monitor_from))
+    return measure_scenes(
+        TileInput(looks, area.grid.inside(tile, step), tile, area.pipeline.detector, area.monitor_from, area.until)
+    )
 
 
 def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
@@ -92,4 +94,4 @@ def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window)
         covered |= scl[inner] > 0
     days = np.array([observation.day for observation in ordered], np.int32)
     looks = make_looks(days, covered, clear, read_codes(ordered, tile))
-    return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from)
+    return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from, area.until)

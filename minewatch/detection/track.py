@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
+from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.change_map import EPISODE, Episodes
 from minewatch.detection.monitor import STATE, Outcome, record_episode, update_state
 from minewatch.detection.residual import compute_residual
@@ -34,6 +35,9 @@ class TrackResult:
     trace: NDArray[np.int8]
     """(pixel, 2, time) the Outcome of each look, and the epoch of its baseline; one row for all pixels unless traced."""
 
+    is_counting: NDArray[np.bool_]
+    """(time, pixel) True where a look counts, see :mod:`minewatch.detection.blindness`."""
+
     @property
     def episodes(self) -> Episodes:
         """All anomalies, by pixel, and of one pixel in order of time."""
@@ -51,15 +55,15 @@ def track_pixels(series: Series, scenes: SceneQuality, rules: Rules, *, traced: 
     state = np.zeros(pixels, STATE).view(np.recarray)
     base, new_baseline = np.zeros((FULL, pixels), np.int16), np.zeros((FULL, pixels), np.int16)
     usable, closed = series.clear.copy(), [np.empty(0, EPISODE)]
-    trace = np.zeros((pixels if traced else 1, 2, looks), np.int8)
+    trace, is_counting = np.zeros((pixels if traced else 1, 2, looks), np.int8), np.zeros((looks, pixels), bool)
     if traced:
         begin = series.epochs[0, 1]
         trace[:, 0, :begin] = np.where(series.clear[:begin].T, Outcome.BASELINE, 0)
     for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
         fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, new_baseline)
         _renew_baselines(epoch, state, new_baseline, base)
-        closed.append(track_epoch(series, start, stop, scenes, rules, base, state, usable, trace))
-    return TrackResult(base, state, np.concatenate(closed), trace)
+        closed.append(track_epoch(series, start, stop, scenes, rules, base, state, usable, trace, is_counting))
+    return TrackResult(base, state, np.concatenate(closed), trace, is_counting)
 
 
 def track_epoch(
@@ -72,12 +76,16 @@ def track_epoch(
     state: Any,
     usable: NDArray[np.bool_],
     trace: NDArray[np.int8],
+    is_counting: NDArray[np.bool_],
 ) -> Episodes:
-    """Track pixels through looks that have one baseline; update ``state`` and return the anomalies that ended."""
+    """Track pixels through looks that have one baseline; update ``state`` and return the anomalies that ended.
+
+    In ``trace`` and ``is_counting``, as :class:`TrackResult` has them, those looks are filled in.
+    """
     episodes = np.zeros(256, EPISODE).view(np.recarray)
     looks = series.days, series.clear, series.codes, series.terms, SCALES
     quality = scenes.numbers, scenes.is_consistent
-    episodes, count = _track_looks(start, stop, *looks, rules, *quality, base, state, usable, trace, episodes)
+    episodes, count = _track_looks(start, stop, *looks, rules, *quality, base, state, usable, trace, is_counting, episodes)
     return np.asarray(episodes[:count])
 
 
@@ -113,6 +121,7 @@ def _track_looks(
     states: Any,
     usable: NDArray[np.bool_],
     trace: NDArray[np.int8],
+    is_counting: NDArray[np.bool_],
     episodes_out: Any,
 ) -> tuple[Any, int]:
     """Track the pixels through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``."""
@@ -132,6 +141,7 @@ def _track_looks(
                 if count + 2 > episodes_out.size:
                     episodes_out = np.concatenate((episodes_out, np.zeros(episodes_out.size, episodes_out.dtype)))
                 trace_row[0, t], count = update_state(days[t], values[0], residual, rules, state, pixel, episodes_out, count)
+                is_counting[t, pixel] = tells_bare_ground(residual.level, rules)
                 if residual.is_normal:
                     state.last_normal = days[t]
                 usable[t, pixel] = usable[t, pixel] and state.is_counted == 0

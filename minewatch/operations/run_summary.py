@@ -99,5 +99,6 @@ def _log_area(area: AreaReport) -> None:
         alerts=dict(Counter(alert.status for alert in area.alerts)),
         changes=dict(area.table_changes.events),
         unseen=round(area.coverage.unseen, 4),
+        lasting=area.coverage.chance.share and round(area.coverage.chance.share, 4),
         notes=list(area.notes),
     )

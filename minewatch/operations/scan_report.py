@@ -19,6 +19,7 @@ from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import SourceError
 from minewatch.core.text import count_of, format_day
+from minewatch.detection.chance import LASTING_DAYS, Chance
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult
@@ -156,6 +157,8 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             "unseen_days": coverage.unseen_days,
             "last_clear": coverage.last_clear.isoformat() if coverage.last_clear else None,
             "missing_looks": coverage.missing_looks,
+            "watched": round(coverage.watched, 4),
+            "lasting": _describe_chance(coverage.chance),
             "text": coverage.describe(),
         },
         "evidence": {
@@ -164,6 +167,21 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         },
         "notes": list(area.notes),
     }
+
+
+def _describe_chance(chance: Chance) -> dict[str, Any]:
+    return {
+        "days": LASTING_DAYS,
+        "confirmed": _round(chance.share),
+        "confirmed_by_month": {month: round(share, 4) for month, share in chance.months.items()},
+        "blind_from": chance.blind_from and chance.blind_from.isoformat(),
+        "blind_to": chance.blind_to and chance.blind_to.isoformat(),
+        "blind": _round(chance.blind_share),
+    }
+
+
+def _round(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def _describe_event(event: HistoryEvent) -> dict[str, str]:
@@ -196,6 +214,10 @@ def make_area_result(area: AreaReport) -> AreaResult:
         "area_km2": round(plan.aoi.area_km2, 4),
         "share_unseen": round(coverage.unseen, 4),
         "last_clear": coverage.last_clear,
+        "share_lasting": _round(coverage.chance.share),
+        "blind_from": coverage.chance.blind_from,
+        "blind_to": coverage.chance.blind_to,
+        "share_blind": _round(coverage.chance.blind_share),
     }
     sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
     scenes = {a.alert_id: (sources.get(a.last_normal or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}

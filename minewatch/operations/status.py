@@ -74,6 +74,18 @@ class AreaStatus:
     last_clear: dt.date | None = None
     """The latest clear look at any part of it."""
 
+    lasting: float | None = None
+    """Share of clearings of LASTING_DAYS on its watched ground that would have been confirmed."""
+
+    blind_from: dt.date | None = None
+    """First onset of the longest time in which at least half of them would not have been."""
+
+    blind_to: dt.date | None = None
+    """Last onset of that time."""
+
+    blind: float | None = None
+    """Share of those of that time that would not have been."""
+
     alerts: Mapping[str, int] = field(default_factory=dict)
     """Status to alerts."""
 
@@ -159,6 +171,10 @@ def _describe_area(
         lag=(now.date() - newest).days if newest else None,
         unseen=row["share_unseen"] if row else None,
         last_clear=row["last_clear"] if row else None,
+        lasting=row["share_lasting"] if row else None,
+        blind_from=row["blind_from"] if row else None,
+        blind_to=row["blind_to"] if row else None,
+        blind=row["share_blind"] if row else None,
         alerts=table.alerts.get(aoi, {}),
     )
 
@@ -177,7 +193,7 @@ class _Table:
     """What the alerts table says of each area."""
 
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Area to as-of date, share unseen and last clear look."""
+    """Area to as-of date, and what could be seen and found."""
 
     alerts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Area to status to alerts."""
@@ -203,12 +219,20 @@ def _read_table(path: Path) -> _Table:
 
 
 def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    last_clear = row["last_clear"]
+    shares = {name: _read_cell(row, name) for name in ("share_lasting", "share_blind")}
+    days = {name: _read_cell(row, name) for name in ("last_clear", "blind_from", "blind_to")}
     return {
         "as_of": row["as_of"].date(),
         "share_unseen": float(row["share_unseen"]),
-        "last_clear": None if last_clear != last_clear else last_clear.date(),  # noqa: PLR0124  NaT is not itself
+        **{name: None if share is None else float(share) for name, share in shares.items()},
+        **{name: day and day.date() for name, day in days.items()},
     }
+
+
+def _read_cell(row: Mapping[str, Any], name: str) -> Any:
+    """Return a cell; None where it is empty, or the table is older than the column."""
+    cell = row.get(name)
+    return cell if cell == cell else None  # noqa: PLR0124  NaN and NaT are not themselves
 
 
 def describe_status(status: WatchStatus) -> dict[str, Any]:
@@ -231,6 +255,10 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
                 "lag_days": area.lag,
                 "share_unseen": area.unseen,
                 "last_clear": area.last_clear and area.last_clear.isoformat(),
+                "share_lasting": area.lasting,
+                "blind_from": area.blind_from and area.blind_from.isoformat(),
+                "blind_to": area.blind_to and area.blind_to.isoformat(),
+                "share_blind": area.blind,
                 "alerts": dict(sorted(area.alerts.items())),
             }
             for area in status.areas

@@ -249,7 +249,7 @@ def make_eventful_tile(mask: MaskSettings | None = None) -> TileInput:
     days[first + 3], days[5], inside[-3:, -3:] = days[first + 4], days[6], False
     codes = encode({name: np.rint(10_000 * values).astype(np.int16) for name, values in layers.items()})
     looks = make_looks(days, np.asarray(scl.any(axis=0)), find_clear(scl, mask or MaskSettings()), codes)
-    return TileInput(looks, inside, Window(0, 0, SIDE, SIDE), DetectorSettings(), SINCE)
+    return TileInput(looks, inside, Window(0, 0, SIDE, SIDE), DetectorSettings(), SINCE, to_date(int(EVENTFUL_DAYS[-1])) or SINCE)
 
 
 def live_through(
@@ -312,6 +312,9 @@ def hash_state(tile: TileInput) -> str:
         state.clear_looks,
         state.last_clear,
         state.last_normal,
+        state.last_counting,
+        state.blind_days,
+        state.onsets,
         state.covered,
     ]
     return hash_arrays(arrays, [list_fields(STATE), list_fields(EPISODE)])

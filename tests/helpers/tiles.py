@@ -22,6 +22,8 @@ from minewatch.settings.pipeline import DetectorSettings
 
 SINCE = dt.date(2022, 1, 1)
 """First date that may raise an alert."""
+UNTIL = dt.date(2022, 8, 31)
+"""As-of date: twelve days after the last look."""
 START = to_day(SINCE)
 HISTORY = tuple(range(START - 720, START, 12))
 """Days of the looks before it: 60."""
@@ -62,7 +64,7 @@ def make_tile(layers: Layers, days: NDArray[np.int32] = DAYS, clear: NDArray[np.
     shape = layers["ndvi"].shape
     clear = np.ones(shape, bool) if clear is None else clear
     looks = Looks(days, np.ones(shape[1:], bool), clear, encode(layers))
-    return TileInput(looks, np.ones(shape[1:], bool), Window(0, 0, *shape[1:]), DetectorSettings(**rules), SINCE)
+    return TileInput(looks, np.ones(shape[1:], bool), Window(0, 0, *shape[1:]), DetectorSettings(**rules), SINCE, UNTIL)
 
 
 def make_steady_scenes(looks: int) -> SceneQuality:
@@ -109,6 +111,7 @@ def assert_same(one: TileChanges, other: TileChanges) -> None:
     assert order(one.episodes).tobytes() == order(other.episodes).tobytes()
     assert all(one.rasters[name].tobytes() == other.rasters[name].tobytes() for name in one.rasters)
     assert one.missing_looks.tobytes() == other.missing_looks.tobytes()
+    assert (one.watched, one.blind.tolist()) == (other.watched, other.blind.tolist())
 
 
 SAMPLE_SEED = 5

@@ -30,6 +30,7 @@ from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
+from minewatch.detection.chance import Chance
 from minewatch.products.report.report_facts import (
     AlertFacts,
     Month,
@@ -187,9 +188,16 @@ def _read_visibility(workspace: Workspace, name: str, area_row: Row) -> Visibili
         facts = next(area["coverage"] for area in record["areas"] if area["aoi"] == name)
         shares = {str(status): float(share) for status, share in facts["status"].items()}
         last = dt.date.fromisoformat(facts["last_clear"]) if facts["last_clear"] else None
-        return VisibilitySummary(shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"]))
+        seen = shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"])
+        return VisibilitySummary(*seen, _read_chance(area_row))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0)
+        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0, _read_chance(area_row))
+
+
+def _read_chance(area_row: Row) -> Chance:
+    """Read what the table has on lasting clearings; tables of earlier versions have nothing."""
+    share, first, last, blind = (area_row.get(name) for name in ("share_lasting", "blind_from", "blind_to", "share_blind"))
+    return Chance(share, {}, first, last, blind)
 
 
 # --- earlier reports ---------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from minewatch.alerts.record import CONFIRMED, PROVISIONAL, STATES
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
+from minewatch.detection.chance import LASTING_DAYS, Chance
 from minewatch.products.report.drawing import (
     draw_growth,
     draw_outline_alone,
@@ -195,7 +196,23 @@ def _list_corners(alert: AlertFacts) -> Corners:
 
 
 def describe_visibility(facts: ReportFacts, texts: Texts) -> str:
-    """Return a few sentences on how much of the area was not seen lately."""
+    """Return a few sentences on how much of the area was not seen lately, and what could not have been found."""
+    return " ".join([_describe_unseen(facts, texts), *describe_chance(facts.visibility.chance, texts)])
+
+
+def describe_chance(chance: Chance, texts: Texts) -> list[str]:
+    """Return a sentence on the clearings that would have been confirmed, and one on when most would not; [] where unknown."""
+    if chance.share is None:
+        return []
+    lines = [texts.count("lasting_confirmed", LASTING_DAYS, share=texts.percent(chance.share))]
+    if chance.blind_from is not None and chance.blind_to is not None and chance.blind_share is not None:
+        key = "lasting_blind_day" if chance.blind_from == chance.blind_to else "lasting_blind"
+        first, last = texts.date(chance.blind_from), texts.date(chance.blind_to)
+        lines.append(texts.text(key, first=first, last=last, share=texts.percent(chance.blind_share)))
+    return lines
+
+
+def _describe_unseen(facts: ReportFacts, texts: Texts) -> str:
     visibility, day = facts.visibility, texts.date(facts.as_of)
     if visibility.unseen is None:
         return texts.text("seen_unknown")

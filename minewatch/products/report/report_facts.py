@@ -14,6 +14,7 @@ from minewatch.alerts.history import HistoryEvent
 from minewatch.areas.aoi import Aoi
 from minewatch.areas.coordinates import Position
 from minewatch.areas.grid import Grid
+from minewatch.detection.chance import Chance
 from minewatch.products.images.chips.pixels import Chip
 
 Row = dict[str, Any]
@@ -92,6 +93,9 @@ class VisibilitySummary:
 
     missing_looks: int
     """Looks that pixels not monitored still lack: the most frequent number."""
+
+    chance: Chance
+    """Whether a lasting clearing would have been confirmed."""
 
 
 @dataclass(frozen=True)
