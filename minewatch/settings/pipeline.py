@@ -103,7 +103,9 @@ class DetectorSettings(Section):
     soil_gain: float = Field(
         0.18, ge=0.02, le=1, description="rise of the bare soil index above its season's by which a look shows soil"
     )
-    soil_haze: float = Field(0.08, ge=0, le=1, description="blue above its baseline beyond which a look is too hazy to show soil")
+    soil_haze: float = Field(
+        0.08, ge=0, le=1, description="blue above its baseline beyond which a look is too hazy to show soil"
+    )
     normal_loss: float = Field(0.15, ge=0, le=1, description="share lost below which a look is normal")
     same_blue: float = Field(0.03, ge=0, le=1, description="two looks whose blue is this close see the ground, not haze")
     same_share: float = Field(0.25, ge=0, le=2, description="the same as a share of that blue")
@@ -123,9 +125,7 @@ class DetectorSettings(Section):
         0.1, ge=0, le=1, description="short-wave infrared below which dark ground is water or mud, not char, reflectance"
     )
     char_share: float = Field(0.34, ge=0, le=1, description="largest share of the anomalous looks that may show char")
-    lasting_share: float = Field(
-        0.6, ge=0, le=1, description="share of the largest loss, or soil gain, so far that a confirming look must show"
-    )
+    lasting_share: float = Field(0.6, ge=0, le=1, description="share of the largest loss, or soil gain, so far that a confirming look must show")
     bared_loss: float = Field(
         0.4, ge=0.05, le=1, description="mean share lost over the anomalous looks from which ground is bared, soil seen or not"
     )
