@@ -33,6 +33,9 @@ OUTCOMES: Mapping[Outcome, str] = {
 }
 """What each outcome is called."""
 
+NOT_NORMAL = "less green than normal, no loss that counts"
+"""What a look is called that neither counts as a loss nor shows all of the expected vegetation."""
+
 
 @dataclass(frozen=True)
 class ExplainedLook:
@@ -80,6 +83,9 @@ class ExplainedLook:
     outcome: Outcome
     """Its outcome."""
 
+    is_normal: bool
+    """True where the expected vegetation was there: the ground changed after the last such look."""
+
     clear_pixels: int
     """Pixels of the alert that are clear in it."""
 
@@ -100,6 +106,8 @@ class ExplainedLook:
     @property
     def text(self) -> str:
         """The outcome in words."""
+        if self.outcome == Outcome.NORMAL and not self.is_normal:
+            return NOT_NORMAL
         return OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else "")
 
 

@@ -40,6 +40,10 @@ MASKED: Mapping[int, str] = {
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 
 
+UNJUDGED = (Outcome.NOT_CLEAR, Outcome.BASELINE, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
+"""Outcomes of looks that were not compared with the baseline."""
+
+
 @dataclass(frozen=True)
 class ExplanationWriter:
     """Writes the explanation of one pixel."""
@@ -128,6 +132,7 @@ class ExplanationWriter:
         codes, values = traced.series.codes[:, t, self.number], traced.series.decode(self.number)[:, t]
         ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
         around = traced.clear_layers(t)
+        outcome = Outcome(int(traced.tracked.trace[self.number, 0, t]))
         return ExplainedLook(
             date=date,
             scenes=tuple(name for observation in self.observations if observation.day == day for name in observation.source_ids),
@@ -142,7 +147,8 @@ class ExplanationWriter:
             scene_shift=float(traced.scenes.shift[t]) if is_known else None,
             loss=float(residual.loss) if is_known and not why else None,
             clean_loss=float(residual.clean_loss) if is_known and not why else None,
-            outcome=Outcome(int(traced.tracked.trace[self.number, 0, t])),
+            outcome=outcome,
+            is_normal=bool(residual.is_normal) and outcome not in UNJUDGED,
             clear_pixels=around.shape[1],
             confirmed_pixels=traced.count_confirmed(day),
             area_ndvi=float(np.median(around[0])) if around.size else None,
