@@ -73,10 +73,10 @@ _SECOND = 220.0
 MAP_BOX = Box(10, 24, 176, 168)
 
 COLUMNS = (
-    ("Alert", 'if(length("alert_id") > 20, \'…\' || right("alert_id", 19), "alert_id")'),  # ids differ at the end
+    ("Alert", 'if(length("alert_id") > 16, \'…\' || right("alert_id", 15), "alert_id")'),  # ids differ at the end
     ("Status", f"if({IS_GREEN_AGAIN}, 'green again', \"status\")"),
-    ("Area (ha)", "format_number(\"area_ha\", 2, 'en')"),
-    ("Last normal", "coalesce(format_date(\"last_normal\", 'yyyy-MM-dd'), 'unknown')"),
+    ("ha", "format_number(\"area_ha\", 2, 'en')"),
+    ("Normal", "coalesce(format_date(\"last_normal\", 'yyyy-MM-dd'), 'unknown')"),
     ("First seen", "format_date(\"first_seen\", 'yyyy-MM-dd')"),
     ("Latitude", "format_number(\"lat\", 5, 'en')"),
     ("Longitude", "format_number(\"lon\", 5, 'en')"),
@@ -275,7 +275,7 @@ def _add_table(layout: ET.Element) -> None:
         wrapBehavior="0",
     )
     for name, bold in (("headerTextFormat", True), ("contentTextFormat", False)):
-        add_text(ET.SubElement(table, name), 6, _BLACK, bold=bold)
+        add_text(ET.SubElement(table, name), 5.5, _BLACK, bold=bold)
     _add_columns(table)
     boxes = (Box(190, 92, 97, 100), Box(10, _SECOND + 20, 137, 180), Box(150, _SECOND + 20, 137, 180))
     for number, box in enumerate(boxes):
@@ -288,7 +288,7 @@ def _add_table(layout: ET.Element) -> None:
 def _add_columns(table: ET.Element) -> None:
     columns, order = ET.SubElement(table, "displayColumns"), ET.SubElement(table, "sortColumns")
     for heading, expression in COLUMNS:
-        right = heading in ("Area (ha)", "Latitude", "Longitude")
+        right = heading in ("ha", "Latitude", "Longitude")
         values = {"heading": heading, "attribute": expression, "hAlignment": "2" if right else "1", "vAlignment": "128"}
         ET.SubElement(columns, "column", values | {"width": "0"})
     for attribute, direction in (("first_seen", "1"), ("alert_id", "0")):
