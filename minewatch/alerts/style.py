@@ -21,8 +21,13 @@ AOI_COLOUR = "#1f5fa8"
 TIME = "first_seen"
 """The day on which an alert appears when time is played."""
 
-LABEL = f"""if("status" = '{CLOSED}', '', format_number("area_ha", 1) || ' ha\\n' || format_date("{TIME}", 'yyyy-MM-dd'))"""
-"""Area and date, as an expression of QGIS; closed alerts have none, as in the quick look."""
+IS_GREEN_AGAIN = f"""("status" = '{CLOSED}' AND "confirmed_on" IS NOT NULL AND coalesce("merged_into", '') = '')"""
+"""True for a confirmed alert whose ground is green again, as an expression of QGIS."""
+
+LABEL = f"""if("status" = '{CLOSED}' AND NOT {IS_GREEN_AGAIN}, '',
+ format_number("area_ha", 1) || ' ha\\n' || format_date("{TIME}", 'yyyy-MM-dd')
+ || if({IS_GREEN_AGAIN}, coalesce('\\ngreen again ' || format_date("closed_on", 'yyyy-MM-dd'), ''), ''))"""
+"""Area and dates, as an expression of QGIS; alerts that closed without being confirmed have none, as in the quick look."""
 
 OLDER_STYLES = frozenset({"7d82126bcae1c26d", "a17e7092df24134d"})
 """Digests of the styles of version 0.1.0, which were not signed."""

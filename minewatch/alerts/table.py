@@ -46,7 +46,7 @@ GROWTH_HA = 0.1
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
     "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by", *CONTEXT_COLUMNS, "witnesses",
+    "reviewed_by", *CONTEXT_COLUMNS, "witnesses", "last_normal", "closed_on", "split_on",
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 

@@ -14,6 +14,7 @@ import click
 
 from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
+from minewatch.alerts.lifetime import describe_bracket
 from minewatch.alerts.read import choose_area, read_areas
 from minewatch.alerts.table import describe_position
 from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_area
@@ -133,10 +134,12 @@ def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
-    confirmed = f", confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
+    confirmed = f"; confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
+    green = f"; green again since {format_day(explanation.green_again)}" if explanation.green_again else ""
     click.echo(
-        f"{explanation.alert_id}: {explanation.status} as of {format_day(explanation.as_of)},"
-        f" first seen {format_day(explanation.first_seen)}{confirmed}; {count_of(explanation.pixels, 'pixel')}"
+        f"{explanation.alert_id}: {explanation.status} as of {format_day(explanation.as_of)};"
+        f" changed {describe_bracket(explanation.last_normal, explanation.first_seen)}{confirmed}{green};"
+        f" {count_of(explanation.pixels, 'pixel')}"
     )
     click.echo(
         f"pixel at {describe_position(*explanation.position)}: baseline of {count_of(explanation.baseline_looks, 'look')},"
@@ -157,11 +160,11 @@ def _list_look(look: ExplainedLook, pixels: int) -> Sequence[str]:
         look.date.isoformat(),
         _number(look.ndvi if look.clear else None),
         _number(look.expected_ndvi),
-        f"{look.low:.2f} to {look.high:.2f}",
+        "" if look.low is None or look.high is None else f"{look.low:.2f} to {look.high:.2f}",
         _number(look.bsi if look.clear else None),
         _number(look.expected_bsi),
         _number(look.haze),
-        f"{round(look.scene_shift, 2) + 0:+.2f}",
+        "" if look.scene_shift is None else f"{round(look.scene_shift, 2) + 0:+.2f}",
         "" if look.loss is None else str(round(100 * look.loss)),
         f"{look.confirmed_pixels}/{pixels}",
         look.text,

@@ -17,7 +17,8 @@ from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
-from minewatch.alerts.read import read_alerts
+from minewatch.alerts.lifetime import FateCount, choose_confirmed, describe_bracket, describe_fate, read_day
+from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.alerts.table import describe_position, write_csv
@@ -36,7 +37,7 @@ def alerts() -> None:
 
     \b
     Example:
-      minewatch alerts list --status confirmed --min-area 0.5
+      minewatch alerts list --confirmed --min-area 0.5
     """
 
 
@@ -46,6 +47,7 @@ def filters(command: F) -> F:
         click.option("--min-area", type=click.FloatRange(min=0), metavar="HA", help="At least this large, hectares."),
         click.option("--since", type=DAY, help="First seen on this date or later."),
         click.option("--status", type=click.Choice(STATES), multiple=True, help="Only this status; may be given several times."),
+        click.option("--confirmed", is_flag=True, help="Only those ever confirmed, also where the ground is green again."),
         click.option(
             "--outside",
             type=click.Choice(list(AREAS)),
@@ -65,12 +67,15 @@ def select_alerts(
     since: dt.datetime | None,
     min_area: float | None,
     outside: tuple[str, ...] = (),
+    confirmed: bool = False,
 ) -> gpd.GeoDataFrame:
     """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
     if aoi:
         table = table[table["aoi"] == aoi]
     if status:
         table = table[table["status"].isin(status)]
+    if confirmed:
+        table = table[choose_confirmed(table)]
     if since:
         table = table[table["first_seen"] >= since]
     if min_area:
@@ -98,15 +103,24 @@ def _select_outside(table: gpd.GeoDataFrame, kind: str) -> gpd.GeoDataFrame:
 def list_command(session: Session, **choice: Any) -> None:
     """List alerts: area, dates, latitude and longitude.
 
+    The ground of an alert changed between "last normal" and "first seen".  Once confirmed it stays in the list: "green again"
+    says since when its vegetation is back.  --confirmed lists all that were ever confirmed, --status confirmed those whose
+    ground is still bare.
+
     \b
     Example:
-      minewatch alerts list --status confirmed --since 2024-01-01 --min-area 0.5
+      minewatch alerts list --confirmed --since 2024-01-01 --min-area 0.5
     """
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
     if session.as_json:
         print_json(describe_alerts(chosen))
-    else:
-        print_alerts(chosen)
+        return
+    print_alerts(chosen)
+    if not choice["status"]:
+        areas = read_areas(session.workspace.alerts)
+        began = {areas[name][0] for name in set(chosen["aoi"]) & areas.keys()}
+        since = began.pop() if len(began) == 1 and not choice["since"] else None
+        say(FateCount.of(chosen.to_dict("records")).describe(since))
 
 
 @alerts.command("show")
@@ -129,7 +143,14 @@ def show(session: Session, alert_id: str) -> None:
         print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
     else:
         rows = [(name, str(value)) for name, value in facts.items()]
-        print_table(("", ""), [*rows, ("position", describe_position(facts["lat"], facts["lon"]))])
+        print_table(("", ""), [*rows, *_describe_life(chosen.to_dict("records")[0])])
+
+
+def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
+    """Return what the cells of an alert mean, in words."""
+    first = read_day(row["first_seen"])
+    lines = [("changed", describe_bracket(read_day(row["last_normal"]), first) if first else ""), ("ground", describe_fate(row))]
+    return [("position", describe_position(row["lat"], row["lon"])), *(line for line in lines if line[1])]
 
 
 @alerts.command("review")
@@ -249,7 +270,7 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
 
     \b
     Example:
-      minewatch alerts export --format xlsx,kml --status confirmed -o hand-over
+      minewatch alerts export --format xlsx,kml --confirmed -o hand-over
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
     """
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)

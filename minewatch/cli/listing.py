@@ -9,19 +9,23 @@ import geopandas as gpd
 
 from minewatch.alerts.context.place import UNKNOWN
 from minewatch.alerts.corroboration.corroboration import Corroboration
+from minewatch.alerts.lifetime import find_green_again
 from minewatch.alerts.table import plain_cell
 from minewatch.cli.output import print_table
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:
-    """Print a table of alerts, with the legal status where concessions are known."""
+    """Print a table of alerts, with the legal status where concessions are known, and what alerts were merged into."""
     is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN})
+    is_merged = bool(set(alerts["merged_into"]) - {""})
     rows = [
         (
             row["alert_id"],
             row["status"],
+            plain_cell(row["last_normal"]) or "unknown",
             plain_cell(row["first_seen"]),
             plain_cell(row["confirmed_on"]),
+            str(find_green_again(row) or ""),
             float(row["area_ha"]),
             f"{row['lat']:.5f}",
             f"{row['lon']:.5f}",
@@ -29,11 +33,13 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
             f"{row['bsi_change']:+.2f}",
             row["review"],
             *([row["legal_status"]] if is_placed else []),
+            *([row["merged_into"]] if is_merged else []),
         )
         for row in alerts.to_dict("records")
     ]
-    columns = ("alert", "status", "first seen", "confirmed", "ha", "lat", "lon", "NDVI", "BSI", "review")
-    print_table((*columns, "legal") if is_placed else columns, rows)
+    dates = ("last normal", "first seen", "confirmed", "green again")
+    columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
+    print_table((*columns, *["legal"] * is_placed, *["merged into"] * is_merged), rows)
 
 
 def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:

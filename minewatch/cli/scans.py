@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from minewatch.alerts.read import read_alerts
+from minewatch.alerts.record import PROVISIONAL
 from minewatch.cli.listing import print_alerts
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
@@ -98,12 +99,15 @@ def scan_command(
 
 def print_summary(report: ScanReport) -> None:
     """Print what a scan did: one line an area, then what could not be seen."""
-    columns = ("area", "scenes", "read", "used", "skipped", "alerts", "confirmed", "new", "grown", "unchanged", "unseen %")
+    work, events = ("area", "scenes", "read", "used", "skipped"), ("new", "grown", "unchanged")
+    columns = (*work, "confirmed", "still bare", "green again", "provisional", *events, "unseen %")
     print_table(columns, [_summarise(area) for area in report.areas])
     for area in report.areas:
-        raised = sum(alert.status != "closed" for alert in area.alerts)
+        provisional = sum(alert.status == PROVISIONAL for alert in area.alerts)
+        more = f"; {provisional} provisional" if provisional else ""
         click.echo(
-            f"{area.plan.aoi.name}: {count_of(raised, 'alert')} as of {format_day(area.plan.until)}; {area.coverage.describe()}"
+            f"{area.plan.aoi.name}, as of {format_day(area.plan.until)}: {area.fates.describe(area.plan.monitor_from)}{more}; "
+            f"{area.coverage.describe()}"
         )
         for note in [*area.notes, *(f"skipped {failure.id}: {failure.reason}" for failure in area.failures)]:
             echo(f"  {note}")
@@ -115,15 +119,16 @@ def _summarise(area: AreaReport) -> Sequence[str | int | float]:
     events = area.table_changes.events
     skipped = len(area.failures) + len(area.found.cloudy)
     status = Counter(alert.status for alert in area.alerts)
-    raised = len(area.alerts) - status["closed"]
     return (
         area.plan.aoi.name,
         area.scenes_found,
         area.fetched,
         len(area.observations),
         skipped,
-        raised,
-        status["confirmed"],
+        area.fates.confirmed,
+        area.fates.still_bare,
+        area.fates.green_again,
+        status[PROVISIONAL],
         events["new"],
         events["grown"],
         events["unchanged"],

@@ -117,6 +117,8 @@ def _print_status(found: WatchStatus) -> None:
     )
     print_table(columns, [_list_cells(area, found.now) for area in found.areas])
     for area in found.areas:
+        if area.fates.confirmed:
+            echo(f"{area.aoi}: {area.fates.describe(area.monitor_from)}")
         if area.failures:
             echo(f"{area.aoi}: failed {count_of(area.failures, 'time')} in a row: {area.reason}")
     if holder := found.holder:

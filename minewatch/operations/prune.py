@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from minewatch.alerts.lifetime import find_last_before, read_day
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.archive.integrity import ASIDE
 from minewatch.archive.item import Observation, list_observations, select_observations, sort_observations, write_collection
@@ -215,12 +216,17 @@ def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
 
 
 def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Observation]) -> set[str]:
-    """Return the looks of the alerts in the table, from a year before each was first seen, as evidence uses them."""
-    if not workspace.alerts.exists() or name not in read_areas(workspace.alerts):
+    """Return the looks of the alerts in the table, from a year before the last one that may show each ground unchanged."""
+    areas = read_areas(workspace.alerts) if workspace.alerts.exists() else {}
+    if name not in areas:
         return set()
+    monitor_from, _ = areas[name]
     table = read_alerts(workspace.alerts)
     rows = table[table["aoi"] == name]
-    spans = [(to_day(row.first_seen.date()) - SEARCH_PERIOD.days, to_day(row.last_seen.date())) for row in rows.itertuples()]
+    spans = [
+        (to_day(find_last_before(read_day(row.last_normal), monitor_from) - SEARCH_PERIOD), to_day(row.last_seen.date()))
+        for row in rows.itertuples()
+    ]
     return {o.key for o in observations if any(first <= o.day <= last for first, last in spans)}
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from minewatch.alerts.lifetime import FATES, WORDS
 from minewatch.core.logging import log_event
 from minewatch.core.text import count_of, format_day, format_time, show
 from minewatch.operations.scan_report import AreaReport, ScanReport
@@ -51,11 +52,16 @@ def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
     yield f"  coverage: {area['coverage']['text']}"
     alerts = ", ".join(f"{count} {name}" for name, count in sorted(area["alerts"].items()))
     yield f"  alerts: {alerts or 'none'}"
+    yield f"  ever confirmed: {area['ever_confirmed']['confirmed']}, of them {_list_fates(area['ever_confirmed'])}"
     yield from _cut([f"  {one['event']}: {one['alert_id']} {show(one['detail'])}".rstrip() for one in area["changed"]])
     yield f"  unchanged: {area['changes'].get('unchanged', 0)}"
     yield from (f"  evidence written: {alert_id}" for alert_id in area["evidence"]["written"])
     yield from (f"  evidence NOT written: {e['alert_id']}: {show(e['reason'], LONGEST)}" for e in area["evidence"]["failed"])
     yield from _cut([f"  note: {show(note, LONGEST)}" for note in area["notes"]])
+
+
+def _list_fates(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[fate]} {WORDS[fate]}" for fate in FATES)
 
 
 def _cut(lines: Sequence[str]) -> list[str]:

@@ -258,7 +258,8 @@ def _update_quicklook(workspace: Workspace, area: AreaReport) -> AreaReport:
 def choose_quicklook_datatakes(area: AreaReport) -> tuple[Datatake, Datatake] | None:
     """Return the clearest overpasses of the half year before monitoring began, and of the last half year.
 
-    None where the source lists no scene that was archived.
+    The first may be older; it is later only where the archive has no look before monitoring began.  None where the source
+    lists no scene that was archived.
     """
     datatakes = {datatake.key: datatake for datatake in group_scenes(area.found.scenes)}
     archived = [observation for observation in area.observations if observation.key in datatakes]
@@ -267,10 +268,11 @@ def choose_quicklook_datatakes(area: AreaReport) -> tuple[Datatake, Datatake] | 
     half_year = dt.timedelta(days=183)
 
     def find_clearest(first: dt.date, last: dt.date) -> Datatake:
-        near = [o for o in archived if first <= o.time.date() <= last] or archived
+        until = [o for o in archived if o.time.date() <= last] or archived[:1]
+        near = [o for o in until if first <= o.time.date()] or until
         return datatakes[max(near, key=lambda o: (o.clear_share, o.time)).key]
 
-    before = find_clearest(area.plan.monitor_from - half_year, area.plan.monitor_from)
+    before = find_clearest(area.plan.monitor_from - half_year, area.plan.monitor_from - dt.timedelta(days=1))
     return before, find_clearest(max(area.plan.monitor_from, area.plan.until - half_year), area.plan.until)
 
 

@@ -13,6 +13,7 @@ from minewatch import __version__
 from minewatch.alerts.columns import Value
 from minewatch.alerts.context.place import Cells
 from minewatch.alerts.history import HistoryEvent
+from minewatch.alerts.lifetime import FateCount
 from minewatch.alerts.record import Alert
 from minewatch.alerts.table import AreaResult, TableChanges
 from minewatch.archive.item import Observation
@@ -67,6 +68,11 @@ class AreaReport:
 
     evidence: EvidenceResult = field(default_factory=EvidenceResult)
     """Evidence that was written, and what failed."""
+
+    @property
+    def fates(self) -> FateCount:
+        """Alerts ever confirmed, by what became of them."""
+        return FateCount.of(vars(alert) for alert in self.alerts)
 
     @property
     def scenes_found(self) -> int:
@@ -148,6 +154,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             "used": [source for observation in area.observations for source in observation.source_ids],
         },
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
+        "ever_confirmed": area.fates.as_data(),
         "changes": dict(sorted(area.table_changes.events.items())),
         "changed": [_describe_event(event) for event in area.table_changes.changed],
         "coverage": {

@@ -20,6 +20,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.geopackage import recover
+from minewatch.alerts.lifetime import FateCount
 from minewatch.core.errors import AlertsError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.lock import Lease, find_holder
@@ -88,6 +89,12 @@ class AreaStatus:
 
     alerts: Mapping[str, int] = field(default_factory=dict)
     """Status to alerts."""
+
+    monitor_from: dt.date | None = None
+    """First acquisition that may raise an alert, by its last scan."""
+
+    fates: FateCount = field(default_factory=FateCount)
+    """Those ever confirmed, by what became of them."""
 
     @property
     def is_well(self) -> bool:
@@ -176,6 +183,8 @@ def _describe_area(
         blind_to=row["blind_to"] if row else None,
         blind=row["share_blind"] if row else None,
         alerts=table.alerts.get(aoi, {}),
+        monitor_from=row["monitor_from"] if row else None,
+        fates=table.fates.get(aoi, FateCount()),
     )
 
 
@@ -188,15 +197,22 @@ def _find_newest(folder: AnyPath) -> dt.date | None:
         return None
 
 
+_READ = ("aoi", "status", "confirmed_on", "merged_into")
+"""Columns of the table that the state needs; every version has them."""
+
+
 @dataclass(frozen=True)
 class _Table:
     """What the alerts table says of each area."""
 
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Area to as-of date, and what could be seen and found."""
+    """Area to the first day of its monitoring, as-of date, and what could be seen and found."""
 
     alerts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Area to status to alerts."""
+
+    fates: Mapping[str, FateCount] = field(default_factory=dict)
+    """Area to its alerts ever confirmed."""
 
     fault: str = ""
     """Why it cannot be read."""
@@ -209,13 +225,13 @@ def _read_table(path: Path) -> _Table:
     try:
         recover(path)
         rows = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False).to_dict("records")
-        cells = pyogrio.read_dataframe(path, layer=LAYER, read_geometry=False, columns=["aoi", "status"]).to_dict("records")
+        frame = pyogrio.read_dataframe(path, layer=LAYER, read_geometry=False, columns=list(_READ)).fillna({"merged_into": ""})
     except (AlertsError, DataSourceError, DataLayerError) as error:
         return _Table(fault=f"the alerts table cannot be read: {describe(error)}")
-    alerts: dict[str, Counter[str]] = {}
-    for cell in cells:
-        alerts.setdefault(str(cell["aoi"]), Counter())[str(cell["status"])] += 1
-    return _Table({str(row["aoi"]): _plain_row(row) for row in rows}, alerts)
+    by_area = {str(aoi): found.to_dict("records") for aoi, found in frame.groupby("aoi")}
+    alerts = {aoi: Counter(str(row["status"]) for row in found) for aoi, found in by_area.items()}
+    fates = {aoi: FateCount.of(found) for aoi, found in by_area.items()}
+    return _Table({str(row["aoi"]): _plain_row(row) for row in rows}, alerts, fates)
 
 
 def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +239,7 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     days = {name: _read_cell(row, name) for name in ("last_clear", "blind_from", "blind_to")}
     return {
         "as_of": row["as_of"].date(),
+        "monitor_from": row["monitor_from"].date(),
         "share_unseen": float(row["share_unseen"]),
         **{name: None if share is None else float(share) for name, share in shares.items()},
         **{name: day and day.date() for name, day in days.items()},
@@ -260,6 +277,7 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
                 "blind_to": area.blind_to and area.blind_to.isoformat(),
                 "share_blind": area.blind,
                 "alerts": dict(sorted(area.alerts.items())),
+                "ever_confirmed": area.fates.as_data(),
             }
             for area in status.areas
         ],

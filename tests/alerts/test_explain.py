@@ -13,9 +13,10 @@ import pytest
 import rasterio
 from click.testing import CliRunner, Result
 
-from minewatch.alerts.explain.alert_pixels import AlertPixels, assess_area, trace_pixels
+from minewatch.alerts.explain.alert_pixels import AlertPixels, assess_area, choose_pixel, find_pixels, trace_pixels
 from minewatch.alerts.explain.explain import explain_alert, explain_alerts
 from minewatch.alerts.explain.record import OUTCOMES, ExplainedLook, Explanation
+from minewatch.alerts.explain.writer import ExplanationWriter
 from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import list_observations, select_observations
 from minewatch.areas.aoi import read_aoi
@@ -134,8 +135,14 @@ def test_every_look_has_its_place(explanation: Explanation) -> None:
     for look in explanation.looks:
         assert look.scenes
         assert look.clear == (look.outcome != Outcome.NOT_CLEAR)
-        assert (look.loss is None) == (look.haze is None) == (not look.clear)
+        assert (look.haze is None) == (not look.clear)
+        assert look.loss is None or look.clear
         assert (look.outcome == Outcome.BASELINE) <= (look.date < MONITOR_FROM)
+        known = look.expected_ndvi, look.low, look.high, look.expected_bsi, look.scene_shift
+        if look.expected_ndvi is None or look.low is None or look.high is None:
+            assert known == (None,) * 5, "no reference pixel of the scene was usable"
+            assert look.loss is None
+            continue
         assert look.low < look.expected_ndvi < look.high
         assert (look.area_ndvi is None) == (look.clear_pixels == 0)
 
@@ -145,10 +152,45 @@ def test_looks_that_count_stand_out(explanation: Explanation) -> None:
     assert len(counted) >= 2
     for look in counted:
         assert look.ndvi is not None
+        assert look.low is not None
         assert look.ndvi < look.low
         assert look.loss is not None
         assert look.loss > 0.15
-    assert all(look.ndvi > look.low for look in explanation.looks if look.outcome == Outcome.NORMAL and look.ndvi is not None)
+    for look in explanation.looks:
+        if look.outcome == Outcome.NORMAL and look.ndvi is not None and look.low is not None:
+            assert look.ndvi > look.low
+
+
+def test_the_last_normal_look_is_one_that_the_pixel_calls_normal(explanation: Explanation) -> None:
+    last, first = explanation.last_normal, explanation.first_seen
+    assert last is not None
+    assert last < first
+    assert next(look for look in explanation.looks if look.date == last).text == "normal"
+    assert not [look for look in explanation.looks if last < look.date < first and look.is_normal]
+
+
+def test_a_scene_without_reference_pixels_gives_no_expected_value(
+    ground: AlertPixels, scanned: tuple[Workspace, ScanReport]
+) -> None:
+    """A made-up shift would make its band and loss false; the look itself is told."""
+    workspace, report = scanned
+    (area,) = (done.plan for done in report.areas)
+    observations = select_observations(list_observations(workspace.archive(NAME), area.grid).values(), area)
+    row = read_alerts(workspace.alerts).to_dict("records")[0]
+    window, members = find_pixels(row, area.grid)
+    traced = trace_pixels(observations, area, ground.scenes, window, members)
+    shift = traced.scenes.shift.copy()
+    shift[-1] = 0
+    unknown = replace(traced, scenes=replace(traced.scenes, shift=shift))
+    looks = [
+        ExplanationWriter(row, area, observations, pixels, choose_pixel(row, area.grid, window, members)).write(()).looks
+        for pixels in (traced, unknown)
+    ]
+    told, silent = (each[-1] for each in looks)
+    assert told.scene_shift is not None
+    assert [silent.expected_ndvi, silent.low, silent.high, silent.expected_bsi, silent.scene_shift, silent.loss] == [None] * 6
+    assert silent.ndvi == told.ndvi
+    assert looks[0][:-1] == looks[1][:-1]
 
 
 def test_the_curve_passes_where_scenes_shift_nothing(explanation: Explanation) -> None:
@@ -156,6 +198,8 @@ def test_the_curve_passes_where_scenes_shift_nothing(explanation: Explanation) -
     assert curve.days[-1] == to_day(explanation.as_of)
     for look in explanation.looks:
         day = to_day(look.date) - int(curve.days[0])
+        if look.expected_ndvi is None or look.scene_shift is None:
+            continue
         assert look.expected_ndvi == pytest.approx(curve.ndvi[day] + look.scene_shift, abs=1e-9)
 
 

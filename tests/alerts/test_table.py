@@ -46,10 +46,10 @@ def test_layers_and_columns_are_those_of_the_contract(path: Path) -> None:
     assert layers["alert_history"] is layers["runs"] is None
     assert [column.name for column in ALERT_COLUMNS] == [
         "alert_id", "aoi", "status", "first_seen", "confirmed_on", "last_seen", "area_ha", "lat", "lon", "ndvi_change",
-        "bsi_change", "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "run_id",
-        "review", "review_note", "reviewed_by", "legal_status", "concession", "concession_ha", "concession_pct",
-        "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha", "territory_pct", "admin_unit",
-        "river_m", "road_m", "airstrip_m", "settlement_m", "witnesses",
+        "bsi_change", "looks", "last_normal", "closed_on", "split_on", "scene_before", "scene_after", "merged_into",
+        "split_from", "pipeline", "as_of", "run_id", "review", "review_note", "reviewed_by", "legal_status", "concession",
+        "concession_ha", "concession_pct", "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha",
+        "territory_pct", "admin_unit", "river_m", "road_m", "airstrip_m", "settlement_m", "witnesses",
     ]  # fmt: skip
     info = pyogrio.read_info(path, layer="alerts")
     assert info["fields"].tolist() == [column.name for column in ALERT_COLUMNS]

@@ -17,6 +17,7 @@ from xml.etree import ElementTree as ET
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 import rasterio
 import shapely
@@ -81,13 +82,17 @@ def put(path: Path, *alerts: Alert, run: str = "run-1", aoi: str = "pampa", outl
     return update_table(path, [result], cells, path.parent / "decisions.jsonl")[aoi]
 
 
+LIFE: dict[str, dict[str, Any]] = {"provisional": {"confirmed_on": None}, "closed": {"closed_on": dt.date(2024, 9, 12)}}
+"""Status to the dates of an alert that differ from those of a confirmed one."""
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """A workspace whose area has four alerts, one of each status."""
     made = init_workspace(tmp_path / "watch")
     write_aoi(made, Aoi("pampa", AREA, dt.date(2024, 1, 1)))
     states = ("confirmed", "provisional", "closed", "dismissed")
-    put(made.alerts, *(make_alert(number, status=status) for number, status in enumerate(states)))
+    put(made.alerts, *(make_alert(number, status=status, **LIFE.get(status, {})) for number, status in enumerate(states)))
     return made
 
 
@@ -160,7 +165,8 @@ def test_the_table_opens_with_labels_lists_and_time(workspace: Workspace, run_qg
     days = ("2023-12-01", "2024-01-15", "2024-02-15", "2024-12-01")
     seen = run_qgis("qgis_form.py", workspace.alerts, *days)
     alerts, areas = seen["alerts"], seen["aois"]
-    assert alerts["labels"] == ["", "1.0 ha\n2024-01-01", "1.0 ha\n2024-02-01", "1.0 ha\n2024-04-01"], "closed ones have none"
+    green = "1.0 ha\n2024-03-01\ngreen again 2024-09-12"
+    assert alerts["labels"] == ["1.0 ha\n2024-01-01", "1.0 ha\n2024-02-01", green, "1.0 ha\n2024-04-01"]
     assert alerts["title"] == '"alert_id"'
     choices = {value: label for label, value in alerts["widgets"]["review"]["choices"]}
     assert alerts["widgets"]["review"]["kind"] == "ValueMap"
@@ -172,6 +178,16 @@ def test_the_table_opens_with_labels_lists_and_time(workspace: Workspace, run_qg
     assert areas["editable"] == []
     assert alerts["temporal"] == {"active": True, "instants": True, "field": "first_seen", "stays": True}
     assert list(alerts["played"].values()) == [0, 1, 2, 4], "alerts stay once they have begun"
+
+
+@pytest.mark.server
+def test_an_alert_that_was_never_confirmed_or_was_merged_has_no_label_once_it_closed(
+    workspace: Workspace, run_qgis: RunQgis
+) -> None:
+    faded = make_alert(0, status="closed", confirmed_on=None, closed_on=dt.date(2024, 9, 12))
+    merged = make_alert(1, status="closed", closed_on=dt.date(2024, 9, 12), merged_into=make_alert(2).alert_id)
+    put(workspace.alerts, faded, merged, make_alert(2))
+    assert run_qgis("qgis_form.py", workspace.alerts)["alerts"]["labels"] == ["", "", "1.0 ha\n2024-03-01"]
 
 
 @pytest.mark.server
@@ -505,10 +521,21 @@ def test_the_printed_map_says_what_when_where(small_project: Workspace, run_qgis
     assert page["headings"] == [heading for heading, _ in COLUMNS]
     table = {row[0]: row for row in page["table"]}
     for row in standing.itertuples():
-        assert table[row.alert_id][1:4] == [row.status, f"{row.area_ha:.2f}", f"{row.first_seen:%Y-%m-%d}"]
-        assert float(table[row.alert_id][4]) == pytest.approx(row.lat, abs=1e-5)
-        assert float(table[row.alert_id][5]) == pytest.approx(row.lon, abs=1e-5)
+        shown = table["…" + row.alert_id[-15:]]
+        normal = "unknown" if pd.isna(row.last_normal) else f"{row.last_normal:%Y-%m-%d}"
+        assert shown[1:5] == [row.status, f"{row.area_ha:.2f}", normal, f"{row.first_seen:%Y-%m-%d}"]
+        assert float(shown[5]) == pytest.approx(row.lat, abs=1e-5)
+        assert float(shown[6]) == pytest.approx(row.lon, abs=1e-5)
     assert len(table) == len(standing)
+
+
+@pytest.mark.server
+def test_the_printed_table_keeps_what_was_confirmed(workspace: Workspace, run_qgis: RunQgis, tmp_path: Path) -> None:
+    write_project(workspace)
+    page = run_qgis("qgis_project.py", workspace.project, tmp_path)["layouts"][LAYOUT]
+    assert [row[1] for row in page["table"]] == ["green again", "provisional", "confirmed"], "the latest first, none dismissed"
+    facts = "2 confirmed  ·  1 still bare (1.0 ha)  ·  1 green again  ·  1 provisional (1.0 ha)"
+    assert page["texts"]["facts"].endswith(facts)
 
 
 @pytest.mark.server
@@ -538,7 +565,7 @@ def test_a_long_table_goes_on_on_the_second_page(workspace: Workspace, run_qgis:
     page = run_qgis("qgis_project.py", workspace.project, tmp_path)["layouts"][LAYOUT]
     assert len(page["table"]) == MOST_ROWS
     assert page["printed"] == 2
-    shortened = {"…" + alert_id[-23:] for alert_id in read_alerts(workspace.alerts)["alert_id"]}
+    shortened = {"…" + alert_id[-15:] for alert_id in read_alerts(workspace.alerts)["alert_id"]}
     assert {row[0] for row in page["table"]} < shortened
 
 
@@ -551,4 +578,4 @@ def test_an_edit_in_the_project_survives_the_next_scan(small_project: Workspace,
     row = read_alerts(small_project.alerts).set_index("alert_id").loc[alert_id]
     assert (row["review"], row["reviewed_by"], row["status"]) == ("dismissed", "Rosa in QGIS", "dismissed")
     page = run_qgis("qgis_project.py", small_project.project, tmp_path)["layouts"][LAYOUT]
-    assert alert_id not in {row[0] for row in page["table"]}, "the project of before shows the table of now"
+    assert "…" + alert_id[-15:] not in {row[0] for row in page["table"]}, "the project of before shows the table of now"

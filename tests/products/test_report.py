@@ -28,6 +28,7 @@ from PIL import Image
 from pyproj import Geod, Proj, Transformer
 
 from minewatch.alerts.history import HistoryEvent
+from minewatch.alerts.lifetime import find_last_before
 from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
@@ -125,7 +126,7 @@ def test_every_alert_is_in_the_table_with_area_date_and_position(workspace: Work
 
 
 def test_the_summary_counts_what_stands(facts: ReportFacts, page: Page) -> None:
-    standing = [alert.row for alert in facts.alerts if alert.row["status"] in ("confirmed", "provisional")]
+    standing = [alert.row for alert in facts.alerts if alert.row["status"] == "confirmed"]
     assert f"{sum(row['area_ha'] for row in standing):.2f}" in page.text
     assert "this is the first report on the area" in page.text
 
@@ -139,6 +140,67 @@ def test_alerts_come_with_before_and_after(facts: ReportFacts) -> None:
         assert set(before.chips) == set(after.chips) == {"true-colour", "false-colour"}
         assert before.chips["true-colour"].values.shape == after.chips["true-colour"].values.shape
         assert before.scenes != after.scenes
+
+
+def test_report_and_evidence_show_the_same_look_before(workspace: Workspace, facts: ReportFacts) -> None:
+    """At the last normal look or earlier, as the bracket has it."""
+    for alert in facts.alerts:
+        assert alert.images is not None
+        manifest = json.loads((workspace.evidence / alert.row["alert_id"] / "manifest.json").read_text())
+        before = alert.images.overpasses["before"]
+        assert manifest["images"]["before"]["acquired"][:10] == before.date.isoformat()
+        assert before.date <= find_last_before(alert.row["last_normal"], facts.monitor_from)
+
+
+def change_first(facts: ReportFacts, **cells: Any) -> ReportFacts:
+    """Return the facts of a report on the first alert alone, with other cells."""
+    first = facts.alerts[0]
+    return replace(facts, alerts=(replace(first, row=first.row | cells),))
+
+
+BRACKET = {"last_normal": dt.date(2019, 7, 11), "first_seen": dt.date(2019, 8, 5)}
+
+
+@pytest.mark.parametrize(
+    ("language", "known", "opened"),
+    [
+        ("en", "between 11 July 2019 and 5 August 2019", "not later than 5 August 2019: no normal look is known before"),
+        ("es", "entre el 11 de julio de 2019 y el 5 de agosto de 2019", "a más tardar el 5 de agosto de 2019: no se conoce"),
+        ("fr", "entre le 11 juillet 2019 et le 5 août 2019", "au plus tard le 5 août 2019 : aucune observation normale"),
+        ("pt", "entre 11 de julho de 2019 e 5 de agosto de 2019", "o mais tardar em 5 de agosto de 2019: não se conhece"),
+    ],
+)
+def test_a_change_is_told_as_a_bracket(facts: ReportFacts, language: str, known: str, opened: str) -> None:
+    facts = replace(facts, request=replace(facts.request, language=language))
+    closed = Page(render_page(change_first(facts, **BRACKET))).text
+    assert known in closed
+    assert opened not in closed
+    left_open = Page(render_page(change_first(facts, **BRACKET | {"last_normal": None}))).text
+    assert opened in left_open
+
+
+@pytest.mark.parametrize(
+    ("language", "summary", "words"),
+    [
+        ("en", "1alert confirmed since 1 October 2022", "green again since 12 May 2024"),
+        ("es", "1alerta confirmada desde el 1 de octubre de 2022", "terreno de nuevo verde desde el 12 de mayo de 2024"),
+        ("fr", "1alerte confirmée depuis le 1er octobre 2022", "terrain reverdi depuis le 12 mai 2024"),
+        ("pt", "1alerta confirmado desde 1 de outubro de 2022", "terreno verde de novo desde 12 de maio de 2024"),
+    ],
+)
+def test_a_confirmed_alert_stays_in_the_report_when_its_ground_is_green_again(
+    facts: ReportFacts, language: str, summary: str, words: str
+) -> None:
+    facts = replace(facts, request=replace(facts.request, language=language))
+    green = {"status": "closed", "closed_on": dt.date(2024, 5, 12)}
+    text = Page(render_page(change_first(facts, **green))).text
+    assert summary in text
+    assert text.count(words) >= 2, "in the table and in its section"
+    merged = Page(render_page(change_first(facts, **green, merged_into="spot-other"))).text
+    assert summary in merged
+    assert words not in merged
+    faded = Page(render_page(change_first(facts, **green, confirmed_on=None))).text
+    assert summary not in faded
 
 
 def test_an_overpass_is_opened_once_for_all_its_images(
@@ -448,26 +510,26 @@ def test_a_language_is_whole(language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", ["0 open alerts", "1 open alert", "2 open alerts", "5 open alerts"]),
-        ("es", ["0 alertas vigentes", "1 alerta vigente", "2 alertas vigentes", "5 alertas vigentes"]),
-        ("fr", ["0 alerte en cours", "1 alerte en cours", "2 alertes en cours", "5 alertes en cours"]),
-        ("pt", ["0 alerta vigente", "1 alerta vigente", "2 alertas vigentes", "5 alertas vigentes"]),
+        ("en", ["0 alerts confirmed since A", "1 alert confirmed since A", "2 alerts confirmed since A"]),
+        ("es", ["0 alertas confirmadas desde el A", "1 alerta confirmada desde el A", "2 alertas confirmadas desde el A"]),
+        ("fr", ["0 alerte confirmée depuis le A", "1 alerte confirmée depuis le A", "2 alertes confirmées depuis le A"]),
+        ("pt", ["0 alerta confirmado desde A", "1 alerta confirmado desde A", "2 alertas confirmados desde A"]),
     ],
 )
 def test_numbers_have_the_plural_of_their_language(language: str, expected: list[str]) -> None:
     texts = read_texts(language)
-    assert [f"{number} {texts.count('tile_standing', number)}" for number in (0, 1, 2, 5)] == expected
+    assert [f"{number} {texts.count('tile_confirmed', number, date='A')}" for number in (0, 1, 2)] == expected
 
 
 def test_hectares_have_the_plural_of_what_is_written() -> None:
-    assert read_texts("en").count("tile_hectares", 1.0, "#,##0.00") == "hectares in total"
-    assert read_texts("fr").count("tile_hectares", 1.99, "#,##0.00") == "hectare au total"
-    assert read_texts("es").count("tile_hectares", 0.4, "#,##0.00") == "hectáreas en total"
+    assert read_texts("en").count("tile_hectares", 1.0, "#,##0.00") == "hectares still bare"
+    assert read_texts("fr").count("tile_hectares", 1.99, "#,##0.00") == "hectare toujours nu"
+    assert read_texts("es").count("tile_hectares", 0.4, "#,##0.00") == "hectáreas aún desnudas"
 
 
 def test_statuses_in_the_summary_have_the_plural_of_their_language(facts: ReportFacts) -> None:
-    two = facts.alerts[:1] * 2
-    for language, alone, several in (("es", "1 confirmada", "2 confirmadas"), ("fr", "1 confirmée", "2 confirmées")):
+    two = (replace(facts.alerts[0], row=facts.alerts[0].row | {"status": "dismissed"}),) * 2
+    for language, alone, several in (("es", "1 descartada", "2 descartadas"), ("fr", "1 écartée", "2 écartées")):
         request = replace(facts.request, language=language)
         assert f"{alone}. " in Page(render_page(replace(facts, request=request, alerts=two[:1]))).text
         assert f"{several}. " in Page(render_page(replace(facts, request=request, alerts=two))).text
@@ -525,7 +587,7 @@ def test_four_languages_are_offered() -> None:
 def test_the_template_uses_every_text_and_no_other() -> None:
     folder = FOLDER.parent
     code = "".join(path.read_text() for path in [*folder.glob("*.py"), folder / "page.html"])
-    prefixes = ("status_", "legal_", "review_", "ground_", "composite_", "series_", "event_", "column_")
+    prefixes = ("count_", "status_", "legal_", "review_", "ground_", "composite_", "series_", "event_", "column_")
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]
     assert [key for key in unused if not key.startswith(prefixes)] == []
 

@@ -33,6 +33,9 @@ OUTCOMES: Mapping[Outcome, str] = {
 }
 """What each outcome is called."""
 
+NOT_NORMAL = "less green than normal, no loss that counts"
+"""What a look is called that neither counts as a loss nor shows all of the expected vegetation."""
+
 
 @dataclass(frozen=True)
 class ExplainedLook:
@@ -53,32 +56,35 @@ class ExplainedLook:
     bsi: float | None
     """The same for the bare soil index."""
 
-    expected_ndvi: float
-    """The baseline with the scene's shift."""
+    expected_ndvi: float | None
+    """The baseline with the scene's shift; None where no reference pixel of the scene was usable, and no shift is known."""
 
-    low: float
-    """Lower edge of the band: an NDVI above it does not stand out of season and noise."""
+    low: float | None
+    """Lower edge of the band: an NDVI above it does not stand out of season and noise; None as before."""
 
-    high: float
-    """Upper edge: expected NDVI and three times the noise."""
+    high: float | None
+    """Upper edge: expected NDVI and three times the noise; None as before."""
 
-    expected_bsi: float
-    """The baseline with the scene's shift."""
+    expected_bsi: float | None
+    """The baseline with the scene's shift; None as before."""
 
     haze: float | None
     """Blue above its baseline, reflectance; None where it is not clear."""
 
-    scene_shift: float
-    """Median NDVI residual of the scene's stable ground."""
+    scene_shift: float | None
+    """Median NDVI residual of the scene's stable ground; None where no reference pixel was usable."""
 
     loss: float | None
-    """Share of the vegetation lost, as seen; None where it is not clear."""
+    """Share of the vegetation lost, as seen; None where it is not clear, or no shift is known."""
 
     clean_loss: float | None
     """The same with haze taken out."""
 
     outcome: Outcome
     """Its outcome."""
+
+    is_normal: bool
+    """True where the expected vegetation was there: the ground changed after the last such look."""
 
     clear_pixels: int
     """Pixels of the alert that are clear in it."""
@@ -100,6 +106,8 @@ class ExplainedLook:
     @property
     def text(self) -> str:
         """The outcome in words."""
+        if self.outcome == Outcome.NORMAL and not self.is_normal:
+            return NOT_NORMAL
         return OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else "")
 
 
@@ -156,11 +164,17 @@ class Explanation:
     status: str
     """As the table has it."""
 
+    last_normal: dt.date | None
+    """Of the alert: its last look judged normal before first_seen, None where none is known; it changed between the two."""
+
     first_seen: dt.date
     """Of the alert."""
 
     confirmed_on: dt.date | None
     """Of the alert."""
+
+    green_again: dt.date | None
+    """The look from which its ground counts as green again; None while it is open, or where it was merged into another."""
 
     monitor_from: dt.date
     """First acquisition that may raise an alert."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from minewatch.alerts.explain.alert_pixels import AlertPixels
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
+from minewatch.alerts.lifetime import find_green_again, read_day
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan
@@ -22,6 +22,7 @@ from minewatch.detection.harmonics import evaluate, harmonic_terms
 from minewatch.detection.monitor import COUNTED, Outcome
 from minewatch.detection.residual import PixelResidual, compute_residual
 from minewatch.detection.rules import make_rules
+from minewatch.detection.scene_quality import STEP
 from minewatch.detection.series import SCALES
 from minewatch.raster.indices import EMPTY
 from minewatch.settings.scl import CIRRUS, CLOUD, DARK, DEFECTIVE, LIKELY_CLOUD, NO_DATA, SHADOW, SNOW
@@ -37,6 +38,10 @@ MASKED: Mapping[int, str] = {
     SNOW: "snow",
 }
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
+
+
+UNJUDGED = (Outcome.NOT_CLEAR, Outcome.BASELINE, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
+"""Outcomes of looks that were not compared with the baseline."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ class ExplanationWriter:
         return Explanation(
             alert_id=row["alert_id"],
             status=row["status"],
+            last_normal=read_day(row["last_normal"]),
             first_seen=row["first_seen"].date(),
-            confirmed_on=None if pd.isna(row["confirmed_on"]) else row["confirmed_on"].date(),
+            confirmed_on=read_day(row["confirmed_on"]),
+            green_again=find_green_again(row),
             monitor_from=self.area.monitor_from,
             as_of=self.area.until,
             pixel=place,
@@ -120,25 +127,28 @@ class ExplanationWriter:
         traced = self.traced
         date = to_date(day)
         assert date is not None, "a look has a date"
+        is_known = _knows_shift(float(traced.scenes.shift[t]))
         low, high = _band(residual, base, traced.scenes.spread[t], traced.tile.settings.bare_ndvi)
         codes, values = traced.series.codes[:, t, self.number], traced.series.decode(self.number)[:, t]
         ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
         around = traced.clear_layers(t)
+        outcome = Outcome(int(traced.tracked.trace[self.number, 0, t]))
         return ExplainedLook(
             date=date,
             scenes=tuple(name for observation in self.observations if observation.day == day for name in observation.source_ids),
             why_not_clear=why,
             ndvi=ndvi,
             bsi=bsi,
-            expected_ndvi=float(residual.level),
-            low=low,
-            high=high,
-            expected_bsi=float(evaluate(traced.series.terms[0, t], base.bsi) + traced.scenes.bsi[t]),
+            expected_ndvi=float(residual.level) if is_known else None,
+            low=low if is_known else None,
+            high=high if is_known else None,
+            expected_bsi=float(evaluate(traced.series.terms[0, t], base.bsi) + traced.scenes.bsi[t]) if is_known else None,
             haze=None if why else float(residual.haze),
-            scene_shift=float(traced.scenes.shift[t]),
-            loss=None if why else float(residual.loss),
-            clean_loss=None if why else float(residual.clean_loss),
-            outcome=Outcome(int(traced.tracked.trace[self.number, 0, t])),
+            scene_shift=float(traced.scenes.shift[t]) if is_known else None,
+            loss=float(residual.loss) if is_known and not why else None,
+            clean_loss=float(residual.clean_loss) if is_known and not why else None,
+            outcome=outcome,
+            is_normal=bool(residual.is_normal) and outcome not in UNJUDGED,
             clear_pixels=around.shape[1],
             confirmed_pixels=traced.count_confirmed(day),
             area_ndvi=float(np.median(around[0])) if around.size else None,
@@ -168,9 +178,15 @@ class ExplanationWriter:
             residual = compute_residual(nothing, base, terms[:, t], nothing, rules)
             rows.append((residual.level, *_band(residual, base, 0.0, settings.bare_ndvi), evaluate(terms[0, t], base.bsi)))
         ndvi, low, high, bsi = np.array(rows, np.float64).T
-        residuals = [abs(x.bsi - x.expected_bsi) for x in looks if x.outcome == Outcome.BASELINE and x.bsi is not None]
+        baseline = [(x.bsi, x.expected_bsi) for x in looks if x.outcome == Outcome.BASELINE]
+        residuals = [abs(seen - expected) for seen, expected in baseline if seen is not None and expected is not None]
         noise = max(1.4826 * float(np.median(residuals)), NOISE_FLOOR) if residuals else NOISE_FLOOR
         return Curve(days, ndvi, low, high, bsi, noise)
+
+
+def _knows_shift(shift: float) -> bool:
+    """Return False where no reference pixel of a scene was usable: its shift is 0 or the lowest then, as no median is."""
+    return shift != 0 and shift > STEP - 1
 
 
 def _band(residual: PixelResidual, base: PixelBaseline, spread: float, bare_ndvi: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, read_day
 from minewatch.core.text import show
 from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
 from minewatch.operations.notify.outbox import Message
@@ -36,8 +37,8 @@ class AlertLine:
     what: str
     """What is new, in words."""
 
-    first_seen: str
-    """A day, in the format of the language."""
+    changed: str
+    """When its ground changed, in words."""
 
     hectares: str
     """In the format of the language."""
@@ -81,7 +82,7 @@ def _make_alert_line(number: int, pairs: Sequence[tuple[Event, str]], texts: Tex
         alert_id=event.alert_id,
         aoi=show(event.aoi),
         what=", ".join(dict.fromkeys(describe_kind(one, kind, texts) for one, kind in pairs)),
-        first_seen=texts.short_date(dt.date.fromisoformat(facts["first_seen"])),
+        changed=_describe_bracket(facts, texts),
         hectares=texts.number(float(facts["area_ha"] or 0), "#,##0.00"),
         position=f"{facts['lat']:.5f}, {facts['lon']:.5f}" if has_place else "",
         link=make_link(facts),
@@ -97,12 +98,36 @@ def make_link(facts: Mapping[str, Any]) -> str:
     return MAP.format(lat=facts["lat"], lon=facts["lon"]) if has_place else ""
 
 
+def _describe_bracket(facts: Mapping[str, Any], texts: Texts) -> str:
+    """Return between which looks the ground changed; events of earlier versions do not hold the last normal look."""
+    first, last = (read_day(facts.get(name)) for name in ("first_seen", "last_normal"))
+    assert first is not None, "an alert was seen"
+    if last is None:
+        return texts.text("bracket_open_short", first=texts.short_date(first))
+    return texts.text("bracket", last=texts.short_date(last), first=texts.short_date(first))
+
+
 def describe_kind(event: Event, kind: str, texts: Texts) -> str:
     """Describe an event in words."""
-    word = _find_word(texts, "kind", kind.replace("-", "_"))
+    name = _name_kind(event, kind)
+    if name == GREEN_AGAIN and (day := read_day(event.facts.get("closed_on"))):
+        return texts.text("kind_green_again_since", date=texts.short_date(day))
+    word = _find_word(texts, "kind", name)
     if event.event == GROWN and kind == GROWN and "gained_ha" in event.facts:
         return f"{word} {texts.text('grown_by', hectares=texts.number(event.facts['gained_ha'], '#,##0.00'))}"
     return word
+
+
+def _name_kind(event: Event, kind: str) -> str:
+    """Return the key of an event's kind; of one that closes an alert, of what became of it."""
+    facts = event.facts
+    if kind != CLOSED:
+        return kind.replace("-", "_")
+    if facts["status"] == WITHDRAWN:
+        return WITHDRAWN
+    if facts.get("merged_into"):
+        return MERGED
+    return GREEN_AGAIN if facts.get("confirmed_on") else CLOSED
 
 
 def _find_word(texts: Texts, kind: str, name: str) -> str:
@@ -151,8 +176,9 @@ def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
         return f"minewatch: {texts.text('subject_test')}"
     areas = sorted({show(event.aoi, 64) for event in message.events})
     named = ", ".join(areas[:3]) + (f" … (+{len(areas) - 3})" if len(areas) > 3 else "")
-    last = {event.alert_id or event.event_id: kind for event, kind in zip(message.events, message.kinds, strict=True)}
-    counts = Counter(f"kind_{kind.replace('-', '_')}" for kind in last.values())
+    pairs = zip(message.events, message.kinds, strict=True)
+    last = {event.alert_id or event.event_id: _name_kind(event, kind) for event, kind in pairs}
+    counts = Counter(f"kind_{kind}" for kind in last.values())
     words = {
         key: texts.count(key, count) if key in texts.words else show(key.removeprefix("kind_")) for key, count in counts.items()
     }

@@ -166,7 +166,7 @@ def _render_html(content: _Content, subject: str, images: Sequence[_Image], *, h
 
 def _name_columns(texts: Texts, *, has_places: bool) -> list[tuple[str, str]]:
     names = [
-        ("column_number", "right"), ("column_area", "left"), ("column_what", "left"), ("column_first_seen", "left"),
+        ("column_number", "right"), ("column_area", "left"), ("column_what", "left"), ("column_changed", "left"),
         ("column_hectares", "right"), ("column_coordinates", "left"), ("column_status", "left"), ("column_legal_status", "left"),
     ]  # fmt: skip
     return [(texts.text(name), side) for name, side in names if has_places or name != "column_coordinates"]
@@ -197,7 +197,7 @@ def _render_text(content: _Content, longest: int) -> str:
 def _render_entry(entry: AlertLine, texts: Texts) -> str:
     lines = [
         f"{entry.number}. {entry.aoi}{texts.colon} {entry.what}",
-        f"   {entry.hectares} ha · {entry.status} · {texts.text('column_first_seen')}{texts.colon} {entry.first_seen}",
+        f"   {entry.hectares} ha · {entry.status} · {texts.text('column_changed')} {entry.changed}",
         f"   {texts.text('column_legal_status')}{texts.colon} {entry.legal}",
     ]
     lines += [f"   {entry.position}", f"   {entry.link}"] if entry.position else []

@@ -1,4 +1,7 @@
-"""Chooses the looks of an alert's evidence: those that confirmed it, and those of the images before and after."""
+"""Chooses the looks of an alert's evidence: those that confirmed it, and those of the images before and after.
+
+A report shows the same look before the change: both ask ``rank_before``.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.lifetime import find_last_before
 from minewatch.alerts.record import Alert
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
@@ -64,22 +69,30 @@ def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Ale
     """
     assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
     proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
-    # Between the last normal look and the first with the change, a look may show the change already.
-    last = alert.last_normal or area.monitor_from - dt.timedelta(days=1)
-    earlier = [o for o in observations if last - SEARCH_PERIOD <= o.time.date() < last]
-    before = _choose(area, ([o for o in observations if o.time.date() == last], earlier), alert, listed, "before the change")
-    after = _choose(area, (proof,), alert, listed, "with the change")
+    before = _choose(rank_before(area, observations, alert.last_normal, alert.geometry), listed, "before the change")
+    after = _choose(_rank(area, proof, alert.geometry), listed, "with the change")
     looks = {o.item: o for o in (before.preferred, before.chosen, *proof)}
-    return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert))
+    return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert.geometry))
 
 
-def _choose(
-    area: AreaPlan, groups: Sequence[Sequence[Observation]], alert: Alert, listed: Collection[str], period: str
-) -> LookChoice:
-    """Return the clearest look whose scenes the source still lists, of the first group that has one."""
+def rank_before(
+    area: AreaPlan, observations: Sequence[Observation], last_normal: dt.date | None, outline: BaseGeometry
+) -> list[Observation]:
+    """Return the looks that show an alert's ground before it changed, the best first; ``outline`` is in lon/lat.
+
+    That of the last normal look comes first, then earlier ones by how much of the ground they show; none is later.
+    """
+    last = find_last_before(last_normal, area.monitor_from)
+    earlier = [o for o in observations if last - SEARCH_PERIOD <= o.time.date() < last]
+    groups = [o for o in observations if o.time.date() == last], earlier
+    return [o for group in groups for o in _rank(area, group, outline)]
+
+
+def _choose(ranked: Sequence[Observation], listed: Collection[str], period: str) -> LookChoice:
+    """Return the first look whose scenes the source still lists."""
     preferred: Observation | None = None
     first_missing: tuple[str, ...] = ()
-    for observation in (o for group in groups for o in _rank(area, group, alert)):
+    for observation in ranked:
         missing = tuple(sorted(set(observation.source_ids) - set(listed)))
         if preferred is None:
             preferred, first_missing = observation, missing
@@ -92,32 +105,34 @@ def _choose(
     )
 
 
-def find_window(grid: Grid, alert: Alert) -> Window:
-    """Return the window of the grid that holds an alert and MARGIN around it."""
-    outline = reproject(alert.geometry, lonlat_to(grid.crs))
-    left, top = ~grid.transform @ (outline.bounds[0], outline.bounds[3])
-    right, bottom = ~grid.transform @ (outline.bounds[2], outline.bounds[1])
+def find_window(grid: Grid, outline: BaseGeometry) -> Window:
+    """Return the window of the grid that holds an outline in lon/lat and MARGIN around it."""
+    shape = reproject(outline, lonlat_to(grid.crs))
+    left, top = ~grid.transform @ (shape.bounds[0], shape.bounds[3])
+    right, bottom = ~grid.transform @ (shape.bounds[2], shape.bounds[1])
     row, column = max(0, math.floor(top)), max(0, math.floor(left))
     height, width = min(grid.shape[0], math.ceil(bottom)) - row, min(grid.shape[1], math.ceil(right)) - column
     return Window(row, column, height, width).grow(MARGIN // PIXEL, grid.shape)
 
 
-def _rank(area: AreaPlan, observations: Sequence[Observation], alert: Alert) -> list[Observation]:
-    """Return the observations that show some of the alert, sorted by the share shown, to a tenth, then the latest first."""
+def _rank(area: AreaPlan, observations: Sequence[Observation], outline: BaseGeometry) -> list[Observation]:
+    """Return the observations that show some of an outline, the best first.
+
+    They are sorted by the share shown, to a tenth; then by whether half of what lies around is clear; then by day, the latest
+    first.
+    """
     grid, settings = area.grid, area.pipeline.mask
-    window = find_window(grid, alert).grow(margin_pixels(settings), grid.shape)
-    inside = _rasterize_alert(grid, window, alert)
+    window = find_window(grid, outline).grow(margin_pixels(settings), grid.shape)
+    inside = _rasterize_outline(grid, window, outline)
     ordered = sort_observations(observations)
-    size = max(1, inside.sum())
-    shares = [float((find_clear(scl[None], settings)[0] & inside).sum() / size) for scl in iterate_scl(ordered, window)]
-    ranked = sorted(range(len(ordered)), key=lambda number: (round(shares[number], 1), number), reverse=True)
-    return [ordered[number] for number in ranked if shares[number] > 0]
+    clear = [find_clear(scl[None], settings)[0] for scl in iterate_scl(ordered, window)]
+    shares = [(float(one[inside].mean()) if inside.any() else 0.0, float(one.mean()) >= 0.5) for one in clear]
+    ranked = sorted(range(len(ordered)), key=lambda n: (round(shares[n][0], 1), shares[n][1], n), reverse=True)
+    return [ordered[number] for number in ranked if shares[number][0] > 0]
 
 
-def _rasterize_alert(grid: Grid, window: Window, alert: Alert) -> NDArray[np.bool_]:
-    outline = reproject(alert.geometry, lonlat_to(grid.crs))
+def _rasterize_outline(grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.bool_]:
+    shape = reproject(outline, lonlat_to(grid.crs))
     rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
     corner = grid.transform_of(window)
-    return np.asarray(
-        shapely.contains_xy(outline, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None])
-    )
+    return np.asarray(shapely.contains_xy(shape, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None]))

@@ -16,6 +16,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
+from minewatch.alerts.lifetime import describe_fate
+from minewatch.alerts.record import CLOSED
 from minewatch.alerts.style import COLOURS
 from minewatch.alerts.table import plain_cell
 from minewatch.products.export.columns import clean_text
@@ -59,7 +61,7 @@ def _add_placemark(document: ET.Element, row: Mapping[str, Any]) -> None:
     texts = {column.name: clean_text(str(plain_cell(row[column.name]))) for column in ALERT_COLUMNS}
     placemark = ET.SubElement(document, "Placemark")
     ET.SubElement(placemark, "name").text = texts["alert_id"]
-    ET.SubElement(placemark, "Snippet", maxLines="1").text = f"{texts['status']}, {float(row['area_ha']):.2f} ha"
+    ET.SubElement(placemark, "Snippet", maxLines="1").text = _describe_status(row)
     ET.SubElement(placemark, "description").text = _render_balloon(texts)
     if texts["first_seen"]:
         ET.SubElement(ET.SubElement(placemark, "TimeStamp"), "when").text = texts["first_seen"]
@@ -70,6 +72,12 @@ def _add_placemark(document: ET.Element, row: Mapping[str, Any]) -> None:
         ET.SubElement(entry, "displayName").text = column.alias
         ET.SubElement(entry, "value").text = texts[column.name]
     _add_geometry(placemark, row["geometry"])
+
+
+def _describe_status(row: Mapping[str, Any]) -> str:
+    """Return status, hectares, and what became of an alert that was confirmed and is open no more."""
+    fate = f", {describe_fate(row)}" if row["status"] == CLOSED and describe_fate(row) else ""
+    return clean_text(f"{row['status']}, {float(row['area_ha']):.2f} ha{fate}")
 
 
 def _render_balloon(texts: Mapping[str, str]) -> str:

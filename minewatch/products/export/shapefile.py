@@ -22,6 +22,7 @@ SHORT_NAMES = {
     "confirmed_on": "confirmed",
     "ndvi_change": "ndvi_chg",
     "bsi_change": "bsi_chg",
+    "last_normal": "last_norm",
     "scene_before": "scene_bef",
     "scene_after": "scene_aft",
     "merged_into": "merged_in",

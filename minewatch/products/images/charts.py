@@ -24,7 +24,13 @@ COUNTED_COLOUR = "#c1272d"
 
 BASELINE_COLOUR = "#4a8f3c"
 
-EVENTS = {"first seen": ("#8a5a00", ":"), "confirmed": (COUNTED_COLOUR, "--"), "pixel closed": ("#555555", "-.")}
+EVENTS = {
+    "last normal look": (BASELINE_COLOUR, ":"),
+    "first seen": ("#8a5a00", ":"),
+    "confirmed": (COUNTED_COLOUR, "--"),
+    "green again": (BASELINE_COLOUR, "--"),
+    "pixel closed": ("#555555", "-."),
+}
 """Event to colour and style of its vertical line."""
 
 
@@ -71,6 +77,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
     curve, wide = explanation.curve, 3 * explanation.curve.bsi_noise
     days = curve.days.astype("datetime64[D]")
     closed = next((episode.closed_on for episode in reversed(explanation.episodes) if episode.closed_on), None)
+    dates = (explanation.last_normal, explanation.first_seen, explanation.confirmed_on, explanation.green_again, closed)
     for axes, middle, low, high in (
         (upper, curve.ndvi, curve.low, curve.high),
         (lower, curve.bsi, curve.bsi - wide, curve.bsi + wide),
@@ -81,7 +88,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
         axes.axvspan(first, last, color="black", alpha=0.04, label="before monitoring began")
         axes.grid(alpha=0.25)
         axes.margins(x=0.01)
-        for name, day in zip(EVENTS, (explanation.first_seen, explanation.confirmed_on, closed), strict=True):
+        for name, day in zip(EVENTS, dates, strict=True):
             if day:
                 colour, style = EVENTS[name]
                 axes.axvline(to_day(day), color=colour, linestyle=style, linewidth=1.3, label=f"{name} {format_day(day)}")

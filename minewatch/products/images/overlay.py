@@ -10,6 +10,7 @@ import pandas as pd
 import shapely
 from matplotlib.axes import Axes
 
+from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
@@ -79,9 +80,13 @@ class Overlay:
             return []
         own, frame = self.subject.name, self.frame
         extent = reproject(shapely.box(*frame.bounds), lonlat_from(frame.crs))
-        rows = [row for row in self.subject.alerts.itertuples() if self.as_known or row.status != CLOSED or row.alert_id == own]
+        rows = [row for row in self.subject.alerts.itertuples() if self.as_known or self._stands(row) or row.alert_id == own]
         near = [row for row in rows if join_halves(row.geometry).intersects(join_halves(extent))]
         return sorted(near, key=lambda row: (row.alert_id != own, -row.area_ha))
+
+    def _stands(self, row: Any) -> bool:
+        """True if an alert is open, or was confirmed and its ground is green again."""
+        return row.status != CLOSED or find_fate(row._asdict()) == GREEN_AGAIN
 
     def _is_later(self, row: Any) -> bool:
         """True if an alert was first seen after the image."""

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
+from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
@@ -77,9 +78,14 @@ CONTENT = "Content"
 """Name of the PNG text with the digest of what a quick look shows."""
 
 
+def choose_shown(alerts: Sequence[Alert]) -> list[Alert]:
+    """Return the alerts that a quick look outlines: open ones, and confirmed ones whose ground is green again."""
+    return [alert for alert in alerts if alert.status != CLOSED or find_fate(vars(alert)) == GREEN_AGAIN]
+
+
 def _digest(datatakes: Sequence[Datatake], alerts: Sequence[Alert]) -> str:
     """Return a digest of what a quick look shows."""
-    shown = sorted((a.alert_id, a.status, a.area_ha, str(a.first_seen), a.geometry.wkb_hex) for a in alerts if a.status != CLOSED)
+    shown = sorted((a.alert_id, a.status, a.area_ha, str(a.first_seen), a.geometry.wkb_hex) for a in choose_shown(alerts))
     return hashlib.sha256(json.dumps([[datatake.key for datatake in datatakes], shown]).encode()).hexdigest()
 
 
@@ -170,9 +176,10 @@ def render_true_colour(reflectance: NDArray[np.float32], white: float) -> NDArra
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
     to_grid = lonlat_to(grid.crs)
-    shown = sorted((alert for alert in alerts if alert.status != CLOSED), key=lambda alert: -alert.area_ha)
+    shown = sorted(choose_shown(alerts), key=lambda alert: -alert.area_ha)
     for number, alert in enumerate(shown):
         shape = reproject(join_halves(alert.geometry), to_grid)
         draw_outline(axes, shape, COLOURS[alert.status], 1.4)
         if labels and number < MOST_LABELS:
-            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}")
+            green = f"\ngreen again {alert.closed_on}" if alert.status == CLOSED else ""
+            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}{green}")

@@ -13,8 +13,8 @@ from xml.etree import ElementTree as ET
 
 from pyproj import Geod
 
-from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
-from minewatch.alerts.style import FONT, add_text
+from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL
+from minewatch.alerts.style import FONT, IS_GREEN_AGAIN, add_text
 from minewatch.areas.grid import lonlat_from
 from minewatch.core.text import format_day
 from minewatch.detection.change_map import Status
@@ -73,9 +73,10 @@ _SECOND = 220.0
 MAP_BOX = Box(10, 24, 176, 168)
 
 COLUMNS = (
-    ("Alert", 'if(length("alert_id") > 24, \'…\' || right("alert_id", 23), "alert_id")'),  # ids differ at the end
-    ("Status", '"status"'),
-    ("Area (ha)", "format_number(\"area_ha\", 2, 'en')"),
+    ("Alert", 'if(length("alert_id") > 16, \'…\' || right("alert_id", 15), "alert_id")'),  # ids differ at the end
+    ("Status", f"if({IS_GREEN_AGAIN}, 'green again', \"status\")"),
+    ("ha", "format_number(\"area_ha\", 2, 'en')"),
+    ("Normal", "coalesce(format_date(\"last_normal\", 'yyyy-MM-dd'), 'unknown')"),
     ("First seen", "format_date(\"first_seen\", 'yyyy-MM-dd')"),
     ("Latitude", "format_number(\"lat\", 5, 'en')"),
     ("Longitude", "format_number(\"lon\", 5, 'en')"),
@@ -119,14 +120,16 @@ def _name_some(names: Sequence[str]) -> str:
 
 
 def _write_facts() -> str:
-    """Return the text with as-of date, and number and area of the alerts by status."""
+    """Return the text with as-of date, and numbers: alerts ever confirmed, those still bare and green again, provisional ones."""
     first, last = (f"format_date({_aggregate(AREAS_ID, which, 'as_of')}, 'd MMMM yyyy', 'en')" for which in ("min", "max"))
     parts = [f"As of [% if({first} = {last}, {last}, {first} || ' to ' || {last}) %]"]
-    for status in (CONFIRMED, PROVISIONAL):
-        chosen = f"status = '{status}'"
+    is_bare, is_provisional = f"status = '{CONFIRMED}'", f"status = '{PROVISIONAL}'"
+    ever = f"{is_bare} OR (status = '{CLOSED}' AND \"confirmed_on\" IS NOT NULL)"
+    kinds = (("confirmed", ever, False), ("still bare", is_bare, True), ("green again", IS_GREEN_AGAIN, False))
+    for words, chosen, has_area in (*kinds, (PROVISIONAL, is_provisional, True)):
         count = f"coalesce({_aggregate(ALERTS_ID, 'count', 'alert_id', chosen)}, 0)"
         area = f"format_number(coalesce({_aggregate(ALERTS_ID, 'sum', 'area_ha', chosen)}, 0), 1, 'en')"
-        parts.append(f"[% {count} %] {status} ([% {area} %] ha)")
+        parts.append(f"[% {count} %] {words}" + (f" ([% {area} %] ha)" if has_area else ""))
     return "  ·  ".join(parts)
 
 
@@ -258,11 +261,11 @@ def _add_table(layout: ET.Element) -> None:
         vectorLayer=ALERTS_ID,
         maxFeatures=str(MOST_ROWS),
         filterFeatures="true",
-        featureFilter=f"\"status\" NOT IN ('{CLOSED}', '{DISMISSED}')",
+        featureFilter=f"\"status\" IN ('{CONFIRMED}', '{PROVISIONAL}') OR {IS_GREEN_AGAIN}",
         headerMode="1",
         headerHAlignment="0",
         emptyTableMode="2",
-        emptyTableMessage="No open alerts.",
+        emptyTableMessage="No alerts.",
         cellMargin="0.7",
         showGrid="1",
         horizontalGrid="1",
@@ -272,7 +275,7 @@ def _add_table(layout: ET.Element) -> None:
         wrapBehavior="0",
     )
     for name, bold in (("headerTextFormat", True), ("contentTextFormat", False)):
-        add_text(ET.SubElement(table, name), 6, _BLACK, bold=bold)
+        add_text(ET.SubElement(table, name), 5.5, _BLACK, bold=bold)
     _add_columns(table)
     boxes = (Box(190, 92, 97, 100), Box(10, _SECOND + 20, 137, 180), Box(150, _SECOND + 20, 137, 180))
     for number, box in enumerate(boxes):
@@ -285,7 +288,7 @@ def _add_table(layout: ET.Element) -> None:
 def _add_columns(table: ET.Element) -> None:
     columns, order = ET.SubElement(table, "displayColumns"), ET.SubElement(table, "sortColumns")
     for heading, expression in COLUMNS:
-        right = heading in ("Area (ha)", "Latitude", "Longitude")
+        right = heading in ("ha", "Latitude", "Longitude")
         values = {"heading": heading, "attribute": expression, "hAlignment": "2" if right else "1", "vAlignment": "128"}
         ET.SubElement(columns, "column", values | {"width": "0"})
     for attribute, direction in (("first_seen", "1"), ("alert_id", "0")):

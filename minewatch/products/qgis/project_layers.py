@@ -18,8 +18,9 @@ from pyproj import CRS
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.declaration import read_declarations
 from minewatch.alerts.context.layer import ContextLayer, open_layer
+from minewatch.alerts.lifetime import choose_confirmed
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.record import CLOSED, DISMISSED
+from minewatch.alerts.record import PROVISIONAL
 from minewatch.alerts.style import read_style
 from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.areas.grid import find_utm_epsg, lonlat_to, make_grid, reproject
@@ -245,9 +246,9 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
 
 
 def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> tuple[float, float, float, float]:
-    """Return the extent of the open alerts, or of the areas where there is none, with a margin."""
-    open_alerts = alerts[~alerts["status"].isin([CLOSED, DISMISSED])]
-    shapes = open_alerts.geometry if len(open_alerts) else areas.geometry
+    """Return the extent of the alerts that are open or were confirmed, or of the areas where there is none, with a margin."""
+    shown = alerts[(alerts["status"] == PROVISIONAL) | choose_confirmed(alerts)]
+    shapes = shown.geometry if len(shown) else areas.geometry
     to_map = lonlat_to(crs)
     left, bottom, right, top = shapely.total_bounds([reproject(shape, to_map) for shape in shapes])
     x, y = (left + right) / 2, (bottom + top) / 2

@@ -205,7 +205,8 @@ def draw_series(explanation: Explanation, texts: Texts) -> str:
     _draw_looks(upper, explanation, texts, "ndvi")
     _draw_looks(lower, explanation, texts, "bsi")
     for name, day, colour, style in (
-        ("first_seen", explanation.first_seen, BROWN, ":"), ("confirmed_on", explanation.confirmed_on, RED, "--"),
+        ("last_normal", explanation.last_normal, GREEN, ":"), ("first_seen", explanation.first_seen, BROWN, ":"),
+        ("confirmed_on", explanation.confirmed_on, RED, "--"), ("closed_on", explanation.green_again, GREEN, "--"),
     ):  # fmt: skip
         for axes in (upper, lower) if day else ():
             axes.axvline(np.datetime64(day), color=colour, linestyle=style, linewidth=1.4, label=texts.text(f"series_{name}"))

@@ -18,8 +18,9 @@ from minewatch.alerts.explain.explain import explain_alerts
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.geopackage import recover
 from minewatch.alerts.history import HistoryEvent, read_history
+from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
+from minewatch.alerts.record import CONFIRMED, PROVISIONAL
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.areas.antimeridian import join_halves
@@ -60,7 +61,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     rows = [_clean(row) for row in chosen.to_dict("records")]
     detailed = [row for row in rows if has_section(row, request)]
     reader = ReportImageReader(workspace, area.aoi.name, area.grid)
-    images = reader.read_all(detailed, observations, min(request.until or area.until, area.until), area.until)
+    images = reader.read_all(detailed, observations, area, min(request.until or area.until, area.until))
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
     history: dict[str, list[HistoryEvent]] = defaultdict(list)
     for event in read_history(workspace.alerts):
@@ -105,12 +106,11 @@ def has_section(row: Mapping[str, Any], request: ReportRequest) -> bool:
     """True if an alert has a section of its own: it is open, or closed after it was confirmed, or was asked for by its id."""
     if request.alert_id:
         return True
-    is_open = row["status"] in (PROVISIONAL, CONFIRMED)
-    return is_open or (row["status"] == CLOSED and row["confirmed_on"] is not None and not row["merged_into"])
+    return row["status"] in (PROVISIONAL, CONFIRMED) or find_fate(row) == GREEN_AGAIN
 
 
 def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: ReportRequest) -> tuple[str, gpd.GeoDataFrame]:
-    """Return the area's name and its alerts, the largest first."""
+    """Return the area's name and its alerts: open ones, then those green again, then the others; the largest first."""
     if request.alert_id:
         alert_id = find_alert(workspace.alerts, request.alert_id)
         chosen = table[table["alert_id"] == alert_id]
@@ -121,8 +121,12 @@ def _choose_alerts(workspace: Workspace, table: gpd.GeoDataFrame, request: Repor
         chosen = chosen[chosen["first_seen"] >= pd.Timestamp(request.since)]
     if request.until:
         chosen = chosen[chosen["first_seen"] <= pd.Timestamp(request.until)]
-    ranked = chosen.assign(rank=chosen["status"].isin((CLOSED, DISMISSED)))
+    ranked = chosen.assign(rank=[_rank_row(row) for row in chosen.to_dict("records")])
     return request.aoi, ranked.sort_values(["rank", "area_ha", "alert_id"], ascending=[True, False, True]).drop(columns="rank")
+
+
+def _rank_row(row: Mapping[Any, Any]) -> int:
+    return 0 if row["status"] in (PROVISIONAL, CONFIRMED) else 1 if find_fate(row) == GREEN_AGAIN else 2
 
 
 def _plan_area(workspace: Workspace, name: str) -> tuple[AreaPlan, Row]:

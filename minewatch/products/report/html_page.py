@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import itertools
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
 from minewatch.alerts.history import LEGAL_STATUS, REVIEWED, HistoryEvent
-from minewatch.alerts.record import CONFIRMED, PROVISIONAL, STATES
+from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, FateCount, find_fate, find_green_again
+from minewatch.alerts.record import DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
@@ -101,6 +102,10 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "signed": lambda value: None if value is None else texts.number(value, "+0.00;-0.00"),
         "distance": lambda metres: describe_distance(metres, texts),
         "decimal_position": lambda position: make_position(*position).decimal,
+        "bracket": lambda row: describe_bracket(row, texts),
+        "bracket_short": lambda row: describe_bracket(row, texts, is_short=True),
+        "fate": lambda row, day: describe_fate(row, day, texts),
+        "green_again": find_green_again,
         "review": lambda row: describe_review(row, texts),
         "event_name": lambda event: name_event(event, texts),
         "event_change": lambda event: describe_event(event, texts),
@@ -115,8 +120,10 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
 def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     """Return the facts, and what the summary counts."""
     request = facts.request
-    standing = [alert for alert in facts.alerts if alert.row["status"] in (PROVISIONAL, CONFIRMED)]
-    counts = Counter(alert.row["status"] for alert in facts.alerts)
+    rows = [alert.row for alert in facts.alerts]
+    fates = FateCount.of(rows)
+    dismissed = sum(row["status"] == DISMISSED for row in rows)
+    counts = {"provisional": sum(row["status"] == PROVISIONAL for row in rows), "dismissed": dismissed}
     years = [year for year, _ in facts.months]
     seen = sorted({look.date.year for look in facts.looks}) or [facts.as_of.year]
     alert_id = facts.alerts[0].row["alert_id"] if request.alert_id else ""
@@ -125,10 +132,10 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
         "facts": facts,
         "title": title,
         "detailed": [alert for alert in facts.alerts if alert.has_section],
-        "standing": standing,
-        "confirmed": [alert for alert in standing if alert.row["status"] == CONFIRMED],
+        "fates": fates,
+        "bare_ha": sum(row["area_ha"] for row in rows if find_fate(row) == STILL_BARE),
         "new_alerts": [alert for alert in facts.alerts if alert.is_new],
-        "counts": {status: counts[status] for status in STATES if counts[status]},
+        "besides": counts | {"closed": len(rows) - fates.confirmed - sum(counts.values())},
         "visibility": describe_visibility(facts, texts),
         "years": list(range(min(years), max(years) + 1)) if years else [],
         "credit_years": str(seen[0]) if seen[0] == seen[-1] else f"{seen[0]}–{seen[-1]}",
@@ -224,6 +231,24 @@ def _describe_unseen(facts: ReportFacts, texts: Texts) -> str:
     last = visibility.last_clear
     lines.append(texts.text("seen_last", date=texts.date(last)) if last else texts.text("seen_never"))
     return " ".join(lines)
+
+
+def describe_bracket(row: Row, texts: Texts, *, is_short: bool = False) -> str:
+    """Return when the ground of an alert changed: between its last normal look and the first that shows the change."""
+    last, first, write = row["last_normal"], row["first_seen"], texts.short_date if is_short else texts.date
+    if last is None:
+        return texts.text("bracket_open_short" if is_short else "bracket_open", first=write(first))
+    return texts.text("bracket", last=write(last), first=write(first))
+
+
+def describe_fate(row: Row, as_of: dt.date, texts: Texts) -> str:
+    """Return what became of a confirmed alert; '' where it was never confirmed, was dismissed, or the day is not known."""
+    fate, day = find_fate(row), find_green_again(row)
+    if fate == GREEN_AGAIN:
+        return texts.text("fate_green_again", date=texts.date(day)) if day else ""
+    if fate == MERGED:
+        return texts.text("fate_merged", alert=show(row["merged_into"]))
+    return texts.text("fate_still_bare", date=texts.date(as_of)) if fate == STILL_BARE else ""
 
 
 def describe_distance(metres: float, texts: Texts) -> str:

@@ -8,19 +8,22 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 
+from minewatch.alerts.lifetime import find_last_before
 from minewatch.archive.item import Observation
+from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, MinewatchError, SceneError
 from minewatch.core.parallel import TASKS_PER_CORE, count_cores
 from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.look_choice import SEARCH_PERIOD, rank_before
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.best_look import find_best_look
+from minewatch.products.images.chips.best_look import find_best_look, rate_look
 from minewatch.products.images.chips.image_frame import coarsen, frame_outline
 from minewatch.products.images.chips.pixels import FALSE_COLOUR, TRUE_COLOUR, read_chips
 from minewatch.products.report.report_facts import FrameImages, OverpassImages, Row
 from minewatch.raster.read import DatatakeFiles, open_datatake
+from minewatch.sources.scene import Datatake
 
 AREA = ""
 """Name of the whole area among the images; no alert has this id."""
@@ -33,9 +36,6 @@ MOST_SIDE = 240
 MAP_SIDE = 900
 """Pixels of the longer side of the overview map."""
 
-BEFORE_PERIOD = dt.timedelta(days=730)
-"""How long before an alert its image "before" may have been taken."""
-
 HALF_YEAR = dt.timedelta(days=183)
 """The greatest age of the image of the overview map."""
 
@@ -46,7 +46,7 @@ MOST_TRIES = 3
 """Overpasses that are tried for one image, where some cannot be read."""
 
 SEARCH_MARGIN = dt.timedelta(days=92)
-"""Before the first alert: the source is asked once for everything from then on."""
+"""Before the first bracket: the source is asked once for everything from then on."""
 
 
 @dataclass
@@ -94,16 +94,18 @@ class ReportImageReader:
             self._note(error)
 
     def read_all(
-        self, rows: Sequence[Row], observations: Sequence[Observation], until: dt.date, as_of: dt.date
+        self, rows: Sequence[Row], observations: Sequence[Observation], area: AreaPlan, until: dt.date
     ) -> dict[str, FrameImages]:
         """Return the images by alert id; AREA is the whole area, on the clearest day of the half year up to ``until``.
 
-        An alert is shown before it was first seen, and on the last clear day on which it was still there.
+        An alert is shown at its last normal look or earlier, as in its evidence, and on the last clear day on which it was
+        still there.
         """
         jobs = [_make_area_job(self._grid, observations, until)]
         for row in rows:
-            jobs += _make_alert_jobs(self._grid, row, as_of)
-        self._search(min((row["first_seen"] for row in rows), default=until) - SEARCH_MARGIN, as_of)
+            jobs += _make_alert_jobs(row, observations, area)
+        lasts = [find_last_before(row["last_normal"], area.monitor_from) for row in rows]
+        self._search(min(lasts, default=until) - SEARCH_MARGIN, area.until)
         answers = self._read_jobs(jobs)
         images: dict[str, FrameImages] = {}
         for alert_id in dict.fromkeys(job.alert_id for job in jobs):
@@ -162,22 +164,32 @@ class ReportImageReader:
             self.notes.append(line)
 
 
-def _make_alert_jobs(grid: Grid, row: Row, as_of: dt.date) -> list[ImageJob]:
-    first, last = row["first_seen"], min(as_of, row["last_seen"] if row["status"] == "closed" else as_of)
-    fine = frame_outline(grid, row["geometry"])
-    periods = {
-        BEFORE: (first - BEFORE_PERIOD, first - dt.timedelta(days=1)),
-        AFTER: (min(row["confirmed_on"] or first, last), last),
-    }
+def _make_alert_jobs(row: Row, observations: Sequence[Observation], area: AreaPlan) -> list[ImageJob]:
+    first, last = row["first_seen"], min(area.until, row["last_seen"] if row["closed_on"] else area.until)
+    fine = frame_outline(area.grid, row["geometry"])
 
-    def choose(index: AcquisitionIndex, skip: Collection[str], since: dt.date, until: dt.date) -> RatedLook:
-        return find_best_look(index, fine, until, since, skip)
+    def choose_before(index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
+        for known in rank_before(area, observations, row["last_normal"], row["geometry"]):
+            if known.key not in skip and (datatake := _find_datatake(index, known)):
+                look = rate_look(index, fine, datatake, {})
+                if look:
+                    return look
+        normal = find_last_before(row["last_normal"], area.monitor_from)
+        return find_best_look(index, fine, normal, normal - SEARCH_PERIOD, skip)  # what the archive lacks
+
+    def choose_after(index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
+        return find_best_look(index, fine, last, min(row["confirmed_on"] or first, last), skip)
 
     frame, names = coarsen(fine, MOST_SIDE), (TRUE_COLOUR, FALSE_COLOUR)
-    return [
-        ImageJob(row["alert_id"], when, frame, names, partial(choose, since=since, until=until))
-        for when, (since, until) in periods.items()
-    ]
+    choices = {BEFORE: choose_before, AFTER: choose_after}
+    return [ImageJob(row["alert_id"], when, frame, names, choose) for when, choose in choices.items()]
+
+
+def _find_datatake(index: AcquisitionIndex, known: Observation) -> Datatake | None:
+    """Return the overpass of an observation; None where the source does not list all of its scenes any more."""
+    day = known.time.date()
+    found = next((datatake for datatake in index.search(day, day) if datatake.key == known.key), None)
+    return found if found and set(known.source_ids) <= {scene.id for scene in found.scenes} else None
 
 
 def _make_area_job(grid: Grid, observations: Sequence[Observation], until: dt.date) -> ImageJob:
@@ -185,10 +197,8 @@ def _make_area_job(grid: Grid, observations: Sequence[Observation], until: dt.da
 
     def choose(index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
         for known in sorted(recent, key=lambda o: (o.clear_share, o.time), reverse=True):
-            day = known.time.date()
-            for datatake in index.search(day, day) if known.key not in skip else ():
-                if datatake.key == known.key:
-                    return RatedLook(datatake, known.clear_share, known.clear_share)
+            if known.key not in skip and (datatake := _find_datatake(index, known)):
+                return RatedLook(datatake, known.clear_share, known.clear_share)
         raise ImageError(f"there is no clear image of area {index.aoi.name!r} in the half year up to {until}")
 
     return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), choose)

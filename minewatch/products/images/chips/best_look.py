@@ -79,7 +79,7 @@ def measure_looks(
     """
     datatakes = sorted(index.search(*dates), key=lambda datatake: (datatake.time, datatake.key))
     watched = (reporter or Reporter()).track(datatakes, "looking for clear ground")
-    looks = [look for datatake in watched if (look := _rate_look(index, frame, datatake, failures)) is not None]
+    looks = [look for datatake in watched if (look := rate_look(index, frame, datatake, failures)) is not None]
     return [look for look in looks if look.clear_share > 0]
 
 
@@ -91,7 +91,7 @@ def _iterate_looks(
     recent = max(since, until - RECENT)
     datatakes = {datatake.key: datatake for datatake in index.search(recent, until)}
     for datatake in sorted(datatakes.values(), key=lambda datatake: (datatake.time, datatake.key), reverse=True):
-        if datatake.key not in skip and (look := _rate_look(index, frame, datatake, failures)) is not None:
+        if datatake.key not in skip and (look := rate_look(index, frame, datatake, failures)) is not None:
             yield look
     older = [o for o in index.observations.values() if since <= o.time.date() <= until and o.key not in {*datatakes, *skip}]
     for observation in sorted(older, key=lambda o: (o.time, o.key), reverse=True):
@@ -99,10 +99,10 @@ def _iterate_looks(
         shares = _measure_archived(index, frame, observation)
         if shares is None or sum(shares) / 2 >= LEAST:  # else no search is worth it
             same = [datatake for datatake in index.search(day, day) if datatake.key == observation.key]
-            yield from filter(None, (_rate_look(index, frame, datatake, failures) for datatake in same))
+            yield from filter(None, (rate_look(index, frame, datatake, failures) for datatake in same))
 
 
-def _rate_look(index: AcquisitionIndex, frame: Grid, datatake: Datatake, failures: dict[str, str]) -> RatedLook | None:
+def rate_look(index: AcquisitionIndex, frame: Grid, datatake: Datatake, failures: dict[str, str]) -> RatedLook | None:
     """Return how clear an overpass is, by the archive, else by its scenes; None where these cannot be read."""
     observation = index.observations.get(datatake.key)
     shares = _measure_archived(index, frame, observation) if observation else None
