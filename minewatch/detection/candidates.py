@@ -182,4 +182,5 @@ def _judge_doubtful(
 def _expect(column: NDArray[np.int16], row: NDArray[np.float64]) -> float:
     """Return the NDVI that a stored baseline expects on the day whose terms are ``row``, in double precision."""
     numbers = column[:LOOKS_ROW] / PRECISION
-    return min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
+    level: float = min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
+    return level
