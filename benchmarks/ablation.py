@@ -20,6 +20,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "as it is": (),
     "soil proves nothing": ("detector.soil_gain=1",),
     "soil also proves under thin vegetation": ("detector.dense_ndvi=0.1",),
+    "soil may be dark": ("detector.soil_swir=0",),
     "soil also through haze": ("detector.soil_haze=1",),
     "only soil proves": ("detector.bared_loss=1",),
     "no proof of bared ground": ("detector.bared_loss=0.05", "detector.char_share=1"),

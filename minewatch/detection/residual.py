@@ -50,7 +50,7 @@ class PixelResidual(NamedTuple):
     """Bare soil index above the highest that a season early or late would give, less the scene's shift; at least 0."""
 
     shows_soil: bool
-    """Soil shows where dense vegetation is expected, and no haze or snow explains it."""
+    """Soil, bright in the short-wave infrared, shows where dense vegetation is expected, and not through haze."""
 
     is_normal: bool
     """The expected vegetation is there, and bare ground would differ from it."""
@@ -84,7 +84,7 @@ def compute_residual(
     soil_gain = max(bsi - safe_bsi - scene_bsi, 0.0)
     loss = (safe - ndvi) / room
     snowy = expected_bsi + scene_bsi - bsi > rules.snow_bsi and haze > rules.snow_blue and nir > rules.water_nir
-    may_show_soil = safe >= rules.dense_ndvi and haze <= rules.soil_haze and not snowy
+    may_show_soil = safe >= rules.dense_ndvi and swir >= rules.soil_swir and haze <= rules.soil_haze
     return PixelResidual(
         level,
         loss,

@@ -103,6 +103,9 @@ class DetectorSettings(Section):
     soil_gain: float = Field(
         0.18, ge=0.02, le=1, description="rise of the bare soil index above its season's by which a look shows soil"
     )
+    soil_swir: float = Field(
+        0.2, ge=0, le=1, description="short-wave infrared, reflectance, below which ground is too dark for soil"
+    )
     soil_haze: float = Field(0.08, ge=0, le=1, description="blue above its baseline beyond which a look is too hazy to show soil")
     normal_loss: float = Field(0.15, ge=0, le=1, description="share lost below which a look is normal")
     same_blue: float = Field(0.03, ge=0, le=1, description="two looks whose blue is this close see the ground, not haze")

@@ -259,9 +259,15 @@ def test_burnt_grass_is_no_mine() -> None:
     assert not detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"].any()
 
 
-def test_soil_where_dense_forest_stood_is_a_clearing_though_it_is_charred() -> None:
+def test_charred_forest_is_no_mine() -> None:
     layers = make_forest()
     paint(layers, (slice(FIRST + 2, None), *SPOT), BURNT)
+    assert not detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"].any()
+
+
+def test_bright_soil_where_dense_forest_stood_is_a_clearing_though_it_is_charred() -> None:
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, None), *SPOT), {"ndvi": 0.57, "bsi": 0.1, "blue": 0.03, "nir": 0.22})
     assert set(detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"]) == {WATCHED[3]}
 
 
