@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import io
 import json
@@ -495,6 +496,47 @@ def test_the_subject_counts_with_the_plural_of_its_language(workspace: Workspace
     subjects = [make_subject(message, read_message_texts(language), is_test=False) for language in LANGUAGES]
     ends = ["3 confirmed", "3 confirmadas", "3 confirmées", "3 confirmados"]
     assert subjects == [f"minewatch: pampa: {end}" for end in ends]
+
+
+@pytest.mark.parametrize(
+    ("language", "changed", "green", "subject"),
+    [
+        ("en", "Ground changed between 27 Dec 2023 and 1 Feb 2024", "green again since 12 Sept 2024", "1 green again, 1 merged"),
+        (
+            "es",
+            "entre el 27 dic 2023 y el 1 feb 2024",
+            "de nuevo verde desde el 12 sept 2024",
+            "1 de nuevo verde, 1 unida a otra",
+        ),
+        (
+            "fr",
+            "entre le 27 déc. 2023 et le 1er févr. 2024",
+            "reverdi depuis le 12 sept. 2024",
+            "1 reverdie, 1 fusionnée",
+        ),
+        ("pt", "entre 27 de dez", "terreno verde de novo desde 12 de set", "1 verde de novo, 1 incorporado a outro"),
+    ],
+)
+def test_a_letter_says_what_became_of_an_alert(
+    workspace: Workspace, language: str, changed: str, green: str, subject: str
+) -> None:
+    """The event is ``closed`` for all; in words, vegetation is back, or the ground is part of another alert."""
+    one_rule(workspace, f'language = "{language}"\n')
+    alerts = [make_alert(n) for n in range(3)]
+    put(workspace.alerts, *alerts)
+    enqueue_messages(workspace, NOW)
+    take(workspace)
+    ends = {"status": "closed", "closed_on": dt.date(2024, 9, 12)}
+    merged = dataclasses.replace(alerts[2], **ends, merged_into=alerts[0].alert_id)
+    put(workspace.alerts, alerts[0], dataclasses.replace(alerts[1], **ends), merged, run="run-2")
+    enqueue_messages(workspace, NOW + DAY)
+    (message,) = waiting(workspace)
+    assert set(message.kinds) == {"closed"}
+    letter = render_message(message, find_rules(workspace)[0], ())
+    for text in (" ".join(letter.render_text().split()), letter.html):
+        assert text.count(green) == 1, "the merged one is not called green again"
+    assert changed in " ".join(letter.render_text().split())
+    assert letter.subject.endswith(subject)
 
 
 @pytest.mark.parametrize(

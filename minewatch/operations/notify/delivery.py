@@ -285,6 +285,7 @@ def make_test_message(rule: Rule, now: dt.datetime) -> Message:
         "alert_id": f"{AREA}-{day.replace('-', '')}-000000",
         "aoi": AREA,
         "status": CONFIRMED,
+        "last_normal": (now.date() - dt.timedelta(days=10)).isoformat(),
         "first_seen": day,
         "confirmed_on": day,
         "last_seen": day,
