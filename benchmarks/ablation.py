@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.accuracy import ROOT, Case, list_cases, score_case
-from benchmarks.real_points import FOLDER, LASTING, scan_points, score_points
+from benchmarks.real_points import FOLDER, LASTING, open_points, scan_points, score_points
 from minewatch.alerts.validate import Scores, summarise
 from minewatch.core.files import publishing
 
@@ -71,7 +71,9 @@ def score_rule(cases: Sequence[Case], cache: Path, overrides: tuple[str, ...]) -
     """Return the cells of one line."""
     cells = ["–"] * 4
     if FOLDER.exists():
-        scores = score_points(scan_points(FOLDER / "catalog.json", cache / "points", overrides))
+        workspace = open_points(FOLDER / "catalog.json", cache / "points")
+        scan_points(workspace, overrides)
+        scores = score_points(workspace)
         cells = [f"{scores.hits[name]} of {scores.totals[name]}" for name in (LASTING, "Forest", "NatNonForest", "Pasture")]
     found: dict[str, list[Scores]] = {}
     for case in cases:

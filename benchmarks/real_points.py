@@ -19,8 +19,10 @@ import shapely
 from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.workspace import Workspace
+from minewatch.detection.chance import LASTING_DAYS
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.document import init_workspace
 from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
@@ -43,11 +45,13 @@ SIDE_M, STEP_M, RIM_M = 40, 80, 20
 LEAST_COVER = 0.3
 """Share of a block that confirmed alerts must cover."""
 
-LASTING_DAYS = 60
-"""Clearings that stay bare as long as this are lasting ones."""
-
-LASTING, SHORT, UNSEEN = "clearings bare for 60 days or more", "clearings bare for less", "clearings never seen bare"
+LASTING, SHORT = f"clearings bare for {LASTING_DAYS} days or more", "clearings bare for less"
+UNSEEN = "clearings never seen bare"
 """Classes of cleared blocks: by the days between the first of two clear looks running with soil and the last."""
+
+
+Truth = Mapping[str, Any]
+"""points.json."""
 
 
 @dataclass(frozen=True)
@@ -65,49 +69,51 @@ class PointScores:
         return self.hits.get(name, 0) / self.totals[name]
 
 
-def scan_points(catalog: Path, workspace_folder: Path, overrides: tuple[str, ...] = ()) -> Workspace:
-    """Scan a catalogue of blocks in a workspace of its own, which keeps the archive for the next time."""
-    new = not (workspace_folder / "minewatch.toml").exists()
-    workspace = init_workspace(workspace_folder, source=str(catalog)) if new else Workspace(workspace_folder)
-    bbox = json.loads((catalog.parent / "collection.json").read_text("utf-8"))["extent"]["spatial"]["bbox"][0]
+def open_points(catalog: Path, folder: Path) -> Workspace:
+    """Open the workspace of a catalogue of blocks, or make it; it keeps the archive for the next time."""
+    if (folder / "minewatch.toml").exists():
+        return Workspace(folder)
+    workspace = init_workspace(folder, source=str(catalog))
+    box = bbox_geometry(json.loads((catalog.parent / "collection.json").read_text("utf-8"))["extent"]["spatial"]["bbox"][0])
     since = dt.date.fromisoformat(read_points()["monitor_from"])
-    if new:
-        grid = find_grid_hint(open_source(str(catalog)), bbox_geometry(bbox))
-        write_aoi(workspace, Aoi(NAME, bbox_geometry(bbox), since, grid=grid))
-    workspace.alerts.unlink(missing_ok=True)
-    scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(catalog), until=UNTIL))
+    write_aoi(workspace, Aoi(NAME, box, since, grid=find_grid_hint(open_source(str(catalog)), box)))
     return workspace
 
 
-def read_points() -> dict[str, Any]:
+def scan_points(workspace: Workspace, overrides: tuple[str, ...] = ()) -> ScanReport:
+    """Scan the blocks into a new table."""
+    workspace.alerts.unlink(missing_ok=True)
+    return scan(workspace, ScanRequest((NAME,), overrides=overrides, until=UNTIL))
+
+
+def read_points() -> Truth:
     """Read the truth."""
-    points: dict[str, Any] = json.loads((FOLDER / "points.json").read_text("utf-8"))
-    return points
+    truth: Truth = json.loads((FOLDER / "points.json").read_text("utf-8"))
+    return truth
 
 
 def score_points(workspace: Workspace) -> PointScores:
     """Count the confirmed blocks of each class."""
-    points, alerts = read_points(), read_alerts(workspace.alerts)
+    truth, alerts = read_points(), read_alerts(workspace.alerts)
     confirmed = shapely.union_all(list(alerts[alerts["confirmed_on"].notna()].to_crs(CRS).geometry))
     hits, totals = Counter[str](), Counter[str]()
-    for number, label in enumerate(points["label"]):
-        block, name = outline_block(points, number), name_class(label, points["onset"][number], points["span"][number])
+    for number in range(len(truth["label"])):
+        block, name = outline_block(truth, number), name_class(truth, number)
         totals[name] += 1
         hits[name] += confirmed.intersection(block).area >= LEAST_COVER * block.area
     return PointScores(hits, totals)
 
 
-def name_class(label: str, onset: int | None, span: float | None) -> str:
+def name_class(truth: Truth, number: int) -> str:
     """Return the class of a block; other ground that went bare is a class of its own, since that may be a clearing too."""
+    label, went_bare = truth["label"][number], truth["onset"][number] is not None
     if label != "Deforestation":
-        return label if onset is None else f"{label} that went bare"
-    if (span or 0) >= LASTING_DAYS:
-        return LASTING
-    return SHORT if onset is not None else UNSEEN
+        return f"{label} that went bare" if went_bare else str(label)
+    return LASTING if truth["span"][number] >= LASTING_DAYS else SHORT if went_bare else UNSEEN
 
 
-def outline_block(points: Mapping[str, Any], number: int) -> shapely.Polygon:
+def outline_block(truth: Truth, number: int) -> shapely.Polygon:
     """Return the outline of a block."""
-    row, column = divmod(number, points["W"])
-    left, top = points["left"] + column * STEP_M + RIM_M, points["top"] - row * STEP_M - RIM_M
+    row, column = divmod(number, truth["W"])
+    left, top = truth["left"] + column * STEP_M + RIM_M, truth["top"] - row * STEP_M - RIM_M
     return shapely.box(left, top - SIDE_M, left + SIDE_M, top)

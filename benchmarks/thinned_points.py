@@ -12,13 +12,12 @@ the days on which these clearings began, on all watched ground and on their own:
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import random
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -26,39 +25,33 @@ from typing import Any
 import numpy as np
 import shapely
 
+from benchmarks.real_points import (
+    CRS,
+    FOLDER,
+    LASTING,
+    LEAST_COVER,
+    Truth,
+    name_class,
+    open_points,
+    outline_block,
+    read_points,
+    scan_points,
+)
 from minewatch.alerts.explain.alert_pixels import assess_area
 from minewatch.alerts.read import read_alerts
-from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.progress import Reporter
 from minewatch.core.units import to_day
 from minewatch.detection.chance import LASTING_DAYS
 from minewatch.detection.detect import detect_changes
 from minewatch.detection.tiles import load_tile
-from minewatch.operations.plan import ScanRequest
-from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import AreaReport
-from minewatch.settings.document import init_workspace
-from minewatch.sources.search import find_grid_hint
-from minewatch.sources.stac import open_source
 
-POINTS = Path(__file__).resolve().parents[2] / "shared" / "data" / "points-rondonia"
-"""Catalogue and truth; the README beside it says where they come from."""
-
-NAME = "points"
-UNTIL = dt.date(2019, 7, 31)
-CRS = "EPSG:32720"
 CLEAR_LOOKS = 15.5
 """Clear looks of a point in the watched year, with all scenes."""
 
 DENSITIES = (15.5, 12.0, 8.0, 5.0, 4.0)
 """Clear looks a year that are left."""
-
-SIDE_M, STEP_M, LEAST_COVER = 40, 80, 0.3
-"""Metres of a point and from one point to the next; share of a point that alerts must cover to have found it."""
-
-Truth = Mapping[str, Any]
-"""points.json."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +90,8 @@ def thin_catalogue(source: Path, target: Path, looks: float, seed: int) -> Path:
 
 def measure_thinned(source: Path, folder: Path, looks: float, seed: int) -> Shares:
     """Thin a catalogue of points, scan it, and compare what the scan tells with what it finds."""
-    catalog = str(thin_catalogue(source, folder / "catalogue", looks, seed))
-    truth = json.loads((source / "points.json").read_text("utf-8"))
-    bbox = json.loads((source / "collection.json").read_text("utf-8"))["extent"]["spatial"]["bbox"][0]
-    workspace = init_workspace(folder / "workspace", source=catalog)
-    grid = find_grid_hint(open_source(catalog), bbox_geometry(bbox))
-    write_aoi(workspace, Aoi(NAME, bbox_geometry(bbox), dt.date.fromisoformat(truth["monitor_from"]), grid=grid))
-    (area,) = scan(workspace, ScanRequest((NAME,), until=UNTIL)).areas
+    workspace = open_points(thin_catalogue(source, folder / "catalogue", looks, seed), folder / "workspace")
+    (area,), truth = scan_points(workspace).areas, read_points()
     alerts = read_alerts(workspace.alerts).to_crs(CRS)
     return Shares(area.coverage.chance.share or 0.0, *_tell_onsets(area, truth), *_count_found(alerts, truth))
 
@@ -111,16 +99,10 @@ def measure_thinned(source: Path, folder: Path, looks: float, seed: int) -> Shar
 def list_lasting(truth: Truth) -> list[tuple[int, shapely.Polygon]]:
     """List the lasting clearings: day of onset, and outline."""
     return [
-        (truth["onset"][number], _outline(truth, number))
-        for number, label in enumerate(truth["label"])
-        if label == "Deforestation" and (truth["span"][number] or 0) >= LASTING_DAYS
+        (truth["onset"][number], outline_block(truth, number))
+        for number in range(len(truth["label"]))
+        if name_class(truth, number) == LASTING
     ]
-
-
-def _outline(truth: Truth, number: int) -> shapely.Polygon:
-    row, column = divmod(number, truth["W"])
-    left, top = truth["left"] + column * STEP_M + 20, truth["top"] - row * STEP_M - 20
-    return shapely.box(left, top - SIDE_M, left + SIDE_M, top)
 
 
 def _tell_onsets(area: AreaReport, truth: Truth) -> tuple[float, float]:
@@ -155,27 +137,36 @@ def _count_found(alerts: Any, truth: Truth) -> tuple[float, float]:
     return float(np.mean(in_time)), float(np.mean(found))
 
 
+def measure_draws(source: Path, looks: float, draws: int) -> list[Shares]:
+    """Thin a catalogue to a density several times over; with all its scenes there is one draw."""
+    found = []
+    for seed in range(draws if looks < CLEAR_LOOKS else 1):
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(measure_thinned(source, Path(folder), looks, seed))
+    return found
+
+
+def average(draws: Sequence[Shares]) -> Shares:
+    """Return the mean of some draws."""
+    return Shares(*(float(mean) for mean in np.mean([astuple(shares) for shares in draws], axis=0)))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure each density, and print one line for each draw and for their mean."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--looks", type=float, nargs="+", default=DENSITIES, help="clear looks a year that are left")
     parser.add_argument("--draws", type=int, default=5, help="draws at each density")
     options = parser.parse_args(arguments)
-    if not POINTS.is_dir():
-        sys.exit(f"the real series are missing: {POINTS}")
+    if not FOLDER.is_dir():
+        sys.exit(f"the real series are missing: {FOLDER}")
     print("looks  draw  " + "  ".join(field.name for field in fields(Shares)))
     for looks in options.looks:
-        draws = []
-        for seed in range(options.draws if looks < CLEAR_LOOKS else 1):
-            with tempfile.TemporaryDirectory() as folder:
-                draws.append(astuple(measure_thinned(POINTS, Path(folder), looks, seed)))
-            _print_line(looks, str(seed), draws[-1])
-        _print_line(looks, "mean", np.mean(draws, axis=0))
-
-
-def _print_line(looks: float, draw: str, shares: Sequence[float]) -> None:
-    cells = "  ".join(f"{share:{len(field.name)}.2f}" for field, share in zip(fields(Shares), shares, strict=True))
-    print(f"{looks:5}  {draw:>4}  {cells}", flush=True)
+        draws = measure_draws(FOLDER, looks, options.draws)
+        for name, shares in [*enumerate(draws), ("mean", average(draws))]:
+            cells = "  ".join(
+                f"{share:{len(field.name)}.2f}" for field, share in zip(fields(Shares), astuple(shares), strict=True)
+            )
+            print(f"{looks:5}  {name:>4}  {cells}", flush=True)
 
 
 if __name__ == "__main__":

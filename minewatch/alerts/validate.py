@@ -296,8 +296,8 @@ def summarise(parts: Sequence[Scores]) -> Scores:
         "pixel_f1": _pool(pixels, lambda tp, fn: _ratio(2 * tp, 2 * tp + wrong + fn)),
         "pixel_precision": _pool(pixels, lambda tp, _: _ratio(tp, tp + wrong)),
         "pixel_recall": _pool(pixels, lambda tp, fn: _ratio(tp, tp + fn)),
-        "site_recall": _wilson(sum(site.hit for site in sites), len(sites)),
-        "alarm_precision": _wilson(total["true_alarms"], total["true_alarms"] + false),
+        "site_recall": estimate_share(sum(site.hit for site in sites), len(sites)),
+        "alarm_precision": estimate_share(total["true_alarms"], total["true_alarms"] + false),
         "looks_median": _quantile(sites, "looks", 0.5),
         "looks_p90": _quantile(sites, "looks", 0.9),
         "days_median": _quantile(sites, "days", 0.5),
@@ -319,7 +319,7 @@ def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | i
         name = f"{low:g}-{high:g} ha" if np.isfinite(high) else f"> {low:g} ha"
         classes[name] = {
             "sites": len(chosen),
-            "site_recall": _wilson(sum(site.hit for site in chosen), len(chosen)),
+            "site_recall": estimate_share(sum(site.hit for site in chosen), len(chosen)),
             "pixel_recall": _pool([(site.tp, site.fn) for site in chosen], lambda tp, fn: _ratio(tp, tp + fn)),
             "days_median": _quantile(chosen, "days", 0.5),
         }
@@ -330,7 +330,8 @@ def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _wilson(hits: int, trials: int) -> Estimate:
+def estimate_share(hits: int, trials: int) -> Estimate:
+    """Return a share with its interval (Wilson 1927)."""
     if not trials:
         return Estimate(None)
     interval = stats.binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")

@@ -36,7 +36,20 @@ def accuracy() -> ModuleType:
 
 def test_accuracy_is_measured_and_written(accuracy: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache, docs = tmp_path / "cache", tmp_path / "docs"
-    choices = ["--size", "small", "--seeds", "1", "--injected", str(tmp_path), "--cache", str(cache), "--docs", str(docs)]
+    choices = [
+        "--size",
+        "small",
+        "--seeds",
+        "1",
+        "--injected",
+        str(tmp_path),
+        "--cache",
+        str(cache),
+        "--docs",
+        str(docs),
+        "--draws",
+        "0",
+    ]
     accuracy.main(choices)
     shown = capsys.readouterr().out
     assert "tropical alarm precision" in shown

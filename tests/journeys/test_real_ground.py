@@ -19,7 +19,9 @@ pytestmark = pytest.mark.shared
 def points(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> real_points.PointScores:
     """The blocks of Rondônia, scanned as a user would."""
     catalog = shared / "data" / "points-rondonia" / "catalog.json"
-    return real_points.score_points(real_points.scan_points(catalog, tmp_path_factory.mktemp("points") / "watch"))
+    workspace = real_points.open_points(catalog, tmp_path_factory.mktemp("points") / "watch")
+    real_points.scan_points(workspace)
+    return real_points.score_points(workspace)
 
 
 def test_clearings_that_last_are_confirmed(points: real_points.PointScores) -> None:
