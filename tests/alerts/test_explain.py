@@ -31,6 +31,7 @@ from minewatch.detection.rules import make_rules
 from minewatch.detection.track import track_pixels
 from minewatch.operations.scan_report import ScanReport
 from minewatch.products.images.charts import draw_explanation
+from minewatch.settings.pipeline import DetectorSettings
 from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
 
 
@@ -167,6 +168,18 @@ def test_the_last_normal_look_is_one_that_the_pixel_calls_normal(explanation: Ex
     assert last < first
     assert next(look for look in explanation.looks if look.date == last).text == "normal"
     assert not [look for look in explanation.looks if last < look.date < first and look.is_normal]
+
+
+def test_looks_that_show_soil_or_char_say_so(explanation: Explanation) -> None:
+    for look in explanation.looks:
+        assert ("soil shows" in look.text, "char" in look.text) == (look.shows_soil, look.charred)
+        if look.shows_soil:
+            assert look.soil_gain is not None
+            assert look.soil_gain >= DetectorSettings().soil_gain
+        if look.outcome not in COUNTED:
+            assert not (look.shows_soil or look.charred)
+    confirming = next(look for look in explanation.looks if look.outcome == Outcome.CONFIRMED)
+    assert replace(confirming, shows_soil=True, charred=False).text == "confirmed, soil shows"
 
 
 def test_a_scene_without_reference_pixels_gives_no_expected_value(

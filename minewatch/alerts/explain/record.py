@@ -80,6 +80,15 @@ class ExplainedLook:
     clean_loss: float | None
     """The same with haze taken out."""
 
+    soil_gain: float | None
+    """Bare soil index above any that the season gives; None as for the loss."""
+
+    shows_soil: bool
+    """True where the look counts, and soil shows where dense vegetation was expected."""
+
+    charred: bool
+    """True where the look counts, and shows char or thin canopy."""
+
     outcome: Outcome
     """Its outcome."""
 
@@ -108,7 +117,8 @@ class ExplainedLook:
         """The outcome in words."""
         if self.outcome == Outcome.NORMAL and not self.is_normal:
             return NOT_NORMAL
-        return OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else "")
+        notes = [note for note, holds in (("soil shows", self.shows_soil), ("char", self.charred)) if holds]
+        return ", ".join([OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else ""), *notes])
 
 
 @dataclass(frozen=True)
