@@ -177,7 +177,7 @@ def test_looks_that_show_soil_or_char_say_so(explanation: Explanation) -> None:
             assert look.soil_gain is not None
             assert look.soil_gain >= DetectorSettings().soil_gain
         if look.outcome not in COUNTED:
-            assert not (look.shows_soil or look.charred)
+            assert not look.shows_soil | look.charred
     confirming = next(look for look in explanation.looks if look.outcome == Outcome.CONFIRMED)
     assert replace(confirming, shows_soil=True, charred=False).text == "confirmed, soil shows"
 
