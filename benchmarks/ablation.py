@@ -73,11 +73,14 @@ def score_rule(cases: Sequence[Case], cache: Path, overrides: tuple[str, ...]) -
     if FOLDER.exists():
         workspace = open_points(FOLDER / "catalog.json", cache / "points")
         scan_points(workspace, overrides)
-        scores = score_points(workspace)
-        cells = [f"{scores.hits[name]} of {scores.totals[name]}" for name in (LASTING, "Forest", "NatNonForest", "Pasture")]
+        found_points = score_points(workspace)
+        cells = [
+            f"{found_points.hits[name]} of {found_points.totals[name]}" for name in (LASTING, "Forest", "NatNonForest", "Pasture")
+        ]
     found: dict[str, list[Scores]] = {}
     for case in cases:
-        found.setdefault(case.setting, []).append(score_case(case, overrides))
+        for setting, scores in score_case(case, overrides).items():
+            found.setdefault(setting, []).append(scores)
     injected = found.get("injected")
     cells += _describe_injected(summarise(injected)) if injected else ["–"] * 5
     for setting in ("simulated tropical", "simulated temperate"):
@@ -117,8 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in chosen.rules or RULES:
         lines.append((name, score_rule(cases, chosen.cache.resolve(), RULES[name])))
         print(" | ".join((name, *lines[-1][1])), flush=True)
-    with publishing(chosen.docs / "ablation.md") as temporary:
-        temporary.write_text(PAGE.format(seeds=chosen.seeds, table=make_table(lines)), "utf-8")
+        with publishing(chosen.docs / "ablation.md") as temporary:
+            temporary.write_text(PAGE.format(seeds=chosen.seeds, table=make_table(lines)), "utf-8")
 
 
 if __name__ == "__main__":

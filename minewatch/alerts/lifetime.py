@@ -48,8 +48,8 @@ def read_day(value: Any) -> dt.date | None:
 
 
 def find_green_again(row: Mapping[Any, Any]) -> dt.date | None:
-    """Return the look from which the ground of an alert counts as green again; None where it is open, or part of another."""
-    return None if row["merged_into"] else read_day(row["closed_on"])
+    """Return the look from which confirmed ground counts as green again; None where it is open, part of another, or unproven."""
+    return None if row["merged_into"] or read_day(row["confirmed_on"]) is None else read_day(row["closed_on"])
 
 
 def find_fate(row: Mapping[Any, Any]) -> str | None:

@@ -22,9 +22,6 @@ from minewatch.core.units import SCALE, to_date
 from minewatch.detection.change_map import Episodes
 from minewatch.settings.pipeline import AlertSettings
 
-NORMAL_SHARE = 0.3
-"""Share of an alert's first pixels that make a day its last normal look."""
-
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.intp]
 """Flat pixel numbers of a patch, ascending."""
@@ -72,6 +69,9 @@ class _Track:
 
     first_seen: int
     """Day of the look on which the smallest area had been seen."""
+
+    last_normal: int
+    """Day of the last look before that at which the ground that began it was normal, 0 = none is known."""
 
     confirmed_on: int = 0
     """Day, 0 = never."""
@@ -264,7 +264,8 @@ def _open_track(tracks: list[_Track], component: Pixels, history: _History, day:
         return
     own = history.episodes[history.active(day) & np.isin(history.pixels, component)]
     founder = int(history.pixels[history.active(day) & np.isin(history.pixels, component)][np.argmin(own["first_seen"])])
-    track = _Track(day, founder, component, component, _reach(own["first_seen"], limits.smallest))
+    first_seen = _reach(own["first_seen"], limits.smallest)
+    track = _Track(day, founder, component, component, first_seen, _find_last_normal(own, first_seen))
     if parents:
         track.split_from, track.split_on = min(parents, key=lambda t: t.age), day
         reached = [_reach(own[stage], count) for stage, count in (("confirmed_on", limits.core), ("settled_on", limits.settled))]
@@ -278,6 +279,15 @@ def _reach(days: NDArray[np.int32], count: int) -> int:
     return int(known[count - 1]) if len(known) >= count else 0
 
 
+def _find_last_normal(own: Episodes, first_seen: int) -> int:
+    """Return the day on which, or later, half of the pixels changed by ``first_seen`` were normal last; 0 where none is known.
+
+    A few pixels may be misjudged, and clouds may have hidden some: the middle one decides.
+    """
+    days = np.sort(own["last_normal"][own["first_seen"] <= first_seen])
+    return int(days[len(days) // 2])
+
+
 def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert:
     pixels = track.current
     episodes = history.episodes
@@ -287,7 +297,10 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     mask.ravel()[pixels] = True
     geometry = to_lonlat(outline(mask, history.patch.window, grid), grid)
     lat, lon = find_position(geometry)
-    first_seen, last_seen = to_date(track.first_seen), to_date(max(int(members["last_seen"].max()), track.first_seen))
+    seen = members["last_seen"]
+    if track.closed_on:  # what is left of it, or what it is part of, may go on
+        seen = seen[seen < track.closed_on]
+    first_seen, last_seen = to_date(track.first_seen), to_date(int(seen.max(initial=track.first_seen)))
     assert first_seen is not None, "an alert was seen"
     assert last_seen is not None, "an alert was seen"
     return Alert(
@@ -303,25 +316,13 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
         ndvi_change=round(float(members["ndvi_change"].mean()) / SCALE, 4),
         bsi_change=round(float(members["bsi_change"].mean()) / SCALE, 4),
         looks=int(np.median(members["looks"])),
-        last_normal=to_date(_find_last_normal(members, track.first_seen)),
+        last_normal=to_date(track.last_normal),
         geometry=geometry,
         merged_into=_make_id(track.merged_into, history, grid, aoi) if track.merged_into else "",
         split_from=_make_id(track.split_from, history, grid, aoi) if track.split_from else "",
         closed_on=to_date(track.closed_on),
         split_on=to_date(track.split_on),
     )
-
-
-def _find_last_normal(members: Episodes, first_seen: int) -> int:
-    """Return the last day before ``first_seen`` on which the ground that began the alert was normal, 0 where none is known.
-
-    A day counts where NORMAL_SHARE of those pixels had their last normal look: a few may be misjudged, and clouds may have hidden
-    the others.
-    """
-    began = members[members["first_seen"] <= first_seen]
-    days, counts = np.unique(began["last_normal"], return_counts=True)
-    usual = days[(days > 0) & (days < first_seen) & (counts >= NORMAL_SHARE * len(began))]
-    return int(usual[-1]) if usual.size else 0
 
 
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:

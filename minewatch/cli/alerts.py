@@ -116,7 +116,7 @@ def list_command(session: Session, **choice: Any) -> None:
         print_json(describe_alerts(chosen))
         return
     print_alerts(chosen)
-    if not choice["status"]:
+    if not (choice["status"] or choice["min_area"] or choice["outside"]):
         areas = read_areas(session.workspace.alerts)
         began = {areas[name][0] for name in set(chosen["aoi"]) & areas.keys()}
         since = began.pop() if len(began) == 1 and not choice["since"] else None

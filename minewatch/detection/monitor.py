@@ -206,8 +206,9 @@ def _check_recovery(day: int, ndvi: float, residual: PixelResidual, rules: Rules
     # A look proves vegetation only where the bare ground of the anomaly would differ from it.
     ground = state.ndvi_sum / state.n_anomalous
     apart = residual.level - ground
-    stands_clear = residual.level - rules.bare_ndvi >= rules.min_contrast and apart >= rules.min_contrast
-    if not (stands_clear and residual.plain_loss < rules.normal_loss and ndvi - ground >= apart / 2):
+    # Where soil proved it, half-green ground differs in that.
+    soil_is_gone = state.n_soil >= 2 and residual.soil_gain < 0.5 * state.peak_gain
+    if not (residual.is_normal and (apart >= rules.min_contrast or soil_is_gone) and ndvi - ground >= apart / 2):
         return Outcome.UNDECIDED
     if state.n_recovered == 0:
         state.recovered_from = day

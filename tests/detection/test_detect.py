@@ -284,6 +284,14 @@ def test_half_green_slash_that_shows_soil_is_a_clearing() -> None:
     assert set(detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes["confirmed_on"]) == {WATCHED[3]}
 
 
+def test_half_green_ground_is_closed_when_its_soil_is_gone() -> None:
+    layers = make_forest()
+    paint(layers, (slice(FIRST + 2, FIRST + 6), *SPOT), {"ndvi": 0.66, "bsi": 0.02, "blue": 0.04, "nir": 0.3})
+    episodes = detect(make_tile(layers), make_steady_scenes(len(DAYS))).episodes
+    assert (episodes["confirmed_on"] > 0).all()
+    assert set(episodes["closed_on"]) == {WATCHED[8]}
+
+
 def test_haze_shows_no_soil() -> None:
     """Thick haze at two looks running raises the soil index too."""
     layers = make_forest()

@@ -141,8 +141,8 @@ def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, 
         return {}
     name, hectares, per_cent = AREAS[kind]
     total = measure_area_ha(outline)
-    common = _measure_union(found)
-    cells: dict[str, Value] = {hectares: round(common, 4), per_cent: round(min(100.0, 100 * common / total), 2)}
+    common = min(_measure_union(found), total)  # of the same ground, cut at more points, the geodesic area may differ by a breath
+    cells: dict[str, Value] = {hectares: round(common, 4), per_cent: round(100 * common / total, 2)}
     if kind != CONCESSION:
         return cells | {name: _name_largest(found)}
     status, deciding = assess_legal_status(found, site.first_seen, total)
