@@ -301,7 +301,8 @@ come about.
   between them, as much haze. Simulated ground is simpler than real ground all the same: take these rows for a check, not for a
   promise.
 - Clearings: the same alerts, compared with ground cleared for farming in place of mines. Neither row counts an alert on what the
-  other one looks for; false ones are the same in both.
+  other one looks for; false ones are the same in both. A site counts as found while its ground is still confirmed at the end:
+  clearings that were confirmed and are green again by then count as missed here.
 
 What the tropical setting must reach:
 
