@@ -300,7 +300,8 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
     seen = members["last_seen"]
     if track.closed_on:  # what is left of it, or what it is part of, may go on
         seen = seen[seen < track.closed_on]
-    first_seen, last_seen = to_date(track.first_seen), to_date(int(seen.max(initial=track.first_seen)))
+    latest = int(seen.max(initial=max(track.first_seen, track.confirmed_on)))
+    first_seen, last_seen = to_date(track.first_seen), to_date(latest)
     assert first_seen is not None, "an alert was seen"
     assert last_seen is not None, "an alert was seen"
     return Alert(
