@@ -262,8 +262,9 @@ def _open_track(tracks: list[_Track], component: Pixels, history: _History, day:
         track.closed_on = 0
         track.move(component)
         return
-    own = history.episodes[history.active(day) & np.isin(history.pixels, component)]
-    founder = int(history.pixels[history.active(day) & np.isin(history.pixels, component)][np.argmin(own["first_seen"])])
+    chosen = history.active(day) & np.isin(history.pixels, component)
+    own = history.episodes[chosen]
+    founder = int(history.pixels[chosen][np.argmin(own["first_seen"])])
     first_seen = _reach(own["first_seen"], limits.smallest)
     track = _Track(day, founder, component, component, first_seen, _find_last_normal(own, first_seen))
     if parents:
