@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.detection.baseline import PixelBaseline
+from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.harmonics import evaluate
 from minewatch.detection.rules import Rules
 
@@ -106,8 +107,7 @@ def compute_residual(
 @njit(nogil=True, cache=True)
 def is_normal(level: float, ndvi: float, rules: Rules) -> bool:
     """True if a look shows the vegetation expected, and bare ground would differ from it."""
-    span = level - rules.bare_ndvi
-    normal: bool = span >= rules.min_contrast and (level - ndvi) / max(span, 0.05) < rules.normal_loss
+    normal: bool = tells_bare_ground(level, rules) and (level - ndvi) / max(level - rules.bare_ndvi, 0.05) < rules.normal_loss
     return normal
 
 
