@@ -15,21 +15,38 @@ import os
 import platform
 import pwd
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from minewatch.core.errors import EvidenceError, WorkspaceError
 from minewatch.core.files import append_lines, make_private_folder
 
-Action = Literal["made", "opened", "exported", "packed"]
+Action = Literal["made", "extended", "opened", "exported", "packed", "reported", "received"]
 """What a person or a scan did with evidence."""
 
 LARGEST_HEAD = 1000
 """Bytes that are read of the head; it has about a hundred."""
 
+HANDOVER_FIELDS = ("files", "recipient", "purpose")
+"""Fields of an entry that only a handover has."""
+
 FIRST_HASH = "0" * 64
 """What the first line has as the hash of the line before."""
+
+
+@dataclass(frozen=True)
+class Handover:
+    """What left the workspace or came into it, for whom, and why."""
+
+    files: tuple[tuple[str, str, int], ...] = ()
+    """Name, SHA-256 and size of each file."""
+
+    recipient: str = ""
+    """Who receives it, as the user says; '' = not said."""
+
+    purpose: str = ""
+    """What for, as the user says; '' = not said."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +77,20 @@ class CustodyEntry:
     previous: str
     """SHA-256 of the line before, without its end."""
 
+    files: tuple[tuple[str, str, int], ...] = ()
+    """Name, SHA-256 and size of each file that left or came."""
+
+    recipient: str = ""
+    """Who received them, as the user said; '' = not said."""
+
+    purpose: str = ""
+    """What for, as the user said; '' = not said."""
+
     @property
     def line(self) -> str:
-        """The entry as its line in the log."""
-        return json.dumps(vars(self), ensure_ascii=True, sort_keys=True)
+        """The entry as its line in the log; what only a handover has is left out where it is empty."""
+        fields = {name: value for name, value in vars(self).items() if value or name not in HANDOVER_FIELDS}
+        return json.dumps(fields, ensure_ascii=True, sort_keys=True)
 
 
 @dataclass(frozen=True)
@@ -98,16 +125,20 @@ class CustodyLog:
         return [line for line in self.lines if line.entry.alert_id == alert_id]
 
 
-def record_custody(path: Path, action: Action, alert_id: str, manifest: str, detail: str = "") -> CustodyEntry:
+def record_custody(
+    path: Path, action: Action, alert_id: str, manifest: str, detail: str = "", handover: Handover | None = None
+) -> CustodyEntry:
     """Add a line to the log, on disk when this returns; of several writers one waits for the other.
 
     Raises EvidenceError where the log cannot be written.
     """
-    (entry,) = record_custody_of_all(path, action, {alert_id: manifest}, detail)
+    (entry,) = record_custody_of_all(path, action, {alert_id: manifest}, detail, handover)
     return entry
 
 
-def record_custody_of_all(path: Path, action: Action, manifests: Mapping[str, str], detail: str = "") -> list[CustodyEntry]:
+def record_custody_of_all(
+    path: Path, action: Action, manifests: Mapping[str, str], detail: str = "", handover: Handover | None = None
+) -> list[CustodyEntry]:
     """Add a line for each of several alerts in one write; ``manifests`` is alert id to SHA-256 of its manifest.
 
     Raises EvidenceError where the log cannot be written.
@@ -122,7 +153,8 @@ def record_custody_of_all(path: Path, action: Action, manifests: Mapping[str, st
             when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), current_user()
             for alert_id, manifest in manifests.items():
                 number += 1
-                entries.append(CustodyEntry(number, when, who, action, alert_id, manifest, detail, previous))
+                entry = CustodyEntry(number, when, who, action, alert_id, manifest, detail, previous)
+                entries.append(replace(entry, **vars(handover)) if handover else entry)
                 previous = _hash(entries[-1].line.encode())
             append_lines(path, [entry.line for entry in entries])
             if entries:
@@ -156,9 +188,9 @@ def parse_custody(data: bytes) -> CustodyLog:
 def _parse_entry(fields: Any) -> CustodyEntry:
     entry = CustodyEntry(**fields)
     texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous)
-    if type(entry.number) is not int or not all(isinstance(text, str) for text in texts):
+    if type(entry.number) is not int or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.purpose)):
         raise ValueError("not an entry")
-    return entry
+    return replace(entry, files=tuple((str(name), str(sha256), int(size)) for name, sha256, size in entry.files))
 
 
 def check_custody(path: Path) -> list[str]:
