@@ -13,6 +13,26 @@ STATES = (PROVISIONAL, CONFIRMED, CLOSED, DISMISSED)
 
 
 @dataclass(frozen=True)
+class AlertStage:
+    """A confirmed alert as it was after the looks of a day."""
+
+    date: dt.date
+    """The day: that of the confirming look, or one on which the alert had grown."""
+
+    geometry: BaseGeometry
+    """MultiPolygon, lon/lat."""
+
+    area_ha: float
+    """Geodesic, hectares."""
+
+    lat: float
+    """Degrees, of a point inside."""
+
+    lon: float
+    """Degrees, of the same point."""
+
+
+@dataclass(frozen=True)
 class Alert:
     """A site that changed."""
 
@@ -69,3 +89,6 @@ class Alert:
 
     split_on: dt.date | None = None
     """The look that split it off."""
+
+    stages: tuple[AlertStage, ...] = ()
+    """As of its confirming look, and of each look at which it had grown; none while it was never confirmed."""

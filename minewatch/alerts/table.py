@@ -160,7 +160,7 @@ class _Writer:
         """Write one alert: into a new row, its own, or that of a vanished alert it overlaps."""
         alert = replace(alert, status=reviewed.status)
         self._changes.alerts.append(alert)
-        facts = {name: value for name, value in vars(alert).items() if name != "geometry"}
+        facts = {name: value for name, value in vars(alert).items() if name not in ("geometry", "stages")}
         before, after = self._result.scenes.get(alert.alert_id, ("", ""))
         context = self._result.context.get(alert.alert_id, {})
         cells = {**facts, "scene_before": before, "scene_after": after, **context, **self._common}

@@ -70,7 +70,7 @@ def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Ale
     assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
     proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
     before = _choose(rank_before(area, observations, alert.last_normal, alert.geometry), listed, "before the change")
-    after = _choose(_rank(area, proof, alert.geometry), listed, "with the change")
+    after = _choose(rank_looks(area, proof, alert.geometry), listed, "with the change")
     looks = {o.item: o for o in (before.preferred, before.chosen, *proof)}
     return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert.geometry))
 
@@ -85,7 +85,7 @@ def rank_before(
     last = find_last_before(last_normal, area.monitor_from)
     earlier = [o for o in observations if last - SEARCH_PERIOD <= o.time.date() < last]
     groups = [o for o in observations if o.time.date() == last], earlier
-    return [o for group in groups for o in _rank(area, group, outline)]
+    return [o for group in groups for o in rank_looks(area, group, outline)]
 
 
 def _choose(ranked: Sequence[Observation], listed: Collection[str], period: str) -> LookChoice:
@@ -115,7 +115,7 @@ def find_window(grid: Grid, outline: BaseGeometry) -> Window:
     return Window(row, column, height, width).grow(MARGIN // PIXEL, grid.shape)
 
 
-def _rank(area: AreaPlan, observations: Sequence[Observation], outline: BaseGeometry) -> list[Observation]:
+def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: BaseGeometry) -> list[Observation]:
     """Return the observations that show some of an outline, the best first.
 
     They are sorted by the share shown, to a tenth; then by whether half of what lies around is clear; then by day, the latest
