@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shapely.geometry.base import BaseGeometry
 
@@ -92,3 +92,18 @@ class Alert:
 
     stages: tuple[AlertStage, ...] = ()
     """As of its confirming look, and of each look at which it had grown; none while it was never confirmed."""
+
+    def at(self, stage: AlertStage) -> Alert:
+        """Return the alert as it was at a stage; its looks and mean changes remain those of the latest look."""
+        return replace(
+            self,
+            status=CONFIRMED,
+            last_seen=min(self.last_seen, stage.date),
+            area_ha=stage.area_ha,
+            lat=stage.lat,
+            lon=stage.lon,
+            geometry=stage.geometry,
+            merged_into="",
+            closed_on=None,
+            stages=(),
+        )

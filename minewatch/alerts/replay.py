@@ -47,15 +47,12 @@ class _Limits:
     gap: int
     """Half the distance below which parts stay one alert."""
 
-    growth: int
-    """By which an alert grows from one stage to the next, if not by GROWTH_SHARE."""
-
     @classmethod
     def of(cls, settings: AlertSettings) -> Self:
         """Read them from the pipeline."""
-        areas = (settings.min_area_ha, settings.core_area_ha, settings.settled_area_ha, GROWTH_HA)
-        smallest, core, settled, growth = (max(1, round(area * 10_000 / PIXEL**2)) for area in areas)
-        return cls(smallest, core, settled, settings.split_distance // (2 * PIXEL), growth)
+        areas = (settings.min_area_ha, settings.core_area_ha, settings.settled_area_ha)
+        smallest, core, settled = (max(1, round(area * 10_000 / PIXEL**2)) for area in areas)
+        return cls(smallest, core, settled, settings.split_distance // (2 * PIXEL))
 
 
 @dataclass(eq=False)
@@ -213,7 +210,7 @@ def _replay_history(history: _History, limits: _Limits) -> list[_Track]:
             if number not in owned and len(component) >= limits.smallest:
                 _open_track(tracks, component, history, day, limits)
         _confirm([t for t in tracks if not t.closed_on and not t.confirmed_on], history, day, limits)
-        _note_stages([t for t in tracks if not t.closed_on and t.confirmed_on], history, day, limits)
+        _note_stages([t for t in tracks if not t.closed_on and t.confirmed_on], history, day)
     return tracks
 
 
@@ -226,15 +223,20 @@ def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits)
             track.confirmed_on = day
 
 
-def _note_stages(tracks: list[_Track], history: _History, day: int, limits: _Limits) -> None:
+def _note_stages(tracks: list[_Track], history: _History, day: int) -> None:
     """Note the pixels of confirmed tracks: those of the confirming look, and then each time they have grown."""
     for track in tracks:
         if not track.stages:  # a part that split off was confirmed earlier, as part of the other alert
             then = history.pixels[history.active(track.confirmed_on)]
             track.stages.append((track.confirmed_on, np.intersect1d(track.current, then)))
-        last, now = len(track.stages[-1][1]), len(track.current)
-        if now >= min(last * (1 + GROWTH_SHARE), last + limits.growth):
+        hectares = [len(pixels) * PIXEL**2 / 10_000 for pixels in (track.stages[-1][1], track.current)]
+        if has_grown(*hectares):
             track.stages.append((day, track.current))
+
+
+def has_grown(before_ha: float, after_ha: float) -> bool:
+    """True if an alert has grown by a stage from one area to another."""
+    return after_ha >= min(before_ha * (1 + GROWTH_SHARE), before_ha + GROWTH_HA) * (1 - 1e-3)  # geodesic and grid differ
 
 
 def _continue(tracks: list[_Track], components: _Components, day: int, limits: _Limits) -> set[int]:

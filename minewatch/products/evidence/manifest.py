@@ -19,21 +19,23 @@ from minewatch.products.evidence.evidence_files import LARGEST_TEXT, MOST_FILES,
 from minewatch.products.evidence.image_file import GDAL_VERSION
 from minewatch.products.evidence.signing import Signer
 
-FORMAT = 1
-"""Version of the format of evidence folders, manifests and export bundles."""
+FORMAT = 2
+"""Version of the format of evidence folders, manifests and export bundles that is written."""
 
-MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+FORMATS = (1, FORMAT)
+"""Those that are read."""
 
-UNLISTED = frozenset({MANIFEST, SIGNATURE})
-"""Files that the manifest cannot list: itself, and its signature."""
+MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN = "manifest.json", "manifest.sig", "manifest.tsr", "manifest-tsa.pem"
+"""The manifest, its signature, its time stamp, and the certificates of whoever stamped it."""
 
-IMAGES = ("before", "after")
-"""Each is NAME.tif (reflectance) and NAME-scl.tif (classes)."""
+UNLISTED = frozenset({MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN})
+"""Files that the manifest cannot list: itself, and what is made from it."""
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any], signer: Signer | None) -> str:
     """Write the manifest with the hashes of all files, signed where there is a key; return the manifest's SHA-256."""
-    files = {path.name: describe_data(path.read_bytes()) for path in sorted(folder.iterdir())}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): describe_data(path.read_bytes()) for path in paths}
     document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": files}
     data = (render_json(document) + "\n").encode()
     (folder / MANIFEST).write_bytes(data)
@@ -54,7 +56,11 @@ def read_manifest(files: EvidenceFiles, name: str = MANIFEST) -> tuple[dict[str,
     data = files.read(name, LARGEST_TEXT)
     try:
         document = json.loads(data)
-        if document["format"] != FORMAT or not isinstance(document["files"], dict) or not isinstance(document["alert_id"], str):
+        if (
+            document["format"] not in FORMATS
+            or not isinstance(document["files"], dict)
+            or not isinstance(document["alert_id"], str)
+        ):
             raise ValueError("not of this kind")
         if len(document["files"]) > MOST_FILES:
             raise ValueError("more files than evidence has")
