@@ -40,7 +40,7 @@ MASKED: Mapping[int, str] = {
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 
 
-UNJUDGED = (Outcome.NOT_CLEAR, Outcome.BASELINE, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
+UNJUDGED = (Outcome.NOT_CLEAR, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
 """Outcomes of looks that were not compared with the baseline."""
 
 
@@ -158,6 +158,7 @@ class ExplanationWriter:
             charred=bool(residual.charred) and outcome in COUNTED,
             outcome=outcome,
             is_normal=bool(residual.is_normal) and outcome not in UNJUDGED,
+            is_in_leaf=bool(residual.is_in_leaf),
             clear_pixels=around.shape[1],
             confirmed_pixels=traced.count_confirmed(day),
             area_ndvi=float(np.median(around[0])) if around.size else None,
