@@ -202,7 +202,7 @@ def _count_look(
     outcome = Outcome.STRONG if strong else Outcome.WEAK
     if state.n_anomalous >= 2 and state.provisional_on == 0 and lasts and score >= rules.min_score:
         state.provisional_on = day
-        _settle_normal(base, state)
+        _settle_normal(ndvi, base, state)
         outcome = Outcome.PROVISIONAL
     if state.provisional_on > 0 and state.confirmed_on == 0 and lasts and proven:
         state.confirmed_on = day
@@ -213,12 +213,13 @@ def _count_look(
 
 
 @njit(nogil=True, cache=True)
-def _settle_normal(base: PixelBaseline, state: State) -> None:
+def _settle_normal(ndvi: float, base: PixelBaseline, state: State) -> None:
     """Go back to the last normal look in leaf where the one before the anomaly does not show that the ground was unchanged.
 
-    A stand without leaves looks like one that was thinned: only ground that fell far below it was there for sure.
+    A stand without leaves looks like one that was thinned: only ground that fell far below it, and stays there, tells that it
+    was there.
     """
-    ground = state.ndvi_sum / state.n_anomalous
+    ground = max(ndvi, state.ndvi_sum / state.n_anomalous)
     if state.normal_before > state.leafy_before and expect_ndvi(base, state.normal_before) - ground < PLAIN_FALL:
         state.normal_before = state.leafy_before
 
