@@ -190,7 +190,7 @@ def append_chained(
             _write_head(handle, Head(*end.last, head.seal if head else None))
         number, previous = max(end.last[0], head.number if head else 0), end.last[1]
         written, texts = [], []
-        for number, document in enumerate(new, number + 1):  # noqa: B020, PLR1704  # counts on from the last number
+        for number, document in enumerate(new, number + 1):  # noqa: B020  # counts on from the last number
             written.append({**document, "number": number, "previous": previous, "when": when})
             texts.append(json.dumps(written[-1], ensure_ascii=True, sort_keys=True).encode())
             previous = _hash(texts[-1])
@@ -306,9 +306,7 @@ def examine_log(path: Path, kind: LogKind, visit: Callable[[ChainedLine], None] 
         return _examine(path, head, kind, visit)
 
 
-def _examine(
-    path: Path, head: Head | None, kind: LogKind, visit: Callable[[ChainedLine], None] = lambda _: None
-) -> LogReport:
+def _examine(path: Path, head: Head | None, kind: LogKind, visit: Callable[[ChainedLine], None] = lambda _: None) -> LogReport:
     walk = _Walk(kind, head)
     exists = False
     with contextlib.suppress(FileNotFoundError), open_plain(path) as file:
@@ -415,7 +413,9 @@ class _Walk:
         if is_chained:
             return
         if is_next and self.number == 0 and self.unchained:
-            self.tell(f"lines 1 to {line.at - 1}: not what the first chained line is chained to; one was changed, added or removed")
+            self.tell(
+                f"lines 1 to {line.at - 1}: not what the first chained line is chained to; one was changed, added or removed"
+            )
         elif is_next:
             self.tell(f"entry {max(self.number, 1)}: not what the next line is chained to; it was changed")
         elif line.number > self.number:

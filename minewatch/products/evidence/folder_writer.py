@@ -174,7 +174,7 @@ def _complete_folder(
         sync(path)
     sync(folder)
     # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
-    record_custody(workspace.custody, "made", alert.alert_id, sha256, f"scan {scan.run_id}")
+    record_custody(workspace.custody, "made", alert.alert_id, sha256, f"scan {scan.run_id}", signer=signer)
     folder.rename(workspace.evidence / alert.alert_id)
     sync(workspace.evidence)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from affine import Affine
@@ -21,9 +20,10 @@ from minewatch.core.url_policy import hide_secrets
 from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.image_file import compare_evidence_images, parse_evidence_image, read_evidence_image
 from minewatch.products.evidence.image_writer import find_datatake
+from minewatch.products.evidence.known_sources import Sources
 from minewatch.products.evidence.manifest import IMAGES
 from minewatch.raster.read import open_datatake
-from minewatch.settings.providers import PROVIDERS, Provider, find_provider
+from minewatch.settings.providers import find_provider
 from minewatch.sources.scene import Datatake
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import Source, open_source
@@ -33,20 +33,6 @@ MANIFEST_FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowErro
 
 FARTHEST = 1e8
 """Metres from the origin of a map of the Earth; no place lies farther."""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The sources that a user knows; evidence of unknown origin may name any other."""
-
-    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
-    """By name: the built-in ones, and those of the user's settings."""
-
-    roots: Mapping[str, str] = field(default_factory=dict)
-    """Root, as manifests state it, to the source of the settings."""
-
-    given: str = ""
-    """The source that the user names for this check; '' = that of the manifest, where it is known."""
 
 
 def compare_with_source(

@@ -176,7 +176,11 @@ def _check_header(file: BinaryIO, member: Member, limit: int) -> int:
     is_deferred = bool(member.flags & DESCRIPTOR)
     if (signature, flags, method, extra) != (LOCAL, member.flags, member.method, 0):
         raise PackError(f"{show(member.name)} has two headers that differ")
-    if header[30:] != member.raw_name or name_size != len(member.raw_name) or tuple(sizes) != ((0, 0, 0) if is_deferred else stated):
+    if (
+        header[30:] != member.raw_name
+        or name_size != len(member.raw_name)
+        or tuple(sizes) != ((0, 0, 0) if is_deferred else stated)
+    ):
         raise PackError(f"{show(member.name)} has two headers that differ")
     if is_deferred:
         file.seek(end)
