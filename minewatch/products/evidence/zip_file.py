@@ -74,8 +74,8 @@ class Member:
     offset: int
     """Of its header."""
 
-    raw_name: bytes
-    """As both headers state it."""
+    header: bytes
+    """The header before its data, as the directory says that it must be."""
 
     @property
     def is_folder(self) -> bool:
@@ -85,7 +85,7 @@ class Member:
     @property
     def start(self) -> int:
         """Offset of its data."""
-        return self.offset + 30 + len(self.raw_name)
+        return self.offset + len(self.header)
 
 
 def list_members(file: BinaryIO) -> list[Member]:
@@ -137,11 +137,13 @@ def _parse_directory(data: bytes, count: int) -> Iterator[Member]:
         values = struct.unpack_from("<4x2H4x3I4H2x2I", data, at + 4)
         flags, method, crc, packed, size, name_size, extra, comment, disk, attributes, offset = values
         raw = data[at + 46 : at + 46 + name_size]
+        sums = bytes(12) if flags & DESCRIPTOR else data[at + 16 : at + 28]
+        header = LOCAL + data[at + 6 : at + 16] + sums + data[at + 28 : at + 30] + b"\0\0" + raw
         at += 46 + name_size
         name = raw.decode("utf-8" if flags & UTF8 else "cp437", "replace")
         if extra or comment or disk:
             raise PackError(f"it has bytes outside its files, beside the name of {show(name)}")
-        yield _check_entry(Member(name, stat.S_IFMT(attributes >> 16), flags, method, crc, packed, size, offset, raw))
+        yield _check_entry(Member(name, stat.S_IFMT(attributes >> 16), flags, method, crc, packed, size, offset, header))
     if at != len(data):
         raise PackError("it has bytes outside its files, in its directory")
 
@@ -170,23 +172,13 @@ def _check_header(file: BinaryIO, member: Member, limit: int) -> int:
     if end > limit:
         raise PackError(f"{show(member.name)} lies outside the ZIP")
     file.seek(member.offset)
-    header = file.read(30 + len(member.raw_name))
-    stated = (member.crc, member.packed, member.size)
-    signature, flags, method, *sizes, name_size, extra = struct.unpack_from("<4s2xHH4xIIIHH", header.ljust(30, b"\0"))
-    is_deferred = bool(member.flags & DESCRIPTOR)
-    if (signature, flags, method, extra) != (LOCAL, member.flags, member.method, 0):
-        raise PackError(f"{show(member.name)} has two headers that differ")
-    if (
-        header[30:] != member.raw_name
-        or name_size != len(member.raw_name)
-        or tuple(sizes) != ((0, 0, 0) if is_deferred else stated)
-    ):
-        raise PackError(f"{show(member.name)} has two headers that differ")
-    if is_deferred:
+    is_same = file.read(len(member.header)) == member.header
+    if member.flags & DESCRIPTOR:
         file.seek(end)
-        if end + 16 > limit or file.read(16) != AFTER + struct.pack("<3I", *stated):
-            raise PackError(f"{show(member.name)} has two headers that differ")
+        is_same &= file.read(16) == AFTER + struct.pack("<3I", member.crc, member.packed, member.size)
         end += 16
+    if not is_same or end > limit:
+        raise PackError(f"{show(member.name)} has two headers that differ")
     return end
 
 
