@@ -1,9 +1,11 @@
-"""What people decided about alerts: an append-only file, one JSON object a line, that outlives every table."""
+"""What people decided about alerts: an append-only file, one JSON object a line, that outlives every table.
+
+It is a chained log (``core/chained_log.py``), so that ``verify`` finds lines that were changed, added or removed.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,9 @@ import shapely
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.core.chained_log import END_UNKNOWN, LogKind, append_chained
 from minewatch.core.errors import AlertsError
-from minewatch.core.files import append_lines, read_lines
+from minewatch.core.files import read_lines
 
 CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
 REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
@@ -22,6 +25,9 @@ REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
 
 COMMAND, QGIS = "command", "table"
 """Where a decision was made: by ``alerts review``, or by editing the table."""
+
+DECISION_LOG = LogKind("decisions", may_begin_unchained=True)
+"""The kind of log that the file is; earlier versions did not chain the lines."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +97,15 @@ def read_decisions(path: Path) -> Decisions:
         found, damaged = read_lines(path, _parse)
     except OSError as error:
         raise AlertsError(f"{path} cannot be read: {error.strerror}") from error
-    return Decisions(tuple(found), damaged)
+    return Decisions(tuple(decision for decision in found if decision), damaged)
 
 
 def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
     """Add decisions; they are on the disk when this returns.  Raises AlertsError where they cannot be written."""
     if not decisions:
         return
-    lines = [json.dumps(_render(decision), ensure_ascii=False) for decision in decisions]
     try:
-        append_lines(path, lines)
+        append_chained(path, [_render(decision) for decision in decisions], DECISION_LOG)
     except OSError as error:
         raise AlertsError(f"the decision could not be written to {path}: {error.strerror}; nothing was changed") from error
 
@@ -112,7 +117,10 @@ def _render(decision: Decision) -> dict[str, Any]:
     return {**fields, **dates, "outline": outline}
 
 
-def _parse(document: dict[str, Any]) -> Decision:
+def _parse(document: dict[str, Any]) -> Decision | None:
+    """Return a decision; None for the line of a writer that did not find the end of the file as it should be."""
+    if END_UNKNOWN in document:
+        return None
     review = document["review"]
     if review not in REVIEWS:
         raise ValueError(review)

@@ -352,7 +352,7 @@ def test_each_harm_is_named(watch: Workspace, harm: Callable[[Path], str]) -> No
     assert f"{folder.name}: {fault}" in " ".join(answer.stderr.split())
     whole = run("verify", watch.root)
     assert whole.exit_code == 3
-    assert f"{other.name}: as it was written" in whole.stdout
+    assert f"{other.name}: as the log of this workspace recorded it" in whole.stdout
 
 
 def test_other_pixels_at_the_source_are_named(series: SimulatedSeries, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.scene_quality import SceneQuality
-from minewatch.products.evidence.addenda import GROWTH, choose_stages, read_latest
+from minewatch.products.evidence.addenda import choose_stages, read_latest
 from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.folder_content import (
     recompute_confirmation,
@@ -35,7 +35,7 @@ from minewatch.products.evidence.folder_content import (
 )
 from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, write_evidence_images
 from minewatch.products.evidence.look_choice import AFTER, EvidenceLooks, choose_look, choose_looks, find_window
-from minewatch.products.evidence.manifest import write_manifest
+from minewatch.products.evidence.manifest import GROWTH, write_manifest
 from minewatch.products.evidence.recompute import ALERT
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.settings.document import read_settings
@@ -222,7 +222,7 @@ def _complete(workspace: Workspace, scan: EvidenceInput, draft: _Draft, signer: 
     folder, name = (draft.target.parent, draft.target.name) if draft.is_addendum else (draft.target, "")
     detail = f"{name}; scan {scan.run_id}" if name else f"scan {scan.run_id}"
     # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
-    record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail)
+    record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail, signer=signer)
     draft.temp.rename(draft.target)
     sync(draft.target.parent)
 
