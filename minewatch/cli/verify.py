@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from minewatch.core.text import count_of
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import MARKER, Workspace, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
+from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.known_sources import Sources
 from minewatch.products.evidence.signing import read_public_key
 from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
@@ -32,6 +33,7 @@ MOST_FAULTS = 50
 @click.option("--public-key", type=click.Path(path_type=Path), metavar="FILE", help="The Ed25519 key that must have signed.")
 @click.option("--require-signature", is_flag=True, help="Evidence or a pack without a signature is a fault.")
 @click.option("--identity", type=click.Path(path_type=Path), metavar="FILE", help="Your private key, for an encrypted pack.")
+@click.option("--recompute", is_flag=True, help="Confirm the alert again from the looks in the folder, and compare.")
 @click.option("--fetch", is_flag=True, help="Read the pixels from the source again and compare them.")
 @click.option("--source", metavar="NAME|URL|PATH", help="Where --fetch reads them, if not from a source that is known here.")
 @common_options
@@ -41,6 +43,7 @@ def verify(
     public_key: Path | None,
     require_signature: bool,
     identity: Path | None,
+    recompute: bool,
     fetch: bool,
     source: str | None,
 ) -> None:
@@ -56,12 +59,13 @@ def verify(
 
     Each file that was changed, is missing or was added is named, and each line of a log that was changed or removed.
     What could not be checked as requested is named too, and ends with exit code 3.  A pack is read without unpacking it; an
-    encrypted one (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only known sources are contacted:
-    those of minewatch and of your workspace (-w), or the one of --source.
+    encrypted one (NAME.zip.age) is opened in memory, never on the disk.  With --recompute the code that raised the alert raises
+    it again, from the looks in the folder alone.  With --fetch only known sources are contacted: those of minewatch and of your
+    workspace (-w), or the one of --source.
 
     \b
     Example:
-      minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --fetch
+      minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --recompute --fetch
       minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub
       minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519 --public-key ranger.pub
       minewatch verify . --require-signature
@@ -74,6 +78,7 @@ def verify(
         fetch=fetch,
         identity=identity,
         is_signature_required=require_signature,
+        recompute=_load_recompute() if recompute else None,
     )
     checks = verify_path(path, trust)
     for check in checks:
@@ -84,6 +89,14 @@ def verify(
         _print_checks(checks)
     if not all(check.is_trusted for check in checks):
         sys.exit(3)
+
+
+def _load_recompute() -> Callable[[EvidenceFiles, Mapping[str, Any]], list[str]]:
+    # Loaded only here: detection brings its compiler, which most checks do not need.
+    recompute: Callable[[EvidenceFiles, Mapping[str, Any]], list[str]] = importlib.import_module(
+        "minewatch.products.evidence.recompute"
+    ).recompute
+    return recompute
 
 
 def _find_trust(session: Session, path: Path, source: str, *, fetch: bool) -> TrustAnchors:

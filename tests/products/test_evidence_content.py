@@ -8,7 +8,6 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from minewatch.areas.aoi import read_aoi
 from minewatch.areas.grid import make_grid
 from minewatch.core.errors import EvidenceError
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.evidence_files import EvidenceFiles, open_folder
+from minewatch.products.evidence.evidence_files import open_folder
 from minewatch.products.evidence.recompute import recompute
 from minewatch.settings.pipeline import check_pipeline
 from minewatch.simulation.series import SimulatedSeries
@@ -149,7 +148,9 @@ def test_the_confirmation_is_recomputed_from_the_folder_alone(watch: Workspace, 
         alone = tmp_path / "alone" / folder.name
         alone.parent.mkdir(exist_ok=True)
         folder.rename(alone)
-        assert recompute(open_folder(alone)) == ([], [])
+        assert recompute(open_folder(alone), read_json(alone / "manifest.json")) == []
+        answer = run("verify", alone, "--recompute")
+        assert "recomputed from these files alone, the alert is the same" in answer.stdout
 
 
 def drop_look(folder: Path) -> str:
@@ -185,7 +186,7 @@ def claim_more_ground(folder: Path) -> str:
 def test_what_the_looks_do_not_give_is_found(watch: Workspace, forge: Callable[[Path], str]) -> None:
     folder = list_evidence(watch)[0]
     expected = forge(folder)
-    differing, _ = recompute(open_folder(folder))
+    differing = recompute(open_folder(folder), read_json(folder / "manifest.json"))
     assert any(expected in line for line in differing)
 
 
@@ -195,12 +196,11 @@ def test_documents_that_are_none_are_refused(watch: Workspace, name: str, text: 
     folder = list_evidence(watch)[0]
     rewrite(folder / name, text.encode())
     with pytest.raises(EvidenceError, match="recomputed"):
-        recompute(open_folder(folder))
+        recompute(open_folder(folder), read_json(folder / "manifest.json"))
 
 
 def test_evidence_of_format_1_cannot_be_recomputed(watch: Workspace) -> None:
-    files = open_folder(list_evidence(watch)[0])
-    old = replace(files, names=frozenset(files.names - {"method.json"}))
-    assert isinstance(old, EvidenceFiles)
+    folder = list_evidence(watch)[0]
+    manifest = read_json(folder / "manifest.json") | {"format": 1}
     with pytest.raises(EvidenceError, match="format 1"):
-        recompute(old)
+        recompute(open_folder(folder), manifest)

@@ -65,7 +65,8 @@ def check_files(
     addenda = _check_addenda(files, folders, (alert_id, digest), rule, found)
     log_faults = compare_with_log(alert_id, digest, addenda, log) if log else []
     if recompute := trust.recompute:
-        _ask(found, lambda: recompute(files, manifest), ("the confirmation comes out the same from these files", "recomputed"))
+        words = "recomputed from these files alone, the alert is the same", "the confirmation was not recomputed"
+        _ask(found, lambda: recompute(main, manifest), words)
     if trust.fetch:
         # Loaded only here: it brings a hundred megabytes of libraries, and most checks need none of them.
         compare = importlib.import_module("minewatch.products.evidence.refetch").compare_with_source
@@ -73,7 +74,7 @@ def check_files(
         _ask(
             found,
             lambda: compare(files, manifest, trust.sources, is_own=trusted),
-            ("the source gives the same pixels today", "compared"),
+            ("the source gives the same pixels today", "the pixels were not compared"),
         )
     return VerificationResult(
         Path(),
@@ -95,11 +96,11 @@ def _compare(files: EvidenceFiles, manifest: Mapping[str, Any], found: _Findings
 
 def _ask(found: _Findings, compare: Callable[[], list[str]], words: tuple[str, str]) -> None:
     """Add what a comparison finds; ``words`` are what is said where nothing differs, and what was not done where it fails."""
-    same, done = words
+    same, not_done = words
     try:
         differing = compare()
     except EvidenceError as error:
-        found.unknown.append(f"the pixels were not {done}: {error}")
+        found.unknown.append(f"{not_done}: {error}")
         return
     found.faults += differing
     found.notes += [] if differing else [same]

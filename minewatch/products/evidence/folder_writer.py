@@ -19,7 +19,7 @@ from minewatch.alerts.record import DISMISSED, Alert, AlertStage
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.errors import AlertsError, EvidenceError, MinewatchError
+from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import list_names, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.url_policy import hide_secrets
@@ -166,9 +166,8 @@ def _plan(workspace: Workspace, scan: EvidenceInput, alert: Alert, folder: Path 
     later = choose_stages(alert, read_latest(folder)) if folder else alert.stages[1:]
     for stage in later:
         look = choose_look(area, scan.observations, stage, stage.date, listed)
-        if isinstance(look, str):
-            raise EvidenceError(f"its growth by {stage.date} cannot be shown: {look}")
-        looks = EvidenceLooks({AFTER: look}, {}, find_window(area.grid, stage.geometry))
+        shown = ({}, {AFTER: look}) if isinstance(look, str) else ({AFTER: look}, {})
+        looks = EvidenceLooks(*shown, find_window(area.grid, stage.geometry))
         yield _Draft(alert, stage, looks, _make_temp_folder(workspace.evidence), target / f"{GROWTH}{stage.date}")
 
 
