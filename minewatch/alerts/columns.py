@@ -68,6 +68,8 @@ ALERT_COLUMNS = (
     Column("airstrip_m", "float64", "Nearest airstrip (m)"),
     Column("settlement_m", "float64", "Nearest settlement (m)"),
     Column("witnesses", "object", "Seen by others"),
+    Column("legal_reason", "object", "Why the legal status is unknown"),
+    Column("legal_basis", "object", "What the legal status rests on (JSON)"),
 )
 """Layer ``alerts``, MultiPolygon."""
 

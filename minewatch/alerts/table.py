@@ -18,7 +18,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
-from minewatch.alerts.context.place import CONTEXT_COLUMNS, Cells
+from minewatch.alerts.context.place import CONTEXT_COLUMNS, LAW_COLUMNS, Cells
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -46,7 +46,8 @@ GROWTH_HA = 0.1
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
     "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by", *CONTEXT_COLUMNS, "witnesses", "last_normal", "closed_on", "split_on",
+    "reviewed_by", *(name for name in CONTEXT_COLUMNS if name not in LAW_COLUMNS), "witnesses", "last_normal", "closed_on",
+    "split_on", *LAW_COLUMNS,
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 

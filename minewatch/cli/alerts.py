@@ -13,7 +13,7 @@ import geopandas as gpd
 from shapely.geometry import mapping
 
 from minewatch.alerts.context.declaration import AREAS, CONCESSION
-from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
+from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING

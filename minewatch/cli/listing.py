@@ -7,7 +7,7 @@ from typing import Any
 
 import geopandas as gpd
 
-from minewatch.alerts.context.place import UNKNOWN
+from minewatch.alerts.context.legal_status import UNKNOWN
 from minewatch.alerts.corroboration.corroboration import Corroboration
 from minewatch.alerts.lifetime import find_green_again
 from minewatch.alerts.table import plain_cell
