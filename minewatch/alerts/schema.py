@@ -11,6 +11,9 @@ from minewatch.alerts.style import refresh_styles
 SHOWN = "minewatch_shown"
 """A table, not a layer, with the review columns of each alert as last written here, so that edits are recognised."""
 
+CHECKED = "checked_at"
+"""Its column with the time, UTC, at which a row was last known to show these reviews: edits found later were made after it."""
+
 _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int32": "MEDIUMINT"}
 """numpy's names to those of GeoPackage (OGC 12-128r18, table 1)."""
 
@@ -18,7 +21,9 @@ _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int
 def upgrade_schema(connection: sqlite3.Connection) -> None:
     """Add what an older table lacks: columns and what belongs in them, our own table, styles where nobody changed them."""
     columns = ", ".join(f"{name} TEXT NOT NULL" for name in REVIEW_COLUMNS)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns}, {CHECKED} TEXT)")
+    if CHECKED not in {row[1] for row in connection.execute(f"PRAGMA table_info({SHOWN})")}:
+        connection.execute(f"ALTER TABLE {SHOWN} ADD COLUMN {CHECKED} TEXT")
     for layer, layer_columns in LAYERS.items():
         known = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
         for column in layer_columns:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minewatch.alerts.context.features import ALWAYS, NEVER
 from minewatch.alerts.context.overlap import Overlap, measure_union
@@ -105,10 +105,11 @@ def judge_bracket(
     for day in sorted(days):
         status, deciding = assess_legal_status(found, day, total)
         if periods and periods[-1].status == status:
-            last = periods.pop()
-            day, deciding = last.first, list(dict.fromkeys([*last.deciding, *deciding]))
-        elif periods:
-            periods[-1] = _end_before(periods[-1], day)
+            together = tuple(dict.fromkeys([*periods[-1].deciding, *deciding]))
+            periods[-1] = replace(periods[-1], deciding=together)
+            continue
+        if periods:
+            periods[-1] = replace(periods[-1], last=day - dt.timedelta(days=1))
         periods.append(JudgedPeriod(day, first_seen, status, tuple(deciding)))
     return tuple(periods)
 
@@ -117,10 +118,6 @@ def _list_changes(found: Sequence[Overlap]) -> set[dt.date]:
     """Return the first day of each concession, and the day after its last one."""
     known = [overlap.period for overlap in found if overlap.period]
     return {first for first, _ in known} | {last + dt.timedelta(days=1) for _, last in known if last < NEVER}
-
-
-def _end_before(period: JudgedPeriod, day: dt.date) -> JudgedPeriod:
-    return JudgedPeriod(period.first, day - dt.timedelta(days=1), period.status, period.deciding)
 
 
 def _list_deciding(periods: Sequence[JudgedPeriod], status: str) -> tuple[Overlap, ...]:

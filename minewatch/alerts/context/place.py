@@ -153,7 +153,7 @@ def _judge(found: Sequence[Overlap], site: AlertSite, outline: BaseGeometry, con
     total = measure_area_ha(outline)
     verdict = assess_bracket(found, site.last_normal, site.first_seen, total)
     basis = LegalBasis.of(verdict, found, total, consulted)
-    cells = {"legal_status": verdict.status, "legal_reason": verdict.reason, "legal_basis": basis.render()}
+    cells: dict[str, Value] = {"legal_status": verdict.status, "legal_reason": verdict.reason, "legal_basis": basis.render()}
     return cells | {AREAS[CONCESSION][0]: name_largest(verdict.deciding or found)}
 
 

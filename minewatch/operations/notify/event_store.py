@@ -200,7 +200,7 @@ def _find_reviews(state: CurrentState, renames: Mapping[str, str]) -> Iterator[E
             continue
         row = state.alerts[alert_id]
         said = {"review": decision.review, "review_note": decision.text, "reviewed_by": decision.by}
-        said["decided"] = decision.decided.isoformat(timespec="seconds")
+        said["decided"] = decision.recorded.isoformat(timespec="seconds")
         name = name_event(decision.alert_id, REVIEWED, *said.values())
         outline, run_id = state.outlines.get(alert_id), str(row["run_id"] or "")
         yield Event(name, REVIEWED, decision.aoi, alert_id, {**row, **said}, outline, run_id)
