@@ -139,10 +139,9 @@ def list_renames(events: Iterable[HistoryEvent]) -> dict[str, str]:
 
 def list_names(alert_id: str, renames: Mapping[str, str]) -> set[str]:
     """Return every id that an alert has had, its present one included."""
-    names, former = {alert_id}, {alert_id}
-    while former:
-        former = {old for old, new in renames.items() if new in former} - names
-        names |= former
+    names = found = {alert_id}
+    while found := {former for former, name in renames.items() if name in found} - names:
+        names = names | found
     return names
 
 

@@ -17,16 +17,26 @@ from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNO
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
+from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
 from minewatch.alerts.lifetime import FateCount, choose_confirmed, describe_bracket, describe_fate, read_day
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.alerts.table import describe_position, write_csv
-from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_source_file, print_alerts, print_corroboration
+from minewatch.cli.listing import (
+    describe_alerts,
+    describe_corroboration,
+    describe_law_lines,
+    describe_source_file,
+    print_alerts,
+    print_corroboration,
+)
 from minewatch.cli.output import DAY, Session, common_options, print_json, print_result, print_table, say
 from minewatch.core.errors import AlertsError
 from minewatch.products.evidence.lookup import log_export
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
+from minewatch.products.report.texts import Texts, read_texts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -142,8 +152,19 @@ def show(session: Session, alert_id: str) -> None:
     if session.as_json:
         print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
     else:
-        rows = [(name, str(value)) for name, value in facts.items()]
-        print_table(("", ""), [*rows, *_describe_life(chosen.to_dict("records")[0])])
+        row, texts = chosen.to_dict("records")[0], read_texts("en")
+        rows = [(name, str(value)) for name, value in facts.items() if name != "legal_basis"]
+        decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
+        print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
+
+
+def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[str]:
+    """Return every review of an alert in the history of the table, and last what its row says now, where that is another."""
+    events = read_history(table)
+    names = list_names(row["alert_id"], list_renames(events))
+    lines = [describe_review_event(event, texts) for event in events if event.event == REVIEWED and event.alert_id in names]
+    now = DecisionFacts.of_row(row)
+    return list(dict.fromkeys([*lines, *([describe_decision(now, texts)] if now.is_made else [])]))
 
 
 def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
