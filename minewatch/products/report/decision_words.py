@@ -46,8 +46,8 @@ class DecisionFacts:
     def of_row(cls, row: Mapping[Any, Any]) -> Self:
         """Read it from a row of the alerts table."""
         review, by, text = (str(row[name] or "").strip() for name in ("review", "reviewed_by", "review_note"))
-        times = (read_time(row[name]) for name in ("decided_at", "found_at", "made_after"))
-        return cls(review, by, text, *times, read_day(row["effective"]))
+        decided, found, after = (read_time(row[name]) for name in ("decided_at", "found_at", "made_after"))
+        return cls(review, by, text, decided, found, after, read_day(row["effective"]))
 
     @classmethod
     def of_event(cls, event: HistoryEvent) -> Self:

@@ -121,10 +121,8 @@ def _describe_period(period: BasisPeriod, texts: Texts) -> str:
 
 def _describe_title(title: Title, texts: Texts) -> TitleWords:
     share = texts.percent(title.per_cent / 100)
-    hectares = f"{texts.number(title.hectares, '#,##0.00')} ha, {share}"
-    return TitleWords(
-        show(title.name), show(title.id), _describe_validity(title, texts), hectares, title.decides, show(title.layer)
-    )
+    hectares, validity = f"{texts.number(title.hectares, '#,##0.00')} ha, {share}", _describe_validity(title, texts)
+    return TitleWords(show(title.name), show(title.id), validity, hectares, title.decides, show(title.layer))
 
 
 def _describe_validity(title: Title, texts: Texts) -> str:
