@@ -7,6 +7,7 @@ import sqlite3
 from minewatch.alerts.columns import LAYERS, REVIEW_COLUMNS
 from minewatch.alerts.history import migrate_history
 from minewatch.alerts.style import refresh_styles
+from minewatch.alerts.titles_view import refresh_view
 
 SHOWN = "minewatch_shown"
 """A table, not a layer, with the review columns of each alert as last written here, so that edits are recognised."""
@@ -32,3 +33,4 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
                 connection.execute(f'ALTER TABLE "{layer}" ADD COLUMN "{column.name}" {kind}')
     migrate_history(connection)
     refresh_styles(connection)
+    refresh_view(connection)
