@@ -115,7 +115,8 @@ def list_command(session: Session, **choice: Any) -> None:
 
     The ground of an alert changed between "last normal" and "first seen".  Once confirmed it stays in the list: "green again"
     says since when its vegetation is back.  --confirmed lists all that were ever confirmed, --status confirmed those whose
-    ground is still bare.
+    ground is still bare.  Below the table stand the reviews: who decided what, when and why, and from which date it acts.
+    "unknown*" is a legal status that depends on the day: a licence was valid for a part of the time.
 
     \b
     Example:
@@ -137,7 +138,7 @@ def list_command(session: Session, **choice: Any) -> None:
 @click.argument("alert_id", metavar="ID")
 @common_options
 def show(session: Session, alert_id: str) -> None:
-    """Show everything the table holds on one alert.
+    """Show everything the table holds on one alert: what its legal status rests on, and every decision, are said in words.
 
     \b
     Example:
