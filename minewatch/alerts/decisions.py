@@ -30,6 +30,10 @@ DECISION_LOG = LogKind("decisions", may_begin_unchained=True)
 """The kind of log that the file is; earlier versions did not chain the lines."""
 
 
+TIMES = ("decided", "found_at", "made_after")
+"""Times of a decision; which of them are known depends on where it was made."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a person decided about one alert, and the outline within which it acts."""
@@ -52,8 +56,8 @@ class Decision:
     by: str
     """Who; '' where an edit of the table does not say."""
 
-    decided: dt.datetime
-    """When, UTC; for the record only."""
+    decided: dt.datetime | None
+    """When, UTC, by the clock; None for an edit of the table, of which only a range is known."""
 
     effective: dt.date
     """As-of date of the table it was made on: from then on it acts."""
@@ -64,6 +68,12 @@ class Decision:
     via: str = COMMAND
     """COMMAND or QGIS."""
 
+    found_at: dt.datetime | None = None
+    """Of an edit: when a scan or command found it, UTC; it was saved before."""
+
+    made_after: dt.datetime | None = None
+    """Of an edit: when the table was last known to be without it, UTC; None where that is not recorded."""
+
     @property
     def text(self) -> str:
         """Reason and note as the table shows them."""
@@ -73,6 +83,18 @@ class Decision:
     def columns(self) -> tuple[str, str, str]:
         """The columns review, review_note and reviewed_by."""
         return self.review, self.text, self.by
+
+    @property
+    def recorded(self) -> dt.datetime:
+        """When it came on record, UTC: the decision itself on the command line, the finding of an edit."""
+        moment = self.decided or self.found_at
+        assert moment is not None, "a decision has one of them"
+        return moment
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """The columns of the table and its history that say when it was made."""
+        return {"decided_at": self.decided, "found_at": self.found_at, "made_after": self.made_after}
 
 
 @dataclass(frozen=True)
@@ -113,8 +135,8 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
 def _render(decision: Decision) -> dict[str, Any]:
     fields = dict(vars(decision))
     outline = mapping(shapely.set_precision(fields.pop("outline"), 1e-7))  # degrees: to a centimetre
-    dates = {"decided": fields["decided"].isoformat(timespec="seconds"), "effective": fields["effective"].isoformat()}
-    return {**fields, **dates, "outline": outline}
+    times = {name: fields[name] and fields[name].isoformat(timespec="seconds") for name in TIMES}
+    return {**fields, **times, "effective": fields["effective"].isoformat(), "outline": outline}
 
 
 def _parse(document: dict[str, Any]) -> Decision | None:
@@ -124,10 +146,15 @@ def _parse(document: dict[str, Any]) -> Decision | None:
     review = document["review"]
     if review not in REVIEWS:
         raise ValueError(review)
-    texts = {name: str(document[name]) for name in ("alert_id", "aoi", "reason", "note", "by", "via")}
+    texts: dict[str, Any] = {name: str(document[name]) for name in ("alert_id", "aoi", "reason", "note", "by", "via")}
     try:
         outline = shapely.make_valid(shape(document["outline"]))
     except shapely.GEOSException as error:
         raise ValueError("no outline") from error
-    decided, effective = dt.datetime.fromisoformat(document["decided"]), dt.date.fromisoformat(document["effective"])
-    return Decision(review=review, decided=decided, effective=effective, outline=outline, **texts)
+    times: dict[str, Any] = {name: dt.datetime.fromisoformat(text) if (text := document.get(name)) else None for name in TIMES}
+    if texts["via"] == QGIS and not times["found_at"]:  # older versions called the finding of an edit its decision
+        times = {"decided": None, "found_at": times["decided"], "made_after": None}
+    if not (times["decided"] or times["found_at"]):
+        raise ValueError("no time")
+    effective = dt.date.fromisoformat(document["effective"])
+    return Decision(review=review, effective=effective, outline=outline, **texts, **times)
