@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import platform
@@ -85,6 +86,7 @@ def list_software() -> dict[str, str]:
     return found | _list_packages()
 
 
+@functools.cache
 def _list_packages() -> dict[str, str]:
     found: dict[str, str] = {}
     try:
