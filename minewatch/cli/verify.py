@@ -14,7 +14,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
 from minewatch.core.errors import EvidenceError, SourceError, WorkspaceError
-from minewatch.core.text import count_of
+from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import MARKER, Workspace, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
@@ -117,7 +117,7 @@ def _note_opening(check: VerificationResult) -> None:
     count = len(check.faults)
     result = f"verified: {count_of(count, 'fault')}" if count else f"verified: {check.sentence}"
     try:
-        record_custody(check.log, "opened", check.alert_id, check.manifest, result)
+        record_custody(check.log, "opened", show(check.alert_id), check.manifest, result)
     except EvidenceError as error:
         say(f"the opening is not in the custody log: {error}")
 

@@ -15,18 +15,21 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 from click.testing import Result
 from cryptography.hazmat.primitives import serialization
 
 from minewatch.alerts.decisions import append_decisions, read_decisions
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.custody_log import record_custody
+from minewatch.products.evidence.custody_log import Handover, record_custody
+from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.signing import compute_fingerprint, read_signer
+from minewatch.products.evidence.verification import TrustAnchors, verify_path
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.chains import hash_entry, read_chain, rechain, write_chain, write_head
 from tests.helpers.dossiers import is_unharmed, list_evidence, make_keys, make_watch, read_json, rewrite, run, start_apart
@@ -180,6 +183,7 @@ def test_new_hashes_without_a_signature_are_no_proof(signed: Workspace, tmp_path
     answer = run("verify", folder, "--require-signature")
     assert answer.exit_code == 3
     assert "manifest.json: is not signed" in told(answer)
+    assert run("verify", signed.root, "--require-signature").exit_code == 0
     assert "manifest.json: is not signed" in told(run("verify", folder, "--public-key", key_of(signed)))
 
 
@@ -255,6 +259,20 @@ def test_another_spelling_of_a_signature_is_another_file(signed: Workspace) -> N
     for other in (data.upper(), data[:10] + b" " + data[10:], data + b"\n", b""):
         rewrite(folder / "manifest.sig", other)
         assert "manifest.sig: does not fit manifest.json" in told(run("verify", folder))
+
+
+def test_the_confirmation_can_be_worked_out_again(watch: Workspace) -> None:
+    """No forger: what works it out gets the files and the manifest, and what differs is a fault."""
+    folder, asked = list_evidence(watch)[0], []
+
+    def recompute(files: EvidenceFiles, manifest: Mapping[str, Any]) -> list[str]:
+        asked.append((sorted(files.names), manifest["alert_id"]))
+        return ["after.tif: shows no change"] if len(asked) > 1 else []
+
+    same, other = (verify_path(folder, TrustAnchors(recompute=recompute))[0] for _ in range(2))
+    assert asked[0] == (sorted(path.name for path in folder.iterdir()), folder.name)
+    assert "the confirmation comes out the same from these files" in same.notes
+    assert (same.is_trusted, other.verdict, other.faults) == (True, "changed", ("after.tif: shows no change",))
 
 
 # --- packs -----------------------------------------------------------------------------------------------------------
@@ -400,6 +418,21 @@ def test_other_methods_are_refused_unread(pack: Path, method: int) -> None:
     assert f"is packed by a method that no pack has ({method})" in told(answer)
 
 
+def test_a_pack_whose_bytes_the_log_names_is_as_recorded(watch: Workspace, tmp_path: Path) -> None:
+    """No forger at first: the log has the hash of the ZIP that was sent.  Then somebody changes the ZIP, or the log."""
+    name = list_evidence(watch)[0].name
+    path = Path(run("pack", name, "-w", watch.root, "-o", tmp_path / "out").stdout.strip())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert is_unharmed(run("verify", path, "-w", watch.root))
+    record_custody(watch.custody, "packed", name, "", handover=Handover(((path.name, digest, path.stat().st_size),)))
+    answer = run("verify", path, "-w", watch.root)
+    assert answer.exit_code == 0, answer.stderr
+    assert "as the log of this workspace recorded it" in answer.stdout
+    assert is_unharmed(run("verify", path))
+    watch.custody.with_suffix(".head").unlink()
+    assert is_unharmed(run("verify", path, "-w", watch.root))
+
+
 def test_a_locked_member_is_refused(pack: Path) -> None:
     data = pack.read_bytes()
     pack.write_bytes(data.replace(b"PK\1\2\x14\3\x14\0\0\0", b"PK\1\2\x14\3\x14\0\1\0", 1))
@@ -486,8 +519,6 @@ def test_no_log_takes_much_memory(watch: Workspace) -> None:
 
 def test_an_encrypted_pack_takes_little_more_than_its_size(tmp_path: Path) -> None:
     """The forger encrypts a ZIP as large as is opened at all."""
-    import pyrage  # noqa: PLC0415  # not needed by the others
-
     key = pyrage.x25519.Identity.generate()
     (tmp_path / "key").write_text(str(key))
     path = tmp_path / "large.zip.age"
