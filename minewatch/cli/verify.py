@@ -52,7 +52,7 @@ def verify(
       recorded     as the whole log of the workspace that holds it recorded it  exit code 0
       consistent   fits its own hashes; who wrote it is not known               exit code 3
       changed      not as it was written                                        exit code 3
-      log-unknown  the log of its workspace was changed or lost its end         exit code 3
+      log-unknown  its log was changed or lost its end                          exit code 3
 
     Each file that was changed, is missing or was added is named, and each line of a log that was changed or removed.
     What could not be checked as requested is named too, and ends with exit code 3.  A pack is read without unpacking it; an

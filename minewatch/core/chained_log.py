@@ -482,7 +482,7 @@ def describe_unknown_end(line: ChainedLine) -> str:
     ended = f"its head named entry {number}" if type(number) is int else "its head was missing or damaged"
     last = stated.get("last_number")
     lasted = f"the last line was entry {last}" if type(last) is int and last else "it had no lines"
-    return f"the end of the log was not known on {show(line.when, 10)}: {ended}, {lasted}; lines may have been removed"
+    return f"the end of the log was not known on {show(line.when[:10])}: {ended}, {lasted}; lines may have been removed"
 
 
 def _name_span(first: int, last: int) -> str:
