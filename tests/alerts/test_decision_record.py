@@ -200,6 +200,13 @@ def test_an_edit_that_no_scan_has_taken_in_does_not_borrow_another_day(workspace
     assert SENTENCE in run(workspace, "alerts", "show", ALERT), "what was decided before is still told"
 
 
+def test_blanks_that_an_editor_adds_are_no_edit(workspace: Workspace, clock: Clock) -> None:
+    decide(workspace, clock)
+    edit_review(workspace, "dismissed", "road works; seen from the air\n", " R. Quispe")
+    assert list_pending_edits(workspace.alerts) == set()
+    assert SENTENCE in run(workspace, "alerts", "list")
+
+
 def test_a_reason_outlives_an_edit_of_the_name(workspace: Workspace, clock: Clock) -> None:
     decide(workspace, clock)
     edit_review(workspace, "dismissed", "road works; seen from the air", "R. Quispe Huamán")
