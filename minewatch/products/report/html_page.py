@@ -20,7 +20,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
 from minewatch.detection.chance import LASTING_DAYS, Chance
-from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_review
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
 from minewatch.products.report.drawing import (
     draw_growth,
     draw_outline_alone,
@@ -108,7 +108,7 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "bracket_short": lambda row: describe_bracket(row, texts, is_short=True),
         "fate": lambda row, day: describe_fate(row, day, texts),
         "green_again": find_green_again,
-        "review": lambda row: name_review(row["review"] or "", texts),
+        "review": lambda row: describe_review(row, texts),
         "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
         "law_of": lambda row: describe_law(row, texts),
         "reviewed_event": REVIEWED,
@@ -259,6 +259,13 @@ def describe_fate(row: Row, as_of: dt.date, texts: Texts) -> str:
 def describe_distance(metres: float, texts: Texts) -> str:
     """Return a distance in metres as text, from 1 km on in kilometres."""
     return f"{texts.number(metres / 1000, '#,##0.0')} km" if metres >= 1000 else f"{texts.number(metres, '0')} m"
+
+
+def describe_review(row: Row, texts: Texts) -> str:
+    """Return what a person decided; an unknown decision is shown as it is written."""
+    review = row["review"] or ""
+    key = f"review_{review.replace('-', '_')}"
+    return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
 
 
 def name_event(event: HistoryEvent, texts: Texts) -> str:
