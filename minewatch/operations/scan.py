@@ -21,8 +21,9 @@ from minewatch.alerts.table import TableChanges, update_table, write_csv
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
-from minewatch.archive.item import list_observations, select_observations, write_collection
+from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
+from minewatch.archive.stac_item import credit_observations, write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
@@ -170,7 +171,9 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
     folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
     tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
     scenes = assess_areas(tasks, run.engine, run.reporter)
-    change_maps = [ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan) for scan in scans]
+    change_maps = [
+        ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan, credit_observations(scan.observations)) for scan in scans
+    ]
     with contextlib.ExitStack() as stack:
         for change_map in change_maps:
             stack.enter_context(change_map)

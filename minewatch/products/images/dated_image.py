@@ -20,6 +20,7 @@ from minewatch.products.images.image_files import FORMATS, ImageResult, Rendered
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.settings.providers import PROVIDERS
+from minewatch.sources.credits import credit_data, tag_credit
 
 MOST_NAMED = 4
 """Scenes or dates that the PNG names; the GeoTIFF names all."""
@@ -93,8 +94,8 @@ def credit_chip(chip: Chip) -> str:
     source = chip.look.datatake.scenes[0].source
     # The path of a catalogue on this machine is private.
     origin = f"; source {show_ascii(source)}" if is_web(source) or source in PROVIDERS else ""
-    years = sorted({part.date.year for part in chip.parts} or {chip.date.year})
-    return f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}{origin}"
+    years = {part.date.year for part in chip.parts} or {chip.date.year}
+    return f"{credit_data([scene.terms for scene in chip.look.datatake.scenes], years)}{origin}"
 
 
 def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
@@ -112,8 +113,8 @@ def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
         "white": " ".join(f"{value:.4f}" for value in stretch.white),
         "clear_share": f"{chip.look.clear_share:.4f}",
         **(parts if chip.parts else {}),
-        "credit": credit_chip(chip),
         "software": f"minewatch {__version__}",
+        **tag_credit(credit_chip(chip)),
     }
 
 

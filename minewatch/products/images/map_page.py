@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from minewatch import __version__
 from minewatch.areas.grid import Grid
 from minewatch.core.files import publishing
 from minewatch.core.text import escape_math
@@ -35,6 +37,13 @@ ROWS = 256
 
 LEAST_WIDTH = 5.5
 """Inches of the page, for title and credit."""
+
+
+COPYRIGHT = "Copyright"
+"""Keyword of PNG's text with the credit (W3C PNG, 11.3.3)."""
+
+LONGEST_CREDIT = 160
+"""Letters of a credit that are drawn; the file's metadata has it whole."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +133,16 @@ def draw_page(
     canvas.draw()
     drawn = _draw_over(page, colours, np.asarray(canvas.buffer_rgba()))
     with publishing(path) as temporary:
-        Image.fromarray(drawn).save(temporary, format="PNG")
+        Image.fromarray(drawn).save(temporary, format="PNG", pnginfo=_describe(credit))
     return page
+
+
+def _describe(credit: str) -> PngInfo:
+    texts = PngInfo()
+    if credit:
+        texts.add_itxt(COPYRIGHT, credit)
+    texts.add_text("Software", f"minewatch {__version__}")
+    return texts
 
 
 def _draw_over(page: Page, colours: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:

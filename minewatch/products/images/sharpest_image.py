@@ -25,6 +25,7 @@ from minewatch.products.images.stretch import GAMMA, UNKNOWN, apply_stretch
 from minewatch.settings.catalogues import BEST
 from minewatch.settings.document import list_imagery
 from minewatch.settings.providers import Imagery
+from minewatch.sources.credits import tag_credit
 
 DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles, of all three bands together, that are black and white; for files of 16 bits."""
@@ -110,8 +111,8 @@ def _render_image(subject: ImageSubject, image: SharpImage) -> RenderedImage:
             "cloud_cover": "" if candidate.cloud is None else f"{candidate.cloud:g}",
             "darkest": f"{dark:g}",
             "white": f"{white:g}",
-            "credit": credit,
             "software": f"minewatch {__version__}",
+            **tag_credit(credit),
         },
         title=f"{show_ascii(subject.name)}: {show_ascii(title)}, {format_day(image.date)}",
         lines=[show_ascii(candidate.id), _describe_sharpness(image)],
