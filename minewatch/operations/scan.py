@@ -15,9 +15,9 @@ from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
-from minewatch.alerts.read import read_alerts
+from minewatch.alerts.csv_file import publish_csv
 from minewatch.alerts.replay import replay_alerts
-from minewatch.alerts.table import TableChanges, update_table, write_csv
+from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
@@ -228,7 +228,7 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     run.lock.check()
     tables = update_table(workspace.alerts, results, make_run_row(run.plan, areas), workspace.decisions)
     log_event("table updated", events=dict(sum((changes.events for changes in tables.values()), Counter())))
-    write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    publish_csv(workspace)
     return [
         replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
         for area, changes in ((area, tables[area.plan.aoi.name]) for area in areas)

@@ -25,9 +25,9 @@ from minewatch.alerts.context.features import read_date, read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
 from minewatch.alerts.context.place import CONTEXT_COLUMNS, Overlap, assess_legal_status, place_sites
 from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.csv_file import CSV_COLUMNS
 from minewatch.alerts.geopackage import update, updating
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import CSV_COLUMNS
 from minewatch.cli import main
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from minewatch.alerts.csv_file import write_csv
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, find_green_again, find_last_before
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import write_csv
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace

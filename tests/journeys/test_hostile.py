@@ -28,8 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
+from minewatch.alerts.csv_file import CSV_COLUMNS, render_csv
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import CSV_COLUMNS, render_csv
 from minewatch.areas.area_plan import Query
 from minewatch.cli import main
 from minewatch.core.errors import SceneError, SourceError
