@@ -13,7 +13,7 @@ from minewatch.archive.stac_item import read_collection_terms
 from minewatch.core.errors import MinewatchError
 from minewatch.core.text import show
 from minewatch.core.workspace import Workspace
-from minewatch.sources.credits import credit_data, list_license_links
+from minewatch.settings.credits import credit_data, list_license_links
 
 LOOK_DATES = ("first_seen", "confirmed_on", "last_seen", "last_normal", "closed_on", "split_on")
 """Columns with the day of an acquisition."""

@@ -18,8 +18,8 @@ from minewatch.core.files import AnyPath, list_names, read_files
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import render_json
 from minewatch.core.units import to_day
+from minewatch.settings.credits import SENTINEL_TERMS, UNSTATED, DataTerms, parse_terms
 from minewatch.settings.scl import CIRRUS, CLEAR_CLASSES, CLOUD, NO_DATA
-from minewatch.sources.credits import SENTINEL_TERMS, UNSTATED, DataTerms, parse_terms
 
 UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
 """SCL classes under which indices may be left unread."""

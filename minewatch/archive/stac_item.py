@@ -24,8 +24,8 @@ from minewatch.core.files import AnyPath, publish_bytes, read_files
 from minewatch.core.text import render_json
 from minewatch.core.url_policy import is_web
 from minewatch.raster.indices import EMPTY, LAYERS
+from minewatch.settings.credits import SENTINEL_TERMS, UNSTATED, DataTerms, credit_data, list_license_links
 from minewatch.settings.providers import BANDS, PROVIDERS
-from minewatch.sources.credits import SENTINEL_TERMS, UNSTATED, DataTerms, credit_data, list_license_links
 
 COLLECTION = "collection.json"
 """Name of the collection, which lies beside its items and is their root."""

@@ -24,7 +24,7 @@ from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Episod
 from minewatch.detection.coverage import Coverage, CoverageCount
 from minewatch.detection.tiles import list_tiles
 from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_errors
-from minewatch.sources.credits import tag_credit
+from minewatch.settings.credits import tag_credit
 
 
 class ChangeMap:

@@ -10,9 +10,6 @@ from urllib.parse import urlsplit
 COLLECTION = "sentinel-2-l2a"
 """The collection searched in an API that is given by its address."""
 
-SIMULATION = "minewatch simulation"
-"""Producer that the collections of simulated catalogues state: no satellite took their scenes."""
-
 BANDS = ("blue", "green", "red", "nir", "swir16", "scl")
 """Bands by their common names; SCL is the scene classification map of Sen2Cor."""
 

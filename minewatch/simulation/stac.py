@@ -15,7 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import lonlat_from, lonlat_to
-from minewatch.settings.providers import SIMULATION
+from minewatch.settings.credits import SIMULATION
 from minewatch.settings.scl import CLOUD_CLASSES, NO_DATA
 from minewatch.simulation.scenes import SimulatedScene
 from minewatch.simulation.settings import Simulation

@@ -13,8 +13,8 @@ from pystac import Item
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.core.errors import SceneError
+from minewatch.settings.credits import UNSTATED, DataTerms, credit_data
 from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
-from minewatch.sources.credits import UNSTATED, DataTerms, credit_data
 from minewatch.sources.footprint import read_footprint
 from minewatch.sources.reflectance_offset import decide_offset, read_declared_offset
 

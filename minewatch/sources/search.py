@@ -16,8 +16,8 @@ from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.limits import FARTHEST
 from minewatch.core.url_policy import hide_secrets, resolve_href
+from minewatch.settings.credits import DataTerms, parse_terms
 from minewatch.settings.providers import infer_provider
-from minewatch.sources.credits import DataTerms, parse_terms
 from minewatch.sources.footprint import has_footprint, read_footprint
 from minewatch.sources.scene import Scene, name_assets, parse_scene
 from minewatch.sources.stac import Source

@@ -23,8 +23,8 @@ from shapely.geometry import mapping
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.url_policy import hide_secrets, is_web
+from minewatch.settings.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
-from minewatch.sources.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.sources.footprint import list_boxes, read_footprint
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
 

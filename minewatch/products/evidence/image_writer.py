@@ -17,7 +17,7 @@ from minewatch.core.http import is_remote
 from minewatch.core.parallel import TASKS_PER_CORE, count_cores
 from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
 from minewatch.raster.read import open_datatake
-from minewatch.sources.credits import tag_credit
+from minewatch.settings.credits import tag_credit
 from minewatch.sources.scene import Datatake, Scene, credit_scenes
 
 MOST_READERS = 8

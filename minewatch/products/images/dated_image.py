@@ -19,8 +19,8 @@ from minewatch.products.images.chips.rendering import Stretch, find_stretch, ren
 from minewatch.products.images.image_files import FORMATS, ImageResult, RenderedImage, write_files
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import OVERLAYS, Overlay
+from minewatch.settings.credits import credit_data, tag_credit
 from minewatch.settings.providers import PROVIDERS
-from minewatch.sources.credits import credit_data, tag_credit
 
 MOST_NAMED = 4
 """Scenes or dates that the PNG names; the GeoTIFF names all."""

@@ -29,7 +29,7 @@ from minewatch.products.images.map_page import COPYRIGHT, LONGEST_CREDIT
 from minewatch.products.images.stretch import DARKEST, UNKNOWN, apply_stretch, find_white
 from minewatch.raster.cog import write_picture
 from minewatch.raster.read import open_datatake
-from minewatch.sources.credits import tag_credit
+from minewatch.settings.credits import tag_credit
 from minewatch.sources.scene import Datatake, credit_scenes
 
 MOST_LABELS = 30

@@ -23,9 +23,9 @@ from minewatch.products.images.imagery.best_image import SharpImage, find_sharpe
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.products.images.stretch import GAMMA, UNKNOWN, apply_stretch
 from minewatch.settings.catalogues import BEST
+from minewatch.settings.credits import tag_credit
 from minewatch.settings.document import list_imagery
 from minewatch.settings.providers import Imagery
-from minewatch.sources.credits import tag_credit
 
 DARKEST, BRIGHTEST = 0.5, 99.5
 """Percentiles, of all three bands together, that are black and white; for files of 16 bits."""

@@ -14,12 +14,14 @@ from typing import Any
 from minewatch import __version__
 from minewatch.core.text import show
 from minewatch.core.url_policy import hide_secrets, is_web
-from minewatch.settings.providers import SIMULATION
 
 LEGAL_NOTICE = "https://sentinel.esa.int/documents/247904/690755/Sentinel_Data_Legal_Notice"
 """Address of the licence of Sentinel data; Earth Search and Planetary Computer link to it too."""
 
 LEGAL_NOTICE_TITLE = "Legal notice on the use of Copernicus Sentinel Data and Service Information"
+
+SIMULATION = "minewatch simulation"
+"""Producer that the collections of simulated catalogues state: no satellite took their scenes."""
 
 ROLES = ("producer", "licensor", "processor", "host")
 """Of a provider, as STAC has them."""
