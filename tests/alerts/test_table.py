@@ -46,7 +46,7 @@ def test_layers_and_columns_are_those_of_the_contract(path: Path) -> None:
     assert {layers["alerts"], layers["aois"]} == {"MultiPolygon"}
     assert layers["alert_history"] is layers["runs"] is None
     assert [column.name for column in ALERT_COLUMNS] == [
-        "alert_id", "aoi", "status", "first_seen", "confirmed_on", "last_seen", "area_ha", "lat", "lon", "ndvi_change",
+        "alert_id", "aoi", "status", "first_seen", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change",
         "bsi_change", "looks", "last_normal", "closed_on", "split_on", "scene_before", "scene_after", "merged_into",
         "split_from", "pipeline", "as_of", "run_id", "review", "review_note", "reviewed_by", "legal_status", "concession",
         "concession_ha", "concession_pct", "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha",

@@ -36,7 +36,8 @@ def write_kml(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> N
     ET.SubElement(document, "name").text = LAYER
     ET.SubElement(document, "open").text = "1"
     credit = clean_text(options.credits.text)
-    ET.SubElement(document, "description").text = _escape(credit)
+    if credit:
+        ET.SubElement(document, "description").text = _escape(credit)
     for status, colour in COLOURS.items():
         _add_style(document, status, colour, credit)
     for row in alerts.to_dict("records"):
@@ -52,7 +53,8 @@ def _add_style(document: ET.Element, status: str, colour: str, credit: str) -> N
     ET.SubElement(line, "width").text = "2"
     ET.SubElement(fill, "color").text = _to_kml_colour(colour, 70)
     balloon = ET.SubElement(style, "BalloonStyle")
-    ET.SubElement(balloon, "text").text = f"<h3>$[name]</h3>$[description]<p><small>{_escape(credit)}</small></p>"
+    below = f"<p><small>{_escape(credit)}</small></p>" if credit else ""
+    ET.SubElement(balloon, "text").text = f"<h3>$[name]</h3>$[description]{below}"
 
 
 def _to_kml_colour(colour: str, opacity: int) -> str:
