@@ -21,6 +21,7 @@ source = {source}
 # name = "HOLDER"           # the column with the name
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
+# credit = "(c) 2024 Example Registry"   # the credit that the layer's licence asks for; exports state it
 
 # When the watch scans which areas, one table each; see the resulting times with: minewatch schedule show
 # [schedules.nightly]
