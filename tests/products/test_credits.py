@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyogrio
@@ -34,6 +35,8 @@ from minewatch.detection.change_map import RASTERS
 from minewatch.operations.plan import ScanRequest, plan_scan
 from minewatch.products.export.formats import export_alerts
 from minewatch.products.export.options import ExportOptions
+from minewatch.products.images.map_page import draw_page, wrap_credit
+from minewatch.products.images.video_files import VIDEO_WRITERS
 from minewatch.settings.credits import (
     LEGAL_NOTICE,
     SIMULATION,
@@ -47,6 +50,7 @@ from minewatch.settings.credits import (
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import open_source
+from tests.archive.test_archive import GRID
 from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 from tests.products.test_export import make_table
 
@@ -270,6 +274,47 @@ def test_a_second_scan_leaves_the_credits_alone(watch: Workspace, tmp_path: Path
     assert (own.output / "alerts.csv-metadata.json").read_bytes() == before
     with updating(own.alerts) as connection:
         assert connection.execute("SELECT COUNT(*) FROM gpkg_metadata").fetchone() == (2,)
+
+
+def test_pages_carry_the_credit_whole_and_show_it_in_two_lines_at_most(tmp_path: Path) -> None:
+    credit = f"{WORDS} 2024; provided by {'Añuri $5 ' * 60}"
+    colours = np.zeros((*GRID.shape, 3), np.uint8)
+    draw_page(tmp_path / "page.png", GRID, colours, lambda _: None, "title", credit=credit)
+    with Image.open(tmp_path / "page.png") as page:
+        assert page.text["Copyright"] == credit  # type: ignore[attr-defined]
+    shown = wrap_credit(credit, 5.5).split("\n")
+    assert len(shown) == 2
+    assert shown[0].startswith(WORDS)
+    assert shown[-1].endswith("...")
+    assert wrap_credit(f"{WORDS} 2024", 5.5) == f"{WORDS} 2024"
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4"])
+def test_films_carry_the_credit(tmp_path: Path, kind: str) -> None:
+    if kind == "mp4":
+        pytest.importorskip("imageio_ffmpeg")
+    pages = [tmp_path / f"{number}.png" for number in range(2)]
+    for number, page in enumerate(pages):
+        Image.new("RGB", (64, 64), (90 * number, 30, 30)).save(page)
+    film = tmp_path / f"film.{kind}"
+    VIDEO_WRITERS[kind](film, pages, (64, 64), f"{WORDS} 2022-2024", iter)
+    if kind == "gif":
+        with Image.open(film) as image:
+            assert image.info["comment"].decode() == f"{WORDS} 2022-2024"
+    assert f"{WORDS} 2022-2024".encode() in film.read_bytes()
+
+
+def test_an_image_and_a_composite_credit_their_days(watch: Workspace, tmp_path: Path) -> None:
+    for options in (["--date", UNTIL], ["--date", UNTIL, "--since", "2022-11-01"]):
+        answer = run("image", NAME, *options, "-o", tmp_path, "--json", "-w", watch.root)
+        assert answer.exit_code == 0, answer.output
+        files = json.loads(answer.stdout)["files"]
+        tags = tags_of(Path(files["tif"]))
+        days = [entry.split()[0] for entry in tags.get("dates", tags["date"]).split(", ")]
+        expected = f"{WORDS} {describe_years(int(day[:4]) for day in days)}"
+        assert tags["TIFFTAG_COPYRIGHT"] == expected
+        with Image.open(files["png"]) as page:
+            assert page.text["Copyright"] == expected  # type: ignore[attr-defined]
 
 
 # --- exports ---------------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from minewatch.core.text import escape_math, format_day, show_ascii
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.chips.image_frame import coarsen
-from minewatch.products.images.map_page import COPYRIGHT, LONGEST_CREDIT
+from minewatch.products.images.map_page import COPYRIGHT, wrap_credit
 from minewatch.products.images.stretch import DARKEST, UNKNOWN, apply_stretch, find_white
 from minewatch.raster.cog import write_picture
 from minewatch.raster.read import open_datatake
@@ -74,7 +74,7 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
     credit = credit_scenes([*before.scenes, *after.scenes])
-    figure.supxlabel(show_ascii(credit, LONGEST_CREDIT), x=0.01, fontsize=6.5, ha="left")
+    figure.supxlabel(wrap_credit(credit, 2 * width), x=0.01, fontsize=6.5, ha="left")
     texts = {"Software": f"minewatch {__version__}", COPYRIGHT: credit, CONTENT: _digest((before, after), alerts)}
     with publishing(path) as temporary:
         figure.savefig(temporary, format="png", metadata=texts)

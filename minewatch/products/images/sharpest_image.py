@@ -116,7 +116,7 @@ def _render_image(subject: ImageSubject, image: SharpImage) -> RenderedImage:
         },
         title=f"{show_ascii(subject.name)}: {show_ascii(title)}, {format_day(image.date)}",
         lines=[show_ascii(candidate.id), _describe_sharpness(image)],
-        credit=show_ascii(credit, 120),
+        credit=credit,
     )
 
 
