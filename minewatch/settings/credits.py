@@ -100,7 +100,7 @@ def parse_terms(document: Mapping[str, Any]) -> DataTerms:
     return DataTerms(
         tuple(provider for provider in providers if provider),
         license_name if isinstance(license_name, str) and _LICENSE.fullmatch(license_name) else "",
-        next((url for link in links if (url := _parse_url(link.get("href")))), ""),
+        next((url for link in links if (url := parse_url(link.get("href")))), ""),
     )
 
 
@@ -112,10 +112,11 @@ def _parse_provider(entry: object) -> DataProvider | None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str) or not entry["name"].strip():
         return None
     roles = tuple(role for role in ROLES if role in _list(entry.get("roles")))
-    return DataProvider(show(entry["name"], LONGEST_NAME), roles, _parse_url(entry.get("url")))
+    return DataProvider(show(entry["name"], LONGEST_NAME), roles, parse_url(entry.get("url")))
 
 
-def _parse_url(value: object) -> str:
+def parse_url(value: object) -> str:
+    """Return an address of the web that untrusted input states, without secrets; '' where it is none."""
     if not isinstance(value, str) or not is_web(value) or len(value) > 500 or re.search(r"[\s<>\"\\]", value):
         return ""
     try:

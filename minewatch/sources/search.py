@@ -15,8 +15,8 @@ from minewatch.areas.aoi import GridHint
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.limits import FARTHEST
-from minewatch.core.url_policy import hide_secrets, resolve_href
-from minewatch.settings.credits import DataTerms, parse_terms
+from minewatch.core.url_policy import is_web, resolve_href
+from minewatch.settings.credits import DataTerms, parse_terms, parse_url
 from minewatch.settings.providers import infer_provider
 from minewatch.sources.footprint import has_footprint, read_footprint
 from minewatch.sources.scene import Scene, name_assets, parse_scene
@@ -81,7 +81,10 @@ def make_scene(item: pystac.Item, source: Source) -> Scene:
     try:
         provider = infer_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
         scene = parse_scene(item, source.name, resolve_hrefs(item, source), provider)
-        return replace(scene, href=hide_secrets(item.get_self_href() or ""), terms=_find_terms(item, source))
+        place = item.get_self_href()
+        # On the web the item itself says where it is; on this machine that is the file that was read.
+        href = parse_url(place) if source.is_api or is_web(source.root) else str(place or "")
+        return replace(scene, href=href, terms=_find_terms(item, source))
     except SceneError:
         raise
     except Exception as error:  # text in place of numbers, lists in place of objects
