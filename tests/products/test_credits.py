@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -47,9 +48,10 @@ from minewatch.settings.credits import (
     describe_years,
     parse_terms,
 )
+from minewatch.settings.providers import PROVIDERS, Provider
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.search import find_scenes
-from minewatch.sources.stac import open_source
+from minewatch.sources.stac import Source, open_source
 from tests.archive.test_archive import GRID
 from tests.helpers.small import NAME, UNTIL, copy_series, copy_workspace, make_scanned, make_series, make_workspace, scan_small
 from tests.products.test_export import make_table
@@ -159,6 +161,40 @@ def test_a_static_catalogue_is_asked_through_its_collection(series: SimulatedSer
 
 def plan_query(workspace: Workspace) -> Any:
     return plan_scan(workspace, ScanRequest(until=UNTIL)).areas[0].query
+
+
+@dataclass
+class Api:
+    """A STAC API that answers for its collection."""
+
+    answer: Any
+    asked: list[str] = field(default_factory=list)
+
+    def read_json(self, address: str) -> Any:
+        self.asked.append(address)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_an_api_is_asked_once_for_what_its_collection_states() -> None:
+    api = Api({"type": "Collection", "license": "CC-BY-4.0", "providers": [{"name": "Forest Agency"}]})
+    source = Source(Provider("ours", "https://stac.example.org/v1", "our scenes"), True, api)  # type: ignore[arg-type]
+    assert [source.read_terms() for _ in range(3)] == [DataTerms((DataProvider("Forest Agency"),), "CC-BY-4.0")] * 3
+    assert api.asked == ["https://stac.example.org/v1/collections/our%20scenes"]
+
+
+@pytest.mark.parametrize("answer", [OSError("no answer"), ValueError("no JSON"), {}, {"license": 3, "providers": {}}])
+def test_an_api_that_states_nothing_stops_no_search(answer: Any) -> None:
+    source = Source(Provider("ours", "https://stac.example.org/v1"), True, Api(answer))  # type: ignore[arg-type]
+    assert source.read_terms() == DataTerms()
+
+
+def test_built_in_sources_hold_sentinel_data_and_are_not_asked() -> None:
+    for provider in PROVIDERS.values():
+        api = Api({})
+        assert Source(provider, True, api).read_terms() == DataTerms()  # type: ignore[arg-type]
+        assert api.asked == []
 
 
 # --- what a scan writes ----------------------------------------------------------------------------------------------
@@ -374,9 +410,8 @@ def read_parquet(folder: Path) -> str:
 def read_shapefile(folder: Path) -> str:
     with zipfile.ZipFile(folder / "alerts.shp.zip") as archive:
         fgdc = ET.fromstring(archive.read("alerts.shp.xml"))  # noqa: S314
-        qgis = ET.fromstring(archive.read("alerts.qmd").decode().partition("\n")[2])  # noqa: S314
-    text = "\n".join(element.text or "" for element in qgis.iter("rights"))
-    assert fgdc.findtext("idinfo/datacred") == text
+    text = fgdc.findtext("idinfo/datacred") or ""
+    assert fgdc.findtext("idinfo/useconst") == f"{text}\n{LEGAL_NOTICE}"
     return text
 
 
@@ -398,6 +433,24 @@ def test_every_export_states_the_years_and_the_layers_credit(
     exported: Path, watch: Workspace, read: Callable[[Path], str]
 ) -> None:
     assert read(exported).split("\n") == [f"{WORDS} {find_years(watch)}", f"Context layer concessions: {LAYER_CREDIT}"]
+
+
+@pytest.mark.server
+def test_qgis_shows_the_credits_and_opens_every_export(
+    exported: Path, watch: Workspace, tmp_path: Path, run_qgis: Callable[..., Any]
+) -> None:
+    with zipfile.ZipFile(exported / "alerts.shp.zip") as archive:
+        archive.extractall(tmp_path)
+    with_rights = [f"{exported / 'alerts.gpkg'}|layername=alerts", str(tmp_path / "alerts.shp")]
+    others = [str(exported / name) for name in ("alerts.geojson", "alerts.fgb", "alerts.kml")]
+    sheet = f"{exported / 'alerts.xlsx'}|layername=alerts"
+    seen = run_qgis("qgis_rights.py", *with_rights, *others, sheet)
+    lines = [f"{WORDS} {find_years(watch)}", f"Context layer concessions: {LAYER_CREDIT}"]
+    (table, shapefile) = (seen[source]["rights"] for source in with_rights)
+    assert table == lines
+    assert " ".join(shapefile).startswith(f"{lines[0]} Context layer concessions: © 2020 INGEMMET")  # on one line, without tags
+    assert " ".join(shapefile).endswith(LEGAL_NOTICE)
+    assert {facts["features"] for facts in seen.values()} == {len(read_alerts(watch.alerts))}
 
 
 def test_an_export_credits_the_years_of_what_it_holds(watch: Workspace) -> None:

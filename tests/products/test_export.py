@@ -242,7 +242,7 @@ def test_geojson_is_as_rfc_7946_has_it(tmp_path: Path) -> None:
 def test_a_shapefile_is_whole_and_says_what_it_cannot_hold(tmp_path: Path) -> None:
     long = "ñ" * 200
     path, notes = (written := export_whole(tmp_path, "shp", make_table(review_note=long))).path, written.notes
-    files = [f"alerts.{end}" for end in ("cpg", "dbf", "prj", "qmd", "shp", "shp.xml", "shx")]
+    files = [f"alerts.{end}" for end in ("cpg", "dbf", "prj", "shp", "shp.xml", "shx")]
     assert sorted(zipfile.ZipFile(path).namelist()) == files
     frame = gpd.read_file(path)
     assert frame.crs.to_epsg() == 4326

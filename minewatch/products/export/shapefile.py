@@ -14,7 +14,7 @@ import shapely
 
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
 from minewatch.alerts.credits import AlertCredits
-from minewatch.alerts.layer_metadata import TITLES, render_qgis_metadata
+from minewatch.alerts.layer_metadata import TITLES
 from minewatch.products.export.columns import NAMES, clean_text, column_data
 from minewatch.products.export.options import ExportOptions
 from minewatch.products.export.vector_formats import LONLAT
@@ -75,7 +75,6 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions
             for ending in (".shp", ".shx", ".dbf", ".prj", ".cpg"):
                 archive.write(target.with_suffix(ending), f"{LAYER}{ending}")
             archive.writestr(f"{LAYER}.shp.xml", _render_fgdc(options.credits))
-            archive.writestr(f"{LAYER}.qmd", render_qgis_metadata(TITLES[LAYER], options.credits))
     renamed = ", ".join(f"{field} is {name}" for name, field in FIELDS.items() if field != name)
     notes = [f"shp: names of fields have at most {LONGEST_NAME} letters: {renamed}"]
     if cut:
@@ -84,10 +83,13 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions
 
 
 def _render_fgdc(credits_: AlertCredits) -> str:
-    """Return the metadata that ArcGIS reads beside a shapefile: FGDC's standard, 1.1 Citation, 1.8 Use and 1.11 Credit."""
+    """Return the metadata that ArcGIS and QGIS read beside a shapefile: FGDC's standard, 1.1 Citation, 1.8 Use, 1.11 Credit.
+
+    QGIS shows the constraints on use as rights.
+    """
     root = ET.Element("metadata")
     about = ET.SubElement(root, "idinfo")
     ET.SubElement(ET.SubElement(ET.SubElement(about, "citation"), "citeinfo"), "title").text = TITLES[LAYER]
-    ET.SubElement(about, "useconst").text = " ".join(credits_.licenses) or "None"
+    ET.SubElement(about, "useconst").text = clean_text("\n".join([*credits_.lines, *credits_.licenses]))
     ET.SubElement(about, "datacred").text = clean_text(credits_.text)
     return ET.tostring(root, "unicode", xml_declaration=True)
