@@ -21,6 +21,11 @@ TITLES = {LAYER: "Alerts found by minewatch", AOIS: "Areas that minewatch watche
 STANDARD = "http://mrcc.com/qgis.dtd"
 """URI of QGIS's metadata."""
 
+_DOCTYPE = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
+
+_OWN = f"{_DOCTYPE}<qgis><type>"
+"""How metadata that were written here begin; QGIS adds its version and line breaks when a person saves its form."""
+
 _EXTENSION = "http://www.geopackage.org/spec120/#extension_metadata"
 
 _TABLES = (
@@ -47,7 +52,7 @@ def render_qgis_metadata(title: str, credits_: AlertCredits) -> str:
         ET.SubElement(links, "link", name="licence", type="WWW:LINK", url=url)
     for line in credits_.lines:
         ET.SubElement(root, "rights").text = line
-    return f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{ET.tostring(root, 'unicode')}\n"
+    return f"{_DOCTYPE}{ET.tostring(root, 'unicode')}\n"
 
 
 def describe_layer(connection: sqlite3.Connection, layer: str, credits_: AlertCredits) -> None:
@@ -58,25 +63,27 @@ def describe_layer(connection: sqlite3.Connection, layer: str, credits_: AlertCr
         entry = (table, "gpkg_metadata", _EXTENSION, "read-write")
         connection.execute("DELETE FROM gpkg_extensions WHERE table_name = ? AND extension_name = ?", entry[:2])
         connection.execute("INSERT INTO gpkg_extensions VALUES (?, NULL, ?, ?, ?)", entry)
-    # What a person wrote into QGIS's form for metadata stays.
+    _write_qgis_metadata(connection, layer, render_qgis_metadata(TITLES[layer], credits_))
+    connection.execute("UPDATE gpkg_contents SET description = ? WHERE table_name = ?", (credits_.text, layer))
+
+
+def _write_qgis_metadata(connection: sqlite3.Connection, layer: str, text: str) -> None:
+    """Write a layer's metadata, unless a person wrote them."""
     known = connection.execute(
         "SELECT m.id, m.metadata FROM gpkg_metadata m JOIN gpkg_metadata_reference r ON r.md_file_id = m.id "
         "WHERE r.reference_scope = 'table' AND r.table_name = ? AND m.md_standard_uri = ?",
         (layer, STANDARD),
     ).fetchone()
-    text = render_qgis_metadata(TITLES[layer], credits_)
     if known is None:
-        cursor = connection.execute(
-            "INSERT INTO gpkg_metadata (md_scope, md_standard_uri, mime_type, metadata) VALUES ('dataset', ?, 'text/xml', ?)",
-            (STANDARD, text),
-        )
+        values = "('dataset', ?, 'text/xml', ?)"
+        sql = f"INSERT INTO gpkg_metadata (md_scope, md_standard_uri, mime_type, metadata) VALUES {values}"
+        reference = connection.execute(sql, (STANDARD, text)).lastrowid
         connection.execute(
             "INSERT INTO gpkg_metadata_reference (reference_scope, table_name, md_file_id) VALUES ('table', ?, ?)",
-            (layer, cursor.lastrowid),
+            (layer, reference),
         )
-    elif f"<title>{TITLES[layer]}</title>" in known[1]:
+    elif str(known[1]).startswith(_OWN):
         connection.execute("UPDATE gpkg_metadata SET metadata = ? WHERE id = ?", (text, known[0]))
-    connection.execute("UPDATE gpkg_contents SET description = ? WHERE table_name = ?", (credits_.text, layer))
 
 
 def describe_table(path: Path, credits_: AlertCredits) -> None:

@@ -291,7 +291,10 @@ def read_rights(path: Path) -> list[str]:
 
 def test_metadata_that_a_person_wrote_stays(watch: Workspace, tmp_path: Path) -> None:
     own = copy_workspace(watch, tmp_path / "own")
-    mine = "<qgis><title>Our own title</title></qgis>"
+    title = "Alerts found by minewatch"  # left as it was
+    mine = (
+        f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n<qgis version=\"3.40\">\n <title>{title}</title>\n</qgis>"
+    )
     with updating(own.alerts) as connection:
         connection.execute("UPDATE gpkg_metadata SET metadata = ?", (mine,))
         connection.execute("UPDATE gpkg_contents SET description = ''")
