@@ -31,11 +31,11 @@ ALERT_COLUMNS = (
     Column("aoi", "object", "Area of interest"),
     Column("status", "object", "Status"),
     Column("first_seen", "datetime64[D]", "First seen"),
-    Column("confirmed_on", "datetime64[D]", "Confirmed on"),
-    Column("last_seen", "datetime64[D]", "Last seen"),
     Column("area_ha", "float64", "Area (ha)"),
     Column("lat", "float64", "Latitude"),
     Column("lon", "float64", "Longitude"),
+    Column("confirmed_on", "datetime64[D]", "Confirmed on"),
+    Column("last_seen", "datetime64[D]", "Last seen"),
     Column("ndvi_change", "float64", "NDVI change"),
     Column("bsi_change", "float64", "Bare-soil change"),
     Column("looks", "int32", "Clear looks"),
@@ -75,7 +75,7 @@ ALERT_COLUMNS = (
     Column("made_after", "object", "Edit made after (UTC)"),
     Column("effective", "datetime64[D]", "Review acts from"),
 )
-"""Layer ``alerts``, MultiPolygon."""
+"""Layer ``alerts``, MultiPolygon; the one order of columns, also of alerts.csv and of every export."""
 
 REVIEW_COLUMNS = ("review", "review_note", "reviewed_by")
 """What people edit; a scan never changes a review."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
-import io
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,13 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import geopandas as gpd
 import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
-from minewatch.alerts.columns import AOIS, DECISION_COLUMNS, LAYER, REVIEW_COLUMNS, RUNS, Value
-from minewatch.alerts.context.place import CONTEXT_COLUMNS, LAW_COLUMNS, Cells
+from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.context.place import Cells
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -48,20 +45,11 @@ from minewatch.alerts.history import (
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, delete_review, harvest_edits, record_reviews, write_review
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.core.files import publish_bytes
 from minewatch.core.text import is_formula
 from minewatch.settings.pipeline import AlertSettings
 
 GROWTH_HA = 0.1
 """Hectares gained since the table was last written from which an alert counts as grown: ten pixels."""
-
-CSV_COLUMNS = (
-    "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
-    "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by", *(name for name in CONTEXT_COLUMNS if name not in LAW_COLUMNS), "witnesses", "last_normal", "closed_on",
-    "split_on", *LAW_COLUMNS, *DECISION_COLUMNS,
-)  # fmt: skip
-"""Columns of alerts.csv; ``date`` is first_seen."""
 
 
 @dataclass(frozen=True)
@@ -250,21 +238,6 @@ def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value
         update(connection, AOIS, rows[0]["fid"], cells, result.outline)
     else:
         insert(connection, AOIS, cells, result.outline)
-
-
-def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
-    """Write the table as CSV."""
-    publish_bytes(path, render_csv(alerts).encode("utf-8"))
-
-
-def render_csv(alerts: gpd.GeoDataFrame) -> str:
-    """Render the table as CSV: one row an alert, columns CSV_COLUMNS."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")  # as RFC 4180 has it; so a bare CR in a note is quoted too
-    writer.writerow(CSV_COLUMNS)
-    for row in alerts.rename(columns={"first_seen": "date"}).to_dict("records"):
-        writer.writerow([safe_cell(row[name]) for name in CSV_COLUMNS])
-    return text.getvalue()
 
 
 def plain_cell(value: Any) -> Any:

@@ -11,17 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry.base import BaseGeometry
-
-from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import ArchiveError
-from minewatch.core.files import AnyPath, list_names, publish_json, read_files
+from minewatch.core.files import AnyPath, list_names, read_files
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import render_json
 from minewatch.core.units import to_day
-from minewatch.raster.indices import LAYERS
+from minewatch.settings.credits import SENTINEL_TERMS, UNSTATED, DataTerms, parse_terms
 from minewatch.settings.scl import CIRRUS, CLEAR_CLASSES, CLOUD, NO_DATA
 
 UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
@@ -77,6 +74,9 @@ class Observation:
 
     refused: tuple[Mapping[str, Any], ...] = ()
     """Scenes that were left out because their pixels contradict the offset in their metadata."""
+
+    terms: DataTerms = UNSTATED
+    """What the catalogue states on the data; nothing in items of earlier versions."""
 
     @property
     def day(self) -> int:
@@ -149,9 +149,16 @@ def parse_item(path: AnyPath, data: bytes | Mapping[str, Any]) -> Observation:
             item=path,
             valid_share=_measure_share(properties["minewatch:scl_pixels"], range(NO_DATA + 1, 256)),
             refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
+            terms=read_terms(document),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
+
+
+def read_terms(document: Mapping[str, Any]) -> DataTerms:
+    """Return what an item or collection of the archive says that the catalogue states; nothing where it stated nothing."""
+    terms = parse_terms(document)
+    return UNSTATED if terms == SENTINEL_TERMS else terms
 
 
 def _measure_share(pixels: Mapping[str, int], classes: Collection[int]) -> float:
@@ -175,21 +182,3 @@ def list_observations(folder: AnyPath, grid: Grid) -> dict[str, Observation]:
         if usable and (current is None or observation.version > current.version):
             newest[observation.key] = observation
     return newest
-
-
-def write_collection(folder: AnyPath, name: str, area: BaseGeometry, observations: Iterable[Observation]) -> None:
-    """Write the STAC collection that lists the newest observations, so that any STAC reader can open the archive."""
-    listed = sorted(observations, key=lambda o: (o.time, o.key))
-    if not listed:
-        return
-    times = [listed[0].time.isoformat(), listed[-1].time.isoformat()]
-    document = {
-        "type": "Collection",
-        "stac_version": "1.1.0",
-        "id": f"minewatch-{name}",
-        "description": f"Observations of the area {name}: scl, {', '.join(x.name for x in LAYERS)}, one byte each on its grid",
-        "license": "other",
-        "extent": {"spatial": {"bbox": [list(find_bounds(area))]}, "temporal": {"interval": [times]}},
-        "links": [{"rel": "item", "href": f"./{o.item.name}", "type": "application/geo+json"} for o in listed],
-    }
-    publish_json(folder / "collection.json", document)

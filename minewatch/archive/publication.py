@@ -13,6 +13,7 @@ from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.archive.item import ARCHIVE_FORMAT, Observation, describe_grid, parse_item, sign_item
+from minewatch.archive.stac_item import COG_TYPE, AssetFile, complete_item, locate_from, name_collection
 from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError
@@ -94,6 +95,9 @@ def publish(temp: TempRaster, grid: Grid, area: BaseGeometry, folder: AnyPath, v
         except OSError as error:
             raise WorkspaceError(f"cannot write in {folder}: {error.strerror}") from error
     document = _make_item(temp, grid, area, raster, version).to_dict(include_self_link=False, transform_hrefs=False)
+    scenes = temp.datatake.scenes
+    sources = {scene.id: locate_from(scene.href, folder) for scene in scenes}
+    complete_item(document, name_collection(folder.name), list(dict.fromkeys(scene.terms for scene in scenes)), sources)
     publish_bytes(item_path, sign_item(document))
     return parse_item(item_path, document)
 
@@ -120,15 +124,9 @@ def _make_item(temp: TempRaster, grid: Grid, area: BaseGeometry, raster: AnyPath
             "minewatch:scl_pixels": {str(code): count for code, count in sorted(temp.stats.classes.items())},
             "minewatch:unread_cells": temp.stats.unread_blocks,
         },
-        stac_extensions=[
-            "https://stac-extensions.github.io/projection/v2.0.0/schema.json",
-            "https://stac-extensions.github.io/file/v2.1.0/schema.json",
-            "https://stac-extensions.github.io/version/v1.2.0/schema.json",
-        ],
     )
-    extra = {"file:checksum": f"1220{temp.sha256}", "file:size": temp.size}
-    media = "image/tiff; application=geotiff; profile=cloud-optimized"
-    item.add_asset("observation", Asset(f"./{raster.name}", media_type=media, roles=["data"], extra_fields=extra))
+    fields = AssetFile(f"./{raster.name}", temp.sha256, temp.size).as_fields()
+    item.add_asset("observation", Asset(fields.pop("href"), media_type=COG_TYPE, roles=["data"], extra_fields=fields))
     return item
 
 

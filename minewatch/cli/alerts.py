@@ -16,13 +16,15 @@ from minewatch.alerts.context.declaration import AREAS, CONCESSION
 from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
+from minewatch.alerts.credits import credit_alerts
+from minewatch.alerts.csv_file import DIALECTS, publish_csv
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
 from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
 from minewatch.alerts.lifetime import FateCount, choose_confirmed, describe_bracket, describe_fate, read_day
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
-from minewatch.alerts.table import describe_position, write_csv
+from minewatch.alerts.table import describe_position
 from minewatch.cli.listing import (
     describe_alerts,
     describe_corroboration,
@@ -35,6 +37,7 @@ from minewatch.cli.output import DAY, Session, common_options, print_json, print
 from minewatch.core.errors import AlertsError
 from minewatch.products.evidence.lookup import log_export
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
+from minewatch.products.export.options import ExportOptions
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
 from minewatch.products.report.texts import Texts, read_texts
 
@@ -208,7 +211,7 @@ def review(
     reviewed = review_alert(
         workspace.alerts, workspace.decisions, alert_id, Review(chosen[0], by.strip(), (dismiss or "").strip(), note.strip())
     )
-    write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    publish_csv(workspace)
     for line in reviewed.notes:
         say(line)
     if session.as_json:
@@ -263,12 +266,12 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     workspace = session.workspace
     if file is None:
         count = remove_source(workspace, name)
-        write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+        publish_csv(workspace)
         click.echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
         return
     options = {"distance_m": choice["distance"], "days": choice["days"], "layer": choice["layer"]}
     result = corroborate_alerts(workspace, file, name, date_column=choice["date_column"], **options)
-    write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    publish_csv(workspace)
     for line in (*result.notes, *describe_source_file(result, file)):
         say(line)
     if session.as_json:
@@ -282,25 +285,32 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
+@click.option(
+    "--locale",
+    type=click.Choice(list(DIALECTS)),
+    help="Write CSV for an Excel in this language: es, fr and pt with semicolons and decimal commas.  [default: for programs]",
+)
 @filters
 @common_options
-def export(session: Session, formats: str, output: Path | None, **choice: Any) -> None:
+def export(session: Session, formats: str, output: Path | None, locale: str | None, **choice: Any) -> None:
     """Write alerts as alerts.FORMAT in one or several formats.
 
     Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
-    shapefile, whose names and texts are shortened; the command lists which.
+    shapefile, whose names and texts are shortened; the command lists which.  Each file holds the credits that licences ask
+    for; beside a csv lies alerts.csv-metadata.json with them: hand both on.
 
     \b
     Example:
       minewatch alerts export --format xlsx,kml --confirmed -o hand-over
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
+      minewatch alerts export --format csv --locale es
     """
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports
     if folder.resolve() == session.workspace.output.resolve():
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
-    written = export_alerts(chosen, folder, names)
+    written = export_alerts(chosen, folder, names, ExportOptions(credit_alerts(session.workspace, chosen), locale))
     files = ", ".join(export.path.name for export in written)
     noted = log_export(session.workspace, chosen["alert_id"], f"as {files}")
     paths = [str(export.path) for export in written]

@@ -10,9 +10,8 @@ import click
 from minewatch.alerts.context.declaration import Declaration, read_declarations
 from minewatch.alerts.context.features import read_features
 from minewatch.alerts.context.layer import open_layer, open_layers
-from minewatch.alerts.read import read_alerts
+from minewatch.alerts.csv_file import publish_csv
 from minewatch.alerts.refresh_context import refresh_context
-from minewatch.alerts.table import write_csv
 from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
 from minewatch.core.errors import ContextError
 from minewatch.core.text import count_of
@@ -92,7 +91,7 @@ def refresh(session: Session) -> None:
     layers = open_layers(workspace)
     with workspace.lock("context refresh"):
         result = refresh_context(workspace.alerts, layers)
-        write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+        publish_csv(workspace)
     for note in result.notes:
         say(note)
     if session.as_json:

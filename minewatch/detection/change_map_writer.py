@@ -25,14 +25,15 @@ from minewatch.detection.coverage import Coverage, CoverageCount
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import list_tiles
 from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_errors
+from minewatch.settings.credits import tag_credit
 
 
 class ChangeMap:
     """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
 
-    def __init__(self, folder: AnyPath, area: AreaPlan, scene_quality: SceneQuality) -> None:
+    def __init__(self, folder: AnyPath, area: AreaPlan, scene_quality: SceneQuality, credit: str = "") -> None:
         self.area, self.scene_quality = area, scene_quality
-        self._folder, self._missing = folder, len(list_tiles(area))
+        self._folder, self._credit, self._missing = folder, credit, len(list_tiles(area))
         self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
         self._open = contextlib.ExitStack()
         self._rasters: Mapping[str, DatasetWriter] = {}
@@ -45,7 +46,7 @@ class ChangeMap:
 
     def add(self, changes: TileChanges) -> None:
         """Add a tile, in any order; the files are open from the first to the last."""
-        self._rasters = self._rasters or self._open.enter_context(_writing_rasters(self._folder, self.area))
+        self._rasters = self._rasters or self._open.enter_context(_writing_rasters(self._folder, self.area, self._credit))
         window = RasterWindow(changes.window.column, changes.window.row, changes.window.width, changes.window.height)
         for name, raster in self._rasters.items():
             raster.write(changes.rasters[name], 1, window=window)
@@ -80,7 +81,7 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 
 @contextlib.contextmanager
-def _writing_rasters(folder: AnyPath, area: AreaPlan) -> Iterator[Mapping[str, DatasetWriter]]:
+def _writing_rasters(folder: AnyPath, area: AreaPlan, credit: str) -> Iterator[Mapping[str, DatasetWriter]]:
     """Yield the open rasters of one area by name; the files appear together when the block ends well.
 
     For an object store they are made in the temporary folder of this machine.
@@ -107,6 +108,7 @@ def _writing_rasters(folder: AnyPath, area: AreaPlan) -> Iterator[Mapping[str, D
                 software=f"minewatch {__version__}",
                 name=name,
                 meaning=RASTERS[name].meaning,
+                **tag_credit(credit),
             )
         stack.close()
         target = folder if isinstance(folder, Path) else make_private_folder(Path(scratch) / "whole")

@@ -15,14 +15,15 @@ from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
-from minewatch.alerts.read import read_alerts
+from minewatch.alerts.csv_file import publish_csv
 from minewatch.alerts.replay import replay_alerts
-from minewatch.alerts.table import TableChanges, update_table, write_csv
+from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
-from minewatch.archive.item import list_observations, select_observations, write_collection
+from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
+from minewatch.archive.stac_item import credit_observations, write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
@@ -170,8 +171,10 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
     folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
     tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
     scenes = assess_areas(tasks, run.engine, run.reporter)
-    places = [run.workspace.changes(scan.plan.aoi.name) for scan in scans]
-    change_maps = [ChangeMap(place, scan.plan, quality) for place, scan, quality in zip(places, scans, scenes, strict=True)]
+    change_maps = [
+        ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan, quality, credit_observations(scan.observations))
+        for scan, quality in zip(scans, scenes, strict=True)
+    ]
     with contextlib.ExitStack() as stack:
         for change_map in change_maps:
             stack.enter_context(change_map)
@@ -227,7 +230,7 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     run.lock.check()
     tables = update_table(workspace.alerts, results, make_run_row(run.plan, areas), workspace.decisions)
     log_event("table updated", events=dict(sum((changes.events for changes in tables.values()), Counter())))
-    write_csv(read_alerts(workspace.alerts), workspace.alerts_csv)
+    publish_csv(workspace)
     return [
         replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
         for area, changes in ((area, tables[area.plan.aoi.name]) for area in areas)

@@ -15,6 +15,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import lonlat_from, lonlat_to
+from minewatch.settings.credits import SIMULATION
 from minewatch.settings.scl import CLOUD_CLASSES, NO_DATA
 from minewatch.simulation.scenes import SimulatedScene
 from minewatch.simulation.settings import Simulation
@@ -202,6 +203,7 @@ def write_catalog(folder: Path, grid: SceneGrid, acquisitions: Sequence[Acquisit
         "id": "sentinel-2-l2a",
         **head,
         "license": "other",
+        "providers": [{"name": SIMULATION, "roles": ["producer"]}],
         "extent": {
             "spatial": {"bbox": [_bound(grid.find_ring())]},
             "temporal": {"interval": [[min(moments), max(moments)]]},

@@ -13,6 +13,7 @@ from pystac import Item
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.core.errors import SceneError
+from minewatch.settings.credits import UNSTATED, DataTerms, credit_data
 from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
 from minewatch.sources.footprint import read_footprint
 from minewatch.sources.reflectance_offset import decide_offset, read_declared_offset
@@ -79,6 +80,12 @@ class Scene:
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Band to the multihash of its file, for bands with a stated checksum."""
 
+    href: str = ""
+    """Address, without secrets, or path of its item; '' where it is unknown."""
+
+    terms: DataTerms = UNSTATED
+    """What item and collection state on their data."""
+
 
 @dataclass(frozen=True)
 class Datatake:
@@ -105,6 +112,12 @@ class Datatake:
         """Return the datatake without the scenes of these ids."""
         left = group_scenes(scene for scene in (*self.scenes, *self.older) if scene.id not in refused)
         return left[0] if left else Datatake(self.key, self.time, ())
+
+
+def credit_scenes(scenes: Iterable[Scene], *, modified: bool = True) -> str:
+    """Return the words of credit for what is made from scenes."""
+    known = list(scenes)
+    return credit_data([scene.terms for scene in known], [scene.time.year for scene in known], modified=modified)
 
 
 def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Provider | None = None) -> Scene:

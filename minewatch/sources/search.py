@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pystac
@@ -15,7 +15,8 @@ from minewatch.areas.aoi import GridHint
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.limits import FARTHEST
-from minewatch.core.url_policy import resolve_href
+from minewatch.core.url_policy import is_web, resolve_href
+from minewatch.settings.credits import DataTerms, parse_terms, parse_url
 from minewatch.settings.providers import infer_provider
 from minewatch.sources.footprint import has_footprint, read_footprint
 from minewatch.sources.scene import Scene, name_assets, parse_scene
@@ -79,11 +80,27 @@ def make_scene(item: pystac.Item, source: Source) -> Scene:
         raise SceneError(str(item.extra_fields[FAULT]))
     try:
         provider = infer_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
-        return parse_scene(item, source.name, resolve_hrefs(item, source), provider)
+        scene = parse_scene(item, source.name, resolve_hrefs(item, source), provider)
+        place = item.get_self_href()
+        # On the web the item itself says where it is; on this machine that is the file that was read.
+        href = parse_url(place) if source.is_api or is_web(source.root) else str(place or "")
+        return replace(scene, href=href, terms=_find_terms(item, source))
     except SceneError:
         raise
     except Exception as error:  # text in place of numbers, lists in place of objects
         raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error
+
+
+def _find_terms(item: pystac.Item, source: Source) -> DataTerms:
+    """Return what an item states on its data, else what its collection does."""
+    links = [link.to_dict(transform_href=False) for link in item.get_links(pystac.RelType.LICENSE)]
+    own = parse_terms({"type": "Feature", "properties": item.properties, "links": links})
+    if source.is_api:
+        return own.or_else(source.read_terms())
+    # A static catalogue was walked down to the item, whose parent is known; nothing is read for it.
+    link = item.get_single_link(pystac.RelType.PARENT)
+    parent = link.target if link else None
+    return own.or_else(parse_terms(parent.to_dict(transform_hrefs=False))) if isinstance(parent, pystac.Collection) else own
 
 
 def has_scenes(source: Source, area: BaseGeometry) -> bool:

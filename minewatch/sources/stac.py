@@ -23,6 +23,7 @@ from shapely.geometry import mapping
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.url_policy import hide_secrets, is_web
+from minewatch.settings.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
 from minewatch.sources.footprint import list_boxes, read_footprint
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
@@ -49,6 +50,9 @@ class Source:
 
     _io: StacApiIO = field(default_factory=StacApiIO, compare=False, repr=False)
     """Reads its documents."""
+
+    _terms: dict[str, DataTerms] = field(default_factory=dict, compare=False, repr=False)
+    """What its collections state, as far as they were asked."""
 
     @property
     def name(self) -> str:
@@ -104,6 +108,21 @@ class Source:
             fault = "has no" if is_missing else "does not answer when asked for"
             raise SourceError(f"source {self.name} {fault} collection {self.collection!r}: {format_error(error)}") from error
         return str(document.get("title") or self.collection)
+
+    def read_terms(self) -> DataTerms:
+        """Return what the searched collection of an API states on its data; asked for once, and never an error.
+
+        The collections of built-in providers are known to hold Sentinel data, and are not asked.
+        """
+        if self.provider.root in {provider.root for provider in PROVIDERS.values()}:
+            return UNSTATED
+        if self.collection not in self._terms:
+            address = f"{self.root.rstrip('/')}/collections/{quote(self.collection, safe='')}"
+            try:
+                self._terms[self.collection] = parse_terms(self._io.read_json(address))
+            except LIBRARY_ERRORS:  # the scenes can be used without
+                self._terms[self.collection] = UNSTATED
+        return self._terms[self.collection]
 
     def list_collections(self) -> list[str]:
         """Return the ids of the collections on an API's first page; raises SourceError."""

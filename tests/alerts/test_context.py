@@ -27,9 +27,9 @@ from minewatch.alerts.context.legal_status import assess_legal_status
 from minewatch.alerts.context.overlap import Overlap
 from minewatch.alerts.context.place import CONTEXT_COLUMNS, LAW_COLUMNS, place_sites
 from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.csv_file import CSV_COLUMNS
 from minewatch.alerts.geopackage import update, updating
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import CSV_COLUMNS
 from minewatch.cli import main
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace

@@ -24,10 +24,11 @@ from shapely.geometry import MultiPolygon, Polygon, box
 
 from minewatch.alerts import geopackage, table
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYERS
+from minewatch.alerts.csv_file import render_csv, write_csv
 from minewatch.alerts.geopackage import decode_geometry, encode_geometry, updating
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import STATES
-from minewatch.alerts.table import describe_position, render_csv, write_csv
+from minewatch.alerts.table import describe_position
 from minewatch.core.errors import AlertsError, MinewatchError
 from tests.helpers.servers import RunQgis
 from tests.helpers.small import read_layer
@@ -45,7 +46,7 @@ def test_layers_and_columns_are_those_of_the_contract(path: Path) -> None:
     assert {layers["alerts"], layers["aois"]} == {"MultiPolygon"}
     assert layers["alert_history"] is layers["runs"] is None
     assert [column.name for column in ALERT_COLUMNS] == [
-        "alert_id", "aoi", "status", "first_seen", "confirmed_on", "last_seen", "area_ha", "lat", "lon", "ndvi_change",
+        "alert_id", "aoi", "status", "first_seen", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change",
         "bsi_change", "looks", "last_normal", "closed_on", "split_on", "scene_before", "scene_after", "merged_into",
         "split_from", "pipeline", "as_of", "run_id", "review", "review_note", "reviewed_by", "legal_status", "concession",
         "concession_ha", "concession_pct", "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha",

@@ -25,10 +25,10 @@ from minewatch.archive.item import (
     Observation,
     describe_grid,
     list_observations,
-    write_collection,
 )
 from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
 from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
+from minewatch.archive.stac_item import write_collection
 from minewatch.archive.stack import read_sample, read_stack, sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
@@ -287,7 +287,7 @@ def test_what_is_archived_changes_with_its_format() -> None:
 def test_polishing_a_description_fetches_nothing_again(folder: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     first = archive(folder, scene)
     polished = tuple(dataclasses.replace(layer, description=f"{layer.description}.") for layer in LAYERS)
-    for module in ("raster.indices", "archive.item", "archive.raster"):
+    for module in ("raster.indices", "archive.stac_item", "archive.raster"):
         monkeypatch.setattr(f"minewatch.{module}.LAYERS", polished)
     assert list_observations(folder, GRID) == {KEY: first}
 

@@ -494,7 +494,8 @@ def test_a_review_says_what_and_who(scanned: Workspace, options: list[str], text
 
 def test_alerts_are_exported(scanned: Workspace, tmp_path: Path) -> None:
     answer = run("alerts", "export", "--format", "csv,geojson", "-o", tmp_path / "out", workspace=scanned)
-    assert answer.stdout.splitlines() == [str(tmp_path / "out" / "alerts.csv"), str(tmp_path / "out" / "alerts.geojson")]
+    names = ("alerts.csv", "alerts.csv-metadata.json", "alerts.geojson")
+    assert answer.stdout.splitlines() == [str(tmp_path / "out" / name) for name in names]
     with (tmp_path / "out" / "alerts.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == len(gpd.read_file(scanned.alerts, layer="alerts"))
     paths = run_json("alerts", "export", "--status", "confirmed", "-o", tmp_path / "out", workspace=scanned)

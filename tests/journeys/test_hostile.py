@@ -28,8 +28,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, box
 
+from minewatch.alerts.csv_file import CSV_COLUMNS, render_csv
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import CSV_COLUMNS, render_csv
 from minewatch.areas.area_plan import Query
 from minewatch.cli import main
 from minewatch.core.errors import SceneError, SourceError
@@ -513,7 +513,7 @@ def test_names_that_a_spreadsheet_would_run_are_text(tmp_path: Path, tmp_path_fa
     for row, name in zip(rows[:-1], names[:-1], strict=True):
         assert row["scene_after"] == row["scene_before"] == row["review_note"] == f"'{name}"
     (export,) = export_alerts(alerts, tmp_path, ("xlsx",))
-    assert gpd.read_file(export.path)["scene_after"].tolist()[:4] == [f"'{name}" for name in names[:4]]
+    assert gpd.read_file(export.path, layer="alerts")["scene_after"].tolist()[:4] == [f"'{name}" for name in names[:4]]
 
 
 @pytest.mark.parametrize("name", ["$x$", r"$\frac{", "$" * 5, r"a\$b$", "_^{}" * 30, "日本", "[red]"])

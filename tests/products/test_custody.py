@@ -130,7 +130,7 @@ def test_an_export_is_noted_for_each_alert_with_evidence(watch: Workspace, tmp_p
     answer = run("alerts", "export", "--format", "csv,geojson", "-o", tmp_path / "out", "-w", watch.root)
     assert answer.exit_code == 0, answer.stderr
     assert answer.stderr == ""
-    assert list_exports(watch) == [(kept.name, "as alerts.csv, alerts.geojson")]
+    assert list_exports(watch) == [(kept.name, "as alerts.csv, alerts.csv-metadata.json, alerts.geojson")]
     (line,) = [line for line in read_custody(watch.custody).lines if line.entry.action == "exported"]
     assert line.entry.manifest == hashlib.sha256((kept / "manifest.json").read_bytes()).hexdigest()
     assert check_custody(watch.custody) == []

@@ -59,8 +59,14 @@ def export(folder: Path, name: str, table: gpd.GeoDataFrame | None = None) -> Pa
 
 
 def export_whole(folder: Path, name: str, table: gpd.GeoDataFrame | None = None) -> Export:
-    (written,) = export_alerts(make_table() if table is None else table, folder, (name,))
+    written, *beside = export_alerts(make_table() if table is None else table, folder, (name,))
+    assert [file.path.name for file in beside] == list_beside(name)
     return written
+
+
+def list_beside(name: str) -> list[str]:
+    """Name the files beside an export."""
+    return ["alerts.csv-metadata.json"] if name == "csv" else []
 
 
 def usable() -> list[str]:
@@ -94,8 +100,9 @@ def read_cells(path: Path, name: str) -> list[dict[str, Any]]:
 
 
 def read_sheet(path: Path) -> Worksheet:
-    """Read the only sheet of a workbook."""
-    (sheet,) = openpyxl.load_workbook(path).worksheets
+    """Read the sheet of the table, which is the first."""
+    sheet, credits_ = openpyxl.load_workbook(path).worksheets
+    assert credits_.title == "Credits"
     return sheet
 
 
@@ -119,9 +126,9 @@ def test_formats_are_those_of_the_contract() -> None:
 def test_files_are_named_by_format_and_nothing_else_is_left(tmp_path: Path) -> None:
     names = usable()
     written = export_alerts(make_table(), tmp_path / "new" / "folder", names)
-    endings = ["shp.zip" if name == "shp" else name for name in names]
-    assert [export.path.name for export in written] == [f"alerts.{ending}" for ending in endings]
-    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(f"alerts.{end}" for end in endings)
+    expected = [file for name in names for file in (f"alerts.{'shp.zip' if name == 'shp' else name}", *list_beside(name))]
+    assert [export.path.name for export in written] == expected
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(expected)
     assert all(e.path.stat().st_size > 0 and e.path.stat().st_mode & 0o777 == 0o600 for e in written)
 
 
@@ -174,7 +181,7 @@ def test_an_export_replaces_the_last_one(tmp_path: Path, name: str) -> None:
     first = path.read_bytes()
     export(tmp_path, name)
     assert path.read_bytes() != first
-    assert len(list(tmp_path.iterdir())) == 1
+    assert sorted(other.name for other in tmp_path.iterdir()) == [path.name, *list_beside(name)]
 
 
 @pytest.mark.parametrize("name", usable())
@@ -184,7 +191,7 @@ def test_a_write_that_fails_leaves_the_last_export(tmp_path: Path, name: str) ->
     with pytest.raises((KeyError, AttributeError)):
         export(tmp_path, name, make_table().drop(columns="witnesses"))
     assert path.read_bytes() == first
-    assert [other.name for other in tmp_path.iterdir()] == [path.name]
+    assert sorted(other.name for other in tmp_path.iterdir()) == [path.name, *list_beside(name)]
 
 
 def test_an_unknown_format_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -235,7 +242,8 @@ def test_geojson_is_as_rfc_7946_has_it(tmp_path: Path) -> None:
 def test_a_shapefile_is_whole_and_says_what_it_cannot_hold(tmp_path: Path) -> None:
     long = "ñ" * 200
     path, notes = (written := export_whole(tmp_path, "shp", make_table(review_note=long))).path, written.notes
-    assert sorted(zipfile.ZipFile(path).namelist()) == [f"alerts.{end}" for end in ("cpg", "dbf", "prj", "shp", "shx")]
+    files = [f"alerts.{end}" for end in ("cpg", "dbf", "prj", "shp", "shp.xml", "shx")]
+    assert sorted(zipfile.ZipFile(path).namelist()) == files
     frame = gpd.read_file(path)
     assert frame.crs.to_epsg() == 4326
     assert frame["rev_note"].iloc[1] == "ñ" * (LONGEST_TEXT // 2)

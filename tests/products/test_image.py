@@ -70,7 +70,8 @@ def test_an_area_gives_a_picture_and_a_map(scanned: Workspace, tmp_path: Path) -
         tags = raster.tags()
         assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
     assert tags["scenes"].split() == facts["scenes"]
-    assert tags["credit"].startswith("Contains modified Copernicus Sentinel data")
+    assert tags["credit"].endswith(f"Contains modified Copernicus Sentinel data {facts['date'][:4]}")
+    assert tags["TIFFTAG_COPYRIGHT"] == tags["credit"]
     assert not any(str(scanned.root.parent) in value for value in tags.values()), "no path of this machine"
     assert all(Path(path).stat().st_mode & 0o777 == 0o600 for path in facts["files"].values())
 

@@ -67,6 +67,9 @@ class Declaration(BaseModel):
     encoding: str | None = None
     """Of the text; left out, what the file says."""
 
+    credit: str | None = Field(None, min_length=1, max_length=200)
+    """The credit that the layer's licence requires: exports state it."""
+
     crs: str | None = None
     """The coordinate reference system, where the file has none or a wrong one."""
 

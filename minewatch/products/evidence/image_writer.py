@@ -17,7 +17,8 @@ from minewatch.core.http import is_remote
 from minewatch.core.parallel import TASKS_PER_CORE, count_cores
 from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
 from minewatch.raster.read import open_datatake
-from minewatch.sources.scene import Datatake, Scene
+from minewatch.settings.credits import tag_credit
+from minewatch.sources.scene import Datatake, Scene, credit_scenes
 
 MOST_READERS = 8
 """Overpasses that are open at a time, however many cores there are; each holds up to 128 MB of blocks."""
@@ -102,7 +103,8 @@ def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dic
 
 def _tag(request: EvidenceImageRequest) -> dict[str, str]:
     scenes = ", ".join(scene.id for scene in request.datatake.scenes)
-    return {"alert_id": request.alert_id, "image": request.name, "acquired": request.datatake.time.isoformat(), "scenes": scenes}
+    facts = {"alert_id": request.alert_id, "image": request.name, "acquired": request.datatake.time.isoformat(), "scenes": scenes}
+    return facts | tag_credit(credit_scenes(request.datatake.scenes))
 
 
 def describe_failure(error: BaseException) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import geopandas as gpd
 
+from minewatch.alerts.csv_file import find_metadata
 from minewatch.core.errors import AlertsError
-from minewatch.core.files import publishing
+from minewatch.core.files import publish_bytes, publishing
 from minewatch.products.export.kml import write_kml
+from minewatch.products.export.options import ExportOptions
 from minewatch.products.export.shapefile import write_shapefile
-from minewatch.products.export.spreadsheets import write_csv, write_xlsx
+from minewatch.products.export.spreadsheets import describe_csv, write_csv, write_xlsx
 from minewatch.products.export.vector_formats import write_flatgeobuf, write_geojson, write_geopackage, write_parquet
 
 DEFAULT = "geojson"
@@ -26,13 +28,16 @@ class ExportFormat:
     ending: str
     """Of the file, without a dot."""
 
-    write: Callable[[gpd.GeoDataFrame, Path], Sequence[str] | None]
+    write: Callable[[gpd.GeoDataFrame, Path, ExportOptions], Sequence[str] | None]
     """Writes the table to a path without a file, and returns lines that a person should read."""
+
+    beside: Callable[[str, ExportOptions], bytes] | None = None
+    """Of a format without room for credits: renders the file beside it, whose name ends in METADATA, from the file's name."""
 
 
 FORMATS: Mapping[str, ExportFormat] = {
     "gpkg": ExportFormat("gpkg", write_geopackage),
-    "csv": ExportFormat("csv", write_csv),
+    "csv": ExportFormat("csv", write_csv, describe_csv),
     "xlsx": ExportFormat("xlsx", write_xlsx),
     "geojson": ExportFormat("geojson", write_geojson),
     "kml": ExportFormat("kml", write_kml),
@@ -54,20 +59,27 @@ class Export:
     """Lines on what the format cannot hold."""
 
 
-def export_alerts(alerts: gpd.GeoDataFrame, folder: Path, formats: Sequence[str]) -> list[Export]:
-    """Write the alerts in each format; a file appears only when it is whole.
+def export_alerts(
+    alerts: gpd.GeoDataFrame, folder: Path, formats: Sequence[str], options: ExportOptions | None = None
+) -> list[Export]:
+    """Write the alerts in each format; a file appears only when it is whole, and files beside it come after it.
 
-    Raises AlertsError for an unknown format, or none, before anything is written.
+    Raises AlertsError for an unknown format, or none, or an unknown locale, before anything is written.
     """
+    options = options or ExportOptions()
     unknown = [name for name in formats if name not in FORMATS]
     if unknown or not formats:
         wrong = f"unknown format {unknown[0]!r}" if unknown else "no format is named"
         raise AlertsError(f"{wrong}; known: {', '.join(FORMATS)}")
+    assert options.dialect  # an unknown locale is refused before anything is written
     exports = []
     for name in dict.fromkeys(formats):
         path = folder / f"alerts.{FORMATS[name].ending}"
         with publishing(path) as temporary:
             temporary.unlink()
-            notes = FORMATS[name].write(alerts, temporary)
+            notes = FORMATS[name].write(alerts, temporary, options)
         exports.append(Export(path, tuple(notes or ())))
+        if render := FORMATS[name].beside:
+            publish_bytes(find_metadata(path), render(path.name, options))
+            exports.append(Export(find_metadata(path), ()))
     return exports

@@ -21,6 +21,7 @@ from minewatch.alerts.record import CLOSED
 from minewatch.alerts.style import COLOURS
 from minewatch.alerts.table import plain_cell
 from minewatch.products.export.columns import clean_text
+from minewatch.products.export.options import ExportOptions
 
 NAMESPACE = "http://www.opengis.net/kml/2.2"
 
@@ -28,28 +29,32 @@ _DIGITS = 7
 """Decimals of degrees: a centimetre."""
 
 
-def write_kml(alerts: gpd.GeoDataFrame, path: Path) -> None:
-    """Write a KML document."""
+def write_kml(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> None:
+    """Write a KML document; the credits are its description, and below each balloon."""
     root = ET.Element("kml", xmlns=NAMESPACE)
     document = ET.SubElement(root, "Document")
     ET.SubElement(document, "name").text = LAYER
     ET.SubElement(document, "open").text = "1"
+    credit = clean_text(options.credits.text)
+    if credit:
+        ET.SubElement(document, "description").text = _escape(credit)
     for status, colour in COLOURS.items():
-        _add_style(document, status, colour)
+        _add_style(document, status, colour, credit)
     for row in alerts.to_dict("records"):
         _add_placemark(document, row)
     ET.indent(root, " ")
     ET.ElementTree(root).write(path, "utf-8", xml_declaration=True)
 
 
-def _add_style(document: ET.Element, status: str, colour: str) -> None:
+def _add_style(document: ET.Element, status: str, colour: str, credit: str) -> None:
     style = ET.SubElement(document, "Style", id=status)
     line, fill = ET.SubElement(style, "LineStyle"), ET.SubElement(style, "PolyStyle")
     ET.SubElement(line, "color").text = _to_kml_colour(colour, 255)
     ET.SubElement(line, "width").text = "2"
     ET.SubElement(fill, "color").text = _to_kml_colour(colour, 70)
     balloon = ET.SubElement(style, "BalloonStyle")
-    ET.SubElement(balloon, "text").text = "<h3>$[name]</h3>$[description]"
+    below = f"<p><small>{_escape(credit)}</small></p>" if credit else ""
+    ET.SubElement(balloon, "text").text = f"<h3>$[name]</h3>$[description]{below}"
 
 
 def _to_kml_colour(colour: str, opacity: int) -> str:
@@ -82,13 +87,18 @@ def _describe_status(row: Mapping[str, Any]) -> str:
 
 def _render_balloon(texts: Mapping[str, str]) -> str:
     """Return an HTML table of the columns; texts by people are escaped, as markup and as KML entities ($[…])."""
-    cells = {name: html.escape(text).replace("$[", "$&#91;").replace("\n", "<br>") for name, text in texts.items()}
+    cells = {name: _escape(text) for name, text in texts.items()}
     rows = "".join(
         f"<tr><td><b>{html.escape(column.alias)}</b></td><td>{cells[column.name]}</td></tr>"
         for column in ALERT_COLUMNS
         if cells[column.name]
     )
     return f"<table>{rows}</table>"
+
+
+def _escape(text: str) -> str:
+    """Return a text as HTML, in which KML finds no entity ($[…])."""
+    return html.escape(text).replace("$[", "$&#91;").replace("\n", "<br>")
 
 
 def _add_geometry(placemark: ET.Element, geometry: BaseGeometry) -> None:

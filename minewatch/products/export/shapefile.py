@@ -6,13 +6,17 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import geopandas as gpd
 import pyogrio
 import shapely
 
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
-from minewatch.products.export.columns import NAMES, column_data
+from minewatch.alerts.credits import AlertCredits
+from minewatch.alerts.layer_metadata import TITLES
+from minewatch.products.export.columns import NAMES, clean_text, column_data
+from minewatch.products.export.options import ExportOptions
 from minewatch.products.export.vector_formats import LONLAT
 
 LONGEST_NAME, LONGEST_TEXT = 10, 254
@@ -46,7 +50,7 @@ FIELDS = {name: SHORT_NAMES.get(name, name) for name in NAMES}
 """Column to the name of its field, of all columns."""
 
 
-def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
+def write_shapefile(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> Sequence[str]:
     """Write a zipped shapefile; return lines on the columns with other names, and on how many texts were cut."""
     columns = [column_data(alerts, column) for column in ALERT_COLUMNS]
     cut = 0
@@ -72,8 +76,22 @@ def write_shapefile(alerts: gpd.GeoDataFrame, path: Path) -> Sequence[str]:
         with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as archive:
             for ending in (".shp", ".shx", ".dbf", ".prj", ".cpg"):
                 archive.write(target.with_suffix(ending), f"{LAYER}{ending}")
+            archive.writestr(f"{LAYER}.shp.xml", _render_fgdc(options.credits))
     renamed = ", ".join(f"{field} is {name}" for name, field in FIELDS.items() if field != name)
     notes = [f"shp: names of fields have at most {LONGEST_NAME} letters: {renamed}"]
     if cut:
         notes.append(f"shp: {cut} {'text was' if cut == 1 else 'texts were'} cut to {LONGEST_TEXT} bytes; take gpkg for all")
     return notes
+
+
+def _render_fgdc(credits_: AlertCredits) -> str:
+    """Return the metadata that ArcGIS and QGIS read beside a shapefile: FGDC's standard, 1.1 Citation, 1.8 Use, 1.11 Credit.
+
+    QGIS shows the constraints on use as rights.
+    """
+    root = ET.Element("metadata")
+    about = ET.SubElement(root, "idinfo")
+    ET.SubElement(ET.SubElement(ET.SubElement(about, "citation"), "citeinfo"), "title").text = TITLES[LAYER]
+    ET.SubElement(about, "useconst").text = clean_text("\n".join([*credits_.lines, *credits_.licenses]))
+    ET.SubElement(about, "datacred").text = clean_text(credits_.text)
+    return ET.tostring(root, "unicode", xml_declaration=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import importlib
 import io
@@ -13,11 +12,16 @@ import geopandas as gpd
 import pandas as pd
 
 from minewatch.alerts.columns import LAYER
+from minewatch.alerts.csv_file import EXPORT_COLUMNS, render_csv, render_metadata
 from minewatch.alerts.table import safe_cell
 from minewatch.products.export.columns import NAMES, clean_text
+from minewatch.products.export.options import ExportOptions
 
 LONGEST_CELL = 32_767
 """Letters that a cell of a workbook can hold."""
+
+CREDITS = "Credits"
+"""Name of the sheet with the credits."""
 
 _OPTIONS = {
     "in_memory": True,  # no part of the table lies in a folder for temporary files
@@ -27,21 +31,25 @@ _OPTIONS = {
 }
 
 
-def write_csv(alerts: gpd.GeoDataFrame, path: Path) -> None:
-    """Write CSV as RFC 4180 has it, in UTF-8."""
-    with path.open("x", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\r\n")
-        writer.writerow(NAMES)
-        writer.writerows([safe_cell(row[name]) for name in NAMES] for row in alerts.to_dict("records"))
+def write_csv(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> None:
+    """Write CSV in UTF-8: as RFC 4180 has it, or as the Excel of a language opens it."""
+    with path.open("x", encoding=options.dialect.encoding, newline="") as file:
+        file.write(render_csv(alerts, EXPORT_COLUMNS, options.dialect))
 
 
-def write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
-    """Write a workbook with one sheet: numbers as numbers, dates as dates, texts as texts whatever they look like."""
+def describe_csv(name: str, options: ExportOptions) -> bytes:
+    """Render the file beside a CSV: its credits, dialect and columns."""
+    return render_metadata(name, EXPORT_COLUMNS, options.credits, options.dialect)
+
+
+def write_xlsx(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> None:
+    """Write a workbook: numbers as numbers, dates as dates, texts as texts whatever they look like, credits on a second sheet."""
     package = importlib.import_module("xlsxwriter")  # a tenth of a second, which no other command should pay
     file = io.BytesIO()
     with package.Workbook(file, _OPTIONS) as book:
         # Fixed, so that the same table gives the same bytes.
-        book.set_properties({"created": dt.datetime(1980, 1, 1)})  # noqa: DTZ001  # the library takes no zone
+        facts = {"created": dt.datetime(1980, 1, 1), "comments": options.credits.text}  # noqa: DTZ001  # it takes no zone
+        book.set_properties(facts)
         sheet = book.add_worksheet(LAYER)
         sheet.freeze_panes(1, 0)
         sheet.set_column(0, len(NAMES) - 1, 16)
@@ -49,7 +57,15 @@ def write_xlsx(alerts: gpd.GeoDataFrame, path: Path) -> None:
         sheet.write_row(0, 0, NAMES, book.add_format({"bold": True}))
         for number, row in enumerate(alerts.to_dict("records"), 1):
             sheet.write_row(number, 0, [_workbook_cell(row[name]) for name in NAMES])
+        _write_credits(book.add_worksheet(CREDITS), options)
     path.write_bytes(file.getvalue())
+
+
+def _write_credits(sheet: Any, options: ExportOptions) -> None:
+    """Write a line of credit in each row, then the addresses of the licences."""
+    sheet.set_column(0, 0, 100)
+    for row, line in enumerate([*options.credits.lines, *(f"Licence: {url}" for url in options.credits.licenses)]):
+        sheet.write_string(row, 0, _workbook_cell(line))
 
 
 def _workbook_cell(value: Any) -> Any:

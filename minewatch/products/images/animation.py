@@ -31,6 +31,7 @@ from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.map_page import LegendEntry, draw_page
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.products.images.video_files import GIF, MP4, VIDEO_FORMATS, VIDEO_PACKAGE, VIDEO_WRITERS
+from minewatch.sources.scene import credit_scenes
 
 MOST_SIDE = 1000
 """Grid pixels along the longer side of a frame; larger frames are read with coarser pixels."""
@@ -128,7 +129,7 @@ def make_animation(workspace: Workspace, request: AnimationRequest, reporter: Re
         stem = f"{subject.name}-{dates[0]}-to-{dates[-1]}-{request.name}"
         files = {kind: folder / f"{stem}.{kind}" for kind in VIDEO_FORMATS if kind in request.formats}
         for kind, path in files.items():
-            VIDEO_WRITERS[kind](path, pages, size, partial(reporter.track, title=f"writing {kind}"))
+            VIDEO_WRITERS[kind](path, pages, size, images.credit, partial(reporter.track, title=f"writing {kind}"))
     steps = len(list_steps(request))
     notes = (*subject.notes, *images.notes, *_warn(fine, frame, len(dates), steps, failures))
     return Animation(subject.name, tuple(dates), steps, size, files, notes)
@@ -220,6 +221,11 @@ class _TempImages:
         self.notes = tuple(dict.fromkeys(note for chip in self.chips for note in chip.notes))
         self.stretch = find_stretch(samples) if samples else None
         return [chip.date for chip in self.chips]
+
+    @property
+    def credit(self) -> str:
+        """Of all images."""
+        return credit_scenes(scene for chip in self.chips for scene in chip.look.datatake.scenes)
 
     def draw(self, subject: ImageSubject, area: Grid, overlays: tuple[str, ...], reporter: Reporter) -> list[Path]:
         """Draw each image as a page; return the pages by time."""

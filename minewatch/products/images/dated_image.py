@@ -19,7 +19,9 @@ from minewatch.products.images.chips.rendering import Stretch, find_stretch, ren
 from minewatch.products.images.image_files import FORMATS, ImageResult, RenderedImage, write_files
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.overlay import OVERLAYS, Overlay
+from minewatch.settings.credits import tag_credit
 from minewatch.settings.providers import PROVIDERS
+from minewatch.sources.scene import credit_scenes
 
 MOST_NAMED = 4
 """Scenes or dates that the PNG names; the GeoTIFF names all."""
@@ -91,10 +93,10 @@ def _render_image(subject: ImageSubject, chip: Chip, stretch: Stretch) -> Render
 def credit_chip(chip: Chip) -> str:
     """Return the credit that the licence of Sentinel data asks for."""
     source = chip.look.datatake.scenes[0].source
+    datatakes = [part.look.datatake for part in chip.parts] or [chip.look.datatake]
     # The path of a catalogue on this machine is private.
     origin = f"; source {show_ascii(source)}" if is_web(source) or source in PROVIDERS else ""
-    years = sorted({part.date.year for part in chip.parts} or {chip.date.year})
-    return f"Contains modified Copernicus Sentinel data {', '.join(map(str, years))}{origin}"
+    return f"{credit_scenes(scene for datatake in datatakes for scene in datatake.scenes)}{origin}"
 
 
 def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
@@ -112,8 +114,8 @@ def describe_chip(chip: Chip, name: str, stretch: Stretch) -> dict[str, str]:
         "white": " ".join(f"{value:.4f}" for value in stretch.white),
         "clear_share": f"{chip.look.clear_share:.4f}",
         **(parts if chip.parts else {}),
-        "credit": credit_chip(chip),
         "software": f"minewatch {__version__}",
+        **tag_credit(credit_chip(chip)),
     }
 
 

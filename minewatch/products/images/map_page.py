@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from minewatch import __version__
 from minewatch.areas.grid import Grid
 from minewatch.core.files import publishing
-from minewatch.core.text import escape_math
+from minewatch.core.text import escape_math, show_ascii
 from minewatch.products.images.cartography import DASHES
 
 MAP_SIDE = 8.0
@@ -35,6 +38,13 @@ ROWS = 256
 
 LEAST_WIDTH = 5.5
 """Inches of the page, for title and credit."""
+
+
+COPYRIGHT = "Copyright"
+"""Keyword of PNG's text with the credit (W3C PNG, 11.3.3)."""
+
+LETTERS_PER_INCH = 19
+"""Of a credit, in its small letters."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,8 @@ def draw_page(
     figure.text(middle, 1 - 0.1 * page.dpi / page.height, escape_math(title), fontsize=11, ha="center", va="top")
     about = "\n".join(escape_math(line) for line in lines)
     figure.text(middle, 1 - 0.32 * page.dpi / page.height, about, fontsize=6.5, ha="center", va="top")
-    figure.text(min(left, 0.1), 0.06 * page.dpi / page.height, escape_math(credit), fontsize=6.5, ha="left", va="bottom")
+    lines_of_credit = wrap_credit(credit, page.width / page.dpi)
+    figure.text(min(left, 0.1), 0.06 * page.dpi / page.height, lines_of_credit, fontsize=6.5, ha="left", va="bottom")
     if legend:
         handles = [
             Line2D([], [], color=entry.colour, linewidth=1.4, linestyle=entry.style, label=entry.label) for entry in legend
@@ -124,8 +135,22 @@ def draw_page(
     canvas.draw()
     drawn = _draw_over(page, colours, np.asarray(canvas.buffer_rgba()))
     with publishing(path) as temporary:
-        Image.fromarray(drawn).save(temporary, format="PNG")
+        Image.fromarray(drawn).save(temporary, format="PNG", pnginfo=_describe(credit))
     return page
+
+
+def wrap_credit(credit: str, inches: float) -> str:
+    """Return a credit, which may hold what strangers state, as one or two lines of small letters in this width."""
+    width = round(LETTERS_PER_INCH * inches)
+    return textwrap.fill(show_ascii(credit, 2 * width), width, max_lines=2, placeholder="...")
+
+
+def _describe(credit: str) -> PngInfo:
+    texts = PngInfo()
+    if credit:
+        texts.add_itxt(COPYRIGHT, credit)
+    texts.add_text("Software", f"minewatch {__version__}")
+    return texts
 
 
 def _draw_over(page: Page, colours: NDArray[np.uint8], drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:

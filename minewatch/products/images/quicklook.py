@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
+from minewatch import __version__
 from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.record import CLOSED, Alert
 from minewatch.alerts.style import COLOURS
@@ -24,10 +25,12 @@ from minewatch.core.text import escape_math, format_day, show_ascii
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.chips.image_frame import coarsen
+from minewatch.products.images.map_page import COPYRIGHT, wrap_credit
 from minewatch.products.images.stretch import DARKEST, UNKNOWN, apply_stretch, find_white
 from minewatch.raster.cog import write_picture
 from minewatch.raster.read import open_datatake
-from minewatch.sources.scene import Datatake
+from minewatch.settings.credits import tag_credit
+from minewatch.sources.scene import Datatake, credit_scenes
 
 MOST_LABELS = 30
 """Alerts that are labelled, the largest; more labels would cover each other."""
@@ -70,8 +73,11 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         axes.set_title(f"{name}: {format_day(image.datatake.time)}\n{ids}", fontsize=8)
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
+    credit = credit_scenes([*before.scenes, *after.scenes])
+    figure.supxlabel(wrap_credit(credit, 2 * width), x=0.01, fontsize=6.5, ha="left")
+    texts = {"Software": f"minewatch {__version__}", COPYRIGHT: credit, CONTENT: _digest((before, after), alerts)}
     with publishing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None, CONTENT: _digest((before, after), alerts)})
+        figure.savefig(temporary, format="png", metadata=texts)
 
 
 CONTENT = "Content"
@@ -122,8 +128,9 @@ def _write_maps(path: Path, grid: Grid, images: Sequence[TrueColourImage], white
         scenes = [scene.id for scene in image.datatake.scenes]
         known: NDArray[np.bool_] = np.asarray(np.isfinite(image.reflectance).all(axis=-1))
         tags = {"date": entry["date"], "scenes": " ".join(scenes), "darkest": f"{DARKEST:g}", "white": f"{white:.4f}"}
+        tags |= tag_credit(credit_scenes(image.datatake.scenes))
         write_picture(target, grid, render_true_colour(image.reflectance, white), known, tags)
-        entries.append(entry | {"scenes": scenes, "file": target.name})
+        entries.append(entry | {"scenes": scenes, "file": target.name, "credit": tags["credit"]})
     publish_json(path.with_suffix(".json"), entries)
 
 

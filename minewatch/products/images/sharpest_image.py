@@ -23,6 +23,7 @@ from minewatch.products.images.imagery.best_image import SharpImage, find_sharpe
 from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.products.images.stretch import GAMMA, UNKNOWN, apply_stretch
 from minewatch.settings.catalogues import BEST
+from minewatch.settings.credits import tag_credit
 from minewatch.settings.document import list_imagery
 from minewatch.settings.providers import Imagery
 
@@ -110,12 +111,12 @@ def _render_image(subject: ImageSubject, image: SharpImage) -> RenderedImage:
             "cloud_cover": "" if candidate.cloud is None else f"{candidate.cloud:g}",
             "darkest": f"{dark:g}",
             "white": f"{white:g}",
-            "credit": credit,
             "software": f"minewatch {__version__}",
+            **tag_credit(credit),
         },
         title=f"{show_ascii(subject.name)}: {show_ascii(title)}, {format_day(image.date)}",
         lines=[show_ascii(candidate.id), _describe_sharpness(image)],
-        credit=show_ascii(credit, 120),
+        credit=credit,
     )
 
 

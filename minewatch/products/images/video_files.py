@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ LAST_FACTOR = 3
 FRAME_RATE = 10
 """Frames per second of an MP4; players handle lower rates badly, so each page is several frames."""
 
-MP4_OPTIONS: Mapping[str, Any] = {
+MP4_OPTIONS: dict[str, Any] = {
     "codec": "libx264",
     "quality": 7,
     "ffmpeg_log_level": "error",
@@ -64,14 +64,15 @@ def _open_page(page: Path) -> Image.Image:
         return image.convert("RGB")
 
 
-def _write_gif(path: Path, pages: Sequence[Path], _size: tuple[int, int], track: PageTracker) -> None:
+def _write_gif(path: Path, pages: Sequence[Path], _size: tuple[int, int], credit: str, track: PageTracker) -> None:
     """Write a GIF whose frames share one palette, so that what stays the same keeps its colour."""
     palette = _choose_palette(pages)
     frames = (_open_page(page).quantize(palette=palette, dither=Image.Dither.NONE) for page in track(pages))
     first = next(frames)
     times = [round(1000 * FRAME_SECONDS)] * (len(pages) - 1) + [round(1000 * FRAME_SECONDS * LAST_FACTOR)]
     with publishing(path) as temporary:
-        first.save(temporary, format="GIF", save_all=True, append_images=frames, duration=times, loop=0)
+        comment = credit.encode()  # of the file (GIF 89a, 24)
+        first.save(temporary, format="GIF", save_all=True, append_images=frames, duration=times, loop=0, comment=comment)
 
 
 def _choose_palette(pages: Sequence[Path]) -> Image.Image:
@@ -91,13 +92,14 @@ def _choose_palette(pages: Sequence[Path]) -> Image.Image:
     return palette
 
 
-def _write_mp4(path: Path, pages: Sequence[Path], size: tuple[int, int], track: PageTracker) -> None:
+def _write_mp4(path: Path, pages: Sequence[Path], size: tuple[int, int], credit: str, track: PageTracker) -> None:
     """Write an MP4 (H.264, whose sides are even)."""
     width, height = (side + side % 2 for side in size)
     package = importlib.import_module(VIDEO_PACKAGE)
+    options = MP4_OPTIONS | {"output_params": [*MP4_OPTIONS["output_params"], "-metadata", f"copyright={credit}"]}
     with publishing(path) as temporary:
         try:
-            writer = package.write_frames(str(temporary), (width, height), fps=FRAME_RATE, macro_block_size=2, **MP4_OPTIONS)
+            writer = package.write_frames(str(temporary), (width, height), fps=FRAME_RATE, macro_block_size=2, **options)
             with contextlib.closing(writer):
                 writer.send(None)
                 for frame in _repeat_frames(track(pages)):
