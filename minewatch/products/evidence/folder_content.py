@@ -17,6 +17,7 @@ from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.explain.alert_pixels import find_pixels, trace_tile
 from minewatch.alerts.record import Alert, AlertStage
 from minewatch.archive.item import Observation
+from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL
 from minewatch.core.text import render_json
@@ -82,21 +83,24 @@ def recompute_confirmation(
 # --- files -------------------------------------------------------------------------------------------------------------
 
 
-def render_content(confirmation: Confirmation, layers: Sequence[ContextLayer], run_id: str) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each file of a folder, besides images and manifest."""
+def render_content(
+    confirmation: Confirmation, layers: Sequence[ContextLayer], run_id: str, folder: Path
+) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file of a folder, besides images and manifest; ``folder`` is where it will lie."""
     method, alert = confirmation.method, confirmation.alert
-    yield ALERT, render_alert(alert, method.area, layers, run_id, is_recomputed=confirmation.is_recomputed)
+    credit = credit_observations(confirmation.looks.observations)
+    yield ALERT, render_alert(alert, method.area, layers, run_id, credit, is_recomputed=confirmation.is_recomputed)
     yield METHOD, _render(describe_method(method) | {"software": list_software(), "series_columns": dict(COLUMNS)})
     yield SERIES, _render_series(confirmation)
     yield PIPELINE, render_pipeline(method.pipeline).encode()
-    for name, data in cut_observations(confirmation.looks, method.grid):
+    for name, data in cut_observations(confirmation.looks, method.grid, folder / OBSERVATIONS):
         yield f"{OBSERVATIONS}/{name}", data
 
 
 def render_alert(
-    alert: Alert, area: AreaPlan, layers: Sequence[ContextLayer], run_id: str, *, is_recomputed: bool = False
+    alert: Alert, area: AreaPlan, layers: Sequence[ContextLayer], run_id: str, credit: str, *, is_recomputed: bool = False
 ) -> bytes:
-    """Return an alert as GeoJSON, with the context layers that its outline lies in.
+    """Return an alert as GeoJSON, with the context layers that its outline lies in, and the words of credit.
 
     Unless it was recomputed as of its day, what only a later scan has of it is left out.
     """
@@ -107,7 +111,7 @@ def render_alert(
     later = () if is_recomputed else ("ndvi_change", "bsi_change", "looks")
     feature["properties"] = {name: value for name, value in feature["properties"].items() if name not in later}
     feature["properties"] |= {**context, **facts}
-    return _render({"type": "FeatureCollection", "features": [feature]})
+    return _render({"type": "FeatureCollection", "description": credit, "features": [feature]})
 
 
 def describe_feature(alert: Alert) -> dict[str, Any]:

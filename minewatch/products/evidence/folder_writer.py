@@ -19,6 +19,7 @@ from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.record import DISMISSED, Alert, AlertStage
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, describe_grid
+from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import list_names, make_private_folder, sync
@@ -268,7 +269,7 @@ def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256:
 def _write_first(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
     """Write what the confirmation rests on, and return what the manifest says of it."""
     confirmed = recompute_confirmation(scan.area, scan.observations, scan.scene_quality, draft.alert, draft.stage)
-    write_content(draft.temp, render_content(confirmed, scan.layers, scan.run_id))
+    write_content(draft.temp, render_content(confirmed, scan.layers, scan.run_id, draft.target))
     return {
         "looks": [_describe_look(observation) for observation in confirmed.looks.observations],
         "recomputed": {"agrees": not confirmed.differing, "differing": list(confirmed.differing)},
@@ -279,7 +280,8 @@ def _write_addendum(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
     """Write what an alert had grown to, and return what chains the addendum to what is on file."""
     on_file = read_latest(draft.target.parent)
     area = replace(scan.area, until=draft.stage.date)
-    content = render_alert(draft.alert.at(draft.stage), area, scan.layers, scan.run_id)
+    credit = credit_observations([o for o in scan.observations if o.time.date() <= draft.stage.date])
+    content = render_alert(draft.alert.at(draft.stage), area, scan.layers, scan.run_id, credit)
     write_content(draft.temp, iter([(ALERT, content)]))
     return {"extends": on_file.first_manifest, "previous": on_file.manifest, "grown_from_ha": on_file.area_ha}
 

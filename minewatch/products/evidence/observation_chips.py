@@ -12,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive.chip import ChipWriter, read_chip
-from minewatch.archive.item import Observation, describe_grid, parse_item, sign_item, sort_observations
+from minewatch.archive.item import Observation, parse_item, sort_observations
 from minewatch.archive.raster import BANDS
+from minewatch.archive.stac_item import (
+    COLLECTION,
+    AssetFile,
+    name_collection,
+    outline_grid,
+    render_collection,
+    rewrite_item,
+)
 from minewatch.archive.stack import Stack, read_stack
 from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import ArchiveError, EvidenceError
@@ -61,26 +69,24 @@ class ChipLooks:
         return Window(self._chip.row + window.row, self._chip.column + window.column, *window.shape)
 
 
-def cut_observations(looks: ChipLooks, grid: Grid) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the raster and the item of each look; ``grid`` is the chip."""
-    writer = ChipWriter(grid)
+def cut_observations(looks: ChipLooks, grid: Grid, folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the raster and the item of each look, and of the collection that lists them.
+
+    ``grid`` is the chip, ``folder`` where the files will lie.
+    """
+    writer, listed = ChipWriter(grid), []
     items = read_files([observation.item for observation in looks.observations])
     for number, (observation, item) in enumerate(zip(looks.observations, items, strict=True)):
+        name = observation.item.stem
         raster = writer.write(looks.read_codes(number))
-        yield f"{observation.item.stem}.tif", raster
-        yield f"{observation.item.stem}.json", _cut_item(item, f"./{observation.item.stem}.tif", raster, grid)
-
-
-def _cut_item(data: bytes, href: str, raster: bytes, grid: Grid) -> bytes:
-    document: dict[str, Any] = json.loads(data)
-    document["properties"] |= {
-        "proj:shape": list(grid.shape),
-        "proj:transform": list(grid.transform)[:6],
-        "minewatch:grid": describe_grid(grid),
-    }
-    facts = {"href": href, "file:checksum": f"1220{hashlib.sha256(raster).hexdigest()}", "file:size": len(raster)}
-    document["assets"]["observation"] |= facts
-    return sign_item(document)
+        asset = AssetFile(f"./{name}.tif", hashlib.sha256(raster).hexdigest(), len(raster))
+        source_folder = Path(str(observation.item.parent))
+        data = rewrite_item(item, {"observation": asset}, grid, item=f"{name}.json", folder=folder, source_folder=source_folder)
+        yield f"{name}.tif", raster
+        yield f"{name}.json", data
+        listed.append(parse_item(folder / f"{name}.json", data))
+    name, description = name_collection(folder.parent.name), f"Looks on which the alert {folder.parent.name} rests, cut to it"
+    yield COLLECTION, render_collection(name, description, outline_grid(grid), listed)
 
 
 class KeptLooks:
