@@ -133,7 +133,7 @@ def draw_outline_alone(alert: AlertFacts) -> Map:
 
 
 def _outline_alert(alert: AlertFacts, frame: Grid) -> list[OutlineLayer]:
-    return [OutlineLayer(trace_outline(alert.outline, frame), f"alert-{alert.row['status']}")]
+    return [OutlineLayer(trace_outline(alert.drawn.outline, frame), f"alert-{alert.row['status']}")]
 
 
 def draw_overview(facts: ReportFacts) -> Map:

@@ -30,8 +30,10 @@ from minewatch.areas.coordinates import make_position
 from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
+from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.chance import Chance
+from minewatch.products.report.on_file import find_all_evidence, find_review_days
 from minewatch.products.report.report_facts import (
     AlertFacts,
     Month,
@@ -43,6 +45,7 @@ from minewatch.products.report.report_facts import (
 )
 from minewatch.products.report.report_images import AREA, ReportImageReader
 from minewatch.settings.pipeline import read_pipeline
+from minewatch.sources.run_source import find_run_source
 
 CLEAR_SHARE = 0.5
 """Share of an area that must be clear for a look to count as clear in the calendar."""
@@ -60,12 +63,14 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     observations, notes = _list_looks(workspace, area)
     rows = [_clean(row) for row in chosen.to_dict("records")]
     detailed = [row for row in rows if has_section(row, request)]
-    reader = ReportImageReader(workspace, area.aoi.name, area.grid)
+    source = request.source or find_run_source(workspace, str(area_row["run_id"] or ""))
+    reader = ReportImageReader(workspace, area.aoi.name, area.grid, source)
     images = reader.read_all(detailed, observations, area, min(request.until or area.until, area.until))
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
     history: dict[str, list[HistoryEvent]] = defaultdict(list)
     for event in read_history(workspace.alerts):
         history[event.alert_id].append(event)
+    evidence, reviewed = find_all_evidence(workspace, [row["alert_id"] for row in rows]), find_review_days(workspace, rows)
     last = read_last_report(workspace.reports / RECORD, name, area.until)
     known = last[1] if last else set()
     alerts = tuple(
@@ -78,6 +83,8 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
             is_new=last is not None and row["alert_id"] not in known,
             explanation=explanations.get(row["alert_id"]),
             images=images.get(row["alert_id"]),
+            evidence=evidence.get(row["alert_id"]),
+            reviewed=reviewed.get(row["alert_id"]),
         )
         for number, row in enumerate(rows, 1)
     )
@@ -98,6 +105,8 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         alerts=alerts,
         last_report=last[0] if last else None,
         map=images[AREA],
+        source=hide_secrets(source),
+        reasons=tuple(reader.reasons),
         notes=tuple(dict.fromkeys([*notes, *reader.notes])),
     )
 

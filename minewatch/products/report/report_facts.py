@@ -11,6 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.history import HistoryEvent
+from minewatch.alerts.lifetime import LookPair, find_look_pair
 from minewatch.areas.aoi import Aoi
 from minewatch.areas.coordinates import Position
 from minewatch.areas.grid import Grid
@@ -19,6 +20,16 @@ from minewatch.products.images.chips.pixels import Chip
 
 Row = dict[str, Any]
 """A row of the table: column to value; None where it is empty, dates as dates."""
+
+BEFORE, AFTER = "before", "after"
+"""Names of the two images of an alert."""
+
+NO_LOOK, NO_NORMAL_LOOK = "missing_no_look", "missing_no_normal_look"
+UNREADABLE, NO_SOURCE, NOT_LISTED = "missing_unreadable", "missing_no_source", "missing_not_listed"
+"""Keys of the texts that say why an image is missing."""
+
+FAULTS = frozenset({UNREADABLE, NO_SOURCE, NOT_LISTED})
+"""Of those, the reasons why an image is missing that should be there: its look is known."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,18 @@ class ReportRequest:
 
     formats: tuple[str, ...] = ("html",)
     """Some of FORMATS."""
+
+    source: str | None = None
+    """Where the images are read from; None = the source of the scan that wrote the table."""
+
+    case: str = ""
+    """Number of the case, as the user gives it; '' = not given, as the next two."""
+
+    author: str = ""
+    """Who makes the report."""
+
+    organisation: str = ""
+    """On whose behalf."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +153,40 @@ class FrameImages:
 
 
 @dataclass(frozen=True)
+class EvidenceFacts:
+    """The folder of evidence of an alert."""
+
+    name: str
+    """Of the folder, in ``output/evidence``."""
+
+    manifests: Mapping[str, str]
+    """Folder to the SHA-256 of its manifest: the folder itself first, then those of its growth."""
+
+    dates: Mapping[str, dt.date]
+    """'before' or 'after' to the day of its image; those that it does not have are absent."""
+
+    outline: BaseGeometry | None
+    """The outline as of the confirming look, degrees, in one piece; None where the folder does not say which."""
+
+    area_ha: float | None
+    """Hectares of that outline."""
+
+
+@dataclass(frozen=True)
+class DatedOutline:
+    """The outline of an alert as of a day."""
+
+    outline: BaseGeometry
+    """Degrees, in one piece."""
+
+    day: dt.date
+    """The last look that it rests on, or the as-of date of the table."""
+
+    area_ha: float
+    """Its hectares."""
+
+
+@dataclass(frozen=True)
 class AlertFacts:
     """One alert."""
 
@@ -156,6 +213,25 @@ class AlertFacts:
 
     images: FrameImages | None
     """Before and after; None where the alert has no section."""
+
+    evidence: EvidenceFacts | None = None
+    """Its evidence; None where it has none."""
+
+    reviewed: dt.date | None = None
+    """Day on which a person made the decision that its row has; None where there is none, or it is not known."""
+
+    @property
+    def drawn(self) -> DatedOutline:
+        """The outline that its images carry: as of the look of the image after, where the evidence has it; else the table's."""
+        evidence = self.evidence
+        if evidence and evidence.outline is not None and evidence.dates.get(AFTER) == self.pair.after:
+            return DatedOutline(evidence.outline, self.pair.after, evidence.area_ha or 0.0)
+        return DatedOutline(self.outline, self.row["as_of"], float(self.row["area_ha"]))
+
+    @property
+    def pair(self) -> LookPair:
+        """The two looks that its images show."""
+        return find_look_pair(self.row)
 
     @property
     def has_section(self) -> bool:
@@ -212,5 +288,17 @@ class ReportFacts:
     map: FrameImages
     """The whole area, after."""
 
+    source: str
+    """Where the images were to be read from, without secrets."""
+
+    reasons: tuple[str, ...]
+    """Why images are missing that should be there; they are not printed in it, as they may name paths of this machine."""
+
     notes: tuple[str, ...]
     """Lines for the person who made the report; they are not printed in it."""
+
+    @property
+    def missing_images(self) -> int:
+        """Images that the report should have, and has not."""
+        frames = [self.map, *(alert.images for alert in self.alerts if alert.images)]
+        return sum(reason in FAULTS for frame in frames for reason in frame.missing.values())
