@@ -14,7 +14,6 @@ from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
 
-
 LONGEST_LINE = 120
 """Characters of a case, an author or an organisation."""
 

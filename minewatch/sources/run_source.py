@@ -38,5 +38,5 @@ def _locate(workspace: Workspace, record: dict[str, Any]) -> str:
     if name in list_providers(workspace):  # the settings say how it is opened
         return name
     if root is None:  # records of earlier versions have the name alone, which may be a path seen from another folder
-        return name if is_web(name) or Path(name).is_absolute() and Path(name).exists() else ""
+        return name if is_web(name) or (Path(name).is_absolute() and Path(name).exists()) else ""
     return str(root) if is_web(str(root)) else str(workspace.root / str(root))

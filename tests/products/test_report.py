@@ -230,8 +230,10 @@ def test_report_and_evidence_show_the_same_looks(workspace: Workspace, facts: Re
         folder = workspace.evidence / alert.row["alert_id"]
         assert alert.evidence.name == folder.name
         data = (folder / "manifest.json").read_bytes()
-        assert alert.evidence.manifests == {folder.name: hashlib.sha256(data).hexdigest()}
-        assert hashlib.sha256(data).hexdigest() in page
+        assert alert.evidence.manifests[folder.name] == hashlib.sha256(data).hexdigest()
+        assert set(alert.evidence.manifests) == {folder.name, *(f"{folder.name}/{p.name}" for p in folder.glob("growth-*"))}
+        assert all(sha in page for sha in alert.evidence.manifests.values())
+        assert alert.drawn.day == alert.row["confirmed_on"], "the outline is that of the confirming look"
         images = json.loads(data)["images"]
         for when, overpass in alert.images.overpasses.items():
             assert images[when]["acquired"][:10] == overpass.date.isoformat()
@@ -241,7 +243,9 @@ def test_report_and_evidence_show_the_same_looks(workspace: Workspace, facts: Re
 def test_the_outline_on_the_images_is_of_the_day_that_is_said(facts: ReportFacts) -> None:
     """That of the look that confirmed it, where the evidence has it; else that of the table's as-of date, and so labelled."""
     first = replace(facts.alerts[0], evidence=None)
-    assert f"Outline as of 31 March 2023: {first.row['area_ha']:.2f} ha." in Page(render_page(replace(facts, alerts=(first,)))).text
+    assert (
+        f"Outline as of 31 March 2023: {first.row['area_ha']:.2f} ha." in Page(render_page(replace(facts, alerts=(first,)))).text
+    )
     smaller, day = first.outline.centroid.buffer(0.0003), first.row["confirmed_on"]
     kept = EvidenceFacts("spot", {"spot": "0" * 64}, {"after": day}, smaller, 0.31)
     then = replace(first, evidence=kept)
@@ -308,7 +312,11 @@ def test_a_change_is_told_as_a_bracket(facts: ReportFacts, language: str, known:
     ("language", "summary", "words"),
     [
         ("en", "1alert confirmed by the method since 1 October 2022", "green again since 12 May 2024"),
-        ("es", "1alerta confirmada por el método desde el 1 de octubre de 2022", "terreno de nuevo verde desde el 12 de mayo de 2024"),
+        (
+            "es",
+            "1alerta confirmada por el método desde el 1 de octubre de 2022",
+            "terreno de nuevo verde desde el 12 de mayo de 2024",
+        ),
         ("fr", "1alerte confirmée par la méthode depuis le 1er octobre 2022", "terrain reverdi depuis le 12 mai 2024"),
         ("pt", "1alerta confirmado pelo método desde 1 de outubro de 2022", "terreno verde de novo desde 12 de maio de 2024"),
     ],
@@ -413,7 +421,7 @@ def test_the_source_of_a_run_is_found_again(tmp_path: Path, record: dict[str, st
     assert find_run_source(workspace, "run-1") == expected.replace("WORKSPACE", str(workspace.root))
 
 
-def test_the_record_of_a_run_says_where_it_read_without_secrets(scanned: tuple[Workspace, ScanReport], tmp_path: Path) -> None:
+def test_the_record_of_a_run_says_where_it_read_without_secrets(scanned: tuple[Workspace, ScanReport]) -> None:
     workspace, report = scanned
     record = json.loads((workspace.runs / f"{report.run_id}.json").read_text())
     assert find_run_source(workspace, report.run_id) == record["source_root"]
@@ -531,7 +539,7 @@ def test_outline_and_image_line_up(facts: ReportFacts) -> None:
     pair = draw_pairs(alert)["true-colour"]
     change = (decode(pair["after"].image) - decode(pair["before"].image)).mean(axis=-1)
     inside = fill(pair["after"])
-    assert int(inside.sum()) == pytest.approx(alert.row["area_ha"] * 100, rel=0.02)
+    assert int(inside.sum()) == pytest.approx(alert.drawn.area_ha * 100, rel=0.02)
     found = {}
     for dy in range(-3, 4):
         for dx in range(-3, 4):
@@ -708,10 +716,38 @@ def test_a_language_is_whole(language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", ["0 alerts confirmed by the method since A", "1 alert confirmed by the method since A", "2 alerts confirmed by the method since A"]),
-        ("es", ["0 alertas confirmadas por el método desde el A", "1 alerta confirmada por el método desde el A", "2 alertas confirmadas por el método desde el A"]),
-        ("fr", ["0 alerte confirmée par la méthode depuis le A", "1 alerte confirmée par la méthode depuis le A", "2 alertes confirmées par la méthode depuis le A"]),
-        ("pt", ["0 alerta confirmado pelo método desde A", "1 alerta confirmado pelo método desde A", "2 alertas confirmados pelo método desde A"]),
+        (
+            "en",
+            [
+                "0 alerts confirmed by the method since A",
+                "1 alert confirmed by the method since A",
+                "2 alerts confirmed by the method since A",
+            ],
+        ),
+        (
+            "es",
+            [
+                "0 alertas confirmadas por el método desde el A",
+                "1 alerta confirmada por el método desde el A",
+                "2 alertas confirmadas por el método desde el A",
+            ],
+        ),
+        (
+            "fr",
+            [
+                "0 alerte confirmée par la méthode depuis le A",
+                "1 alerte confirmée par la méthode depuis le A",
+                "2 alertes confirmées par la méthode depuis le A",
+            ],
+        ),
+        (
+            "pt",
+            [
+                "0 alerta confirmado pelo método desde A",
+                "1 alerta confirmado pelo método desde A",
+                "2 alertas confirmados pelo método desde A",
+            ],
+        ),
     ],
 )
 def test_numbers_have_the_plural_of_their_language(language: str, expected: list[str]) -> None:
@@ -808,7 +844,9 @@ def test_events_are_told_in_the_readers_words() -> None:
     texts = read_texts("es")
     told = {
         HistoryEvent("spot-2", "grown", gained_ha=0.2, area_ha=1.5): "+0,20 ha → 1,50 ha",
-        HistoryEvent("spot-2", "confirmed", from_status="provisional", to_status="confirmed"): "provisional → confirmada por el método",
+        HistoryEvent(
+            "spot-2", "confirmed", from_status="provisional", to_status="confirmed"
+        ): "provisional → confirmada por el método",
         HistoryEvent("spot-2", "merged", merged_into="spot-1"): "→ spot-1",
         HistoryEvent("spot-2", "renamed", former_id="spot-1", what_if=True): "spot-1 → spot-2; análisis de prueba",
         HistoryEvent("spot-2", "new", to_status="confirmed"): "confirmada por el método",
@@ -826,9 +864,19 @@ def test_events_are_told_in_the_readers_words() -> None:
     ("language", "machine", "person", "nobody"),
     [
         ("en", "confirmed by the method", "confirmed by Ana Quispe on 3 May 2024", "confirmed by a person who is not named"),
-        ("es", "confirmada por el método", "confirmada por Ana Quispe el 3 de mayo de 2024", "confirmada por una persona sin nombrar"),
+        (
+            "es",
+            "confirmada por el método",
+            "confirmada por Ana Quispe el 3 de mayo de 2024",
+            "confirmada por una persona sin nombrar",
+        ),
         ("fr", "confirmée par la méthode", "confirmée par Ana Quispe le 3 mai 2024", "confirmée par une personne non nommée"),
-        ("pt", "confirmado pelo método", "confirmado por Ana Quispe em 3 de maio de 2024", "confirmado por uma pessoa não nomeada"),
+        (
+            "pt",
+            "confirmado pelo método",
+            "confirmado por Ana Quispe em 3 de maio de 2024",
+            "confirmado por uma pessoa não nomeada",
+        ),
     ],
 )
 def test_the_word_of_the_method_and_that_of_a_person_are_told_apart(

@@ -12,6 +12,7 @@ from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, read_day
 from minewatch.core.text import show
 from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
 from minewatch.operations.notify.outbox import Message
+from minewatch.products.report.html_page import describe_review
 from minewatch.products.report.texts import Texts
 
 MAP = "https://www.openstreetmap.org/?mlat={lat:.6f}&mlon={lon:.6f}#map=15/{lat:.6f}/{lon:.6f}"
@@ -146,10 +147,10 @@ def _list_notes(pairs: Sequence[tuple[Event, str]], texts: Texts) -> list[str]:
 
 
 def _describe_review(event: Event, texts: Texts) -> str:
-    said, by = str(event.facts.get("review") or ""), show(event.facts.get("reviewed_by") or "?")
-    said = _find_word(texts, "review", said.replace("-", "_"))
-    note = event.facts.get("review_note")
-    return texts.text("review_note", review=said, by=by, note=show(note)) if note else texts.text("review_by", review=said, by=by)
+    """Return what a person decided, who and when, and what they noted."""
+    row = {"review": event.facts.get("review"), "reviewed_by": event.facts.get("reviewed_by")}
+    said, note = describe_review(row, read_day(event.facts.get("decided")), texts), event.facts.get("review_note")
+    return f"{said}{texts.colon} {show(note)}" if note else said
 
 
 def list_area_news(message: Message, texts: Texts) -> list[str]:

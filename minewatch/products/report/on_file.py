@@ -51,10 +51,11 @@ def read_evidence(folder: Path) -> EvidenceFacts:
     try:
         manifest = json.loads(data)
         dates = {name: _read_date(manifest["images"][name]) for name in (BEFORE, AFTER) if name in manifest["images"]}
-        outline, area = _read_outline(folder) if manifest["format"] != 1 else (None, None)
+        version = int(manifest["format"])
+        outline, area = _read_outline(folder) if version != 1 else (None, None)
     except _FAULTS:
         return EvidenceFacts(folder.name, manifests, {}, None, None)
-    return EvidenceFacts(folder.name, manifests, dates, outline, area)
+    return EvidenceFacts(folder.name, manifests, dates, outline, area, version)
 
 
 def _read_date(image: Mapping[str, Any]) -> dt.date:
@@ -83,6 +84,8 @@ def find_review_days(workspace: Workspace, rows: Iterable[Row]) -> dict[str, dt.
 
 def _is_shown(decision: Decision, row: Row) -> bool:
     """True if a row shows a decision: about this alert, or about its ground under another id."""
-    if decision.aoi != row["aoi"] or decision.columns != tuple(row[name] or "" for name in ("review", "review_note", "reviewed_by")):
+    if decision.aoi != row["aoi"] or decision.columns != tuple(
+        row[name] or "" for name in ("review", "review_note", "reviewed_by")
+    ):
         return False
     return decision.alert_id == row["alert_id"] or bool(shapely.intersects(decision.outline, row["geometry"]))

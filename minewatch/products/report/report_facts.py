@@ -171,6 +171,9 @@ class EvidenceFacts:
     area_ha: float | None
     """Hectares of that outline."""
 
+    format: int = 0
+    """Of the folder; 0 where its manifest cannot be read."""
+
 
 @dataclass(frozen=True)
 class DatedOutline:

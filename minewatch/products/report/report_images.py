@@ -194,9 +194,7 @@ def _make_alert_jobs(row: Row, observations: Sequence[Observation], area: AreaPl
     return [make_job(when, day) for when, day in ((BEFORE, pair.before), (AFTER, pair.after)) if day is not None]
 
 
-def _choose_on(
-    day: dt.date, ranked: Sequence[str], frame: Grid, index: AcquisitionIndex, skip: Collection[str]
-) -> RatedLook:
+def _choose_on(day: dt.date, ranked: Sequence[str], frame: Grid, index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
     """Return the overpass of a day that shows an outline best: ``ranked``, as its evidence has them, and then the clearest.
 
     Raises ImageError where the source lists none of them that can be read.
