@@ -34,6 +34,7 @@ from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.operations.scan import ScanReport
+from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips import acquisitions
 from minewatch.products.images.chips.pixels import read_chip
 from minewatch.products.report import drawing, report_images
@@ -247,12 +248,12 @@ def test_the_outline_on_the_images_is_of_the_day_that_is_said(facts: ReportFacts
         f"Outline as of 31 March 2023: {first.row['area_ha']:.2f} ha." in Page(render_page(replace(facts, alerts=(first,)))).text
     )
     smaller, day = first.outline.centroid.buffer(0.0003), first.row["confirmed_on"]
-    kept = EvidenceFacts("spot", {"spot": "0" * 64}, {"after": day}, smaller, 0.31)
+    kept = EvidenceFacts("spot", {"spot": "0" * 64}, {"after": day}, OutlineStage(day, smaller, 0.31))
     then = replace(first, evidence=kept)
     assert f"Outline as of {read_texts('en').date(day)}: 0.31 ha." in Page(render_page(replace(facts, alerts=(then,)))).text
     now, before = (draw_pairs(alert)["true-colour"]["after"].layers[0].path for alert in (first, then))
     assert now != before
-    other = replace(first, evidence=replace(kept, dates={"after": UNTIL}))
+    other = replace(first, evidence=replace(kept, stage=OutlineStage(UNTIL, smaller, 0.31)))
     assert draw_pairs(other)["true-colour"]["after"].layers[0].path == now, "of another look, so it is not the one to draw"
 
 
@@ -264,7 +265,7 @@ def test_growth_of_evidence_is_named_with_its_manifest(tmp_path: Path) -> None:
     kept = read_evidence(folder)
     assert list(kept.manifests) == [folder.name, f"{folder.name}/growth-2024-05-01"]
     assert kept.manifests[folder.name] == hashlib.sha256(b"no json").hexdigest()
-    assert (kept.dates, kept.outline) == ({}, None), "a damaged manifest says nothing else"
+    assert (kept.dates, kept.stage) == ({}, None), "a damaged manifest says nothing else"
 
 
 def change_first(facts: ReportFacts, **cells: Any) -> ReportFacts:

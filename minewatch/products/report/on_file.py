@@ -10,23 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import shapely
-from shapely.geometry import shape
-from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.decisions import Decision, read_decisions
-from minewatch.areas.antimeridian import join_halves
 from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.lookup import find_evidence
 from minewatch.products.evidence.manifest import MANIFEST
+from minewatch.products.evidence.stages import FAULTS, GROWTH, read_stage
 from minewatch.products.report.report_facts import AFTER, BEFORE, EvidenceFacts, Row
-
-GROWTH = "growth-"
-"""First letters of the folders in a folder of evidence that show how an alert grew."""
-
-_FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, shapely.GEOSException)
-"""What reading a folder raises that is damaged, or of another version; ``minewatch verify`` says what is wrong with it."""
 
 
 def find_all_evidence(workspace: Workspace, alert_ids: Iterable[str]) -> dict[str, EvidenceFacts]:
@@ -52,20 +44,13 @@ def read_evidence(folder: Path) -> EvidenceFacts:
         manifest = json.loads(data)
         dates = {name: _read_date(manifest["images"][name]) for name in (BEFORE, AFTER) if name in manifest["images"]}
         version = int(manifest["format"])
-        outline, area = _read_outline(folder) if version != 1 else (None, None)
-    except _FAULTS:
-        return EvidenceFacts(folder.name, manifests, {}, None, None)
-    return EvidenceFacts(folder.name, manifests, dates, outline, area, version)
+    except FAULTS:
+        return EvidenceFacts(folder.name, manifests, {}, None)
+    return EvidenceFacts(folder.name, manifests, dates, read_stage(folder), version)
 
 
 def _read_date(image: Mapping[str, Any]) -> dt.date:
     return dt.datetime.fromisoformat(image["acquired"]).date()
-
-
-def _read_outline(folder: Path) -> tuple[BaseGeometry, float]:
-    """Return outline and hectares as of the confirming look; folders of format 1 have those of the day they were made."""
-    (feature,) = json.loads((folder / "alert.geojson").read_bytes())["features"]
-    return join_halves(shape(feature["geometry"])), float(feature["properties"]["area_ha"])
 
 
 def find_review_days(workspace: Workspace, rows: Iterable[Row]) -> dict[str, dt.date]:

@@ -16,6 +16,7 @@ from minewatch.areas.aoi import Aoi
 from minewatch.areas.coordinates import Position
 from minewatch.areas.grid import Grid
 from minewatch.detection.chance import Chance
+from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips.pixels import Chip
 
 Row = dict[str, Any]
@@ -165,28 +166,11 @@ class EvidenceFacts:
     dates: Mapping[str, dt.date]
     """'before' or 'after' to the day of its image; those that it does not have are absent."""
 
-    outline: BaseGeometry | None
-    """The outline as of the confirming look, degrees, in one piece; None where the folder does not say which."""
-
-    area_ha: float | None
-    """Hectares of that outline."""
+    stage: OutlineStage | None
+    """The outline as of the confirming look; None where the folder does not say which."""
 
     format: int = 0
     """Of the folder; 0 where its manifest cannot be read."""
-
-
-@dataclass(frozen=True)
-class DatedOutline:
-    """The outline of an alert as of a day."""
-
-    outline: BaseGeometry
-    """Degrees, in one piece."""
-
-    day: dt.date
-    """The last look that it rests on, or the as-of date of the table."""
-
-    area_ha: float
-    """Its hectares."""
 
 
 @dataclass(frozen=True)
@@ -224,12 +208,12 @@ class AlertFacts:
     """Day on which a person made the decision that its row has; None where there is none, or it is not known."""
 
     @property
-    def drawn(self) -> DatedOutline:
+    def drawn(self) -> OutlineStage:
         """The outline that its images carry: as of the look of the image after, where the evidence has it; else the table's."""
-        evidence = self.evidence
-        if evidence and evidence.outline is not None and evidence.dates.get(AFTER) == self.pair.after:
-            return DatedOutline(evidence.outline, self.pair.after, evidence.area_ha or 0.0)
-        return DatedOutline(self.outline, self.row["as_of"], float(self.row["area_ha"]))
+        stage = self.evidence.stage if self.evidence else None
+        if stage and stage.day == self.pair.after:
+            return stage
+        return OutlineStage(self.row["as_of"], self.outline, float(self.row["area_ha"]))
 
     @property
     def pair(self) -> LookPair:
