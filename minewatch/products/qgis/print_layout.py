@@ -159,8 +159,10 @@ def _write_period(first: str, last: str, texts: Texts) -> str:
 def _write_as_of(texts: Texts) -> str:
     """Return the text of the as-of date, or of the dates of several areas."""
     form = {"en": "d MMMM yyyy", "fr": "d MMMM yyyy"}.get(texts.language, "d 'de' MMMM 'de' yyyy").replace("'", "''")
-    days = (f"format_date({_aggregate(AREAS_ID, which, 'as_of')}, '{form}', '{texts.language}')" for which in ("min", "max"))
-    return _write_period(*days, texts)
+    first, last = (
+        f"format_date({_aggregate(AREAS_ID, which, 'as_of')}, '{form}', '{texts.language}')" for which in ("min", "max")
+    )
+    return _write_period(first, last, texts)
 
 
 def _write_facts(texts: Texts) -> str:
