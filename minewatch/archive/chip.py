@@ -33,6 +33,7 @@ class ChipWriter:
             tags = [file.pages[0].tags[name] for name in ("TileOffsets", "TileByteCounts")]  # type: ignore[union-attr]
             self._tables = [(tag.valueoffset, np.dtype(f"<u{tag.valuebytecount // tag.count}")) for tag in tags]
         self._compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        self._block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
 
     def write(self, codes: Codes) -> bytes:
         """Return the file with these codes: (band, y, x) uint8, SCL first."""
@@ -54,9 +55,9 @@ class ChipWriter:
     def _compress(self, codes: Codes) -> bytes:
         if not codes.any():
             return b""
-        whole = np.zeros((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
-        whole[: codes.shape[0], : codes.shape[1]] = codes
-        return self._compressor.compress(whole.tobytes())
+        self._block[:] = 0
+        self._block[: codes.shape[0], : codes.shape[1]] = codes
+        return self._compressor.compress(self._block.data)
 
 
 def read_chip(data: bytes, shape: tuple[int, int], window: Window) -> NDArray[np.uint8]:

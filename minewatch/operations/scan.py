@@ -213,7 +213,7 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
 
 def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
     """Add to each alert the context layers that it lies in, and the external alerts that agree with it."""
-    sites = {alert.alert_id: AlertSite(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
+    sites = {a.alert_id: AlertSite(a.geometry, a.first_seen, a.last_seen, a.last_normal) for a in area.alerts}
     placed = place_sites(layers, sites)
     sources = read_external_sources(workspace.external_sources)
     matches, notes = match_external_alerts(sources, workspace.external_alerts, area.plan.aoi.name, area.plan.until, sites)

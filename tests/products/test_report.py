@@ -821,10 +821,10 @@ def test_four_languages_are_offered() -> None:
 
 def test_the_template_uses_every_text_and_no_other() -> None:
     folder = FOLDER.parent
-    code = "".join(path.read_text() for path in [*folder.glob("*.py"), folder / "page.html"])
+    code = "".join(path.read_text() for path in [*folder.glob("*.py"), *folder.glob("*.html")])
     prefixes = (
         *("count_", "status_", "legal_", "review_", "ground_", "composite_", "series_", "event_", "column_"),
-        *("by_name", "by_unknown", "fact_evidence_"),
+        *("by_name", "by_unknown", "fact_evidence_", "said_"),
     )
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]
     assert [key for key in unused if not key.startswith(prefixes)] == []
@@ -852,7 +852,9 @@ def test_events_are_told_in_the_readers_words() -> None:
         HistoryEvent("spot-2", "renamed", former_id="spot-1", what_if=True): "spot-1 → spot-2; análisis de prueba",
         HistoryEvent("spot-2", "new", to_status="confirmed"): "confirmada por el método",
         HistoryEvent("spot-2", "legal status", from_status="unknown", to_status="outside"): "desconocida → fuera de concesiones",
-        HistoryEvent("spot-2", "reviewed", "dismissed; a -> b", to_status="dismissed"): "dismissed; a -> b",
+        HistoryEvent("spot-2", "reviewed", "dismissed; a -> b", to_status="dismissed"): (
+            "dismissed; a -> b · día de la decisión no registrado"
+        ),
     }
     for event, expected in told.items():
         assert describe_event(event, texts) == expected
@@ -884,13 +886,14 @@ def test_the_word_of_the_method_and_that_of_a_person_are_told_apart(
     facts: ReportFacts, language: str, machine: str, person: str, nobody: str
 ) -> None:
     facts = replace(facts, request=replace(facts.request, language=language))
-    alert = replace(facts.alerts[0], row=facts.alerts[0].row | {"review": "confirmed", "reviewed_by": "Ana Quispe"})
-    said = Page(render_page(replace(facts, alerts=(replace(alert, reviewed=dt.date(2024, 5, 3)),)))).text
+    decided = {"review": "confirmed", "reviewed_by": "Ana Quispe", "decided_at": "2024-05-03T12:00:00+00:00"}
+    alert = replace(facts.alerts[0], row=facts.alerts[0].row | decided)
+    said = Page(render_page(replace(facts, alerts=(alert,)))).text
     assert said.count(person) == 2, "in the table and in its section"
     assert machine in said
-    alone = replace(alert, row=alert.row | {"reviewed_by": None})
+    alone = replace(alert, row=alert.row | {"reviewed_by": None, "decided_at": None})
     assert nobody in Page(render_page(replace(facts, alerts=(alone,)))).text
-    unseen = replace(alert, row=alert.row | {"review": None, "reviewed_by": None})
+    unseen = replace(alert, row=alert.row | {"review": None, "reviewed_by": None, "decided_at": None})
     text = Page(render_page(replace(facts, alerts=(unseen,)))).text
     assert machine in text
     assert "Quispe" not in text
@@ -901,9 +904,10 @@ def test_a_review_is_told_with_its_day(workspace: Workspace, tmp_path: Path) -> 
     name = read_alerts(copy.alerts)["alert_id"].iloc[0]
     words = ["-w", str(copy.root), "alerts", "review", name, "--confirm", "--by", "Ana Quispe"]
     assert CliRunner().invoke(main, words).exit_code == 0
-    told = {alert.row["alert_id"]: alert.reviewed for alert in gather_facts(copy, ReportRequest(NAME)).alerts}
-    decided = read_decisions(copy.decisions).all[-1].decided.date()
-    assert told == {alert_id: decided if alert_id == name else None for alert_id in told}
+    decided = read_decisions(copy.decisions).all[-1].decided
+    assert decided is not None
+    text = Page(render_page(gather_facts(copy, ReportRequest(NAME)))).text
+    assert text.count(f"confirmed by Ana Quispe on {read_texts('en').date(decided.date())}") == 2
 
 
 def test_case_author_and_organisation_stand_at_the_head(workspace: Workspace, tmp_path: Path) -> None:

@@ -13,11 +13,8 @@ from minewatch.alerts.record import Alert, AlertStage
 from minewatch.alerts.replay import has_grown
 from minewatch.core.errors import EvidenceError
 from minewatch.core.files import list_names
-from minewatch.products.evidence.manifest import MANIFEST
+from minewatch.products.evidence.manifest import GROWTH, MANIFEST
 from minewatch.products.evidence.recompute import ALERT
-
-GROWTH = "growth-"
-"""Beginning of the name of an addendum's folder; its day follows."""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def render_alert(
 
     Unless it was recomputed as of its day, what only a later scan has of it is left out.
     """
-    site = AlertSite(alert.geometry, alert.first_seen, alert.last_seen)
+    site = AlertSite(alert.geometry, alert.first_seen, alert.last_seen, alert.last_normal)
     context = place_sites(layers, {alert.alert_id: site}).cells[alert.alert_id]
     facts = {"pipeline": area.pipeline_name, "as_of": area.until.isoformat(), "run_id": run_id}
     feature = describe_feature(alert)

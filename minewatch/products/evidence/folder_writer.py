@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +20,13 @@ from minewatch.alerts.record import DISMISSED, Alert, AlertStage
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.errors import AlertsError, EvidenceError, MinewatchError
+from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import list_names, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.scene_quality import SceneQuality
-from minewatch.products.evidence.addenda import GROWTH, choose_stages, read_latest
+from minewatch.products.evidence.addenda import choose_stages, read_latest
 from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.folder_content import (
     recompute_confirmation,
@@ -35,12 +36,15 @@ from minewatch.products.evidence.folder_content import (
 )
 from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, write_evidence_images
 from minewatch.products.evidence.look_choice import AFTER, EvidenceLooks, choose_look, choose_looks, find_window
-from minewatch.products.evidence.manifest import write_manifest
+from minewatch.products.evidence.manifest import GROWTH, write_manifest
 from minewatch.products.evidence.recompute import ALERT
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.settings.document import read_settings
 from minewatch.sources.scene import Scene
 from minewatch.sources.stac import Source
+
+MOST_SYNCED = 100
+"""Files that are put on the disk one by one; more of them, a hundred for each alert, all together."""
 
 
 @dataclass(frozen=True)
@@ -166,9 +170,8 @@ def _plan(workspace: Workspace, scan: EvidenceInput, alert: Alert, folder: Path 
     later = choose_stages(alert, read_latest(folder)) if folder else alert.stages[1:]
     for stage in later:
         look = choose_look(area, scan.observations, stage, stage.date, listed)
-        if isinstance(look, str):
-            raise EvidenceError(f"its growth by {stage.date} cannot be shown: {look}")
-        looks = EvidenceLooks({AFTER: look}, {}, find_window(area.grid, stage.geometry))
+        shown = ({}, {AFTER: look}) if isinstance(look, str) else ({AFTER: look}, {})
+        looks = EvidenceLooks(*shown, find_window(area.grid, stage.geometry))
         yield _Draft(alert, stage, looks, _make_temp_folder(workspace.evidence), target / f"{GROWTH}{stage.date}")
 
 
@@ -177,18 +180,50 @@ def _write_drafts(
 ) -> EvidenceResult:
     requests = [request for draft in drafts for request in _list_requests(scan, draft)]
     unread = write_evidence_images(scan.area.grid, requests)
-    done: dict[bool, list[str]] = {False: [], True: []}
-    for draft in drafts:  # an alert's first folder comes before its addenda
-        name = draft.alert.alert_id
-        try:
-            if name not in failed and draft.temp in unread:
-                failed[name] = unread[draft.temp]
-            if name not in failed:
-                _complete(workspace, scan, draft, signer)
-                done[draft.is_addendum].append(name)
-        except (MinewatchError, OSError) as error:
-            failed[name] = describe_failure(error)
-    return EvidenceResult(tuple(done[False]), tuple(dict.fromkeys(done[True])), failed)
+    failed |= {draft.alert.alert_id: unread[draft.temp] for draft in drafts if draft.temp in unread}
+    written = _publish(workspace, scan, [draft for draft in drafts if not draft.is_addendum], failed, signer)
+    extended: dict[str, None] = {}
+    for draft in drafts:
+        if draft.is_addendum:  # each is chained to the one before it
+            extended |= dict.fromkeys(_publish(workspace, scan, [draft], failed, signer))
+    return EvidenceResult(tuple(written), tuple(extended), failed)
+
+
+def _publish(
+    workspace: Workspace, scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str], signer: Signer | None
+) -> list[str]:
+    """Complete folders and give them their names; return the alerts whose folder was written."""
+    complete: list[tuple[_Draft, str]] = []
+    done = []
+    for draft in drafts:
+        with _noting_failure(draft, failed):
+            if draft.alert.alert_id not in failed:
+                complete.append((draft, _complete(scan, draft, signer)))
+    _put_on_disk([draft.temp for draft, _ in complete])
+    for draft, sha256 in complete:
+        with _noting_failure(draft, failed):
+            _give_name(workspace, scan, draft, sha256, signer)
+            done.append(draft.alert.alert_id)
+    return done
+
+
+def _put_on_disk(folders: Sequence[Path]) -> None:
+    """Wait until the files of folders are on the disk."""
+    paths = [path for folder in folders for path in (*folder.rglob("*"), folder)]
+    if len(paths) > MOST_SYNCED:
+        os.sync()
+        return
+    for path in paths:
+        sync(path)
+
+
+@contextlib.contextmanager
+def _noting_failure(draft: _Draft, failed: dict[str, str]) -> Iterator[None]:
+    """Note what fails; nothing more is done for an alert that has failed."""
+    try:
+        yield
+    except (MinewatchError, OSError) as error:
+        failed.setdefault(draft.alert.alert_id, describe_failure(error))
 
 
 def find_signer(workspace: Workspace, key: Path | None = None) -> Signer | None:
@@ -211,18 +246,21 @@ def _list_requests(scan: EvidenceInput, draft: _Draft) -> Iterator[EvidenceImage
         yield EvidenceImageRequest(draft.alert.alert_id, name, datatake, draft.looks.window, draft.temp)
 
 
-def _complete(workspace: Workspace, scan: EvidenceInput, draft: _Draft, signer: Signer | None) -> None:
-    """Write the other files and the manifest, record who made it in the custody log, and give the folder its name."""
+def _complete(scan: EvidenceInput, draft: _Draft, signer: Signer | None) -> str:
+    """Write the other files and the manifest of a folder; return the SHA-256 of its manifest."""
     facts = _describe_draft(scan, draft) | (_write_addendum(scan, draft) if draft.is_addendum else _write_first(scan, draft))
     sha256 = write_manifest(draft.temp, facts, signer)
     for path in draft.temp.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
-        sync(path)
-    sync(draft.temp)
+    return sha256
+
+
+def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256: str, signer: Signer | None) -> None:
+    """Record in the custody log who made a folder that is on the disk, and give it its name."""
     folder, name = (draft.target.parent, draft.target.name) if draft.is_addendum else (draft.target, "")
     detail = f"{name}; scan {scan.run_id}" if name else f"scan {scan.run_id}"
     # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
-    record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail)
+    record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail, signer=signer)
     draft.temp.rename(draft.target)
     sync(draft.target.parent)
 

@@ -28,6 +28,7 @@ COLUMNS: Mapping[str, str] = {
     "outcome": "of the pixel's look",
     "not_clear": "why the pixel does not show; empty where it does",
     "is_normal": "1 = the expected vegetation was there",
+    "is_in_leaf": "1 = nearly as much vegetation is expected as at any time of the year",
     "ndvi": "as seen; for the alert the median of its clear pixels",
     "expected_ndvi": "of the pixel's baseline, with the shift of the scene",
     "low": "lower edge of the band: an NDVI above it does not stand out",
@@ -110,7 +111,7 @@ def _describe_look(look: ExplainedLook) -> dict[str, Any]:
         "clean_loss",
         "soil_gain",
     )
-    flags = ("is_normal", "shows_soil", "charred")
+    flags = ("is_normal", "is_in_leaf", "shows_soil", "charred")
     words = {"date": look.date, "outcome": look.text, "not_clear": look.why_not_clear}
     return words | {name: _round(getattr(look, name)) for name in names} | {name: int(getattr(look, name)) for name in flags}
 

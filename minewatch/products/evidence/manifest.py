@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import platform
 import re
@@ -10,26 +12,32 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-import pyproj
-
 from minewatch import __version__
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import render_json
-from minewatch.products.evidence.evidence_files import LARGEST_TEXT, MOST_FILES, EvidenceFiles, describe_data
-from minewatch.products.evidence.image_file import GDAL_VERSION
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles, describe_data
 from minewatch.products.evidence.signing import Signer
+from minewatch.products.evidence.zip_file import MOST_FILES
 
 FORMAT = 2
 """Version of the format of evidence folders, manifests and export bundles that is written."""
 
-FORMATS = (1, FORMAT)
-"""Those that are read."""
+READABLE_FORMATS = (1, FORMAT)
+"""Versions that can be checked."""
 
-MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN = "manifest.json", "manifest.sig", "manifest.tsr", "manifest-tsa.pem"
-"""The manifest, its signature, its time stamp, and the certificates of whoever stamped it."""
+MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
+
+STAMP, STAMP_CHAIN = "manifest.tsr", "manifest-tsa.pem"
+"""The time stamp of a manifest, and the certificates of the authority that gave it."""
 
 UNLISTED = frozenset({MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN})
-"""Files that the manifest cannot list: itself, and what is made from it."""
+"""Files that the manifest cannot list: itself, its signature, and its time stamp, which comes later."""
+
+GROWTH = "growth-"
+"""Beginning of the name of an addendum's folder; the day follows."""
+
+ADDENDUM = re.compile(GROWTH + r"\d{4}-\d{2}-\d{2}")
+"""Name of the folder of an addendum, which has a manifest of its own."""
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any], signer: Signer | None) -> str:
@@ -57,7 +65,7 @@ def read_manifest(files: EvidenceFiles, name: str = MANIFEST) -> tuple[dict[str,
     try:
         document = json.loads(data)
         if (
-            document["format"] not in FORMATS
+            document["format"] not in READABLE_FORMATS
             or not isinstance(document["files"], dict)
             or not isinstance(document["alert_id"], str)
         ):
@@ -71,11 +79,14 @@ def read_manifest(files: EvidenceFiles, name: str = MANIFEST) -> tuple[dict[str,
 
 def list_software() -> dict[str, str]:
     """Return name and version of the software that pixels and result depend on."""
-    found = {"minewatch": __version__, "python": platform.python_version(), "system": platform.platform(), "gdal": GDAL_VERSION}
-    found["proj"] = pyproj.proj_version_str
+    found = {"minewatch": __version__, "python": platform.python_version(), "system": platform.platform()}
+    # Loaded only here: who checks evidence of unknown origin needs neither, and has more memory left for it.
+    found["gdal"] = importlib.import_module("minewatch.products.evidence.image_file").GDAL_VERSION
+    found["proj"] = importlib.import_module("pyproj").proj_version_str
     return found | _list_packages()
 
 
+@functools.cache
 def _list_packages() -> dict[str, str]:
     found: dict[str, str] = {}
     try:

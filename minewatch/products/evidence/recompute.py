@@ -13,6 +13,7 @@ from shapely.geometry import shape
 
 from minewatch.alerts.record import Alert
 from minewatch.core.errors import EvidenceError, MinewatchError, describe
+from minewatch.core.text import show
 from minewatch.detection.rules import RULES_VERSION
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
 from minewatch.products.evidence.method import parse_method, replay_chip
@@ -34,13 +35,13 @@ FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, IndexE
 """Errors of documents that minewatch did not write."""
 
 
-def recompute(files: EvidenceFiles) -> tuple[list[str], list[str]]:
-    """Recompute a confirmation; return what differs from the file, and notes on how it was recomputed.
+def recompute(files: EvidenceFiles, manifest: Mapping[str, Any]) -> list[str]:
+    """Recompute a confirmation; return a line on each thing that differs from what is on file.
 
     Raises EvidenceError where the files do not allow it.
     """
-    if METHOD not in files.names:
-        raise EvidenceError(f"it has no {METHOD}: evidence of format 1 cannot be recomputed")
+    if manifest["format"] == 1 or METHOD not in files.names:
+        raise EvidenceError(f"it has no {METHOD}, as evidence of format 1 has none")
     try:
         document = json.loads(files.read(METHOD, LARGEST_TEXT))
         (feature,) = json.loads(files.read(ALERT, LARGEST_TEXT))["features"]
@@ -56,9 +57,9 @@ def recompute(files: EvidenceFiles) -> tuple[list[str], list[str]]:
         raise EvidenceError(describe(error)) from error
     except (*FAULTS, shapely.errors.ShapelyError) as error:
         raise EvidenceError(f"its {METHOD} or {ALERT} is none that can be recomputed ({type(error).__name__})") from error
-    other = document["rules_version"] != RULES_VERSION
-    notes = [f"it was confirmed under rules {document['rules_version']}, and recomputed under {RULES_VERSION}"] if other else []
-    return differing, notes
+    if differing and (rules := document.get("rules_version")) != RULES_VERSION:
+        differing.append(f"recomputed: it was confirmed under rules {show(str(rules))}, these are {RULES_VERSION}")
+    return differing
 
 
 def compare_alert(feature: Mapping[str, Any], alerts: Sequence[Alert], until: dt.date) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pyproj.exceptions import ProjError
@@ -19,29 +18,16 @@ from minewatch.core.url_policy import hide_secrets
 from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.image_file import compare_evidence_images, parse_evidence_image, read_evidence_image
 from minewatch.products.evidence.image_writer import find_datatake
+from minewatch.products.evidence.known_sources import Sources
 from minewatch.products.evidence.method import parse_grid
 from minewatch.raster.read import open_datatake
-from minewatch.settings.providers import PROVIDERS, Provider, find_provider
+from minewatch.settings.providers import find_provider
 from minewatch.sources.scene import Datatake
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import Source, open_source
 
 MANIFEST_FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, ProjError, ShapelyError)
 """What the libraries raise for manifests that minewatch did not write."""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The sources that a user knows; evidence of unknown origin may name any other."""
-
-    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
-    """By name: the built-in ones, and those of the user's settings."""
-
-    roots: Mapping[str, str] = field(default_factory=dict)
-    """Root, as manifests state it, to the source of the settings."""
-
-    given: str = ""
-    """The source that the user names for this check; '' = that of the manifest, where it is known."""
 
 
 def compare_with_source(

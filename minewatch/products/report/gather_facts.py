@@ -17,7 +17,7 @@ from minewatch.alerts.columns import AOIS
 from minewatch.alerts.explain.explain import explain_alerts
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.geopackage import recover
-from minewatch.alerts.history import HistoryEvent, read_history
+from minewatch.alerts.history import HistoryEvent, follow_renames, list_renames, read_history
 from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
@@ -33,7 +33,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.chance import Chance
-from minewatch.products.report.on_file import find_all_evidence, find_review_days
+from minewatch.products.report.on_file import find_all_evidence
 from minewatch.products.report.report_facts import (
     AlertFacts,
     Month,
@@ -62,15 +62,18 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     area, area_row = _plan_area(workspace, name)
     observations, notes = _list_looks(workspace, area)
     rows = [_clean(row) for row in chosen.to_dict("records")]
+    known_ids = set(table["alert_id"])
     detailed = [row for row in rows if has_section(row, request)]
     source = request.source or find_run_source(workspace, str(area_row["run_id"] or ""))
     reader = ReportImageReader(workspace, area.aoi.name, area.grid, source)
     images = reader.read_all(detailed, observations, area, min(request.until or area.until, area.until))
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
     history: dict[str, list[HistoryEvent]] = defaultdict(list)
-    for event in read_history(workspace.alerts):
-        history[event.alert_id].append(event)
-    evidence, reviewed = find_all_evidence(workspace, [row["alert_id"] for row in rows]), find_review_days(workspace, rows)
+    events = read_history(workspace.alerts)
+    renames = list_renames(events)
+    for event in events:
+        history[follow_renames(event.alert_id, renames, known_ids.__contains__) or event.alert_id].append(event)
+    evidence = find_all_evidence(workspace, [row["alert_id"] for row in rows])
     last = read_last_report(workspace.reports / RECORD, name, area.until)
     known = last[1] if last else set()
     alerts = tuple(
@@ -84,7 +87,6 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
             explanation=explanations.get(row["alert_id"]),
             images=images.get(row["alert_id"]),
             evidence=evidence.get(row["alert_id"]),
-            reviewed=reviewed.get(row["alert_id"]),
         )
         for number, row in enumerate(rows, 1)
     )

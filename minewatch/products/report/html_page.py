@@ -21,6 +21,7 @@ from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
 from minewatch.core.url_policy import is_web
 from minewatch.detection.chance import LASTING_DAYS, Chance
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
 from minewatch.products.report.drawing import (
     draw_growth,
     draw_outline_alone,
@@ -30,6 +31,7 @@ from minewatch.products.report.drawing import (
     list_vertices,
     measure_growth,
 )
+from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.report_facts import BEFORE, AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
 from minewatch.settings.providers import PROVIDERS
@@ -109,10 +111,13 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "split_id": split_id,
         "fate": lambda row, day: describe_fate(row, day, texts),
         "green_again": find_green_again,
-        "review": lambda alert: describe_review(alert.row, alert.reviewed, texts),
+        "said": lambda row: name_person(DecisionFacts.of_row(row), texts),
         "change": lambda row: describe_change(row, texts),
         "outline_of": lambda alert: describe_outline(alert, texts),
         "look_name": lambda when, pair: texts.text(name_look(when, pair)),
+        "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
+        "law_of": lambda row: describe_law(row, texts),
+        "reviewed_event": REVIEWED,
         "event_name": lambda event: name_event(event, texts),
         "event_change": lambda event: describe_event(event, texts),
         "months": texts.months(),
@@ -271,20 +276,6 @@ def split_id(alert_id: str) -> tuple[str, str]:
     return (f"{name}-", "-".join(key)) if key else ("", alert_id)
 
 
-def describe_review(row: Row, day: dt.date | None, texts: Texts) -> str:
-    """Return what a person decided, who and when, as far as known; an unknown decision is shown as it is written."""
-    review = row["review"] or ""
-    key = f"review_{review.replace('-', '_')}"
-    if key not in texts.words:
-        return texts.text("review_other", text=show(review))
-    return texts.text(key, by=_describe_reviewer(row["reviewed_by"], day, texts))
-
-
-def _describe_reviewer(name: str | None, day: dt.date | None, texts: Texts) -> str:
-    key = ("by_name" if name else "by_unknown") + ("_on" if day else "")
-    return texts.text(key, name=show(name or ""), date=texts.date(day) if day else "")
-
-
 def describe_change(row: Row, texts: Texts) -> str:
     """Return a sentence on when the ground of an alert changed, and how many days lie between the two looks."""
     last, first = row["last_normal"], row["first_seen"]
@@ -315,6 +306,8 @@ def name_event(event: HistoryEvent, texts: Texts) -> str:
 
 def describe_event(event: HistoryEvent, texts: Texts) -> str:
     """Return what changed; where the history has only a sentence (``detail``), that sentence."""
+    if event.event == REVIEWED:
+        return describe_review_event(event, texts)
     said = _describe_change(event, texts)
     if not said:
         return show(event.detail)
@@ -329,6 +322,5 @@ def _describe_change(event: HistoryEvent, texts: Texts) -> str:
     if event.gained_ha is not None and event.area_ha is not None:
         return f"{texts.number(event.gained_ha, '+0.00;-0.00')} ha → {texts.number(event.area_ha, '#,##0.00')} ha"
     kind = "legal" if event.event == LEGAL_STATUS else "status"
-    words = (event.from_status, event.to_status) if event.event != REVIEWED else ()
-    keys = [(f"{kind}_{word}", word) for word in words if word]
+    keys = [(f"{kind}_{word}", word) for word in (event.from_status, event.to_status) if word]
     return " → ".join(show(texts.text(key) if key in texts.words else word) for key, word in keys)

@@ -204,9 +204,6 @@ class AlertFacts:
     evidence: EvidenceFacts | None = None
     """Its evidence; None where it has none."""
 
-    reviewed: dt.date | None = None
-    """Day on which a person made the decision that its row has; None where there is none, or it is not known."""
-
     @property
     def drawn(self) -> OutlineStage:
         """The outline that its images carry: as of the look of the image after, where the evidence has it; else the table's."""
