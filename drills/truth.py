@@ -15,6 +15,7 @@ import geopandas as gpd
 import pyogrio
 
 from minewatch.alerts.decisions import read_decisions
+from minewatch.alerts.history import TIMES
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
@@ -28,8 +29,14 @@ Truth = Mapping[str, str]
 LEFTOVERS = (TEMPORARY_PREFIX, "-journal", "-wal", "-shm", ".damaged", ".tmp")
 """Prefix and suffixes of the names of unfinished files."""
 
-MADE = re.compile(r"· prepared on [^<]*")
-"""When a report was made."""
+MADE = re.compile(r"· prepared on [^<]*|(decided|made in QGIS) [^<]*? by ")
+"""When a report and the decisions in it were made."""
+
+CLOCK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+"""When reviews were made, in alerts.csv."""
+
+RECORDS = ("run_id", *TIMES)
+"""Columns that tell of runs and clocks."""
 
 
 @dataclass(frozen=True)
@@ -110,20 +117,22 @@ def _count(kind: str, values: Any) -> dict[str, str]:
 def _read_table(workspace: Workspace) -> dict[str, str]:
     if not workspace.alerts.exists():
         return {}
-    alerts = gpd.read_file(workspace.alerts, layer="alerts").drop(columns="run_id")
+    alerts = gpd.read_file(workspace.alerts, layer="alerts").drop(columns=[*RECORDS])
     rows = json.loads(alerts.to_json(default=str, drop_id=True))["features"]
     found = {f"alert {row['properties']['alert_id']}": json.dumps(row, sort_keys=True) for row in rows}
     areas = _read_layer(workspace, "aois")
     found |= {f"area {row['aoi']}": str(row) for row in areas}
     found |= _count("history", (str(row) for row in _read_layer(workspace, "alert_history")))
     if workspace.alerts_csv.exists():
-        found["table alerts.csv"] = _hash_file(workspace.alerts_csv)
+        text = CLOCK.sub("", workspace.alerts_csv.read_text("utf-8"))
+        found["table alerts.csv"] = hashlib.sha256(text.encode()).hexdigest()
     found |= {f"picture {path.name}": _hash_file(path) for path in workspace.images.glob("*.png")}
     return found
 
 
 def _read_layer(workspace: Workspace, layer: str) -> list[dict[str, Any]]:
-    frame = pyogrio.read_dataframe(workspace.alerts, layer=layer, read_geometry=False).drop(columns="run_id")
+    frame = pyogrio.read_dataframe(workspace.alerts, layer=layer, read_geometry=False)
+    frame = frame.drop(columns=[name for name in RECORDS if name in frame])
     rows: list[dict[str, Any]] = frame.astype(str).to_dict("records")
     return rows
 

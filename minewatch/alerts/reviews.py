@@ -12,7 +12,17 @@ from typing import Any
 
 from minewatch.alerts.columns import AOIS, DECISION_COLUMNS, LAYER, REVIEW_COLUMNS, Value
 from minewatch.alerts.decisions import COMMAND, DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
-from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
+from minewatch.alerts.geopackage import (
+    BUSY_SECONDS,
+    GARBLED,
+    REMEDY,
+    decode_geometry,
+    parse_date,
+    require_table,
+    select,
+    update,
+    updating,
+)
 from minewatch.alerts.history import (
     RENAMED,
     REVIEWED,
@@ -25,7 +35,7 @@ from minewatch.alerts.history import (
 )
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.schema import CHECKED, SHOWN, upgrade_schema
-from minewatch.core.errors import AlertsError
+from minewatch.core.errors import AlertsError, describe
 
 
 @dataclass(frozen=True)
@@ -155,13 +165,20 @@ def write_review(connection: sqlite3.Connection, fid: int, decision: Decision | 
 
 
 def list_pending_edits(path: Path) -> set[str]:
-    """Return the alerts whose review somebody has edited since the table was last written here; no scan knows of it yet."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        if not select(connection, "sqlite_master", "name = ?", (SHOWN,)):
-            return set()
-        changed = " OR ".join(f"trim(coalesce(a.{name}, '')) != coalesce(s.{name}, '')" for name in REVIEW_COLUMNS)
-        rows = connection.execute(f"SELECT a.alert_id FROM {LAYER} a LEFT JOIN {SHOWN} s ON s.fid = a.fid WHERE {changed}")
-        return {str(alert_id) for (alert_id,) in rows}
+    """Return the alerts whose review somebody has edited since the table was last written here; no scan knows of it yet.
+
+    Raises AlertsError where the table cannot be read.
+    """
+    names = ", ".join(f"{table}.{name}" for table in "as" for name in REVIEW_COLUMNS)
+    query = f"SELECT a.alert_id, {names} FROM {LAYER} a LEFT JOIN {SHOWN} s ON s.fid = a.fid"
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            if not select(connection, "sqlite_master", "name = ?", (SHOWN,)):
+                return set()  # an older version's, or an export
+            rows = [[str(cell or "").strip() for cell in row] for row in connection.execute(query)]
+    except (sqlite3.Error, *GARBLED) as error:
+        raise AlertsError(f"{path} cannot be read: {describe(error)}; {REMEDY}") from error
+    return {alert_id for alert_id, *cells in rows if cells[:3] != cells[3:]}
 
 
 def delete_review(connection: sqlite3.Connection, fid: int) -> None:

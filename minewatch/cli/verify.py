@@ -14,7 +14,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
 from minewatch.core.errors import EvidenceError, SourceError, WorkspaceError
-from minewatch.core.text import count_of
+from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import MARKER, Workspace, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
@@ -55,7 +55,7 @@ def verify(
       recorded     as the whole log of the workspace that holds it recorded it  exit code 0
       consistent   fits its own hashes; who wrote it is not known               exit code 3
       changed      not as it was written                                        exit code 3
-      log-unknown  the log of its workspace was changed or lost its end         exit code 3
+      log-unknown  its log was changed or lost its end                          exit code 3
 
     Each file that was changed, is missing or was added is named, and each line of a log that was changed or removed.
     What could not be checked as requested is named too, and ends with exit code 3.  A pack is read without unpacking it; an
@@ -130,7 +130,7 @@ def _note_opening(check: VerificationResult) -> None:
     count = len(check.faults)
     result = f"verified: {count_of(count, 'fault')}" if count else f"verified: {check.sentence}"
     try:
-        record_custody(check.log, "opened", check.alert_id, check.manifest, result)
+        record_custody(check.log, "opened", show(check.alert_id), check.manifest, result)
     except EvidenceError as error:
         say(f"the opening is not in the custody log: {error}")
 

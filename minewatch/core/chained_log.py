@@ -39,6 +39,9 @@ LARGEST_LOG = 2**27
 LONGEST_LINE = 2**22
 """Bytes of a line; an outline of a hundred thousand corners has some three million."""
 
+MOST_LINES = 10**6
+"""Lines of a log."""
+
 TAIL = 2**16
 """Bytes that are read to find the last line."""
 
@@ -320,10 +323,10 @@ def _examine(path: Path, head: Head | None, kind: LogKind, visit: Callable[[Chai
 
 def iterate_lines(file: BinaryIO) -> Iterator[bytes]:
     """Yield the lines of a file without their ends; raises OSError where it is too large for a log."""
-    size = 0
+    size = count = 0
     while text := file.readline(LONGEST_LINE + 1):
-        size += len(text)
-        if size > LARGEST_LOG or len(text) > LONGEST_LINE:
+        size, count = size + len(text), count + 1
+        if size > LARGEST_LOG or len(text) > LONGEST_LINE or count > MOST_LINES:
             raise OSError(errno.EFBIG, "it is larger than any log")
         yield text.removesuffix(b"\n")
 
@@ -479,7 +482,7 @@ def describe_unknown_end(line: ChainedLine) -> str:
     ended = f"its head named entry {number}" if type(number) is int else "its head was missing or damaged"
     last = stated.get("last_number")
     lasted = f"the last line was entry {last}" if type(last) is int and last else "it had no lines"
-    return f"the end of the log was not known on {show(line.when, 10)}: {ended}, {lasted}; lines may have been removed"
+    return f"the end of the log was not known on {show(line.when[:10])}: {ended}, {lasted}; lines may have been removed"
 
 
 def _name_span(first: int, last: int) -> str:

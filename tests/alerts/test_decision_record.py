@@ -139,7 +139,7 @@ def test_show_tells_every_decision_under_every_id(workspace: Workspace, clock: C
     review_alert(workspace.alerts, workspace.decisions, later.alert_id, Review("confirmed", "J. Mamani"))
     shown = run(workspace, "alerts", "show", later.alert_id)
     assert f"decision {SENTENCE}" in shown
-    assert "confirmed by a reviewer · decided 4 July 2026 by J. Mamani, effective 30 June 2026" in shown
+    assert "confirmed · decided 4 July 2026 by J. Mamani, effective 30 June 2026" in shown
     assert shown.count("decision ") == 2
 
 
@@ -196,8 +196,15 @@ def test_an_edit_that_no_scan_has_taken_in_does_not_borrow_another_day(workspace
     assert list_pending_edits(workspace.alerts) == {ALERT}
     (row,) = read_alerts(workspace.alerts).query("alert_id == @ALERT").to_dict("records")
     assert row["decided_at"] == ""
-    assert "confirmed by a reviewer · by Juan; the next scan records when: it is a mine" in run(workspace, "alerts", "list")
+    assert "confirmed · by Juan; the next scan records when: it is a mine" in run(workspace, "alerts", "list")
     assert SENTENCE in run(workspace, "alerts", "show", ALERT), "what was decided before is still told"
+
+
+def test_blanks_that_an_editor_adds_are_no_edit(workspace: Workspace, clock: Clock) -> None:
+    decide(workspace, clock)
+    edit_review(workspace, "dismissed", "road works; seen from the air\n", " R. Quispe")
+    assert list_pending_edits(workspace.alerts) == set()
+    assert SENTENCE in run(workspace, "alerts", "list")
 
 
 def test_a_reason_outlives_an_edit_of_the_name(workspace: Workspace, clock: Clock) -> None:
@@ -327,7 +334,7 @@ def test_every_language_has_the_days_the_name_and_the_reason(language: str) -> N
         assert "Ana �<b>" in line
         assert line.endswith(f"{texts.colon} why �[31m"), "a stranger's text is cleaned"
         assert texts.date(AS_OF) in line
-        assert line.startswith(texts.text("review_dismissed"))
+        assert line.startswith(texts.text("decided_dismissed"))
     assert texts.date(DECIDED.date()) in command
     assert texts.moment(EDITED_AFTER) in edited
     assert texts.moment(FOUND) in edited

@@ -13,9 +13,11 @@ from typing import Any
 import geopandas as gpd
 import pyogrio
 import pytest
+import shapely
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 from shapely.geometry import Polygon, box
 
 from minewatch.alerts.context import source_file
@@ -26,15 +28,20 @@ from minewatch.alerts.context.legal_status import LEGAL, assess_bracket, assess_
 from minewatch.alerts.context.overlap import Overlap
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.cli import main
 from minewatch.core.errors import ContextError
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.content import _describe_legal
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.html_page import render_page
 from minewatch.products.report.law_words import describe_law
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES, read_texts
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import RunQgis
+from tests.helpers.small import NAME, copy_workspace, make_scanned, scan_small
 from tests.helpers.tables import edit, make_alert, put, row_of
 
 NORMAL, SEEN = dt.date(2019, 4, 7), dt.date(2019, 6, 16)
@@ -375,3 +382,57 @@ def test_qgis_reads_the_titles(told: Workspace, run_qgis: RunQgis, tmp_path: Pat
         "print(json.dumps(done))\n"
     )
     assert run_qgis(script, told.alerts) == {"valid": True, "rows": [[make_alert(0).alert_id, "0", "2019-05-01"]]}
+
+
+# --- in a report and in evidence -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scanned(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A scanned workspace in which a licence of a hostile name ran out on the last day before each alert was first seen."""
+    workspace = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "scanned")
+    table = read_alerts(workspace.alerts)
+    rows = [
+        {"label": "<script>alert(1)</script>", "code": n, "granted": "2010-01-01", "expires": f"{day}", "geometry": shape}
+        for n, (day, shape) in enumerate(
+            zip(
+                table["first_seen"].dt.date - dt.timedelta(days=1),
+                shapely.buffer(table.geometry.envelope.to_numpy(), 0.0002),
+                strict=True,
+            )
+        )
+    ]
+    put_titles(workspace, (ALL, *ALWAYS_VALID))
+    gpd.GeoDataFrame(rows, geometry="geometry", crs=4326).to_file(workspace.context / "titles.geojson")
+    return workspace
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_report_says_why_and_names_the_file(scanned: Workspace, language: str) -> None:
+    run(scanned, "context", "refresh")
+    facts, texts = gather_facts(scanned, ReportRequest(NAME, language=language)), read_texts(language)
+    page = render_page(facts)
+    assert "<script>alert" not in page
+    assert facts.alerts
+    for alert in facts.alerts:
+        assert (alert.row["legal_status"], alert.row["legal_reason"]) == ("unknown", "partly-valid")
+        assert escape(describe_law(alert.row, texts).judged) in page
+        assert texts.date(alert.row["last_normal"]) in describe_law(alert.row, texts).judged
+    assert page.count(escape(texts.text("legal_meaning_partly_valid"))) == 2 * len(facts.alerts), (
+        "beside the facts and above the titles"
+    )
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert hashlib.sha256((scanned.context / "titles.geojson").read_bytes()).hexdigest() in page
+
+
+def test_a_scan_and_a_refresh_say_the_same(scanned: Workspace) -> None:
+    run(scanned, "context", "refresh")
+    refreshed = read_alerts(scanned.alerts)["legal_basis"].tolist()
+    scan_small(scanned)
+    assert read_alerts(scanned.alerts)["legal_basis"].tolist() == refreshed
+    assert all(read_legal_basis(cell) for cell in refreshed)
+    exported = scanned.root / "out"
+    run(scanned, "alerts", "export", "--format", "geojson", "-o", str(exported))
+    features = json.loads((exported / "alerts.geojson").read_text())["features"]
+    cells = [feature["properties"]["legal_basis"] for feature in features]
+    assert [json.loads(cell) if isinstance(cell, str) else cell for cell in cells] == list(map(json.loads, refreshed))

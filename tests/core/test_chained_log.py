@@ -268,7 +268,11 @@ def test_links_pipes_and_devices_are_refused(path: Path, which: str, kind: str) 
 
 
 def test_a_log_without_end_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(path, 2)
+    fill(path, 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(chained_log, "MOST_LINES", 10)
+        with pytest.raises(OSError, match="larger than any log"):
+            examine_log(path, LOG)
     with path.open("ab") as file:
         file.truncate(2**34)  # a hole: it takes no room
     with pytest.raises(OSError, match="larger than any log"):

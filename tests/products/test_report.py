@@ -823,7 +823,7 @@ def test_the_template_uses_every_text_and_no_other() -> None:
     folder = FOLDER.parent
     code = "".join(path.read_text() for path in [*folder.glob("*.py"), *folder.glob("*.html")])
     prefixes = (
-        *("count_", "status_", "legal_", "review_", "ground_", "composite_", "series_", "event_", "column_"),
+        *("count_", "status_", "legal_", "review_", "decided_", "ground_", "composite_", "series_", "event_", "column_"),
         *("by_name", "by_unknown", "fact_evidence_", "said_"),
     )
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]

@@ -146,6 +146,6 @@ def _tell_unknown_ends(log: CustodyLog) -> Iterator[str]:
     for line in log.lines:
         if line.entry.is_end_unknown:
             yield (
-                f"custody log, entry {line.entry.number}: the end of the log was not known on {show(line.entry.when, 10)} "
+                f"custody log, entry {line.entry.number}: the end of the log was not known on {show(line.entry.when[:10])} "
                 "where this was packed; lines may have been removed"
             )

@@ -41,7 +41,8 @@ def write_export_bundle(
     path = (folder or workspace.exports) / f"{name}.zip{SUFFIX if readers else ''}"
     make_private_folder(path.parent)
     how = f"as {path.name}" + (f", encrypted for {', '.join(reader.label for reader in readers)}" if readers else "")
-    record_custody(workspace.custody, "packed", name, check.manifest, how, signer=signer)
+    # The log's head is signed with the settings' key alone, for that is the one with which it is checked.
+    record_custody(workspace.custody, "packed", name, check.manifest, how, signer=None if key else signer)
     try:
         memory = io.BytesIO()
         with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:

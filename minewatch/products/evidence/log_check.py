@@ -80,10 +80,7 @@ def _check_seal(report: LogReport, sealed: Sequence[int], trust: TrustAnchors, o
     seal = head.seal if head else None
     due = max((number for number in sealed if head and number <= head.number), default=0)  # a crash may have come before it
     if seal is None or seal.number < due:
-        if due:
-            return LogCheck(faults=(f"{name}: its signature is missing, though entry {due} says that it was signed",))
-        has_key = own is not None and own.has_key and report.count
-        return LogCheck(notes=(f"{name} is not signed; the next scan or pack that writes evidence signs it",) if has_key else ())
+        return _judge_unsigned(name, due, trust, own) if report.count else LogCheck()
     if not report.is_seal_found:
         return LogCheck(faults=(f"custody log, entry {seal.number}: is not the one that was signed in {name}; it was changed",))
     message = make_seal_message(CUSTODY, seal.number, seal.sha256)
@@ -93,6 +90,16 @@ def _check_seal(report: LogReport, sealed: Sequence[int], trust: TrustAnchors, o
     except EvidenceError as error:
         return LogCheck(unknown=(f"the signature of {name} was not checked: {error}",))
     return LogCheck(faults=(f"{name}: its signature does not fit it",))
+
+
+def _judge_unsigned(name: str, due: int, trust: TrustAnchors, own: OwnWorkspace | None) -> LogCheck:
+    """Return what it means that a head is not signed; ``due``: the last entry with which it should be, 0 = none."""
+    if due:
+        return LogCheck(faults=(f"{name}: its signature is missing, though entry {due} says that it was signed",))
+    if trust.is_signature_required:
+        return LogCheck(faults=(f"{name}: is not signed",))
+    has_key = own is not None and own.has_key
+    return LogCheck(notes=(f"{name} is not signed; the next scan or pack that writes evidence signs it",) if has_key else ())
 
 
 def _describe_seal(seal: Seal, later: int, trust: TrustAnchors, own: OwnWorkspace | None) -> LogCheck:

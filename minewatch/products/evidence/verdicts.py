@@ -28,7 +28,7 @@ class Verdict(enum.StrEnum):
     """Something was changed, added or removed, or is not signed as it should be."""
 
     LOG_UNKNOWN = "log-unknown"
-    """It fits its own list of hashes, but the log that should vouch for it is not whole."""
+    """It fits its own list of hashes, but the log that should vouch for it, or that goes with a bundle, is not whole."""
 
 
 TRUSTED = frozenset({Verdict.SIGNED, Verdict.RECORDED})
@@ -112,12 +112,12 @@ class VerificationResult:
             case Verdict.RECORDED if self.alert_id:
                 return "as the log of this workspace recorded it"
             case Verdict.RECORDED:
-                return "whole: each line is chained to the one before it, up to the last that was written"
+                return "whole: each chained line fits the one before it, and its head names no line that is missing"
             case Verdict.CONSISTENT:
                 how = "signed by a key you did not give" if self.signer else "unsigned"
                 return f"consistent with itself, {how}: this says nothing about who wrote it"
             case Verdict.LOG_UNKNOWN:
-                return "consistent with itself, but the log of this workspace is NOT whole and cannot vouch for it"
+                return "consistent with itself, but its log is NOT whole and cannot vouch for it"
             case _:
                 return "NOT as it was written"
 

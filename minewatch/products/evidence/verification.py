@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -38,9 +39,9 @@ def verify_path(path: Path, trust: TrustAnchors) -> list[VerificationResult]:
         raise EvidenceError(f"{path} does not exist; give a folder of evidence, a pack, or a workspace")
     if (path / MARKER).is_file():
         return _verify_output(path / "output", trust)
-    if (path / BUNDLE_MANIFEST).exists():
+    if os.path.lexists(path / BUNDLE_MANIFEST):
         return [check_bundle(path, open_folder(path), trust)]
-    if (path / MANIFEST).exists():
+    if os.path.lexists(path / MANIFEST):  # a link too, even to nothing: it is named
         return [_verify_folder(path, trust)]
     output = path.parent if path.name == EVIDENCE else path
     if (output / EVIDENCE).is_dir() or (output / CUSTODY).is_file():

@@ -211,6 +211,9 @@ def _unpack(file: BinaryIO, member: Member) -> Iterator[bytes]:
             while data and not unpacker.eof:
                 yield unpacker.decompress(data, CHUNK)
                 data = unpacker.unconsumed_tail
+        # The last bytes may be in the unpacker still, though it has taken all of the ZIP's.
+        while unpacker and not unpacker.eof and (rest := unpacker.decompress(b"", CHUNK)):
+            yield rest
         if unpacker and (left or not unpacker.eof or unpacker.unused_data):
             raise EvidenceError(f"{show(member.name)} cannot be read: its data end early, or others follow them")
     except (OSError, zlib.error) as error:

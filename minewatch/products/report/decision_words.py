@@ -102,9 +102,11 @@ def _write(time: dt.datetime, texts: Texts) -> str:
 
 
 def name_review(review: str, texts: Texts) -> str:
-    """Return a review in the words of the report; an unknown one is shown as it is written."""
-    key = f"review_{review.replace('-', '_')}"
-    return texts.text(key) if key in texts.words and key != "review_other" else texts.text("review_other", text=show(review))
+    """Return a review in one or two words; an unknown one is shown as it is written."""
+    if not review:
+        return texts.text("review_")
+    key = f"decided_{review.replace('-', '_')}"
+    return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
 
 
 def name_person(facts: DecisionFacts, texts: Texts) -> str:
