@@ -37,6 +37,41 @@ def describe_bracket(last_normal: dt.date | None, first_seen: dt.date) -> str:
     return f"between {format_day(last_normal)} and {format_day(first_seen)}"
 
 
+def describe_change_days(last_normal: dt.date | None, first_seen: dt.date) -> str:
+    """Return the bracket as a sentence with its length: the ground changed between 7 April and 16 June 2019 (70 days)."""
+    if last_normal is None:
+        return f"the ground changed {describe_bracket(None, first_seen)}"
+    last = format_day(last_normal)
+    last = last.removesuffix(f" {last_normal.year}") if last_normal.year == first_seen.year else last
+    days = count_of((first_seen - last_normal).days, "day")
+    return f"the ground changed between {last} and {format_day(first_seen)} ({days})"
+
+
+# --- its two looks -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class LookPair:
+    """The two looks that show an alert before and after its change; whatever shows an alert shows these."""
+
+    before: dt.date | None
+    """The last normal look; None where none is known, and then nothing shows the ground before."""
+
+    after: dt.date
+    """The look that confirmed it; of an alert that was never confirmed, the last look that shows it."""
+
+    is_confirming: bool
+    """True where ``after`` is the look that confirmed it."""
+
+
+def find_look_pair(row: Mapping[Any, Any]) -> LookPair:
+    """Return the two looks of an alert: a row of the table, or the fields of an Alert."""
+    confirmed_on, last_seen = (read_day(row[name]) for name in ("confirmed_on", "last_seen"))
+    after = confirmed_on or last_seen
+    assert after is not None, "an alert was seen"
+    return LookPair(read_day(row["last_normal"]), after, confirmed_on is not None)
+
+
 def read_day(value: Any) -> dt.date | None:
     """Return a date of the alerts table as a plain one; None where there is none."""
     if value is None or value == "" or pd.isna(value):

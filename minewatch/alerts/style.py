@@ -16,6 +16,11 @@ from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 COLOURS = {CONFIRMED: "#c8102e", PROVISIONAL: "#f08c00", CLOSED: "#5f6b73", DISMISSED: "#b9c0c5"}
 """By status; told apart by lightness too, for people who do not see red and green apart."""
 
+STATUS_LABELS = {
+    CONFIRMED: "Confirmed by the method", PROVISIONAL: "Provisional", CLOSED: "Closed", DISMISSED: "Dismissed",
+}  # fmt: skip
+"""In the legend."""
+
 AOI_COLOUR = "#1f5fa8"
 
 TIME = "first_seen"
@@ -24,10 +29,33 @@ TIME = "first_seen"
 IS_GREEN_AGAIN = f"""("status" = '{CLOSED}' AND "confirmed_on" IS NOT NULL AND coalesce("merged_into", '') = '')"""
 """True for a confirmed alert whose ground is green again, as an expression of QGIS."""
 
-LABEL = f"""if("status" = '{CLOSED}' AND NOT {IS_GREEN_AGAIN}, '',
+IS_LISTED = f""""status" IN ('{CONFIRMED}', '{PROVISIONAL}') OR {IS_GREEN_AGAIN}"""
+"""True for an alert that a printed map lists, as an expression of QGIS."""
+
+
+def write_number(layer: str) -> str:
+    """Return the number of an alert in the table of a printed map, 0 = it is not listed; ``layer`` is an expression.
+
+    The latest alert is the first, as in the table; map and table ask for it here.
+    """
+    order = 'to_string(99999999 - to_int(format_date("first_seen", \'yyyyMMdd\'))) || "alert_id"'
+    return (
+        f"(array_find(aggregate(layer:={layer}, aggregate:='array_agg', expression:=\"alert_id\", filter:={IS_LISTED},"
+        f' order_by:={order}), "alert_id") + 1)'
+    )
+
+
+NUMBER = write_number("@layer_id")
+"""The number of an alert, where the layer draws it."""
+
+LABEL = f"""if(@layout_name IS NOT NULL, if({NUMBER} > 0, to_string({NUMBER}), ''),
+ if("status" = '{CLOSED}' AND NOT {IS_GREEN_AGAIN}, '',
  format_number("area_ha", 1) || ' ha\\n' || format_date("{TIME}", 'yyyy-MM-dd')
- || if({IS_GREEN_AGAIN}, coalesce('\\ngreen again ' || format_date("closed_on", 'yyyy-MM-dd'), ''), ''))"""
-"""Area and dates, as an expression of QGIS; alerts that closed without being confirmed have none, as in the quick look."""
+ || if({IS_GREEN_AGAIN}, coalesce('\\ngreen again ' || format_date("closed_on", 'yyyy-MM-dd'), ''), '')))"""
+"""Area and dates, and on a printed map the number in its table, as an expression of QGIS.
+
+Alerts that closed without being confirmed have none, as in the quick look.
+"""
 
 OLDER_STYLES = frozenset({"7d82126bcae1c26d", "a17e7092df24134d"})
 """Digests of the styles of version 0.1.0, which were not signed."""
@@ -67,15 +95,21 @@ def refresh_styles(connection: sqlite3.Connection) -> None:
 
 
 def read_style(path: Path, layer: str) -> str:
-    """Return the default style that a table has of one of its layers; today's own where there is none that can be read."""
-    query = "SELECT styleQML FROM layer_styles WHERE f_table_name = ? AND useAsDefault ORDER BY update_time DESC, id DESC"
+    """Return the default style that a table has of one of its layers.
+
+    Today's own replaces one that nobody changed, and one that is missing or cannot be read.
+    """
+    query = (
+        "SELECT styleQML, description FROM layer_styles WHERE f_table_name = ? AND useAsDefault"
+        " ORDER BY update_time DESC, id DESC"
+    )
     try:
         with contextlib.closing(sqlite3.connect(path)) as connection:
-            document = str((connection.execute(query, (layer,)).fetchone() or [""])[0])
+            document, description = map(str, connection.execute(query, (layer,)).fetchone() or ("", ""))
         parse_style(document)
     except (sqlite3.Error, ET.ParseError):
         return render_styles()[layer]
-    return document
+    return render_styles()[layer] if description == _describe(document) else document
 
 
 def render_styles() -> dict[str, str]:
@@ -99,9 +133,9 @@ def render_alert_style() -> str:
     categories, symbols = ET.SubElement(renderer, "categories"), ET.SubElement(renderer, "symbols")
     for number, (status, colour) in enumerate(COLOURS.items()):
         name = str(number)
-        ET.SubElement(categories, "category", symbol=name, value=status, label=status.capitalize(), render="true")
+        ET.SubElement(categories, "category", symbol=name, value=status, label=STATUS_LABELS[status], render="true")
         add_fill(symbols, name, fill=rgba(colour, 70), line=rgba(colour), width="0.5")
-    add_labels(root, LABEL, 8, "20,20,20,255", OUTSIDE)
+    add_labels(root, LABEL, 8, "20,20,20,255", OUTSIDE, always="@layout_name IS NOT NULL")
     _add_review_widgets(root)
     _add_time(root)
     ET.SubElement(root, "previewExpression").text = '"alert_id"'
@@ -226,14 +260,25 @@ OUTSIDE, INSIDE, ALONG, BESIDE = "8", "4", "2", "6"
 """Where labels go, by QGIS's numbers: outside of areas, inside, along lines, beside points."""
 
 
-def add_labels(root: ET.Element, expression: str, size: float, colour: str, where: str) -> None:
-    """Label the features of a layer with an expression, where there is room; an empty text is no label."""
+def add_labels(root: ET.Element, expression: str, size: float, colour: str, where: str, *, always: str = "") -> None:
+    """Label the features of a layer with an expression, where there is room; an empty text is no label.
+
+    Where the expression ``always`` is true, labels are drawn without room too.
+    """
     root.set("labelsEnabled", "1")
     settings = ET.SubElement(ET.SubElement(root, "labeling", type="simple"), "settings", calloutType="simple")
     add_text(settings, size, colour, halo=True).attrib |= {"fieldName": expression, "isExpression": "1"}
     ET.SubElement(settings, "text-format", multilineAlign="1", wrapChar="", formatNumbers="0")
     ET.SubElement(settings, "placement", placement=where, dist="1", distUnits="MM", priority="5", placementFlags="10")
     ET.SubElement(settings, "rendering", drawLabels="1", obstacle="1", obstacleType="0", zIndex="0", scaleVisibility="0")
+    if always:
+        properties = ET.SubElement(ET.SubElement(settings, "dd_properties"), "Option", type="Map")
+        ET.SubElement(properties, "Option", name="name", value="", type="QString")
+        named = ET.SubElement(properties, "Option", name="properties", type="Map")
+        shown = ET.SubElement(named, "Option", name="AlwaysShow", type="Map")
+        for name, value, kind in (("active", "true", "bool"), ("expression", always, "QString"), ("type", "3", "int")):
+            ET.SubElement(shown, "Option", name=name, value=value, type=kind)
+        ET.SubElement(properties, "Option", name="type", value="collection", type="QString")
 
 
 def render_style(root: ET.Element) -> str:

@@ -20,8 +20,8 @@ from minewatch.products.images.video_files import VIDEO_FORMATS
 
 @click.command("animate")
 @click.argument("target", metavar="AOI|ALERT")
-@click.option("--since", type=DAY, required=True, help="First day.")
-@click.option("--until", type=DAY, required=True, help="Last day.")
+@click.option("--since", type=DAY, help="First day.  [default: an alert's last normal look; of an area, when monitoring began]")
+@click.option("--until", type=DAY, help="Last day.  [default: the as-of date of the last scan]")
 @click.option(
     "--step", type=click.IntRange(1, 3660), default=30, show_default=True, metavar="DAYS",
     help=f"Each step of so many days gives its clearest image; at most {MOST_FRAMES} steps.",
@@ -48,8 +48,8 @@ from minewatch.products.images.video_files import VIDEO_FORMATS
 def animate(
     session: Session,
     target: str,
-    since: dt.datetime,
-    until: dt.datetime,
+    since: dt.datetime | None,
+    until: dt.datetime | None,
     step: int,
     clear: int,
     bands: str,
@@ -60,14 +60,18 @@ def animate(
 ) -> None:
     """Show an area or an alert over time: clear images at regular steps, of one extent and one stretch.
 
+    An alert begins with its last normal look; that and the look that confirmed it always have a frame.  Labels say of which
+    day outline and hectares are.
+
     \b
     Example:
+      minewatch animate la-pampa-20240611-3fa9c1
       minewatch animate la-pampa --since 2023-01-01 --until 2024-06-30
       minewatch animate la-pampa-20240611-3fa9c1 --since 2024-01-01 --until 2024-09-30 --step 10 --bands false-colour
       minewatch animate la-pampa --since 2023-01-01 --until 2024-06-30 --format gif,mp4 --overlay alerts,scale
     """
     request = AnimationRequest(
-        target, since.date(), until.date(), bands, step, clear / 100, overlay, formats, output, source
+        target, since and since.date(), until and until.date(), bands, step, clear / 100, overlay, formats, output, source
     )  # fmt: skip
     with reporting() as reporter:
         made = make_animation(session.workspace, request, reporter)

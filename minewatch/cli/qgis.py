@@ -10,21 +10,29 @@ import click
 from minewatch.cli.output import Session, common_options, print_json, print_table, say
 from minewatch.products.qgis.project_file import ProjectResult, write_project
 from minewatch.products.qgis.project_layers import Group, MapLayer, list_layers
+from minewatch.products.report.texts import LANGUAGES
 
 
 @click.command("qgis")
+@click.option(
+    "--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of map and legend."
+)
 @common_options
-def qgis(session: Session) -> None:
+def qgis(session: Session, language: str) -> None:
     """Write output/minewatch.qgz: alerts, areas, context, images and change rasters, and a map to print, for QGIS.
 
     Alerts in it are those of output/alerts.gpkg itself, so they are always those of the latest scan.  Write it again when
     areas, context or images have changed; a project that you saved under this name is kept beside it.
 
+    The map to print numbers the alerts as its table does, and has graticule, scale, compass rose and locator.  The two looks
+    of each alert (its last normal look, and the one that confirmed it) are layers too, hidden at first.
+
     \b
     Example:
       minewatch qgis && qgis output/minewatch.qgz
+      minewatch qgis --lang es
     """
-    written = write_project(session.workspace)
+    written = write_project(session.workspace, language)
     for note in written.project.notes:
         say(note)
     if written.kept:

@@ -14,6 +14,9 @@ from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
 
+LONGEST_LINE = 120
+"""Characters of a case, an author or an organisation."""
+
 
 @click.command("report")
 @click.argument("aoi", required=False, metavar="[AOI]")
@@ -22,6 +25,10 @@ from minewatch.products.report.write import FORMATS, write_report
 @click.option("--until", type=DAY, help="Only alerts first seen by this date.")
 @click.option("--format", "formats", default="html", show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the report.")
+@click.option("--case", default="", metavar="TEXT", help="Number or name of the case, printed at its head.")
+@click.option("--author", default="", metavar="NAME", help="Who makes the report, printed at its head.")
+@click.option("--organisation", default="", metavar="NAME", help="On whose behalf, printed at its head.")
+@click.option("--source", metavar="NAME|URL|PATH", help="Where images are read from.  [default: where the last scan read]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/reports]")
 @common_options
 def report(
@@ -32,6 +39,10 @@ def report(
     until: dt.datetime | None,
     formats: str,
     language: str,
+    case: str,
+    author: str,
+    organisation: str,
+    source: str | None,
     output: Path | None,
 ) -> None:
     """Write a report on an area or an alert: one file with text, table, maps, images and charts.
@@ -39,10 +50,16 @@ def report(
     The HTML opens without a network, in any browser; it is always written.  The PDF holds the same; it needs
     pip install 'minewatch[pdf]' and the Pango library.
 
+    Each alert is shown at its last normal look and at the look that confirmed it, as in its evidence; of one that is not
+    confirmed, the latest look that shows it.  The images are read where the scan that wrote the table read them.
+    Exit code 3: images are missing that should be there; the report says why in their place.
+
     \b
     Example:
       minewatch report la-pampa --format html,pdf --lang es
       minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over
+      minewatch report la-pampa --case 2024-117 --author "Ana Quispe" --organisation "Fiscalía Ambiental"
+      minewatch report la-pampa --source /archive/sentinel-2/catalog.json
     """
     if bool(aoi) == bool(alert_id):
         raise click.UsageError("give either an area or --alert ID")
@@ -57,14 +74,31 @@ def report(
         until=until and until.date(),
         language=language,
         formats=_read_formats(formats),
+        source=source,
+        case=_read_line("--case", case),
+        author=_read_line("--author", author),
+        organisation=_read_line("--organisation", organisation),
     )
     with reporting() as reporter:
         written = write_report(session.workspace, request, output, reporter)
     facts = {"files": [str(path) for path in written.paths], "alerts": written.alerts, "notes": written.notes}
+    facts["missing_images"] = written.missing_images
     print_result(session, facts, written.paths, written.notes)
+    if written.missing_images:
+        complain(written.missing_images)
     if written.fault:
         complain(written.fault)
         sys.exit(1)
+    if written.missing_images:
+        sys.exit(3)
+
+
+def _read_line(option: str, text: str) -> str:
+    """Return what is printed at the head of the report; raises UsageError where it is no short line."""
+    line = " ".join(text.split())
+    if len(line) > LONGEST_LINE or not line.isprintable():
+        raise click.UsageError(f"{option}: give one line of at most {LONGEST_LINE} printable characters")
+    return line
 
 
 def _read_formats(text: str) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ from minewatch.operations.scan_report import (
 )
 from minewatch.products.evidence.folder_writer import EvidenceInput, write_evidence
 from minewatch.products.images.quicklook import draw_quicklook, shows
+from minewatch.sources.run_source import describe_source
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult
 from minewatch.sources.stac import Source
@@ -288,7 +289,7 @@ def _record_run(run: _Run, areas: Sequence[AreaReport], failed: Sequence[FailedA
     path = run.workspace.runs / f"{plan.run_id}.json"
     report = ScanReport(plan.run_id, plan.source.name, areas, path, failed)
     facts = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
-    record = describe_scan(report) | facts
+    record = describe_scan(report) | describe_source(run.workspace, plan.source) | facts
     publish_json(path, record)
     publish_bytes(path.with_suffix(".txt"), render_summary(record).encode())
     log_scan(report, seconds)

@@ -18,6 +18,7 @@ from typing import Any
 from qgis.core import (
     Qgis,
     QgsApplication,
+    QgsExpression,
     QgsExpressionContext,
     QgsExpressionContextUtils,
     QgsLayoutExporter,
@@ -84,6 +85,31 @@ def describe_layer(project: QgsProject, layer: QgsMapLayer, extent: QgsRectangle
     }
 
 
+def describe_map(item: QgsLayoutItemMap) -> dict[str, Any]:
+    return {
+        "scale": item.scale(),
+        "layers": [layer.id() for layer in item.layers()] if item.keepLayerSet() else None,
+        "grids": [
+            {"crs": grid.crs().authid(), "step": grid.intervalX(), "labels": grid.annotationEnabled()}
+            for grid in item.grids().asList()
+        ],
+        "frames": [overview.linkedMap().id() for overview in item.overviews().asList() if overview.linkedMap()],
+    }
+
+
+def list_numbers(layout: QgsPrintLayout) -> dict[str, str]:
+    """Work out the label of every alert as the layout draws it."""
+    layer = layout.project().mapLayer("minewatch_alerts")
+    context = layout.createExpressionContext()
+    context.appendScope(QgsExpressionContextUtils.layerScope(layer))
+    expression = QgsExpression(layer.labeling().settings().fieldName)
+    labels = {}
+    for feature in layer.getFeatures():
+        context.setFeature(feature)
+        labels[feature["alert_id"]] = str(expression.evaluate(context))
+    return labels
+
+
 def describe_layout(layout: QgsPrintLayout, folder: Path) -> dict[str, Any]:
     items = layout.items()
     tables = [frame for frame in layout.multiFrames() if isinstance(frame, QgsLayoutItemAttributeTable)]
@@ -117,8 +143,8 @@ def describe_layout(layout: QgsPrintLayout, folder: Path) -> dict[str, Any]:
             }
             for item in roses
         ],
-        "maps": len(maps),
-        "scale": [maps[0].scale() for _ in maps[:1]],
+        "maps": {item.id(): describe_map(item) for item in maps},
+        "numbers": list_numbers(layout),
         "bars": [{"linked": item.linkedMap() is not None, "segment": item.unitsPerSegment()} for item in bars],
         "legend": [node.name() for item in legends for node in item.model().rootGroup().findLayers()],
     }

@@ -20,6 +20,7 @@ from PIL import Image as Picture
 from shapely.geometry import box
 
 from minewatch.alerts.decisions import CONFIRM, NEEDS_VISIT
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, review_alert
 from minewatch.areas.aoi import Aoi, write_aoi
@@ -363,7 +364,7 @@ def test_a_letter_has_area_date_position_with_a_map_hectares_and_status(workspac
         for part in ("la-pampa", "1 Jan 2025", "-12.75186, -69.87929", "1.23", "confirmed", "outside concessions"):
             assert part in text, part
         assert "mlat=-12.751860&" in text.replace("&amp;", "&")
-    assert letter.subject == "minewatch: la-pampa: 1 confirmed"
+    assert letter.subject == "minewatch: la-pampa: 1 confirmed by the method"
     collection = json.loads(letter.files[0].data)
     assert shapely.geometry.shape(collection["features"][0]["geometry"]).is_valid
 
@@ -392,7 +393,7 @@ def test_a_note_of_a_reviewer_is_text_too(workspace: Workspace) -> None:
     review_alert(workspace.alerts, workspace.decisions, name(0), Review(CONFIRM, "<b>Rosa</b>", note=HOSTILE))
     enqueue_messages(workspace, NOW)
     letter = render_message(waiting(workspace)[0], find_rules(workspace)[0], ())
-    assert "&lt;b&gt;Rosa&lt;/b&gt;" in letter.html
+    assert "confirmed by &lt;b&gt;Rosa&lt;/b&gt; on " in letter.html
     assert "<script" not in letter.html
 
 
@@ -438,7 +439,9 @@ def test_a_letter_shows_images_or_says_that_there_are_none(workspace: Workspace)
     thumbnail = Thumbnail("test-area-20250101-000000", "2024-12-20", "2025-01-01", b"png")
     letter = make_letter(workspace, "", (thumbnail,))
     assert 'src="cid:before-after-1.png"' in letter.html
-    assert "before (20 Dec 2024) and after (1 Jan 2025)" in letter.html
+    assert "the last normal look (20 Dec 2024), and the look that confirmed it (1 Jan 2025)" in letter.html
+    alone = make_letter(workspace, "", (dataclasses.replace(thumbnail, before=""),))
+    assert "the look that confirmed it (1 Jan 2025); no normal look before it is known" in alone.html
     assert "No images are included" not in letter.html
     assert "image" not in make_letter(workspace, "images = false\n").html
 
@@ -494,7 +497,8 @@ def test_the_subject_counts_with_the_plural_of_its_language(workspace: Workspace
     enqueue_messages(workspace, NOW)
     message = waiting(workspace)[0]
     subjects = [make_subject(message, read_message_texts(language), is_test=False) for language in LANGUAGES]
-    ends = ["3 confirmed", "3 confirmadas", "3 confirmées", "3 confirmados"]
+    ends = ["3 confirmed by the method", "3 confirmadas por el método"]
+    ends += ["3 confirmées par la méthode", "3 confirmados pelo método"]
     assert subjects == [f"minewatch: pampa: {end}" for end in ends]
 
 
@@ -598,7 +602,18 @@ def test_images_come_from_evidence_and_tell_no_place(tmp_path_factory: pytest.Te
     picture = Picture.open(io.BytesIO(thumbnails[0].data))
     assert picture.info == {}
     assert picture.width > 2 * picture.height * 0.9
-    assert thumbnails[0].before < thumbnails[0].after
+    rows = read_alerts(workspace.alerts).set_index("alert_id")
+    for shown in thumbnails:
+        looks = [f"{rows.at[shown.alert_id, name]:%Y-%m-%d}" for name in ("last_normal", "confirmed_on")]
+        assert [shown.before, shown.after] == looks, "the same two looks as in the report and the evidence"
+    manifest = workspace.evidence / alert_ids[0] / "manifest.json"
+    document = json.loads(manifest.read_text())
+    del document["images"]["before"]
+    manifest.write_text(json.dumps(document))
+    alone = draw_thumbnails(workspace, alert_ids[:1])[0]
+    assert (alone.before, alone.after) == ("", thumbnails[0].after)
+    width, height = Picture.open(io.BytesIO(alone.data)).size
+    assert width < 1.2 * height, "one image"
     for path in (workspace.evidence / alert_ids[0]).glob("*.tif"):
         path.write_bytes(path.read_bytes()[:4])
     assert alert_ids[0] not in [thumbnail.alert_id for thumbnail in draw_thumbnails(workspace, alert_ids)]

@@ -107,7 +107,7 @@ def test_a_mail_arrives_with_text_page_and_file(workspace: Workspace, mailbox: M
     enqueue_messages(workspace, NOW)
     assert deliver(workspace, NOW) == Delivery(sent=1)
     mail = mailbox.mails[0]
-    assert mail["Subject"] == "minewatch: pampa: 1 confirmed"
+    assert mail["Subject"] == "minewatch: pampa: 1 confirmed by the method"
     assert mail["To"] == "post@example.org"
     kinds = [part.get_content_type() for part in mail.walk() if not part.is_multipart()]
     assert kinds == ["text/plain", "text/html", "application/geo+json"]

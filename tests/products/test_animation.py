@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib.util
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from minewatch.products.images.animation import AnimationRequest, choose_looks, 
 from minewatch.products.images.cartography import NORTH
 from minewatch.products.images.chips.acquisitions import RatedLook
 from minewatch.sources.scene import Datatake
-from tests.helpers.small import NAME, UNTIL, make_scanned
+from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, make_scanned
 
 SINCE = dt.date(2022, 9, 1)
 
@@ -99,9 +100,36 @@ def test_each_step_gives_its_clearest_image() -> None:
         return RatedLook(Datatake(f"s2a_{day}", time, ()), share, share)
 
     request = AnimationRequest(NAME, dt.date(2022, 1, 1), dt.date(2022, 2, 9), step=10)
-    assert list_steps(request) == [dt.date(2022, 1, 1), dt.date(2022, 1, 11), dt.date(2022, 1, 21), dt.date(2022, 1, 31)]
+    assert list_steps(request, (dt.date(2022, 1, 1), dt.date(2022, 2, 9))) == [
+        dt.date(2022, 1, 1),
+        dt.date(2022, 1, 11),
+        dt.date(2022, 1, 21),
+        dt.date(2022, 1, 31),
+    ]
     looks = [make_look(day, share) for day, share in ((0, 0.95), (9, 0.99), (10, 0.5), (20, 1.0), (29, 1.0), (39, 0.9))]
-    assert [look.datatake.key for look in choose_looks(looks, request)] == ["s2a_9", "s2a_29", "s2a_39"]
+    first = dt.date(2022, 1, 1)
+    assert [look.datatake.key for look in choose_looks(looks, request, first)] == ["s2a_9", "s2a_29", "s2a_39"]
+    fixed = {dt.date(2022, 1, 1), dt.date(2022, 1, 11)}
+    chosen = [look.datatake.key for look in choose_looks(looks, request, first, fixed)]
+    assert chosen == ["s2a_0", "s2a_10", "s2a_29", "s2a_39"], "looks that decided have a frame, clear or not, in place of others"
+
+
+def test_an_animation_of_an_alert_begins_with_its_last_normal_look(scanned: Workspace, alert: Any, tmp_path: Path) -> None:
+    facts = json.loads(run(scanned, alert["alert_id"], "--json", "-o", tmp_path).stdout)
+    assert facts["dates"][0] == f"{alert['last_normal']:%Y-%m-%d}"
+    assert f"{alert['confirmed_on']:%Y-%m-%d}" in facts["dates"]
+    assert facts["dates"][-1] <= f"{UNTIL}"
+    assert not [note for note in facts["notes"] if "last normal look" in note]
+    late = ["--since", f"{alert['first_seen']:%Y-%m-%d}", "--json", "-o", tmp_path]
+    notes = json.loads(run(scanned, alert["alert_id"], *late).stdout)["notes"]
+    assert [note for note in notes if note.startswith("the last normal look, of ") and note.endswith("has no frame")]
+
+
+def test_an_animation_of_an_area_has_the_period_of_its_table(scanned: Workspace, tmp_path: Path) -> None:
+    made = make_animation(scanned, AnimationRequest(NAME, step=60, folder=tmp_path, overlays=()))
+    assert made.dates[0] >= MONITOR_FROM
+    assert made.dates[-1] <= UNTIL
+    assert made.steps == math.ceil(((UNTIL - MONITOR_FROM).days + 1) / 60)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +146,6 @@ def test_each_step_gives_its_clearest_image() -> None:
             1,
             "are more than 120; give a shorter period, or --step 22",
         ),
-        (["--since", "2022-01-01"], 2, "Missing option '--until'"),
         (["--since", "2022-01-01", "--until", "2022-03-01", "--format", "avi"], 2, "'avi' is none of gif, mp4"),
         (["--since", "2022-01-01", "--until", "2022-03-01", "--bands", "pink"], 2, "'pink' is not one of"),
         (["--since", "2022-01-01", "--until", "2022-03-01", "--clear", "0"], 2, "0 is not in the range"),

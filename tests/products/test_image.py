@@ -23,6 +23,8 @@ from minewatch.areas.aoi import Aoi, read_aoi, write_aoi
 from minewatch.areas.grid import make_grid, reproject
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.stages import find_stages
+from minewatch.products.images import overlay
 from minewatch.products.images.dated_image import ImageRequest, make_image
 from minewatch.products.images.map_page import make_page
 from minewatch.products.images.overlay import AREA_COLOUR
@@ -94,6 +96,32 @@ def test_an_alert_that_is_not_there_yet_is_dashed(scanned: Workspace, alert: Any
         drawn = make_image(scanned, ImageRequest(alert["alert_id"], until, overlays=("alerts",), folder=tmp_path))
         counts[drawn.image.date < alert["first_seen"].date()] = count_colour(drawn.files["png"], COLOURS["confirmed"])
     assert 100 < counts[True] < 0.8 * counts[False]
+
+
+def test_outline_and_hectares_are_of_the_day_that_the_label_says(
+    scanned: Workspace, alert: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image of an earlier day has the outline of then, as the evidence has it, and not the one that the alert grew to."""
+    labels: list[str] = []
+    monkeypatch.setattr(overlay, "draw_label", lambda *words: labels.append(words[-1]))
+    confirmed, stages = alert["confirmed_on"].date(), find_stages(scanned, alert["alert_id"])
+    assert len(stages) > 1, "it grew"
+    assert stages[0].area_ha < alert["area_ha"]
+    assert stages[0].day == confirmed
+    told = {}
+    for until in (
+        UNTIL,
+        *(stage.day + dt.timedelta(days=9) for stage in stages),
+        alert["first_seen"].date() - dt.timedelta(days=1),
+    ):
+        labels.clear()
+        drawn = make_image(scanned, ImageRequest(alert["alert_id"], until, overlays=("alerts",), folder=tmp_path))
+        told[drawn.image.date] = labels[0]
+    for day, label in told.items():
+        known = [stage for stage in stages if stage.day <= day < UNTIL]
+        area, of = (known[-1].area_ha, known[-1].day) if known else (alert["area_ha"], UNTIL)
+        assert label == f"{area:.1f} ha on {of}\nfirst seen {alert['first_seen']:%Y-%m-%d}"
+    assert len({label.partition(" ha")[0] for label in told.values()}) > 1
 
 
 def test_overlays_are_those_that_were_asked_for(scanned: Workspace, tmp_path: Path) -> None:

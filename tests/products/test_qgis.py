@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -39,17 +40,18 @@ from minewatch.detection.change_map import RASTERS
 from minewatch.operations.scan_report import ScanReport
 from minewatch.products.images.quicklook import list_maps
 from minewatch.products.qgis.compass import render_compass
-from minewatch.products.qgis.print_layout import COLUMNS, MOST_ROWS
+from minewatch.products.qgis.print_layout import MOST_ROWS, list_columns
 from minewatch.products.qgis.print_layout import NAME as LAYOUT
 from minewatch.products.qgis.project_file import write_project
-from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, list_layers
+from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, TEXTS, gather_project, list_layers
+from minewatch.products.report.texts import LANGUAGES, read_texts
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import Json, RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned, read_layer, scan_small, snapshot
 
 AREA = box(-70.0, -13.0, -69.9, -12.9)
 ODD = "Län & <der> 'q' \"x\" 100%.gpkg"
-LAYERS_ONLY = {"Alerts", "Context", "Images", "Change rasters"}
+LAYERS_ONLY = {"Alerts", "Context", "Looks of alerts", "Images", "Change rasters"}
 
 
 def make_alert(number: int, **changes: Any) -> Alert:
@@ -483,7 +485,10 @@ def check_layers(seen: Json) -> None:
 def test_qgis_draws_every_layer_of_the_project(small_project: Workspace, run_qgis: RunQgis, tmp_path: Path) -> None:
     seen = run_qgis("qgis_project.py", small_project.project, tmp_path)
     check_layers(seen)
-    assert seen["groups"] == ["Alerts", "Change rasters", NAME, "Images"]
+    assert [name for name in seen["groups"] if not name.startswith(f"{NAME}-")] == [
+        *("Alerts", "Looks of alerts", "Change rasters"),
+        *(NAME, "Images"),
+    ]
     assert seen["drawn"][:2] == [ALERTS_ID, AREAS_ID]
     assert seen["crs"].startswith("EPSG:327")
     assert seen["period"] == ["2022-10-01", "2023-03-31"]
@@ -512,14 +517,16 @@ def test_the_printed_map_says_what_when_where(small_project: Workspace, run_qgis
     assert "As of 31 March 2023" in page["texts"]["facts"]
     alerts = read_alerts(small_project.alerts)
     standing = alerts[alerts["status"].isin(["confirmed", "provisional"])]
-    assert f"{(standing['status'] == 'confirmed').sum()} confirmed" in page["texts"]["facts"]
-    assert "Copernicus Sentinel-2 data 2022-2023" in page["texts"]["source"]
+    assert f"confirmed by the method: {(standing['status'] == 'confirmed').sum()}" in page["texts"]["facts"]
+    assert page["texts"]["source"].startswith("Contains modified Copernicus Sentinel data 2022-2023, processed by minewatch.")
+    assert "Outlines and numbers as of 31 March 2023." in page["texts"]["source"], "the image is of another day"
     assert page["rose"] == [{"true_north": True, "linked": True, "turned": page["rose"][0]["turned"], "missing": False}]
     assert 0 < abs(page["rose"][0]["turned"]) < 3, "grid north and true north differ a little"
     assert page["bars"][0]["linked"]
     assert page["legend"][:2] == ["Alerts", "Areas of interest"]
-    assert page["headings"] == [heading for heading, _ in COLUMNS]
-    table = {row[0]: row for row in page["table"]}
+    assert page["headings"] == [heading for heading, _ in list_columns(read_texts("en", TEXTS))]
+    assert [row[0] for row in page["table"]] == [str(number) for number in range(1, len(standing) + 1)]
+    table = {row[1]: row[1:] for row in page["table"]}
     for row in standing.itertuples():
         shown = table["…" + row.alert_id[-15:]]
         normal = "unknown" if pd.isna(row.last_normal) else f"{row.last_normal:%Y-%m-%d}"
@@ -530,11 +537,99 @@ def test_the_printed_map_says_what_when_where(small_project: Workspace, run_qgis
 
 
 @pytest.mark.server
+def test_the_printed_map_has_scale_graticule_and_locator(small_project: Workspace, run_qgis: RunQgis, tmp_path: Path) -> None:
+    page = run_qgis("qgis_project.py", small_project.project, tmp_path)["layouts"][LAYOUT]
+    shown, locator = page["maps"]["map"], page["maps"]["locator"]
+    (grid,) = shown["grids"]
+    assert grid["crs"] == "EPSG:4326"
+    assert grid["labels"]
+    assert 0 < grid["step"] < 0.02
+    assert locator["frames"] == ["map"]
+    assert locator["layers"] == [AREAS_ID]
+    assert locator["scale"] > shown["scale"]
+    assert page["texts"]["scale"].strip() == f"1 : {round(shown['scale']):,}"
+    assert round(shown["scale"]) % 500 == 0, "a round number"
+
+
+@pytest.mark.server
+def test_the_printed_map_numbers_alerts_as_its_table_does(workspace: Workspace, run_qgis: RunQgis, tmp_path: Path) -> None:
+    """Those that the table leaves out have no number; on the screen alerts have area and date."""
+    write_project(workspace)
+    page = run_qgis("qgis_project.py", workspace.project, tmp_path)["layouts"][LAYOUT]
+    numbers = {f"…{alert_id[-15:]}": number for alert_id, number in page["numbers"].items() if number}
+    assert numbers == {row[1]: row[0] for row in page["table"]}
+    assert sorted(numbers.values()) == ["1", "2", "3"]
+    dismissed = read_alerts(workspace.alerts).query("status == 'dismissed'")["alert_id"].item()
+    assert page["numbers"][dismissed] == ""
+
+
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("language", "facts", "status", "legend"),
+    [
+        ("en", "confirmed by the method: 2", "confirmed", "Confirmed by the method"),
+        ("es", "confirmadas por el método: 2", "confirmada", "Confirmada por el método"),
+        ("fr", "confirmées par la méthode\N{NO-BREAK SPACE}: 2", "confirmée", "Confirmée par la méthode"),
+        ("pt", "confirmados pelo método: 2", "confirmado", "Confirmado pelo método"),
+    ],
+)
+def test_the_printed_map_speaks_the_language(
+    workspace: Workspace, run_qgis: RunQgis, tmp_path: Path, language: str, facts: str, status: str, legend: str
+) -> None:
+    texts = read_texts(language, TEXTS)
+    write_project(workspace, language)
+    seen = run_qgis("qgis_project.py", workspace.project, tmp_path)
+    page = seen["layouts"][LAYOUT]
+    assert facts in page["texts"]["facts"]
+    assert texts.date(dt.date(2024, 12, 31)) in page["texts"]["facts"]
+    assert page["headings"] == [heading for heading, _ in list_columns(texts)]
+    assert status in [row[2] for row in page["table"]]
+    assert page["legend"][0] == texts.text("alerts")
+    assert legend in {category.get("label") for category in layers_of(workspace.project)[texts.text("alerts")].iter("category")}
+    for text in (*page["texts"].values(), legend):
+        assert not re.search("mining|miner|mina", text, re.IGNORECASE), "words do not accuse"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_all_words_of_the_page(language: str) -> None:
+    english, words = read_texts("en", TEXTS).words, read_texts(language, TEXTS).words
+    assert set(words) == set(english)
+    for key, text in words.items():
+        assert set(re.findall(r"{\w+}", str(text))) == set(re.findall(r"{\w+}", str(english[key]))), key
+        assert language == "en" or len(str(text)) < 30 or text != english[key], key
+
+
+def test_words_that_a_person_gave_the_legend_stay(workspace: Workspace) -> None:
+    own = render_styles()["alerts"].replace("Confirmed by the method", "Frente de trabajo")
+    with updating(workspace.alerts) as connection:
+        connection.execute("UPDATE layer_styles SET styleQML = ? WHERE f_table_name = 'alerts'", (own,))
+    write_project(workspace, "es")
+    labels = [category.get("label") for category in layers_of(workspace.project)["Alertas"].iter("category")]
+    assert labels == ["Frente de trabajo", "Provisional", "Cerrada", "Descartada"]
+
+
+def test_the_two_looks_of_each_alert_are_layers_of_their_days(small_project: Workspace) -> None:
+    """The same as in report and evidence: the last normal look, and the look that confirmed it."""
+    groups = {group.name: group for group in gather_project(small_project).groups}
+    for row in read_alerts(small_project.alerts).itertuples():
+        (alert,) = [group for group in groups["Looks of alerts"].members if group.name == row.alert_id]
+        texts = read_texts("en", TEXTS)
+        days = [texts.text(f"look_{name}", date=texts.date(day.date())) for name, day in list_looks(row)]
+        assert [layer.title for layer in alert.members] == days
+        assert [Path(layer.source).name for layer in alert.members] == ["after.tif", "before.tif"]
+        assert not any(layer.visible for layer in alert.members)
+
+
+def list_looks(row: Any) -> list[tuple[str, Any]]:
+    return [("after", row.confirmed_on), ("before", row.last_normal)]
+
+
+@pytest.mark.server
 def test_the_printed_table_keeps_what_was_confirmed(workspace: Workspace, run_qgis: RunQgis, tmp_path: Path) -> None:
     write_project(workspace)
     page = run_qgis("qgis_project.py", workspace.project, tmp_path)["layouts"][LAYOUT]
-    assert [row[1] for row in page["table"]] == ["green again", "provisional", "confirmed"], "the latest first, none dismissed"
-    facts = "2 confirmed  ·  1 still bare (1.0 ha)  ·  1 green again  ·  1 provisional (1.0 ha)"
+    assert [row[2] for row in page["table"]] == ["green again", "provisional", "confirmed"], "the latest first, none dismissed"
+    facts = "confirmed by the method: 2  ·  still bare: 1 (1.0 ha)  ·  green again: 1  ·  provisional: 1 (1.0 ha)"
     assert page["texts"]["facts"].endswith(facts)
 
 
@@ -566,7 +661,7 @@ def test_a_long_table_goes_on_on_the_second_page(workspace: Workspace, run_qgis:
     assert len(page["table"]) == MOST_ROWS
     assert page["printed"] == 2
     shortened = {"…" + alert_id[-15:] for alert_id in read_alerts(workspace.alerts)["alert_id"]}
-    assert {row[0] for row in page["table"]} < shortened
+    assert {row[1] for row in page["table"]} < shortened
 
 
 @pytest.mark.server
@@ -578,4 +673,4 @@ def test_an_edit_in_the_project_survives_the_next_scan(small_project: Workspace,
     row = read_alerts(small_project.alerts).set_index("alert_id").loc[alert_id]
     assert (row["review"], row["reviewed_by"], row["status"]) == ("dismissed", "Rosa in QGIS", "dismissed")
     page = run_qgis("qgis_project.py", small_project.project, tmp_path)["layouts"][LAYOUT]
-    assert "…" + alert_id[-15:] not in {row[0] for row in page["table"]}, "the project of before shows the table of now"
+    assert "…" + alert_id[-15:] not in {row[1] for row in page["table"]}, "the project of before shows the table of now"

@@ -27,28 +27,45 @@ from matplotlib.path import Path as Outline
 from PIL import Image
 from pyproj import Geod, Proj, Transformer
 
+from minewatch.alerts.decisions import read_decisions
+from minewatch.alerts.geopackage import updating
 from minewatch.alerts.history import HistoryEvent
-from minewatch.alerts.lifetime import find_last_before
 from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.operations.scan import ScanReport
+from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips import acquisitions
 from minewatch.products.images.chips.pixels import read_chip
 from minewatch.products.report import drawing, report_images
 from minewatch.products.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
 from minewatch.products.report.gather_facts import count_months, gather_facts
 from minewatch.products.report.html_page import describe_event, render_page
-from minewatch.products.report.report_facts import ReportFacts, ReportLook, ReportRequest
+from minewatch.products.report.on_file import read_evidence
+from minewatch.products.report.report_facts import EvidenceFacts, ReportFacts, ReportLook, ReportRequest
 from minewatch.products.report.texts import FOLDER, LANGUAGES, read_texts
 from minewatch.products.report.write import write_report
 from minewatch.raster.read import open_datatake
+from minewatch.settings.document import init_workspace
+from minewatch.settings.providers import Provider
+from minewatch.sources.run_source import describe_source, find_run_source
 from minewatch.sources.search import find_scenes
-from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned, scan_small
+from minewatch.sources.stac import make_source
+from tests.helpers.small import (
+    MONITOR_FROM,
+    NAME,
+    UNTIL,
+    copy_series,
+    copy_workspace,
+    make_scanned,
+    make_series,
+    name_scenes,
+    scan_small,
+)
 
 HOSTILE = "<script>document.title='owned'</script>\"'><img src=x onerror=alert(1)>&amp;{{7*7}}"
 
-VOID = {"meta", "br", "img", "input", "link"}
+VOID = {"meta", "br", "wbr", "img", "input", "link"}
 
 
 class Page(HTMLParser):
@@ -131,25 +148,124 @@ def test_the_summary_counts_what_stands(facts: ReportFacts, page: Page) -> None:
     assert "this is the first report on the area" in page.text
 
 
-def test_alerts_come_with_before_and_after(facts: ReportFacts) -> None:
+def test_alerts_are_shown_at_their_two_looks(facts: ReportFacts) -> None:
+    """Before = the last normal look, after = the look that confirmed it; no other stands in for them."""
     for alert in facts.alerts:
         assert alert.images is not None
         assert alert.images.missing == {}
         before, after = alert.images.overpasses["before"], alert.images.overpasses["after"]
-        assert before.date < alert.row["first_seen"] < after.date <= UNTIL
+        assert (before.date, after.date) == (alert.row["last_normal"], alert.row["confirmed_on"])
         assert set(before.chips) == set(after.chips) == {"true-colour", "false-colour"}
         assert before.chips["true-colour"].values.shape == after.chips["true-colour"].values.shape
         assert before.scenes != after.scenes
 
 
-def test_report_and_evidence_show_the_same_look_before(workspace: Workspace, facts: ReportFacts) -> None:
-    """At the last normal look or earlier, as the bracket has it."""
+def name_captions(page: str) -> list[str]:
+    """Return the captions of the images of alerts, without the ids of scenes, in the order of the page."""
+    found = re.findall(r'<figure class="(?:before|after)">.*?</figure>', page, re.DOTALL)
+    texts = [re.sub(r"<svg.*?</svg>|<span.*|<[^>]*>", "", text, flags=re.DOTALL) for text in found]
+    return [re.sub(r"\s+", " ", text).strip() for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("language", "normal", "confirming", "latest"),
+    [
+        ("en", "the last normal look", "the look that confirmed it", "it is not confirmed"),
+        ("es", "la última observación normal", "la observación que la confirmó", "no está confirmada"),
+        ("fr", "la dernière observation normale", "l&#39;observation qui l&#39;a confirmée", "elle n&#39;est pas confirmée"),
+        ("pt", "a última observação normal", "a observação que o confirmou", "não está confirmado"),
+    ],
+)
+def test_each_image_says_its_day_and_which_look_it_is(
+    facts: ReportFacts, language: str, normal: str, confirming: str, latest: str
+) -> None:
+    texts, first = read_texts(language), facts.alerts[0]
+    facts = replace(facts, request=replace(facts.request, language=language), alerts=(first,))
+    before, after = (texts.date(first.row[name]) for name in ("last_normal", "confirmed_on"))
+    captions = name_captions(render_page(facts))
+    assert len(captions) == 4
+    for number, caption in enumerate(captions):
+        day, look = ((before, normal), (after, confirming))[number % 2]
+        assert day in caption
+        assert look in caption
+    assert first.images is not None
+    provisional = replace(first, row=first.row | {"status": "provisional", "confirmed_on": None})
+    told = name_captions(render_page(replace(facts, alerts=(provisional,))))
+    assert latest in told[1]
+    assert confirming not in told[1]
+
+
+def test_an_alert_that_is_not_confirmed_is_shown_at_the_latest_look_that_shows_it(workspace: Workspace, tmp_path: Path) -> None:
+    copy = copy_workspace(workspace, tmp_path / "copy")
+    change_table(copy, "status = 'provisional', confirmed_on = NULL")
+    for alert in gather_facts(copy, ReportRequest(NAME)).alerts:
+        assert alert.images is not None
+        assert alert.images.overpasses["after"].date == alert.row["last_seen"]
+
+
+def test_without_a_normal_look_there_is_no_image_before(workspace: Workspace, tmp_path: Path) -> None:
+    copy = copy_workspace(workspace, tmp_path / "copy")
+    change_table(copy, "last_normal = NULL")
+    facts = gather_facts(copy, ReportRequest(NAME))
     for alert in facts.alerts:
         assert alert.images is not None
-        manifest = json.loads((workspace.evidence / alert.row["alert_id"] / "manifest.json").read_text())
-        before = alert.images.overpasses["before"]
-        assert manifest["images"]["before"]["acquired"][:10] == before.date.isoformat()
-        assert before.date <= find_last_before(alert.row["last_normal"], facts.monitor_from)
+        assert set(alert.images.overpasses) == {"after"}
+    text = Page(render_page(facts)).text
+    assert "no normal look at this ground is known" in text
+    assert text.count("no normal look is known before") >= 2 * len(facts.alerts)
+    assert facts.missing_images == 0
+    assert run(copy, NAME).exit_code == 0, "it is not missing: there is none"
+
+
+def change_table(workspace: Workspace, assignments: str) -> None:
+    """Change rows of the table as a scan would have written them."""
+    with updating(workspace.alerts) as connection:
+        connection.execute(f"UPDATE alerts SET {assignments}")  # noqa: S608 - written in these tests
+
+
+def test_report_and_evidence_show_the_same_looks(workspace: Workspace, facts: ReportFacts) -> None:
+    page = Page(render_page(facts)).text
+    for alert in facts.alerts:
+        assert alert.images is not None
+        assert alert.evidence is not None
+        folder = workspace.evidence / alert.row["alert_id"]
+        assert alert.evidence.name == folder.name
+        data = (folder / "manifest.json").read_bytes()
+        assert alert.evidence.manifests[folder.name] == hashlib.sha256(data).hexdigest()
+        assert set(alert.evidence.manifests) == {folder.name, *(f"{folder.name}/{p.name}" for p in folder.glob("growth-*"))}
+        assert all(sha in page for sha in alert.evidence.manifests.values())
+        assert alert.drawn.day == alert.row["confirmed_on"], "the outline is that of the confirming look"
+        images = json.loads(data)["images"]
+        for when, overpass in alert.images.overpasses.items():
+            assert images[when]["acquired"][:10] == overpass.date.isoformat()
+            assert {source["id"] for source in images[when]["sources"]} == set(overpass.scenes)
+
+
+def test_the_outline_on_the_images_is_of_the_day_that_is_said(facts: ReportFacts) -> None:
+    """That of the look that confirmed it, where the evidence has it; else that of the table's as-of date, and so labelled."""
+    first = replace(facts.alerts[0], evidence=None)
+    assert (
+        f"Outline as of 31 March 2023: {first.row['area_ha']:.2f} ha." in Page(render_page(replace(facts, alerts=(first,)))).text
+    )
+    smaller, day = first.outline.centroid.buffer(0.0003), first.row["confirmed_on"]
+    kept = EvidenceFacts("spot", {"spot": "0" * 64}, {"after": day}, OutlineStage(day, smaller, 0.31))
+    then = replace(first, evidence=kept)
+    assert f"Outline as of {read_texts('en').date(day)}: 0.31 ha." in Page(render_page(replace(facts, alerts=(then,)))).text
+    now, before = (draw_pairs(alert)["true-colour"]["after"].layers[0].path for alert in (first, then))
+    assert now != before
+    other = replace(first, evidence=replace(kept, stage=OutlineStage(UNTIL, smaller, 0.31)))
+    assert draw_pairs(other)["true-colour"]["after"].layers[0].path == now, "of another look, so it is not the one to draw"
+
+
+def test_growth_of_evidence_is_named_with_its_manifest(tmp_path: Path) -> None:
+    folder = tmp_path / "spot-20240101-abcdef"
+    (folder / "growth-2024-05-01").mkdir(parents=True)
+    (folder / "manifest.json").write_text("no json")
+    (folder / "growth-2024-05-01" / "manifest.json").write_text("{}")
+    kept = read_evidence(folder)
+    assert list(kept.manifests) == [folder.name, f"{folder.name}/growth-2024-05-01"]
+    assert kept.manifests[folder.name] == hashlib.sha256(b"no json").hexdigest()
+    assert (kept.dates, kept.stage) == ({}, None), "a damaged manifest says nothing else"
 
 
 def change_first(facts: ReportFacts, **cells: Any) -> ReportFacts:
@@ -159,6 +275,19 @@ def change_first(facts: ReportFacts, **cells: Any) -> ReportFacts:
 
 
 BRACKET = {"last_normal": dt.date(2019, 7, 11), "first_seen": dt.date(2019, 8, 5)}
+
+
+DAYS = {
+    "en": "The ground changed between 11 July and 5 August 2019 (25 days).",
+    "es": "El terreno cambió entre el 11 de julio y el 5 de agosto de 2019 (25 días).",
+    "fr": "Le terrain a changé entre le 11 juillet et le 5 août 2019 (25 jours).",
+    "pt": "O terreno mudou entre 11 de julho e 5 de agosto de 2019 (25 dias).",
+}
+
+
+def test_the_year_of_a_bracket_is_left_out_only_where_it_is_the_same(facts: ReportFacts) -> None:
+    told = Page(render_page(change_first(facts, last_normal=dt.date(2018, 12, 31), first_seen=dt.date(2019, 1, 1)))).text
+    assert "The ground changed between 31 December 2018 and 1 January 2019 (1 day)." in told
 
 
 @pytest.mark.parametrize(
@@ -175,6 +304,7 @@ def test_a_change_is_told_as_a_bracket(facts: ReportFacts, language: str, known:
     closed = Page(render_page(change_first(facts, **BRACKET))).text
     assert known in closed
     assert opened not in closed
+    assert DAYS[language] in closed
     left_open = Page(render_page(change_first(facts, **BRACKET | {"last_normal": None}))).text
     assert opened in left_open
 
@@ -182,10 +312,14 @@ def test_a_change_is_told_as_a_bracket(facts: ReportFacts, language: str, known:
 @pytest.mark.parametrize(
     ("language", "summary", "words"),
     [
-        ("en", "1alert confirmed since 1 October 2022", "green again since 12 May 2024"),
-        ("es", "1alerta confirmada desde el 1 de octubre de 2022", "terreno de nuevo verde desde el 12 de mayo de 2024"),
-        ("fr", "1alerte confirmée depuis le 1er octobre 2022", "terrain reverdi depuis le 12 mai 2024"),
-        ("pt", "1alerta confirmado desde 1 de outubro de 2022", "terreno verde de novo desde 12 de maio de 2024"),
+        ("en", "1alert confirmed by the method since 1 October 2022", "green again since 12 May 2024"),
+        (
+            "es",
+            "1alerta confirmada por el método desde el 1 de octubre de 2022",
+            "terreno de nuevo verde desde el 12 de mayo de 2024",
+        ),
+        ("fr", "1alerte confirmée par la méthode depuis le 1er octobre 2022", "terrain reverdi depuis le 12 mai 2024"),
+        ("pt", "1alerta confirmado pelo método desde 1 de outubro de 2022", "terreno verde de novo desde 12 de maio de 2024"),
     ],
 )
 def test_a_confirmed_alert_stays_in_the_report_when_its_ground_is_green_again(
@@ -224,10 +358,8 @@ def test_an_overpass_is_opened_once_for_all_its_images(
                 assert np.array_equal(chip.values, other.images.overpasses[when].chips[name].values)
 
 
-def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(
-    workspace: Workspace, facts: ReportFacts, tmp_path: Path
-) -> None:
-    """Files of the chosen overpass are cut off; the report takes another one, and says so on the terminal."""
+def test_no_other_look_stands_in_for_one_that_cannot_be_read(workspace: Workspace, facts: ReportFacts, tmp_path: Path) -> None:
+    """Files of the look are cut off: the report says so in its place, on the terminal and by its exit code."""
     first = facts.alerts[0]
     assert first.images is not None
     chosen = first.images.overpasses["before"]
@@ -236,14 +368,69 @@ def test_the_next_best_image_stands_in_for_one_that_cannot_be_read(
     series = tmp_path / "series"
     shutil.copytree(Path(scene.hrefs["red"]).parent.parent, series)
     (series / Path(scene.hrefs["red"]).parent.name / Path(scene.hrefs["red"]).name).write_bytes(b"cut off")
-    copy.settings.write_text(re.sub(r'(?m)^source = ".*"', f'source = "{series / "catalog.json"}"', copy.settings.read_text()))
-    told = next(
-        alert for alert in gather_facts(copy, ReportRequest(NAME)).alerts if alert.row["alert_id"] == first.row["alert_id"]
-    )
+    answer = run(copy, "--alert", first.row["alert_id"], "--source", series, "-o", tmp_path / "out")
+    assert answer.exit_code == 3
+    (error,) = [line for line in answer.stderr.splitlines() if line.startswith("Error")]
+    assert "1 image missing" in error
+    assert scene.id in error
+    (path,) = (tmp_path / "out").iterdir()
+    text = Page(path.read_text()).text
+    assert "could not be read when this report was made" in text
+    assert "1 image is missing from this report" in text
+    told = gather_facts(copy, ReportRequest(alert_id=first.row["alert_id"], source=str(series))).alerts[0]
     assert told.images is not None
-    assert told.images.missing == {}
-    assert told.images.overpasses["before"].date < chosen.date
+    assert told.images.missing == {"before": "missing_unreadable"}
     assert told.images.overpasses["after"].date == first.images.overpasses["after"].date
+
+
+# --- the source -------------------------------------------------------------------------------------------------------
+
+
+def name_another_source(workspace: Workspace, source: str) -> None:
+    settings = workspace.settings.read_text()
+    workspace.settings.write_text(re.sub(r'(?m)^source = ".*"', f'source = "{source}"', settings))
+
+
+def test_images_are_read_where_the_scan_read(workspace: Workspace, tmp_path: Path) -> None:
+    """As after ``scan --source X``: the settings name another source, which is not there."""
+    copy = copy_workspace(workspace, tmp_path / "copy")
+    name_another_source(copy, str(tmp_path / "gone" / "catalog.json"))
+    assert run(copy, NAME).exit_code == 0
+    told = gather_facts(copy, ReportRequest(NAME))
+    assert told.missing_images == 0
+    assert all(set(alert.images.overpasses) == {"before", "after"} for alert in told.alerts if alert.images)
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"source": "earth-search", "source_root": "https://elsewhere.org/v1"}, "earth-search"),
+        ({"source": "https://stac.org/v1", "source_root": "https://stac.org/v1"}, "https://stac.org/v1"),
+        ({"source": "./series", "source_root": "series/catalog.json"}, "WORKSPACE/series/catalog.json"),
+        ({"source": "./series", "source_root": "/data/series/catalog.json"}, "/data/series/catalog.json"),
+        ({"source": "/not/here/catalog.json"}, "https://own.org/v1"),
+        ({}, "https://own.org/v1"),
+        (None, "https://own.org/v1"),
+    ],
+)
+def test_the_source_of_a_run_is_found_again(tmp_path: Path, record: dict[str, str] | None, expected: str) -> None:
+    """By name, since the settings have its secrets; a path in the workspace moves with it; without a record the settings' own."""
+    workspace = init_workspace(tmp_path / "watch", source="https://own.org/v1")
+    if record is not None:
+        workspace.runs.mkdir(parents=True)
+        (workspace.runs / "run-1.json").write_text(json.dumps(record))
+    assert find_run_source(workspace, "run-1") == expected.replace("WORKSPACE", str(workspace.root))
+
+
+def test_the_record_of_a_run_says_where_it_read_without_secrets(scanned: tuple[Workspace, ScanReport]) -> None:
+    workspace, report = scanned
+    record = json.loads((workspace.runs / f"{report.run_id}.json").read_text())
+    assert find_run_source(workspace, report.run_id) == record["source_root"]
+    assert Path(record["source_root"]).is_file()
+    secret = make_source(Provider("https://stac.org/v1", "https://me:word@stac.org/v1?key=secret"), is_api=True)
+    assert describe_source(workspace, secret) == {"source": "https://stac.org/v1", "source_root": "https://stac.org/v1"}
+    inside = make_source(Provider("series", str(workspace.root.resolve() / "series" / "catalog.json")), is_api=False)
+    assert describe_source(workspace, inside)["source_root"] == "series/catalog.json"
 
 
 def test_the_calendar_counts_every_look(facts: ReportFacts) -> None:
@@ -353,7 +540,7 @@ def test_outline_and_image_line_up(facts: ReportFacts) -> None:
     pair = draw_pairs(alert)["true-colour"]
     change = (decode(pair["after"].image) - decode(pair["before"].image)).mean(axis=-1)
     inside = fill(pair["after"])
-    assert int(inside.sum()) == pytest.approx(alert.row["area_ha"] * 100, rel=0.02)
+    assert int(inside.sum()) == pytest.approx(alert.drawn.area_ha * 100, rel=0.02)
     found = {}
     for dy in range(-3, 4):
         for dx in range(-3, 4):
@@ -439,15 +626,35 @@ def test_no_alert_is_an_answer(workspace: Workspace) -> None:
 
 
 def test_missing_images_are_explained(workspace: Workspace, tmp_path: Path) -> None:
+    gone = tmp_path / "gone" / "catalog.json"
     copy = copy_workspace(workspace, tmp_path / "copy")
-    settings = copy.settings.read_text()
-    copy.settings.write_text(re.sub(r'(?m)^source = ".*"', f'source = "{tmp_path / "gone" / "catalog.json"}"', settings))
-    told = gather_facts(copy, ReportRequest(NAME))
-    page = Page(render_page(told))
-    assert "the source of scenes did not answer" in page.text
+    answer = run(copy, NAME, "--source", gone, "-o", tmp_path / "out")
+    assert answer.exit_code == 3
+    (error,) = [line for line in answer.stderr.splitlines() if line.startswith("Error")]
+    assert "images missing" in error
+    assert str(gone) in error
+    (path,) = (tmp_path / "out").iterdir()
+    page = Page(path.read_text())
+    assert page.text.count("the source of scenes did not answer") >= len(read_alerts(workspace.alerts))
     assert not any("image/jpeg" in attributes.get("href", "") for attributes in page.all("image"))
-    assert str(tmp_path) not in page.text
-    assert any("gone" in note for note in told.notes)
+    assert str(tmp_path) not in page.text, "a path of this machine is private"
+
+
+def test_a_source_that_no_longer_lists_the_looks_is_told(
+    workspace: Workspace, facts: ReportFacts, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    first = facts.alerts[0]
+    assert first.images is not None
+    (scene,) = first.images.overpasses["after"].chips["true-colour"].look.datatake.scenes
+    series = make_series(tmp_path_factory)
+    fewer = copy_series(series, tmp_path / "series", [name for name in name_scenes(series) if name != scene.id])
+    told = gather_facts(workspace, ReportRequest(alert_id=first.row["alert_id"], source=str(fewer.catalog)))
+    images = told.alerts[0].images
+    assert images is not None
+    assert images.missing == {"after": "missing_not_listed"}
+    assert told.missing_images == 1
+    assert "lists no scenes of" in told.reasons[0]
+    assert "the source does not list the scenes of this look" in Page(render_page(told)).text
 
 
 def test_a_lost_archive_is_explained(workspace: Workspace, tmp_path: Path) -> None:
@@ -510,10 +717,38 @@ def test_a_language_is_whole(language: str) -> None:
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", ["0 alerts confirmed since A", "1 alert confirmed since A", "2 alerts confirmed since A"]),
-        ("es", ["0 alertas confirmadas desde el A", "1 alerta confirmada desde el A", "2 alertas confirmadas desde el A"]),
-        ("fr", ["0 alerte confirmée depuis le A", "1 alerte confirmée depuis le A", "2 alertes confirmées depuis le A"]),
-        ("pt", ["0 alerta confirmado desde A", "1 alerta confirmado desde A", "2 alertas confirmados desde A"]),
+        (
+            "en",
+            [
+                "0 alerts confirmed by the method since A",
+                "1 alert confirmed by the method since A",
+                "2 alerts confirmed by the method since A",
+            ],
+        ),
+        (
+            "es",
+            [
+                "0 alertas confirmadas por el método desde el A",
+                "1 alerta confirmada por el método desde el A",
+                "2 alertas confirmadas por el método desde el A",
+            ],
+        ),
+        (
+            "fr",
+            [
+                "0 alerte confirmée par la méthode depuis le A",
+                "1 alerte confirmée par la méthode depuis le A",
+                "2 alertes confirmées par la méthode depuis le A",
+            ],
+        ),
+        (
+            "pt",
+            [
+                "0 alerta confirmado pelo método desde A",
+                "1 alerta confirmado pelo método desde A",
+                "2 alertas confirmados pelo método desde A",
+            ],
+        ),
     ],
 )
 def test_numbers_have_the_plural_of_their_language(language: str, expected: list[str]) -> None:
@@ -587,7 +822,10 @@ def test_four_languages_are_offered() -> None:
 def test_the_template_uses_every_text_and_no_other() -> None:
     folder = FOLDER.parent
     code = "".join(path.read_text() for path in [*folder.glob("*.py"), *folder.glob("*.html")])
-    prefixes = ("count_", "status_", "legal_", "review_", "decided_", "ground_", "composite_", "series_", "event_", "column_")
+    prefixes = (
+        *("count_", "status_", "legal_", "review_", "decided_", "ground_", "composite_", "series_", "event_", "column_"),
+        *("by_name", "by_unknown", "fact_evidence_", "said_"),
+    )
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]
     assert [key for key in unused if not key.startswith(prefixes)] == []
 
@@ -607,10 +845,12 @@ def test_events_are_told_in_the_readers_words() -> None:
     texts = read_texts("es")
     told = {
         HistoryEvent("spot-2", "grown", gained_ha=0.2, area_ha=1.5): "+0,20 ha → 1,50 ha",
-        HistoryEvent("spot-2", "confirmed", from_status="provisional", to_status="confirmed"): "provisional → confirmada",
+        HistoryEvent(
+            "spot-2", "confirmed", from_status="provisional", to_status="confirmed"
+        ): "provisional → confirmada por el método",
         HistoryEvent("spot-2", "merged", merged_into="spot-1"): "→ spot-1",
         HistoryEvent("spot-2", "renamed", former_id="spot-1", what_if=True): "spot-1 → spot-2; análisis de prueba",
-        HistoryEvent("spot-2", "new", to_status="confirmed"): "confirmada",
+        HistoryEvent("spot-2", "new", to_status="confirmed"): "confirmada por el método",
         HistoryEvent("spot-2", "legal status", from_status="unknown", to_status="outside"): "desconocida → fuera de concesiones",
         HistoryEvent("spot-2", "reviewed", "dismissed; a -> b", to_status="dismissed"): (
             "dismissed; a -> b · día de la decisión no registrado"
@@ -618,6 +858,68 @@ def test_events_are_told_in_the_readers_words() -> None:
     }
     for event, expected in told.items():
         assert describe_event(event, texts) == expected
+
+
+# --- who says what ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("language", "machine", "person", "nobody"),
+    [
+        ("en", "confirmed by the method", "confirmed by Ana Quispe on 3 May 2024", "confirmed by a person who is not named"),
+        (
+            "es",
+            "confirmada por el método",
+            "confirmada por Ana Quispe el 3 de mayo de 2024",
+            "confirmada por una persona sin nombrar",
+        ),
+        ("fr", "confirmée par la méthode", "confirmée par Ana Quispe le 3 mai 2024", "confirmée par une personne non nommée"),
+        (
+            "pt",
+            "confirmado pelo método",
+            "confirmado por Ana Quispe em 3 de maio de 2024",
+            "confirmado por uma pessoa não nomeada",
+        ),
+    ],
+)
+def test_the_word_of_the_method_and_that_of_a_person_are_told_apart(
+    facts: ReportFacts, language: str, machine: str, person: str, nobody: str
+) -> None:
+    facts = replace(facts, request=replace(facts.request, language=language))
+    decided = {"review": "confirmed", "reviewed_by": "Ana Quispe", "decided_at": "2024-05-03T12:00:00+00:00"}
+    alert = replace(facts.alerts[0], row=facts.alerts[0].row | decided)
+    said = Page(render_page(replace(facts, alerts=(alert,)))).text
+    assert said.count(person) == 2, "in the table and in its section"
+    assert machine in said
+    alone = replace(alert, row=alert.row | {"reviewed_by": None, "decided_at": None})
+    assert nobody in Page(render_page(replace(facts, alerts=(alone,)))).text
+    unseen = replace(alert, row=alert.row | {"review": None, "reviewed_by": None, "decided_at": None})
+    text = Page(render_page(replace(facts, alerts=(unseen,)))).text
+    assert machine in text
+    assert "Quispe" not in text
+
+
+def test_a_review_is_told_with_its_day(workspace: Workspace, tmp_path: Path) -> None:
+    copy = copy_workspace(workspace, tmp_path / "copy")
+    name = read_alerts(copy.alerts)["alert_id"].iloc[0]
+    words = ["-w", str(copy.root), "alerts", "review", name, "--confirm", "--by", "Ana Quispe"]
+    assert CliRunner().invoke(main, words).exit_code == 0
+    decided = read_decisions(copy.decisions).all[-1].decided
+    assert decided is not None
+    text = Page(render_page(gather_facts(copy, ReportRequest(NAME)))).text
+    assert text.count(f"confirmed by Ana Quispe on {read_texts('en').date(decided.date())}") == 2
+
+
+def test_case_author_and_organisation_stand_at_the_head(workspace: Workspace, tmp_path: Path) -> None:
+    copy = copy_workspace(workspace, tmp_path / "copy")
+    words = ("--case", "2024-117 <b>", "--author", " Ana  Quispe", "--organisation", "Fiscalía Ambiental", "-o", tmp_path / "out")
+    assert run(copy, NAME, *words).exit_code == 0
+    (path,) = (tmp_path / "out").iterdir()
+    page = Page(path.read_text())
+    head = page.text[: page.text.index("Summary")]
+    assert "Case: 2024-117 <b> · Author: Ana Quispe · Organisation: Fiscalía Ambiental" in re.sub(r"\s+", " ", head)
+    assert [meta["content"] for meta in page.all("meta") if meta.get("name") == "author"] == ["Ana Quispe"]
+    assert "Case:" not in Page(render_page(gather_facts(workspace, ReportRequest(NAME)))).text
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
@@ -647,6 +949,8 @@ def test_the_command_writes_one_private_file(workspace: Workspace, tmp_path: Pat
         ((NAME, "--lang", "de"), "'de' is not one of"),
         ((NAME, "--since", "2024-02-01", "--until", "2024-01-01"), "is before --since"),
         (("--alert", "x", "--since", "2024-02-01"), "leave them out with --alert"),
+        ((NAME, "--case", "x" * 121), "--case: give one line of at most 120"),
+        ((NAME, "--author", "a\x1b[31m"), "--author: give one line"),
     ],
 )
 def test_wrong_use_is_explained(workspace: Workspace, words: tuple[str, ...], expected: str) -> None:

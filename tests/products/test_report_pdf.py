@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,9 +20,10 @@ from minewatch.products.report.pdf import print_page
 from minewatch.products.report.report_facts import ReportFacts, ReportRequest
 from tests.helpers import squares
 from tests.helpers.measures import BAR, NEEDLE, Picture, find_colour, find_edges, find_run, find_tilt, measure_sides
+from tests.helpers.small import NAME, make_scanned
 
 if TYPE_CHECKING:
-    from pypdfium2 import PdfDocument
+    from pypdfium2 import PdfDocument, PdfPage
 
 DPI = 200
 
@@ -92,25 +96,83 @@ def test_the_pdf_asks_for_nothing_and_runs_nothing(document: PdfDocument, facts:
     assert document.get_metadata_value("Title") == "Report on area square"
 
 
+def test_pages_are_full_and_ids_whole(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No page but the last is half empty, with several alerts too; DATE-HASH of an id and a SHA-256 stand on one line."""
+    workspace, _ = make_scanned(tmp_path_factory)
+    facts = gather_facts(workspace, ReportRequest(NAME))
+    many = tuple(replace(alert, number=number) for number, alert in enumerate(facts.alerts * 4, 1))
+    with open_paper(render_page(replace(facts, alerts=many))) as document:
+        for number in range(len(document) - 1):
+            ink = render(document, number, 50).min(axis=-1) < 200
+            body = ink[round(0.05 * len(ink)) : round(0.94 * len(ink))]
+            assert np.flatnonzero(body.any(axis=1)).max() > 0.55 * len(body), f"page {number + 1} is half empty"
+        lines = "\n".join(read(document)).splitlines()
+    for alert in facts.alerts:
+        whole = [line for line in lines if alert.row["alert_id"] in line]
+        assert len(whole) >= 4 * 3, "in the table, over its section, and beside it"
+        assert alert.evidence is not None
+        assert any(alert.evidence.manifests[alert.evidence.name] in line for line in lines)
+
+
+def test_the_pdf_is_tagged(facts: ReportFacts) -> None:
+    """A screen reader finds headings and tables, and hears what images show."""
+    request = replace(facts.request, language="es", author="Ana Quispe")
+    with open_paper(render_page(replace(facts, request=request))) as document:
+        assert document.is_tagged()
+        assert document.get_metadata_value("Author") == "Ana Quispe"
+        parts = [part for page in document for part in list_parts(page)]
+    kinds = {kind for kind, _ in parts}
+    assert {"H1", "H2", "H3", "Table", "TH", "TD", "Figure"} <= kinds
+    spoken = [words for kind, words in parts if kind == "Figure"]
+    assert all(spoken), "every figure is described"
+    assert any(words.startswith("Antes: imagen de satélite de la alerta") for words in spoken)
+
+
+def list_parts(page: PdfPage) -> list[tuple[str, str]]:
+    """Return type and alternative text of every element in the structure of a page."""
+    raw = importlib.import_module("pypdfium2.raw")
+
+    def read_text(reader: Any, element: Any) -> str:
+        buffer = ctypes.create_string_buffer(2000)
+        length = reader(element, buffer, 2000)
+        return buffer.raw[:length].decode("utf-16-le").rstrip("\0")
+
+    def walk(element: Any) -> Iterator[tuple[str, str]]:
+        yield read_text(raw.FPDF_StructElement_GetType, element), read_text(raw.FPDF_StructElement_GetAltText, element)
+        for number in range(raw.FPDF_StructElement_CountChildren(element)):
+            if child := raw.FPDF_StructElement_GetChildAtIndex(element, number):
+                yield from walk(child)
+
+    tree = raw.FPDF_StructTree_GetForPage(page.raw)
+    roots = [raw.FPDF_StructTree_GetChildAtIndex(tree, number) for number in range(raw.FPDF_StructTree_CountChildren(tree))]
+    return [part for root in roots if root for part in walk(root)]
+
+
 # --- pictures are right ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def maps(document: PdfDocument) -> list[Picture]:
-    """The four maps of the alert, cut out of the picture of their page: 470 m to each side of the mine's middle."""
-    page = render(document, find_page(document, "Alert 1:"))
-    return [cut(page, *part) for part in find_outlines(page)]
+    """The four maps of the alert, cut out of the pictures of their pages: 470 m to each side of the mine's middle."""
+    return [cut(render(document, number), *part) for number, part in find_maps(document)]
 
 
 @pytest.fixture(scope="module")
 def bare_maps(document: PdfDocument, facts: ReportFacts) -> list[Picture]:
     """The same pieces of the same page, printed without its outlines."""
-    parts = find_outlines(render(document, find_page(document, "Alert 1:")))
+    parts = find_maps(document)
     text, count = re.subn(r'<path (class="outline" )?d="[^"]*" fill="none"[^>]*/>', "", render_page(facts))
     assert count >= 10
     with open_paper(text) as printed:
-        page = render(printed, find_page(printed, "Alert 1:"))
-    return [cut(page, *part) for part in parts]
+        return [cut(render(printed, number), *part) for number, part in parts]
+
+
+def find_maps(document: PdfDocument) -> list[tuple[int, tuple[float, float, float]]]:
+    """Return page and place of the alert's maps: its section begins on a page and may go on on the next."""
+    first = find_page(document, "Alert 1:")
+    found = [(number, part) for number in (first, first + 1) for part in find_outlines(render(document, number))]
+    assert len(found) == 4, "before and after in two composites"
+    return found
 
 
 def find_outlines(page: Picture) -> list[tuple[float, float, float]]:
@@ -121,7 +183,6 @@ def find_outlines(page: Picture) -> list[tuple[float, float, float]]:
         top, left, bottom, right = part.bbox
         if bottom - top > 60 and abs((bottom - top) / (right - left) - 1) < 0.05:
             found.append(((left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2))
-    assert len(found) == 4, "before and after in two composites"
     return sorted(found, key=lambda part: (round(part[1] / 50), part[0]))
 
 
@@ -152,7 +213,8 @@ def test_the_scale_bar_on_paper_is_as_long_as_it_says(maps: list[Picture], bare_
     dark[: round(0.8 * len(dark))], dark[:, len(dark) // 2 :] = False, False
     row, column, length = find_run(dark)
     metres = squares.measure_distance((column - left) * size, (row - top) * size, length * size)
-    said = re.findall(r"^(\d+) m\s*$", read(document)[find_page(document, "Alert 1:")], re.MULTILINE)
+    first = find_page(document, "Alert 1:")
+    said = re.findall(r"^(\d+) m\s*$", "\n".join(read(document)[first : first + 2]), re.MULTILINE)
     assert len(said) == 4
     assert metres == pytest.approx(float(said[1]), rel=0.02)
 

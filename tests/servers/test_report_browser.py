@@ -297,6 +297,12 @@ TARGETS = """() => [...document.querySelectorAll("button, input, summary, .sorta
   .map((part) => [part.tagName, part.innerText.slice(0, 20), part.offsetWidth, part.offsetHeight])"""
 
 
+CARD = """() => [...document.querySelector(".sortable tbody tr").cells].map((cell) =>
+  [getComputedStyle(cell, "::before").content.replaceAll('"', ""), cell.querySelector("span").getBoundingClientRect().right])"""
+
+HEADINGS = "[...document.querySelectorAll('.sortable thead th')].map((head) => head.textContent)"
+
+
 def test_it_can_be_read_on_a_phone(browser: Browser, several_path: Path) -> None:
     with open_file(browser, several_path, **PHONE) as visit:
         for details in visit.page.locator("summary").all():
@@ -306,6 +312,14 @@ def test_it_can_be_read_on_a_phone(browser: Browser, several_path: Path) -> None
         assert [found for found in visit.measure(TARGETS) if min(found[2:]) < LEAST_TARGET] == []
         tables = visit.measure("[...document.querySelectorAll('table')].map((t) => [t.scrollWidth, !!t.closest('.scroll')])")
         assert all(width <= 390 or is_boxed for width, is_boxed in tables)
+        cards = visit.measure(
+            "[...document.querySelectorAll('.sortable tbody tr')].map((row) => row.getBoundingClientRect().width)"
+        )
+        assert all(300 < width <= 390 for width in cards), "a card for each alert, all of it on the screen"
+        cells = visit.measure(CARD)
+        assert cells[0][0] == "No."
+        assert [name for name, _ in cells] == visit.measure(HEADINGS)
+        assert all(right <= 390 for _, right in cells)
         boxes = [figure.bounding_box() for figure in visit.page.locator("#alert-1 .pair").first.locator("figure").all()]
         assert all(box is not None and box["width"] > 330 for box in boxes), "images as wide as the screen"
 
@@ -400,7 +414,7 @@ def test_statuses_are_told_apart_without_some_colours(several_visit: Visit, defi
     seen = {}
     for number, status in ((1, "confirmed"), (2, "provisional"), (4, "closed")):
         badge = page.locator(f"#alert-{number} .status")
-        assert badge.inner_text() == status
+        assert badge.inner_text() == ("confirmed by the method" if status == "confirmed" else status)
         seen[status] = find_border(shoot(badge))
     for one, other in (("confirmed", "provisional"), ("provisional", "closed")):
         assert deltaE_ciede2000(rgb2lab(seen[one] / 255), rgb2lab(seen[other] / 255)) > 15, (one, other)

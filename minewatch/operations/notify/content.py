@@ -12,6 +12,7 @@ from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, read_day
 from minewatch.core.text import show
 from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
 from minewatch.operations.notify.outbox import Message
+from minewatch.products.report.decision_words import DecisionFacts, name_person
 from minewatch.products.report.law_words import explain_doubt
 from minewatch.products.report.texts import Texts
 
@@ -154,10 +155,11 @@ def _list_notes(pairs: Sequence[tuple[Event, str]], texts: Texts) -> list[str]:
 
 
 def _describe_review(event: Event, texts: Texts) -> str:
-    said, by = str(event.facts.get("review") or ""), show(event.facts.get("reviewed_by") or "?")
-    said = _find_word(texts, "review", said.replace("-", "_"))
-    note = event.facts.get("review_note")
-    return texts.text("review_note", review=said, by=by, note=show(note)) if note else texts.text("review_by", review=said, by=by)
+    """Return what a person decided, who and when, and what they noted."""
+    review, by, note, decided = (str(event.facts.get(n) or "") for n in ("review", "reviewed_by", "review_note", "decided"))
+    time = dt.datetime.fromisoformat(decided) if decided else None
+    said = name_person(DecisionFacts(review, by, note, time, None, None, None), texts)
+    return f"{said}{texts.colon} {show(note)}" if note else said
 
 
 def list_area_news(message: Message, texts: Texts) -> list[str]:

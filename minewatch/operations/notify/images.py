@@ -36,16 +36,16 @@ _LARGEST = 64 * 2**20
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """An alert before and after, side by side."""
+    """An alert at its two looks, side by side; at the second alone where no normal look is known."""
 
     alert_id: str
     """Its id."""
 
     before: str
-    """Day of the left one, ISO 8601."""
+    """Day of the left one, the last normal look, ISO 8601; '' where there is none."""
 
     after: str
-    """Day of the right one."""
+    """Day of the right one, the look that confirmed it."""
 
     data: bytes
     """PNG without any text, so that it reveals no position."""
@@ -66,9 +66,10 @@ def draw_thumbnail(folder: Path, alert_id: str) -> Thumbnail | None:
     """Draw an alert from its folder of evidence; None where it is missing or cannot be read."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        days = {name: str(manifest["images"][name]["acquired"])[:10] for name in (BEFORE, AFTER)}
+        shown = [name for name in (BEFORE, AFTER) if name == AFTER or name in manifest["images"]]
+        days = {name: str(manifest["images"][name]["acquired"])[:10] for name in shown}
         chips = {name: _read(folder, name) for name in days}
-        return Thumbnail(alert_id, days[BEFORE], days[AFTER], _render(chips))
+        return Thumbnail(alert_id, days.get(BEFORE, ""), days[AFTER], _render(chips))
     except (OSError, ValueError, KeyError, TypeError, IndexError, EvidenceError):
         return None
 

@@ -117,8 +117,10 @@ def render_message(message: Message, rule: Rule, thumbnails: Sequence[Thumbnail]
 
 
 def _name_image(entry: AlertLine, thumbnail: Thumbnail, texts: Texts) -> _Image:
-    days = [texts.short_date(dt.date.fromisoformat(day)) for day in (thumbnail.before, thumbnail.after)]
-    caption = texts.text("image_of", number=entry.number, area=entry.aoi, before=days[0], after=days[1])
+    named = {"before": thumbnail.before, "after": thumbnail.after}
+    days = {name: texts.short_date(dt.date.fromisoformat(day)) for name, day in named.items() if day}
+    key = "image_of" if thumbnail.before else "image_after"
+    caption = texts.text(key, number=entry.number, area=entry.aoi, **days)
     return _Image(f"before-after-{entry.number}.png", caption)
 
 

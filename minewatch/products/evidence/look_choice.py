@@ -26,9 +26,6 @@ from minewatch.detection.mask import find_clear, margin_pixels
 MARGIN = 500
 """Metres around an alert that its images show, as far as the area's grid reaches."""
 
-SEARCH_PERIOD = dt.timedelta(days=366)
-"""Before the last normal look: the image without the change may be that old."""
-
 SEASON = dt.timedelta(days=30)
 """Around the day of the confirming look, a year or two earlier: what was acquired then is of the same season."""
 
@@ -102,19 +99,6 @@ def _choose_season(
         if ranked:
             return ranked[0]
     return "no look of the same season in the two years before shows its ground"
-
-
-def rank_before(
-    area: AreaPlan, observations: Sequence[Observation], last_normal: dt.date | None, outline: BaseGeometry
-) -> list[Observation]:
-    """Return the looks that show an alert's ground before it changed, the best first; ``outline`` is in lon/lat.
-
-    That of the last normal look comes first, then earlier ones by how much of the ground they show; none is later.
-    """
-    last = find_last_before(last_normal, area.monitor_from)
-    earlier = [o for o in observations if last - SEARCH_PERIOD <= o.time.date() < last]
-    groups = [o for o in observations if o.time.date() == last], earlier
-    return [o for group in groups for o in rank_looks(area, group, outline)]
 
 
 def find_window(grid: Grid, outline: BaseGeometry, margin: int = MARGIN) -> Window:

@@ -6,7 +6,7 @@ import datetime as dt
 import importlib.util
 import math
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from minewatch.alerts.lifetime import find_look_pair
+from minewatch.alerts.read import read_areas
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.files import make_private_folder
@@ -33,6 +35,9 @@ from minewatch.products.images.overlay import OVERLAYS, Overlay
 from minewatch.products.images.video_files import GIF, MP4, VIDEO_FORMATS, VIDEO_PACKAGE, VIDEO_WRITERS
 from minewatch.sources.scene import credit_scenes
 
+Period = tuple[dt.date, dt.date]
+"""First and last day."""
+
 MOST_SIDE = 1000
 """Grid pixels along the longer side of a frame; larger frames are read with coarser pixels."""
 
@@ -50,11 +55,11 @@ class AnimationRequest:
     target: str
     """Name of an area, or id of an alert, also an old one."""
 
-    since: dt.date
-    """First day."""
+    since: dt.date | None = None
+    """First day; None = an alert's last normal look, else the day on which monitoring began."""
 
-    until: dt.date
-    """Last day."""
+    until: dt.date | None = None
+    """Last day; None = the as-of date of the table."""
 
     name: str = TRUE_COLOUR
     """One of COMPOSITES."""
@@ -108,21 +113,23 @@ def make_animation(workspace: Workspace, request: AnimationRequest, reporter: Re
     folder will not do.
     """
     reporter = reporter or Reporter()
-    _check_request(request)
+    _check_formats(request)
     subject = find_subject(workspace, request.target)
+    period = _find_period(workspace, subject, request)
+    steps, fixed = list_steps(request, period), _find_fixed_days(subject, period)
     index = open_index(workspace, subject.aoi, request.source)
     fine = subject.make_frame(index.grid)
     failures: dict[str, str] = {}
-    looks = choose_looks(measure_looks(index, fine, (request.since, request.until), failures, reporter), request)
+    looks = choose_looks(measure_looks(index, fine, period, failures, reporter), request, period[0], fixed)
     if not looks:
-        raise ImageError(_explain_absence(index, request, failures))
+        raise ImageError(_explain_absence(index, request, period, failures))
     folder = make_private_folder(request.folder or workspace.images)
     frame = coarsen(fine, MOST_SIDE)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as scratch:
         images = _TempImages(Path(scratch), frame, request.name)
         dates = images.read(looks, failures, reporter)
         if not dates:
-            raise ImageError(_explain_absence(index, request, failures))
+            raise ImageError(_explain_absence(index, request, period, failures))
         pages = images.draw(subject, index.grid, request.overlays, reporter)
         with Image.open(pages[0]) as first:
             size = first.size
@@ -130,42 +137,77 @@ def make_animation(workspace: Workspace, request: AnimationRequest, reporter: Re
         files = {kind: folder / f"{stem}.{kind}" for kind in VIDEO_FORMATS if kind in request.formats}
         for kind, path in files.items():
             VIDEO_WRITERS[kind](path, pages, size, images.credit, partial(reporter.track, title=f"writing {kind}"))
-    steps = len(list_steps(request))
-    notes = (*subject.notes, *images.notes, *_warn(fine, frame, len(dates), steps, failures))
-    return Animation(subject.name, tuple(dates), steps, size, files, notes)
+    notes = (*subject.notes, *images.notes, *_warn(fine, frame, len(dates), len(steps), failures))
+    return Animation(subject.name, tuple(dates), len(steps), size, files, (*notes, *_warn_late(subject, dates[0])))
 
 
-def list_steps(request: AnimationRequest) -> list[dt.date]:
-    """Return the first day of each step."""
-    count = math.ceil(((request.until - request.since).days + 1) / request.step)
-    return [request.since + dt.timedelta(days=number * request.step) for number in range(count)]
+def list_steps(request: AnimationRequest, period: Period) -> list[dt.date]:
+    """Return the first day of each step; raises ImageError where they are too many, or the period ends before it begins."""
+    since, until = period
+    if since > until:
+        raise ImageError(f"the period from {since} to {until} ends before it begins; give an earlier --since")
+    count = math.ceil(((until - since).days + 1) / request.step)
+    if count > MOST_FRAMES:
+        days = math.ceil(((until - since).days + 1) / MOST_FRAMES)
+        raise ImageError(f"{count} steps are more than {MOST_FRAMES}; give a shorter period, or --step {days} or more")
+    return [since + dt.timedelta(days=number * request.step) for number in range(count)]
 
 
-def choose_looks(looks: Iterable[RatedLook], request: AnimationRequest) -> list[RatedLook]:
-    """Return the clearest overpass of each step that has one clear enough, by time; of equals the later one."""
+def choose_looks(
+    looks: Iterable[RatedLook], request: AnimationRequest, since: dt.date, fixed: Collection[dt.date] = ()
+) -> list[RatedLook]:
+    """Return the clearest overpass of each step that has one clear enough, by time; of equals the later one.
+
+    Overpasses of ``fixed`` days are always shown: these are the looks that decided, and the outlined ground was clear.
+    """
     best: dict[int, RatedLook] = {}
+    kept: dict[dt.date, RatedLook] = {}
     for look in looks:
-        number = (look.datatake.time.date() - request.since).days // request.step
+        day = look.datatake.time.date()
+        number = (day - since).days // request.step
+        if day in fixed:
+            kept[day] = max(kept.get(day, look), look, key=lambda one: (one.outline_share, one.score))
         is_clear = min(look.clear_share, look.outline_share) >= request.least
         if is_clear and (number not in best or look.score >= best[number].score):
             best[number] = look
-    return [best[number] for number in sorted(best)]
+    taken = {(day - since).days // request.step for day in kept}
+    shown = [*kept.values(), *(look for number, look in best.items() if number not in taken)]
+    return sorted(shown, key=lambda look: look.datatake.time)
 
 
-def _check_request(request: AnimationRequest) -> None:
+def _find_period(workspace: Workspace, subject: ImageSubject, request: AnimationRequest) -> Period:
+    """Return first and last day: as requested, else from the alert's last normal look, or since monitoring began."""
+    known = read_areas(workspace.alerts).get(subject.aoi)
+    if known is None and (request.since is None or request.until is None):
+        raise ImageError(f"area {subject.aoi!r} was never scanned, so its period is not known; give --since and --until")
+    monitor_from, as_of = known or (dt.date.min, dt.date.min)
+    begin = find_look_pair(subject.alert._asdict()).before if subject.alert is not None else None
+    return request.since or begin or monitor_from, request.until or as_of
+
+
+def _find_fixed_days(subject: ImageSubject, period: Period) -> set[dt.date]:
+    """Return the days of an alert's two looks, as far as the period has them."""
+    if subject.alert is None:
+        return set()
+    pair = find_look_pair(subject.alert._asdict())
+    return {day for day in (pair.before, pair.after) if day and period[0] <= day <= period[1]}
+
+
+def _warn_late(subject: ImageSubject, first: dt.date) -> list[str]:
+    """Return a line where an animation of an alert begins after its last normal look, and so shows no ground before."""
+    before = find_look_pair(subject.alert._asdict()).before if subject.alert is not None else None
+    return [f"the last normal look, of {format_day(before)}, has no frame"] if before and first > before else []
+
+
+def _check_formats(request: AnimationRequest) -> None:
     """Raise ImageError for faults that can be found before anything is read."""
-    if request.since > request.until:
-        raise ImageError(f"the period from {request.since} to {request.until} ends before it begins; give an earlier --since")
-    if (count := len(list_steps(request))) > MOST_FRAMES:
-        days = math.ceil(((request.until - request.since).days + 1) / MOST_FRAMES)
-        raise ImageError(f"{count} steps are more than {MOST_FRAMES}; give a shorter period, or --step {days} or more")
     if MP4 in request.formats and importlib.util.find_spec(VIDEO_PACKAGE) is None:
         raise ImageError("an mp4 needs a package that is not installed: pip install 'minewatch[video]'; or ask for --format gif")
 
 
-def _explain_absence(index: AcquisitionIndex, request: AnimationRequest, failures: Mapping[str, str]) -> str:
-    period = f"from {format_day(request.since)} to {format_day(request.until)}"
-    where = f"no image of area {index.aoi.name!r} {period} is {format_percent(request.least)} clear"
+def _explain_absence(index: AcquisitionIndex, request: AnimationRequest, period: Period, failures: Mapping[str, str]) -> str:
+    days = f"from {format_day(period[0])} to {format_day(period[1])}"
+    where = f"no image of area {index.aoi.name!r} {days} is {format_percent(request.least)} clear"
     if failures:
         return f"{where}, among those that can be read: {list(failures.values())[-1]}; try again later"
     return f"{where}; give a longer period, or --clear below {100 * request.least:g}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import geopandas as gpd
@@ -13,6 +13,7 @@ from minewatch.areas.aoi import list_aois
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import AlertsError, ImageError
 from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.stages import OutlineStage, find_stages
 from minewatch.products.images.chips.image_frame import frame_outline
 
 
@@ -35,6 +36,18 @@ class ImageSubject:
     notes: tuple[str, ...] = ()
     """Lines a person should read."""
 
+    workspace: Workspace | None = None
+    """Whose evidence has the outlines of earlier days; None where only those of the table are drawn."""
+
+    _stages: dict[str, list[OutlineStage]] = field(default_factory=dict, compare=False, repr=False)
+    """Alert id to the outlines on file, once they were read."""
+
+    def find_stages(self, alert_id: str) -> list[OutlineStage]:
+        """Return the outlines on file of an alert, by day."""
+        if alert_id not in self._stages:
+            self._stages[alert_id] = find_stages(self.workspace, alert_id) if self.workspace else []
+        return self._stages[alert_id]
+
     def make_frame(self, grid: Grid) -> Grid:
         """Return the frame of its images, on the grid of the area."""
         return grid if self.alert is None else frame_outline(grid, self.alert.geometry)
@@ -44,7 +57,8 @@ def find_subject(workspace: Workspace, target: str) -> ImageSubject:
     """Return the area or the alert of a name; raises ImageError where there is neither."""
     table = read_alerts(workspace.alerts) if workspace.alerts.exists() else None
     if target in list_aois(workspace):
-        return ImageSubject(target, target, None if table is None else table[table["aoi"] == target])
+        own = None if table is None else table[table["aoi"] == target]
+        return ImageSubject(target, target, own, workspace=workspace)
     if table is None:
         raise ImageError(f"there is no area {target!r} and no alert yet; list the areas with: minewatch aoi list")
     try:
@@ -54,4 +68,4 @@ def find_subject(workspace: Workspace, target: str) -> ImageSubject:
         raise ImageError(f"there is no area and no alert {target!r}; {hint}") from error
     row = next(table[table["alert_id"] == name].itertuples())
     notes = (f"{target} is now {name}",) if name != target else ()
-    return ImageSubject(name, str(row.aoi), table[table["aoi"] == row.aoi], row, notes)
+    return ImageSubject(name, str(row.aoi), table[table["aoi"] == row.aoi], row, notes, workspace)

@@ -15,6 +15,7 @@ from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_from, lonlat_to, reproject
+from minewatch.products.evidence.stages import OutlineStage, choose_stage
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.graticule import draw_graticule
 from minewatch.products.images.image_subject import ImageSubject
@@ -27,8 +28,16 @@ OVERLAYS = (ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR)
 AREA_COLOUR = "#4da3ff"
 """Of the area's outline: visible on forest, and on white in the legend."""
 
+WORDS = {status: status for status in COLOURS} | {CONFIRMED: "confirmed by the method"}
+"""Status to what the legend calls it."""
+
 MOST_LABELS = 30
 """Alerts that are labelled, the largest; more labels would cover each other."""
+
+
+def label_stage(stage: OutlineStage, first_seen: dt.date) -> str:
+    """Return the label of an outline, which says of which day outline and hectares are."""
+    return f"{stage.area_ha:.1f} ha on {stage.day:%Y-%m-%d}\nfirst seen {first_seen:%Y-%m-%d}"
 
 
 @dataclass(frozen=True)
@@ -61,17 +70,21 @@ class Overlay:
             draw_outline(axes, self.area.area, AREA_COLOUR, 1.0)
         to_grid = lonlat_to(self.frame.crs)
         for number, row in enumerate(self._shown):
-            shape = reproject(join_halves(row.geometry), to_grid)
+            stage = self._find_stage(row)
+            shape = reproject(join_halves(stage.outline), to_grid)
             is_later = self._is_later(row)
             draw_outline(axes, shape, COLOURS[self._find_status(row)], 1.4, dashed=is_later, halo=True)
             if number < MOST_LABELS:
-                # The area in the table is that of its as-of date, and was smaller on the image's day.
-                area = "" if self.as_known else f"{row.area_ha:.1f} ha\n"
-                draw_label(axes, self.frame, shape.bounds, f"{area}{row.first_seen:%Y-%m-%d}")
+                draw_label(axes, self.frame, shape.bounds, label_stage(stage, row.first_seen))
         if SCALE_BAR in self.overlays:
             draw_scale_bar(axes, self.frame)
         if COMPASS in self.overlays:
             draw_compass(axes, self.frame)
+
+    def _find_stage(self, row: Any) -> OutlineStage:
+        """Return the outline of an alert as of the image's day as far as it is on file, else that of the table."""
+        now = OutlineStage(row.as_of.date(), row.geometry, float(row.area_ha))
+        return choose_stage(self.subject.find_stages(row.alert_id), now, self.date)
 
     @property
     def _shown(self) -> list[Any]:
@@ -105,6 +118,6 @@ class Overlay:
         kinds = {(self._find_status(row), self._is_later(row)): None for row in self._shown}
         area = [LegendEntry("area", AREA_COLOUR)] if AOI in self.overlays else []
         return area + [
-            LegendEntry(f"{status}, first seen later" if later else status, COLOURS[status], later)
+            LegendEntry(f"{WORDS[status]}, first seen later" if later else WORDS[status], COLOURS[status], later)
             for status, later in sorted(kinds)
         ]

@@ -188,5 +188,6 @@ def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) 
         shape = reproject(join_halves(alert.geometry), to_grid)
         draw_outline(axes, shape, COLOURS[alert.status], 1.4)
         if labels and number < MOST_LABELS:
+            # The title says of which day the outlines are.
             green = f"\ngreen again {alert.closed_on}" if alert.status == CLOSED else ""
-            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\n{alert.first_seen}{green}")
+            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\nfirst seen {alert.first_seen}{green}")

@@ -7,10 +7,26 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
-from minewatch.alerts.style import ALONG, BESIDE, INSIDE, VERSION, add_fill, add_labels, add_line, add_marker, render_style, rgba
+from minewatch.alerts.style import (
+    ALONG,
+    BESIDE,
+    INSIDE,
+    STATUS_LABELS,
+    VERSION,
+    add_fill,
+    add_labels,
+    add_line,
+    add_marker,
+    parse_style,
+    render_style,
+    rgba,
+)
+from minewatch.core.units import SCALE
 from minewatch.detection.change_map import Status
 from minewatch.detection.change_map_writer import STATUS_COLOURS
 from minewatch.products.export.columns import clean_text
+from minewatch.products.images.stretch import DARKEST
+from minewatch.products.report.texts import Texts
 
 SHAPES = ("Point", "Line", "Polygon")
 """Shapes of vector layers, from top to bottom on the map."""
@@ -36,6 +52,9 @@ CHANGE_COLOURS = ("#8c510a", "#bf812d", "#dfc27d", "#f5f5f5", "#80cdc1", "#01665
 CHANGE_LIMITS = (-0.4, -0.2, -0.1, 0.1, 0.2)
 """Of NDVI or BSI: the limits between the colours."""
 
+BRIGHTEST = 0.3
+"""Reflectance that is white in true colour."""
+
 _EPOCH = dt.date(1970, 1, 1)
 _LAST = "inf"
 
@@ -49,10 +68,36 @@ def style_image() -> str:
     return _wrap_renderer(ET.Element("rasterrenderer", {"type": "multibandcolor", "opacity": "1"} | bands))
 
 
-def style_change(name: str, period: tuple[dt.date, dt.date]) -> str:
+def style_reflectance() -> str:
+    """Return the style of an image of evidence, reflectance x 10 000 in the order blue, green, red: in true colour."""
+    bands = {"redBand": "3", "greenBand": "2", "blueBand": "1", "alphaBand": "-1"}
+    renderer = ET.Element("rasterrenderer", {"type": "multibandcolor", "opacity": "1"} | bands)
+    for colour in ("red", "green", "blue"):
+        stretch = ET.SubElement(renderer, f"{colour}ContrastEnhancement")
+        for tag, text in (
+            ("minValue", DARKEST * SCALE),
+            ("maxValue", BRIGHTEST * SCALE),
+            ("algorithm", "StretchToMinimumMaximum"),
+        ):
+            ET.SubElement(stretch, tag).text = str(text)
+    return _wrap_renderer(renderer)
+
+
+def translate_labels(style: str, texts: Texts) -> str:
+    """Return the style of the alerts with the words of a language in its legend; words that a person wrote stay."""
+    root = parse_style(style)
+    for category in root.iter("category"):
+        status = category.get("value", "")
+        if category.get("label") == STATUS_LABELS.get(status):
+            words = texts.text(f"status_{status}")
+            category.set("label", words[0].upper() + words[1:])
+    return render_style(root)
+
+
+def style_change(name: str, period: tuple[dt.date, dt.date], texts: Texts) -> str:
     """Return the style of a raster of the change map; ``period`` is the time that its dates lie in."""
     if name == "status":
-        return _wrap_renderer(_make_palette())
+        return _wrap_renderer(_make_palette(texts))
     if name == "clear_looks":
         colours = ("#eff3ff", "#bdd7e7", "#6baed6", "#3182bd", "#08519c")
         return _wrap_renderer(_make_classes(_name_classes((5, 10, 20, 40), colours, "")))
@@ -81,7 +126,7 @@ def style_context(kind: str, shape: str, label: str | None) -> str:
     return render_style(root)
 
 
-def _make_palette() -> ET.Element:
+def _make_palette(texts: Texts) -> ET.Element:
     """Return the colours of the raster file, but with stable pixels transparent."""
     renderer = ET.Element("rasterrenderer", type="paletted", band="1", opacity="1", alphaBand="-1")
     palette = ET.SubElement(renderer, "colorPalette")
@@ -89,7 +134,7 @@ def _make_palette() -> ET.Element:
         if status is Status.OUTSIDE:
             continue
         alpha = "0" if status is Status.STABLE else "160"  # the image below shows through
-        label = status.name.capitalize().replace("_", " ")
+        label = texts.text(f"raster_{status.name.lower()}")
         colour = f"#{red:02x}{green:02x}{blue:02x}"
         ET.SubElement(palette, "paletteEntry", value=str(int(status)), color=colour, alpha=alpha, label=label)
     return renderer

@@ -1,4 +1,4 @@
-"""The print layout: A4 landscape, with title, scale bar, compass rose, legend, date, source and a table of alerts.
+"""The print layout: A4 landscape, with title, scale, graticule, locator, compass rose, legend, date, source and a table.
 
 What changes with every scan (dates, counts, the table) is an expression that QGIS evaluates when it draws the page.
 """
@@ -6,27 +6,33 @@ What changes with every scan (dates, counts, the table) is an expression that QG
 from __future__ import annotations
 
 import datetime as dt
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from pyproj import Geod
+from pyproj import CRS, Geod
 
 from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL
-from minewatch.alerts.style import FONT, IS_GREEN_AGAIN, add_text
+from minewatch.alerts.style import FONT, IS_GREEN_AGAIN, IS_LISTED, add_fill, add_line, add_text, write_number
 from minewatch.areas.grid import lonlat_from
-from minewatch.core.text import format_day
 from minewatch.detection.change_map import Status
+from minewatch.products.images.cartography import choose_length
 from minewatch.products.images.quicklook import TIMES
 from minewatch.products.qgis.compass import embed_compass
-from minewatch.products.qgis.layer_tree import add_tree_layer
-from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, Project, list_layers
+from minewatch.products.qgis.layer_tree import add_crs, add_tree_layer
+from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, Extent, Project, list_layers
+from minewatch.products.report.texts import Texts
+from minewatch.settings.credits import credit_sentinel
 
 NAME = "Alerts (A4 landscape)"
 
 MOST_ROWS = 110
 """Rows of the table, the latest alerts, which fill two pages; alerts.csv has all."""
+
+LISTED = (CONFIRMED, PROVISIONAL)
+"""The status of alerts in the table, besides those that are green again."""
 
 MOST_NAMED = 3
 """Areas or images that are named on the page, at most."""
@@ -34,7 +40,10 @@ MOST_NAMED = 3
 UNSEEN_ENTRIES = ",".join(str(int(status)) for status in (Status.NEVER_COVERED, Status.NO_VEGETATION, Status.NOT_MONITORED))
 """Entries of the status rasters in the legend, by number; the others have the colours of alerts.  Entry 0 is the band's name."""
 
-_BLACK, _GREY = "20,20,20,255", "90,90,90,255"
+CREDIT = credit_sentinel(())
+"""Words that the licence of the data asks for, in every language; the years follow."""
+
+_BLACK, _GREY, _PALE_LINE = "20,20,20,255", "90,90,90,255", "255,255,255,150"
 _PALE = {"red": "255", "green": "255", "blue": "255", "alpha": "200"}
 
 NUMBERS = {
@@ -70,18 +79,39 @@ class Box:
 _SECOND = 220.0
 """Top of the second page, of which each is 297 by 210."""
 
-MAP_BOX = Box(10, 24, 176, 168)
+MAP_BOX = Box(14, 27, 170, 162)
 
-COLUMNS = (
-    ("Alert", 'if(length("alert_id") > 16, \'…\' || right("alert_id", 15), "alert_id")'),  # ids differ at the end
-    ("Status", f"if({IS_GREEN_AGAIN}, 'green again', \"status\")"),
-    ("ha", "format_number(\"area_ha\", 2, 'en')"),
-    ("Normal", "coalesce(format_date(\"last_normal\", 'yyyy-MM-dd'), 'unknown')"),
-    ("First seen", "format_date(\"first_seen\", 'yyyy-MM-dd')"),
-    ("Latitude", "format_number(\"lat\", 5, 'en')"),
-    ("Longitude", "format_number(\"lon\", 5, 'en')"),
-)
-"""Heading and expression of each column."""
+ROUND_SCALES = (1, 1.25, 1.5, 2, 2.5, 3, 4, 5, 6, 7.5, 8, 10)
+"""First digits of the scales that a printed map may have."""
+
+LOCATOR_BOX = Box(154, 159, 29, 29)
+
+
+def list_columns(texts: Texts) -> list[tuple[str, str]]:
+    """Return heading and expression of each column of the table."""
+    words = " ".join(f"WHEN \"status\" = '{status}' THEN {_quote(texts.text(f'short_{status}'))}" for status in LISTED)
+    status = f'CASE {words} ELSE "status" END'
+    return [
+        (texts.text("column_number"), write_number(f"'{ALERTS_ID}'")),
+        (
+            texts.text("column_alert"),
+            'if(length("alert_id") > 16, \'…\' || right("alert_id", 15), "alert_id")',
+        ),  # the end differs
+        (texts.text("column_status"), f"if({IS_GREEN_AGAIN}, {_quote(texts.text('short_green_again'))}, {status})"),
+        (texts.text("column_hectares"), f"format_number(\"area_ha\", 2, '{texts.language}')"),
+        (
+            texts.text("column_last_normal"),
+            f"coalesce(format_date(\"last_normal\", 'yyyy-MM-dd'), {_quote(texts.text('unknown'))})",
+        ),
+        (texts.text("column_first_seen"), "format_date(\"first_seen\", 'yyyy-MM-dd')"),
+        (texts.text("column_latitude"), "format_number(\"lat\", 5, 'en')"),
+        (texts.text("column_longitude"), "format_number(\"lon\", 5, 'en')"),
+    ]
+
+
+def _quote(text: str) -> str:
+    """Return a text as an expression of QGIS has it."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def add_layout(layouts: ET.Element, project: Project) -> None:
@@ -91,17 +121,19 @@ def add_layout(layouts: ET.Element, project: Project) -> None:
     pages = ET.SubElement(layout, "PageCollection")
     for name, top in (("page 1", 0.0), ("page 2", _SECOND)):
         _add_item(pages, "page", name, Box(0, top, 297, 210))
-    title = f"Alerts: {_name_some(project.areas)}"
+    texts = project.texts
+    title = texts.text("title", names=_name_some(project.areas, texts))
     # Later items lie on top.
     _add_map(layout, project)
     _add_label(layout, "title", Box(10, 7, 277, 9), title, 17, _BLACK)
-    _add_label(layout, "facts", Box(10, 16, 277, 6), _write_facts(), 9, _BLACK)
+    _add_label(layout, "facts", Box(10, 16, 277, 6), _write_facts(texts), 9, _BLACK)
     _add_label(layout, "title, continued", Box(10, _SECOND + 7, 277, 9), title, 12, _BLACK)
-    _add_label(layout, "source", Box(10, 194, 277, 12), _write_credits(project), 7, _GREY)
-    _add_scale_bar(layout, project)
+    _add_label(layout, "source", Box(10, 195, 277, 12), _write_credits(project), 6.5, _GREY)
+    _add_scale_bars(layout, project)
     _add_compass(layout)
+    _add_locator(layout, project)
     _add_legend(layout, project)
-    _add_table(layout)
+    _add_table(layout, texts)
     ET.SubElement(layout, "Atlas", enabled="0", coverageLayer="")
 
 
@@ -114,37 +146,50 @@ def _aggregate(layer: str, aggregate: str, expression: str, condition: str = "")
     return f"aggregate(layer:='{layer}', aggregate:='{aggregate}', expression:={expression}{chosen})"
 
 
-def _name_some(names: Sequence[str]) -> str:
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+def _name_some(names: Sequence[str], texts: Texts) -> str:
+    more, shown = len(names) - MOST_NAMED, ", ".join(names[:MOST_NAMED])
+    return texts.text("and_more", names=shown, count=more) if more > 0 else shown
 
 
-def _write_facts() -> str:
+def _write_period(first: str, last: str, texts: Texts) -> str:
+    """Return the text of one day, or of the first to the last: both are expressions."""
+    words = _quote(texts.text("days", first="%1", last="%2"))
+    return f"[% if({first} = {last}, {last}, replace({words}, map('%1', {first}, '%2', {last}))) %]"
+
+
+def _write_as_of(texts: Texts) -> str:
+    """Return the text of the as-of date, or of the dates of several areas."""
+    form = {"en": "d MMMM yyyy", "fr": "d MMMM yyyy"}.get(texts.language, "d 'de' MMMM 'de' yyyy").replace("'", "''")
+    first, last = (
+        f"format_date({_aggregate(AREAS_ID, which, 'as_of')}, '{form}', '{texts.language}')" for which in ("min", "max")
+    )
+    return _write_period(first, last, texts)
+
+
+def _write_facts(texts: Texts) -> str:
     """Return the text with as-of date, and numbers: alerts ever confirmed, those still bare and green again, provisional ones."""
-    first, last = (f"format_date({_aggregate(AREAS_ID, which, 'as_of')}, 'd MMMM yyyy', 'en')" for which in ("min", "max"))
-    parts = [f"As of [% if({first} = {last}, {last}, {first} || ' to ' || {last}) %]"]
+    parts = [texts.text("facts", date=_write_as_of(texts))]
     is_bare, is_provisional = f"status = '{CONFIRMED}'", f"status = '{PROVISIONAL}'"
     ever = f"{is_bare} OR (status = '{CLOSED}' AND \"confirmed_on\" IS NOT NULL)"
-    kinds = (("confirmed", ever, False), ("still bare", is_bare, True), ("green again", IS_GREEN_AGAIN, False))
-    for words, chosen, has_area in (*kinds, (PROVISIONAL, is_provisional, True)):
+    kinds = (("confirmed", ever, False), ("still_bare", is_bare, True), ("green_again", IS_GREEN_AGAIN, False))
+    for name, chosen, has_area in (*kinds, ("provisional", is_provisional, True)):
         count = f"coalesce({_aggregate(ALERTS_ID, 'count', 'alert_id', chosen)}, 0)"
-        area = f"format_number(coalesce({_aggregate(ALERTS_ID, 'sum', 'area_ha', chosen)}, 0), 1, 'en')"
-        parts.append(f"[% {count} %] {words}" + (f" ([% {area} %] ha)" if has_area else ""))
+        area = f"format_number(coalesce({_aggregate(ALERTS_ID, 'sum', 'area_ha', chosen)}, 0), 1, '{texts.language}')"
+        parts.append(f"{texts.text(f'count_{name}')}{texts.colon} [% {count} %]" + (f" ([% {area} %] ha)" if has_area else ""))
     return "  ·  ".join(parts)
 
 
 def _write_credits(project: Project) -> str:
+    texts = project.texts
     first, last = (f"year({_aggregate(AREAS_ID, which, name)})" for which, name in (("min", "monitor_from"), ("max", "as_of")))
     years = f"[% if({first} = {last}, {last}, {first} || '-' || {last}) %]"
     shown = [
-        f"{area}, {format_day(dt.date.fromisoformat(image.date))}" for area, image in project.images if image.when == TIMES[-1]
+        f"{area}, {texts.date(dt.date.fromisoformat(image.date))}" for area, image in project.images if image.when == TIMES[-1]
     ]
-    images = f" Image: {_name_some(shown)}." if shown else ""
+    images = texts.text("images", names=_name_some(shown, texts)) if shown else ""
     grid = ":".join(project.crs.to_authority() or ()) or project.crs.name
-    source = f"Source: contains modified Copernicus Sentinel-2 data {years}, processed by minewatch.{images}"
-    confidential = "Confidential: contains coordinates relating to a case."
-    place = f"Map in {grid}; the compass rose points to true north. Positions in WGS 84. {confidential}"
-    return f"{source}\n{place}"
+    source = texts.text("source", credit=f"{CREDIT} {years}", images=images, date=_write_as_of(texts))
+    return f"{source}\n{texts.text('place', grid=grid)}"
 
 
 # --- items -----------------------------------------------------------------------------------------------------------
@@ -174,22 +219,86 @@ def _add_item(parent: ET.Element, kind: str, name: str, box: Box, **more: str) -
 
 def _add_map(layout: ET.Element, project: Project) -> None:
     item = _add_item(layout, "map", "map", MAP_BOX, frame="true", background="true", keepLayerSet="false", followPreset="false")
-    left, bottom, right, top = _fit_extent(project)
-    values = {"xmin": left, "ymin": bottom, "xmax": right, "ymax": top}
-    ET.SubElement(item, "Extent", {name: f"{value:.2f}" for name, value in values.items()})
+    _add_extent(item, _fit_map(project))
+    _add_graticule(item, project)
 
 
-def _fit_extent(project: Project) -> tuple[float, float, float, float]:
-    """Return the extent, widened to the shape of the map: QGIS would stretch it otherwise."""
-    left, bottom, right, top = project.extent
-    ratio = MAP_BOX.width / MAP_BOX.height
+def _add_extent(item: ET.Element, extent: Extent) -> None:
+    values = zip(("xmin", "ymin", "xmax", "ymax"), extent, strict=True)
+    ET.SubElement(item, "Extent", {name: f"{value:.2f}" for name, value in values})
+
+
+def _add_graticule(item: ET.Element, project: Project) -> None:
+    """Add lines of latitude and longitude, with their degrees outside of the frame (QgsLayoutItemMapGrid)."""
+    step, decimals = _choose_step(project)
+    sides = {f"{side}AnnotationPosition": "1" for side in ("left", "right", "top", "bottom")}
+    upright = {f"{side}AnnotationDirection": "1" for side in ("left", "right")}
+    values = {"name": "graticule", "uuid": _uuid("graticule"), "show": "1", "unit": "0", "gridStyle": "0", "gridFrameStyle": "0"}
+    values |= {"intervalX": f"{step:g}", "intervalY": f"{step:g}", "offsetX": "0", "offsetY": "0", "position": "3"}
+    values |= {
+        "showAnnotation": "1",
+        "annotationFormat": "3",
+        "annotationPrecision": str(decimals),
+        "frameAnnotationDistance": "0.6",
+    }
+    grid = ET.SubElement(item, "ComposerMapGrid", values | sides | upright)
+    add_line(ET.SubElement(grid, "lineStyle"), "", _PALE_LINE, "0.15")
+    add_crs(grid, CRS.from_epsg(4326))
+    add_text(grid, 5.5, _BLACK)
+
+
+def _choose_step(project: Project) -> tuple[float, int]:
+    """Return the degrees between two lines, about a third of the map, and the decimals of their labels."""
+    left, bottom, right, top = _fit_map(project)
+    x, y = (left + right) / 2, (bottom + top) / 2
+    longitudes, latitudes = lonlat_from(project.crs).transform([left, right, x, x], [y, y, bottom, top])
+    across = abs(longitudes[1] - longitudes[0])
+    span = max(min(across, 360 - across), abs(latitudes[3] - latitudes[2]))
+    step = choose_length(span / 3)
+    return step, max(0, -math.floor(math.log10(step) + 1e-6))
+
+
+def _add_locator(layout: ET.Element, project: Project) -> None:
+    """Add a small map of all areas, with the frame of the large one."""
+    layers = [layer for layer in list_layers(project.groups) if layer.id == AREAS_ID]
+    values = {"frame": "true", "background": "true", "followPreset": "false", "keepLayerSet": "true", "drawCanvasItems": "false"}
+    item = _add_item(layout, "map", "locator", LOCATOR_BOX, **values)
+    shown = zip(_fit_map(project), project.whole, (min, min, max, max), strict=True)
+    left, bottom, right, top = (choose(large, whole) for large, whole, choose in shown)
+    margin = 0.1 * max(right - left, top - bottom)
+    _add_extent(item, _fit_extent((left - margin, bottom - margin, right + margin, top + margin), LOCATOR_BOX))
+    chosen = ET.SubElement(item, "LayerSet")
+    for layer in layers:
+        ET.SubElement(chosen, "Layer", name=layer.title, provider="ogr", source=layer.source).text = layer.id
+    about = {"name": "map", "uuid": _uuid("overview"), "frameMap": _uuid("map"), "show": "1", "inverted": "0", "centered": "0"}
+    frame = ET.SubElement(item, "ComposerMapOverview", about | {"blendMode": "0", "position": "3"})
+    add_fill(frame, "", fill="200,16,46,0", line="200,16,46,255", width="0.4")
+
+
+def _fit_map(project: Project) -> Extent:
+    """Return the extent of the large map: in a round scale where its CRS has one."""
+    left, bottom, right, top = _fit_extent(project.extent, MAP_BOX)
+    if not project.is_to_scale:
+        return left, bottom, right, top
+    scale = (right - left) * 1000 / MAP_BOX.width
+    size = 10 ** math.floor(math.log10(scale))
+    scale = next(step * size for step in ROUND_SCALES if step * size >= scale * (1 - 1e-9))
+    x, y, width, height = (left + right) / 2, (bottom + top) / 2, MAP_BOX.width * scale / 1000, MAP_BOX.height * scale / 1000
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _fit_extent(extent: Extent, box: Box) -> Extent:
+    """Return an extent, widened to the shape of its map: QGIS would stretch it otherwise."""
+    left, bottom, right, top = extent
+    ratio = box.width / box.height
     width = max(right - left, (top - bottom) * ratio) / 2
     height, x, y = width / ratio, (left + right) / 2, (bottom + top) / 2
     return x - width, y - height, x + width, y + height
 
 
-def _add_label(layout: ET.Element, name: str, box: Box, text: str, size: float, colour: str) -> None:
-    item = _add_item(layout, "label", name, box, labelText=text, htmlState="0", halign="1", valign="32", marginX="0", marginY="0")
+def _add_label(layout: ET.Element, name: str, box: Box, text: str, size: float, colour: str, **more: str) -> None:
+    values = {"labelText": text, "htmlState": "0", "halign": "1", "valign": "32", "marginX": "0", "marginY": "0"}
+    item = _add_item(layout, "label", name, box, **values | more)
     _add_font(item, "LabelFont", size, bold=name == "title")
     red, green, blue, alpha = colour.split(",")
     ET.SubElement(item, "FontColor", red=red, green=green, blue=blue, alpha=alpha)
@@ -200,18 +309,26 @@ def _add_font(parent: ET.Element, tag: str, size: float, *, bold: bool = False) 
     ET.SubElement(parent, tag, description=f"{FONT},{size:g},-1,5,{75 if bold else 50},0,0,0,0,0", style="")
 
 
-def _add_scale_bar(layout: ET.Element, project: Project) -> None:
+def _add_scale_bars(layout: ET.Element, project: Project) -> None:
+    """Add the scale as a bar, and as a number, which holds for the page at its own size."""
     values = {"style": "Double Box", "unitType": "km", "unitLabel": "km", "numMapUnitsPerScaleBarUnit": "1", "height": "2"}
     segments = {"segmentSizeMode": "0", "numUnitsPerSegment": f"{_choose_length(project):g}", "numSegments": "2"}
     more = {"mapUuid": _uuid("map"), "labelBarSpace": "1", "boxContentSpace": "1.5", "outlineWidth": "0.2", "background": "true"}
-    item = _add_item(layout, "scale bar", "scale bar", Box(14, 178, 60, 12), numSegmentsLeft="0", **values, **segments, **more)
+    item = _add_item(layout, "scale bar", "scale bar", Box(17, 174, 60, 12), numSegmentsLeft="0", **values, **segments, **more)
     ET.SubElement(item, "BackgroundColor", _PALE)
     add_text(item, 8, _BLACK)
+    if project.is_to_scale:
+        _add_numeric_scale(layout, project.texts)
+
+
+def _add_numeric_scale(layout: ET.Element, texts: Texts) -> None:
+    scale = f"format_number(round(map_get(item_variables('map'), 'map_scale')), 0, '{texts.language}')"
+    _add_label(layout, "scale", Box(17, 167, 24, 6), f" 1 : [% {scale} %]", 8, _BLACK, background="true")
 
 
 def _choose_length(project: Project) -> float:
     """Return a round length, km, for half the scale bar, which is at most a third of the map."""
-    left, bottom, right, top = _fit_extent(project)
+    left, bottom, right, top = _fit_map(project)
     to_lonlat, middle = lonlat_from(project.crs), (bottom + top) / 2
     longitudes, latitudes = to_lonlat.transform([left, right], [middle, middle])
     width = Geod(ellps="WGS84").line_length(longitudes, latitudes) / 1000
@@ -223,7 +340,7 @@ def _add_compass(layout: ET.Element) -> None:
     # Mode 1 is SVG; north mode 1 is true north, at the middle of the map.
     values = {"file": embed_compass(), "mode": "1", "resizeMode": "0", "northMode": "1", "northOffset": "0"}
     more = {"mapUuid": _uuid("map"), "anchorPoint": "4", "background": "true"}
-    item = _add_item(layout, "compass rose", "compass rose", Box(164, 26, 20, 20), **values, **more)
+    item = _add_item(layout, "compass rose", "compass rose", Box(162, 29, 20, 20), **values, **more)
     ET.SubElement(item, "BackgroundColor", _PALE)
 
 
@@ -244,11 +361,11 @@ def _add_legend(layout: ET.Element, project: Project) -> None:
             add_tree_layer(tree, layer)
             continue
         properties = ET.SubElement(ET.SubElement(add_tree_layer(tree, layer), "customproperties"), "Option", type="Map")
-        for name, value in (("legend/title-label", "Where nothing can be seen"), ("legend/node-order", UNSEEN_ENTRIES)):
+        for name, value in (("legend/title-label", project.texts.text("unseen")), ("legend/node-order", UNSEEN_ENTRIES)):
             ET.SubElement(properties, "Option", name=name, value=value, type="QString")
 
 
-def _add_table(layout: ET.Element) -> None:
+def _add_table(layout: ET.Element, texts: Texts) -> None:
     """Add the table, which continues on the second page."""
     table = ET.SubElement(
         layout,
@@ -261,11 +378,11 @@ def _add_table(layout: ET.Element) -> None:
         vectorLayer=ALERTS_ID,
         maxFeatures=str(MOST_ROWS),
         filterFeatures="true",
-        featureFilter=f"\"status\" IN ('{CONFIRMED}', '{PROVISIONAL}') OR {IS_GREEN_AGAIN}",
+        featureFilter=IS_LISTED,
         headerMode="1",
         headerHAlignment="0",
         emptyTableMode="2",
-        emptyTableMessage="No alerts.",
+        emptyTableMessage=texts.text("no_alerts"),
         cellMargin="0.7",
         showGrid="1",
         horizontalGrid="1",
@@ -276,7 +393,7 @@ def _add_table(layout: ET.Element) -> None:
     )
     for name, bold in (("headerTextFormat", True), ("contentTextFormat", False)):
         add_text(ET.SubElement(table, name), 5.5, _BLACK, bold=bold)
-    _add_columns(table)
+    _add_columns(table, texts)
     boxes = (Box(190, 92, 97, 100), Box(10, _SECOND + 20, 137, 180), Box(150, _SECOND + 20, 137, 180))
     for number, box in enumerate(boxes):
         # The second page is not printed where it would be empty.
@@ -285,10 +402,11 @@ def _add_table(layout: ET.Element) -> None:
         ET.SubElement(table, "childFrame", uuid=item.get("uuid", ""), templateUuid=item.get("uuid", ""))
 
 
-def _add_columns(table: ET.Element) -> None:
+def _add_columns(table: ET.Element, texts: Texts) -> None:
     columns, order = ET.SubElement(table, "displayColumns"), ET.SubElement(table, "sortColumns")
-    for heading, expression in COLUMNS:
-        right = heading in ("ha", "Latitude", "Longitude")
+    numbers = {texts.text(f"column_{name}") for name in ("number", "hectares", "latitude", "longitude")}
+    for heading, expression in list_columns(texts):
+        right = heading in numbers
         values = {"heading": heading, "attribute": expression, "hAlignment": "2" if right else "1", "vAlignment": "128"}
         ET.SubElement(columns, "column", values | {"width": "0"})
     for attribute, direction in (("first_seen", "1"), ("alert_id", "0")):

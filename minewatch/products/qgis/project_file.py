@@ -36,12 +36,12 @@ class ProjectResult:
     """Where the previous project was moved, if somebody had changed it; else None."""
 
 
-def write_project(workspace: Workspace) -> ProjectResult:
-    """Write ``output/minewatch.qgz``; one that somebody changed in QGIS is kept beside it.
+def write_project(workspace: Workspace, language: str = "en") -> ProjectResult:
+    """Write ``output/minewatch.qgz`` in one of LANGUAGES; one that somebody changed in QGIS is kept beside it.
 
     Raises AlertsError where there is no alerts table yet, and WorkspaceError where the folder cannot be written.
     """
-    project = gather_project(workspace)
+    project = gather_project(workspace, language)
     path = workspace.project
     data = render_project(project)
     with publishing(path) as temporary:

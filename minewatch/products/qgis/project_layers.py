@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import geopandas as gpd
 import pyogrio
 import shapely
 from pyproj import CRS
+from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.declaration import read_declarations
@@ -25,13 +26,30 @@ from minewatch.alerts.style import read_style
 from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.areas.grid import find_utm_epsg, lonlat_to, make_grid, reproject
 from minewatch.core.errors import AlertsError, ContextError, MinewatchError
+from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.products.images.quicklook import TIMES, MapImage, list_maps
-from minewatch.products.qgis.layer_styles import SHAPES, style_change, style_context, style_image
+from minewatch.products.qgis.layer_styles import (
+    SHAPES,
+    style_change,
+    style_context,
+    style_image,
+    style_reflectance,
+    translate_labels,
+)
+from minewatch.products.report.on_file import find_all_evidence
+from minewatch.products.report.report_facts import AFTER, BEFORE
+from minewatch.products.report.texts import Texts, read_texts
 
 ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
 """Ids of layers, which expressions of the print layout use."""
+
+TEXTS = Path(__file__).parent / "texts"
+"""Folder of the texts of projects."""
+
+BANDS_KNOWN = 2
+"""Format of evidence from which on its images have their bands in one order: blue, green, red and others."""
 
 _WORLD = CRS.from_epsg(3857)
 """For areas in several UTM zones: north is up and shapes are right everywhere; QGIS measures lengths on the ellipsoid."""
@@ -41,6 +59,13 @@ _MARGIN = 0.15
 
 _LEAST_M = 2000.0
 """Least width and height of the map, metres."""
+
+
+MOST_LOOKS = 40
+"""Alerts whose two looks are layers of the project: the latest; the evidence has those of all."""
+
+Extent = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +121,11 @@ class Project:
     crs: CRS
     """Of the map, in metres."""
 
-    extent: tuple[float, float, float, float]
-    """Left, bottom, right, top of the map when the project is opened, in its CRS."""
+    extent: Extent
+    """Of the map when the project is opened, in its CRS."""
+
+    whole: Extent
+    """Of all areas, in the same CRS."""
 
     period: tuple[dt.date, dt.date]
     """From the first day of monitoring to the as-of date; the Temporal Controller plays it."""
@@ -108,17 +136,25 @@ class Project:
     images: Sequence[tuple[str, MapImage]]
     """Area and image."""
 
+    texts: Texts
+    """Of its language."""
+
     notes: Sequence[str]
     """Lines on what is left out, and why."""
 
+    @property
+    def is_to_scale(self) -> bool:
+        """True if a metre of the map is one on the ground; it is longer than one in a map of the world."""
+        return self.crs != _WORLD
 
-def gather_project(workspace: Workspace) -> Project:
-    """Return the project of a workspace; raises AlertsError where it has no alerts table yet."""
+
+def gather_project(workspace: Workspace, language: str = "en") -> Project:
+    """Return the project of a workspace in one of LANGUAGES; raises AlertsError where it has no alerts table yet."""
     alerts = read_alerts(workspace.alerts)
     areas = pyogrio.read_dataframe(workspace.alerts, layer=AOIS)
     if areas.empty:
         raise AlertsError(f"there is no area in {workspace.alerts} yet; scan one with: minewatch scan")
-    names = sorted(map(str, areas["aoi"]))
+    texts, names = read_texts(language, TEXTS), sorted(map(str, areas["aoi"]))
     zones = {name: _find_crs(workspace, name, areas) for name in names}
     crs = zones[names[0]] if len(set(zones.values())) == 1 else _WORLD
     maps = {name: list_maps(workspace.images / f"{name}.png") for name in names}
@@ -126,14 +162,16 @@ def gather_project(workspace: Workspace) -> Project:
     notes = [f"left out: images of {name}: {without}" for name, found in maps.items() if not found]
     images = [(name, image) for name, found in maps.items() for image in found]
     groups = [
-        _gather_alerts(workspace),
-        _gather_context(workspace, notes),
-        _gather_changes(workspace, areas, zones, notes),
-        _gather_images(workspace, images, zones),
+        _gather_alerts(workspace, texts),
+        _gather_context(workspace, texts, notes),
+        _gather_looks(workspace, alerts, zones, texts, notes),
+        _gather_changes(workspace, areas, zones, texts, notes),
+        _gather_images(workspace, images, zones, texts),
     ]
     period = (areas["monitor_from"].min().date(), areas["as_of"].max().date())
     groups = [group for group in groups if group.members]
-    return Project(names, crs, _find_extent(alerts, areas, crs), period, groups, images, tuple(notes))
+    extents = _find_extent(alerts, areas, crs), _measure_extent(areas.geometry, crs)
+    return Project(names, crs, *extents, period, groups, images, texts, tuple(notes))
 
 
 def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
@@ -148,16 +186,45 @@ def list_layers(groups: Sequence[MapLayer | Group]) -> Iterator[MapLayer]:
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
-def _gather_alerts(workspace: Workspace) -> Group:
+def _gather_alerts(workspace: Workspace, texts: Texts) -> Group:
     lonlat, table = CRS.from_epsg(4326), _relative_path(workspace, workspace.alerts)
+    titles = ((LAYER, ALERTS_ID, texts.text("alerts")), (AOIS, AREAS_ID, texts.text("areas")))
+    styles = {layer: read_style(workspace.alerts, layer) for layer in (LAYER, AOIS)}
+    styles[LAYER] = translate_labels(styles[LAYER], texts)
     layers = [
-        MapLayer(key, title, f"{table}|layername={layer}", lonlat, read_style(workspace.alerts, layer), "Polygon")
-        for layer, key, title in ((LAYER, ALERTS_ID, "Alerts"), (AOIS, AREAS_ID, "Areas of interest"))
+        MapLayer(key, title, f"{table}|layername={layer}", lonlat, styles[layer], "Polygon") for layer, key, title in titles
     ]
-    return Group("Alerts", layers)
+    return Group(texts.text("alerts"), layers)
 
 
-def _gather_context(workspace: Workspace, notes: list[str]) -> Group:
+def _gather_looks(
+    workspace: Workspace, alerts: gpd.GeoDataFrame, zones: Mapping[str, CRS], texts: Texts, notes: list[str]
+) -> Group:
+    """Return the two looks of the latest alerts, hidden at first, from their evidence: the same as in reports and mails."""
+    evidence = find_all_evidence(workspace, alerts.sort_values("first_seen", ascending=False)["alert_id"])
+    areas = dict(zip(alerts["alert_id"], alerts["aoi"], strict=True))
+    if (left := len(evidence) - MOST_LOOKS) > 0:
+        notes.append(f"left out: the looks of {count_of(left, 'earlier alert')}; they are in {workspace.evidence}")
+    groups = []
+    for alert_id, kept in list(evidence.items())[:MOST_LOOKS]:
+        files = {name: workspace.evidence / kept.name / f"{name}.tif" for name in (AFTER, BEFORE) if name in kept.dates}
+        layers = [
+            MapLayer(
+                _make_id("look", f"{alert_id}_{name}"),
+                texts.text(f"look_{name}", date=texts.date(kept.dates[name])),
+                _relative_path(workspace, path),
+                zones[areas[alert_id]],
+                style_reflectance(),
+                visible=False,
+            )
+            for name, path in files.items()
+            if kept.format >= BANDS_KNOWN and path.is_file()
+        ]
+        groups.append(Group(alert_id, layers, expanded=False))
+    return Group(texts.text("looks"), [group for group in groups if group.members], expanded=False)
+
+
+def _gather_context(workspace: Workspace, texts: Texts, notes: list[str]) -> Group:
     """Return the declared layers of context; one that cannot be used is left out."""
     layers: list[MapLayer] = []
     for name, declaration in read_declarations(workspace).items():
@@ -166,7 +233,7 @@ def _gather_context(workspace: Workspace, notes: list[str]) -> Group:
         except ContextError as error:
             notes.append(f"left out: {error}")
     layers.sort(key=lambda layer: SHAPES.index(layer.shape))  # points lie above lines, lines above polygons
-    return Group("Context", layers)
+    return Group(texts.text("context"), layers)
 
 
 def _describe_context(workspace: Workspace, layer: ContextLayer) -> MapLayer:
@@ -189,7 +256,9 @@ def _find_shape(layer: ContextLayer) -> str:
     return next((shape for shape in SHAPES if shape in kind), "Polygon")
 
 
-def _gather_changes(workspace: Workspace, areas: gpd.GeoDataFrame, zones: dict[str, CRS], notes: list[str]) -> Group:
+def _gather_changes(
+    workspace: Workspace, areas: gpd.GeoDataFrame, zones: Mapping[str, CRS], texts: Texts, notes: list[str]
+) -> Group:
     groups = []
     for row in areas.sort_values("aoi").itertuples():
         folder, area = workspace.changes(row.aoi), str(row.aoi)
@@ -206,16 +275,16 @@ def _gather_changes(workspace: Workspace, areas: gpd.GeoDataFrame, zones: dict[s
                 f"{area}: {name}",
                 _relative_path(workspace, path),
                 zones[area],
-                style_change(name, period),
+                style_change(name, period, texts),
                 visible=name == "status",
             )
             for name, path in files.items()
         ]
         groups.append(Group(area, layers, expanded=False))
-    return Group("Change rasters", [group for group in groups if group.members], expanded=False)
+    return Group(texts.text("changes"), [group for group in groups if group.members], expanded=False)
 
 
-def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]], zones: dict[str, CRS]) -> Group:
+def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]], zones: Mapping[str, CRS], texts: Texts) -> Group:
     """Return the images: the later one is shown, the earlier one is hidden below it."""
     layers = [
         MapLayer(
@@ -228,7 +297,7 @@ def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]],
         )
         for area, image in sorted(images, key=lambda entry: (entry[0], -TIMES.index(entry[1].when)))
     ]
-    return Group("Images", layers)
+    return Group(texts.text("pictures"), layers)
 
 
 # --- where -----------------------------------------------------------------------------------------------------------
@@ -245,10 +314,14 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
     return CRS.from_epsg(find_utm_epsg(centre.x, centre.y))
 
 
-def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> tuple[float, float, float, float]:
+def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> Extent:
     """Return the extent of the alerts that are open or were confirmed, or of the areas where there is none, with a margin."""
     shown = alerts[(alerts["status"] == PROVISIONAL) | choose_confirmed(alerts)]
-    shapes = shown.geometry if len(shown) else areas.geometry
+    return _measure_extent(shown.geometry if len(shown) else areas.geometry, crs)
+
+
+def _measure_extent(shapes: Iterable[BaseGeometry], crs: CRS) -> Extent:
+    """Return the extent of shapes in lon/lat, with a margin."""
     to_map = lonlat_to(crs)
     left, bottom, right, top = shapely.total_bounds([reproject(shape, to_map) for shape in shapes])
     x, y = (left + right) / 2, (bottom + top) / 2

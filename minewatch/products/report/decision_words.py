@@ -109,6 +109,16 @@ def name_review(review: str, texts: Texts) -> str:
     return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
 
 
+def name_person(facts: DecisionFacts, texts: Texts) -> str:
+    """Return whose word a review is: confirmed by NAME on DATE; the day of an edit of the table is known as a range only."""
+    key = f"said_{facts.review.replace('-', '_')}"
+    if key not in texts.words:
+        return name_review(facts.review, texts)
+    day = texts.date(facts.decided_at.astimezone(dt.UTC).date()) if facts.decided_at else ""
+    who = ("by_name" if facts.by else "by_unknown") + ("_on" if day else "")
+    return texts.text(key, by=texts.text(who, name=show(facts.by), date=day))
+
+
 def describe_review_event(event: HistoryEvent, texts: Texts) -> str:
     """Return a review of the table's history; of those that an older version recorded, what it wrote, and from when it acts."""
     facts = DecisionFacts.of_event(event)

@@ -20,6 +20,7 @@ from PIL import Image
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.explain.record import Explanation
+from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.units import to_day
 from minewatch.detection.monitor import COUNTED
@@ -133,7 +134,7 @@ def draw_outline_alone(alert: AlertFacts) -> Map:
 
 
 def _outline_alert(alert: AlertFacts, frame: Grid) -> list[OutlineLayer]:
-    return [OutlineLayer(trace_outline(alert.outline, frame), f"alert-{alert.row['status']}")]
+    return [OutlineLayer(trace_outline(join_halves(alert.drawn.outline), frame), f"alert-{alert.row['status']}")]
 
 
 def draw_overview(facts: ReportFacts) -> Map:

@@ -23,6 +23,7 @@ from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, list_observations, select_observations
+from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
@@ -30,8 +31,10 @@ from minewatch.areas.coordinates import make_position
 from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
+from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.chance import Chance
+from minewatch.products.report.on_file import find_all_evidence
 from minewatch.products.report.report_facts import (
     AlertFacts,
     Month,
@@ -43,6 +46,7 @@ from minewatch.products.report.report_facts import (
 )
 from minewatch.products.report.report_images import AREA, ReportImageReader
 from minewatch.settings.pipeline import read_pipeline
+from minewatch.sources.run_source import find_run_source
 
 CLEAR_SHARE = 0.5
 """Share of an area that must be clear for a look to count as clear in the calendar."""
@@ -61,7 +65,8 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     rows = [_clean(row) for row in chosen.to_dict("records")]
     known_ids = set(table["alert_id"])
     detailed = [row for row in rows if has_section(row, request)]
-    reader = ReportImageReader(workspace, area.aoi.name, area.grid)
+    source = request.source or find_run_source(workspace, str(area_row["run_id"] or ""))
+    reader = ReportImageReader(workspace, area.aoi.name, area.grid, source)
     images = reader.read_all(detailed, observations, area, min(request.until or area.until, area.until))
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
     history: dict[str, list[HistoryEvent]] = defaultdict(list)
@@ -69,6 +74,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     renames = list_renames(events)
     for event in events:
         history[follow_renames(event.alert_id, renames, known_ids.__contains__) or event.alert_id].append(event)
+    evidence = find_all_evidence(workspace, [row["alert_id"] for row in rows])
     last = read_last_report(workspace.reports / RECORD, name, area.until)
     known = last[1] if last else set()
     alerts = tuple(
@@ -81,6 +87,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
             is_new=last is not None and row["alert_id"] not in known,
             explanation=explanations.get(row["alert_id"]),
             images=images.get(row["alert_id"]),
+            evidence=evidence.get(row["alert_id"]),
         )
         for number, row in enumerate(rows, 1)
     )
@@ -96,11 +103,15 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         run_id=str(area_row["run_id"] or ""),
         made=dt.datetime.now(dt.UTC),
         looks=looks,
+        credit=credit_observations(observations),
+        is_simulated=bool(observations) and all(observation.terms.is_simulated for observation in observations),
         months=count_months(looks),
         visibility=_read_visibility(workspace, name, area_row),
         alerts=alerts,
         last_report=last[0] if last else None,
         map=images[AREA],
+        source=hide_secrets(source),
+        reasons=tuple(reader.reasons),
         notes=tuple(dict.fromkeys([*notes, *reader.notes])),
     )
 

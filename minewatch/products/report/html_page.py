@@ -14,13 +14,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
 from minewatch.alerts.history import LEGAL_STATUS, REVIEWED, HistoryEvent
-from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, FateCount, find_fate, find_green_again
+from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, FateCount, LookPair, find_fate, find_green_again
 from minewatch.alerts.record import DISMISSED, PROVISIONAL
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
+from minewatch.core.url_policy import is_web
 from minewatch.detection.chance import LASTING_DAYS, Chance
-from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
 from minewatch.products.report.drawing import (
     draw_growth,
     draw_outline_alone,
@@ -31,8 +32,9 @@ from minewatch.products.report.drawing import (
     measure_growth,
 )
 from minewatch.products.report.law_words import describe_law
-from minewatch.products.report.report_facts import AlertFacts, ReportFacts, Row
+from minewatch.products.report.report_facts import BEFORE, AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
+from minewatch.settings.providers import PROVIDERS
 
 FOLDER = Path(__file__).parent
 
@@ -106,9 +108,13 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "decimal_position": lambda position: make_position(*position).decimal,
         "bracket": lambda row: describe_bracket(row, texts),
         "bracket_short": lambda row: describe_bracket(row, texts, is_short=True),
+        "split_id": split_id,
         "fate": lambda row, day: describe_fate(row, day, texts),
         "green_again": find_green_again,
-        "review": lambda row: describe_review(row, texts),
+        "said": lambda row: name_person(DecisionFacts.of_row(row), texts),
+        "change": lambda row: describe_change(row, texts),
+        "outline_of": lambda alert: describe_outline(alert, texts),
+        "look_name": lambda when, pair: texts.text(name_look(when, pair)),
         "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
         "law_of": lambda row: describe_law(row, texts),
         "reviewed_event": REVIEWED,
@@ -130,7 +136,6 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     dismissed = sum(row["status"] == DISMISSED for row in rows)
     counts = {"provisional": sum(row["status"] == PROVISIONAL for row in rows), "dismissed": dismissed}
     years = [year for year, _ in facts.months]
-    seen = sorted({look.date.year for look in facts.looks}) or [facts.as_of.year]
     alert_id = facts.alerts[0].row["alert_id"] if request.alert_id else ""
     title = texts.text("title_alert", name=show(alert_id)) if alert_id else texts.text("title_area", name=show(facts.aoi.name))
     return {
@@ -142,8 +147,10 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
         "new_alerts": [alert for alert in facts.alerts if alert.is_new],
         "besides": counts | {"closed": len(rows) - fates.confirmed - sum(counts.values())},
         "visibility": describe_visibility(facts, texts),
+        "on_behalf": [("case_number", request.case), ("author", request.author), ("organisation", request.organisation)],
+        # The path of a catalogue on this machine is private.
+        "source": facts.source if is_web(facts.source) or facts.source in PROVIDERS else "",
         "years": list(range(min(years), max(years) + 1)) if years else [],
-        "credit_years": str(seen[0]) if seen[0] == seen[-1] else f"{seen[0]}–{seen[-1]}",
     }
 
 
@@ -261,11 +268,32 @@ def describe_distance(metres: float, texts: Texts) -> str:
     return f"{texts.number(metres / 1000, '#,##0.0')} km" if metres >= 1000 else f"{texts.number(metres, '0')} m"
 
 
-def describe_review(row: Row, texts: Texts) -> str:
-    """Return what a person decided; an unknown decision is shown as it is written."""
-    review = row["review"] or ""
-    key = f"review_{review.replace('-', '_')}"
-    return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
+def split_id(alert_id: str) -> tuple[str, str]:
+    """Return the name of an id, with its hyphen, and its date with the hash, which stay together on a line."""
+    name, *key = alert_id.rsplit("-", 2)
+    return (f"{name}-", "-".join(key)) if key else ("", alert_id)
+
+
+def describe_change(row: Row, texts: Texts) -> str:
+    """Return a sentence on when the ground of an alert changed, and how many days lie between the two looks."""
+    last, first = row["last_normal"], row["first_seen"]
+    if last is None:
+        return texts.text("changed_open", first=texts.date(first))
+    begin = texts.day_of_year(last) if last.year == first.year else texts.date(last)
+    return texts.count("changed_days", (first - last).days, last=begin, first=texts.date(first))
+
+
+def describe_outline(alert: AlertFacts, texts: Texts) -> str:
+    """Return of which day the outline on the images of an alert is, and its hectares on that day."""
+    drawn = alert.drawn
+    return texts.text("outline_of", date=texts.date(drawn.day), hectares=texts.number(drawn.area_ha, "#,##0.00"))
+
+
+def name_look(when: str, pair: LookPair) -> str:
+    """Return the key of the text that says which of an alert's looks an image shows."""
+    if when == BEFORE:
+        return "look_last_normal"
+    return "look_confirming" if pair.is_confirming else "look_latest"
 
 
 def name_event(event: HistoryEvent, texts: Texts) -> str:

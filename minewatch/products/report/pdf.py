@@ -22,7 +22,9 @@ def print_page(page: str) -> bytes:
         raise ReportError(text) from error
     logging.getLogger("weasyprint").setLevel(logging.ERROR)
     try:
-        data: bytes = weasyprint.HTML(string=page, url_fetcher=urls.URLFetcher(allowed_protocols=("data",))).write_pdf()
+        document = weasyprint.HTML(string=page, url_fetcher=urls.URLFetcher(allowed_protocols=("data",)))
+        # Tags tell a screen reader headings, tables and what images show.
+        data: bytes = document.write_pdf(pdf_tags=True)
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ReportError(f"no PDF: printing failed: {show(describe(error))}; the HTML holds everything") from error
     return data

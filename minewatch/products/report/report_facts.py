@@ -11,14 +11,26 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.history import HistoryEvent
+from minewatch.alerts.lifetime import LookPair, find_look_pair
 from minewatch.areas.aoi import Aoi
 from minewatch.areas.coordinates import Position
 from minewatch.areas.grid import Grid
 from minewatch.detection.chance import Chance
+from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips.pixels import Chip
 
 Row = dict[str, Any]
 """A row of the table: column to value; None where it is empty, dates as dates."""
+
+BEFORE, AFTER = "before", "after"
+"""Names of the two images of an alert."""
+
+NO_LOOK, NO_NORMAL_LOOK = "missing_no_look", "missing_no_normal_look"
+UNREADABLE, NO_SOURCE, NOT_LISTED = "missing_unreadable", "missing_no_source", "missing_not_listed"
+"""Keys of the texts that say why an image is missing."""
+
+FAULTS = frozenset({UNREADABLE, NO_SOURCE, NOT_LISTED})
+"""Of those, the reasons why an image is missing that should be there: its look is known."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,18 @@ class ReportRequest:
 
     formats: tuple[str, ...] = ("html",)
     """Some of FORMATS."""
+
+    source: str | None = None
+    """Where the images are read from; None = the source of the scan that wrote the table."""
+
+    case: str = ""
+    """Number of the case, as the user gives it; '' = not given, as the next two."""
+
+    author: str = ""
+    """Who makes the report."""
+
+    organisation: str = ""
+    """On whose behalf."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +154,26 @@ class FrameImages:
 
 
 @dataclass(frozen=True)
+class EvidenceFacts:
+    """The folder of evidence of an alert."""
+
+    name: str
+    """Of the folder, in ``output/evidence``."""
+
+    manifests: Mapping[str, str]
+    """Folder to the SHA-256 of its manifest: the folder itself first, then those of its growth."""
+
+    dates: Mapping[str, dt.date]
+    """'before' or 'after' to the day of its image; those that it does not have are absent."""
+
+    stage: OutlineStage | None
+    """The outline as of the confirming look; None where the folder does not say which."""
+
+    format: int = 0
+    """Of the folder; 0 where its manifest cannot be read."""
+
+
+@dataclass(frozen=True)
 class AlertFacts:
     """One alert."""
 
@@ -156,6 +200,22 @@ class AlertFacts:
 
     images: FrameImages | None
     """Before and after; None where the alert has no section."""
+
+    evidence: EvidenceFacts | None = None
+    """Its evidence; None where it has none."""
+
+    @property
+    def drawn(self) -> OutlineStage:
+        """The outline that its images carry: as of the look of the image after, where the evidence has it; else the table's."""
+        stage = self.evidence.stage if self.evidence else None
+        if stage and stage.day == self.pair.after:
+            return stage
+        return OutlineStage(self.row["as_of"], self.outline, float(self.row["area_ha"]))
+
+    @property
+    def pair(self) -> LookPair:
+        """The two looks that its images show."""
+        return find_look_pair(self.row)
 
     @property
     def has_section(self) -> bool:
@@ -197,6 +257,12 @@ class ReportFacts:
     looks: tuple[ReportLook, ...]
     """Every look of the archive that the result rests on, by date."""
 
+    credit: str
+    """Words of credit for these looks, in English as licences have them."""
+
+    is_simulated: bool
+    """True where the looks are of simulated scenes."""
+
     months: Mapping[tuple[int, int], Month]
     """(year, month) to its looks; months without a look are absent."""
 
@@ -212,5 +278,17 @@ class ReportFacts:
     map: FrameImages
     """The whole area, after."""
 
+    source: str
+    """Where the images were to be read from, without secrets."""
+
+    reasons: tuple[str, ...]
+    """Why images are missing that should be there; they are not printed in it, as they may name paths of this machine."""
+
     notes: tuple[str, ...]
     """Lines for the person who made the report; they are not printed in it."""
+
+    @property
+    def missing_images(self) -> int:
+        """Images that the report should have, and has not."""
+        frames = [self.map, *(alert.images for alert in self.alerts if alert.images)]
+        return sum(reason in FAULTS for frame in frames for reason in frame.missing.values())

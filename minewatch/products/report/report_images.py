@@ -1,4 +1,4 @@
-"""The images of a report: chooses the overpasses that show each alert before and after, and opens each overpass once."""
+"""The images of a report: the two looks of each alert, as its evidence shows them, and each overpass is opened once."""
 
 from __future__ import annotations
 
@@ -7,28 +7,40 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
-from minewatch.alerts.lifetime import find_last_before
+from minewatch.alerts.lifetime import find_look_pair
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, MinewatchError, SceneError
 from minewatch.core.parallel import TASKS_PER_CORE, count_cores
+from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.look_choice import SEARCH_PERIOD, rank_before
+from minewatch.products.evidence.look_choice import rank_looks
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
-from minewatch.products.images.chips.best_look import find_best_look, rate_look
+from minewatch.products.images.chips.best_look import rate_look
 from minewatch.products.images.chips.image_frame import coarsen, frame_outline
 from minewatch.products.images.chips.pixels import FALSE_COLOUR, TRUE_COLOUR, read_chips
-from minewatch.products.report.report_facts import FrameImages, OverpassImages, Row
+from minewatch.products.report.report_facts import (
+    AFTER,
+    BEFORE,
+    FAULTS,
+    NO_LOOK,
+    NO_NORMAL_LOOK,
+    NO_SOURCE,
+    NOT_LISTED,
+    UNREADABLE,
+    FrameImages,
+    OverpassImages,
+    Row,
+)
 from minewatch.raster.read import DatatakeFiles, open_datatake
 from minewatch.sources.scene import Datatake
 
 AREA = ""
 """Name of the whole area among the images; no alert has this id."""
-
-BEFORE, AFTER = "before", "after"
 
 MOST_SIDE = 240
 """Pixels of the longer side of an alert's images; larger ones are shown coarser, so that twenty alerts stay below 5 MB."""
@@ -39,14 +51,8 @@ MAP_SIDE = 900
 HALF_YEAR = dt.timedelta(days=183)
 """The greatest age of the image of the overview map."""
 
-NO_LOOK, UNREADABLE, NO_SOURCE = "missing_no_look", "missing_unreadable", "missing_no_source"
-"""Keys of the texts that say why an image is missing."""
-
 MOST_TRIES = 3
 """Overpasses that are tried for one image, where some cannot be read."""
-
-SEARCH_MARGIN = dt.timedelta(days=92)
-"""Before the first bracket: the source is asked once for everything from then on."""
 
 
 @dataclass
@@ -68,6 +74,9 @@ class ImageJob:
     choose: Callable[[AcquisitionIndex, Collection[str]], RatedLook]
     """Returns the best overpass, leaving out those with the given keys."""
 
+    absence: str
+    """Key of the text that says why there is none, where none could be chosen."""
+
     failed: set[str] = field(default_factory=set)
     """Keys of the overpasses that could not be read."""
 
@@ -82,14 +91,18 @@ Answers = dict[tuple[str, str], OverpassImages | str]
 
 
 class ReportImageReader:
-    """Reads the images of one area; ``notes`` holds a line for each thing that went wrong."""
+    """Reads the images of one area.
 
-    def __init__(self, workspace: Workspace, name: str, grid: Grid) -> None:
+    ``notes`` holds a line for each thing that went wrong; ``reasons`` says why images are missing that should be there.
+    """
+
+    def __init__(self, workspace: Workspace, name: str, grid: Grid, source: str) -> None:
         self._grid = grid
         self._index: AcquisitionIndex | None = None
         self.notes: list[str] = []
+        self.reasons: list[str] = []
         try:
-            self._index = open_index(workspace, name)
+            self._index = open_index(workspace, name, source)
         except MinewatchError as error:
             self._note(error)
 
@@ -98,14 +111,13 @@ class ReportImageReader:
     ) -> dict[str, FrameImages]:
         """Return the images by alert id; AREA is the whole area, on the clearest day of the half year up to ``until``.
 
-        An alert is shown at its last normal look or earlier, as in its evidence, and on the last clear day on which it was
-        still there.
+        An alert is shown at its two looks and at no other: an image of another day would not show what was judged.
         """
         jobs = [_make_area_job(self._grid, observations, until)]
         for row in rows:
             jobs += _make_alert_jobs(row, observations, area)
-        lasts = [find_last_before(row["last_normal"], area.monitor_from) for row in rows]
-        self._search(min(lasts, default=until) - SEARCH_MARGIN, area.until)
+        pairs = [find_look_pair(row) for row in rows]
+        self._search(min([pair.before or pair.after for pair in pairs], default=until - HALF_YEAR), area.until)
         answers = self._read_jobs(jobs)
         images: dict[str, FrameImages] = {}
         for alert_id in dict.fromkeys(job.alert_id for job in jobs):
@@ -113,6 +125,10 @@ class ReportImageReader:
             overpasses = {when: answer for when, answer in mine if isinstance(answer, OverpassImages)}
             missing = {when: answer for when, answer in mine if isinstance(answer, str)}
             images[alert_id] = FrameImages(next(job.frame for job in jobs if job.alert_id == alert_id), overpasses, missing)
+        for row, pair in zip(rows, pairs, strict=True):
+            if pair.before is None:
+                known = images[row["alert_id"]]
+                images[row["alert_id"]] = replace(known, missing={BEFORE: NO_NORMAL_LOOK} | dict(known.missing))
         return images
 
     def _search(self, first: dt.date, last: dt.date) -> None:
@@ -152,37 +168,51 @@ class ReportImageReader:
         try:
             return job.choose(self._index, job.failed)
         except ImageError as error:
-            self._note(error)
-            return UNREADABLE if job.failed else NO_LOOK
+            reason = UNREADABLE if job.failed else job.absence
+            self._note(error, is_fault=reason in FAULTS)
+            return reason
         except MinewatchError as error:
             self._note(error)
             return NO_SOURCE
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: Exception, *, is_fault: bool = True) -> None:
         line = f"an image is missing: {error}"
-        if line not in self.notes:
-            self.notes.append(line)
+        self.notes += [line] if line not in self.notes else []
+        self.reasons += [str(error)] if is_fault and str(error) not in self.reasons else []
 
 
 def _make_alert_jobs(row: Row, observations: Sequence[Observation], area: AreaPlan) -> list[ImageJob]:
-    first, last = row["first_seen"], min(area.until, row["last_seen"] if row["closed_on"] else area.until)
-    fine = frame_outline(area.grid, row["geometry"])
-
-    def choose_before(index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
-        for known in rank_before(area, observations, row["last_normal"], row["geometry"]):
-            if known.key not in skip and (datatake := _find_datatake(index, known)):
-                look = rate_look(index, fine, datatake, {})
-                if look:
-                    return look
-        normal = find_last_before(row["last_normal"], area.monitor_from)
-        return find_best_look(index, fine, normal, normal - SEARCH_PERIOD, skip)  # what the archive lacks
-
-    def choose_after(index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
-        return find_best_look(index, fine, last, min(row["confirmed_on"] or first, last), skip)
-
+    """Return a job for each of the two looks of an alert."""
+    pair, fine = find_look_pair(row), frame_outline(area.grid, row["geometry"])
     frame, names = coarsen(fine, MOST_SIDE), (TRUE_COLOUR, FALSE_COLOUR)
-    choices = {BEFORE: choose_before, AFTER: choose_after}
-    return [ImageJob(row["alert_id"], when, frame, names, choose) for when, choose in choices.items()]
+
+    def make_job(when: str, day: dt.date) -> ImageJob:
+        known = [observation for observation in observations if observation.time.date() == day]
+        ranked = [observation.key for observation in rank_looks(area, known, row["geometry"])]
+        return ImageJob(row["alert_id"], when, frame, names, partial(_choose_on, day, ranked, fine), NOT_LISTED)
+
+    return [make_job(when, day) for when, day in ((BEFORE, pair.before), (AFTER, pair.after)) if day is not None]
+
+
+def _choose_on(day: dt.date, ranked: Sequence[str], frame: Grid, index: AcquisitionIndex, skip: Collection[str]) -> RatedLook:
+    """Return the overpass of a day that shows an outline best: ``ranked``, as its evidence has them, and then the clearest.
+
+    Raises ImageError where the source lists none of them that can be read.
+    """
+    failures: dict[str, str] = {}
+    found = index.search(day, day)
+    listed = [datatake for datatake in found if datatake.key not in skip and _is_whole(index, datatake)]
+    looks = [look for datatake in listed if (look := rate_look(index, frame, datatake, failures))]
+    if not looks:
+        raise ImageError(next(iter(failures.values()), f"source {index.source.name} lists no scenes of {format_day(day)}"))
+    places = {key: place for place, key in enumerate(ranked)}
+    return min(looks, key=lambda look: (places.get(look.datatake.key, len(places)), -look.score, look.datatake.key))
+
+
+def _is_whole(index: AcquisitionIndex, datatake: Datatake) -> bool:
+    """True if the source lists as many scenes of an overpass as the archive read."""
+    known = index.observations.get(datatake.key)
+    return known is None or len(datatake.scenes) >= len(known.source_ids)
 
 
 def _find_datatake(index: AcquisitionIndex, known: Observation) -> Datatake | None:
@@ -201,7 +231,7 @@ def _make_area_job(grid: Grid, observations: Sequence[Observation], until: dt.da
                 return RatedLook(datatake, known.clear_share, known.clear_share)
         raise ImageError(f"there is no clear image of area {index.aoi.name!r} in the half year up to {until}")
 
-    return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), choose)
+    return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), choose, NO_LOOK)
 
 
 def _read_overpass(jobs: Sequence[tuple[ImageJob, RatedLook]]) -> list[OverpassImages | MinewatchError]:

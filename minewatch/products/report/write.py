@@ -9,6 +9,7 @@ from pathlib import Path
 from minewatch.core.errors import ReportError
 from minewatch.core.files import publish_bytes
 from minewatch.core.progress import Reporter
+from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.lookup import log_export
 from minewatch.products.report.gather_facts import RECORD, gather_facts, record_report
@@ -36,6 +37,9 @@ class Report:
     fault: str = ""
     """Why the PDF is missing; '' where it is there, or was not asked for."""
 
+    missing_images: str = ""
+    """How many images are missing that should be there, and why; '' where none is."""
+
 
 def write_report(
     workspace: Workspace, request: ReportRequest, folder: Path | None = None, reporter: Reporter | None = None
@@ -60,7 +64,15 @@ def write_report(
     record_report(workspace.reports / RECORD, facts)
     names = ", ".join(path.name for path in paths)
     noted = log_export(workspace, [str(alert.row["alert_id"]) for alert in facts.alerts], f"report {names}")
-    return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault)
+    return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault, _explain_missing(facts))
+
+
+def _explain_missing(facts: ReportFacts) -> str:
+    """Return a line on the images that the report should have; '' where it has them."""
+    if not facts.missing_images:
+        return ""
+    count, reason = count_of(facts.missing_images, "image"), facts.reasons[0] if facts.reasons else "unknown"
+    return f"{count} missing, which the report says in the place of each: {reason}; --source names another source"
 
 
 def name_report(facts: ReportFacts) -> str:

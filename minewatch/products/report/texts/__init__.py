@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from babel import Locale
-from babel.dates import format_date, format_time, get_month_names
+from babel.dates import format_date, format_skeleton, format_time, get_month_names
 from babel.numbers import format_decimal, get_decimal_symbol
 
 FOLDER = Path(__file__).parent
@@ -50,6 +50,12 @@ class Texts:
     def date(self, day: dt.date) -> str:
         """Return a day for a sentence: 31 December 2024."""
         return self._write_day(day, "long")
+
+    def day_of_year(self, day: dt.date) -> str:
+        """Return a day for a sentence that names the year later: 31 December."""
+        locale = LOCALES.get(self.language, self.language)
+        text = str(format_skeleton("MMMMd", day, locale=locale))
+        return f"1er {text[2:]}" if self.language == "fr" and text.startswith("1 ") else text
 
     def short_date(self, day: dt.date) -> str:
         """Return a day for a table: 31 Dec 2024."""

@@ -1,0 +1,42 @@
+"""The source of a scan in its run record, so that what is made of its result later reads the same scenes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from minewatch.core.url_policy import hide_secrets, is_web
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import default_source, list_providers
+from minewatch.sources.stac import Source
+
+
+def describe_source(workspace: Workspace, source: Source) -> dict[str, str]:
+    """Return what a run record says of a source: its name, and its root without secrets.
+
+    A path in the workspace is relative to it, so that the record stays true where the workspace is moved.
+    """
+    root = hide_secrets(source.root)
+    if not is_web(root) and Path(root).is_relative_to(workspace.root.resolve()):
+        root = str(Path(root).relative_to(workspace.root.resolve()))
+    return {"source": source.name, "source_root": root}
+
+
+def find_run_source(workspace: Workspace, run_id: str) -> str:
+    """Return the source that a scan read, as ``open_source`` takes it; the workspace's where no record says which."""
+    try:
+        record = json.loads((workspace.runs / f"{run_id}.json").read_text("utf-8"))
+        found = _locate(workspace, record)
+    except (OSError, ValueError, LookupError, TypeError):
+        found = ""
+    return found or default_source(workspace)
+
+
+def _locate(workspace: Workspace, record: dict[str, Any]) -> str:
+    name, root = str(record["source"]), record.get("source_root")
+    if name in list_providers(workspace):  # the settings say how it is opened
+        return name
+    if root is None:  # records of earlier versions have the name alone, which may be a path seen from another folder
+        return name if is_web(name) or (Path(name).is_absolute() and Path(name).exists()) else ""
+    return str(root) if is_web(str(root)) else str(workspace.root / str(root))
