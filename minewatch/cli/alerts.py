@@ -23,9 +23,10 @@ from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.alerts.table import describe_position, write_csv
 from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_source_file, print_alerts, print_corroboration
-from minewatch.cli.output import DAY, Session, common_options, print_json, print_result, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, handover_options, print_json, print_result, print_table, say
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.lookup import log_export
+from minewatch.products.evidence.custody_log import Handover
+from minewatch.products.evidence.handover_log import log_handover
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -260,17 +261,19 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
+@handover_options
 @filters
 @common_options
-def export(session: Session, formats: str, output: Path | None, **choice: Any) -> None:
+def export(session: Session, formats: str, output: Path | None, handover: Handover, **choice: Any) -> None:
     """Write alerts as alerts.FORMAT in one or several formats.
 
     Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
-    shapefile, whose names and texts are shortened; the command lists which.
+    shapefile, whose names and texts are shortened; the command lists which.  The custody log notes hash and size of each
+    file, for whom (--for) and why (--purpose).
 
     \b
     Example:
-      minewatch alerts export --format xlsx,kml --confirmed -o hand-over
+      minewatch alerts export --format xlsx,kml --confirmed -o hand-over --for "Ministry of the Environment"
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
     """
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
@@ -280,6 +283,6 @@ def export(session: Session, formats: str, output: Path | None, **choice: Any) -
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
     written = export_alerts(chosen, folder, names)
     files = ", ".join(export.path.name for export in written)
-    noted = log_export(session.workspace, chosen["alert_id"], f"as {files}")
-    paths = [str(export.path) for export in written]
-    print_result(session, paths, paths, [*(note for export in written for note in export.notes), *noted])
+    paths = [export.path for export in written]
+    noted = log_handover(session.workspace, "exported", chosen["alert_id"], paths, f"as {files}", handover)
+    print_result(session, [str(path) for path in paths], paths, [*(note for export in written for note in export.notes), *noted])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, complain, print_result
+from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result
 from minewatch.core.progress import reporting
+from minewatch.products.evidence.custody_log import Handover
 from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
@@ -23,6 +24,7 @@ from minewatch.products.report.write import FORMATS, write_report
 @click.option("--format", "formats", default="html", show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the report.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/reports]")
+@handover_options
 @common_options
 def report(
     session: Session,
@@ -33,16 +35,18 @@ def report(
     formats: str,
     language: str,
     output: Path | None,
+    handover: Handover,
 ) -> None:
     """Write a report on an area or an alert: one file with text, table, maps, images and charts.
 
     The HTML opens without a network, in any browser; it is always written.  The PDF holds the same; it needs
-    pip install 'minewatch[pdf]' and the Pango library.
+    pip install 'minewatch[pdf]' and the Pango library.  The custody log notes hash and size of each file, for whom (--for) and
+    why (--purpose).
 
     \b
     Example:
       minewatch report la-pampa --format html,pdf --lang es
-      minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over
+      minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over --for "District court" --purpose "file 12/2024"
     """
     if bool(aoi) == bool(alert_id):
         raise click.UsageError("give either an area or --alert ID")
@@ -59,7 +63,7 @@ def report(
         formats=_read_formats(formats),
     )
     with reporting() as reporter:
-        written = write_report(session.workspace, request, output, reporter)
+        written = write_report(session.workspace, request, output, reporter, handover)
     facts = {"files": [str(path) for path in written.paths], "alerts": written.alerts, "notes": written.notes}
     print_result(session, facts, written.paths, written.notes)
     if written.fault:

@@ -76,6 +76,15 @@ class EvidenceError(MinewatchError):
     """Evidence cannot be written, found, signed, packed or read."""
 
 
+class ReceiptError(EvidenceError):
+    """A pack is refused, since it is not as it was written."""
+
+    def __init__(self, text: str = "", faults: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.faults = faults
+        """Lines on what was changed."""
+
+
 class SimulationError(MinewatchError):
     """The requested simulation cannot be made."""
 

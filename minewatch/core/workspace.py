@@ -27,6 +27,9 @@ ARCHIVE, CHANGES = "archive", "changes"
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 
+DECISIONS = "decisions.jsonl"
+"""What people decided, below the workspace's own output folder, and in packs."""
+
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
@@ -123,7 +126,7 @@ class Workspace:
     @property
     def decisions(self) -> Path:
         """What people decided about alerts; not moved by ``--into``."""
-        return self.root / "output" / "decisions.jsonl"
+        return self.root / "output" / DECISIONS
 
     @property
     def custody(self) -> Path:
@@ -134,6 +137,11 @@ class Workspace:
     def evidence(self) -> Path:
         """One folder per confirmed alert, written once."""
         return self.output / EVIDENCE
+
+    @property
+    def received(self) -> Path:
+        """Packs of others that were taken in, one folder each; never mixed with own evidence, not moved by ``--into``."""
+        return self.root / "output" / "received"
 
     @property
     def external_sources(self) -> Path:

@@ -28,7 +28,7 @@ Action = Literal["made", "extended", "opened", "exported", "packed", "reported",
 LARGEST_HEAD = 1000
 """Bytes that are read of the head; it has about a hundred."""
 
-HANDOVER_FIELDS = ("files", "recipient", "purpose")
+HANDOVER_FIELDS = ("files", "recipient", "sender", "purpose")
 """Fields of an entry that only a handover has."""
 
 FIRST_HASH = "0" * 64
@@ -44,6 +44,9 @@ class Handover:
 
     recipient: str = ""
     """Who receives it, as the user says; '' = not said."""
+
+    sender: str = ""
+    """Who gave what was received, as the user says; '' = not said."""
 
     purpose: str = ""
     """What for, as the user says; '' = not said."""
@@ -82,6 +85,9 @@ class CustodyEntry:
 
     recipient: str = ""
     """Who received them, as the user said; '' = not said."""
+
+    sender: str = ""
+    """Who gave what was received, as the user said; '' = not said."""
 
     purpose: str = ""
     """What for, as the user said; '' = not said."""
@@ -188,7 +194,7 @@ def parse_custody(data: bytes) -> CustodyLog:
 def _parse_entry(fields: Any) -> CustodyEntry:
     entry = CustodyEntry(**fields)
     texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous)
-    if type(entry.number) is not int or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.purpose)):
+    if type(entry.number) is not int or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.sender, entry.purpose)):
         raise ValueError("not an entry")
     return replace(entry, files=tuple((str(name), str(sha256), int(size)) for name, sha256, size in entry.files))
 
