@@ -70,9 +70,7 @@ def pack(
 @click.option("--public-key", type=click.Path(path_type=Path), metavar="FILE", help="The Ed25519 key that must have signed.")
 @click.option("--identity", type=click.Path(path_type=Path), metavar="FILE", help="Your private key, for an encrypted pack.")
 @common_options
-def receive(
-    session: Session, file: Path, sender: str, purpose: str, public_key: Path | None, identity: Path | None
-) -> None:
+def receive(session: Session, file: Path, sender: str, purpose: str, public_key: Path | None, identity: Path | None) -> None:
     """Take in a pack that somebody else made: check it, keep it, and note it in the custody log.
 
     The ZIP is kept as it came in output/received/NAME, with its content unpacked beside it.  NAME is the alert's id and the

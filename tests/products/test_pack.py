@@ -46,7 +46,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
 def packed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a pack."""
     watch = make_watch(tmp_path_factory, tmp_path_factory.mktemp("packed"))
-    return write_export_bundle(watch, list_evidence(watch)[0].name).read_bytes()
+    return write_export_bundle(watch, list_evidence(watch)[0].name).path.read_bytes()
 
 
 @pytest.fixture(autouse=True)
@@ -182,6 +182,7 @@ def test_an_encrypted_pack_is_opened_by_each_recipient_alone(watch: Workspace, t
         assert archive.read(f"{folder.name}/evidence/after.tif") == (folder / "after.tif").read_bytes()
     last = read_custody(watch.custody).lines[-1].entry
     assert last.action == "packed"
+    assert [name for name, _, _ in last.files] == [path.name, path.name.removesuffix(".age")]
     assert public[:16] in last.detail
     assert public not in last.detail
     for _, public_file in ssh:

@@ -193,8 +193,8 @@ def parse_custody(data: bytes) -> CustodyLog:
 
 def _parse_entry(fields: Any) -> CustodyEntry:
     entry = CustodyEntry(**fields)
-    texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous)
-    if type(entry.number) is not int or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.sender, entry.purpose)):
+    texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous, entry.sender)
+    if type(entry.number) is not int or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.purpose)):
         raise ValueError("not an entry")
     return replace(entry, files=tuple((str(name), str(sha256), int(size)) for name, sha256, size in entry.files))
 

@@ -6,7 +6,7 @@ import datetime as dt
 import io
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minewatch import __version__
@@ -43,7 +43,7 @@ class PackRequest:
     recipients: Sequence[str] = ()
     """Public keys, or files of them, that it is encrypted for."""
 
-    handover: Handover = Handover()
+    handover: Handover = field(default_factory=Handover)
     """For whom and why, for the custody log and the page to read first."""
 
     language: str = "en"
@@ -123,9 +123,11 @@ def _gather_files(
     folder = {name: evidence.read(name) for name in sorted(evidence.names)}
     lines = read_custody(workspace.custody).lines_of(source.name)
     decisions = list_decision_lines(workspace, source.name)
-    content = PackContent(source.name, folder, tuple(line.entry for line in lines), decisions, signer and signer.describe())
+    content = PackContent(
+        source.name, folder, tuple(line.entry for line in lines), decisions, signer.describe() if signer else None
+    )
     page, notes = write_read_me(workspace, content, request.language)
-    files = {f"{EVIDENCE}/{name}": data for name, data in folder.items()} | page
+    files = {**page, **{f"{EVIDENCE}/{name}": data for name, data in folder.items()}}
     files[CUSTODY] = b"".join(line.data + b"\n" for line in lines)
     if decisions:
         files[DECISIONS] = b"".join(line + b"\n" for line in decisions)

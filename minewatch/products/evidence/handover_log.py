@@ -70,4 +70,3 @@ def _hash_manifest(folder: Path) -> str:
         return describe_file(folder / MANIFEST)[1]
     except EvidenceError:
         return ""
-

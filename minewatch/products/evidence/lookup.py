@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from minewatch.alerts.reviews import find_alert
@@ -38,7 +38,7 @@ def _find_current_id(workspace: Workspace, name: str) -> str:
     return ""
 
 
-def find_evidence_of(workspace: Workspace, alert_ids: Set[str]) -> dict[str, str]:
+def find_evidence_of(workspace: Workspace, alert_ids: AbstractSet[str]) -> dict[str, str]:
     """Return the names of the folders of some alerts, and the id by which each was asked for."""
     names = list_evidence(workspace)
     found = {name: name for name in sorted(names & alert_ids)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import secrets
 import shutil
 import stat
@@ -61,7 +60,7 @@ def receive_pack(
     workspace: Workspace, path: Path, handover: Handover, public_key: str | None = None, identity: Path | None = None
 ) -> ReceivedPack:
     """Take in a pack; raises ReceiptError where it was changed, EvidenceError where it is none. Then nothing is kept."""
-    with _copying(workspace, path) as (folder, copy, sha256, size):
+    with _copying(workspace, path) as (copy, sha256, size):
         check = _check(copy, path, public_key, identity)
         alert_id, name = check.alert_id, f"{check.alert_id}-{sha256[:DIGITS]}"
         said = replace(handover, files=((path.name, sha256, size),))
@@ -73,6 +72,7 @@ def receive_pack(
             record_custody(workspace.custody, "received", name, check.manifest, "again: the same file is here already", said)
             again = f"this file was taken in before{f', on {earlier[0]}' if earlier else ''}; it is noted again, and kept once"
             return ReceivedPack(target, alert_id, check.manifest, sha256, True, (again, *notes))
+        folder = copy.parent.parent / name
         _unpack(copy, identity, folder / alert_id, alert_id)
         copy.rename(folder / f"{alert_id}{ENDING}{SUFFIX if is_encrypted(copy) else ''}")
         for part in [folder, *folder.rglob("*")]:
@@ -97,8 +97,8 @@ def _check(copy: Path, path: Path, public_key: str | None, identity: Path | None
         if not check.faults and check.manifest:
             check_name("an alert", check.alert_id)
     except (EvidenceError, WorkspaceError) as error:
-        # The copy has a name of its own, of which nobody has heard.
-        raise EvidenceError(str(error).replace(str(copy), str(path)).replace(copy.name, path.name)) from error
+        # For people: nobody has heard of the copy.
+        raise EvidenceError(str(error).replace(str(copy), str(path))) from error
     if check.faults or not check.manifest:
         faults = check.faults or (f"{MANIFEST}: is missing",)
         raise ReceiptError(f"{path.name} is refused and nothing of it is kept: it is not as it was written", faults)
@@ -127,15 +127,15 @@ def _check_kept(folder: Path, sha256: str) -> None:
 
 
 @contextlib.contextmanager
-def _copying(workspace: Workspace, path: Path) -> Iterator[tuple[Path, Path, str, int]]:
-    """Yield a temporary folder with a copy of a file, the copy, its SHA-256 and size; what is left of the folder goes."""
+def _copying(workspace: Workspace, path: Path) -> Iterator[tuple[Path, str, int]]:
+    """Yield a copy of a file, two folders below that of packs, its SHA-256 and size; what is left of it goes."""
     make_private_folder(workspace.received)
     clean_stale(workspace.received)
     folder = workspace.received / f"{make_temp_name()}{secrets.token_hex(6)}"
-    folder.mkdir(mode=0o700)
+    copy = folder / "came" / path.name
+    make_private_folder(copy.parent)
     try:
-        copy = folder / f"copy{ENDING}"
-        yield folder, copy, *_copy(path, copy)
+        yield copy, *_copy(path, copy)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # others are in it
@@ -146,19 +146,16 @@ def _copy(path: Path, copy: Path) -> tuple[str, int]:
     """Copy a plain file of at most LARGEST_TOTAL bytes; return its SHA-256 and size."""
     digest, size = hashlib.sha256(), 0
     try:
-        # Without O_NONBLOCK a pipe would be waited for.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with open(handle, "rb") as source:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise EvidenceError(f"{path} is no file; give the ZIP of a pack")
-            with copy.open("xb") as target:
-                copy.chmod(0o600)
-                while chunk := source.read(CHUNK):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    if size > LARGEST_TOTAL:
-                        raise EvidenceError(f"{path} is larger than any pack ({LARGEST_TOTAL >> 30} GB)")
-                    target.write(chunk)
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise EvidenceError(f"{path} is no file; give the ZIP of a pack")
+        with path.open("rb") as source, copy.open("xb") as target:
+            copy.chmod(0o600)
+            while chunk := source.read(CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                if size > LARGEST_TOTAL:
+                    raise EvidenceError(f"{path} is larger than any pack ({LARGEST_TOTAL >> 30} GB)")
+                target.write(chunk)
     except FileNotFoundError as error:
         raise EvidenceError(f"{path} does not exist; give the ZIP of a pack") from error
     except OSError as error:
@@ -186,7 +183,7 @@ def _write_members(files: EvidenceFiles, folder: Path) -> None:
         if not path.resolve().is_relative_to(folder.resolve()):  # the check has refused such names already
             raise EvidenceError(f"{show(name)}: its name points outside the ZIP")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(path.parent)
             with path.open("xb") as target:
                 path.chmod(0o600)
                 for chunk in files.read_chunks(name):

@@ -86,7 +86,9 @@ def _compute_ndvi(image: EvidenceImage) -> NDArray[np.float64]:
     red, nir = (image.reflectance[image.bands.index(band)].astype(np.float64) for band in ("red", "nir"))
     total = red + nir
     is_known = (red != NODATA) & (nir != NODATA) & (total > 0)
-    return np.divide(nir - red, total, out=np.full(red.shape, np.nan), where=is_known)
+    ndvi = np.full(red.shape, np.nan)
+    np.divide(nir - red, total, out=ndvi, where=is_known)
+    return ndvi
 
 
 def _rasterize(outline: BaseGeometry, frame: Grid) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, find_fate
 from minewatch.core.text import show
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.evidence.read_me.facts import ReadMeFacts
+from minewatch.products.evidence.read_me.law import list_law
 from minewatch.products.evidence.read_me.looks import AFTER, BEFORE, SEASON, EvidenceLook
 from minewatch.products.evidence.read_me.wording import Wording, read_wording
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
@@ -29,13 +30,6 @@ SHARPNESS = 900
 
 FALL = 0.15
 """Least fall of the median NDVI between two images that is called one."""
-
-OVERLAPS = (
-    ("overlap_concession", "concession", "concession_ha", "concession_pct"),
-    ("overlap_protected", "protected_area", "protected_ha", "protected_pct"),
-    ("overlap_territory", "territory", "territory_ha", "territory_pct"),
-)
-"""Key of the text, and the columns, of what an alert may overlap."""
 
 
 def render_page(facts: ReadMeFacts, language: str) -> str:
@@ -76,9 +70,10 @@ def _list_sentences(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
         "change": words.describe_change(facts.last_normal, facts.first_seen),
         "hectares": words.write_hectares(float(facts.alert["area_ha"])),
         "on_file": _describe_moment(facts, words),
-        "law": _list_law(facts.alert, words),
+        "place": _list_place(facts, words),
+        "law": list_law(facts, words),
         "since_then": _describe_since(facts, words),
-        "sure": [*_list_figures(facts, words)],
+        "sure": _list_figures(facts, words),
         "fall": _describe_fall(facts, words),
         "unverified": _list_unverified(facts, words),
         "last_number": facts.content.entries[-1].number if facts.content.entries else 0,
@@ -87,31 +82,25 @@ def _list_sentences(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
 
 def _describe_moment(facts: ReadMeFacts, words: Wording) -> str:
     """Return of which day outline and hectares are."""
-    if facts.describes_confirmation:
-        return words.texts.text("on_file_confirmed", date=words.texts.date(facts.confirmed_on))
-    as_of = read_day(facts.alert.get("as_of")) or facts.confirmed_on
-    return words.texts.text("on_file_scan", date=words.texts.date(as_of))
+    key = "on_file_confirmed" if facts.describes_confirmation else "on_file_scan"
+    return words.texts.text(key, date=words.texts.date(_find_moment(facts)))
 
 
-def _list_law(alert: Mapping[str, Any], words: Wording) -> list[tuple[str, str]]:
-    """Return label and text of the legal status, of each kind of area, and of the administrative unit."""
-    texts = words.texts
-    status = str(alert.get("legal_status") or "unknown")
-    label = texts.text(f"legal_{status}") if f"legal_{status}" in texts.words else show(status)
-    meaning = texts.text(f"legal_meaning_{status}") if f"legal_meaning_{status}" in texts.words else ""
-    rows = [(texts.text("column_legal_status"), f"{label}{texts.colon} {meaning}" if meaning else label)]
-    for key, name, area, share in OVERLAPS:
-        rows.append((texts.text(key), _describe_overlap(alert.get(name), alert.get(area), alert.get(share), words)))
+def _find_moment(facts: ReadMeFacts) -> dt.date:
+    """Return the day of which outline, hectares and number of looks are."""
+    is_early = facts.describes_confirmation
+    return facts.confirmed_on if is_early else read_day(facts.alert.get("as_of")) or facts.confirmed_on
+
+
+def _list_place(facts: ReadMeFacts, words: Wording) -> list[tuple[str, str]]:
+    """Return label and text of where it is."""
+    position, text = facts.position, words.texts.text
+    rows = [(text("place_position"), f"{position.decimal} · {position.dms}")]
+    if position.utm:
+        rows.append(("UTM · MGRS", f"{position.utm} (EPSG:{position.epsg}) · {position.mgrs}"))
+    if unit := facts.alert.get("admin_unit"):
+        rows.append((text("fact_admin"), show(unit)))
     return rows
-
-
-def _describe_overlap(name: Any, hectares: Any, share: Any, words: Wording) -> str:
-    if hectares is None:
-        return words.texts.text("overlap_unknown")
-    if not hectares:
-        return words.texts.text("overlap_none")
-    percent = words.texts.percent(float(share or 0) / 100)
-    return words.texts.text("overlap", name=show(name or "–"), hectares=words.texts.number(hectares, "#,##0.00"), share=percent)
 
 
 def _describe_since(facts: ReadMeFacts, words: Wording) -> str:
@@ -119,31 +108,33 @@ def _describe_since(facts: ReadMeFacts, words: Wording) -> str:
     table, texts = facts.table, words.texts
     if table is None:
         return ""
-    row, day = table.row, texts.date(table.as_of)
-    status = texts.text(f"status_{row['status']}")
-    line = texts.text("since_then", date=day, status=status, hectares=words.write_hectares(float(row["area_ha"])))
-    fate, green = find_fate(row), find_green_again(row)
-    more = {
-        STILL_BARE: texts.text("fate_still_bare", date=day),
-        GREEN_AGAIN: texts.text("fate_green_again", date=texts.date(green)) if green else "",
-        MERGED: texts.text("fate_merged", alert=show(row["merged_into"])),
-    }.get(fate or "", "")
+    row, green = table.row, find_green_again(table.row)
+    fates = {
+        STILL_BARE: texts.text("since_bare"),
+        GREEN_AGAIN: texts.text("since_green", date=texts.date(green)) if green else "",
+        MERGED: texts.text("since_merged", name=show(row["merged_into"])),
+    }
+    status = fates.get(find_fate(row) or "") or texts.text(f"since_{row['status']}")
+    hectares = words.write_hectares(float(row["area_ha"]))
+    line = texts.text("since_then", date=texts.date(table.as_of), status=status, hectares=hectares)
     renamed = texts.text("since_renamed", name=show(table.alert_id)) if table.alert_id != facts.content.name else ""
-    return "; ".join(filter(None, (line, more, renamed)))
+    return "; ".join(filter(None, (line, renamed)))
 
 
 def _list_figures(facts: ReadMeFacts, words: Wording) -> list[tuple[str, str]]:
     """Return label and text of what the method saw."""
     texts, alert = words.texts, facts.alert
     rows = [
-        (texts.text("sure_bracket"), words.describe_days(facts.last_normal, facts.first_seen)),
+        (texts.text("sure_first"), texts.date(facts.first_seen)),
         (texts.text("sure_confirmed"), texts.date(facts.confirmed_on)),
-        (texts.text("sure_looks"), f"{texts.number(int(alert['looks']))} ({_describe_moment(facts, words)})"),
+        (texts.text("sure_looks"), texts.count("sure_looks_count", int(alert["looks"]), date=texts.date(_find_moment(facts)))),
     ]
-    for key, name in (("sure_ndvi", "ndvi_change"), ("sure_bsi", "bsi_change")):
-        if alert.get(name) is not None:
-            rows.append((texts.text(key), texts.number(float(alert[name]), "+0.00;-0.00").replace("-", "\N{MINUS SIGN}")))
-    return rows
+    changes = [
+        f"{name} {words.write_signed(float(alert[column]))}"
+        for name, column in (("NDVI", "ndvi_change"), ("BSI", "bsi_change"))
+        if alert.get(column) is not None
+    ]
+    return [*rows, (texts.text("sure_change"), " · ".join(changes))] if changes else rows
 
 
 def _describe_fall(facts: ReadMeFacts, words: Wording) -> str:
@@ -166,7 +157,7 @@ def _list_unverified(facts: ReadMeFacts, words: Wording) -> list[str]:
     lines = [text("unverified_ground"), text("unverified_cause"), text("unverified_law"), text("unverified_pixels")]
     lines.append(text("unverified_token" if facts.has_token else "unverified_clock"))
     if facts.is_signed:
-        lines.append(text("unverified_signed", key=show(facts.manifest["signed_with"].get("fingerprint", ""))))
+        lines.append(text("unverified_signed", fingerprint=show(facts.manifest["signed_with"].get("fingerprint", ""))))
     else:
         lines.append(text("unverified_unsigned"))
     if facts.manifest.get("what_if"):
@@ -189,7 +180,12 @@ def _list_pictures(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
     years = sorted({look.day.year for look in looks} or {facts.confirmed_on.year})
     maps = _draw(facts, looks)
     pictures = {
-        when: {"map": maps[look.name], "day": words.texts.date(look.day), "what": _describe_look(facts, look, words), "look": look}
+        when: {
+            "map": maps[look.name],
+            "day": words.texts.date(look.day),
+            "what": _describe_look(facts, look, words),
+            "scenes": ", ".join(map(show, look.scenes)),
+        }
         for when, look in shown.items()
         if look
     }

@@ -19,6 +19,9 @@ FOLDER = Path(__file__).parent / "texts"
 LONG = 600
 """Characters of what people wrote that are printed; all of it is in the files of the pack."""
 
+DIGITS = 16
+"""Of the SHA-256 of a file that left, as printed; custody.jsonl has all."""
+
 
 @dataclass(frozen=True)
 class Wording:
@@ -36,16 +39,13 @@ class Wording:
         last = self._write_day_and_month(last_normal) if is_same else self.texts.date(last_normal)
         return self.texts.count("change", (first_seen - last_normal).days, last=last, first=first)
 
-    def describe_days(self, last_normal: dt.date | None, first_seen: dt.date) -> str:
-        """Return the two looks of the bracket."""
-        first = self.texts.date(first_seen)
-        if last_normal is None:
-            return self.texts.text("days_open", first=first)
-        return self.texts.text("days", last=self.texts.date(last_normal), first=first)
-
     def write_hectares(self, hectares: float) -> str:
         """Return an area."""
         return self.texts.count("hectares", hectares, "#,##0.00")
+
+    def write_signed(self, change: float) -> str:
+        """Return a change of an index, with its sign."""
+        return self.texts.number(change, "+0.00;-0.00").replace("-", "\N{MINUS SIGN}")
 
     def moment(self, when: str) -> str:
         """Return a time of the log in UTC, to the second."""
@@ -57,7 +57,8 @@ class Wording:
     def describe_entry(self, entry: CustodyEntry) -> str:
         """Return how, for whom and why evidence was handled."""
         said = (("entry_for", entry.recipient), ("entry_from", entry.sender), ("entry_purpose", entry.purpose))
-        parts = [show(entry.detail, LONG), *(self.texts.text(key, text=show(text)) for key, text in said if text)]
+        files = (self.texts.text("entry_file", name=show(name), sha256=sha256[:DIGITS]) for name, sha256, _ in entry.files)
+        parts = [show(entry.detail, LONG), *files, *(self.texts.text(key, text=show(text)) for key, text in said if text)]
         return "; ".join(filter(None, parts))
 
     def name_action(self, entry: CustodyEntry) -> str:
