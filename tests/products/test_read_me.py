@@ -50,7 +50,11 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture
 def content(scanned: Workspace) -> PackContent:
     folder = list_evidence(scanned)[0]
-    return PackContent(folder.name, {path.name: path.read_bytes() for path in folder.iterdir()}, (ENTRY,), (), None)
+    return PackContent(folder.name, read_folder(folder), (ENTRY,), (), None)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def read_page(workspace: Workspace, content: PackContent, language: str = "en") -> str:
@@ -214,7 +218,10 @@ def test_a_picture_is_called_what_it_is(scanned: Workspace, content: PackContent
 def test_evidence_without_a_normal_look_says_so(scanned: Workspace, content: PackContent) -> None:
     folder = {name: data for name, data in content.folder.items() if not name.startswith("before")}
     alone = change_manifest(replace(content, folder=folder), lambda manifest: manifest["images"].pop("before"))
-    text = read_page(scanned, alone)
+    text = read_page(
+        scanned, change_manifest(alone, lambda manifest: manifest.update({"not_shown": {"before": "no look is known"}}))
+    )
+    assert "could not be kept. (no look is known)" in text
     assert "There is no picture from before the change on file: no normal look at this ground is known" in text
     assert "median NDVI" not in text
     seasonal = {"before-season.tif": content.folder["before.tif"], "before-season-scl.tif": content.folder["before-scl.tif"]}
@@ -233,6 +240,35 @@ def test_what_is_no_fall_is_not_called_one(scanned: Workspace, content: PackCont
     text = read_page(scanned, replace(content, folder={**content.folder, **same}))
     assert "These two images alone do not show the loss" in text
     assert "falls from" not in text
+
+
+def test_the_season_counts_where_the_last_normal_look_was_leafless(scanned: Workspace, content: PackContent) -> None:
+    """The last normal look as green as after; a year earlier the same season was greener."""
+    image = read_files(content)[0]["images"]["before"] | {"acquired": "2021-12-30T15:00:00+00:00"}
+    files = {"before-season.tif": "before.tif", "before-season-scl.tif": "before-scl.tif"}
+    files |= {"before.tif": "after.tif", "before-scl.tif": "after-scl.tif"}
+    leafless = replace(content, folder={**content.folder, **{name: content.folder[file] for name, file in files.items()}})
+    leafless = change_manifest(leafless, lambda manifest: manifest["images"].update({"before-season": image}))
+    _, feature, _ = read_files(content)
+    (before, _), (after, _) = (measure_ndvi(content, name, feature["geometry"]) for name in ("before", "after"))
+    text = read_page(scanned, leafless)
+    assert f"falls from {before:.2f} (30 December 2021) to {after:.2f}" in text
+    assert f"it was {after:.2f}." in text
+
+
+def test_what_newer_evidence_has_is_told(scanned: Workspace, content: PackContent) -> None:
+    document = json.loads(content.folder["alert.geojson"])
+    document["features"][0]["properties"] = {"area_ha": 2.3456}
+    grown = {"growth-2023-01-06/alert.geojson": json.dumps(document).encode()}
+    newer = replace(content, folder={**content.folder, **grown})
+    assert "Grown to, on file 6 January 2023: 2.35 hectares" in read_page(scanned, newer)
+    same = change_manifest(newer, lambda manifest: manifest.update({"recomputed": {"agrees": True, "differing": []}}))
+    assert "Recomputed from this folder alone when it was written: the same alert comes out" in read_page(scanned, same)
+    other = change_manifest(newer, lambda manifest: manifest.update({"recomputed": {"agrees": False, "differing": ["area_ha"]}}))
+    assert "when it was written: it differs in area_ha" in read_page(scanned, other)
+    assert "Recomputed" not in read_page(scanned, newer)
+    part = change_alert(newer, looks=None, ndvi_change=None, bsi_change=None)
+    assert "Clear looks since first seen" not in read_page(scanned, part), "a part that split off lacks them"
 
 
 # --- what was not verified -------------------------------------------------------------------------------------------
@@ -299,8 +335,7 @@ def test_decisions_are_in_the_pack_and_on_the_page(tmp_path_factory: pytest.Temp
     lines = watch.decisions.read_bytes().splitlines()
     top = zipfile.Path(answer.stdout.strip(), f"{name}/")
     assert (top / "decisions.jsonl").read_bytes().splitlines() == [lines[0], lines[2]]
-    folder = {path.name: path.read_bytes() for path in (watch.evidence / name).iterdir()}
-    text = read_page(watch, PackContent(name, folder, (ENTRY,), (lines[0], lines[2]), None))
+    text = read_page(watch, PackContent(name, read_folder(watch.evidence / name), (ENTRY,), (lines[0], lines[2]), None))
     decided = json.loads(lines[0])["decided"]
     moment = decided[:19].replace("T", " ")
     assert f"{moment} 2023-03-31 R. Quispe dismissed road works; seen on the map" in text

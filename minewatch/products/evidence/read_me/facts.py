@@ -32,6 +32,9 @@ ALERT = "alert.geojson"
 TOKEN = "manifest.tsr"  # noqa: S105  # a file's name
 """The answer of an authority for time stamps, where it has come."""
 
+GROWTH = "growth-"
+"""Begins the folder of an addendum; the day follows."""
+
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, GEOSException)
 """What evidence of another version may raise."""
 
@@ -104,6 +107,9 @@ class ReadMeFacts:
     looks: Mapping[str, EvidenceLook]
     """Name of an image to what it shows; those that the folder has and that can be read."""
 
+    growth: tuple[tuple[dt.date, float], ...]
+    """Day and hectares of each addendum, which says what the alert had grown to; the earliest first."""
+
     decisions: tuple[DecisionRow, ...]
     """Of people, in the order of the file."""
 
@@ -149,12 +155,24 @@ def gather_facts(workspace: Workspace, content: PackContent) -> ReadMeFacts:
             first_seen=days["first_seen"],
             confirmed_on=days["confirmed_on"],
             looks=read_looks(content.folder, manifest, outline),
+            growth=_read_growth(content.folder),
             decisions=_read_decisions(content.decisions),
             table=_find_row(workspace, content.name),
             made=dt.datetime.now(dt.UTC),
         )
     except MALFORMED as error:
         raise EvidenceError(f"the evidence is not of a form that can be shown ({type(error).__name__})") from error
+
+
+def _read_growth(folder: Mapping[str, bytes]) -> tuple[tuple[dt.date, float], ...]:
+    """Return day and hectares of the folder's addenda."""
+    found = []
+    for name in sorted(folder):
+        part, _, file = name.partition("/")
+        if file == ALERT and part.startswith(GROWTH):
+            (feature,) = json.loads(folder[name])["features"]
+            found.append((dt.date.fromisoformat(part.removeprefix(GROWTH)), float(feature["properties"]["area_ha"])))
+    return tuple(found)
 
 
 def _read_decisions(lines: Sequence[bytes]) -> tuple[DecisionRow, ...]:

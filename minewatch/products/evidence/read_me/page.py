@@ -127,28 +127,57 @@ def _list_figures(facts: ReadMeFacts, words: Wording) -> list[tuple[str, str]]:
     rows = [
         (texts.text("sure_first"), texts.date(facts.first_seen)),
         (texts.text("sure_confirmed"), texts.date(facts.confirmed_on)),
-        (texts.text("sure_looks"), texts.count("sure_looks_count", int(alert["looks"]), date=texts.date(_find_moment(facts)))),
     ]
+    if alert.get("looks"):
+        count = texts.count("sure_looks_count", int(alert["looks"]), date=texts.date(_find_moment(facts)))
+        rows.append((texts.text("sure_looks"), count))
     changes = [
         f"{name} {words.write_signed(float(alert[column]))}"
         for name, column in (("NDVI", "ndvi_change"), ("BSI", "bsi_change"))
         if alert.get(column) is not None
     ]
-    return [*rows, (texts.text("sure_change"), " · ".join(changes))] if changes else rows
+    if changes:
+        rows.append((texts.text("sure_change"), " · ".join(changes)))
+    return [*rows, *_list_growth(facts, words), *_list_recomputed(facts, words)]
+
+
+def _list_growth(facts: ReadMeFacts, words: Wording) -> list[tuple[str, str]]:
+    """Return what the alert had grown to, of the days of which there is an addendum."""
+    sizes = [f"{words.texts.date(day)}{words.texts.colon} {words.write_hectares(hectares)}" for day, hectares in facts.growth]
+    return [(words.texts.text("sure_growth"), "; ".join(sizes))] if sizes else []
+
+
+def _list_recomputed(facts: ReadMeFacts, words: Wording) -> list[tuple[str, str]]:
+    """Return whether the folder alone gave the same alert when it was written; nothing for evidence of format 1."""
+    stated = facts.manifest.get("recomputed")
+    if not isinstance(stated, dict):
+        return []
+    what = ", ".join(map(show, stated.get("differing") or ()))
+    text = words.texts.text("recomputed_same") if stated.get("agrees") else words.texts.text("recomputed_other", what=what)
+    return [(words.texts.text("sure_recomputed"), text)]
 
 
 def _describe_fall(facts: ReadMeFacts, words: Wording) -> str:
-    """Return how green the ground within the outline is in the two pictures; it is called a fall only where it is one."""
-    before, after = _find_before(facts), facts.looks.get(AFTER)
-    if before is None or after is None or before.ndvi is None or after.ndvi is None:
-        return ""
+    """Return how green the ground within the outline is before and after; it is called a fall only where it is one.
+
+    Where two images are from before, the last normal look comes first, unless only the one of the same season shows a fall.
+    """
+    after, number = facts.looks.get(AFTER), words.texts.number
     # What is printed must add up: the difference is that of the rounded numbers.
-    first, second = round(before.ndvi, 2), round(after.ndvi, 2)
-    number = words.texts.number
-    values = {"before": number(first, "0.00"), "after": number(second, "0.00"), "fall": number(first - second, "0.00")}
-    days = {"day_before": words.texts.date(before.day), "day_after": words.texts.date(after.day)}
-    key = "sure_fall" if first - second >= FALL else "sure_no_fall"
-    return words.texts.count(key, after.pixels, **values, **days).replace("-", "\N{MINUS SIGN}")
+    before = [
+        (look, round(look.ndvi, 2)) for name in (BEFORE, SEASON) if (look := facts.looks.get(name)) and look.ndvi is not None
+    ]
+    if not before or after is None or after.ndvi is None:
+        return ""
+    last = round(after.ndvi, 2)
+    look, first = next(((look, ndvi) for look, ndvi in before if ndvi - last >= FALL), before[0])
+    values = {"before": number(first, "0.00"), "after": number(last, "0.00"), "fall": number(first - last, "0.00")}
+    days = {"day_before": words.texts.date(look.day), "day_after": words.texts.date(after.day)}
+    lines = [words.texts.count("sure_fall" if first - last >= FALL else "sure_no_fall", after.pixels, **values, **days)]
+    for other, ndvi in before:
+        if other is not look:
+            lines.append(words.texts.text("sure_other", day=words.texts.date(other.day), value=number(ndvi, "0.00")))
+    return " ".join(lines).replace("-", "\N{MINUS SIGN}")
 
 
 def _list_unverified(facts: ReadMeFacts, words: Wording) -> list[str]:
@@ -189,7 +218,15 @@ def _list_pictures(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
         for when, look in shown.items()
         if look
     }
-    return {"pictures": pictures, "credit": words.texts.text("credits", years=", ".join(map(str, years)))}
+    missing = {when: _describe_missing(facts, when, words) for when, look in shown.items() if not look}
+    return {"pictures": pictures, "missing": missing, "credit": words.texts.text("credits", years=", ".join(map(str, years)))}
+
+
+def _describe_missing(facts: ReadMeFacts, when: str, words: Wording) -> str:
+    """Return that a picture is missing, and why where the manifest says so."""
+    stated = facts.manifest.get("not_shown")
+    reason = str(stated.get(when) or "") if isinstance(stated, dict) else ""
+    return " ".join(filter(None, (words.texts.text(f"picture_missing_{when}"), f"({show(reason)})" if reason else "")))
 
 
 def _draw(facts: ReadMeFacts, looks: list[EvidenceLook]) -> dict[str, Map]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from minewatch.core.errors import MinewatchError, ReportError, describe
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.read_me.facts import PackContent, gather_facts
+from minewatch.products.evidence.read_me.facts import MALFORMED, PackContent, gather_facts
 from minewatch.products.evidence.read_me.page import render_page
 from minewatch.products.report.pdf import HTML, PDF, print_page
 
@@ -21,7 +21,7 @@ def write_read_me(workspace: Workspace, content: PackContent, language: str) -> 
     """
     try:
         page = render_page(gather_facts(workspace, content), language)
-    except MinewatchError as error:
+    except (MinewatchError, *MALFORMED) as error:
         return {}, (f"the pack has no {READ_ME}: {describe(error)}",)
     try:
         return {f"{READ_ME}.{PDF}": print_page(page)}, ()
