@@ -19,6 +19,7 @@ from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA
 from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
+from minewatch.settings.scl import CLEAR_CLASSES
 
 BEFORE, SEASON, AFTER = "before", "before-season", "after"
 """Names of the images that evidence may have."""
@@ -42,6 +43,9 @@ class EvidenceLook:
 
     colours: NDArray[np.int16]
     """(y, x, 3) red, green, blue reflectance x 10 000, -32768 = no data."""
+
+    clear: NDArray[np.bool_]
+    """(y, x) pixels that have data and are neither cloud nor shadow."""
 
     ndvi: float | None
     """Median NDVI of the pixels within the outline that have data; None where none has."""
@@ -78,7 +82,9 @@ def _read_look(
     median = float(np.median(known)) if known.size else None
     day = dt.datetime.fromisoformat(stated["acquired"]).astimezone(dt.UTC).date()
     scenes = tuple(str(record["id"]) for record in stated["sources"])
-    return EvidenceLook(name, day, scenes, frame, _stack_colours(image), median, int(known.size))
+    colours = _stack_colours(image)
+    clear = np.isin(image.classes, CLEAR_CLASSES) & (colours != NODATA).all(axis=-1)
+    return EvidenceLook(name, day, scenes, frame, colours, clear, median, int(known.size))
 
 
 def _compute_ndvi(image: EvidenceImage) -> NDArray[np.float64]:

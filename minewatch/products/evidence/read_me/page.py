@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from minewatch import __version__
 from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, find_fate, find_green_again, read_day
 from minewatch.core.text import show
-from minewatch.core.units import NODATA, SCALE
+from minewatch.core.units import SCALE
 from minewatch.products.evidence.read_me.facts import ReadMeFacts
 from minewatch.products.evidence.read_me.law import list_law
 from minewatch.products.evidence.read_me.looks import AFTER, BEFORE, SEASON, EvidenceLook
@@ -232,7 +232,8 @@ def _describe_missing(facts: ReadMeFacts, when: str, words: Wording) -> str:
 def _draw(facts: ReadMeFacts, looks: list[EvidenceLook]) -> dict[str, Map]:
     if not looks:
         return {}
-    values = np.concatenate([look.colours[(look.colours != NODATA).all(axis=-1)].ravel() for look in looks])
+    # Clouds would take the bright tones, and leave the ground dark.
+    values = np.concatenate([look.colours[look.clear].ravel() for look in looks])
     stretch = Stretch((DARKEST,) * 3, (find_white(values, SCALE),) * 3)
     maps = {}
     for look in looks:
