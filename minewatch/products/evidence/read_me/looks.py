@@ -47,6 +47,9 @@ class EvidenceLook:
     clear: NDArray[np.bool_]
     """(y, x) pixels that have data and are neither cloud nor shadow."""
 
+    inside: NDArray[np.bool_]
+    """(y, x) pixels whose centre lies within the outline."""
+
     ndvi: float | None
     """Median NDVI of the pixels within the outline that have data; None where none has."""
 
@@ -77,14 +80,15 @@ def _read_look(
     image = parse_evidence_image(folder[f"{name}.tif"], folder[f"{name}-scl.tif"])
     if image.classes.shape != frame.shape:
         raise EvidenceError(f"{name}.tif has another extent than its manifest says")
-    ndvi = _compute_ndvi(image)[_rasterize(outline, frame)]
+    inside = _rasterize(outline, frame)
+    ndvi = _compute_ndvi(image)[inside]
     known = ndvi[np.isfinite(ndvi)]
     median = float(np.median(known)) if known.size else None
     day = dt.datetime.fromisoformat(stated["acquired"]).astimezone(dt.UTC).date()
     scenes = tuple(str(record["id"]) for record in stated["sources"])
     colours = _stack_colours(image)
     clear = np.isin(image.classes, CLEAR_CLASSES) & (colours != NODATA).all(axis=-1)
-    return EvidenceLook(name, day, scenes, frame, colours, clear, median, int(known.size))
+    return EvidenceLook(name, day, scenes, frame, colours, clear, inside, median, int(known.size))
 
 
 def _compute_ndvi(image: EvidenceImage) -> NDArray[np.float64]:

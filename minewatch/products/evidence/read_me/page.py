@@ -232,9 +232,11 @@ def _describe_missing(facts: ReadMeFacts, when: str, words: Wording) -> str:
 def _draw(facts: ReadMeFacts, looks: list[EvidenceLook]) -> dict[str, Map]:
     if not looks:
         return {}
-    # Clouds would take the bright tones, and leave the ground dark.
-    values = np.concatenate([look.colours[look.clear].ravel() for look in looks])
-    stretch = Stretch((DARKEST,) * 3, (find_white(values, SCALE),) * 3)
+    # Clouds would take the bright tones and leave the ground dark; the alert's own soil shall not be all white.
+    masks = [[look.clear for look in looks], [look.clear & look.inside for look in looks]]
+    values = [np.concatenate([look.colours[mask].ravel() for look, mask in zip(looks, part, strict=True)]) for part in masks]
+    white = max(find_white(part, SCALE) for part in values if part.size) if values[0].size else 1.0
+    stretch = Stretch((DARKEST,) * 3, (white,) * 3)
     maps = {}
     for look in looks:
         zoom = max(1, -(-SHARPNESS // max(look.frame.shape)))
