@@ -76,6 +76,10 @@ class EvidenceError(MinewatchError):
     """Evidence cannot be written, found, signed, packed or read."""
 
 
+class PackError(EvidenceError):
+    """A ZIP holds what no pack has, and is refused before anything in it is read."""
+
+
 class ReceiptError(EvidenceError):
     """A pack is refused, since it is not as it was written."""
 

@@ -167,7 +167,10 @@ def test_every_language_has_every_text_with_the_same_values() -> None:
 
 def test_outline_and_hectares_are_of_the_day_that_is_named(scanned: Workspace, content: PackContent) -> None:
     _, _, alert = read_files(content)
-    assert f"the outline as the scan of {write_day(alert['as_of'])} found it" in read_page(scanned, content)
+    first = change_alert(change_manifest(content, lambda manifest: manifest.update({"format": 1})), as_of="2023-03-31")
+    text = read_page(scanned, first)
+    assert "the outline as the scan of 31 March 2023 found it" in text
+    assert f"Clear looks since first seen {alert['looks']}, up to 31 March 2023" in text
     second = change_manifest(content, lambda manifest: manifest.update({"format": 2}))
     text = read_page(scanned, second)
     confirmed = write_day(alert["confirmed_on"])
@@ -259,8 +262,9 @@ def test_the_season_counts_where_the_last_normal_look_was_leafless(scanned: Work
 def test_what_newer_evidence_has_is_told(scanned: Workspace, content: PackContent) -> None:
     document = json.loads(content.folder["alert.geojson"])
     document["features"][0]["properties"] = {"area_ha": 2.3456}
+    plain = {name: data for name, data in content.folder.items() if not name.startswith("growth-")}
     grown = {"growth-2023-01-06/alert.geojson": json.dumps(document).encode()}
-    newer = replace(content, folder={**content.folder, **grown})
+    newer = change_manifest(replace(content, folder={**plain, **grown}), lambda manifest: manifest.pop("recomputed", None))
     assert "Grown to, on file 6 January 2023: 2.35 hectares" in read_page(scanned, newer)
     same = change_manifest(newer, lambda manifest: manifest.update({"recomputed": {"agrees": True, "differing": []}}))
     assert "Recomputed from this folder alone when it was written: the same alert comes out" in read_page(scanned, same)
@@ -294,7 +298,8 @@ def test_what_was_not_verified_fits_the_evidence(scanned: Workspace, content: Pa
 
 def test_the_law_is_told_as_it_was_judged(scanned: Workspace, content: PackContent) -> None:
     inside = {"legal_status": "inside", "concession": "Río Claro", "concession_ha": 1.25, "concession_pct": 90.0}
-    text = read_page(scanned, change_alert(content, first_seen="2022-12-07", **inside, admin_unit="Tambopata"))
+    older = change_alert(content, first_seen="2022-12-07", legal_basis=None, legal_reason=None)
+    text = read_page(scanned, change_alert(older, **inside, admin_unit="Tambopata"))
     assert "in concessions that were valid on the day it was first seen, 7 December 2022" in text
     assert "Río Claro: 1.25 ha, 90" in text
     assert "Administrative unit Tambopata" in text
@@ -314,7 +319,7 @@ def test_the_law_is_told_as_it_was_judged(scanned: Workspace, content: PackConte
         "Río Claro, MC-17; valid from … to 2022-11-30; 1.25 ha of the alert; layer titles; the legal status rests on it" in text
     )
     assert f"titles.gpkg, changed 2022-10-01, SHA-256 {'ef' * 32}" in text
-    expired = {"legal_status": "expired", "legal_basis": json.dumps(basis)}
+    expired = {"legal_status": "expired", "legal_reason": "", "legal_basis": json.dumps(basis)}
     assert "not valid on every day on which the ground may have changed" in read_page(scanned, change_alert(content, **expired))
 
 

@@ -87,7 +87,11 @@ def trace_pixels(
     observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]
 ) -> AlertPixels:
     """Track the alert's pixels as a scan does, and trace the outcome of each look."""
-    loaded = load_tile(observations, area, window)
+    return trace_tile(load_tile(observations, area, window), scenes, members)
+
+
+def trace_tile(loaded: TileInput, scenes: SceneQuality, members: NDArray[np.bool_]) -> AlertPixels:
+    """Track the alert's pixels in a tile that was loaded: (y, x) ``members`` of it."""
     tile = replace(loaded, inside=members & loaded.inside)
     series = Series.of(tile)
     return AlertPixels(tile, series, scenes, track_pixels(series, scenes, make_rules(tile.settings), traced=True))

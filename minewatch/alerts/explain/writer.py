@@ -40,7 +40,7 @@ MASKED: Mapping[int, str] = {
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 
 
-UNJUDGED = (Outcome.NOT_CLEAR, Outcome.BASELINE, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
+UNJUDGED = (Outcome.NOT_CLEAR, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
 """Outcomes of looks that were not compared with the baseline."""
 
 
@@ -71,7 +71,7 @@ class ExplanationWriter:
         x, y = self.area.grid.transform @ (place[1] + 0.5, place[0] + 0.5)
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
         bases = self._fit_baselines()
-        looks = self._describe_looks(bases, place)
+        looks = self._describe_looks(bases, self._read_classes(place))
         # Dates are called in EPISODE as in Episode.
         last, found = bases[max(bases)], traced.tracked.episodes[traced.tracked.episodes["row"] == self.number]
         return Explanation(
@@ -94,6 +94,13 @@ class ExplanationWriter:
             notes=notes,
         )
 
+    def describe_looks(self, classes: NDArray[np.uint8]) -> tuple[ExplainedLook, ...]:
+        """Return the looks alone; ``classes`` are the pixel's SCL codes in each observation, in order of acquisition."""
+        return self._describe_looks(self._fit_baselines(), classes)
+
+    def _read_classes(self, place: tuple[int, int]) -> NDArray[np.uint8]:
+        return np.array([scl[0, 0] for scl in iterate_scl(self.observations, Window(*place, 1, 1))], np.uint8)
+
     @property
     def number(self) -> int:
         """Place of the pixel in the series."""
@@ -111,10 +118,9 @@ class ExplanationWriter:
             bases[epoch] = unpack_baseline(base[:, 0])
         return bases
 
-    def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[ExplainedLook, ...]:
+    def _describe_looks(self, bases: Mapping[int, PixelBaseline], classes: NDArray[np.uint8]) -> tuple[ExplainedLook, ...]:
         series, scenes, number = self.traced.series, self.traced.scenes.numbers, self.number
         rules = make_rules(self.traced.tile.settings)
-        classes = np.array([int(scl[0, 0]) for scl in iterate_scl(self.observations, Window(*place, 1, 1))])
         seen = np.array([observation.day for observation in sort_observations(self.observations)])
         looks, values = [], series.decode(number)
         for t, day in enumerate(series.days.tolist()):
@@ -152,13 +158,14 @@ class ExplanationWriter:
             charred=bool(residual.charred) and outcome in COUNTED,
             outcome=outcome,
             is_normal=bool(residual.is_normal) and outcome not in UNJUDGED,
+            is_in_leaf=bool(residual.is_in_leaf),
             clear_pixels=around.shape[1],
             confirmed_pixels=traced.count_confirmed(day),
             area_ndvi=float(np.median(around[0])) if around.size else None,
             area_bsi=float(np.median(around[1])) if around.size else None,
         )
 
-    def _explain_mask(self, t: int, codes: NDArray[np.int64]) -> str:
+    def _explain_mask(self, t: int, codes: NDArray[np.uint8]) -> str:
         """Return why the pixel is not clear, from its classes of that day; '' where it is."""
         if self.traced.series.clear[t, self.number]:
             return ""

@@ -14,6 +14,7 @@ from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.core.text import render_json
 from minewatch.core.workspace import CUSTODY, DECISIONS, EVIDENCE, Workspace
+from minewatch.products.evidence.bundle_check import BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS
 from minewatch.products.evidence.custody_log import CustodyLine, Handover, current_user, read_custody, record_custody
 from minewatch.products.evidence.decision_lines import list_decision_lines
 from minewatch.products.evidence.encryption import SUFFIX, Recipient, encrypt, read_recipients
@@ -24,7 +25,7 @@ from minewatch.products.evidence.manifest import FORMAT, encode_signature
 from minewatch.products.evidence.read_me.facts import PackContent
 from minewatch.products.evidence.read_me.write import write_read_me
 from minewatch.products.evidence.signing import Signer
-from minewatch.products.evidence.verification import BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS, TrustAnchors, verify_path
+from minewatch.products.evidence.verification import TrustAnchors, verify_path
 
 ENDING = ".zip"
 """Of a pack."""
@@ -77,8 +78,10 @@ def write_export_bundle(workspace: Workspace, alert_id: str, request: PackReques
     path = (request.folder or workspace.exports) / f"{name}{ENDING}{SUFFIX if readers else ''}"
     make_private_folder(path.parent)
     how = f"as {path.name}" + (f", encrypted for {', '.join(reader.label for reader in readers)}" if readers else "")
+    # The log's head is signed with the settings' key alone, for that is the one with which it is checked.
+    seal = None if request.key else signer
     # The pack holds its own lines of the log, and so this one; its hash is known only when it is whole.
-    record_custody(workspace.custody, "packed", name, manifest, how, request.handover)
+    record_custody(workspace.custody, "packed", name, manifest, how, request.handover, seal)
     try:
         files, notes = _gather_files(workspace, source, signer, request)
         out = _write(path, name, files, readers)
@@ -87,7 +90,7 @@ def write_export_bundle(workspace: Workspace, alert_id: str, request: PackReques
         reason = describe(error) if isinstance(error, MinewatchError) else error.strerror
         raise EvidenceError(f"{path} cannot be written: {reason}") from error
     try:
-        record_custody(workspace.custody, "packed", name, manifest, f"{how}: written", replace(request.handover, files=out))
+        record_custody(workspace.custody, "packed", name, manifest, f"{how}: written", replace(request.handover, files=out), seal)
     except EvidenceError as error:
         notes = (*notes, f"the hash of the pack is not in the custody log: {describe(error)}")
     return Pack(path, out[0][1], notes)

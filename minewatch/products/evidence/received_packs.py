@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import secrets
 import shutil
 import stat
@@ -21,13 +20,16 @@ from minewatch.core.files import make_private_folder, sync
 from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.core.text import count_of, show
 from minewatch.core.workspace import EVIDENCE, Workspace, check_name
+from minewatch.products.evidence.bundle_check import BUNDLE_MANIFEST
 from minewatch.products.evidence.custody_log import Handover, read_custody, record_custody
 from minewatch.products.evidence.encryption import SUFFIX, decrypt, is_encrypted
-from minewatch.products.evidence.evidence_files import CHUNK, LARGEST_TOTAL, EvidenceFiles, open_zip, select_subfolder
+from minewatch.products.evidence.evidence_files import CHUNK, EvidenceFiles, open_zip, select_subfolder
 from minewatch.products.evidence.export_bundle import ENDING
 from minewatch.products.evidence.handover_log import describe_file
 from minewatch.products.evidence.manifest import MANIFEST
-from minewatch.products.evidence.verification import BUNDLE_MANIFEST, TrustAnchors, VerificationResult, verify_path
+from minewatch.products.evidence.verdicts import TrustAnchors, VerificationResult
+from minewatch.products.evidence.verification import verify_path
+from minewatch.products.evidence.zip_file import LARGEST_TOTAL
 
 DIGITS = 8
 """Of the ZIP's SHA-256, in the name of the folder: two packs may be of alerts with the same id."""
@@ -64,7 +66,7 @@ def receive_pack(
         check = _check(copy, path, public_key, identity)
         alert_id, name = check.alert_id, f"{check.alert_id}-{sha256[:DIGITS]}"
         said = replace(handover, files=((path.name, sha256, size),))
-        notes = (*check.notes, *check.unknown)
+        notes = (f"{alert_id}: {check.sentence}", *check.notes, *check.log_faults, *check.unknown)
         target = workspace.received / name
         if target.exists():
             _check_kept(target, sha256)
@@ -107,7 +109,7 @@ def _check(copy: Path, path: Path, public_key: str | None, identity: Path | None
 
 def _describe(check: VerificationResult) -> str:
     """Return what the check found, for the log."""
-    return f"verified: {'; '.join(map(show, (*check.notes, *check.unknown)))}"
+    return "; ".join(map(show, (f"verified: {check.sentence}", *check.log_faults, *check.unknown)))
 
 
 def _list_receipts(workspace: Workspace, name: str) -> list[str]:
@@ -168,7 +170,7 @@ def _unpack(copy: Path, identity: Path | None, folder: Path, alert_id: str) -> N
     with contextlib.ExitStack() as stack:
         if is_encrypted(copy):
             assert identity is not None, "it was checked with it"
-            files = open_zip(io.BytesIO(decrypt(copy, identity)))
+            files = open_zip(decrypt(copy, identity))
         else:
             files = open_zip(stack.enter_context(copy.open("rb")))
         if BUNDLE_MANIFEST not in files.names:

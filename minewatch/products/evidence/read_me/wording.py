@@ -63,7 +63,7 @@ class Wording:
 
     def name_action(self, entry: CustodyEntry) -> str:
         """Return what was done with evidence."""
-        key = f"action_{entry.action}"
+        key = f"action_{entry.action.replace('-', '_')}"
         return self.texts.text(key) if key in self.texts.words else show(entry.action)
 
     def name_review(self, row: DecisionRow) -> str:
