@@ -176,7 +176,13 @@ def _describe_fall(facts: ReadMeFacts, words: Wording) -> str:
     lines = [words.texts.count("sure_fall" if first - last >= FALL else "sure_no_fall", after.pixels, **values, **days)]
     for other, ndvi in before:
         if other is not look:
-            lines.append(words.texts.text("sure_other", day=words.texts.date(other.day), value=number(ndvi, "0.00")))
+            lines.append(
+                words.texts.text(
+                    "sure_other_season" if other.name == SEASON else "sure_other",
+                    day=words.texts.date(other.day),
+                    value=number(ndvi, "0.00"),
+                )
+            )
     return " ".join(lines).replace("-", "\N{MINUS SIGN}")
 
 
