@@ -33,9 +33,10 @@ from minewatch.cli.listing import (
     print_alerts,
     print_corroboration,
 )
-from minewatch.cli.output import DAY, Session, common_options, print_json, print_result, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, handover_options, print_json, print_result, print_table, say
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.lookup import log_export
+from minewatch.products.evidence.custody_log import Handover
+from minewatch.products.evidence.handover_log import log_handover
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
 from minewatch.products.export.options import ExportOptions
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
@@ -290,18 +291,20 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     type=click.Choice(list(DIALECTS)),
     help="Write CSV for an Excel in this language: es, fr and pt with semicolons and decimal commas.  [default: for programs]",
 )
+@handover_options
 @filters
 @common_options
-def export(session: Session, formats: str, output: Path | None, locale: str | None, **choice: Any) -> None:
+def export(session: Session, formats: str, output: Path | None, locale: str | None, handover: Handover, **choice: Any) -> None:
     """Write alerts as alerts.FORMAT in one or several formats.
 
     Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
     shapefile, whose names and texts are shortened; the command lists which.  Each file holds the credits that licences ask
-    for; beside a csv lies alerts.csv-metadata.json with them: hand both on.
+    for; beside a csv lies alerts.csv-metadata.json with them: hand both on.  The custody log notes hash and size of each file,
+    for whom (--for) and why (--purpose).
 
     \b
     Example:
-      minewatch alerts export --format xlsx,kml --confirmed -o hand-over
+      minewatch alerts export --format xlsx,kml --confirmed -o hand-over --for "Ministry of the Environment"
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
       minewatch alerts export --format csv --locale es
     """
@@ -312,6 +315,6 @@ def export(session: Session, formats: str, output: Path | None, locale: str | No
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
     written = export_alerts(chosen, folder, names, ExportOptions(credit_alerts(session.workspace, chosen), locale))
     files = ", ".join(export.path.name for export in written)
-    noted = log_export(session.workspace, chosen["alert_id"], f"as {files}")
-    paths = [str(export.path) for export in written]
-    print_result(session, paths, paths, [*(note for export in written for note in export.notes), *noted])
+    paths = [export.path for export in written]
+    noted = log_handover(session.workspace, "exported", chosen["alert_id"], paths, f"as {files}", handover)
+    print_result(session, [str(path) for path in paths], paths, [*(note for export in written for note in export.notes), *noted])

@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from minewatch.cli.image import FOLDER, NOTHING, Choices
-from minewatch.cli.output import DAY, Session, common_options, print_result
+from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
+from minewatch.products.evidence.custody_log import Handover
+from minewatch.products.evidence.handover_log import log_image
 from minewatch.products.images.animation import MOST_FRAMES, Animation, AnimationRequest, make_animation
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
 from minewatch.products.images.overlay import OVERLAYS
@@ -44,6 +46,7 @@ from minewatch.products.images.video_files import VIDEO_FORMATS
 )  # fmt: skip
 @click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the workspace's.")
 @click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Folder.  [default: output/images]")
+@handover_options
 @common_options
 def animate(
     session: Session,
@@ -57,6 +60,7 @@ def animate(
     formats: tuple[str, ...],
     source: str | None,
     output: Path | None,
+    handover: Handover,
 ) -> None:
     """Show an area or an alert over time: clear images at regular steps, of one extent and one stretch.
 
@@ -77,7 +81,8 @@ def animate(
         made = make_animation(session.workspace, request, reporter)
     period = f"from {format_day(made.dates[0])} to {format_day(made.dates[-1])}"
     line = f"{made.target}: {count_of(len(made.dates), 'frame')} {period}, {made.size[0]} x {made.size[1]}"
-    print_result(session, describe_animation(made), [line, *made.files.values()], made.notes)
+    noted = log_image(session.workspace, made.target, list(made.files.values()), handover)
+    print_result(session, describe_animation(made), [line, *made.files.values()], [*made.notes, *noted])
 
 
 def describe_animation(made: Animation) -> dict[str, Any]:

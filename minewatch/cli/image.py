@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, print_result
+from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent
+from minewatch.products.evidence.custody_log import Handover
+from minewatch.products.evidence.handover_log import log_image
 from minewatch.products.images.chips.acquisitions import EARLIEST
 from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR, Chip
 from minewatch.products.images.dated_image import ImageRequest, make_image
@@ -77,6 +79,7 @@ class Choices(click.ParamType[tuple[str, ...]]):
 )  # fmt: skip
 @click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the workspace's.")
 @click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Folder.  [default: output/images]")
+@handover_options
 @common_options
 def image(
     session: Session,
@@ -89,6 +92,7 @@ def image(
     formats: tuple[str, ...],
     source: str | None,
     output: Path | None,
+    handover: Handover,
 ) -> None:
     """Make the best clear image of an area or alert at or before a date, at full resolution (10 m).
 
@@ -104,7 +108,7 @@ def image(
     first = since.date() if since else None
     check_period(first, day.date())
     if imagery is None:
-        show_image(session, ImageRequest(target, day.date(), bands, overlay, formats, output, source, first))
+        show_image(session, ImageRequest(target, day.date(), bands, overlay, formats, output, source, first), handover)
         return
     if source is not None or bands != TRUE_COLOUR:
         raise click.UsageError("--imagery has sources and bands of its own: leave out --source and --bands")
@@ -113,7 +117,8 @@ def image(
         photo = make_sharpest(session.workspace, request, reporter)
     candidate, pixels = photo.image.candidate, f"pixels of {photo.image.pixel:.2g} m"
     line = f"{photo.target}: {format_day(photo.image.date)}, {candidate.imagery.name}, {pixels}, {candidate.id}"
-    print_result(session, describe_photo(photo), [line, *photo.files.values()], photo.notes)
+    noted = log_image(session.workspace, photo.target, list(photo.files.values()), handover)
+    print_result(session, describe_photo(photo), [line, *photo.files.values()], [*photo.notes, *noted])
 
 
 def check_period(since: dt.date | None, until: dt.date) -> None:
@@ -122,7 +127,7 @@ def check_period(since: dt.date | None, until: dt.date) -> None:
         raise ImageError(f"the period from {since} to {until} ends before it begins; give an earlier --since")
 
 
-def show_image(session: Session, request: ImageRequest) -> None:
+def show_image(session: Session, request: ImageRequest, handover: Handover) -> None:
     """Make an image of Sentinel-2, and print what it shows."""
     with reporting() as reporter:
         drawn = make_image(session.workspace, request, reporter)
@@ -131,7 +136,8 @@ def show_image(session: Session, request: ImageRequest) -> None:
     if chip.parts:
         days = f"{format_day(chip.first_date)} to {days}, composite of {count_of(len(chip.parts), 'day')}"
     line = f"{drawn.target}: {days}, {format_percent(chip.look.clear_share)} clear, {', '.join(chip.scenes)}"
-    print_result(session, describe_image(drawn), [line, *drawn.files.values()], drawn.notes)
+    noted = log_image(session.workspace, drawn.target, list(drawn.files.values()), handover)
+    print_result(session, describe_image(drawn), [line, *drawn.files.values()], [*drawn.notes, *noted])
 
 
 def describe_image(drawn: ImageResult[Chip]) -> dict[str, Any]:

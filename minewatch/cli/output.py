@@ -20,8 +20,9 @@ from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.files import wrap_disk_errors
 from minewatch.core.logging import close_log, find_secrets, is_log_open, log_event, start_log
 from minewatch.core.signals import NOTICE, exit_process, find_exit_code
-from minewatch.core.text import printable, render_json, show
+from minewatch.core.text import LONGEST, printable, render_json, show
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
+from minewatch.products.evidence.custody_log import Handover
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,6 +81,27 @@ def common_options(command: F) -> F:
         return guard(session, lambda: command(session, **arguments))
 
     return wrapped  # type: ignore[return-value]  # click's decorators lose the signature
+
+
+def handover_options(command: F) -> F:
+    """Add ``--for`` and ``--purpose`` to a command whose files leave the workspace, and pass it a Handover as ``handover``."""
+
+    @click.option("--for", "recipient", default="", metavar="WHO", help="Who receives it, for the custody log.")
+    @click.option("--purpose", default="", metavar="WHY", help="What for, for the custody log.")
+    @functools.wraps(command)
+    def wrapped(*arguments: Any, recipient: str, purpose: str, **choices: Any) -> Any:
+        said = Handover(recipient=read_words("--for", recipient), purpose=read_words("--purpose", purpose))
+        return command(*arguments, handover=said, **choices)
+
+    return wrapped  # type: ignore[return-value]  # click's decorators lose the signature
+
+
+def read_words(option: str, text: str) -> str:
+    """Return what a person says of a handover on one line; raises UsageError where it is too long, or cannot be shown."""
+    words = " ".join(text.split())
+    if len(words) > LONGEST or not words.isprintable():
+        raise click.UsageError(f"{option}: give at most {LONGEST} characters that can be printed")
+    return words
 
 
 def guard(session: Session, action: Callable[[], Any]) -> Any:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, complain, print_result
+from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result
 from minewatch.core.progress import reporting
+from minewatch.products.evidence.custody_log import Handover
 from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
@@ -30,6 +31,7 @@ LONGEST_LINE = 120
 @click.option("--organisation", default="", metavar="NAME", help="On whose behalf, printed at its head.")
 @click.option("--source", metavar="NAME|URL|PATH", help="Where images are read from.  [default: where the last scan read]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/reports]")
+@handover_options
 @common_options
 def report(
     session: Session,
@@ -44,11 +46,13 @@ def report(
     organisation: str,
     source: str | None,
     output: Path | None,
+    handover: Handover,
 ) -> None:
     """Write a report on an area or an alert: one file with text, table, maps, images and charts.
 
     The HTML opens without a network, in any browser; it is always written.  The PDF holds the same; it needs
-    pip install 'minewatch[pdf]' and the Pango library.
+    pip install 'minewatch[pdf]' and the Pango library.  The custody log notes hash and size of each file, for whom (--for) and
+    why (--purpose).
 
     Each alert is shown at its last normal look and at the look that confirmed it, as in its evidence; of one that is not
     confirmed, the latest look that shows it.  The images are read where the scan that wrote the table read them.
@@ -57,7 +61,7 @@ def report(
     \b
     Example:
       minewatch report la-pampa --format html,pdf --lang es
-      minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over
+      minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over --for "District court" --purpose "file 12/2024"
       minewatch report la-pampa --case 2024-117 --author "Ana Quispe" --organisation "Fiscalía Ambiental"
       minewatch report la-pampa --source /archive/sentinel-2/catalog.json
     """
@@ -80,7 +84,7 @@ def report(
         organisation=_read_line("--organisation", organisation),
     )
     with reporting() as reporter:
-        written = write_report(session.workspace, request, output, reporter)
+        written = write_report(session.workspace, request, output, reporter, handover)
     facts = {"files": [str(path) for path in written.paths], "alerts": written.alerts, "notes": written.notes}
     facts["missing_images"] = written.missing_images
     print_result(session, facts, written.paths, written.notes)

@@ -80,6 +80,15 @@ class PackError(EvidenceError):
     """A ZIP holds what no pack has, and is refused before anything in it is read."""
 
 
+class ReceiptError(EvidenceError):
+    """A pack is refused, since it is not as it was written."""
+
+    def __init__(self, text: str = "", faults: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
+        self.faults = faults
+        """Lines on what was changed."""
+
+
 class SimulationError(MinewatchError):
     """The requested simulation cannot be made."""
 

@@ -28,7 +28,7 @@ EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 
 DECISIONS = "decisions.jsonl"
-"""What people decided about alerts, in the folder ``output`` of a workspace."""
+"""What people decided about alerts, in the folder ``output`` of a workspace, and in packs."""
 
 LARGEST_SETTINGS = 2**20
 """Bytes of a ``minewatch.toml``; one may have come with evidence of unknown origin."""
@@ -140,6 +140,11 @@ class Workspace:
     def evidence(self) -> Path:
         """One folder per confirmed alert, written once."""
         return self.output / EVIDENCE
+
+    @property
+    def received(self) -> Path:
+        """Packs of others that were taken in, one folder each; never mixed with own evidence, not moved by ``--into``."""
+        return self.root / "output" / "received"
 
     @property
     def external_sources(self) -> Path:

@@ -6,14 +6,23 @@ import datetime as dt
 import hashlib
 import multiprocessing
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.custody_log import check_custody, read_custody, record_custody, record_custody_of_all
-from minewatch.products.evidence.lookup import log_export
+from minewatch.products.evidence.custody_log import (
+    CustodyEntry,
+    check_custody,
+    read_custody,
+    record_custody,
+    record_custody_of_all,
+)
+from minewatch.products.evidence.handover_log import log_handover
 from tests.helpers.dossiers import list_evidence, make_watch, run, start_apart
+from tests.helpers.small import NAME
 
 
 @pytest.fixture
@@ -116,54 +125,141 @@ def test_opening_is_noted(watch: Workspace) -> None:
     assert "@" in last.who
 
 
-# --- exports ---------------------------------------------------------------------------------------------------------
+# --- what goes out ---------------------------------------------------------------------------------------------------
 
 
-def list_exports(workspace: Workspace) -> list[tuple[str, str]]:
-    lines = read_custody(workspace.custody).lines
-    return [(line.entry.alert_id, line.entry.detail) for line in lines if line.entry.action == "exported"]
+def list_handovers(workspace: Workspace) -> list[CustodyEntry]:
+    entries = [line.entry for line in read_custody(workspace.custody).lines]
+    return [entry for entry in entries if entry.action in ("exported", "reported")]
 
 
-def test_an_export_is_noted_for_each_alert_with_evidence(watch: Workspace, tmp_path: Path) -> None:
+def hash_file(path: Path) -> tuple[str, str, int]:
+    data = path.read_bytes()
+    return path.name, hashlib.sha256(data).hexdigest(), len(data)
+
+
+SAID = ("--for", "Ministry of  the\tEnvironment", "--purpose", "file 12/2024")
+
+
+def test_an_export_is_noted_with_its_files_for_whom_and_why(watch: Workspace, tmp_path: Path) -> None:
     kept, lost = list_evidence(watch)[:2]
     shutil.rmtree(lost)
-    answer = run("alerts", "export", "--format", "csv,geojson", "-o", tmp_path / "out", "-w", watch.root)
+    out = tmp_path / "out"
+    answer = run("alerts", "export", "--format", "csv,geojson", "-o", out, "-w", watch.root, *SAID)
     assert answer.exit_code == 0, answer.stderr
     assert answer.stderr == ""
-    assert list_exports(watch) == [(kept.name, "as alerts.csv, alerts.csv-metadata.json, alerts.geojson")]
-    (line,) = [line for line in read_custody(watch.custody).lines if line.entry.action == "exported"]
-    assert line.entry.manifest == hashlib.sha256((kept / "manifest.json").read_bytes()).hexdigest()
+    with_evidence, without = list_handovers(watch)
+    assert (with_evidence.alert_id, with_evidence.detail) == (
+        kept.name,
+        "as alerts.csv, alerts.csv-metadata.json, alerts.geojson",
+    )
+    assert with_evidence.manifest == hashlib.sha256((kept / "manifest.json").read_bytes()).hexdigest()
+    assert (without.alert_id, without.manifest) == ("", "")
+    assert "alerts without evidence" in without.detail or "1 alert without evidence" in without.detail
+    for entry in (with_evidence, without):
+        assert entry.files == tuple(
+            hash_file(out / name) for name in ("alerts.csv", "alerts.csv-metadata.json", "alerts.geojson")
+        )
+        assert (entry.recipient, entry.purpose) == ("Ministry of the Environment", "file 12/2024")
     assert check_custody(watch.custody) == []
-    run("alerts", "export", "--status", "closed", "-o", tmp_path / "out", "-w", watch.root)
-    assert len(list_exports(watch)) == 1
+
+
+def test_an_export_without_any_alert_is_noted_too(watch: Workspace, tmp_path: Path) -> None:
+    run("alerts", "export", "--status", "dismissed", "-o", tmp_path / "out", "-w", watch.root)
+    (entry,) = list_handovers(watch)
+    assert entry.alert_id == ""
+    assert entry.files == (hash_file(tmp_path / "out" / "alerts.geojson"),)
+
+
+def test_a_report_is_noted_with_its_files_for_whom_and_why(watch: Workspace, tmp_path: Path) -> None:
+    answer = run("report", NAME, "-o", tmp_path / "out", "-w", watch.root, *SAID)
+    assert answer.exit_code == 0, answer.stderr
+    entries = list_handovers(watch)
+    assert {folder.name for folder in list_evidence(watch)} <= {entry.alert_id for entry in entries}
+    (path,) = (tmp_path / "out").iterdir()
+    assert {entry.files for entry in entries} == {(hash_file(path),)}
+    assert {(e.action, e.recipient, e.purpose) for e in entries} == {("reported", "Ministry of the Environment", "file 12/2024")}
+
+
+def test_a_report_on_alerts_without_evidence_is_not_lost_to_the_log(watch: Workspace, tmp_path: Path) -> None:
+    shutil.rmtree(watch.evidence)
+    assert run("report", NAME, "-o", tmp_path / "out", "-w", watch.root).exit_code == 0
+    (entry,) = list_handovers(watch)
+    assert entry.alert_id == ""
+    assert f"on {NAME}; " in entry.detail
+    assert entry.files == (hash_file(next((tmp_path / "out").iterdir())),)
+
+
+def test_a_pack_is_noted_with_its_hash_for_whom_and_why(watch: Workspace, tmp_path: Path) -> None:
+    name = list_evidence(watch)[0].name
+    path = Path(run("pack", name, "-w", watch.root, "-o", tmp_path / "out", *SAID).stdout.strip())
+    before, after = [line.entry for line in read_custody(watch.custody).lines if line.entry.action == "packed"]
+    assert (before.files, after.files) == ((), (hash_file(path),))
+    assert {(e.alert_id, e.recipient, e.purpose) for e in (before, after)} == {
+        (name, "Ministry of the Environment", "file 12/2024")
+    }
+    assert check_custody(watch.custody) == []
+
+
+def test_an_image_is_noted_where_it_leaves_the_workspace(watch: Workspace, tmp_path: Path) -> None:
+    name = list_evidence(watch)[0].name
+    assert run("image", name, "--date", "2023-03-01", "-w", watch.root).exit_code == 0
+    assert list_handovers(watch) == []
+    answer = run("image", name, "--date", "2023-03-01", "-o", tmp_path / "out", "-w", watch.root, *SAID)
+    assert answer.exit_code == 0, answer.stderr
+    (entry,) = list_handovers(watch)
+    assert (entry.alert_id, entry.recipient) == (name, "Ministry of the Environment")
+    assert set(entry.files) == {hash_file(path) for path in (tmp_path / "out").iterdir()}
+
+
+@pytest.mark.parametrize("words", ["x" * 201, "bell \a", "turned \u202e round"])
+def test_words_that_cannot_stand_in_the_log_are_refused(watch: Workspace, tmp_path: Path, words: str) -> None:
+    answer = run("alerts", "export", "-o", tmp_path / "out", "-w", watch.root, "--for", words)
+    assert answer.exit_code == 2
+    assert "--for: give at most 200 characters" in " ".join(answer.stderr.split())
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_alert_that_was_renamed_is_noted_under_the_name_of_its_folder(
-    watch: Workspace, monkeypatch: pytest.MonkeyPatch
+    watch: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = list_evidence(watch)[0]
     monkeypatch.setattr(
         "minewatch.products.evidence.lookup.find_alert", lambda _, name: {folder.name: "spot-new"}.get(name, name)
     )
-    assert log_export(watch, ["spot-new", "spot-other"], "as x.pdf") == []
-    assert list_exports(watch) == [(folder.name, "as x.pdf")]
+    (tmp_path / "x.pdf").write_bytes(b"x")
+    assert log_handover(watch, "exported", ["spot-new", "spot-other"], [tmp_path / "x.pdf"], "as x.pdf") == []
+    noted = [(entry.alert_id, entry.detail) for entry in list_handovers(watch)]
+    assert noted == [(folder.name, "as x.pdf"), ("", "as x.pdf; 1 alert without evidence")]
 
 
-def test_without_evidence_an_export_is_not_noted(watch: Workspace) -> None:
-    shutil.rmtree(watch.evidence)
-    before = watch.custody.read_bytes()
-    assert log_export(watch, [line.entry.alert_id for line in read_custody(watch.custody).lines], "as x.csv") == []
-    assert watch.custody.read_bytes() == before
+@pytest.mark.parametrize("command", [("alerts", "export", "--format", "csv"), ("report", NAME), ("pack", "ID")])
+def test_what_went_out_stands_where_the_log_cannot_be_written_and_that_is_told(
+    watch: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    words = [list_evidence(watch)[0].name if word == "ID" else word for word in command]
+    if command[0] == "pack":  # the first line can be written, the last one cannot
+        monkeypatch.setattr("minewatch.products.evidence.export_bundle.publish_bytes", publish_and_lose_the_log(watch))
+    else:
+        lose_the_log(watch)
+    answer = run(*words, "-o", tmp_path / "out", "-w", watch.root)
+    assert answer.exit_code == 0, answer.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 1
+    assert "is not in the custody log" in answer.stderr
+    assert answer.stderr.count("custody log") == 1
 
 
-def test_an_export_stands_where_the_log_cannot_be_written_and_says_so(watch: Workspace, tmp_path: Path) -> None:
+def lose_the_log(watch: Workspace) -> None:
     watch.custody.unlink()
     watch.custody.mkdir()
-    answer = run("alerts", "export", "--format", "csv", "-o", tmp_path / "out", "-w", watch.root)
-    assert answer.exit_code == 0
-    assert (tmp_path / "out" / "alerts.csv").exists()
-    assert "the export is not in the custody log" in answer.stderr
-    assert answer.stderr.count("\n") == 1
+
+
+def publish_and_lose_the_log(watch: Workspace) -> Callable[[Path, bytes], None]:
+    def publish(path: Path, data: bytes) -> None:
+        publish_bytes(path, data)
+        lose_the_log(watch)
+
+    return publish
 
 
 def test_several_lines_are_chained(tmp_path: Path) -> None:

@@ -53,6 +53,9 @@ class Handover:
     recipient: str = ""
     """Who receives it, as the user says; '' = not said."""
 
+    sender: str = ""
+    """Who gave what was received, as the user says; '' = not said."""
+
     purpose: str = ""
     """What for, as the user says; '' = not said."""
 
@@ -90,6 +93,9 @@ class CustodyEntry:
 
     recipient: str = ""
     """Who received them, as the user said; '' = not said."""
+
+    sender: str = ""
+    """Who gave what was received, as the user said; '' = not said."""
 
     purpose: str = ""
     """What for, as the user said; '' = not said."""
@@ -261,7 +267,7 @@ def _parse_entry(fields: Mapping[str, Any]) -> CustodyEntry:
     pinned = fields.get("decisions")
     entry = CustodyEntry(**{**fields, "files": files, "decisions": (int(pinned[0]), str(pinned[1])) if pinned else None})
     texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous, entry.sealed_by)
-    if entry.is_end_unknown or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.purpose)):
+    if entry.is_end_unknown or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.sender, entry.purpose)):
         raise ValueError("not an entry")
     return entry
 

@@ -1,19 +1,16 @@
-"""Finds the evidence of alerts by their ids, and logs the export of alerts that have evidence."""
+"""Finds the evidence of alerts by the ids that they have or had."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from minewatch.alerts.reviews import find_alert
-from minewatch.core.errors import AlertsError, EvidenceError, MinewatchError, describe
+from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.custody_log import record_custody_of_all
-from minewatch.products.evidence.manifest import MANIFEST
 
 
 def list_evidence(workspace: Workspace) -> set[str]:
@@ -41,26 +38,12 @@ def _find_current_id(workspace: Workspace, name: str) -> str:
     return ""
 
 
-def log_export(workspace: Workspace, alert_ids: Iterable[str], detail: str) -> list[str]:
-    """Record in the custody log that alerts with evidence left the workspace; ``detail`` says in which files.
-
-    The files are written by then, so a log that cannot be written is no error: return what a person should read about it.
-    """
-    try:
-        ids, names = set(alert_ids), list_evidence(workspace)
+def find_evidence_of(workspace: Workspace, alert_ids: AbstractSet[str]) -> dict[str, str]:
+    """Return the names of the folders of some alerts, and the id by which each was asked for."""
+    names = list_evidence(workspace)
+    found = {name: name for name in sorted(names & alert_ids)}
+    if rest := alert_ids - names:
         # Only an alert without a folder of its name can have been renamed.
-        renamed = {name for name in names - ids if _find_current_id(workspace, name) in ids - names} if ids - names else set()
-        if manifests := {name: _hash_manifest(workspace.evidence / name) for name in sorted((names & ids) | renamed)}:
-            record_custody_of_all(workspace.custody, "exported", manifests, detail)
-    except MinewatchError as error:
-        return [f"the export is not in the custody log: {describe(error)}"]
-    return []
-
-
-def _hash_manifest(folder: Path) -> str:
-    """Return the SHA-256 of a manifest; '' where it cannot be read, which ``minewatch verify`` reports."""
-    try:
-        with (folder / MANIFEST).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+        current = {name: _find_current_id(workspace, name) for name in sorted(names - alert_ids)}
+        found |= {name: alert_id for name, alert_id in current.items() if alert_id in rest}
+    return found

@@ -11,7 +11,8 @@ from minewatch.core.files import publish_bytes
 from minewatch.core.progress import Reporter
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.lookup import log_export
+from minewatch.products.evidence.custody_log import Handover
+from minewatch.products.evidence.handover_log import log_handover
 from minewatch.products.report.gather_facts import RECORD, gather_facts, record_report
 from minewatch.products.report.html_page import render_page
 from minewatch.products.report.pdf import HTML, PDF, print_page
@@ -42,10 +43,15 @@ class Report:
 
 
 def write_report(
-    workspace: Workspace, request: ReportRequest, folder: Path | None = None, reporter: Reporter | None = None
+    workspace: Workspace,
+    request: ReportRequest,
+    folder: Path | None = None,
+    reporter: Reporter | None = None,
+    handover: Handover | None = None,
 ) -> Report:
     """Write a report into a folder, ``output/reports`` by default; the HTML is written even where the PDF fails.
 
+    The custody log notes the files, and for whom and why they were made (``handover``).
     Raises MinewatchError where area, alert or table are missing; nothing is written then.
     """
     facts = gather_facts(workspace, request, reporter)
@@ -63,7 +69,8 @@ def write_report(
                 fault = str(error)
     record_report(workspace.reports / RECORD, facts)
     names = ", ".join(path.name for path in paths)
-    noted = log_export(workspace, [str(alert.row["alert_id"]) for alert in facts.alerts], f"report {names}")
+    ids = [str(alert.row["alert_id"]) for alert in facts.alerts]
+    noted = log_handover(workspace, "reported", ids, paths, f"report {names} on {facts.aoi.name}", handover)
     return Report(tuple(paths), len(facts.alerts), (*facts.notes, *noted), fault, _explain_missing(facts))
 
 
