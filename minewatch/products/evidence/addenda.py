@@ -13,8 +13,7 @@ from minewatch.alerts.record import Alert, AlertStage
 from minewatch.alerts.replay import has_grown
 from minewatch.core.errors import EvidenceError
 from minewatch.core.files import list_names
-from minewatch.products.evidence.manifest import GROWTH, MANIFEST
-from minewatch.products.evidence.recompute import ALERT
+from minewatch.products.evidence.manifest import ALERT, GROWTH, MANIFEST
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import TILE
 from minewatch.products.evidence.look_choice import MARGIN, find_window
 from minewatch.products.evidence.look_table import COLUMNS, render_look_table
-from minewatch.products.evidence.manifest import list_software
+from minewatch.products.evidence.manifest import ALERT, METHOD, list_software
 from minewatch.products.evidence.method import Method, cut_method, describe_method, load_chip_tile, replay_chip
 from minewatch.products.evidence.observation_chips import OBSERVATIONS, ChipLooks, cut_observations
-from minewatch.products.evidence.recompute import ALERT, METHOD, compare_alert
+from minewatch.products.evidence.recompute import compare_alert
 from minewatch.settings.pipeline import render_pipeline
 
 SERIES, PIPELINE = "series.csv", "pipeline.toml"

@@ -36,9 +36,8 @@ from minewatch.products.evidence.folder_content import (
     write_content,
 )
 from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, write_evidence_images
-from minewatch.products.evidence.look_choice import AFTER, EvidenceLooks, choose_look, choose_looks, find_window
-from minewatch.products.evidence.manifest import GROWTH, write_manifest
-from minewatch.products.evidence.recompute import ALERT
+from minewatch.products.evidence.look_choice import EvidenceLooks, choose_look, choose_looks, find_window
+from minewatch.products.evidence.manifest import AFTER, ALERT, GROWTH, write_manifest
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.settings.document import read_settings
 from minewatch.sources.scene import Scene

@@ -22,15 +22,13 @@ from minewatch.core.errors import EvidenceError
 from minewatch.core.text import format_day
 from minewatch.core.units import add_years
 from minewatch.detection.mask import find_clear, margin_pixels
+from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON
 
 MARGIN = 500
 """Metres around an alert that its images show, as far as the area's grid reaches."""
 
 SEASON = dt.timedelta(days=30)
 """Around the day of the confirming look, a year or two earlier: what was acquired then is of the same season."""
-
-BEFORE, BEFORE_SEASON, AFTER = "before", "before-season", "after"
-"""Names of the images: the last normal look, the clearest of the same season in an earlier year, and the confirming look."""
 
 
 @dataclass(frozen=True)

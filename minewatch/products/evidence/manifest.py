@@ -33,6 +33,12 @@ STAMP, STAMP_CHAIN = "manifest.tsr", "manifest-tsa.pem"
 UNLISTED = frozenset({MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN})
 """Files that the manifest cannot list: itself, its signature, and its time stamp, which comes later."""
 
+ALERT, METHOD = "alert.geojson", "method.json"
+"""The alert as of its confirming look, and what its confirmation rests on besides the looks."""
+
+BEFORE, BEFORE_SEASON, AFTER = "before", "before-season", "after"
+"""Names of the images: the last normal look, the clearest of the same season in an earlier year, and the confirming look."""
+
 GROWTH = "growth-"
 """Beginning of the name of an addendum's folder; the day follows."""
 

@@ -16,11 +16,9 @@ from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.text import show
 from minewatch.detection.rules import RULES_VERSION
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
+from minewatch.products.evidence.manifest import ALERT, METHOD
 from minewatch.products.evidence.method import parse_method, replay_chip
 from minewatch.products.evidence.observation_chips import KeptLooks
-
-ALERT, METHOD = "alert.geojson", "method.json"
-"""The alert as of its confirming look, and what its confirmation rests on besides the looks."""
 
 SIDE = 128
 """Pixels on each side of the tiles that are recomputed one after the other, so that a large chip needs little memory."""

@@ -17,10 +17,7 @@ from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.lookup import find_evidence
-from minewatch.products.evidence.manifest import MANIFEST
-
-GROWTH = "growth-"
-"""First letters of the folders in a folder of evidence that show how an alert grew."""
+from minewatch.products.evidence.manifest import GROWTH, MANIFEST
 
 FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, shapely.GEOSException)
 """What reading a folder raises that is damaged, or of another version; ``minewatch verify`` says what is wrong with it."""

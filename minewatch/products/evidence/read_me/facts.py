@@ -22,18 +22,9 @@ from minewatch.areas.coordinates import Position, make_position
 from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import CustodyEntry
-from minewatch.products.evidence.manifest import MANIFEST
+from minewatch.products.evidence.manifest import ALERT, GROWTH, MANIFEST, STAMP
 from minewatch.products.evidence.read_me.decision_rows import DecisionRow, read_decision_row
 from minewatch.products.evidence.read_me.looks import EvidenceLook, read_looks
-
-ALERT = "alert.geojson"
-"""File of evidence with outline, hectares and dates."""
-
-TOKEN = "manifest.tsr"  # noqa: S105  # a file's name
-"""The answer of an authority for time stamps, where it has come."""
-
-GROWTH = "growth-"
-"""Begins the folder of an addendum; the day follows."""
 
 MALFORMED = (KeyError, TypeError, ValueError, IndexError, AttributeError, GEOSException)
 """What evidence of another version may raise."""
@@ -89,6 +80,9 @@ class ReadMeFacts:
     alert: Mapping[str, Any]
     """Properties of the alert as on file: column to value."""
 
+    credit: str
+    """Words of credit as on file; '' in evidence of format 1."""
+
     outline: BaseGeometry
     """As on file, lon/lat, in one piece across 180 degrees."""
 
@@ -127,7 +121,7 @@ class ReadMeFacts:
     @property
     def has_token(self) -> bool:
         """True if an authority's time stamp lies beside the manifest."""
-        return TOKEN in self.content.folder
+        return STAMP in self.content.folder
 
     @property
     def describes_confirmation(self) -> bool:
@@ -139,7 +133,8 @@ def gather_facts(workspace: Workspace, content: PackContent) -> ReadMeFacts:
     """Gather the facts; raises EvidenceError where the evidence is not of a form that this version can show."""
     try:
         manifest = json.loads(content.folder[MANIFEST])
-        (feature,) = json.loads(content.folder[ALERT])["features"]
+        document = json.loads(content.folder[ALERT])
+        (feature,) = document["features"]
         alert, outline = feature["properties"], join_halves(shape(feature["geometry"]))
         days = {name: read_day(alert.get(name)) for name in ("last_normal", "first_seen", "confirmed_on")}
         if days["first_seen"] is None or days["confirmed_on"] is None:
@@ -149,6 +144,7 @@ def gather_facts(workspace: Workspace, content: PackContent) -> ReadMeFacts:
             manifest=manifest,
             manifest_sha256=hashlib.sha256(content.folder[MANIFEST]).hexdigest(),
             alert=alert,
+            credit=str(document.get("description", "")),
             outline=outline,
             position=make_position(float(alert["lat"]), float(alert["lon"])),
             last_normal=days["last_normal"],

@@ -19,10 +19,8 @@ from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA
 from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
+from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON
 from minewatch.settings.scl import CLEAR_CLASSES
-
-BEFORE, SEASON, AFTER = "before", "before-season", "after"
-"""Names of the images that evidence may have."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class EvidenceLook:
     """One image of evidence."""
 
     name: str
-    """BEFORE, SEASON or AFTER."""
+    """BEFORE, BEFORE_SEASON or AFTER."""
 
     day: dt.date
     """Acquisition, UTC."""
@@ -60,7 +58,7 @@ class EvidenceLook:
 def read_looks(folder: Mapping[str, bytes], manifest: Mapping[str, Any], outline: BaseGeometry) -> dict[str, EvidenceLook]:
     """Return the images that the manifest names and the folder has; raises EvidenceError where one cannot be read."""
     stated = manifest["images"]
-    names = [name for name in (BEFORE, SEASON, AFTER) if stated.get(name) and f"{name}.tif" in folder]
+    names = [name for name in (BEFORE, BEFORE_SEASON, AFTER) if stated.get(name) and f"{name}.tif" in folder]
     frame = _make_frame(manifest["grid"])
     return {name: _read_look(name, folder, stated[name], frame, outline) for name in names}
 

@@ -15,13 +15,15 @@ from minewatch import __version__
 from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, find_fate, find_green_again, read_day
 from minewatch.core.text import show
 from minewatch.core.units import SCALE
+from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON
 from minewatch.products.evidence.read_me.facts import ReadMeFacts
 from minewatch.products.evidence.read_me.law import list_law
-from minewatch.products.evidence.read_me.looks import AFTER, BEFORE, SEASON, EvidenceLook
+from minewatch.products.evidence.read_me.looks import EvidenceLook
 from minewatch.products.evidence.read_me.wording import Wording, read_wording
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
 from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace_outline
+from minewatch.settings.credits import credit_sentinel
 
 FOLDER = Path(__file__).parent
 
@@ -165,7 +167,9 @@ def _describe_fall(facts: ReadMeFacts, words: Wording) -> str:
     after, number = facts.looks.get(AFTER), words.texts.number
     # What is printed must add up: the difference is that of the rounded numbers.
     before = [
-        (look, round(look.ndvi, 2)) for name in (BEFORE, SEASON) if (look := facts.looks.get(name)) and look.ndvi is not None
+        (look, round(look.ndvi, 2))
+        for name in (BEFORE, BEFORE_SEASON)
+        if (look := facts.looks.get(name)) and look.ndvi is not None
     ]
     if not before or after is None or after.ndvi is None:
         return ""
@@ -178,7 +182,7 @@ def _describe_fall(facts: ReadMeFacts, words: Wording) -> str:
         if other is not look:
             lines.append(
                 words.texts.text(
-                    "sure_other_season" if other.name == SEASON else "sure_other",
+                    "sure_other_season" if other.name == BEFORE_SEASON else "sure_other",
                     day=words.texts.date(other.day),
                     value=number(ndvi, "0.00"),
                 )
@@ -205,7 +209,7 @@ def _list_unverified(facts: ReadMeFacts, words: Wording) -> list[str]:
 
 def _find_before(facts: ReadMeFacts) -> EvidenceLook | None:
     """Return the look before the change: the last normal one, else the one of the same season."""
-    return facts.looks.get(BEFORE) or facts.looks.get(SEASON)
+    return facts.looks.get(BEFORE) or facts.looks.get(BEFORE_SEASON)
 
 
 def _list_pictures(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
@@ -225,7 +229,7 @@ def _list_pictures(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
         if look
     }
     missing = {when: _describe_missing(facts, when, words) for when, look in shown.items() if not look}
-    return {"pictures": pictures, "missing": missing, "credit": words.texts.text("credits", years=", ".join(map(str, years)))}
+    return {"pictures": pictures, "missing": missing, "credit": facts.credit or credit_sentinel(years)}
 
 
 def _describe_missing(facts: ReadMeFacts, when: str, words: Wording) -> str:
@@ -256,6 +260,6 @@ def _describe_look(facts: ReadMeFacts, look: EvidenceLook, words: Wording) -> st
     """Return which look of the alert a picture shows."""
     if look.name == AFTER:
         return words.texts.text("picture_confirming" if look.day == facts.confirmed_on else "picture_after")
-    if look.name == SEASON:
+    if look.name == BEFORE_SEASON:
         return words.texts.text("picture_season")
     return words.texts.text("picture_last_normal" if look.day == facts.last_normal else "picture_earlier")
