@@ -16,8 +16,7 @@ from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA, SCALE
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
-from minewatch.products.evidence.look_choice import AFTER, BEFORE
-from minewatch.products.evidence.manifest import MANIFEST
+from minewatch.products.evidence.manifest import AFTER, BEFORE, MANIFEST
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
 

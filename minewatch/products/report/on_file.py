@@ -13,8 +13,8 @@ from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.lookup import find_evidence
-from minewatch.products.evidence.manifest import MANIFEST
-from minewatch.products.evidence.stages import FAULTS, GROWTH, read_stage
+from minewatch.products.evidence.manifest import GROWTH, MANIFEST
+from minewatch.products.evidence.stages import FAULTS, read_stage
 from minewatch.products.report.report_facts import AFTER, BEFORE, EvidenceFacts
 
 

@@ -166,11 +166,8 @@ def _describe_fall(facts: ReadMeFacts, words: Wording) -> str:
     """
     after, number = facts.looks.get(AFTER), words.texts.number
     # What is printed must add up: the difference is that of the rounded numbers.
-    before = [
-        (look, round(look.ndvi, 2))
-        for name in (BEFORE, BEFORE_SEASON)
-        if (look := facts.looks.get(name)) and look.ndvi is not None
-    ]
+    known = [look for name in (BEFORE, BEFORE_SEASON) if (look := facts.looks.get(name))]
+    before = [(look, round(look.ndvi, 2)) for look in known if look.ndvi is not None]
     if not before or after is None or after.ndvi is None:
         return ""
     last = round(after.ndvi, 2)
