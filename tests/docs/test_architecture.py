@@ -48,11 +48,11 @@ FENCES = {
     "urllib3": {"sources.stac_io", "core.http", "operations.notify.webhook"},
     "apprise": set(),
     "imagecodecs": {"raster.tiff_header", "archive.raster"},
-    "tifffile": {"archive.raster"},
+    "tifffile": {"archive.raster", "archive.chip"},
     "upath": {"core.files", "archive.stack", "archive.object_store"},
     "s3fs": set(),
     "cryptography": set(),
-    "zstandard": {"archive.raster", "detection.checkpoint"},
+    "zstandard": {"archive.raster", "archive.chip", "detection.checkpoint"},
 }
 """Library to the modules that may import it."""
 
