@@ -18,6 +18,7 @@ COMMANDS = {
     "alerts": "alerts", "context": "context", "explain": "accuracy", "validate": "accuracy", "doctor": "doctor",
     "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "evidence", "pack": "evidence",
     "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch", "notify": "notify",
+    "stamp": "stamp",
 }  # fmt: skip
 """Command to the module of this package that defines it, as NAME or NAME_command."""
 

@@ -27,6 +27,9 @@ ARCHIVE, CHANGES = "archive", "changes"
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 
+TIMESTAMPS = "timestamps"
+"""Folder of the time stamps of the logs, and of the hashes that wait for one, below an output folder."""
+
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
@@ -134,6 +137,11 @@ class Workspace:
     def evidence(self) -> Path:
         """One folder per confirmed alert, written once."""
         return self.output / EVIDENCE
+
+    @property
+    def timestamps(self) -> Path:
+        """Time stamps of the logs, and the hashes that wait for one."""
+        return self.output / TIMESTAMPS
 
     @property
     def external_sources(self) -> Path:

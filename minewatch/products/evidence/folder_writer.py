@@ -29,6 +29,7 @@ from minewatch.products.evidence.image_writer import EvidenceImageRequest, descr
 from minewatch.products.evidence.look_choice import EvidenceLooks, LookChoice, choose_looks
 from minewatch.products.evidence.manifest import IMAGES, list_software, write_manifest
 from minewatch.products.evidence.signing import Signer, read_signer
+from minewatch.products.evidence.timestamp_queue import queue_timestamp
 from minewatch.settings.document import read_settings
 from minewatch.settings.pipeline import render_pipeline
 from minewatch.sources.scene import Scene
@@ -175,6 +176,7 @@ def _complete_folder(
     sync(folder)
     # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
     record_custody(workspace.custody, "made", alert.alert_id, sha256, f"scan {scan.run_id}")
+    queue_timestamp(workspace, alert.alert_id, sha256)
     folder.rename(workspace.evidence / alert.alert_id)
     sync(workspace.evidence)
 

@@ -24,8 +24,11 @@ FORMAT = 1
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
-UNLISTED = frozenset({MANIFEST, SIGNATURE})
-"""Files that the manifest cannot list: itself, and its signature."""
+TIMESTAMP, TIMESTAMP_CHAIN = "manifest.tsr", "manifest-tsa.pem"
+"""The time stamp of the manifest, an answer of an authority (RFC 3161), and the certificates of that authority."""
+
+UNLISTED = frozenset({MANIFEST, SIGNATURE, TIMESTAMP, TIMESTAMP_CHAIN})
+"""Files that the manifest cannot list: itself, and what is made of it."""
 
 IMAGES = ("before", "after")
 """Each is NAME.tif (reflectance) and NAME-scl.tif (classes)."""

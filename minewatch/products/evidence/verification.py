@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +27,7 @@ from minewatch.products.evidence.evidence_files import (
 from minewatch.products.evidence.manifest import MANIFEST, SIGNATURE, UNLISTED, read_manifest
 from minewatch.products.evidence.refetch import Sources, compare_with_source
 from minewatch.products.evidence.signing import is_signed
+from minewatch.products.evidence.timestamps import TrustedAuthorities, check_evidence_stamp, check_log_stamps
 
 BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS = "pack.json", "pack.sig", "SHA256SUMS"
 """Files of an export bundle beside evidence and log: its manifest, the signature of that, and the hashes for sha256sum."""
@@ -50,6 +51,9 @@ class TrustAnchors:
 
     identity: Path | None = None
     """File of the private key that opens an encrypted bundle."""
+
+    authorities: TrustedAuthorities = field(default_factory=TrustedAuthorities)
+    """Who is trusted to tell the time."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,7 @@ def verify_path(path: Path, trust: TrustAnchors) -> list[VerificationResult]:
 
 def _verify_file(path: Path, trust: TrustAnchors) -> VerificationResult:
     if path.name == CUSTODY:
-        return _verify_log(path)
+        return _verify_log(path, trust)
     if is_encrypted(path):
         if trust.identity is None:
             raise EvidenceError(f"{path} is encrypted; give the file of your private key as --identity")
@@ -124,13 +128,15 @@ def _verify_output(output: Path, trust: TrustAnchors) -> list[VerificationResult
     checks = [_verify_folder(folder / name, trust) for name in names]
     made = {line.entry.alert_id for line in read_custody(log).lines if line.entry.action == "made"}
     missing = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
-    chain = _verify_log(log)
-    return [*checks, VerificationResult(log, faults=(*chain.faults, *missing), notes=chain.notes)]
+    chain = _verify_log(log, trust)
+    return [*checks, replace(chain, faults=(*chain.faults, *missing))]
 
 
-def _verify_log(log: Path) -> VerificationResult:
-    count = len(read_custody(log).lines)
-    return VerificationResult(log, faults=tuple(check_custody(log)), notes=(count_of(count, "line"),))
+def _verify_log(log: Path, trust: TrustAnchors) -> VerificationResult:
+    lines = read_custody(log).lines
+    stamps = check_log_stamps(log, {line.number: line.sha256 for line in lines}, trust.authorities)
+    faults, notes = (*check_custody(log), *stamps.faults), (count_of(len(lines), "line"), *stamps.notes)
+    return VerificationResult(log, faults=faults, unknown=stamps.unknown, notes=notes)
 
 
 # --- a folder --------------------------------------------------------------------------------------------------------
@@ -175,6 +181,8 @@ def verify_files(
     log_faults = _compare_with_log(alert_id, digest, log) if log else []
     faults = compare_files(files, manifest["files"], UNLISTED)
     notes, unknown = _check_signature(files, MANIFEST, SIGNATURE, manifest, data, trust, faults)
+    stamp = check_evidence_stamp(files, data, trust.authorities)
+    faults, unknown, notes = [*faults, *stamp.faults], [*unknown, *stamp.unknown], [*notes, *stamp.notes]
     if trust.fetch:
         try:
             differing = compare_with_source(files, manifest, trust.sources, is_own=is_own and not log_faults)
@@ -242,7 +250,8 @@ def _verify_bundle(path: Path, whole: EvidenceFiles, trust: TrustAnchors) -> Ver
     unlisted = frozenset({BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS})
     faults = [*whole.irregular, *outside, *compare_files(files, manifest["files"], unlisted)]
     notes, unknown = _check_signature(files, BUNDLE_MANIFEST, BUNDLE_SIGNATURE, manifest, data, trust, faults)
-    found = verify_files(select_subfolder(files, f"{EVIDENCE}/"), TrustAnchors(None, trust.fetch, trust.sources))
+    inner = TrustAnchors(None, trust.fetch, trust.sources, authorities=trust.authorities)
+    found = verify_files(select_subfolder(files, f"{EVIDENCE}/"), inner)
     if top and found.alert_id and {top.rstrip("/"), manifest["alert_id"]} != {found.alert_id}:
         names = f"{show(top)}, its list is of {show(manifest['alert_id'])}, its evidence of {show(found.alert_id)}"
         faults.append(f"the pack's folder is {names}: it was put together from several")

@@ -1,0 +1,378 @@
+"""Works off the hashes that wait for a time stamp, and checks the stamps of evidence and logs.
+
+A scan never waits for an authority longer than SCAN_SECONDS in all, and nothing that one answers can stop it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import hashlib
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from minewatch.core.errors import EvidenceError, MinewatchError, TimestampError, WorkspaceError, describe
+from minewatch.core.files import list_names, make_private_folder, publish_bytes, read_plain_file
+from minewatch.core.text import count_of, format_time, show
+from minewatch.core.workspace import TIMESTAMPS, Workspace
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
+from minewatch.products.evidence.manifest import MANIFEST, TIMESTAMP, TIMESTAMP_CHAIN
+from minewatch.products.evidence.timestamp_client import Authority, open_authority, read_roots, request_timestamp
+from minewatch.products.evidence.timestamp_queue import (
+    Queue,
+    WaitingHash,
+    append_hashes,
+    append_result,
+    find_unstamped,
+    list_logs,
+    note_failure,
+    read_failure,
+    read_queue,
+)
+from minewatch.products.evidence.timestamp_token import (
+    LARGEST_CHAIN,
+    LARGEST_TOKEN,
+    TimestampCheck,
+    check_digest_timestamp,
+    check_timestamp,
+    join_certificates,
+)
+from minewatch.settings.document import read_settings
+
+SCAN_SECONDS = 10.0
+"""The longest that a scan, or a cycle of the watch, asks for time stamps."""
+
+ANSWER_SECONDS = 5.0
+"""The longest wait for one answer; those of authorities take less than one second."""
+
+LEAST_SECONDS = 0.5
+"""With less left, no other answer is waited for."""
+
+PAUSE = dt.timedelta(minutes=10)
+"""After an authority was asked in vain, scans and the watch leave it alone so long."""
+
+LATE = dt.timedelta(days=2)
+"""A hash that waits longer than this needs somebody's attention."""
+
+CLOCK_DIFFERENCE = dt.timedelta(minutes=5)
+"""From which the clocks of the machine and of the authority are said to differ."""
+
+_LOG_STAMP = re.compile(r"([a-z]+)-line-([1-9]\d{0,8})\.tsr", re.ASCII)
+"""The stamp of a log up to a line."""
+
+
+@dataclass(frozen=True)
+class StampRound:
+    """What was stamped, and what waits."""
+
+    stamped: int = 0
+    """Hashes that got a time stamp now."""
+
+    waiting: int = 0
+    """Hashes that wait."""
+
+    since: dt.datetime | None = None
+    """When the first of them began to wait, UTC; None where none waits."""
+
+    reason: str = ""
+    """Why they wait; '' where none does or nobody was asked yet."""
+
+    notes: tuple[str, ...] = ()
+    """Lines a person should read."""
+
+    def describe(self) -> str:
+        """Return what waits as a sentence; '' where nothing does."""
+        if self.since is None:
+            return ""
+        verb = "waits" if self.waiting == 1 else "wait"
+        text = f"{count_of(self.waiting, 'hash')} {verb} for a time stamp since {format_time(self.since)}"
+        return f"{text}: {self.reason}" if self.reason else text
+
+
+class _LostError(EvidenceError):
+    """What a hash was of is gone, or was changed."""
+
+
+# --- working off ------------------------------------------------------------------------------------------------------
+
+
+def find_waiting(workspace: Workspace) -> StampRound:
+    """Return what waits, without asking anybody; what cannot be read is a note."""
+    try:
+        queue, failure = read_queue(workspace), read_failure(workspace)
+    except OSError as error:
+        return StampRound(notes=(f"the hashes that wait for a time stamp cannot be read: {error.strerror}",))
+    since = queue.waiting[0].since if queue.waiting else None
+    reason = f"asked in vain on {format_time(failure.when)}: {failure.reason}" if failure and queue.waiting else ""
+    return StampRound(0, len(queue.waiting), since, reason)
+
+
+def describe_stamps(found: StampRound) -> dict[str, Any]:
+    """Return a result as plain data, for ``--json``."""
+    since = found.since and found.since.isoformat()
+    return {"stamped": found.stamped, "waiting": found.waiting, "since": since, "reason": found.reason, "notes": [*found.notes]}
+
+
+def is_late(found: StampRound, now: dt.datetime) -> bool:
+    """True if a hash waits for so long that somebody should see to it."""
+    return found.since is not None and now - found.since > LATE
+
+
+def stamp_in_passing(workspace: Workspace) -> StampRound:
+    """Ask for the time stamps that wait, for SCAN_SECONDS at most; whatever fails is in the result and waits."""
+    try:
+        failure = read_failure(workspace)
+        if failure is not None and dt.timedelta(0) <= dt.datetime.now(dt.UTC) - failure.when < PAUSE:
+            return find_waiting(workspace)
+        return stamp_waiting(workspace, SCAN_SECONDS)
+    except Exception as error:  # noqa: BLE001  time stamps never stop a scan
+        reason = describe(error) if isinstance(error, MinewatchError) else f"{type(error).__name__}: {describe(error)}"
+        return StampRound(notes=(f"time stamps could not be asked for: {reason}",))
+
+
+def stamp_waiting(workspace: Workspace, seconds: float | None = None, *, everything: bool = False) -> StampRound:
+    """Ask for the time stamps that wait, within ``seconds`` in all; stops at the first answer that is none.
+
+    With ``everything`` also for older evidence that has none, and for what the logs got since today's stamp.  Does nothing
+    without an authority in the settings.
+    Raises OSError and WorkspaceError where the queue cannot be used.
+    """
+    table = read_settings(workspace).timestamps
+    if table is None:
+        return StampRound()
+    with _excluding_others(workspace) as is_free:
+        if not is_free:
+            return replace(find_waiting(workspace), reason="another process is asking for it now")
+        _queue_logs(workspace, read_queue(workspace), is_again=everything)
+        if everything:
+            _queue_old_evidence(workspace)
+        queue = read_queue(workspace)
+        if not queue.waiting:
+            return StampRound()
+        try:
+            authority = open_authority(table, workspace.root)
+        except EvidenceError as error:
+            note_failure(workspace, describe(error))
+            return find_waiting(workspace)
+        return _ask_for_all(workspace, authority, queue, seconds)
+
+
+def _ask_for_all(workspace: Workspace, authority: Authority, queue: Queue, seconds: float | None) -> StampRound:
+    deadline = None if seconds is None else time.monotonic() + seconds
+    stamped, notes = 0, []
+    for waiting in queue.waiting:
+        left = ANSWER_SECONDS if deadline is None else min(ANSWER_SECONDS, deadline - time.monotonic())
+        if left < LEAST_SECONDS:
+            break
+        try:
+            if (token := _find_place(workspace, waiting)).exists():
+                append_result(workspace, waiting, stamped="before")
+                continue
+            answer, found = request_timestamp(authority, bytes.fromhex(waiting.sha256), left)
+            _store(token, answer, found)
+        except _LostError as error:
+            append_result(workspace, waiting, dropped=describe(error))
+            notes.append(f"{waiting.name} gets no time stamp: {describe(error)}")
+        except EvidenceError as error:
+            note_failure(workspace, describe(error))
+            break
+        except (OSError, WorkspaceError) as error:
+            notes.append(f"the time stamp of {waiting.name} cannot be written: {describe(error)}")
+        else:
+            append_result(workspace, waiting, stamped=found.time.isoformat())
+            stamped += 1
+            notes += _compare_clocks(found)
+    else:
+        note_failure(workspace, "")
+    return replace(find_waiting(workspace), stamped=stamped, notes=tuple(dict.fromkeys(notes)))
+
+
+def _compare_clocks(found: TimestampCheck) -> list[str]:
+    ahead = dt.datetime.now(dt.UTC) - found.time
+    if abs(ahead) < CLOCK_DIFFERENCE:
+        return []
+    which = "ahead of" if ahead > dt.timedelta(0) else "behind"
+    minutes = round(abs(ahead).total_seconds() / 60)
+    return [f"the clock of this machine is {count_of(minutes, 'minute')} {which} that of {found.authority}"]
+
+
+def _queue_logs(workspace: Workspace, queue: Queue, *, is_again: bool) -> None:
+    """Let the ends of the logs wait where they have grown: once a day, and now if that is asked for."""
+    today = dt.datetime.now(dt.UTC).date()
+    hashes = {}
+    for log in list_logs(workspace):
+        lines = _read_log_lines(log)
+        is_new = bool(lines) and not _log_stamp(workspace, log.name, len(lines)).exists()
+        if is_new and (is_again or queue.last_days.get(log.name, dt.date.min) < today):
+            hashes[log.name] = lines[len(lines)]
+    if hashes:
+        append_hashes(workspace, hashes)
+
+
+def _queue_old_evidence(workspace: Workspace) -> None:
+    queued = {one.name for one in read_queue(workspace).waiting}
+    folders = {name: folder for name, folder in find_unstamped(workspace).items() if name not in queued}
+    append_hashes(workspace, {name: _hash_manifest(folder) for name, folder in folders.items()})
+
+
+def _find_place(workspace: Workspace, waiting: WaitingHash) -> Path:
+    """Return the file of a hash's time stamp; raises _LostError where it is no longer that of its manifest or log."""
+    path = workspace.output / waiting.name
+    try:
+        if path.suffix != ".jsonl":
+            if _hash_manifest(path) == waiting.sha256:
+                return path / TIMESTAMP
+        elif numbers := [number for number, sha256 in _read_log_lines(path).items() if sha256 == waiting.sha256]:
+            return _log_stamp(workspace, path.name, numbers[-1])
+    except OSError as error:
+        raise _LostError(f"it cannot be read any more ({error.strerror})") from error
+    raise _LostError("it is not as it was when its hash was noted; run minewatch verify")
+
+
+def _store(token: Path, answer: bytes, found: TimestampCheck) -> None:
+    """Write the chain, then the token, which says that both are there."""
+    chain = token.with_name(TIMESTAMP_CHAIN) if token.name == TIMESTAMP else token.with_suffix(".pem")
+    publish_bytes(chain, join_certificates(found.certificates))
+    publish_bytes(token, answer)
+
+
+def _log_stamp(workspace: Workspace, log: str, number: int) -> Path:
+    return workspace.timestamps / f"{Path(log).stem}-line-{number}.tsr"
+
+
+def _read_log_lines(log: Path) -> dict[int, str]:
+    """Return number and SHA-256 of the whole lines of a log; none where there is no log.  Raises OSError."""
+    data = log.read_bytes() if log.exists() else b""
+    return {at: hashlib.sha256(line).hexdigest() for at, line in enumerate(data.split(b"\n")[:-1], 1)}
+
+
+def _hash_manifest(folder: Path) -> str:
+    return hashlib.sha256(read_plain_file(folder / MANIFEST, LARGEST_TEXT)).hexdigest()
+
+
+@contextlib.contextmanager
+def _excluding_others(workspace: Workspace) -> Iterator[bool]:
+    """Yield whether no other process asks for time stamps of this workspace; none does until the block ends."""
+    make_private_folder(workspace.timestamps)
+    handle = os.open(workspace.timestamps / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        is_free = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            is_free = False
+        yield is_free
+    finally:
+        os.close(handle)
+
+
+# --- checking --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TrustedAuthorities:
+    """The roots that a user trusts to tell the time."""
+
+    roots: bytes | None = None
+    """Their certificates; None = none."""
+
+    is_required: bool = False
+    """True where the user named them for this check: then a missing stamp, or one of another authority, is a fault."""
+
+
+@dataclass(frozen=True)
+class StampFindings:
+    """What the time stamps of evidence or of a log say."""
+
+    faults: tuple[str, ...] = ()
+    """What is wrong."""
+
+    unknown: tuple[str, ...] = ()
+    """What could not be checked."""
+
+    notes: tuple[str, ...] = ()
+    """What is proven."""
+
+    times: tuple[TimestampCheck, ...] = ()
+    """The stamps that hold."""
+
+
+def find_trusted_authorities(given: Path | None, workspace: Workspace | None) -> TrustedAuthorities:
+    """Return the roots in the file that the user gave, else those of the workspace's settings.
+
+    Raises EvidenceError where the user's file holds none.
+    """
+    if given is not None:
+        return TrustedAuthorities(read_roots(given), is_required=True)
+    with contextlib.suppress(MinewatchError):  # a scan, or minewatch stamp, reports it
+        table = read_settings(workspace).timestamps if workspace else None
+        if workspace is not None and table is not None:
+            return TrustedAuthorities(open_authority(table, workspace.root).roots)
+    return TrustedAuthorities()
+
+
+def check_evidence_stamp(files: EvidenceFiles, manifest: bytes, trusted: TrustedAuthorities) -> StampFindings:
+    """Check the time stamp beside a manifest, where there is one."""
+    if TIMESTAMP not in files.names:
+        missing = f"{TIMESTAMP}: is missing: no authority says when {MANIFEST} existed"
+        return StampFindings((missing,) if trusted.is_required else ())
+    try:
+        tsr = files.read(TIMESTAMP, LARGEST_TOKEN)
+        chain = files.read(TIMESTAMP_CHAIN, LARGEST_CHAIN) if TIMESTAMP_CHAIN in files.names else b""
+        return _judge(TIMESTAMP, MANIFEST, check_timestamp(manifest, tsr, chain, trusted.roots), trusted)
+    except TimestampError as error:
+        return StampFindings((f"{TIMESTAMP}: {error}",))
+    except EvidenceError as error:
+        return StampFindings(unknown=(f"{TIMESTAMP} was not checked: {error}",))
+
+
+def check_log_stamps(log: Path, lines: Mapping[int, str], trusted: TrustedAuthorities) -> StampFindings:
+    """Check the time stamps of a log, in the folder beside it, against number and SHA-256 of its lines.
+
+    A stamp outlives the line that it is of: so a log that was cut, or made anew, is found.
+    """
+    folder = log.parent / TIMESTAMPS
+    names = [match for name in list_names(folder) if (match := _LOG_STAMP.fullmatch(name)) and match[1] == log.stem]
+    faults: list[str] = []
+    unknown: list[str] = []
+    good: dict[int, StampFindings] = {}
+    for match in sorted(names, key=lambda match: int(match[2])):
+        number = int(match[2])
+        found = _check_log_stamp(folder / match[0], f"{log.name}, line {number}", lines.get(number), trusted)
+        faults += found.faults
+        unknown += found.unknown
+        if found.times:
+            good[number] = found
+    if trusted.is_required and not names and lines:
+        faults.append(f"{log.name}: no authority says when it existed")
+    last = good[max(good)] if good else StampFindings()
+    times = tuple(time for found in good.values() for time in found.times)
+    return StampFindings(tuple(faults), tuple(unknown), last.notes, times)
+
+
+def _check_log_stamp(token: Path, what: str, sha256: str | None, trusted: TrustedAuthorities) -> StampFindings:
+    name = f"{TIMESTAMPS}/{show(token.name)}"
+    if sha256 is None:
+        return StampFindings((f"{name}: {what}, is missing: the log was cut or made anew after an authority stamped it",))
+    try:
+        tsr, chain = read_plain_file(token, LARGEST_TOKEN), b""
+        with contextlib.suppress(FileNotFoundError):
+            chain = read_plain_file(token.with_suffix(".pem"), LARGEST_CHAIN)
+        found = check_digest_timestamp(bytes.fromhex(sha256), tsr, chain, trusted.roots)
+        return _judge(name, what, found, trusted)
+    except TimestampError as error:
+        return StampFindings((f"{name}: does not hold for {what}: {error}",))
+    except (EvidenceError, OSError) as error:
+        return StampFindings(unknown=(f"{name} was not checked: {describe(error)}",))
+
+
+def _judge(name: str, what: str, found: TimestampCheck, trusted: TrustedAuthorities) -> StampFindings:
+    if trusted.is_required and not found.is_named:
+        return StampFindings((f"{name}: is not of an authority that you named, but of {found.authority}",))
+    return StampFindings(notes=(f"{what} {found.describe()}",), times=(found,))
