@@ -46,21 +46,21 @@ def verify(
 ) -> None:
     """Check evidence: a folder of it, a pack, or all evidence and the custody log of a workspace.
 
-    Lists each file that was changed, is missing or was added, and each line of the log that was changed or removed.
-    An encrypted pack (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only known sources are
-    contacted: those of minewatch and of your workspace (-w), or the one of --source.
+      Lists each file that was changed, is missing or was added, and each line of the log that was changed or removed.
+      An encrypted pack (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only known sources are
+      contacted: those of minewatch and of your workspace (-w), or the one of --source.
 
-  A time stamp beside a manifest is checked too: it says before which moment the evidence existed.  With --tsa-ca (PEM) it
-  must be there, and of an authority whose certificates lead to that root; else the root in the settings of your workspace
-  is taken.
-    Exit code 3: something was changed, or could not be checked as requested.
+    A time stamp beside a manifest is checked too: it says before which moment the evidence existed.  With --tsa-ca (PEM) it
+    must be there, and of an authority whose certificates lead to that root; else the root in the settings of your workspace
+    is taken.
+      Exit code 3: something was changed, or could not be checked as requested.
 
-    \b
-    Example:
-      minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --fetch
-      minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub --tsa-ca tsa-root.pem
-      minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519
-      minewatch verify .
+      \b
+      Example:
+        minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --fetch
+        minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub --tsa-ca tsa-root.pem
+        minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519
+        minewatch verify .
     """
     if source is not None and not fetch:
         raise click.UsageError("--source says where --fetch reads; give both")

@@ -300,9 +300,9 @@ def list_stamps(folder: AnyPath) -> dict[str, Stamp]:
 
 
 def read_plain_file(path: Path, largest: int) -> bytes:
-    """Read a local file that may be a stranger's: no link, pipe or device, and not more than ``largest`` bytes.  Raises OSError."""
+    """Read a local file that may be a stranger's; raises OSError for a link, pipe or device, and beyond ``largest`` bytes."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with open(handle, "rb") as file:
+    with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise OSError(errno.EINVAL, "it is no plain file", str(path))
         data = file.read(largest + 1)

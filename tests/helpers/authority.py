@@ -128,7 +128,6 @@ class Authority:
         run_openssl("ts", "-query", "-data", self.folder / "data", *options, "-out", self.folder / "own.tsq")
         return self.answer((self.folder / "own.tsq").read_bytes(), name)
 
-
     def forge(self, data: bytes, name: str, when: dt.datetime | None = None, *, has_ess: bool = True) -> bytes:
         """Return an answer that openssl would not give: of any certificate, at any time, without the hash of it."""
         answer = tsp.TimeStampResp.load(self.stamp(data))
@@ -213,7 +212,7 @@ class AuthorityServer:
     logins: list[str | None] = field(default_factory=list)
     """The Authorization headers that came."""
 
-    spoil: Callable[[bytes], bytes] = lambda answer: answer  # noqa: E731
+    spoil: Callable[[bytes], bytes] = lambda answer: answer
     """What becomes of a good answer."""
 
     status: int = 200
@@ -240,7 +239,7 @@ def serve_authority(authority: Authority) -> Iterator[AuthorityServer]:
     ended = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802 - the server calls it by this name
+        def do_POST(self) -> None:
             request = self.rfile.read(int(self.headers["Content-Length"]))
             box.requests.append(request)
             box.logins.append(self.headers.get("Authorization"))

@@ -14,7 +14,7 @@ import hashlib
 import importlib.util
 import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
@@ -112,9 +112,15 @@ def check_digest_timestamp(digest: bytes, tsr: bytes, chain: bytes, trusted_ca: 
     ``chain`` holds certificates (PEM) that came with it and are not trusted; ``trusted_ca`` the roots that the user trusts.
     Raises TimestampError where it proves nothing, and EvidenceError where that cannot be known.
     """
-    token = read_token(tsr)
-    _check_imprint(token, digest)
-    _check_signer(token)
+    with _reading("it cannot be read as a time stamp"):
+        token = read_token(tsr)
+        _check_imprint(token, digest)
+        _check_signer(token)
+        return _find_root(token, chain, trusted_ca)
+
+
+def _find_root(token: Token, chain: bytes, trusted_ca: bytes | None) -> TimestampCheck:
+    """Find the root that a token leads to: first among those that the user trusts."""
     given = [_read_certificate(der) for der in split_certificates(chain)]
     trusted = split_certificates(trusted_ca) if trusted_ca is not None else []
     own = [_read_certificate(der) for der in token.certificates]
@@ -137,12 +143,8 @@ def _make_check(token: Token) -> TimestampCheck:
     seconds, parts = accuracy.get("seconds") or 0, (accuracy.get("millis") or 0) * 1000 + (accuracy.get("micros") or 0)
     subject = token.signer.subject.native
     name = subject.get("common_name") or subject.get("organization_name") or "an authority without a name"
-    try:
-        latest = time.astimezone(dt.UTC) + dt.timedelta(seconds=seconds, microseconds=parts + 999_999)
-        latest = latest.replace(microsecond=0)
-    except (OverflowError, ValueError):
-        raise TimestampError("its time is none") from None
-    return TimestampCheck(latest, show(name, 80), is_named=False, certificates=token.certificates)
+    latest = time.astimezone(dt.UTC) + dt.timedelta(seconds=seconds, microseconds=parts + 999_999)
+    return TimestampCheck(latest.replace(microsecond=0), show(name, 80), is_named=False, certificates=token.certificates)
 
 
 # --- certificates ----------------------------------------------------------------------------------------------------
@@ -152,7 +154,9 @@ def split_certificates(data: bytes) -> list[bytes]:
     """Return the certificates of a file, DER; raises TimestampError where one cannot be read."""
     blocks = _PEM.findall(data)
     try:
-        found = [base64.b64decode(block, validate=False) for block in blocks] if blocks or not data.startswith(b"\x30") else [data]
+        found = (
+            [base64.b64decode(block, validate=False) for block in blocks] if blocks or not data.startswith(b"\x30") else [data]
+        )
         for der in found:
             _read_certificate(der)
     except ValueError:
@@ -174,9 +178,7 @@ def join_certificates(certificates: Sequence[bytes]) -> bytes:
 
 def _read_certificate(der: bytes) -> Any:
     with _reading("its certificates cannot be read"):
-        certificate = _load("asn1crypto.x509").Certificate.load(der, strict=True)
-        certificate.native  # noqa: B018  reads all of it, which is put off otherwise
-        return certificate
+        return _load("asn1crypto.x509").Certificate.load(der, strict=True)
 
 
 def _is_root(certificate: Any) -> bool:
@@ -204,25 +206,40 @@ def read_token(tsr: bytes) -> Token:
     if len(tsr) > LARGEST_TOKEN:
         raise TimestampError("it is larger than any answer of an authority")
     with _reading("it is no answer of a time-stamping authority"):
-        answer = _load("asn1crypto.tsp").TimeStampResp.load(tsr, strict=True)
-        answer.native  # noqa: B018
-        status = answer["status"]
+        library = _load("asn1crypto.tsp")
+        # A refusal has no token, without which asn1crypto reads no answer: so its first part is read by itself.
+        status = library.PKIStatusInfo.load(_load("asn1crypto.parser").parse(tsr, strict=True)[4])
         if status["status"].native != GRANTED:
-            words = "; ".join(status["status_string"].native or ()) or ", ".join(status["fail_info"].native or ())
+            words = "; ".join(status["status_string"].native or ()) or ", ".join(sorted(status["fail_info"].native or ()))
             raise TimestampError(f"the authority refused it: {show(status['status'].native)} {show(words)}".strip())
+        answer = library.TimeStampResp.load(tsr, strict=True)
         content = answer["time_stamp_token"]["content"]
         (signer,) = content["signer_infos"]
         if content["encap_content_info"]["content_type"].native != "tst_info" or signer["sid"].name != "issuer_and_serial_number":
             raise TimestampError("it is no time stamp")
         choices = {one.chosen.dump(): one.chosen for one in content["certificates"]}
         own = _find_signer(choices.values(), signer["sid"].chosen)
-        # The library takes a SET in its order only; OpenSSL's own authority keeps to none, and no signature covers it.
-        content["certificates"] = [choices[der] for der in sorted(choices)]
         ders = tuple(dict.fromkeys((own.dump(), *choices)))
-        return Token(content["encap_content_info"]["content"].parsed, own, signer["signed_attrs"], ders, answer.dump())
+        return Token(content["encap_content_info"]["content"].parsed, own, signer["signed_attrs"], ders, _sort_certificates(tsr))
 
 
-def _find_signer(certificates: Sequence[Any] | Any, sid: Any) -> Any:
+def _sort_certificates(tsr: bytes) -> bytes:
+    """Return an answer with its certificates in the order that DER demands of a SET; no signature covers them.
+
+    rfc3161-client takes no other order, and OpenSSL's own authority keeps to none.
+    """
+    # Read anew: an object of which more was looked at takes a second to write.
+    answer = _load("asn1crypto.tsp").TimeStampResp.load(tsr)
+    content = answer["time_stamp_token"]["content"]
+    certificates = [(one.dump(), one) for one in content["certificates"]]
+    ordered = sorted(certificates, key=lambda pair: pair[0])
+    if ordered == certificates:
+        return tsr
+    content["certificates"] = [one for _, one in ordered]
+    return bytes(answer.dump())
+
+
+def _find_signer(certificates: Iterable[Any], sid: Any) -> Any:
     for certificate in certificates:
         if certificate.issuer == sid["issuer"] and certificate.serial_number == sid["serial_number"].native:
             return certificate
@@ -289,7 +306,7 @@ def _reading(fault: str) -> Iterator[None]:
         yield
     except EvidenceError:
         raise
-    except Exception as error:  # noqa: BLE001  it reads piece by piece, and each piece fails in its own way
+    except Exception as error:
         raise TimestampError(fault) from error
 
 

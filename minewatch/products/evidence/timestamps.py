@@ -44,6 +44,7 @@ from minewatch.products.evidence.timestamp_token import (
     join_certificates,
 )
 from minewatch.settings.document import read_settings
+from minewatch.settings.timestamps import TimestampsTable
 
 SCAN_SECONDS = 10.0
 """The longest that a scan, or a cycle of the watch, asks for time stamps."""
@@ -90,8 +91,8 @@ class StampRound:
         """Return what waits as a sentence; '' where nothing does."""
         if self.since is None:
             return ""
-        verb = "waits" if self.waiting == 1 else "wait"
-        text = f"{count_of(self.waiting, 'hash')} {verb} for a time stamp since {format_time(self.since)}"
+        verb = "is" if self.waiting == 1 else "are"
+        text = f"{count_of(self.waiting, 'time stamp')} {verb} missing since {format_time(self.since)}"
         return f"{text}: {self.reason}" if self.reason else text
 
 
@@ -140,12 +141,18 @@ def stamp_waiting(workspace: Workspace, seconds: float | None = None, *, everyth
     """Ask for the time stamps that wait, within ``seconds`` in all; stops at the first answer that is none.
 
     With ``everything`` also for older evidence that has none, and for what the logs got since today's stamp.  Does nothing
-    without an authority in the settings.
-    Raises OSError and WorkspaceError where the queue cannot be used.
+    without an authority in the settings.  Raises WorkspaceError where the queue cannot be used.
     """
     table = read_settings(workspace).timestamps
     if table is None:
         return StampRound()
+    try:
+        return _work_off(workspace, table, seconds, everything=everything)
+    except OSError as error:
+        raise WorkspaceError(f"{workspace.timestamps} cannot be used: {error.strerror}; check its permissions") from error
+
+
+def _work_off(workspace: Workspace, table: TimestampsTable, seconds: float | None, *, everything: bool) -> StampRound:
     with _excluding_others(workspace) as is_free:
         if not is_free:
             return replace(find_waiting(workspace), reason="another process is asking for it now")
