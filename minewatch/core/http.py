@@ -161,8 +161,10 @@ def _post_once(href: str, body: bytes, headers: Mapping[str, str], largest: int,
         answer = _connections(find_proxy(href)).request(
             "POST", href, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False, decode_content=False
         )
-    except (HTTPError, OSError, ValueError) as error:
+    except (NewConnectionError, ConnectTimeoutError, SSLError, LocationValueError, ValueError) as error:
         raise RangeError(f"no connection, {type(error).__name__}") from None
+    except (HTTPError, OSError) as error:
+        raise RangeError(f"no answer, {type(error).__name__}") from None
     try:
         if answer.status in DENIED_STATUSES:
             raise DeniedError(f"status {answer.status}, access is denied")

@@ -151,6 +151,7 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     notes = [note for note in explain_schedules(timetable.schedules, [area.aoi for area in areas]) if note not in faults]
     stamps = find_waiting(workspace)
     (faults if is_late(stamps, now) else notes).extend(filter(None, [stamps.describe()]))
+    faults += stamps.notes
     return WatchStatus(now, areas, holder, *count_messages(workspace.outbox), stamps, notes, faults)
 
 

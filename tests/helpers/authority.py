@@ -182,14 +182,14 @@ def make_authority(folder: Path) -> Authority:
     return found
 
 
-def accepts(data: bytes, tsr: bytes, root: Path, folder: Path, chain: bytes = b"") -> bool:
+def accepts(data: bytes, tsr: bytes, root: Path, folder: Path, chain: bytes = b"", *more: str) -> bool:
     """True if ``openssl ts -verify`` accepts an answer."""
     (folder / "checked").write_bytes(data)
     (folder / "checked.tsr").write_bytes(tsr)
     (folder / "checked.pem").write_bytes(chain)
-    more = ("-untrusted", folder / "checked.pem") if chain else ()
+    others = ("-untrusted", folder / "checked.pem") if chain else ()
     try:
-        run_openssl("ts", "-verify", "-data", folder / "checked", "-in", folder / "checked.tsr", "-CAfile", root, *more)
+        run_openssl("ts", "-verify", "-data", folder / "checked", "-in", folder / "checked.tsr", "-CAfile", root, *others, *more)
     except RuntimeError:
         return False
     return True

@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import subprocess
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ from tests.helpers.authority import (
     serve_authority,
 )
 from tests.helpers.dossiers import list_evidence, make_watch, read_json, run, start_apart
+from tests.helpers.places import ROOT
 from tests.helpers.servers import find_free_port
 from tests.helpers.small import UNTIL, scan_small
 
@@ -636,3 +638,85 @@ def test_a_root_that_is_none_is_one_line(stamped: Workspace, tmp_path: Path, tex
         assert answer.exit_code == 1
         assert len(answer.stderr.splitlines()) == 1
         assert str(path) in answer.stderr
+
+
+def test_the_documented_commands_check_stamps_with_openssl_alone(stamped: Workspace, authority: Authority) -> None:
+    page = (ROOT / "docs" / "timestamps.md").read_text("utf-8").partition("### With openssl alone")[2]
+    of_evidence, of_log = re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)[:2]
+    (token,) = stamped.timestamps.glob("custody-line-*.tsr")
+    number = token.stem.rpartition("-")[2]
+    of_log = of_log.replace("12p", f"{number}p").replace("line-12.", f"line-{number}.")
+    for commands, folder in ((of_evidence, list_evidence(stamped)[0]), (of_log, stamped.output)):
+        shutil.copy(authority.root, folder / "tsa-root.pem")
+        done = subprocess.run(["sh", "-e", "-c", commands], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert "Verification: OK" in done.stdout + done.stderr
+    assert (
+        "Time stamp:"
+        in subprocess.run(
+            ["sh", "-e", "-c", of_evidence], cwd=list_evidence(stamped)[0], capture_output=True, text=True, check=True
+        ).stdout
+    )
+
+
+def test_the_documented_way_past_expired_certificates(authority: Authority, tmp_path: Path) -> None:
+    """With -attime openssl judges by the time of the stamp, as minewatch does."""
+    authority.certify("past", last=dt.datetime(2021, 1, 1, tzinfo=dt.UTC))
+    when = dt.datetime(2020, 6, 1, 12, tzinfo=dt.UTC)
+    tsr = authority.forge(DATA, "past", when)
+    assert check_timestamp(DATA, tsr, b"", authority.root.read_bytes()).is_named
+    assert not accepts(DATA, tsr, authority.root, tmp_path)
+    assert accepts(DATA, tsr, authority.root, tmp_path, b"", "-attime", str(int(when.timestamp())))
+
+
+def test_addenda_are_stamped_and_found(watch: Workspace, tsa: AuthorityServer, tmp_path: Path) -> None:
+    tsa.name_in(watch)
+    folder = list_evidence(watch)[0] / "growth-2023-03-20"
+    folder.mkdir()
+    (folder / "manifest.json").write_bytes(DATA)
+    queue_timestamp(watch, f"{folder.parent.name}/{folder.name}", hash_of(folder / "manifest.json"))
+    stamp_in_passing(watch)
+    assert accepts(DATA, (folder / "manifest.tsr").read_bytes(), tsa.authority.root, tmp_path)
+    (folder / "manifest.tsr").unlink()
+    assert run("stamp", "-w", watch.root).exit_code == 0
+    assert (folder / "manifest.tsr").exists()
+
+
+def test_a_clock_that_differs_is_told(watch: Workspace, tsa: AuthorityServer) -> None:
+    tsa.name_in(watch)
+    (first, *_) = list_evidence(watch)
+    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    found = timestamps.TimestampCheck(dt.datetime.now(dt.UTC) - dt.timedelta(hours=2), "Test", is_named=True, certificates=())
+    assert timestamps._compare_clocks(found) == ["the clock of this machine is 120 minutes ahead of that of Test"]
+    assert stamp_in_passing(watch).notes == ()
+
+
+def test_two_processes_do_not_ask_at_once(watch: Workspace, tsa: AuthorityServer) -> None:
+    tsa.name_in(watch)
+    (first, *_) = list_evidence(watch)
+    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    with timestamps._excluding_others(watch) as is_free:
+        assert is_free
+        found = stamp_in_passing(watch)
+    assert (found.stamped, found.reason) == (0, "another process is asking for it now")
+    assert tsa.requests == []
+
+
+def test_of_many_hashes_a_scan_asks_for_as_many_as_its_time_allows(
+    watch: Workspace, tsa: AuthorityServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timestamps, "SCAN_SECONDS", 1.5)
+    tsa.name_in(watch)
+    tsa.stall = 0.4
+    (first, *_) = list_evidence(watch)
+    for number in range(9):
+        folder = first / f"growth-{number}"
+        folder.mkdir()
+        (folder / "manifest.json").write_bytes(DATA)
+        queue_timestamp(watch, f"{first.name}/{folder.name}", hash_of(folder / "manifest.json"))
+    began = time.monotonic()
+    found = stamp_in_passing(watch)
+    assert time.monotonic() - began < 3
+    assert 0 < found.stamped < 9
+    assert found.waiting == 10 - found.stamped
+    assert read_failure(watch) is None

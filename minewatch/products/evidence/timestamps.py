@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import EvidenceError, MinewatchError, TimestampError, WorkspaceError, describe
-from minewatch.core.files import list_names, make_private_folder, publish_bytes, read_plain_file
+from minewatch.core.files import list_names, make_private_folder, publish_bytes, read_plain_file, sync
 from minewatch.core.text import count_of, format_time, show
 from minewatch.core.workspace import TIMESTAMPS, Workspace
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
@@ -182,7 +182,7 @@ def _ask_for_all(workspace: Workspace, authority: Authority, queue: Queue, secon
                 append_result(workspace, waiting, stamped="before")
                 continue
             answer, found = request_timestamp(authority, bytes.fromhex(waiting.sha256), left)
-            _store(token, answer, found)
+            _store(workspace, token, answer, found)
         except _LostError as error:
             append_result(workspace, waiting, dropped=describe(error))
             notes.append(f"{waiting.name} gets no time stamp: {describe(error)}")
@@ -242,11 +242,15 @@ def _find_place(workspace: Workspace, waiting: WaitingHash) -> Path:
     raise _LostError("it is not as it was when its hash was noted; run minewatch verify")
 
 
-def _store(token: Path, answer: bytes, found: TimestampCheck) -> None:
+def _store(workspace: Workspace, token: Path, answer: bytes, found: TimestampCheck) -> None:
     """Write the chain, then the token, which says that both are there."""
     chain = token.with_name(TIMESTAMP_CHAIN) if token.name == TIMESTAMP else token.with_suffix(".pem")
-    publish_bytes(chain, join_certificates(found.certificates))
-    publish_bytes(token, answer)
+    for path, data in ((chain, join_certificates(found.certificates)), (token, answer)):
+        # Written elsewhere: what a crash leaves in a folder of evidence would count as added.
+        whole = workspace.timestamps / f"{token.parent.name}-{path.name}"
+        publish_bytes(whole, data)
+        whole.replace(path)
+        sync(path.parent)
 
 
 def _log_stamp(workspace: Workspace, log: str, number: int) -> Path:
@@ -327,8 +331,9 @@ def find_trusted_authorities(given: Path | None, workspace: Workspace | None) ->
 def check_evidence_stamp(files: EvidenceFiles, manifest: bytes, trusted: TrustedAuthorities) -> StampFindings:
     """Check the time stamp beside a manifest, where there is one."""
     if TIMESTAMP not in files.names:
-        missing = f"{TIMESTAMP}: is missing: no authority says when {MANIFEST} existed"
-        return StampFindings((missing,) if trusted.is_required else ())
+        if trusted.is_required:
+            return StampFindings((f"{TIMESTAMP}: is missing: no authority says when {MANIFEST} existed",))
+        return StampFindings(notes=(f"no authority says when {MANIFEST} existed",) if trusted.roots else ())
     try:
         tsr = files.read(TIMESTAMP, LARGEST_TOKEN)
         chain = files.read(TIMESTAMP_CHAIN, LARGEST_CHAIN) if TIMESTAMP_CHAIN in files.names else b""
