@@ -720,3 +720,32 @@ def test_of_many_hashes_a_scan_asks_for_as_many_as_its_time_allows(
     assert 0 < found.stamped < 9
     assert found.waiting == 10 - found.stamped
     assert read_failure(watch) is None
+
+
+def test_a_stamp_without_any_root_is_not_judged(stamped: Workspace, authority: Authority, tmp_path: Path) -> None:
+    (first, *_) = list_evidence(stamped)
+    (first / "manifest-tsa.pem").write_bytes(authority.chain.read_bytes())
+    copy = shutil.copytree(first, tmp_path / "copy")
+    answer = run("verify", copy)
+    assert answer.exit_code == 3
+    assert "manifest.tsr was not checked: it cannot be checked without the root certificate" in answer.stderr
+    assert run("verify", copy, "--tsa-ca", authority.root).exit_code == 0
+
+
+def test_all_roots_of_a_system_may_be_given(authority: Authority) -> None:
+    system = Path("/etc/ssl/certs/ca-certificates.crt")
+    if not system.exists():
+        pytest.skip("the system has no list of certificates")
+    tsr = authority.stamp(DATA)
+    assert check_timestamp(DATA, tsr, b"", system.read_bytes() + authority.root.read_bytes()).is_named
+    with pytest.raises(EvidenceError):
+        check_timestamp(DATA, tsr, b"", system.read_bytes())
+
+
+def test_a_what_if_keeps_its_stamps_apart(watch: Workspace, tsa: AuthorityServer, tmp_path: Path) -> None:
+    tsa.name_in(watch)
+    answer = run("scan", "-w", watch.root, "--until", UNTIL.isoformat(), "--into", tmp_path / "apart")
+    assert answer.exit_code == 0, answer.stderr
+    assert list((tmp_path / "apart" / "evidence").glob("*/manifest.tsr"))
+    assert list((tmp_path / "apart" / "timestamps").glob("custody-line-*.tsr"))
+    assert not watch.timestamps.exists()
