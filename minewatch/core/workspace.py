@@ -27,6 +27,9 @@ ARCHIVE, CHANGES = "archive", "changes"
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 
+DECISIONS = "decisions.jsonl"
+"""The log of decisions, below an output folder."""
+
 TIMESTAMPS = "timestamps"
 """Folder of the time stamps of the logs, and of the hashes that wait for one, below an output folder."""
 
@@ -126,7 +129,7 @@ class Workspace:
     @property
     def decisions(self) -> Path:
         """What people decided about alerts; not moved by ``--into``."""
-        return self.root / "output" / "decisions.jsonl"
+        return self.root / "output" / DECISIONS
 
     @property
     def custody(self) -> Path:

@@ -749,3 +749,21 @@ def test_a_what_if_keeps_its_stamps_apart(watch: Workspace, tsa: AuthorityServer
     assert list((tmp_path / "apart" / "evidence").glob("*/manifest.tsr"))
     assert list((tmp_path / "apart" / "timestamps").glob("custody-line-*.tsr"))
     assert not watch.timestamps.exists()
+
+
+def test_decisions_are_stamped_and_a_forged_one_is_found(watch: Workspace, tsa: AuthorityServer, tmp_path: Path) -> None:
+    tsa.name_in(watch)
+    (first, *_) = list_evidence(watch)
+    assert run("alerts", "review", first.name, "--confirm", "--by", "R. Quispe", "-w", watch.root).exit_code == 0
+    assert run("stamp", "-w", watch.root).exit_code == 0
+    count = len(watch.decisions.read_bytes().splitlines())
+    token = watch.timestamps / f"decisions-line-{count}.tsr"
+    line = watch.decisions.read_bytes().splitlines()[-1]
+    assert accepts(line, token.read_bytes(), tsa.authority.root, tmp_path)
+    answer = run("verify", watch.root)
+    assert answer.exit_code == 0, answer.stderr
+    assert re.search(rf"decisions\.jsonl, line {count} existed before .*, says Test tsa\n", answer.stdout)
+    watch.decisions.write_bytes(watch.decisions.read_bytes().replace(b"R. Quispe", b"A. Nother"))
+    answer = run("verify", watch.root)
+    assert answer.exit_code == 3
+    assert f"decisions-line-{count}.tsr: does not hold for decisions.jsonl, line {count}" in answer.stderr

@@ -64,6 +64,9 @@ LATE = dt.timedelta(days=2)
 CLOCK_DIFFERENCE = dt.timedelta(minutes=5)
 """From which the clocks of the machine and of the authority are said to differ."""
 
+LARGEST_LOG = 2**28
+"""Bytes of a log that are read: half a million lines."""
+
 _LOG_STAMP = re.compile(r"([a-z]+)-line-([1-9]\d{0,8})\.tsr", re.ASCII)
 """The stamp of a log up to a line."""
 
@@ -214,7 +217,7 @@ def _queue_logs(workspace: Workspace, queue: Queue, *, is_again: bool) -> None:
     today = dt.datetime.now(dt.UTC).date()
     hashes = {}
     for log in list_logs(workspace):
-        lines = _read_log_lines(log)
+        lines = hash_log_lines(log)
         is_new = bool(lines) and not _log_stamp(workspace, log.name, len(lines)).exists()
         if is_new and (is_again or queue.last_days.get(log.name, dt.date.min) < today):
             hashes[log.name] = lines[len(lines)]
@@ -235,7 +238,7 @@ def _find_place(workspace: Workspace, waiting: WaitingHash) -> Path:
         if path.suffix != ".jsonl":
             if _hash_manifest(path) == waiting.sha256:
                 return path / TIMESTAMP
-        elif numbers := [number for number, sha256 in _read_log_lines(path).items() if sha256 == waiting.sha256]:
+        elif numbers := [number for number, sha256 in hash_log_lines(path).items() if sha256 == waiting.sha256]:
             return _log_stamp(workspace, path.name, numbers[-1])
     except OSError as error:
         raise _LostError(f"it cannot be read any more ({error.strerror})") from error
@@ -257,9 +260,12 @@ def _log_stamp(workspace: Workspace, log: str, number: int) -> Path:
     return workspace.timestamps / f"{Path(log).stem}-line-{number}.tsr"
 
 
-def _read_log_lines(log: Path) -> dict[int, str]:
+def hash_log_lines(log: Path) -> dict[int, str]:
     """Return number and SHA-256 of the whole lines of a log; none where there is no log.  Raises OSError."""
-    data = log.read_bytes() if log.exists() else b""
+    try:
+        data = read_plain_file(log, LARGEST_LOG)
+    except FileNotFoundError:
+        return {}
     return {at: hashlib.sha256(line).hexdigest() for at, line in enumerate(data.split(b"\n")[:-1], 1)}
 
 

@@ -13,7 +13,7 @@ from minewatch.core.errors import EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.text import count_of, show
-from minewatch.core.workspace import CUSTODY, EVIDENCE, MARKER
+from minewatch.core.workspace import CUSTODY, DECISIONS, EVIDENCE, MARKER
 from minewatch.products.evidence.custody_log import CustodyLog, check_custody, parse_custody, read_custody
 from minewatch.products.evidence.encryption import decrypt, is_encrypted
 from minewatch.products.evidence.evidence_files import (
@@ -27,7 +27,13 @@ from minewatch.products.evidence.evidence_files import (
 from minewatch.products.evidence.manifest import MANIFEST, SIGNATURE, UNLISTED, read_manifest
 from minewatch.products.evidence.refetch import Sources, compare_with_source
 from minewatch.products.evidence.signing import is_signed
-from minewatch.products.evidence.timestamps import TrustedAuthorities, check_evidence_stamp, check_log_stamps
+from minewatch.products.evidence.timestamps import (
+    StampFindings,
+    TrustedAuthorities,
+    check_evidence_stamp,
+    check_log_stamps,
+    hash_log_lines,
+)
 
 BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS = "pack.json", "pack.sig", "SHA256SUMS"
 """Files of an export bundle beside evidence and log: its manifest, the signature of that, and the hashes for sha256sum."""
@@ -129,7 +135,16 @@ def _verify_output(output: Path, trust: TrustAnchors) -> list[VerificationResult
     made = {line.entry.alert_id for line in read_custody(log).lines if line.entry.action == "made"}
     missing = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
     chain = _verify_log(log, trust)
-    return [*checks, replace(chain, faults=(*chain.faults, *missing))]
+    decisions = _check_decision_stamps(output / DECISIONS, trust)
+    faults, notes = (*chain.faults, *missing, *decisions.faults), (*chain.notes, *decisions.notes)
+    return [*checks, replace(chain, faults=faults, notes=notes, unknown=(*chain.unknown, *decisions.unknown))]
+
+
+def _check_decision_stamps(log: Path, trust: TrustAnchors) -> StampFindings:
+    try:
+        return check_log_stamps(log, hash_log_lines(log), trust.authorities)
+    except OSError as error:
+        return StampFindings(unknown=(f"{log.name} cannot be read: {error.strerror}",))
 
 
 def _verify_log(log: Path, trust: TrustAnchors) -> VerificationResult:
