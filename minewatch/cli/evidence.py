@@ -18,7 +18,7 @@ from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.export_bundle import write_export_bundle
 from minewatch.products.evidence.refetch import Sources
 from minewatch.products.evidence.signing import read_public_key
-from minewatch.products.evidence.timestamps import find_trusted_authorities
+from minewatch.products.evidence.timestamp_checks import find_trusted_authorities
 from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
 from minewatch.settings.document import default_source, list_providers
 from minewatch.sources.stac import locate_provider

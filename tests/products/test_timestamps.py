@@ -767,3 +767,12 @@ def test_decisions_are_stamped_and_a_forged_one_is_found(watch: Workspace, tsa: 
     answer = run("verify", watch.root)
     assert answer.exit_code == 3
     assert f"decisions-line-{count}.tsr: does not hold for decisions.jsonl, line {count}" in answer.stderr
+
+
+def test_a_flood_of_certificates_is_refused_at_once(authority: Authority) -> None:
+    tsr = authority.stamp(DATA)
+    for index in range(20):
+        authority.certify(f"flood-{index}", f"flood-{index}", is_ca=True)
+    chain = b"".join((authority.folder / f"flood-{index}.pem").read_bytes() for index in range(20))
+    with pytest.raises(TimestampError, match="more than 20 certificates"):
+        check_timestamp(DATA, tsr, chain, authority.root.read_bytes())

@@ -32,6 +32,9 @@ LARGEST_CHAIN = 2**20
 MOST_CERTIFICATES = 500
 """In such a file."""
 
+LONGEST_CHAIN = 20
+"""Certificates that may come with a token; chains have three or four."""
+
 TSA_PURPOSE = "time_stamping"
 """The extended key usage that the certificate of an authority must have, alone and marked critical (RFC 3161, 2.3)."""
 
@@ -123,6 +126,8 @@ def check_digest_timestamp(digest: bytes, tsr: bytes, chain: bytes, trusted_ca: 
 def _find_root(token: Token, chain: bytes, trusted_ca: bytes | None) -> TimestampCheck:
     """Find the root that a token leads to: first among those that the user trusts."""
     given = [_read_certificate(der) for der in split_certificates(chain)]
+    if len(given) + len(token.certificates) > LONGEST_CHAIN:
+        raise TimestampError(f"more than {LONGEST_CHAIN} certificates came with it")
     own = [_read_certificate(der) for der in token.certificates]
     others = [one.dump() for one in (*own, *given) if not _is_root(one)]
     issuers = {one.issuer.hashable for one in (*own, *given)}

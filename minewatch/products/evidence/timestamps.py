@@ -1,4 +1,4 @@
-"""Works off the hashes that wait for a time stamp, and checks the stamps of evidence and logs.
+"""Works off the hashes that wait for a time stamp.
 
 A scan never waits for an authority longer than SCAN_SECONDS in all, and nothing that one answers can stop it.
 """
@@ -10,20 +10,20 @@ import datetime as dt
 import fcntl
 import hashlib
 import os
-import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.core.errors import EvidenceError, MinewatchError, TimestampError, WorkspaceError, describe
-from minewatch.core.files import list_names, make_private_folder, publish_bytes, read_plain_file, sync
-from minewatch.core.text import count_of, format_time, show
-from minewatch.core.workspace import TIMESTAMPS, Workspace
-from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
+from minewatch.core.errors import EvidenceError, MinewatchError, WorkspaceError, describe
+from minewatch.core.files import make_private_folder, publish_bytes, read_plain_file, sync
+from minewatch.core.text import count_of, format_time
+from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT
 from minewatch.products.evidence.manifest import MANIFEST, TIMESTAMP, TIMESTAMP_CHAIN
-from minewatch.products.evidence.timestamp_client import Authority, open_authority, read_roots, request_timestamp
+from minewatch.products.evidence.timestamp_checks import hash_log_lines, name_log_stamp
+from minewatch.products.evidence.timestamp_client import Authority, open_authority, request_timestamp
 from minewatch.products.evidence.timestamp_queue import (
     Queue,
     WaitingHash,
@@ -35,14 +35,7 @@ from minewatch.products.evidence.timestamp_queue import (
     read_failure,
     read_queue,
 )
-from minewatch.products.evidence.timestamp_token import (
-    LARGEST_CHAIN,
-    LARGEST_TOKEN,
-    TimestampCheck,
-    check_digest_timestamp,
-    check_timestamp,
-    join_certificates,
-)
+from minewatch.products.evidence.timestamp_token import TimestampCheck, join_certificates
 from minewatch.settings.document import read_settings
 from minewatch.settings.timestamps import TimestampsTable
 
@@ -63,12 +56,6 @@ LATE = dt.timedelta(days=2)
 
 CLOCK_DIFFERENCE = dt.timedelta(minutes=5)
 """From which the clocks of the machine and of the authority are said to differ."""
-
-LARGEST_LOG = 2**28
-"""Bytes of a log that are read: half a million lines."""
-
-_LOG_STAMP = re.compile(r"([a-z]+)-line-([1-9]\d{0,8})\.tsr", re.ASCII)
-"""The stamp of a log up to a line."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +205,7 @@ def _queue_logs(workspace: Workspace, queue: Queue, *, is_again: bool) -> None:
     hashes = {}
     for log in list_logs(workspace):
         lines = hash_log_lines(log)
-        is_new = bool(lines) and not _log_stamp(workspace, log.name, len(lines)).exists()
+        is_new = bool(lines) and not name_log_stamp(log, len(lines)).exists()
         if is_new and (is_again or queue.last_days.get(log.name, dt.date.min) < today):
             hashes[log.name] = lines[len(lines)]
     if hashes:
@@ -239,7 +226,7 @@ def _find_place(workspace: Workspace, waiting: WaitingHash) -> Path:
             if _hash_manifest(path) == waiting.sha256:
                 return path / TIMESTAMP
         elif numbers := [number for number, sha256 in hash_log_lines(path).items() if sha256 == waiting.sha256]:
-            return _log_stamp(workspace, path.name, numbers[-1])
+            return name_log_stamp(path, numbers[-1])
     except OSError as error:
         raise _LostError(f"it cannot be read any more ({error.strerror})") from error
     raise _LostError("it is not as it was when its hash was noted; run minewatch verify")
@@ -254,19 +241,6 @@ def _store(workspace: Workspace, token: Path, answer: bytes, found: TimestampChe
         publish_bytes(whole, data)
         whole.replace(path)
         sync(path.parent)
-
-
-def _log_stamp(workspace: Workspace, log: str, number: int) -> Path:
-    return workspace.timestamps / f"{Path(log).stem}-line-{number}.tsr"
-
-
-def hash_log_lines(log: Path) -> dict[int, str]:
-    """Return number and SHA-256 of the whole lines of a log; none where there is no log.  Raises OSError."""
-    try:
-        data = read_plain_file(log, LARGEST_LOG)
-    except FileNotFoundError:
-        return {}
-    return {at: hashlib.sha256(line).hexdigest() for at, line in enumerate(data.split(b"\n")[:-1], 1)}
 
 
 def _hash_manifest(folder: Path) -> str:
@@ -287,110 +261,3 @@ def _excluding_others(workspace: Workspace) -> Iterator[bool]:
         yield is_free
     finally:
         os.close(handle)
-
-
-# --- checking --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TrustedAuthorities:
-    """The roots that a user trusts to tell the time."""
-
-    roots: bytes | None = None
-    """Their certificates; None = none."""
-
-    is_required: bool = False
-    """True where the user named them for this check: then a missing stamp, or one of another authority, is a fault."""
-
-
-@dataclass(frozen=True)
-class StampFindings:
-    """What the time stamps of evidence or of a log say."""
-
-    faults: tuple[str, ...] = ()
-    """What is wrong."""
-
-    unknown: tuple[str, ...] = ()
-    """What could not be checked."""
-
-    notes: tuple[str, ...] = ()
-    """What is proven."""
-
-    times: tuple[TimestampCheck, ...] = ()
-    """The stamps that hold."""
-
-
-def find_trusted_authorities(given: Path | None, workspace: Workspace | None) -> TrustedAuthorities:
-    """Return the roots in the file that the user gave, else those of the workspace's settings.
-
-    Raises EvidenceError where the user's file holds none.
-    """
-    if given is not None:
-        return TrustedAuthorities(read_roots(given), is_required=True)
-    with contextlib.suppress(MinewatchError):  # a scan, or minewatch stamp, reports it
-        table = read_settings(workspace).timestamps if workspace else None
-        if workspace is not None and table is not None:
-            return TrustedAuthorities(open_authority(table, workspace.root).roots)
-    return TrustedAuthorities()
-
-
-def check_evidence_stamp(files: EvidenceFiles, manifest: bytes, trusted: TrustedAuthorities) -> StampFindings:
-    """Check the time stamp beside a manifest, where there is one."""
-    if TIMESTAMP not in files.names:
-        if trusted.is_required:
-            return StampFindings((f"{TIMESTAMP}: is missing: no authority says when {MANIFEST} existed",))
-        return StampFindings(notes=(f"no authority says when {MANIFEST} existed",) if trusted.roots else ())
-    try:
-        tsr = files.read(TIMESTAMP, LARGEST_TOKEN)
-        chain = files.read(TIMESTAMP_CHAIN, LARGEST_CHAIN) if TIMESTAMP_CHAIN in files.names else b""
-        return _judge(TIMESTAMP, MANIFEST, check_timestamp(manifest, tsr, chain, trusted.roots), trusted)
-    except TimestampError as error:
-        return StampFindings((f"{TIMESTAMP}: {error}",))
-    except EvidenceError as error:
-        return StampFindings(unknown=(f"{TIMESTAMP} was not checked: {error}",))
-
-
-def check_log_stamps(log: Path, lines: Mapping[int, str], trusted: TrustedAuthorities) -> StampFindings:
-    """Check the time stamps of a log, in the folder beside it, against number and SHA-256 of its lines.
-
-    A stamp outlives the line that it is of: so a log that was cut, or made anew, is found.
-    """
-    folder = log.parent / TIMESTAMPS
-    names = [match for name in list_names(folder) if (match := _LOG_STAMP.fullmatch(name)) and match[1] == log.stem]
-    faults: list[str] = []
-    unknown: list[str] = []
-    good: dict[int, StampFindings] = {}
-    for match in sorted(names, key=lambda match: int(match[2])):
-        number = int(match[2])
-        found = _check_log_stamp(folder / match[0], f"{log.name}, line {number}", lines.get(number), trusted)
-        faults += found.faults
-        unknown += found.unknown
-        if found.times:
-            good[number] = found
-    if trusted.is_required and not names and lines:
-        faults.append(f"{log.name}: no authority says when it existed")
-    last = good[max(good)] if good else StampFindings()
-    times = tuple(time for found in good.values() for time in found.times)
-    return StampFindings(tuple(faults), tuple(unknown), last.notes, times)
-
-
-def _check_log_stamp(token: Path, what: str, sha256: str | None, trusted: TrustedAuthorities) -> StampFindings:
-    name = f"{TIMESTAMPS}/{show(token.name)}"
-    if sha256 is None:
-        return StampFindings((f"{name}: {what}, is missing: the log was cut or made anew after an authority stamped it",))
-    try:
-        tsr, chain = read_plain_file(token, LARGEST_TOKEN), b""
-        with contextlib.suppress(FileNotFoundError):
-            chain = read_plain_file(token.with_suffix(".pem"), LARGEST_CHAIN)
-        found = check_digest_timestamp(bytes.fromhex(sha256), tsr, chain, trusted.roots)
-        return _judge(name, what, found, trusted)
-    except TimestampError as error:
-        return StampFindings((f"{name}: does not hold for {what}: {error}",))
-    except (EvidenceError, OSError) as error:
-        return StampFindings(unknown=(f"{name} was not checked: {describe(error)}",))
-
-
-def _judge(name: str, what: str, found: TimestampCheck, trusted: TrustedAuthorities) -> StampFindings:
-    if trusted.is_required and not found.is_named:
-        return StampFindings((f"{name}: is not of an authority that you named, but of {found.authority}",))
-    return StampFindings(notes=(f"{what} {found.describe()}",), times=(found,))

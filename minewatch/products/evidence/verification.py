@@ -27,7 +27,7 @@ from minewatch.products.evidence.evidence_files import (
 from minewatch.products.evidence.manifest import MANIFEST, SIGNATURE, UNLISTED, read_manifest
 from minewatch.products.evidence.refetch import Sources, compare_with_source
 from minewatch.products.evidence.signing import is_signed
-from minewatch.products.evidence.timestamps import (
+from minewatch.products.evidence.timestamp_checks import (
     StampFindings,
     TrustedAuthorities,
     check_evidence_stamp,
