@@ -23,12 +23,12 @@ SHOWN = 20
 
 FREE = {
     "runs of the table": ("run_id", "started", "version"),
-    "other tables": ("run_id",),
+    "other tables": ("run_id", "decided_at", "found_at", "made_after"),
     "run records": ("run_id", "record", "started", "seconds", "version", "source"),
     "archive items": ("source", "minewatch:checksum"),
     "evidence manifests": ("run_id", "made", "source", "name", "root", "sha256", "size"),
     "alert.geojson of evidence": ("run_id",),
-    "decisions": ("decided",),
+    "decisions": ("decided", "found_at", "made_after"),
 }
 """What may differ between two runs of the same code: names and times of runs, versions, and where the catalogue lies."""
 

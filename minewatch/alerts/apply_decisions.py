@@ -24,17 +24,22 @@ class ReviewedStatus:
     status: str
     """As detected, or DISMISSED while a dismissal acts."""
 
-    review: tuple[str, str, str]
-    """The columns review, review_note and reviewed_by."""
+    decision: Decision | None = None
+    """The latest one about it, whether or not it changes the status."""
+
+    @property
+    def review(self) -> tuple[str, str, str]:
+        """The columns review, review_note and reviewed_by."""
+        return self.decision.columns if self.decision else ("", "", "")
 
 
 def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: AlertSettings) -> ReviewedStatus:
     """Apply the latest decision about an alert; ``decisions`` are those of its area, the latest first."""
     decision = next((decision for decision in decisions if is_about(decision, alert)), None)
     if decision is None:
-        return ReviewedStatus(alert.status, ("", "", ""))
+        return ReviewedStatus(alert.status)
     dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)
-    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision.columns)
+    return ReviewedStatus(DISMISSED if dismissed else alert.status, decision)
 
 
 def is_about(decision: Decision, alert: Alert) -> bool:

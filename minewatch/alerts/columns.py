@@ -68,11 +68,20 @@ ALERT_COLUMNS = (
     Column("airstrip_m", "float64", "Nearest airstrip (m)"),
     Column("settlement_m", "float64", "Nearest settlement (m)"),
     Column("witnesses", "object", "Seen by others"),
+    Column("legal_reason", "object", "Why the legal status is unknown"),
+    Column("legal_basis", "object", "What the legal status rests on (JSON)"),
+    Column("decided_at", "object", "Decided at (UTC)"),
+    Column("found_at", "object", "Edit found at (UTC)"),
+    Column("made_after", "object", "Edit made after (UTC)"),
+    Column("effective", "datetime64[D]", "Review acts from"),
 )
 """Layer ``alerts``, MultiPolygon."""
 
 REVIEW_COLUMNS = ("review", "review_note", "reviewed_by")
 """What people edit; a scan never changes a review."""
+
+DECISION_COLUMNS = ("decided_at", "found_at", "made_after", "effective")
+"""When the review was made, and from which date it acts."""
 
 AOI_COLUMNS = (
     Column("aoi", "object", "Area of interest"),
@@ -104,6 +113,13 @@ HISTORY_COLUMNS = (
     Column("gained_ha", "float64", "Grown by (ha)"),
     Column("area_ha", "float64", "Grown to (ha)"),
     Column("what_if", "int32", "What-if"),
+    Column("review", "object", "Review"),
+    Column("by", "object", "Reviewed by"),
+    Column("reason", "object", "Reason of the dismissal"),
+    Column("note", "object", "Review note"),
+    Column("decided_at", "object", "Decided at (UTC)"),
+    Column("found_at", "object", "Edit found at (UTC)"),
+    Column("made_after", "object", "Edit made after (UTC)"),
 )
 """Layer ``alert_history``: a record of what each scan changed."""
 

@@ -1,9 +1,11 @@
-"""What people decided about alerts: an append-only file, one JSON object a line, that outlives every table."""
+"""What people decided about alerts: an append-only file, one JSON object a line, that outlives every table.
+
+It is a chained log (``core/chained_log.py``), so that ``verify`` finds lines that were changed, added or removed.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +15,9 @@ import shapely
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.core.chained_log import END_UNKNOWN, LogKind, append_chained
 from minewatch.core.errors import AlertsError
-from minewatch.core.files import append_lines, read_lines
+from minewatch.core.files import read_lines
 
 CONFIRM, DISMISS, NEEDS_VISIT, NOTHING = "confirmed", "dismissed", "needs-visit", ""
 REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
@@ -22,6 +25,13 @@ REVIEWS = (CONFIRM, DISMISS, NEEDS_VISIT, NOTHING)
 
 COMMAND, QGIS = "command", "table"
 """Where a decision was made: by ``alerts review``, or by editing the table."""
+
+DECISION_LOG = LogKind("decisions", may_begin_unchained=True)
+"""The kind of log that the file is; earlier versions did not chain the lines."""
+
+
+TIMES = ("decided", "found_at", "made_after")
+"""Times of a decision; which of them are known depends on where it was made."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +56,8 @@ class Decision:
     by: str
     """Who; '' where an edit of the table does not say."""
 
-    decided: dt.datetime
-    """When, UTC; for the record only."""
+    decided: dt.datetime | None
+    """When, UTC, by the clock; None for an edit of the table, of which only a range is known."""
 
     effective: dt.date
     """As-of date of the table it was made on: from then on it acts."""
@@ -58,6 +68,12 @@ class Decision:
     via: str = COMMAND
     """COMMAND or QGIS."""
 
+    found_at: dt.datetime | None = None
+    """Of an edit: when a scan or command found it, UTC; it was saved before."""
+
+    made_after: dt.datetime | None = None
+    """Of an edit: when the table was last known to be without it, UTC; None where that is not recorded."""
+
     @property
     def text(self) -> str:
         """Reason and note as the table shows them."""
@@ -67,6 +83,18 @@ class Decision:
     def columns(self) -> tuple[str, str, str]:
         """The columns review, review_note and reviewed_by."""
         return self.review, self.text, self.by
+
+    @property
+    def recorded(self) -> dt.datetime:
+        """When it came on record, UTC: the decision itself on the command line, the finding of an edit."""
+        moment = self.decided or self.found_at
+        assert moment is not None, "a decision has one of them"
+        return moment
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """The columns of the table and its history that say when it was made."""
+        return {"decided_at": self.decided, "found_at": self.found_at, "made_after": self.made_after}
 
 
 @dataclass(frozen=True)
@@ -91,16 +119,15 @@ def read_decisions(path: Path) -> Decisions:
         found, damaged = read_lines(path, _parse)
     except OSError as error:
         raise AlertsError(f"{path} cannot be read: {error.strerror}") from error
-    return Decisions(tuple(found), damaged)
+    return Decisions(tuple(decision for decision in found if decision), damaged)
 
 
 def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
     """Add decisions; they are on the disk when this returns.  Raises AlertsError where they cannot be written."""
     if not decisions:
         return
-    lines = [json.dumps(_render(decision), ensure_ascii=False) for decision in decisions]
     try:
-        append_lines(path, lines)
+        append_chained(path, [_render(decision) for decision in decisions], DECISION_LOG)
     except OSError as error:
         raise AlertsError(f"the decision could not be written to {path}: {error.strerror}; nothing was changed") from error
 
@@ -108,18 +135,26 @@ def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
 def _render(decision: Decision) -> dict[str, Any]:
     fields = dict(vars(decision))
     outline = mapping(shapely.set_precision(fields.pop("outline"), 1e-7))  # degrees: to a centimetre
-    dates = {"decided": fields["decided"].isoformat(timespec="seconds"), "effective": fields["effective"].isoformat()}
-    return {**fields, **dates, "outline": outline}
+    times = {name: fields[name] and fields[name].isoformat(timespec="seconds") for name in TIMES}
+    return {**fields, **times, "effective": fields["effective"].isoformat(), "outline": outline}
 
 
-def _parse(document: dict[str, Any]) -> Decision:
+def _parse(document: dict[str, Any]) -> Decision | None:
+    """Return a decision; None for the line of a writer that did not find the end of the file as it should be."""
+    if END_UNKNOWN in document:
+        return None
     review = document["review"]
     if review not in REVIEWS:
         raise ValueError(review)
-    texts = {name: str(document[name]) for name in ("alert_id", "aoi", "reason", "note", "by", "via")}
+    texts: dict[str, Any] = {name: str(document[name]) for name in ("alert_id", "aoi", "reason", "note", "by", "via")}
     try:
         outline = shapely.make_valid(shape(document["outline"]))
     except shapely.GEOSException as error:
         raise ValueError("no outline") from error
-    decided, effective = dt.datetime.fromisoformat(document["decided"]), dt.date.fromisoformat(document["effective"])
-    return Decision(review=review, decided=decided, effective=effective, outline=outline, **texts)
+    times: dict[str, Any] = {name: dt.datetime.fromisoformat(text) if (text := document.get(name)) else None for name in TIMES}
+    if texts["via"] == QGIS and not times["found_at"]:  # older versions called the finding of an edit its decision
+        times = {"decided": None, "found_at": times["decided"], "made_after": None}
+    if not (times["decided"] or times["found_at"]):
+        raise ValueError("no time")
+    effective = dt.date.fromisoformat(document["effective"])
+    return Decision(review=review, effective=effective, outline=outline, **texts, **times)

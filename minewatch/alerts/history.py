@@ -18,6 +18,15 @@ from minewatch.alerts.record import STATES
 NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"
 """Events with data of their own; an event named as a status says what an alert became."""
 
+TIMES = ("decided_at", "found_at", "made_after")
+"""Columns that say when a review was made."""
+
+_TEXTS = (
+    "alert_id", "event", "detail", "run_id", "former_id", "from_status", "to_status", "merged_into", "review", "by", "reason",
+    "note",
+)  # fmt: skip
+"""Columns that hold text."""
+
 LEGAL_STATUS = "legal status"
 """The event of a changed legal status."""
 
@@ -63,7 +72,28 @@ class HistoryEvent:
     """The scan; '' for none."""
 
     as_of: dt.date | None = None
-    """Date that the event speaks of."""
+    """As-of date of the scan; of a review the date from which it acts, which is not the day on which it was made."""
+
+    review: str = ""
+    """What a person decided; of a withdrawn alert, what had been decided."""
+
+    by: str = ""
+    """Who decided."""
+
+    reason: str = ""
+    """Why it was dismissed, where that was told apart from the note."""
+
+    note: str = ""
+    """What else was written."""
+
+    decided_at: dt.datetime | None = None
+    """When it was decided, UTC; None for edits of the table, and for reviews that an older version recorded."""
+
+    found_at: dt.datetime | None = None
+    """When an edit of the table was found, UTC."""
+
+    made_after: dt.datetime | None = None
+    """When the table was last known to be without that edit, UTC."""
 
 
 def record_event(connection: sqlite3.Connection, event: HistoryEvent) -> None:
@@ -85,14 +115,18 @@ def list_events(connection: sqlite3.Connection, where: str = "1") -> list[Histor
 
 def _parse(row: Mapping[str, Any]) -> HistoryEvent:
     cells = {**row, **_read_old_detail(row)} if row.get("what_if") is None else row  # only rows of older versions lack it
-    return HistoryEvent(
-        **{name: str(cells[name] or "") for name in ("alert_id", "event", "detail", "run_id")},
-        **{name: str(cells[name] or "") for name in ("former_id", "from_status", "to_status", "merged_into")},
-        gained_ha=cells["gained_ha"],
-        area_ha=cells["area_ha"],
-        what_if=bool(cells["what_if"]),
-        as_of=parse_date(cells["as_of"]) if cells["as_of"] else None,
-    )
+    values: dict[str, Any] = {name: str(cells.get(name) or "") for name in _TEXTS}
+    values |= {name: read_time(cells.get(name)) for name in TIMES}
+    values["as_of"] = parse_date(cells["as_of"]) if cells["as_of"] else None
+    return HistoryEvent(**values, gained_ha=cells["gained_ha"], area_ha=cells["area_ha"], what_if=bool(cells["what_if"]))
+
+
+def read_time(cell: Any) -> dt.datetime | None:
+    """Return a time of the table; None where there is none, or somebody wrote what is none."""
+    try:
+        return dt.datetime.fromisoformat(str(cell)) if cell else None
+    except ValueError:
+        return None
 
 
 # --- ids that alerts had -----------------------------------------------------------------------------------------------
@@ -101,6 +135,14 @@ def _parse(row: Mapping[str, Any]) -> HistoryEvent:
 def list_renames(events: Iterable[HistoryEvent]) -> dict[str, str]:
     """Map the id that an alert had to the next one; the latest counts."""
     return {event.former_id: event.alert_id for event in events if event.event == RENAMED and event.former_id}
+
+
+def list_names(alert_id: str, renames: Mapping[str, str]) -> set[str]:
+    """Return every id that an alert has had, its present one included."""
+    names = found = {alert_id}
+    while found := {former for former, name in renames.items() if name in found} - names:
+        names = names | found
+    return names
 
 
 def follow_renames(alert_id: str, renames: Mapping[str, str], is_known: Callable[[str], bool]) -> str | None:

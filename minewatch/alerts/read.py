@@ -9,8 +9,9 @@ import geopandas as gpd
 import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, LAYER
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, LAYER
 from minewatch.alerts.geopackage import recover, require_table
+from minewatch.alerts.reviews import list_pending_edits
 from minewatch.core.errors import AlertsError
 from minewatch.core.workspace import Workspace, find_workspace
 
@@ -31,6 +32,9 @@ def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
     for column in ALERT_COLUMNS:
         if column.name not in frame:  # an older version's, which no scan has upgraded yet
             frame[column.name] = "" if column.dtype == "object" else float("nan")
+    pending = frame["alert_id"].isin(list_pending_edits(path))
+    for name in DECISION_COLUMNS:  # of the review before an edit that the next scan takes in
+        frame[name] = frame[name].mask(pending)
     for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
         frame[name] = frame[name].fillna("")
     return frame.sort_values(["aoi", "alert_id"], ignore_index=True)

@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shapely.geometry.base import BaseGeometry
 
 PROVISIONAL, CONFIRMED, CLOSED, DISMISSED = "provisional", "confirmed", "closed", "dismissed"
 STATES = (PROVISIONAL, CONFIRMED, CLOSED, DISMISSED)
 """What ``status`` can be."""
+
+
+@dataclass(frozen=True)
+class AlertStage:
+    """A confirmed alert as it was after the looks of a day."""
+
+    date: dt.date
+    """The day: that of the confirming look, or one on which the alert had grown."""
+
+    geometry: BaseGeometry
+    """MultiPolygon, lon/lat."""
+
+    area_ha: float
+    """Geodesic, hectares."""
+
+    lat: float
+    """Degrees, of a point inside."""
+
+    lon: float
+    """Degrees, of the same point."""
 
 
 @dataclass(frozen=True)
@@ -69,3 +89,21 @@ class Alert:
 
     split_on: dt.date | None = None
     """The look that split it off."""
+
+    stages: tuple[AlertStage, ...] = ()
+    """As of its confirming look, and of each look at which it had grown; none while it was never confirmed."""
+
+    def at(self, stage: AlertStage) -> Alert:
+        """Return the alert as it was at a stage; its looks and mean changes remain those of the latest look."""
+        return replace(
+            self,
+            status=CONFIRMED,
+            last_seen=min(self.last_seen, stage.date),
+            area_ha=stage.area_ha,
+            lat=stage.lat,
+            lon=stage.lon,
+            geometry=stage.geometry,
+            merged_into="",
+            closed_on=None,
+            stages=(),
+        )

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from shapely.geometry.base import BaseGeometry
 from skimage import measure, morphology
 
-from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL, Alert
+from minewatch.alerts.record import CLOSED, CONFIRMED, PROVISIONAL, Alert, AlertStage
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.areas.vectorize import Patch, find_patches, find_position, outline, to_lonlat
 from minewatch.core.units import SCALE, to_date
 from minewatch.detection.change_map import Episodes
 from minewatch.settings.pipeline import AlertSettings
+
+GROWTH_SHARE, GROWTH_HA = 0.25, 1.0
+"""An alert has grown by a stage when it is larger than at the last one by this share, or by so many hectares."""
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.intp]
@@ -87,6 +91,9 @@ class _Track:
 
     split_on: int = 0
     """Day, 0 = it did not split."""
+
+    stages: list[tuple[int, Pixels]] = field(default_factory=list)
+    """Day and pixels: when it was confirmed, and whenever it had grown."""
 
     @property
     def age(self) -> tuple[int, int]:
@@ -203,6 +210,7 @@ def _replay_history(history: _History, limits: _Limits) -> list[_Track]:
             if number not in owned and len(component) >= limits.smallest:
                 _open_track(tracks, component, history, day, limits)
         _confirm([t for t in tracks if not t.closed_on and not t.confirmed_on], history, day, limits)
+        _note_stages([t for t in tracks if not t.closed_on and t.confirmed_on], history, day)
     return tracks
 
 
@@ -213,6 +221,22 @@ def _confirm(tracks: list[_Track], history: _History, day: int, limits: _Limits)
         cores, sure = (np.isin(track.current, pixels, assume_unique=True).sum() for pixels in (confirmed, settled))
         if len(track.current) >= limits.smallest and (cores >= limits.core or sure >= limits.settled):
             track.confirmed_on = day
+
+
+def _note_stages(tracks: list[_Track], history: _History, day: int) -> None:
+    """Note the pixels of confirmed tracks: those of the confirming look, and then each time they have grown."""
+    for track in tracks:
+        if not track.stages:  # a part that split off was confirmed earlier, as part of the other alert
+            then = history.pixels[history.active(track.confirmed_on)]
+            track.stages.append((track.confirmed_on, np.intersect1d(track.current, then)))
+        hectares = [len(pixels) * PIXEL**2 / 10_000 for pixels in (track.stages[-1][1], track.current)]
+        if has_grown(*hectares):
+            track.stages.append((day, track.current))
+
+
+def has_grown(before_ha: float, after_ha: float) -> bool:
+    """True if an alert has grown by a stage from one area to another."""
+    return after_ha >= min(before_ha * (1 + GROWTH_SHARE), before_ha + GROWTH_HA) * (1 - 1e-3)  # geodesic and grid differ
 
 
 def _continue(tracks: list[_Track], components: _Components, day: int, limits: _Limits) -> set[int]:
@@ -290,13 +314,10 @@ def _find_last_normal(own: Episodes, first_seen: int) -> int:
 
 
 def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert:
-    pixels = track.current
     episodes = history.episodes
     lasting = (episodes["closed_on"] == 0) | (episodes["closed_on"] > track.began)
-    members = episodes[np.isin(history.pixels, pixels) & lasting]
-    mask = np.zeros(history.patch.mask.shape, bool)
-    mask.ravel()[pixels] = True
-    geometry = to_lonlat(outline(mask, history.patch.window, grid), grid)
+    members = episodes[np.isin(history.pixels, track.current) & lasting]
+    geometry = _outline_pixels(track.current, history.patch, grid)
     lat, lon = find_position(geometry)
     seen = members["last_seen"]
     if track.closed_on:  # what is left of it, or what it is part of, may go on
@@ -324,7 +345,22 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
         split_from=_make_id(track.split_from, history, grid, aoi) if track.split_from else "",
         closed_on=to_date(track.closed_on),
         split_on=to_date(track.split_on),
+        stages=tuple(_make_stage(day, pixels, history.patch, grid) for day, pixels in track.stages),
     )
+
+
+def _outline_pixels(pixels: Pixels, patch: Patch, grid: Grid) -> BaseGeometry:
+    """Return the outline of some pixels of a patch, in degrees."""
+    mask = np.zeros(patch.mask.shape, bool)
+    mask.ravel()[pixels] = True
+    return to_lonlat(outline(mask, patch.window, grid), grid)
+
+
+def _make_stage(day: int, pixels: Pixels, patch: Patch, grid: Grid) -> AlertStage:
+    geometry, date = _outline_pixels(pixels, patch, grid), to_date(day)
+    assert date is not None, "a stage has a day"
+    lat, lon = find_position(geometry)
+    return AlertStage(date, geometry, round(measure_area_ha(geometry), 4), lat, lon)
 
 
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:

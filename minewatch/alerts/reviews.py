@@ -10,12 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS
+from minewatch.alerts.columns import AOIS, DECISION_COLUMNS, LAYER, REVIEW_COLUMNS, Value
 from minewatch.alerts.decisions import COMMAND, DISMISS, QGIS, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
-from minewatch.alerts.history import RENAMED, REVIEWED, HistoryEvent, follow_renames, list_events, list_renames, record_event
+from minewatch.alerts.history import (
+    RENAMED,
+    REVIEWED,
+    HistoryEvent,
+    follow_renames,
+    list_events,
+    list_renames,
+    read_time,
+    record_event,
+)
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
-from minewatch.alerts.schema import SHOWN, upgrade_schema
+from minewatch.alerts.schema import CHECKED, SHOWN, upgrade_schema
 from minewatch.core.errors import AlertsError
 
 
@@ -38,45 +47,121 @@ def harvest_edits(connection: sqlite3.Connection, aoi: str, as_of: dt.date, deci
 
     The decisions are on the disk when this returns, so an update that is cut off afterwards loses none.
     """
-    shown = {fid: review for fid, *review in connection.execute(f"SELECT fid, {', '.join(REVIEW_COLUMNS)} FROM {SHOWN}")}
+    now, kept = _now(), read_decisions(decisions).all
     found, notes, unclear = [], [], set()
-    for row in select(connection, LAYER, "aoi = ?", (aoi,)):
-        edited, last = [str(row[name] or "").strip() for name in REVIEW_COLUMNS], shown.get(row["fid"], ["", "", ""])
-        if edited == last or not row["geom"]:
+    for edit in _list_edits(connection, aoi):
+        if edit.review not in REVIEWS:
+            unclear.add(edit.row["fid"])
+            known = ", ".join(filter(None, REVIEWS))
+            notes.append(f"{edit.row['alert_id']}: the review {edit.review!r} is none of {known}; it has no effect")
             continue
-        review, note, by = edited
-        if review not in REVIEWS:
-            unclear.add(row["fid"])
-            notes.append(
-                f"{row['alert_id']}: the review {review!r} is none of {', '.join(filter(None, REVIEWS))}; it has no effect"
+        found.append(_find_kept(edit.make_decision(as_of, now, kept), kept))
+        if edit.last[0] and edit.last[0] != edit.review:
+            words = (
+                f"{_describe_review(edit.review, edit.by)} in the table replaces {_describe_review(edit.last[0], edit.last[2])}"
             )
-            continue
-        found.append(_make_decision(row, Review(review, by, note=note), as_of, QGIS))
-        if last[0] and last[0] != review:
-            words = f"{_describe_review(review, by)} in the table replaces {_describe_review(last[0], last[2])}"
-            notes.append(f"{row['alert_id']}: {words}; both are in {decisions.name}")
-    latest = {d.alert_id: (d.via, d.columns, d.effective) for d in read_decisions(decisions).all}
-    # An update that was cut off has left them in the file, but not in the table.
-    append_decisions(decisions, [d for d in found if latest.get(d.alert_id) != (d.via, d.columns, d.effective)])
+            notes.append(f"{edit.row['alert_id']}: {words}; both are in {decisions.name}")
+    append_decisions(decisions, [decision for decision in found if not any(decision is one for one in kept)])
     for decision in found:
         (row,) = select(connection, LAYER, "alert_id = ?", (decision.alert_id,))
-        write_review(connection, int(row["fid"]), decision.columns)
+        write_review(connection, int(row["fid"]), decision)
+    _mark_checked(connection, aoi, now)
     return Harvest(found, notes, frozenset(unclear))
 
 
-def _make_decision(row: Mapping[str, Any], review: Review, as_of: dt.date, via: str) -> Decision:
-    now, outline = dt.datetime.now(dt.UTC), decode_geometry(row["geom"])
-    return Decision(row["alert_id"], row["aoi"], review.review, review.reason, review.note, review.by, now, as_of, outline, via)
+@dataclass(frozen=True)
+class _Edit:
+    """Review columns of a row that somebody has edited."""
+
+    row: Mapping[str, Any]
+    """The row of the table."""
+
+    last: tuple[str, str, str]
+    """The review columns as last written here."""
+
+    checked: dt.datetime | None
+    """When they were last known to be so, UTC."""
+
+    review: str
+    """As it is now."""
+
+    note: str
+    """As it is now."""
+
+    by: str
+    """As it is now."""
+
+    def make_decision(self, as_of: dt.date, now: dt.datetime, known: Sequence[Decision]) -> Decision:
+        """Return it as a decision that is found now."""
+        reason, note = self._split_note(known)
+        outline = decode_geometry(self.row["geom"])
+        names = self.row["alert_id"], self.row["aoi"]
+        return Decision(*names, self.review, reason, note, self.by, None, as_of, outline, QGIS, now, self.checked)
+
+    def _split_note(self, known: Sequence[Decision]) -> tuple[str, str]:
+        """Return reason and note: as they were told apart before, where nobody touched the cell that shows both."""
+        if self.review == DISMISS and (self.review, self.note) == self.last[:2]:
+            same = [decision for decision in known if decision.alert_id == self.row["alert_id"] and decision.columns == self.last]
+            return (same[-1].reason, same[-1].note) if same else ("", self.note)
+        return "", self.note
+
+
+def _list_edits(connection: sqlite3.Connection, aoi: str) -> list[_Edit]:
+    names = ", ".join(REVIEW_COLUMNS)
+    shown = {
+        fid: (review, checked) for fid, checked, *review in connection.execute(f"SELECT fid, {CHECKED}, {names} FROM {SHOWN}")
+    }
+    edits = []
+    for row in select(connection, LAYER, "aoi = ?", (aoi,)):
+        edited = [str(row[name] or "").strip() for name in REVIEW_COLUMNS]
+        last, checked = shown.get(row["fid"], (["", "", ""], None))
+        if edited != last and row["geom"]:
+            edits.append(_Edit(row, tuple(last), read_time(checked), *edited))
+    return edits
+
+
+def _find_kept(decision: Decision, known: Sequence[Decision]) -> Decision:
+    """Return the same decision from the file, where an update that was cut off has left it there, but not in the table."""
+    latest = next((one for one in reversed(known) if one.alert_id == decision.alert_id), None)
+    if latest is None or (latest.via, latest.columns, latest.effective) != (decision.via, decision.columns, decision.effective):
+        return decision
+    return latest
+
+
+def _mark_checked(connection: sqlite3.Connection, aoi: str, now: dt.datetime) -> None:
+    """Record that no row of an area holds an edit any more; what is saved after this update was made after ``now``."""
+    rows = f"SELECT fid FROM {LAYER} WHERE aoi = ?"
+    connection.execute(f"UPDATE {SHOWN} SET {CHECKED} = ? WHERE fid IN ({rows})", (now.isoformat(), aoi))
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(microsecond=0)
 
 
 def _describe_review(review: str, by: str) -> str:
     return f"{review or 'no review'} by {by}" if by else review or "no review"
 
 
-def write_review(connection: sqlite3.Connection, fid: int, columns: tuple[str, str, str]) -> None:
-    """Write the review columns of a row, and record that they were written here."""
-    update(connection, LAYER, fid, dict(zip(REVIEW_COLUMNS, columns, strict=True)))
-    connection.execute(f"INSERT OR REPLACE INTO {SHOWN} (fid, {', '.join(REVIEW_COLUMNS)}) VALUES (?, ?, ?, ?)", (fid, *columns))
+def write_review(connection: sqlite3.Connection, fid: int, decision: Decision | None) -> None:
+    """Write the review of a row, and record that it was written here."""
+    columns = decision.columns if decision else ("", "", "")
+    cells: dict[str, Value] = dict(zip(REVIEW_COLUMNS, columns, strict=True)) | dict.fromkeys(DECISION_COLUMNS)
+    if decision:
+        cells |= {**decision.times, "effective": decision.effective}
+    update(connection, LAYER, fid, cells)
+    names = ", ".join((*REVIEW_COLUMNS, CHECKED))
+    values = (fid, *columns, _now().isoformat())
+    connection.execute(f"INSERT OR REPLACE INTO {SHOWN} (fid, {names}) VALUES (?, ?, ?, ?, ?)", values)
+
+
+def list_pending_edits(path: Path) -> set[str]:
+    """Return the alerts whose review somebody has edited since the table was last written here; no scan knows of it yet."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        if not select(connection, "sqlite_master", "name = ?", (SHOWN,)):
+            return set()
+        changed = " OR ".join(f"trim(coalesce(a.{name}, '')) != coalesce(s.{name}, '')" for name in REVIEW_COLUMNS)
+        rows = connection.execute(f"SELECT a.alert_id FROM {LAYER} a LEFT JOIN {SHOWN} s ON s.fid = a.fid WHERE {changed}")
+        return {str(alert_id) for (alert_id,) in rows}
 
 
 def delete_review(connection: sqlite3.Connection, fid: int) -> None:
@@ -130,7 +215,8 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         row = select(connection, LAYER, "alert_id = ?", (name,))[0]
         as_of = parse_date(select(connection, AOIS, "aoi = ?", (row["aoi"],))[0]["as_of"])
         harvest = harvest_edits(connection, row["aoi"], as_of, decisions)
-        decision = _make_decision(row, review, as_of, COMMAND)
+        outline, names = decode_geometry(row["geom"]), (row["alert_id"], row["aoi"])
+        decision = Decision(*names, review.review, review.reason, review.note, review.by, _now(), as_of, outline, COMMAND)
         append_decisions(decisions, [decision])
         status = row["status"]
         if review.review == DISMISS:
@@ -138,7 +224,7 @@ def review_alert(table: Path, decisions: Path, alert_id: str, review: Review) ->
         elif status == DISMISSED:  # the dismissal is withdrawn
             status = CONFIRMED if row["confirmed_on"] else PROVISIONAL
         update(connection, LAYER, row["fid"], {"status": status})
-        write_review(connection, row["fid"], decision.columns)
+        write_review(connection, row["fid"], decision)
         record_reviews(connection, harvest.decisions, row["run_id"])
         change = {"from_status": row["status"], "to_status": status} if status != row["status"] else {}
         record_event(connection, replace(_make_event(decision, row["run_id"]), **change))
@@ -153,13 +239,24 @@ def record_reviews(connection: sqlite3.Connection, decisions: Sequence[Decision]
 
 
 def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
+    """Return a decision as an event: everything in columns, and a sentence for those who read the table alone."""
     parts = (
         _describe_review(decision.review, decision.by),
         decision.text,
-        f"in the {decision.via}" if decision.via == QGIS else "",
+        "found in the table" if decision.via == QGIS else "",
     )
-    detail = "; ".join(filter(None, parts))
-    return HistoryEvent(decision.alert_id, REVIEWED, detail, run_id=run_id, as_of=decision.effective)
+    return HistoryEvent(
+        decision.alert_id,
+        REVIEWED,
+        "; ".join(filter(None, parts)),
+        run_id=run_id,
+        as_of=decision.effective,
+        review=decision.review,
+        by=decision.by,
+        reason=decision.reason,
+        note=decision.note,
+        **decision.times,
+    )
 
 
 def find_alert(table: Path, alert_id: str) -> str:

@@ -7,9 +7,13 @@ import sqlite3
 from minewatch.alerts.columns import LAYERS, REVIEW_COLUMNS
 from minewatch.alerts.history import migrate_history
 from minewatch.alerts.style import refresh_styles
+from minewatch.alerts.titles_view import refresh_view
 
 SHOWN = "minewatch_shown"
 """A table, not a layer, with the review columns of each alert as last written here, so that edits are recognised."""
+
+CHECKED = "checked_at"
+"""Its column with the time, UTC, at which a row was last known to show these reviews: edits found later were made after it."""
 
 _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int32": "MEDIUMINT"}
 """numpy's names to those of GeoPackage (OGC 12-128r18, table 1)."""
@@ -18,7 +22,9 @@ _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int
 def upgrade_schema(connection: sqlite3.Connection) -> None:
     """Add what an older table lacks: columns and what belongs in them, our own table, styles where nobody changed them."""
     columns = ", ".join(f"{name} TEXT NOT NULL" for name in REVIEW_COLUMNS)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {SHOWN} (fid INTEGER PRIMARY KEY, {columns}, {CHECKED} TEXT)")
+    if CHECKED not in {row[1] for row in connection.execute(f"PRAGMA table_info({SHOWN})")}:
+        connection.execute(f"ALTER TABLE {SHOWN} ADD COLUMN {CHECKED} TEXT")
     for layer, layer_columns in LAYERS.items():
         known = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
         for column in layer_columns:
@@ -27,3 +33,4 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
                 connection.execute(f'ALTER TABLE "{layer}" ADD COLUMN "{column.name}" {kind}')
     migrate_history(connection)
     refresh_styles(connection)
+    refresh_view(connection)

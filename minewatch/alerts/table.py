@@ -17,8 +17,8 @@ import pandas as pd
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
-from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
-from minewatch.alerts.context.place import CONTEXT_COLUMNS, Cells
+from minewatch.alerts.columns import AOIS, DECISION_COLUMNS, LAYER, REVIEW_COLUMNS, RUNS, Value
+from minewatch.alerts.context.place import CONTEXT_COLUMNS, LAW_COLUMNS, Cells
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
@@ -32,7 +32,19 @@ from minewatch.alerts.geopackage import (
     update,
     updating,
 )
-from minewatch.alerts.history import GROWN, LEGAL_STATUS, MERGED, NEW, RENAMED, REOPENED, WHAT_IF, HistoryEvent, record_event
+from minewatch.alerts.history import (
+    GROWN,
+    LEGAL_STATUS,
+    MERGED,
+    NEW,
+    RENAMED,
+    REOPENED,
+    TIMES,
+    WHAT_IF,
+    HistoryEvent,
+    read_time,
+    record_event,
+)
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, delete_review, harvest_edits, record_reviews, write_review
 from minewatch.alerts.schema import upgrade_schema
@@ -46,7 +58,8 @@ GROWTH_HA = 0.1
 CSV_COLUMNS = (
     "alert_id", "aoi", "status", "date", "area_ha", "lat", "lon", "confirmed_on", "last_seen", "ndvi_change", "bsi_change",
     "looks", "scene_before", "scene_after", "merged_into", "split_from", "pipeline", "as_of", "review", "review_note",
-    "reviewed_by", *CONTEXT_COLUMNS, "witnesses", "last_normal", "closed_on", "split_on",
+    "reviewed_by", *(name for name in CONTEXT_COLUMNS if name not in LAW_COLUMNS), "witnesses", "last_normal", "closed_on",
+    "split_on", *LAW_COLUMNS, *DECISION_COLUMNS,
 )  # fmt: skip
 """Columns of alerts.csv; ``date`` is first_seen."""
 
@@ -160,7 +173,7 @@ class _Writer:
         """Write one alert: into a new row, its own, or that of a vanished alert it overlaps."""
         alert = replace(alert, status=reviewed.status)
         self._changes.alerts.append(alert)
-        facts = {name: value for name, value in vars(alert).items() if name != "geometry"}
+        facts = {name: value for name, value in vars(alert).items() if name not in ("geometry", "stages")}
         before, after = self._result.scenes.get(alert.alert_id, ("", ""))
         context = self._result.context.get(alert.alert_id, {})
         cells = {**facts, "scene_before": before, "scene_after": after, **context, **self._common}
@@ -177,7 +190,7 @@ class _Writer:
             for event in _compare(row, alert, context):
                 self._record(event)
         if fid not in self._unclear:
-            write_review(self._connection, fid, reviewed.review)
+            write_review(self._connection, fid, reviewed.decision)
 
     def withdraw_rest(self) -> None:
         """Delete the rows of alerts that the replay no longer has."""
@@ -185,7 +198,9 @@ class _Writer:
             delete(self._connection, LAYER, row["fid"])
             delete_review(self._connection, row["fid"])
             reviews = "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name])
-            self._record(HistoryEvent(alert_id, "withdrawn", reviews))
+            review, note, by = (str(row[name] or "") for name in REVIEW_COLUMNS)
+            times: dict[str, Any] = {name: read_time(row[name]) for name in TIMES}
+            self._record(HistoryEvent(alert_id, "withdrawn", reviews, review=review, note=note, by=by, **times))
 
     def _record(self, event: HistoryEvent) -> None:
         self._changes.events[event.event] += 1

@@ -16,7 +16,7 @@ from minewatch.core.workspace import ENVIRONMENT_VARIABLE
 COMMANDS = {
     "init": "scans", "demo": "scans", "aoi": "areas", "pipeline": "pipelines", "source": "sources", "scan": "scans",
     "alerts": "alerts", "context": "context", "explain": "accuracy", "validate": "accuracy", "doctor": "doctor",
-    "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "evidence", "pack": "evidence",
+    "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "verify", "pack": "evidence",
     "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch", "notify": "notify",
     "stamp": "stamp",
 }  # fmt: skip

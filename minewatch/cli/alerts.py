@@ -13,20 +13,30 @@ import geopandas as gpd
 from shapely.geometry import mapping
 
 from minewatch.alerts.context.declaration import AREAS, CONCESSION
-from minewatch.alerts.context.place import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
+from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
 from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
 from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
+from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
 from minewatch.alerts.lifetime import FateCount, choose_confirmed, describe_bracket, describe_fate, read_day
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.alerts.record import STATES
 from minewatch.alerts.reviews import Review, find_alert, review_alert
 from minewatch.alerts.table import describe_position, write_csv
-from minewatch.cli.listing import describe_alerts, describe_corroboration, describe_source_file, print_alerts, print_corroboration
+from minewatch.cli.listing import (
+    describe_alerts,
+    describe_corroboration,
+    describe_law_lines,
+    describe_source_file,
+    print_alerts,
+    print_corroboration,
+)
 from minewatch.cli.output import DAY, Session, common_options, print_json, print_result, print_table, say
 from minewatch.core.errors import AlertsError
 from minewatch.products.evidence.lookup import log_export
 from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
+from minewatch.products.report.texts import Texts, read_texts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,7 +115,8 @@ def list_command(session: Session, **choice: Any) -> None:
 
     The ground of an alert changed between "last normal" and "first seen".  Once confirmed it stays in the list: "green again"
     says since when its vegetation is back.  --confirmed lists all that were ever confirmed, --status confirmed those whose
-    ground is still bare.
+    ground is still bare.  Below the table stand the reviews: who decided what, when and why, and from which date it acts.
+    "unknown*" is a legal status that depends on the day: a licence was valid for a part of the time.
 
     \b
     Example:
@@ -127,7 +138,7 @@ def list_command(session: Session, **choice: Any) -> None:
 @click.argument("alert_id", metavar="ID")
 @common_options
 def show(session: Session, alert_id: str) -> None:
-    """Show everything the table holds on one alert.
+    """Show everything the table holds on one alert: what its legal status rests on, and every decision, are said in words.
 
     \b
     Example:
@@ -142,8 +153,19 @@ def show(session: Session, alert_id: str) -> None:
     if session.as_json:
         print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
     else:
-        rows = [(name, str(value)) for name, value in facts.items()]
-        print_table(("", ""), [*rows, *_describe_life(chosen.to_dict("records")[0])])
+        row, texts = chosen.to_dict("records")[0], read_texts("en")
+        rows = [(name, str(value)) for name, value in facts.items() if name != "legal_basis"]
+        decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
+        print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
+
+
+def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[str]:
+    """Return every review of an alert in the history of the table, and last what its row says now, where that is another."""
+    events = read_history(table)
+    names = list_names(row["alert_id"], list_renames(events))
+    lines = [describe_review_event(event, texts) for event in events if event.event == REVIEWED and event.alert_id in names]
+    now = DecisionFacts.of_row(row)
+    return list(dict.fromkeys([*lines, *([describe_decision(now, texts)] if now.is_made else [])]))
 
 
 def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 
-from minewatch.alerts.context.place import UNKNOWN
+from minewatch.alerts.context.legal_basis import read_legal_basis
+from minewatch.alerts.context.legal_status import PARTLY_VALID, UNKNOWN
 from minewatch.alerts.corroboration.corroboration import Corroboration
 from minewatch.alerts.lifetime import find_green_again
 from minewatch.alerts.table import plain_cell
-from minewatch.cli.output import print_table
+from minewatch.cli.output import echo, print_table
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision
+from minewatch.products.report.law_words import describe_law
+from minewatch.products.report.texts import Texts, read_texts
 
 
 def print_alerts(alerts: gpd.GeoDataFrame) -> None:
     """Print a table of alerts, with the legal status where concessions are known, and what alerts were merged into."""
-    is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN})
+    is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN}) or bool((alerts["legal_reason"] == PARTLY_VALID).any())
     is_merged = bool(set(alerts["merged_into"]) - {""})
     rows = [
         (
@@ -32,7 +38,7 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
             f"{row['ndvi_change']:+.2f}",
             f"{row['bsi_change']:+.2f}",
             row["review"],
-            *([row["legal_status"]] if is_placed else []),
+            *([f"{row['legal_status']}*" if row["legal_reason"] == PARTLY_VALID else row["legal_status"]] if is_placed else []),
             *([row["merged_into"]] if is_merged else []),
         )
         for row in alerts.to_dict("records")
@@ -40,11 +46,36 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
     dates = ("last normal", "first seen", "confirmed", "green again")
     columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
     print_table((*columns, *["legal"] * is_placed, *["merged into"] * is_merged), rows)
+    texts = read_texts("en")
+    if (alerts["legal_reason"] == PARTLY_VALID).any():
+        echo(f"* {texts.text('legal_meaning_partly_valid')}")
+    for row in alerts.to_dict("records"):
+        if (facts := DecisionFacts.of_row(row)).is_made:
+            echo(f"{row['alert_id']}: {describe_decision(facts, texts)}")
 
 
 def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:
     """Return alerts as plain data, without their outlines."""
-    return [{name: plain_cell(row[name]) for name in alerts.columns if name != "geometry"} for row in alerts.to_dict("records")]
+    return [
+        {name: plain_cell(row[name]) for name in alerts.columns if name != "geometry"} | {"legal_basis": _parse_basis(row)}
+        for row in alerts.to_dict("records")
+    ]
+
+
+def _parse_basis(row: Mapping[Any, Any]) -> Any:
+    """Return what the legal status rests on as data; None where nothing is known."""
+    return json.loads(row["legal_basis"]) if read_legal_basis(row["legal_basis"]) else None
+
+
+def describe_law_lines(row: Mapping[Any, Any], texts: Texts) -> list[tuple[str, str]]:
+    """Return the legal status of an alert and what it rests on, a line for each title and file."""
+    law = describe_law(row, texts)
+    lines = [("law", law.status), *([("judged", law.judged)] if law.judged else [])]
+    for title in law.titles:
+        parts = (title.name, title.id, f"{texts.text('law_layer').lower()} {title.layer}", title.validity, title.hectares)
+        lines.append(("deciding title" if title.decides else "title", " · ".join(filter(None, parts))))
+    lines += [("titles", law.others)] if law.others else []
+    return [*lines, *(("layer", f"{f.layer} · {f.file} · {f.modified} · SHA-256 {f.sha256}") for f in law.files)]
 
 
 def describe_source_file(result: Corroboration, file: Path) -> list[str]:

@@ -80,6 +80,10 @@ class TimestampError(EvidenceError):
     """A time stamp proves nothing: it is damaged, of other data, or of an authority whose certificates do not hold."""
 
 
+class PackError(EvidenceError):
+    """A ZIP holds what no pack has, and is refused before anything in it is read."""
+
+
 class SimulationError(MinewatchError):
     """The requested simulation cannot be made."""
 

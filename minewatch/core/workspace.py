@@ -27,11 +27,14 @@ ARCHIVE, CHANGES = "archive", "changes"
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 
-DECISIONS = "decisions.jsonl"
-"""The log of decisions, below an output folder."""
-
 TIMESTAMPS = "timestamps"
 """Folder of the time stamps of the logs, and of the hashes that wait for one, below an output folder."""
+
+DECISIONS = "decisions.jsonl"
+"""What people decided about alerts, in the folder ``output`` of a workspace."""
+
+LARGEST_SETTINGS = 2**20
+"""Bytes of a ``minewatch.toml``; one may have come with evidence of unknown origin."""
 
 _NAME = re.compile(r"\w[\w.-]{0,63}")
 
@@ -242,6 +245,8 @@ def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
 @lru_cache(16)
 def _read_version(path: Path, _version: tuple[int, int, int]) -> dict[str, Any]:
     try:
+        if path.stat().st_size > LARGEST_SETTINGS:
+            raise WorkspaceError(f"{path} is larger than any settings ({LARGEST_SETTINGS >> 20} MB)")
         return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be read: {error.strerror}") from error

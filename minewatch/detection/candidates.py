@@ -14,8 +14,9 @@ from minewatch.detection.baseline import HIGH_ROW, LOOKS_ROW, LOW_ROW, NDVI_ROW,
 from minewatch.detection.batch_algebra import BATCH, Floats32, evaluate_curves
 from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.harmonics import TERMS, evaluate
-from minewatch.detection.residual import is_normal
+from minewatch.detection.residual import LEAF_SHARE, is_in_leaf, is_normal
 from minewatch.detection.rules import Rules
+from minewatch.detection.series import SCALES, Series
 
 SLACK = 0.002
 """NDVI by which a loss may be too small and still make a candidate: the exact rules follow later, in double precision."""
@@ -43,9 +44,10 @@ def find_candidates(
 ) -> None:
     """Mark in ``candidate`` (pixel,) the pixels with a look from ``start`` to ``stop`` that could begin an anomaly.
 
-    ``last_normal`` (pixel,) is set to the day of the last of those looks that is normal, where there is one; ``is_counting``
-    (time, pixel) is True where a look counts (see ``blindness``).  ``ndvi`` and ``clear`` (time, pixel) are C-contiguous;
-    ``days`` is (time,), ``terms`` (3, time, term), ``scenes`` (time, 4), ``is_consistent`` (time,).
+    ``last_normal`` (2, pixel) is set to the day of the last of those looks that is normal, and of the last that is normal and in
+    leaf, where there is one; ``is_counting`` (time, pixel) is True where a look counts (see ``blindness``).  ``ndvi`` and
+    ``clear`` (time, pixel) are C-contiguous; ``days`` is (time,), ``terms`` (3, time, term), ``scenes`` (time, 4),
+    ``is_consistent`` (time,).
     """
     rows = terms.astype(np.float32)
     curve, levels = np.empty((TERMS, BATCH), np.float32), np.empty((3, BATCH), np.float32)
@@ -72,8 +74,8 @@ def find_candidates(
                     evaluate_curves(curve, rows[1, t], levels[1], n)
                     evaluate_curves(curve, rows[2, t], levels[2], n)
                     _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
-                last, counts = last_normal[begin : begin + n], is_counting[t, begin : begin + n]
-                if _mark_normal(value, is_clear, monitored, levels[0], rules, days[t], last, counts, is_doubtful, n):
+                last, counts = last_normal[:, begin : begin + n], is_counting[t, begin : begin + n]
+                if _mark_normal(value, is_clear, monitored, levels[0], edges[1], rules, days[t], last, counts, is_doubtful, n):
                     _judge_doubtful(code, scale, part, terms[0, t], scenes[t, 0], rules, days[t], last, counts, is_doubtful)
 
 
@@ -130,6 +132,7 @@ def _mark_normal(
     is_clear: NDArray[np.bool_],
     monitored: NDArray[np.bool_],
     level: Floats32,
+    high: Floats32,
     rules: Rules,
     day: int,
     last: NDArray[np.int32],
@@ -137,12 +140,13 @@ def _mark_normal(
     is_doubtful: NDArray[np.bool_],
     n: int,
 ) -> bool:
-    """Mark in ``counts`` where the look counts, and set ``last`` to the day where it is normal, as :func:`is_normal` has it.
+    """Mark in ``counts`` where the look counts, and set ``last`` (2, pixel) to the day where it is normal, and in leaf, too.
 
     True if any is doubtful; those are marked, too.
     """
     share, bare, contrast = np.float32(rules.normal_loss), np.float32(rules.bare_ndvi), np.float32(rules.min_contrast)
-    slack, doubt, count = np.float32(SLACK), np.float32(DOUBT), 0
+    slack, doubt, leaf_share, count = np.float32(SLACK), np.float32(DOUBT), np.float32(LEAF_SHARE), 0
+    normal, leafy = last
     for i in range(n):
         span = level[i] - bare
         # What the look must not fall below, and what the level must: the nearer of the two decides.
@@ -150,8 +154,10 @@ def _mark_normal(
         margin = min(value[i] + slack - level[i] + share * span, room)
         watched = is_clear[i] & monitored[i]
         counts[i] = watched & (room > doubt)
-        last[i] = day if watched & (margin > doubt) else last[i]
-        is_doubtful[i] = watched & (min(abs(margin), abs(room)) <= doubt)
+        leaf = span - leaf_share * (high[i] - bare)
+        normal[i] = day if watched & (margin > doubt) else normal[i]
+        leafy[i] = day if watched & (min(margin, leaf) > doubt) else leafy[i]
+        is_doubtful[i] = watched & (min(abs(margin), abs(room), abs(leaf)) <= doubt)
     for i in range(n):
         count += is_doubtful[i]
     return count > 0
@@ -175,7 +181,8 @@ def _judge_doubtful(
         level = _expect(part[:, i], row) + shift
         counts[i] = tells_bare_ground(level, rules)
         if is_normal(level, scale[0] + scale[1] * code[i], rules):
-            last[i] = day
+            last[0, i] = day
+            last[1, i] = day if is_in_leaf(level, part[HIGH_ROW, i] / PRECISION, rules) else last[1, i]
 
 
 @njit(nogil=True, cache=True)
@@ -184,3 +191,41 @@ def _expect(column: NDArray[np.int16], row: NDArray[np.float64]) -> float:
     numbers = column[:LOOKS_ROW] / PRECISION
     level: float = min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
     return level
+
+
+def find_history_normal(series: Series, base: Baselines, rules: Rules) -> NDArray[np.int32]:
+    """Return the last normal look of each pixel before monitoring began, and the last one in leaf: (2, pixel) days, 0 = none.
+
+    ``base`` are the baselines of the first year of monitoring, made from these looks; their scenes were not assessed.
+    """
+    first, start, _ = series.epochs[0].tolist()
+    found = np.zeros((2, series.clear.shape[1]), np.int32)
+    _find_history_normal(series.codes[0], series.clear, first, start, base, series.days, series.terms[0], SCALES[0], rules, found)
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _find_history_normal(
+    ndvi: NDArray[np.uint8],
+    clear: NDArray[np.bool_],
+    first: int,
+    start: int,
+    base: Baselines,
+    days: NDArray[np.int32],
+    terms: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    rules: Rules,
+    found: NDArray[np.int32],
+) -> None:
+    """Go back from the last look of each pixel until both are found."""
+    monitored = are_monitored(base, rules)
+    for pixel in np.flatnonzero(monitored):
+        high = base[HIGH_ROW, pixel] / PRECISION
+        for t in range(start - 1, first - 1, -1):
+            if clear[t, pixel]:
+                level = _expect(base[:, pixel], terms[t])
+                if is_normal(level, scale[0] + scale[1] * ndvi[t, pixel], rules):
+                    found[0, pixel] = max(found[0, pixel], days[t])
+                    if is_in_leaf(level, high, rules):
+                        found[1, pixel] = days[t]
+                        break

@@ -22,6 +22,7 @@ from minewatch.core.files import AnyPath, make_private_folder, upload
 from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Episodes, Status, TileChanges
 from minewatch.detection.coverage import Coverage, CoverageCount
+from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import list_tiles
 from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_errors
 
@@ -29,8 +30,8 @@ from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_er
 class ChangeMap:
     """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
 
-    def __init__(self, folder: AnyPath, area: AreaPlan) -> None:
-        self.area = area
+    def __init__(self, folder: AnyPath, area: AreaPlan, scene_quality: SceneQuality) -> None:
+        self.area, self.scene_quality = area, scene_quality
         self._folder, self._missing = folder, len(list_tiles(area))
         self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
         self._open = contextlib.ExitStack()

@@ -34,6 +34,16 @@ def harmonic_terms(days: NDArray[np.int32]) -> Floats:
     return np.stack([np.ones(len(angle)), *waves], axis=1)
 
 
+@njit(nogil=True, cache=True)
+def make_terms(day: int) -> Floats:
+    """Return the regressors of one day since 1970-01-01, (TERMS,), as :func:`harmonic_terms` does."""
+    row = np.ones(TERMS)
+    for k in range(1, HARMONICS + 1):
+        angle = k * (2 * np.pi * day / YEAR)
+        row[2 * k - 1], row[2 * k] = np.cos(angle), np.sin(angle)
+    return row
+
+
 def multiply_terms(terms: Floats) -> NDArray[np.int32]:
     """Return the products of each look's terms, the lower triangle row by row: (time, PAIRS), in 1 / UNIT."""
     rows, columns = np.tril_indices(TERMS)

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from minewatch.detection.residual import PixelResidual
+from minewatch.detection.baseline import PixelBaseline
+from minewatch.detection.residual import PixelResidual, expect_ndvi
 from minewatch.detection.rules import Rules
 
 
@@ -57,7 +58,9 @@ STATE = np.dtype(
         ("settled_on", np.int32),
         ("last_seen", np.int32),
         ("normal_before", np.int32),
+        ("leafy_before", np.int32),
         ("last_normal", np.int32),
+        ("last_leafy", np.int32),
         ("n_anomalous", np.int32),
         ("n_strong", np.int32),
         ("n_char", np.int32),
@@ -78,15 +81,19 @@ STATE = np.dtype(
 )
 """The state of a pixel between two looks; dates are days since 1970-01-01, 0 = none.
 
-``epoch`` is that of its baseline, ``last_normal`` its last normal look.  Of the anomaly that ``is_open``: the dates of an
-EPISODE, and its last normal look (``normal_before``); the number of looks that count (``n_anomalous``), of strong ones, of
-charred ones and of those that show soil among them; of clear looks since its first (``n_clear``); of normal looks in a row
-(``n_recovered``) and the day of the first of these; sums of evidence, loss, NDVI and changes over the looks that count; their
-largest loss and soil gain; the ``haze`` of the latest; and whether the present look counts (``is_counted``).
+``epoch`` is that of its baseline, ``last_normal`` its last normal look, ``last_leafy`` its last normal look in leaf.  Of the
+anomaly that ``is_open``: the dates of an EPISODE, and these two looks before it (``normal_before``, ``leafy_before``); the
+number of looks that count (``n_anomalous``), of strong ones, of charred ones and of those that show soil among them; of clear
+looks since its first (``n_clear``); of normal looks in a row (``n_recovered``) and the day of the first of these; sums of
+evidence, loss, NDVI and changes over the looks that count; their largest loss and soil gain; the ``haze`` of the latest; and
+whether the present look counts (``is_counted``).
 """
 
 State = Any
 """A record of STATE."""
+
+PLAIN_FALL = 0.25
+"""NDVI by which ground must have fallen from a normal look that was not in leaf: else that look does not show it unchanged."""
 
 
 @njit(nogil=True, cache=True)
@@ -94,6 +101,7 @@ def update_state(
     day: int,
     ndvi: float,
     residual: PixelResidual,
+    base: PixelBaseline,
     rules: Rules,
     state: State,
     pixel: int,
@@ -132,7 +140,7 @@ def update_state(
         brighter = False
     state.is_counted = state.is_open > 0 and lost and not (brighter and state.confirmed_on == 0)
     if state.is_counted > 0:
-        outcome = _count_look(day, ndvi, strong, residual, rules, state)
+        outcome = _count_look(day, ndvi, strong, residual, base, rules, state)
         if outcome in (Outcome.STRONG, Outcome.WEAK) and (begins or restarted):
             outcome = Outcome.BEGAN if begins else Outcome.RESTARTED
         return outcome, count
@@ -154,7 +162,8 @@ def update_state(
 def _open_anomaly(state: State, day: int) -> None:
     """Begin an anomaly at this look."""
     state.is_open = 1
-    state.first_seen, state.normal_before, state.n_clear = day, state.last_normal, 1
+    state.first_seen, state.n_clear = day, 1
+    state.normal_before, state.leafy_before = state.last_normal, state.last_leafy
 
 
 @njit(nogil=True, cache=True)
@@ -167,7 +176,9 @@ def _reset(state: State) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _count_look(day: int, ndvi: float, strong: bool, residual: PixelResidual, rules: Rules, state: State) -> int:
+def _count_look(
+    day: int, ndvi: float, strong: bool, residual: PixelResidual, base: PixelBaseline, rules: Rules, state: State
+) -> int:
     """Add a look to the open anomaly; return its Outcome."""
     state.haze, state.last_seen, state.n_recovered = residual.haze, day, 0
     state.n_anomalous += 1
@@ -191,6 +202,7 @@ def _count_look(day: int, ndvi: float, strong: bool, residual: PixelResidual, ru
     outcome = Outcome.STRONG if strong else Outcome.WEAK
     if state.n_anomalous >= 2 and state.provisional_on == 0 and lasts and score >= rules.min_score:
         state.provisional_on = day
+        _settle_normal(ndvi, base, state)
         outcome = Outcome.PROVISIONAL
     if state.provisional_on > 0 and state.confirmed_on == 0 and lasts and proven:
         state.confirmed_on = day
@@ -198,6 +210,18 @@ def _count_look(day: int, ndvi: float, strong: bool, residual: PixelResidual, ru
         state.settled_on = day
         outcome = Outcome.SETTLED
     return Outcome.CONFIRMED if state.confirmed_on == day else outcome
+
+
+@njit(nogil=True, cache=True)
+def _settle_normal(ndvi: float, base: PixelBaseline, state: State) -> None:
+    """Go back to the last normal look in leaf where the one before the anomaly does not show that the ground was unchanged.
+
+    A stand without leaves looks like one that was thinned: only ground that fell far below it, and stays there, tells that it
+    was there.
+    """
+    ground = max(ndvi, state.ndvi_sum / state.n_anomalous)
+    if state.normal_before > state.leafy_before and expect_ndvi(base, state.normal_before) - ground < PLAIN_FALL:
+        state.normal_before = state.leafy_before
 
 
 @njit(nogil=True, cache=True)

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from minewatch.detection.baseline import PixelBaseline
 from minewatch.detection.blindness import tells_bare_ground
-from minewatch.detection.harmonics import evaluate
+from minewatch.detection.harmonics import evaluate, make_terms
 from minewatch.detection.rules import Rules
+
+LEAF_SHARE = 0.9
+"""Share of the year's most vegetation, above bare ground, from which a look is in leaf."""
 
 
 class PixelResidual(NamedTuple):
@@ -55,6 +58,9 @@ class PixelResidual(NamedTuple):
 
     is_normal: bool
     """The expected vegetation is there, and bare ground would differ from it."""
+
+    is_in_leaf: bool
+    """Near to as much vegetation is expected as at any time of the year."""
 
 
 @njit(nogil=True, cache=True)
@@ -101,6 +107,7 @@ def compute_residual(
         soil_gain,
         may_show_soil and soil_gain >= rules.soil_gain and loss >= rules.weak_loss,
         is_normal(level, ndvi, rules),
+        is_in_leaf(level, base.high, rules),
     )
 
 
@@ -109,6 +116,19 @@ def is_normal(level: float, ndvi: float, rules: Rules) -> bool:
     """True if a look shows the vegetation expected, and bare ground would differ from it."""
     normal: bool = tells_bare_ground(level, rules) and (level - ndvi) / max(level - rules.bare_ndvi, 0.05) < rules.normal_loss
     return normal
+
+
+@njit(nogil=True, cache=True)
+def is_in_leaf(level: float, high: float, rules: Rules) -> bool:
+    """True if nearly as much vegetation is expected as at any time of the year, so that a thinned stand would differ, too."""
+    leaf: bool = level - rules.bare_ndvi >= LEAF_SHARE * (high - rules.bare_ndvi)
+    return leaf
+
+
+@njit(nogil=True, cache=True)
+def expect_ndvi(base: PixelBaseline, day: int) -> float:
+    """Return the NDVI that a baseline expects on a day since 1970-01-01, for a scene that shifts nothing."""
+    return _level(base, make_terms(day))
 
 
 @njit(nogil=True, cache=True)

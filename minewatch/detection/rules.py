@@ -7,7 +7,7 @@ from typing import Any
 
 from minewatch.settings.pipeline import DetectorSettings
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 """Change it, to "3" and so on, when the same looks would give another state of a pixel or another layout of records: checkpoints
 of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py checks this."""
 

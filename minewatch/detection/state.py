@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minewatch.core.units import to_day
 from minewatch.detection.baseline import BRIEF, FULL, Baselines, are_monitored, fit_baselines
 from minewatch.detection.blindness import NONE, follow_counting
-from minewatch.detection.candidates import find_candidates
+from minewatch.detection.candidates import find_candidates, find_history_normal
 from minewatch.detection.change_map import Episodes
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.monitor import STATE
@@ -49,7 +49,7 @@ class TileState:
     """(pixel,) day of the last clear look, 0 = none."""
 
     last_normal: NDArray[np.int32]
-    """(pixel,) day of the last look that was judged normal, 0 = none."""
+    """(2, pixel) days of the last look that was judged normal, and of the last such look in leaf; 0 = none."""
 
     last_counting: NDArray[np.int16]
     """(2, pixel) days of the last but one and of the last look that counted, since monitor_from; -1 = none."""
@@ -76,13 +76,16 @@ def process_history(tile: TileInput, scenes: SceneQuality, *, whole: bool = Fals
     series, rules = Series.of(tile), make_rules(tile.settings)
     pixels = series.clear.shape[1]
     base, candidate = np.zeros((FULL if whole else BRIEF, pixels), np.int16), np.zeros(pixels, bool)
-    last_normal, is_counting = np.zeros(pixels, np.int32), np.zeros(series.clear.shape, bool)
-    for first, start, stop in series.epochs.tolist():
+    last_normal, is_counting = np.zeros((2, pixels), np.int32), np.zeros(series.clear.shape, bool)
+    for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
         fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
         _find_candidates(series, start, stop, base, scenes, rules, candidate, last_normal, is_counting)
+        if epoch == 0:
+            _look_back(series, base, rules, last_normal)
     chosen = np.flatnonzero(candidate)
     tracked = track_pixels(series.choose(chosen), scenes, rules)
-    base[:, chosen], last_normal[chosen] = tracked.base[: len(base)], tracked.state.last_normal
+    base[:, chosen] = tracked.base[: len(base)]
+    last_normal[:, chosen] = np.stack([tracked.state.last_normal, tracked.state.last_leafy])
     is_counting[:, chosen] = tracked.is_counting
     closed, is_open = tracked.closed.copy(), tracked.state.is_open > 0
     closed["row"] = chosen[closed["row"]]
@@ -105,14 +108,14 @@ def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> T
     _find_candidates(series, 0, looks, state.base, scenes, rules, candidate, last_normal, is_counting)
     chosen = np.flatnonzero(candidate)
     anomalies = np.zeros(len(chosen), STATE).view(np.recarray)
-    anomalies.last_normal = state.last_normal[chosen]
+    anomalies.last_normal, anomalies.last_leafy = state.last_normal[:, chosen]
     anomalies[np.searchsorted(chosen, state.open_pixels)] = state.anomalies
     part = series.choose(chosen)
     base, trace = np.ascontiguousarray(state.base[:, chosen]), np.zeros((1, 2, looks), np.int8)
     part_counting = np.zeros((looks, len(chosen)), bool)
     closed = track_epoch(part, 0, looks, scenes, rules, base, anomalies, part.clear.copy(), trace, part_counting)
     is_counting[:, chosen] = part_counting
-    closed["row"], last_normal[chosen] = chosen[closed["row"]], anomalies.last_normal
+    closed["row"], last_normal[:, chosen] = chosen[closed["row"]], np.stack([anomalies.last_normal, anomalies.last_leafy])
     clear_looks, last_clear = state.clear_looks.copy(), state.last_clear.copy()
     _count_clear(series.clear, series.days, 0, clear_looks, last_clear)
     watched = are_monitored(state.base, rules)
@@ -131,6 +134,14 @@ def update_history(state: TileState, tile: TileInput, scenes: SceneQuality) -> T
         onsets=counted[2],
         covered=state.covered | tile.looks.covered[tile.inside],
     )
+
+
+def _look_back(series: Series, base: Baselines, rules: Rules, last_normal: NDArray[np.int32]) -> None:
+    """Fill in the last normal looks before monitoring of the pixels that have had none since."""
+    missing = np.flatnonzero((last_normal == 0).any(axis=0))
+    if len(missing):
+        found = find_history_normal(series.choose(missing), base[:, missing], rules)
+        last_normal[:, missing] = np.where(last_normal[:, missing] == 0, found, last_normal[:, missing])
 
 
 def _find_candidates(

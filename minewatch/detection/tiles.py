@@ -6,11 +6,12 @@ Every worker loads this module, so it imports only what they need: the archive, 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.raster import find_step
@@ -87,11 +88,22 @@ def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window)
     """Read a tile from the archive and mask it, with the pixels around it that the mask needs."""
     ordered = sort_observations(observations)
     around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
-    inner = tile.within(around)
-    clear, covered = np.empty((len(ordered), *tile.shape), bool), np.zeros(tile.shape, bool)
-    for is_clear, scl in zip(clear, iterate_scl(ordered, around), strict=True):
-        is_clear[:] = find_clear(scl[None], area.pipeline.mask)[0][inner]
-        covered |= scl[inner] > 0
     days = np.array([observation.day for observation in ordered], np.int32)
-    looks = make_looks(days, covered, clear, read_codes(ordered, tile))
+    return make_tile(days, iterate_scl(ordered, around), read_codes(ordered, tile), area, tile)
+
+
+def make_tile(
+    days: NDArray[np.int32], scl: Iterable[NDArray[np.uint8]], codes: NDArray[np.uint8], area: AreaPlan, tile: Window
+) -> TileInput:
+    """Return a tile with its clear pixels.
+
+    ``scl`` are the (y, x) SCL codes of each look, with the pixels around the tile that the mask needs; ``codes`` are those of
+    the tile's layers, (layer, time, y, x).
+    """
+    inner = tile.within(tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape))
+    clear, covered = np.empty((len(days), *tile.shape), bool), np.zeros(tile.shape, bool)
+    for is_clear, classes in zip(clear, scl, strict=True):
+        is_clear[:] = find_clear(classes[None], area.pipeline.mask)[0][inner]
+        covered |= classes[inner] > 0
+    looks = make_looks(days, covered, clear, codes)
     return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from, area.until)

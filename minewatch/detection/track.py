@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
 from minewatch.detection.blindness import tells_bare_ground
+from minewatch.detection.candidates import find_history_normal
 from minewatch.detection.change_map import EPISODE, Episodes
 from minewatch.detection.monitor import STATE, Outcome, record_episode, update_state
 from minewatch.detection.residual import compute_residual
@@ -61,6 +62,8 @@ def track_pixels(series: Series, scenes: SceneQuality, rules: Rules, *, traced: 
         trace[:, 0, :begin] = np.where(series.clear[:begin].T, Outcome.BASELINE, 0)
     for epoch, (first, start, stop) in enumerate(series.epochs.tolist()):
         fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, rules, new_baseline)
+        if epoch == 0:
+            state.last_normal, state.last_leafy = find_history_normal(series, new_baseline, rules)
         _renew_baselines(epoch, state, new_baseline, base)
         closed.append(track_epoch(series, start, stop, scenes, rules, base, state, usable, trace, is_counting))
     return TrackResult(base, state, np.concatenate(closed), trace, is_counting)
@@ -140,10 +143,12 @@ def _track_looks(
                 residual = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
                 if count + 2 > episodes_out.size:
                     episodes_out = np.concatenate((episodes_out, np.zeros(episodes_out.size, episodes_out.dtype)))
-                trace_row[0, t], count = update_state(days[t], values[0], residual, rules, state, pixel, episodes_out, count)
+                look = days[t], values[0], residual, baseline
+                trace_row[0, t], count = update_state(*look, rules, state, pixel, episodes_out, count)
                 is_counting[t, pixel] = tells_bare_ground(residual.level, rules)
                 if residual.is_normal:
                     state.last_normal = days[t]
+                    state.last_leafy = days[t] if residual.is_in_leaf else state.last_leafy
                 usable[t, pixel] = usable[t, pixel] and state.is_counted == 0
             else:
                 trace_row[0, t] = Outcome.SCENE_DISAGREES if is_monitored else Outcome.NOT_MONITORED

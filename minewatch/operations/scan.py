@@ -88,7 +88,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
             areas, failed = _scan_areas(run, thorough=request.check_archive)
             areas = [_add_context(workspace, area, layers) for area in areas]
             areas = _update_table(run, areas)
-            areas = [_write_evidence(run, area) for area in areas]
+            areas = [_write_evidence(run, area, layers) for area in areas]
             areas = [_update_quicklook(workspace, area) for area in areas]
             report = _record_run(run, areas, failed, began)
         _ask_for_timestamps(workspace, reporter)
@@ -182,7 +182,8 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
     folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
     tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
     scenes = assess_areas(tasks, run.engine, run.reporter)
-    change_maps = [ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan) for scan in scans]
+    places = [run.workspace.changes(scan.plan.aoi.name) for scan in scans]
+    change_maps = [ChangeMap(place, scan.plan, quality) for place, scan, quality in zip(places, scans, scenes, strict=True)]
     with contextlib.ExitStack() as stack:
         for change_map in change_maps:
             stack.enter_context(change_map)
@@ -210,6 +211,7 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         fetched=scan.fetched,
         failures=[*scan.found.refused, *scan.failures],
         coverage=coverage,
+        scene_quality=change_map.scene_quality,
         alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
         table_changes=TableChanges(),
         notes=notes,
@@ -222,7 +224,7 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
 
 def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
     """Add to each alert the context layers that it lies in, and the external alerts that agree with it."""
-    sites = {alert.alert_id: AlertSite(alert.geometry, alert.first_seen, alert.last_seen) for alert in area.alerts}
+    sites = {a.alert_id: AlertSite(a.geometry, a.first_seen, a.last_seen, a.last_normal) for a in area.alerts}
     placed = place_sites(layers, sites)
     sources = read_external_sources(workspace.external_sources)
     matches, notes = match_external_alerts(sources, workspace.external_alerts, area.plan.aoi.name, area.plan.until, sites)
@@ -244,9 +246,10 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     ]
 
 
-def _write_evidence(run: _Run, area: AreaReport) -> AreaReport:
+def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
     """Write the evidence of the confirmed alerts; a note names what could not be written, and the next scan tries again."""
-    parts = area.plan, run.plan.source, area.found.scenes, area.observations, area.alerts, area.context, run.plan.run_id
+    scenes, found = area.found.scenes, area.alerts
+    parts = area.plan, run.plan.source, scenes, area.observations, found, area.scene_quality, layers, run.plan.run_id
     evidence = write_evidence(run.workspace, EvidenceInput(*parts))
     failed = evidence.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]

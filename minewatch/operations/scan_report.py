@@ -22,6 +22,7 @@ from minewatch.core.errors import SourceError
 from minewatch.core.text import count_of, format_day
 from minewatch.detection.chance import LASTING_DAYS, Chance
 from minewatch.detection.coverage import Coverage, Emptiness
+from minewatch.detection.scene_quality import SceneQuality
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
@@ -50,6 +51,9 @@ class AreaReport:
 
     coverage: Coverage
     """How much of the area was seen, and when."""
+
+    scene_quality: SceneQuality
+    """Of each look, over the whole area."""
 
     alerts: Sequence[Alert]
     """As of the as-of date."""
@@ -170,6 +174,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         },
         "evidence": {
             "written": list(area.evidence.written),
+            "extended": list(area.evidence.extended),
             "failed": [{"alert_id": alert_id, "reason": reason} for alert_id, reason in area.evidence.failed.items()],
         },
         "notes": list(area.notes),

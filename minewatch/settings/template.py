@@ -24,6 +24,7 @@ source = {source}
 # file = "context/concessions.gpkg"
 # kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement
 # name = "HOLDER"           # the column with the name
+# id = "CODE"               # the column with the code in the register
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
 

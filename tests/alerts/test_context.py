@@ -23,7 +23,9 @@ from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.context.declaration import AREAS, DISTANCES, KINDS
 from minewatch.alerts.context.features import read_date, read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
-from minewatch.alerts.context.place import CONTEXT_COLUMNS, Overlap, assess_legal_status, place_sites
+from minewatch.alerts.context.legal_status import assess_legal_status
+from minewatch.alerts.context.overlap import Overlap
+from minewatch.alerts.context.place import CONTEXT_COLUMNS, LAW_COLUMNS, place_sites
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.geopackage import update, updating
 from minewatch.alerts.read import read_alerts
@@ -82,7 +84,7 @@ def put_concessions(workspace: Workspace, *rows: tuple[BaseGeometry, str | None,
 
 
 def place(workspace: Workspace, outline: BaseGeometry = SQUARE, day: dt.date = DAY) -> dict[str, Any]:
-    return dict(place_sites(open_layers(workspace), {"x": AlertSite(outline, day, day)}).cells["x"])
+    return dict(place_sites(open_layers(workspace), {"x": AlertSite(outline, day, day, day)}).cells["x"])
 
 
 def area_ha(geometry: BaseGeometry) -> float:
@@ -98,14 +100,13 @@ def east_of(metres: float, lon: float = -69.99, lat: float = -12.995) -> Point:
 
 def test_the_cells_are_columns_of_the_table() -> None:
     names = [column.name for column in ALERT_COLUMNS]
-    start = names.index("legal_status")
-    assert names[start : start + len(CONTEXT_COLUMNS)] == list(CONTEXT_COLUMNS)
+    assert [name for name in names if name in CONTEXT_COLUMNS] == list(CONTEXT_COLUMNS)
     assert set(CONTEXT_COLUMNS) < set(CSV_COLUMNS)
 
 
 def test_without_layers_nothing_is_said(workspace: Workspace) -> None:
     cells = place(workspace)
-    assert cells.pop("legal_status") == "unknown"
+    assert (cells.pop("legal_status"), cells.pop("legal_reason")) == ("unknown", "no-layer")
     assert set(cells.values()) == {None}
 
 
@@ -294,7 +295,7 @@ def test_far_things_are_found_up_to_a_thousand_kilometres(workspace: Workspace, 
 def test_distances_agree_with_trying_every_point(workspace: Workspace) -> None:
     points = [Point(-70 + 0.37 * (n * 7 % 11 - 5), -13 + 0.29 * (n * 5 % 13 - 6)) for n in range(60)]
     put(workspace, "settlement", *points)
-    sites = {str(n): AlertSite(box(x := -70.3 + 0.1 * n, -12.8, x + 0.002, -12.798), DAY, DAY) for n in range(7)}
+    sites = {str(n): AlertSite(box(x := -70.3 + 0.1 * n, -12.8, x + 0.002, -12.798), DAY, DAY, DAY) for n in range(7)}
     placed = place_sites(open_layers(workspace), sites).cells
     for name, site in sites.items():
         corners = shapely.get_coordinates(shapely.segmentize(site.outline, 0.0001))
@@ -590,7 +591,7 @@ def test_overlaps_stay_below_the_alert_and_kinds_do_not_mix(shelf: Path, shapes:
     put(workspace, kind, *more, name="three")
     after = place(workspace)
     own = {"concession": "legal_status", "administrative-unit": "admin_unit"}.get(kind)
-    mine = {*AREAS.get(kind, ()), DISTANCES.get(kind, ""), own}
+    mine = {*AREAS.get(kind, ()), DISTANCES.get(kind, ""), own, *(LAW_COLUMNS if kind == "concession" else ())}
     assert {name: cell for name, cell in after.items() if name not in mine} == {
         name: cell for name, cell in before.items() if name not in mine
     }
@@ -657,6 +658,7 @@ def test_refresh_places_existing_alerts_without_a_scan(scanned: Workspace) -> No
 
 def test_an_older_table_is_upgraded(scanned: Workspace) -> None:
     with updating(scanned.alerts) as connection:
+        connection.execute("DROP VIEW alert_titles")
         for name in (*CONTEXT_COLUMNS, "witnesses"):
             connection.execute(f'ALTER TABLE alerts DROP COLUMN "{name}"')
     assert set(read_alerts(scanned.alerts)["legal_status"]) == {""}, "an older table can be read"

@@ -40,7 +40,7 @@ from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_
 
 GEOD = Geod(ellps="WGS84")
 SQUARE = MultiPolygon([box(-70.0, -13.0, -69.99, -12.99)])
-SITE = AlertSite(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1))
+SITE = AlertSite(SQUARE, dt.date(2024, 6, 1), dt.date(2024, 9, 1), None)
 
 
 @pytest.fixture

@@ -19,6 +19,9 @@ from tests.helpers.tables import edit, make_alert, put
 DATA = ("former_id", "from_status", "to_status", "merged_into", "gained_ha", "area_ha", "what_if")
 """Columns that older tables lack."""
 
+OF_REVIEWS = ("review", "by", "reason", "note", "decided_at", "found_at", "made_after")
+"""More of them."""
+
 OLD, NEXT, NOW = "pampa-20231231-000001", "pampa-20240102-000002", "pampa-20240103-000003"
 """The ids that one alert has had."""
 
@@ -26,7 +29,7 @@ OLD, NEXT, NOW = "pampa-20231231-000001", "pampa-20240102-000002", "pampa-202401
 def make_old(path: Path) -> Path:
     """Make a table as versions without columns for data left it."""
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
-        for name in DATA:
+        for name in (*DATA, *OF_REVIEWS):
             connection.execute(f"ALTER TABLE {HISTORY} DROP COLUMN {name}")
     return path
 
@@ -85,8 +88,9 @@ def test_a_sentence_that_is_polished_changes_nothing(path: Path) -> None:
 
 
 def without_review(events: list[HistoryEvent]) -> list[HistoryEvent]:
-    """A review's sentence never said what became of the status."""
-    return [dataclasses.replace(e, from_status="", to_status="") if e.event == "reviewed" else e for e in events]
+    """A review's sentence never said what became of the status, nor when it was made."""
+    nothing = dict.fromkeys(OF_REVIEWS[:4], "") | dict.fromkeys(OF_REVIEWS[4:])
+    return [dataclasses.replace(e, from_status="", to_status="", **nothing) if e.event == "reviewed" else e for e in events]
 
 
 def test_an_older_table_is_read_as_it_is(path: Path) -> None:

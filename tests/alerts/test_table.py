@@ -49,7 +49,8 @@ def test_layers_and_columns_are_those_of_the_contract(path: Path) -> None:
         "bsi_change", "looks", "last_normal", "closed_on", "split_on", "scene_before", "scene_after", "merged_into",
         "split_from", "pipeline", "as_of", "run_id", "review", "review_note", "reviewed_by", "legal_status", "concession",
         "concession_ha", "concession_pct", "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha",
-        "territory_pct", "admin_unit", "river_m", "road_m", "airstrip_m", "settlement_m", "witnesses",
+        "territory_pct", "admin_unit", "river_m", "road_m", "airstrip_m", "settlement_m", "witnesses", "legal_reason",
+        "legal_basis", "decided_at", "found_at", "made_after", "effective",
     ]  # fmt: skip
     info = pyogrio.read_info(path, layer="alerts")
     assert info["fields"].tolist() == [column.name for column in ALERT_COLUMNS]

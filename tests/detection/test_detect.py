@@ -32,6 +32,7 @@ from tests.helpers.tiles import (
     FIRST,
     FOREST,
     HAZE,
+    HISTORY,
     SEEDS,
     SHAPE,
     SOIL,
@@ -307,6 +308,47 @@ def test_the_last_normal_look_is_no_look_that_was_set_aside() -> None:
     scenes.is_consistent[FIRST + 3] = False
     changes = detect(make_tile(layers), scenes)
     assert set(changes.episodes["last_normal"]) == {WATCHED[2]}
+
+
+def make_beeches(days: NDArray[np.int32] = DAYS) -> dict[str, NDArray[np.int16]]:
+    """Make forest that is green from June to August, and half as green in January."""
+    layers = make_forest(days)
+    leaves = np.clip(0.5 - 0.75 * np.cos(2 * np.pi * (days - START) / 365.25), 0, 1)
+    layers["ndvi"][:] = layers["ndvi"] - np.rint(3_700 * (1 - leaves))[:, None, None].astype(np.int16)
+    return layers
+
+
+THINNED = {"ndvi": 0.54, "bsi": -0.12, "blue": 0.035, "nir": 0.26}
+JUNE = FIRST + 16
+"""Index of the first look in June; the looks before May have no leaves."""
+
+
+def test_a_leafless_look_does_not_show_that_a_stand_was_not_thinned() -> None:
+    layers = make_beeches()
+    paint(layers, (slice(JUNE, None), *SPOT), THINNED)
+    clear = np.ones(layers["ndvi"].shape, bool)
+    clear[FIRST + 10 : JUNE] = False  # clouds hide the leaf-out
+    changes = detect(make_tile(layers, clear=clear), make_steady_scenes(len(DAYS)))
+    last_normal = set(changes.episodes["last_normal"][changes.episodes["provisional_on"] > 0])
+    assert last_normal
+    assert max(last_normal) < START - 90  # in leaf, in the year before
+    assert min(last_normal) > START - 180
+
+
+def test_a_leafless_look_shows_ground_that_was_bared_since() -> None:
+    layers = make_beeches()
+    paint(layers, (slice(JUNE, None), *SPOT), SOIL)
+    clear = np.ones(layers["ndvi"].shape, bool)
+    clear[FIRST + 10 : JUNE] = False
+    changes = detect(make_tile(layers, clear=clear), make_steady_scenes(len(DAYS)))
+    assert set(changes.episodes["last_normal"]) == {WATCHED[9]}
+
+
+def test_ground_that_changed_at_the_first_look_of_the_watch_was_normal_before_it() -> None:
+    layers = make_forest()
+    paint(layers, (slice(FIRST, None), *SPOT), SOIL)
+    changes = detect(make_tile(layers), make_steady_scenes(len(DAYS)))
+    assert set(changes.episodes["last_normal"]) == {HISTORY[-1]}
 
 
 def test_a_pond_is_a_change() -> None:

@@ -34,6 +34,11 @@ def run(*arguments: str | Path) -> Result:
     return CliRunner().invoke(main, [str(word) for word in arguments], catch_exceptions=False, prog_name="minewatch")
 
 
+def is_unharmed(answer: Result) -> bool:
+    """True if ``verify`` found no fault in something that no key and no log vouches for."""
+    return answer.exit_code == 3 and answer.stderr == "" and "this says nothing about who wrote it" in answer.stdout
+
+
 def list_evidence(workspace: Workspace) -> list[Path]:
     return sorted(workspace.evidence.iterdir())
 

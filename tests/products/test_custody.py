@@ -110,7 +110,11 @@ def test_opening_is_noted(watch: Workspace) -> None:
     folder = list_evidence(watch)[0]
     run("verify", folder)
     last = read_custody(watch.custody).lines[-1].entry
-    assert (last.action, last.alert_id, last.detail) == ("opened", folder.name, "verified: as it was written")
+    assert (last.action, last.alert_id, last.detail) == (
+        "opened",
+        folder.name,
+        "verified: as the log of this workspace recorded it",
+    )
     assert last.manifest == hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
     assert "@" in last.who
 

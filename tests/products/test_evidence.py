@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from shapely.geometry import shape
+import rasterio.features
+import rasterio.warp
 
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
@@ -60,10 +61,12 @@ def test_a_scan_puts_confirmed_alerts_on_file(watch: Workspace) -> None:
     assert {folder.name for folder in list_evidence(watch)} == confirmed
     for folder in list_evidence(watch):
         manifest = read_json(folder / "manifest.json")
-        names = {path.name for path in folder.iterdir()} - {"manifest.json"}
+        files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        names = {path.as_posix() for path in files if not path.parts[0].startswith("growth-")} - {"manifest.json"}
+        assert manifest["format"] == 2
         assert names == set(manifest["files"])
         assert {"before.tif", "before-scl.tif", "after.tif", "after-scl.tif", "alert.geojson"} < names
-        assert {"pipeline.toml", "software.json"} < names
+        assert {"pipeline.toml", "method.json", "series.csv"} < names
         for name, stated in manifest["files"].items():
             data = (folder / name).read_bytes()
             assert stated == {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
@@ -80,14 +83,17 @@ def test_the_images_show_the_loss_on_the_alerts_ground(watch: Workspace) -> None
                 assert raster.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
                 assert raster.dtypes[0] == "int16"
                 assert raster.transform == classes.transform
-                (lon, lat), crs = shape(feature["geometry"]).representative_point().coords[0], raster.crs
-                ((x,), (y,)) = rasterio.warp.transform("EPSG:4326", crs, [lon], [lat])
-                values = dict(zip([text.split()[0] for text in raster.descriptions], next(raster.sample([(x, y)])), strict=True))
-                ndvi[name] = (int(values["nir"]) - int(values["red"])) / (int(values["nir"]) + int(values["red"]))
+                assert [text.split()[0] for text in raster.descriptions] == ["blue", "green", "red", "nir", "swir16"]
+                outline = rasterio.warp.transform_geom("EPSG:4326", raster.crs, feature["geometry"])
+                inside = rasterio.features.geometry_mask([outline], raster.shape, raster.transform, invert=True)
+                red, nir = (raster.read(band)[inside].astype(float) for band in (3, 4))
+                ndvi[name] = np.median((nir - red) / (nir + red))
         assert ndvi["before"] - ndvi["after"] > 0.2
-        times = {name: manifest["images"][name]["acquired"][:10] for name in ndvi}
+        times = {name: image["acquired"][:10] for name, image in manifest["images"].items()}
         properties = feature["properties"]
-        assert times["before"] < properties["first_seen"] <= times["after"] <= properties["confirmed_on"]
+        assert times["before"] == properties["last_normal"] == manifest["bracket"]["last_normal"]
+        assert times["after"] == properties["confirmed_on"] == properties["as_of"]
+        assert times["before"] < properties["first_seen"] <= times["after"]
         assert all(source["baseline"] and source["id"] for image in manifest["images"].values() for source in image["sources"])
 
 
@@ -160,41 +166,46 @@ def forget_evidence(workspace: Workspace) -> None:
     shutil.rmtree(workspace.evidence, ignore_errors=True)
 
 
-def test_another_look_is_taken_where_the_source_lost_the_best(
-    watch: Workspace, series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_image_that_the_source_lost_is_not_replaced_by_another(
+    watch: Workspace, series: SimulatedSeries, tmp_path: Path
 ) -> None:
+    """What is called before shows the last normal look and no other; the rest of the evidence does not wait for it."""
     moved = copy_series(series, tmp_path / "series")
     workspace = make_workspace(tmp_path / "own", moved)
-    scan = capture_finding(workspace, monkeypatch)
+    scan_small(workspace)
+    shutil.rmtree(workspace.evidence)
     images = [read_json(folder / "manifest.json")["images"] for folder in list_evidence(watch)]
-    best = {name: {source["id"] for image in images for source in image[name]["sources"]} for name in ("before", "after")}
-    assert not any("preferred" in image[name] for image in images for name in best)
-    names = [name for name in name_scenes(series) if name not in best["before"]]
-    list_scenes(moved, names)
-    report = scan_small(workspace)
-    assert report.areas[0].evidence.failed == {}
-    assert {folder.name for folder in list_evidence(workspace)} == {folder.name for folder in list_evidence(watch)}
+    lost = {source["id"] for image in images for source in image["before"]["sources"]}
+    list_scenes(moved, [name for name in name_scenes(series) if name not in lost])
+    assert scan_small(workspace).areas[0].evidence.failed == {}
     for folder in list_evidence(workspace):
-        image = read_json(folder / "manifest.json")["images"]["before"]
-        assert set(image["preferred"]["scenes"]) <= best["before"]
-        assert {source["id"] for source in image["sources"]} <= set(names)
-        assert image["acquired"] < read_json(folder / "alert.geojson")["features"][0]["properties"]["first_seen"]
-        assert image["preferred"]["scenes"][0] in image["preferred"]["not_taken"]
-        assert (folder / f"observation-{image['item']}.json").exists()
+        manifest = read_json(folder / "manifest.json")
+        assert "before" not in manifest["images"]
+        assert not (folder / "before.tif").exists()
+        assert any(name in manifest["not_shown"]["before"] for name in lost)
     assert run("verify", workspace.root, "--fetch").exit_code == 0
-    assert scan.alerts
 
 
-def test_where_the_source_lost_all_looks_the_reason_is_told(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_source_lost_the_confirming_look_the_reason_is_told(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     forget_evidence(watch)
     scan = capture_finding(watch, monkeypatch)
     kept = write_evidence(watch, replace(scan, scenes=[]))
     assert kept.written == ()
     assert len(kept.failed) == 2
-    assert all(
-        "lists none of the looks before the change any more; the clearest was read from S2" in r for r in kept.failed.values()
-    )
-    assert list(watch.evidence.iterdir()) == []
+    assert all("the confirming look cannot be shown: the source no longer lists S2" in r for r in kept.failed.values())
+    assert not watch.evidence.exists() or list(watch.evidence.iterdir()) == []
+
+
+def test_an_alert_without_a_normal_look_says_so(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_evidence(watch)
+    scan = capture_finding(watch, monkeypatch)
+    alerts = [replace(alert, last_normal=None) for alert in scan.alerts]
+    write_evidence(watch, replace(scan, alerts=alerts))
+    for folder in list_evidence(watch):
+        manifest = read_json(folder / "manifest.json")
+        assert manifest["not_shown"]["before"] == "no look is known at which its ground was judged normal"
+        assert not (folder / "before.tif").exists()
+        assert (folder / "after.tif").exists()
 
 
 def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,8 +221,9 @@ def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.Monk
     twins = [replace(alert, alert_id=f"{alert.alert_id}-{number}") for alert in scan.alerts for number in range(10)]
     kept = write_evidence(watch, replace(scan, alerts=twins))
     assert len(kept.written) == 10 * sum(alert.confirmed_on is not None for alert in scan.alerts)
-    assert len(opened) == len(set(opened)) <= 4
-    assert {len(list(folder.glob("*.tif"))) for folder in list_evidence(watch)} == {4}
+    assert opened
+    assert len(opened) == len(set(opened))
+    assert {len(list(folder.glob("*-scl.tif"))) for folder in list_evidence(watch)} == {2}
 
 
 def test_leftovers_go_though_nothing_is_missing(watch: Workspace) -> None:
@@ -341,7 +353,7 @@ def test_each_harm_is_named(watch: Workspace, harm: Callable[[Path], str]) -> No
     assert f"{folder.name}: {fault}" in " ".join(answer.stderr.split())
     whole = run("verify", watch.root)
     assert whole.exit_code == 3
-    assert f"{other.name}: as it was written" in whole.stdout
+    assert f"{other.name}: as the log of this workspace recorded it" in whole.stdout
 
 
 def test_other_pixels_at_the_source_are_named(series: SimulatedSeries, tmp_path: Path) -> None:

@@ -586,7 +586,7 @@ def test_four_languages_are_offered() -> None:
 
 def test_the_template_uses_every_text_and_no_other() -> None:
     folder = FOLDER.parent
-    code = "".join(path.read_text() for path in [*folder.glob("*.py"), folder / "page.html"])
+    code = "".join(path.read_text() for path in [*folder.glob("*.py"), *folder.glob("*.html")])
     prefixes = ("count_", "status_", "legal_", "review_", "ground_", "composite_", "series_", "event_", "column_")
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]
     assert [key for key in unused if not key.startswith(prefixes)] == []
@@ -612,7 +612,9 @@ def test_events_are_told_in_the_readers_words() -> None:
         HistoryEvent("spot-2", "renamed", former_id="spot-1", what_if=True): "spot-1 → spot-2; análisis de prueba",
         HistoryEvent("spot-2", "new", to_status="confirmed"): "confirmada",
         HistoryEvent("spot-2", "legal status", from_status="unknown", to_status="outside"): "desconocida → fuera de concesiones",
-        HistoryEvent("spot-2", "reviewed", "dismissed; a -> b", to_status="dismissed"): "dismissed; a -> b",
+        HistoryEvent("spot-2", "reviewed", "dismissed; a -> b", to_status="dismissed"): (
+            "dismissed; a -> b · día de la decisión no registrado"
+        ),
     }
     for event, expected in told.items():
         assert describe_event(event, texts) == expected

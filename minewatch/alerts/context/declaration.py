@@ -49,6 +49,9 @@ class Declaration(BaseModel):
     name: str | None = None
     """Column with the name of each feature; left out, the layer's own name stands for it."""
 
+    id: str | None = None
+    """Concessions: column with what the register calls each of them."""
+
     valid_from: str | dt.date | None = None
     """Concessions: column with the first day of validity, or one date for the whole layer."""
 
@@ -96,6 +99,8 @@ class Declaration(BaseModel):
         dated = self.valid_from or self.valid_to or self.open_ended or self.date_format
         if dated and self.kind != CONCESSION:
             raise ValueError(f"dates are for concessions; a layer of kind {self.kind} has none")
+        if self.id and self.kind != CONCESSION:
+            raise ValueError(f"id is for concessions; a layer of kind {self.kind} has none")
         if self.open_ended and self.valid_to is None:
             raise ValueError("open_ended says what an empty valid_to means; name that column as valid_to")
         if isinstance(self.valid_from, dt.date) and isinstance(self.valid_to, dt.date) and self.valid_to < self.valid_from:
@@ -105,7 +110,7 @@ class Declaration(BaseModel):
     @property
     def columns(self) -> dict[str, str]:
         """What is read of each feature: key of the declaration to column."""
-        keys = {"name": self.name, "valid_from": self.valid_from, "valid_to": self.valid_to}
+        keys = {"name": self.name, "id": self.id, "valid_from": self.valid_from, "valid_to": self.valid_to}
         return {key: column for key, column in keys.items() if isinstance(column, str)}
 
 

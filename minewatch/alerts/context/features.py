@@ -59,6 +59,9 @@ class Features:
     names: Sequence[str]
     """Of each."""
 
+    ids: Sequence[str]
+    """What the declared column calls each; '' where none is declared, or the cell is empty."""
+
     periods: Sequence[tuple[dt.date, dt.date] | None]
     """First and last day of validity of each; None where they are unknown."""
 
@@ -79,16 +82,17 @@ def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features
     rows = list({row[0]: row for box in _list_boxes(layer, region) for row in _read_rows(layer, box)}.values())
     faults: Counter[str] = Counter()
     blobs = np.array([row[1] for row in rows], object)
-    names = [" ".join(_read_text(row[2]).split())[:LONGEST_NAME] or layer.name for row in rows]
+    names = [_read_line(row[2]) or layer.name for row in rows]
+    ids = [_read_line(row[5]) for row in rows]
     named = names if layer.declaration.name else ()
     shapes = _repair(_to_lonlat(_decode(blobs, named, faults), layer, region, faults), layer, named, faults)
     kept = [index for index, shape in enumerate(shapes) if shape is not None]
     periods = [_read_period(rows[i][3], rows[i][4], layer.declaration, faults) for i in kept]
-    return Features(layer, shapes[kept], [names[i] for i in kept], periods, faults)
+    return Features(layer, shapes[kept], [names[i] for i in kept], [ids[i] for i in kept], periods, faults)
 
 
 def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]:
-    """Return fid, WKB, name, valid_from and valid_to of each row; None for what is not declared."""
+    """Return fid, WKB, name, valid_from, valid_to and id of each row; None for what is not declared."""
     columns, where = layer.declaration.columns, f"context layer {layer.name!r}"
     choice = {"columns": list(dict.fromkeys(columns.values())), "bbox": box, "encoding": layer.declaration.encoding}
     try:
@@ -102,7 +106,7 @@ def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]
         raise ContextError(f"{where}: {layer.path} cannot be read to its end; it is damaged, save it anew") from error
     found = {str(field): values for field, values in zip(meta["fields"], data, strict=True)}
     nothing = [None] * len(fids)
-    cells = [found[columns[key]] if key in columns else nothing for key in ("name", "valid_from", "valid_to")]
+    cells = [found[columns[key]] if key in columns else nothing for key in ("name", "valid_from", "valid_to", "id")]
     return list(zip(map(int, fids), blobs, *cells, strict=True))
 
 
@@ -232,6 +236,11 @@ def _read_text(cell: Any) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+
+
+def _read_line(cell: Any) -> str:
+    """Return a cell as one line of text, of limited length."""
+    return " ".join(_read_text(cell).split())[:LONGEST_NAME]
 
 
 def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:

@@ -1,29 +1,25 @@
-"""Computes the context columns of alerts from their outline, the day they were first seen, and the context layers."""
+"""Computes the context columns of alerts from their outline, the days between which they began, and the context layers."""
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import Value
 from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.features import meet, move
 from minewatch.alerts.context.layer import ContextLayer
+from minewatch.alerts.context.legal_basis import BasisLayer, LegalBasis
+from minewatch.alerts.context.legal_status import NO_LAYER, UNKNOWN, assess_bracket
+from minewatch.alerts.context.overlap import Overlap, measure_union, name_largest
 from minewatch.alerts.context.region import AlertSite, find_region, frame_sites, read_region_features, widen
+from minewatch.alerts.context.source_file import describe_files
 from minewatch.areas.aoi import measure_area_ha
-
-INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
-LEGAL = (INSIDE, OUTSIDE, EXPIRED, UNKNOWN)
-"""What ``legal_status`` can be."""
-
-INSIDE_SHARE = 0.5
-"""Share of an alert's area in concessions from which it counts as inside."""
+from minewatch.core.errors import ContextError
 
 COVER_M = 100_000.0
 """Distance from a layer's extent beyond which a layer of areas does not apply, as one of another country; metres."""
@@ -37,11 +33,15 @@ _MARGINS_M = (50_000.0, REACH_M)
 Cells = Mapping[str, Value]
 """Context column to value; None where no layer applies."""
 
+LAW_COLUMNS = ("legal_reason", "legal_basis")
+"""Why the legal status is unknown, and what it rests on."""
+
 CONTEXT_COLUMNS = (
     "legal_status",
     *(column for columns in AREAS.values() for column in columns),
     "admin_unit",
     *DISTANCES.values(),
+    *LAW_COLUMNS,
 )
 """The context columns, in their order."""
 
@@ -57,42 +57,28 @@ class SiteContext:
     """What was repaired or left out of the layers."""
 
 
-@dataclass(frozen=True)
-class Overlap:
-    """The intersection of an alert with one feature."""
-
-    name: str
-    """Of the feature."""
-
-    period: tuple[dt.date, dt.date] | None
-    """When it was valid."""
-
-    pieces: tuple[BaseGeometry, ...]
-    """Their intersection, degrees."""
-
-    whole: float
-    """Area of the whole feature, square degrees; only for comparing."""
-
-    @property
-    def area(self) -> float:
-        """Square degrees."""
-        return math.fsum(piece.area for piece in self.pieces)
-
-
 def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) -> SiteContext:
     """Place alerts of one area; raises ContextError where a layer cannot be read."""
     if not sites:
         return SiteContext({}, ())
     ids = sorted(sites)
     outlines = frame_sites([sites[alert_id].outline for alert_id in ids])
-    rows: list[dict[str, Value]] = [dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN} for _ in ids]
+    unplaced = dict.fromkeys(CONTEXT_COLUMNS) | {"legal_status": UNKNOWN, "legal_reason": NO_LAYER}
+    rows: list[dict[str, Value]] = [dict(unplaced) for _ in ids]
     notes: dict[str, list[str]] = {}
+    consulted = _describe_concession_layers(layers, outlines)
     for kind in AREAS:
         for row, found, alert_id, outline in zip(rows, _overlap(layers, kind, outlines, notes), ids, outlines, strict=True):
-            row.update(_describe_area(kind, found, sites[alert_id], outline))
+            row.update(_describe_area(kind, found, outline))
+            if kind == CONCESSION and found is not None:
+                row.update(
+                    _judge(found, sites[alert_id], outline, [known for layer, known in consulted if covers(layer, outline)])
+                )
+    if _describe_concession_layers(layers, outlines) != consulted:
+        raise ContextError("a layer of concessions was changed while it was read; run the same command again")
     units = [_overlap([layer], UNIT, outlines, notes) for layer in layers if layer.kind == UNIT]
     for row, *levels in zip(rows, *units, strict=True):
-        names = [_name_largest(found) for found in levels if found is not None]
+        names = [name_largest(found) for found in levels if found is not None]
         row["admin_unit"] = ", ".join(dict.fromkeys(filter(None, names))) if names else None
     for kind, column in DISTANCES.items():
         for row, distance in zip(rows, _reach(layers, kind, outlines, notes), strict=True):
@@ -120,7 +106,14 @@ def _overlap(
         notes[layer.name] = features.describe_faults()
         for number, pieces in zip(covered, region_features.cut(inner), strict=True):
             overlaps = [
-                Overlap(features.names[owner], features.periods[owner], tuple(parts), float(features.shapes[owner].area))
+                Overlap(
+                    features.names[owner],
+                    features.periods[owner],
+                    tuple(parts),
+                    float(features.shapes[owner].area),
+                    features.ids[owner],
+                    layer.name,
+                )
                 for owner, parts in pieces.items()
             ]
             found[number] = [*(found[number] or []), *overlaps]
@@ -136,49 +129,32 @@ def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
     return extent is None or any(meet(move(wide, turn), extent) for turn in (-360, 0, 360))
 
 
-def _describe_area(kind: str, found: Sequence[Overlap] | None, site: AlertSite, outline: BaseGeometry) -> dict[str, Value]:
+def _describe_area(kind: str, found: Sequence[Overlap] | None, outline: BaseGeometry) -> dict[str, Value]:
     if found is None:
         return {}
     name, hectares, per_cent = AREAS[kind]
     total = measure_area_ha(outline)
-    common = min(_measure_union(found), total)  # of the same ground, cut at more points, the geodesic area may differ by a breath
-    cells: dict[str, Value] = {hectares: round(common, 4), per_cent: round(100 * common / total, 2)}
-    if kind != CONCESSION:
-        return cells | {name: _name_largest(found)}
-    status, deciding = assess_legal_status(found, site.first_seen, total)
-    return cells | {name: _name_largest(deciding or found), "legal_status": status}
+    common = min(measure_union(found), total)  # of the same ground, cut at more points, the geodesic area may differ by a breath
+    return {hectares: round(common, 4), per_cent: round(100 * common / total, 2), name: name_largest(found)}
 
 
-def assess_legal_status(found: Sequence[Overlap], day: dt.date, total: float) -> tuple[str, Sequence[Overlap]]:
-    """Return the legal status of a site of ``total`` hectares on a day, and the concessions that decide it."""
-    undated = [overlap for overlap in found if overlap.period is None]
-    dated = [(overlap, overlap.period) for overlap in found if overlap.period]
-    valid = [overlap for overlap, (first, last) in dated if first <= day <= last]
-    others = [overlap for overlap, (first, last) in dated if not first <= day <= last]
-    if _is_half(valid, total):
-        return INSIDE, valid
-    if undated and _is_half([*valid, *undated], total):
-        return UNKNOWN, undated
-    if _is_half(found, total):
-        return EXPIRED, others
-    return OUTSIDE, ()
+# --- law -------------------------------------------------------------------------------------------------------------
 
 
-def _is_half(found: Sequence[Overlap], total: float) -> bool:
-    # Exactly one half counts, whatever the last digits say.
-    return bool(found) and _measure_union(found) >= INSIDE_SHARE * total * (1 - 1e-5)
+def _describe_concession_layers(
+    layers: Sequence[ContextLayer], outlines: Sequence[BaseGeometry]
+) -> list[tuple[ContextLayer, BasisLayer]]:
+    """Return the layers of concessions that cover any of the sites, with the state in which their files are."""
+    used = [layer for layer in layers if layer.kind == CONCESSION and any(covers(layer, outline) for outline in outlines)]
+    return [(layer, BasisLayer(layer.name, describe_files(layer))) for layer in used]
 
 
-def _measure_union(found: Sequence[Overlap]) -> float:
-    """Measure the hectares of all overlaps together; what lies in several counts once."""
-    return measure_area_ha(shapely.union_all([piece for overlap in found for piece in overlap.pieces])) if found else 0.0
-
-
-def _name_largest(found: Sequence[Overlap]) -> str:
-    """Name the largest overlap; of equal ones that of the smallest feature, which says most."""
-    largest = max((overlap.area for overlap in found), default=0.0)
-    equal = [overlap for overlap in found if overlap.area >= largest * (1 - 1e-6)]
-    return min(equal, key=lambda overlap: (overlap.whole, overlap.name)).name if equal else ""
+def _judge(found: Sequence[Overlap], site: AlertSite, outline: BaseGeometry, consulted: Sequence[BasisLayer]) -> dict[str, Value]:
+    total = measure_area_ha(outline)
+    verdict = assess_bracket(found, site.last_normal, site.first_seen, total)
+    basis = LegalBasis.of(verdict, found, total, consulted)
+    cells: dict[str, Value] = {"legal_status": verdict.status, "legal_reason": verdict.reason, "legal_basis": basis.render()}
+    return cells | {AREAS[CONCESSION][0]: name_largest(verdict.deciding or found)}
 
 
 # --- distances -------------------------------------------------------------------------------------------------------

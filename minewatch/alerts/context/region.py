@@ -43,10 +43,14 @@ class AlertSite:
     last_seen: dt.date
     """The last day it was seen."""
 
+    last_normal: dt.date | None
+    """The last day on which its ground was judged normal; None where none is known."""
+
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Read it from a row of the table."""
-        return cls(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]))
+        last_normal = parse_date(row["last_normal"]) if row["last_normal"] else None
+        return cls(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]), last_normal)
 
 
 @dataclass(frozen=True)

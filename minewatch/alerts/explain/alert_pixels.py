@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,23 @@ from minewatch.detection.track import TrackResult, track_pixels
 
 
 @dataclass(frozen=True)
+class AlertLook:
+    """An alert as a whole at one look."""
+
+    clear_pixels: int
+    """Its pixels that are clear."""
+
+    confirmed_pixels: int
+    """Its pixels that are confirmed after it."""
+
+    ndvi: float | None
+    """Median over the clear pixels; None where there are none."""
+
+    bsi: float | None
+    """The same for the bare soil index."""
+
+
+@dataclass(frozen=True)
 class AlertPixels:
     """The pixels of an alert through time, traced."""
 
@@ -41,14 +59,17 @@ class AlertPixels:
     tracked: TrackResult
     """Their history, traced."""
 
-    def clear_layers(self, t: int) -> NDArray[np.float64]:
-        """Return the (layer, pixel) values of the alert's clear pixels of a look."""
-        return SCALES[:, :1] + SCALES[:, 1:] * self.series.codes[:, t, self.series.clear[t]]
-
-    def count_confirmed(self, day: int) -> int:
-        """Count the alert's pixels that are confirmed after the looks of a day."""
+    @cached_property
+    def looks(self) -> tuple[AlertLook, ...]:
+        """The alert as a whole at each look."""
         confirmed, closed = (self.tracked.episodes[name] for name in ("confirmed_on", "closed_on"))
-        return int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
+        found = []
+        for t, day in enumerate(self.series.days.tolist()):
+            values = SCALES[:2, :1] + SCALES[:2, 1:] * self.series.codes[:2, t, self.series.clear[t]]
+            count = int(((confirmed > 0) & (confirmed <= day) & ((closed == 0) | (closed > day))).sum())
+            ndvi, bsi = np.median(values, axis=1).tolist() if values.size else (None, None)
+            found.append(AlertLook(values.shape[1], count, ndvi, bsi))
+        return tuple(found)
 
 
 def assess_area(observations: Sequence[Observation], area: AreaPlan, reporter: Reporter) -> SceneQuality:
@@ -87,7 +108,11 @@ def trace_pixels(
     observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]
 ) -> AlertPixels:
     """Track the alert's pixels as a scan does, and trace the outcome of each look."""
-    loaded = load_tile(observations, area, window)
+    return trace_tile(load_tile(observations, area, window), scenes, members)
+
+
+def trace_tile(loaded: TileInput, scenes: SceneQuality, members: NDArray[np.bool_]) -> AlertPixels:
+    """Track the alert's pixels in a tile that was loaded: (y, x) ``members`` of it."""
     tile = replace(loaded, inside=members & loaded.inside)
     series = Series.of(tile)
     return AlertPixels(tile, series, scenes, track_pixels(series, scenes, make_rules(tile.settings), traced=True))

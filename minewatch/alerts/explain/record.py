@@ -33,6 +33,9 @@ OUTCOMES: Mapping[Outcome, str] = {
 }
 """What each outcome is called."""
 
+LEAFLESS = "not in leaf"
+"""Note on a normal look, from which a thinned stand would hardly differ."""
+
 NOT_NORMAL = "less green than normal, no loss that counts"
 """What a look is called that neither counts as a loss nor shows all of the expected vegetation."""
 
@@ -95,6 +98,10 @@ class ExplainedLook:
     is_normal: bool
     """True where the expected vegetation was there: the ground changed after the last such look."""
 
+    is_in_leaf: bool
+    """True where nearly as much vegetation is expected as at any time of the year; of a thinned stand only a look in leaf shows
+    that it was there."""
+
     clear_pixels: int
     """Pixels of the alert that are clear in it."""
 
@@ -117,7 +124,8 @@ class ExplainedLook:
         """The outcome in words."""
         if self.outcome == Outcome.NORMAL and not self.is_normal:
             return NOT_NORMAL
-        notes = [note for note, holds in (("soil shows", self.shows_soil), ("char", self.charred)) if holds]
+        leafless = self.outcome == Outcome.NORMAL and not self.is_in_leaf
+        notes = [note for note, holds in (("soil shows", self.shows_soil), ("char", self.charred), (LEAFLESS, leafless)) if holds]
         return ", ".join([OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else ""), *notes])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ MASKED: Mapping[int, str] = {
 """Why a pixel is not clear, by SCL code; classes that are taken as clear are named by what lies around them."""
 
 
-UNJUDGED = (Outcome.NOT_CLEAR, Outcome.BASELINE, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
+UNJUDGED = (Outcome.NOT_CLEAR, Outcome.NOT_MONITORED, Outcome.SCENE_DISAGREES)
 """Outcomes of looks that were not compared with the baseline."""
 
 
@@ -71,7 +72,7 @@ class ExplanationWriter:
         x, y = self.area.grid.transform @ (place[1] + 0.5, place[0] + 0.5)
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
         bases = self._fit_baselines()
-        looks = self._describe_looks(bases, place)
+        looks = self._describe_looks(bases, self._read_classes(place))
         # Dates are called in EPISODE as in Episode.
         last, found = bases[max(bases)], traced.tracked.episodes[traced.tracked.episodes["row"] == self.number]
         return Explanation(
@@ -94,6 +95,21 @@ class ExplanationWriter:
             notes=notes,
         )
 
+    def describe_looks(self, classes: NDArray[np.uint8]) -> tuple[ExplainedLook, ...]:
+        """Return the looks alone; ``classes`` are the pixel's SCL codes in each observation, in order of acquisition."""
+        return self._describe_looks(self._fit_baselines(), classes)
+
+    @cached_property
+    def scenes(self) -> dict[int, tuple[str, ...]]:
+        """Day to the ids of its scenes."""
+        found: dict[int, tuple[str, ...]] = {}
+        for observation in self.observations:
+            found[observation.day] = (*found.get(observation.day, ()), *observation.source_ids)
+        return found
+
+    def _read_classes(self, place: tuple[int, int]) -> NDArray[np.uint8]:
+        return np.array([scl[0, 0] for scl in iterate_scl(self.observations, Window(*place, 1, 1))], np.uint8)
+
     @property
     def number(self) -> int:
         """Place of the pixel in the series."""
@@ -111,10 +127,9 @@ class ExplanationWriter:
             bases[epoch] = unpack_baseline(base[:, 0])
         return bases
 
-    def _describe_looks(self, bases: Mapping[int, PixelBaseline], place: tuple[int, int]) -> tuple[ExplainedLook, ...]:
+    def _describe_looks(self, bases: Mapping[int, PixelBaseline], classes: NDArray[np.uint8]) -> tuple[ExplainedLook, ...]:
         series, scenes, number = self.traced.series, self.traced.scenes.numbers, self.number
         rules = make_rules(self.traced.tile.settings)
-        classes = np.array([int(scl[0, 0]) for scl in iterate_scl(self.observations, Window(*place, 1, 1))])
         seen = np.array([observation.day for observation in sort_observations(self.observations)])
         looks, values = [], series.decode(number)
         for t, day in enumerate(series.days.tolist()):
@@ -131,11 +146,11 @@ class ExplanationWriter:
         low, high = _band(residual, base, traced.scenes.spread[t], traced.tile.settings.bare_ndvi)
         codes, values = traced.series.codes[:, t, self.number], traced.series.decode(self.number)[:, t]
         ndvi, bsi = (None if code == EMPTY else float(value) for code, value in zip(codes[:2], values[:2], strict=True))
-        around = traced.clear_layers(t)
+        whole = traced.looks[t]
         outcome = Outcome(int(traced.tracked.trace[self.number, 0, t]))
         return ExplainedLook(
             date=date,
-            scenes=tuple(name for observation in self.observations if observation.day == day for name in observation.source_ids),
+            scenes=self.scenes.get(day, ()),
             why_not_clear=why,
             ndvi=ndvi,
             bsi=bsi,
@@ -152,13 +167,14 @@ class ExplanationWriter:
             charred=bool(residual.charred) and outcome in COUNTED,
             outcome=outcome,
             is_normal=bool(residual.is_normal) and outcome not in UNJUDGED,
-            clear_pixels=around.shape[1],
-            confirmed_pixels=traced.count_confirmed(day),
-            area_ndvi=float(np.median(around[0])) if around.size else None,
-            area_bsi=float(np.median(around[1])) if around.size else None,
+            is_in_leaf=bool(residual.is_in_leaf),
+            clear_pixels=whole.clear_pixels,
+            confirmed_pixels=whole.confirmed_pixels,
+            area_ndvi=whole.ndvi,
+            area_bsi=whole.bsi,
         )
 
-    def _explain_mask(self, t: int, codes: NDArray[np.int64]) -> str:
+    def _explain_mask(self, t: int, codes: NDArray[np.uint8]) -> str:
         """Return why the pixel is not clear, from its classes of that day; '' where it is."""
         if self.traced.series.clear[t, self.number]:
             return ""

@@ -12,6 +12,7 @@ from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, read_day
 from minewatch.core.text import show
 from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
 from minewatch.operations.notify.outbox import Message
+from minewatch.products.report.law_words import explain_doubt
 from minewatch.products.report.texts import Texts
 
 MAP = "https://www.openstreetmap.org/?mlat={lat:.6f}&mlon={lon:.6f}#map=15/{lat:.6f}/{lon:.6f}"
@@ -87,9 +88,16 @@ def _make_alert_line(number: int, pairs: Sequence[tuple[Event, str]], texts: Tex
         position=f"{facts['lat']:.5f}, {facts['lon']:.5f}" if has_place else "",
         link=make_link(facts),
         status=_find_word(texts, "status", facts["status"]),
-        legal=_find_word(texts, "legal", facts["legal_status"] or "unknown"),
+        legal=_describe_legal(facts, texts),
         notes=tuple(_list_notes(pairs, texts)),
     )
+
+
+def _describe_legal(facts: Mapping[str, Any], texts: Texts) -> str:
+    """Return the legal status; where it is unknown since titles were valid for a part of the time, that too."""
+    status = _find_word(texts, "legal", facts["legal_status"] or "unknown")
+    doubt = explain_doubt({"legal_reason": facts.get("legal_reason")}, texts)  # events of earlier versions have none
+    return f"{status}{texts.colon} {doubt}" if doubt else status
 
 
 def make_link(facts: Mapping[str, Any]) -> str:

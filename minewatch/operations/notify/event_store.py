@@ -200,8 +200,10 @@ def _find_reviews(state: CurrentState, renames: Mapping[str, str]) -> Iterator[E
             continue
         row = state.alerts[alert_id]
         said = {"review": decision.review, "review_note": decision.text, "reviewed_by": decision.by}
-        said["decided"] = decision.decided.isoformat(timespec="seconds")
-        name = name_event(decision.alert_id, REVIEWED, *said.values())
+        name = name_event(decision.alert_id, REVIEWED, *said.values(), decision.recorded.isoformat(timespec="seconds"))
+        times = {"decided": decision.decided, "found_at": decision.found_at, "made_after": decision.made_after}
+        said |= {key: time.isoformat(timespec="seconds") if time else "" for key, time in times.items()}
+        said["effective"] = decision.effective.isoformat()
         outline, run_id = state.outlines.get(alert_id), str(row["run_id"] or "")
         yield Event(name, REVIEWED, decision.aoi, alert_id, {**row, **said}, outline, run_id)
 

@@ -16,7 +16,8 @@ from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA, SCALE
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
-from minewatch.products.evidence.manifest import IMAGES, MANIFEST
+from minewatch.products.evidence.look_choice import AFTER, BEFORE
+from minewatch.products.evidence.manifest import MANIFEST
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
 
@@ -65,9 +66,9 @@ def draw_thumbnail(folder: Path, alert_id: str) -> Thumbnail | None:
     """Draw an alert from its folder of evidence; None where it is missing or cannot be read."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-        days = {name: str(manifest["images"][name]["acquired"])[:10] for name in IMAGES}
-        chips = {name: _read(folder, name) for name in IMAGES}
-        return Thumbnail(alert_id, days[IMAGES[0]], days[IMAGES[1]], _render(chips))
+        days = {name: str(manifest["images"][name]["acquired"])[:10] for name in (BEFORE, AFTER)}
+        chips = {name: _read(folder, name) for name in days}
+        return Thumbnail(alert_id, days[BEFORE], days[AFTER], _render(chips))
     except (OSError, ValueError, KeyError, TypeError, IndexError, EvidenceError):
         return None
 

@@ -1,38 +1,46 @@
 """The custody log: who made, opened, exported or packed which evidence.
 
-Each line holds the SHA-256 of the line before: a changed line no longer has the hash in the next line, and a removed one
-leaves a gap in the numbers.  Number and hash of the last line are kept in a small file beside the log, its head.
+It is a chained log (``core/chained_log.py``).  Its lines also hold number and hash of the last decision of people, so that
+decisions cannot be taken away without changing this log too.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime as dt
-import fcntl
-import hashlib
-import json
 import os
 import platform
 import pwd
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from minewatch.core.chained_log import (
+    END_UNKNOWN,
+    ChainedLine,
+    LogKind,
+    LogReport,
+    append_chained,
+    examine_log,
+    parse_line,
+    read_head,
+)
 from minewatch.core.errors import EvidenceError, WorkspaceError
-from minewatch.core.files import append_lines, make_private_folder
+from minewatch.core.files import list_names
+from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.workspace import DECISIONS, EVIDENCE
+from minewatch.products.evidence.signing import Signer
 
-Action = Literal["made", "extended", "opened", "exported", "packed", "reported", "received"]
-"""What a person or a scan did with evidence."""
+Action = Literal["made", "extended", "opened", "exported", "packed", "reported", "received", "end-unknown"]
+"""What a person or a scan did with evidence; the last is of the line that says that the end of the log was not known."""
 
-LARGEST_HEAD = 1000
-"""Bytes that are read of the head; it has about a hundred."""
+CUSTODY_LOG = LogKind("custody log")
+"""The kind of this log."""
 
-HANDOVER_FIELDS = ("files", "recipient", "purpose")
-"""Fields of an entry that only a handover has."""
+MOST_DAMAGED = 1000
+"""Lines that are no entries; a log with more is none."""
 
-FIRST_HASH = "0" * 64
-"""What the first line has as the hash of the line before."""
+LARGEST_KEPT = 2**24
+"""Bytes of the lines that are held in memory of a log of unknown origin."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Handover:
     """What for, as the user says; '' = not said."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CustodyEntry:
     """An entry of the log."""
 
@@ -86,14 +94,19 @@ class CustodyEntry:
     purpose: str = ""
     """What for, as the user said; '' = not said."""
 
+    sealed_by: str = ""
+    """Fingerprint of the key that signed the head with this entry; '' = it was written without a key."""
+
+    decisions: tuple[int, str] | None = None
+    """Number and SHA-256 of the last decision then; None where none was chained."""
+
     @property
-    def line(self) -> str:
-        """The entry as its line in the log; what only a handover has is left out where it is empty."""
-        fields = {name: value for name, value in vars(self).items() if value or name not in HANDOVER_FIELDS}
-        return json.dumps(fields, ensure_ascii=True, sort_keys=True)
+    def is_end_unknown(self) -> bool:
+        """True for the entry that says that the end of the log before it was not known; it is about no alert."""
+        return self.action == "end-unknown"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CustodyLine:
     """A readable line of the log."""
 
@@ -121,76 +134,136 @@ class CustodyLog:
     """Numbers of the lines that are no entries."""
 
     def lines_of(self, alert_id: str) -> list[CustodyLine]:
-        """Return the lines on one alert."""
-        return [line for line in self.lines if line.entry.alert_id == alert_id]
+        """Return the lines on one alert, and those that say that the end of the log was not known, which are on every one."""
+        return [line for line in self.lines if line.entry.alert_id == alert_id or line.entry.is_end_unknown]
 
 
 def record_custody(
-    path: Path, action: Action, alert_id: str, manifest: str, detail: str = "", handover: Handover | None = None
+    path: Path,
+    action: Action,
+    alert_id: str,
+    manifest: str,
+    detail: str = "",
+    handover: Handover | None = None,
+    signer: Signer | None = None,
 ) -> CustodyEntry:
     """Add a line to the log, on disk when this returns; of several writers one waits for the other.
 
-    Raises EvidenceError where the log cannot be written.
+    With a signer the head of the log is signed.  Raises EvidenceError where the log cannot be written.
     """
-    (entry,) = record_custody_of_all(path, action, {alert_id: manifest}, detail, handover)
+    (entry,) = record_custody_of_all(path, action, {alert_id: manifest}, detail, handover, signer)
     return entry
 
 
 def record_custody_of_all(
-    path: Path, action: Action, manifests: Mapping[str, str], detail: str = "", handover: Handover | None = None
+    path: Path,
+    action: Action,
+    manifests: Mapping[str, str],
+    detail: str = "",
+    handover: Handover | None = None,
+    signer: Signer | None = None,
 ) -> list[CustodyEntry]:
     """Add a line for each of several alerts in one write; ``manifests`` is alert id to SHA-256 of its manifest.
 
     Raises EvidenceError where the log cannot be written.
     """
-    entries: list[CustodyEntry] = []
+    facts: dict[str, Any] = {"who": current_user(), "action": action, "detail": detail}
+    facts |= {name: value for name, value in (vars(handover) if handover else {}).items() if value}
+    if signer:
+        facts["sealed_by"] = signer.describe()["fingerprint"]
+    decisions = read_head(path.parent / DECISIONS)
+    if decisions and decisions.number:
+        facts["decisions"] = (decisions.number, decisions.sha256)
+    documents = [{**facts, "alert_id": alert_id, "manifest": manifest} for alert_id, manifest in manifests.items()]
     try:
-        make_private_folder(path.parent)
-        with _locking_head(path) as head:
-            lines = read_custody(path).lines
-            number = max(lines[-1].entry.number if lines else 0, _read_head(head).get("number", 0))
-            previous = lines[-1].sha256 if lines else FIRST_HASH
-            when, who = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"), current_user()
-            for alert_id, manifest in manifests.items():
-                number += 1
-                entry = CustodyEntry(number, when, who, action, alert_id, manifest, detail, previous)
-                entries.append(replace(entry, **vars(handover)) if handover else entry)
-                previous = _hash(entries[-1].line.encode())
-            append_lines(path, [entry.line for entry in entries])
-            if entries:
-                _write_head(head, entries[-1])
+        written = append_chained(
+            path, documents, CUSTODY_LOG, lambda: bool(list_evidence_names(path.parent)), signer.seal if signer else None
+        )
     except (OSError, WorkspaceError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise EvidenceError(f"the log {path} cannot be written: {reason}; check its permissions") from error
-    return entries
+    return [_parse_entry(fields) for fields in written]
+
+
+def list_evidence_names(output: Path) -> list[str]:
+    """Return the names in the folder of evidence of an output folder, without unfinished ones."""
+    return sorted(name for name in list_names(output / EVIDENCE) if not name.startswith(TEMPORARY_PREFIX))
 
 
 def read_custody(path: Path) -> CustodyLog:
     """Read the log; a missing one is empty.  Raises EvidenceError where it cannot be read."""
+    return examine_custody(path)[0]
+
+
+def examine_custody(path: Path, keep: Callable[[CustodyEntry], bool] | None = None) -> tuple[CustodyLog, LogReport]:
+    """Read and check the log; with ``keep`` only those entries are held in memory, and no more than any log has.
+
+    Raises EvidenceError where it cannot be read.
+    """
+    lines: list[CustodyLine] = []
+    damaged: list[int] = []
+    size = 0
+
+    def take(line: ChainedLine) -> None:
+        nonlocal size
+        custody = _parse(line)
+        if custody is None:
+            damaged.append(line.at)
+        elif keep is None or keep(custody.entry) or custody.entry.is_end_unknown:
+            lines.append(custody)
+            size += len(line.data)
+        if (keep and size > LARGEST_KEPT) or len(damaged) > MOST_DAMAGED:
+            raise EvidenceError(f"the log {path} is larger than any, or is none")
+
     try:
-        data = path.read_bytes() if path.exists() else b""
+        report = examine_log(path, CUSTODY_LOG, take)
     except OSError as error:
         raise EvidenceError(f"the log {path} cannot be read: {error.strerror}; check its permissions") from error
-    return parse_custody(data)
+    faults = (f"custody log, line {at}: no entry; it was changed or added" for at in damaged)
+    return CustodyLog(tuple(lines), tuple(damaged)), replace(report, faults=(*report.faults, *faults))
 
 
 def parse_custody(data: bytes) -> CustodyLog:
     """Return a log from its bytes."""
     lines, damaged = [], []
-    for at, text in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
-        try:
-            lines.append(CustodyLine(at, _parse_entry(json.loads(text)), _hash(text), text))
-        except (ValueError, TypeError, RecursionError):
+    for at, text in enumerate(_split(data), 1):
+        line = parse_line(at, text)
+        custody = _parse(line) if line else None
+        if custody:
+            lines.append(custody)
+        else:
             damaged.append(at)
     return CustodyLog(tuple(lines), tuple(damaged))
 
 
-def _parse_entry(fields: Any) -> CustodyEntry:
-    entry = CustodyEntry(**fields)
-    texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous)
-    if type(entry.number) is not int or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.purpose)):
+def _split(data: bytes) -> Iterator[bytes]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        yield data[start:end]
+        start = end + 1
+
+
+def _parse(line: ChainedLine) -> CustodyLine | None:
+    try:
+        return CustodyLine(line.at, _parse_entry(line.fields), line.sha256, line.data)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _parse_entry(fields: Mapping[str, Any]) -> CustodyEntry:
+    """Return an entry from the fields of a line; raises ValueError, TypeError or KeyError where it is none."""
+    if END_UNKNOWN in fields:
+        number, previous, when = (fields[name] for name in ("number", "previous", "when"))
+        return CustodyEntry(number, when, "", "end-unknown", "", "", "", previous)
+    files = tuple((str(name), str(sha256), int(size)) for name, sha256, size in fields.get("files", ()))
+    pinned = fields.get("decisions")
+    entry = CustodyEntry(**{**fields, "files": files, "decisions": (int(pinned[0]), str(pinned[1])) if pinned else None})
+    texts = (entry.when, entry.who, entry.action, entry.alert_id, entry.manifest, entry.detail, entry.previous, entry.sealed_by)
+    if entry.is_end_unknown or not all(isinstance(text, str) for text in (*texts, entry.recipient, entry.purpose)):
         raise ValueError("not an entry")
-    return replace(entry, files=tuple((str(name), str(sha256), int(size)) for name, sha256, size in entry.files))
+    return entry
 
 
 def check_custody(path: Path) -> list[str]:
@@ -198,49 +271,7 @@ def check_custody(path: Path) -> list[str]:
 
     Raises EvidenceError where the log cannot be read.
     """
-    with contextlib.ExitStack() as stack:
-        head = {}
-        with contextlib.suppress(OSError):  # the head may be missing
-            head = _read_head(stack.enter_context(_locking_head(path, os.O_RDONLY, fcntl.LOCK_SH)))
-        log = read_custody(path)
-    if not head and not path.exists():
-        return []
-    return [*check_chain(log), *_check_end(_name_head(path).name, log.lines, head)]
-
-
-def check_chain(log: CustodyLog) -> list[str]:
-    """Return a line on each break of the chain within a log."""
-    faults = [f"custody log, line {at}: no entry; it was changed, added, or cut off while it was written" for at in log.damaged]
-    number, sha256 = 0, FIRST_HASH
-    for line in log.lines:
-        entry = line.entry
-        if entry.number == number + 1:
-            if entry.previous != sha256:
-                faults.append(f"custody log, entry {max(number, 1)}: not what the next line is chained to; it was changed")
-        elif entry.number > number + 1:
-            faults.append(f"custody log, {_name_span(number + 1, entry.number - 1)} removed or damaged before line {line.number}")
-        else:
-            faults.append(
-                f"custody log, line {line.number}: entry {entry.number} comes after entry {number}; it was added or moved"
-            )
-        number, sha256 = entry.number, line.sha256
-    return faults
-
-
-def _check_end(name: str, lines: Sequence[CustodyLine], head: Mapping[str, Any]) -> list[str]:
-    """Return what does not agree between the last line and the head."""
-    last = lines[-1].entry.number if lines else 0
-    if not head:
-        return [f"custody log: what its last line was is not known ({name} is missing or damaged)"]
-    if last < head["number"]:
-        return [f"custody log, {_name_span(last + 1, head['number'])} removed or damaged at the end"]
-    if not any(line.entry.number == head["number"] and line.sha256 == head["sha256"] for line in lines):
-        return [f"custody log, entry {head['number']}: not as it was written; it was changed"]
-    return []
-
-
-def _name_span(first: int, last: int) -> str:
-    return f"entry {first}:" if first == last else f"entries {first} to {last}:"
+    return list(examine_custody(path, lambda _: False)[1].faults)
 
 
 def current_user() -> str:
@@ -250,42 +281,3 @@ def current_user() -> str:
     except KeyError:
         login = str(os.getuid())
     return f"{login}@{platform.node()}"
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _name_head(path: Path) -> Path:
-    return path.with_suffix(".head")
-
-
-@contextlib.contextmanager
-def _locking_head(path: Path, flags: int = os.O_RDWR | os.O_CREAT, kind: int = fcntl.LOCK_EX) -> Iterator[int]:
-    """Hold the lock of the log, which is on its head; yield the head's file descriptor.
-
-    The log itself cannot be locked here: appending to it does that.
-    """
-    handle = os.open(_name_head(path), flags, 0o600)
-    try:
-        fcntl.flock(handle, kind)
-        yield handle
-    finally:
-        os.close(handle)
-
-
-def _read_head(handle: int) -> dict[str, Any]:
-    """Read number and hash of the last line; empty where they cannot be read."""
-    try:
-        head = json.loads(os.pread(handle, LARGEST_HEAD, 0))
-        return {"number": int(head["number"]), "sha256": str(head["sha256"])}
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _write_head(handle: int, entry: CustodyEntry) -> None:
-    """Write number and hash of the last line; after a crash between line and head, the head is that of the line before."""
-    data = json.dumps({"number": entry.number, "sha256": _hash(entry.line.encode())}).encode()
-    os.pwrite(handle, data, 0)
-    os.ftruncate(handle, len(data))
-    os.fsync(handle)

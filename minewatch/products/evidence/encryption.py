@@ -9,10 +9,12 @@ import base64
 import hashlib
 import importlib
 import importlib.util
+import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import show
@@ -33,8 +35,11 @@ SSH_KINDS = ("ssh-ed25519", "ssh-rsa")
 LARGEST_KEY_FILE = 2**16
 """Bytes of a file with keys."""
 
-LARGEST_BUNDLE = 2**30
+LARGEST_BUNDLE = 2**27
 """Bytes of an encrypted bundle that is opened in memory."""
+
+DAMAGED = "cannot be decrypted: it was changed, damaged or cut off; ask for it again"
+"""What is said of a file that does not open though the key fits."""
 
 MOST_RECIPIENTS = 50
 """Of one bundle."""
@@ -121,26 +126,30 @@ def is_encrypted(path: Path) -> bool:
         raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def decrypt(path: Path, identity: Path) -> bytes:
-    """Return the bytes of an encrypted file, opened with the private key in file ``identity``.
+def decrypt(path: Path, identity: Path) -> BinaryIO:
+    """Return the content of an encrypted file, opened with the private key in file ``identity``; it is held in memory once.
 
-    Raises EvidenceError where the key does not fit, or the file is damaged.
+    Raises EvidenceError where the key does not fit, or the file is damaged or too large.
     """
     age = _load_age()
     keys = _read_identity(age, identity)
+    memory = io.BytesIO()
     try:
-        if path.stat().st_size > LARGEST_BUNDLE:
-            raise EvidenceError(
-                f"{path} is too large to be opened in memory; decrypt it with: age -d -i KEY, then verify the ZIP"
-            )
-        data: bytes = age.decrypt(path.read_bytes(), keys)
-    except OSError as error:
-        raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > LARGEST_BUNDLE:
+                raise EvidenceError(
+                    f"{path} is too large to be opened in memory; decrypt it with: age -d -i KEY, then verify the ZIP"
+                )
+            age.decrypt_io(file, memory, keys)
     except age.DecryptError as error:
         if "no matching keys" in str(error).lower():  # pyrage has one class and no code for all faults
             raise EvidenceError(f"{path.name} is not encrypted for the key in {identity}") from None
-        raise EvidenceError(f"{path.name} cannot be decrypted: it was changed, damaged or cut off; ask for it again") from None
-    return data
+        raise EvidenceError(f"{path.name} {DAMAGED}") from None
+    except OSError as error:
+        if error.strerror:
+            raise EvidenceError(f"{path} cannot be read: {error.strerror}") from error
+        raise EvidenceError(f"{path.name} {DAMAGED}") from None  # pyrage's, of a piece that does not fit its mark
+    return memory
 
 
 def _read_identity(age: Any, path: Path) -> list[Any]:

@@ -1,46 +1,45 @@
 """The files of evidence by name, in a folder or a ZIP, and their comparison with a manifest.
 
-Evidence may come from strangers: nothing is unpacked, and no more is read than evidence can have.
+Evidence may come from strangers: nothing is unpacked, no link is followed, and no more is read than evidence can have.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
 import stat
 import unicodedata
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minewatch.core.errors import EvidenceError
+from minewatch.core.plain_file import open_plain
 from minewatch.core.text import show
+from minewatch.products.evidence.zip_file import MOST_FILES, Member, list_members, read_member
 
-MOST_FILES = 5000
-"""In a folder or a ZIP; evidence has about ten, and one for each look."""
-
-LARGEST = 2**29
+LARGEST = 2**26
 """Bytes of a file that is held in memory; an image of a large site has some 50 million."""
 
-LARGEST_TEXT = 2**24
-"""Bytes of a manifest, or of an export bundle's lines of the custody log."""
+LARGEST_TEXT = 2**21
+"""Bytes of a manifest; parsed, it takes up to thirty times as much."""
 
-LARGEST_TOTAL = 2**32
-"""Bytes of all files of a ZIP, unpacked."""
+LARGEST_LINES = 2**23
+"""Bytes of an export bundle's lines of the custody log."""
 
-LARGEST_DIRECTORY = 2**21
-"""Bytes of the central directory of a ZIP, which is read as a whole."""
+DEEPEST = 4
+"""Folders within each other; evidence has three, with those of a pack."""
 
 CHUNK = 2**20
 """Bytes that are read at a time."""
 
-ZIP_FAULTS = (OSError, ValueError, NotImplementedError, RuntimeError, EOFError, zipfile.BadZipFile, zlib.error)
-"""What zipfile raises for damaged or malicious files."""
+STRAY_NAMES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that file managers leave in folders that were opened."""
+
+SIDECAR = ".aux.xml"
+"""End of the name of the file that GIS programs write beside a raster."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,9 @@ class EvidenceFiles:
 
     read_chunks: Callable[[str], Iterator[bytes]]
     """Name to the file's content in chunks; raises EvidenceError where it cannot be read."""
+
+    stray: frozenset[str] = field(default=frozenset())
+    """Those of the names that other programs may have left: in a folder, never in a ZIP, which minewatch alone writes."""
 
     def read(self, name: str, most: int = LARGEST) -> bytes:
         """Return a file's content; raises EvidenceError where it cannot be read, or has more bytes than ``most``."""
@@ -80,36 +82,63 @@ class EvidenceFiles:
 
 def open_folder(folder: Path) -> EvidenceFiles:
     """Return the files of a folder; raises EvidenceError where it cannot be listed."""
-    names, irregular = set(), []
+    names: set[str] = set()
+    irregular: list[str] = []
     try:
-        paths = sorted(itertools.islice(folder.rglob("*"), MOST_FILES + 1))
-        if len(paths) > MOST_FILES:
-            raise EvidenceError(f"{show(folder.name)} holds more than {MOST_FILES} files: that is no evidence")
-        for path in paths:
-            name = path.relative_to(folder).as_posix()
-            if path.is_symlink():
-                irregular.append(f"{show(name)}: a link, not a copy")
-            elif path.is_file():
+        for name, reason in _walk(folder, folder, "", [MOST_FILES]):
+            if reason:
+                irregular.append(f"{show(name)}: {reason}")
+            else:
                 names.add(name)
-            elif not path.is_dir() or not any(path.iterdir()):
-                irregular.append(f"{show(name)}: was added (an empty folder, or no file)")
     except OSError as error:
         raise EvidenceError(f"{folder} cannot be read: {error.strerror}") from error
 
     def read(name: str) -> Iterator[bytes]:
         try:
-            with (folder / name).open("rb") as file:
+            with open_plain(folder / name) as file:
                 yield from iter(lambda: file.read(CHUNK), b"")
         except OSError as error:
             raise EvidenceError(f"{show(name)} cannot be read: {error.strerror}") from error
 
-    return EvidenceFiles(frozenset(names), tuple(irregular), read)
+    return EvidenceFiles(frozenset(names), tuple(sorted(irregular)), read, frozenset(filter(is_stray, names)))
+
+
+def _walk(top: Path, folder: Path, prefix: str, left: list[int]) -> Iterator[tuple[str, str]]:
+    """Yield each file below a folder by name, with a reason where it is no plain one; ``left``: how many more there may be."""
+    with os.scandir(folder) as entries:
+        is_empty = True
+        for entry in entries:
+            is_empty = False
+            left[0] -= 1
+            if left[0] < 0:
+                raise EvidenceError(f"{show(top.name)} holds more than {MOST_FILES} files: that is no evidence")
+            name, kind = prefix + entry.name, entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISLNK(kind):
+                yield name, "a link, not a copy"
+            elif stat.S_ISDIR(kind):
+                if name.count("/") >= DEEPEST:
+                    raise EvidenceError(f"{show(top.name)} holds folders in folders in folders: that is no evidence")
+                yield from _walk(top, folder / entry.name, f"{name}/", left)
+            else:
+                yield name, "" if stat.S_ISREG(kind) else "was added (no plain file)"
+    if is_empty and prefix:
+        yield prefix.rstrip("/"), "was added (an empty folder)"
+
+
+def is_stray(name: str) -> bool:
+    """True for files that file managers and GIS programs leave in folders that were opened."""
+    base = name.rsplit("/", 1)[-1]
+    return base in STRAY_NAMES or base.startswith("._") or base.endswith(SIDECAR)
 
 
 def select_subfolder(files: EvidenceFiles, prefix: str) -> EvidenceFiles:
     """Return the files whose names begin with ``prefix``, without it."""
-    names = frozenset(name.removeprefix(prefix) for name in files.names if name.startswith(prefix))
-    return EvidenceFiles(names, (), lambda name: files.read_chunks(prefix + name))
+    names, stray = (_remove_prefix(group, prefix) for group in (files.names, files.stray))
+    return EvidenceFiles(names, (), lambda name: files.read_chunks(prefix + name), stray)
+
+
+def _remove_prefix(names: frozenset[str], prefix: str) -> frozenset[str]:
+    return frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
 
 def describe_data(data: bytes) -> dict[str, Any]:
@@ -117,8 +146,19 @@ def describe_data(data: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
 
 
-def compare_files(files: EvidenceFiles, listed: Mapping[str, Any], own: frozenset[str]) -> list[str]:
-    """Name each file that was changed, is missing or was added; ``own`` holds those that no manifest can list."""
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison of files with a manifest found."""
+
+    faults: tuple[str, ...]
+    """A line on each file that was changed, is missing or was added."""
+
+    notes: tuple[str, ...]
+    """A line on each file that other programs have left."""
+
+
+def compare_files(files: EvidenceFiles, listed: Mapping[str, Any], own: frozenset[str]) -> Comparison:
+    """Compare files with those that a manifest lists; ``own`` holds those that no manifest can list."""
     faults = list(files.irregular)
     for name, stated in sorted(listed.items()):
         if name not in files.names:
@@ -129,8 +169,20 @@ def compare_files(files: EvidenceFiles, listed: Mapping[str, Any], own: frozense
                 faults.append(f"{show(name)}: was changed")
         except EvidenceError as error:
             faults.append(str(error))
-    faults += [f"{show(name)}: was added" for name in sorted(files.names - set(listed) - own)]
-    return faults
+    more = sorted(files.names - set(listed) - own)
+    stray = [name for name in more if name in files.stray and _is_beside(name, listed)]
+    faults += [f"{show(name)}: was added" for name in more if name not in stray]
+    return Comparison(tuple(faults), tuple(_describe_stray(name) for name in stray))
+
+
+def _is_beside(name: str, listed: Mapping[str, Any]) -> bool:
+    return not name.endswith(SIDECAR) or name.removesuffix(SIDECAR) in listed
+
+
+def _describe_stray(name: str) -> str:
+    if name.endswith(SIDECAR):
+        return f"{show(name)} is not part of it: a GIS program left it, and may show the raster as it says; delete it"
+    return f"{show(name)} is not part of it: the system's file manager left it"
 
 
 # --- ZIP -------------------------------------------------------------------------------------------------------------
@@ -139,51 +191,27 @@ def compare_files(files: EvidenceFiles, listed: Mapping[str, Any], own: frozense
 def open_zip(file: BinaryIO) -> EvidenceFiles:
     """Return the files of a ZIP; nothing is unpacked to the disk.
 
-    Raises EvidenceError where it is none, was cut off, or is larger than any export bundle.
+    Raises EvidenceError where it is none, was cut off, or is larger than any export bundle; PackError where it holds what
+    no pack has.
     """
     try:
-        _check_end(file)
-        archive = zipfile.ZipFile(file)
-        infos = archive.infolist()
-    except ZIP_FAULTS as error:
-        raise EvidenceError(f"it is no ZIP, or it is damaged ({type(error).__name__}); ask for it again") from error
-    if len(infos) > MOST_FILES or sum(info.file_size for info in infos) > LARGEST_TOTAL:
-        raise EvidenceError(f"it holds more than {MOST_FILES} files or {LARGEST_TOTAL >> 30} GB: do not unpack it")
-    files = [info for info in infos if not info.is_dir()]
-    names = frozenset(info.filename for info in files)
-
-    def read(name: str) -> Iterator[bytes]:
-        try:
-            with archive.open(name) as member:
-                yield from iter(lambda: member.read(CHUNK), b"")
-        except ZIP_FAULTS as error:
-            raise EvidenceError(f"{show(name)} cannot be read: the ZIP is damaged, or locked with a password") from error
-
-    return EvidenceFiles(names, tuple(_find_irregular(infos, names)), read)
+        members = list_members(file)
+    except OSError as error:
+        raise EvidenceError(f"it cannot be read: {error.strerror}") from error
+    by_name = {member.name: member for member in members if not member.is_folder}
+    names = frozenset(by_name)
+    irregular = tuple(_find_irregular(members, names))
+    return EvidenceFiles(names, irregular, lambda name: read_member(file, by_name[name]))
 
 
-def _check_end(file: BinaryIO) -> None:
-    """Raise EvidenceError where the central directory is too large to be read; no export bundle needs ZIP64."""
-    size = file.seek(0, os.SEEK_END)
-    start = max(0, size - 2**16 - 42)
-    file.seek(start)
-    tail = file.read()
-    at = len(tail) - 22 if tail[-22:-18] == b"PK\5\6" and tail[-2:] == b"\0\0" else tail.rfind(b"PK\5\6")
-    if at < 0 or len(tail) < at + 22:
-        raise EvidenceError("it is no ZIP, or it was cut off; ask for it again")
-    is_huge = tail[max(0, at - 20) : at].startswith(b"PK\6\7")
-    if is_huge or int.from_bytes(tail[at + 12 : at + 16], "little") > LARGEST_DIRECTORY:
-        raise EvidenceError(f"it is no pack: it lists more than {MOST_FILES} files; do not unpack it")
-
-
-def _find_irregular(infos: Sequence[zipfile.ZipInfo], names: frozenset[str]) -> Iterator[str]:
+def _find_irregular(members: Sequence[Member], names: frozenset[str]) -> Iterator[str]:
     """Yield a line on each entry that is dangerous to unpack, or would overwrite another."""
-    for name, reason in sorted({(info.filename, _check_member(info)) for info in infos}):
+    for name, reason in sorted({(member.name, _check_member(member)) for member in members}):
         if reason:
             yield f"{show(name)}: {reason}"
         elif name.endswith("/") and not any(other.startswith(name) for other in names):
             yield f"{show(name)}: was added (an empty folder)"
-    plain = Counter(_fold(info.filename) for info in infos if not info.is_dir())
+    plain = Counter(_fold(member.name) for member in members if not member.is_folder)
     twice = sorted(name for name in names if plain[_fold(name)] > 1)
     yield from (f"{show(name)}: is in the ZIP more than once, or under a name in another case" for name in twice)
 
@@ -192,13 +220,13 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _check_member(info: zipfile.ZipInfo) -> str:
-    name, kind = info.filename, stat.S_IFMT(info.external_attr >> 16)
-    if stat.S_ISLNK(kind):
+def _check_member(member: Member) -> str:
+    if stat.S_ISLNK(member.kind):
         return "a link, not a copy"
-    if kind and not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+    if member.kind and not (stat.S_ISREG(member.kind) or stat.S_ISDIR(member.kind)):
         return "no plain file"
+    name = member.name
     parts = name.removesuffix("/").split("/")
-    if {"", ".", ".."} & set(parts) or "\\" in name or ":" in name or not name.isprintable() or name != info.orig_filename:
+    if {"", ".", ".."} & set(parts) or "\\" in name or ":" in name or not name.isprintable() or "\ufffd" in name:
         return "its name points outside the ZIP; do not unpack it"
     return ""

@@ -13,6 +13,7 @@ from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.core.text import render_json
 from minewatch.core.workspace import CUSTODY, EVIDENCE, Workspace
+from minewatch.products.evidence.bundle_check import BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS
 from minewatch.products.evidence.custody_log import current_user, read_custody, record_custody
 from minewatch.products.evidence.encryption import SUFFIX, encrypt, read_recipients
 from minewatch.products.evidence.evidence_files import describe_data, open_folder
@@ -20,7 +21,7 @@ from minewatch.products.evidence.folder_writer import find_signer
 from minewatch.products.evidence.lookup import find_evidence
 from minewatch.products.evidence.manifest import FORMAT, encode_signature
 from minewatch.products.evidence.signing import Signer
-from minewatch.products.evidence.verification import BUNDLE_MANIFEST, BUNDLE_SIGNATURE, CHECKSUMS, TrustAnchors, verify_path
+from minewatch.products.evidence.verification import TrustAnchors, verify_path
 
 
 def write_export_bundle(
@@ -40,7 +41,7 @@ def write_export_bundle(
     path = (folder or workspace.exports) / f"{name}.zip{SUFFIX if readers else ''}"
     make_private_folder(path.parent)
     how = f"as {path.name}" + (f", encrypted for {', '.join(reader.label for reader in readers)}" if readers else "")
-    record_custody(workspace.custody, "packed", name, check.manifest, how)
+    record_custody(workspace.custody, "packed", name, check.manifest, how, signer=signer)
     try:
         memory = io.BytesIO()
         with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as archive:

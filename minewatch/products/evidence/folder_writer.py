@@ -1,39 +1,51 @@
-"""Writes the folders of evidence: each once, under a temporary name that is changed when it is whole."""
+"""Writes the folders of evidence: each once, under a temporary name that is changed when it is whole.
+
+An alert that has grown gets an addendum, a folder within its own; nothing on file is changed.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from shapely.geometry import mapping
-
-from minewatch.alerts.context.place import Cells
-from minewatch.alerts.record import DISMISSED, Alert
+from minewatch.alerts.context.layer import ContextLayer
+from minewatch.alerts.record import DISMISSED, Alert, AlertStage
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import AlertsError, MinewatchError
-from minewatch.core.files import list_names, make_private_folder, read_files, sync
+from minewatch.core.files import list_names, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
-from minewatch.core.text import render_json
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
+from minewatch.detection.scene_quality import SceneQuality
+from minewatch.products.evidence.addenda import choose_stages, read_latest
 from minewatch.products.evidence.custody_log import record_custody
+from minewatch.products.evidence.folder_content import (
+    recompute_confirmation,
+    render_alert,
+    render_content,
+    write_content,
+)
 from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, write_evidence_images
-from minewatch.products.evidence.look_choice import EvidenceLooks, LookChoice, choose_looks
-from minewatch.products.evidence.manifest import IMAGES, list_software, write_manifest
+from minewatch.products.evidence.look_choice import AFTER, EvidenceLooks, choose_look, choose_looks, find_window
+from minewatch.products.evidence.manifest import GROWTH, write_manifest
+from minewatch.products.evidence.recompute import ALERT
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.products.evidence.timestamp_queue import queue_timestamp
 from minewatch.settings.document import read_settings
-from minewatch.settings.pipeline import render_pipeline
 from minewatch.sources.scene import Scene
 from minewatch.sources.stac import Source
+
+MOST_SYNCED = 100
+"""Files that are put on the disk one by one; more of them, a hundred for each alert, all together."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +67,11 @@ class EvidenceInput:
     alerts: Sequence[Alert]
     """With the status that they have after people's decisions."""
 
-    context: Mapping[str, Cells]
-    """Alert id to its columns of context."""
+    scene_quality: SceneQuality
+    """Of each look, over the whole area."""
+
+    layers: Sequence[ContextLayer]
+    """The context layers."""
 
     run_id: str
     """Id of the scan."""
@@ -69,49 +84,147 @@ class EvidenceResult:
     written: tuple[str, ...] = ()
     """Alerts whose folder was written."""
 
+    extended: tuple[str, ...] = ()
+    """Alerts that had grown and whose folder got an addendum."""
+
     failed: Mapping[str, str] = field(default_factory=dict)
     """Alert to why its folder could not be written; the next scan tries again."""
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """A folder that is being written."""
+
+    alert: Alert
+    """Whose it is."""
+
+    stage: AlertStage
+    """As of which look."""
+
+    looks: EvidenceLooks
+    """What its images show."""
+
+    temp: Path
+    """Where it is written."""
+
+    target: Path
+    """Where it will lie."""
+
+    @property
+    def is_addendum(self) -> bool:
+        """True if it lies in the folder that the alert has."""
+        return self.target.name.startswith(GROWTH)
+
+
 def write_evidence(workspace: Workspace, scan: EvidenceInput) -> EvidenceResult:
-    """Write the folder of each confirmed alert that has none yet; failures are reported and never stop a scan.
+    """Write what is not on file of the confirmed alerts; failures are reported and never stop a scan.
 
-    Only a scan that holds the lock of the workspace may call it.
+    An alert without a folder gets one; one that has grown since gets an addendum.  Only a scan that holds the lock of the
+    workspace may call it.
     """
-    confirmed = [alert for alert in scan.alerts if alert.confirmed_on and alert.status != DISMISSED]
-    missing = confirmed
+    confirmed = [alert for alert in scan.alerts if alert.confirmed_on and alert.stages and alert.status != DISMISSED]
     try:
-        for name in list_names(workspace.evidence):
-            if name.startswith(TEMPORARY_PREFIX):  # of a scan that was cut off
-                shutil.rmtree(workspace.evidence / name, ignore_errors=True)
-        missing = _list_missing(workspace, scan.alerts, confirmed)
-        signer = find_signer(workspace) if missing else None
-        folders = {alert.alert_id: _make_temp_folder(workspace.evidence) for alert in missing}
+        _clean(workspace.evidence)
+        known = _find_folders(workspace, scan.alerts)
+        signer = find_signer(workspace) if confirmed else None
     except (MinewatchError, OSError) as error:
-        return EvidenceResult((), {alert.alert_id: describe_failure(error) for alert in missing})
-    try:
-        return _write_folders(workspace, scan, missing, folders, signer)
-    finally:
-        for folder in folders.values():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_folders(
-    workspace: Workspace, scan: EvidenceInput, missing: Sequence[Alert], folders: Mapping[str, Path], signer: Signer | None
-) -> EvidenceResult:
+        return EvidenceResult(failed={alert.alert_id: describe_failure(error) for alert in confirmed})
     failed: dict[str, str] = {}
-    looks = _choose_looks(scan, missing, failed)
-    requests = [request for name in looks for request in _list_requests(scan, name, looks[name], folders[name])]
-    failed |= write_evidence_images(scan.area.grid, requests)
-    written = []
-    for alert in missing:
-        if alert.alert_id not in failed:
+    drafts: list[_Draft] = []
+    try:
+        for alert in confirmed:
             try:
-                _complete_folder(workspace, scan, alert, looks[alert.alert_id], folders[alert.alert_id], signer)
-                written.append(alert.alert_id)
+                drafts += _plan(workspace, scan, alert, known.get(alert.alert_id))
             except (MinewatchError, OSError) as error:
                 failed[alert.alert_id] = describe_failure(error)
-    return EvidenceResult(tuple(written), failed)
+        return _write_drafts(workspace, scan, drafts, failed, signer)
+    finally:
+        for draft in drafts:
+            shutil.rmtree(draft.temp, ignore_errors=True)
+
+
+def _clean(folder: Path) -> None:
+    """Delete what a scan that was cut off has left."""
+    for name in list_names(folder):
+        if name.startswith(TEMPORARY_PREFIX):
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _find_folders(workspace: Workspace, alerts: Sequence[Alert]) -> dict[str, Path]:
+    """Return alert id to its folder, which may have the name of an earlier id."""
+    names = list_names(workspace.evidence)
+    known = {name: workspace.evidence / name for name in names}
+    for name in names - {alert.alert_id for alert in alerts}:
+        with contextlib.suppress(AlertsError):  # of another area, or withdrawn
+            known.setdefault(find_alert(workspace.alerts, name), workspace.evidence / name)
+    return known
+
+
+def _plan(workspace: Workspace, scan: EvidenceInput, alert: Alert, folder: Path | None) -> Iterator[_Draft]:
+    """Yield the folders to write for an alert: its first one, and one for each stage that is not on file."""
+    listed = {scene.id for scene in scan.scenes}
+    target = folder or workspace.evidence / alert.alert_id
+    first, area = alert.stages[0], scan.area
+    if folder is None:
+        looks = choose_looks(area, scan.observations, alert, first, listed)
+        yield _Draft(alert, first, looks, _make_temp_folder(workspace.evidence), target)
+    later = choose_stages(alert, read_latest(folder)) if folder else alert.stages[1:]
+    for stage in later:
+        look = choose_look(area, scan.observations, stage, stage.date, listed)
+        shown = ({}, {AFTER: look}) if isinstance(look, str) else ({AFTER: look}, {})
+        looks = EvidenceLooks(*shown, find_window(area.grid, stage.geometry))
+        yield _Draft(alert, stage, looks, _make_temp_folder(workspace.evidence), target / f"{GROWTH}{stage.date}")
+
+
+def _write_drafts(
+    workspace: Workspace, scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str], signer: Signer | None
+) -> EvidenceResult:
+    requests = [request for draft in drafts for request in _list_requests(scan, draft)]
+    unread = write_evidence_images(scan.area.grid, requests)
+    failed |= {draft.alert.alert_id: unread[draft.temp] for draft in drafts if draft.temp in unread}
+    written = _publish(workspace, scan, [draft for draft in drafts if not draft.is_addendum], failed, signer)
+    extended: dict[str, None] = {}
+    for draft in drafts:
+        if draft.is_addendum:  # each is chained to the one before it
+            extended |= dict.fromkeys(_publish(workspace, scan, [draft], failed, signer))
+    return EvidenceResult(tuple(written), tuple(extended), failed)
+
+
+def _publish(
+    workspace: Workspace, scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str], signer: Signer | None
+) -> list[str]:
+    """Complete folders and give them their names; return the alerts whose folder was written."""
+    complete: list[tuple[_Draft, str]] = []
+    done = []
+    for draft in drafts:
+        with _noting_failure(draft, failed):
+            if draft.alert.alert_id not in failed:
+                complete.append((draft, _complete(scan, draft, signer)))
+    _put_on_disk([draft.temp for draft, _ in complete])
+    for draft, sha256 in complete:
+        with _noting_failure(draft, failed):
+            _give_name(workspace, scan, draft, sha256, signer)
+            done.append(draft.alert.alert_id)
+    return done
+
+
+def _put_on_disk(folders: Sequence[Path]) -> None:
+    """Wait until the files of folders are on the disk."""
+    paths = [path for folder in folders for path in (*folder.rglob("*"), folder)]
+    if len(paths) > MOST_SYNCED:
+        os.sync()
+        return
+    for path in paths:
+        sync(path)
+
+
+@contextlib.contextmanager
+def _noting_failure(draft: _Draft, failed: dict[str, str]) -> Iterator[None]:
+    """Note what fails; nothing more is done for an alert that has failed."""
+    try:
+        yield
+    except (MinewatchError, OSError) as error:
+        failed.setdefault(draft.alert.alert_id, describe_failure(error))
 
 
 def find_signer(workspace: Workspace, key: Path | None = None) -> Signer | None:
@@ -121,15 +234,6 @@ def find_signer(workspace: Workspace, key: Path | None = None) -> Signer | None:
     return read_signer(path) if path else None
 
 
-def _list_missing(workspace: Workspace, alerts: Sequence[Alert], confirmed: Sequence[Alert]) -> list[Alert]:
-    """Return the confirmed alerts that have no folder under this or an earlier id."""
-    known = list_names(workspace.evidence)
-    for name in known - {alert.alert_id for alert in alerts}:
-        with contextlib.suppress(AlertsError):  # of another area, or withdrawn
-            known = known | {find_alert(workspace.alerts, name)}
-    return [alert for alert in confirmed if alert.alert_id not in known]
-
-
 def _make_temp_folder(parent: Path) -> Path:
     make_private_folder(parent)
     folder = parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}"
@@ -137,65 +241,54 @@ def _make_temp_folder(parent: Path) -> Path:
     return folder
 
 
-# --- images ----------------------------------------------------------------------------------------------------------
-
-
-def _choose_looks(scan: EvidenceInput, alerts: Sequence[Alert], failed: dict[str, str]) -> dict[str, EvidenceLooks]:
-    listed = {scene.id for scene in scan.scenes}
-    chosen: dict[str, EvidenceLooks] = {}
-    for alert in alerts:
-        try:
-            chosen[alert.alert_id] = choose_looks(scan.area, scan.observations, alert, listed)
-        except (MinewatchError, OSError) as error:
-            failed[alert.alert_id] = describe_failure(error)
-    return chosen
-
-
-def _list_requests(scan: EvidenceInput, alert_id: str, looks: EvidenceLooks, folder: Path) -> Iterator[EvidenceImageRequest]:
-    for name, look in zip(IMAGES, (looks.before.chosen, looks.after.chosen), strict=True):
+def _list_requests(scan: EvidenceInput, draft: _Draft) -> Iterator[EvidenceImageRequest]:
+    for name, look in draft.looks.images.items():
         datatake = find_datatake(look.key, look.time, look.sources, scan.scenes, scan.source.name)
-        yield EvidenceImageRequest(alert_id, name, datatake, looks.window, folder)
+        yield EvidenceImageRequest(draft.alert.alert_id, name, datatake, draft.looks.window, draft.temp)
 
 
-# --- the other files -------------------------------------------------------------------------------------------------
+def _complete(scan: EvidenceInput, draft: _Draft, signer: Signer | None) -> str:
+    """Write the other files and the manifest of a folder; return the SHA-256 of its manifest."""
+    facts = _describe_draft(scan, draft) | (_write_addendum(scan, draft) if draft.is_addendum else _write_first(scan, draft))
+    sha256 = write_manifest(draft.temp, facts, signer)
+    for path in draft.temp.rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return sha256
 
 
-def _complete_folder(
-    workspace: Workspace, scan: EvidenceInput, alert: Alert, looks: EvidenceLooks, folder: Path, signer: Signer | None
-) -> None:
-    """Write the other files and the manifest, record who made it in the custody log, and give the folder its name."""
-    for observation, data in zip(looks.all, read_files([o.item for o in looks.all]), strict=True):
-        (folder / f"observation-{observation.item.name}").write_bytes(data)
-    _write_json(folder / "alert.geojson", _describe_alert(alert, scan))
-    (folder / "pipeline.toml").write_text(render_pipeline(scan.area.pipeline), "utf-8")
-    _write_json(folder / "software.json", list_software())
-    sha256 = write_manifest(folder, _describe_evidence(scan, alert, looks), signer)
-    for path in folder.iterdir():
-        path.chmod(0o600)
-        sync(path)
-    sync(folder)
+def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256: str, signer: Signer | None) -> None:
+    """Record in the custody log who made a folder that is on the disk, and give it its name."""
+    folder, name = (draft.target.parent, draft.target.name) if draft.is_addendum else (draft.target, "")
+    detail = f"{name}; scan {scan.run_id}" if name else f"scan {scan.run_id}"
     # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
-    record_custody(workspace.custody, "made", alert.alert_id, sha256, f"scan {scan.run_id}")
-    queue_timestamp(workspace, alert.alert_id, sha256)
-    folder.rename(workspace.evidence / alert.alert_id)
-    sync(workspace.evidence)
+    record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail, signer=signer)
+    queue_timestamp(workspace, f"{folder.name}/{name}" if name else folder.name, sha256)
+    draft.temp.rename(draft.target)
+    sync(draft.target.parent)
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(render_json(value, default=str) + "\n", "utf-8")
+def _write_first(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
+    """Write what the confirmation rests on, and return what the manifest says of it."""
+    confirmed = recompute_confirmation(scan.area, scan.observations, scan.scene_quality, draft.alert, draft.stage)
+    write_content(draft.temp, render_content(confirmed, scan.layers, scan.run_id))
+    return {
+        "looks": [_describe_look(observation) for observation in confirmed.looks.observations],
+        "recomputed": {"agrees": not confirmed.differing, "differing": list(confirmed.differing)},
+    }
 
 
-def _describe_alert(alert: Alert, scan: EvidenceInput) -> dict[str, Any]:
-    facts = {name: value for name, value in asdict(alert).items() if name != "geometry"}
-    plan = {"pipeline": scan.area.pipeline_name, "as_of": scan.area.until.isoformat(), "run_id": scan.run_id}
-    properties = {**facts, **scan.context.get(alert.alert_id, {}), **plan}
-    feature = {"type": "Feature", "geometry": mapping(alert.geometry), "properties": properties}
-    return {"type": "FeatureCollection", "features": [feature]}
+def _write_addendum(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
+    """Write what an alert had grown to, and return what chains the addendum to what is on file."""
+    on_file = read_latest(draft.target.parent)
+    area = replace(scan.area, until=draft.stage.date)
+    content = render_alert(draft.alert.at(draft.stage), area, scan.layers, scan.run_id)
+    write_content(draft.temp, iter([(ALERT, content)]))
+    return {"extends": on_file.first_manifest, "previous": on_file.manifest, "grown_from_ha": on_file.area_ha}
 
 
-def _describe_evidence(scan: EvidenceInput, alert: Alert, looks: EvidenceLooks) -> dict[str, Any]:
-    area, grid = scan.area, scan.area.grid
-    window = looks.window
+def _describe_draft(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
+    area, grid, alert, window = scan.area, scan.area.grid, draft.alert, draft.looks.window
+    dates = {"last_normal": alert.last_normal, "first_seen": alert.first_seen, "confirmed_on": alert.confirmed_on}
     return {
         "alert_id": alert.alert_id,
         "aoi": area.aoi.name,
@@ -203,7 +296,9 @@ def _describe_evidence(scan: EvidenceInput, alert: Alert, looks: EvidenceLooks) 
         "run_id": scan.run_id,
         "what_if": area.what_if,
         "monitor_from": area.monitor_from.isoformat(),
-        "as_of": area.until.isoformat(),
+        "as_of": draft.stage.date.isoformat(),
+        "scanned_until": area.until.isoformat(),
+        "bracket": {name: date.isoformat() if date else None for name, date in dates.items()},
         "pipeline": {"name": area.pipeline_name, "digest": area.pipeline.digest},
         "source": {"name": scan.source.name, "root": hide_secrets(scan.source.root)},
         "grid": {
@@ -213,11 +308,8 @@ def _describe_evidence(scan: EvidenceInput, alert: Alert, looks: EvidenceLooks) 
             "shape": list(grid.shape),
             "window": [window.row, window.column, window.height, window.width],
         },
-        "images": {
-            name: _describe_image(choice, scan.scenes) for name, choice in zip(IMAGES, (looks.before, looks.after), strict=True)
-        },
-        "looks": [_describe_look(observation) for observation in looks.all],
-        "observations": [observation.item.stem for observation in scan.observations],
+        "images": {name: _describe_image(look, scan.scenes) for name, look in draft.looks.images.items()},
+        "not_shown": dict(draft.looks.not_shown),
     }
 
 
@@ -225,26 +317,11 @@ def _describe_look(observation: Observation) -> dict[str, Any]:
     return {"acquired": observation.time.isoformat(), "item": observation.item.stem, "scenes": list(observation.source_ids)}
 
 
-def _describe_image(choice: LookChoice, scenes: Sequence[Scene]) -> dict[str, Any]:
-    """Return what an image was read from: source items with baseline, offset, and the checksums that the provider states.
-
-    Where the source no longer lists the preferred, clearer look, that look is named too.
-    """
-    observation = choice.chosen
+def _describe_image(look: Observation, scenes: Sequence[Scene]) -> dict[str, Any]:
+    """Return what an image was read from: source items with baseline, offset, and the checksums that the provider states."""
     stated = {scene.id: dict(scene.checksums) for scene in scenes}
     names = ("id", "source", "tile", "baseline", "offset", "offset_reason")
     sources = [
-        {name: record[name] for name in names} | {"checksums": stated.get(str(record["id"]), {})}
-        for record in observation.sources
+        {name: record[name] for name in names} | {"checksums": stated.get(str(record["id"]), {})} for record in look.sources
     ]
-    description: dict[str, Any] = {
-        "acquired": observation.time.isoformat(),
-        "key": observation.key,
-        "item": observation.item.stem,
-        "sources": sources,
-    }
-    if choice.missing_scenes:
-        description["preferred"] = _describe_look(choice.preferred) | {
-            "not_taken": f"the source does not list {', '.join(choice.missing_scenes)} any more; the next clearest look was taken"
-        }
-    return description
+    return {"acquired": look.time.isoformat(), "key": look.key, "item": look.item.stem, "sources": sources}

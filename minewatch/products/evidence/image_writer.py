@@ -25,13 +25,13 @@ MOST_READERS = 8
 
 @dataclass(frozen=True)
 class EvidenceImageRequest:
-    """One of the two images of an alert."""
+    """One of the images of an alert."""
 
     alert_id: str
     """Id of the alert."""
 
     name: str
-    """One of IMAGES."""
+    """Stem of its file."""
 
     datatake: Datatake
     """The overpass that it is read from."""
@@ -63,8 +63,8 @@ def find_datatake(
     return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
 
 
-def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[str, str]:
-    """Read and write images; return alert id to reason for the alerts whose images could not be made."""
+def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[Path, str]:
+    """Read and write images; return folder to reason for the folders whose images could not be made."""
     jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
     for request in requests:
         jobs[request.datatake.key].append(request)
@@ -72,7 +72,7 @@ def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) 
         return {}
     waits = any(is_remote(href) for request in requests for scene in request.datatake.scenes for href in scene.hrefs.values())
     readers = min(len(jobs), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1))
-    failed: dict[str, str] = {}
+    failed: dict[Path, str] = {}
     pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
     try:
         for answer in pool.map(partial(_write_overpass, grid), jobs.values()):
@@ -82,7 +82,7 @@ def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) 
     return failed
 
 
-def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[str, str]:
+def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[Path, str]:
     failed = {}
     bands = name_bands(requests[0].datatake.scenes)
     try:
@@ -94,9 +94,9 @@ def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dic
                     path, classes = (request.folder / f"{request.name}{ending}.tif" for ending in ("", "-scl"))
                     write_evidence_image(image, path, classes, grid, request.window, _tag(request))
                 except (MinewatchError, OSError) as error:
-                    failed[request.alert_id] = describe_failure(error)
+                    failed[request.folder] = describe_failure(error)
     except (MinewatchError, OSError) as error:
-        failed |= {request.alert_id: describe_failure(error) for request in requests}
+        failed |= {request.folder: describe_failure(error) for request in requests}
     return failed
 
 

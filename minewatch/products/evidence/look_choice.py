@@ -1,13 +1,10 @@
-"""Chooses the looks of an alert's evidence: those that confirmed it, and those of the images before and after.
-
-A report shows the same look before the change: both ask ``rank_before``.
-"""
+"""Chooses the looks that are shown of an alert: before its ground changed, in the same season of an earlier year, and after."""
 
 from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +13,14 @@ from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.lifetime import find_last_before
-from minewatch.alerts.record import Alert
+from minewatch.alerts.record import Alert, AlertStage
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_to, reproject
 from minewatch.core.errors import EvidenceError
+from minewatch.core.text import format_day
+from minewatch.core.units import add_years
 from minewatch.detection.mask import find_clear, margin_pixels
 
 MARGIN = 500
@@ -30,49 +29,79 @@ MARGIN = 500
 SEARCH_PERIOD = dt.timedelta(days=366)
 """Before the last normal look: the image without the change may be that old."""
 
+SEASON = dt.timedelta(days=30)
+"""Around the day of the confirming look, a year or two earlier: what was acquired then is of the same season."""
 
-@dataclass(frozen=True)
-class LookChoice:
-    """The look that an image is read from, and the clearest one."""
-
-    chosen: Observation
-    """The clearest whose scenes the source still lists."""
-
-    preferred: Observation
-    """The clearest; another than ``chosen`` where the source no longer lists all of its scenes."""
-
-    missing_scenes: tuple[str, ...] = ()
-    """Ids of the scenes of ``preferred`` that the source no longer lists."""
+BEFORE, BEFORE_SEASON, AFTER = "before", "before-season", "after"
+"""Names of the images: the last normal look, the clearest of the same season in an earlier year, and the confirming look."""
 
 
 @dataclass(frozen=True)
 class EvidenceLooks:
-    """The observations that an alert rests on."""
+    """The looks that are shown of an alert."""
 
-    before: LookChoice
-    """The image without the change: of the alert's last normal look where it has one, else an earlier one."""
+    images: Mapping[str, Observation]
+    """Name of the image to its look."""
 
-    after: LookChoice
-    """The image with it: the latest of the clearest up to its confirmation."""
-
-    all: tuple[Observation, ...]
-    """From the look before it to the one that confirmed it, in order of acquisition."""
+    not_shown: Mapping[str, str]
+    """Name of an image that there is not, to the reason."""
 
     window: Window
-    """The window of both images, on the area's grid."""
+    """The window of all images, on the area's grid."""
 
 
-def choose_looks(area: AreaPlan, observations: Sequence[Observation], alert: Alert, listed: Collection[str]) -> EvidenceLooks:
-    """Choose the looks of an alert that was confirmed; ``listed`` are the ids of the scenes that the source still has.
+def choose_looks(
+    area: AreaPlan, observations: Sequence[Observation], alert: Alert, stage: AlertStage, listed: Collection[str]
+) -> EvidenceLooks:
+    """Choose the looks of a confirmed alert as of its confirming look; ``listed`` are the scenes that the source still has.
 
-    Raises EvidenceError where no look is left of those before, or of those with the change.
+    Raises EvidenceError where the source no longer has the confirming look, which the next scan may find again.
     """
-    assert alert.confirmed_on is not None, "only confirmed alerts have evidence"
-    proof = [o for o in observations if alert.first_seen <= o.time.date() <= alert.confirmed_on]
-    before = _choose(rank_before(area, observations, alert.last_normal, alert.geometry), listed, "before the change")
-    after = _choose(_rank(area, proof, alert.geometry), listed, "with the change")
-    looks = {o.item: o for o in (before.preferred, before.chosen, *proof)}
-    return EvidenceLooks(before, after, tuple(sort_observations(looks.values())), find_window(area.grid, alert.geometry))
+    after = choose_look(area, observations, stage, stage.date, listed)
+    if isinstance(after, str):
+        raise EvidenceError(f"the confirming look cannot be shown: {after}")
+    images, not_shown = {AFTER: after}, {}
+    normal = _choose_before(area, observations, alert, stage, listed)
+    season = _choose_season(area, observations, alert, stage, listed)
+    for name, found in ((BEFORE, normal), (BEFORE_SEASON, season)):
+        if isinstance(found, str):
+            not_shown[name] = found
+        else:
+            images[name] = found
+    return EvidenceLooks(images, not_shown, find_window(area.grid, stage.geometry))
+
+
+def choose_look(
+    area: AreaPlan, observations: Sequence[Observation], stage: AlertStage, day: dt.date, listed: Collection[str]
+) -> Observation | str:
+    """Return the look of a day that shows most of an alert, or why there is none."""
+    ranked = rank_looks(area, [o for o in observations if o.time.date() == day], stage.geometry)
+    if not ranked:
+        return f"the archive has no look of {format_day(day)} that shows its ground"
+    found = next((o for o in ranked if set(o.source_ids) <= set(listed)), None)
+    return found or f"the source no longer lists {', '.join(sorted(set(ranked[0].source_ids) - set(listed)))}"
+
+
+def _choose_before(
+    area: AreaPlan, observations: Sequence[Observation], alert: Alert, stage: AlertStage, listed: Collection[str]
+) -> Observation | str:
+    if alert.last_normal is None:
+        return "no look is known at which its ground was judged normal"
+    return choose_look(area, observations, stage, alert.last_normal, listed)
+
+
+def _choose_season(
+    area: AreaPlan, observations: Sequence[Observation], alert: Alert, stage: AlertStage, listed: Collection[str]
+) -> Observation | str:
+    """Return the clearest look of the confirming look's season, one year earlier or else two, before its ground changed."""
+    last = find_last_before(alert.last_normal, area.monitor_from)
+    for years in (1, 2):
+        day = add_years(stage.date, -years)
+        near = [o for o in observations if abs(o.time.date() - day) <= SEASON and o.time.date() <= last]
+        ranked = rank_looks(area, [o for o in near if set(o.source_ids) <= set(listed)], stage.geometry)
+        if ranked:
+            return ranked[0]
+    return "no look of the same season in the two years before shows its ground"
 
 
 def rank_before(
@@ -85,37 +114,20 @@ def rank_before(
     last = find_last_before(last_normal, area.monitor_from)
     earlier = [o for o in observations if last - SEARCH_PERIOD <= o.time.date() < last]
     groups = [o for o in observations if o.time.date() == last], earlier
-    return [o for group in groups for o in _rank(area, group, outline)]
+    return [o for group in groups for o in rank_looks(area, group, outline)]
 
 
-def _choose(ranked: Sequence[Observation], listed: Collection[str], period: str) -> LookChoice:
-    """Return the first look whose scenes the source still lists."""
-    preferred: Observation | None = None
-    first_missing: tuple[str, ...] = ()
-    for observation in ranked:
-        missing = tuple(sorted(set(observation.source_ids) - set(listed)))
-        if preferred is None:
-            preferred, first_missing = observation, missing
-        if not missing:
-            return LookChoice(observation, preferred, first_missing)
-    if preferred is None:
-        raise EvidenceError(f"the archive has no look {period}, of the dates that the alert names, that shows its ground")
-    raise EvidenceError(
-        f"the source lists none of the looks {period} any more; the clearest was read from {', '.join(first_missing)}"
-    )
-
-
-def find_window(grid: Grid, outline: BaseGeometry) -> Window:
-    """Return the window of the grid that holds an outline in lon/lat and MARGIN around it."""
+def find_window(grid: Grid, outline: BaseGeometry, margin: int = MARGIN) -> Window:
+    """Return the window of the grid that holds an outline in lon/lat and so many metres around it."""
     shape = reproject(outline, lonlat_to(grid.crs))
     left, top = ~grid.transform @ (shape.bounds[0], shape.bounds[3])
     right, bottom = ~grid.transform @ (shape.bounds[2], shape.bounds[1])
     row, column = max(0, math.floor(top)), max(0, math.floor(left))
     height, width = min(grid.shape[0], math.ceil(bottom)) - row, min(grid.shape[1], math.ceil(right)) - column
-    return Window(row, column, height, width).grow(MARGIN // PIXEL, grid.shape)
+    return Window(row, column, height, width).grow(math.ceil(margin / PIXEL), grid.shape)
 
 
-def _rank(area: AreaPlan, observations: Sequence[Observation], outline: BaseGeometry) -> list[Observation]:
+def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: BaseGeometry) -> list[Observation]:
     """Return the observations that show some of an outline, the best first.
 
     They are sorted by the share shown, to a tenth; then by whether half of what lies around is clear; then by day, the latest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import json
 import platform
 import re
@@ -10,33 +12,38 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-import pyproj
-
 from minewatch import __version__
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import render_json
-from minewatch.products.evidence.evidence_files import LARGEST_TEXT, MOST_FILES, EvidenceFiles, describe_data
-from minewatch.products.evidence.image_file import GDAL_VERSION
+from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles, describe_data
 from minewatch.products.evidence.signing import Signer
+from minewatch.products.evidence.zip_file import MOST_FILES
 
-FORMAT = 1
-"""Version of the format of evidence folders, manifests and export bundles."""
+FORMAT = 2
+"""Version of the format of evidence folders, manifests and export bundles that is written."""
+
+READABLE_FORMATS = (1, FORMAT)
+"""Versions that can be checked."""
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.sig"
 
-TIMESTAMP, TIMESTAMP_CHAIN = "manifest.tsr", "manifest-tsa.pem"
-"""The time stamp of the manifest, an answer of an authority (RFC 3161), and the certificates of that authority."""
+STAMP, STAMP_CHAIN = "manifest.tsr", "manifest-tsa.pem"
+"""The time stamp of a manifest, and the certificates of the authority that gave it."""
 
-UNLISTED = frozenset({MANIFEST, SIGNATURE, TIMESTAMP, TIMESTAMP_CHAIN})
-"""Files that the manifest cannot list: itself, and what is made of it."""
+UNLISTED = frozenset({MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN})
+"""Files that the manifest cannot list: itself, its signature, and its time stamp, which comes later."""
 
-IMAGES = ("before", "after")
-"""Each is NAME.tif (reflectance) and NAME-scl.tif (classes)."""
+GROWTH = "growth-"
+"""Beginning of the name of an addendum's folder; the day follows."""
+
+ADDENDUM = re.compile(GROWTH + r"\d{4}-\d{2}-\d{2}")
+"""Name of the folder of an addendum, which has a manifest of its own."""
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any], signer: Signer | None) -> str:
     """Write the manifest with the hashes of all files, signed where there is a key; return the manifest's SHA-256."""
-    files = {path.name: describe_data(path.read_bytes()) for path in sorted(folder.iterdir())}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): describe_data(path.read_bytes()) for path in paths}
     document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": files}
     data = (render_json(document) + "\n").encode()
     (folder / MANIFEST).write_bytes(data)
@@ -57,7 +64,11 @@ def read_manifest(files: EvidenceFiles, name: str = MANIFEST) -> tuple[dict[str,
     data = files.read(name, LARGEST_TEXT)
     try:
         document = json.loads(data)
-        if document["format"] != FORMAT or not isinstance(document["files"], dict) or not isinstance(document["alert_id"], str):
+        if (
+            document["format"] not in READABLE_FORMATS
+            or not isinstance(document["files"], dict)
+            or not isinstance(document["alert_id"], str)
+        ):
             raise ValueError("not of this kind")
         if len(document["files"]) > MOST_FILES:
             raise ValueError("more files than evidence has")
@@ -68,11 +79,14 @@ def read_manifest(files: EvidenceFiles, name: str = MANIFEST) -> tuple[dict[str,
 
 def list_software() -> dict[str, str]:
     """Return name and version of the software that pixels and result depend on."""
-    found = {"minewatch": __version__, "python": platform.python_version(), "system": platform.platform(), "gdal": GDAL_VERSION}
-    found["proj"] = pyproj.proj_version_str
+    found = {"minewatch": __version__, "python": platform.python_version(), "system": platform.platform()}
+    # Loaded only here: who checks evidence of unknown origin needs neither, and has more memory left for it.
+    found["gdal"] = importlib.import_module("minewatch.products.evidence.image_file").GDAL_VERSION
+    found["proj"] = importlib.import_module("pyproj").proj_version_str
     return found | _list_packages()
 
 
+@functools.cache
 def _list_packages() -> dict[str, str]:
     found: dict[str, str] = {}
     try:

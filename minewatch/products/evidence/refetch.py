@@ -4,49 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from affine import Affine
-from odc.geo.geobox import GeoBox
 from pyproj.exceptions import ProjError
 from shapely.errors import ShapelyError
 from shapely.geometry import box
 
 from minewatch.areas.area_plan import Query
-from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_from, reproject
+from minewatch.areas.grid import Grid, Window, lonlat_from, reproject
 from minewatch.core.errors import EvidenceError, MinewatchError
 from minewatch.core.text import show
 from minewatch.core.url_policy import hide_secrets
 from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.image_file import compare_evidence_images, parse_evidence_image, read_evidence_image
 from minewatch.products.evidence.image_writer import find_datatake
-from minewatch.products.evidence.manifest import IMAGES
+from minewatch.products.evidence.known_sources import Sources
+from minewatch.products.evidence.method import parse_grid
 from minewatch.raster.read import open_datatake
-from minewatch.settings.providers import PROVIDERS, Provider, find_provider
+from minewatch.settings.providers import find_provider
 from minewatch.sources.scene import Datatake
 from minewatch.sources.search import find_scenes
 from minewatch.sources.stac import Source, open_source
 
 MANIFEST_FAULTS = (KeyError, TypeError, ValueError, AttributeError, OverflowError, ProjError, ShapelyError)
 """What the libraries raise for manifests that minewatch did not write."""
-
-FARTHEST = 1e8
-"""Metres from the origin of a map of the Earth; no place lies farther."""
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The sources that a user knows; evidence of unknown origin may name any other."""
-
-    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
-    """By name: the built-in ones, and those of the user's settings."""
-
-    roots: Mapping[str, str] = field(default_factory=dict)
-    """Root, as manifests state it, to the source of the settings."""
-
-    given: str = ""
-    """The source that the user names for this check; '' = that of the manifest, where it is known."""
 
 
 def compare_with_source(
@@ -59,7 +40,7 @@ def compare_with_source(
     """
     try:
         source = open_source(_choose_source(manifest["source"], sources, is_own=is_own), sources.providers)
-        return [fault for name in IMAGES for fault in _compare_image(files, manifest, name, source)]
+        return [fault for name in manifest["images"] for fault in _compare_image(files, manifest, name, source)]
     except EvidenceError:
         raise
     except MinewatchError as error:
@@ -91,7 +72,7 @@ def _choose_source(stated: Mapping[str, Any], sources: Sources, *, is_own: bool)
 def _compare_image(files: EvidenceFiles, manifest: Mapping[str, Any], name: str, source: Source) -> list[str]:
     stated, place = manifest["images"][name], manifest["grid"]
     kept = parse_evidence_image(files.read(f"{name}.tif"), files.read(f"{name}-scl.tif"))
-    grid, window = _make_grid(place), Window(*map(int, place["window"]))
+    grid, window = parse_grid(place), Window(*map(int, place["window"]))
     if window.shape != kept.classes.shape or min(window.row, window.column) < 0:
         return [f"{name}.tif: has another extent than its manifest says"]
     datatake = _find_again(source, grid, window, stated)
@@ -100,18 +81,6 @@ def _compare_image(files: EvidenceFiles, manifest: Mapping[str, Any], name: str,
         return [
             f"{name}.tif, {fault}" for fault in compare_evidence_images(kept, read_evidence_image(reader, kept.bands, window))
         ]
-
-
-def _make_grid(place: Mapping[str, Any]) -> Grid:
-    """Return the area's grid, on which the same pixels come out; raises ValueError where it is none."""
-    height, width = map(int, place["shape"])
-    transform = Affine(*map(float, place["transform"]))
-    is_plain = (transform.a, transform.b, transform.d, transform.e) == (PIXEL, 0, 0, -PIXEL)
-    if not is_plain or not abs(transform.c) + abs(transform.f) < FARTHEST or not 0 < height * width < FARTHEST**2:
-        raise ValueError("no grid of an area")
-    geobox = GeoBox((height, width), transform, f"EPSG:{int(place['epsg'])}")
-    bounds = geobox.boundingbox
-    return Grid(geobox, box(bounds.left, bounds.bottom, bounds.right, bounds.top))
 
 
 def _find_again(source: Source, grid: Grid, window: Window, stated: Mapping[str, Any]) -> Datatake:

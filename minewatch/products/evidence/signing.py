@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -20,6 +21,21 @@ from minewatch.core.errors import EvidenceError
 
 KEY_VARIABLE = "MINEWATCH_KEY_PASSPHRASE"
 """Environment variable with the passphrase of a key that has one."""
+
+ALGORITHM = "Ed25519"
+"""The one kind of signature."""
+
+KEY_BYTES = 32
+"""Of a public key."""
+
+LARGEST_KEY = 2**16
+"""Bytes of a file with a key."""
+
+OPENSSH_MARK = b"openssh-key-v1\0"
+"""First bytes of a private key of OpenSSH, below its base64."""
+
+SIGNATURE_LINE = re.compile(rb"[0-9a-f]{128}\n?")
+"""A signature as it is written: another spelling of the same digits would be another file."""
 
 FORMAT_HINT = "give a PEM or OpenSSH file"
 
@@ -36,8 +52,16 @@ class Signer:
 
     def describe(self) -> dict[str, str]:
         """Return what the signed manifest says of the key; the fingerprint is the first half of the SHA-256 of its bytes."""
-        digest = hashlib.sha256(base64.b64decode(self.public_key)).hexdigest()
-        return {"algorithm": "Ed25519", "public_key": self.public_key, "fingerprint": digest[:32]}
+        return {"algorithm": ALGORITHM, "public_key": self.public_key, "fingerprint": compute_fingerprint(self.public_key)}
+
+    def seal(self, data: bytes) -> tuple[str, str]:
+        """Return the public key, and the signature of the bytes in hexadecimal digits."""
+        return self.public_key, self.sign(data).hex()
+
+
+def compute_fingerprint(public_key: str) -> str:
+    """Return the first half of the SHA-256 of a key's bytes, in hexadecimal digits; ``public_key`` is base64 of them."""
+    return hashlib.sha256(base64.b64decode(public_key)).hexdigest()[:32]
 
 
 def read_signer(path: Path) -> Signer:
@@ -50,6 +74,47 @@ def read_signer(path: Path) -> Signer:
     if not isinstance(key, _load("asymmetric.ed25519").Ed25519PrivateKey):
         raise EvidenceError(f"signing key {path} is no Ed25519 key; make one with: ssh-keygen -t ed25519")
     return Signer(_encode(key.public_key()), key.sign)
+
+
+def read_public_half(path: Path) -> str:
+    """Return the public key of a private one, as base64 of its bytes, without its passphrase where the file allows that.
+
+    OpenSSH's files hold the public key in the open, PEM files hold it locked with the private one.  Raises EvidenceError
+    where the key is missing, or its passphrase would be needed.
+    """
+    if not path.expanduser().is_file():
+        raise EvidenceError(f"signing key {path} is missing")
+    found = _parse_openssh(_read(path, "signing key"))
+    return base64.b64encode(found).decode() if found else read_signer(path).public_key
+
+
+def _parse_openssh(data: bytes) -> bytes | None:
+    """Return the 32 bytes of the public key in an OpenSSH private key file; None where it is another file.
+
+    Format: PROTOCOL.key of OpenSSH: a mark, three strings on the lock, the number of keys, the public key.
+    """
+    if b"OPENSSH PRIVATE KEY" not in data:
+        return None
+    try:
+        body = base64.b64decode(b"".join(data.split(b"-----")[2].split()), validate=True)
+        if not body.startswith(OPENSSH_MARK):
+            return None
+        rest = body.removeprefix(OPENSSH_MARK)
+        for _ in range(3):
+            _, rest = _take_string(rest)
+        public, _ = _take_string(rest[4:])
+        kind, rest = _take_string(public)
+        key, _ = _take_string(rest)
+    except (ValueError, IndexError):
+        return None
+    return key if kind == b"ssh-ed25519" and len(key) == KEY_BYTES else None
+
+
+def _take_string(data: bytes) -> tuple[bytes, bytes]:
+    size = int.from_bytes(data[:4], "big")
+    if len(data) < 4 + size:
+        raise ValueError("cut off")
+    return data[4 : 4 + size], data[4 + size :]
 
 
 def read_public_key(path: Path) -> str:
@@ -81,7 +146,9 @@ def is_signed(data: bytes, signature: bytes, public_key: str) -> bool:
     """
     library = _load("asymmetric.ed25519")
     try:
-        key = library.Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key))
+        if not SIGNATURE_LINE.fullmatch(signature):
+            return False
+        key = library.Ed25519PublicKey.from_public_bytes(base64.b64decode(public_key, validate=True))
         key.verify(bytes.fromhex(signature.decode("ascii")), data)
     except (import_module("cryptography.exceptions").InvalidSignature, ValueError):
         return False
@@ -111,9 +178,13 @@ def _opening(what: str, remedy: str) -> Iterator[None]:
 
 def _read(path: Path, kind: str) -> bytes:
     try:
-        return path.expanduser().read_bytes()
+        with path.expanduser().open("rb") as file:
+            data = file.read(LARGEST_KEY + 1)
     except OSError as error:
         raise EvidenceError(f"{kind} {path} cannot be read: {error.strerror}") from error
+    if len(data) > LARGEST_KEY:
+        raise EvidenceError(f"{kind} {path} is too large for a file with a key")
+    return data
 
 
 def _read_passphrase() -> bytes | None:

@@ -17,7 +17,7 @@ from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.files import append_lines, list_names, publish_json, read_lines
 from minewatch.core.logging import log_event
 from minewatch.core.workspace import EVIDENCE, Workspace
-from minewatch.products.evidence.manifest import MANIFEST, TIMESTAMP
+from minewatch.products.evidence.manifest import MANIFEST, STAMP
 from minewatch.settings.document import read_settings
 
 QUEUE, FAILURE = "queue.jsonl", "failure.json"
@@ -110,7 +110,7 @@ def find_unstamped(workspace: Workspace) -> dict[str, Path]:
         folder = workspace.evidence / name
         inner = (f"{name}/{one}" for one in sorted(list_names(folder)) if (folder / one / MANIFEST).is_file())
         for path in (name, *inner):
-            has_stamp = (workspace.evidence / path / TIMESTAMP).exists()
+            has_stamp = (workspace.evidence / path / STAMP).exists()
             if _NAME.fullmatch(f"{EVIDENCE}/{path}") and (workspace.evidence / path / MANIFEST).is_file() and not has_stamp:
                 found[f"{EVIDENCE}/{path}"] = workspace.evidence / path
     return found

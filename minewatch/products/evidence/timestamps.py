@@ -21,7 +21,7 @@ from minewatch.core.files import make_private_folder, publish_bytes, read_plain_
 from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT
-from minewatch.products.evidence.manifest import MANIFEST, TIMESTAMP, TIMESTAMP_CHAIN
+from minewatch.products.evidence.manifest import MANIFEST, STAMP, STAMP_CHAIN
 from minewatch.products.evidence.timestamp_checks import hash_log_lines, name_log_stamp
 from minewatch.products.evidence.timestamp_client import Authority, open_authority, request_timestamp
 from minewatch.products.evidence.timestamp_queue import (
@@ -224,7 +224,7 @@ def _find_place(workspace: Workspace, waiting: WaitingHash) -> Path:
     try:
         if path.suffix != ".jsonl":
             if _hash_manifest(path) == waiting.sha256:
-                return path / TIMESTAMP
+                return path / STAMP
         elif numbers := [number for number, sha256 in hash_log_lines(path).items() if sha256 == waiting.sha256]:
             return name_log_stamp(path, numbers[-1])
     except OSError as error:
@@ -234,7 +234,7 @@ def _find_place(workspace: Workspace, waiting: WaitingHash) -> Path:
 
 def _store(workspace: Workspace, token: Path, answer: bytes, found: TimestampCheck) -> None:
     """Write the chain, then the token, which says that both are there."""
-    chain = token.with_name(TIMESTAMP_CHAIN) if token.name == TIMESTAMP else token.with_suffix(".pem")
+    chain = token.with_name(STAMP_CHAIN) if token.name == STAMP else token.with_suffix(".pem")
     for path, data in ((chain, join_certificates(found.certificates)), (token, answer)):
         # Written elsewhere: what a crash leaves in a folder of evidence would count as added.
         whole = workspace.timestamps / f"{token.parent.name}-{path.name}"

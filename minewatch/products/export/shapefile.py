@@ -37,6 +37,8 @@ SHORT_NAMES = {
     "territory_ha": "terr_ha",
     "territory_pct": "terr_pct",
     "settlement_m": "settle_m",
+    "legal_reason": "legal_why",
+    "legal_basis": "leg_basis",
 }
 """Column to the name of its field; other fields have the name of their column."""
 

@@ -17,7 +17,7 @@ from minewatch.alerts.columns import AOIS
 from minewatch.alerts.explain.explain import explain_alerts
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.geopackage import recover
-from minewatch.alerts.history import HistoryEvent, read_history
+from minewatch.alerts.history import HistoryEvent, follow_renames, list_renames, read_history
 from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
@@ -59,13 +59,16 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     area, area_row = _plan_area(workspace, name)
     observations, notes = _list_looks(workspace, area)
     rows = [_clean(row) for row in chosen.to_dict("records")]
+    known_ids = set(table["alert_id"])
     detailed = [row for row in rows if has_section(row, request)]
     reader = ReportImageReader(workspace, area.aoi.name, area.grid)
     images = reader.read_all(detailed, observations, area, min(request.until or area.until, area.until))
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))
     history: dict[str, list[HistoryEvent]] = defaultdict(list)
-    for event in read_history(workspace.alerts):
-        history[event.alert_id].append(event)
+    events = read_history(workspace.alerts)
+    renames = list_renames(events)
+    for event in events:
+        history[follow_renames(event.alert_id, renames, known_ids.__contains__) or event.alert_id].append(event)
     last = read_last_report(workspace.reports / RECORD, name, area.until)
     known = last[1] if last else set()
     alerts = tuple(

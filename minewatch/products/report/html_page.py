@@ -20,6 +20,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
 from minewatch.detection.chance import LASTING_DAYS, Chance
+from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_review
 from minewatch.products.report.drawing import (
     draw_growth,
     draw_outline_alone,
@@ -29,6 +30,7 @@ from minewatch.products.report.drawing import (
     list_vertices,
     measure_growth,
 )
+from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.report_facts import AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
 
@@ -106,7 +108,10 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "bracket_short": lambda row: describe_bracket(row, texts, is_short=True),
         "fate": lambda row, day: describe_fate(row, day, texts),
         "green_again": find_green_again,
-        "review": lambda row: describe_review(row, texts),
+        "review": lambda row: name_review(row["review"] or "", texts),
+        "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
+        "law_of": lambda row: describe_law(row, texts),
+        "reviewed_event": REVIEWED,
         "event_name": lambda event: name_event(event, texts),
         "event_change": lambda event: describe_event(event, texts),
         "months": texts.months(),
@@ -256,13 +261,6 @@ def describe_distance(metres: float, texts: Texts) -> str:
     return f"{texts.number(metres / 1000, '#,##0.0')} km" if metres >= 1000 else f"{texts.number(metres, '0')} m"
 
 
-def describe_review(row: Row, texts: Texts) -> str:
-    """Return what a person decided; an unknown decision is shown as it is written."""
-    review = row["review"] or ""
-    key = f"review_{review.replace('-', '_')}"
-    return texts.text(key) if key in texts.words else texts.text("review_other", text=show(review))
-
-
 def name_event(event: HistoryEvent, texts: Texts) -> str:
     """Return the name of an event of the alert's history."""
     key = f"event_{event.event.replace(' ', '_')}"
@@ -271,6 +269,8 @@ def name_event(event: HistoryEvent, texts: Texts) -> str:
 
 def describe_event(event: HistoryEvent, texts: Texts) -> str:
     """Return what changed; where the history has only a sentence (``detail``), that sentence."""
+    if event.event == REVIEWED:
+        return describe_review_event(event, texts)
     said = _describe_change(event, texts)
     if not said:
         return show(event.detail)
@@ -285,6 +285,5 @@ def _describe_change(event: HistoryEvent, texts: Texts) -> str:
     if event.gained_ha is not None and event.area_ha is not None:
         return f"{texts.number(event.gained_ha, '+0.00;-0.00')} ha → {texts.number(event.area_ha, '#,##0.00')} ha"
     kind = "legal" if event.event == LEGAL_STATUS else "status"
-    words = (event.from_status, event.to_status) if event.event != REVIEWED else ()
-    keys = [(f"{kind}_{word}", word) for word in words if word]
+    keys = [(f"{kind}_{word}", word) for word in (event.from_status, event.to_status) if word]
     return " → ".join(show(texts.text(key) if key in texts.words else word) for key, word in keys)

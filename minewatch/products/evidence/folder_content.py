@@ -1,0 +1,144 @@
+"""The content of a folder of evidence: the alert as of its confirming look, and all that its confirmation rests on."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from shapely.geometry import mapping
+
+from minewatch.alerts.context.layer import ContextLayer
+from minewatch.alerts.context.place import place_sites
+from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.explain.alert_pixels import find_pixels, trace_tile
+from minewatch.alerts.record import Alert, AlertStage
+from minewatch.archive.item import Observation
+from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import PIXEL
+from minewatch.core.text import render_json
+from minewatch.detection.mask import margin_pixels
+from minewatch.detection.scene_quality import SceneQuality
+from minewatch.detection.tiles import TILE
+from minewatch.products.evidence.look_choice import MARGIN, find_window
+from minewatch.products.evidence.look_table import COLUMNS, render_look_table
+from minewatch.products.evidence.manifest import list_software
+from minewatch.products.evidence.method import Method, cut_method, describe_method, load_chip_tile, replay_chip
+from minewatch.products.evidence.observation_chips import OBSERVATIONS, ChipLooks, cut_observations
+from minewatch.products.evidence.recompute import ALERT, METHOD, compare_alert
+from minewatch.settings.pipeline import render_pipeline
+
+SERIES, PIPELINE = "series.csv", "pipeline.toml"
+"""What was seen look by look, and the settings as a file that a scan can use."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A confirmation that was recomputed from the looks around the alert."""
+
+    alert: Alert
+    """As of the confirming look."""
+
+    method: Method
+    """What it rests on besides the looks."""
+
+    looks: ChipLooks
+    """The looks, up to the confirming one."""
+
+    is_recomputed: bool
+    """False for a part that split off later: as of its confirming look it was part of another alert."""
+
+    differing: tuple[str, ...]
+    """In what the looks of the chip alone give another alert than those of the whole area; mostly nothing."""
+
+
+def recompute_confirmation(
+    area: AreaPlan, observations: Sequence[Observation], scenes: SceneQuality, alert: Alert, stage: AlertStage
+) -> Confirmation:
+    """Raise an alert again from the looks around it, up to its confirming look.
+
+    Where the nearest surroundings do not give the same alert, more of them are taken.
+    """
+    known = [observation for observation in observations if observation.time.date() <= stage.date]
+    days = np.unique(np.array([observation.day for observation in observations], np.int32))
+    margins = area.pipeline.alerts.split_distance, MARGIN
+    for margin in margins:
+        judged = find_window(area.grid, stage.geometry, margin)
+        chip = judged.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
+        method = cut_method(area, days, scenes, stage.date, chip, judged)
+        looks = ChipLooks(known, chip)
+        alerts = replay_chip(method, looks.load, TILE)
+        found = next((other for other in alerts if other.alert_id == alert.alert_id), None)
+        differing = compare_alert(describe_feature(alert.at(stage)), alerts, stage.date)
+        if not differing:
+            break
+    then = replace(found, stages=()) if found else alert.at(stage)
+    return Confirmation(then, method, looks, found is not None, tuple(differing))
+
+
+# --- files -------------------------------------------------------------------------------------------------------------
+
+
+def render_content(confirmation: Confirmation, layers: Sequence[ContextLayer], run_id: str) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each file of a folder, besides images and manifest."""
+    method, alert = confirmation.method, confirmation.alert
+    yield ALERT, render_alert(alert, method.area, layers, run_id, is_recomputed=confirmation.is_recomputed)
+    yield METHOD, _render(describe_method(method) | {"software": list_software(), "series_columns": dict(COLUMNS)})
+    yield SERIES, _render_series(confirmation)
+    yield PIPELINE, render_pipeline(method.pipeline).encode()
+    for name, data in cut_observations(confirmation.looks, method.grid):
+        yield f"{OBSERVATIONS}/{name}", data
+
+
+def render_alert(
+    alert: Alert, area: AreaPlan, layers: Sequence[ContextLayer], run_id: str, *, is_recomputed: bool = False
+) -> bytes:
+    """Return an alert as GeoJSON, with the context layers that its outline lies in.
+
+    Unless it was recomputed as of its day, what only a later scan has of it is left out.
+    """
+    site = AlertSite(alert.geometry, alert.first_seen, alert.last_seen, alert.last_normal)
+    context = place_sites(layers, {alert.alert_id: site}).cells[alert.alert_id]
+    facts = {"pipeline": area.pipeline_name, "as_of": area.until.isoformat(), "run_id": run_id}
+    feature = describe_feature(alert)
+    later = () if is_recomputed else ("ndvi_change", "bsi_change", "looks")
+    feature["properties"] = {name: value for name, value in feature["properties"].items() if name not in later}
+    feature["properties"] |= {**context, **facts}
+    return _render({"type": "FeatureCollection", "features": [feature]})
+
+
+def describe_feature(alert: Alert) -> dict[str, Any]:
+    """Return an alert as a GeoJSON feature."""
+    facts = {name: _plain(value) for name, value in vars(alert).items() if name not in ("geometry", "stages")}
+    return {"type": "Feature", "id": alert.alert_id, "geometry": mapping(alert.geometry), "properties": facts}
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value
+
+
+def _render_series(confirmation: Confirmation) -> bytes:
+    method = confirmation.method
+    window, members = find_pixels(vars(confirmation.alert), method.grid)
+    traced = trace_tile(load_chip_tile(method, confirmation.looks.load, window), method.scenes, members)
+    return render_look_table(traced, confirmation.looks, method, _count_core(method))
+
+
+def _count_core(method: Method) -> int:
+    """Return the number of confirmed pixels that confirms an alert."""
+    return max(1, round(method.pipeline.alerts.core_area_ha * 10_000 / PIXEL**2))
+
+
+def _render(value: Any) -> bytes:
+    return (render_json(value, default=str) + "\n").encode()
+
+
+def write_content(folder: Path, files: Iterator[tuple[str, bytes]]) -> None:
+    """Write files into a folder, in subfolders where their names have them."""
+    for name, data in files:
+        path = folder / name
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(data)

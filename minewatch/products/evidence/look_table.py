@@ -1,0 +1,120 @@
+"""The table of looks in evidence: what was seen and expected, look by look, in the pixels that decided and in the alert."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from minewatch.alerts.explain.alert_pixels import AlertPixels
+from minewatch.alerts.explain.record import ExplainedLook
+from minewatch.alerts.explain.writer import ExplanationWriter
+from minewatch.areas.grid import lonlat_from
+from minewatch.core.units import to_day
+from minewatch.products.evidence.method import Method
+from minewatch.products.evidence.observation_chips import ChipLooks
+
+ALERT = "alert"
+"""In the column ``pixel``: the row has the medians over the alert's clear pixels."""
+
+COLUMNS: Mapping[str, str] = {
+    "date": "acquisition, UTC",
+    "pixel": "'alert', or column/row of a deciding pixel in the files of observations/, from 0",
+    "lat": "degrees, centre of the pixel",
+    "lon": "degrees, centre of the pixel",
+    "outcome": "of the pixel's look",
+    "not_clear": "why the pixel does not show; empty where it does",
+    "is_normal": "1 = the expected vegetation was there",
+    "is_in_leaf": "1 = nearly as much vegetation is expected as at any time of the year",
+    "ndvi": "as seen; for the alert the median of its clear pixels",
+    "expected_ndvi": "of the pixel's baseline, with the shift of the scene",
+    "low": "lower edge of the band: an NDVI above it does not stand out",
+    "high": "upper edge of the band",
+    "bsi": "bare soil index as seen; for the alert the median of its clear pixels",
+    "expected_bsi": "of the pixel's baseline, with the shift of the scene",
+    "loss": "share of the vegetation lost, as seen",
+    "clean_loss": "the same with haze taken out",
+    "soil_gain": "bare soil index above any that the season gives",
+    "shows_soil": "1 = soil shows where dense vegetation was expected",
+    "charred": "1 = char or thin canopy shows",
+    "haze": "blue above its baseline, reflectance",
+    "scene_shift": "median NDVI residual of the scene's stable ground",
+    "clear_pixels": "clear pixels of the alert",
+    "confirmed_pixels": "pixels of the alert that are confirmed after this look",
+    "scenes": "ids of the source items, separated by spaces",
+}
+"""Column to its meaning; empty cells say that there is no such value."""
+
+
+def render_look_table(traced: AlertPixels, looks: ChipLooks, method: Method, most: int) -> bytes:
+    """Return the table as CSV: for each look a row of the alert, and one of each of the ``most`` pixels that decided.
+
+    ``traced`` are the alert's pixels on the chip.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    pixels = [_describe_pixel(traced, looks, method, pixel) for pixel in choose_deciding(traced, method, most)]
+    for described in zip(*(explained for _, explained in pixels), strict=True):
+        writer.writerow(_describe_alert(described[0]))
+        writer.writerows(place | _describe_look(look) for (place, _), look in zip(pixels, described, strict=True))
+    return text.getvalue().encode()
+
+
+def choose_deciding(traced: AlertPixels, method: Method, most: int) -> list[int]:
+    """Return the pixels that confirmed the alert, by their numbers in the traced window: the first that were confirmed."""
+    episodes = traced.tracked.episodes
+    confirmed = episodes[(episodes["confirmed_on"] > 0) & (episodes["confirmed_on"] <= to_day(method.until))]
+    order = np.lexsort((confirmed["row"], confirmed["confirmed_on"]))
+    first = list(dict.fromkeys(confirmed["row"][order].tolist()))[:most]
+    return [int(pixel) for pixel in np.flatnonzero(traced.tile.inside)[first]]
+
+
+def _describe_pixel(
+    traced: AlertPixels, looks: ChipLooks, method: Method, pixel: int
+) -> tuple[dict[str, Any], tuple[ExplainedLook, ...]]:
+    window = traced.tile.window
+    row, column = window.row + pixel // window.width, window.column + pixel % window.width
+    x, y = method.grid.transform @ (column + 0.5, row + 0.5)
+    lon, lat = lonlat_from(method.grid.crs).transform(x, y)
+    place = {"pixel": f"{column}/{row}", "lat": f"{lat:.6f}", "lon": f"{lon:.6f}"}
+    classes = looks.read_classes(row, column)
+    return place, ExplanationWriter({}, method.area, looks.observations, traced, pixel).describe_looks(classes)
+
+
+def _describe_alert(look: ExplainedLook) -> dict[str, Any]:
+    return {
+        "date": look.date,
+        "pixel": ALERT,
+        "ndvi": _round(look.area_ndvi),
+        "bsi": _round(look.area_bsi),
+        "clear_pixels": look.clear_pixels,
+        "confirmed_pixels": look.confirmed_pixels,
+        "scenes": " ".join(look.scenes),
+    }
+
+
+def _describe_look(look: ExplainedLook) -> dict[str, Any]:
+    names = (
+        "ndvi",
+        "expected_ndvi",
+        "low",
+        "high",
+        "bsi",
+        "expected_bsi",
+        "haze",
+        "scene_shift",
+        "loss",
+        "clean_loss",
+        "soil_gain",
+    )
+    flags = ("is_normal", "is_in_leaf", "shows_soil", "charred")
+    words = {"date": look.date, "outcome": look.text, "not_clear": look.why_not_clear}
+    return words | {name: _round(getattr(look, name)) for name in names} | {name: int(getattr(look, name)) for name in flags}
+
+
+def _round(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
