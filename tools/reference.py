@@ -32,6 +32,7 @@ from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport
 from minewatch.settings.catalogues import ImageryTable, S3Table, SourceTable
 from minewatch.settings.document import Settings
 from minewatch.settings.pipeline import Pipeline
+from minewatch.settings.timestamps import TimestampsTable
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.simulation.settings import Simulation
@@ -72,6 +73,7 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "watch": WatchTable,
     "notify.NAME": NotifyTable,
     "prune": PruneTable,
+    "timestamps": TimestampsTable,
 }
 """Tables of minewatch.toml; what is not in a table stands in Settings."""
 

@@ -17,7 +17,8 @@ COMMANDS = {
     "init": "scans", "demo": "scans", "aoi": "areas", "pipeline": "pipelines", "source": "sources", "scan": "scans",
     "alerts": "alerts", "context": "context", "explain": "accuracy", "validate": "accuracy", "doctor": "doctor",
     "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "verify", "pack": "handover",
-    "receive": "handover", "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch", "notify": "notify",
+    "receive": "handover", "stamp": "stamp", "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch",
+    "notify": "notify",
 }  # fmt: skip
 """Command to the module of this package that defines it, as NAME or NAME_command."""
 

@@ -21,6 +21,7 @@ from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.known_sources import Sources
 from minewatch.products.evidence.signing import read_public_key
+from minewatch.products.evidence.timestamp_checks import find_trusted_authorities
 from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
 from minewatch.settings.document import default_source, list_providers
 
@@ -36,6 +37,7 @@ MOST_FAULTS = 50
 @click.option("--recompute", is_flag=True, help="Confirm the alert again from the looks in the folder, and compare.")
 @click.option("--fetch", is_flag=True, help="Read the pixels from the source again and compare them.")
 @click.option("--source", metavar="NAME|URL|PATH", help="Where --fetch reads them, if not from a source that is known here.")
+@click.option("--tsa-ca", type=click.Path(path_type=Path), metavar="FILE", help="The root that time stamps must lead to.")
 @common_options
 def verify(
     session: Session,
@@ -46,6 +48,7 @@ def verify(
     recompute: bool,
     fetch: bool,
     source: str | None,
+    tsa_ca: Path | None,
 ) -> None:
     """Say what is known of evidence: of a folder of it, a pack, or all evidence and the logs of a workspace.
 
@@ -61,12 +64,13 @@ def verify(
     What could not be checked as requested is named too, and ends with exit code 3.  A pack is read without unpacking it; an
     encrypted one (NAME.zip.age) is opened in memory, never on the disk.  With --recompute the code that raised the alert raises
     it again, from the looks in the folder alone.  With --fetch only known sources are contacted: those of minewatch and of your
-    workspace (-w), or the one of --source.
+    workspace (-w), or the one of --source.  A time stamp says before which moment the evidence existed; with --tsa-ca (PEM) it
+    must be there and lead to that root, else the root in the settings of your workspace counts.
 
     \b
     Example:
       minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --recompute --fetch
-      minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub
+      minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub --tsa-ca tsa-root.pem
       minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519 --public-key ranger.pub
       minewatch verify . --require-signature
     """
@@ -74,6 +78,7 @@ def verify(
         raise click.UsageError("--source says where --fetch reads; give both")
     trust = replace(
         _find_trust(session, path, source or "", fetch=fetch),
+        authorities=find_trusted_authorities(tsa_ca, _find_own_workspace(session, path)),
         public_key=read_public_key(public_key) if public_key else None,
         fetch=fetch,
         identity=identity,
@@ -104,13 +109,20 @@ def _find_trust(session: Session, path: Path, source: str, *, fetch: bool) -> Tr
 
     The settings of any other folder are not read for it, since they may have come with the evidence.
     """
+    workspace = _find_own_workspace(session, path)
+    if workspace is None:
+        return TrustAnchors(sources=Sources(given=source))
+    return TrustAnchors(sources=_list_sources(workspace, source) if fetch else Sources(), log=workspace.custody.absolute())
+
+
+def _find_own_workspace(session: Session, path: Path) -> Workspace | None:
+    """Return the workspace that is named, current, or checked as a whole; None where there is none."""
     try:
-        workspace = find_workspace(path if session.folder is None and (path / MARKER).is_file() else session.folder)
+        return find_workspace(path if session.folder is None and (path / MARKER).is_file() else session.folder)
     except WorkspaceError:
         if session.folder is not None:
             raise
-        return TrustAnchors(sources=Sources(given=source))
-    return TrustAnchors(sources=_list_sources(workspace, source) if fetch else Sources(), log=workspace.custody.absolute())
+        return None
 
 
 def _list_sources(workspace: Workspace, source: str) -> Sources:

@@ -76,6 +76,10 @@ class EvidenceError(MinewatchError):
     """Evidence cannot be written, found, signed, packed or read."""
 
 
+class TimestampError(EvidenceError):
+    """A time stamp proves nothing: it is damaged, of other data, or of an authority whose certificates do not hold."""
+
+
 class PackError(EvidenceError):
     """A ZIP holds what no pack has, and is refused before anything in it is read."""
 

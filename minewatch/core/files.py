@@ -16,6 +16,7 @@ import math
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -296,6 +297,18 @@ def list_stamps(folder: AnyPath) -> dict[str, Stamp]:
         return {}
     except OSError as error:
         raise WorkspaceError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
+
+
+def read_plain_file(path: Path, largest: int) -> bytes:
+    """Read a local file that may be a stranger's; raises OSError for a link, pipe or device, and beyond ``largest`` bytes."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(path))
+        data = file.read(largest + 1)
+    if len(data) > largest:
+        raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
+    return data
 
 
 def read_files(paths: Sequence[AnyPath]) -> list[bytes]:

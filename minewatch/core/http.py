@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import os
 import re
+import threading
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -123,6 +124,68 @@ def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> 
                 raise
             time.sleep(pause)
     raise AssertionError("unreachable")
+
+
+def post(href: str, body: bytes, headers: Mapping[str, str], largest: int, seconds: float) -> bytes:
+    """Send ``body`` and return the answer's, at most ``largest`` bytes, within ``seconds``; redirects are not followed.
+
+    Raises RangeError, whose message holds no address.
+    """
+    name = f"minewatch-post-{urlsplit(href).netloc}"
+    if any(thread.name == name for thread in threading.enumerate()):
+        raise RangeError("an earlier request still hangs")
+    answers: list[bytes | RangeError] = []
+
+    def send() -> None:
+        try:
+            answers.append(_post_once(href, body, headers, largest, seconds))
+        except RangeError as error:
+            answers.append(error)
+        except (HTTPError, OSError, ValueError) as error:
+            answers.append(RangeError(f"the answer broke off, {type(error).__name__}"))
+
+    # Neither looking up a host nor an answer that trickles has a time limit of its own: the thread is left behind.
+    thread = threading.Thread(target=send, name=name, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    answer = answers[0] if answers else RangeError(f"no whole answer within {seconds:.0f} seconds")
+    if isinstance(answer, RangeError):
+        raise answer
+    return answer
+
+
+def _post_once(href: str, body: bytes, headers: Mapping[str, str], largest: int, seconds: float) -> bytes:
+    headers = {"Accept-Encoding": "identity", "User-Agent": "minewatch", **headers}
+    timeout = Timeout(connect=seconds, read=seconds)
+    try:
+        answer = _connections(find_proxy(href)).request(
+            "POST", href, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False, decode_content=False
+        )
+    except (NewConnectionError, ConnectTimeoutError, SSLError, LocationValueError, ValueError) as error:
+        raise RangeError(f"no connection, {type(error).__name__}") from None
+    except (HTTPError, OSError) as error:
+        raise RangeError(f"no answer, {type(error).__name__}") from None
+    try:
+        if answer.status in DENIED_STATUSES:
+            raise DeniedError(f"status {answer.status}, access is denied")
+        if answer.status in REDIRECT_STATUSES:
+            raise RangeError(f"status {answer.status}, a redirect, which is not followed; give the final address")
+        if answer.status != 200:
+            raise RangeError(f"status {answer.status}")
+        return _receive_whole(answer, largest, seconds)
+    finally:
+        answer.close()
+
+
+def _receive_whole(answer: BaseHTTPResponse, largest: int, seconds: float) -> bytes:
+    deadline, body = time.monotonic() + seconds, bytearray()
+    while part := answer.read1(largest + 1 - len(body)):
+        body += part
+        if len(body) > largest:
+            raise RangeError(f"the answer has more than {largest} bytes")
+        if time.monotonic() > deadline:
+            raise RangeError("the answer is too slow")
+    return bytes(body)
 
 
 def compute_backoff(first: float, attempt: int) -> float:

@@ -27,6 +27,9 @@ ARCHIVE, CHANGES = "archive", "changes"
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 
+TIMESTAMPS = "timestamps"
+"""Folder of the time stamps of the logs, and of the hashes that wait for one, below an output folder."""
+
 DECISIONS = "decisions.jsonl"
 """What people decided about alerts, in the folder ``output`` of a workspace, and in packs."""
 
@@ -145,6 +148,11 @@ class Workspace:
     def received(self) -> Path:
         """Packs of others that were taken in, one folder each; never mixed with own evidence, not moved by ``--into``."""
         return self.root / "output" / "received"
+
+    @property
+    def timestamps(self) -> Path:
+        """Time stamps of the logs, and the hashes that wait for one."""
+        return self.output / TIMESTAMPS
 
     @property
     def external_sources(self) -> Path:

@@ -53,6 +53,7 @@ from minewatch.operations.scan_report import (
     make_run_row,
 )
 from minewatch.products.evidence.folder_writer import EvidenceInput, write_evidence
+from minewatch.products.evidence.timestamps import stamp_in_passing
 from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.run_source import describe_source
 from minewatch.sources.scene import Datatake, group_scenes
@@ -91,7 +92,18 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
             areas = _update_table(run, areas)
             areas = [_write_evidence(run, area, layers) for area in areas]
             areas = [_update_quicklook(workspace, area) for area in areas]
-            return _record_run(run, areas, failed, began)
+            report = _record_run(run, areas, failed, began)
+        _ask_for_timestamps(workspace, reporter)
+        return report
+
+
+def _ask_for_timestamps(workspace: Workspace, reporter: Reporter) -> None:
+    """Ask for the time stamps that wait, when all is written and the lock is free; whatever fails is one line."""
+    done = stamp_in_passing(workspace)
+    if done.stamped or done.waiting or done.notes:
+        log_event("time stamps", stamped=done.stamped, waiting=done.waiting, since=done.since, reason=done.reason)
+    for line in (*done.notes, *filter(None, [done.describe()])):
+        reporter.note(line)
 
 
 # --- from the search to the alerts of each area ------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import count_messages
 from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
+from minewatch.products.evidence.timestamps import StampRound, describe_stamps, find_waiting, is_late
 from minewatch.settings.watching import WatchTable
 
 LATE = dt.timedelta(hours=2)
@@ -121,6 +122,9 @@ class WatchStatus:
     dead: int = 0
     """Messages that were given up."""
 
+    stamps: StampRound = field(default_factory=StampRound)
+    """Hashes that wait for a time stamp."""
+
     notes: Sequence[str] = ()
     """Lines a person should read."""
 
@@ -145,7 +149,10 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     faults += [f"the table of {aoi} is as of {day}, which is in the future; was a clock wrong?" for aoi, day in ahead]
     faults += [table.fault] if table.fault else []
     notes = [note for note in explain_schedules(timetable.schedules, [area.aoi for area in areas]) if note not in faults]
-    return WatchStatus(now, areas, holder, *count_messages(workspace.outbox), notes, faults)
+    stamps = find_waiting(workspace)
+    (faults if is_late(stamps, now) else notes).extend(filter(None, [stamps.describe()]))
+    faults += stamps.notes
+    return WatchStatus(now, areas, holder, *count_messages(workspace.outbox), stamps, notes, faults)
 
 
 def _describe_area(
@@ -285,6 +292,7 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
         if (holder := status.holder)
         else None,
         "outbox": {"waiting": status.waiting, "dead": status.dead},
+        "time_stamps": describe_stamps(status.stamps),
         "faults": list(status.faults),
         "notes": list(status.notes),
     }

@@ -25,6 +25,7 @@ from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.schedule import Due, Timetable, explain_empty, read_timetable
 from minewatch.operations.status import write_heartbeat
+from minewatch.products.evidence.timestamps import StampRound, describe_stamps, stamp_in_passing
 from minewatch.settings.document import read_settings
 
 Dates = Mapping[str, tuple[dt.date, dt.date]]
@@ -61,6 +62,9 @@ class Cycle:
 
     next_try: dt.datetime | None = None
     """When the next waiting message is sent, UTC; None = none waits."""
+
+    stamps: StampRound = field(default_factory=StampRound)
+    """Time stamps that were received, and hashes that wait for one."""
 
     @property
     def failed(self) -> dict[str, str]:
@@ -100,12 +104,14 @@ def watch_once(workspace: Workspace, now: dt.datetime, reporter: Reporter | None
     timetable = read_timetable(workspace, read_runs(workspace))
     runs, busy = _scan_due(workspace, timetable, now, reporter, run)
     enqueued, delivery, faults = _notify(workspace, now)
+    stamps = stamp_in_passing(workspace)
     if runs:
         faults += [line for one in timetable.schedules if (line := explain_empty(one))]
     timetable = read_timetable(workspace, read_runs(workspace))
-    cycle = Cycle(now, runs, busy, enqueued, delivery, faults, timetable.find_next(now), _find_next_try(workspace, now))
+    next_try = _find_next_try(workspace, now)
+    cycle = Cycle(now, runs, busy, enqueued, delivery, faults, timetable.find_next(now), next_try, stamps)
     cycle = replace(cycle, faults=[*faults, *write_heartbeat(workspace, settings.watch, describe_cycle(cycle))])
-    for line in (*cycle.faults, *delivery.notes, *filter(None, [busy])):
+    for line in (*cycle.faults, *delivery.notes, *filter(None, [busy]), *stamps.notes, *filter(None, [stamps.describe()])):
         reporter.note(line)
     return cycle
 
@@ -120,6 +126,7 @@ def describe_cycle(cycle: Cycle) -> dict[str, Any]:
         "collected": cycle.enqueued,
         "delivery": asdict(cycle.delivery),
         "faults": list(cycle.faults),
+        "time_stamps": describe_stamps(cycle.stamps),
         "next_due": cycle.next_due.isoformat() if cycle.next_due else None,
         "next_try": cycle.next_try.isoformat() if cycle.next_try else None,
     }

@@ -18,6 +18,7 @@ from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
 from minewatch.settings.providers import PROVIDERS, Imagery, Provider
 from minewatch.settings.tables import Table, check_address, check_names
 from minewatch.settings.template import TEMPLATE
+from minewatch.settings.timestamps import TimestampsTable
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
 
 _NAMED = {"sources": "a source", "schedules": "a schedule", "notify": "a rule", "imagery": "imagery"}
@@ -44,6 +45,9 @@ class Settings(Table):
 
     sources: dict[str, SourceTable] = Field(default_factory=dict)
     """The workspace's own sources, by name."""
+
+    timestamps: TimestampsTable | None = None
+    """The authority that stamps evidence and logs with an independent time; left out = none does."""
 
     prune: PruneTable = Field(default_factory=PruneTable)
     """How large the archive may grow."""
@@ -113,6 +117,7 @@ _TABLES: Mapping[tuple[str, int], type[Table]] = {
     ("watch", 2): WatchTable,
     ("notify", 3): NotifyTable,
     ("prune", 2): PruneTable,
+    ("timestamps", 2): TimestampsTable,
 }
 """First part of a key and number of its parts, to the key's table; all other keys belong to Settings."""
 

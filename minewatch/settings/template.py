@@ -14,6 +14,11 @@ source = {source}
 # The Ed25519 key that signs evidence: the path of its file, best outside this folder.
 # signing_key = "~/keys/evidence.pem"
 
+# Who stamps evidence and logs with an independent time (RFC 3161); only hashes are sent there (extra evidence).
+# [timestamps]
+# url = "https://tsa.example.org/tsr"
+# ca = "tsa-root.pem"       # the root certificate of the authority, which you got from it and checked
+
 # Layers that every alert is compared with, one table each; check them with: minewatch context check
 # [context.concessions]
 # file = "context/concessions.gpkg"

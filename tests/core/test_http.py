@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from minewatch.core.http import (
     compute_backoff,
     fetch,
     get_fetch_pool,
+    post,
     resolve_redirect,
 )
 from tests.helpers.hosts import Answer, Host, serve_host
@@ -239,3 +242,46 @@ def test_requests_in_flight_are_bounded(host: Host) -> None:
     wait([get_fetch_pool().submit(fetch, f"{host.url}/a", 0, 10) for _ in range(4 * MOST_REQUESTS)])
     assert 1 < host.most <= MOST_REQUESTS
     assert len(host.paths) == 4 * MOST_REQUESTS
+
+
+# --- posting ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dribbler() -> Iterator[str]:
+    """A server whose headers never end: a byte now and then."""
+    ended = threading.Event()
+
+    def dribble(line: socket.socket) -> None:
+        with line:
+            while not ended.wait(0.05):
+                try:
+                    line.send(b"H")
+                except OSError:
+                    return
+
+    def serve(server: socket.socket) -> None:
+        while not ended.is_set():
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            threading.Thread(target=dribble, args=(line,), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve, args=(server,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/"
+        ended.set()
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def test_a_post_ends_in_time_whatever_the_server_does(dribbler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    began = time.monotonic()
+    with pytest.raises(RangeError, match="no whole answer within"):
+        post(dribbler, b"?", {}, 1000, 0.5)
+    with pytest.raises(RangeError, match="an earlier request still hangs"):
+        post(dribbler, b"?", {}, 1000, 5)
+    assert time.monotonic() - began < 3

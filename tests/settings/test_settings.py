@@ -252,3 +252,37 @@ def test_the_imagery_of_the_template_works_once_its_marks_are_gone(workspace: Wo
     lines = [line.removeprefix("# ") for line in example.partition("\n\n")[0].splitlines()]
     write_settings(workspace, "\n".join(["[imagery.sharp]", *lines]))
     assert list_imagery(workspace)["sharp"].provider.collection == "ortho-rgb"
+
+
+# --- the time-stamping authority -------------------------------------------------------------------------------------
+
+STAMPS = '[timestamps]\nurl = "https://tsa.example.org/tsr"\nca = "root.pem"\n'
+
+
+def test_an_authority_needs_address_and_root(workspace: Workspace) -> None:
+    assert read_settings(workspace).timestamps is None
+    write_settings(workspace, STAMPS)
+    found = read_settings(workspace).timestamps
+    assert found is not None
+    assert (found.url, found.ca, found.policy) == ("https://tsa.example.org/tsr", "root.pem", "")
+    write_settings(workspace, STAMPS.replace("https", "http") + 'policy = "1.2.3.4.1"\n')
+    assert read_settings(workspace).timestamps
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('[timestamps]\nurl = "https://tsa.example.org"', "timestamps.ca: Field required"),
+        (STAMPS.replace("https", "ftp"), "begins with https:// or http://"),
+        (STAMPS.replace("tsa.example.org", "169.254.169.254"), "serves the network itself"),
+        (STAMPS.replace("https://", "https://MARKER:MARKER@"), "without a login"),
+        (STAMPS + 'policy = "MARKER"', "give an object identifier"),
+        (STAMPS + 'password_variable = "TSA_PASSWORD"', "give both user_variable and password_variable"),
+        (STAMPS + f'password_variable = "{KEY}"', "give the name of an environment variable"),
+        (STAMPS.replace("https", "http") + 'user_variable = "TSA_USER"\npassword_variable = "TSA_PASSWORD"', "over https only"),
+        (STAMPS.replace('"root.pem"', '"-----BEGIN CERTIFICATE-----MARKER"'), "give the path"),
+        (STAMPS + "roots = 1", "unknown key 'timestamps.roots'"),
+    ],
+)
+def test_a_fault_of_the_authority_is_one_line(workspace: Workspace, text: str, reason: str) -> None:
+    assert reason in fail(workspace, text)

@@ -41,7 +41,7 @@ def check_bundle(path: Path, whole: EvidenceFiles, trust: TrustAnchors, *, is_re
     comparison = compare_files(files, manifest["files"], UNLISTED)
     rule = SignatureRule(trust.public_key, None, trust.is_signature_required)
     signature = check_signature(files, (BUNDLE_MANIFEST, BUNDLE_SIGNATURE), manifest, data, rule)
-    inner = TrustAnchors(None, trust.fetch, trust.sources, recompute=trust.recompute)
+    inner = TrustAnchors(None, trust.fetch, trust.sources, recompute=trust.recompute, authorities=trust.authorities)
     found = check_files(select_subfolder(files, f"{EVIDENCE}/"), inner, SignatureRule())
     log, log_faults = _read_lines(files, manifest)
     outside = (f"{show(name)}: was added" for name in sorted(whole.names) if not name.startswith(top))

@@ -15,6 +15,7 @@ from minewatch.products.evidence.custody_log import CustodyLog
 from minewatch.products.evidence.evidence_files import EvidenceFiles, compare_files, select_subfolder
 from minewatch.products.evidence.manifest import ADDENDUM, MANIFEST, SIGNATURE, UNLISTED, read_manifest
 from minewatch.products.evidence.signature_check import SignatureCheck, SignatureRule, check_signature
+from minewatch.products.evidence.timestamp_checks import StampFindings, TrustedAuthorities, check_evidence_stamp
 from minewatch.products.evidence.verdicts import TrustAnchors, VerificationResult
 
 ACTIONS = "made", "extended"
@@ -37,6 +38,12 @@ class _Findings:
         self.unknown += [line for line in check.unknown if line not in self.unknown]
         if not prefix:  # an addendum has no news: its faults are told, and it is signed with the same key or told
             self.notes += check.notes
+
+    def add_stamp(self, check: StampFindings, prefix: str = "") -> None:
+        """Add what a time stamp says."""
+        self.faults += [prefix + line for line in check.faults]
+        self.unknown += [prefix + line for line in check.unknown]
+        self.notes += [prefix + line for line in check.notes]
 
     @property
     def signer(self) -> str:
@@ -62,7 +69,8 @@ def check_files(
     main = replace(files, names=frozenset(name for name in files.names if name.split("/")[0] not in folders))
     _compare(main, manifest, found)
     found.add_signature(check_signature(files, (MANIFEST, SIGNATURE), manifest, data, rule))
-    addenda = _check_addenda(files, folders, (alert_id, digest), rule, found)
+    found.add_stamp(check_evidence_stamp(main, data, trust.authorities))
+    addenda = _check_addenda(files, folders, (alert_id, digest), rule, found, trust.authorities)
     log_faults = compare_with_log(alert_id, digest, addenda, log) if log else []
     if recompute := trust.recompute:
         words = "recomputed from these files alone, the alert is the same", "the confirmation was not recomputed"
@@ -116,7 +124,12 @@ def _list_addenda(files: EvidenceFiles) -> list[str]:
 
 
 def _check_addenda(
-    files: EvidenceFiles, folders: Sequence[str], main: tuple[str, str], rule: SignatureRule, found: _Findings
+    files: EvidenceFiles,
+    folders: Sequence[str],
+    main: tuple[str, str],
+    rule: SignatureRule,
+    found: _Findings,
+    authorities: TrustedAuthorities,
 ) -> list[str]:
     """Check each addendum by its own manifest, and their chain to the first; return the SHA-256 of their manifests."""
     (alert_id, digest), hashes = main, [main[1]]
@@ -134,6 +147,7 @@ def _check_addenda(
         hashes.append(hashlib.sha256(data).hexdigest())
         _compare(part, manifest, found, prefix)
         found.add_signature(check_signature(part, (MANIFEST, SIGNATURE), manifest, data, rule), prefix)
+        found.add_stamp(check_evidence_stamp(part, data, authorities), prefix)
     return hashes[1:]
 
 

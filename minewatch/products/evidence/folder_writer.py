@@ -39,6 +39,7 @@ from minewatch.products.evidence.image_writer import EvidenceImageRequest, descr
 from minewatch.products.evidence.look_choice import EvidenceLooks, choose_look, choose_looks, find_window
 from minewatch.products.evidence.manifest import AFTER, ALERT, GROWTH, write_manifest
 from minewatch.products.evidence.signing import Signer, read_signer
+from minewatch.products.evidence.timestamp_queue import queue_timestamp
 from minewatch.settings.document import read_settings
 from minewatch.sources.scene import Scene
 from minewatch.sources.stac import Source
@@ -261,6 +262,7 @@ def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256:
     detail = f"{name}; scan {scan.run_id}" if name else f"scan {scan.run_id}"
     # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
     record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail, signer=signer)
+    queue_timestamp(workspace, f"{folder.name}/{name}" if name else folder.name, sha256)
     draft.temp.rename(draft.target)
     sync(draft.target.parent)
 

@@ -14,6 +14,7 @@ from minewatch.core.workspace import CUSTODY
 from minewatch.products.evidence.custody_log import CustodyEntry, CustodyLog, examine_custody
 from minewatch.products.evidence.own_workspace import OwnWorkspace
 from minewatch.products.evidence.signing import compute_fingerprint, is_signed
+from minewatch.products.evidence.timestamp_checks import TrustedAuthorities, check_log_stamps
 from minewatch.products.evidence.verdicts import TrustAnchors, Verdict, VerificationResult
 
 MOST_PINS = 100_000
@@ -65,13 +66,13 @@ def check_log(path: Path, trust: TrustAnchors, own: OwnWorkspace | None, *, has_
     faults = list(report.faults)
     if has_evidence and not report.count:
         faults.append(f"the custody log is missing, though there is evidence: {path.name} was deleted or emptied")
-    check = _check_seal(report, sealed, trust, own)
-    faults += check.faults
+    check, stamps = _check_seal(report, sealed, trust, own), check_log_stamps(path, trust.authorities)
+    faults += [*check.faults, *stamps.faults]
     is_own = own is not None and report.head and report.head.seal and report.head.seal.public_key == own.public_key
     first = sealed[0] if is_own and sealed and not (faults or check.unknown) else 0
     vouched = frozenset(line.entry.manifest for line in log.lines if line.entry.number < first)
-    notes = (count_of(report.count, "line"), *check.notes)
-    return LogCheck(log, tuple(faults), check.unknown, notes, frozenset(pins), vouched)
+    notes, unknown = (count_of(report.count, "line"), *check.notes, *stamps.notes), (*check.unknown, *stamps.unknown)
+    return LogCheck(log, tuple(faults), unknown, notes, frozenset(pins), vouched)
 
 
 def _check_seal(report: LogReport, sealed: Sequence[int], trust: TrustAnchors, own: OwnWorkspace | None) -> LogCheck:
@@ -113,7 +114,7 @@ def _describe_seal(seal: Seal, later: int, trust: TrustAnchors, own: OwnWorkspac
     return LogCheck(notes=(f"{name} is signed up to entry {seal.number}{after}, with key {fingerprint}{whose}",))
 
 
-def check_decisions(path: Path, pins: frozenset[tuple[int, str]]) -> VerificationResult | None:
+def check_decisions(path: Path, pins: frozenset[tuple[int, str]], authorities: TrustedAuthorities) -> VerificationResult | None:
     """Check the decisions of people; ``pins``: those that the custody log names.  None where there are none, nor were."""
     missing = dict.fromkeys(sorted(pins))
 
@@ -126,14 +127,15 @@ def check_decisions(path: Path, pins: frozenset[tuple[int, str]]) -> Verificatio
         return VerificationResult(path, faults=(f"{path.name} cannot be read: {error.strerror}",))
     if not (report.exists or report.head or pins):
         return None
-    faults = list(report.faults)
+    stamps = check_log_stamps(path, authorities)
+    faults = [*report.faults, *stamps.faults]
     if missing:
         number = next(iter(missing))[0]
         faults.append(f"decisions, entry {number}: the custody log names another one, or it was removed")
     notes = [count_of(report.count + report.unchained, "line")]
     if report.unchained:
         notes.append(f"lines 1 to {report.unchained} are of an earlier version: {_describe_unchained(report)}")
-    result = VerificationResult(path, faults=tuple(faults), notes=tuple(notes))
+    result = VerificationResult(path, faults=tuple(faults), unknown=stamps.unknown, notes=(*notes, *stamps.notes))
     return replace(result, verdict=Verdict.CHANGED if faults else Verdict.RECORDED)
 
 

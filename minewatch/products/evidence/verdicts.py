@@ -10,6 +10,7 @@ from typing import Any
 
 from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.known_sources import Sources
+from minewatch.products.evidence.timestamp_checks import TrustedAuthorities
 
 
 class Verdict(enum.StrEnum):
@@ -53,6 +54,9 @@ class TrustAnchors:
 
     identity: Path | None = None
     """File of the private key that opens an encrypted bundle."""
+
+    authorities: TrustedAuthorities = field(default_factory=TrustedAuthorities)
+    """Who is trusted to tell the time."""
 
     is_signature_required: bool = False
     """True if evidence or a bundle without a signature is a fault."""

@@ -56,7 +56,7 @@ def _verify_file(path: Path, trust: TrustAnchors) -> VerificationResult:
         return _describe_log(path, check_log(path, trust, find_own_workspace(path.parent)))
     if path.name == DECISIONS:
         pins = check_log(path.with_name(CUSTODY), trust, None).pins
-        return check_decisions(path, pins) or VerificationResult(path)
+        return check_decisions(path, pins, trust.authorities) or VerificationResult(path)
     if is_encrypted(path):
         if trust.identity is None:
             raise EvidenceError(f"{path} is encrypted; give the file of your private key as --identity")
@@ -102,7 +102,7 @@ def _verify_output(output: Path, trust: TrustAnchors) -> list[VerificationResult
     checks = [_check_folder(output / EVIDENCE / name, trust, own, log) for name in names]
     made = {line.entry.alert_id for line in log.log.lines if line.entry.action == "made"}
     missing = tuple(f"evidence of {show(name)}: the folder is missing" for name in sorted(made - set(names)))
-    decisions = check_decisions(output / DECISIONS, log.pins)
+    decisions = check_decisions(output / DECISIONS, log.pins, trust.authorities)
     chain = _describe_log(output / CUSTODY, replace(log, faults=(*log.faults, *missing)))
     return [*checks, chain, *([decisions] if decisions else [])]
 
