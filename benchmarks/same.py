@@ -35,7 +35,7 @@ FREE = {
 TOLD = ("notes", "reason", "offset_reason", "text")
 """Sentences for people in records; another wording is a note, no difference."""
 
-VERSIONED = ("manifest.json", "manifest.sig", "software.json", "alert.geojson")
+VERSIONED = ("manifest.json", "manifest.sig", "method.json", "alert.geojson")
 """Files of evidence that name the run or the software; the others are equal byte by byte."""
 
 
@@ -140,7 +140,7 @@ class Comparison:
                 self.values(f"evidence/{name}", _read_json(old), _read_json(new), FREE["evidence manifests"])
             elif file == "alert.geojson":
                 self.values(f"evidence/{name}", _read_json(old), _read_json(new), FREE["alert.geojson of evidence"])
-            elif file.startswith("observation-"):
+            elif Path(name).parent.name == "observations" and file.endswith(".json"):
                 self.values(f"evidence/{name}", _read_json(old), _read_json(new), FREE["archive items"])
             elif file not in VERSIONED:
                 self.files(f"evidence/{name}", old.read_bytes(), new.read_bytes())

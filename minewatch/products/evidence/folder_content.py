@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -110,7 +111,8 @@ def render_alert(
     feature = describe_feature(alert)
     later = () if is_recomputed else ("ndvi_change", "bsi_change", "looks")
     feature["properties"] = {name: value for name, value in feature["properties"].items() if name not in later}
-    feature["properties"] |= {**context, **facts}
+    basis = {"legal_basis": json.loads(str(context["legal_basis"]))} if context.get("legal_basis") else {}
+    feature["properties"] |= {**context, **basis, **facts}
     return _render({"type": "FeatureCollection", "description": credit, "features": [feature]})
 
 
