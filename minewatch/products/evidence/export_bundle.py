@@ -18,7 +18,7 @@ from minewatch.products.evidence.bundle_check import BUNDLE_MANIFEST, BUNDLE_SIG
 from minewatch.products.evidence.custody_log import CustodyLine, Handover, current_user, read_custody, record_custody
 from minewatch.products.evidence.decision_lines import list_decision_lines
 from minewatch.products.evidence.encryption import SUFFIX, Recipient, encrypt, read_recipients
-from minewatch.products.evidence.evidence_files import describe_data, open_folder
+from minewatch.products.evidence.evidence_files import describe_data, is_stray, open_folder
 from minewatch.products.evidence.folder_writer import find_signer
 from minewatch.products.evidence.lookup import find_evidence
 from minewatch.products.evidence.manifest import FORMAT, encode_signature
@@ -123,7 +123,8 @@ def _gather_files(
 ) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """Return name to bytes: page to read first, evidence, decisions, log lines, and the pack's manifest; and notes."""
     evidence = open_folder(source)
-    folder = {name: evidence.read(name) for name in sorted(evidence.names)}
+    # What file managers and GIS programs left there is no evidence, and would be a fault in a pack.
+    folder = {name: evidence.read(name) for name in sorted(evidence.names) if not is_stray(name)}
     lines = read_custody(workspace.custody).lines_of(source.name)
     decisions = list_decision_lines(workspace, source.name)
     content = PackContent(

@@ -13,7 +13,7 @@ from minewatch.core.errors import EvidenceError
 from minewatch.core.text import show
 from minewatch.products.evidence.custody_log import CustodyLog
 from minewatch.products.evidence.evidence_files import EvidenceFiles, compare_files, select_subfolder
-from minewatch.products.evidence.manifest import ADDENDUM, MANIFEST, SIGNATURE, UNLISTED, read_manifest
+from minewatch.products.evidence.manifest import ADDENDUM, GROWTH, MANIFEST, SIGNATURE, UNLISTED, read_manifest
 from minewatch.products.evidence.signature_check import SignatureCheck, SignatureRule, check_signature
 from minewatch.products.evidence.timestamp_checks import StampFindings, TrustedAuthorities, check_evidence_stamp
 from minewatch.products.evidence.verdicts import TrustAnchors, VerificationResult
@@ -140,6 +140,8 @@ def _check_addenda(
         except EvidenceError as error:
             found.faults.append(prefix + str(error))
             continue
+        if folder != f"{GROWTH}{manifest.get('as_of')}":
+            found.faults.append(f"{prefix}: was renamed: its manifest is as of {show(str(manifest.get('as_of')), 12)}")
         if manifest["alert_id"] != alert_id or manifest.get("extends") != digest:
             found.faults.append(f"{prefix}{MANIFEST}: is an addendum to other evidence")
         if manifest.get("previous") != hashes[-1]:
@@ -156,11 +158,16 @@ def _check_addenda(
 
 def compare_with_log(alert_id: str, digest: str, addenda: Sequence[str], log: CustodyLog) -> list[str]:
     """Return a line where the log names another manifest: one can be made anew, with all its hashes."""
-    made, extended = ([line.entry.manifest for line in log.lines_of(alert_id) if line.entry.action == a] for a in ACTIONS)
-    return [*_compare_main(digest, made), *_compare_addenda(addenda, extended)]
+    lines = [line.entry for line in log.lines_of(alert_id)]
+    made, extended = ([entry.manifest for entry in lines if entry.action == action] for action in ACTIONS)
+    seen = {entry.manifest for entry in lines if entry.action not in ACTIONS}
+    return [*_compare_main(digest, made, seen), *_compare_addenda(addenda, extended)]
 
 
-def _compare_main(digest: str, made: Sequence[str]) -> Iterator[str]:
+def _compare_main(digest: str, made: Sequence[str], seen: set[str]) -> Iterator[str]:
+    """Compare a manifest with the lines on its making; ``seen`` are those that other lines name, such as packs."""
+    if seen & set(made[:-1]):
+        yield f"{MANIFEST}: was made anew after others had seen the first one, as the custody log says"
     if not made:
         yield f"{MANIFEST}: no line of the custody log says that it was made"
     elif made[-1] != digest:  # a scan that was killed between line and folder makes both again

@@ -15,26 +15,21 @@ from shapely.geometry import mapping
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
-from minewatch.alerts.explain.alert_pixels import find_pixels, trace_tile
 from minewatch.alerts.record import Alert, AlertStage
 from minewatch.archive.item import Observation
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import PIXEL
 from minewatch.core.text import render_json
 from minewatch.detection.mask import margin_pixels
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import TILE
 from minewatch.products.evidence.look_choice import MARGIN, find_window
-from minewatch.products.evidence.look_table import COLUMNS, render_look_table
-from minewatch.products.evidence.manifest import ALERT, METHOD, list_software
-from minewatch.products.evidence.method import Method, cut_method, describe_method, load_chip_tile, replay_chip
+from minewatch.products.evidence.look_table import COLUMNS, render_series
+from minewatch.products.evidence.manifest import ALERT, METHOD, PIPELINE, SERIES, list_software
+from minewatch.products.evidence.method import Method, cut_method, describe_method, replay_chip
 from minewatch.products.evidence.observation_chips import OBSERVATIONS, ChipLooks, cut_observations
 from minewatch.products.evidence.recompute import compare_alert
 from minewatch.settings.pipeline import render_pipeline
-
-SERIES, PIPELINE = "series.csv", "pipeline.toml"
-"""What was seen look by look, and the settings as a file that a scan can use."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +87,7 @@ def render_content(
     credit = credit_observations(confirmation.looks.observations)
     yield ALERT, render_alert(alert, method.area, layers, run_id, credit, is_recomputed=confirmation.is_recomputed)
     yield METHOD, _render(describe_method(method) | {"software": list_software(), "series_columns": dict(COLUMNS)})
-    yield SERIES, _render_series(confirmation)
+    yield SERIES, render_series(vars(alert), method, confirmation.looks)
     yield PIPELINE, render_pipeline(method.pipeline).encode()
     for name, data in cut_observations(confirmation.looks, method.grid, folder / OBSERVATIONS):
         yield f"{OBSERVATIONS}/{name}", data
@@ -124,18 +119,6 @@ def describe_feature(alert: Alert) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value
-
-
-def _render_series(confirmation: Confirmation) -> bytes:
-    method = confirmation.method
-    window, members = find_pixels(vars(confirmation.alert), method.grid)
-    traced = trace_tile(load_chip_tile(method, confirmation.looks.load, window), method.scenes, members)
-    return render_look_table(traced, confirmation.looks, method, _count_core(method))
-
-
-def _count_core(method: Method) -> int:
-    """Return the number of confirmed pixels that confirms an alert."""
-    return max(1, round(method.pipeline.alerts.core_area_ha * 10_000 / PIXEL**2))
 
 
 def _render(value: Any) -> bytes:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minewatch.alerts.explain.alert_pixels import AlertPixels
+from minewatch.alerts.explain.alert_pixels import AlertPixels, find_pixels, trace_tile
 from minewatch.alerts.explain.record import ExplainedLook
 from minewatch.alerts.explain.writer import ExplanationWriter
-from minewatch.areas.grid import lonlat_from
+from minewatch.archive.item import Observation
+from minewatch.archive.stack import Stack
+from minewatch.areas.grid import PIXEL, Window, lonlat_from
 from minewatch.core.units import to_day
-from minewatch.products.evidence.method import Method
-from minewatch.products.evidence.observation_chips import ChipLooks
+from minewatch.products.evidence.method import Method, load_chip_tile
 
 ALERT = "alert"
 """In the column ``pixel``: the row has the medians over the alert's clear pixels."""
@@ -49,7 +51,28 @@ COLUMNS: Mapping[str, str] = {
 """Column to its meaning; empty cells say that there is no such value."""
 
 
-def render_look_table(traced: AlertPixels, looks: ChipLooks, method: Method, most: int) -> bytes:
+class Looks(Protocol):
+    """The looks of a chip, in the archive or in evidence."""
+
+    observations: list[Observation]
+    """In order of acquisition."""
+
+    def load(self, window: Window) -> Stack:
+        """Return the looks in a window of the chip."""
+
+    def read_classes(self, row: int, column: int) -> NDArray[np.uint8]:
+        """Return the SCL codes of one pixel of the chip: (observation,)."""
+
+
+def render_series(alert: Mapping[str, Any], method: Method, looks: Looks) -> bytes:
+    """Return the table of looks of an alert, given as its columns and ``geometry``."""
+    window, members = find_pixels(alert, method.grid)
+    traced = trace_tile(load_chip_tile(method, looks.load, window), method.scenes, members)
+    core = max(1, round(method.pipeline.alerts.core_area_ha * 10_000 / PIXEL**2))
+    return render_look_table(traced, looks, method, core)
+
+
+def render_look_table(traced: AlertPixels, looks: Looks, method: Method, most: int) -> bytes:
     """Return the table as CSV: for each look a row of the alert, and one of each of the ``most`` pixels that decided.
 
     ``traced`` are the alert's pixels on the chip.
@@ -74,7 +97,7 @@ def choose_deciding(traced: AlertPixels, method: Method, most: int) -> list[int]
 
 
 def _describe_pixel(
-    traced: AlertPixels, looks: ChipLooks, method: Method, pixel: int
+    traced: AlertPixels, looks: Looks, method: Method, pixel: int
 ) -> tuple[dict[str, Any], tuple[ExplainedLook, ...]]:
     window = traced.tile.window
     row, column = window.row + pixel // window.width, window.column + pixel % window.width

@@ -36,6 +36,9 @@ UNLISTED = frozenset({MANIFEST, SIGNATURE, STAMP, STAMP_CHAIN})
 ALERT, METHOD = "alert.geojson", "method.json"
 """The alert as of its confirming look, and what its confirmation rests on besides the looks."""
 
+SERIES, PIPELINE = "series.csv", "pipeline.toml"
+"""What was seen look by look, and the settings as a file that a scan can use."""
+
 BEFORE, BEFORE_SEASON, AFTER = "before", "before-season", "after"
 """Names of the images: the last normal look, the clearest of the same season in an earlier year, and the confirming look."""
 

@@ -116,3 +116,8 @@ class KeptLooks:
                 raise EvidenceError(f"{name}: cannot be read; {error}") from error
         days = np.array([observation.day for observation in self.observations], np.int32)
         return Stack(days, codes[0], codes[1:])
+
+    def read_classes(self, row: int, column: int) -> NDArray[np.uint8]:
+        """Return the SCL codes of one pixel of the chip: (observation,)."""
+        codes: NDArray[np.uint8] = self.load(Window(row, column, 1, 1)).scl[:, 0, 0]
+        return codes

@@ -5,26 +5,48 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import shapely
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from shapely.geometry import shape
 
 from minewatch.alerts.record import Alert
+from minewatch.archive.item import Observation
+from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.text import show
+from minewatch.core.units import NODATA, SCALE, to_date
 from minewatch.detection.rules import RULES_VERSION
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
-from minewatch.products.evidence.manifest import ALERT, METHOD
-from minewatch.products.evidence.method import parse_method, replay_chip
-from minewatch.products.evidence.observation_chips import KeptLooks
+from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
+from minewatch.products.evidence.look_table import render_series
+from minewatch.products.evidence.manifest import AFTER, ALERT, BEFORE, METHOD, PIPELINE, SERIES
+from minewatch.products.evidence.method import Method, parse_grid, parse_method, replay_chip
+from minewatch.products.evidence.observation_chips import OBSERVATIONS, KeptLooks
+from minewatch.settings.pipeline import render_pipeline
 
 SIDE = 128
 """Pixels on each side of the tiles that are recomputed one after the other, so that a large chip needs little memory."""
 
 LARGEST_SIDE = 4096
 """Pixels on each side of a chip of unknown origin."""
+
+DATES = ("last_normal", "first_seen", "confirmed_on")
+VALUES = ("status", "area_ha", "lat", "lon", "ndvi_change", "bsi_change", "looks")
+"""What an alert on file says of itself, and its looks say again."""
+
+ROUNDED = 1e-6
+"""Difference of numbers that were rounded and written as text."""
+
+SAME_NDVI, SAME_SHARE = 0.02, 0.02
+"""NDVI by which a pixel of an image may differ from the coded look, and the share of pixels that may differ by more."""
+
+LARGEST_SERIES = 2**26
+"""Bytes of a table of looks of unknown origin."""
 
 SAME_AREA = 1e-4
 """Share of an outline by which two outlines may differ and be the same: positions are rounded to the centimetre."""
@@ -48,7 +70,12 @@ def recompute(files: EvidenceFiles, manifest: Mapping[str, Any]) -> list[str]:
             raise EvidenceError(f"its chip is larger than {LARGEST_SIDE} pixels; nothing is recomputed")
         looks = KeptLooks(files, method.grid)
         alerts = replay_chip(method, looks.load, SIDE)
-        differing = compare_alert(feature, alerts, method.until)
+        differing = [
+            *compare_alert(feature, alerts, method.until),
+            *_compare_statements(feature, manifest, document, method, looks.observations),
+            *_compare_texts(files, feature, method, looks),
+            *compare_images(files, manifest, method, looks),
+        ]
     except EvidenceError:
         raise
     except MinewatchError as error:
@@ -72,15 +99,88 @@ def compare_alert(feature: Mapping[str, Any], alerts: Sequence[Alert], until: dt
         return [] if holds else ["recomputed: no confirmed alert has its ground"]
     if found is None:
         return [f"recomputed: its looks up to {until} give no such alert"]
-    names = ("first_seen", "confirmed_on", "last_normal")
     faults = [
-        f"recomputed: {name} is {getattr(found, name)}, and {stated[name]} on file"
-        for name in names
-        if str(getattr(found, name)) != str(stated[name])
+        f"recomputed: {name} is {getattr(found, name)}, and {show(str(stated[name]), 30)} on file"
+        for name in (*DATES, *VALUES)
+        if name in stated and not _is_same(getattr(found, name), stated[name])
     ]
     if outline.symmetric_difference(found.geometry).area > SAME_AREA * outline.area:
         faults.append(f"recomputed: {found.area_ha:.2f} ha have another outline than the {stated['area_ha']:.2f} ha on file")
     return faults
+
+
+def _is_same(found: Any, stated: Any) -> bool:
+    if isinstance(found, int | float) and isinstance(stated, int | float):
+        return abs(found - stated) <= ROUNDED
+    return str(found) == str(stated)
+
+
+def _compare_statements(
+    feature: Mapping[str, Any],
+    manifest: Mapping[str, Any],
+    document: Mapping[str, Any],
+    method: Method,
+    observations: Sequence[Observation],
+) -> list[str]:
+    """Return where alert, manifest and method state other dates, looks or settings than each other."""
+    stated = feature["properties"]
+    looks = sorted(str(look["item"]) for look in manifest["looks"])
+    images = {name: str(image["acquired"])[:10] for name, image in manifest["images"].items()}
+    pairs = {
+        "the bracket in the manifest": ({name: manifest["bracket"][name] for name in DATES}, {n: stated[n] for n in DATES}),
+        "the as-of date": (stated["as_of"], method.until.isoformat()),
+        "the list of looks in the manifest": (looks, sorted(Path(str(o.item)).stem for o in observations)),
+        "the looks in method.json": ([str(to_date(day)) for day in method.days.tolist()], _list_dates(observations)),
+        "the settings' digest": (document["pipeline"]["digest"], method.pipeline.digest),
+        "the day of the image after": (images[AFTER], stated["confirmed_on"]),
+        "the day of the image before": (images.get(BEFORE, stated["last_normal"]), stated["last_normal"]),
+    }
+    return [f"recomputed: {what} does not agree with the rest" for what, (one, other) in pairs.items() if one != other]
+
+
+def _list_dates(observations: Sequence[Observation]) -> list[str]:
+    return sorted({observation.time.date().isoformat() for observation in observations})
+
+
+def _compare_texts(files: EvidenceFiles, feature: Mapping[str, Any], method: Method, looks: KeptLooks) -> list[str]:
+    """Return which of the tables and settings are not those that looks and method give."""
+    made = {
+        SERIES: render_series(feature["properties"] | {"geometry": shape(feature["geometry"])}, method, looks),
+        PIPELINE: render_pipeline(method.pipeline).encode(),
+    }
+    return [
+        f"recomputed: {name} is not the one on file" for name, data in made.items() if files.read(name, LARGEST_SERIES) != data
+    ]
+
+
+def compare_images(files: EvidenceFiles, manifest: Mapping[str, Any], method: Method, looks: KeptLooks) -> list[str]:
+    """Return which images show another NDVI than the look of the same item that the confirmation rests on."""
+    faults = []
+    for name, stated in manifest["images"].items():
+        number = next((n for n, o in enumerate(looks.observations) if Path(str(o.item)).stem == stated["item"]), None)
+        if number is None:
+            faults.append(f"recomputed: {name}.tif is of a look that is not among its observations")
+            continue
+        seen = looks.load(method.grid.window).layer("ndvi")[number]
+        image = parse_evidence_image(files.read(f"{name}.tif"), files.read(f"{name}-scl.tif"))
+        window = Window(*map(int, manifest["grid"]["window"]))
+        shown = _compute_ndvi(image)[_place(method.grid, parse_grid(manifest["grid"]), window)]
+        known = (seen != NODATA) & np.isfinite(shown)
+        if shown.shape != seen.shape or (np.abs(shown - seen / SCALE) > SAME_NDVI)[known].mean() > SAME_SHARE:
+            faults.append(f"recomputed: {name}.tif shows another NDVI than the look of that day in {OBSERVATIONS}")
+    return faults
+
+
+def _compute_ndvi(image: EvidenceImage) -> NDArray[np.float64]:
+    red, nir = (image.reflectance[image.bands.index(band)].astype(np.float64) for band in ("red", "nir"))
+    empty = (red == NODATA) | (nir == NODATA) | (red + nir <= 0)
+    return np.where(empty, np.nan, (nir - red) / np.where(empty, 1, red + nir))
+
+
+def _place(chip: Grid, whole: Grid, window: Window) -> tuple[slice, slice]:
+    """Return where a chip lies in an image, which is a window of the area's grid."""
+    column, row = ~whole.transform_of(window) @ (chip.transform.c, chip.transform.f)
+    return slice(round(row), round(row) + chip.shape[0]), slice(round(column), round(column) + chip.shape[1])
 
 
 def _share_outside(outline: Any, alert: Alert) -> float:

@@ -229,9 +229,11 @@ def _make_area_job(grid: Grid, observations: Sequence[Observation], until: dt.da
         for known in sorted(recent, key=lambda o: (o.clear_share, o.time), reverse=True):
             if known.key not in skip and (datatake := _find_datatake(index, known)):
                 return RatedLook(datatake, known.clear_share, known.clear_share)
+        if recent:
+            raise ImageError(f"the source lists none of the looks at area {index.aoi.name!r} in the half year up to {until}")
         raise ImageError(f"there is no clear image of area {index.aoi.name!r} in the half year up to {until}")
 
-    return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), choose, NO_LOOK)
+    return ImageJob(AREA, AFTER, coarsen(grid, MAP_SIDE), (TRUE_COLOUR,), choose, NOT_LISTED if recent else NO_LOOK)
 
 
 def _read_overpass(jobs: Sequence[tuple[ImageJob, RatedLook]]) -> list[OverpassImages | MinewatchError]:
