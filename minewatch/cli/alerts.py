@@ -33,7 +33,17 @@ from minewatch.cli.listing import (
     print_alerts,
     print_corroboration,
 )
-from minewatch.cli.output import DAY, Session, common_options, handover_options, print_json, print_result, print_table, say
+from minewatch.cli.output import (
+    DAY,
+    Session,
+    common_options,
+    handover_options,
+    print_json,
+    print_result,
+    print_table,
+    read_line,
+    say,
+)
 from minewatch.core.errors import AlertsError
 from minewatch.products.evidence.custody_log import Handover
 from minewatch.products.evidence.handover_log import log_handover
@@ -206,11 +216,15 @@ def review(
         raise click.UsageError("give exactly one of --confirm, --dismiss REASON, --needs-visit and --clear")
     if dismiss is not None and not dismiss.strip():
         raise click.UsageError("--dismiss needs a reason")
-    if not by.strip():
+    name = read_line("--by", by)
+    if not name:
         raise click.UsageError("--by needs a name")
     workspace = session.workspace
     reviewed = review_alert(
-        workspace.alerts, workspace.decisions, alert_id, Review(chosen[0], by.strip(), (dismiss or "").strip(), note.strip())
+        workspace.alerts,
+        workspace.decisions,
+        alert_id,
+        Review(chosen[0], name, (dismiss or "").strip(), note.strip()),
     )
     publish_csv(workspace)
     for line in reviewed.notes:
@@ -218,7 +232,9 @@ def review(
     if session.as_json:
         print_json({"alert_id": reviewed.alert_id, "status": reviewed.status, "review": chosen[0]})
     else:
-        click.echo(f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {by.strip()}, status {reviewed.status}")
+        click.echo(
+            f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {read_line('--by', by)}, status {reviewed.status}"
+        )
 
 
 @alerts.command("corroborate")

@@ -35,6 +35,9 @@ CELL = 2000
 WIDE = 240
 """Characters in a line of a table that goes to a file or a pipe, so that nothing is cut."""
 
+LONGEST_LINE = 120
+"""Characters of a case, an author or an organisation."""
+
 
 @dataclass
 class Session:
@@ -185,3 +188,11 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: 
     if not console.is_terminal:
         console = Console(width=WIDE)
     console.print(table)
+
+
+def read_line(option: str, text: str) -> str:
+    """Return a name or title that people print; raises UsageError where it is no short line."""
+    line = " ".join(text.split())
+    if len(line) > LONGEST_LINE or not line.isprintable():
+        raise click.UsageError(f"{option}: give one line of at most {LONGEST_LINE} printable characters")
+    return line

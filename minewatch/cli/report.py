@@ -8,15 +8,12 @@ from pathlib import Path
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result
+from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line
 from minewatch.core.progress import reporting
 from minewatch.products.evidence.custody_log import Handover
 from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import LANGUAGES
 from minewatch.products.report.write import FORMATS, write_report
-
-LONGEST_LINE = 120
-"""Characters of a case, an author or an organisation."""
 
 
 @click.command("report")
@@ -79,9 +76,9 @@ def report(
         language=language,
         formats=_read_formats(formats),
         source=source,
-        case=_read_line("--case", case),
-        author=_read_line("--author", author),
-        organisation=_read_line("--organisation", organisation),
+        case=read_line("--case", case),
+        author=read_line("--author", author),
+        organisation=read_line("--organisation", organisation),
     )
     with reporting() as reporter:
         written = write_report(session.workspace, request, output, reporter, handover)
@@ -95,14 +92,6 @@ def report(
         sys.exit(1)
     if written.missing_images:
         sys.exit(3)
-
-
-def _read_line(option: str, text: str) -> str:
-    """Return what is printed at the head of the report; raises UsageError where it is no short line."""
-    line = " ".join(text.split())
-    if len(line) > LONGEST_LINE or not line.isprintable():
-        raise click.UsageError(f"{option}: give one line of at most {LONGEST_LINE} printable characters")
-    return line
 
 
 def _read_formats(text: str) -> tuple[str, ...]:
