@@ -63,7 +63,7 @@ def verify(
     Each file that was changed, is missing or was added is named, and each line of a log that was changed or removed.
     What could not be checked as requested is named too, and ends with exit code 3.  A pack is read without unpacking it; an
     encrypted one (NAME.zip.age) is opened in memory, never on the disk.  With --recompute the code that raised the alert raises
-    it again, from the looks in the folder alone.  With --fetch only known sources are contacted: those of minewatch and of your
+    it again, from the looks in the folder alone.  With --fetch only known sources are contacted: the built-in ones, those of your
     workspace (-w), or the one of --source.  A time stamp says before which moment the evidence existed; with --tsa-ca (PEM) it
     must be there and lead to that root, else the root in the settings of your workspace counts.
 
