@@ -155,7 +155,7 @@ def test_the_confirmation_is_recomputed_from_the_folder_alone(watch: Workspace, 
 
 def drop_look(folder: Path) -> str:
     """Take away the confirming look."""
-    last = max(folder.glob("observations/*.json"), key=lambda path: read_json(path)["properties"]["datetime"])
+    last = max(folder.glob("observations/s2*.json"), key=lambda path: read_json(path)["properties"]["datetime"])
     last.unlink()
     return "recomputed"
 
@@ -182,7 +182,58 @@ def claim_more_ground(folder: Path) -> str:
     return "another outline"
 
 
-@pytest.mark.parametrize("forge", [drop_look, raise_threshold, claim_earlier_date, claim_more_ground])
+def drop_early_look(folder: Path) -> str:
+    """Take away a look in the middle, and what method.json says of its scene."""
+    items = sorted(folder.glob("observations/s2*.json"), key=lambda path: read_json(path)["properties"]["datetime"])
+    gone = items[len(items) // 2]
+    day = read_json(gone)["properties"]["datetime"][:10]
+    gone.unlink()
+    document = read_json(folder / "method.json")
+    document["scenes"] = [scene for scene in document["scenes"] if scene["date"] != day]
+    rewrite(folder / "method.json", json.dumps(document).encode())
+    return "the list of looks in the manifest does not agree"
+
+
+def paint_image(folder: Path) -> str:
+    """Put the image before in the place of the one after."""
+    rewrite(folder / "after.tif", (folder / "before.tif").read_bytes())
+    return "after.tif shows another NDVI"
+
+
+def rewrite_table(folder: Path) -> str:
+    text = (folder / "series.csv").read_text().replace("strong loss", "normal").replace("confirmed", "normal")
+    rewrite(folder / "series.csv", text.encode())
+    return "series.csv is not the one on file"
+
+
+def claim_hectares(folder: Path) -> str:
+    document = read_json(folder / "alert.geojson")
+    document["features"][0]["properties"]["area_ha"] = 99.0
+    rewrite(folder / "alert.geojson", json.dumps(document).encode())
+    return "area_ha is "
+
+
+def claim_other_bracket(folder: Path) -> str:
+    manifest = read_json(folder / "manifest.json")
+    manifest["bracket"]["last_normal"] = "2022-11-30"
+    rewrite(folder / "manifest.json", json.dumps(manifest).encode())
+    return "the bracket in the manifest does not agree"
+
+
+FORGERIES = [
+    drop_look,
+    raise_threshold,
+    claim_earlier_date,
+    claim_more_ground,
+    drop_early_look,
+    paint_image,
+    rewrite_table,
+    claim_hectares,
+    claim_other_bracket,
+]
+
+
+@pytest.mark.parametrize("forge", FORGERIES)
 def test_what_the_looks_do_not_give_is_found(watch: Workspace, forge: Callable[[Path], str]) -> None:
     folder = list_evidence(watch)[0]
     expected = forge(folder)

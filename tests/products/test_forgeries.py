@@ -846,6 +846,27 @@ def test_decisions_cannot_be_made_anew_without_the_custody_log(decided: Workspac
     assert "decisions, entry 2: the custody log names another one, or it was removed" in told(answer)
 
 
+def test_evidence_that_was_made_anew_after_it_was_packed_is_told(watch: Workspace) -> None:
+    """The forger changes a picture, and adds a line that the new manifest was made; a pack has the first one."""
+    folder = list_evidence(watch)[0]
+    run("pack", folder.name, "-w", watch.root)
+    for part in folder.glob("growth-*"):
+        shutil.rmtree(part)
+    alter(folder)
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    record_custody(watch.custody, "made", folder.name, digest, "scan x")
+    assert "was made anew after others had seen the first one" in told(run("verify", folder))
+
+
+def test_what_a_file_manager_left_is_not_packed(watch: Workspace) -> None:
+    folder = list_evidence(watch)[0]
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "after.tif.aux.xml").write_text("<PAMDataset/>")
+    path = Path(run("pack", folder.name, "-w", watch.root).stdout.strip())
+    assert not [name for name in read_pack(path) if name.endswith((".DS_Store", ".aux.xml"))]
+    assert run("verify", path).exit_code == 0
+
+
 # --- addenda ---------------------------------------------------------------------------------------------------------
 
 

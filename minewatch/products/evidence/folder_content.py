@@ -69,7 +69,7 @@ def recompute_confirmation(
         looks = ChipLooks(known, chip)
         alerts = replay_chip(method, looks.load, TILE)
         found = next((other for other in alerts if other.alert_id == alert.alert_id), None)
-        differing = compare_alert(describe_feature(alert.at(stage)), alerts, stage.date)
+        differing = compare_alert(_drop_later(describe_feature(alert.at(stage))), alerts, stage.date)
         if not differing:
             break
     then = replace(found, stages=()) if found else alert.at(stage)
@@ -103,9 +103,7 @@ def render_alert(
     site = AlertSite(alert.geometry, alert.first_seen, alert.last_seen, alert.last_normal)
     context = place_sites(layers, {alert.alert_id: site}).cells[alert.alert_id]
     facts = {"pipeline": area.pipeline_name, "as_of": area.until.isoformat(), "run_id": run_id}
-    feature = describe_feature(alert)
-    later = () if is_recomputed else ("ndvi_change", "bsi_change", "looks")
-    feature["properties"] = {name: value for name, value in feature["properties"].items() if name not in later}
+    feature = describe_feature(alert) if is_recomputed else _drop_later(describe_feature(alert))
     basis = {"legal_basis": json.loads(str(context["legal_basis"]))} if context.get("legal_basis") else {}
     feature["properties"] |= {**context, **basis, **facts}
     return _render({"type": "FeatureCollection", "description": credit, "features": [feature]})
@@ -115,6 +113,12 @@ def describe_feature(alert: Alert) -> dict[str, Any]:
     """Return an alert as a GeoJSON feature."""
     facts = {name: _plain(value) for name, value in vars(alert).items() if name not in ("geometry", "stages")}
     return {"type": "Feature", "id": alert.alert_id, "geometry": mapping(alert.geometry), "properties": facts}
+
+
+def _drop_later(feature: dict[str, Any]) -> dict[str, Any]:
+    """Return a feature without what only the latest scan has of the alert."""
+    later = ("ndvi_change", "bsi_change", "looks")
+    return feature | {"properties": {name: value for name, value in feature["properties"].items() if name not in later}}
 
 
 def _plain(value: Any) -> Any:

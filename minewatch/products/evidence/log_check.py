@@ -57,7 +57,7 @@ def check_log(path: Path, trust: TrustAnchors, own: OwnWorkspace | None, *, has_
             pins.add(entry.decisions)
         if entry.sealed_by:
             sealed[:] = [*sealed[:1], entry.number] if sealed else [entry.number]
-        return entry.action in ("made", "extended")
+        return entry.action in ("made", "extended", "packed", "exported", "reported")
 
     try:
         log, report = examine_custody(path, keep)
