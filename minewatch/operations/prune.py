@@ -30,9 +30,6 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest, plan_area
 from minewatch.settings.document import read_settings
 
-YEAR = dt.timedelta(days=366)
-"""Before the last normal look of an alert: what was seen then is kept."""
-
 GB = 10**9
 """Bytes."""
 
@@ -219,10 +216,7 @@ def _take_inventory(workspace: Workspace, name: str) -> _ArchiveInventory:
 
 
 def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Observation]) -> set[str]:
-    """Return the looks of the alerts in the table, from a year before the last one that may show each ground unchanged.
-
-    Reports and explanations show them beside the same season of the year before.
-    """
+    """Return the looks of the alerts in the table, from the last one that shows each ground unchanged, as reports show it."""
     areas = read_areas(workspace.alerts) if workspace.alerts.exists() else {}
     if name not in areas:
         return set()
@@ -230,7 +224,7 @@ def _find_alert_looks(workspace: Workspace, name: str, observations: Iterable[Ob
     table = read_alerts(workspace.alerts)
     rows = table[table["aoi"] == name]
     spans = [
-        (to_day(find_last_before(read_day(row.last_normal), monitor_from) - YEAR), to_day(row.last_seen.date()))
+        (to_day(find_last_before(read_day(row.last_normal), monitor_from)), to_day(row.last_seen.date()))
         for row in rows.itertuples()
     ]
     return {o.key for o in observations if any(first <= o.day <= last for first, last in spans)}

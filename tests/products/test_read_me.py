@@ -196,7 +196,7 @@ def test_the_pictures_are_maps(scanned: Workspace, content: PackContent) -> None
 def test_a_picture_is_called_what_it_is(scanned: Workspace, content: PackContent) -> None:
     manifest, _, alert = read_files(content)
     text = read_page(scanned, content)
-    assert ("the last normal look at this ground" in text) == (
+    assert ("the last look at which this ground was surely unchanged" in text) == (
         manifest["images"]["before"]["acquired"][:10] == alert["last_normal"]
     )
     assert ("the look that confirmed the change" in text) == (
@@ -209,7 +209,7 @@ def test_a_picture_is_called_what_it_is(scanned: Workspace, content: PackContent
             manifest["images"][name]["acquired"] = f"{day}T15:00:00+00:00"
 
     text = read_page(scanned, change_manifest(content, move))
-    assert f"Before: {write_day(days['before'])} · the last normal look at this ground" in text
+    assert f"Before: {write_day(days['before'])} · the last look at which this ground was surely unchanged" in text
     assert f"After: {write_day(days['after'])} · the look that confirmed the change" in text
     days |= {"before": "2021-01-02", "after": "2022-12-31"}
     text = read_page(scanned, change_manifest(content, move))
