@@ -38,6 +38,14 @@ def list_addenda(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(list_names(folder)) if name.startswith(GROWTH)]
 
 
+def takes_addenda(folder: Path) -> bool:
+    """True if a folder is of a format that has addenda; one that cannot be read has none."""
+    try:
+        return int(json.loads((folder / MANIFEST).read_bytes())["format"]) > 1
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def read_latest(folder: Path) -> OnFile:
     """Read what the latest evidence of an alert says; raises EvidenceError where it cannot be read."""
     latest = [folder, *list_addenda(folder)][-1]

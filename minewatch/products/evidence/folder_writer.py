@@ -27,7 +27,7 @@ from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.scene_quality import SceneQuality
-from minewatch.products.evidence.addenda import choose_stages, read_latest
+from minewatch.products.evidence.addenda import choose_stages, read_latest, takes_addenda
 from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.folder_content import (
     recompute_confirmation,
@@ -168,6 +168,8 @@ def _plan(workspace: Workspace, scan: EvidenceInput, alert: Alert, folder: Path 
     if folder is None:
         looks = choose_looks(area, scan.observations, alert, first, listed)
         yield _Draft(alert, first, looks, _make_temp_folder(workspace.evidence), target)
+    if folder is not None and not takes_addenda(folder):
+        return
     later = choose_stages(alert, read_latest(folder)) if folder else alert.stages[1:]
     for stage in later:
         look = choose_look(area, scan.observations, stage, stage.date, listed)
