@@ -154,7 +154,7 @@ def test_one_more_scene_is_all_that_is_read(later: Scanned) -> None:
     assert area["scenes"]["observations_read"] == 1
     assert area["scenes"]["failed"] == []
     assert area["scenes"]["observations_used"] == 76
-    assert area["evidence"] == {"written": [], "failed": []}
+    assert area["evidence"] == {"written": [], "extended": [], "failed": []}
 
 
 def test_with_it_the_results_are_those_of_the_old_code(later: Scanned, pristine: Path) -> None:
