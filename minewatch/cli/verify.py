@@ -46,18 +46,16 @@ def verify(
 ) -> None:
     """Say what is known of evidence: of a folder of it, a pack, or all evidence and the logs of a workspace.
 
-    \b
-    The verdict is one of:
-      signed       signed by the key of --public-key, and unchanged             exit code 0
-      recorded     as the whole log of the workspace that holds it recorded it  exit code 0
-      consistent   fits its own hashes; who wrote it is not known               exit code 3
-      changed      not as it was written                                        exit code 3
-      log-unknown  its log was changed or lost its end                          exit code 3
+    Exit code 0, signed: by the key of --public-key, and unchanged.  Exit code 0, recorded: as the log of the workspace that
+    holds it recorded it; the log is whole.
+
+    Exit code 3, consistent: it fits its own hashes, but who wrote it is not known.  Exit code 3, changed: it is not as it was
+    written.  Exit code 3, log-unknown: its log was changed, or lost its end.
 
     Each file that was changed, is missing or was added is named, and each line of a log that was changed or removed.
     What could not be checked as requested is named too, and ends with exit code 3.  A pack is read without unpacking it; an
     encrypted one (NAME.zip.age) is opened in memory, never on the disk.  With --fetch only known sources are contacted:
-    those of minewatch and of your workspace (-w), or the one of --source.
+    the built-in ones and those of your workspace (-w), or the one of --source.
 
     \b
     Example:
