@@ -15,7 +15,8 @@ import shapely
 from shapely.geometry import mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.core.chained_log import END_UNKNOWN, LogKind, append_chained
+from minewatch.core.chain_check import END_UNKNOWN, LogKind
+from minewatch.core.chained_log import append_chained
 from minewatch.core.errors import AlertsError
 from minewatch.core.files import read_lines
 

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 
-from minewatch.core import chained_log
-from minewatch.core.chained_log import END_UNKNOWN, FIRST_HASH, LogKind, append_chained, examine_log, read_head
+from minewatch.core import chain_check, chained_log
+from minewatch.core.chain_check import END_UNKNOWN, FIRST_HASH, LogKind, examine_log
+from minewatch.core.chained_log import append_chained
+from minewatch.core.log_head import read_head
 from tests.helpers.chains import rechain, write_chain, write_head
 from tests.helpers.places import ROOT
 from tests.helpers.small import plain_environment
@@ -124,7 +126,8 @@ def test_a_crash_at_the_first_line_of_all_is_no_loss(path: Path, monkeypatch: py
 WRITER = """
 import sys
 from pathlib import Path
-from minewatch.core.chained_log import LogKind, append_chained
+from minewatch.core.chain_check import LogKind
+from minewatch.core.chained_log import append_chained
 sys.stdout.write("ready\\n")
 sys.stdout.flush()
 while True:
@@ -270,7 +273,7 @@ def test_links_pipes_and_devices_are_refused(path: Path, which: str, kind: str) 
 def test_a_log_without_end_is_not_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(path, 12)
     with monkeypatch.context() as patch:
-        patch.setattr(chained_log, "MOST_LINES", 10)
+        patch.setattr(chain_check, "MOST_LINES", 10)
         with pytest.raises(OSError, match="larger than any log"):
             examine_log(path, LOG)
     with path.open("ab") as file:

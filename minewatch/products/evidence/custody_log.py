@@ -14,18 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from minewatch.core.chained_log import (
-    END_UNKNOWN,
-    ChainedLine,
-    LogKind,
-    LogReport,
-    append_chained,
-    examine_log,
-    parse_line,
-    read_head,
-)
+from minewatch.core.chain_check import END_UNKNOWN, ChainedLine, LogKind, LogReport, examine_log, parse_line
+from minewatch.core.chained_log import append_chained
 from minewatch.core.errors import EvidenceError, WorkspaceError
 from minewatch.core.files import list_names
+from minewatch.core.log_head import read_head
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import DECISIONS, EVIDENCE
 from minewatch.products.evidence.signing import Signer

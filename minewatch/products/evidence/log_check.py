@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minewatch.alerts.decisions import DECISION_LOG
-from minewatch.core.chained_log import ChainedLine, LogReport, Seal, examine_log, make_seal_message, name_head
+from minewatch.core.chain_check import ChainedLine, LogReport, examine_log
 from minewatch.core.errors import EvidenceError
+from minewatch.core.log_head import Seal, make_seal_message, name_head
 from minewatch.core.text import count_of
 from minewatch.core.workspace import CUSTODY
 from minewatch.products.evidence.custody_log import CustodyEntry, CustodyLog, examine_custody
