@@ -115,7 +115,9 @@ def test_the_page_says_what_the_evidence_has(scanned: Workspace, content: PackCo
         image = manifest["images"][name]
         assert f"{label}: {write_day(image['acquired'])}" in text
         assert all(source["id"] in text for source in image["sources"])
-    assert "Copernicus Sentinel data" in text
+    assert (
+        "Simulated scenes, not real imagery; of real ones it would say: Contains modified Copernicus Sentinel data 2022. " in text
+    )
     (before, count), (after, _) = (measure_ndvi(content, name, feature["geometry"]) for name in ("before", "after"))
     assert f"NDVI of the {count} pixels inside the outline falls from {before:.2f} (" in text
     assert f") to {after:.2f} (" in text
@@ -215,7 +217,7 @@ def test_a_picture_is_called_what_it_is(scanned: Workspace, content: PackContent
     text = read_page(scanned, change_manifest(content, move))
     assert "Before: 2 January 2021 · a look before the change" in text
     assert "After: 31 December 2022 · a look that shows the change" in text
-    assert "Copernicus Sentinel data" in text
+    assert "Contains modified Copernicus Sentinel data 2021-2022. " in text
 
 
 def test_evidence_without_a_normal_look_says_so(scanned: Workspace, content: PackContent) -> None:

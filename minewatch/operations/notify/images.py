@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA, SCALE
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
+from minewatch.products.evidence.image_file import parse_evidence_image
 from minewatch.products.evidence.manifest import AFTER, BEFORE, MANIFEST
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
@@ -78,18 +78,7 @@ def _read(folder: Path, name: str) -> NDArray[np.int16]:
     files = [folder / f"{name}.tif", folder / f"{name}-scl.tif"]
     if any(path.stat().st_size > _LARGEST for path in files):
         raise EvidenceError("too large")
-    image = parse_evidence_image(*(path.read_bytes() for path in files))
-    return np.stack([_find_band(image, band) for band in ("red", "green", "blue")], axis=-1)
-
-
-def _find_band(image: EvidenceImage, band: str) -> NDArray[np.int16]:
-    if band == "green" and band not in image.bands:  # the mean of red and blue stands in for it
-        red, blue = (_find_band(image, name).astype(np.int32) for name in ("red", "blue"))
-        mean: NDArray[np.int16] = ((red + blue) // 2).astype(np.int16)
-        mean[(red == NODATA) | (blue == NODATA)] = NODATA
-        return mean
-    found: NDArray[np.int16] = image.reflectance[image.bands.index(band)]
-    return found
+    return parse_evidence_image(*(path.read_bytes() for path in files)).stack_colours()
 
 
 def _render(chips: Mapping[str, NDArray[np.int16]]) -> bytes:

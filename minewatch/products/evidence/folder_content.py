@@ -25,9 +25,9 @@ from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import TILE
 from minewatch.products.evidence.look_choice import MARGIN, find_window
 from minewatch.products.evidence.look_table import COLUMNS, render_series
-from minewatch.products.evidence.manifest import ALERT, METHOD, PIPELINE, SERIES, list_software
+from minewatch.products.evidence.manifest import ALERT, METHOD, OBSERVATIONS, PIPELINE, SERIES, list_software
 from minewatch.products.evidence.method import Method, cut_method, describe_method, replay_chip
-from minewatch.products.evidence.observation_chips import OBSERVATIONS, ChipLooks, cut_observations
+from minewatch.products.evidence.observation_chips import ChipLooks, cut_observations
 from minewatch.products.evidence.recompute import compare_alert
 from minewatch.settings.pipeline import render_pipeline
 

@@ -44,6 +44,24 @@ class EvidenceImage:
     classes: NDArray[np.uint8]
     """(y, x) SCL codes, 0 = no data."""
 
+    def compute_ndvi(self) -> NDArray[np.float64]:
+        """Return (y, x) NDVI; NaN where a band has no data, or both are zero."""
+        red, nir = (self.reflectance[self.bands.index(band)].astype(np.float64) for band in ("red", "nir"))
+        total = red + nir
+        is_known = (red != NODATA) & (nir != NODATA) & (total > 0)
+        ndvi = np.full(red.shape, np.nan)
+        np.divide(nir - red, total, out=ndvi, where=is_known)
+        return ndvi
+
+    def stack_colours(self) -> NDArray[np.int16]:
+        """Return (y, x, 3) red, green, blue; where the source has no green, the mean of red and blue stands in for it."""
+        layers = {band: self.reflectance[index] for index, band in enumerate(self.bands)}
+        if "green" not in layers:
+            red, blue = layers["red"], layers["blue"]
+            mean = ((red.astype(np.int32) + blue) // 2).astype(np.int16)
+            layers["green"] = np.where((red == NODATA) | (blue == NODATA), np.int16(NODATA), mean)
+        return np.stack([layers[band] for band in ("red", "green", "blue")], axis=-1)
+
 
 def name_bands(scenes: Sequence[Scene]) -> tuple[str, ...]:
     """Name the reflectance bands that all scenes have."""

@@ -117,7 +117,7 @@ def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: Bas
     """
     grid, settings = area.grid, area.pipeline.mask
     window = find_window(grid, outline).grow(margin_pixels(settings), grid.shape)
-    inside = _rasterize_outline(grid, window, outline)
+    inside = rasterize_outline(grid, window, outline)
     ordered = sort_observations(observations)
     clear = [find_clear(scl[None], settings)[0] for scl in iterate_scl(ordered, window)]
     shares = [(float(one[inside].mean()) if inside.any() else 0.0, float(one.mean()) >= 0.5) for one in clear]
@@ -125,7 +125,8 @@ def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: Bas
     return [ordered[number] for number in ranked if shares[number][0] > 0]
 
 
-def _rasterize_outline(grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.bool_]:
+def rasterize_outline(grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.bool_]:
+    """Return which pixels of a window have their centre within an outline in lon/lat: (y, x)."""
     shape = reproject(outline, lonlat_to(grid.crs))
     rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
     corner = grid.transform_of(window)

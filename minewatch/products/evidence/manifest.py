@@ -42,6 +42,9 @@ SERIES, PIPELINE = "series.csv", "pipeline.toml"
 BEFORE, BEFORE_SEASON, AFTER = "before", "before-season", "after"
 """Names of the images: the last normal look, the clearest of the same season in an earlier year, and the confirming look."""
 
+OBSERVATIONS = "observations"
+"""Folder of the looks that a confirmation rests on."""
+
 GROWTH = "growth-"
 """Beginning of the name of an addendum's folder; the day follows."""
 

@@ -27,9 +27,7 @@ from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import ArchiveError, EvidenceError
 from minewatch.core.files import read_files
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
-
-OBSERVATIONS = "observations"
-"""Folder of the looks in a folder of evidence."""
+from minewatch.products.evidence.manifest import OBSERVATIONS
 
 LARGEST_STACK = 2**28
 """Bytes of a chip's looks that are held in memory together; of a larger chip each part is read when it is needed."""

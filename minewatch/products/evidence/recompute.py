@@ -22,11 +22,11 @@ from minewatch.core.text import show
 from minewatch.core.units import NODATA, SCALE, to_date
 from minewatch.detection.rules import RULES_VERSION
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
-from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
+from minewatch.products.evidence.image_file import parse_evidence_image
 from minewatch.products.evidence.look_table import render_series
-from minewatch.products.evidence.manifest import AFTER, ALERT, BEFORE, METHOD, PIPELINE, SERIES
+from minewatch.products.evidence.manifest import AFTER, ALERT, BEFORE, METHOD, OBSERVATIONS, PIPELINE, SERIES
 from minewatch.products.evidence.method import Method, parse_grid, parse_method, replay_chip
-from minewatch.products.evidence.observation_chips import OBSERVATIONS, KeptLooks
+from minewatch.products.evidence.observation_chips import KeptLooks
 from minewatch.settings.pipeline import render_pipeline
 
 SIDE = 128
@@ -164,17 +164,11 @@ def compare_images(files: EvidenceFiles, manifest: Mapping[str, Any], method: Me
         seen = looks.load(method.grid.window).layer("ndvi")[number]
         image = parse_evidence_image(files.read(f"{name}.tif"), files.read(f"{name}-scl.tif"))
         window = Window(*map(int, manifest["grid"]["window"]))
-        shown = _place(_compute_ndvi(image), method.grid, parse_grid(manifest["grid"]), window)
+        shown = _place(image.compute_ndvi(), method.grid, parse_grid(manifest["grid"]), window)
         known = (seen != NODATA) & np.isfinite(shown)
         if known.any() and (np.abs(shown - seen / SCALE) > SAME_NDVI)[known].mean() > SAME_SHARE:
             faults.append(f"recomputed: {name}.tif shows another NDVI than the look of that day in {OBSERVATIONS}")
     return faults
-
-
-def _compute_ndvi(image: EvidenceImage) -> NDArray[np.float64]:
-    red, nir = (image.reflectance[image.bands.index(band)].astype(np.float64) for band in ("red", "nir"))
-    empty = (red == NODATA) | (nir == NODATA) | (red + nir <= 0)
-    return np.where(empty, np.nan, (nir - red) / np.where(empty, 1, red + nir))
 
 
 def _place(values: NDArray[np.float64], chip: Grid, whole: Grid, window: Window) -> NDArray[np.float64]:

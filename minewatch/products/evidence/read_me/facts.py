@@ -80,9 +80,6 @@ class ReadMeFacts:
     alert: Mapping[str, Any]
     """Properties of the alert as on file: column to value."""
 
-    credit: str
-    """Words of credit as on file; '' in evidence of format 1."""
-
     outline: BaseGeometry
     """As on file, lon/lat, in one piece across 180 degrees."""
 
@@ -133,8 +130,7 @@ def gather_facts(workspace: Workspace, content: PackContent) -> ReadMeFacts:
     """Gather the facts; raises EvidenceError where the evidence is not of a form that this version can show."""
     try:
         manifest = json.loads(content.folder[MANIFEST])
-        document = json.loads(content.folder[ALERT])
-        (feature,) = document["features"]
+        (feature,) = json.loads(content.folder[ALERT])["features"]
         alert, outline = feature["properties"], join_halves(shape(feature["geometry"]))
         days = {name: read_day(alert.get(name)) for name in ("last_normal", "first_seen", "confirmed_on")}
         if days["first_seen"] is None or days["confirmed_on"] is None:
@@ -144,7 +140,6 @@ def gather_facts(workspace: Workspace, content: PackContent) -> ReadMeFacts:
             manifest=manifest,
             manifest_sha256=hashlib.sha256(content.folder[MANIFEST]).hexdigest(),
             alert=alert,
-            credit=str(document.get("description", "")),
             outline=outline,
             position=make_position(float(alert["lat"]), float(alert["lon"])),
             last_normal=days["last_normal"],

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import shapely
-from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
-from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.grid import Grid, lonlat_to, reproject
+from minewatch.archive.item import read_terms
+from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA
-from minewatch.products.evidence.image_file import EvidenceImage, parse_evidence_image
-from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON
+from minewatch.products.evidence.image_file import parse_evidence_image
+from minewatch.products.evidence.look_choice import rasterize_outline
+from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON, OBSERVATIONS
+from minewatch.products.evidence.method import cut_grid, parse_grid
+from minewatch.settings.credits import UNSTATED, DataTerms
 from minewatch.settings.scl import CLEAR_CLASSES
 
 
@@ -54,22 +55,16 @@ class EvidenceLook:
     pixels: int
     """Number of these pixels."""
 
+    terms: DataTerms
+    """What its item states on whom to credit."""
+
 
 def read_looks(folder: Mapping[str, bytes], manifest: Mapping[str, Any], outline: BaseGeometry) -> dict[str, EvidenceLook]:
     """Return the images that the manifest names and the folder has; raises EvidenceError where one cannot be read."""
     stated = manifest["images"]
     names = [name for name in (BEFORE, BEFORE_SEASON, AFTER) if stated.get(name) and f"{name}.tif" in folder]
-    frame = _make_frame(manifest["grid"])
+    frame = cut_grid(parse_grid(manifest["grid"]), Window(*map(int, manifest["grid"]["window"])))
     return {name: _read_look(name, folder, stated[name], frame, outline) for name in names}
-
-
-def _make_frame(place: Mapping[str, Any]) -> Grid:
-    """Return the pixels of the images as a grid of their own."""
-    row, column, height, width = map(int, place["window"])
-    transform = Affine(*map(float, place["transform"])) @ Affine.translation(column, row)
-    geobox = GeoBox((height, width), transform, f"EPSG:{int(place['epsg'])}")
-    bounds = geobox.boundingbox
-    return Grid(geobox, box(bounds.left, bounds.bottom, bounds.right, bounds.top))
 
 
 def _read_look(
@@ -78,41 +73,19 @@ def _read_look(
     image = parse_evidence_image(folder[f"{name}.tif"], folder[f"{name}-scl.tif"])
     if image.classes.shape != frame.shape:
         raise EvidenceError(f"{name}.tif has another extent than its manifest says")
-    inside = _rasterize(outline, frame)
-    ndvi = _compute_ndvi(image)[inside]
+    inside = rasterize_outline(frame, frame.window, outline)
+    ndvi = image.compute_ndvi()[inside]
     known = ndvi[np.isfinite(ndvi)]
     median = float(np.median(known)) if known.size else None
     day = dt.datetime.fromisoformat(stated["acquired"]).astimezone(dt.UTC).date()
     scenes = tuple(str(record["id"]) for record in stated["sources"])
-    colours = _stack_colours(image)
+    colours = image.stack_colours()
     clear = np.isin(image.classes, CLEAR_CLASSES) & (colours != NODATA).all(axis=-1)
-    return EvidenceLook(name, day, scenes, frame, colours, clear, inside, median, int(known.size))
+    terms = _read_terms(folder, str(stated.get("item")))
+    return EvidenceLook(name, day, scenes, frame, colours, clear, inside, median, int(known.size), terms)
 
 
-def _compute_ndvi(image: EvidenceImage) -> NDArray[np.float64]:
-    """Return (y, x) NDVI; NaN where a band has no data, or both are zero."""
-    red, nir = (image.reflectance[image.bands.index(band)].astype(np.float64) for band in ("red", "nir"))
-    total = red + nir
-    is_known = (red != NODATA) & (nir != NODATA) & (total > 0)
-    ndvi = np.full(red.shape, np.nan)
-    np.divide(nir - red, total, out=ndvi, where=is_known)
-    return ndvi
-
-
-def _rasterize(outline: BaseGeometry, frame: Grid) -> NDArray[np.bool_]:
-    """Return which pixels of a frame have their centre within an outline in lon/lat."""
-    inside = reproject(outline, lonlat_to(frame.crs))
-    height, width = frame.shape
-    x = frame.transform.c + (np.arange(width) + 0.5) * frame.transform.a
-    y = frame.transform.f + (np.arange(height) + 0.5) * frame.transform.e
-    return np.asarray(shapely.contains_xy(inside, x[None, :], y[:, None]))
-
-
-def _stack_colours(image: EvidenceImage) -> NDArray[np.int16]:
-    """Return (y, x, 3); where the source has no green, the mean of red and blue stands in for it."""
-    layers = {band: image.reflectance[index] for index, band in enumerate(image.bands)}
-    if "green" not in layers:
-        red, blue = layers["red"], layers["blue"]
-        mean = ((red.astype(np.int32) + blue) // 2).astype(np.int16)
-        layers["green"] = np.where((red == NODATA) | (blue == NODATA), np.int16(NODATA), mean)
-    return np.stack([layers[band] for band in ("red", "green", "blue")], axis=-1)
+def _read_terms(folder: Mapping[str, bytes], item: str) -> DataTerms:
+    """Return what the look's item states on whom to credit; evidence of format 1 has none for most looks."""
+    data = folder.get(f"{OBSERVATIONS}/{item}.json")
+    return read_terms(json.loads(data)) if data else UNSTATED

@@ -23,7 +23,7 @@ from minewatch.products.evidence.read_me.wording import Wording, read_wording
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
 from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace_outline
-from minewatch.settings.credits import credit_sentinel
+from minewatch.settings.credits import credit_data
 
 FOLDER = Path(__file__).parent
 
@@ -210,10 +210,11 @@ def _find_before(facts: ReadMeFacts) -> EvidenceLook | None:
 
 
 def _list_pictures(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
-    """Return the two pictures, which share a stretch, their captions, and the years of the credit."""
+    """Return the two pictures, which share a stretch, their captions, and whom to credit for them."""
     shown = {"before": _find_before(facts), "after": facts.looks.get(AFTER)}
     looks = [look for look in shown.values() if look]
-    years = sorted({look.day.year for look in looks} or {facts.confirmed_on.year})
+    years, terms = [look.day.year for look in looks], [look.terms for look in looks]
+    about = "" if terms and all(one.is_simulated for one in terms) else words.texts.text("credits")
     maps = _draw(facts, looks)
     pictures = {
         when: {
@@ -226,7 +227,7 @@ def _list_pictures(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
         if look
     }
     missing = {when: _describe_missing(facts, when, words) for when, look in shown.items() if not look}
-    return {"pictures": pictures, "missing": missing, "credit": facts.credit or credit_sentinel(years)}
+    return {"pictures": pictures, "missing": missing, "credit": f"{credit_data(terms, years)}. {about}"}
 
 
 def _describe_missing(facts: ReadMeFacts, when: str, words: Wording) -> str:
