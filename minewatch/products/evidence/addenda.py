@@ -12,8 +12,8 @@ from pathlib import Path
 from minewatch.alerts.record import Alert, AlertStage
 from minewatch.alerts.replay import has_grown
 from minewatch.core.errors import EvidenceError
-from minewatch.core.files import list_names
-from minewatch.products.evidence.manifest import ALERT, GROWTH, MANIFEST
+from minewatch.products.evidence.lookup import list_addenda
+from minewatch.products.evidence.manifest import ALERT, MANIFEST
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ class OnFile:
 
     first_manifest: str
     """SHA-256 of the manifest of the alert's first evidence."""
-
-
-def list_addenda(folder: Path) -> list[Path]:
-    """Return the folders of the addenda, the earliest first."""
-    return [folder / name for name in sorted(list_names(folder)) if name.startswith(GROWTH)]
 
 
 def takes_addenda(folder: Path) -> bool:

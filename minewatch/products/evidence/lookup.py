@@ -11,11 +11,17 @@ from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
+from minewatch.products.evidence.manifest import GROWTH
 
 
 def list_evidence(workspace: Workspace) -> set[str]:
     """Return the names of the folders of evidence, without unfinished ones."""
     return {name for name in list_names(workspace.evidence) if not name.startswith(TEMPORARY_PREFIX)}
+
+
+def list_addenda(folder: Path) -> list[Path]:
+    """Return the folders of the addenda, the earliest first."""
+    return [folder / name for name in sorted(list_names(folder)) if name.startswith(GROWTH)]
 
 
 def find_evidence(workspace: Workspace, alert_id: str) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.core.errors import AlertsError, EvidenceError
-from minewatch.core.files import list_names
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.lookup import find_evidence
-from minewatch.products.evidence.manifest import GROWTH, MANIFEST
+from minewatch.products.evidence.lookup import find_evidence, list_addenda
+from minewatch.products.evidence.manifest import AFTER, ALERT, MANIFEST
 
 FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, shapely.GEOSException)
 """What reading a folder raises that is damaged, or of another version; ``minewatch verify`` says what is wrong with it."""
@@ -41,10 +40,10 @@ def find_stages(workspace: Workspace, alert_id: str) -> list[OutlineStage]:
     """Return the outlines on file of an alert, by day; [] where it has no evidence that says of which day they are."""
     try:
         folder = find_evidence(workspace, alert_id)
-        growth = sorted(name for name in list_names(folder) if name.startswith(GROWTH))
+        growth = list_addenda(folder)
     except (EvidenceError, AlertsError, OSError):
         return []
-    stages = [stage for place in (folder, *(folder / name for name in growth)) if (stage := read_stage(place))]
+    stages = [stage for place in (folder, *growth) if (stage := read_stage(place))]
     return sorted(stages, key=lambda stage: stage.day)
 
 
@@ -54,14 +53,15 @@ def read_stage(folder: Path) -> OutlineStage | None:
         manifest = json.loads((folder / MANIFEST).read_bytes())
         if int(manifest["format"]) == 1:
             return None
-        (feature,) = json.loads((folder / "alert.geojson").read_bytes())["features"]
+        (feature,) = json.loads((folder / ALERT).read_bytes())["features"]
         outline, area = shape(feature["geometry"]), float(feature["properties"]["area_ha"])
-        return OutlineStage(_read_day(manifest["images"]["after"]), outline, area)
+        return OutlineStage(read_day_of(manifest["images"][AFTER]), outline, area)
     except FAULTS:
         return None
 
 
-def _read_day(image: dict[str, Any]) -> dt.date:
+def read_day_of(image: Mapping[str, Any]) -> dt.date:
+    """Return the day of an image that a manifest describes; raises one of FAULTS where it has none."""
     return dt.datetime.fromisoformat(image["acquired"]).date()
 
 

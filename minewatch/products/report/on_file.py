@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from minewatch.core.errors import AlertsError, EvidenceError
-from minewatch.core.files import list_names
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.lookup import find_evidence
-from minewatch.products.evidence.manifest import GROWTH, MANIFEST
-from minewatch.products.evidence.stages import FAULTS, read_stage
+from minewatch.products.evidence.lookup import find_evidence, list_addenda
+from minewatch.products.evidence.manifest import MANIFEST
+from minewatch.products.evidence.stages import FAULTS, read_day_of, read_stage
 from minewatch.products.report.report_facts import AFTER, BEFORE, EvidenceFacts
 
 
@@ -34,17 +31,13 @@ def read_evidence(folder: Path) -> EvidenceFacts:
     """Return the facts of a folder; raises OSError where its manifest cannot be read."""
     data = (folder / MANIFEST).read_bytes()
     manifests = {folder.name: hashlib.sha256(data).hexdigest()}
-    for name in sorted(name for name in list_names(folder) if name.startswith(GROWTH)):
-        if (path := folder / name / MANIFEST).is_file():
-            manifests[f"{folder.name}/{name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    for addendum in list_addenda(folder):
+        if (path := addendum / MANIFEST).is_file():
+            manifests[f"{folder.name}/{addendum.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         manifest = json.loads(data)
-        dates = {name: _read_date(manifest["images"][name]) for name in (BEFORE, AFTER) if name in manifest["images"]}
+        dates = {name: read_day_of(manifest["images"][name]) for name in (BEFORE, AFTER) if name in manifest["images"]}
         version = int(manifest["format"])
     except FAULTS:
         return EvidenceFacts(folder.name, manifests, {}, None)
     return EvidenceFacts(folder.name, manifests, dates, read_stage(folder), version)
-
-
-def _read_date(image: Mapping[str, Any]) -> dt.date:
-    return dt.datetime.fromisoformat(image["acquired"]).date()
