@@ -30,7 +30,7 @@ from minewatch.products.evidence.decision_lines import list_decision_lines
 from minewatch.products.evidence.read_me.facts import PackContent, gather_facts
 from minewatch.products.evidence.read_me.page import render_page
 from minewatch.products.evidence.read_me.wording import FOLDER
-from minewatch.products.report.texts import LANGUAGES
+from minewatch.products.report.texts import LANGUAGES, read_texts
 from tests.helpers.dossiers import list_evidence, make_watch, run, start_apart
 from tests.helpers.small import make_scanned
 
@@ -305,6 +305,7 @@ def test_the_law_is_told_as_it_was_judged(scanned: Workspace, content: PackConte
     assert "in concessions that were valid on the day it was first seen, 7 December 2022" in text
     assert "Río Claro: 1.25 ha, 90" in text
     assert "Administrative unit Tambopata" in text
+    moment = "2022-10-01T08:30:00+00:00"
     basis = {
         "periods": [],
         "titles": [
@@ -312,15 +313,14 @@ def test_the_law_is_told_as_it_was_judged(scanned: Workspace, content: PackConte
              "hectares": 1.25, "per_cent": 90.0, "decides": True}
         ],
         "smaller": 0,
-        "layers": [{"layer": "titles", "files": [{"file": "titles.gpkg", "modified": "2022-10-01", "sha256": "ef" * 32}]}],
+        "layers": [{"layer": "titles", "files": [{"file": "titles.gpkg", "modified": moment, "sha256": "ef" * 32}]}],
     }  # fmt: skip
     partly = {"legal_status": "unknown", "legal_reason": "partly-valid", "legal_basis": json.dumps(basis)}
     text = read_page(scanned, change_alert(content, **partly))
     assert "unknown: the change may have begun while a concession was valid, which was not valid all the time" in text
-    assert (
-        "Río Claro, MC-17; valid from … to 2022-11-30; 1.25 ha of the alert; layer titles; the legal status rests on it" in text
-    )
-    assert f"titles.gpkg, changed 2022-10-01, SHA-256 {'ef' * 32}" in text
+    title = "Río Claro, MC-17; until 30 November 2022; 1.25 ha, 90 % of the alert; layer titles; the legal status rests on it"
+    assert title in text
+    assert f"titles.gpkg, changed 1 October 2022, 08:30 UTC, SHA-256 {'ef' * 32}" in text
     expired = {"legal_status": "expired", "legal_reason": "", "legal_basis": json.dumps(basis)}
     assert "not valid on every day on which the ground may have changed" in read_page(scanned, change_alert(content, **expired))
 
@@ -487,3 +487,9 @@ def test_evidence_that_cannot_be_shown_is_handed_over_and_that_is_told(
     assert answer.exit_code == 0
     assert "the pack has no READ-ME-FIRST" in answer.stderr
     assert "evidence/alert.geojson" in read_listed(Path(answer.stdout.strip()))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_words_of_the_page_hide_those_that_it_shares_with_reports(language: str) -> None:
+    shared, own = read_texts(language), read_texts(language, FOLDER)
+    assert not shared.words.keys() & own.words.keys()

@@ -124,9 +124,12 @@ def _describe_title(overlap: Overlap, verdict: Verdict, total: float) -> Title:
 
 
 def read_legal_basis(cell: Any) -> LegalBasis | None:
-    """Read the cell ``legal_basis``; None where there is nothing, or somebody has changed it to what it cannot be."""
+    """Read the cell ``legal_basis``, as text or, in evidence, as data.
+
+    None where there is nothing, or somebody has changed it to what it cannot be.
+    """
     try:
-        document = json.loads(cell)
+        document = cell if isinstance(cell, dict) else json.loads(cell)
         return LegalBasis(
             tuple(map(_read_period, document["periods"])),
             tuple(map(_read_title, document["titles"])),

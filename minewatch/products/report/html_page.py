@@ -21,6 +21,7 @@ from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
 from minewatch.core.url_policy import is_web
 from minewatch.detection.chance import LASTING_DAYS, Chance
+from minewatch.products.report.change_words import describe_change
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
 from minewatch.products.report.drawing import (
     draw_growth,
@@ -112,7 +113,7 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "fate": lambda row, day: describe_fate(row, day, texts),
         "green_again": find_green_again,
         "said": lambda row: name_person(DecisionFacts.of_row(row), texts),
-        "change": lambda row: describe_change(row, texts),
+        "change": lambda row: describe_change(row["last_normal"], row["first_seen"], texts),
         "outline_of": lambda alert: describe_outline(alert, texts),
         "look_name": lambda when, pair: texts.text(name_look(when, pair)),
         "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
@@ -272,15 +273,6 @@ def split_id(alert_id: str) -> tuple[str, str]:
     """Return the name of an id, with its hyphen, and its date with the hash, which stay together on a line."""
     name, *key = alert_id.rsplit("-", 2)
     return (f"{name}-", "-".join(key)) if key else ("", alert_id)
-
-
-def describe_change(row: Row, texts: Texts) -> str:
-    """Return a sentence on when the ground of an alert changed, and how many days lie between the two looks."""
-    last, first = row["last_normal"], row["first_seen"]
-    if last is None:
-        return texts.text("changed_open", first=texts.date(first))
-    begin = texts.day_of_year(last) if last.year == first.year else texts.date(last)
-    return texts.count("changed_days", (first - last).days, last=begin, first=texts.date(first))
 
 
 def describe_outline(alert: AlertFacts, texts: Texts) -> str:

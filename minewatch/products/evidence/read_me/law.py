@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from minewatch.alerts.context.legal_basis import read_legal_basis
 from minewatch.core.text import show
 from minewatch.products.evidence.read_me.facts import ReadMeFacts
 from minewatch.products.evidence.read_me.wording import Wording
+from minewatch.products.report.law_words import LawWords, describe_law
 
 OVERLAPS = (
     ("overlap_concession", "concession", "concession_ha", "concession_pct"),
@@ -17,6 +17,9 @@ OVERLAPS = (
     ("overlap_territory", "territory", "territory_ha", "territory_pct"),
 )
 """Key of the text, and the columns, of what an alert may overlap."""
+
+NO_LAW = {"legal_status": "", "legal_reason": "", "legal_basis": ""}
+"""What evidence of format 1 may lack."""
 
 MOST_TITLES = 12
 """Concessions that are listed; alert.geojson has all."""
@@ -27,17 +30,10 @@ Row = tuple[str, str]
 
 def list_law(facts: ReadMeFacts, words: Wording) -> list[Row]:
     """Return the legal status, what it rests on, and the overlap with each kind of area."""
-    basis = read_basis(facts.alert.get("legal_basis"))
-    status = words.texts.text("column_legal_status"), _describe_status(facts, words, has_bracket=bool(basis))
-    return [status, *_list_titles(basis, words), *_list_layers(basis, words), *_list_overlaps(facts.alert, words)]
-
-
-def read_basis(cell: Any) -> Mapping[str, Any]:
-    """Return what a legal status rests on; nothing where the evidence does not say so."""
-    with contextlib.suppress(TypeError, ValueError, RecursionError):
-        document = json.loads(cell) if isinstance(cell, str) else cell
-        return document if isinstance(document, dict) else {}
-    return {}
+    said = describe_law({**NO_LAW, **facts.alert}, words.texts)
+    has_bracket = read_legal_basis(facts.alert.get("legal_basis")) is not None
+    status = words.texts.text("column_legal_status"), _describe_status(facts, words, has_bracket=has_bracket)
+    return [status, *_list_titles(said, words), *_list_files(said, words), *_list_overlaps(facts.alert, words)]
 
 
 def _describe_status(facts: ReadMeFacts, words: Wording, *, has_bracket: bool) -> str:
@@ -50,26 +46,18 @@ def _describe_status(facts: ReadMeFacts, words: Wording, *, has_bracket: bool) -
     return f"{label}{texts.colon} {texts.text(key, when=when)}" if key in texts.words else label
 
 
-def _list_titles(basis: Mapping[str, Any], words: Wording) -> Iterator[Row]:
-    titles = [title for title in basis.get("titles", ()) if isinstance(title, dict)]
-    for title in titles[:MOST_TITLES]:
-        name = ", ".join(show(text) for text in (title.get("name"), title.get("id")) if text) or "–"
-        period = words.texts.text("title_undated")
-        if title.get("dated"):
-            first, last = (str(title.get(key) or "…") for key in ("valid_from", "valid_to"))
-            period = words.texts.text("title_valid", first=show(first), last=show(last))
-        hectares = words.texts.number(float(title.get("hectares") or 0), "#,##0.00")
-        decides = words.texts.text("title_decides") if title.get("decides") else ""
-        layer = show(title.get("layer") or "–")
-        text = words.texts.text("title", name=name, period=period, hectares=hectares, layer=layer)
-        yield words.texts.text("title_label"), "; ".join(filter(None, (text, decides)))
+def _list_titles(said: LawWords, words: Wording) -> Iterator[Row]:
+    for title in said.titles[:MOST_TITLES]:
+        name = ", ".join(filter(None, (title.name, title.id))) or "–"
+        facts = {"name": name, "period": title.validity, "hectares": title.hectares, "layer": title.layer}
+        decides = words.texts.text("title_decides") if title.decides else ""
+        yield words.texts.text("title_label"), "; ".join(filter(None, (words.texts.text("title", **facts), decides)))
 
 
-def _list_layers(basis: Mapping[str, Any], words: Wording) -> Iterator[Row]:
-    for layer in basis.get("layers", ()):
-        for file in layer.get("files", ()) if isinstance(layer, dict) else ():
-            stated = {name: show(file.get(name) or "–") for name in ("file", "modified", "sha256")}
-            yield words.texts.text("layer_label", name=show(layer.get("layer") or "–")), words.texts.text("layer_file", **stated)
+def _list_files(said: LawWords, words: Wording) -> Iterator[Row]:
+    for file in said.files:
+        stated = {"file": file.file, "modified": file.modified, "sha256": file.sha256}
+        yield words.texts.text("layer_label", name=file.layer), words.texts.text("layer_file", **stated)
 
 
 def _list_overlaps(alert: Mapping[str, Any], words: Wording) -> list[Row]:

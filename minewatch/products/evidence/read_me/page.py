@@ -22,6 +22,7 @@ from minewatch.products.evidence.read_me.looks import EvidenceLook
 from minewatch.products.evidence.read_me.wording import Wording, read_wording
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
+from minewatch.products.report.change_words import describe_change
 from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace_outline
 from minewatch.settings.credits import credit_data
 
@@ -69,7 +70,7 @@ def _list_sentences(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
     """Return the sentences that depend on the data."""
     return {
         "title": words.texts.text("read_me_title", name=show(facts.content.name)),
-        "change": words.describe_change(facts.last_normal, facts.first_seen),
+        "change": describe_change(facts.last_normal, facts.first_seen, words.texts),
         "hectares": words.write_hectares(float(facts.alert["area_ha"])),
         "on_file": _describe_moment(facts, words),
         "place": _list_place(facts, words),

@@ -6,13 +6,10 @@ import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
-from babel import Locale
-from babel.dates import format_skeleton
-
 from minewatch.core.text import show
 from minewatch.products.evidence.custody_log import CustodyEntry
 from minewatch.products.evidence.read_me.decision_rows import DecisionRow
-from minewatch.products.report.texts import LOCALES, Texts, read_texts
+from minewatch.products.report.texts import Texts, read_texts
 
 FOLDER = Path(__file__).parent / "texts"
 
@@ -29,15 +26,6 @@ class Wording:
 
     texts: Texts
     """Those of reports, and its own."""
-
-    def describe_change(self, last_normal: dt.date | None, first_seen: dt.date) -> str:
-        """Return the bracket as a sentence with its length."""
-        first = self.texts.date(first_seen)
-        if last_normal is None:
-            return self.texts.text("change_open", first=first)
-        is_same = last_normal.year == first_seen.year
-        last = self._write_day_and_month(last_normal) if is_same else self.texts.date(last_normal)
-        return self.texts.count("change", (first_seen - last_normal).days, last=last, first=first)
 
     def write_hectares(self, hectares: float) -> str:
         """Return an area."""
@@ -82,11 +70,6 @@ class Wording:
     def describe_reason(self, row: DecisionRow) -> str:
         """Return reason and note."""
         return "; ".join(show(text, LONG) for text in (row.reason, row.note) if text) or "–"
-
-    def _write_day_and_month(self, day: dt.date) -> str:
-        language = self.texts.language
-        text = str(format_skeleton("MMMMd", day, locale=Locale.parse(LOCALES.get(language, language))))
-        return f"1er {text[2:]}" if language == "fr" and text.startswith("1 ") else text
 
 
 def read_wording(language: str) -> Wording:
