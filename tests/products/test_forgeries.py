@@ -965,3 +965,22 @@ def test_addenda_of_the_first_format_are_none(watch: Workspace) -> None:
     folder = list_evidence(watch)[0]
     restate(folder, format=1)
     assert f"{list_addenda(folder)[0].name}/manifest.json: was added" in told(run("verify", folder))
+
+
+def test_evidence_apart_from_its_log_says_what_only_the_log_knows(watch: Workspace, tmp_path: Path) -> None:
+    """The forger removes the addenda, whose end no manifest knows."""
+    folder = apart(list_evidence(watch)[0], tmp_path)
+    count = len(list_addenda(folder))
+    assert f"addenda: {count}; whether there were more, only the log" in run("verify", folder).stdout
+    for part in list_addenda(folder):
+        shutil.rmtree(part)
+    assert "addenda: 0; whether there were more, only the log" in run("verify", folder).stdout
+
+
+def test_a_foreign_workspace_that_vouches_for_itself_is_named(watch: Workspace, tmp_path: Path) -> None:
+    """The forger sends a whole workspace, log and all; its path is said to whoever is in another one."""
+    strange = Path(shutil.copytree(watch.root, tmp_path / "strange"))
+    folder = strange / "output" / "evidence" / list_evidence(watch)[0].name
+    said = " ".join(run("verify", folder, "-w", watch.root).stdout.split())
+    assert f"this workspace is {strange}, not the one you are in" in said
+    assert "not the one you are in" not in run("verify", list_evidence(watch)[0], "-w", watch.root).stdout

@@ -493,3 +493,9 @@ def test_evidence_that_cannot_be_shown_is_handed_over_and_that_is_told(
 def test_no_words_of_the_page_hide_those_that_it_shares_with_reports(language: str) -> None:
     shared, own = read_texts(language), read_texts(language, FOLDER)
     assert not shared.words.keys() & own.words.keys()
+
+
+def test_law_that_was_judged_otherwise_since_is_told(scanned: Workspace, content: PackContent) -> None:
+    assert "legal status by then" not in read_page(scanned, content)
+    text = read_page(scanned, change_alert(content, legal_status="expired", legal_reason=""))
+    assert "legal status by then: unknown: " in text

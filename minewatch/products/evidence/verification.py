@@ -120,7 +120,16 @@ def _verify_folder(folder: Path, trust: TrustAnchors) -> VerificationResult:
     own = find_own_workspace(folder.parent.parent) if folder.parent.name == EVIDENCE else None
     log = check_log(own.log, trust, own, has_evidence=True) if own else None
     check = _check_folder(folder, trust, own, log)
+    if check.manifest:
+        check = replace(check, notes=(*check.notes, *_describe_vouching(check, trust, own)))
     return replace(check, log_faults=log.faults, unknown=(*check.unknown, *log.unknown)) if log else check
+
+
+def _describe_vouching(check: VerificationResult, trust: TrustAnchors, own: OwnWorkspace | None) -> list[str]:
+    """Return who vouches, where that is not the workspace that the user is in, and what nobody can vouch for here."""
+    if own is None:
+        return [f"addenda: {len(check.addenda)}; whether there were more, only the log of the workspace that made it says"]
+    return [f"this workspace is {own.root}, not the one you are in"] if trust.log and trust.log != own.log else []
 
 
 def _check_folder(folder: Path, trust: TrustAnchors, own: OwnWorkspace | None, log: LogCheck | None) -> VerificationResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from minewatch.core.text import show
 from minewatch.core.units import SCALE
 from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON
 from minewatch.products.evidence.read_me.facts import ReadMeFacts
-from minewatch.products.evidence.read_me.law import list_law
+from minewatch.products.evidence.read_me.law import NO_LAW, list_law
 from minewatch.products.evidence.read_me.looks import EvidenceLook
 from minewatch.products.evidence.read_me.wording import Wording, read_wording
 from minewatch.products.images.chips.rendering import Stretch, render_reflectance
 from minewatch.products.images.stretch import DARKEST, find_white
 from minewatch.products.report.change_words import describe_change
 from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace_outline
+from minewatch.products.report.law_words import describe_law
 from minewatch.settings.credits import credit_data
 
 FOLDER = Path(__file__).parent
@@ -121,7 +123,14 @@ def _describe_since(facts: ReadMeFacts, words: Wording) -> str:
     hectares = words.write_hectares(float(row["area_ha"]))
     line = texts.text("since_then", date=texts.date(table.as_of), status=status, hectares=hectares)
     renamed = texts.text("since_renamed", name=show(table.alert_id)) if table.alert_id != facts.content.name else ""
-    return "; ".join(filter(None, (line, renamed)))
+    return "; ".join(filter(None, (line, _describe_law_since(facts, row, words), renamed)))
+
+
+def _describe_law_since(facts: ReadMeFacts, row: Mapping[str, Any], words: Wording) -> str:
+    """Return the legal status that the table has, where it is another than that of the evidence; '' where it is the same."""
+    now = {name: "" if (value := row.get(name)) is None or value != value else value for name in NO_LAW}  # noqa: PLR0124  # NaN
+    is_same = all(str(facts.alert.get(name) or "") == now[name] for name in ("legal_status", "legal_reason"))
+    return "" if is_same else words.texts.text("since_law", status=describe_law(now, words.texts).status)
 
 
 def _list_figures(facts: ReadMeFacts, words: Wording) -> list[tuple[str, str]]:
