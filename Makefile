@@ -6,7 +6,7 @@ USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 PIP := $(RUN) pip install --disable-pip-version-check
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
-PYTEST := $(RUN) pytest -n 3 --dist loadfile --durations=25
+PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
 .PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy pictures drill year lock system-packages clean
 

@@ -22,6 +22,12 @@ def skip_for(reason: str | None) -> None:
         pytest.skip(reason)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the long journeys first, so that no process is left alone with one at the end; the rest stays in its order."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder with real data beside the repository; tests that use it are marked `shared`."""

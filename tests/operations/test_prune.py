@@ -32,6 +32,7 @@ from tests.helpers.small import (
     scan_small,
     snapshot,
 )
+from tests.helpers.tables import edit
 
 NOTHING = PruneOptions(keep_gb=0)
 LATER = MONITOR_FROM + dt.timedelta(days=150)
@@ -141,9 +142,14 @@ def test_the_tombstones_tell_what_is_gone_and_nothing_is_fetched_again(moved: Wo
 def test_alerts_in_the_table_keep_their_looks(watch: Workspace) -> None:
     set_pipeline(watch, 1)
     move(watch, MONITOR_FROM + dt.timedelta(days=170))
-    assert prune(watch, NOTHING).areas[0].pruned == ()  # the table still has alerts of the window before
+    gone = [o.time.date() for o in prune(watch, NOTHING, dry=True).areas[0].pruned]
+    shown = gone[len(gone) // 2]
+    edit(watch.alerts, "UPDATE alerts SET last_normal = ?", str(shown))
+    kept = [o.time.date() for o in prune(watch, NOTHING).areas[0].pruned]
+    assert kept == [day for day in gone if day < shown], "from the last look at the ground as it was on, all are kept"
     scan_small(watch)
-    assert len(prune(watch, NOTHING).areas[0].pruned) > 0
+    rest = [o.time.date() for o in prune(watch, NOTHING).areas[0].pruned]
+    assert rest == [day for day in gone if day >= shown], "no alert rests on them any more"
 
 
 def test_the_oldest_go_first_and_only_as_many_as_must(moved: Workspace) -> None:

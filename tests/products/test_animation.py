@@ -24,14 +24,14 @@ from minewatch.products.images.animation import AnimationRequest, choose_looks, 
 from minewatch.products.images.cartography import NORTH
 from minewatch.products.images.chips.acquisitions import RatedLook
 from minewatch.sources.scene import Datatake
-from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, make_scanned
+from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_workspace, make_scanned
 
 SINCE = dt.date(2022, 9, 1)
 
 
 @pytest.fixture(scope="session")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return make_scanned(tmp_path_factory)[0]
+    return copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path_factory.mktemp("pictures") / "watch")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, make_
 
 @pytest.fixture(scope="session")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return make_scanned(tmp_path_factory)[0]
+    return copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path_factory.mktemp("pictures") / "watch")
 
 
 @pytest.fixture(scope="session")
