@@ -30,10 +30,17 @@ UNREAD_MARGIN_M = 200
 ARCHIVE_FORMAT = "c988a2f3e09018aa"
 """Change it, to "4" and so on, when an observation of the same scenes would be written otherwise: other layers, ranges, formulas,
 blocks or unread blocks.  Observations of other formats are fetched anew; descriptions may change without that.  This value is
-the digest that earlier versions wrote, so that their archives remain valid."""
+the digest that earlier versions wrote, so that their archives remain valid.  Those without BROKEN_PIXELS are from before numbers
+that are no reflectance counted as no data; they are used as they are."""
 
 ITEM_CHECKSUM = "minewatch:checksum"
 """SHA-256 of an item's own bytes, with zeros where it stands itself; items of earlier versions have none."""
+
+BROKEN_PIXELS = "minewatch:broken_pixels"
+"""Pixels of the area, by SCL class, whose numbers are no reflectance; items of earlier versions did not count them."""
+
+USUALLY_BROKEN = 0.01
+"""Share of such pixels from which a look is named."""
 
 _OWN = re.compile(rb'("minewatch:checksum": ")([0-9a-f]{64})(")')
 
@@ -71,6 +78,9 @@ class Observation:
 
     valid_share: float = 1.0
     """Share of the area's pixels that have data, clear or not."""
+
+    broken_share: float | None = None
+    """Share of the pixels that SCL says have data whose numbers are no reflectance; None where nobody counted them."""
 
     refused: tuple[Mapping[str, Any], ...] = ()
     """Scenes that were left out because their pixels contradict the offset in their metadata."""
@@ -148,6 +158,7 @@ def parse_item(path: AnyPath, data: bytes | Mapping[str, Any]) -> Observation:
             raster=path.parent / Path(document["assets"]["observation"]["href"]).name,
             item=path,
             valid_share=_measure_share(properties["minewatch:scl_pixels"], range(NO_DATA + 1, 256)),
+            broken_share=_measure_broken(properties.get(BROKEN_PIXELS), properties["minewatch:scl_pixels"]),
             refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
             terms=read_terms(document),
         )
@@ -163,6 +174,13 @@ def read_terms(document: Mapping[str, Any]) -> DataTerms:
 
 def _measure_share(pixels: Mapping[str, int], classes: Collection[int]) -> float:
     return sum(count for code, count in pixels.items() if int(code) in classes) / max(1, sum(pixels.values()))
+
+
+def _measure_broken(broken: Mapping[str, int] | None, pixels: Mapping[str, int]) -> float | None:
+    if broken is None:
+        return None
+    lost = sum(broken.values())
+    return lost / max(1, lost + sum(count for code, count in pixels.items() if int(code) != NO_DATA))
 
 
 def list_observations(folder: AnyPath, grid: Grid) -> dict[str, Observation]:

@@ -12,7 +12,7 @@ from pystac import Asset, Item
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.archive.item import ARCHIVE_FORMAT, Observation, describe_grid, parse_item, sign_item
+from minewatch.archive.item import ARCHIVE_FORMAT, BROKEN_PIXELS, Observation, describe_grid, parse_item, sign_item
 from minewatch.archive.stac_item import COG_TYPE, AssetFile, complete_item, locate_from, name_collection
 from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.grid import Grid
@@ -29,6 +29,9 @@ class WriteStats:
 
     classes: Counter[int] = field(default_factory=Counter)
     """Pixels of each SCL class inside the area; 0 = no data."""
+
+    broken: Counter[int] = field(default_factory=Counter)
+    """Pixels inside the area, by their SCL class, that are no reflectance; they are among ``classes`` as no data."""
 
     unread_blocks: int = 0
     """Blocks whose layers were left unread under cloud."""
@@ -122,6 +125,7 @@ def _make_item(temp: TempRaster, grid: Grid, area: BaseGeometry, raster: AnyPath
             "minewatch:sources": [_describe_source(scene, temp.stats.checks.get(scene.id)) for scene in datatake.scenes],
             "minewatch:refused": [_describe_source(scene, temp.stats.checks.get(scene.id)) for scene in temp.stats.refused],
             "minewatch:scl_pixels": {str(code): count for code, count in sorted(temp.stats.classes.items())},
+            BROKEN_PIXELS: {str(code): count for code, count in sorted(temp.stats.broken.items())},
             "minewatch:unread_cells": temp.stats.unread_blocks,
         },
     )

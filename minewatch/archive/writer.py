@@ -20,9 +20,12 @@ from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.core.files import AnyPath, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
-from minewatch.raster.indices import LAYERS, encode_layers
+from minewatch.raster.indices import EMPTY, LAYERS, encode_layers
 from minewatch.raster.read import DatatakeFiles, DatatakeReader, open_datatake
+from minewatch.raster.reflectance import find_measured
+from minewatch.raster.resampling import CLASS_END
 from minewatch.settings.pipeline import Conflict
+from minewatch.settings.scl import CLOUD_CLASSES, NO_DATA
 from minewatch.sources.reflectance_offset import BOA_OFFSET, DarkPixels, OffsetCheck, check_offset, count_dark_pixels
 from minewatch.sources.scene import Datatake, Scene
 
@@ -31,6 +34,9 @@ BAND_NAMES = sorted({name for layer in LAYERS for name in layer.bands})
 
 SWATH = 8 * ARCHIVE_BLOCK
 """Width, in pixels, that is read at a time: four blocks of a Sentinel-2 tile; blocks at its edges may be decoded twice."""
+
+NOBODY = np.int8(-1)
+"""Origin of a pixel that comes from no scene."""
 
 
 class Target(NamedTuple):
@@ -142,18 +148,68 @@ def _copy_strip(
     reader.prefetch(BAND_NAMES, [block for block, is_visible in zip(blocks, visible, strict=True) if is_visible])
     offsets = np.array([scene.offset for scene in reader.readers], np.int32)
     dark = np.zeros((len(offsets), 3), np.int64)
+    inside = grid.inside(strip)
     for block, is_visible in zip(blocks, visible, strict=True):
         part = block.within(around)
-        raster.write(block, 0, classes[part])
         if is_visible:
-            bands = {name: reader.read_reflectance(name, block, origin[part]) for name in BAND_NAMES}
+            bands = _read_block(reader, block, origin[part])
             dark += count_dark_pixels(classes[part], origin[part], bands, offsets)
-            for band, codes in enumerate(encode_layers(bands), 1):
+            measured = find_measured(bands)
+            if not measured.all() and len(offsets) > 1 and _fall_back(reader, block, classes[part], origin[part], measured):
+                bands = _read_block(reader, block, origin[part])
+                measured = find_measured(bands)
+            layers = encode_layers(bands)
+            if not measured.all():
+                broken = _clear_broken(classes[part], layers, measured, inside[block.within(strip)])
+                stats.broken.update({code: int(count) for code, count in enumerate(broken) if count})
+            for band, codes in enumerate(layers, 1):
                 raster.write(block, band, codes)
-    counts = _count_classes(classes[strip.within(around)], grid.inside(strip))
+        raster.write(block, 0, classes[part])
+    counts = _count_classes(classes[strip.within(around)], inside)
     stats.classes.update({code: int(count) for code, count in enumerate(counts) if count})
     stats.unread_blocks += visible.count(False)
     return dark
+
+
+def _read_block(reader: DatatakeReader, block: Window, origin: NDArray[np.int8]) -> dict[str, NDArray[np.int16]]:
+    return {name: reader.read_reflectance(name, block, origin) for name in BAND_NAMES}
+
+
+def _fall_back(
+    reader: DatatakeReader, block: Window, classes: NDArray[np.uint8], origin: NDArray[np.int8], measured: NDArray[np.bool_]
+) -> bool:
+    """Take pixels that are no reflectance from the next scene that measured them, in place; False where none did."""
+    missing = ~measured & (classes != NO_DATA)
+    filled = np.zeros_like(missing)
+    for index in range(1, len(reader.readers)):
+        tried = missing & (origin < index)
+        if tried.any():
+            codes = reader.readers[index].read("scl", block)
+            seen = find_measured(_read_block(reader, block, np.where(tried, np.int8(index), NOBODY)))
+            found = tried & seen & (codes > NO_DATA) & (codes < CLASS_END)
+            classes[found], origin[found] = codes[found], index
+            missing, filled = missing & ~found, filled | found
+    return bool(filled.any())
+
+
+@njit(nogil=True, cache=True)
+def _clear_broken(
+    classes: NDArray[np.uint8], layers: NDArray[np.uint8], measured: NDArray[np.bool_], inside: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Make pixels that are no reflectance no data, in place; return how many ``inside`` had each class.
+
+    Clouds keep their class, as where nothing is read under them: the margin around them depends on it.
+    """
+    counts = np.zeros(CLASS_END, np.int64)
+    for row in range(classes.shape[0]):
+        for column in range(classes.shape[1]):
+            if not measured[row, column]:
+                layers[:, row, column] = EMPTY
+                code = classes[row, column]
+                if code != NO_DATA and code not in CLOUD_CLASSES:
+                    counts[code] += inside[row, column]
+                    classes[row, column] = NO_DATA
+    return counts
 
 
 @njit(nogil=True, cache=True)

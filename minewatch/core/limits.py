@@ -28,8 +28,11 @@ FARTHEST = 1e9
 LINKS = ("overviews", "proxyoverviewrequest")
 """Metadata domains that make GDAL open another file, of any format and anywhere, as soon as it looks for overviews."""
 
-DTYPES = ("uint8", "uint16")
-"""Of digital numbers and classes."""
+UNSIGNED = ("uint8", "uint16")
+"""Types of pictures."""
+
+DTYPES = (*UNSIGNED, "int16")
+"""Types of digital numbers and classes."""
 
 
 def find_header_fault(
@@ -47,8 +50,10 @@ def find_header_fault(
     if fault := _find_bad_size(shape, block, longest):
         return fault
     kinds = list(dtypes)
-    if len(kinds) != 1 or kinds[0] not in DTYPES:
-        return f"not one band of whole numbers with a CRS, but {len(kinds)} of {kinds[0] if kinds else 'nothing'}"
+    if len(kinds) != 1:
+        return f"it has {len(kinds)} bands, and a file of a scene has one"
+    if kinds[0] not in DTYPES:
+        return f"its numbers are of type {kinds[0]}, and those of a scene of {', '.join(DTYPES[:-1])} or {DTYPES[-1]}"
     return _find_bad_position(transform, is_metric, finest)
 
 

@@ -44,6 +44,7 @@ from minewatch.operations.scan_report import (
     FailedArea,
     ScanReport,
     describe_scan,
+    explain_broken_numbers,
     explain_conflicts,
     explain_missing_data,
     explain_no_clear_look,
@@ -207,6 +208,7 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         *explain_conflicts(observations),
         *explain_no_clear_look(observations, area, coverage),
         *explain_missing_data(emptiness),
+        *explain_broken_numbers(observations),
     ]
     return AreaReport(
         plan=area,

@@ -16,10 +16,10 @@ from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.lifetime import FateCount
 from minewatch.alerts.record import Alert
 from minewatch.alerts.table import AreaResult, TableChanges
-from minewatch.archive.item import Observation
+from minewatch.archive.item import USUALLY_BROKEN, Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import SourceError
-from minewatch.core.text import count_of, format_day
+from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.detection.chance import LASTING_DAYS, Chance
 from minewatch.detection.coverage import Coverage, Emptiness
 from minewatch.detection.scene_quality import SceneQuality
@@ -154,6 +154,10 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
                 {"ids": list(empty.scenes), "covered": round(empty.covered, 4), "valid": round(empty.valid, 4)}
                 for empty in area.emptiness
             ],
+            "broken_numbers": [
+                {"ids": list(look.source_ids), "date": look.time.date().isoformat(), "share": round(look.broken_share or 0, 4)}
+                for look in list_broken(area.observations)
+            ],
             "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
             "used": [source for observation in area.observations for source in observation.source_ids],
         },
@@ -273,6 +277,24 @@ def explain_missing_data(emptiness: Sequence[Emptiness]) -> list[str]:
     lines = [empty.describe() for empty in emptiness[:MOST_NAMED]]
     if rest := len(emptiness) - len(lines):
         lines.append(f"{count_of(rest, 'more observation')} with less data than the footprints say; the run record names them")
+    return lines
+
+
+def list_broken(observations: Iterable[Observation]) -> list[Observation]:
+    """Return the observations of which an unusual share of the pixels is no reflectance."""
+    return [o for o in observations if o.broken_share is not None and o.broken_share >= USUALLY_BROKEN]
+
+
+def explain_broken_numbers(observations: Iterable[Observation]) -> list[str]:
+    """Name the latest observations with broken numbers, and count the others."""
+    broken = list_broken(observations)[::-1]
+    lines = [
+        f"{format_day(look.time.date())}: {format_percent(look.broken_share or 0)} of the numbers of "
+        f"{', '.join(look.source_ids)} are no reflectance and count as not seen"
+        for look in broken[:MOST_NAMED]
+    ]
+    if rest := len(broken) - len(lines):
+        lines.append(f"{count_of(rest, 'more observation')} with broken numbers; the run record names them")
     return lines
 
 

@@ -19,6 +19,7 @@ from rasterio.windows import Window as RasterWindow
 
 from minewatch.core.limits import find_external_file, find_header_fault
 from minewatch.raster.gdal_vsi import Stream
+from minewatch.raster.reflectance import convert_signed
 from minewatch.raster.tiff_header import Box
 
 P = ParamSpec("P")
@@ -97,7 +98,8 @@ class GdalFile:
         return pixels
 
     def _read_part(self, window: RasterWindow) -> NDArray[np.uint16]:
-        return np.asarray(self.dataset.read(1, window=window))
+        numbers = np.asarray(self.dataset.read(1, window=window))
+        return convert_signed(numbers, self.dataset.nodata) if numbers.dtype.kind == "i" else numbers
 
     def close(self) -> None:
         """Close the dataset."""
@@ -134,7 +136,7 @@ def _open_coarse(path: str, driver: str, pixel: float) -> DatasetReader:
 def _find_fault(dataset: DatasetReader) -> str:
     """Return why a file cannot be a band of a scene, by its header alone; '' where it can."""
     if dataset.crs is None or not dataset.count:
-        return "not one band of whole numbers with a CRS"
+        return "it has no CRS" if dataset.count else "it has no band"
     fault = find_header_fault(
         dataset.shape,
         dataset.block_shapes[0],

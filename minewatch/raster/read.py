@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from pathlib import PurePosixPath
 from typing import Any, Self, TypeVar, overload
+from urllib.parse import urlsplit
 
 import numpy as np
 from affine import Affine
@@ -17,14 +19,16 @@ from numpy.typing import NDArray
 from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, get_fetch_pool, is_remote
+from minewatch.core.text import show
 from minewatch.core.units import NODATA
 from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, prefetch_blocks
 from minewatch.raster.credentials import Access
 from minewatch.raster.gdal import READ_ERRORS, HeaderError, find_driver, gdal_environment, open_file
 from minewatch.raster.gdal_vsi import Stream
+from minewatch.raster.reflectance import find_mixable
 from minewatch.raster.resampling import fill_classes, write_reflectance
 from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
-from minewatch.raster.warp import PixelReader, Warp, make_warp
+from minewatch.raster.warp import PixelReader, Warp, find_known_epsg, make_warp
 from minewatch.sources.scene import Datatake, Scene
 
 T = TypeVar("T")
@@ -56,6 +60,30 @@ class OpenBand:
 
     shape: tuple[int, int]
     """Rows and columns."""
+
+    nodata: tuple[int, ...] = ()
+    """Numbers other than 0 that file or item declare as no data."""
+
+    def read(self, warp: Warp, window: Window) -> NDArray[np.uint16]:
+        """Read a window through a warp onto a grid: (y, x) uint16, 0 = no data."""
+        return warp.read(_Blanked(self.source, self.nodata) if self.nodata else self.source, window)
+
+
+@dataclass(frozen=True)
+class _Blanked:
+    """Reads pixels, 0 where they have one of some numbers."""
+
+    source: PixelReader
+    nodata: tuple[int, ...]
+
+    def read(self, box: Box) -> NDArray[np.uint16]:
+        numbers = self.source.read(box)
+        for number in self.nodata:
+            numbers[numbers == number] = 0
+        return numbers
+
+    def close(self) -> None:
+        self.source.close()
 
 
 @dataclass
@@ -131,10 +159,25 @@ class SceneFiles:
             header = self._read_header(band)
             if isinstance(header, Layout):
                 file = BlockFile(header, self.cache, self.prefetcher)
-                self._open[band] = OpenBand(file, header.crs, header.transform, header.shape)
+                opened = OpenBand(file, header.crs, header.transform, header.shape, self._list_nodata(band, header.empty))
             else:
-                self._open[band] = self._open_dataset(band, header)
+                opened = self._open_dataset(band, header)
+            self._open[band] = opened
+            self._check_place(band, opened)
         return self._open[band]
+
+    def _list_nodata(self, band: str, of_file: float | None) -> tuple[int, ...]:
+        stated = {of_file, self.scene.nodata.get(band)}
+        return tuple(sorted(int(number) for number in stated if number is not None and 0 < number < 2**16))
+
+    def _check_place(self, band: str, opened: OpenBand) -> None:
+        """Raise SceneError where the file lies elsewhere than its item states; overviews have a grid of their own."""
+        stated = self.scene.grids.get(band)
+        if stated is None or self.pixel > PIXEL:
+            return
+        if fault := stated.find_contradiction(find_known_epsg(opened.crs), opened.transform, opened.shape):
+            name = show(PurePosixPath(urlsplit(self.scene.hrefs[band]).path).name)
+            raise self._refuse(band, f"{name} contradicts its item: {fault[0].lower()}{fault[1:]}; the file may be damaged")
 
     def close_band(self, band: str) -> None:
         """Close a band's file and drop all that was read of it."""
@@ -172,7 +215,9 @@ class SceneFiles:
             file = open_file(self.scene.hrefs[band], stream, self.pixel)
         except HeaderError as error:
             raise self._refuse(band, str(error)) from None
-        return OpenBand(file, file.dataset.crs.to_wkt(), file.dataset.transform, file.dataset.shape)
+        dataset = file.dataset
+        nodata = self._list_nodata(band, dataset.nodata)
+        return OpenBand(file, dataset.crs.to_wkt(), dataset.transform, dataset.shape, nodata)
 
 
 def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Stream | None:
@@ -216,7 +261,7 @@ class SceneReader:
         pixels, SCL nearest.  Raises SceneError where the file cannot be read.
         """
         return self.files.read(
-            band, lambda file: self._get_warp(band, file.crs, file.transform, file.shape).read(file.source, window)
+            band, lambda file: file.read(self._get_warp(band, file.crs, file.transform, file.shape), window)
         )
 
     def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
@@ -231,7 +276,9 @@ class SceneReader:
     def _get_warp(self, band: str, crs: str, transform: Affine, shape: tuple[int, int]) -> Warp:
         key = band, crs, transform
         if key not in self._warps:
-            self._warps[key] = make_warp(self.grid, crs, transform, shape, is_nearest=band == "scl")
+            self._warps[key] = make_warp(
+                self.grid, crs, transform, shape, is_nearest=band == "scl", mixable=find_mixable(band, self.offset)
+            )
         return self._warps[key]
 
 

@@ -130,14 +130,16 @@ def resample_bilinear(
     rows: NDArray[np.float64],
     start: tuple[int, int],
     radius: float,
+    mixable: tuple[int, int],
     out: NDArray[np.uint16],
 ) -> None:
-    """Interpolate between source pixels with data; 0 where the nearest one has none.
+    """Interpolate between source pixels that are ``mixable``, lowest and highest; where the nearest is not, copy it.
 
     Arguments as for :func:`resample_nearest`; ``radius`` is that of the tent-shaped kernel in source pixels: 1, or the
     pixel size of the grid where that is coarser.
     """
     height, width = pixels.shape
+    low, high = np.float64(mixable[0]), np.float64(mixable[1])
     across, along = np.empty(out.shape[1]), np.empty(out.shape[1])
     for y in range(out.shape[0]):
         interpolate(columns, start[0] + y, start[1], across)
@@ -149,26 +151,26 @@ def resample_bilinear(
                 i, j = np.uint64(column), np.uint64(row)
                 a, b = np.float64(pixels[j, i]), np.float64(pixels[j, i + ONE])
                 c, d = np.float64(pixels[j + ONE, i]), np.float64(pixels[j + ONE, i + ONE])
-                if a > 0 and b > 0 and c > 0 and d > 0:
+                if min(min(a, b), min(c, d)) >= low and max(max(a, b), max(c, d)) <= high:
                     right, down = column - np.float64(i), row - np.float64(j)
                     upper, lower = a * (1 - right) + b * right, c * (1 - right) + d * right
                     out[y, x] = np.uint16(upper * (1 - down) + lower * down + 0.5)
                     continue
-            if 0 <= across[x] < width and 0 <= along[x] < height and pixels[int(along[x]), int(across[x])] > 0:
-                out[y, x] = average(pixels, column, row, radius)
-            else:
-                out[y, x] = 0
+            nearest = np.uint16(0)
+            if 0 <= across[x] < width and 0 <= along[x] < height:
+                nearest = pixels[int(along[x]), int(across[x])]
+            out[y, x] = average(pixels, column, row, radius, mixable) if mixable[0] <= nearest <= mixable[1] else nearest
 
 
 @njit(nogil=True, cache=True)
-def average(pixels: NDArray[np.uint16], column: float, row: float, radius: float) -> int:
-    """Return the mean of pixels with data around a position (whole at pixel centres), weighted by nearness."""
+def average(pixels: NDArray[np.uint16], column: float, row: float, radius: float, mixable: tuple[int, int]) -> int:
+    """Return the mean of mixable pixels around a position (whole at pixel centres), weighted by nearness."""
     height, width = pixels.shape
     weights, total = 0.0, 0.0
     for j in range(max(0, int(np.ceil(row - radius))), min(height - 1, int(np.floor(row + radius))) + 1):
         down = 1 - abs(j - row) / radius
         for i in range(max(0, int(np.ceil(column - radius))), min(width - 1, int(np.floor(column + radius))) + 1):
-            if pixels[j, i] > 0:
+            if mixable[0] <= pixels[j, i] <= mixable[1]:
                 weight = down * (1 - abs(i - column) / radius)
                 weights += weight
                 total += weight * pixels[j, i]

@@ -24,6 +24,9 @@ FALSE_NORTHING = 10_000_000.0
 LARGEST_BOX = 2**24
 """Pixels of a file for one part; Sentinel-2 never needs more."""
 
+ANY_DATA = (1, 2**16 - 1)
+"""Numbers that are averaged where nothing is known of them: all but 0, which is no data."""
+
 
 class PixelReader(Protocol):
     """An open file of one band."""
@@ -85,6 +88,9 @@ class ResampledGrid:
     is_nearest: bool
     """True for classes, which are never averaged."""
 
+    mixable: tuple[int, int] = ANY_DATA
+    """Lowest and highest number that is averaged with others."""
+
     @property
     def radius(self) -> float:
         """Radius of the bilinear kernel in the file's pixels: more than 1 where the grid is coarser."""
@@ -108,7 +114,7 @@ class ResampledGrid:
                 if self.is_nearest:
                     resample_nearest(source.read(box), *points, start, target)
                 else:
-                    resample_bilinear(source.read(box), *points, start, self.radius, target)
+                    resample_bilinear(source.read(box), *points, start, self.radius, self.mixable, target)
                 out[part.within(window)] = target
         return out
 
@@ -177,7 +183,23 @@ def find_epsg(crs: str) -> int | None:
     return CRS.from_wkt(crs).to_epsg()
 
 
-def make_warp(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *, is_nearest: bool) -> Warp:
+def find_known_epsg(crs: str) -> int | None:
+    """Return the EPSG code of a CRS, None also where it is no valid one."""
+    try:
+        return find_epsg(crs)
+    except ProjError:
+        return None
+
+
+def make_warp(
+    grid: Grid,
+    crs: str,
+    transform: Affine,
+    shape: tuple[int, int],
+    *,
+    is_nearest: bool,
+    mixable: tuple[int, int] = ANY_DATA,
+) -> Warp:
     """Return the warp of a file onto a grid; the grid's own lattice, at 10 m or 20 m, needs no resampling.
 
     Raises BlockError where the file's CRS is not valid.
@@ -187,7 +209,7 @@ def make_warp(grid: Grid, crs: str, transform: Affine, shape: tuple[int, int], *
     except ProjError as error:
         raise BlockError(f"its CRS is not known ({type(error).__name__})") from None
     aligned = None if north is None else make_aligned_grid(grid, Affine.translation(0, north) @ transform)
-    return aligned or ResampledGrid(grid, crs, transform, shape, is_nearest)
+    return aligned or ResampledGrid(grid, crs, transform, shape, is_nearest, mixable)
 
 
 def find_northing_shift(file: int | None, grid: int) -> float | None:

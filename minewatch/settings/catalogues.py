@@ -108,7 +108,7 @@ class SourceTable(CatalogTable):
     """Band to asset name; left out = recognised from each item."""
 
     offset: OffsetRule = ""
-    """Who applied the reflectance offset; '' = each item says."""
+    """What decides on the reflectance offset, "none" = nothing is added; '' = each item says."""
 
     @field_validator("assets")
     @classmethod

@@ -26,8 +26,9 @@ ASSET_NAMES: tuple[Mapping[str, str], ...] = (
 Signing = Literal["", "planetary-computer"]
 """Who signs the addresses of assets before they are read; '' = nobody."""
 
-OffsetRule = Literal["", "earth-search", "metadata"]
-"""Who applied the reflectance offset: as Earth Search's flag says, or as the metadata say; '' = each item says."""
+OffsetRule = Literal["", "earth-search", "metadata", "baseline", "none"]
+"""What decides on the reflectance offset: Earth Search's flag, the metadata of the bands, or the processing baseline alone;
+"none" adds nothing, and '' = each item says."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Provider:
     """Band to asset name; None = recognised from each item."""
 
     offset: OffsetRule = ""
-    """Who applied the reflectance offset."""
+    """What decides on the reflectance offset."""
 
     signing: Signing = ""
     """Who signs the addresses of its assets."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from minewatch.core.errors import SceneError
 from minewatch.core.units import NODATA
 from minewatch.settings.scl import VEGETATION, WATER
+from minewatch.sources.baseline import UNKNOWN
 
 OFFSET_BASELINE = (4, 0)
 """From this processing baseline on, L2A digital numbers carry BOA_ADD_OFFSET (ESA, 25 January 2022)."""
@@ -53,10 +54,14 @@ def decide_offset(
     ``declared`` is the offset that the item's bands declare (:func:`read_declared_offset`); ``rule`` is the provider's, ''
     where each item says.  The sensing date does not count: old dates were reprocessed.
     """
-    name = f"baseline {baseline[0]:02d}.{baseline[1]:02d}" if baseline > (0, 0) else "no baseline given"
+    name = f"baseline {baseline[0]:02d}.{baseline[1]:02d}" if baseline > UNKNOWN else "no baseline known"
+    if rule == "none":
+        return 0, f"{name}, and the source's setting says that nothing is to be added"
+    if rule == "baseline":
+        return (BOA_OFFSET if baseline >= OFFSET_BASELINE else 0), f"{name}, which alone counts by the source's setting"
     if collection == COLLECTION_1:
         return BOA_OFFSET if declared is None else declared, f"{name}, Collection 1: the offset of its metadata"
-    if (0, 0) < baseline < OFFSET_BASELINE:
+    if UNKNOWN < baseline < OFFSET_BASELINE:
         return 0, f"{name} is older than 04.00"
     if (
         rule == "earth-search"
@@ -64,10 +69,10 @@ def decide_offset(
         or (not rule and any(key.startswith("earthsearch:") for key in properties))
     ):
         flag = next((properties[key] for key in FLAGS if key in properties), None)
-        return _decide_earth_search(flag, name, has_offset=baseline > (0, 0) or bool(declared))
-    if declared is not None and (provider not in UNCHANGED or baseline == (0, 0)):
+        return _decide_earth_search(flag, name, has_offset=baseline > UNKNOWN or bool(declared))
+    if declared is not None and (provider not in UNCHANGED or baseline == UNKNOWN):
         return declared, f"{name}, its bands declare {'the offset' if declared else 'no offset'}"
-    if baseline == (0, 0):
+    if baseline == UNKNOWN:
         return 0, f"{name}, and no offset: taken as older than 04.00"
     return BOA_OFFSET, f"{name} carries the offset"
 
@@ -81,21 +86,41 @@ def _decide_earth_search(flag: Any, name: str, *, has_offset: bool) -> tuple[int
     return BOA_OFFSET, f"{name} carries the offset" + (", not applied by the provider" if flag is False else "")
 
 
-def read_declared_offset(assets: Iterable[Mapping[str, Any]]) -> int | None:
+Places = Iterable[Mapping[str, Any] | None]
+"""Where the numbers of one band may be described, the nearest first: its asset, its item's properties, its collection."""
+
+
+def read_declared_offset(bands: Iterable[Places]) -> int | None:
     """Return the offset that reflectance bands declare, in digital numbers; None where they do not agree.
 
     Raises SceneError for an offset or a scale that Sentinel-2 never had.
     """
-    found = {_read_offset(asset) for asset in assets}
+    found = {next(filter(_is_number, map(_read_offset, _choose(places))), None) for places in bands}
     return found.pop() if len(found) == 1 else None
 
 
-def _read_offset(asset: Mapping[str, Any]) -> int | None:
+def read_declared_nodata(places: Places) -> int | None:
+    """Return the number that a band declares as no data; None where it is none that a file can hold."""
+    values = (fields.get("nodata", _find_band(fields).get("nodata")) for fields in _choose(places))
+    value = next(filter(_is_number, values), None)
+    return int(value) if value is not None and abs(value) < 2**16 and value == int(value) else None  # NaN is not below
+
+
+def _choose(places: Places) -> Iterable[Mapping[str, Any]]:
+    return (fields for fields in places if isinstance(fields, Mapping))
+
+
+def _find_band(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the first band says, where STAC 1.0 or 1.1 puts it."""
     bands: list[Any] = next(
-        (asset[key] for key in ("raster:bands", "bands") if isinstance(asset.get(key), list) and asset[key]), [{}]
+        (fields[key] for key in ("raster:bands", "bands") if isinstance(fields.get(key), list) and fields[key]), [{}]
     )
-    band = bands[0] if isinstance(bands[0], Mapping) else {}
-    offset, scale = (asset.get(f"raster:{key}", band.get(f"raster:{key}", band.get(key))) for key in ("offset", "scale"))
+    return bands[0] if isinstance(bands[0], Mapping) else {}
+
+
+def _read_offset(fields: Mapping[str, Any]) -> int | None:
+    band = _find_band(fields)
+    offset, scale = (fields.get(f"raster:{key}", band.get(f"raster:{key}", band.get(key))) for key in ("offset", "scale"))
     if _is_number(scale) and abs(scale - SCALE_OF_NUMBERS) > SCALE_OF_NUMBERS / 100:
         raise SceneError(f"its bands declare a scale of {scale:g}, and Sentinel-2 has {SCALE_OF_NUMBERS:g}")
     if not _is_number(offset):
@@ -201,7 +226,7 @@ def check_offset(stated: int, baseline: tuple[int, int], dark: DarkPixels) -> Of
 
     Baselines older than any offset are not checked: a hazy scene would look as if it had one.
     """
-    if not stated and (0, 0) < baseline < OFFSET_BASELINE:
+    if not stated and UNKNOWN < baseline < OFFSET_BASELINE:
         return OffsetCheck(stated, "not needed")
     if dark.total < LEAST_DARK:
         return OffsetCheck(stated, "cannot tell", None, dark.total)

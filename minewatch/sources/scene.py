@@ -15,8 +15,11 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.core.errors import SceneError
 from minewatch.settings.credits import UNSTATED, DataTerms, credit_data
 from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
+from minewatch.sources.baseline import parse_baseline
+from minewatch.sources.composite import find_span
 from minewatch.sources.footprint import read_footprint
-from minewatch.sources.reflectance_offset import decide_offset, read_declared_offset
+from minewatch.sources.georeferencing import StatedGrid, read_stated_grid
+from minewatch.sources.reflectance_offset import decide_offset, read_declared_nodata, read_declared_offset
 
 PRODUCT = re.compile(r"S2[A-Z]_MSIL2A_\d{8}T\d{6}_(?:N\d{4}_)?R\d{3}_T\d{2}[A-Z]{3}(?=_|$)")
 """ESA's product name up to its tile; Planetary Computer's ids leave the baseline out."""
@@ -80,6 +83,12 @@ class Scene:
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Band to the multihash of its file, for bands with a stated checksum."""
 
+    nodata: Mapping[str, int] = field(default_factory=dict)
+    """Band to the digital number that the item declares as no data, for bands with one other than 0."""
+
+    grids: Mapping[str, StatedGrid] = field(default_factory=dict)
+    """Band to what the item states on the pixel grid of its file."""
+
     href: str = ""
     """Address, without secrets, or path of its item; '' where it is unknown."""
 
@@ -120,18 +129,29 @@ def credit_scenes(scenes: Iterable[Scene], *, modified: bool = True) -> str:
     return credit_data([scene.terms for scene in known], [scene.time.year for scene in known], modified=modified)
 
 
-def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Provider | None = None) -> Scene:
-    """Return a STAC item as a Scene, opened as its provider says; raises SceneError where something is missing."""
+def parse_scene(
+    item: Item, source: str, hrefs: Mapping[str, str], provider: Provider | None = None, shared: Mapping[str, Any] | None = None
+) -> Scene:
+    """Return a STAC item as a Scene, opened as its provider says; raises SceneError where something is missing.
+
+    ``shared`` is what its collection states on the assets of all items, by the asset's name.
+    """
+    span = find_span(item, item.assets)
+    if span and span.is_composite:
+        raise SceneError(f"item {item.id} is {span.describe()}")
     if item.datetime is None or not item.geometry:
         raise SceneError(f"item {item.id} has no datetime or no geometry")
     time = item.datetime.replace(tzinfo=item.datetime.tzinfo or dt.UTC).astimezone(dt.UTC)
     properties, provider = item.properties, provider or Provider("", "")
     product = find_product(item)
     baseline = parse_baseline(properties, product)
-    fields = {band: item.assets[name].extra_fields for band, name in name_assets(item, provider.assets).items()}
+    names = name_assets(item, provider.assets)
+    fields = {band: item.assets[name].extra_fields for band, name in names.items()}
+    # What describes the numbers of a band stands in one of these places; its own fields count first.
+    places = {band: (fields[band], properties, (shared or {}).get(name)) for band, name in names.items()}
     checksums = {band: str(stated.get("file:checksum", "")) for band, stated in fields.items()}
     try:
-        declared = read_declared_offset(stated for band, stated in fields.items() if band != "scl")
+        declared = read_declared_offset(stated for band, stated in places.items() if band != "scl")
     except SceneError as error:
         raise SceneError(f"item {item.id}: {error}") from error
     collection = item.collection_id or ""
@@ -153,6 +173,8 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
         signing=provider.signing,
         s3=provider.s3,
         checksums={band: text for band, text in checksums.items() if MULTIHASH.fullmatch(text)},
+        nodata={band: number for band, stated in places.items() if (number := read_declared_nodata(stated))},
+        grids={band: read_stated_grid(stated, properties) for band, stated in fields.items()},
     )
 
 
@@ -186,18 +208,6 @@ def find_product(item: Item) -> str:
 def _list_texts(properties: Mapping[str, Any], names: Collection[str]) -> Iterator[str]:
     """Yield the properties of these names with any prefix."""
     yield from (str(value) for name, value in sorted(properties.items()) if name.rpartition(":")[2] in names)
-
-
-def parse_baseline(properties: Mapping[str, Any], product: str = "") -> tuple[int, int]:
-    """Read the processing baseline, as (5, 9) for '05.09'; (0, 0) where it is not given."""
-    text = str(
-        properties.get("s2:processing_baseline")
-        or properties.get("sentinel2:processing_baseline")
-        or properties.get("processing:version")
-        or ""
-    )
-    match = re.fullmatch(r"\D?(\d{2})\.?(\d{2})", text.strip()) or re.search(r"_N(\d{2})(\d{2})_", product)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def make_key(properties: Mapping[str, Any], time: dt.datetime, product: str = "") -> str:

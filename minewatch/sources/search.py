@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +18,7 @@ from minewatch.core.url_policy import is_web, resolve_href
 from minewatch.settings.credits import DataTerms, parse_terms, parse_url
 from minewatch.settings.providers import infer_provider
 from minewatch.sources.footprint import has_footprint, read_footprint
+from minewatch.sources.georeferencing import read_code
 from minewatch.sources.scene import Scene, name_assets, parse_scene
 from minewatch.sources.stac import Source
 from minewatch.sources.stac_io import FAULT
@@ -80,7 +80,7 @@ def make_scene(item: pystac.Item, source: Source) -> Scene:
         raise SceneError(str(item.extra_fields[FAULT]))
     try:
         provider = infer_provider(source.provider, item.properties, [asset.href for asset in item.assets.values()])
-        scene = parse_scene(item, source.name, resolve_hrefs(item, source), provider)
+        scene = parse_scene(item, source.name, resolve_hrefs(item, source), provider, _find_shared_fields(item, source))
         place = item.get_self_href()
         # On the web the item itself says where it is; on this machine that is the file that was read.
         href = parse_url(place) if source.is_api or is_web(source.root) else str(place or "")
@@ -97,10 +97,21 @@ def _find_terms(item: pystac.Item, source: Source) -> DataTerms:
     own = parse_terms({"type": "Feature", "properties": item.properties, "links": links})
     if source.is_api:
         return own.or_else(source.read_terms())
-    # A static catalogue was walked down to the item, whose parent is known; nothing is read for it.
+    parent = _find_parent(item)
+    return own if parent is None else own.or_else(parse_terms(parent.to_dict(transform_hrefs=False)))
+
+
+def _find_parent(item: pystac.Item) -> pystac.Collection | None:
+    """Return an item's collection in a static catalogue, which was walked down to the item: nothing is read for it."""
     link = item.get_single_link(pystac.RelType.PARENT)
-    parent = link.target if link else None
-    return own.or_else(parse_terms(parent.to_dict(transform_hrefs=False))) if isinstance(parent, pystac.Collection) else own
+    return link.target if link and isinstance(link.target, pystac.Collection) else None
+
+
+def _find_shared_fields(item: pystac.Item, source: Source) -> Mapping[str, Any]:
+    """Return what a collection states on the assets of all its items, by the asset's name."""
+    parent = None if source.is_api else _find_parent(item)
+    shared = source.read_collection().get("item_assets") if source.is_api else parent and parent.extra_fields.get("item_assets")
+    return shared if isinstance(shared, Mapping) else {}
 
 
 def has_scenes(source: Source, area: BaseGeometry) -> bool:
@@ -137,11 +148,11 @@ def find_grid_hint(source: Source, area: BaseGeometry) -> GridHint:
 
 
 def _read_hint(fields: Mapping[str, Any]) -> GridHint | None:
-    code = str(fields.get("proj:code") or fields.get("proj:epsg") or "").removeprefix("EPSG:")
+    code = read_code(fields)
     try:
         transform = fields["proj:transform"]
         _, _, x, _, _, y = (float(number) for number in (transform[:6] if isinstance(transform, list) else ()))
     except (KeyError, TypeError, ValueError, OverflowError):
         return None
     is_position = max(abs(x), abs(y)) <= FARTHEST  # False for NaN
-    return GridHint(int(code), (x, y)) if is_position and re.fullmatch("[0-9]{4,6}", code) else None
+    return GridHint(code, (x, y)) if is_position and code is not None else None

@@ -25,6 +25,7 @@ from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.settings.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
+from minewatch.sources.composite import find_span
 from minewatch.sources.footprint import list_boxes, read_footprint
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
 
@@ -51,8 +52,8 @@ class Source:
     _io: StacApiIO = field(default_factory=StacApiIO, compare=False, repr=False)
     """Reads its documents."""
 
-    _terms: dict[str, DataTerms] = field(default_factory=dict, compare=False, repr=False)
-    """What its collections state, as far as they were asked."""
+    _collections: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+    """Documents of its collections, as far as they were asked for."""
 
     @property
     def name(self) -> str:
@@ -110,19 +111,23 @@ class Source:
         return str(document.get("title") or self.collection)
 
     def read_terms(self) -> DataTerms:
-        """Return what the searched collection of an API states on its data; asked for once, and never an error.
+        """Return what the searched collection of an API states on its data."""
+        return parse_terms(found) if (found := self.read_collection()) else UNSTATED
+
+    def read_collection(self) -> dict[str, Any]:
+        """Return the document of the searched collection of an API; asked for once, {} where it cannot be read.
 
         The collections of built-in providers are known to hold Sentinel data, and are not asked.
         """
         if self.provider.root in {provider.root for provider in PROVIDERS.values()}:
-            return UNSTATED
-        if self.collection not in self._terms:
+            return {}
+        if self.collection not in self._collections:
             address = f"{self.root.rstrip('/')}/collections/{quote(self.collection, safe='')}"
             try:
-                self._terms[self.collection] = parse_terms(self._io.read_json(address))
+                self._collections[self.collection] = self._io.read_json(address)
             except LIBRARY_ERRORS:  # the scenes can be used without
-                self._terms[self.collection] = UNSTATED
-        return self._terms[self.collection]
+                self._collections[self.collection] = {}
+        return self._collections[self.collection]
 
     def list_collections(self) -> list[str]:
         """Return the ids of the collections on an API's first page; raises SourceError."""
@@ -218,14 +223,24 @@ def _drop_repeats(items: Iterable[pystac.Item]) -> Iterator[pystac.Item]:
             yield item
 
 
+def _to_day(time: dt.datetime) -> dt.date:
+    return time.astimezone(dt.UTC).date() if time.tzinfo else time.date()
+
+
 def _matches(item: pystac.Item, query: Query) -> bool:
-    """True if an item meets the query; one without date or outline does, so that it is refused by name."""
+    """True if an item meets the query; one without date or outline does, so that it is refused by name.
+
+    A composite does where any of its days lies in the period.
+    """
     if FAULT in item.extra_fields:
         return True
-    if item.datetime is not None:
-        day = item.datetime.astimezone(dt.UTC).date() if item.datetime.tzinfo else item.datetime.date()
-        if not query.start <= day <= query.end:
-            return False
+    span = find_span(item, item.assets)
+    if span and (span.is_composite or item.datetime is None):
+        first, last = span
+    else:
+        first = last = item.datetime
+    if first is not None and last is not None and not (_to_day(first) <= query.end and query.start <= _to_day(last)):
+        return False
     try:
         return bool(read_footprint(item.geometry, item.id).intersects(query.area))
     except SceneError:

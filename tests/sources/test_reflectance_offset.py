@@ -159,7 +159,7 @@ def declare(offset: Any, scale: Any = 0.0001) -> dict[str, Any]:
     ],
 )
 def test_what_bands_declare(assets: list[dict[str, Any]], declared: int | None) -> None:
-    assert read_declared_offset(assets) == declared
+    assert read_declared_offset([asset] for asset in assets) == declared
 
 
 @pytest.mark.parametrize("asset", [declare(-0.05), declare(-1000), declare(0, 1), declare(-0.1, 0.0000275)])

@@ -14,8 +14,10 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError
+from minewatch.sources.baseline import parse_baseline
+from minewatch.sources.composite import find_span
 from minewatch.sources.footprint import read_footprint
-from minewatch.sources.scene import find_tile, make_key, parse_baseline
+from minewatch.sources.scene import find_tile, make_key
 from minewatch.sources.stac import Source
 
 PUBLISHED = ("published", "created", "updated")
@@ -74,12 +76,13 @@ def list_items(source: Source, query: Query) -> Iterator[CatalogueItem]:
 
 
 def read_catalogue_item(item: pystac.Item) -> CatalogueItem | None:
-    """Read the metadata of an item; None where it lacks a date or a usable outline: a scan skips and reports it."""
+    """Read the metadata of an item; None where a scan skips and reports it: it lacks a date or outline, or is a composite."""
     try:
         footprint = read_footprint(item.geometry, item.id)
     except SceneError:
         return None
-    if item.datetime is None:
+    span = find_span(item, item.assets)
+    if item.datetime is None or (span and span.is_composite):
         return None
     time, properties = _to_utc(item.datetime), item.properties
     names = [item.id, *(str(properties.get(name) or "") for name in NAMES)]

@@ -13,6 +13,7 @@ from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.core.errors import ArchiveError, MinewatchError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
+from minewatch.operations.doctor.broken_numbers import check_broken_numbers
 from minewatch.operations.doctor.catalogue_items import CatalogueItem, list_items
 from minewatch.operations.doctor.checks import CheckFinding, DataCheck, Examination, ExaminedData
 from minewatch.operations.doctor.duplicates import check_duplicates
@@ -64,6 +65,7 @@ def _run_checks(data: ExaminedData, reporter: Reporter) -> Iterator[DataCheck]:
     yield check_missing(data)
     yield check_registration(data, reporter)
     yield check_valid_pixels(data, pixels)
+    yield check_broken_numbers(data)
     yield check_late(data)
     yield check_unfetched(data)
 

@@ -21,7 +21,7 @@ from rasterio.windows import Window as RasterWindow
 from minewatch.areas.grid import Grid, Window, find_transformer
 from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, get_fetch_pool, is_remote
-from minewatch.core.limits import COARSEST, DTYPES, find_external_file, find_header_fault
+from minewatch.core.limits import COARSEST, UNSIGNED, find_external_file, find_header_fault
 from minewatch.raster.credentials import Access
 from minewatch.raster.gdal import READ_ERRORS, GdalFile, find_driver, gdal_environment, run_gdal
 from minewatch.raster.gdal_vsi import Stream
@@ -170,7 +170,7 @@ class _File:
 def _find_misfit(dataset: DatasetReader) -> str:
     """Return why a file cannot be an image, by its header alone; '' where it can."""
     kinds = set(dataset.dtypes)
-    if dataset.crs is None or not 1 <= dataset.count <= MOST_BANDS or len(kinds) != 1 or not kinds <= set(DTYPES):
+    if dataset.crs is None or not 1 <= dataset.count <= MOST_BANDS or len(kinds) != 1 or not kinds <= set(UNSIGNED):
         return "it is no picture in 8 or 16 bits with a CRS"
     rows, columns = dataset.block_shapes[0]
     block = rows * dataset.count, columns  # the bands of a block may lie together
