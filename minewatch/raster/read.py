@@ -260,9 +260,7 @@ class SceneReader:
         Pixels of the same lattice are copied (a 20 m pixel fills four of 10 m); others are warped, bilinear over valid
         pixels, SCL nearest.  Raises SceneError where the file cannot be read.
         """
-        return self.files.read(
-            band, lambda file: file.read(self._get_warp(band, file.crs, file.transform, file.shape), window)
-        )
+        return self.files.read(band, lambda file: file.read(self._get_warp(band, file.crs, file.transform, file.shape), window))
 
     def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
         """Start fetching windows that will be read soon, in this order; returns at once."""

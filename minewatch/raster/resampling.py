@@ -151,7 +151,7 @@ def resample_bilinear(
                 i, j = np.uint64(column), np.uint64(row)
                 a, b = np.float64(pixels[j, i]), np.float64(pixels[j, i + ONE])
                 c, d = np.float64(pixels[j + ONE, i]), np.float64(pixels[j + ONE, i + ONE])
-                if min(min(a, b), min(c, d)) >= low and max(max(a, b), max(c, d)) <= high:
+                if min(a, b, c, d) >= low and max(a, b, c, d) <= high:
                     right, down = column - np.float64(i), row - np.float64(j)
                     upper, lower = a * (1 - right) + b * right, c * (1 - right) + d * right
                     out[y, x] = np.uint16(upper * (1 - down) + lower * down + 0.5)

@@ -48,16 +48,16 @@ class StatedGrid:
         """
         if self.epsg is not None and epsg is not None and self.epsg != epsg:
             return f"its item states proj:code EPSG:{self.epsg}, and the file has EPSG:{epsg}"
-        if self.shape is not None and not self._fits_shape(shape):
+        steps = STEPS[:1] if self.is_shape_own else STEPS
+        if self.shape is not None and not any(self._has_shape(shape, step) for step in steps):
             return f"its item states proj:shape {_list(self.shape)}, and the file has {_list(shape)}"
         if self.transform is not None and not self._fits_transform(transform, shape):
             return f"its item states proj:transform {_list(self.transform)}, and the file has {_list(transform[:6])}"
         return ""
 
-    def _fits_shape(self, shape: tuple[int, int]) -> bool:
-        steps = STEPS[:1] if self.is_shape_own else STEPS
-        pairs = list(zip(self.shape or (), shape, strict=True))
-        return any(all(abs(stated - step * side) <= max(1, step) for stated, side in pairs) for step in steps)
+    def _has_shape(self, shape: tuple[int, int], step: float) -> bool:
+        """True if a file whose pixels are ``step`` times as large as the stated ones may have this shape."""
+        return self.shape is None or all(abs(a - step * b) <= max(1, step) for a, b in zip(self.shape, shape, strict=True))
 
     def _fits_transform(self, transform: Affine, shape: tuple[int, int]) -> bool:
         numbers = self.transform or ()
@@ -67,9 +67,11 @@ class StatedGrid:
     def _is_near(self, stated: Affine, transform: Affine, shape: tuple[int, int]) -> bool:
         if not stated.determinant or not transform.determinant:
             return False
-        step = math.sqrt(abs(transform.determinant / stated.determinant))
-        step = next((known for known in STEPS if abs(step / known - 1) < LOOSE), step)
-        if step not in STEPS or (self.is_transform_own and step != 1):
+        ratio = math.sqrt(abs(transform.determinant / stated.determinant))
+        step = next((known for known in STEPS if abs(ratio / known - 1) < LOOSE), 0.0)
+        if self.is_transform_own and step != 1:
+            return False
+        if not step or (self.is_transform_own == self.is_shape_own and not self._has_shape(shape, step)):
             return False
         apart = ~transform @ stated @ Affine.scale(step)  # from the file's pixels to the file's pixels
         corners = [(column, row) for column in (0, shape[1]) for row in (0, shape[0])]

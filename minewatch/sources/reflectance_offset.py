@@ -55,10 +55,9 @@ def decide_offset(
     where each item says.  The sensing date does not count: old dates were reprocessed.
     """
     name = f"baseline {baseline[0]:02d}.{baseline[1]:02d}" if baseline > UNKNOWN else "no baseline known"
-    if rule == "none":
-        return 0, f"{name}, and the source's setting says that nothing is to be added"
-    if rule == "baseline":
-        return (BOA_OFFSET if baseline >= OFFSET_BASELINE else 0), f"{name}, which alone counts by the source's setting"
+    if rule in ("none", "baseline"):
+        offset = BOA_OFFSET if rule == "baseline" and baseline >= OFFSET_BASELINE else 0
+        return offset, f"{name}, and the source's setting offset = {rule!r}"
     if collection == COLLECTION_1:
         return BOA_OFFSET if declared is None else declared, f"{name}, Collection 1: the offset of its metadata"
     if UNKNOWN < baseline < OFFSET_BASELINE:
@@ -72,9 +71,8 @@ def decide_offset(
         return _decide_earth_search(flag, name, has_offset=baseline > UNKNOWN or bool(declared))
     if declared is not None and (provider not in UNCHANGED or baseline == UNKNOWN):
         return declared, f"{name}, its bands declare {'the offset' if declared else 'no offset'}"
-    if baseline == UNKNOWN:
-        return 0, f"{name}, and no offset: taken as older than 04.00"
-    return BOA_OFFSET, f"{name} carries the offset"
+    is_known = baseline > UNKNOWN
+    return (BOA_OFFSET, f"{name} carries the offset") if is_known else (0, f"{name}, and no offset: taken as older than 04.00")
 
 
 def _decide_earth_search(flag: Any, name: str, *, has_offset: bool) -> tuple[int, str]:

@@ -15,8 +15,8 @@ from shapely.geometry import box
 
 from minewatch.core.errors import SceneError
 from minewatch.settings.providers import BANDS
-from minewatch.sources.reflectance_offset import decide_offset
 from minewatch.sources.baseline import parse_baseline
+from minewatch.sources.reflectance_offset import decide_offset
 from minewatch.sources.scene import Datatake, Scene, find_tile, group_scenes, make_key, name_assets, parse_scene
 from tests.helpers.rasters import FOREST, make_item
 

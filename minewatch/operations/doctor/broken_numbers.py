@@ -17,7 +17,9 @@ def check_broken_numbers(data: ExaminedData) -> DataCheck:
         return DataCheck(NAME, CheckOutcome.UNKNOWN, "-", "the observations are of earlier versions, which did not count them")
     findings = [_make_finding(observation, share) for observation, share in counted]
     many = sum(finding.outcome is not CheckOutcome.OK for finding in findings)
-    text = f"{many} of {count_of(len(counted), 'observation')} with {format_percent(USUALLY_BROKEN)} or more that is no reflectance"
+    text = (
+        f"{many} of {count_of(len(counted), 'observation')} with {format_percent(USUALLY_BROKEN)} or more that is no reflectance"
+    )
     text += f"; {rest} of earlier versions, which did not count it" if rest else ""
     facts = {"judged": len(counted), "broken": many, "most": round(max(share for _, share in counted), 4)}
     return DataCheck(NAME, find_worst(findings), str(many), text, findings, facts)
