@@ -24,12 +24,12 @@ BRIGHTEST = 2 * SCALE
 DARK_NIR = 1500
 """Near infrared up to which short-wave infrared may be black: over water, in shadow.  Under brighter ground it was lost."""
 
-NEVER_BLACK = ("red", "nir")
-"""Bands that are above zero on all ground.
+OFTEN_BLACK = ("blue", "green")
+"""Bands that overcorrected haze makes black on good ground, so that black is a look there.
 
-Measured on a Romanian forest under Sen2Cor's own SCL (1.4 million pixels): red at or below zero in 0.003 % of vegetation,
-0.4 % of dark areas, 0.03 % of shadow and 3.7 % of what is called water; near infrared never.  Blue is left out: overcorrected
-haze makes it black in up to 71 % of a good scene.
+Measured on a Romanian forest under Sen2Cor's own SCL (1.4 million pixels): blue is at or below zero in up to 71 % of a good
+scene; red in 0.003 % of vegetation, 0.4 % of dark areas, 0.03 % of shadow and 3.7 % of what is called water; near and
+short-wave infrared never.
 """
 
 SIGNED_FLOOR = -1000
@@ -38,7 +38,8 @@ SIGNED_FLOOR = -1000
 
 def find_mixable(band: str, offset: int) -> tuple[int, int]:
     """Return the lowest and highest digital numbers that are averaged with others when a band is resampled."""
-    return max(1, BLACK + 1 - offset) if band in NEVER_BLACK else 1, BRIGHTEST - offset
+    black = BLACK if offset else 0
+    return (black if band in OFTEN_BLACK else BLACK - offset) + 1, BRIGHTEST - offset
 
 
 def convert_signed(numbers: NDArray[np.generic], nodata: float | None) -> NDArray[np.uint16]:

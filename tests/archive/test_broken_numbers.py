@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from pyproj import Transformer
 
 from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.publication import publish
@@ -128,10 +129,10 @@ def test_clouds_keep_their_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize("whose", ["the file's", "the item's"])
 @pytest.mark.parametrize("band", ["red", "swir16"])
 def test_a_declared_number_is_no_data(tmp_path: Path, band: str, whose: str) -> None:
-    bands = paint_block(0, VEGETATION, {}, {band: 7777})
-    scene = write_scene(tmp_path, bands, nodata=7777 if whose == "the file's" else None)
+    bands = paint_block(0, VEGETATION, {}, {band: 200})
+    scene = write_scene(tmp_path, bands, nodata=200 if whose == "the file's" else None)
     if whose == "the item's":
-        scene = dataclasses.replace(scene, nodata={band: 7777})
+        scene = dataclasses.replace(scene, nodata={band: 200})
     assert not read_codes(archive(tmp_path / "archive", scene))[:, *BLOCK].any()
 
 
@@ -154,14 +155,11 @@ def test_signed_files_are_read(tmp_path: Path) -> None:
     assert convert_signed(np.array([[-9999, -1000, -40, 0, 5]], np.int16), -9999).tolist() == [[0, 0, 1, 0, 5]]
 
 
-@pytest.mark.parametrize("broken", [ALL_ONE, {"red": 64_200}, {"swir16": 64_200}, {"red": 1}, {"nir": 800}], ids=str)
+@pytest.mark.parametrize("broken", [{"red": 1, "nir": 1, "swir16": 1}, {"red": 64_200}, {"swir16": 64_200}, {"red": 1}, {"nir": 800}], ids=str)
 def test_nothing_of_them_leaks_into_what_is_warped(tmp_path: Path, broken: dict[str, int]) -> None:
     """In a scene of the neighbouring zone every pixel is that of the forest around, or no data."""
     offset = -1000 if broken == {"nir": 800} else 0
     bands = paint_block(offset, VEGETATION, {}, broken)
-    place = {"left": 1_002_000 - 300, "top": TOP + 7000, "epsg": NEIGHBOUR_ZONE}
-    from pyproj import Transformer  # noqa: PLC0415 - here alone
-
     x, y = Transformer.from_crs(32719, NEIGHBOUR_ZONE, always_xy=True).transform(LEFT + 5 * WIDTH, TOP - 5 * HEIGHT)
     place = {"left": round(x / 20) * 20 - 300, "top": round(y / 20) * 20 + 200, "epsg": NEIGHBOUR_ZONE}
     whole = read_codes(

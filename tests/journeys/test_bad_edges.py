@@ -78,7 +78,7 @@ def test_looks_with_broken_numbers_are_named_in_the_run_record(spoilt: tuple[Wor
     record = json.loads(report.record.read_text())["areas"][0]
     named = record["scenes"]["broken_numbers"]
     assert {look["date"] >= MONITOR_FROM.isoformat() for look in named} == {True}
-    assert all(0.05 < look["share"] < 0.2 and look["ids"] for look in named)
+    assert all(0.01 <= look["share"] < 0.3 and look["ids"] for look in named)
     assert any(f"of the numbers of {named[-1]['ids'][0]} are no reflectance" in note for note in record["notes"])
     assert "are no reflectance" in report.record.with_suffix(".txt").read_text()
 
@@ -90,4 +90,4 @@ def test_the_doctor_names_them_with_their_share(spoilt: tuple[Workspace, ScanRep
     assert (check["result"], result.exit_code) == ("look", 0)
     broken = [scene for scene in check["scenes"] if scene["result"] == "look"]
     assert broken
-    assert all(scene["date"] >= MONITOR_FROM.isoformat() and 0.05 < scene["broken"] < 0.2 for scene in broken)
+    assert all(scene["date"] >= MONITOR_FROM.isoformat() and 0.01 <= scene["broken"] < 0.3 for scene in broken)
