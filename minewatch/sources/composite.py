@@ -46,7 +46,7 @@ def _list_periods(fields: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     dimensions = fields.get("cube:dimensions")
     for dimension in dimensions.values() if isinstance(dimensions, Mapping) else ():
         if isinstance(dimension, Mapping) and dimension.get("type") == "temporal":
-            values = next((dimension[key] for key in ("extent", "values") if isinstance(dimension.get(key), list)), [])
+            values: list[Any] = next((dimension[key] for key in ("extent", "values") if isinstance(dimension.get(key), list)), [])
             periods += [(values[0], values[-1])] if values else []
     return periods
 

@@ -235,11 +235,9 @@ def _matches(item: pystac.Item, query: Query) -> bool:
     if FAULT in item.extra_fields:
         return True
     span = find_span(item, item.assets)
-    if span and (span.is_composite or item.datetime is None):
-        first, last = span
-    else:
-        first = last = item.datetime
-    if first is not None and last is not None and not (_to_day(first) <= query.end and query.start <= _to_day(last)):
+    is_long = span is not None and (span.is_composite or item.datetime is None)
+    days = [_to_day(time) for time in (span if is_long and span else [item.datetime]) if time is not None]
+    if days and not (days[0] <= query.end and query.start <= days[-1]):
         return False
     try:
         return bool(read_footprint(item.geometry, item.id).intersects(query.area))

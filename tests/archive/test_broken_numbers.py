@@ -155,7 +155,9 @@ def test_signed_files_are_read(tmp_path: Path) -> None:
     assert convert_signed(np.array([[-9999, -1000, -40, 0, 5]], np.int16), -9999).tolist() == [[0, 0, 1, 0, 5]]
 
 
-@pytest.mark.parametrize("broken", [{"red": 1, "nir": 1, "swir16": 1}, {"red": 64_200}, {"swir16": 64_200}, {"red": 1}, {"nir": 800}], ids=str)
+@pytest.mark.parametrize(
+    "broken", [{"red": 1, "nir": 1, "swir16": 1}, {"red": 64_200}, {"swir16": 64_200}, {"red": 1}, {"nir": 800}], ids=str
+)
 def test_nothing_of_them_leaks_into_what_is_warped(tmp_path: Path, broken: dict[str, int]) -> None:
     """In a scene of the neighbouring zone every pixel is that of the forest around, or no data."""
     offset = -1000 if broken == {"nir": 800} else 0

@@ -91,6 +91,11 @@ def test_everything_that_can_be_said(workspace: Workspace) -> None:
     )
 
 
+@pytest.mark.parametrize("rule", ["", "earth-search", "metadata", "baseline", "none"])
+def test_what_decides_on_the_offset_of_a_source(workspace: Workspace, rule: str) -> None:
+    assert read_own(workspace, f'[sources.ours]\npath = "scenes"\noffset = "{rule}"').offset == rule
+
+
 @pytest.mark.parametrize("path", ["scenes", "./scenes/catalog.json", "../elsewhere/catalog.json"])
 def test_a_relative_path_counts_from_the_workspace(workspace: Workspace, path: str) -> None:
     assert Path(read_own(workspace, f'[sources.ours]\npath = "{path}"').root) == workspace.root / path
@@ -159,7 +164,10 @@ S3 = f'[sources.ours]\n{URL}\n[sources.ours.s3]\nkey_variable = "A"\nsecret_vari
         ("[sources.ours]\nurl = 'https://u:MARKER@x.org'", "sources.ours.url: give an address without a login"),
         ("[sources.ours]\nurl = 'https://x.org/v1?token=MARKER'", "sources.ours.url: give an address without a login"),
         (f"[sources.ours]\n{URL}\ncollection = ''", "sources.ours.collection: String should have at least 1 character"),
-        (f"[sources.ours]\n{URL}\noffset = 'MARKER'", "sources.ours.offset: Input should be '', 'earth-search' or 'metadata'"),
+        (
+            f"[sources.ours]\n{URL}\noffset = 'MARKER'",
+            "sources.ours.offset: Input should be '', 'earth-search', 'metadata', 'baseline' or 'none'",
+        ),
         (f"[sources.ours]\n{URL}\nsigning = 'MARKER'", "sources.ours.signing: Input should be '' or 'planetary-computer'"),
         (f"[sources.ours]\n{URL}\nassets = {{red = 'MARKER'}}", "sources.ours.assets: name the assets of all of blue, red"),
         (
