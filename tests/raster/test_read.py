@@ -308,18 +308,24 @@ def test_a_vrt_is_never_followed_whatever_it_is_called(scene: Scene, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("array", "options"),
+    ("array", "options", "why"),
     [
-        (np.ones((HEIGHT, WIDTH), np.float32), {}),
-        (np.ones((HEIGHT, WIDTH), np.int16), {}),
-        (np.ones((3, HEIGHT, WIDTH), np.uint8), {}),
-        (np.ones((HEIGHT, WIDTH), np.uint16), {"epsg": None}),
+        (
+            np.ones((HEIGHT, WIDTH), np.float32),
+            {},
+            "its numbers are of type float32, and those of a scene of uint8, uint16 or int16",
+        ),
+        (np.ones((HEIGHT, WIDTH), np.int32), {}, "its numbers are of type int32"),
+        (np.ones((3, HEIGHT, WIDTH), np.uint8), {}, "it has 3 bands, and a file of a scene has one"),
+        (np.ones((HEIGHT, WIDTH), np.uint16), {"epsg": None}, "it has no CRS"),
     ],
-    ids=["fractions", "signed", "three bands", "no CRS"],
+    ids=["fractions", "long", "three bands", "no CRS"],
 )
-def test_a_file_that_is_no_band_is_refused(scene: Scene, tmp_path: Path, array: np.ndarray, options: dict[str, Any]) -> None:
+def test_a_file_that_is_no_band_is_refused(
+    scene: Scene, tmp_path: Path, array: np.ndarray, options: dict[str, Any], why: str
+) -> None:
     odd = write_raster(tmp_path / "odd.tif", array, **options)
-    assert "not one band of whole numbers with a CRS" in refuse(spoil(scene, "red", odd))
+    assert f"{scene.id}, red: {why}" in refuse(spoil(scene, "red", odd))
 
 
 @pytest.mark.parametrize(
