@@ -67,7 +67,7 @@ def decide_offset(
         or FLAGS[1] in properties
         or (not rule and any(key.startswith("earthsearch:") for key in properties))
     ):
-        flag = next((properties[key] for key in FLAGS if key in properties), None)
+        flag = next((_read_flag(properties[key]) for key in FLAGS if key in properties), None)
         return _decide_earth_search(flag, name, has_offset=baseline > UNKNOWN or bool(declared))
     if declared is not None and (provider not in UNCHANGED or baseline == UNKNOWN):
         return declared, f"{name}, its bands declare {'the offset' if declared else 'no offset'}"
@@ -75,7 +75,12 @@ def decide_offset(
     return (BOA_OFFSET, f"{name} carries the offset") if is_known else (0, f"{name}, and no offset: taken as older than 04.00")
 
 
-def _decide_earth_search(flag: Any, name: str, *, has_offset: bool) -> tuple[int, str]:
+def _read_flag(value: Any) -> bool | None:
+    """Return a flag, also where a catalogue writes it as text; None for anything else."""
+    return {"true": True, "false": False}.get(str(value).strip().lower())
+
+
+def _decide_earth_search(flag: bool | None, name: str, *, has_offset: bool) -> tuple[int, str]:
     """Return offset and reason for Earth Search, which always declares -0.1 (Element84/earth-search #66, #71)."""
     if flag is True:
         return 0, f"{name}, shifted already by the provider"

@@ -110,6 +110,7 @@ def test_real_overpasses_are_apart_and_in_order(shared: Path) -> None:
         ({"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": True}, 0),
         ({"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": False}, -1000),
         ({"s2:processing_baseline": "05.09", "earthsearch:boa_offset_applied": None}, -1000),
+        ({"s2:processing_baseline": 5.09, "sentinel:boa_offset_applied": "True"}, 0),
         ({"s2:processing_baseline": "05.00"}, -1000),  # Collection 1, also for old dates
         ({"processing:version": "05.11"}, -1000),
         ({"s2:processing_baseline": "99.99"}, 0),  # nobody knows; the pixels are checked
