@@ -36,7 +36,7 @@ from minewatch.operations.doctor.valid_pixels import check_valid_pixels
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.small import NAME, UNTIL, copy_series, make_scanned, make_series, make_workspace, scan_small
 
-SOUND = ["offset", "offset in pixels", "duplicates", "valid pixels", "not in the archive"]
+SOUND = ["offset", "offset in pixels", "duplicates", "valid pixels", "broken numbers", "not in the archive"]
 """Checks that a simulated series passes."""
 
 
@@ -186,9 +186,10 @@ def test_a_scene_with_a_wrong_offset_is_named(series: SimulatedSeries, clear_day
 
 def test_an_offset_taken_off_in_vain_is_named(series: SimulatedSeries, clear_day: dt.date, tmp_path: Path) -> None:
     _, examined = examine_changed(series, clear_day, tmp_path, lambda numbers: np.maximum(numbers - 1000, 1))
-    (finding,) = find_check(examined, "offset in pixels").concerns
-    assert finding.date == clear_day
-    assert "taken off that was not there" in finding.text
+    (finding,) = find_check(examined, "broken numbers").concerns
+    assert (finding.date, finding.outcome) == (clear_day, CheckOutcome.LOOK)
+    assert finding.facts["broken"] > 0.8, "no red is left over vegetation: nothing that could be compared"
+    assert find_check(examined, "broken numbers").outcome is CheckOutcome.LOOK
 
 
 def test_a_shifted_scene_is_named(series: SimulatedSeries, clear_day: dt.date, tmp_path: Path) -> None:
