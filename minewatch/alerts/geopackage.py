@@ -167,6 +167,11 @@ def select(connection: sqlite3.Connection, layer: str, where: str = "1", values:
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
+def select_areas(connection: sqlite3.Connection, layer: str, aois: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the rows of areas."""
+    return select(connection, layer, f"aoi IN ({', '.join('?' for _ in aois)})", aois)
+
+
 def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value], geometry: BaseGeometry | None = None) -> int:
     """Add a row; return its fid."""
     cells = _cells(row, geometry)
@@ -174,6 +179,14 @@ def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value],
     marks = ", ".join("?" for _ in cells)
     cursor = connection.execute(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', tuple(cells.values()))
     return int(cursor.lastrowid or 0)
+
+
+def insert_rows(connection: sqlite3.Connection, layer: str, rows: Sequence[Mapping[str, Value]]) -> None:
+    """Add rows without geometry, which all have the same columns."""
+    if rows:
+        names, marks = ", ".join(f'"{name}"' for name in rows[0]), ", ".join("?" for _ in rows[0])
+        values = (tuple(map(_to_sql, row.values())) for row in rows)
+        connection.executemany(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', values)
 
 
 def update(

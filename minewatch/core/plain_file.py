@@ -50,8 +50,11 @@ def open_plain_handle(path: Path, flags: int = os.O_RDONLY) -> int:
         if error.errno == errno.ENXIO:  # a socket, or a pipe that nobody reads
             raise NotPlainError(errno.ENXIO, "it is no plain file", str(path)) from error
         raise
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    mode = os.fstat(handle).st_mode
+    if not stat.S_ISREG(mode):
         os.close(handle)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         raise NotPlainError(errno.EINVAL, "it is no plain file", str(path))
     return handle
 
