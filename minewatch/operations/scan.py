@@ -25,6 +25,7 @@ from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
 from minewatch.archive.stac_item import credit_observations, write_collection
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.core.compilation import CACHE
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
@@ -82,6 +83,8 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
     with bind_run_id(plan.run_id), wrap_disk_errors():
         began = time.monotonic()  # a clock that is never set back
         log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
+        if CACHE.note:
+            reporter.note(CACHE.note)
         layers = open_layers(workspace)
         with workspace.lock(report=reporter.note) as lock, start_engine(plan.scheduler) as engine:
             for place in (workspace.archives, workspace.change_maps):
