@@ -6,12 +6,14 @@ import locale
 import os
 import sys
 
+from minewatch.core.cache_folders import set_matplotlib_folder
 from minewatch.core.signals import exit_early, handle_signals
 
 
 def main() -> None:
     """Run the command line; a signal that comes while its modules are loaded ends it as any other does."""
     _use_utf8()
+    set_matplotlib_folder()
     with handle_signals():
         try:
             importlib.import_module("minewatch.cli").main(prog_name="minewatch")

@@ -7,11 +7,7 @@ be writable; then it is a private folder among the temporary files, and where th
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-import stat
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +15,12 @@ from typing import Any, TypeVar
 
 import numba
 
+from minewatch.core.cache_folders import find_temporary_cache, find_user_cache, make_usable
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 VARIABLE = "NUMBA_CACHE_DIR"
 """Environment variable of numba that names the folder."""
-
-ROOM = 64 * 2**20
-"""Bytes that must be free for compiled code: several times what it takes."""
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -47,19 +42,16 @@ class CompileCache:
 def find_cache(package: Path = PACKAGE) -> CompileCache:
     """Return where compiled code is kept, making the folder; never fails."""
     stated = os.environ.get(VARIABLE, "")
-    if stated and _make_usable(Path(stated)):
+    if stated and make_usable(Path(stated)):
         return CompileCache(Path(stated))
-    fault = f"{VARIABLE} names {stated}, where nothing can be written" if stated else "there is no folder for compiled code"
     if not stated and _is_writable(package):
         return CompileCache(None)
-    home = _find_user_cache()
-    if not stated and home and _make_usable(home):
+    if not stated and (home := find_user_cache()):
         return CompileCache(home)
+    fault = f"{VARIABLE} names {stated}, which cannot be used" if stated else "there is no folder for compiled code"
     what_to_do = f"set {VARIABLE} to a folder that can be written and stays, and scans start half a minute sooner"
-    with contextlib.suppress(OSError):  # no folder for temporary files
-        temporary = Path(tempfile.gettempdir(), f"minewatch-{os.geteuid()}")
-        if _make_usable(temporary) and _is_private(temporary):
-            return CompileCache(temporary, note=f"{fault}; it is kept in {temporary} for now: {what_to_do}")
+    if temporary := find_temporary_cache():
+        return CompileCache(temporary, note=f"{fault}; it is kept in {temporary} for now: {what_to_do}")
     return CompileCache(None, is_kept=False, note=f"{fault}, and each run compiles anew: {what_to_do}")
 
 
@@ -68,31 +60,6 @@ def _is_writable(package: Path) -> bool:
     folder = package / "detection"
     cache = folder / "__pycache__"
     return os.access(cache if cache.exists() else folder, os.W_OK)
-
-
-def _find_user_cache() -> Path | None:
-    """Return the folder for what may be lost of this user, with or without a home; None where there is none."""
-    stated = os.environ.get("XDG_CACHE_HOME", "")
-    with contextlib.suppress(RuntimeError):  # no home
-        folder = Path(stated) if stated else Path.home() / ".cache"
-        return folder / "minewatch" if folder.is_absolute() else None
-    return None
-
-
-def _make_usable(folder: Path) -> bool:
-    """Make a folder; False where it cannot be written or has no room."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return shutil.disk_usage(folder).free >= ROOM
-    except OSError:
-        return False
-
-
-def _is_private(folder: Path) -> bool:
-    """True if nobody else can have put code into a folder, which would be run."""
-    status = folder.lstat()
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def _set_up() -> CompileCache:
