@@ -49,10 +49,10 @@ def _is_private(folder: Path) -> bool:
 def set_matplotlib_folder() -> None:
     """Name a folder for matplotlib's list of fonts, where its own cannot be made; it would warn, and make the list each time."""
     stated = os.environ.get("XDG_CONFIG_HOME", "")
-    with contextlib.suppress(RuntimeError):
+    with contextlib.suppress(RuntimeError, OSError):
         own = (Path(stated) if stated else Path.home() / ".config") / "matplotlib"
         existing = next(folder for folder in (own, *own.parents) if folder.exists())
-        if os.access(existing, os.W_OK):
+        with tempfile.TemporaryFile(dir=existing):
             return
     if folder := find_temporary_cache():
         os.environ.setdefault("MPLCONFIGDIR", str(folder / "matplotlib"))

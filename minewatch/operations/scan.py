@@ -203,12 +203,13 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
 def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:
     """Gather the results of an area, with the alerts of its change map."""
     area, observations, coverage = scan.plan, scan.observations, change_map.coverage
+    failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
         *scan.notes,
         *explain_sources(observations, source),
         *explain_conflicts(observations),
-        *explain_no_clear_look(observations, area, coverage),
+        *explain_no_clear_look(observations, area, coverage, scan.found, failures),
         *explain_missing_data(emptiness),
     ]
     return AreaReport(
@@ -216,7 +217,7 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         found=scan.found,
         observations=observations,
         fetched=scan.fetched,
-        failures=[*scan.found.refused, *scan.failures],
+        failures=failures,
         coverage=coverage,
         scene_quality=change_map.scene_quality,
         alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
