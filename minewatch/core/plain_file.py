@@ -104,16 +104,21 @@ def check_folder(folder: Path) -> None:
     """
     folder = _follow_dots(folder.absolute())
     for root in folder.parents:
-        if (root / MARKER).is_file() and not folder.resolve().is_relative_to(root.resolve()):
+        if (root / MARKER).is_file() and not _follow(folder).is_relative_to(_follow(root)):
             link = next(p for p in (*reversed(folder.parents), folder) if p.is_relative_to(root) and p != root and p.is_symlink())
             raise WorkspaceError(
-                f"{link} is a link that leads out of the workspace, to {link.resolve()}; nothing is written there: put a folder "
+                f"{link} is a link that leads out of the workspace, to {_follow(link)}; nothing is written there: put a folder "
                 f"in its place, or name where it leads in {MARKER} (archive, changes) or by an option"
             )
+
+
+def _follow(path: Path) -> Path:
+    """Return where a path leads; links that lead in a circle stay as they are, and fail when they are used."""
+    return Path(os.path.realpath(path))
 
 
 def _follow_dots(folder: Path) -> Path:
     """Return a folder without '..', each followed as the system does."""
     parts = folder.parts
     last = max((number for number, part in enumerate(parts) if part == ".."), default=-1)
-    return Path(*parts[: last + 1]).resolve().joinpath(*parts[last + 1 :]) if last >= 0 else folder
+    return _follow(Path(*parts[: last + 1])).joinpath(*parts[last + 1 :]) if last >= 0 else folder

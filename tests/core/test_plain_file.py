@@ -133,6 +133,13 @@ def test_nothing_is_written_through_a_folder_that_leads_out(workspace: Workspace
     assert is_untouched(outside)
 
 
+def test_links_in_a_circle_end_in_one_line(workspace: Workspace) -> None:
+    workspace.output.symlink_to("output")
+    for action in (lambda: make_private_folder(workspace.runs), lambda: acquire_lock(workspace.lock_file).__enter__()):
+        with pytest.raises(WorkspaceError):
+            action()
+
+
 def test_the_link_to_another_workspace_leads_out_too(workspace: Workspace, outside: Path) -> None:
     (outside / "minewatch.toml").write_text("")
     workspace.output.symlink_to(outside)
