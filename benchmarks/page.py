@@ -44,6 +44,10 @@ KERNEL = """Detection alone, on looks that are in memory: a look is one pixel on
 follows one index and pyxccd's S-CCD four bands, and neither knows patches or alerts. Their pieces of the series are smaller,
 since they take longer. nrt runs in one process, pyxccd in two."""
 
+UPDATE = """The update of the alerts table at the end of a scan, where people have decided much: once with the ids of the scan
+before, once with each alert renamed and moved; in many areas, and in one. Plain SQL writes status and outline of the same
+rows, in one transaction too, and does nothing else."""
+
 TEXTS = {
     "cold": ("Cold scans", COLD),
     "warm": ("Warm scans", WARM),
@@ -51,6 +55,7 @@ TEXTS = {
     "areas": ("Many areas", AREAS),
     "cluster": ("A cluster", CLUSTER),
     "kernel": ("The monitor", KERNEL),
+    "update": ("The alerts table", UPDATE),
 }
 """Title and meaning of each benchmark."""
 

@@ -68,6 +68,8 @@ class Run:
     """Each job in a process of its own, warmed up; False is for tests: in this process, at once."""
     peers: bool = True
     """Measure other software too, where it is installed."""
+    decided: tuple[int, int, int] = (500, 5000, 2500)
+    """Areas, alerts and decisions of the update of the table."""
     delay: float = 0.03
     """Seconds that a slow line adds to each request."""
 

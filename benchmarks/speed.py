@@ -22,6 +22,7 @@ from benchmarks.measure import ROOT
 from benchmarks.page import store_rows, write_page
 from benchmarks.results import Row, Run
 from benchmarks.slow_links import measure_lines
+from benchmarks.update import measure_update
 from benchmarks.warm import measure_cluster, measure_warm
 
 PARTS: dict[str, Callable[[Run], list[Row]]] = {
@@ -31,12 +32,23 @@ PARTS: dict[str, Callable[[Run], list[Row]]] = {
     "areas": measure_areas,
     "cluster": measure_cluster,
     "kernel": measure_kernel,
+    "update": measure_update,
 }
 """The benchmarks by name, in the page's order."""
 
 SIZES = (2048, 4096, 8192, 10980)
 
-SMALL = {"size": 128, "sizes": (128,), "scenes": 8, "long": 28, "areas": 3, "rounds": 1, "apart": False, "peers": False}
+SMALL = {
+    "size": 128,
+    "sizes": (128,),
+    "scenes": 8,
+    "long": 28,
+    "areas": 3,
+    "rounds": 1,
+    "decided": (3, 30, 15),
+    "apart": False,
+    "peers": False,
+}
 """So small that a test can run it."""
 
 

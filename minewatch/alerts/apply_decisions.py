@@ -33,9 +33,28 @@ class ReviewedStatus:
         return self.decision.columns if self.decision else ("", "", "")
 
 
-def apply_decisions(alert: Alert, decisions: Sequence[Decision], until: dt.date, settings: AlertSettings) -> ReviewedStatus:
-    """Apply the latest decision about an alert; ``decisions`` are those of its area, the latest first."""
-    decision = next((decision for decision in decisions if is_about(decision, alert)), None)
+class DecisionIndex:
+    """The decisions of an area, by the alerts that they were made on and by their ground."""
+
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        """``decisions``: the latest first."""
+        self._decisions = decisions
+        self._by_alert: dict[str, int] = {}
+        for number, decision in enumerate(decisions):
+            self._by_alert.setdefault(decision.alert_id, number)
+        self._tree = shapely.STRtree([decision.outline for decision in decisions])
+
+    def find_latest(self, alert: Alert) -> Decision | None:
+        """Return the latest decision about an alert; None where there is none."""
+        own = self._by_alert.get(alert.alert_id, len(self._decisions))
+        near = sorted(number for number in self._tree.query(alert.geometry).tolist() if number < own)
+        found = next((self._decisions[number] for number in near if is_about(self._decisions[number], alert)), None)
+        return found or (self._decisions[own] if own < len(self._decisions) else None)
+
+
+def apply_decisions(alert: Alert, decisions: DecisionIndex, until: dt.date, settings: AlertSettings) -> ReviewedStatus:
+    """Apply the latest decision about an alert; ``decisions`` are those of its area."""
+    decision = decisions.find_latest(alert)
     if decision is None:
         return ReviewedStatus(alert.status)
     dismissed = alert.status != CLOSED and is_dismissed(alert, decision, until, settings)

@@ -96,6 +96,10 @@ AOI_COLUMNS = (
     Column("blind_from", "datetime64[D]", "Blind to those from"),
     Column("blind_to", "datetime64[D]", "Blind to those until"),
     Column("share_blind", "float64", "Share of those not confirmed"),
+    Column("why_unseen", "object", "Why not seen"),
+    Column("scenes_refused", "int32", "Scenes refused"),
+    Column("scenes_unreadable", "int32", "Scenes not readable"),
+    Column("skipped_reason", "object", "Why the first of these"),
     Column("run_id", "object", "Scan"),
 )
 """Layer ``aois``, MultiPolygon: what the table says of each area, and as of when."""

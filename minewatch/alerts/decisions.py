@@ -6,8 +6,11 @@ It is a chained log (``core/chained_log.py``), so that ``verify`` finds lines th
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +113,27 @@ class Decisions:
 
     def of(self, aoi: str, until: dt.date) -> list[Decision]:
         """Return those of an area that act on a date, the latest first."""
-        known = [decision for decision in reversed(self.all) if decision.aoi == aoi and decision.effective <= until]
+        known = [decision for decision in reversed(self._by_area.get(aoi, ())) if decision.effective <= until]
         return sorted(known, key=lambda decision: decision.effective, reverse=True)  # keeps the order of the same date
+
+    def on(self, alert_id: str) -> Sequence[Decision]:
+        """Return those that were made on an alert under this id."""
+        return self._by_alert.get(alert_id, ())
+
+    @cached_property
+    def _by_area(self) -> dict[str, list[Decision]]:
+        return _group(self.all, lambda decision: decision.aoi)
+
+    @cached_property
+    def _by_alert(self) -> dict[str, list[Decision]]:
+        return _group(self.all, lambda decision: decision.alert_id)
+
+
+def _group(decisions: Iterable[Decision], key: Callable[[Decision], str]) -> dict[str, list[Decision]]:
+    groups: dict[str, list[Decision]] = defaultdict(list)
+    for decision in decisions:
+        groups[key(decision)].append(decision)
+    return groups
 
 
 def read_decisions(path: Path) -> Decisions:
@@ -123,14 +145,17 @@ def read_decisions(path: Path) -> Decisions:
     return Decisions(tuple(decision for decision in found if decision), damaged)
 
 
-def append_decisions(path: Path, decisions: Sequence[Decision]) -> None:
-    """Add decisions; they are on the disk when this returns.  Raises AlertsError where they cannot be written."""
-    if not decisions:
-        return
+def append_decisions(path: Path, decisions: Sequence[Decision]) -> list[Decision]:
+    """Add decisions, which are on the disk when this returns; return them as they will be read.
+
+    Raises AlertsError where they cannot be written.
+    """
+    lines = [_render(decision) for decision in decisions]
     try:
-        append_chained(path, [_render(decision) for decision in decisions], DECISION_LOG)
+        append_chained(path, lines, DECISION_LOG)
     except OSError as error:
         raise AlertsError(f"the decision could not be written to {path}: {error.strerror}; nothing was changed") from error
+    return [decision for line in lines if (decision := _parse(json.loads(json.dumps(line))))]
 
 
 def _render(decision: Decision) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from minewatch.alerts.columns import KEY, LAYERS, SPATIAL, Column, Value
 from minewatch.alerts.style import install_styles
 from minewatch.core.errors import AlertsError, describe
 from minewatch.core.files import is_full, publishing
+from minewatch.core.lock import check_locks
+from minewatch.core.plain_file import NotPlainError, check_plain
 from minewatch.core.text import show
 
 BUSY_SECONDS = 10.0
@@ -52,7 +54,8 @@ def create_geopackage(path: Path) -> None:
             with contextlib.closing(sqlite3.connect(temporary)) as connection, connection:
                 install_styles(connection)
     except (sqlite3.Error, RuntimeError) as error:  # pyogrio's errors are RuntimeErrors
-        reason = "the disk is full" if is_full(path.parent) else describe(error)
+        check_locks(path.parent)
+        reason = "the disk is full" if is_full(path.parent) else show(describe(error))
         raise AlertsError(f"{path} could not be made: {reason}; check room and permissions, and scan again") from error
 
 
@@ -76,8 +79,10 @@ def _create_layer(path: Path, layer: str, columns: Sequence[Column]) -> None:
 def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
     """Yield a connection inside one transaction that is kept whole or not at all.
 
-    Raises AlertsError where the file is locked for too long, read-only or no GeoPackage; nothing is changed then.
+    Raises AlertsError where the file is locked for too long, read-only or no GeoPackage, and WorkspaceError where its folder
+    cannot lock files; nothing is changed then.
     """
+    _refuse_links(path)
     with contextlib.closing(sqlite3.connect(path, timeout=busy_seconds, isolation_level=None)) as connection:
         _register_functions(connection)
         try:
@@ -89,6 +94,8 @@ def updating(path: Path, busy_seconds: float = BUSY_SECONDS) -> Iterator[sqlite3
                 connection.execute("ROLLBACK")
             if not isinstance(error, (sqlite3.Error, *GARBLED)):
                 raise
+            if _is_locked(error):
+                check_locks(path.parent)
             remedy = f"; {REMEDY}" if _is_damage(error) else ""
             raise AlertsError(f"{path} could not be changed: {_explain(error)}; nothing was changed{remedy}") from error
         # Write-ahead logs freeze on network drives (QGIS #37623): a single file again, where nobody else holds it.
@@ -126,11 +133,21 @@ def require_table(path: Path) -> None:
     recover(path)
 
 
+def _refuse_links(path: Path) -> None:
+    """Raise AlertsError for a table that is a link, pipe or device: SQLite would write into what it leads to."""
+    try:
+        check_plain(path)
+    except NotPlainError as error:
+        raise AlertsError(f"{path} cannot be used: {error.strerror}; delete it, or put the table itself in its place") from error
+
+
 def recover(path: Path, *, whole: bool = False) -> None:
     """Open the table read-write once, so that a transaction that was cut off is rolled back for later readers.
 
-    Raises AlertsError where it is no GeoPackage, or, with ``whole``, where any of its pages is damaged.
+    Raises AlertsError where it is no GeoPackage, or, with ``whole``, where any of its pages is damaged; WorkspaceError where
+    its folder cannot lock files.
     """
+    _refuse_links(path)
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
             connection.execute("SELECT table_name FROM gpkg_contents").fetchall()
@@ -138,6 +155,7 @@ def recover(path: Path, *, whole: bool = False) -> None:
                 raise sqlite3.DatabaseError(str(faults))
     except (sqlite3.Error, *GARBLED) as error:
         if _is_locked(error):
+            check_locks(path.parent)
             raise AlertsError(f"{path} cannot be read: {_explain(error)}") from error
         raise AlertsError(f"{path} is no usable alerts table: {describe(error)}; {REMEDY}") from error
 
@@ -149,6 +167,11 @@ def select(connection: sqlite3.Connection, layer: str, where: str = "1", values:
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
+def select_areas(connection: sqlite3.Connection, layer: str, aois: Sequence[str]) -> list[dict[str, Any]]:
+    """Read the rows of areas."""
+    return select(connection, layer, f"aoi IN ({', '.join('?' for _ in aois)})", aois)
+
+
 def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value], geometry: BaseGeometry | None = None) -> int:
     """Add a row; return its fid."""
     cells = _cells(row, geometry)
@@ -156,6 +179,14 @@ def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Value],
     marks = ", ".join("?" for _ in cells)
     cursor = connection.execute(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', tuple(cells.values()))
     return int(cursor.lastrowid or 0)
+
+
+def insert_rows(connection: sqlite3.Connection, layer: str, rows: Sequence[Mapping[str, Value]]) -> None:
+    """Add rows without geometry, which all have the same columns."""
+    if rows:
+        names, marks = ", ".join(f'"{name}"' for name in rows[0]), ", ".join("?" for _ in rows[0])
+        values = (tuple(map(_to_sql, row.values())) for row in rows)
+        connection.executemany(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', values)
 
 
 def update(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.columns import HISTORY, Value
-from minewatch.alerts.geopackage import insert, parse_date, recover, select, update
+from minewatch.alerts.geopackage import insert_rows, parse_date, recover, select, update
 from minewatch.alerts.record import STATES
 
 NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"
@@ -98,7 +98,12 @@ class HistoryEvent:
 
 def record_event(connection: sqlite3.Connection, event: HistoryEvent) -> None:
     """Add an event to the history."""
-    insert(connection, HISTORY, vars(event) | {"what_if": int(event.what_if)})
+    record_events(connection, [event])
+
+
+def record_events(connection: sqlite3.Connection, events: Iterable[HistoryEvent]) -> None:
+    """Add events to the history, in their order."""
+    insert_rows(connection, HISTORY, [vars(event) | {"what_if": int(event.what_if)} for event in events])
 
 
 def read_history(path: Path) -> list[HistoryEvent]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import shapely
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.apply_decisions import ReviewedStatus, apply_decisions
+from minewatch.alerts.apply_decisions import DecisionIndex, ReviewedStatus, apply_decisions
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.context.place import Cells
-from minewatch.alerts.decisions import read_decisions
+from minewatch.alerts.decisions import Decisions
 from minewatch.alerts.geopackage import (
     create_geopackage,
     decode_geometry,
@@ -25,7 +27,7 @@ from minewatch.alerts.geopackage import (
     parse_date,
     recover,
     refresh_extent,
-    select,
+    select_areas,
     update,
     updating,
 )
@@ -40,10 +42,10 @@ from minewatch.alerts.history import (
     WHAT_IF,
     HistoryEvent,
     read_time,
-    record_event,
+    record_events,
 )
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
-from minewatch.alerts.reviews import Harvest, delete_review, harvest_edits, record_reviews, write_review
+from minewatch.alerts.reviews import Harvest, delete_review, harvest_edits, make_review_cells, record_reviews, record_shown
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.core.text import is_formula
 from minewatch.settings.pipeline import AlertSettings
@@ -108,34 +110,24 @@ def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Va
         create_geopackage(path)
     recover(path, whole=True)
     changes = {}
+    names = [result.aoi for result in results]
     with updating(path) as connection:
         upgrade_schema(connection)
+        areas = {row["aoi"]: row for row in reversed(select_areas(connection, AOIS, names))}
+        harvests, known = harvest_edits(connection, {n: parse_date(areas[n]["as_of"]) for n in names if n in areas}, decisions)
+        damaged = [f"{decisions}: line {number} cannot be read and has no effect" for number in known.damaged]
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in select_areas(connection, LAYER, names):
+            rows[row["aoi"]].append(row)
         for result in results:
-            changes[result.aoi] = _update_area(connection, result, run, decisions)
+            harvest = harvests.get(result.aoi, Harvest())
+            changes[result.aoi] = _Writer(connection, result, run, rows[result.aoi], harvest).write_all(known)
+            changes[result.aoi].notes += [*harvest.notes, *damaged]
+            _update_aoi_row(connection, result, run, areas.get(result.aoi))
         new = sum(of_area.events["new"] for of_area in changes.values())
         insert(connection, RUNS, {**run, "alerts_new": new})
         for layer in (LAYER, AOIS):
             refresh_extent(connection, layer)
-    return changes
-
-
-def _update_area(connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], decisions: Path) -> TableChanges:
-    changes = TableChanges()
-    until = result.facts["as_of"]
-    assert isinstance(until, dt.date), "every scan has an as-of date"
-    rows = select(connection, AOIS, "aoi = ?", (result.aoi,))
-    harvest = harvest_edits(connection, result.aoi, parse_date(rows[0]["as_of"]), decisions) if rows else Harvest()
-    changes.notes += harvest.notes
-    changes.events.update(["reviewed"] * len(harvest.decisions))
-    known = read_decisions(decisions)
-    changes.notes += [f"{decisions}: line {number} cannot be read and has no effect" for number in known.damaged]
-    writer = _Writer(connection, result, run, changes, harvest.unclear)
-    record_reviews(connection, harvest.decisions, str(run["run_id"]))
-    acting = known.of(result.aoi, until)
-    for alert in result.alerts:
-        writer.write(alert, apply_decisions(alert, acting, until, result.settings))
-    writer.withdraw_rest()
-    _update_aoi_row(connection, result, run)
     return changes
 
 
@@ -147,17 +139,33 @@ class _Writer:
         connection: sqlite3.Connection,
         result: AreaResult,
         run: Mapping[str, Value],
-        changes: TableChanges,
-        unclear: frozenset[int],
+        rows: Sequence[Mapping[str, Any]],
+        harvest: Harvest,
     ) -> None:
-        self._connection, self._result, self._changes, self._unclear = connection, result, changes, unclear
+        self._connection, self._result, self._harvest, self._changes = connection, result, harvest, TableChanges()
         self._common = {"pipeline": result.facts["pipeline"], "as_of": result.facts["as_of"], "run_id": run["run_id"]}
         self._when: dict[str, Any] = {name: self._common[name] for name in ("run_id", "as_of")}
-        self._old = {row["alert_id"]: row for row in select(connection, LAYER, "aoi = ?", (result.aoi,))}
+        self._shown: dict[int, tuple[str, str, str]] = {}
+        self._events: list[HistoryEvent] = []
+        self._old = {row["alert_id"]: row for row in rows}
         ids = {alert.alert_id for alert in result.alerts}
-        self._gone = {alert_id: row for alert_id, row in self._old.items() if alert_id not in ids}
+        self._gone = _GoneRows({alert_id: row for alert_id, row in self._old.items() if alert_id not in ids})
 
-    def write(self, alert: Alert, reviewed: ReviewedStatus) -> None:
+    def write_all(self, known: Decisions) -> TableChanges:
+        """Write the reviews that people edited and the alerts with their decisions; return what changed."""
+        until = self._result.facts["as_of"]
+        assert isinstance(until, dt.date), "every scan has an as-of date"
+        self._changes.events.update(["reviewed"] * len(self._harvest.decisions))
+        record_reviews(self._connection, self._harvest.decisions, str(self._common["run_id"]))
+        acting = DecisionIndex(known.of(self._result.aoi, until))
+        for alert in self._result.alerts:
+            self._write(alert, apply_decisions(alert, acting, until, self._result.settings))
+        self._withdraw_rest()
+        record_shown(self._connection, self._shown)
+        record_events(self._connection, self._events)
+        return self._changes
+
+    def _write(self, alert: Alert, reviewed: ReviewedStatus) -> None:
         """Write one alert: into a new row, its own, or that of a vanished alert it overlaps."""
         alert = replace(alert, status=reviewed.status)
         self._changes.alerts.append(alert)
@@ -166,9 +174,12 @@ class _Writer:
         context = self._result.context.get(alert.alert_id, {})
         cells = {**facts, "scene_before": before, "scene_after": after, **context, **self._common}
         row = self._old.get(alert.alert_id)
-        if row is None and (former := _find_former(alert, self._gone)):
-            row = self._gone.pop(former)
+        if row is None and (former := self._gone.find_former(alert)):
+            row = self._gone.rows.pop(former)
             self._record(HistoryEvent(alert.alert_id, RENAMED, f"{former} -> {alert.alert_id}", former_id=former))
+        is_unclear = row is not None and row["fid"] in self._harvest.unclear
+        if not is_unclear:
+            cells |= make_review_cells(reviewed.decision)
         if row is None:
             fid = insert(self._connection, LAYER, cells, alert.geometry)
             self._record(HistoryEvent(alert.alert_id, NEW, alert.status, to_status=alert.status))
@@ -177,12 +188,12 @@ class _Writer:
             update(self._connection, LAYER, fid, cells, alert.geometry)
             for event in _compare(row, alert, context):
                 self._record(event)
-        if fid not in self._unclear:
-            write_review(self._connection, fid, reviewed.decision)
+        if not is_unclear:
+            self._shown[fid] = reviewed.review
 
-    def withdraw_rest(self) -> None:
+    def _withdraw_rest(self) -> None:
         """Delete the rows of alerts that the replay no longer has."""
-        for alert_id, row in self._gone.items():
+        for alert_id, row in self._gone.rows.items():
             delete(self._connection, LAYER, row["fid"])
             delete_review(self._connection, row["fid"])
             reviews = "; ".join(f"{name}: {row[name]}" for name in REVIEW_COLUMNS if row[name])
@@ -196,14 +207,31 @@ class _Writer:
             self._changes.changed.append(event)
             trial = self._result.what_if
             detail = "; ".join(filter(None, [event.detail, WHAT_IF if trial else ""]))
-            record_event(self._connection, replace(event, detail=detail, what_if=trial, **self._when))
+            self._events.append(replace(event, detail=detail, what_if=trial, **self._when))
 
 
-def _find_former(alert: Alert, gone: Mapping[str, Mapping[str, Any]]) -> str | None:
-    """Return the id of the vanished row that a new alert overlaps most."""
-    shared = {alert_id: decode_geometry(row["geom"]).intersection(alert.geometry).area for alert_id, row in gone.items()}
-    best = max(shared, key=lambda alert_id: (shared[alert_id], alert_id), default=None)
-    return best if best and shared[best] > 0 else None
+class _GoneRows:
+    """Rows whose alerts the replay no longer has under their ids."""
+
+    def __init__(self, rows: dict[str, Mapping[str, Any]]) -> None:
+        self.rows = rows
+        """Alert id to row; taken out as they are renamed."""
+
+    def find_former(self, alert: Alert) -> str | None:
+        """Return the id of the row that a new alert overlaps most."""
+        if not self.rows:
+            return None
+        ids, outlines, tree = self._ground
+        near = [number for number in tree.query(alert.geometry).tolist() if ids[number] in self.rows]
+        shared = {ids[number]: outlines[number].intersection(alert.geometry).area for number in near}
+        best = max(shared, key=lambda alert_id: (shared[alert_id], alert_id), default=None)
+        return best if best and shared[best] > 0 else None
+
+    @functools.cached_property
+    def _ground(self) -> tuple[list[str], list[BaseGeometry], shapely.STRtree]:
+        """The ids, their outlines, and those by place."""
+        outlines = [decode_geometry(row["geom"]) for row in self.rows.values()]
+        return list(self.rows), outlines, shapely.STRtree(outlines)
 
 
 def _compare(row: Mapping[str, Any], alert: Alert, context: Cells) -> list[HistoryEvent]:
@@ -231,11 +259,13 @@ def compare_legal(alert_id: str, row: Mapping[str, Any], context: Cells) -> list
     return [_make_change(alert_id, LEGAL_STATUS, before, after)] if before and after and before != after else []
 
 
-def _update_aoi_row(connection: Any, result: AreaResult, run: Mapping[str, Value]) -> None:
+def _update_aoi_row(
+    connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], row: Mapping[str, Any] | None
+) -> None:
+    """Write the row of an area, over the one that is there."""
     cells = {"aoi": result.aoi, "run_id": run["run_id"], **result.facts}
-    rows = select(connection, AOIS, "aoi = ?", (result.aoi,))
-    if rows:
-        update(connection, AOIS, rows[0]["fid"], cells, result.outline)
+    if row:
+        update(connection, AOIS, row["fid"], cells, result.outline)
     else:
         insert(connection, AOIS, cells, result.outline)
 

@@ -171,7 +171,7 @@ def _removing_temp_rasters(folders: Sequence[AnyPath]) -> Iterator[None]:
 
 def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     found = check.describe() if check else "its pixels contradict its metadata"
-    return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)")
+    return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)", is_refused=True)
 
 
 def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[SkippedScene]]) -> Iterator[list[FetchJob]]:

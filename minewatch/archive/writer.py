@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.archive.item import UNREAD_CLASSES, UNREAD_MARGIN_M
 from minewatch.archive.publication import TempRaster, WriteStats, finish_temp_raster
 from minewatch.archive.raster import RasterWriter
 from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Grid, Window
+from minewatch.core.compilation import njit
 from minewatch.core.errors import SceneError
 from minewatch.core.files import AnyPath, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX

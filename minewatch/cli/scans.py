@@ -107,7 +107,7 @@ def print_summary(report: ScanReport) -> None:
         more = f"; {provisional} provisional" if provisional else ""
         click.echo(
             f"{area.plan.aoi.name}, as of {format_day(area.plan.until)}: {area.fates.describe(area.plan.monitor_from)}{more}; "
-            f"{area.coverage.describe()}"
+            f"{area.visibility}"
         )
         for note in [*area.notes, *(f"skipped {failure.id}: {failure.reason}" for failure in area.failures)]:
             echo(f"  {note}")

@@ -14,9 +14,10 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, say
 from minewatch.core.errors import EvidenceError, SourceError, WorkspaceError
+from minewatch.core.plain_file import MARKER
 from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import hide_secrets
-from minewatch.core.workspace import MARKER, Workspace, find_workspace
+from minewatch.core.workspace import Workspace, find_workspace
 from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.evidence_files import EvidenceFiles
 from minewatch.products.evidence.known_sources import Sources

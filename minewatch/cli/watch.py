@@ -119,6 +119,8 @@ def _print_status(found: WatchStatus) -> None:
     for area in found.areas:
         if area.fates.confirmed:
             echo(f"{area.aoi}: {area.fates.describe(area.monitor_from)}")
+        if area.unseen and (skipped := area.skipped.describe()):
+            echo(f"{area.aoi}: not all was seen, and {skipped}")
         if area.failures:
             echo(f"{area.aoi}: failed {count_of(area.failures, 'time')} in a row: {area.reason}")
     if holder := found.holder:

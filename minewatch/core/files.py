@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import importlib.util
 import json
 import math
 import os
 import re
 import shutil
-import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +23,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 from upath import UPath
 
 from minewatch.core.errors import WorkspaceError
+from minewatch.core.plain_file import NoLocksError, NotPlainError, check_folder, lock_handle, open_plain, open_plain_handle
 from minewatch.core.temp_files import TEMPORARY_PREFIX, clean_stale, make_temp_name
 from minewatch.core.text import render_json
 
@@ -130,6 +129,11 @@ def wrap_disk_errors() -> Iterator[None]:
     """Raise WorkspaceError, with a one-line message, for an OSError of a disk."""
     try:
         yield
+    except NotPlainError as error:
+        text = f"cannot use {error.filename}: {error.strerror}; delete it, or put a plain file in its place"
+        raise WorkspaceError(text) from error
+    except NoLocksError as error:
+        raise WorkspaceError(f"cannot lock {error.filename}: {error.strerror}") from error
     except OSError as error:
         if (reason := DISK_ERRORS.get(error.errno or 0)) is None:
             raise
@@ -150,7 +154,11 @@ def is_full(folder: Path) -> bool:
 
 
 def make_private_folder(folder: Path) -> Path:
-    """Create ``folder`` and its missing parents with mode 0700; raises WorkspaceError where that is not allowed."""
+    """Create ``folder`` and its missing parents with mode 0700.
+
+    Raises WorkspaceError where that is not allowed, or where a link in the workspace leads out of it.
+    """
+    check_folder(folder)
     try:
         for missing in reversed([p for p in (folder, *folder.parents) if not p.exists()]):
             missing.mkdir(mode=0o700, exist_ok=True)
@@ -192,14 +200,15 @@ def sync(path: Path) -> None:
 
 
 def append_lines(path: Path, lines: Sequence[str]) -> None:
-    """Append lines to a local file; they are on the disk when this returns.  Raises OSError.
+    """Append lines to a local file; they are on the disk when this returns.
 
-    Writers wait for each other.  A line that an earlier crash left incomplete is terminated first.
+    Writers wait for each other.  A line that an earlier crash left incomplete is terminated first.  Raises OSError, also
+    where the file is a link or no plain file, and WorkspaceError where the folder cannot be used.
     """
     make_private_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    handle = open_plain_handle(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock_handle(handle, path)
         size = os.fstat(handle).st_size
         is_incomplete = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
         data = b"\n" * is_incomplete + "".join(f"{line}\n" for line in lines).encode("utf-8")
@@ -218,7 +227,10 @@ def read_lines(path: Path, parse: Callable[[Any], T]) -> tuple[list[T], tuple[in
     """
     records: list[T] = []
     damaged = []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), 1):
+    lines: list[bytes] = []
+    with contextlib.suppress(FileNotFoundError), open_plain(path) as file:
+        lines = file.read().splitlines()
+    for number, line in enumerate(lines, 1):
         try:
             if line.strip():
                 records.append(parse(json.loads(line)))
@@ -299,18 +311,6 @@ def list_stamps(folder: AnyPath) -> dict[str, Stamp]:
         raise WorkspaceError(f"cannot read the folder {folder}: {error.strerror}; check its permissions") from error
 
 
-def read_plain_file(path: Path, largest: int) -> bytes:
-    """Read a local file that may be a stranger's; raises OSError for a link, pipe or device, and beyond ``largest`` bytes."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "it is no plain file", str(path))
-        data = file.read(largest + 1)
-    if len(data) > largest:
-        raise OSError(errno.EFBIG, f"it has more than {largest} bytes", str(path))
-    return data
-
-
 def read_files(paths: Sequence[AnyPath]) -> list[bytes]:
     """Read small files, those of an object store concurrently.  Raises OSError for a disk, else WorkspaceError."""
     stored = [path for path in paths if not isinstance(path, Path)]
@@ -375,6 +375,7 @@ def delete_files(paths: Iterable[AnyPath]) -> None:
     """Delete files; those that do not exist are ignored."""
     for path in paths:
         if isinstance(path, Path):
+            check_folder(path.parent)
             path.unlink(missing_ok=True)
         else:
             with wrap_store_errors(path), contextlib.suppress(FileNotFoundError):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import errno
 import fcntl
 import json
 import os
@@ -21,6 +20,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from minewatch.core.errors import BusyError, WorkspaceError
+from minewatch.core.plain_file import (
+    NO_LOCK_ERRORS,
+    NO_LOCKS,
+    NoLocksError,
+    NotPlainError,
+    lock_handle,
+    open_plain_handle,
+    read_plain,
+)
 from minewatch.core.temp_files import TEMPORARY_PREFIX, is_alive
 from minewatch.core.text import count_of
 
@@ -33,8 +41,8 @@ EXPIRY_SECONDS = 600.0
 SCAN = "scan"
 """The usual operation."""
 
-NO_LOCK_ERRORS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""Error numbers on a folder without flock; there the lease alone is the lock."""
+LARGEST_LEASE = 2**16
+"""Bytes of a lock file; it may be a stranger's."""
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 """File with the id of the running kernel (Linux)."""
@@ -111,14 +119,17 @@ def acquire_lock(path: Path, operation: str = SCAN, report: Callable[[str], None
     """Hold the lock in a file for the duration of a block.
 
     ``report`` gets a line where the lock of a dead holder was taken over.  Raises BusyError where another process holds it,
-    WorkspaceError where the file cannot be written.
+    WorkspaceError where the file cannot be written, or the folder cannot lock files.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = open_plain_handle(path, os.O_RDWR | os.O_CREAT)
+    except NotPlainError as error:
+        raise WorkspaceError(f"cannot use the lock {path}: {error.strerror}; delete it, and try again") from error
     except OSError as error:
         raise WorkspaceError(f"cannot write in {path.parent}: {error.strerror}; check its permissions") from error
     lock = None
     try:
+        check_locks(path.parent)
         _acquire(path, handle, report)
         since = f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC"
         lock = HeldLock(path, Lease(platform.node(), os.getpid(), _read_boot_id(), since, operation), handle)
@@ -130,12 +141,31 @@ def acquire_lock(path: Path, operation: str = SCAN, report: Callable[[str], None
         os.close(handle)
 
 
+def check_locks(folder: Path) -> None:
+    """Raise WorkspaceError where files in a folder cannot be locked by fcntl, as SQLite locks the alerts table.
+
+    SQLite itself would call the table locked by somebody else.
+    """
+    probe = folder / f"{TEMPORARY_PREFIX}lock-{secrets.token_hex(4)}"
+    try:
+        with probe.open("xb") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in NO_LOCK_ERRORS and probe.exists():
+            raise WorkspaceError(f"files in {folder} cannot be locked ({os.strerror(error.errno)}); {NO_LOCKS}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
 def read_lease(path: Path) -> Lease | None:
     """Read the lease of the holder, dead or alive; None where there is none or it cannot be parsed."""
     try:
-        return Lease(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
+        lease = Lease(**json.loads(read_plain(path, LARGEST_LEASE)))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    texts = lease.host, lease.boot, lease.since, lease.doing, lease.token
+    return lease if type(lease.pid) is int and all(isinstance(text, str) for text in texts) else None
 
 
 def find_holder(path: Path) -> Lease | None:
@@ -148,7 +178,7 @@ def find_holder(path: Path) -> Lease | None:
 def _acquire(path: Path, handle: int, report: Callable[[str], None]) -> None:
     """Acquire the system's lock; raises BusyError where it is taken or a lease has not expired."""
     try:
-        is_locked = _flock(handle)
+        is_locked = _flock(path, handle)
     except BlockingIOError as error:
         raise _make_busy_error(path, read_lease(path)) from error
     if os.fstat(handle).st_size == 0:
@@ -165,14 +195,12 @@ def _acquire(path: Path, handle: int, report: Callable[[str], None]) -> None:
     report(f"{who} gave no sign of life for {age / 60:.0f} minutes; its lock was taken over")
 
 
-def _flock(handle: int) -> bool:
+def _flock(path: Path, handle: int) -> bool:
     """Acquire the system's lock; False on a folder without locks.  Raises BlockingIOError where another process has it."""
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in NO_LOCK_ERRORS:
-            return False
-        raise
+        lock_handle(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except NoLocksError:  # there the lease alone is the lock
+        return False
     return True
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from minewatch.core.plain_file import open_plain, open_plain_handle
+from minewatch.core.plain_file import lock_handle, open_plain, open_plain_handle
 
 HEAD_BYTES = 640
 """Bytes of a head.  Always the same, so that it is replaced by one write of one block."""
@@ -69,9 +68,10 @@ def read_head(path: Path) -> Head | None:
 @contextlib.contextmanager
 def lock_head(path: Path, flags: int, lock: int) -> Iterator[int]:
     """Hold the lock of the log, which is on its head; yield the head's file descriptor."""
-    handle = open_plain_handle(name_head(path), flags)
+    head = name_head(path)
+    handle = open_plain_handle(head, flags)
     try:
-        fcntl.flock(handle, lock)
+        lock_handle(handle, head, lock)
         yield handle
     finally:
         os.close(handle)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import dask
 import distributed.core
+import distributed.gc
 import distributed.utils
 from distributed import CancelledError, Client, Future, KilledWorker, LocalCluster
 
@@ -42,6 +43,20 @@ NO_WORKER_SECONDS = 300.0
 
 M_ARENA_MAX = -8
 """Parameter of mallopt(3): the largest number of memory pools."""
+
+QUIET = {
+    "distributed.worker.profile.enabled": False,  # can deadlock CPython 3.11 (cpython#106883)
+    "distributed.admin.tick.interval": "10 s",  # is the event loop late? asked fifty times a second by default
+    "distributed.admin.tick.cycle": "10 s",
+    "distributed.admin.tick.limit": "1 h",
+    "distributed.admin.system-monitor.interval": "10 s",
+    "distributed.admin.system-monitor.log-length": 2,
+    "distributed.admin.system-monitor.disk": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.scheduler.active-memory-manager.start": False,  # this and the next one move data between workers
+    "distributed.scheduler.work-stealing": False,
+}
+"""Settings of Dask where its one worker is this process: without what watches it for a dashboard that nobody opens."""
 
 POLL_SECONDS = 1.0
 """Interval at which the number of a cluster's threads is read again."""
@@ -212,9 +227,9 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
             yield Engine(client, scheduler)
         return
     try:
-        # Without a memory limit Dask does not pause our threads; its profiler can deadlock CPython 3.11 (cpython#106883).
+        # Without a memory limit Dask does not pause our threads.
         with (
-            dask.config.set({"distributed.worker.profile.enabled": False}),
+            dask.config.set(QUIET),
             LocalCluster(
                 processes=False,
                 n_workers=1,
@@ -225,6 +240,8 @@ def start_engine(scheduler: str | None = None) -> Iterator[Engine]:
             ) as cluster,
             Client(cluster) as client,
         ):
+            if disable := getattr(distributed.gc, "disable_gc_diagnosis", None):
+                disable(force=True)  # it asks the system for the memory at each full garbage collection
             yield Engine(client)
     finally:
         clear_dask_caches()

@@ -15,9 +15,7 @@ from typing import Any
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import AnyPath, make_private_folder, parse_path
 from minewatch.core.lock import SCAN, HeldLock, acquire_lock
-
-MARKER = "minewatch.toml"
-"""The file that makes a folder a workspace."""
+from minewatch.core.plain_file import MARKER
 
 ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
 
@@ -115,7 +113,8 @@ class Workspace:
         try:
             if not isinstance(text, str) or not text:
                 raise WorkspaceError("give a folder, or s3://bucket/prefix")
-            return parse_path(text, self.root)
+            path = parse_path(text, self.root)
+            return path.resolve() if isinstance(path, Path) else path  # a link that the settings name is the user's choice
         except WorkspaceError as error:
             raise WorkspaceError(f"{self.settings}: {name}: {error}") from None
 

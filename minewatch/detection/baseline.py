@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.detection.batch_algebra import (
     BATCH,
     Codes,

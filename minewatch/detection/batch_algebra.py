@@ -7,9 +7,9 @@ all others are added in the order of the looks.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.detection.harmonics import PAIRS, TERMS, UNIT
 
 BATCH = 256

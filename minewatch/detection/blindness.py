@@ -8,9 +8,9 @@ need a third: those that lose little green, are charred, or are seen through haz
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.detection.batch_algebra import BATCH, Floats32
 from minewatch.detection.chance import LASTING_DAYS
 from minewatch.detection.rules import Rules

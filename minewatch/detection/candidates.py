@@ -7,9 +7,9 @@ changes no result.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.detection.baseline import HIGH_ROW, LOOKS_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
 from minewatch.detection.batch_algebra import BATCH, Floats32, evaluate_curves
 from minewatch.detection.blindness import tells_bare_ground

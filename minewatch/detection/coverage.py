@@ -62,8 +62,8 @@ class Coverage:
     chance: Chance
     """Whether a lasting clearing would have been confirmed there."""
 
-    def describe(self) -> str:
-        """Return in one line what was not seen, and what would have been found."""
+    def describe(self, skipped: str = "") -> str:
+        """Return in one line what was not seen, and what would have been found; ``skipped``: scenes that were not used."""
         parts = []
         if self.unseen > 0:
             since = f"for {count_of(self.unseen_days, 'day')}" if self.unseen_days is not None else "since monitoring began"
@@ -74,7 +74,9 @@ class Coverage:
             looks = count_of(self.missing_looks, "more clear look")
             parts.append(f"{format_percent(share)} not monitored ({looks} needed)")
         if share := self.status.get("never covered", 0):
-            parts.append(f"{format_percent(share)} never covered by a scene")
+            parts.append(f"{format_percent(share)} without data in any scene that was used")
+        if parts and skipped:
+            parts.append(skipped)
         seen = ", ".join(parts) or f"the whole area seen in the last {RECENT_DAYS} days"
         if self.watched and self.chance.share is None:
             return f"{seen}; monitored for less than {LASTING_DAYS} days, too short to say what would have been confirmed"

@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import PIXEL
+from minewatch.core.compilation import njit
 from minewatch.settings.pipeline import MaskSettings
 from minewatch.settings.scl import CLOUD_CLASSES
 

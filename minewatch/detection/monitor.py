@@ -6,8 +6,8 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from minewatch.core.compilation import njit
 from minewatch.detection.baseline import PixelBaseline
 from minewatch.detection.residual import PixelResidual, expect_ndvi
 from minewatch.detection.rules import Rules

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.detection.baseline import PixelBaseline
 from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.harmonics import evaluate, make_terms

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.core.units import to_day
 from minewatch.detection.baseline import BRIEF, FULL, Baselines, are_monitored, fit_baselines
 from minewatch.detection.blindness import NONE, follow_counting

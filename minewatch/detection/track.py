@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
 from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.candidates import find_history_normal

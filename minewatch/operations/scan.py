@@ -25,6 +25,7 @@ from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
 from minewatch.archive.stac_item import credit_observations, write_collection
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.core.compilation import CACHE
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
@@ -83,6 +84,8 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
     with bind_run_id(plan.run_id), wrap_disk_errors():
         began = time.monotonic()  # a clock that is never set back
         log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
+        if CACHE.note:
+            reporter.note(CACHE.note)
         layers = open_layers(workspace)
         with workspace.lock(report=reporter.note) as lock, start_engine(plan.scheduler) as engine:
             for place in (workspace.archives, workspace.change_maps):
@@ -201,12 +204,13 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
 def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:
     """Gather the results of an area, with the alerts of its change map."""
     area, observations, coverage = scan.plan, scan.observations, change_map.coverage
+    failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
         *scan.notes,
         *explain_sources(observations, source),
         *explain_conflicts(observations),
-        *explain_no_clear_look(observations, area, coverage),
+        *explain_no_clear_look(observations, area, coverage, scan.found, failures),
         *explain_missing_data(emptiness),
         *explain_broken_numbers(observations),
     ]
@@ -215,7 +219,7 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         found=scan.found,
         observations=observations,
         fetched=scan.fetched,
-        failures=[*scan.found.refused, *scan.failures],
+        failures=failures,
         coverage=coverage,
         scene_quality=change_map.scene_quality,
         alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),

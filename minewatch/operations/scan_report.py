@@ -26,8 +26,11 @@ from minewatch.detection.scene_quality import SceneQuality
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
-from minewatch.sources.search import SearchResult, SkippedScene, has_scenes
+from minewatch.sources.search import SearchResult, SkippedCount, SkippedScene, has_scenes
 from minewatch.sources.stac import Source
+
+REASONS = NO_SCENE, REFUSED, UNREADABLE, CLOUDY = "no scene in the catalogue", "refused", "not readable", "cloudy"
+"""Why ground was not seen; where scenes were refused or not readable, nobody knows what they would have shown."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,26 @@ class AreaReport:
     def fates(self) -> FateCount:
         """Alerts ever confirmed, by what became of them."""
         return FateCount.of(vars(alert) for alert in self.alerts)
+
+    @property
+    def skipped(self) -> SkippedCount:
+        """Scenes that were refused or could not be read."""
+        return SkippedCount.of(self.failures)
+
+    @property
+    def visibility(self) -> str:
+        """What was not seen, and the scenes that are missing for it, in one line."""
+        return self.coverage.describe(self.skipped.describe())
+
+    @property
+    def why_unseen(self) -> str:
+        """The kind of reason for ground that was not seen, one of REASONS; '' where all was seen lately."""
+        if self.coverage.unseen <= 0:
+            return ""
+        if self.failures:
+            return REFUSED if self.skipped.refused else UNREADABLE
+        recent = any(observation.time.date() >= self.plan.monitor_from for observation in self.observations)
+        return CLOUDY if recent or self.found.cloudy else NO_SCENE
 
     @property
     def scenes_found(self) -> int:
@@ -158,6 +181,8 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
                 {"ids": list(look.source_ids), "date": look.time.date().isoformat(), "share": round(look.broken_share or 0, 4)}
                 for look in list_broken(area.observations)
             ],
+            "refused": area.skipped.refused,
+            "unreadable": area.skipped.unreadable,
             "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
             "used": [source for observation in area.observations for source in observation.source_ids],
         },
@@ -174,7 +199,8 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             "missing_looks": coverage.missing_looks,
             "watched": round(coverage.watched, 4),
             "lasting": _describe_chance(coverage.chance),
-            "text": coverage.describe(),
+            "why_unseen": area.why_unseen,
+            "text": area.visibility,
         },
         "evidence": {
             "written": list(area.evidence.written),
@@ -234,6 +260,10 @@ def make_area_result(area: AreaReport) -> AreaResult:
         "blind_from": coverage.chance.blind_from,
         "blind_to": coverage.chance.blind_to,
         "share_blind": _round(coverage.chance.blind_share),
+        "why_unseen": area.why_unseen,
+        "scenes_refused": area.skipped.refused,
+        "scenes_unreadable": area.skipped.unreadable,
+        "skipped_reason": area.skipped.reason,
     }
     sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
     scenes = {a.alert_id: (sources.get(a.last_normal or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
@@ -263,13 +293,32 @@ def explain_no_scenes(source: Source, area: AreaPlan, found: SearchResult, areas
     return [text]
 
 
-def explain_no_clear_look(observations: Sequence[Observation], area: AreaPlan, coverage: Coverage) -> list[str]:
+def explain_no_clear_look(
+    observations: Sequence[Observation], area: AreaPlan, coverage: Coverage, found: SearchResult, failures: Sequence[SkippedScene]
+) -> list[str]:
     """Explain why no pixel was seen clearly, where none was: that is not "no change"."""
     if coverage.never_clear < 1:
         return []
-    looks = sum(observation.time.date() >= area.monitor_from for observation in observations)
-    why = {0: "there is no scene since then", 1: "the only look was cloudy"}.get(looks, f"all {looks} looks were cloudy")
+    looks = [observation for observation in observations if observation.time.date() >= area.monitor_from]
+    empty = sum(observation.valid_share == 0 for observation in looks)
+    reasons = [_describe_looks(len(looks), len(looks) - empty, "cloudy"), _describe_looks(len(looks), empty, "without data here")]
+    reasons.append(SkippedCount.of(failures).describe())
+    if found.cloudy:
+        reasons.append(f"{count_of(len(found.cloudy), 'scene')} with more cloud than the pipeline allows")
+    why = ", ".join(filter(None, reasons)) or "the source lists no scene since then"
     return [f"nothing could be seen since {format_day(area.monitor_from)}: {why}"]
+
+
+def _describe_looks(total: int, count: int, what: str) -> str:
+    if not count:
+        return ""
+    if total == 1:
+        return f"the only look was {what}"
+    return (
+        f"all {count} looks were {what}"
+        if count == total
+        else f"{count_of(count, 'look')} {'was' if count == 1 else 'were'} {what}"
+    )
 
 
 def explain_missing_data(emptiness: Sequence[Emptiness]) -> list[str]:

@@ -31,6 +31,7 @@ from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.products.evidence.timestamps import StampRound, describe_stamps, find_waiting, is_late
 from minewatch.settings.watching import WatchTable
+from minewatch.sources.search import SkippedCount
 
 LATE = dt.timedelta(hours=2)
 """Longer due than this is late, unless a process works in the workspace; so is what never ran."""
@@ -72,6 +73,12 @@ class AreaStatus:
 
     unseen: float | None = None
     """Share of its area without a clear look in the 30 days before the as-of date."""
+
+    why_unseen: str = ""
+    """Why, where it is known: a kind of reason."""
+
+    skipped: SkippedCount = field(default_factory=SkippedCount)
+    """Scenes of its last scan that were refused or could not be read."""
 
     last_clear: dt.date | None = None
     """The latest clear look at any part of it."""
@@ -184,6 +191,8 @@ def _describe_area(
         newest=newest,
         lag=(now.date() - newest).days if newest else None,
         unseen=row["share_unseen"] if row else None,
+        why_unseen=row["why_unseen"] if row else "",
+        skipped=row["skipped"] if row else SkippedCount(),
         last_clear=row["last_clear"] if row else None,
         lasting=row["share_lasting"] if row else None,
         blind_from=row["blind_from"] if row else None,
@@ -248,6 +257,12 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
         "as_of": row["as_of"].date(),
         "monitor_from": row["monitor_from"].date(),
         "share_unseen": float(row["share_unseen"]),
+        "why_unseen": str(_read_cell(row, "why_unseen") or ""),
+        "skipped": SkippedCount(
+            int(_read_cell(row, "scenes_refused") or 0),
+            int(_read_cell(row, "scenes_unreadable") or 0),
+            str(_read_cell(row, "skipped_reason") or ""),
+        ),
         **{name: None if share is None else float(share) for name, share in shares.items()},
         **{name: day and day.date() for name, day in days.items()},
     }
@@ -278,6 +293,9 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
                 "newest_scene": area.newest and area.newest.isoformat(),
                 "lag_days": area.lag,
                 "share_unseen": area.unseen,
+                "why_unseen": area.why_unseen,
+                "scenes_refused": area.skipped.refused,
+                "scenes_unreadable": area.skipped.unreadable,
                 "last_clear": area.last_clear and area.last_clear.isoformat(),
                 "share_lasting": area.lasting,
                 "blind_from": area.blind_from and area.blind_from.isoformat(),

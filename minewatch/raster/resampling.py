@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.core.units import NODATA
 from minewatch.settings.scl import CLASSES
 

@@ -184,8 +184,14 @@ def init_workspace(folder: Path | str, source: str = Settings.model_fields["sour
         for directory in (workspace.root, workspace.aois, workspace.pipelines, workspace.context):
             directory.mkdir(parents=True, exist_ok=True)
         if not default.exists():
-            default.write_text(render_pipeline(Pipeline(), comment_defaults=True), "utf-8")
-        workspace.settings.write_text(TEMPLATE.format(source=json.dumps(source, ensure_ascii=False)), "utf-8")
+            _write_new(default, render_pipeline(Pipeline(), comment_defaults=True))
+        _write_new(workspace.settings, TEMPLATE.format(source=json.dumps(source, ensure_ascii=False)))
     except OSError as error:
         raise WorkspaceError(f"cannot make a workspace in {workspace.root}: {error.strerror}") from error
     return workspace
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is not there; a link in its place is an error, wherever it leads."""
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)

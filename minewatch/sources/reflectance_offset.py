@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from minewatch.core.compilation import njit
 from minewatch.core.errors import SceneError
 from minewatch.core.units import NODATA
 from minewatch.settings.scl import VEGETATION, WATER

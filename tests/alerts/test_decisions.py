@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from shapely.geometry import MultiPolygon, box
 
 from minewatch.alerts import reviews
-from minewatch.alerts.apply_decisions import apply_decisions
+from minewatch.alerts.apply_decisions import DecisionIndex, apply_decisions
 from minewatch.alerts.decisions import DISMISS, NOTHING, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.record import Alert
 from minewatch.alerts.reviews import Review, find_alert, review_alert
@@ -51,7 +51,7 @@ def widen(alert: Alert, degrees: float) -> Alert:
 
 
 def judge(alert: Alert, *decisions: Decision, until: dt.date = REVIEWED) -> str:
-    return apply_decisions(alert, decisions, until, AlertSettings()).status
+    return apply_decisions(alert, DecisionIndex(decisions), until, AlertSettings()).status
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def test_dismissed_ground_raises_no_alert_under_another_id() -> None:
 def test_a_dismissed_corner_says_nothing_of_a_large_alert() -> None:
     large = widen(make_alert(0, alert_id="pampa-20250301-abcdef"), 0.01)
     assert judge(large, make_decision(make_alert(0))) == "confirmed"
-    assert apply_decisions(large, [make_decision(make_alert(0))], REVIEWED, AlertSettings()).review == ("", "", "")
+    assert apply_decisions(large, DecisionIndex([make_decision(make_alert(0))]), REVIEWED, AlertSettings()).review == ("", "", "")
 
 
 @pytest.mark.parametrize("review", [text for text in REVIEWS if text != DISMISS])

@@ -14,8 +14,9 @@ import pytest
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes, publish_json, publishing
+from minewatch.core.plain_file import MARKER
 from minewatch.core.temp_files import TEMPORARY_PREFIX, make_temp_name
-from minewatch.core.workspace import ENVIRONMENT_VARIABLE, MARKER, Workspace, check_name, find_workspace
+from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, check_name, find_workspace
 from minewatch.settings.document import default_source, init_workspace, read_settings
 from minewatch.settings.pipeline import Pipeline, read_pipeline
 

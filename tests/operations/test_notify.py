@@ -545,7 +545,7 @@ def test_a_letter_says_what_became_of_an_alert(
 
 @pytest.mark.parametrize(
     ("language", "term"),
-    [("en", "clear look"), ("es", "observación despejada"), ("fr", "observation dégagée"), ("pt", "observação sem nuvens")],
+    [("en", "clear look"), ("es", "observación despejada"), ("fr", "observation dégagée"), ("pt", "observação nítida")],
 )
 def test_messages_and_reports_call_a_clear_look_the_same(language: str, term: str) -> None:
     own = tomllib.loads((FOLDER / "texts" / f"{language}.toml").read_text("utf-8"))

@@ -395,6 +395,28 @@ def test_a_variable_that_is_not_set_is_told_and_nothing_is_lost(
     assert deliver(workspace, NOW) == Delivery(sent=1)
 
 
+@pytest.mark.parametrize(
+    ("address", "is_told"),
+    [
+        ("mailto://me:p@ss#w/d%;1@127.0.0.1:9?to=x@example.org&from=y@example.org", True),
+        ("mailto://127.0.0.1:9?user=me&pass=p@ss#w/d%;1&to=x@example.org&from=y@example.org", True),
+        ("mailto://me:se/cret@127.0.0.1:9?to=x@example.org&from=y@example.org", True),
+        ("mailto://me:se:cret@127.0.0.1:9?to=x@example.org&from=y@example.org", True),
+        ("mailto://me:p%40ss%23w%2Fd%25%3B1@127.0.0.1:9?to=x@example.org&from=y@example.org", False),
+        ("mailto://127.0.0.1:9/?smtp=127.0.0.1&from=a@example.org&to=b@example.org", False),
+    ],
+)
+def test_a_password_as_people_paste_it_fails_with_a_word_on_special_characters(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str, is_told: bool
+) -> None:
+    one_rule(workspace)
+    enqueue_messages(workspace, NOW)
+    monkeypatch.setenv("RANGERS_MAIL", address)
+    (note,) = deliver(workspace, NOW).notes
+    assert ("%40 for @" in note) == is_told
+    assert not any(word in note for word in ("ss#w", "se/cret", "se:cret", "p%40ss"))
+
+
 @pytest.mark.parametrize("address", ["nonsense", "mailto://", "nosuch://a/b", "slack://a@example.org json://b"])
 def test_a_variable_without_an_address_is_told_without_what_it_holds(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, address: str

@@ -36,6 +36,9 @@ CAUSES = (
 The package returns only True or False; why a message was not sent is in its log alone.
 """
 
+SPECIAL = "special characters of a login or password are written %40 for @, %23 for #, %25 for %, %2F for /, %3A for :, %3B for ;"
+"""What to do about an address that seems to hold them."""
+
 _CODE = re.compile(r"(?:\((?=[45]\d\d, )|error=|\bcode[ =:]+|: )([345]\d\d)\b")
 """Status codes in log lines of the package."""
 
@@ -95,8 +98,23 @@ def find_fault(address: str) -> str:
     return "" if apprise.Apprise.instantiate(address, suppress_exceptions=True) else "holds no address that apprise knows"
 
 
+def holds_raw_characters(address: str) -> bool:
+    """True if login or password of an address seem to hold characters that must be written as %XX: it is then read wrongly."""
+    rest = address.partition("://")[2]
+    login, at, _ = rest.partition("?")[0].rpartition("@")
+    is_odd = bool(at) and (login.count(":") > 1 or any(character in login for character in "@/;"))
+    return is_odd or "#" in rest or re.search("%(?![0-9A-Fa-f]{2})", rest) is not None
+
+
 def send_by_apprise(message: RenderedMessage, rule: Rule) -> DeliveryAttempt:
-    """Send a message to the recipient of a rule."""
+    """Send a message to the recipient of a rule; where its address seems to be written wrongly, a failure says so."""
+    attempt = _send_to(message, rule)
+    if attempt.sent or not holds_raw_characters(os.environ.get(rule.table.to_variable, "")):
+        return attempt
+    return replace(attempt, reason=f"{attempt.reason}; {SPECIAL}")
+
+
+def _send_to(message: RenderedMessage, rule: Rule) -> DeliveryAttempt:
     variable = rule.table.to_variable
     address = os.environ.get(variable, "").strip()
     if not address:

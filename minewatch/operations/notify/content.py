@@ -175,9 +175,13 @@ def _describe_area(event: Event, texts: Texts) -> str:
             return texts.text("scan_failed_reason", area=area, since=since, reason=show(facts["reason"], 300))
         return texts.text("scan_failed", area=area, since=since)
     days = facts["days"]
-    if not facts.get("last_clear"):
-        return texts.count("unseen_ever", days, area=area)
-    return texts.count("unseen", days, area=area, date=texts.date(dt.date.fromisoformat(facts["last_clear"])))
+    last = facts.get("last_clear")
+    if last:
+        line = texts.count("unseen", days, area=area, date=texts.date(dt.date.fromisoformat(last)))
+    else:
+        line = texts.count("unseen_ever", days, area=area)
+    skipped = facts.get("skipped")
+    return f"{line} {texts.count('unseen_skipped', skipped)}" if skipped else line
 
 
 def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:

@@ -223,6 +223,11 @@ def _find_failures(state: CurrentState) -> Iterator[Event]:
             failing = failing | {aoi} if reason else failing - {aoi}
 
 
+def _count_skipped(row: Row) -> int:
+    """Return the scenes of an area's last scan that were refused or could not be read; tables of earlier versions say none."""
+    return sum(int(row.get(name) or 0) for name in ("scenes_refused", "scenes_unreadable"))
+
+
 def _find_unseen(state: CurrentState, limits: Sequence[int], now: dt.datetime) -> Iterator[Event]:
     """Find areas without a clear look for so many days; once for each limit and last clear look."""
     for aoi, row in state.areas.items():
@@ -234,4 +239,5 @@ def _find_unseen(state: CurrentState, limits: Sequence[int], now: dt.datetime) -
         for limit in limits:
             if days >= limit:
                 facts = {"last_clear": last, "days": days, "limit": limit, "share_unseen": row["share_unseen"]}
+                facts |= {"skipped": skipped} if (skipped := _count_skipped(row)) else {}
                 yield Event(name_event(aoi, UNSEEN, since, limit), UNSEEN, aoi, "", facts, None, str(row["run_id"] or ""))

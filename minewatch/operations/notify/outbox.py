@@ -15,6 +15,7 @@ from typing import Any
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import append_lines, delete_files, list_names, make_private_folder, publish_json, read_lines, sync
+from minewatch.core.plain_file import lock_handle, open_plain_handle
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.operations.notify.event import Event, parse_event
 
@@ -137,14 +138,16 @@ def lock_outbox(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]
     """
     path = make_private_folder(folder) / f".{name}.lock"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        handle = open_plain_handle(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise WorkspaceError(f"cannot write in {folder}: {error.strerror}; check its permissions") from error
+        raise WorkspaceError(f"cannot use {path}: {error.strerror}; check the folder's permissions") from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            lock_handle(handle, path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
+        except OSError as error:
+            raise WorkspaceError(f"cannot lock {path}: {error.strerror}") from error
         else:
             yield True
     finally:

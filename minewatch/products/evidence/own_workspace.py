@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minewatch.core.errors import MinewatchError
-from minewatch.core.workspace import CUSTODY, MARKER, Workspace
+from minewatch.core.plain_file import MARKER
+from minewatch.core.workspace import CUSTODY, Workspace
 from minewatch.products.evidence.signing import read_public_half
 from minewatch.settings.document import read_settings
 

@@ -8,13 +8,13 @@ import hashlib
 import itertools
 import os
 import re
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from minewatch.core.errors import EvidenceError, MinewatchError, TimestampError, describe
-from minewatch.core.files import list_names, read_plain_file
+from minewatch.core.files import list_names
+from minewatch.core.plain_file import open_plain, read_plain
 from minewatch.core.text import show
 from minewatch.core.workspace import TIMESTAMPS, Workspace
 from minewatch.products.evidence.evidence_files import EvidenceFiles
@@ -144,9 +144,9 @@ def _check_log_stamp(token: Path, what: str, sha256: str | None, trusted: Truste
     if sha256 is None:
         return StampFindings((f"{name}: {what}, is missing: the log was cut or made anew after an authority stamped it",))
     try:
-        tsr, chain = read_plain_file(token, LARGEST_TOKEN), b""
+        tsr, chain = read_plain(token, LARGEST_TOKEN), b""
         with contextlib.suppress(FileNotFoundError):
-            chain = read_plain_file(token.with_suffix(".pem"), LARGEST_CHAIN)
+            chain = read_plain(token.with_suffix(".pem"), LARGEST_CHAIN)
         found = check_digest_timestamp(bytes.fromhex(sha256), tsr, chain, trusted.roots)
         return _judge(name, what, found, trusted)
     except TimestampError as error:
@@ -163,13 +163,12 @@ def hash_log_lines(log: Path) -> dict[int, str]:
 def _iterate_hashes(log: Path) -> Iterator[tuple[int, str]]:
     """Yield number and SHA-256 of each whole line; the log may be a stranger's, so that only one line is held."""
     try:
-        handle = os.open(log, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+        file = open_plain(log)
     except FileNotFoundError:
         return
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST_LOG:
-            raise OSError(errno.EINVAL, "it is no plain file, or larger than any log", str(log))
+    with file:
+        if os.fstat(file.fileno()).st_size > LARGEST_LOG:
+            raise OSError(errno.EFBIG, "it is larger than any log", str(log))
         for number in itertools.count(1):
             line = file.readline(LONGEST_LINE)
             if not line.endswith(b"\n"):

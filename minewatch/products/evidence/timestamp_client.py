@@ -9,8 +9,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from minewatch.core.errors import EvidenceError, TimestampError
-from minewatch.core.files import read_plain_file
 from minewatch.core.http import RangeError, post
+from minewatch.core.plain_file import read_plain
 from minewatch.products.evidence.timestamp_token import (
     LARGEST_CHAIN,
     LARGEST_TOKEN,
@@ -47,7 +47,7 @@ def open_authority(table: TimestampsTable, root: Path) -> Authority:
 def read_roots(path: Path) -> bytes:
     """Read a file of root certificates; raises EvidenceError where it is none."""
     try:
-        data = read_plain_file(path.resolve(), LARGEST_CHAIN)  # those of a system are links
+        data = read_plain(path.resolve(), LARGEST_CHAIN)  # those of a system are links
     except OSError as error:
         raise EvidenceError(f"the root certificate {path} cannot be read: {error.strerror or error}") from error
     try:

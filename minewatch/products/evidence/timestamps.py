@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import EvidenceError, MinewatchError, WorkspaceError, describe
-from minewatch.core.files import make_private_folder, publish_bytes, read_plain_file, sync
+from minewatch.core.files import make_private_folder, publish_bytes, sync
+from minewatch.core.plain_file import lock_handle, open_plain_handle, read_plain
 from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT
@@ -244,18 +245,19 @@ def _store(workspace: Workspace, token: Path, answer: bytes, found: TimestampChe
 
 
 def _hash_manifest(folder: Path) -> str:
-    return hashlib.sha256(read_plain_file(folder / MANIFEST, LARGEST_TEXT)).hexdigest()
+    return hashlib.sha256(read_plain(folder / MANIFEST, LARGEST_TEXT)).hexdigest()
 
 
 @contextlib.contextmanager
 def _excluding_others(workspace: Workspace) -> Iterator[bool]:
     """Yield whether no other process asks for time stamps of this workspace; none does until the block ends."""
     make_private_folder(workspace.timestamps)
-    handle = os.open(workspace.timestamps / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+    path = workspace.timestamps / ".lock"
+    handle = open_plain_handle(path, os.O_RDWR | os.O_CREAT)
     try:
         is_free = True
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_handle(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             is_free = False
         yield is_free

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from minewatch.core.errors import EvidenceError, PackError
+from minewatch.core.plain_file import MARKER
 from minewatch.core.text import show
-from minewatch.core.workspace import CUSTODY, DECISIONS, EVIDENCE, MARKER
+from minewatch.core.workspace import CUSTODY, DECISIONS, EVIDENCE
 from minewatch.products.evidence.bundle_check import BUNDLE_MANIFEST, check_bundle
 from minewatch.products.evidence.custody_log import examine_custody, list_evidence_names
 from minewatch.products.evidence.encryption import decrypt, is_encrypted

@@ -207,9 +207,16 @@ def _read_visibility(workspace: Workspace, name: str, area_row: Row) -> Visibili
         shares = {str(status): float(share) for status, share in facts["status"].items()}
         last = dt.date.fromisoformat(facts["last_clear"]) if facts["last_clear"] else None
         seen = shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"])
-        return VisibilitySummary(*seen, _read_chance(area_row))
+        return VisibilitySummary(*seen, _read_chance(area_row), _count_skipped(area_row))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0, _read_chance(area_row))
+        rest = _read_chance(area_row), _count_skipped(area_row)
+        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0, *rest)
+
+
+def _count_skipped(area_row: Row) -> int:
+    """Return the scenes that were refused or could not be read; 0 in tables of earlier versions, which do not say."""
+    counts = [area_row.get(name) for name in ("scenes_refused", "scenes_unreadable")]
+    return sum(int(count) for count in counts if count and count == count)  # noqa: PLR0124  NaN is not itself
 
 
 def _read_chance(area_row: Row) -> Chance:

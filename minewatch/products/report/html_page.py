@@ -243,6 +243,8 @@ def _describe_unseen(facts: ReportFacts, texts: Texts) -> str:
         lines.append(texts.count("seen_since", visibility.unseen_days))
     last = visibility.last_clear
     lines.append(texts.text("seen_last", date=texts.date(last)) if last else texts.text("seen_never"))
+    if visibility.skipped:
+        lines.append(texts.count("seen_skipped", visibility.skipped))
     return " ".join(lines)
 
 

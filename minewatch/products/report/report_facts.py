@@ -121,6 +121,9 @@ class VisibilitySummary:
     chance: Chance
     """Whether a lasting clearing would have been confirmed."""
 
+    skipped: int = 0
+    """Scenes of the scan that were refused or could not be read."""
+
 
 @dataclass(frozen=True)
 class OverpassImages:
