@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import wrap_longitude
 from minewatch.areas.aoi import Aoi
+from minewatch.areas.outline_mask import read_mask
 from minewatch.core.errors import AoiError
 
 Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
@@ -145,13 +146,8 @@ class Grid:
 
         With a ``step``, rows and columns of the window count every step-th one of the grid.
         """
-        x = self.transform.c + (np.arange(window.column, window.column + window.width) * step + 0.5) * self.transform.a
-        y = self.transform.f + (np.arange(window.row, window.row + window.height) * step + 0.5) * self.transform.e
-        frame = shapely.box(x[0], y[-1], x[-1], y[0])
-        if shapely.contains_properly(self.area, frame):
-            return np.ones(window.shape, bool)
-        shapely.prepare(self.area)
-        return shapely.contains_xy(self.area, x[None, :], y[:, None])
+        (top, bottom), (left, right) = ((size.start * step, size.stop * step) for size in window.slices)
+        return read_mask(self.area, self.transform, self.shape, slice(top, bottom, step), slice(left, right, step))
 
 
 def make_grid(aoi: Aoi) -> Grid:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.features import geometry_mask
@@ -207,6 +208,29 @@ def test_a_pixel_is_inside_where_its_centre_is(window: Window) -> None:
     grid = Grid(lay_grid(40, 30).geobox, BLOB)
     inside = ~geometry_mask([BLOB], (40, 30), grid.transform)
     assert np.array_equal(grid.inside(window), inside[window.slices])
+
+
+def corners(fine: bool) -> st.SearchStrategy[tuple[float, float]]:
+    """Points in and around a grid of 40 by 30 pixels; the coarse ones lie on corners and centres of pixels."""
+    size = 1e-7 if fine else 5
+    return st.tuples(st.integers(-8, 68), st.integers(-8, 88), st.integers(-3, 3), st.integers(-3, 3)).map(
+        lambda p: (LEFT + 5 * p[0] + size * p[2], TOP - 5 * p[1] + size * p[3])
+    )
+
+
+@given(
+    st.lists(corners(True) | corners(False), min_size=3, max_size=12), st.lists(corners(False), min_size=3, max_size=5), windows()
+)
+@settings(deadline=None, max_examples=100)
+def test_each_pixel_is_judged_as_its_centre_is(outer: list[Any], hole: list[Any], window: Window) -> None:
+    area = shapely.make_valid(Polygon(outer)).difference(shapely.make_valid(Polygon(hole if len(hole) > 2 else [])))
+    area = shapely.union_all([part for part in getattr(area, "geoms", [area]) if part.geom_type.endswith("Polygon")])
+    assume(not area.is_empty)
+    grid = Grid(lay_grid(40, 30).geobox, area)
+    x, y = LEFT + 5 + 10 * np.arange(30), TOP - 5 - 10 * np.arange(40)
+    expected = shapely.contains_xy(area, x[None, :], y[:, None])
+    assert np.array_equal(grid.inside(window), expected[window.slices])
+    assert np.array_equal(grid.inside(Window(0, 0, 14, 10), 3), expected[::3, ::3])
 
 
 @given(windows())

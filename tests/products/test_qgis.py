@@ -40,7 +40,8 @@ from minewatch.detection.change_map import RASTERS
 from minewatch.operations.scan_report import ScanReport
 from minewatch.products.images.quicklook import list_maps
 from minewatch.products.qgis.compass import render_compass
-from minewatch.products.qgis.print_layout import MOST_ROWS, list_columns
+from minewatch.products.qgis.page_words import list_columns
+from minewatch.products.qgis.print_layout import MOST_ROWS
 from minewatch.products.qgis.print_layout import NAME as LAYOUT
 from minewatch.products.qgis.project_file import write_project
 from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, TEXTS, gather_project, list_layers
