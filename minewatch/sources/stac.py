@@ -11,29 +11,27 @@ from typing import Any
 from urllib.parse import quote
 
 import pystac
-from pystac_client import Client
-from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
-from pystac_client.warnings import DoesNotConformTo
 from requests.exceptions import RequestException
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping
 
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.http import DENIED_STATUSES
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.settings.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
 from minewatch.sources.footprint import list_boxes, read_footprint
+from minewatch.sources.pages import find_search, read_pages
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
 
 PAGE = 100
 """Items requested at a time."""
 
 LIBRARY_ERRORS = (
-    APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ClientTypeError, ShapelyError, DoesNotConformTo,
-    RecursionError, KeyError, AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
+    APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ShapelyError, RecursionError, KeyError,
+    AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
 )  # fmt: skip
 """Raised by the libraries for malformed documents."""
 
@@ -48,7 +46,7 @@ class Source:
     is_api: bool = False
     """True for a STAC API, False for a static catalogue."""
 
-    _io: StacApiIO = field(default_factory=StacApiIO, compare=False, repr=False)
+    _io: GuardedIO = field(default_factory=lambda: GuardedIO(""), compare=False, repr=False)
     """Reads its documents."""
 
     _terms: dict[str, DataTerms] = field(default_factory=dict, compare=False, repr=False)
@@ -75,11 +73,13 @@ class Source:
         Items without a date or with an unusable outline are included: they are refused later, by name.  An incomplete
         answer is an error: a part of the scenes must not count as all of them.
         """
-        if isinstance(self._io, GuardedIO):
+        if is_web(self.root):
             self._io.begin()
         try:
-            found = self._search(query) if self.is_api else self._walk()
-            yield from (item for item in _drop_repeats(found) if _matches(item, query))
+            for item in _drop_repeats(self._search(query) if self.is_api else self._walk()):
+                self._io.check_clock()
+                if _matches(item, query):
+                    yield item
         except SourceError:
             raise
         except LIBRARY_ERRORS as error:
@@ -91,8 +91,13 @@ class Source:
 
     def _explain(self, error: BaseException) -> SourceError:
         """Return the error that says why a search failed."""
+        if isinstance(error, DocumentError) and error.is_refusal:
+            fault = "refuses the search" if self.is_api else "does not answer"
+            return SourceError(f"source {self.name} {fault}: {format_error(error)}; {_advise(error)}")
         if isinstance(error, (APIError, RequestException, OSError)) and not isinstance(error, FormatError):
-            return SourceError(f"source {self.name} does not answer: {format_error(error)}; try again later")
+            is_lasting = isinstance(error, DocumentError) and error.attempts == 1
+            advice = "" if is_lasting else "; try again later"
+            return SourceError(f"source {self.name} does not answer: {format_error(error)}{advice}")
         what = (
             f"{type(error).__name__} {format_error(error)}" if isinstance(error, (KeyError, TypeError)) else format_error(error)
         )
@@ -134,21 +139,29 @@ class Source:
         return [str(c.get("id")) for c in found if isinstance(c, dict)] if isinstance(found, list) else []
 
     def _search(self, query: Query) -> Iterator[pystac.Item]:
-        client = Client.open(self.root, stac_io=self._io)
+        href, may_post = find_search(self._io.read_json(self.root))
         # Bounding boxes reveal less of a case than its outline, which is sent only where the user says so.
         boxes = [{"bbox": box} for box in list_boxes(query.area)]
         for area_filter in [{"intersects": mapping(query.area)}] if self.provider.outline else boxes:
-            search = client.search(
-                collections=[self.collection],
-                datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
-                limit=PAGE,
+            question = {
+                "collections": [self.collection],
+                "datetime": f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
+                "limit": PAGE,
                 **area_filter,
-            )
-            yield from map(make_item, search.items_as_dicts())
+            }
+            for page in read_pages(self._io, href, question, may_post=may_post):
+                yield from map(make_item, page["features"])
 
     def _walk(self) -> Iterator[pystac.Item]:
         kind = pystac.Collection if self._io.read_json(self.root).get("type") == "Collection" else pystac.Catalog
         return kind.from_file(self.root, stac_io=self._io).get_items(recursive=True)
+
+
+def _advise(error: DocumentError) -> str:
+    """Return what to do about a refusal."""
+    if error.status in DENIED_STATUSES:
+        return "it wants a login, or another one: see [sources.NAME.token] in docs/catalogues.md"
+    return "check its address and collection"
 
 
 def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Source:
