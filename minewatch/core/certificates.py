@@ -96,6 +96,10 @@ def _join(files: tuple[str, ...]) -> str:
     with os.fdopen(handle, "wb") as joined:
         for path in files:
             joined.write(Path(path).read_bytes() + b"\n")
-    owner = os.getpid()
-    atexit.register(lambda: os.getpid() == owner and Path(name).unlink(missing_ok=True))
+    atexit.register(_delete, name, os.getpid())
     return name
+
+
+def _delete(name: str, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child ends earlier
+        Path(name).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ProxyError, SSLError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, SSLError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout
 from urllib3.util.ssl_ import create_urllib3_context
@@ -35,7 +35,7 @@ _DEADLINE: ContextVar[float] = ContextVar("deadline", default=ENDLESS)
 """Time on the monotonic clock at which the answer that is being requested must be complete."""
 
 
-class ConnectionFault(OSError):
+class RequestError(OSError):
     """A request got no whole answer; the message holds no address, since addresses may hold secrets."""
 
     def __init__(self, message: str, *, is_transient: bool = True) -> None:
@@ -56,7 +56,7 @@ def send(
     """Send a request and return the answer's head; redirects are not followed.
 
     Head and body must have arrived within ``seconds``, however they arrive: headers without an end, "100 Continue" for
-    ever, a byte now and then.  Raises ConnectionFault.
+    ever, a byte now and then.  Raises RequestError.
     """
     mark = _DEADLINE.set(time.monotonic() + seconds)
     try:
@@ -70,35 +70,38 @@ def send(
 
 
 def receive(answer: BaseHTTPResponse, largest: int, *, decode: bool = False) -> bytes:
-    """Return the body of an answer, or its first ``largest`` + 1 bytes; ``decode`` inflates it.  Raises ConnectionFault."""
+    """Return the body of an answer, or its first ``largest`` + 1 bytes; ``decode`` inflates it.  Raises RequestError."""
     body = bytearray()
     try:
         while part := answer.read1(min(2**16, largest + 1 - len(body)), decode_content=decode):
             body += part
     except (HTTPError, OSError) as error:
         if _is_late(error):
-            raise ConnectionFault("too slow") from None
-        raise ConnectionFault(f"the answer broke off, {type(error).__name__}") from None
+            raise RequestError("too slow") from None
+        raise RequestError(f"the answer broke off, {type(error).__name__}") from None
     return bytes(body)
 
 
-def _explain(error: Exception, href: str, seconds: float) -> ConnectionFault:
+def _explain(error: Exception, href: str, seconds: float) -> RequestError:
     """Return what went wrong before there was an answer."""
-    if isinstance(error, ConnectionFault):
-        return error
-    if isinstance(error, CertificateError):
-        return ConnectionFault(str(error), is_transient=False)
-    if _is_late(error):
-        return ConnectionFault(f"too slow, no answer within {seconds:g} seconds")
-    if isinstance(error, ProxyError):
-        return _explain_proxy(error, href)
-    if isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # on a bad line, the next attempt may succeed
-        return ConnectionFault(f"no connection, {type(error).__name__}")
-    if isinstance(error, SSLError):
-        return ConnectionFault(_explain_tls(error), is_transient=False)
-    if isinstance(error, (LocationValueError, ValueError)):
-        return ConnectionFault(f"no connection, {type(error).__name__}", is_transient=False)
-    return ConnectionFault(f"no answer, {type(error).__name__}")
+    kind = type(error).__name__
+    if isinstance(error, RequestError):
+        fault = error
+    elif isinstance(error, CertificateError):
+        fault = RequestError(str(error), is_transient=False)
+    elif _is_late(error):
+        fault = RequestError(f"too slow, no answer within {seconds:g} seconds")
+    elif isinstance(error, ProxyError):
+        fault = _explain_proxy(error, href)
+    elif isinstance(error, SSLError):
+        fault = RequestError(_explain_tls(error), is_transient=False)
+    elif isinstance(error, (NewConnectionError, ConnectTimeoutError)):  # on a bad line, the next attempt may succeed
+        fault = RequestError(f"no connection, {kind}")
+    elif isinstance(error, ValueError):
+        fault = RequestError(f"no connection, {kind}", is_transient=False)
+    else:
+        fault = RequestError(f"no answer, {kind}")
+    return fault
 
 
 def _explain_tls(error: SSLError) -> str:
@@ -116,7 +119,7 @@ def _explain_tls(error: SSLError) -> str:
 def find_proxy(href: str) -> str | None:
     """Return the proxy that the environment names for an address, with its login; None for a direct connection.
 
-    Raises ConnectionFault for one that cannot be used.
+    Raises RequestError for one that cannot be used.
     """
     parts = urlsplit(href)
     if _is_bypassed(parts):
@@ -132,13 +135,13 @@ def find_proxy(href: str) -> str | None:
     except ValueError:
         is_usable, found = False, urlsplit("")
     if found.scheme.lower().startswith("socks"):
-        raise ConnectionFault(
+        raise RequestError(
             f"{variable} names a SOCKS proxy, which minewatch cannot use; name an HTTP proxy in HTTPS_PROXY and HTTP_PROXY, or "
             "hosts that need none in NO_PROXY",
             is_transient=False,
         )
     if not is_usable:
-        raise ConnectionFault(f"{variable} names no proxy; write http://HOST:PORT", is_transient=False)
+        raise RequestError(f"{variable} names no proxy; write http://HOST:PORT", is_transient=False)
     return proxy
 
 
@@ -168,17 +171,17 @@ def _is_within(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: 
         return False
 
 
-def _explain_proxy(error: ProxyError, href: str) -> ConnectionFault:
+def _explain_proxy(error: ProxyError, href: str) -> RequestError:
     variable = _find_variable(urlsplit(href).scheme) or "the environment"
     if " 407 " in f"{error.original_error} ":
         return refuse_proxy_login(href)
-    return ConnectionFault(f"no connection through the proxy of {variable}, {type(error.original_error).__name__}")
+    return RequestError(f"no connection through the proxy of {variable}, {type(error.original_error).__name__}")
 
 
-def refuse_proxy_login(href: str) -> ConnectionFault:
+def refuse_proxy_login(href: str) -> RequestError:
     """Return the error that the proxy wants a login (status 407)."""
     variable = _find_variable(urlsplit(href).scheme) or "the environment"
-    return ConnectionFault(
+    return RequestError(
         f"status 407, the proxy of {variable} wants a login, or another one: write http://USER:PASSWORD@HOST:PORT there, with "
         "%40 for an @ in the password",
         is_transient=False,
@@ -245,7 +248,7 @@ class _TimedStream(io.RawIOBase):
         if left < ENDLESS and (pause is None or pause > left):
             self._line.settimeout(left)
         try:
-            return self._raw.readinto(buffer)  # type: ignore[attr-defined,no-any-return]
+            return self._raw.readinto(buffer)
         except TimeoutError as error:
             raise (_LateError("too slow") if time.monotonic() >= self._deadline else error) from None
 

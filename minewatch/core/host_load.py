@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
 REGAIN = 50
 """Successful requests after which one more at a time is tried."""
@@ -62,10 +61,12 @@ class HostLoad:
                 self._free.notify()
 
 
-@cache
+_LOADS: dict[str, HostLoad] = {}
+
+
 def get_host_load(host: str, most: int) -> HostLoad:
     """Return the load of a host, one for each process."""
-    return HostLoad(most)
+    return _LOADS.setdefault(host, HostLoad(most))
 
 
-os.register_at_fork(after_in_child=get_host_load.cache_clear)  # its locks may be held by threads that do not survive
+os.register_at_fork(after_in_child=_LOADS.clear)  # its locks may be held by threads that do not survive

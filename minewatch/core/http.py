@@ -17,12 +17,12 @@ from urllib.parse import urljoin, urlsplit
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout
 
-from minewatch.core.connections import MOST_CONNECTIONS, ConnectionFault, receive, refuse_proxy_login, send
+from minewatch.core.connections import MOST_CONNECTIONS, RequestError, receive, refuse_proxy_login, send
 from minewatch.core.errors import SceneError
 from minewatch.core.host_load import get_host_load
 from minewatch.core.refusals import explain_refusal
 from minewatch.core.text import show
-from minewatch.core.url_policy import check_href
+from minewatch.core.url_policy import check_href, name_origin
 
 MOST_REQUESTS = MOST_CONNECTIONS
 """In flight from one process: at 30 ms and 1 MB each they fill a gigabit line several times over, and with more,
@@ -156,7 +156,7 @@ def post(href: str, body: bytes, headers: Mapping[str, str], largest: int, secon
             answers.append(_post_once(href, body, headers, largest, seconds))
         except RangeError as error:
             answers.append(error)
-        except ConnectionFault as error:
+        except RequestError as error:
             answers.append(RangeError(str(error)))
 
     # Looking up a host has no time limit of its own: the thread is left behind.
@@ -237,8 +237,8 @@ def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str], *,
             if (headers or not location) and (reason := explain_refusal(answer)):
                 raise RangeError(f"status {answer.status}: {reason}")
             target = resolve_redirect(href, location)
-            href, headers = target, headers if is_host_wide and is_same_origin(href, target) else {}
-        except ConnectionFault as error:
+            href, headers = target, headers if is_host_wide and name_origin(href) == name_origin(target) else {}
+        except RequestError as error:
             raise _convert(error) from None
         finally:
             answer.close()
@@ -249,18 +249,12 @@ def _request(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseH
     headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", "User-Agent": "minewatch", **more}
     try:
         return send("GET", href, headers, timeout=TIMEOUT, seconds=ANSWER_SECONDS)
-    except ConnectionFault as error:
+    except RequestError as error:
         raise _convert(error) from None
 
 
-def _convert(fault: ConnectionFault) -> RangeError:
+def _convert(fault: RequestError) -> RangeError:
     return (_TransientError if fault.is_transient else RangeError)(str(fault))
-
-
-def is_same_origin(href: str, other: str) -> bool:
-    """True if two addresses have the same scheme, host and port: what belongs to one may be sent to the other."""
-    one, two = urlsplit(href), urlsplit(other)
-    return (one.scheme, one.netloc) == (two.scheme, two.netloc)
 
 
 def resolve_redirect(href: str, location: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from urllib3.response import BaseHTTPResponse
 
-from minewatch.core.connections import ConnectionFault, receive
+from minewatch.core.connections import RequestError, receive
 from minewatch.core.text import show
 
 LARGEST = 2**14
@@ -42,14 +42,14 @@ def explain_refusal(answer: BaseHTTPResponse) -> str:
     region = answer.headers.get("x-amz-bucket-region", "")
     try:
         body = receive(answer, LARGEST)[:LARGEST]
-    except ConnectionFault:
+    except RequestError:
         body = b""
     if b"<Error" not in body and b"<?xml" not in body[:100]:
         body = b""
     if not region and (match := re.search(rb"<Region>([^<]*)</Region>", body)):
         region = match[1].decode("ascii", "replace")
     if re.fullmatch(r"[a-z0-9-]{2,40}", region) and answer.status in (301, 307, 400):
-        return f"the bucket lies in the region {region}; write region = \"{region}\" in the s3 table of the source"
+        return f'the bucket lies in the region {region}; write region = "{region}" in the s3 table of the source'
     code = match[1].decode() if (match := re.search(rb"<Code>([A-Za-z.]{1,60})</Code>", body)) else ""
     if EXPIRED.search(body):
         return f"the signature has expired ({code})"
@@ -70,7 +70,7 @@ def quote_refusal(answer: BaseHTTPResponse, secrets: Iterable[str] = ()) -> str:
     """Return what an API says in the JSON of an error, in quotes, without ``secrets``; '' where it says nothing."""
     try:
         document = json.loads(receive(answer, LARGEST, decode=True))
-    except (ConnectionFault, ValueError, RecursionError):
+    except (RequestError, ValueError, RecursionError):
         return ""
     text = _find_words(document)
     for secret in secrets:

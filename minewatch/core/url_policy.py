@@ -218,3 +218,13 @@ def list_secrets(address: str) -> tuple[str, ...]:
     parts = urlsplit(address)
     values = (value for pair in (parts.username, parts.password, *re.split("[&;]", parts.query)) for value in [pair or ""])
     return tuple(unquote(value.partition("=")[2] or value) for value in values if value)
+
+
+def name_origin(address: str) -> str:
+    """Return scheme, host and port of an address, in one form; '' for what is no address of the web."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}" if is_web(address) and parts.hostname else ""

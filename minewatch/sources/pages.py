@@ -44,7 +44,10 @@ def read_pages(io: GuardedIO, href: str, question: Mapping[str, Any], *, may_pos
 
     Raises FormatError where they have no end, or too many items.
     """
-    page, question, seen, known, count, stale = _ask(io, href, question, may_post=may_post), dict(question), set(), set(), 0, 0
+    seen: set[str] = set()
+    known: set[str] = set()
+    count = stale = 0
+    page = _ask(io, href, question, may_post=may_post)
     while True:
         names = _list_member_ids(page)
         count += len(names)

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.core.errors import SceneError
 from minewatch.settings.credits import UNSTATED, DataTerms, credit_data
-from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
+from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing, TokenLogin
 from minewatch.sources.footprint import read_footprint
 from minewatch.sources.reflectance_offset import decide_offset, read_declared_offset
 
@@ -76,6 +76,9 @@ class Scene:
 
     s3: S3Login | None = None
     """Login for s3:// addresses; names of variables, never keys."""
+
+    token: TokenLogin | None = None
+    """Key or token for other addresses; names of variables, never keys."""
 
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Band to the multihash of its file, for bands with a stated checksum."""
@@ -152,6 +155,7 @@ def parse_scene(item: Item, source: str, hrefs: Mapping[str, str], provider: Pro
         cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
         signing=provider.signing,
         s3=provider.s3,
+        token=provider.token,
         checksums={band: text for band, text in checksums.items() if MULTIHASH.fullmatch(text)},
     )
 

@@ -25,6 +25,7 @@ from minewatch.settings.providers import PROVIDERS, Provider, find_provider
 from minewatch.sources.footprint import list_boxes, read_footprint
 from minewatch.sources.pages import find_search, read_pages
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
+from minewatch.sources.tokens import list_missing
 
 PAGE = 100
 """Items requested at a time."""
@@ -176,7 +177,7 @@ def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Sou
 
 def make_source(provider: Provider, *, is_api: bool) -> Source:
     """Return the source of a located provider."""
-    return Source(provider, is_api, GuardedIO(provider.root) if is_api else StaticIO(provider.root))
+    return Source(provider, is_api, (GuardedIO if is_api else StaticIO)(provider.root, provider.token))
 
 
 def locate_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider:
@@ -203,12 +204,15 @@ def _find_catalog(provider: Provider, providers: Mapping[str, Provider]) -> str:
 def read_root(provider: Provider) -> dict[str, Any]:
     """Read the root document; raises SourceError where it cannot be read or is not STAC."""
     name, root = provider.name, provider.root
+    if provider.token and provider.token.belongs_to(root) and (missing := list_missing(provider.token)):
+        raise SourceError(f"source {name} needs a key: set {' and '.join(missing)} in the environment")
     try:
-        document = GuardedIO(root).read_json(root)
+        document = GuardedIO(root, provider.token).read_json(root)
     except FormatError as error:
         raise SourceError(f"source {name} is no STAC: {error}") from error
     except (OSError, RequestException, APIError) as error:
-        raise SourceError(f"source {name} does not answer: {format_error(error)}; check the address") from error
+        advice = _advise(error) if isinstance(error, DocumentError) and error.is_refusal else "check the address"
+        raise SourceError(f"source {name} does not answer: {format_error(error)}; {advice}") from error
     if document.get("type") not in ("Catalog", "Collection"):
         raise SourceError(f"source {name} is no STAC catalogue or API: its type is not Catalog or Collection")
     return document

@@ -21,10 +21,11 @@ from requests.exceptions import RequestException
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout
 
-from minewatch.core.connections import ConnectionFault, receive, refuse_proxy_login, send
+from minewatch.core.connections import RequestError, receive, refuse_proxy_login, send
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.http import (
     BUSY_STATUSES,
+    DENIED_STATUSES,
     MOST_REDIRECTS,
     PROXY_DENIED,
     REDIRECT_STATUSES,
@@ -36,6 +37,8 @@ from minewatch.core.http import (
 from minewatch.core.refusals import quote_refusal
 from minewatch.core.text import show
 from minewatch.core.url_policy import LONGEST_HREF, check_href, check_id, hide_secrets, is_web, list_secrets
+from minewatch.settings.providers import TokenLogin
+from minewatch.sources.tokens import TOKENS, TokenError, authorize
 
 TIMEOUT = (15, 30)
 """Seconds to connect, and seconds without a byte."""
@@ -98,9 +101,9 @@ SHORT_ID = 60
 class GuardedIO(StacApiIO):
     """Reads documents with limits and retries, from addresses that the catalogue at ``root`` may name."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, token: TokenLogin | None = None) -> None:
         super().__init__(timeout=TIMEOUT, max_retries=None)
-        self.root = root
+        self.root, self.token = root, token
         self._deadline = math.inf
 
     def begin(self) -> None:
@@ -170,23 +173,43 @@ class GuardedIO(StacApiIO):
             answer = self._send(prepared)
             try:
                 if answer.status not in REDIRECT_STATUSES:
-                    return _receive(answer, str(prepared.url), list_secrets(self.root))
+                    return self._receive(answer, str(prepared.url))
                 prepared = _redirect(prepared, answer)
-            except ConnectionFault as error:
+            except RequestError as error:
                 raise _convert(error) from None
             finally:
                 answer.close()
         raise DocumentError("redirected too often")
 
+    def _receive(self, answer: BaseHTTPResponse, href: str) -> str:
+        secrets = TOKENS.list_secrets(self.token) if self.token else ()
+        return _receive(answer, href, (*list_secrets(self.root), *secrets))
+
     def _send(self, prepared: PreparedRequest) -> BaseHTTPResponse:
+        """Send a request, with the token of its host, which is renewed once."""
+        answer = self._send_once(prepared)
+        if self.token is None or not self.token.belongs_to(str(prepared.url)):
+            return answer
+        if answer.status not in DENIED_STATUSES:
+            TOKENS.confirm(self.token)
+        elif TOKENS.renew(self.token):
+            answer.close()
+            return self._send_once(prepared)
+        return answer
+
+    def _send_once(self, prepared: PreparedRequest) -> BaseHTTPResponse:
         self.check_clock()
         seconds = min(DOCUMENT_SECONDS, self._deadline - time.monotonic())
-        method, url, body = str(prepared.method), str(prepared.url), prepared.body
         timeout = Timeout(connect=TIMEOUT[0], read=TIMEOUT[1])
         try:
-            return send(method, url, dict(prepared.headers), body=body, timeout=timeout, seconds=seconds)
-        except ConnectionFault as error:
+            address, login = authorize(self.token, str(prepared.url))
+            headers = {name: str(value) for name, value in prepared.headers.items()} | login
+            body = prepared.body if isinstance(prepared.body, (bytes, str)) else None
+            return send(str(prepared.method), address, headers, body=body, timeout=timeout, seconds=seconds)
+        except RequestError as error:
             raise _convert(error) from None
+        except TokenError as error:
+            raise DocumentError(str(error)) from None
 
 
 class StaticIO(GuardedIO):
@@ -302,21 +325,19 @@ def _redirect(prepared: PreparedRequest, answer: BaseHTTPResponse) -> PreparedRe
     return moved
 
 
-def _convert(fault: ConnectionFault) -> DocumentError:
+def _convert(fault: RequestError) -> DocumentError:
     return DocumentError(str(fault), ATTEMPTS if fault.is_transient else 1)
 
 
 def _receive(answer: BaseHTTPResponse, href: str, secrets: Iterable[str]) -> str:
-    """Return the text of an answer; raises DocumentError or ConnectionFault."""
+    """Return the text of an answer; raises DocumentError or RequestError."""
     if answer.status == PROXY_DENIED:
         raise refuse_proxy_login(href)
     if answer.status != 200:
         is_busy = answer.status in BUSY_STATUSES
         wait = parse_retry_after(answer.headers.get("Retry-After")) if is_busy else None
         words = "" if is_busy else quote_refusal(answer, secrets)
-        raise DocumentError(
-            f"status {answer.status}{words and f', {words}'}", ATTEMPTS if is_busy else 1, answer.status, wait
-        )
+        raise DocumentError(f"status {answer.status}{words and f', {words}'}", ATTEMPTS if is_busy else 1, answer.status, wait)
     text = _decode(receive(answer, LARGEST_DOCUMENT, decode=True))
     parse_document(text)  # an answer that is not JSON is requested again
     return text

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from minewatch.core import http as ranges
-from minewatch.core.connections import ConnectionFault
+from minewatch.core.connections import RequestError
 from minewatch.core.http import (
     ATTEMPTS,
     LONGEST_RETRY_AFTER,
@@ -291,7 +291,7 @@ def test_a_host_that_cannot_be_looked_up_does_not_keep_a_post(monkeypatch: pytes
 
     def look_up(*_args: object, **_options: object) -> None:
         is_over.wait(10)
-        raise ConnectionFault("no such host")
+        raise RequestError("no such host")
 
     monkeypatch.setattr(ranges, "send", look_up)
     with pytest.raises(RangeError, match="no whole answer within"):

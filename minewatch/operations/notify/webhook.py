@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 from urllib3.util import Timeout
 
 from minewatch import __version__
-from minewatch.core.connections import ConnectionFault, refuse_proxy_login, send
+from minewatch.core.connections import RequestError, refuse_proxy_login, send
 from minewatch.core.http import PROXY_DENIED, REDIRECT_STATUSES, parse_retry_after
 from minewatch.core.url_policy import NetworkZone, find_zone
 from minewatch.operations.notify.content import make_link
@@ -156,7 +156,7 @@ def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool =
 def _post(address: str, body: bytes, headers: dict[str, str]) -> DeliveryAttempt:
     try:
         answer = send("POST", address, headers, body=body, timeout=TIMEOUT, seconds=LONGEST_ANSWER)
-    except ConnectionFault as error:
+    except RequestError as error:
         return fail(str(error))
     answer.close()
     if answer.status == PROXY_DENIED:
