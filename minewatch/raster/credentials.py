@@ -71,12 +71,15 @@ class Access:
         address, headers = self._prepare(href)
         is_host_wide = not href.startswith("s3:")
         try:
-            part = fetch_part(address, start, stop, headers, is_host_wide=is_host_wide)
+            try:
+                part = fetch_part(address, start, stop, headers, is_host_wide=is_host_wide)
+            except DeniedError:
+                if not self._renew(href, address):
+                    raise
+                address, headers = self._prepare(href)
+                part = fetch_part(address, start, stop, headers, is_host_wide=is_host_wide)
         except DeniedError as error:
-            if not self._renew(href, address):
-                raise self._explain(href, error) from None
-            address, headers = self._prepare(href)
-            part = fetch_part(address, start, stop, headers, is_host_wide=is_host_wide)
+            raise self._explain(href, error) from None
         if self.signing:
             SIGNATURES.confirm(address)
         if self.token and self.token.belongs_to(href):
@@ -228,7 +231,7 @@ def _request_signature(href: str) -> str:
         # Messages of the package contain addresses, and tokens where one is malformed.
         status = getattr(getattr(answer, "response", None), "status_code", "")
         raise SignatureError(f"no signature from the Planetary Computer, {type(answer).__name__} {status}".rstrip())
-    if (expiry := _find_expiry(answer)) and expiry < dt.datetime.now(dt.UTC):
+    if _find_container(href) and not _has_token(package, href, 0):
         raise SignatureError("the signature from the Planetary Computer had expired already, or this machine's clock is wrong")
     return answer
 
@@ -242,11 +245,11 @@ def _sign(package: Any, href: str, answers: list[str | Exception]) -> None:
         answers.append(error)
 
 
-def _has_token(package: Any, href: str) -> bool:
-    """True if the package can sign without requesting a token."""
+def _has_token(package: Any, href: str, least: float = LEAST_SECONDS) -> bool:
+    """True if the package can sign without requesting a token; ``least`` are the seconds for which it must be valid."""
     place = _find_container(href)
     end = "/" + "/".join(place)
-    return not place or any(key.endswith(end) and token.ttl() > LEAST_SECONDS for key, token in package.TOKEN_CACHE.items())
+    return not place or any(key.endswith(end) and token.ttl() > least for key, token in package.TOKEN_CACHE.items())
 
 
 def _find_container(href: str) -> tuple[str, ...]:

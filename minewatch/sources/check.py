@@ -25,7 +25,7 @@ from minewatch.settings.providers import Provider, infer_provider
 from minewatch.sources.scene import Scene, name_assets
 from minewatch.sources.search import make_scene
 from minewatch.sources.stac import Source, has_search, locate_provider, make_source, read_root
-from minewatch.sources.stac_io import FAULT, FormatError
+from minewatch.sources.stac_io import FAULT, DocumentError, FormatError
 
 ANYWHERE = box(-180, -90, 180, 90)
 """The area where none is given."""
@@ -216,7 +216,10 @@ def _check_newest(
     try:
         item = _find_newest(source, area, today)
     except SourceError as error:
-        return SourceCheck(name, passed=False, text=describe(error), advice="try again later, or ask its owner")
+        cause = error.__cause__
+        is_refusal = isinstance(cause, DocumentError) and cause.is_refusal
+        advice = "ask its owner" if is_refusal else "try again later, or ask its owner"
+        return SourceCheck(name, passed=False, text=describe(error), advice=advice)
     if item is None:
         return SourceCheck(name, passed=False, text="no item at all", advice="check the place of the area, and the collection")
     items[aoi] = item

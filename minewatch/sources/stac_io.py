@@ -351,4 +351,4 @@ def format_error(error: BaseException) -> str:
         response = getattr(error, "response", None)
         code = getattr(error, "status_code", None) or getattr(response, "status_code", None)
         return f"status {code}" if code else "no connection"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -74,11 +74,14 @@ class Tokens:
         """
         with self._lock:
             held = self._held.get(login)
-            if login.variable or (held is not None and not held.has_worked and login in self._rejected):
+            if login.variable:
                 return False
-            if held is not None and held.text == getattr(self._sent, "text", ""):
-                del self._held[login]
-                self._rejected.add(login)
+            if held is None or held.text != getattr(self._sent, "text", ""):
+                return True  # another thread was first
+            if not held.has_worked and login in self._rejected:
+                return False
+            del self._held[login]
+            self._rejected.add(login)
             return True
 
     def list_secrets(self, login: TokenLogin) -> tuple[str, ...]:
