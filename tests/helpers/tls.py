@@ -21,8 +21,9 @@ from tests.helpers.hosts import Host, serve_host
 def make_authority(folder: Path) -> tuple[Path, Path]:
     """Write the certificate of an authority, and one file with certificate and key of a server on 127.0.0.1."""
     root_key, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
-    root = _sign("Agency Root", root_key, "Agency Root", root_key, is_ca=True)
-    leaf = _sign("localhost", key, "Agency Root", root_key, is_ca=False)
+    name = f"Agency Root {x509.random_serial_number()}"
+    root = _sign(name, root_key, name, root_key, is_ca=True)
+    leaf = _sign("localhost", key, name, root_key, is_ca=False)
     own, server = folder / "own-root.pem", folder / "server.pem"
     own.write_bytes(root.public_bytes(Encoding.PEM))
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
