@@ -211,7 +211,7 @@ def test_the_settings_of_the_manual_are_understood(workspace: Workspace) -> None
     examples = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs" / "catalogues.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
     write_settings(workspace, "\n".join(examples))
     own = [name for name in list_providers(workspace) if name not in PROVIDERS]
-    assert own == ["ours", "archive"]
+    assert own == ["ours", "archive", "gated", "cdse-files"]
 
 
 def test_the_manual_names_every_key_of_a_source() -> None:
