@@ -29,6 +29,9 @@ from minewatch.core.certificates import OWN_VARIABLE, CertificateError, load_cer
 MOST_CONNECTIONS = 32
 """Kept open to one host."""
 
+PIECE = 2**18
+"""Bytes that are read at one time, which also limits what one step inflates."""
+
 ENDLESS = float("inf")
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline", default=ENDLESS)
@@ -73,7 +76,7 @@ def receive(answer: BaseHTTPResponse, largest: int, *, decode: bool = False) -> 
     """Return the body of an answer, or its first ``largest`` + 1 bytes; ``decode`` inflates it.  Raises RequestError."""
     body = bytearray()
     try:
-        while part := answer.read1(min(2**16, largest + 1 - len(body)), decode_content=decode):
+        while part := answer.read1(min(PIECE, largest + 1 - len(body)), decode_content=decode):
             body += part
     except (HTTPError, OSError) as error:
         if _is_late(error):

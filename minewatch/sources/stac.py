@@ -158,6 +158,14 @@ class Source:
         return kind.from_file(self.root, stac_io=self._io).get_items(recursive=True)
 
 
+def _advise_first(error: Exception) -> str:
+    """Return what to do where a root document cannot be read; '' where the error says it."""
+    if isinstance(error, DocumentError) and error.is_refusal:
+        return f"; {_advise(error)}"
+    is_said = isinstance(error, DocumentError) and error.status is None and error.attempts == 1
+    return "" if is_said else "; check the address"
+
+
 def _advise(error: DocumentError) -> str:
     """Return what to do about a refusal."""
     if error.status in DENIED_STATUSES:
@@ -211,8 +219,7 @@ def read_root(provider: Provider) -> dict[str, Any]:
     except FormatError as error:
         raise SourceError(f"source {name} is no STAC: {error}") from error
     except (OSError, RequestException, APIError) as error:
-        advice = _advise(error) if isinstance(error, DocumentError) and error.is_refusal else "check the address"
-        raise SourceError(f"source {name} does not answer: {format_error(error)}; {advice}") from error
+        raise SourceError(f"source {name} does not answer: {format_error(error)}{_advise_first(error)}") from error
     if document.get("type") not in ("Catalog", "Collection"):
         raise SourceError(f"source {name} is no STAC catalogue or API: its type is not Catalog or Collection")
     return document

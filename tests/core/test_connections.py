@@ -220,6 +220,12 @@ def test_a_file_without_certificates_is_told_by_its_variable(
         WAYS[way](inside[0])
 
 
+def test_local_files_are_read_whatever_a_variable_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    with gdal_environment():
+        pass
+
+
 def test_files_of_several_variables_count_together(
     inside: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
