@@ -295,7 +295,7 @@ def _advise(fault: str, scene: Scene) -> str:
         return "have its server or the proxy changed, or copy the files to this machine"
     if "denied" in fault and scene.token is None and scene.s3 is None:
         return "if it wants a key, name it in a table [sources.NAME.token] of minewatch.toml"
-    return "a scan could not read it either; see docs/catalogues.md"
+    return "a scan could not read it either"
 
 
 def _report_hosts(scene: Scene) -> SourceCheck:

@@ -169,7 +169,7 @@ def _advise_first(error: Exception) -> str:
 def _advise(error: DocumentError) -> str:
     """Return what to do about a refusal."""
     if error.status in DENIED_STATUSES:
-        return "it wants a login, or another one: see [sources.NAME.token] in docs/catalogues.md"
+        return "it wants a login, or another one: name it in a table [sources.NAME.token] of minewatch.toml"
     return "check its address and collection"
 
 
