@@ -29,7 +29,7 @@ from minewatch.cli import main
 from minewatch.cli.output import common_options
 from minewatch.detection.coverage import Coverage
 from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport
-from minewatch.settings.catalogues import ImageryTable, S3Table, SourceTable
+from minewatch.settings.catalogues import ImageryTable, S3Table, SourceTable, TokenTable
 from minewatch.settings.document import Settings
 from minewatch.settings.pipeline import Pipeline
 from minewatch.settings.timestamps import TimestampsTable
@@ -67,8 +67,10 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "context.NAME": Declaration,
     "sources.NAME": SourceTable,
     "sources.NAME.s3": S3Table,
+    "sources.NAME.token": TokenTable,
     "imagery.NAME": ImageryTable,
     "imagery.NAME.s3": S3Table,
+    "imagery.NAME.token": TokenTable,
     "schedules.NAME": ScheduleTable,
     "watch": WatchTable,
     "notify.NAME": NotifyTable,

@@ -9,6 +9,7 @@ import click
 
 from minewatch import __version__
 from minewatch.cli.output import Session
+from minewatch.core.certificates import share_network_settings
 from minewatch.core.logging import VARIABLE
 from minewatch.core.signals import exit_early
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE
@@ -71,4 +72,5 @@ def main(context: click.Context, folder: Path | None, traceback: bool, log_forma
       minewatch scan
       minewatch alerts list
     """
+    share_network_settings()
     context.obj = Session(folder, traceback=traceback, log_format=log_format)

@@ -15,6 +15,7 @@ from minewatch.core.errors import WorkspaceError
 from minewatch.core.text import printable
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
+from minewatch.raster.credentials import read_first_bytes
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.providers import PROVIDERS, Provider
 from minewatch.sources.check import check_source, find_credentials
@@ -61,9 +62,10 @@ def list_command(session: Session) -> None:
 @click.option("--aoi", "names", multiple=True, metavar="AREA", help="Look for scenes over this area alone.  [default: all]")
 @common_options
 def check(session: Session, name: str, names: tuple[str, ...]) -> None:
-    """Check a source before a scan needs it: its address, its collection, its newest scene, and credentials.
+    """Check a source before a scan needs it: its address, its collection, its newest scene, credentials, and a file.
 
-    Nothing is written.  Credentials are looked for, and never shown or sent.  Exit code 1 where something failed.
+    Nothing is written.  The first bytes of one file are read, with the credentials, which are never shown.  Exit code 1
+    where something failed.
 
     \b
     Example:
@@ -73,7 +75,8 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     workspace = session.workspace if names else _find_workspace(session)
     areas = [read_aoi(workspace, aoi) for aoi in names or list_aois(workspace)] if workspace else []
     providers = list_providers(workspace) if workspace else PROVIDERS
-    answer = check_source(name, providers, {area.name: area.geometry for area in areas}, dt.datetime.now(dt.UTC).date())
+    outlines = {area.name: area.geometry for area in areas}
+    answer = check_source(name, providers, outlines, dt.datetime.now(dt.UTC).date(), read_first_bytes)
     if session.as_json:
         print_json(
             {

@@ -7,23 +7,24 @@ import os
 import re
 import threading
 import time
-import urllib.request
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Timeout
 
+from minewatch.core.connections import MOST_CONNECTIONS, RequestError, receive, refuse_proxy_login, send
 from minewatch.core.errors import SceneError
-from minewatch.core.url_policy import check_href
+from minewatch.core.host_load import get_host_load
+from minewatch.core.refusals import explain_refusal
+from minewatch.core.text import show
+from minewatch.core.url_policy import check_href, name_origin
 
-MOST_REQUESTS = 32
+MOST_REQUESTS = MOST_CONNECTIONS
 """In flight from one process: at 30 ms and 1 MB each they fill a gigabit line several times over, and with more,
 servers answer 429."""
 
@@ -31,7 +32,7 @@ TIMEOUT = Timeout(connect=15, read=30)
 """Seconds to connect, and seconds without a byte."""
 
 ANSWER_SECONDS = 120.0
-"""Longest duration of one answer, so that a trickle ends too."""
+"""Longest duration of one answer, head and body, so that a trickle ends too."""
 
 ATTEMPTS = 4
 """At a range, where the error is transient: a busy server, a body cut short."""
@@ -45,11 +46,20 @@ LONGEST_RETRY_AFTER = 60.0
 RETRY_SECONDS = 300.0
 """After these no other attempt at a range is made; with the last one's ANSWER_SECONDS it ends after seven minutes."""
 
-BUSY_STATUSES = (408, 429, 500, 502, 503, 504)
+BUSY_STATUSES = (408, 425, 429, 500, 502, 503, 504)
 """After which a request is repeated."""
+
+THROTTLED_STATUSES = (429, 503)
+"""The server has too many requests at one time."""
 
 DENIED_STATUSES = (401, 403)
 """Access is denied."""
+
+PROXY_DENIED = 407
+"""The proxy wants a login."""
+
+UNKNOWN = -1
+"""Size of a file that the server does not state."""
 
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
 """The answer names another address."""
@@ -72,6 +82,9 @@ class _TransientError(RangeError):
     wait: float | None = None
     """Seconds that the server asks to wait."""
 
+    is_throttled: bool = False
+    """True if the server has too many requests at one time."""
+
 
 @cache
 def get_fetch_pool() -> ThreadPoolExecutor:
@@ -79,14 +92,7 @@ def get_fetch_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(MOST_REQUESTS, thread_name_prefix="fetch")
 
 
-@cache
-def _connections(proxy: str | None) -> urllib3.PoolManager:
-    make = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
-    return make(maxsize=MOST_REQUESTS, retries=False, ca_certs=os.environ.get("CURL_CA_BUNDLE"))
-
-
-os.register_at_fork(after_in_child=get_fetch_pool.cache_clear)  # threads and connections do not survive a fork
-os.register_at_fork(after_in_child=_connections.cache_clear)
+os.register_at_fork(after_in_child=get_fetch_pool.cache_clear)  # threads do not survive a fork
 
 
 class FilePart(NamedTuple):
@@ -96,7 +102,7 @@ class FilePart(NamedTuple):
     """Its bytes; fewer than requested only where the file ends."""
 
     total: int
-    """Bytes of the whole file."""
+    """Bytes of the whole file; UNKNOWN where the server does not say."""
 
 
 def is_remote(href: str) -> bool:
@@ -112,18 +118,27 @@ def fetch(href: str, start: int, stop: int) -> bytes:
         return os.pread(file.fileno(), stop - start, start)
 
 
-def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str]) -> FilePart:
-    """Fetch bytes ``start`` to ``stop`` of a remote file; ``headers`` are sent to its host only.  Raises OSError."""
-    deadline = time.monotonic() + RETRY_SECONDS
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return _fetch_once(href, start, stop, headers)
-        except _TransientError as error:
-            pause = compute_backoff(FIRST_BACKOFF, attempt) if error.wait is None else error.wait
-            if attempt == ATTEMPTS or time.monotonic() + pause > deadline:
-                raise
-            time.sleep(pause)
-    raise AssertionError("unreachable")
+def fetch_part(href: str, start: int, stop: int, headers: Mapping[str, str], *, is_host_wide: bool = False) -> FilePart:
+    """Fetch bytes ``start`` to ``stop`` of a remote file.  Raises OSError.
+
+    ``headers`` are sent to this address alone; where they are good for its host, they go along with redirects on it.
+    """
+    deadline, attempt, load = time.monotonic() + RETRY_SECONDS, 1, get_host_load(urlsplit(href).netloc, MOST_REQUESTS)
+    while True:
+        with load.enter() as ticket:
+            try:
+                part = _fetch_once(href, start, stop, headers, is_host_wide=is_host_wide)
+            except _TransientError as error:
+                fault = error
+            else:
+                load.note_success()
+                return part
+            is_our_load = fault.is_throttled and load.slow_down(ticket)
+        pause = compute_backoff(FIRST_BACKOFF, attempt) if fault.wait is None else fault.wait
+        if attempt == ATTEMPTS or time.monotonic() + pause > deadline:
+            raise fault
+        attempt += not is_our_load
+        time.sleep(pause)
 
 
 def post(href: str, body: bytes, headers: Mapping[str, str], largest: int, seconds: float) -> bytes:
@@ -141,10 +156,10 @@ def post(href: str, body: bytes, headers: Mapping[str, str], largest: int, secon
             answers.append(_post_once(href, body, headers, largest, seconds))
         except RangeError as error:
             answers.append(error)
-        except (HTTPError, OSError, ValueError) as error:
-            answers.append(RangeError(f"the answer broke off, {type(error).__name__}"))
+        except RequestError as error:
+            answers.append(RangeError(str(error)))
 
-    # Neither looking up a host nor an answer that trickles has a time limit of its own: the thread is left behind.
+    # Looking up a host has no time limit of its own: the thread is left behind.
     thread = threading.Thread(target=send, name=name, daemon=True)
     thread.start()
     thread.join(seconds)
@@ -154,38 +169,39 @@ def post(href: str, body: bytes, headers: Mapping[str, str], largest: int, secon
     return answer
 
 
+def request_status(href: str, seconds: float) -> int:
+    """Return the status of a GET, after redirects; its body is not read.  Raises OSError, whose message holds no address."""
+    timeout = Timeout(connect=seconds, read=seconds)
+    for _ in range(MOST_REDIRECTS + 1):
+        answer = send("GET", href, {"User-Agent": "minewatch"}, timeout=timeout, seconds=seconds)
+        answer.close()
+        if answer.status == PROXY_DENIED:
+            raise refuse_proxy_login(href)
+        if answer.status not in REDIRECT_STATUSES:
+            return answer.status
+        href = resolve_redirect(href, answer.headers.get("Location", ""))
+    raise RangeError("redirected too often")
+
+
 def _post_once(href: str, body: bytes, headers: Mapping[str, str], largest: int, seconds: float) -> bytes:
     headers = {"Accept-Encoding": "identity", "User-Agent": "minewatch", **headers}
     timeout = Timeout(connect=seconds, read=seconds)
-    try:
-        answer = _connections(find_proxy(href)).request(
-            "POST", href, body=body, headers=headers, timeout=timeout, redirect=False, preload_content=False, decode_content=False
-        )
-    except (NewConnectionError, ConnectTimeoutError, SSLError, LocationValueError, ValueError) as error:
-        raise RangeError(f"no connection, {type(error).__name__}") from None
-    except (HTTPError, OSError) as error:
-        raise RangeError(f"no answer, {type(error).__name__}") from None
+    answer = send("POST", href, headers, body=body, timeout=timeout, seconds=seconds)
     try:
         if answer.status in DENIED_STATUSES:
             raise DeniedError(f"status {answer.status}, access is denied")
         if answer.status in REDIRECT_STATUSES:
             raise RangeError(f"status {answer.status}, a redirect, which is not followed; give the final address")
+        if answer.status == PROXY_DENIED:
+            raise refuse_proxy_login(href)
         if answer.status != 200:
             raise RangeError(f"status {answer.status}")
-        return _receive_whole(answer, largest, seconds)
+        received = receive(answer, largest)
     finally:
         answer.close()
-
-
-def _receive_whole(answer: BaseHTTPResponse, largest: int, seconds: float) -> bytes:
-    deadline, body = time.monotonic() + seconds, bytearray()
-    while part := answer.read1(largest + 1 - len(body)):
-        body += part
-        if len(body) > largest:
-            raise RangeError(f"the answer has more than {largest} bytes")
-        if time.monotonic() > deadline:
-            raise RangeError("the answer is too slow")
-    return bytes(body)
+    if len(received) > largest:
+        raise RangeError(f"the answer has more than {largest} bytes")
+    return received
 
 
 def compute_backoff(first: float, attempt: int) -> float:
@@ -210,41 +226,35 @@ def parse_retry_after(header: str | None, longest: float = LONGEST_RETRY_AFTER) 
     return min(max(seconds, 0.0), longest)
 
 
-def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str]) -> FilePart:
+def _fetch_once(href: str, start: int, stop: int, headers: Mapping[str, str], *, is_host_wide: bool) -> FilePart:
     for _ in range(MOST_REDIRECTS + 1):
         answer = _request(href, start, stop, headers)
         try:
             if answer.status not in REDIRECT_STATUSES:
-                return _receive(answer, start, stop)
-            href, headers = resolve_redirect(href, answer.headers.get("Location", "")), {}
-        except (HTTPError, OSError) as error:
+                return _receive(answer, href, start, stop)
+            location = answer.headers.get("Location", "")
+            # A store in another region would refuse a signature that was made for this one.
+            if (headers or not location) and (reason := explain_refusal(answer)):
+                raise RangeError(f"status {answer.status}: {reason}")
+            target = resolve_redirect(href, location)
+            href, headers = target, headers if is_host_wide and name_origin(href) == name_origin(target) else {}
+        except RequestError as error:
+            raise _convert(error) from None
+        finally:
             answer.close()
-            if isinstance(error, RangeError):
-                raise
-            raise _TransientError(f"the answer broke off, {type(error).__name__}") from None
-        answer.close()
     raise RangeError("redirected too often")
 
 
 def _request(href: str, start: int, stop: int, more: Mapping[str, str]) -> BaseHTTPResponse:
     headers = {"Range": f"bytes={start}-{stop - 1}", "Accept-Encoding": "identity", "User-Agent": "minewatch", **more}
     try:
-        return _connections(find_proxy(href)).request(
-            "GET", href, headers=headers, timeout=TIMEOUT, redirect=False, preload_content=False, decode_content=False
-        )
-    except (NewConnectionError, ConnectTimeoutError) as error:  # on a bad line, the next attempt may succeed
-        raise _TransientError(f"no connection, {type(error).__name__}") from None
-    except (SSLError, LocationValueError, ValueError) as error:
-        raise RangeError(f"no connection, {type(error).__name__}") from None
-    except (HTTPError, OSError) as error:
-        raise _TransientError(f"no answer, {type(error).__name__}") from None
+        return send("GET", href, headers, timeout=TIMEOUT, seconds=ANSWER_SECONDS)
+    except RequestError as error:
+        raise _convert(error) from None
 
 
-def find_proxy(href: str) -> str | None:
-    """Return the proxy that the environment names for an address; None for a direct connection."""
-    parts = urlsplit(href)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    return None if proxy is None or urllib.request.proxy_bypass(parts.hostname or "") else proxy
+def _convert(fault: RequestError) -> RangeError:
+    return (_TransientError if fault.is_transient else RangeError)(str(fault))
 
 
 def resolve_redirect(href: str, location: str) -> str:
@@ -263,30 +273,47 @@ def resolve_redirect(href: str, location: str) -> str:
     return target
 
 
-def _receive(answer: BaseHTTPResponse, start: int, stop: int) -> FilePart:
+def _receive(answer: BaseHTTPResponse, href: str, start: int, stop: int) -> FilePart:
     if answer.status in BUSY_STATUSES:
         error = _TransientError(f"status {answer.status}")
-        error.wait = parse_retry_after(answer.headers.get("Retry-After"))
+        error.wait, error.is_throttled = parse_retry_after(answer.headers.get("Retry-After")), answer.status in THROTTLED_STATUSES
         raise error
-    if answer.status in DENIED_STATUSES:
-        raise DeniedError(f"status {answer.status}, access is denied")
+    if answer.status == PROXY_DENIED:
+        raise refuse_proxy_login(href)
+    if answer.status == 200:
+        raise RangeError("the server, or a proxy before it, ignores ranges of bytes (status 200 in place of 206)")
     if answer.status != 206:
-        raise RangeError(f"status {answer.status} in place of a part of the file")
-    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})", answer.headers.get("Content-Range", ""))
-    first, last, total = map(int, match.groups()) if match else (-1, -1, -1)
-    if first != start or last + 1 != min(stop, total):
+        reason = explain_refusal(answer)
+        if answer.status in DENIED_STATUSES:
+            raise DeniedError(f"status {answer.status}, access is denied{reason and f': {reason}'}")
+        raise RangeError(f"status {answer.status} in place of a part of the file{reason and f': {reason}'}")
+    first, last, total = _parse_place(answer, stop)
+    if first != start or not first <= last < stop:
         raise RangeError("another part of the file than was asked for")
     return FilePart(_receive_body(answer, last + 1 - first), total)
 
 
+def _parse_place(answer: BaseHTTPResponse, stop: int) -> tuple[int, int, int]:
+    """Return first and last byte of an answer, and the size of the file, UNKNOWN where the server does not say."""
+    coding = answer.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise RangeError(f"the server, or a proxy before it, compresses parts of files (Content-Encoding: {show(coding, 20)})")
+    place = answer.headers.get("Content-Range", "")
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", place.strip(), re.ASCII | re.IGNORECASE)
+    if not match:
+        raise RangeError(f"the answer does not say which part of the file it is (Content-Range: {show(place, 40) or 'none'})")
+    first, last = int(match[1]), int(match[2])
+    if match[3] == "*":
+        return first, last, UNKNOWN
+    if last + 1 != min(stop, int(match[3])):
+        raise RangeError("another part of the file than was asked for")
+    return first, last, int(match[3])
+
+
 def _receive_body(answer: BaseHTTPResponse, size: int) -> bytes:
-    deadline, body = time.monotonic() + ANSWER_SECONDS, bytearray()
-    while part := answer.read1(size + 1 - len(body)):
-        body += part
-        if len(body) > size:
-            raise RangeError("more bytes than were asked for")
-        if time.monotonic() > deadline:
-            raise _TransientError("too slow")
+    body = receive(answer, size)
+    if len(body) > size:
+        raise RangeError("more bytes than were asked for")
     if len(body) < size:
         raise _TransientError("the answer broke off")
-    return bytes(body)
+    return body

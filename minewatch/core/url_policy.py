@@ -84,13 +84,13 @@ def resolve_href(href: object, base: str, root: str, where: str, allowed: Collec
         raise SceneError(f"{where}: {_hide(href)!r} is no address") from None
 
 
-def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) -> str:
+def check_href(href: str, root: str, where: str, allowed: Collection[str] = (), longest: int = LONGEST_HREF) -> str:
     """Return an address if the catalogue at ``root`` may name it: https, s3, or a file below the catalogue's own folder.
 
     Plain http is for the host that served the catalogue by plain http, for this machine, and for the hosts
     (``name`` or ``name:port``) in ``allowed``.  Raises SceneError for everything else.
     """
-    href = _check_text(href, where)
+    href = _check_text(href, where, longest)
     try:
         scheme = urlsplit(href).scheme
         if scheme in ("http", "https"):
@@ -106,11 +106,11 @@ def check_href(href: str, root: str, where: str, allowed: Collection[str] = ()) 
         raise SceneError(f"{where}: {_hide(href)!r} is no address ({type(error).__name__})") from None
 
 
-def _check_text(href: object, where: str) -> str:
+def _check_text(href: object, where: str, longest: int = LONGEST_HREF) -> str:
     if not isinstance(href, str) or not href:
         raise SceneError(f"{where}: the address is no text")
-    if len(href) > LONGEST_HREF:
-        raise SceneError(f"{where}: an address of {len(href)} characters, more than {LONGEST_HREF}")
+    if len(href) > longest:
+        raise SceneError(f"{where}: an address of {len(href)} characters, more than {longest}")
     # Parsers treat these differently, so another one could read another address.
     if not href.isprintable() or "\\" in href:
         raise SceneError(f"{where}: {_hide(href)!r} holds a backslash or characters that cannot be shown")
@@ -209,3 +209,22 @@ def hide_secrets(address: str) -> str:
         return address
     parts = urlsplit(address)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def list_secrets(address: str) -> tuple[str, ...]:
+    """Return the parts of an address that may be secret: its login, and the values of its query."""
+    if not is_web(address):
+        return ()
+    parts = urlsplit(address)
+    values = (value for pair in (parts.username, parts.password, *re.split("[&;]", parts.query)) for value in [pair or ""])
+    return tuple(unquote(value.partition("=")[2] or value) for value in values if value)
+
+
+def name_origin(address: str) -> str:
+    """Return scheme, host and port of an address, in one form; '' for what is no address of the web."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}:{port}" if is_web(address) and parts.hostname else ""

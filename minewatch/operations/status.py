@@ -6,8 +6,6 @@ import datetime as dt
 import json
 import os
 import threading
-import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +21,7 @@ from minewatch.alerts.geopackage import recover
 from minewatch.alerts.lifetime import FateCount
 from minewatch.core.errors import AlertsError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, publish_json, read_files
+from minewatch.core.http import request_status
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
@@ -354,10 +353,7 @@ def _request_heartbeat(variable: str | None) -> list[str]:
 def _open_address(address: str, answers: list[str]) -> None:
     """Request an address, and add to ``answers`` what failed, without the address; '' where nothing did."""
     try:
-        with urllib.request.urlopen(address, timeout=HEARTBEAT_TIMEOUT / 2):  # noqa: S310  its scheme was checked
-            answers.append("")
-    except urllib.error.HTTPError as error:
-        error.close()
-        answers.append(f"it answers with status {error.code}")
-    except Exception as error:  # noqa: BLE001  any error of an untrusted server
-        answers.append(type(error).__name__)
+        status = request_status(address, HEARTBEAT_TIMEOUT / 2)
+        answers.append("" if 200 <= status < 300 else f"it answers with status {status}")
+    except OSError as error:
+        answers.append(str(error))

@@ -6,8 +6,6 @@ Addresses in scenes, caches, records and messages are always unsigned.
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import importlib
 import importlib.util
 import logging
@@ -18,12 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from minewatch.core.errors import SourceError
 from minewatch.core.http import DeniedError, FilePart, RangeError, fetch, fetch_part
-from minewatch.settings.providers import S3Login, Signing
+from minewatch.raster.s3_requests import PUBLIC_S3, advise_login, request_object
+from minewatch.settings.providers import S3Login, Signing, TokenLogin
 from minewatch.sources.scene import Scene
+from minewatch.sources.tokens import TOKENS, authorize, list_missing
 
 SIGNING_SECONDS = 60.0
 """Longest wait for a signature; the package itself would wait forever."""
@@ -36,6 +36,13 @@ LEAST_SECONDS = 61.0
 
 PACKAGE = "planetary_computer"
 """Planetary Computer's package, an optional dependency."""
+
+
+MAGIC = (b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
+"""First bytes of JPEG 2000 files."""
+
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of TIFF and BigTIFF files."""
 
 
 class SignatureError(RangeError):
@@ -52,65 +59,97 @@ class Access:
     s3: S3Login | None = None
     """Login for s3:// addresses; None = they are public, at Amazon."""
 
+    token: TokenLogin | None = None
+    """Key or token that goes along to its hosts."""
+
     def fetch(self, href: str, start: int, stop: int) -> bytes:
         """Fetch bytes ``start`` to ``stop`` of a file; fewer only where the file ends.  Raises OSError."""
         return self.fetch_part(href, start, stop).data if self.is_own(href) else fetch(href, start, stop)
 
     def fetch_part(self, href: str, start: int, stop: int) -> FilePart:
-        """Fetch a byte range of a remote file; a rejected signature is renewed once.  Raises OSError."""
+        """Fetch a byte range of a remote file; a rejected signature or token is renewed once.  Raises OSError."""
         address, headers = self._prepare(href)
+        is_host_wide = not href.startswith("s3:")
         try:
-            part = fetch_part(address, start, stop, headers)
+            try:
+                part = fetch_part(address, start, stop, headers, is_host_wide=is_host_wide)
+            except DeniedError:
+                if not self._renew(href, address):
+                    raise
+                address, headers = self._prepare(href)
+                part = fetch_part(address, start, stop, headers, is_host_wide=is_host_wide)
         except DeniedError as error:
-            if href.startswith("s3:"):
-                raise self._explain(error) from None
-            renewed = SIGNATURES.renew(href, address) if self.signing else None
-            if renewed is None:
-                raise
-            address = renewed
-            part = fetch_part(address, start, stop, {})
+            raise self._explain(href, error) from None
         if self.signing:
             SIGNATURES.confirm(address)
+        if self.token and self.token.belongs_to(href):
+            TOKENS.confirm(self.token)
         return part
 
     def is_own(self, href: str) -> bool:
-        """True if an address must be signed or is in an object store."""
-        return self.signing != "" or href.startswith("s3:")
+        """True if an address must be signed, gets a token, or is in an object store."""
+        return self.signing != "" or href.startswith("s3:") or (self.token is not None and self.token.belongs_to(href))
 
     def find_fault(self, hrefs: Iterable[str] = ()) -> str:
         """Return what is missing to read files at these addresses, and what to do; '' where nothing is."""
         if self.signing and importlib.util.find_spec(PACKAGE) is None:
             return "its files are signed by a package that is not installed: pip install 'minewatch[planetary-computer]'"
-        if self.s3 is None or not any(href.startswith("s3:") for href in hrefs):
-            return ""
-        missing = [name for name in (self.s3.key_variable, self.s3.secret_variable) if name and not os.environ.get(name)]
+        needed = list(hrefs)
+        names = self.s3.variables if self.s3 and any(href.startswith("s3:") for href in needed) else ()
+        missing = [name for name in names if not os.environ.get(name)]
+        if self.token and any(map(self.token.belongs_to, needed)):
+            missing += list_missing(self.token)
         return f"its files need a login: set {' and '.join(missing)} in the environment" if missing else ""
 
     def _prepare(self, href: str) -> tuple[str, dict[str, str]]:
         """Return the address of a request, signed where the provider requires it, and the login headers for its host."""
         if href.startswith("s3:"):
-            return _request_object(href, self.s3 or PUBLIC_S3)
-        return SIGNATURES.sign(href) if self.signing else href, {}
+            return request_object(href, self.s3 or PUBLIC_S3)
+        address = SIGNATURES.sign(href) if self.signing else href
+        return authorize(self.token, address) if self.token else (address, {})
 
-    def _explain(self, error: DeniedError) -> DeniedError:
-        login = self.s3 or PUBLIC_S3
-        if login.key_variable:
-            return DeniedError(f"{error}; check {login.key_variable} and {login.secret_variable}")
-        return DeniedError(f"{error}; the store wants a login")
+    def _renew(self, href: str, address: str) -> bool:
+        """True if another signature or token than the rejected one was obtained."""
+        if href.startswith("s3:"):
+            return False
+        if self.token and self.token.belongs_to(href):
+            return TOKENS.renew(self.token)
+        return self.signing != "" and SIGNATURES.renew(href, address) is not None
+
+    def _explain(self, href: str, error: DeniedError) -> DeniedError:
+        if href.startswith("s3:"):
+            return DeniedError(f"{error}; {advise_login(self.s3 or PUBLIC_S3)}")
+        if self.token and self.token.belongs_to(href):
+            return DeniedError(f"{error}; check {' and '.join(self.token.variables)}")
+        expiry = _find_expiry(href)
+        if expiry and expiry < dt.datetime.now(dt.UTC):
+            return DeniedError(f"{error}; the address in the catalogue carries a signature that expired on {expiry:%Y-%m-%d}")
+        return error
 
 
 UNSIGNED = Access()
 """Access without a signature or login."""
 
-PUBLIC_S3 = S3Login("", "", "", "")
-"""Amazon S3 without a login."""
-
 
 def check_scenes(scenes: Iterable[Scene]) -> None:
     """Raise SourceError where something is missing to read any of the scenes."""
     for scene in scenes:
-        if fault := Access(scene.signing, scene.s3).find_fault(scene.hrefs.values()):
+        if fault := Access(scene.signing, scene.s3, scene.token).find_fault(scene.hrefs.values()):
             raise SourceError(f"{scene.source}: {fault}")
+
+
+def read_first_bytes(scene: Scene, band: str) -> str:
+    """Read the first bytes of a band's file; return why that fails, in one line without addresses; '' where it does not."""
+    access, href = Access(scene.signing, scene.s3, scene.token), scene.hrefs[band]
+    if fault := access.find_fault([href]):
+        return fault
+    try:
+        data = access.fetch(href, 0, len(MAGIC[0]))
+    except RangeError as error:
+        return str(error)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return "" if data.startswith((*MAGIC, *TIFF_STARTS)) else "it is neither GeoTIFF nor JPEG 2000"
 
 
 # --- Planetary Computer ----------------------------------------------------------------------------------------------
@@ -175,8 +214,12 @@ def _load_package() -> Any:
 
 
 def _request_signature(href: str) -> str:
-    """Return an address signed by the package; requests of a token end after SIGNING_SECONDS, since they have no timeout."""
+    """Return an address signed by the package; requests of a token end after SIGNING_SECONDS, since they have no timeout.
+
+    A signature that the address carries already is taken off: items that were saved when they were signed hold stale ones.
+    """
     package = _load_package()
+    href = href.partition("?")[0] if _find_container(href) else href
     if _has_token(package, href):
         return str(package.sign_url(href))
     answers: list[str | Exception] = []
@@ -188,6 +231,8 @@ def _request_signature(href: str) -> str:
         # Messages of the package contain addresses, and tokens where one is malformed.
         status = getattr(getattr(answer, "response", None), "status_code", "")
         raise SignatureError(f"no signature from the Planetary Computer, {type(answer).__name__} {status}".rstrip())
+    if _find_container(href) and not _has_token(package, href, 0):
+        raise SignatureError("the signature from the Planetary Computer had expired already, or this machine's clock is wrong")
     return answer
 
 
@@ -200,11 +245,11 @@ def _sign(package: Any, href: str, answers: list[str | Exception]) -> None:
         answers.append(error)
 
 
-def _has_token(package: Any, href: str) -> bool:
-    """True if the package can sign without requesting a token."""
+def _has_token(package: Any, href: str, least: float = LEAST_SECONDS) -> bool:
+    """True if the package can sign without requesting a token; ``least`` are the seconds for which it must be valid."""
     place = _find_container(href)
     end = "/" + "/".join(place)
-    return not place or any(key.endswith(end) and token.ttl() > LEAST_SECONDS for key, token in package.TOKEN_CACHE.items())
+    return not place or any(key.endswith(end) and token.ttl() > least for key, token in package.TOKEN_CACHE.items())
 
 
 def _find_container(href: str) -> tuple[str, ...]:
@@ -215,57 +260,21 @@ def _find_container(href: str) -> tuple[str, ...]:
     return parts.netloc.split(".")[0], parts.path.lstrip("/").split("/")[0]
 
 
-# --- object stores ---------------------------------------------------------------------------------------------------
-
-
-def _request_object(href: str, login: S3Login) -> tuple[str, dict[str, str]]:
-    """Return the address of an object, and login headers where the store requires them.  Raises RangeError."""
-    bucket, _, key = href.removeprefix("s3://").partition("/")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}", bucket) or not key:
-        raise RangeError("an address without the name of a bucket or of an object")
-    store = urlsplit(_find_store(bucket, login))
-    path = f"{store.path}/{quote(key, safe='/-_.~')}"
-    headers = _sign_object(store.netloc, path, login, dt.datetime.now(dt.UTC)) if login.key_variable else {}
-    return f"{store.scheme}://{store.netloc}{path}", headers
-
-
-def _find_store(bucket: str, login: S3Login) -> str:
-    """Return a bucket's address: by path, or at Amazon by host name, unless it has a dot, which no certificate covers."""
-    if login.endpoint:
-        scheme = "" if "://" in login.endpoint else "https://"
-        return f"{scheme}{login.endpoint.rstrip('/')}/{bucket}"
-    host = f"s3.{login.region}.amazonaws.com" if login.region else "s3.amazonaws.com"
-    return f"https://{host}/{bucket}" if "." in bucket else f"https://{bucket}.{host}"
-
-
-def _sign_object(host: str, path: str, login: S3Login, now: dt.datetime) -> dict[str, str]:
-    """Return the login headers of a GET.  Raises RangeError where the keys are not in the environment.
-
-    Signature Version 4: docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
-    """
-    key, secret = os.environ.get(login.key_variable), os.environ.get(login.secret_variable)
-    if not key or not secret:
-        raise RangeError(f"no login; set {login.key_variable} and {login.secret_variable} in the environment")
-    date, region = f"{now:%Y%m%d}", login.region or "us-east-1"
-    headers = {"x-amz-content-sha256": EMPTY_BODY_HASH, "x-amz-date": f"{now:%Y%m%dT%H%M%SZ}"}
-    if login.requester_pays:
-        headers["x-amz-request-payer"] = "requester"
-    signed = {"host": host, **headers}
-    lines = ["GET", path, "", *(f"{name}:{value}" for name, value in signed.items()), "", ";".join(signed), EMPTY_BODY_HASH]
-    scope = f"{date}/{region}/s3/aws4_request"
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope, digest])
-    stamp = f"AWS4{secret}".encode()
-    for part in (*scope.split("/"), text):
-        stamp = hmac.digest(stamp, part.encode(), "sha256")
-    headers["Authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={key}/{scope}, SignedHeaders={';'.join(signed)}, Signature={stamp.hex()}"
-    )
-    return headers | {"Host": host}  # with its port, as it was signed
-
-
-EMPTY_BODY_HASH = hashlib.sha256(b"").hexdigest()
-"""SHA-256 of the body of a GET."""
+def _find_expiry(signed: str) -> dt.datetime | None:
+    """Return when the signature in an address ends, of Azure, Google or Amazon; None where it does not say."""
+    query = {name.lower(): values[-1] for name, values in parse_qs(urlsplit(signed).query).items()}
+    try:
+        if "sig" in query and "se" in query:
+            return dt.datetime.fromisoformat(query["se"]).replace(tzinfo=dt.UTC)
+        if "signature" in query and "expires" in query:
+            return dt.datetime.fromtimestamp(int(query["expires"]), dt.UTC)
+        for name in ("x-amz", "x-goog"):
+            if f"{name}-signature" in query:
+                begin = dt.datetime.strptime(query[f"{name}-date"] + "+0000", "%Y%m%dT%H%M%SZ%z")
+                return begin + dt.timedelta(seconds=int(query[f"{name}-expires"]))
+    except (ValueError, KeyError, OverflowError, OSError):
+        return None
+    return None
 
 
 # --- logs ------------------------------------------------------------------------------------------------------------

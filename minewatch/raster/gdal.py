@@ -17,6 +17,7 @@ from rasterio.io import DatasetReader
 from rasterio.session import DummySession
 from rasterio.windows import Window as RasterWindow
 
+from minewatch.core.certificates import CertificateError, find_ca_bundle
 from minewatch.core.limits import find_external_file, find_header_fault
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.reflectance import convert_signed
@@ -72,7 +73,13 @@ class HeaderError(Exception):
 @contextlib.contextmanager
 def gdal_environment() -> Iterator[None]:
     """Set GDAL's options for reading scenes for the duration of a block."""
-    with rasterio.Env(session=DummySession(), **GDAL_OPTIONS):  # keys in the environment are not for scenes
+    try:
+        bundle = find_ca_bundle()
+    except CertificateError:  # said by the requests, and of no account for local files
+        bundle = ""
+    # rasterio names its own certificates in the first, which goes before those of the environment.
+    trust = {"GDAL_CURL_CA_BUNDLE": bundle, "CURL_CA_BUNDLE": bundle} if bundle else {}
+    with rasterio.Env(session=DummySession(), **GDAL_OPTIONS, **trust):  # keys in the environment are not for scenes
         yield
 
 

@@ -25,7 +25,7 @@ from affine import Affine
 from rasterio.abc import MultiByteRangeResourceContainer
 from rasterio.io import MemoryFile
 
-from minewatch.core.http import RangeError, get_fetch_pool
+from minewatch.core.http import UNKNOWN, RangeError, get_fetch_pool
 from minewatch.raster.credentials import Access
 from minewatch.raster.tiff_header import HEAD
 
@@ -61,8 +61,8 @@ class Stream:
     fault: OSError | None = None
     """The first error; GDAL only sees that bytes are missing."""
 
-    total: int = -1
-    """Bytes of the file; -1 = not known yet."""
+    total: int = UNKNOWN
+    """Bytes of the file; UNKNOWN before it is opened, and where the server does not say."""
 
     _parts: dict[int, bytes] = field(default_factory=dict)
     """First byte to part, without overlaps."""
@@ -101,6 +101,8 @@ class Stream:
         Raises the stream's OSError if one occurred: GDAL only sees that bytes are missing, and its decoders may go on
         without them.
         """
+        if self.total == UNKNOWN:
+            raise RangeError("the server does not say how long the file is (Content-Range: …/*), as a file of this kind needs")
         before, _OPENER.streams[self._name] = self.fault, self
         try:
             return self._context.run(action, *arguments, **options)

@@ -114,7 +114,7 @@ class SceneFiles:
     @cached_property
     def access(self) -> Access:
         """How the files are accessed."""
-        return Access(self.scene.signing, self.scene.s3)
+        return Access(self.scene.signing, self.scene.s3, self.scene.token)
 
     @cached_property
     def fault(self) -> str:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import parse_path
 from minewatch.core.workspace import Workspace
-from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable
+from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable, TokenTable
 from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
 from minewatch.settings.providers import PROVIDERS, Imagery, Provider
 from minewatch.settings.tables import Table, check_address, check_names
@@ -110,16 +110,18 @@ class Settings(Table):
 
 _TABLES: Mapping[tuple[str, int], type[Table]] = {
     ("sources", 3): SourceTable,
-    ("sources", 4): S3Table,
+    ("sources.s3", 4): S3Table,
+    ("sources.token", 4): TokenTable,
     ("imagery", 3): ImageryTable,
-    ("imagery", 4): S3Table,
+    ("imagery.s3", 4): S3Table,
+    ("imagery.token", 4): TokenTable,
     ("schedules", 3): ScheduleTable,
     ("watch", 2): WatchTable,
     ("notify", 3): NotifyTable,
     ("prune", 2): PruneTable,
     ("timestamps", 2): TimestampsTable,
 }
-"""First part of a key and number of its parts, to the key's table; all other keys belong to Settings."""
+"""First part of a key (and third, of four) and number of its parts, to the key's table; all others belong to Settings."""
 
 
 def read_settings(workspace: Workspace) -> Settings:
@@ -146,7 +148,7 @@ def _explain_fault(error: ValidationError) -> str:
 
 def _suggest(place: tuple[str, ...]) -> str:
     """Return the most similar key of an unknown key's table, as a hint."""
-    table = _TABLES.get((place[0], len(place)), Settings)
+    table = _TABLES.get((f"{place[0]}.{place[2]}" if len(place) == 4 else place[0], len(place)), Settings)
     near = difflib.get_close_matches(place[-1], table.model_fields, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(table.model_fields)}"
 

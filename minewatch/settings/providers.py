@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from minewatch.core.url_policy import name_origin
+
 COLLECTION = "sentinel-2-l2a"
 """The collection searched in an API that is given by its address."""
 
@@ -50,6 +52,52 @@ class S3Login:
     requester_pays: bool = False
     """True where the reader pays for the traffic."""
 
+    session_variable: str = ""
+    """Environment variable with the session token of temporary keys; '' = the keys are lasting ones."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the environment variables that must be set."""
+        return tuple(name for name in (self.key_variable, self.secret_variable, self.session_variable) if name)
+
+
+@dataclass(frozen=True)
+class TokenLogin:
+    """A key or token that goes along with requests to some hosts; what it is stands in the environment alone."""
+
+    origins: tuple[str, ...]
+    """Scheme, host and port of those to which it belongs; it is sent to no other, also not along redirects."""
+
+    variable: str = ""
+    """Environment variable with the key; '' = a token is fetched."""
+
+    url: str = ""
+    """Where tokens are fetched (OAuth 2.0, client credentials)."""
+
+    id_variable: str = ""
+    """Environment variable with the client's id."""
+
+    secret_variable: str = ""
+    """Environment variable with the client's secret."""
+
+    scope: str = ""
+    """Scope that is asked for; '' = the service's own choice."""
+
+    header: str = ""
+    """Header that holds it; '' = ``Authorization: Bearer``, unless ``query`` is given."""
+
+    query: str = ""
+    """Parameter of the address that holds it."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the environment variables that must be set."""
+        return tuple(name for name in (self.variable, self.id_variable, self.secret_variable) if name)
+
+    def belongs_to(self, href: str) -> bool:
+        """True if it may be sent to an address."""
+        return name_origin(href) in self.origins
+
 
 @dataclass(frozen=True)
 class Provider:
@@ -81,6 +129,9 @@ class Provider:
 
     s3: S3Login | None = None
     """Login for its s3:// addresses; None where it has none of its own."""
+
+    token: TokenLogin | None = None
+    """Key or token for its catalogue and files; None where they need none."""
 
     hosts: tuple[str, ...] = ()
     """Hosts (``name`` or ``name:port``) that its items may name though they are near, or served by plain http."""

@@ -67,5 +67,8 @@ source = {source}
 # region = "eu-1"
 # key_variable = "OURS_ACCESS_KEY"        # names of environment variables, never keys
 # secret_variable = "OURS_SECRET_KEY"
+# [sources.ours.token]                    # a key that goes along with requests to its hosts
+# variable = "OURS_TOKEN"
+# header = "x-api-key"                    # or query = "access_token"
 """
 """Every table as a comment, with an example."""

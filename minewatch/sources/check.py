@@ -6,7 +6,7 @@ import datetime as dt
 import difflib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -25,7 +25,7 @@ from minewatch.settings.providers import Provider, infer_provider
 from minewatch.sources.scene import Scene, name_assets
 from minewatch.sources.search import make_scene
 from minewatch.sources.stac import Source, has_search, locate_provider, make_source, read_root
-from minewatch.sources.stac_io import FAULT, FormatError
+from minewatch.sources.stac_io import FAULT, DocumentError, FormatError
 
 ANYWHERE = box(-180, -90, 180, 90)
 """The area where none is given."""
@@ -44,6 +44,10 @@ STALE_DAYS = 30
 
 PACKAGE = "planetary-computer"
 """Signs the addresses of Planetary Computer; also the name of the extra that installs it."""
+
+
+ReadBytes = Callable[[Scene, str], str]
+"""Reads the first bytes of a band of a scene; returns why that fails, '' where it does not."""
 
 
 @dataclass(frozen=True)
@@ -124,17 +128,19 @@ class SourceReport:
 
 def find_credentials(provider: Provider) -> Credentials:
     """Return which environment variables and packages a provider requires, and whether they are there."""
-    names = (provider.s3.key_variable, provider.s3.secret_variable) if provider.s3 else ()
-    have = {name: bool(os.environ.get(name, "").strip()) for name in names if name}
+    names = (*(provider.s3.variables if provider.s3 else ()), *(provider.token.variables if provider.token else ()))
+    have = {name: bool(os.environ.get(name, "").strip()) for name in names}
     if provider.signing:
         have[PACKAGE] = find_spec(PACKAGE.replace("-", "_")) is not None
     return Credentials(tuple(name for name in have if have[name]), tuple(name for name in have if not have[name]))
 
 
-def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date) -> SourceReport:
+def check_source(
+    name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date, read_bytes: ReadBytes
+) -> SourceReport:
     """Check all that a scan requires of a source over the areas; without areas, any item will do.
 
-    Raises SourceError where there is no such source.
+    ``read_bytes`` fetches the first bytes of files as a scan would.  Raises SourceError where there is no such source.
     """
     provider = locate_provider(name, providers)
     checks, source = _check_root(provider)
@@ -144,8 +150,8 @@ def check_source(name: str, providers: Mapping[str, Provider], areas: Mapping[st
     for aoi, area in (areas or {"": ANYWHERE}).items():
         checks.append(_check_newest(usable, aoi, area, today, items))
     item = max(items.values(), key=_find_time, default=None)
-    checks += _check_item(usable, item)
-    checks.append(_check_credentials(_complete_provider(provider, item)))
+    found, scene = _check_item(usable, item)
+    checks += [*found, _check_credentials(_complete_provider(provider, item)), _check_pixels(scene, read_bytes)]
     newest = (Newest(aoi, it.id, _find_time(it), (today - _find_time(it).date()).days) for aoi, it in items.items())
     return SourceReport(provider, tuple(checks), tuple(newest))
 
@@ -210,7 +216,10 @@ def _check_newest(
     try:
         item = _find_newest(source, area, today)
     except SourceError as error:
-        return SourceCheck(name, passed=False, text=describe(error), advice="try again later, or ask its owner")
+        cause = error.__cause__
+        is_refusal = isinstance(cause, DocumentError) and cause.is_refusal
+        advice = "ask its owner" if is_refusal else "try again later, or ask its owner"
+        return SourceCheck(name, passed=False, text=describe(error), advice=advice)
     if item is None:
         return SourceCheck(name, passed=False, text="no item at all", advice="check the place of the area, and the collection")
     items[aoi] = item
@@ -243,26 +252,50 @@ def _find_time(item: pystac.Item) -> dt.datetime:
     return item.datetime.astimezone(dt.UTC) if item.datetime.tzinfo else item.datetime.replace(tzinfo=dt.UTC)
 
 
-def _check_item(source: Source | None, item: pystac.Item | None) -> list[SourceCheck]:
+def _check_item(source: Source | None, item: pystac.Item | None) -> tuple[list[SourceCheck], Scene | None]:
     """Check what a scan requires of an item: the names of its assets, their addresses, and its offset."""
     if source is None or item is None:
-        return [_skip("assets"), _skip("files"), _skip("offset")]
+        return [_skip("assets"), _skip("files"), _skip("offset")], None
     try:
         names = name_assets(item, source.provider.assets)
     except SceneError as error:
         advice = "name them in a table [sources.NAME.assets] of minewatch.toml, or look for a collection of Sentinel-2 L2A scenes"
-        return [SourceCheck("assets", passed=False, text=describe(error), advice=advice), _skip("files"), _skip("offset")]
+        fault = SourceCheck("assets", passed=False, text=describe(error), advice=advice)
+        return [fault, _skip("files"), _skip("offset")], None
     named = ", ".join(f"{band} = {name}" if band != name else band for band, name in names.items())
     assets = SourceCheck("assets", passed=True, text=named)
     try:
         scene = make_scene(item, source)
     except SceneError as error:
         files = SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item")
-        return [assets, files, _skip("offset")]
+        return [assets, files, _skip("offset")], None
     rule = _complete_provider(source.provider, item).offset
     added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"
     offset = SourceCheck("offset", passed=True, text=f"rule {rule}: {added}, since {scene.offset_reason}")
-    return [assets, _report_hosts(scene), offset]
+    return [assets, _report_hosts(scene), offset], scene
+
+
+def _check_pixels(scene: Scene | None, read_bytes: ReadBytes) -> SourceCheck:
+    """Read the first bytes of one file of each host, with the login that a scan would use."""
+    if scene is None:
+        return _skip("pixels")
+    bands: dict[str, str] = {}
+    for band, href in scene.hrefs.items():
+        bands.setdefault(urlsplit(href).netloc, band)
+    start = time.perf_counter()
+    for band in bands.values():
+        if fault := read_bytes(scene, band):
+            return SourceCheck("pixels", passed=False, text=f"{band}: {fault}", advice=_advise(fault, scene))
+    seconds = time.perf_counter() - start
+    return SourceCheck("pixels", passed=True, text=f"the first bytes of {', '.join(bands.values())} read in {seconds:.2f} s")
+
+
+def _advise(fault: str, scene: Scene) -> str:
+    if "ignores ranges" in fault or "compresses" in fault:
+        return "have its server or the proxy changed, or copy the files to this machine"
+    if "denied" in fault and scene.token is None and scene.s3 is None:
+        return "if it wants a key, name it in a table [sources.NAME.token] of minewatch.toml"
+    return "a scan could not read it either"
 
 
 def _report_hosts(scene: Scene) -> SourceCheck:

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.core.errors import SceneError
 from minewatch.settings.credits import UNSTATED, DataTerms, credit_data
-from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing
+from minewatch.settings.providers import ASSET_NAMES, REQUIRED_BANDS, Provider, S3Login, Signing, TokenLogin
 from minewatch.sources.baseline import parse_baseline
 from minewatch.sources.composite import find_span
 from minewatch.sources.footprint import read_footprint
@@ -79,6 +79,9 @@ class Scene:
 
     s3: S3Login | None = None
     """Login for s3:// addresses; names of variables, never keys."""
+
+    token: TokenLogin | None = None
+    """Key or token for other addresses; names of variables, never keys."""
 
     checksums: Mapping[str, str] = field(default_factory=dict)
     """Band to the multihash of its file, for bands with a stated checksum."""
@@ -172,6 +175,7 @@ def parse_scene(
         cloud_cover=_number(properties.get("eo:cloud_cover") or 0, item.id),
         signing=provider.signing,
         s3=provider.s3,
+        token=provider.token,
         checksums={band: text for band, text in checksums.items() if MULTIHASH.fullmatch(text)},
         nodata={band: number for band, stated in places.items() if (number := read_declared_nodata(stated))},
         grids={band: read_stated_grid(stated, properties) for band, stated in fields.items()},

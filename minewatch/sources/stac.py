@@ -11,30 +11,29 @@ from typing import Any
 from urllib.parse import quote
 
 import pystac
-from pystac_client import Client
-from pystac_client.errors import ClientTypeError
 from pystac_client.exceptions import APIError
-from pystac_client.stac_api_io import StacApiIO
-from pystac_client.warnings import DoesNotConformTo
 from requests.exceptions import RequestException
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping
 
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
+from minewatch.core.http import DENIED_STATUSES
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.settings.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
 from minewatch.sources.composite import find_span
 from minewatch.sources.footprint import list_boxes, read_footprint
+from minewatch.sources.pages import find_search, read_pages
 from minewatch.sources.stac_io import FAULT, DocumentError, FormatError, GuardedIO, StaticIO, format_error, make_item
+from minewatch.sources.tokens import list_missing
 
 PAGE = 100
 """Items requested at a time."""
 
 LIBRARY_ERRORS = (
-    APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ClientTypeError, ShapelyError, DoesNotConformTo,
-    RecursionError, KeyError, AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
+    APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ShapelyError, RecursionError, KeyError,
+    AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
 )  # fmt: skip
 """Raised by the libraries for malformed documents."""
 
@@ -49,7 +48,7 @@ class Source:
     is_api: bool = False
     """True for a STAC API, False for a static catalogue."""
 
-    _io: StacApiIO = field(default_factory=StacApiIO, compare=False, repr=False)
+    _io: GuardedIO = field(default_factory=lambda: GuardedIO(""), compare=False, repr=False)
     """Reads its documents."""
 
     _collections: dict[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
@@ -76,11 +75,13 @@ class Source:
         Items without a date or with an unusable outline are included: they are refused later, by name.  An incomplete
         answer is an error: a part of the scenes must not count as all of them.
         """
-        if isinstance(self._io, GuardedIO):
+        if is_web(self.root):
             self._io.begin()
         try:
-            found = self._search(query) if self.is_api else self._walk()
-            yield from (item for item in _drop_repeats(found) if _matches(item, query))
+            for item in _drop_repeats(self._search(query) if self.is_api else self._walk()):
+                self._io.check_clock()
+                if _matches(item, query):
+                    yield item
         except SourceError:
             raise
         except LIBRARY_ERRORS as error:
@@ -92,8 +93,13 @@ class Source:
 
     def _explain(self, error: BaseException) -> SourceError:
         """Return the error that says why a search failed."""
+        if isinstance(error, DocumentError) and error.is_refusal:
+            fault = "refuses the search" if self.is_api else "does not answer"
+            return SourceError(f"source {self.name} {fault}: {format_error(error)}; {_advise(error)}")
         if isinstance(error, (APIError, RequestException, OSError)) and not isinstance(error, FormatError):
-            return SourceError(f"source {self.name} does not answer: {format_error(error)}; try again later")
+            is_lasting = isinstance(error, DocumentError) and error.attempts == 1
+            advice = "" if is_lasting else "; try again later"
+            return SourceError(f"source {self.name} does not answer: {format_error(error)}{advice}")
         what = (
             f"{type(error).__name__} {format_error(error)}" if isinstance(error, (KeyError, TypeError)) else format_error(error)
         )
@@ -139,21 +145,37 @@ class Source:
         return [str(c.get("id")) for c in found if isinstance(c, dict)] if isinstance(found, list) else []
 
     def _search(self, query: Query) -> Iterator[pystac.Item]:
-        client = Client.open(self.root, stac_io=self._io)
+        href, may_post = find_search(self._io.read_json(self.root))
         # Bounding boxes reveal less of a case than its outline, which is sent only where the user says so.
         boxes = [{"bbox": box} for box in list_boxes(query.area)]
         for area_filter in [{"intersects": mapping(query.area)}] if self.provider.outline else boxes:
-            search = client.search(
-                collections=[self.collection],
-                datetime=f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
-                limit=PAGE,
+            question = {
+                "collections": [self.collection],
+                "datetime": f"{query.start}T00:00:00Z/{query.end}T23:59:59Z",
+                "limit": PAGE,
                 **area_filter,
-            )
-            yield from map(make_item, search.items_as_dicts())
+            }
+            for page in read_pages(self._io, href, question, may_post=may_post):
+                yield from map(make_item, page["features"])
 
     def _walk(self) -> Iterator[pystac.Item]:
         kind = pystac.Collection if self._io.read_json(self.root).get("type") == "Collection" else pystac.Catalog
         return kind.from_file(self.root, stac_io=self._io).get_items(recursive=True)
+
+
+def _advise_first(error: Exception) -> str:
+    """Return what to do where a root document cannot be read; '' where the error says it."""
+    if isinstance(error, DocumentError) and error.is_refusal:
+        return f"; {_advise(error)}"
+    is_said = isinstance(error, DocumentError) and error.status is None and error.attempts == 1
+    return "" if is_said else "; check the address"
+
+
+def _advise(error: DocumentError) -> str:
+    """Return what to do about a refusal."""
+    if error.status in DENIED_STATUSES:
+        return "it wants a login, or another one: name it in a table [sources.NAME.token] of minewatch.toml"
+    return "check its address and collection"
 
 
 def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Source:
@@ -168,7 +190,7 @@ def open_source(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Sou
 
 def make_source(provider: Provider, *, is_api: bool) -> Source:
     """Return the source of a located provider."""
-    return Source(provider, is_api, GuardedIO(provider.root) if is_api else StaticIO(provider.root))
+    return Source(provider, is_api, (GuardedIO if is_api else StaticIO)(provider.root, provider.token))
 
 
 def locate_provider(name: str, providers: Mapping[str, Provider] = PROVIDERS) -> Provider:
@@ -195,12 +217,14 @@ def _find_catalog(provider: Provider, providers: Mapping[str, Provider]) -> str:
 def read_root(provider: Provider) -> dict[str, Any]:
     """Read the root document; raises SourceError where it cannot be read or is not STAC."""
     name, root = provider.name, provider.root
+    if provider.token and provider.token.belongs_to(root) and (missing := list_missing(provider.token)):
+        raise SourceError(f"source {name} needs a key: set {' and '.join(missing)} in the environment")
     try:
-        document = GuardedIO(root).read_json(root)
+        document = GuardedIO(root, provider.token).read_json(root)
     except FormatError as error:
         raise SourceError(f"source {name} is no STAC: {error}") from error
     except (OSError, RequestException, APIError) as error:
-        raise SourceError(f"source {name} does not answer: {format_error(error)}; check the address") from error
+        raise SourceError(f"source {name} does not answer: {format_error(error)}{_advise_first(error)}") from error
     if document.get("type") not in ("Catalog", "Collection"):
         raise SourceError(f"source {name} is no STAC catalogue or API: its type is not Catalog or Collection")
     return document

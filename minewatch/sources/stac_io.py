@@ -7,7 +7,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,22 +16,29 @@ import pystac
 from pystac.stac_io import StacIO
 from pystac_client.exceptions import APIError
 from pystac_client.stac_api_io import StacApiIO
-from requests import PreparedRequest, Request, Response
-from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException, SSLError
-from urllib3.exceptions import HTTPError
+from requests import PreparedRequest, Request
+from requests.exceptions import RequestException
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Timeout
 
+from minewatch.core.connections import RequestError, receive, refuse_proxy_login, send
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.http import (
     BUSY_STATUSES,
+    DENIED_STATUSES,
     MOST_REDIRECTS,
+    PROXY_DENIED,
     REDIRECT_STATUSES,
     RangeError,
     compute_backoff,
     parse_retry_after,
     resolve_redirect,
 )
+from minewatch.core.refusals import quote_refusal
 from minewatch.core.text import show
-from minewatch.core.url_policy import check_href, check_id, hide_secrets, is_web
+from minewatch.core.url_policy import LONGEST_HREF, check_href, check_id, hide_secrets, is_web, list_secrets
+from minewatch.settings.providers import TokenLogin
+from minewatch.sources.tokens import TOKENS, TokenError, authorize
 
 TIMEOUT = (15, 30)
 """Seconds to connect, and seconds without a byte."""
@@ -57,11 +64,8 @@ LARGEST_DOCUMENT = 64 * 2**20
 DEEPEST_NESTING = 100
 """Of lists and objects; the outline of a multipolygon in a page of items is 9 deep."""
 
-MOST_PAGES = 5000
-"""Of one search: 50 000 items at 10 per page, the smallest that servers give."""
-
-STALE_PAGES = 3
-"""Largest number of pages in a row without a new item: moving items cause one, a cycle causes them without end."""
+LONGEST_LINK = 2**16
+"""Characters of the address of a next page, whose token may hold the whole question; some have 32 kB."""
 
 KEPT_HEADERS = ("accept", "accept-encoding", "user-agent", "content-type", "content-length")
 """Sent to another host after a redirect; other headers may contain a key."""
@@ -76,6 +80,11 @@ class DocumentError(OSError):
     def __init__(self, message: str, attempts: int = 1, status: int | None = None, wait: float | None = None) -> None:
         super().__init__(message)
         self.attempts, self.status, self.wait = attempts, status, wait
+
+    @property
+    def is_refusal(self) -> bool:
+        """True if the server refuses the request itself, so that it would refuse it later too."""
+        return self.status is not None and 400 <= self.status < 500 and self.status not in BUSY_STATUSES
 
 
 class FormatError(DocumentError):
@@ -92,9 +101,9 @@ SHORT_ID = 60
 class GuardedIO(StacApiIO):
     """Reads documents with limits and retries, from addresses that the catalogue at ``root`` may name."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, token: TokenLogin | None = None) -> None:
         super().__init__(timeout=TIMEOUT, max_retries=None)
-        self.root = root
+        self.root, self.token = root, token
         self._deadline = math.inf
 
     def begin(self) -> None:
@@ -104,10 +113,7 @@ class GuardedIO(StacApiIO):
     def read_text(self, source: Any, *args: Any, **kwargs: Any) -> str:
         """Read a document; raises SourceError where its address is not allowed, DocumentError where it cannot be read."""
         is_link = isinstance(source, pystac.Link)
-        try:
-            href = check_href(source.href if is_link else str(source), self.root, "a link")
-        except SceneError as error:
-            raise SourceError(f"catalogue {hide_secrets(self.root)}: {error}") from error
+        href = self._check(source.href if is_link else str(source))
         if is_web(href):
             return super().read_text(source if is_link else href, *args, **kwargs)
         with Path(href).open("rb") as file:
@@ -132,34 +138,24 @@ class GuardedIO(StacApiIO):
                 if attempt >= min(error.attempts, ATTEMPTS):
                     raise
                 pause = compute_backoff(FIRST_BACKOFF, attempt) if error.wait is None else error.wait
-                self._check_clock(pause)
+                self.check_clock(pause)
                 time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def get_pages(
-        self, url: str, method: str | None = None, parameters: dict[str, Any] | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Yield the pages of a search that have items; raises FormatError where they have no end."""
-        seen: set[str] = set()
-        known: set[str] = set()
-        page = self.read_json(url, method=method, parameters=parameters)
-        stale = 0
-        while True:
-            names = _list_member_ids(page)
-            stale = 0 if set(names) - known else stale + 1
-            known.update(names)
-            if names:
-                yield page
-            link = _find_next(page)
-            if link is None:
-                return
-            place = json.dumps(link, sort_keys=True)
-            if place in seen or stale >= STALE_PAGES or len(seen) >= MOST_PAGES:
-                raise FormatError(f"its pages have no end: {len(seen) + 1} were read, with {len(known)} items")
-            seen.add(place)
-            page = self.read_json(pystac.Link.from_dict(link), parameters=parameters)
+    def read_answer(
+        self, href: str, method: str, headers: dict[str, str] | None, parameters: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Request a page of a search, whose address may hold a long token.  Raises as read_text does."""
+        return parse_document(self.request(self._check(href, LONGEST_LINK), method, headers, parameters))
 
-    def _check_clock(self, pause: float = 0) -> None:
+    def _check(self, href: str, longest: int = LONGEST_HREF) -> str:
+        try:
+            return check_href(href, self.root, "a link", longest=longest)
+        except SceneError as error:
+            raise SourceError(f"catalogue {hide_secrets(self.root)}: {error}") from error
+
+    def check_clock(self, pause: float = 0) -> None:
+        """Raise DocumentError where a search has taken too long, or will have after a pause in seconds."""
         if time.monotonic() + pause > self._deadline:
             raise DocumentError(f"the search took longer than {SEARCH_SECONDS / 60:.0f} minutes and was given up")
 
@@ -175,23 +171,45 @@ class GuardedIO(StacApiIO):
             raise DocumentError(f"not a valid address, {type(error).__name__}") from None
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._send(prepared)
-            with answer:
-                if answer.status_code not in REDIRECT_STATUSES:
-                    return _receive(answer)
+            try:
+                if answer.status not in REDIRECT_STATUSES:
+                    return self._receive(answer, str(prepared.url))
                 prepared = _redirect(prepared, answer)
+            except RequestError as error:
+                raise _convert(error) from None
+            finally:
+                answer.close()
         raise DocumentError("redirected too often")
 
-    def _send(self, prepared: PreparedRequest) -> Response:
-        self._check_clock()
+    def _receive(self, answer: BaseHTTPResponse, href: str) -> str:
+        secrets = TOKENS.list_secrets(self.token) if self.token else ()
+        return _receive(answer, href, (*list_secrets(self.root), *secrets))
+
+    def _send(self, prepared: PreparedRequest) -> BaseHTTPResponse:
+        """Send a request, with the token of its host, which is renewed once."""
+        answer = self._send_once(prepared)
+        if self.token is None or not self.token.belongs_to(str(prepared.url)):
+            return answer
+        if answer.status not in DENIED_STATUSES:
+            TOKENS.confirm(self.token)
+        elif TOKENS.renew(self.token):
+            answer.close()
+            return self._send_once(prepared)
+        return answer
+
+    def _send_once(self, prepared: PreparedRequest) -> BaseHTTPResponse:
+        self.check_clock()
+        seconds = min(DOCUMENT_SECONDS, self._deadline - time.monotonic())
+        timeout = Timeout(connect=TIMEOUT[0], read=TIMEOUT[1])
         try:
-            settings = self.session.merge_environment_settings(str(prepared.url), {}, True, None, None)
-            # The session itself would read the whole body of a redirect, of any size.
-            adapter = self.session.get_adapter(str(prepared.url))
-            return adapter.send(prepared, timeout=self.timeout, **settings)
-        except (InvalidSchema, InvalidURL, MissingSchema, SSLError) as error:
-            raise DocumentError(f"no connection, {type(error).__name__}") from None
-        except (RequestException, HTTPError, OSError, ValueError) as error:
-            raise DocumentError(f"no connection or no answer, {type(error).__name__}", ATTEMPTS) from None
+            address, login = authorize(self.token, str(prepared.url))
+            headers = {name: str(value) for name, value in prepared.headers.items()} | login
+            body = prepared.body if isinstance(prepared.body, (bytes, str)) else None
+            return send(str(prepared.method), address, headers, body=body, timeout=timeout, seconds=seconds)
+        except RequestError as error:
+            raise _convert(error) from None
+        except TokenError as error:
+            raise DocumentError(str(error)) from None
 
 
 class StaticIO(GuardedIO):
@@ -281,27 +299,6 @@ def _is_deep(document: Any) -> bool:
     return True
 
 
-def _list_member_ids(page: Mapping[str, Any]) -> list[str]:
-    """Return the ids of a page's items or collections; raises FormatError where it is not a page.
-
-    An answer that is another object (such as an error with status 200) must not count as a search without results.
-    """
-    members = page.get("features", page.get("collections"))
-    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
-        raise FormatError("its answer to the search is no FeatureCollection")
-    return [f"{member.get('collection')} {member.get('id')}" for member in members]
-
-
-def _find_next(page: Mapping[str, Any]) -> dict[str, Any] | None:
-    links = page.get("links") or []
-    if not isinstance(links, list) or not all(isinstance(link, dict) for link in links):
-        raise FormatError("the links of a page are no links")
-    found = next((link for link in links if link.get("rel") == "next"), None)
-    if found is not None and not isinstance(found.get("href"), str):
-        raise FormatError("the link to its next page has no address")
-    return found
-
-
 def _decode(body: bytes | bytearray) -> str:
     if len(body) > LARGEST_DOCUMENT:
         raise FormatError(f"a document of more than {LARGEST_DOCUMENT // 2**20} MB")
@@ -311,7 +308,7 @@ def _decode(body: bytes | bytearray) -> str:
         raise FormatError("it does not give JSON but something that is not text", FORMAT_ATTEMPTS) from None
 
 
-def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
+def _redirect(prepared: PreparedRequest, answer: BaseHTTPResponse) -> PreparedRequest:
     """Return the request to a redirect's address, with the same method except after 303; raises DocumentError."""
     try:
         target = resolve_redirect(str(prepared.url), answer.headers.get("Location", ""))
@@ -320,7 +317,7 @@ def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
     except (RangeError, RequestException, ValueError) as error:
         raise DocumentError(str(error) if isinstance(error, RangeError) else "redirected to an invalid address") from None
     is_other = urlsplit(str(moved.url)).netloc != urlsplit(str(prepared.url)).netloc
-    if answer.status_code == 303:
+    if answer.status == 303:
         moved.method, moved.body = "GET", None
     for name in list(moved.headers):
         if (is_other and name.lower() not in KEPT_HEADERS) or (moved.body is None and name.lower().startswith("content-")):
@@ -328,28 +325,22 @@ def _redirect(prepared: PreparedRequest, answer: Response) -> PreparedRequest:
     return moved
 
 
-def _receive(answer: Response) -> str:
-    if answer.status_code != 200:
-        is_busy = answer.status_code in BUSY_STATUSES
+def _convert(fault: RequestError) -> DocumentError:
+    return DocumentError(str(fault), ATTEMPTS if fault.is_transient else 1)
+
+
+def _receive(answer: BaseHTTPResponse, href: str, secrets: Iterable[str]) -> str:
+    """Return the text of an answer; raises DocumentError or RequestError."""
+    if answer.status == PROXY_DENIED:
+        raise refuse_proxy_login(href)
+    if answer.status != 200:
+        is_busy = answer.status in BUSY_STATUSES
         wait = parse_retry_after(answer.headers.get("Retry-After")) if is_busy else None
-        raise DocumentError(f"status {answer.status_code}", ATTEMPTS if is_busy else 1, answer.status_code, wait)
-    try:
-        text = _decode(_receive_body(answer))
-    except (HTTPError, RequestException) as error:
-        raise DocumentError(f"the answer broke off, {type(error).__name__}", ATTEMPTS) from None
+        words = "" if is_busy else quote_refusal(answer, secrets)
+        raise DocumentError(f"status {answer.status}{words and f', {words}'}", ATTEMPTS if is_busy else 1, answer.status, wait)
+    text = _decode(receive(answer, LARGEST_DOCUMENT, decode=True))
     parse_document(text)  # an answer that is not JSON is requested again
     return text
-
-
-def _receive_body(answer: Response) -> bytearray:
-    deadline, body = time.monotonic() + DOCUMENT_SECONDS, bytearray()
-    while part := answer.raw.read1(2**16, decode_content=True):
-        body += part
-        if len(body) > LARGEST_DOCUMENT:
-            break
-        if time.monotonic() > deadline:
-            raise DocumentError("too slow", FORMAT_ATTEMPTS)
-    return body
 
 
 def format_error(error: BaseException) -> str:
@@ -360,4 +351,4 @@ def format_error(error: BaseException) -> str:
         response = getattr(error, "response", None)
         code = getattr(error, "status_code", None) or getattr(response, "status_code", None)
         return f"status {code}" if code else "no connection"
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -37,12 +37,16 @@ COLLECTION: dict[str, Any] = {
     "links": [],
 }
 
-NAMES = ["address", "STAC", "collection", "newest item over here", "assets", "files", "offset", "credentials"]
+NAMES = ["address", "STAC", "collection", "newest item over here", "assets", "files", "offset", "credentials", "pixels"]
 
 
 @pytest.fixture(autouse=True)
 def plain_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start every command outside any workspace, and without a login."""
+    """Start every command outside any workspace, and without a login; files of items are taken for good ones.
+
+    Reading them is tested in tests/sources/test_tokens.py.
+    """
+    monkeypatch.setattr("minewatch.cli.sources.read_first_bytes", lambda _scene, _band: "")
     for name in ("MINEWATCH_WORKSPACE", "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "nowhere").mkdir()
@@ -296,7 +300,7 @@ def test_what_answers_and_is_no_stac_is_told(watch: Workspace, content: bytes) -
     with serve_host() as host:
         host.answer = page
         answer = check(f"{host.url}/v1", workspace=watch)
-    assert [row["passed"] for row in answer["checks"]] == [True, False, None, None, None, None, None, True]
+    assert [row["passed"] for row in answer["checks"]] == [True, False, None, None, None, None, None, True, None]
     assert "is no STAC" in answer["STAC"]["text"]
 
 
@@ -308,7 +312,7 @@ def test_an_address_that_does_not_answer_is_told(watch: Workspace) -> None:
         host.answer = refuse
         answer = check(f"{host.url}/v1?token=MARKER", workspace=watch)
     assert [row["check"] for row in answer["checks"]] == NAMES
-    assert [row["passed"] for row in answer["checks"]] == [False, *[None] * 6, True]
+    assert [row["passed"] for row in answer["checks"]] == [False, *[None] * 6, True, None]
     assert "404" in answer["address"]["text"]
     assert answer["address"]["advice"]
     assert "MARKER" not in json.dumps(answer)

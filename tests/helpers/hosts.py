@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,8 @@ class Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     host: Host
+    body = b""
+    """Of a POST."""
 
     def do_GET(self) -> None:
         number = self.host.enter(self.path, self.headers.get("Range", ""))
@@ -69,6 +72,10 @@ class Answer(BaseHTTPRequestHandler):
             self.host.answer(self, number)
         finally:
             self.host.leave()
+
+    def do_POST(self) -> None:
+        self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.do_GET()
 
     def find_range(self) -> tuple[bytes, int, int, int]:
         """Return what was asked for, its first and last byte, and the size of the file."""
@@ -107,13 +114,15 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serve_host(files: dict[str, bytes] | None = None) -> Iterator[Host]:
+def serve_host(files: dict[str, bytes] | None = None, tls: ssl.SSLContext | None = None) -> Iterator[Host]:
     """Run the server until the block ends."""
     host = Host(files or {})
     server = Server(("127.0.0.1", 0), type("Answer", (Answer,), {"host": host}))
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    host.url = f"http://127.0.0.1:{server.server_address[1]}"
+    host.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
     try:
         yield host
     finally:

@@ -34,6 +34,7 @@ from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.http import DeniedError, RangeError
 from minewatch.detection.change_map import RASTERS
 from minewatch.raster import credentials as access
+from minewatch.raster import s3_requests
 from minewatch.raster.credentials import UNSIGNED, Access, SignatureError, check_scenes
 from minewatch.raster.gdal import gdal_environment
 from minewatch.raster.read import open_datatake
@@ -264,6 +265,33 @@ def test_a_token_service_that_says_nothing_is_given_up(cloud: Cloud, monkeypatch
     is_over.set()
 
 
+@pytest.mark.parametrize("stale", ["st=2024-01-01T00%3A00%3A00Z&se=2024-01-02T00%3A00%3A00Z&sp=rl&sr=c&sig=abc", "sig=x"])
+def test_a_stale_signature_of_a_saved_item_is_made_anew(cloud: Cloud, stale: str) -> None:
+    assert SIGNED.fetch(f"{BLOBS}/red.tif?{stale}", 0, 4)
+    assert cloud.issued == 1
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "st=2024-01-01T00%3A00%3A00Z&se=2024-01-02T00%3A00%3A00Z&sig=abc",
+        "X-Amz-Date=20240101T000000Z&X-Amz-Expires=86400&X-Amz-Signature=abc",
+        "Expires=1704153600&Signature=abc&AWSAccessKeyId=x",
+    ],
+)
+def test_an_address_whose_own_signature_has_expired_is_told_with_its_date(cloud: Cloud, query: str) -> None:
+    cloud.host.answer = lambda answer, _: answer.send(403)
+    with pytest.raises(DeniedError, match="carries a signature that expired on 2024-01-02"):
+        UNSIGNED.fetch_part(f"{cloud.host.url}/red.tif?{query}", 0, 4)
+
+
+def test_a_token_service_that_hands_out_what_has_expired_is_told(cloud: Cloud) -> None:
+    cloud.lifetime = -86400
+    with pytest.raises(SignatureError, match="had expired already"):
+        SIGNED.fetch(f"{BLOBS}/red.tif", 0, 4)
+    assert cloud.issued <= 2
+
+
 def test_a_missing_package_is_told_with_what_to_do(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(SceneError, match=r"scene .*, .* pip install 'minewatch\[planetary-computer\]'"):
@@ -342,7 +370,7 @@ def test_a_strict_store_takes_the_login(strict_store: S3Login, name: str) -> Non
 @pytest.mark.usefixtures("s3_login")
 def test_a_wrong_key_is_told_by_the_names_of_the_variables(strict_store: S3Login, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STRICT_SECRET", MARK)
-    with pytest.raises(DeniedError, match="status 403, access is denied; check STRICT_KEY and STRICT_SECRET") as caught:
+    with pytest.raises(DeniedError, match=r"status 403.*SignatureDoesNotMatch.*; check STRICT_KEY and STRICT_SECRET") as caught:
         Access(s3=strict_store).fetch("s3://tiles/plain.jp2", 0, 4)
     assert MARK not in format_chain(caught.value)
 
@@ -415,6 +443,51 @@ def test_missing_keys_are_named_before_anything_is_asked(
             check_scenes([stored])
         assert host.paths == []
     check_scenes([dataclasses.replace(stored, hrefs=scene.hrefs)])  # nothing of it lies in the store
+
+
+def test_temporary_keys_sign_their_session_token_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headers are those that botocore makes."""
+    for name, value in {"OWN_KEY": "ASIAEXAMPLE", "OWN_SECRET": MARK, "OWN_SESSION": "session/token=="}.items():
+        monkeypatch.setenv(name, value)
+    login = S3Login("", "eu-west-1", "OWN_KEY", "OWN_SECRET", requester_pays=True, session_variable="OWN_SESSION")
+    address, headers = s3_requests.request_object("s3://tiles/a.tif", login)
+    request = AWSRequest("GET", address, headers={"x-amz-request-payer": "requester"})
+    request.context["timestamp"] = headers["x-amz-date"]
+    signer = S3SigV4Auth(Credentials("ASIAEXAMPLE", MARK, "session/token=="), "s3", "eu-west-1")
+    signer._modify_request_before_signing(request)
+    expected = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
+    assert headers["x-amz-security-token"] == "session/token=="
+    assert headers["Authorization"].endswith(f"Signature={expected}")
+    assert "x-amz-security-token" in headers["Authorization"]
+
+
+def test_a_temporary_key_without_its_session_token_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("OWN_KEY", "ASIAEXAMPLE")
+    monkeypatch.setenv("OWN_SECRET", MARK)
+    with serve_host() as host:
+        host.answer = lambda answer, _: answer.send(403, b"<Error><Code>InvalidToken</Code></Error>")
+        login = S3Login(host.url, "", "OWN_KEY", "OWN_SECRET")
+        with pytest.raises(DeniedError, match=r"OWN_KEY holds a temporary key.*session_variable"):
+            Access(s3=login).fetch("s3://tiles/a.tif", 0, 4)
+        named = dataclasses.replace(login, session_variable="OWN_SESSION")
+        assert "set OWN_SESSION in" in Access(s3=named).find_fault(["s3://tiles/a.tif"])
+
+
+def test_a_store_in_another_region_names_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"no_proxy": "127.0.0.1", "OWN_KEY": "id", "OWN_SECRET": MARK}.items():
+        monkeypatch.setenv(name, value)
+    answers = iter([(301, {}), (307, {"Location": "/elsewhere"}), (400, {})])
+
+    def answer(answer: Answer, _: int) -> None:
+        status, headers = next(answers)
+        answer.send(status, headers={"x-amz-bucket-region": "us-west-2", **headers})
+
+    with serve_host() as host:
+        host.answer = answer
+        for _ in range(3):
+            with pytest.raises(RangeError, match='region us-west-2; write region = "us-west-2"'):
+                Access(s3=S3Login(host.url, "eu-1", "OWN_KEY", "OWN_SECRET")).fetch("s3://tiles/a.tif", 0, 4)
 
 
 def test_a_login_is_sent_to_its_own_store_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace
-from minewatch.settings.catalogues import S3Table, SourceTable
+from minewatch.settings.catalogues import S3Table, SourceTable, TokenTable
 from minewatch.settings.document import default_source, init_workspace, list_imagery, list_providers, read_settings
-from minewatch.settings.providers import BANDS, PROVIDERS, Provider, S3Login
+from minewatch.settings.providers import BANDS, PROVIDERS, Provider, S3Login, TokenLogin
 from minewatch.settings.template import TEMPLATE
 from tests.helpers.places import ROOT
 
@@ -219,12 +219,12 @@ def test_the_settings_of_the_manual_are_understood(workspace: Workspace) -> None
     examples = re.findall(r"^```toml\n(.*?)^```", (ROOT / "docs" / "catalogues.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
     write_settings(workspace, "\n".join(examples))
     own = [name for name in list_providers(workspace) if name not in PROVIDERS]
-    assert own == ["ours", "archive"]
+    assert own == ["ours", "archive", "gated", "cdse-files"]
 
 
 def test_the_manual_names_every_key_of_a_source() -> None:
     text = (ROOT / "docs" / "catalogues.md").read_text("utf-8")
-    missing = [name for table in (SourceTable, S3Table) for name in table.model_fields if f"`{name}`" not in text]
+    missing = [name for table in (SourceTable, S3Table, TokenTable) for name in table.model_fields if f"`{name}`" not in text]
     assert missing == []
 
 
@@ -294,3 +294,48 @@ def test_an_authority_needs_address_and_root(workspace: Workspace) -> None:
 )
 def test_a_fault_of_the_authority_is_one_line(workspace: Workspace, text: str, reason: str) -> None:
     assert reason in fail(workspace, text)
+
+
+# --- keys and tokens -------------------------------------------------------------------------------------------------
+
+OURS = '[sources.ours]\nurl = "https://stac.example.org/v1"\n[sources.ours.token]\n'
+FETCHED = 'url = "https://login.example.org/token"\nid_variable = "OURS_ID"\nsecret_variable = "OURS_SECRET"\n'
+
+
+def test_a_key_belongs_to_the_host_of_its_source_and_to_those_that_are_named(workspace: Workspace) -> None:
+    text = OURS + 'variable = "OURS_TOKEN"\nheader = "x-api-key"\nhosts = ["files.example.org", "localhost:8000"]'
+    token = read_own(workspace, text).token
+    origins = ("https://stac.example.org:443", "https://files.example.org:443", "https://localhost:8000", "http://localhost:8000")
+    assert token == TokenLogin(origins, "OURS_TOKEN", header="x-api-key")
+    assert token.belongs_to("https://files.example.org/a.tif")
+    assert not any(
+        map(token.belongs_to, ("http://files.example.org/a.tif", "https://files.example.org.evil.net/a.tif", "/a.tif"))
+    )
+
+
+def test_a_token_is_fetched_by_client_credentials(workspace: Workspace) -> None:
+    token = read_own(workspace, OURS + FETCHED).token
+    assert token is not None
+    assert token.variables == ("OURS_ID", "OURS_SECRET")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (OURS, "sources.ours.token: give either variable, or url"),
+        (OURS + FETCHED + 'variable = "OURS_TOKEN"', "sources.ours.token: give either variable, or url"),
+        (OURS + 'url = "https://login.example.org/MARKER"', "sources.ours.token: give either variable, or url"),
+        (OURS + 'variable = "MARKER-key"', "sources.ours.token.variable: give the name of an environment variable"),
+        (OURS + f'variable = "{KEY}"', "sources.ours.token.variable: give the name of an environment variable"),
+        (OURS + 'variable = "X"\nheader = "MARKER: x"', "sources.ours.token.header: "),
+        (OURS + 'variable = "X"\nheader = "x"\nquery = "y"', "sources.ours.token: give header or query, not both"),
+        (OURS + 'variable = "X"\nhosts = ["https://MARKER.org"]', "sources.ours.token.hosts: give names of hosts"),
+        (OURS + FETCHED.replace("https", "http"), "sources.ours.token.url: give the address of the login service"),
+        (OURS + 'variabel = "X"', "unknown key 'sources.ours.token.variabel'; did you mean 'variable'?"),
+        (OURS.replace("https", "http") + 'variable = "X"', "sources.ours: a key is sent over https only"),
+        ('[sources.ours]\npath = "a"\n[sources.ours.token]\nvariable = "X"', "sources.ours: name the hosts of its files"),
+        ('[sources.ours]\nurl = "https://a.example"\n[sources.ours.s3]\nrequester_pays = true', "need a login"),
+    ],
+)
+def test_a_faulty_token_table_is_told_without_its_values(workspace: Workspace, text: str, told: str) -> None:
+    assert told in fail(workspace, text)

@@ -21,6 +21,7 @@ from minewatch.core import http as ranges
 from minewatch.core.errors import SourceError
 from minewatch.core.http import LONGEST_RETRY_AFTER, MOST_REDIRECTS, parse_retry_after
 from minewatch.settings.providers import Provider
+from minewatch.sources import pages
 from minewatch.sources import stac as source
 from minewatch.sources import stac_io as documents
 from minewatch.sources.search import find_scenes
@@ -389,7 +390,7 @@ def test_empty_pages_without_end_are_an_error(proxy: Proxy) -> None:
 
 
 def test_pages_with_new_items_without_end_are_an_error(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents, "MOST_PAGES", 20)
+    monkeypatch.setattr(pages, "MOST_PAGES", 20)
     numbers = iter(range(10**6))
 
     def turn(line: Line, reply: Reply) -> None:
@@ -496,5 +497,5 @@ def test_a_source_that_does_not_answer_at_first_is_opened(proxy: Proxy) -> None:
 
 def test_limits_of_the_search_and_of_the_ranges_are_the_same() -> None:
     assert documents.BUSY_STATUSES is ranges.BUSY_STATUSES
-    assert source.PAGE * documents.MOST_PAGES > 100_000
+    assert source.PAGE * pages.MOST_PAGES > 100_000
     assert issubclass(FormatError, DocumentError)

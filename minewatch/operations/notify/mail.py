@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import Any
 
+from minewatch.core.certificates import CertificateError, load_certificates, name_certificates
 from minewatch.operations.notify.outbox import SENT, DeliveryAttempt, fail
 from minewatch.operations.notify.rendering import RenderedMessage
 
@@ -45,6 +46,7 @@ def send_mail(service: Any, message: RenderedMessage) -> DeliveryAttempt:
 def _connect(service: Any) -> smtplib.SMTP:
     """Connect, encrypt where the address asks for it, and log in."""
     context = ssl.create_default_context()
+    load_certificates(context, name_certificates())
     if not service.verify_certificate:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     mode, place = str(getattr(service.secure_mode, "value", service.secure_mode)), (service.smtp_host, service.port)
@@ -79,6 +81,8 @@ def _explain(code: int) -> DeliveryAttempt:
 
 def name_cause(error: Exception) -> str:
     """Describe an error without its own words, which may hold an address."""
+    if isinstance(error, CertificateError):
+        return str(error)
     if isinstance(error, TimeoutError):
         return f"no answer within {SECONDS:g} seconds"
     if isinstance(error, ssl.SSLError):

@@ -12,16 +12,14 @@ import hmac
 import json
 import os
 from collections.abc import Collection
-from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, ReadTimeoutError, SSLError
 from urllib3.util import Timeout
 
 from minewatch import __version__
-from minewatch.core.http import REDIRECT_STATUSES, find_proxy, parse_retry_after
+from minewatch.core.connections import RequestError, refuse_proxy_login, send
+from minewatch.core.http import PROXY_DENIED, REDIRECT_STATUSES, parse_retry_after
 from minewatch.core.url_policy import NetworkZone, find_zone
 from minewatch.operations.notify.content import make_link
 from minewatch.operations.notify.event import Event
@@ -41,7 +39,10 @@ ENCODED = "whsec_"
 """A secret with this prefix holds the key in base64, as in the standard."""
 
 TIMEOUT = Timeout(connect=10, read=20)
-"""Seconds."""
+"""Seconds to connect, and seconds without a byte."""
+
+LONGEST_ANSWER = 30.0
+"""Seconds until the headers of the answer are complete, so that a trickle ends too."""
 
 LARGEST = 2 * 2**20
 """Bytes of a body; from a larger one the outlines are left out."""
@@ -153,25 +154,14 @@ def send_json(message: Message, rule: Rule, now: dt.datetime, *, is_test: bool =
 
 
 def _post(address: str, body: bytes, headers: dict[str, str]) -> DeliveryAttempt:
-    proxy = find_proxy(address)
-    make = partial(urllib3.ProxyManager, proxy) if proxy else urllib3.PoolManager
     try:
-        with make(retries=False, timeout=TIMEOUT, ca_certs=os.environ.get("CURL_CA_BUNDLE")) as connections:
-            answer = connections.request("POST", address, body=body, headers=headers, redirect=False, preload_content=False)
-            try:
-                return _interpret_status(answer.status, answer.headers.get("Retry-After"))
-            finally:
-                answer.close()
-    except (NewConnectionError, ConnectTimeoutError):
-        return fail("no connection")
-    except SSLError:
-        return fail("the certificate of the host is not valid, or it does not support TLS")
-    except ReadTimeoutError:
-        return fail(f"no answer within {TIMEOUT.read_timeout:g} seconds")
-    except LocationValueError:
-        return fail("the variable holds no address that can be used", not_configured=True)
-    except (HTTPError, OSError, ValueError) as error:
-        return fail(f"the connection broke off ({type(error).__name__})")
+        answer = send("POST", address, headers, body=body, timeout=TIMEOUT, seconds=LONGEST_ANSWER)
+    except RequestError as error:
+        return fail(str(error))
+    answer.close()
+    if answer.status == PROXY_DENIED:
+        return fail(str(refuse_proxy_login(address)))
+    return _interpret_status(answer.status, answer.headers.get("Retry-After"))
 
 
 def _interpret_status(status: int, retry_after: str | None) -> DeliveryAttempt:

@@ -131,7 +131,8 @@ def _read_best(candidates: Sequence[Candidate], frame: Grid) -> tuple[SharpImage
 
 def _read(candidate: Candidate, frame: Grid) -> SharpImage:
     provider = candidate.imagery.provider
-    with open_image(candidate.hrefs, Access(provider.signing, provider.s3), frame, MOST_PIXELS) as image:
+    access = Access(provider.signing, provider.s3, provider.token)
+    with open_image(candidate.hrefs, access, frame, MOST_PIXELS) as image:
         return SharpImage(candidate, image.grid, image.read(), image.native, image.dtype)
 
 
