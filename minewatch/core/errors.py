@@ -56,6 +56,10 @@ class AlertsError(MinewatchError):
     """The alerts table is locked, damaged, or does not hold what was asked for."""
 
 
+class MapFileError(MinewatchError):
+    """A map file leads elsewhere, has no end, or cannot be read."""
+
+
 class ContextError(MinewatchError):
     """A context layer is wrongly declared, or its file cannot be used."""
 

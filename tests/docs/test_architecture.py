@@ -37,7 +37,7 @@ FENCES = {
         "products.evidence.image_file",
         "products.images.imagery.image_reader",
     },
-    "sqlite3": {"alerts"},
+    "sqlite3": {"alerts", "core.geopackage_check"},
     "structlog": {"core.logging"},
     "pystac_client": {"sources.stac_io", "sources.stac"},
     "click": {"cli"},
