@@ -18,12 +18,10 @@ from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.declaration import DISTANCES, Declaration, read_declarations, suggest
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_from
+from minewatch.areas.grid import is_lonlat, lonlat_from
 from minewatch.core.errors import ContextError, MapFileError
 from minewatch.core.map_file import DRIVERS, check_map_file, list_map_layers
 from minewatch.core.workspace import Workspace
-
-_LONLAT = CRS.from_epsg(4326)
 
 
 @dataclass(frozen=True)
@@ -79,11 +77,6 @@ class ContextLayer:
         east += 360 if east < west else 0
         # More than half of the circle is likely a place at 180°, written on both sides.
         return (min(west, -180.0), south, max(east, 180.0), north) if east - west > 180 else (west, south, east, north)
-
-
-def is_lonlat(crs: CRS) -> bool:
-    """True if coordinates are degrees of WGS 84, whichever comes first."""
-    return crs.equals(_LONLAT, ignore_axis_order=True)
 
 
 def open_layers(workspace: Workspace) -> tuple[ContextLayer, ...]:

@@ -16,12 +16,11 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.features import convert_box, move
-from minewatch.alerts.context.layer import is_lonlat
 from minewatch.alerts.context.region import shift
 from minewatch.alerts.corroboration.columns import find_date_column, read_days
 from minewatch.alerts.corroboration.sighting import Reading, Region, Sightings, join_sightings
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_from, reproject
+from minewatch.areas.grid import is_lonlat, lonlat_from, reproject
 from minewatch.core.errors import ExternalAlertError, MapFileError
 from minewatch.core.map_file import DRIVERS, check_map_file, list_map_layers
 
