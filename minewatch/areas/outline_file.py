@@ -30,7 +30,7 @@ from minewatch.areas.geojson import (
 )
 from minewatch.areas.grid import add_corners, is_lonlat, lonlat_from, reproject
 from minewatch.core.errors import AoiError, MapFileError
-from minewatch.core.map_archive import ARCHIVE, unpack_map
+from minewatch.core.map_archive import is_archive, unpack_map
 from minewatch.core.map_file import DRIVERS, check_map_file, list_map_layers
 from minewatch.core.text import count_of, show
 
@@ -126,20 +126,13 @@ def read_outlines(path: Path, layer: str | None = None, crs: str | None = None) 
             raise AoiError(f"{path} is larger than any file of areas ({LARGEST_FILE >> 20} MB); save the areas alone")
         with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="minewatch-") as folder:
             warnings.filterwarnings("ignore", module="pyogrio")
-            source = unpack_map(path, Path(folder)) if _is_archive(path) else path
+            source = unpack_map(path, Path(folder)) if is_archive(path) else path
             features, notes = _read_features(source, str(path), layer, crs)
     except MapFileError as error:
         raise AoiError(str(error)) from error
     except OSError as error:
         raise AoiError(f"{path} cannot be read: {error.strerror or type(error).__name__}") from error
     return _check_features(path, features, notes)
-
-
-def _is_archive(path: Path) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(ARCHIVE)) == ARCHIVE
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ from pathlib import Path, PurePosixPath
 from minewatch.core.errors import MapFileError
 from minewatch.core.text import show
 
-ARCHIVE = b"PK"
+_HEAD = b"PK\3\4"
 """First bytes of a ZIP."""
+
+_ENDINGS = (".zip", ".kmz")
+"""Of what GDAL opens as a ZIP, whatever its first bytes are."""
 
 MAIN_ENDINGS = (".shp", ".kml", ".gpkg", ".geojson", ".json", ".fgb", ".gml", ".tab", ".mif")
 """Of files that hold features, or name those beside them that do."""
@@ -36,6 +39,14 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 _FAULTS = (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 """Raised by reading a damaged ZIP."""
+
+
+def is_archive(path: Path) -> bool:
+    """True if programs would open a file as a ZIP."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_HEAD)) == _HEAD or path.suffix.lower() in _ENDINGS
 
 
 def check_archive(path: Path) -> None:

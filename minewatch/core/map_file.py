@@ -14,7 +14,7 @@ from pyogrio._ogr import _register_drivers  # which pyogrio calls when it is loa
 
 from minewatch.core.errors import MapFileError
 from minewatch.core.geopackage_check import SQLITE, check_geopackage, list_plain_tables
-from minewatch.core.map_archive import ARCHIVE, check_archive
+from minewatch.core.map_archive import check_archive, is_archive
 
 DRIVERS = (
     "GPKG", "GeoJSON", "GeoJSONSeq", "ESRI Shapefile", "FlatGeobuf", "TopoJSON", "ESRIJSON", "JSONFG", "KML", "LIBKML", "GML",
@@ -40,7 +40,7 @@ _DESCRIPTION = re.compile(rb"<OGR\w*(DataSource|Layer)\b|gdal_streamed_alg")
 _LINKED_TABLE = re.compile(rb"(?im)^\s*(create\s+view|open\s+table)\b|IsSeamless|^\s*type\s+(linked|odbc)")
 """MapInfo tables that are made of other files."""
 
-_BINARY = (SQLITE, ARCHIVE, b"fgb\3", b"\0\0\x27\x0a", b"<", b"!table", b"!Table", b"# @VGMT", b"Version")
+_BINARY = (SQLITE, b"fgb\3", b"\0\0\x27\x0a", b"<", b"!table", b"!Table", b"# @VGMT", b"Version")
 """First bytes of files that are no JSON."""
 
 _CRS = b"crs"
@@ -105,7 +105,7 @@ def _check_version(path: Path, size: int, _mtime_ns: int) -> None:
         raise MapFileError(f"{path} only describes where data are; save the features themselves, as GeoPackage")
     if head.startswith(SQLITE):
         check_geopackage(path, size)
-    elif head.startswith(ARCHIVE):
+    elif is_archive(path):
         check_archive(path)
     elif path.suffix.lower() == ".tab" and _LINKED_TABLE.search(head):
         raise MapFileError(f"{path} is made of other tables; save the features themselves, as GeoPackage")
