@@ -14,6 +14,9 @@ REPLACEMENT = "�"
 LONGEST = 200
 """Characters of a name that are shown; a longer one ends in an ellipsis."""
 
+_STEERING = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters (C0, C1), separators of lines, and what turns the direction of text round."""
+
 FORMULAS = ("=", "+", "-", "@")
 """First characters of what a spreadsheet evaluates."""
 
@@ -21,6 +24,14 @@ FORMULAS = ("=", "+", "-", "@")
 def printable(text: str) -> str:
     """Replace control characters, direction marks and invisible characters; line breaks stay."""
     return "".join(character if character.isprintable() or character == "\n" else REPLACEMENT for character in text)
+
+
+def strip_controls(text: str) -> str:
+    """Replace what would steer a terminal or turn text round; line breaks, tabs and the letters of all scripts stay.
+
+    For text in files; what is printed goes through :func:`printable`, which is stricter.
+    """
+    return _STEERING.sub(REPLACEMENT, text.replace("\r\n", "\n").replace("\r", "\n")) if _STEERING.search(text) else text
 
 
 def show(text: object, longest: int = LONGEST) -> str:

@@ -74,7 +74,9 @@ INSIDE = [
     "metadata", "metadata.google.internal", "router", "nas.local", "git.corp", "x.internal", "printer.lan", "db.home.arpa",
     "169.254.169.254.nip.io", "169-254-169-254.sslip.io", "a9fea9fe.nip.io", "fe80--1.sslip.io", "app.10.0.0.1.nip.io",
     "NIP.IO.", "x.localtest.me", "lvh.me", "7f000001.rbndr.us", "10-0-0-1.example.org", "a.192.168.7.7.example.org",
-    "ip-10-8-0-1.example.org", "169.254.169.254.example.org", "metadata.goog", "metadata.google.internal.", "kubernetes.default.svc", "stac.default.svc",
+    "ip-10-8-0-1.example.org", "169.254.169.254.example.org", "metadata.goog", "metadata.google.internal.",
+    "kubernetes.default.svc",
+    "stac.default.svc",
     "minio.default.svc.cluster.local", "vault.service.consul", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]",
     "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::a9fe:a9fe]", "[::ffff:0:a9fe:a9fe]", "[2001:db8::5efe:10.0.0.1]",
     "[2606:4700::200:5efe:a00:1]", "[2002:a9fe:a9fe::]", "[2001:0:4136:e378:8000:63bf:5601:5601]", "[0:0:0:0:0:ffff:7f00:1]",
@@ -157,7 +159,8 @@ def test_a_private_network_is_named_from_inside_only(disk: str) -> None:
 @pytest.mark.parametrize("root", [PUBLIC, PRIVATE, HERE, "/data/catalog.json"])
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "metadata.google.internal", "[fd00:ec2::254]", "2130706433",
      "169.254.169.254.nip.io", "169-254-169-254.sslip.io", "a9fea9fe.nip.io", "169-254-169-254.example.org",
-     "kubernetes.default.svc", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]", "[fe80::5efe:a9fe:a9fe]", "metadata.goog"])  # fmt: skip
+     "kubernetes.default.svc", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]",
+     "[fe80::5efe:a9fe:a9fe]", "metadata.goog"])  # fmt: skip
 def test_where_clouds_hand_out_credentials_nobody_leads(root: str, host: str) -> None:
     refuse(f"https://{host}/latest/meta-data", root)
     refuse(f"http://{host}/latest/meta-data", root)

@@ -164,6 +164,12 @@ def test_nobody_prints(name: str) -> None:
     assert "print" not in find_calls(MODULES[name])
 
 
+@pytest.mark.parametrize("name", [name for name in MODULES if is_under(name, {"cli"}) and name != "cli.output"])
+def test_what_commands_print_goes_through_one_module(name: str) -> None:
+    """There control characters are replaced."""
+    assert ".echo" not in find_calls(MODULES[name])
+
+
 @pytest.mark.parametrize("name", [*SCIENCE, "areas.vectorize"])
 def test_science_sees_no_clock(name: str) -> None:
     assert find_calls(MODULES[name]) & {".now", ".today", ".utcnow", ".time"} == set()

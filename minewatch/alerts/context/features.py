@@ -25,6 +25,7 @@ from minewatch.alerts.context.layer import ContextLayer, make_text_error, withou
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import add_corners, lonlat_to, reproject
 from minewatch.core.errors import ContextError
+from minewatch.core.text import strip_controls
 
 ALWAYS, NEVER = dt.date.min, dt.date.max
 """The first and the last day of what has no bound on that side."""
@@ -234,8 +235,8 @@ def _read_text(cell: Any) -> str:
 
 
 def _read_line(cell: Any) -> str:
-    """Return a cell as one line of text, of limited length."""
-    return " ".join(_read_text(cell).split())[:LONGEST_NAME]
+    """Return a cell as one line of text, of limited length, without what would steer a terminal."""
+    return " ".join(strip_controls(_read_text(cell)).split())[:LONGEST_NAME]
 
 
 def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:
