@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 import unicodedata
-from typing import Any
+from typing import Any, NoReturn
 
 REPLACEMENT = "�"
 """Replaces a character that cannot be shown."""
@@ -79,6 +80,23 @@ def is_formula(text: str) -> bool:
         return True
     first = next((character for character in text if character.isprintable() and not character.isspace()), "")
     return unicodedata.normalize("NFKC", first)[:1] in FORMULAS if first else False
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text; raises ValueError for what is none, NaN and infinite numbers and deep nests included."""
+    try:
+        return json.loads(text, parse_constant=_refuse_number, parse_float=_parse_number)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _parse_number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def render_json(value: Any, **options: Any) -> str:
