@@ -18,7 +18,7 @@ from minewatch.core.map_archive import check_archive, is_archive
 
 DRIVERS = (
     "GPKG", "GeoJSON", "GeoJSONSeq", "ESRI Shapefile", "FlatGeobuf", "TopoJSON", "ESRIJSON", "JSONFG", "KML", "LIBKML", "GML",
-    "GPX", "OpenFileGDB", "MapInfo File", "OGR_GMT", "JML",
+    "GPX", "OpenFileGDB", "MapInfo File", "DXF", "Parquet", "Arrow", "OGR_GMT", "JML",
 )  # fmt: skip
 """GDAL's formats that are opened: they hold their features themselves.  Others lead to the network or to other files."""
 

@@ -112,7 +112,7 @@ def test_a_named_reference_system_is_taken(tmp_path: Path, crs: str) -> None:
 def test_gdal_keeps_no_driver_that_leads_elsewhere() -> None:
     restrict_gdal()
     left = set(pyogrio.list_drivers())
-    assert set(DRIVERS) <= left
+    assert {"GPKG", "GeoJSON", "ESRI Shapefile", "KML", "LIBKML", "GML", "FlatGeobuf"} <= left
     assert left - set(DRIVERS) == {"CSV", "MEM", "ODS", "XLSX"}
 
 
