@@ -13,12 +13,14 @@ from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, LAYE
 from minewatch.alerts.geopackage import recover, require_table
 from minewatch.alerts.reviews import list_pending_edits
 from minewatch.core.errors import AlertsError
+from minewatch.core.text import strip_controls
 from minewatch.core.workspace import Workspace, find_workspace
 
 
 def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
     """Return the alerts of a workspace, of its folder, or of a table file: one row an alert, ordered by area and id.
 
+    Texts are without control characters: people edit them in the table, and registers of strangers have named the layers.
     Raises AlertsError where there is no table yet, WorkspaceError where a folder is no workspace.
     """
     path = place.alerts if isinstance(place, Workspace) else Path(place)
@@ -36,7 +38,7 @@ def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
     for name in DECISION_COLUMNS:  # of the review before an edit that the next scan takes in
         frame[name] = frame[name].mask(pending)
     for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
-        frame[name] = frame[name].fillna("")
+        frame[name] = [strip_controls(str(cell)) for cell in frame[name].fillna("")]
     return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
 
 

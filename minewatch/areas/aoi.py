@@ -12,10 +12,11 @@ from typing import Any
 
 import shapely
 from pyproj import Geod
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
+from minewatch.areas.geojson import find_crs_name, list_features, parse_properties, parse_shape, read_geojson
 from minewatch.core.errors import AoiError, WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace, check_name
@@ -114,54 +115,14 @@ def read_geometry(path: Path) -> tuple[BaseGeometry, dict[str, Any], tuple[str, 
 
     Raises AoiError where the file is missing, not GeoJSON, not in lon/lat, empty, ambiguous or has several features.
     """
-    document = _parse(path)
-    feature = _single_feature(document, path)
-    _check_crs(document, path)
-    try:
-        geometry = shape(feature.get("geometry") or {"type": "Polygon", "coordinates": []})
-    except Exception as error:  # shapely raises many kinds for malformed coordinates
-        raise AoiError(f"{path}: its coordinates cannot be read as GeoJSON ({type(error).__name__})") from error
-    geometry, repairs = check_geometry(shapely.force_2d(geometry), str(path))
-    properties = feature.get("properties")
-    return geometry, dict(properties) if isinstance(properties, dict) else {}, repairs
-
-
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text("utf-8-sig"))
-    except FileNotFoundError as error:
-        raise AoiError(f"{path} does not exist") from error
-    except OSError as error:
-        raise AoiError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise AoiError(f"{path} is no GeoJSON: it is not even JSON; export the area as GeoJSON in lon/lat") from error
-    if not isinstance(document, dict) or "type" not in document:
-        raise AoiError(f"{path} is no GeoJSON: it has no 'type'")
-    return document
-
-
-def _single_feature(document: dict[str, Any], path: Path) -> dict[str, Any]:
-    kind = document["type"]
-    if kind == "FeatureCollection":
-        features = document.get("features")
-        if not isinstance(features, list) or not features:
-            raise AoiError(f"{path} is empty: it has no feature")
-        if len(features) > 1:
-            raise AoiError(f"{path} has {len(features)} features; one area is one file, so split it or merge them")
-        document = features[0] if isinstance(features[0], dict) else {}
-        kind = document.get("type")
-    if kind == "Feature":
-        return document
-    if kind in ("Polygon", "MultiPolygon"):
-        return {"geometry": document, "properties": {}}
-    raise AoiError(f"{path} is no GeoJSON polygon: its type is {kind!r}")
-
-
-def _check_crs(document: dict[str, Any], path: Path) -> None:
-    crs = document.get("crs")
-    name = str((crs.get("properties") or {}).get("name", "")) if isinstance(crs, dict) else ""
-    if name and not name.endswith(("CRS84", "EPSG::4326", "EPSG:4326")):
+    document = read_geojson(path)
+    features = list_features(document, str(path))
+    if len(features) > 1:
+        raise AoiError(f"{path} has {len(features)} features; one area is one file, so split it or merge them")
+    if name := find_crs_name(document):
         raise AoiError(f"{path} is in {name}, not in lon/lat; reproject it to EPSG:4326")
+    geometry, repairs = check_geometry(parse_shape(features[0], str(path)), str(path))
+    return geometry, parse_properties(features[0]), repairs
 
 
 def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str, ...]]:
@@ -232,11 +193,17 @@ def aoi_path(workspace: Workspace, name: str) -> Path:
         raise AoiError(str(error)) from error
 
 
+def refuse_taken(workspace: Workspace, name: str) -> Path:
+    """Return the file of a new area; raises AoiError where there is one of this name."""
+    path = aoi_path(workspace, name)
+    if path.exists():
+        raise AoiError(f"area {name!r} exists already ({path}); remove it first or take another name")
+    return path
+
+
 def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
     """Write a new area into the workspace; raises AoiError where the name is taken or the area too large."""
-    path = aoi_path(workspace, aoi.name)
-    if path.exists():
-        raise AoiError(f"area {aoi.name!r} exists already ({path}); remove it first or take another name")
+    path = refuse_taken(workspace, aoi.name)
     check_size(aoi)
     properties = dict(aoi.properties) | {"monitor_from": aoi.monitor_from.isoformat(), "pipeline": aoi.pipeline}
     if aoi.grid:
@@ -245,7 +212,7 @@ def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
         properties["large"] = True
     feature = {"type": "Feature", "properties": properties, "geometry": mapping(aoi.geometry)}
     collection = {"type": "FeatureCollection", "features": [feature]}
-    publish_bytes(path, (json.dumps(collection, indent=1, ensure_ascii=False) + "\n").encode())
+    publish_bytes(path, (json.dumps(collection, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -34,6 +34,9 @@ LATTICE = 20
 LONLAT = 4326
 """EPSG code of longitude and latitude in degrees (WGS 84)."""
 
+EDGE_M = 1000.0
+"""Longer edges of projected shapes get more corners, since a straight line there is a curve in degrees; metres."""
+
 ZONE_EXCEPTIONS = (
     (56, 64, 3, 12, 32),
     (72, 84, 0, 9, 31),
@@ -189,6 +192,19 @@ def lonlat_from(crs: CRS | int) -> Transformer:
 def reproject(geometry: Shapes, transformer: Transformer) -> Shapes:
     """Return one or more geometries in another CRS."""
     return shapely.transform(geometry, lambda points: np.column_stack(transformer.transform(points[:, 0], points[:, 1])))
+
+
+def add_corners(shapes: Shapes, crs: CRS) -> Shapes:
+    """Return shapes with corners on the long edges of a projected CRS."""
+    if not crs.is_projected:
+        return shapes
+    found: Shapes = shapely.segmentize(shapes, EDGE_M / (crs.axis_info[0].unit_conversion_factor or 1))
+    return found
+
+
+def is_lonlat(crs: CRS) -> bool:
+    """True if coordinates are degrees of WGS 84, whichever comes first."""
+    return crs.equals(CRS.from_epsg(LONLAT), ignore_axis_order=True)
 
 
 def find_utm_epsg(longitude: float, latitude: float) -> int:

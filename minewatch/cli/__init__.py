@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from minewatch.cli.output import Session
 from minewatch.core.certificates import share_network_settings
 from minewatch.core.logging import VARIABLE
 from minewatch.core.signals import exit_early
+from minewatch.core.text import printable
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE
 
 COMMANDS = {
@@ -43,6 +45,14 @@ class Commands(click.Group):
             exit_early(stop)
         found: click.Command = getattr(module, f"{cmd_name}_command", None) or getattr(module, cmd_name)
         return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; an error of its use names what was typed, or what a shell made of the names of files."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = printable(error.message)  # type: ignore[misc]  # which is what click prints
+            raise
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -70,7 +70,7 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 def _print_scores(scores: Scores, as_of: dt.date) -> None:
     interval = f"{format_percent(LEVEL)} interval"
     hit = sum(site.hit for site in scores.sites)
-    click.echo(
+    echo(
         f"as of {format_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
         f" {count_of(scores.true_alarms, 'true alarm')}, {scores.false_alarms} false,"
         f" {count_of(scores.fragments, 'fragment')}, {scores.left_out} left out"
@@ -136,12 +136,12 @@ def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
     confirmed = f"; confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     green = f"; green again since {format_day(explanation.green_again)}" if explanation.green_again else ""
-    click.echo(
+    echo(
         f"{explanation.alert_id}: {explanation.status} as of {format_day(explanation.as_of)};"
         f" changed {describe_bracket(explanation.last_normal, explanation.first_seen)}{confirmed}{green};"
         f" {count_of(explanation.pixels, 'pixel')}"
     )
-    click.echo(
+    echo(
         f"pixel at {describe_position(*explanation.position)}: baseline of {count_of(explanation.baseline_looks, 'look')},"
         f" noise {explanation.noise:.3f}"
     )
@@ -150,9 +150,9 @@ def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook])
     roomy = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= ROOM
     shown = len(LOOK_COLUMNS) if roomy else -1
     print_table(LOOK_COLUMNS[:shown], [_list_look(look, explanation.pixels)[:shown] for look in looks])
-    click.echo("haze: blue above the baseline; shift: of the scene, already in the expected NDVI; confirmed: pixels of the alert")
+    echo("haze: blue above the baseline; shift: of the scene, already in the expected NDVI; confirmed: pixels of the alert")
     if not roomy:
-        click.echo(f"scenes are not listed here; --json lists them, and so does a terminal of {ROOM} columns")
+        echo(f"scenes are not listed here; --json lists them, and so does a terminal of {ROOM} columns")
 
 
 def _list_look(look: ExplainedLook, pixels: int) -> Sequence[str]:

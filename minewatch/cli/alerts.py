@@ -37,6 +37,7 @@ from minewatch.cli.output import (
     DAY,
     Session,
     common_options,
+    echo,
     handover_options,
     print_json,
     print_result,
@@ -232,9 +233,7 @@ def review(
     if session.as_json:
         print_json({"alert_id": reviewed.alert_id, "status": reviewed.status, "review": chosen[0]})
     else:
-        click.echo(
-            f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {read_line('--by', by)}, status {reviewed.status}"
-        )
+        echo(f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {read_line('--by', by)}, status {reviewed.status}")
 
 
 @alerts.command("corroborate")
@@ -284,7 +283,7 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     if file is None:
         count = remove_source(workspace, name)
         publish_csv(workspace)
-        click.echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
+        echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
         return
     options = {"distance_m": choice["distance"], "days": choice["days"], "layer": choice["layer"]}
     result = corroborate_alerts(workspace, file, name, date_column=choice["date_column"], **options)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.aoi import Aoi, aoi_path, list_aois, read_aoi, remove_aoi
 from minewatch.areas.grid import make_grid
-from minewatch.areas.register import add_area, read_outline
+from minewatch.areas.naming import name_outlines
+from minewatch.areas.outline_file import Outline, OutlineFile, read_outlines
+from minewatch.areas.register import add_areas, read_outline
 from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
+from minewatch.core.text import count_of
 from minewatch.settings.document import list_providers
 from minewatch.sources.search import find_grid_hint
 from minewatch.sources.stac import open_source
@@ -48,6 +53,10 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--bbox", type=BoundingBox(), help="A rectangle in degrees in place of FILE: west,south,east,north; west > east across 180°."
 )
+@click.option("--name-from", "column", metavar="COLUMN", help="Make each feature of FILE an area, named from this column.")
+@click.option("--merge", is_flag=True, help="Make all features of FILE one area.")
+@click.option("--layer", help="Layer of FILE, where it has several (folders of a KML are layers).")
+@click.option("--crs", metavar="EPSG:CODE", help="Coordinate reference system of FILE, where it does not say its own.")
 @click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
 @click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {Aoi.pipeline}]")
@@ -58,36 +67,79 @@ def add(
     name: str,
     file: Path | None,
     bbox: tuple[float, ...] | None,
+    column: str | None,
+    merge: bool,
+    layer: str | None,
+    crs: str | None,
     monitor_from: dt.datetime | None,
     grid_from: str | None,
     pipeline: str | None,
     large: bool,
 ) -> None:
-    """Register the area NAME from a GeoJSON FILE (one polygon, lon/lat) or a rectangle.
+    """Register the area NAME from a FILE with one polygon, or a rectangle.
 
-    The file's properties monitor_from, pipeline and grid are used unless an option overrides them.
+    FILE is GeoJSON, KML, KMZ, a shapefile (also zipped, with its .prj), a GeoPackage or another map; what is not in longitude
+    and latitude is reprojected.  A FILE of several features becomes one area with --merge, or an area of each with --name-from:
+    they are called NAME-VALUE after a column, or VALUE alone where NAME is left out.  Either all are registered or none, and no
+    area is overwritten.  Of a GeoJSON file the properties monitor_from, pipeline and grid are used unless an option overrides
+    them.
 
     \b
     Example:
-      minewatch aoi add la-pampa la-pampa.geojson --monitor-from 2024-01-01
+      minewatch aoi add la-pampa la-pampa.kml --monitor-from 2024-01-01
       minewatch aoi add sarare --bbox -59.5,-14.9,-59.3,-14.7
+      minewatch aoi add reserves reserves.zip --merge
+      minewatch aoi add parks.gpkg --name-from NAME
     """
+    if column and file is None and bbox is None:
+        name, file = "", Path(name)
     if (file is None) == (bbox is None):
         raise click.UsageError("give either FILE or --bbox W,S,E,N")
-    outline = file or bbox or ()
-    grid = None
-    if grid_from:
-        hint = find_grid_hint(open_source(grid_from, list_providers(session.workspace)), read_outline(outline)[0])
-        grid = (hint.epsg, *hint.origin)
-    since = monitor_from and monitor_from.date()
-    area = add_area(session.workspace, name, outline, monitor_from=since, pipeline=pipeline, grid=grid, large=large)
-    path = aoi_path(session.workspace, name)
-    for repair in area.repairs:
-        say(f"{name}: {repair}")
+    if bbox and (column or merge or layer or crs):
+        raise click.UsageError("--name-from, --merge, --layer and --crs are for a FILE")
+    if column and merge:
+        raise click.UsageError("give either --name-from or --merge")
+    outlines = _name_outlines(read_outlines(file, layer, crs), name, column, merge) if file else {name: read_outline(bbox or ())}
+    areas = add_areas(
+        session.workspace,
+        outlines,
+        monitor_from=monitor_from and monitor_from.date(),
+        pipeline=pipeline,
+        find_grid=_make_grid_finder(session, grid_from),
+        large=large,
+    )
+    facts = [_describe(area) | {"file": str(aoi_path(session.workspace, area.name))} for area in areas]
+    for area, fact in zip(areas, facts, strict=True):
+        for repair in area.repairs:
+            say(f"{area.name}: {repair}")
+        if not session.as_json:
+            say(f"area {area.name}: {area.area_km2:,.2f} km², monitored from {area.monitor_from}; written to {fact['file']}")
     if session.as_json:
-        print_json(_describe(area) | {"file": str(path)})
-    else:
-        say(f"area {name}: {area.area_km2:,.2f} km², monitored from {area.monitor_from}; written to {path}")
+        print_json(facts if column else facts[0])
+
+
+def _name_outlines(found: OutlineFile, name: str, column: str | None, merge: bool) -> dict[str, Outline]:
+    """Return the outlines of a file by the names of their areas, and say what was done."""
+    for note in found.notes:
+        say(f"{found.path}: {note}")
+    if column is None:
+        return {name: found.merge() if merge else found.single()}
+    outlines = name_outlines(found, column, name)
+    say(f"{found.path}: {count_of(len(outlines), 'feature')}, each an area named from the column {column}")
+    return outlines
+
+
+def _make_grid_finder(session: Session, source: str | None) -> Callable[[BaseGeometry], tuple[int, float, float] | None]:
+    """Return what finds the pixel grid of a source around an outline; without a source it finds none."""
+    if source is None:
+        return lambda _: None
+    opened = open_source(source, list_providers(session.workspace))
+
+    def find(outline: BaseGeometry) -> tuple[int, float, float]:
+        hint = find_grid_hint(opened, outline)
+        return (hint.epsg, *hint.origin)
+
+    return find
 
 
 @aoi.command("list")

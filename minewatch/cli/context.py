@@ -12,7 +12,7 @@ from minewatch.alerts.context.features import read_features
 from minewatch.alerts.context.layer import open_layer, open_layers
 from minewatch.alerts.csv_file import publish_csv
 from minewatch.alerts.refresh_context import refresh_context
-from minewatch.cli.output import Session, common_options, complain, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_table, say
 from minewatch.core.errors import ContextError
 from minewatch.core.text import count_of
 
@@ -99,6 +99,6 @@ def refresh(session: Session) -> None:
         print_json({"alerts": result.alerts, "legal_status": dict(sorted(result.legal.items())), "changes": changes})
         return
     counts = ", ".join(f"{count} {status}" for status, count in sorted(result.legal.items()))
-    click.echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {counts}" if counts else ""))
+    echo(f"{count_of(result.alerts, 'alert')} placed" + (f": {counts}" if counts else ""))
     for alert_id, change in result.changes:
-        click.echo(f"{alert_id}: legal status {change}")
+        echo(f"{alert_id}: legal status {change}")

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
+from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination
@@ -64,7 +64,7 @@ def print_examination(examination: Examination, *, everything: bool = False) -> 
     area, listed = data.area, data.listed
     contacted = "the source was not contacted" if listed is None else f"{data.source} lists {count_of(len(listed), 'item')}"
     looks = count_of(len(data.observations), "observation")
-    click.echo(f"{area.aoi.name}: {looks} from {format_day(area.history_from)} to {format_day(area.until)}; {contacted}")
+    echo(f"{area.aoi.name}: {looks} from {format_day(area.history_from)} to {format_day(area.until)}; {contacted}")
     rows = [(check.name, str(check.outcome), check.figure, check.text) for check in examination.checks]
     print_table(("check", "result", "figure", "what it means"), rows, wrap=True)
     for check in examination.checks:
@@ -76,10 +76,10 @@ def _print_findings(check: DataCheck, *, everything: bool) -> None:
     findings = check.findings if everything else check.concerns[:SHOWN]
     if not findings:
         return
-    click.echo(f"\n{check.name}:")
+    echo(f"\n{check.name}:")
     print_table(
         ("date", "result", "scene", "what was found"), [(f.date, str(f.outcome), f.subject, f.text) for f in findings], wrap=True
     )
     left = len(check.concerns) - len(findings)
     if left > 0:
-        click.echo(f"and {left} more; --all or --json names them")
+        echo(f"and {left} more; --all or --json names them")

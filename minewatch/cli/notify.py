@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from minewatch.areas.aoi import list_aois
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import reporting
 from minewatch.core.text import show
@@ -144,6 +144,6 @@ def retry_command(session: Session, message_id: str | None, everything: bool) ->
     if session.as_json:
         print_json(asdict(done))
     else:
-        click.echo(f"{done.sent} sent, {done.failed} failed, {done.waiting} waiting, {done.dead} given up")
+        echo(f"{done.sent} sent, {done.failed} failed, {done.waiting} waiting, {done.dead} given up")
     if done.failed:
         sys.exit(1)

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from minewatch.cli.output import Session, common_options, complain, print_json, print_table
+from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_table
 from minewatch.core.errors import PipelineError
 from minewatch.settings.pipeline import list_pipelines, read_pipeline, render_pipeline
 
@@ -81,4 +81,4 @@ def show(session: Session, name: str, overrides: tuple[str, ...]) -> None:
     if session.as_json:
         print_json({"pipeline": name, "digest": chosen.digest, **chosen.model_dump(mode="json")})
     else:
-        click.echo(f"# digest {chosen.digest}\n{render_pipeline(chosen)}", nl=False)
+        echo(f"# digest {chosen.digest}\n{render_pipeline(chosen)}".rstrip("\n"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.products.qgis.project_file import ProjectResult, write_project
 from minewatch.products.qgis.project_layers import Group, MapLayer, list_layers
 from minewatch.products.report.texts import LANGUAGES
@@ -42,7 +42,7 @@ def qgis(session: Session, language: str) -> None:
         return
     rows = [(group.name, sum(1 for _ in list_layers(group.members))) for group in written.project.groups]
     print_table(("group", "layers"), rows)
-    click.echo(str(written.path))
+    echo(str(written.path))
 
 
 def _describe(written: ProjectResult) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def print_summary(report: ScanReport) -> None:
     for area in report.areas:
         provisional = sum(alert.status == PROVISIONAL for alert in area.alerts)
         more = f"; {provisional} provisional" if provisional else ""
-        click.echo(
+        echo(
             f"{area.plan.aoi.name}, as of {format_day(area.plan.until)}: {area.fates.describe(area.plan.monitor_from)}{more}; "
             f"{area.visibility}"
         )
@@ -161,4 +161,4 @@ def demo(session: Session, folder: Path) -> None:
     print_alerts(alerts)
     print_summary(result.report)
     for name, path in files.items():
-        click.echo(f"{name:8} {path}")
+        echo(f"{name:8} {path}")

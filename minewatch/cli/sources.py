@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from minewatch.areas.aoi import list_aois, read_aoi
-from minewatch.cli.output import Session, common_options, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.text import printable
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
 from minewatch.raster.credentials import read_first_bytes
@@ -91,9 +90,9 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     else:
         width = max(len(check.name) for check in answer.checks)
         for check in answer.checks:
-            click.echo(printable(f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}"))
+            echo(f"{MARKS[check.passed]:6}  {check.name:{width}}  {check.text}")
             if check.advice:
-                click.echo(printable(f"{'':6}  {'':{width}}  -> {check.advice}"))
+                echo(f"{'':6}  {'':{width}}  -> {check.advice}")
     if not answer.passed:
         sys.exit(1)
 

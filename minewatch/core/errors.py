@@ -27,6 +27,10 @@ class AoiError(MinewatchError):
     """An area of interest is missing or its file cannot be used."""
 
 
+class RunRecordError(MinewatchError):
+    """The record of a scan is cut off or damaged."""
+
+
 class PipelineError(MinewatchError):
     """A pipeline file has an unknown key, a value out of range, or is missing."""
 
@@ -54,6 +58,10 @@ class PrunedError(ArchiveError):
 
 class AlertsError(MinewatchError):
     """The alerts table is locked, damaged, or does not hold what was asked for."""
+
+
+class MapFileError(MinewatchError):
+    """A map file leads elsewhere, has no end, or cannot be read."""
 
 
 class ContextError(MinewatchError):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 import re
 import unicodedata
-from typing import Any
+from typing import Any, NoReturn
 
 REPLACEMENT = "�"
 """Replaces a character that cannot be shown."""
 
 LONGEST = 200
 """Characters of a name that are shown; a longer one ends in an ellipsis."""
+
+_STEERING = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters (C0, C1), separators of lines, and what turns the direction of text round."""
 
 FORMULAS = ("=", "+", "-", "@")
 """First characters of what a spreadsheet evaluates."""
@@ -21,6 +25,14 @@ FORMULAS = ("=", "+", "-", "@")
 def printable(text: str) -> str:
     """Replace control characters, direction marks and invisible characters; line breaks stay."""
     return "".join(character if character.isprintable() or character == "\n" else REPLACEMENT for character in text)
+
+
+def strip_controls(text: str) -> str:
+    """Replace what would steer a terminal or turn text round; line breaks, tabs and the letters of all scripts stay.
+
+    For text in files; what is printed goes through :func:`printable`, which is stricter.
+    """
+    return _STEERING.sub(REPLACEMENT, text.replace("\r\n", "\n").replace("\r", "\n")) if _STEERING.search(text) else text
 
 
 def show(text: object, longest: int = LONGEST) -> str:
@@ -68,6 +80,23 @@ def is_formula(text: str) -> bool:
         return True
     first = next((character for character in text if character.isprintable() and not character.isspace()), "")
     return unicodedata.normalize("NFKC", first)[:1] in FORMULAS if first else False
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text; raises ValueError for what is none, NaN and infinite numbers and deep nests included."""
+    try:
+        return json.loads(text, parse_constant=_refuse_number, parse_float=_parse_number)
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _parse_number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
 
 
 def render_json(value: Any, **options: Any) -> str:

@@ -1,6 +1,6 @@
 """Which addresses in untrusted input (catalogues, redirects) may be followed, and which files may be opened.
 
-Host names are checked as they are written; they are not resolved.
+Host names are checked as they are written, and then by the addresses that they lead to where this machine resolves them itself.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 import enum
 import re
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from minewatch.core.errors import SceneError
 from minewatch.core.text import show
@@ -28,17 +30,34 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0
 _OBJECT = re.compile(r"s3://[A-Za-z0-9][A-Za-z0-9._-]{1,62}/[^?#]+")
 """A bucket and a key."""
 
-_LOCAL_NAMES = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "home.arpa")
-"""Last labels of names in private networks."""
+_LOCAL_NAMES = (
+    *("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "home.arpa", "localnet"),
+    *("svc", "cluster", "consul", "docker"),
+)
+"""Last labels of names in private networks, and in clusters."""
 
 _METADATA_SERVICES = {
-    *("metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"),
+    *("metadata", "metadata.google.internal", "metadata.goog", "metadata.tencentyun.com", "metadata.packet.net"),
+    *("instance-data", "instance-data.ec2.internal", "rancher-metadata", "metadata.platformequinix.com"),
+    *("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"),
     *map(ip_address, ("168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")),
 }
-"""Metadata services, where clouds give credentials to their machines, besides link-local addresses."""
+"""Metadata services, where clouds give credentials to their machines, besides link-local addresses; and those of clusters."""
 
-_EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
-"""IPv6 addresses that hold an IPv4 address in their last four bytes (RFC 6052, RFC 4291)."""
+_WILDCARD_NAMES = (
+    *("nip.io", "sslip.io", "xip.io", "ip6.name", "backname.io", "traefik.me", "local-ip.co", "local-ip.sh", "1u.ms"),
+    *("localtest.me", "lvh.me", "vcap.me", "lacolhost.com", "localho.st", "local.gd", "rbndr.us", "lcl.host"),
+)
+"""Ends of names that lead to whatever address stands before them, in many spellings, or to this machine."""
+
+_EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::/96"), IPv6Network("::ffff:0:0:0/96"))
+"""IPv6 addresses that hold an IPv4 address in their last four bytes (RFC 6052, RFC 8215, RFC 4291, RFC 7915)."""
+
+_ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
+"""Third quarter of IPv6 addresses that hold an IPv4 address in the last one (RFC 5214)."""
+
+_IN_NAME = re.compile(r"(?<![0-9a-z])(?=(\d{1,3})[.-](\d{1,3})[.-](\d{1,3})[.-](\d{1,3})(?![0-9a-z]))")
+"""An IPv4 address in a name, as in 10-0-0-1.example.org."""
 
 
 class NetworkZone(enum.IntEnum):
@@ -54,7 +73,7 @@ class NetworkZone(enum.IntEnum):
     """This machine."""
 
     FORBIDDEN = 3
-    """Infrastructure such as link-local addresses, and what is not a host."""
+    """Infrastructure such as link-local addresses, names that stand for any address, and what is not a host."""
 
 
 def is_web(href: str) -> bool:
@@ -130,13 +149,25 @@ def _check_web(href: str, root: str, where: str, allowed: Collection[str]) -> st
         return href
     zone = find_zone(new.hostname or "")
     root_zone = find_zone(old.hostname or "") if is_web(root) else NetworkZone.HERE
-    if zone is NetworkZone.FORBIDDEN or zone > root_zone:
-        raise SceneError(f"{where}: {_hide(href)!r} leads into a private network; a catalogue from outside may not")
+    _refuse_zone(zone, root_zone, href, where)
     # Any port of the host: whoever controls one can redirect to the others.
     is_same = zone is NetworkZone.HERE or (old.scheme == "http" and old.hostname == new.hostname)
     if new.scheme == "http" and not is_same:
         raise SceneError(f"{where}: {_hide(href)!r} is plain http, and not of the host that served the catalogue; use https")
+    if zone is NetworkZone.PUBLIC and (reached := find_resolved_zone(new.hostname or "", new.scheme)) > zone:
+        _refuse_zone(reached, find_resolved_zone(old.hostname or "", old.scheme) if is_web(root) else root_zone, href, where)
     return href
+
+
+def _refuse_zone(zone: NetworkZone, root_zone: NetworkZone, href: str, where: str) -> None:
+    """Raise SceneError where a host lies nearer than the catalogue that names it, or where no scene lies."""
+    if zone is NetworkZone.FORBIDDEN:
+        raise SceneError(
+            f"{where}: {_hide(href)!r} leads into a private network, to a metadata service, or wherever its name says;"
+            " no catalogue may"
+        )
+    if zone > root_zone:
+        raise SceneError(f"{where}: {_hide(href)!r} leads into a private network; a catalogue from outside may not")
 
 
 def _hide(href: str) -> str:
@@ -154,12 +185,42 @@ def find_zone(host: str) -> NetworkZone:
     except ValueError:
         if _is_number(host):  # 2130706433, 0x7f.1, 0177.0.0.1: written so in order to deceive
             return NetworkZone.FORBIDDEN
-    if host in _METADATA_SERVICES:
+    if host in _METADATA_SERVICES or _has_ending(host, _WILDCARD_NAMES):
         return NetworkZone.FORBIDDEN
     if host == "localhost" or host.endswith(".localhost"):
         return NetworkZone.HERE
-    is_local = "." not in host or any(host.endswith(f".{name}") for name in _LOCAL_NAMES)
-    return NetworkZone.PRIVATE if is_local else NetworkZone.PUBLIC
+    is_local = "." not in host or _has_ending(host, _LOCAL_NAMES)
+    return max(NetworkZone.PRIVATE if is_local else NetworkZone.PUBLIC, *_find_zones_in_name(host))
+
+
+def _has_ending(host: str, names: Iterable[str]) -> bool:
+    return any(host == name or host.endswith(f".{name}") for name in names)
+
+
+def _find_zones_in_name(host: str) -> Iterator[NetworkZone]:
+    """Yield the zones of the IPv4 addresses that a name spells, and PUBLIC."""
+    yield NetworkZone.PUBLIC
+    for match in _IN_NAME.finditer(host):
+        octets = [int(part) for part in match.groups()]
+        if max(octets) < 256:
+            yield _find_address_zone(IPv4Address(bytes(octets)))
+
+
+@lru_cache(4096)
+def find_resolved_zone(host: str, scheme: str) -> NetworkZone:
+    """Return how near a host is, by its name and by the addresses that it has.
+
+    A name is resolved once by a process, and not at all where a proxy would resolve it; one that has no address is judged by its
+    name.
+    """
+    zone = find_zone(host)
+    if zone is not NetworkZone.PUBLIC or (getproxies().get(scheme) and not proxy_bypass(host)):
+        return zone
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return zone
+    return max(zone, *(_find_address_zone(ip_address(str(entry[4][0]).partition("%")[0])) for entry in found))
 
 
 def _is_number(host: str) -> bool:
@@ -175,7 +236,8 @@ def _is_number(host: str) -> bool:
 def _find_address_zone(address: IPv4Address | IPv6Address) -> NetworkZone:
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if any(address in network for network in _EMBEDDING) and address.packed[-4:] > b"\0\0\0\1":
+        is_embedding = any(address in network for network in _EMBEDDING) or address.packed[8:12] in _ISATAP
+        if is_embedding and address.packed[-4:] > b"\0\0\0\1":
             inner = IPv4Address(int(address) & 0xFFFFFFFF)
         if inner:
             return _find_address_zone(inner)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -19,16 +18,19 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.geopackage import recover
 from minewatch.alerts.lifetime import FateCount
-from minewatch.core.errors import AlertsError, WorkspaceError, describe
+from minewatch.core.errors import AlertsError, RunRecordError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.http import request_status
 from minewatch.core.lock import Lease, find_holder
+from minewatch.core.run_record import read_run_record
+from minewatch.core.text import parse_json
 from minewatch.core.url_policy import is_web
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import count_messages
 from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.products.evidence.timestamps import StampRound, describe_stamps, find_waiting, is_late
+from minewatch.raster.cog import find_damage
 from minewatch.settings.watching import WatchTable
 from minewatch.sources.search import SkippedCount
 
@@ -158,7 +160,23 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     stamps = find_waiting(workspace)
     (faults if is_late(stamps, now) else notes).extend(filter(None, [stamps.describe()]))
     faults += stamps.notes
+    faults += _list_damage(workspace, table)
     return WatchStatus(now, areas, holder, *count_messages(workspace.outbox), stamps, notes, faults)
+
+
+def _list_damage(workspace: Workspace, table: _Table) -> Iterator[str]:
+    """Yield a line for each record of a scan, and each change raster, that cannot be read."""
+    for run_id in sorted({row["run_id"] for row in table.rows.values()} - {""}):
+        try:
+            read_run_record(workspace, run_id)
+        except RunRecordError as error:
+            yield f"{error}; scan again"
+    for aoi in sorted(table.rows):
+        folder = workspace.changes(aoi)
+        paths = sorted(folder.glob("*.tif")) if isinstance(folder, Path) else []
+        if damaged := [fault for path in paths if (fault := find_damage(path))]:
+            more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            yield f"a change raster of {aoi} cannot be read: {damaged[0]}{more}; scan it again"
 
 
 def _describe_area(
@@ -207,7 +225,7 @@ def _find_newest(folder: AnyPath) -> dt.date | None:
     """Return the day of the newest acquisition in the archive's collection; None where there is none."""
     try:
         (data,) = read_files([folder / "collection.json"])
-        return dt.datetime.fromisoformat(json.loads(data)["extent"]["temporal"]["interval"][0][1]).date()
+        return dt.datetime.fromisoformat(parse_json(data)["extent"]["temporal"]["interval"][0][1]).date()
     except (OSError, WorkspaceError, ValueError, KeyError, IndexError, TypeError):
         return None
 
@@ -253,6 +271,7 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     shares = {name: _read_cell(row, name) for name in ("share_lasting", "share_blind")}
     days = {name: _read_cell(row, name) for name in ("last_clear", "blind_from", "blind_to")}
     return {
+        "run_id": str(row.get("run_id") or ""),
         "as_of": row["as_of"].date(),
         "monitor_from": row["monitor_from"].date(),
         "share_unseen": float(row["share_unseen"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError, describe
@@ -47,6 +50,21 @@ def publish_cog(source: Any, target: Path, *, predict: bool = True) -> None:
     options = {"compress": "deflate", "predictor": "yes" if predict else "no", "blocksize": BLOCK}
     with publishing(target) as temporary:
         rasterio.shutil.copy(source, temporary, driver="COG", overview_resampling="nearest", num_threads="all_cpus", **options)
+
+
+def find_damage(path: Path) -> str:
+    """Return that a raster cannot be read to its end; '' where it can.
+
+    Its last block is read alone: that of the full resolution stands at the end of a COG, so a file that was cut off lacks it.
+    """
+    is_whole = False
+    with contextlib.suppress(RasterioError, OSError, ValueError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path, driver="GTiff") as raster:
+            height, width = raster.shape
+            raster.read(1, window=Window(width - 1, height - 1, 1, 1))
+            is_whole = raster.crs is not None
+    return "" if is_whole else f"{path} is cut off or damaged"
 
 
 def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDArray[np.bool_], tags: Mapping[str, str]) -> None:

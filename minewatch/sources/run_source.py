@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from minewatch.core.errors import RunRecordError
+from minewatch.core.run_record import read_run_record
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import default_source, list_providers
@@ -26,9 +27,9 @@ def describe_source(workspace: Workspace, source: Source) -> dict[str, str]:
 def find_run_source(workspace: Workspace, run_id: str) -> str:
     """Return the source that a scan read, as ``open_source`` takes it; the workspace's where no record says which."""
     try:
-        record = json.loads((workspace.runs / f"{run_id}.json").read_text("utf-8"))
-        found = _locate(workspace, record)
-    except (OSError, ValueError, LookupError, TypeError):
+        record = read_run_record(workspace, run_id)
+        found = _locate(workspace, record) if record else ""
+    except (RunRecordError, ValueError, LookupError, TypeError):
         found = ""
     return found or default_source(workspace)
 

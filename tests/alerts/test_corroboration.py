@@ -34,7 +34,7 @@ from minewatch.alerts.corroboration.record import (
 from minewatch.alerts.corroboration.sighting import NO_DAY, Region, Sightings, to_day
 from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
-from minewatch.core.errors import AlertsError, ContextError, ExternalAlertError
+from minewatch.core.errors import AlertsError, ExternalAlertError
 from minewatch.core.workspace import Workspace
 from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, scan_small
 
@@ -364,7 +364,7 @@ def test_bad_maps_are_one_clear_error(workspace: Workspace, tmp_path: Path) -> N
     with pytest.raises(ExternalAlertError, match="there is no file"):
         corroborate_alerts(workspace, tmp_path / "none.geojson", "RADD")
     (tmp_path / "b.geojson").write_text("<OGRVRTDataSource><OGRVRTLayer name='a'/></OGRVRTDataSource>")
-    with pytest.raises(ContextError, match="only describes where data are"):
+    with pytest.raises(ExternalAlertError, match="only describes where data are"):
         corroborate_alerts(workspace, tmp_path / "b.geojson", "RADD")
     point = {"type": "Point", "coordinates": [-12.5, -110.0]}
     (tmp_path / "c.geojson").write_text(json.dumps({"type": "Feature", "properties": {}, "geometry": point}))

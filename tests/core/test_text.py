@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import unicodedata
 import warnings
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from minewatch.core.text import (
     render_json,
     show,
     show_ascii,
+    strip_controls,
 )
 
 STEERING = [
@@ -55,6 +57,21 @@ def test_any_text_becomes_one_bounded_line(text: str) -> None:
     assert line.isprintable()
     assert len(line) <= LONGEST
     line.encode()
+
+
+@given(st.text())
+def test_text_in_files_steers_no_terminal_and_keeps_its_letters(text: str) -> None:
+    clean = strip_controls(text)
+    assert not {unicodedata.category(character) for character in clean} & {"Cs"}
+    assert all(character in "\n\t" or unicodedata.category(character) != "Cc" for character in clean)
+    assert not set(clean) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+    assert strip_controls(clean) == clean
+
+
+def test_blanks_and_joiners_of_other_scripts_stay() -> None:
+    text = "12\xa0ha\tمی\u200cخواهم क्\u200dष שלום\u200f\nA"
+    assert strip_controls(text) == text
+    assert strip_controls("a\r\nb\rc\x1b[2J\x9b\u202e") == "a\nb\nc\ufffd[2J\ufffd\ufffd"
 
 
 def test_plain_text_stays_as_it_is() -> None:

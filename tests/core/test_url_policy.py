@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from minewatch.core.url_policy import (
     NetworkZone,
     check_href,
     check_id,
+    find_resolved_zone,
     find_zone,
     is_web,
     resolve_href,
@@ -28,6 +30,20 @@ PUBLIC = "https://stac.example.org/v1/catalog.json"
 PLAIN = "http://stac.example.org:8080/catalog.json"
 PRIVATE = "https://10.1.2.3/catalog.json"
 HERE = "http://127.0.0.1:8000/catalog.json"
+
+
+def has_no_address(*_: object, **__: object) -> None:
+    raise socket.gaierror("no such name")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_lookups() -> Iterator[None]:
+    """No test asks the network for a name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", has_no_address)
+        find_resolved_zone.cache_clear()
+        yield
+    find_resolved_zone.cache_clear()
 
 
 @pytest.fixture
@@ -56,6 +72,15 @@ INSIDE = [
     "[::ffff:10.0.0.1]", "[::10.0.0.1]", "[64:ff9b::a00:1]", "[2002:a00:1::]", "[fc00::1]", "[fd12::1]", "[fec0::1]", "[::]",
     "169.254.169.254", "169.254.0.1", "[fe80::1]", "[fd00:ec2::254]", "100.100.100.200", "168.63.129.16",
     "metadata", "metadata.google.internal", "router", "nas.local", "git.corp", "x.internal", "printer.lan", "db.home.arpa",
+    "169.254.169.254.nip.io", "169-254-169-254.sslip.io", "a9fea9fe.nip.io", "fe80--1.sslip.io", "app.10.0.0.1.nip.io",
+    "NIP.IO.", "x.localtest.me", "lvh.me", "7f000001.rbndr.us", "10-0-0-1.example.org", "a.192.168.7.7.example.org",
+    "ip-10-8-0-1.example.org", "169.254.169.254.example.org", "metadata.goog", "metadata.google.internal.",
+    "kubernetes.default.svc",
+    "stac.default.svc",
+    "minio.default.svc.cluster.local", "vault.service.consul", "[::ffff:169.254.169.254]", "[::ffff:a9fe:a9fe]",
+    "[64:ff9b::a9fe:a9fe]", "[64:ff9b:1::a9fe:a9fe]", "[::ffff:0:a9fe:a9fe]", "[2001:db8::5efe:10.0.0.1]",
+    "[2606:4700::200:5efe:a00:1]", "[2002:a9fe:a9fe::]", "[2001:0:4136:e378:8000:63bf:5601:5601]", "[0:0:0:0:0:ffff:7f00:1]",
+    "0251.0376.0251.0376", "0xa9.0xfe.0xa9.0xfe", "2852039166", "169.254.43518",
     "2130706433", "0x7f000001", "0x7f.0.0.1", "127.1", "0177.0.0.1", "017700000001", "127.0.0.1.5", "1.2.3", "0xa9fea9fe",
 ]  # fmt: skip
 
@@ -69,8 +94,10 @@ def test_a_public_catalogue_may_name_nothing_inside(host: str, port: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "host", ["example.org", "8.8.8.8", "[2606:4700::1111]", "a-b.c_d.example", "xn--bcher-kva.example", "1.example"]
-)
+    "host",
+    ["example.org", "8.8.8.8", "[2606:4700::1111]", "a-b.c_d.example", "xn--bcher-kva.example", "1.example", "v1-0-0-1.example",
+     "ec2-52-1-2-3.compute-1.amazonaws.com", "8-8-8-8.example", "s2-2024-01-15-10.example", "nip.io.example", "notnip.io"],
+)  # fmt: skip
 def test_any_public_host_may_be_named_with_https(host: str, disk: str) -> None:
     href = f"https://{host}/a/red.tif?sig=a%2Fb"
     for root in (PUBLIC, PLAIN, PRIVATE, HERE, disk):
@@ -130,10 +157,73 @@ def test_a_private_network_is_named_from_inside_only(disk: str) -> None:
 
 
 @pytest.mark.parametrize("root", [PUBLIC, PRIVATE, HERE, "/data/catalog.json"])
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "metadata.google.internal", "[fd00:ec2::254]", "2130706433"])
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "metadata.google.internal", "[fd00:ec2::254]", "2130706433",
+     "169.254.169.254.nip.io", "169-254-169-254.sslip.io", "a9fea9fe.nip.io", "169-254-169-254.example.org",
+     "kubernetes.default.svc", "[::ffff:a9fe:a9fe]", "[64:ff9b::a9fe:a9fe]",
+     "[fe80::5efe:a9fe:a9fe]", "metadata.goog"])  # fmt: skip
 def test_where_clouds_hand_out_credentials_nobody_leads(root: str, host: str) -> None:
     refuse(f"https://{host}/latest/meta-data", root)
     refuse(f"http://{host}/latest/meta-data", root)
+
+
+RESOLVED = {
+    "public.example": "93.184.216.34",
+    "inside.example": "10.0.0.7",
+    "meta.example": "169.254.169.254",
+    "six.example": "::ffff:169.254.169.254",
+    "own.example": "127.0.0.1",
+    "half.example": "93.184.216.34 10.0.0.7",
+}
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Names that have an address; gives those that were asked for."""
+    asked: list[str] = []
+
+    def resolve(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        if host not in RESOLVED:
+            has_no_address()
+        return [(0, 0, 0, "", (address, 0)) for address in RESOLVED[host].split()]
+
+    for variable in ("https_proxy", "http_proxy", "HTTPS_PROXY", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    find_resolved_zone.cache_clear()
+    yield asked
+    find_resolved_zone.cache_clear()
+
+
+@pytest.mark.parametrize("host", ["inside.example", "meta.example", "six.example", "own.example", "half.example"])
+def test_a_public_name_that_leads_inside_is_refused(names: list[str], host: str) -> None:
+    assert "private network" in refuse(f"https://{host}/red.tif")
+    with pytest.raises(RangeError, match="redirected"):
+        resolve_redirect("https://public.example/x", f"https://{host}/x")
+    assert host in names
+
+
+def test_what_leads_nowhere_or_outside_is_taken_and_asked_for_once(names: list[str]) -> None:
+    for host in ("public.example", "unknown.example"):
+        for _ in range(3):
+            assert check_href(f"https://{host}/red.tif", PUBLIC, "item")
+    assert sorted(names) == ["public.example", "unknown.example"]
+
+
+@pytest.mark.usefixtures("names")
+def test_a_catalogue_inside_may_name_what_lies_beside_it_and_no_metadata_service(disk: str) -> None:
+    for root in ("https://inside.example/catalog.json", disk, PRIVATE):
+        assert check_href("https://inside.example/red.tif", root, "item")
+        refuse("https://meta.example/red.tif", root)
+    refuse("https://own.example/red.tif", "https://inside.example/catalog.json")
+    assert check_href("https://meta.example/red.tif", PUBLIC, "item", ("meta.example",))
+
+
+def test_behind_a_proxy_no_name_is_resolved_here(names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    assert check_href("https://public.example/red.tif", PUBLIC, "item")
+    refuse("https://169.254.169.254.nip.io/red.tif")
+    assert names == []
 
 
 def test_what_the_user_gave_is_trusted_and_what_the_user_allows() -> None:

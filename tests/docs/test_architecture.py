@@ -37,7 +37,7 @@ FENCES = {
         "products.evidence.image_file",
         "products.images.imagery.image_reader",
     },
-    "sqlite3": {"alerts"},
+    "sqlite3": {"alerts", "core.geopackage_check"},
     "structlog": {"core.logging"},
     "pystac_client": {"sources.stac_io", "sources.stac"},
     "click": {"cli"},
@@ -163,6 +163,12 @@ def test_science_is_free_of_files(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_nobody_prints(name: str) -> None:
     assert "print" not in find_calls(MODULES[name])
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if is_under(name, {"cli"}) and name != "cli.output"])
+def test_what_commands_print_goes_through_one_module(name: str) -> None:
+    """There control characters are replaced."""
+    assert ".echo" not in find_calls(MODULES[name])
 
 
 @pytest.mark.parametrize("name", [*SCIENCE, "areas.vectorize"])

@@ -23,17 +23,15 @@ from pyproj.transformer import AreaOfInterest
 from minewatch.alerts.context.declaration import DISTANCES, Declaration
 from minewatch.alerts.context.layer import ContextLayer, make_text_error, without_warnings
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_to, reproject
+from minewatch.areas.grid import add_corners, lonlat_to, reproject
 from minewatch.core.errors import ContextError
+from minewatch.core.text import strip_controls
 
 ALWAYS, NEVER = dt.date.min, dt.date.max
 """The first and the last day of what has no bound on that side."""
 
 LONGEST_NAME = 200
 """Letters of a name that are kept."""
-
-EDGE_M = 1000.0
-"""Longer edges of projected layers get more corners, since a straight line there is a curve in degrees; metres."""
 
 _SLACK = 0.02
 """Degrees by which more is read: shifts between datums stay below it."""
@@ -175,9 +173,7 @@ def _to_lonlat(shapes: _Shapes, layer: ContextLayer, region: Bounds | None, faul
             west, east = -180, 180
         interest = AreaOfInterest(west, max(-90, south), east, min(90, north))
         transformer = Transformer.from_crs(layer.crs, 4326, always_xy=True, area_of_interest=interest)
-        if layer.crs.is_projected:
-            shapes = shapely.segmentize(shapes, EDGE_M / (layer.crs.axis_info[0].unit_conversion_factor or 1))
-        shapes = reproject(shapes, transformer)
+        shapes = reproject(add_corners(shapes, layer.crs), transformer)
     west, south, east, north = shapely.bounds(shapes).T
     nowhere = ~shapely.is_missing(shapes) & ~((south >= -90.001) & (north <= 90.001) & (west >= -361) & (east <= 541))
     _note(faults, nowhere, "shapes are nowhere on Earth and were left out", ())
@@ -239,8 +235,8 @@ def _read_text(cell: Any) -> str:
 
 
 def _read_line(cell: Any) -> str:
-    """Return a cell as one line of text, of limited length."""
-    return " ".join(_read_text(cell).split())[:LONGEST_NAME]
+    """Return a cell as one line of text, of limited length, without what would steer a terminal."""
+    return " ".join(strip_controls(_read_text(cell)).split())[:LONGEST_NAME]
 
 
 def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:

@@ -18,20 +18,10 @@ from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.declaration import DISTANCES, Declaration, read_declarations, suggest
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_from
-from minewatch.core.errors import ContextError
+from minewatch.areas.grid import is_lonlat, lonlat_from
+from minewatch.core.errors import ContextError, MapFileError
+from minewatch.core.map_file import DRIVERS, check_map_file, list_map_layers
 from minewatch.core.workspace import Workspace
-
-DRIVERS = (
-    "GPKG", "GeoJSON", "GeoJSONSeq", "ESRI Shapefile", "FlatGeobuf", "TopoJSON", "ESRIJSON", "JSONFG", "KML", "LIBKML", "GML",
-    "GPX", "OpenFileGDB", "MapInfo File", "SQLite", "DXF", "Parquet", "Arrow", "OGR_GMT", "JML",
-)  # fmt: skip
-"""GDAL's formats that hold their features themselves; others may lead to the network or to other files."""
-
-_DESCRIPTION = re.compile(rb"<OGR\w*(DataSource|Layer)\b|gdal_streamed_alg")
-"""Files that only describe where features lie: GDAL would follow them while it opens them."""
-
-_LONLAT = CRS.from_epsg(4326)
 
 
 @dataclass(frozen=True)
@@ -89,11 +79,6 @@ class ContextLayer:
         return (min(west, -180.0), south, max(east, 180.0), north) if east - west > 180 else (west, south, east, north)
 
 
-def is_lonlat(crs: CRS) -> bool:
-    """True if coordinates are degrees of WGS 84, whichever comes first."""
-    return crs.equals(_LONLAT, ignore_axis_order=True)
-
-
 def open_layers(workspace: Workspace) -> tuple[ContextLayer, ...]:
     """Open every declared layer; raises ContextError naming the first that cannot be used."""
     return tuple(open_layer(workspace, name, declaration) for name, declaration in read_declarations(workspace).items())
@@ -103,8 +88,8 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Con
     """Open one layer and check that it has what its declaration names; raises ContextError where it has not."""
     where = f"context layer {name!r}"
     path = _find_file(workspace, declaration.file, where)
-    refuse_descriptions(path, where)
     try:
+        check_map_file(path)
         with without_warnings():
             chosen = _choose_layer(path, declaration, where)
             info: dict[str, Any] = pyogrio.read_info(
@@ -112,6 +97,8 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Con
             )
     except (DataSourceError, DataLayerError, IndexError) as error:  # the last where there is no layer at all
         raise ContextError(f"{where}: {path} cannot be read as a map layer; it is damaged, or of an unknown format") from error
+    except MapFileError as error:
+        raise ContextError(f"{where}: {error}") from error
     except UnicodeDecodeError as error:
         raise make_text_error(where, declaration, error) from error
     _check_content(info, declaration, path, where)
@@ -145,24 +132,11 @@ def _find_file(workspace: Workspace, file: str, where: str) -> Path:
     raise ContextError(f"{where}: there is no file {file!r}, neither in the workspace nor in {workspace.context}{near}")
 
 
-def refuse_descriptions(path: Path, where: str) -> None:
-    """Raise ContextError where a file only describes where data lie."""
-    if path.is_dir():
-        return
-    try:
-        with path.open("rb") as file:
-            head = file.read(65_536)
-    except OSError as error:
-        raise ContextError(f"{where}: {path} cannot be read: {error.strerror}") from error
-    if _DESCRIPTION.search(head):
-        raise ContextError(f"{where}: {path} only describes where data are; save the features themselves, as GeoPackage")
-
-
 def _choose_layer(path: Path, declaration: Declaration, where: str) -> str | None:
     """Name the layer to read; None is the only one of a format that holds one, where a listing would read the whole file."""
     if declaration.layer is None and path.suffix.lower() in (".geojson", ".shp"):
         return None
-    layers = {str(name): kind for name, kind in pyogrio.list_layers(path)}
+    layers = list_map_layers(path, declaration.layer)
     spatial = [name for name, kind in layers.items() if kind is not None]
     if declaration.layer is not None:
         if declaration.layer not in layers:

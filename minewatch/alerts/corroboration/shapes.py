@@ -16,13 +16,13 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.features import convert_box, move
-from minewatch.alerts.context.layer import DRIVERS, is_lonlat, refuse_descriptions
 from minewatch.alerts.context.region import shift
 from minewatch.alerts.corroboration.columns import find_date_column, read_days
 from minewatch.alerts.corroboration.sighting import Reading, Region, Sightings, join_sightings
 from minewatch.areas.antimeridian import Bounds
-from minewatch.areas.grid import lonlat_from, reproject
-from minewatch.core.errors import ExternalAlertError
+from minewatch.areas.grid import is_lonlat, lonlat_from, reproject
+from minewatch.core.errors import ExternalAlertError, MapFileError
+from minewatch.core.map_file import DRIVERS, check_map_file, list_map_layers
 
 _FAULTS = (DataSourceError, DataLayerError, FeatureError, GeometryError)
 
@@ -32,10 +32,12 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
 
     Raises ExternalAlertError where the file is no map, does not say where on Earth it lies, or says so wrongly.
     """
-    refuse_descriptions(path, "corroborate")
     try:
+        check_map_file(path)
         chosen = _choose_layer(path, layer)
         info = pyogrio.read_info(path, layer=chosen, force_feature_count=True, force_total_bounds=True)
+    except MapFileError as error:
+        raise ExternalAlertError(str(error)) from error
     except _FAULTS as error:
         raise ExternalAlertError(f"{path} cannot be read as a map; it is damaged, or of an unknown format") from error
     if info["driver"] not in DRIVERS:
@@ -57,7 +59,7 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
 
 
 def _choose_layer(path: Path, layer: str | None) -> str:
-    layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    layers = [name for name, kind in list_map_layers(path, layer).items() if kind is not None]
     if layer is not None and layer not in layers:
         raise ExternalAlertError(f"{path} has no layer {layer!r} with shapes; it has {', '.join(layers) or 'none'}")
     if layer is None and len(layers) != 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,9 @@ from minewatch.archive.item import Observation, list_observations, select_observ
 from minewatch.archive.repair import refuse_pruned
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
-from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.errors import AlertsError, MinewatchError, RunRecordError
 from minewatch.core.progress import Reporter
+from minewatch.core.run_record import make_record_error, read_run_record
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from minewatch.detection.scene_quality import SceneQuality
@@ -93,12 +93,17 @@ def _compare_with_scan(
     workspace: Workspace, alert: Mapping[str, Any], area: AreaPlan, observations: Sequence[Observation]
 ) -> tuple[str, ...]:
     """Return where the explanation may differ from the scan that wrote the table."""
+    unknown = "whether the archive has changed since is not known"
     try:
-        record = json.loads((workspace.runs / f"{alert['run_id']}.json").read_text("utf-8"))
+        record = read_run_record(workspace, str(alert["run_id"]))
+        if record is None:
+            return (f"the record of the scan {alert['run_id']} is missing: {unknown}",)
         scanned = next(facts for facts in record["areas"] if facts["aoi"] == area.aoi.name)
         used, digest, version = set(scanned["scenes"]["used"]), scanned["pipeline_digest"], record["version"]
-    except (OSError, ValueError, LookupError, StopIteration):
-        return (f"the record of the scan {alert['run_id']} is missing: whether the archive has changed since is not known",)
+    except RunRecordError as error:
+        return (f"{error}: {unknown}",)
+    except (TypeError, LookupError, StopIteration):
+        return (f"{make_record_error(workspace, str(alert['run_id']))}: {unknown}",)
     notes = []
     now = {name for observation in observations for name in observation.source_ids}
     if now != used:

@@ -21,7 +21,7 @@ from minewatch.alerts.style import COLOURS
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.files import publish_json, publishing
-from minewatch.core.text import escape_math, format_day, show_ascii
+from minewatch.core.text import escape_math, format_day, parse_json, show_ascii
 from minewatch.core.units import NODATA, SCALE
 from minewatch.products.images.cartography import draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.chips.image_frame import coarsen
@@ -137,7 +137,7 @@ def _write_maps(path: Path, grid: Grid, images: Sequence[TrueColourImage], white
 def list_maps(quicklook: Path) -> list[MapImage]:
     """Return the images that lie beside a quick look; none where they were never written, or are gone."""
     try:
-        entries = json.loads(quicklook.with_suffix(".json").read_text("utf-8"))
+        entries = parse_json(quicklook.with_suffix(".json").read_bytes())
         maps = [
             MapImage(e["when"], e["date"], e["key"], tuple(e["scenes"]), quicklook.with_name(Path(e["file"]).name))
             for e in entries

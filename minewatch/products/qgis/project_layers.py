@@ -41,6 +41,7 @@ from minewatch.products.qgis.layer_styles import (
 from minewatch.products.report.on_file import find_all_evidence
 from minewatch.products.report.report_facts import AFTER, BEFORE
 from minewatch.products.report.texts import Texts, read_texts
+from minewatch.raster.cog import find_damage
 
 ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
 """Ids of layers, which expressions of the print layout use."""
@@ -157,10 +158,8 @@ def gather_project(workspace: Workspace, language: str = "en") -> Project:
     texts, names = read_texts(language, TEXTS), sorted(map(str, areas["aoi"]))
     zones = {name: _find_crs(workspace, name, areas) for name in names}
     crs = zones[names[0]] if len(set(zones.values())) == 1 else _WORLD
-    maps = {name: list_maps(workspace.images / f"{name}.png") for name in names}
-    without = "there are none yet; the next scan that reads its scenes writes them"
-    notes = [f"left out: images of {name}: {without}" for name, found in maps.items() if not found]
-    images = [(name, image) for name, found in maps.items() for image in found]
+    notes: list[str] = []
+    images = [(name, image) for name in names for image in _list_images(workspace, name, notes)]
     groups = [
         _gather_alerts(workspace, texts),
         _gather_context(workspace, texts, notes),
@@ -256,6 +255,21 @@ def _find_shape(layer: ContextLayer) -> str:
     return next((shape for shape in SHAPES if shape in kind), "Polygon")
 
 
+def _list_images(workspace: Workspace, area: str, notes: list[str]) -> Iterator[MapImage]:
+    """Yield the images of an area that can be read, and note which cannot."""
+    quicklook = workspace.images / f"{area}.png"
+    found = list_maps(quicklook)
+    if not found:
+        listed = quicklook.with_suffix(".json")
+        why = f"{listed} is cut off or damaged" if listed.is_file() else "there are none yet"
+        notes.append(f"left out: images of {area}: {why}; the next scan that reads its scenes writes them")
+    for image in found:
+        if fault := find_damage(image.path):
+            notes.append(f"left out: an image of {area}: {fault}; the next scan that reads its scenes writes it")
+        else:
+            yield image
+
+
 def _gather_changes(
     workspace: Workspace, areas: gpd.GeoDataFrame, zones: Mapping[str, CRS], texts: Texts, notes: list[str]
 ) -> Group:
@@ -265,8 +279,11 @@ def _gather_changes(
         if not isinstance(folder, Path):
             notes.append(f"left out: the change rasters of {area}, which lie in an object store")
             continue
-        files = {name: folder / f"{name}.tif" for name in RASTERS if (folder / f"{name}.tif").is_file()}
-        if not files:
+        there = {name: folder / f"{name}.tif" for name in RASTERS if (folder / f"{name}.tif").is_file()}
+        faults = {name: find_damage(path) for name, path in there.items()}
+        notes += [f"left out: a change raster of {area}: {fault}; scan it again" for fault in faults.values() if fault]
+        files = {name: path for name, path in there.items() if not faults[name]}
+        if not there:
             notes.append(f"left out: the change rasters of {area}: there are none in {folder}; scan it again")
         period = (row.monitor_from.date(), row.as_of.date())
         layers = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,9 +29,10 @@ from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.areas.coordinates import make_position
-from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.errors import AlertsError, MinewatchError, RunRecordError
 from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
+from minewatch.core.run_record import make_record_error, read_run_record
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.chance import Chance
@@ -106,7 +108,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         credit=credit_observations(observations),
         is_simulated=bool(observations) and all(observation.terms.is_simulated for observation in observations),
         months=count_months(looks),
-        visibility=_read_visibility(workspace, name, area_row),
+        visibility=_read_visibility(workspace, name, area_row, notes),
         alerts=alerts,
         last_report=last[0] if last else None,
         map=images[AREA],
@@ -199,24 +201,31 @@ def _explain(workspace: Workspace, rows: Iterable[Row], notes: list[str]) -> Ite
             yield alert_id, explanation
 
 
-def _read_visibility(workspace: Workspace, name: str, area_row: Row) -> VisibilitySummary:
-    """Read what the record of the scan says; where it is gone, what the table has, which is less."""
+def _read_visibility(workspace: Workspace, name: str, area_row: Row, notes: list[str]) -> VisibilitySummary:
+    """Read what the record of the scan says; where it is gone, or damaged as a note says, what the table has, which is less."""
+    rest = _read_chance(area_row), _count_skipped(area_row)
+    table = VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0, *rest)
+    run_id = str(area_row["run_id"] or "")
     try:
-        record = json.loads((workspace.runs / f"{area_row['run_id']}.json").read_text("utf-8"))
+        record = read_run_record(workspace, run_id)
+        if record is None:
+            return table
         facts = next(area["coverage"] for area in record["areas"] if area["aoi"] == name)
         shares = {str(status): float(share) for status, share in facts["status"].items()}
         last = dt.date.fromisoformat(facts["last_clear"]) if facts["last_clear"] else None
         seen = shares, float(facts["unseen"]), facts["unseen_days"], last, int(facts["missing_looks"])
-        return VisibilitySummary(*seen, _read_chance(area_row), _count_skipped(area_row))
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
-        rest = _read_chance(area_row), _count_skipped(area_row)
-        return VisibilitySummary(None, area_row["share_unseen"], None, area_row["last_clear"], 0, *rest)
+        return VisibilitySummary(*seen, *rest)
+    except RunRecordError as error:
+        notes.append(f"{error}: of what was seen the report says less")
+    except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
+        notes.append(f"{make_record_error(workspace, run_id)}: of what was seen the report says less")
+    return table
 
 
 def _count_skipped(area_row: Row) -> int:
     """Return the scenes that were refused or could not be read; 0 in tables of earlier versions, which do not say."""
     counts = [area_row.get(name) for name in ("scenes_refused", "scenes_unreadable")]
-    return sum(int(count) for count in counts if count and count == count)  # noqa: PLR0124  NaN is not itself
+    return sum(int(count) for count in counts if count and not math.isnan(count))
 
 
 def _read_chance(area_row: Row) -> Chance:
