@@ -33,6 +33,7 @@ FENCES = {
         "archive.raster",
         "detection.change_map_writer",
         "areas.vectorize",
+        "areas.outline_mask",
         "simulation",
         "products.evidence.image_file",
         "products.images.imagery.image_reader",
