@@ -377,12 +377,14 @@ def test_names_that_xml_cannot_hold_do_not_spoil_the_project(workspace: Workspac
     assert layers_of(workspace.project)["odd"].findtext("datasource") == "../context/odd�.gpkg"
 
 
-def test_settings_that_lead_elsewhere_are_followed(workspace: Workspace, tmp_path: Path) -> None:
+def test_settings_that_lead_elsewhere_are_followed(
+    workspace: Workspace, scanned: tuple[Workspace, ScanReport], tmp_path: Path
+) -> None:
     """Rasters outside of the workspace are named by their whole path: they stay where they are when it is moved."""
     folder = tmp_path / "elsewhere" / "pampa"
     folder.mkdir(parents=True)
     for name in RASTERS:
-        (folder / f"{name}.tif").touch()
+        shutil.copy(Path(str(scanned[0].changes("spot"))) / f"{name}.tif", folder)
     workspace.settings.write_text(f'changes = "{folder.parent}"\n' + workspace.settings.read_text())
     write_project(workspace)
     assert layers_of(workspace.project)["pampa: status"].findtext("datasource") == str(folder / "status.tif")
