@@ -46,17 +46,6 @@ def name_outlines(file: OutlineFile, column: str, prefix: str = "") -> dict[str,
     return named
 
 
-def _find_column(file: OutlineFile, column: str) -> str:
-    columns = file.columns
-    if column in columns:
-        return column
-    alike = [name for name in columns if name.casefold() == column.casefold()]
-    if len(alike) == 1:
-        return alike[0]
-    listed = ", ".join(show(name, 40) for name in columns) or "none"
-    raise AoiError(f"{file.path} has no column {show(column)!r}; it has {listed}")
-
-
 def clean_name(text: str) -> str:
     """Return text as the name of a file: letters, digits, '-' and '_', no other character; '' where nothing is left."""
     return re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", text)).strip("-")

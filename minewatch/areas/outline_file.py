@@ -126,7 +126,7 @@ def read_outlines(path: Path, layer: str | None = None, crs: str | None = None) 
             raise AoiError(f"{path} is larger than any file of areas ({LARGEST_FILE >> 20} MB); save the areas alone")
         with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="minewatch-") as folder:
             warnings.filterwarnings("ignore", module="pyogrio")
-            source = unpack_map(path, Path(folder)) if is_archive(path) else path
+            source = unpack_map(path, Path(folder), LARGEST_FILE) if is_archive(path) else path
             features, notes = _read_features(source, str(path), layer, crs)
     except MapFileError as error:
         raise AoiError(str(error)) from error
@@ -150,7 +150,7 @@ def _read_features(path: Path, where: str, layer: str | None, crs: str | None) -
             features = list_features(document, where)
             _check_count(len(features), where)
             found = [_Feature(parse_shape(f, f"{where}: feature {n}"), parse_properties(f)) for n, f in enumerate(features, 1)]
-            return _to_lonlat(found, _find_json_crs(document, features, where), where, notes)
+            return _to_lonlat(found, _find_json_crs(document, features, crs, where), where, notes)
     return _read_map(path, where, layer, crs)
 
 
@@ -165,13 +165,14 @@ def _decode(data: bytes) -> tuple[str, list[str]]:
     raise AssertionError("unreachable")
 
 
-def _find_json_crs(document: Mapping[str, Any], features: Sequence[dict[str, Any]], where: str) -> CRS:
+def _find_json_crs(document: Mapping[str, Any], features: Sequence[dict[str, Any]], said: str | None, where: str) -> CRS:
+    """Return the reference system that a document names, else the one that was said, else degrees."""
     names = {find_crs_name(part) for part in (dict(document), *features) if isinstance(part.get("crs"), dict)}
     if len(names) > 1:
         raise AoiError(f"{where} is in several reference systems ({', '.join(sorted(filter(None, names)))}); save it in one")
     name = next(iter(names), "")
     if not name:
-        return CRS.from_epsg(4326)
+        return _parse_crs(said or "EPSG:4326", where)
     try:
         return CRS.from_authority(*(find_authority(name) or ("", "")))
     except CRSError:

@@ -31,7 +31,10 @@ LINKS = ("overviews", "proxyoverviewrequest")
 UNSIGNED = ("uint8", "uint16")
 """Types of pictures."""
 
-DTYPES = (*UNSIGNED, "int16")
+REFLECTANCE_DTYPES = ("uint16", "int16")
+"""Types of digital numbers of reflectance."""
+
+DTYPES = ("uint8", *REFLECTANCE_DTYPES)
 """Types of digital numbers and classes."""
 
 

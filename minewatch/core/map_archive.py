@@ -51,18 +51,19 @@ def is_archive(path: Path) -> bool:
 
 def check_archive(path: Path) -> None:
     """Raise MapFileError where a ZIP holds more than a map, or cannot be read."""
-    for _ in _read_members(path, ()):
+    for _ in _read_members(path, (), LARGEST_TOTAL):
         pass
 
 
-def unpack_map(path: Path, folder: Path) -> Path:
+def unpack_map(path: Path, folder: Path, largest: int) -> Path:
     """Unpack the one map file of a ZIP, and the files beside it, into a folder, and return it.
 
-    Raises MapFileError where there is none or more than one, or where the ZIP cannot be read.
+    Raises MapFileError where there is none or more than one, where all holds more than ``largest`` bytes, or where the ZIP
+    cannot be read.
     """
     found: dict[PurePosixPath, Path] = {}
     places: dict[PurePosixPath, int] = {}
-    for name, part in _read_members(path, MAIN_ENDINGS + SIDE_ENDINGS):
+    for name, part in _read_members(path, MAIN_ENDINGS + SIDE_ENDINGS, largest):
         place = folder / str(places.setdefault(name.parent, len(places)))
         place.mkdir(exist_ok=True)
         target = place / f"{_clean(name.stem)}{name.suffix.lower()}"
@@ -83,12 +84,12 @@ def _clean(stem: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_ " else "_" for letter in stem)[:60] or "_"
 
 
-def _read_members(path: Path, endings: tuple[str, ...]) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _read_members(path: Path, endings: tuple[str, ...], largest: int) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield the files of a ZIP with these endings, in parts, at least one; all are unpacked, and count."""
     total = 0
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in _list_members(archive, path):
+            for member in _list_members(archive, path, largest):
                 name = PurePosixPath(member.filename.replace("\\", "/"))
                 is_wanted = name.suffix.lower() in endings and "__MACOSX" not in name.parts and not name.name.startswith(".")
                 if is_wanted:
@@ -96,15 +97,15 @@ def _read_members(path: Path, endings: tuple[str, ...]) -> Iterator[tuple[PurePo
                 with archive.open(member) as file:
                     while part := file.read(_CHUNK):
                         total += len(part)
-                        if total > LARGEST_TOTAL:
-                            raise MapFileError(f"{path} holds more than {LARGEST_TOTAL >> 30} GB; do not unpack it")
+                        if total > largest:
+                            raise MapFileError(f"{path} holds more than {largest >> 20} MB; do not unpack it")
                         if is_wanted:
                             yield name, part
     except _FAULTS as error:
         raise MapFileError(f"{path} cannot be unpacked: it is damaged, or no ZIP") from error
 
 
-def _list_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]:
+def _list_members(archive: zipfile.ZipFile, path: Path, largest: int) -> list[zipfile.ZipInfo]:
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > MOST_MEMBERS:
         raise MapFileError(f"{path} holds {len(members)} files, more than any map; unpack it and give one of them")
@@ -113,6 +114,6 @@ def _list_members(archive: zipfile.ZipFile, path: Path) -> list[zipfile.ZipInfo]
             raise MapFileError(f"{path} is locked with a password; unpack it first")
         if member.compress_type not in _METHODS:
             raise MapFileError(f"{path} is packed by a method that is not read ({member.compress_type}); unpack it first")
-    if sum(member.file_size for member in members) > LARGEST_TOTAL:
-        raise MapFileError(f"{path} holds more than {LARGEST_TOTAL >> 30} GB; do not unpack it")
+    if sum(member.file_size for member in members) > largest:
+        raise MapFileError(f"{path} holds more than {largest >> 20} MB; do not unpack it")
     return members

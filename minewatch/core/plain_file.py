@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import functools
 import os
 import stat
 from pathlib import Path
@@ -96,11 +95,10 @@ def lock_handle(handle: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
 # --- folders -----------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(4096)
 def check_folder(folder: Path) -> None:
     """Raise WorkspaceError for a folder in a workspace which, through a link, lies out of it.
 
-    A folder that lies elsewhere by its own path is the choice of the user.  Folders that have passed are not looked at again.
+    A folder that lies elsewhere by its own path is the choice of the user.
     """
     folder = _follow_dots(folder.absolute())
     for root in folder.parents:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, get_fetch_pool, is_remote
+from minewatch.core.limits import REFLECTANCE_DTYPES
 from minewatch.core.text import show
 from minewatch.core.units import NODATA
 from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, prefetch_blocks
@@ -33,6 +34,8 @@ from minewatch.sources.scene import Datatake, Scene
 
 T = TypeVar("T")
 
+MOST_APART = 3
+"""Pixels, of the coarser band, between the corners of two bands of a scene: cut-outs are rounded for each size of pixel."""
 
 READ_ATTEMPTS = 2
 """Attempts at reading a window, including opening the file; each request has further attempts of its own."""
@@ -61,6 +64,9 @@ class OpenBand:
     shape: tuple[int, int]
     """Rows and columns."""
 
+    dtype: str
+    """Type of its numbers."""
+
     nodata: tuple[int, ...] = ()
     """Numbers other than 0 that file or item declare as no data."""
 
@@ -84,6 +90,15 @@ class _Blanked:
 
     def close(self) -> None:
         self.source.close()
+
+
+def lie_together(one: OpenBand, other: OpenBand) -> bool:
+    """True if two bands of a scene have their corners in the same places, to a few of the coarser one's pixels."""
+    if one.crs != other.crs:
+        return find_known_epsg(one.crs) == find_known_epsg(other.crs)
+    reach = MOST_APART * max(abs(one.transform.a), abs(other.transform.a))
+    corners = [[band.transform @ (x, y) for x, y in ((0, 0), (band.shape[1], band.shape[0]))] for band in (one, other)]
+    return all(max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= reach for a, b in zip(*corners, strict=True))
 
 
 @dataclass
@@ -159,10 +174,12 @@ class SceneFiles:
             header = self._read_header(band)
             if isinstance(header, Layout):
                 file = BlockFile(header, self.cache, self.prefetcher)
-                opened = OpenBand(file, header.crs, header.transform, header.shape, self._list_nodata(band, header.empty))
+                nodata = self._list_nodata(band, header.empty)
+                opened = OpenBand(file, header.crs, header.transform, header.shape, header.dtype.name, nodata)
             else:
                 opened = self._open_dataset(band, header)
             self._open[band] = opened
+            self._check_kind(band, opened)
             self._check_place(band, opened)
         return self._open[band]
 
@@ -170,10 +187,24 @@ class SceneFiles:
         stated = {of_file, self.scene.nodata.get(band)}
         return tuple(sorted(int(number) for number in stated if number is not None and 0 < number < 2**16))
 
+    def _check_kind(self, band: str, opened: OpenBand) -> None:
+        """Raise SceneError where a band has the numbers of classes or of a picture: reflectance does not fit into a byte."""
+        if band != "scl" and opened.dtype not in REFLECTANCE_DTYPES:
+            kinds = " or ".join(REFLECTANCE_DTYPES)
+            raise self._refuse(band, f"its numbers are of type {opened.dtype}, and those of reflectance of {kinds}")
+
     def _check_place(self, band: str, opened: OpenBand) -> None:
-        """Raise SceneError where the file lies elsewhere than its item states; overviews have a grid of their own."""
+        """Raise SceneError where the file lies elsewhere than its item states, or than another band of the scene.
+
+        Overviews have a grid of their own.
+        """
+        if self.pixel > PIXEL:
+            return
+        for other, known in self._open.items():
+            if other != band and not lie_together(opened, known):
+                raise self._refuse(band, f"it lies elsewhere than {other} of the same scene; one of the files may be damaged")
         stated = self.scene.grids.get(band)
-        if stated is None or self.pixel > PIXEL:
+        if stated is None:
             return
         if fault := stated.find_contradiction(find_known_epsg(opened.crs), opened.transform, opened.shape):
             name = show(PurePosixPath(urlsplit(self.scene.hrefs[band]).path).name)
@@ -217,7 +248,7 @@ class SceneFiles:
             raise self._refuse(band, str(error)) from None
         dataset = file.dataset
         nodata = self._list_nodata(band, dataset.nodata)
-        return OpenBand(file, dataset.crs.to_wkt(), dataset.transform, dataset.shape, nodata)
+        return OpenBand(file, dataset.crs.to_wkt(), dataset.transform, dataset.shape, dataset.dtypes[0], nodata)
 
 
 def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Stream | None:

@@ -24,6 +24,9 @@ BRIGHTEST = 2 * SCALE
 DARK_NIR = 1500
 """Near infrared up to which short-wave infrared may be black: over water, in shadow.  Under brighter ground it was lost."""
 
+DIMMEST = SCALE // 4
+"""Blue and red where a band reaches 1, at least: clouds, snow and glint are bright in all of them, and one alone is saturated."""
+
 OFTEN_BLACK = ("blue", "green")
 """Bands that overcorrected haze makes black on good ground, so that black is a look there.
 
@@ -68,4 +71,6 @@ def _find_measured(
     for i in range(measured.size):  # without branches, so that it is done for many pixels at a time
         present = (blue[i] != NODATA) & (swir[i] != NODATA) & (red[i] > BLACK) & (nir[i] > BLACK)
         sound = (blue[i] <= BRIGHTEST) & (swir[i] <= BRIGHTEST) & (red[i] <= BRIGHTEST) & (nir[i] <= BRIGHTEST)
-        measured[i] = present & sound & ((swir[i] > BLACK) | (nir[i] <= DARK_NIR))
+        bright = (blue[i] > SCALE) | (red[i] > SCALE) | (nir[i] > SCALE)
+        alike = ~bright | ((blue[i] >= DIMMEST) & (red[i] >= DIMMEST))
+        measured[i] = present & sound & alike & ((swir[i] > BLACK) | (nir[i] <= DARK_NIR))

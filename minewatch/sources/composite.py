@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -12,6 +13,9 @@ from pystac.utils import str_to_datetime
 
 LONGEST_LOOK = dt.timedelta(days=1)
 """Between start and end of what one date describes: an overpass takes minutes, a mosaic of one day up to 24 hours."""
+
+
+_LEAP_SECOND = re.compile(r":60(?![\d:])")
 
 
 class Span(NamedTuple):
@@ -37,12 +41,12 @@ def find_span(item: Item, names: Iterable[str] = ()) -> Span | None:
     It stands in ``start_datetime`` and ``end_datetime``, or in the temporal dimension of a data cube.
     """
     places = [item.properties, *(item.assets[name].extra_fields for name in names if name in item.assets)]
-    spans = [span for fields in places for pair in _list_periods(fields) if (span := _read_span(*pair))]
+    spans = [span for fields in places for times in _list_periods(fields) if (span := _read_span(times))]
     return max(spans, key=lambda span: span.end - span.start, default=None)
 
 
-def _list_periods(fields: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-    periods = [(fields.get("start_datetime"), fields.get("end_datetime"))]
+def _list_periods(fields: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    periods: list[tuple[Any, ...]] = [tuple(fields.get(name) for name in ("start_datetime", "end_datetime"))]
     dimensions = fields.get("cube:dimensions")
     for dimension in dimensions.values() if isinstance(dimensions, Mapping) else ():
         if isinstance(dimension, Mapping) and dimension.get("type") == "temporal":
@@ -51,16 +55,15 @@ def _list_periods(fields: Mapping[str, Any]) -> list[tuple[Any, Any]]:
     return periods
 
 
-def _read_span(start: Any, end: Any) -> Span | None:
+def _read_span(values: Iterable[Any]) -> Span | None:
+    """Return the period that some times cover, without what is missing or no time; None where fewer than two are known."""
+    times = sorted(filter(None, map(_read_time, values)))
+    return Span(times[0], times[-1]) if len(times) > 1 else None
+
+
+def _read_time(value: Any) -> dt.datetime | None:
     try:
-        times = sorted(_read_time(value) for value in (start, end))
-    except (TypeError, ValueError, OverflowError):  # missing, open, or no time
+        time = str_to_datetime(_LEAP_SECOND.sub(":59", value))
+        return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return Span(*times)
-
-
-def _read_time(value: Any) -> dt.datetime:
-    if not isinstance(value, str):
-        raise TypeError
-    time = str_to_datetime(value)
-    return time.replace(tzinfo=time.tzinfo or dt.UTC).astimezone(dt.UTC)

@@ -79,6 +79,8 @@ ALL_ONE = dict.fromkeys(LAYERS, 1)
         (0, {"blue": 64_800, "red": 64_200}),
         (-1000, {"blue": 55_537}),
         (0, {"swir16": 20_500}),
+        (0, {"red": 19_999}),
+        (-1000, {"nir": 13_000}),
     ],
     ids=str,
 )
@@ -114,6 +116,13 @@ def test_water_shadow_and_brightness_are_kept(tmp_path: Path, scl: int, offset: 
     observation = archive(tmp_path / "archive", write_scene(tmp_path, bands, offset=offset))
     assert (read_codes(observation) > 0).all()
     assert observation.broken_share == 0
+
+
+def test_numbers_of_a_byte_are_no_reflectance(tmp_path: Path) -> None:
+    bands = paint_block(0, VEGETATION, {}, {})
+    bands["red"] = bands["red"].clip(0, 255).astype(np.uint8)
+    (error,) = write_temp_rasters([Target(Datatake(KEY, TIME, (write_scene(tmp_path, bands),)), GRID, tmp_path / "archive")])
+    assert str(error).endswith("red: its numbers are of type uint8, and those of reflectance of uint16 or int16")
 
 
 def test_clouds_keep_their_class(tmp_path: Path) -> None:

@@ -15,11 +15,11 @@ from click.testing import CliRunner, Result
 from shapely.geometry import LineString, Point, Polygon, box, mapping
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.areas import outline_file
 from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.areas.naming import clean_name
 from minewatch.areas.outline_file import MOST_FEATURES, read_outlines
 from minewatch.cli import main
-from minewatch.core import map_archive
 from minewatch.core.errors import AoiError
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace
@@ -289,7 +289,7 @@ def test_what_is_not_read_is_one_clear_line(workspace: Workspace, tmp_path: Path
     assert "only describes where data are" in refuse(workspace, "a", give("a.vrt", b"<OGRVRTDataSource/>"))
     with zipfile.ZipFile(tmp_path / "bomb.kmz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("doc.kml", bytes(2**21))
-    monkeypatch.setattr(map_archive, "LARGEST_TOTAL", 2**20)
+    monkeypatch.setattr(outline_file, "LARGEST_FILE", 2**20)
     assert "do not unpack it" in refuse(workspace, "a", tmp_path / "bomb.kmz")
 
 
@@ -318,3 +318,13 @@ def test_a_view_of_a_stranger_is_not_run(workspace: Workspace, tmp_path: Path) -
 )  # fmt: skip
 def test_names_are_cleaned(text: str, name: str) -> None:
     assert clean_name(text) == name
+
+
+def test_a_reference_system_may_be_said_of_geojson_too(workspace: Workspace, tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    path.write_text(json.dumps(mapping(gpd.GeoSeries([WEST], crs=4326).to_crs(32719)[0])))
+    assert "reproject" in refuse(workspace, "a", path)
+    assert "EPSG:99999" in refuse(workspace, "a", path, "--crs", "EPSG:99999")
+    answer = add(workspace, "a", path, "--crs", "EPSG:32719")
+    assert "reprojected from" in answer.stdout + answer.stderr
+    assert read_aoi(workspace, "a").geometry.symmetric_difference(WEST).area < 1e-3 * WEST.area

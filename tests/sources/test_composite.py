@@ -28,6 +28,7 @@ COMPOSITES: dict[str, tuple[dict[str, Any], str]] = {
         "16 days",
     ),
     "its values": ({"cube:dimensions": {"t": {"type": "temporal", "values": ["2020-07-01", "2020-07-04"]}}}, "3 days"),
+    "a leap second": ({"start_datetime": "2020-07-01T00:00:00Z", "end_datetime": "2020-07-28T23:59:60Z"}, "28 days"),
     "backwards": ({"start_datetime": "2020-07-09T00:00:00Z", "end_datetime": "2020-07-01T00:00:00Z"}, "8 days"),
 }
 LOOKS: dict[str, dict[str, Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import struct
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 from affine import Affine
 
 from minewatch.core.errors import SceneError
@@ -100,6 +102,17 @@ def test_flipped_bytes_in_a_header_refuse_the_scene(tmp_path: Path, driver: str)
     )
     assert caught.value.scene_id == scene.id
     assert grid.shape == (40, 60)
+
+
+@pytest.mark.parametrize(("metres", "fits"), [(0, True), (20, True), (80, False), (-3000, False)])
+def test_a_band_that_lies_elsewhere_than_another_refuses_the_scene(tmp_path: Path, metres: int, fits: bool) -> None:
+    scene = write_scene(tmp_path, paint_bands(40, 60))
+    with rasterio.open(scene.hrefs["nir"], "r+") as file:
+        file.transform = Affine.translation(metres, 0) @ file.transform
+    with gdal_environment(), SceneFiles(scene) as files:
+        files.open("red")
+        with contextlib.nullcontext() if fits else pytest.raises(SceneError, match="nir: it lies elsewhere than red of the same"):
+            files.open("nir")
 
 
 def read(scene: Scene, band: str) -> np.ndarray:
