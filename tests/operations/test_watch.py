@@ -314,14 +314,15 @@ def test_an_address_is_asked_after_each_pass(workspace: Workspace, host: Host, m
 
 
 def cut_the_line(answer: object, _number: int) -> None:
-    answer.connection.close()  # type: ignore[attr-defined]
+    answer.close_connection = True  # type: ignore[attr-defined]
+    answer.connection.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
 
 
 FAULTS: dict[str, tuple[Callable[..., None], str]] = {
     "500": (lambda answer, _number: answer.send(500, b"secret-token"), "it answers with status 500"),
     "404": (lambda answer, _number: answer.send(404), "it answers with status 404"),
-    "cut": (cut_the_line, "RemoteDisconnected"),
-    "slow": (lambda _answer, _number: time.sleep(1.5), "no answer in time"),
+    "cut": (cut_the_line, "no answer, ProtocolError"),
+    "slow": (lambda _answer, _number: time.sleep(1.5), "too slow, no answer within"),
 }
 
 
@@ -330,13 +331,13 @@ def test_an_address_that_fails_stops_nothing_and_stays_secret(
     workspace: Workspace, host: Host, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     host.answer, words = FAULTS[fault]
-    monkeypatch.setattr("minewatch.operations.status.HEARTBEAT_TIMEOUT", 0.3)
+    monkeypatch.setattr("minewatch.operations.status.HEARTBEAT_TIMEOUT", 1.0)
     monkeypatch.setenv("BEAT", f"{host.url}/secret-token")
     (line,) = write_heartbeat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
     assert "secret-token" not in line
     assert "127.0.0.1" not in line
     assert line.startswith("the heartbeat's address in BEAT cannot be reached: ")
-    assert words in line or "TimeoutError" in line
+    assert words in line
     assert workspace.heartbeat.exists()
 
 
