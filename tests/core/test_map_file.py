@@ -32,9 +32,8 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serve_host() as host:
         host.answer = lambda answer, _: answer.send(404)
-        Answer.do_HEAD = Answer.do_GET  # type: ignore[attr-defined]
+        monkeypatch.setattr(Answer, "do_HEAD", Answer.do_GET, raising=False)
         yield host
-        del Answer.do_HEAD  # type: ignore[attr-defined]
 
 
 def write_gml(schema: str) -> str:
