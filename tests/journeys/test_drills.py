@@ -16,7 +16,7 @@ from drills.report import Figures
 from drills.truth import compare, inspect, read_truth
 from drills.world import AREA, World, open_world
 
-ROUNDS = 3
+ROUNDS = 5
 SEED = 7
 ONCE = ("clock", "read-only", "ctrl-c")
 """Drills of which five rounds each, and of those that are not named here, are in test_interrupts.py and test_repair.py."""

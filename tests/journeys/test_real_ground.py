@@ -33,7 +33,7 @@ def test_other_ground_is_not(points: real_points.PointScores, name: str, most: f
     assert points.share(name) <= most
 
 
-@pytest.mark.parametrize("place", ["103"])
+@pytest.mark.parametrize("place", ["103", "106"])
 def test_the_bracket_holds_the_day_on_which_the_ground_changed(shared: Path, tmp_path: Path, place: str) -> None:
     (case,) = (
         case for case in accuracy.list_injected(shared / "data" / "injected", tmp_path) if case.catalog.parent.name == place
