@@ -71,6 +71,6 @@ def _find_measured(
     for i in range(measured.size):  # without branches, so that it is done for many pixels at a time
         present = (blue[i] != NODATA) & (swir[i] != NODATA) & (red[i] > BLACK) & (nir[i] > BLACK)
         sound = (blue[i] <= BRIGHTEST) & (swir[i] <= BRIGHTEST) & (red[i] <= BRIGHTEST) & (nir[i] <= BRIGHTEST)
-        bright = (blue[i] > SCALE) | (red[i] > SCALE) | (nir[i] > SCALE)
-        alike = ~bright | ((blue[i] >= DIMMEST) & (red[i] >= DIMMEST))
+        dull = (blue[i] <= SCALE) & (red[i] <= SCALE) & (nir[i] <= SCALE)
+        alike = dull | ((blue[i] >= DIMMEST) & (red[i] >= DIMMEST))
         measured[i] = present & sound & alike & ((swir[i] > BLACK) | (nir[i] <= DARK_NIR))
