@@ -60,7 +60,7 @@ def read_runs(workspace: Workspace) -> Sequence[ScheduledRun]:
     try:
         found, _ = read_lines(workspace.run_log, _parse)
     except OSError as error:
-        raise WorkspaceError(f"{workspace.run_log} cannot be read: {error.strerror}") from error
+        raise WorkspaceError(f"{workspace.run_log} cannot be read: {error.strerror}; check its permissions") from error
     return found
 
 

@@ -390,7 +390,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(small: Workspace) ->
     found = run(small, "watch", "--once")
     assert found.exit_code == 1
     assert found.stderr.count("Error:") == 1
-    assert f"{small.output}/rounds.jsonl cannot be read: Not a directory" in found.stderr
+    assert "check its permissions" in found.stderr
 
 
 def run(workspace: Workspace, *words: str):  # type: ignore[no-untyped-def]
