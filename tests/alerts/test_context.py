@@ -587,7 +587,8 @@ def test_overlaps_stay_below_the_alert_and_kinds_do_not_mix(shelf: Path, shapes:
     before = place(workspace)
     assert 0 <= before["protected_ha"] <= area_ha(SQUARE) * (1 + 1e-9) + 1e-4
     assert 0 <= before["protected_pct"] <= 100
-    assert before["protected_ha"] == pytest.approx(area_ha(shapely.union_all(shapes) & SQUARE), rel=3e-5, abs=1e-4)
+    expected = shapely.union_all([shape & SQUARE for shape in shapes])  # each corner on an edge moves the geodesic along it
+    assert before["protected_ha"] == pytest.approx(area_ha(expected), rel=1e-5, abs=1e-4)
     put(workspace, kind, *more, name="three")
     after = place(workspace)
     own = {"concession": "legal_status", "administrative-unit": "admin_unit"}.get(kind)
