@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
 from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, find_fate, find_green_again, read_day
+from minewatch.alerts.table import plain_cell
 from minewatch.core.text import show
 from minewatch.core.units import SCALE
 from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON
@@ -128,7 +129,7 @@ def _describe_since(facts: ReadMeFacts, words: Wording) -> str:
 
 def _describe_law_since(facts: ReadMeFacts, row: Mapping[str, Any], words: Wording) -> str:
     """Return the legal status that the table has, where it is another than that of the evidence; '' where it is the same."""
-    now = {name: "" if (value := row.get(name)) is None or value != value else value for name in NO_LAW}  # noqa: PLR0124  # NaN
+    now = {name: plain_cell(row.get(name)) for name in NO_LAW}
     is_same = all(str(facts.alert.get(name) or "") == now[name] for name in ("legal_status", "legal_reason"))
     return "" if is_same else words.texts.text("since_law", status=describe_law(now, words.texts).status)
 
