@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from minewatch.core.compilation import njit
 from minewatch.core.units import NODATA, SCALE
 
-RUN = 4096
-"""Pixels computed at a time, so that they stay in the core's cache for all layers."""
+RUN = 1024
+"""Pixels computed at a time, so that they stay in the core's first cache for all layers."""
 
 EMPTY = 0
 """The code of a pixel without data."""
@@ -120,34 +120,36 @@ def _encode(
     ranges: NDArray[np.float32],
     codes: NDArray[np.uint8],
 ) -> None:
-    values = np.empty((len(ranges), RUN), np.float32)
+    # One short loop for each step, without branches and with nothing but scalars and rows, is done for many pixels at a time.
+    b, r = np.empty(RUN, np.float32), np.empty(RUN, np.float32)
+    n, s = np.empty(RUN, np.float32), np.empty(RUN, np.float32)
+    whole = np.empty(RUN, np.uint8)
+    low_0, high_0, steps_0 = ranges[0]
+    low_1, high_1, steps_1 = ranges[1]
+    low_2, high_2, steps_2 = ranges[2]
+    low_3, high_3, steps_3 = ranges[3]
     for first in range(0, blue.size, RUN):
         run = slice(first, min(first + RUN, blue.size))
-        b, r, n, s = blue[run], red[run], nir[run], swir[run]
-        ndvi, bsi, bluish, bright = values[0], values[1], values[2], values[3]
-        for i in range(b.size):
-            ndvi[i] = _ndvi(np.float32(b[i]), np.float32(r[i]), np.float32(n[i]), np.float32(s[i]))
-        for i in range(b.size):
-            bsi[i] = _bsi(np.float32(b[i]), np.float32(r[i]), np.float32(n[i]), np.float32(s[i]))
-        for i in range(b.size):
-            bluish[i] = _blue(np.float32(b[i]), np.float32(r[i]), np.float32(n[i]), np.float32(s[i]))
-        for i in range(b.size):
-            bright[i] = _nir(np.float32(b[i]), np.float32(r[i]), np.float32(n[i]), np.float32(s[i]))
-        for layer in range(len(ranges)):
-            _cut(values[layer], ranges[layer, 0], ranges[layer, 1], ranges[layer, 2], codes[layer, run])
-        for layer in range(len(ranges)):
-            code = codes[layer, run]
-            for i in range(b.size):
-                whole = (b[i] != NODATA) & (r[i] != NODATA) & (n[i] != NODATA) & (s[i] != NODATA)
-                code[i] = code[i] if whole else np.uint8(EMPTY)
+        blues, reds, nirs, swirs, out = blue[run], red[run], nir[run], swir[run], codes[:, run]
+        ndvi, bsi, bluish, bright = out[0], out[1], out[2], out[3]
+        for i in range(blues.size):
+            b[i], r[i], n[i], s[i] = blues[i], reds[i], nirs[i], swirs[i]
+        for i in range(blues.size):
+            missing = (blues[i] == NODATA) | (reds[i] == NODATA) | (nirs[i] == NODATA) | (swirs[i] == NODATA)
+            whole[i] = np.uint8(0) if missing else np.uint8(255)
+        for i in range(blues.size):
+            ndvi[i] = whole[i] & _cut(_ndvi(b[i], r[i], n[i], s[i]), low_0, high_0, steps_0)
+        for i in range(blues.size):
+            bsi[i] = whole[i] & _cut(_bsi(b[i], r[i], n[i], s[i]), low_1, high_1, steps_1)
+        for i in range(blues.size):
+            bluish[i] = whole[i] & _cut(_blue(b[i], r[i], n[i], s[i]), low_2, high_2, steps_2)
+        for i in range(blues.size):
+            bright[i] = whole[i] & _cut(_nir(b[i], r[i], n[i], s[i]), low_3, high_3, steps_3)
 
 
 @njit(nogil=True, cache=True)
-def _cut(values: NDArray[np.float32], low: Number, high: Number, steps: Number, codes: NDArray[np.uint8]) -> None:
-    """Write the codes of values; 0 / 0, where every band is 0 over water or in deep shadow, counts as 0."""
-    nothing = np.float32(0)
-    for i in range(codes.size):
-        value = values[i]
-        value = value if value == value else nothing  # noqa: PLR0124 - only NaN differs from itself
-        value = min(max(value, low), high)
-        codes[i] = np.uint8(np.int32(np.rint((value - low) * steps)) + np.int32(1))
+def _cut(value: Number, low: Number, high: Number, steps: Number) -> np.uint8:
+    """Return the code of a value; 0 / 0, where every band is 0 over water or in deep shadow, counts as 0."""
+    value = value if value == value else np.float32(0)  # noqa: PLR0124 - only NaN differs from itself
+    value = min(max(value, low), high)
+    return np.uint8(np.int32(np.rint((value - low) * steps)) + np.int32(1))

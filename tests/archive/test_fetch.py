@@ -20,8 +20,8 @@ from minewatch.archive.fetch import TOGETHER, group_areas, search_areas
 from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.core.errors import SceneError
-from minewatch.core.parallel import _run_task
 from minewatch.core.progress import Reporter
+from minewatch.core.task import run_task
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.operations.plan import ScanRequest, plan_scan
@@ -146,7 +146,7 @@ def fail_with_a_cause_that_cannot_be_sent() -> None:
 
 def test_an_error_of_another_process_still_knows_its_scene() -> None:
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        error = pool.submit(_run_task, __version__, fail_with_a_cause_that_cannot_be_sent).result()
+        error = pool.submit(run_task, __version__, fail_with_a_cause_that_cannot_be_sent).result()
     assert isinstance(error, SceneError)
     assert (str(error), error.scene_id, error.__cause__) == ("no such word as scene", "S2A_1", None)
 

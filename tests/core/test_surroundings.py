@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import dask
 import pytest
 from click.testing import CliRunner
 
@@ -21,7 +19,6 @@ from minewatch.core.compilation import find_cache
 from minewatch.core.errors import AlertsError, WorkspaceError
 from minewatch.core.files import append_lines, wrap_disk_errors
 from minewatch.core.lock import acquire_lock
-from minewatch.core.parallel import start_engine
 from minewatch.settings.document import init_workspace
 from tests.helpers.places import ROOT
 
@@ -166,16 +163,3 @@ def test_names_and_output_are_whole_in_the_c_locale(tmp_path: Path, locale: dict
     text = found.stderr.decode("latin-1" if "PYTHONIOENCODING" in locale else "utf-8")
     expected = f"no pipeline 'ñu' in {root}/pipelines"
     assert (expected.replace("–", "\\u2013") if "PYTHONIOENCODING" in locale else expected) in text
-
-
-# --- Dask --------------------------------------------------------------------------------------------------------------
-
-
-def test_dask_starts_without_its_watchers() -> None:
-    before = len(gc.callbacks)
-    with start_engine() as engine:
-        assert dask.config.get("distributed.worker.profile.enabled") is False
-        assert dask.config.get("distributed.admin.tick.interval") == "10 s"
-        assert len(gc.callbacks) == before, "nobody is asked at each garbage collection"
-        assert [result for _, result in engine.run(abs_of, [(-1,), (2,)])] == [1, 2]
-    assert len(gc.callbacks) == before

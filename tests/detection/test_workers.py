@@ -17,7 +17,7 @@ from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.stack import sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.parallel import _run_task
+from minewatch.core.task import run_task
 from minewatch.core.workspace import Workspace
 from minewatch.detection.scene_quality import assess_scenes
 from minewatch.detection.tiles import Task, detect_tile, list_tiles, measure_rows
@@ -115,6 +115,6 @@ def test_reading_loads_no_catalogue_and_no_table(reading: Call) -> None:
 
 
 def test_nothing_heavy_comes_with_what_dask_is_given(detection: list[Call], reading: Call) -> None:
-    loaded = load_for([(_run_task, (__version__, task, *job)) for task, job in [*detection, reading]])
+    loaded = load_for([(run_task, (__version__, task, *job)) for task, job in [*detection, reading]])
     assert find_libraries(loaded) & HEAVY == set()
     assert find_own(loaded) == DETECTION | READING

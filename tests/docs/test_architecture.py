@@ -23,8 +23,8 @@ MOST_ENTRIES = 14
 """Modules and rooms at the first level of the package."""
 
 FENCES = {
-    "dask": {"core.parallel"},
-    "distributed": {"core.parallel"},
+    "dask": {"core.cluster"},
+    "distributed": {"core.cluster"},
     "rasterio": {
         "raster.tiff_header",
         "raster.gdal_vsi",

@@ -15,7 +15,8 @@ import pytest
 
 import minewatch
 from minewatch.core.errors import MinewatchError
-from minewatch.core.parallel import Engine, start_engine
+from minewatch.core.cluster import Cluster
+from minewatch.core.parallel import start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
@@ -127,7 +128,7 @@ def test_a_new_worker_takes_over_when_all_have_died(watch: Workspace, result: di
 def test_a_cluster_that_stays_without_workers_is_an_error(
     watch: Workspace, result: dict[str, Any], dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.core.parallel.NO_WORKER_SECONDS", 3.0)
+    monkeypatch.setattr("minewatch.core.cluster.NO_WORKER_SECONDS", 3.0)
 
     def kill_all() -> None:
         for pid in dask_cluster.worker_pids:
@@ -159,7 +160,7 @@ def test_a_worker_that_stands_still_for_a_while_is_waited_for(
 def test_a_scheduler_that_dies_is_an_error(
     watch: Workspace, result: dict[str, Any], dask_cluster: DaskCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("minewatch.core.parallel.CONNECT_SECONDS", 3)
+    monkeypatch.setattr("minewatch.core.cluster.CONNECT_SECONDS", 3)
     with pytest.raises(MinewatchError, match=rf"the connection to the Dask scheduler at {dask_cluster.address} was lost"):
         scan_there(watch, dask_cluster.address, lambda: os.kill(dask_cluster.scheduler_pid, signal.SIGKILL))
     assert not watch.alerts.exists()
@@ -241,7 +242,7 @@ def test_no_more_tasks_are_under_way_than_there_is_work_for(dask_cluster: DaskCl
                 yield job
 
     with start_engine(dask_cluster.address) as engine:
-        assert isinstance(engine, Engine)
+        assert isinstance(engine, Cluster)
         for count, (number, value) in enumerate(engine.run(abs, Jobs([(-n,) for n in range(40)])), 1):
             assert value == number
             assert len(given) - count <= 2 * 2

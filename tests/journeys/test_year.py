@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 import pytest
-from distributed import Scheduler
 
 from benchmarks.watched_year import Year
 from benchmarks.world import Scope
 from benchmarks.year import WELL, run_year, write_page
 from benchmarks.year_check import Verdict
 from minewatch.alerts.read import read_alerts
-from minewatch.core.parallel import start_engine
 from minewatch.operations.run_log import read_runs
 
 SCOPE = Scope(nights=20, areas=4, columns=2, side=48, years=1, revisit=3, cloudiness=0.0, mines=2, seed=6)
@@ -60,11 +57,3 @@ def test_page_is_written(month: tuple[Year, Verdict], tmp_path: Path) -> None:
     text = (tmp_path / "endurance.md").read_text("utf-8")
     assert WELL in text
     assert 5000 < (tmp_path / "images" / "year.png").stat().st_size < 250_000
-
-
-def test_a_service_keeps_no_cluster_of_an_earlier_scan() -> None:
-    for _ in range(3):
-        with start_engine() as engine:
-            assert [value for _, value in engine.run(abs, [(-1,)])] == [1]
-    gc.collect()
-    assert sum(isinstance(thing, Scheduler) for thing in gc.get_objects()) <= 1

@@ -14,7 +14,8 @@ from typing import Any
 from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.http import is_remote
-from minewatch.core.parallel import TASKS_PER_CORE, count_cores
+from minewatch.core.parallel import TASKS_PER_CORE
+from minewatch.core.task import count_cores
 from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
 from minewatch.raster.read import open_datatake
 from minewatch.settings.credits import tag_credit

@@ -15,7 +15,8 @@ from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, MinewatchError, SceneError
-from minewatch.core.parallel import TASKS_PER_CORE, count_cores
+from minewatch.core.parallel import TASKS_PER_CORE
+from minewatch.core.task import count_cores
 from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.look_choice import rank_looks
