@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import pytest
 
 import minewatch
-from minewatch.core.errors import MinewatchError
 from minewatch.core.cluster import Cluster
+from minewatch.core.errors import MinewatchError
 from minewatch.core.parallel import start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
