@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from minewatch.core.files import join_ranges
 from minewatch.core.http import get_fetch_pool, is_remote
-from minewatch.raster.tiff_header import BlockError, Box, Layout, decode_block
+from minewatch.raster.tiff_directory import BlockError
+from minewatch.raster.tiff_header import Box, Layout, decode_block
 
 LARGEST_RANGE = 4 * 2**20
 """Bytes of one request for several blocks (three or four of a Sentinel-2 band); several connections bring more than one."""

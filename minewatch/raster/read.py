@@ -28,7 +28,8 @@ from minewatch.raster.gdal import READ_ERRORS, HeaderError, find_driver, gdal_en
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.reflectance import find_mixable
 from minewatch.raster.resampling import fill_classes, write_reflectance
-from minewatch.raster.tiff_header import BlockError, Box, Layout, is_left_to_gdal, read_layout
+from minewatch.raster.tiff_directory import BlockError
+from minewatch.raster.tiff_header import Box, Layout, is_left_to_gdal, read_layout
 from minewatch.raster.warp import PixelReader, Warp, find_known_epsg, make_warp
 from minewatch.sources.scene import Datatake, Scene
 

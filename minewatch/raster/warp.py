@@ -16,7 +16,8 @@ from pyproj.exceptions import ProjError
 
 from minewatch.areas.grid import PIXEL, Grid, Window, find_transformer
 from minewatch.raster.resampling import CONTROL_SPACING, resample_bilinear, resample_nearest, upsample2
-from minewatch.raster.tiff_header import BlockError, Box
+from minewatch.raster.tiff_directory import BlockError
+from minewatch.raster.tiff_header import Box
 
 FALSE_NORTHING = 10_000_000.0
 """Metres added to northings in the southern half of a UTM zone."""

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from minewatch.raster import tiff_header as geotiff
 from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher
-from minewatch.raster.tiff_header import BlockError, Box, Layout, read_layout
+from minewatch.raster.tiff_directory import BlockError
+from minewatch.raster.tiff_header import Box, Layout, read_layout
 from tests.helpers.rasters import EPSG, LEFT, TOP, write_raster
 
 TILED = {"tiled": True, "blockxsize": 16, "blockysize": 32, "compress": "deflate", "predictor": 2}

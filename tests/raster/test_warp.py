@@ -18,7 +18,8 @@ from rasterio.vrt import WarpedVRT
 from minewatch.areas.grid import Grid, Window
 from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher
 from minewatch.raster.resampling import CONTROL_SPACING, interpolate
-from minewatch.raster.tiff_header import BlockError, Box, read_layout
+from minewatch.raster.tiff_directory import BlockError
+from minewatch.raster.tiff_header import Box, read_layout
 from minewatch.raster.warp import AlignedGrid, ResampledGrid, make_aligned_grid, make_warp, project_control_points
 from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, write_raster
 

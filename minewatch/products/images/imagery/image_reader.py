@@ -25,7 +25,8 @@ from minewatch.core.limits import COARSEST, UNSIGNED, find_external_file, find_h
 from minewatch.raster.credentials import Access
 from minewatch.raster.gdal import READ_ERRORS, GdalFile, find_driver, gdal_environment, run_gdal
 from minewatch.raster.gdal_vsi import Stream
-from minewatch.raster.tiff_header import BlockError, is_left_to_gdal
+from minewatch.raster.tiff_directory import BlockError
+from minewatch.raster.tiff_header import is_left_to_gdal
 from minewatch.raster.warp import ResampledGrid, find_epsg
 
 FINEST = 0.01
