@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import tempfile
-from pathlib import Path
-
 import numpy as np
-import tifffile
 import zstandard
 from numpy.typing import NDArray
 
-from minewatch.archive.raster import BANDS, MALFORMED, Codes, RasterWriter, choose_table, fill_bands, parse_tables
+from minewatch.archive.raster import HEAD, MALFORMED, Codes, choose_table, fill_bands, subtract_neighbours
+from minewatch.archive.raster_header import BANDS, Table, list_shapes, make_header, parse_tables
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
 
@@ -20,50 +16,33 @@ LARGEST_CHIP = 2**26
 
 
 class ChipWriter:
-    """Writes chips of one grid as bytes: the metadata are written once, by :class:`RasterWriter`, and copied."""
+    """Writes chips of one grid as bytes: the metadata are made once."""
 
     def __init__(self, grid: Grid) -> None:
         self._shape = grid.shape
-        with tempfile.TemporaryDirectory(prefix="minewatch-") as scratch:
-            path = Path(scratch) / "chip.tif"
-            RasterWriter(path, grid).close()
-            self._head = path.read_bytes()
-        with tifffile.TiffFile(io.BytesIO(self._head)) as file:
-            # All blocks are of the full resolution; the overview of a large chip stays empty.
-            tags = [file.pages[0].tags[name] for name in ("TileOffsets", "TileByteCounts")]  # type: ignore[union-attr]
-            self._tables = [(tag.valueoffset, np.dtype(f"<u{tag.valuebytecount // tag.count}")) for tag in tags]
+        self._header = make_header(grid)
         self._compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
         self._block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
 
     def write(self, codes: Codes) -> bytes:
         """Return the file with these codes: (band, y, x) uint8, SCL first."""
-        parts, end = [self._head], len(self._head)
-        offsets, counts = [], []
-        for band in codes:
+        tables = [Table.empty(shape) for shape in list_shapes(self._shape)]  # the overview of a large chip stays empty
+        parts, end = [b""], len(self._header.data)
+        for number, band in enumerate(codes):
             for block in Window(0, 0, *self._shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
-                data = self._compress(band[block.slices])
-                offsets.append(end if data else 0)
-                counts.append(len(data))
-                parts.append(data)
-                end += len(data)
-        file = bytearray().join(parts)
-        for (place, dtype), values in zip(self._tables, (offsets, counts), strict=True):
-            table = np.array(values, dtype).tobytes()
-            file[place : place + len(table)] = table
-        return bytes(file)
-
-    def _compress(self, codes: Codes) -> bytes:
-        if not codes.any():
-            return b""
-        self._block[:] = 0
-        self._block[: codes.shape[0], : codes.shape[1]] = codes
-        return self._compressor.compress(self._block.data)
+                place = number, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
+                if band[block.slices].any():
+                    parts.append(self._compressor.compress(subtract_neighbours(band[block.slices], self._block).data))
+                    tables[0].offsets[place], tables[0].counts[place] = end, len(parts[-1])
+                    end += len(parts[-1])
+        parts[0] = self._header.fill(tables)
+        return b"".join(parts)
 
 
 def read_chip(data: bytes, shape: tuple[int, int], window: Window) -> NDArray[np.uint8]:
     """Return a window of a chip of this shape: (band, y, x) codes, SCL first; raises ArchiveError where it is none."""
     try:
-        tables = parse_tables(io.BytesIO(data))
+        tables = parse_tables(data[:HEAD], lambda start, stop: data[start:stop])
         if tables[0] != shape or shape[0] * shape[1] > LARGEST_CHIP:
             raise ValueError("another shape")
         codes = np.empty((len(BANDS), *window.shape), np.uint8)

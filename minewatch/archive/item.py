@@ -27,11 +27,15 @@ UNREAD_CLASSES = (NO_DATA, CLOUD, CIRRUS)
 UNREAD_MARGIN_M = 200
 """... where they fill a block and this much around it."""
 
-ARCHIVE_FORMAT = "c988a2f3e09018aa"
-"""Change it, to "4" and so on, when an observation of the same scenes would be written otherwise: other layers, ranges, formulas,
-blocks or unread blocks.  Observations of other formats are fetched anew; descriptions may change without that.  This value is
-the digest that earlier versions wrote, so that their archives remain valid.  Those without BROKEN_PIXELS are from before numbers
-that are no reflectance counted as no data; they are used as they are."""
+ARCHIVE_FORMAT = "4"
+"""Change it, to "5" and so on, when an observation of the same scenes would be written otherwise: other layers, ranges, formulas,
+blocks or unread blocks.  Observations of formats that are not among READABLE_FORMATS are fetched anew; descriptions may change
+without that."""
+
+READABLE_FORMATS = (ARCHIVE_FORMAT, "c988a2f3e09018aa")
+"""Formats whose pixels say the same, so that they are used side by side and nothing is fetched again.  The second, a digest that
+earlier versions wrote, stores codes where today's stores differences; each raster says which.  Those without BROKEN_PIXELS are
+from before numbers that are no reflectance counted as no data."""
 
 ITEM_CHECKSUM = "minewatch:checksum"
 """SHA-256 of an item's own bytes, with zeros where it stands itself; items of earlier versions have none."""
@@ -122,8 +126,8 @@ def describe_grid(grid: Grid) -> str:
 
 
 def is_current(digest: str, described: str, grid: Grid) -> bool:
-    """True if an observation of this format and described grid is usable; others are fetched anew."""
-    return digest == ARCHIVE_FORMAT and described == describe_grid(grid)
+    """True if an observation of a format and described grid is usable; others are fetched anew."""
+    return digest in READABLE_FORMATS and described == describe_grid(grid)
 
 
 def sign_item(document: dict[str, Any]) -> bytes:

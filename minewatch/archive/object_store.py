@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import partial
@@ -11,16 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from upath import UPath
 
-from minewatch.archive.raster import (
-    MALFORMED,
-    Codes,
-    Tables,
-    choose_table,
-    fill_bands,
-    list_blocks,
-    make_damage_error,
-    parse_tables,
-)
+from minewatch.archive.raster import MALFORMED, Codes, choose_table, fill_bands, list_blocks, make_damage_error
+from minewatch.archive.raster_header import Tables, parse_tables
 from minewatch.areas.grid import Window
 from minewatch.core.files import join_ranges, read_ranges
 
@@ -88,7 +79,7 @@ def _parse(path: UPath, head: bytes) -> Tables:
     asked = HEAD
     while True:
         try:
-            return parse_tables(io.BytesIO(head))
+            return parse_tables(head, lambda _start, _stop: b"")  # what lies beyond is asked for with more of the file
         except (*MALFORMED, OSError) as error:
             if len(head) < asked:  # the whole file was read
                 raise make_damage_error(path) from error

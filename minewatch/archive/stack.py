@@ -12,7 +12,8 @@ from upath import UPath
 
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.object_store import read_stored
-from minewatch.archive.raster import BANDS, Codes, find_step, read_bands
+from minewatch.archive.raster import Codes, read_bands
+from minewatch.archive.raster_header import BANDS, find_step
 from minewatch.areas.grid import Grid, Window
 from minewatch.raster.indices import LAYERS
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive.item import Observation, sort_observations
-from minewatch.archive.raster import find_step
+from minewatch.archive.raster_header import find_step
 from minewatch.archive.stack import iterate_scl, read_codes, read_sample
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Window

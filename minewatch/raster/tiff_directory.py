@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,6 +58,10 @@ class Directory:
 
     entries: tuple[Entry, ...]
     """Its tags."""
+
+    def entries_of(self, names: Iterable[str]) -> tuple[Entry, ...]:
+        """Return the tags of these names."""
+        return tuple(entry for name in names for entry in self.entries if TAG_NAMES.get(entry.tag) == name)
 
     def read(self, head: bytes, fetch: Callable[[int, int], bytes]) -> dict[str, NDArray[np.uint64]]:
         """Return the needed tags by name; ``fetch`` reads the bytes of tables that reach beyond ``head``, the file's beginning.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -12,10 +13,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import pystac
 import pytest
 import rasterio
+import tifffile
+from numpy.typing import NDArray
 from shapely.geometry import box
 
 from minewatch.archive.item import (
@@ -25,9 +29,11 @@ from minewatch.archive.item import (
     Observation,
     describe_grid,
     list_observations,
+    sign_item,
 )
 from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
-from minewatch.archive.raster import BANDS, SAMPLE_PIXELS, RasterWriter, find_step, read_bands
+from minewatch.archive.raster import RasterWriter, read_bands
+from minewatch.archive.raster_header import BANDS, DIFFERENCES, SAMPLE_PIXELS, find_step
 from minewatch.archive.stac_item import write_collection
 from minewatch.archive.stack import read_sample, read_stack, sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
@@ -260,6 +266,7 @@ SHAPES = {
         "codes": [[219, 142, 80, 128], [87, 162, 135, 128], [16, 51, 255, 1], [101, 68, 255, 1]],
     },
 }
+SHAPES["4"] = SHAPES["c988a2f3e09018aa"] | {"predictor": 2}
 """What each ARCHIVE_FORMAT stands for; entries are added, never changed.  The codes are those of four pixels in each layer."""
 
 
@@ -277,6 +284,7 @@ def test_what_is_archived_changes_with_its_format() -> None:
         "bands": BANDS,
         "layers": [(layer.name, layer.bands, layer.low, layer.high) for layer in LAYERS],
         "codes": encode_layers({name: np.array([row], np.int16) for name, row in pixels.items()})[:, 0].tolist(),
+        "predictor": DIFFERENCES,
     }
     assert SHAPES.get(ARCHIVE_FORMAT) == shape, (
         "bump ARCHIVE_FORMAT in archive/item.py: observations would be written otherwise than those of that format, and both "
@@ -287,9 +295,67 @@ def test_what_is_archived_changes_with_its_format() -> None:
 def test_polishing_a_description_fetches_nothing_again(folder: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     first = archive(folder, scene)
     polished = tuple(dataclasses.replace(layer, description=f"{layer.description}.") for layer in LAYERS)
-    for module in ("raster.indices", "archive.stac_item", "archive.raster"):
+    for module in ("raster.indices", "archive.stac_item", "archive.raster_header"):
         monkeypatch.setattr(f"minewatch.{module}.LAYERS", polished)
     assert list_observations(folder, GRID) == {KEY: first}
+
+
+def write_codes(path: Path, pages: Sequence[NDArray[np.uint8]]) -> None:
+    """Write a raster as earlier versions did: directories, then blocks that hold the codes themselves."""
+    settings = {"tile": (ARCHIVE_BLOCK,) * 2, "compression": "zstd", "planarconfig": "separate", "metadata": None}
+    settings |= {"photometric": "minisblack", "extrasamples": ["unspecified"] * (len(BANDS) - 1), "dtype": np.uint8}
+    blocks = [
+        [np.pad(band[w.slices], [(0, ARCHIVE_BLOCK - side) for side in w.shape]) for band in page for w in list_windows(page)]
+        for page in pages
+    ]
+    with tifffile.TiffWriter(path) as file:
+        for page, parts in zip(pages, blocks, strict=True):
+            file.write((b"" for _ in parts), shape=page.shape, contiguous=False, **settings)
+    with path.open("ab") as file:
+        places = [[(file.tell(), file.write(imagecodecs.zstd_encode(part))) for part in parts] for parts in blocks]
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for page, found in zip(file.pages, places, strict=True):
+            page.tags["TileOffsets"].overwrite([start for start, _ in found])
+            page.tags["TileByteCounts"].overwrite([count for _, count in found])
+
+
+def list_windows(page: NDArray[np.uint8]) -> list[Window]:
+    return list(Window(0, 0, *page.shape[1:]).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK))
+
+
+@pytest.mark.parametrize("shape", [(512, 512), (700, 1030), (20, 30)])
+def test_rasters_of_differences_and_of_codes_read_the_same(tmp_path: Path, shape: tuple[int, int]) -> None:
+    grid, rng = lay_grid(*shape), np.random.default_rng(1)
+    codes = rng.integers(0, 256, (len(BANDS), *shape), dtype=np.uint8)
+    codes[1, :, -1] = 255
+    codes[2] = 0
+    with contextlib.closing(RasterWriter(tmp_path / "new.tif", grid)) as raster:
+        for block in Window(0, 0, *shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+            for band in range(len(BANDS)):
+                raster.write(block, band, codes[band][block.slices])
+    sample = codes[:, :: raster.step, :: raster.step]
+    write_codes(tmp_path / "old.tif", [codes, sample] if raster.step > 1 else [codes])
+    with rasterio.open(tmp_path / "new.tif") as dataset:
+        assert dataset.profile["compress"] == "zstd"
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "2"
+        assert (dataset.read() == codes).all()
+    window = Window(3, 5, shape[0] - 4, shape[1] - 9)
+    for name in ("new.tif", "old.tif"):
+        found = np.empty((len(BANDS), *window.shape), np.uint8)
+        read_bands(tmp_path / name, range(len(BANDS)), window, found)
+        assert (found == codes[:, *window.slices]).all()
+        whole = np.empty(sample.shape, np.uint8)
+        read_bands(tmp_path / name, range(len(BANDS)), Window(0, 0, *sample.shape[1:]), whole, sample=True)
+        assert (whole == sample).all()
+
+
+def test_an_observation_of_the_earlier_format_is_not_fetched_again(folder: Path, scene: Scene) -> None:
+    first = archive(folder, scene)
+    path = folder / f"{first.raster.stem}_v1.json"
+    document = json.loads(path.read_bytes())
+    document["properties"]["minewatch:digest"] = "c988a2f3e09018aa"
+    path.write_bytes(sign_item(document))
+    assert list_observations(folder, GRID)[KEY].raster == first.raster
 
 
 def test_a_version_whose_raster_is_gone_leaves_the_one_before(tmp_path: Path, folder: Path, scene: Scene) -> None:

@@ -19,7 +19,8 @@ from minewatch.alerts.explain.explain import explain_alert
 from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import ITEM_CHECKSUM, list_observations
 from minewatch.archive.object_store import read_stored
-from minewatch.archive.raster import BANDS, RasterWriter, find_step, read_bands
+from minewatch.archive.raster import RasterWriter, read_bands
+from minewatch.archive.raster_header import BANDS, find_step
 from minewatch.areas.grid import ARCHIVE_BLOCK, Window
 from minewatch.core.errors import ArchiveError, WorkspaceError
 from minewatch.core.files import STORE_OPTIONS, list_names, parse_path, publish_bytes, read_ranges, upload

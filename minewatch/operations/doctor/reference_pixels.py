@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive.item import Observation
-from minewatch.archive.raster import find_step
+from minewatch.archive.raster_header import find_step
 from minewatch.archive.stack import read_sample, sample_rows
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Window

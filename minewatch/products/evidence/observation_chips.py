@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from minewatch.archive.chip import ChipWriter, read_chip
 from minewatch.archive.item import Observation, parse_item, sort_observations
-from minewatch.archive.raster import BANDS
+from minewatch.archive.raster_header import BANDS
 from minewatch.archive.stac_item import (
     COLLECTION,
     AssetFile,

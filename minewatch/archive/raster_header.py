@@ -1,0 +1,158 @@
+"""The header of an observation's raster: position and bands, and the tables that say where its blocks are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from rasterio.io import MemoryFile
+
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid
+from minewatch.raster.indices import LAYERS
+from minewatch.raster.tiff_directory import TABLES, TAG_TYPES, Entry, read_directories
+
+BANDS = ("scl", *(layer.name for layer in LAYERS))
+"""Of the raster, in order."""
+
+SAMPLE_PIXELS = 2**17
+"""Largest number of pixels of the overview; so many reference pixels give a scene's median to a hundredth of its spread."""
+
+DIFFERENCES = 2
+"""TIFF's predictor by which a block holds the differences of neighbours in a row; real codes take a third less room so."""
+
+COPIED_TAGS = (33550, 33922, 34735, 34736, 34737, 42112, 42113)
+"""Tags with position, bands and no-data value: those of GeoTIFF 1.1 and two of GDAL's own."""
+
+ZSTD = 50_000
+"""TIFF's code of the compression."""
+
+GRIDS = 64
+"""Grids whose header is kept."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The blocks of one resolution."""
+
+    offsets: NDArray[np.int64]
+    """(band, block row, block column) first byte in the file."""
+
+    counts: NDArray[np.int64]
+    """(band, block row, block column) bytes, 0 = no such block."""
+
+    predictor: int = DIFFERENCES
+    """1 = codes, as in observations written before this predictor was used, or DIFFERENCES."""
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> Table:
+        """Return the table of a raster, or sample, of this shape without any block."""
+        size = len(BANDS), -(-shape[0] // ARCHIVE_BLOCK), -(-shape[1] // ARCHIVE_BLOCK)
+        return cls(np.zeros(size, np.int64), np.zeros(size, np.int64))
+
+
+Tables = tuple[tuple[int, int], list[Table]]
+"""Shape of a raster, and the positions of the blocks of each resolution."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The beginning of a raster: all but its blocks, with tables that are empty."""
+
+    data: bytes
+    """Its bytes."""
+
+    tables: tuple[tuple[Entry, ...], ...]
+    """Offsets and counts of each resolution."""
+
+    def fill(self, tables: Sequence[Table]) -> bytes:
+        """Return its bytes with these tables."""
+        data = bytearray(self.data)
+        for entries, table in zip(self.tables, tables, strict=True):
+            for entry, numbers in zip(entries, (table.offsets, table.counts), strict=True):
+                part = numbers.astype(TAG_TYPES[entry.kind]).tobytes()
+                data[entry.place : entry.place + len(part)] = part
+        return bytes(data)
+
+
+def find_step(shape: tuple[int, int]) -> int:
+    """Return the step, a power of two, between the rows and columns that are in the sample of a raster; 1 = all."""
+    step = 1
+    while -(-shape[0] // step) * -(-shape[1] // step) > SAMPLE_PIXELS:
+        step *= 2
+    return step
+
+
+def list_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the shapes of a raster and of its sample, which small ones do not have."""
+    step = find_step(shape)
+    return [shape] if step == 1 else [shape, (-(-shape[0] // step), -(-shape[1] // step))]
+
+
+@lru_cache(GRIDS)
+def make_header(grid: Grid) -> Header:
+    """Return the header of the observations on a grid."""
+    memory, tags = io.BytesIO(), _describe(grid)
+    with tifffile.TiffWriter(memory, bigtiff=False) as file:
+        for number, shape in enumerate(list_shapes(grid.shape)):
+            file.write(
+                (b"" for _ in range(Table.empty(shape).counts.size)),
+                shape=(len(BANDS), *shape),
+                dtype=np.uint8,
+                tile=(ARCHIVE_BLOCK, ARCHIVE_BLOCK),
+                compression="zstd",
+                predictor=DIFFERENCES,
+                photometric="minisblack",
+                planarconfig="separate",
+                extrasamples=["unspecified"] * (len(BANDS) - 1),
+                subfiletype=1 if number else 0,
+                software=False,
+                metadata=None,
+                contiguous=False,
+                extratags=[] if number else tags,
+            )
+    data = memory.getvalue()
+    return Header(data, tuple(directory.entries_of(TABLES) for directory in read_directories(data, most=2)))
+
+
+def _describe(grid: Grid) -> list[tuple[Any, ...]]:
+    """Return the tags that GDAL writes for position and bands, on a raster of one pixel."""
+    with MemoryFile() as memory:
+        profile = {"driver": "GTiff", "width": 1, "height": 1, "count": len(BANDS), "dtype": "uint8", "nodata": 0}
+        with memory.open(**profile, crs=grid.crs, transform=grid.transform) as raster:
+            raster.set_band_description(1, BANDS[0])
+            for band, layer in enumerate(LAYERS, 2):
+                raster.set_band_description(band, layer.name)
+                raster.update_tags(band, meaning=layer.description)
+            raster.scales = (1.0, *(layer.step for layer in LAYERS))
+            raster.offsets = (0.0, *(layer.low - layer.step for layer in LAYERS))
+        memory.seek(0)
+        with tifffile.TiffFile(memory) as file:
+            tags = file.pages[0].tags  # type: ignore[union-attr]
+            found = [tags[code] for code in COPIED_TAGS if code in tags]
+            return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found]
+
+
+def parse_tables(head: bytes, fetch: Callable[[int, int], bytes]) -> Tables:
+    """Read shape and tables of a raster from its beginning; ``fetch`` reads bytes from one offset to another beyond that.
+
+    Raises ValueError, KeyError, IndexError or BlockError where it is none.
+    """
+    pages = [directory.read(head, fetch) for directory in read_directories(head, most=2)]
+    shape = int(pages[0]["height"][0]), int(pages[0]["width"][0])
+    tables = []
+    for page, expected in zip(pages, list_shapes(shape), strict=True):
+        empty, predictor = Table.empty(expected), int(page["predictor"][0]) if "predictor" in page else 1
+        found = {name: [int(number) for number in page[name]] for name in ("height", "width", "block_height", "block_width")}
+        if list(found.values()) != [[expected[0]], [expected[1]], [ARCHIVE_BLOCK], [ARCHIVE_BLOCK]]:
+            raise ValueError("another layout of blocks")
+        if page["compression"][0] != ZSTD or predictor not in (1, DIFFERENCES):
+            raise ValueError("blocks stored in another way")
+        offsets, counts = (page[name].astype(np.int64).reshape(empty.counts.shape) for name in TABLES)
+        tables.append(Table(offsets, counts, predictor))
+    return shape, tables
