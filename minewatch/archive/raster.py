@@ -18,6 +18,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from minewatch.archive.block_edges import BlockEdges, Place
 from minewatch.archive.raster_header import BANDS, DIFFERENCES, Table, Tables, find_step, list_shapes, make_header, parse_tables
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
@@ -104,6 +105,8 @@ def subtract_neighbours(codes: Codes, out: Codes) -> Codes:
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
+_EDGES = BlockEdges()
+"""Of the process."""
 
 Read = Callable[[int, int], bytes]
 """Reads a number of bytes from an offset on."""
@@ -158,21 +161,25 @@ def list_blocks(window: Window) -> Iterator[tuple[int, int]]:
             yield row, column
 
 
-def _read_block(read: Read, table: Table, place: tuple[int, int, int], window: Window, target: Codes) -> None:
+def _read_block(read: Read, table: Table, place: Place, window: Window, target: Codes) -> None:
     row, column = place[1] * ARCHIVE_BLOCK - window.row, place[2] * ARCHIVE_BLOCK - window.column
     top, left = max(row, 0), max(column, 0)
     part = target[top : row + ARCHIVE_BLOCK, left : column + ARCHIVE_BLOCK]
-    count = int(table.counts[place])
-    if count == 0:
+    rows, columns = slice(top - row, top - row + part.shape[0]), slice(left - column, left - column + part.shape[1])
+    if table.counts[place] == 0:
         part[:] = 0
         return
-    data = read(count, int(table.offsets[place]))
-    if part.shape == (ARCHIVE_BLOCK, ARCHIVE_BLOCK) and part.flags.c_contiguous:
-        _inflate(data, table.predictor, part)
-    else:
-        block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
-        _inflate(data, table.predictor, block)
-        part[:] = block[top - row : top - row + part.shape[0], left - column : left - column + part.shape[1]]
+    known = _EDGES.get(table, place, rows, columns)
+    if known is not None:
+        part[:] = known
+        return
+    is_whole = part.shape == (ARCHIVE_BLOCK, ARCHIVE_BLOCK) and part.flags.c_contiguous
+    block = part if is_whole else np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
+    _inflate(read(int(table.counts[place]), int(table.offsets[place])), table.predictor, block)
+    if part.shape != window.shape:  # a tile and what is around it: the next tiles need the same blocks
+        _EDGES.put(table, place, block)
+    if not is_whole:
+        part[:] = block[rows, columns]
 
 
 def _inflate(data: bytes, predictor: int, out: Codes) -> None:

@@ -36,9 +36,9 @@ GRIDS = 64
 """Grids whose header is kept."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
-    """The blocks of one resolution."""
+    """The blocks of one resolution of one file."""
 
     offsets: NDArray[np.int64]
     """(band, block row, block column) first byte in the file."""
