@@ -23,6 +23,7 @@ from minewatch.archive.raster_header import BANDS, DIFFERENCES, Table, Tables, f
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
 from minewatch.core.files import AnyPath
+from minewatch.raster.indices import EMPTY
 from minewatch.raster.resampling import sum_rows
 from minewatch.raster.tiff_directory import BlockError
 
@@ -69,7 +70,7 @@ class RasterWriter:
             self._sample[band, row : row + part.shape[0], column : column + part.shape[1]] = part
 
     def _put(self, table: Table, place: tuple[int, int, int], codes: Codes) -> None:
-        if not codes.any():
+        if codes.max() == EMPTY:  # several times as fast as any()
             return
         data = self._compressor.compress(subtract_neighbours(codes, self._block).data)
         self._file.write(data)

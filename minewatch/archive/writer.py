@@ -152,11 +152,12 @@ def _copy_strip(
     for block, is_visible in zip(blocks, visible, strict=True):
         part = block.within(around)
         if is_visible:
-            bands = _read_block(reader, block, origin[part])
-            dark += count_dark_pixels(classes[part], origin[part], bands, offsets)
+            chosen = np.ascontiguousarray(origin[part])
+            bands = _read_block(reader, block, chosen)
+            dark += count_dark_pixels(classes[part], chosen, bands, offsets)
             measured = find_measured(bands)
-            if not measured.all() and len(offsets) > 1 and _fall_back(reader, block, classes[part], origin[part], measured):
-                bands = _read_block(reader, block, origin[part])
+            if not measured.all() and len(offsets) > 1 and _fall_back(reader, block, classes[part], chosen, measured):
+                bands = _read_block(reader, block, chosen)
                 measured = find_measured(bands)
             layers = encode_layers(bands)
             if not measured.all():
