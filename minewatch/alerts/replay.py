@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -313,12 +313,30 @@ def _find_last_normal(own: Episodes, first_seen: int) -> int:
     return int(days[len(days) // 2])
 
 
+class _Site(NamedTuple):
+    """Where pixels lie."""
+
+    geometry: BaseGeometry
+    """Their outline, lon/lat."""
+
+    area_ha: float
+    """Geodesic, hectares."""
+
+    lat: float
+    """Degrees, of a point inside."""
+
+    lon: float
+    """Degrees, of the same point."""
+
+
 def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert:
     episodes = history.episodes
     lasting = (episodes["closed_on"] == 0) | (episodes["closed_on"] > track.began)
     members = episodes[np.isin(history.pixels, track.current) & lasting]
-    geometry = _outline_pixels(track.current, history.patch, grid)
-    lat, lon = find_position(geometry)
+    # The last stage is mostly the alert as it is.
+    drawn = {one.tobytes(): one for one in (track.current, *(pixels for _, pixels in track.stages))}
+    sites = {key: _draw_site(pixels, history.patch, grid) for key, pixels in drawn.items()}
+    site = sites[track.current.tobytes()]
     seen = members["last_seen"]
     if track.closed_on:  # what is left of it, or what it is part of, may go on
         seen = seen[seen < track.closed_on]
@@ -333,34 +351,34 @@ def _make_alert(track: _Track, history: _History, grid: Grid, aoi: str) -> Alert
         first_seen=first_seen,
         confirmed_on=to_date(track.confirmed_on),
         last_seen=last_seen,
-        area_ha=round(measure_area_ha(geometry), 4),
-        lat=lat,
-        lon=lon,
+        area_ha=site.area_ha,
+        lat=site.lat,
+        lon=site.lon,
         ndvi_change=round(float(members["ndvi_change"].mean()) / SCALE, 4),
         bsi_change=round(float(members["bsi_change"].mean()) / SCALE, 4),
         looks=int(np.median(members["looks"])),
         last_normal=to_date(track.last_normal),
-        geometry=geometry,
+        geometry=site.geometry,
         merged_into=_make_id(track.merged_into, history, grid, aoi) if track.merged_into else "",
         split_from=_make_id(track.split_from, history, grid, aoi) if track.split_from else "",
         closed_on=to_date(track.closed_on),
         split_on=to_date(track.split_on),
-        stages=tuple(_make_stage(day, pixels, history.patch, grid) for day, pixels in track.stages),
+        stages=tuple(_make_stage(day, sites[pixels.tobytes()]) for day, pixels in track.stages),
     )
 
 
-def _outline_pixels(pixels: Pixels, patch: Patch, grid: Grid) -> BaseGeometry:
-    """Return the outline of some pixels of a patch, in degrees."""
+def _draw_site(pixels: Pixels, patch: Patch, grid: Grid) -> _Site:
+    """Return the outline of some pixels of a patch, in degrees, with its area and position."""
     mask = np.zeros(patch.mask.shape, bool)
     mask.ravel()[pixels] = True
-    return to_lonlat(outline(mask, patch.window, grid), grid)
+    geometry = to_lonlat(outline(mask, patch.window, grid), grid)
+    return _Site(geometry, round(measure_area_ha(geometry), 4), *find_position(geometry))
 
 
-def _make_stage(day: int, pixels: Pixels, patch: Patch, grid: Grid) -> AlertStage:
-    geometry, date = _outline_pixels(pixels, patch, grid), to_date(day)
+def _make_stage(day: int, site: _Site) -> AlertStage:
+    date = to_date(day)
     assert date is not None, "a stage has a day"
-    lat, lon = find_position(geometry)
-    return AlertStage(date, geometry, round(measure_area_ha(geometry), 4), lat, lon)
+    return AlertStage(date, *site)
 
 
 def _make_id(track: _Track, history: _History, grid: Grid, aoi: str) -> str:
