@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.alerts.explain.alert_pixels import AlertPixels, find_pixels, trace_tile
+from minewatch.alerts.explain.look_writer import LookWriter
 from minewatch.alerts.explain.record import ExplainedLook
-from minewatch.alerts.explain.writer import ExplanationWriter
 from minewatch.archive.item import Observation
 from minewatch.archive.stack import Stack
 from minewatch.areas.grid import PIXEL, Window, lonlat_from
@@ -78,12 +78,13 @@ def render_look_table(traced: AlertPixels, looks: Looks, method: Method, most: i
     ``traced`` are the alert's pixels on the chip.
     """
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    pixels = [_describe_pixel(traced, looks, method, pixel) for pixel in choose_deciding(traced, method, most)]
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    writer = LookWriter(looks.observations, traced, method.pipeline.mask.clear_classes)
+    pixels = [_describe_pixel(writer, looks, method, pixel) for pixel in choose_deciding(traced, method, most)]
     for described in zip(*(explained for _, explained in pixels), strict=True):
-        writer.writerow(_describe_alert(described[0]))
-        writer.writerows(place | _describe_look(look) for (place, _), look in zip(pixels, described, strict=True))
+        rows.writerow(_describe_alert(described[0]))
+        rows.writerows(_describe_look(place, look) for (place, _), look in zip(pixels, described, strict=True))
     return text.getvalue().encode()
 
 
@@ -97,19 +98,20 @@ def choose_deciding(traced: AlertPixels, method: Method, most: int) -> list[int]
 
 
 def _describe_pixel(
-    traced: AlertPixels, looks: Looks, method: Method, pixel: int
-) -> tuple[dict[str, Any], tuple[ExplainedLook, ...]]:
-    window = traced.tile.window
-    row, column = window.row + pixel // window.width, window.column + pixel % window.width
+    writer: LookWriter, looks: Looks, method: Method, pixel: int
+) -> tuple[tuple[str, str, str], tuple[ExplainedLook, ...]]:
+    """Return what the columns ``pixel``, ``lat`` and ``lon`` say of a pixel, and its looks."""
+    tile = writer.traced.tile
+    row, column = tile.window.row + pixel // tile.window.width, tile.window.column + pixel % tile.window.width
     x, y = method.grid.transform @ (column + 0.5, row + 0.5)
     lon, lat = lonlat_from(method.grid.crs).transform(x, y)
-    place = {"pixel": f"{column}/{row}", "lat": f"{lat:.6f}", "lon": f"{lon:.6f}"}
-    classes = looks.read_classes(row, column)
-    return place, ExplanationWriter({}, method.area, looks.observations, traced, pixel).describe_looks(classes)
+    number = int(np.count_nonzero(tile.inside.ravel()[:pixel]))
+    explained = writer.write(number, writer.fit_baselines(number), looks.read_classes(row, column))
+    return (f"{column}/{row}", f"{lat:.6f}", f"{lon:.6f}"), explained
 
 
-def _describe_alert(look: ExplainedLook) -> dict[str, Any]:
-    return {
+def _describe_alert(look: ExplainedLook) -> list[Any]:
+    cells = {
         "date": look.date,
         "pixel": ALERT,
         "ndvi": _round(look.area_ndvi),
@@ -118,25 +120,17 @@ def _describe_alert(look: ExplainedLook) -> dict[str, Any]:
         "confirmed_pixels": look.confirmed_pixels,
         "scenes": " ".join(look.scenes),
     }
+    return [cells.get(name, "") for name in COLUMNS]
 
 
-def _describe_look(look: ExplainedLook) -> dict[str, Any]:
-    names = (
-        "ndvi",
-        "expected_ndvi",
-        "low",
-        "high",
-        "bsi",
-        "expected_bsi",
-        "haze",
-        "scene_shift",
-        "loss",
-        "clean_loss",
-        "soil_gain",
+def _describe_look(place: tuple[str, str, str], look: ExplainedLook) -> tuple[Any, ...]:
+    """Return the cells of a pixel's look in the order of COLUMNS; the last three are empty."""
+    return (
+        *(look.date, *place, look.text, look.why_not_clear, int(look.is_normal), int(look.is_in_leaf)),
+        *(_round(look.ndvi), _round(look.expected_ndvi), _round(look.low), _round(look.high)),
+        *(_round(look.bsi), _round(look.expected_bsi), _round(look.loss), _round(look.clean_loss), _round(look.soil_gain)),
+        *(int(look.shows_soil), int(look.charred), _round(look.haze), _round(look.scene_shift), "", "", ""),
     )
-    flags = ("is_normal", "is_in_leaf", "shows_soil", "charred")
-    words = {"date": look.date, "outcome": look.text, "not_clear": look.why_not_clear}
-    return words | {name: _round(getattr(look, name)) for name in names} | {name: int(getattr(look, name)) for name in flags}
 
 
 def _round(value: float | None) -> str:
