@@ -5,9 +5,13 @@ Nothing here decides whether an observation is used: descriptions may change wit
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +20,7 @@ import shapely
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.archive.item import Observation, describe_grid, parse_item, read_terms, sign_item
+from minewatch.archive.item import ITEM_CHECKSUM, Observation, describe_grid, parse_item, read_terms
 from minewatch.areas.antimeridian import cut_halves, find_bounds
 from minewatch.areas.grid import Grid, lonlat_from, reproject
 from minewatch.core.errors import MinewatchError
@@ -43,6 +47,13 @@ EXTENSIONS = tuple(
 """Extensions of STAC whose fields an item has."""
 
 
+GRID_FIELDS = ("proj:code", "proj:shape", "proj:transform", "minewatch:grid")
+"""Properties of an item that say on which grid its raster lies."""
+
+ASSET_FIELDS = ("href", "file:checksum", "file:size")
+"""Fields of an asset that say which file it is."""
+
+
 @dataclass(frozen=True)
 class AssetFile:
     """A file that an item names."""
@@ -58,7 +69,7 @@ class AssetFile:
 
     def as_fields(self) -> dict[str, Any]:
         """Return it as STAC's file extension has it: a multihash, sha2-256 of 32 bytes."""
-        return {"href": self.href, "file:checksum": f"1220{self.sha256}", "file:size": self.size}
+        return dict(zip(ASSET_FIELDS, (self.href, f"1220{self.sha256}", self.size), strict=True))
 
 
 def list_bands() -> list[dict[str, Any]]:
@@ -108,35 +119,60 @@ def locate_from(href: str, folder: AnyPath) -> str:
     return Path(os.path.relpath(href, folder)).as_posix() if isinstance(folder, Path) else Path(href).resolve().as_uri()
 
 
-def rewrite_item(
-    data: bytes, assets: Mapping[str, AssetFile], grid: Grid, *, item: str, folder: Path, source_folder: Path
-) -> bytes:
-    """Return an archive's item for rasters that were cut to ``grid`` and lie beside it in ``folder``, under the name ``item``.
+class ItemRewriter:
+    """Rewrites an item of the archive for rasters that were cut from its own: what all cuts share is rendered once."""
 
-    ``source_folder`` is the folder that ``data`` is from.  Key, sources, format and counts of classes stay those of the whole
-    observation.  Items of earlier versions get what they lack.  Raises ArchiveError where ``data`` is damaged.
-    """
-    observation = parse_item(source_folder / item, data)
-    document = json.loads(data)
+    def __init__(self, data: bytes, assets: Collection[str], *, item: str, folder: Path, source_folder: Path) -> None:
+        """Take an item that lies in ``source_folder``, for files called ``item`` in ``folder`` or a folder beside its parent.
+
+        Key, sources, format and counts of classes stay those of the whole observation.  Items of earlier versions get what they
+        lack.  Raises ArchiveError where ``data`` is damaged.
+        """
+        observation = parse_item(source_folder / item, data)
+        document = json.loads(data)
+        mark = secrets.token_hex(16)  # no text of a catalogue holds it
+        document |= {"id": Path(item).stem, "geometry": f"{mark}geometry", "bbox": f"{mark}bbox"}
+        document["properties"] |= {name: mark + name for name in GRID_FIELDS}
+        for name in assets:
+            fields = {field: f"{mark}{name} {field}" for field in ASSET_FIELDS}
+            document["assets"].setdefault(name, {"type": COG_TYPE, "roles": ["data"]}).update(fields)
+        known = {str(link.get("title")): str(link["href"]) for link in document["links"] if link["rel"] == "derived_from"}
+        sources = {
+            name: locate_from(_resolve(known[name], source_folder) if name in known else _find_address(source), folder)
+            for source in observation.sources
+            for name in [str(source["id"])]
+        }
+        complete_item(document, f"{mark}collection", [observation.terms], sources)
+        document["properties"][ITEM_CHECKSUM] = mark + ITEM_CHECKSUM
+        self._parts = re.split(f'"{mark}(.*?)"', render_json(document) + "\n")
+
+    def rewrite(self, place: Mapping[str, str], assets: Mapping[str, AssetFile]) -> bytes:
+        """Return the item for a cut of this ``place``, see :func:`render_place`, with these files."""
+        values = dict(place)
+        for name, file in assets.items():
+            values |= {f"{name} {field}": render_json(value) for field, value in file.as_fields().items()}
+        unsigned = self._fill(values, "0" * 64)
+        return self._fill(values, hashlib.sha256(unsigned).hexdigest())
+
+    def _fill(self, values: Mapping[str, str], checksum: str) -> bytes:
+        values = {**values, ITEM_CHECKSUM: f'"{checksum}"'}
+        names = self._parts[1::2]
+        texts = itertools.chain.from_iterable(zip(self._parts[::2], (*(values[name] for name in names), ""), strict=True))
+        return "".join(texts).encode()
+
+
+def render_place(grid: Grid, folder: Path) -> dict[str, str]:
+    """Return what the items of cuts to ``grid``, beside each other in ``folder``, say of their place, as JSON."""
     outline = outline_grid(grid)
-    document |= {"id": Path(item).stem, "geometry": mapping(outline), "bbox": list(find_bounds(outline))}
-    document["properties"] |= {
+    fields = {
         "proj:code": f"EPSG:{grid.epsg}",
         "proj:shape": list(grid.shape),
         "proj:transform": list(grid.transform)[:6],
         "minewatch:grid": describe_grid(grid),
     }
-    for name, file in assets.items():
-        document["assets"].setdefault(name, {"type": COG_TYPE, "roles": ["data"]}).update(file.as_fields())
-    links = document["links"]
-    known = {str(link.get("title")): str(link["href"]) for link in links if link["rel"] == "derived_from"}
-    sources = {
-        name: locate_from(_resolve(known[name], source_folder) if name in known else _find_address(source), folder)
-        for source in observation.sources
-        for name in [str(source["id"])]
-    }
-    complete_item(document, name_collection(folder.parent.name), [observation.terms], sources)
-    return sign_item(document)
+    top = {"geometry": mapping(outline), "bbox": list(find_bounds(outline)), "collection": name_collection(folder.parent.name)}
+    indented = ((values, "\n" + " " * depth) for depth, values in enumerate((top, fields), 1))
+    return {name: render_json(value).replace("\n", indent) for values, indent in indented for name, value in values.items()}
 
 
 def _resolve(href: str, folder: Path) -> str:

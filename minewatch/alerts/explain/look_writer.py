@@ -97,7 +97,10 @@ class LookWriter:
         found = self.compare(number, bases)
         low, high = self.find_band(found, bases, traced.tracked.trace[number, 1], scenes.spread)
         codes, values = traced.series.codes[:2, :, number], traced.series.decode(number)[:2]
-        seen = [[None if c == EMPTY else v for c, v in zip(*pair, strict=True)] for pair in zip(codes.tolist(), values.tolist(), strict=True)]
+        seen = [
+            [None if c == EMPTY else v for c, v in zip(*pair, strict=True)]
+            for pair in zip(codes.tolist(), values.tolist(), strict=True)
+        ]
         levels, edges = found.level.tolist(), zip(low.tolist(), high.tolist(), strict=True)
         bsi, haze = (found.expected_bsi + scenes.bsi).tolist(), found.haze.tolist()
         losses = zip(found.loss.tolist(), found.clean_loss.tolist(), found.soil_gain.tolist(), strict=True)

@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from shapely.geometry import mapping
 
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.record import Alert, AlertStage
-from minewatch.archive.item import Observation
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import Window
 from minewatch.core.text import render_json
 from minewatch.detection.mask import margin_pixels
 from minewatch.detection.scene_quality import SceneQuality
@@ -27,7 +26,7 @@ from minewatch.products.evidence.look_choice import MARGIN, find_window
 from minewatch.products.evidence.look_table import COLUMNS, render_series
 from minewatch.products.evidence.manifest import ALERT, METHOD, OBSERVATIONS, PIPELINE, SERIES, list_software
 from minewatch.products.evidence.method import Method, cut_method, describe_method, replay_chip
-from minewatch.products.evidence.observation_chips import ChipLooks, cut_observations
+from minewatch.products.evidence.observation_chips import ArchivedLooks, ChipLooks, cut_observations
 from minewatch.products.evidence.recompute import compare_alert
 from minewatch.settings.pipeline import render_pipeline
 
@@ -52,21 +51,28 @@ class Confirmation:
     """In what the looks of the chip alone give another alert than those of the whole area; mostly nothing."""
 
 
+def find_chip(area: AreaPlan, stage: AlertStage, margin: int) -> tuple[Window, Window]:
+    """Return the pixels of a stage and so many metres around it, and the same with those that the mask needs."""
+    judged = find_window(area.grid, stage.geometry, margin)
+    return judged, judged.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
+
+
+def list_margins(area: AreaPlan) -> tuple[int, int]:
+    """Return the metres around an alert that its confirmation is recomputed from: first the one, then the other."""
+    return area.pipeline.alerts.split_distance, MARGIN
+
+
 def recompute_confirmation(
-    area: AreaPlan, observations: Sequence[Observation], scenes: SceneQuality, alert: Alert, stage: AlertStage
+    area: AreaPlan, archived: ArchivedLooks, scenes: SceneQuality, alert: Alert, stage: AlertStage
 ) -> Confirmation:
     """Raise an alert again from the looks around it, up to its confirming look.
 
     Where the nearest surroundings do not give the same alert, more of them are taken.
     """
-    known = [observation for observation in observations if observation.time.date() <= stage.date]
-    days = np.unique(np.array([observation.day for observation in observations], np.int32))
-    margins = area.pipeline.alerts.split_distance, MARGIN
-    for margin in margins:
-        judged = find_window(area.grid, stage.geometry, margin)
-        chip = judged.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
-        method = cut_method(area, days, scenes, stage.date, chip, judged)
-        looks = ChipLooks(known, chip)
+    for margin in list_margins(area):
+        judged, chip = find_chip(area, stage, margin)
+        method = cut_method(area, archived.days, scenes, stage.date, chip, judged)
+        looks = archived.until(stage.date, chip)
         alerts = replay_chip(method, looks.load, TILE)
         found = next((other for other in alerts if other.alert_id == alert.alert_id), None)
         differing = compare_alert(_drop_later(describe_feature(alert.at(stage))), alerts, stage.date)
@@ -80,7 +86,7 @@ def recompute_confirmation(
 
 
 def render_content(
-    confirmation: Confirmation, layers: Sequence[ContextLayer], run_id: str, folder: Path
+    confirmation: Confirmation, archived: ArchivedLooks, layers: Sequence[ContextLayer], run_id: str, folder: Path
 ) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file of a folder, besides images and manifest; ``folder`` is where it will lie."""
     method, alert = confirmation.method, confirmation.alert
@@ -89,7 +95,7 @@ def render_content(
     yield METHOD, _render(describe_method(method) | {"software": list_software(), "series_columns": dict(COLUMNS)})
     yield SERIES, render_series(vars(alert), method, confirmation.looks)
     yield PIPELINE, render_pipeline(method.pipeline).encode()
-    for name, data in cut_observations(confirmation.looks, method.grid, folder / OBSERVATIONS):
+    for name, data in cut_observations(archived, confirmation.looks, method.grid, folder / OBSERVATIONS):
         yield f"{OBSERVATIONS}/{name}", data
 
 

@@ -21,6 +21,7 @@ from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import ARCHIVE_BLOCK, Window
 from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import list_names, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
@@ -30,14 +31,17 @@ from minewatch.detection.scene_quality import SceneQuality
 from minewatch.products.evidence.addenda import choose_stages, read_latest, takes_addenda
 from minewatch.products.evidence.custody_log import record_custody
 from minewatch.products.evidence.folder_content import (
+    find_chip,
+    list_margins,
     recompute_confirmation,
     render_alert,
     render_content,
     write_content,
 )
-from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, write_evidence_images
+from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, writing_images
 from minewatch.products.evidence.look_choice import EvidenceLooks, choose_look, choose_looks, find_window
 from minewatch.products.evidence.manifest import AFTER, ALERT, GROWTH, write_manifest
+from minewatch.products.evidence.observation_chips import LARGEST_STACK, ArchivedLooks
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.products.evidence.timestamp_queue import queue_timestamp
 from minewatch.settings.document import read_settings
@@ -182,18 +186,40 @@ def _write_drafts(
     workspace: Workspace, scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str], signer: Signer | None
 ) -> EvidenceResult:
     requests = [request for draft in drafts for request in _list_requests(scan, draft)]
-    unread = write_evidence_images(scan.area.grid, requests)
+    first, later = ([draft for draft in drafts if draft.is_addendum == growth] for growth in (False, True))
+    with writing_images(scan.area.grid, requests) as wait_for_images:
+        facts = _write_contents(scan, first, failed)
+        unread = wait_for_images()
     failed |= {draft.alert.alert_id: unread[draft.temp] for draft in drafts if draft.temp in unread}
-    written = _publish(workspace, scan, [draft for draft in drafts if not draft.is_addendum], failed, signer)
+    written = _publish(workspace, scan, first, facts, failed, signer)
     extended: dict[str, None] = {}
-    for draft in drafts:
-        if draft.is_addendum:  # each is chained to the one before it
-            extended |= dict.fromkeys(_publish(workspace, scan, [draft], failed, signer))
+    for draft in later:  # each is chained to the one before it
+        with _noting_failure(draft, failed):
+            facts[draft.temp] = _write_addendum(scan, draft)
+        extended |= dict.fromkeys(_publish(workspace, scan, [draft], facts, failed, signer))
     return EvidenceResult(tuple(written), tuple(extended), failed)
 
 
+def _write_contents(scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str]) -> dict[Path, dict[str, Any]]:
+    """Write what the confirmations rest on, besides the images; return what the manifest of each folder says of it."""
+    archived = ArchivedLooks(scan.observations, scan.area.grid)
+    facts: dict[Path, dict[str, Any]] = {}
+    for batch in _list_batches(scan, archived, drafts):
+        with contextlib.suppress(MinewatchError, OSError):  # each chip is read alone then, and its folder says what fails
+            archived.prefetch([chip for chip, _ in batch])
+        for _, draft in batch:
+            with _noting_failure(draft, failed):
+                facts[draft.temp] = _write_first(scan, archived, draft)
+    return facts
+
+
 def _publish(
-    workspace: Workspace, scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str], signer: Signer | None
+    workspace: Workspace,
+    scan: EvidenceInput,
+    drafts: Sequence[_Draft],
+    facts: Mapping[Path, dict[str, Any]],
+    failed: dict[str, str],
+    signer: Signer | None,
 ) -> list[str]:
     """Complete folders and give them their names; return the alerts whose folder was written."""
     complete: list[tuple[_Draft, str]] = []
@@ -201,13 +227,31 @@ def _publish(
     for draft in drafts:
         with _noting_failure(draft, failed):
             if draft.alert.alert_id not in failed:
-                complete.append((draft, _complete(scan, draft, signer)))
+                complete.append((draft, _complete(scan, draft, facts[draft.temp], signer)))
     _put_on_disk([draft.temp for draft, _ in complete])
     for draft, sha256 in complete:
         with _noting_failure(draft, failed):
             _give_name(workspace, scan, draft, sha256, signer)
             done.append(draft.alert.alert_id)
     return done
+
+
+def _list_batches(
+    scan: EvidenceInput, archived: ArchivedLooks, drafts: Sequence[_Draft]
+) -> Iterator[list[tuple[Window, _Draft]]]:
+    """Yield drafts and their chips, neighbours together, as many as may be held in memory."""
+    margin, _ = list_margins(scan.area)
+    chips = [(find_chip(scan.area, draft.stage, margin)[1], draft) for draft in drafts]
+    batch: list[tuple[Window, _Draft]] = []
+    size = 0
+    for chip, draft in sorted(chips, key=lambda pair: (pair[0].row // ARCHIVE_BLOCK, pair[0].column // ARCHIVE_BLOCK)):
+        size += archived.measure(chip)
+        if batch and size > LARGEST_STACK:
+            yield batch
+            batch, size = [], archived.measure(chip)
+        batch.append((chip, draft))
+    if batch:
+        yield batch
 
 
 def _put_on_disk(folders: Sequence[Path]) -> None:
@@ -249,10 +293,9 @@ def _list_requests(scan: EvidenceInput, draft: _Draft) -> Iterator[EvidenceImage
         yield EvidenceImageRequest(draft.alert.alert_id, name, datatake, draft.looks.window, draft.temp)
 
 
-def _complete(scan: EvidenceInput, draft: _Draft, signer: Signer | None) -> str:
-    """Write the other files and the manifest of a folder; return the SHA-256 of its manifest."""
-    facts = _describe_draft(scan, draft) | (_write_addendum(scan, draft) if draft.is_addendum else _write_first(scan, draft))
-    sha256 = write_manifest(draft.temp, facts, signer)
+def _complete(scan: EvidenceInput, draft: _Draft, facts: Mapping[str, Any], signer: Signer | None) -> str:
+    """Write the manifest of a folder whose other files are there; return the SHA-256 of the manifest."""
+    sha256 = write_manifest(draft.temp, _describe_draft(scan, draft) | facts, signer)
     for path in draft.temp.rglob("*"):
         path.chmod(0o700 if path.is_dir() else 0o600)
     return sha256
@@ -269,10 +312,10 @@ def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256:
     sync(draft.target.parent)
 
 
-def _write_first(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
+def _write_first(scan: EvidenceInput, archived: ArchivedLooks, draft: _Draft) -> dict[str, Any]:
     """Write what the confirmation rests on, and return what the manifest says of it."""
-    confirmed = recompute_confirmation(scan.area, scan.observations, scan.scene_quality, draft.alert, draft.stage)
-    write_content(draft.temp, render_content(confirmed, scan.layers, scan.run_id, draft.target))
+    confirmed = recompute_confirmation(scan.area, archived, scan.scene_quality, draft.alert, draft.stage)
+    write_content(draft.temp, render_content(confirmed, archived, scan.layers, scan.run_id, draft.target))
     return {
         "looks": [_describe_look(observation) for observation in confirmed.looks.observations],
         "recomputed": {"agrees": not confirmed.differing, "differing": list(confirmed.differing)},

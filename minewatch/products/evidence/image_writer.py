@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -65,23 +67,23 @@ def find_datatake(
     return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
 
 
-def write_evidence_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[Path, str]:
-    """Read and write images; return folder to reason for the folders whose images could not be made."""
+@contextlib.contextmanager
+def writing_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> Iterator[Callable[[], dict[Path, str]]]:
+    """Read and write images on threads, while the caller does other things.
+
+    The call that is yielded waits for them, and returns folder to reason for the folders whose images could not be made.
+    """
     jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
     for request in requests:
         jobs[request.datatake.key].append(request)
-    if not jobs:
-        return {}
     waits = any(is_remote(href) for request in requests for scene in request.datatake.scenes for href in scene.hrefs.values())
-    readers = min(len(jobs), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1))
-    failed: dict[Path, str] = {}
+    readers = max(1, min(len(jobs), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1)))
     pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
     try:
-        for answer in pool.map(partial(_write_overpass, grid), jobs.values()):
-            failed |= answer
+        answers = pool.map(partial(_write_overpass, grid), jobs.values())
+        yield lambda: dict(itertools.chain.from_iterable(answer.items() for answer in answers))
     finally:
         pool.shutdown(cancel_futures=True)
-    return failed
 
 
 def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[Path, str]:

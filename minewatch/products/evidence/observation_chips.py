@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +19,94 @@ from minewatch.archive.raster_header import BANDS
 from minewatch.archive.stac_item import (
     COLLECTION,
     AssetFile,
+    ItemRewriter,
     name_collection,
     outline_grid,
     render_collection,
-    rewrite_item,
+    render_place,
 )
-from minewatch.archive.stack import Stack, read_stack
-from minewatch.areas.grid import Grid, Window
+from minewatch.archive.stack import TOGETHER, Stack, read_stack
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError, EvidenceError
-from minewatch.core.files import read_files
+from minewatch.core.files import AnyPath, read_files
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
 from minewatch.products.evidence.manifest import OBSERVATIONS
 
 LARGEST_STACK = 2**28
-"""Bytes of a chip's looks that are held in memory together; of a larger chip each part is read when it is needed."""
+"""Bytes of a chip's looks that are held in memory; of a larger chip each part is read when it is needed."""
 
 MOST_LOOKS = 2000
 """Looks of evidence of unknown origin that are read: one every other day for ten years."""
 
 
+class ArchivedLooks:
+    """The looks of an area in the archive, for the chips of its alerts: what several chips need is read and rendered once."""
+
+    def __init__(self, observations: Sequence[Observation], grid: Grid) -> None:
+        self._observations, self._grid = sort_observations(observations), grid
+        self.days: NDArray[np.int32] = np.unique(np.array([observation.day for observation in observations], np.int32))
+        """(time,) days of the looks since 1970-01-01, each once."""
+        self._stacks: dict[Window, Stack] = {}
+        self._items: dict[AnyPath, tuple[ItemRewriter, Observation]] = {}
+
+    def measure(self, chip: Window) -> int:
+        """Return the bytes of a chip's looks in memory."""
+        return len(self._observations) * chip.height * chip.width * len(BANDS)
+
+    def prefetch(self, chips: Collection[Window]) -> None:
+        """Read chips together and hold them until others are, so that a block that several of them meet is inflated once.
+
+        Raises ArchiveError where a file is damaged.
+        """
+        self._stacks = {}
+        days = np.array([observation.day for observation in self._observations], np.int32)
+        small = {chip for chip in chips if self.measure(chip) <= LARGEST_STACK}
+        codes = {chip: np.empty((len(BANDS), len(days), *chip.shape), np.uint8) for chip in small}
+        for block in self._grid.window.cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+            met = [(chip, common) for chip in codes if (common := _intersect(block, chip))]
+            for first in range(0, len(days) if met else 0, TOGETHER):
+                some = slice(first, first + TOGETHER)
+                read = read_stack(self._observations[some], block)
+                for chip, common in met:
+                    inner, outer = common.within(chip), common.within(block)
+                    codes[chip][0, some, *inner] = read.scl[:, *outer]
+                    codes[chip][1:, some, *inner] = read.codes[:, :, *outer]
+        self._stacks = {chip: Stack(days, found[0], found[1:]) for chip, found in codes.items()}
+
+    def until(self, day: dt.date, chip: Window) -> ChipLooks:
+        """Return the looks of a chip up to a day."""
+        known = [observation for observation in self._observations if observation.time.date() <= day]
+        if (held := self._stacks.get(chip)) is not None:
+            whole = Stack(held.days[: len(known)], held.scl[: len(known)], held.codes[:, : len(known)])
+        else:
+            whole = read_stack(known, chip) if self.measure(chip) <= LARGEST_STACK else None
+        return ChipLooks(known, chip, whole)
+
+    def prepare_item(self, observation: Observation, folder: Path) -> tuple[ItemRewriter, Observation]:
+        """Return what rewrites an item for ``folder`` or one beside its parent, and the observation as it says there."""
+        if observation.item not in self._items:
+            (data,), source = read_files([observation.item]), Path(str(observation.item.parent))
+            name = f"{observation.item.stem}.json"
+            rewriter = ItemRewriter(data, ["observation"], item=name, folder=folder, source_folder=source)
+            sample = rewriter.rewrite(render_place(self._grid, folder), {"observation": AssetFile("./x.tif", "", 0)})
+            self._items[observation.item] = rewriter, parse_item(folder / name, sample)
+        return self._items[observation.item]
+
+
+def _intersect(one: Window, other: Window) -> Window | None:
+    """Return the pixels that two windows share."""
+    row, column = max(one.row, other.row), max(one.column, other.column)
+    height = min(one.row + one.height, other.row + other.height) - row
+    width = min(one.column + one.width, other.column + other.width) - column
+    return Window(row, column, height, width) if min(height, width) > 0 else None
+
+
 class ChipLooks:
     """The looks of a chip, read from the archive."""
 
-    def __init__(self, observations: Sequence[Observation], chip: Window) -> None:
-        self.observations = sort_observations(observations)
-        self._chip = chip
-        size = len(self.observations) * chip.height * chip.width * len(BANDS)
-        self._whole = read_stack(self.observations, chip) if size <= LARGEST_STACK else None
+    def __init__(self, observations: Sequence[Observation], chip: Window, whole: Stack | None) -> None:
+        """Take the looks in order of acquisition; ``whole`` are those in memory, None where each part is read when needed."""
+        self.observations, self._chip, self._whole = list(observations), chip, whole
 
     def load(self, window: Window) -> Stack:
         """Return the looks in a window of the chip."""
@@ -67,22 +130,20 @@ class ChipLooks:
         return Window(self._chip.row + window.row, self._chip.column + window.column, *window.shape)
 
 
-def cut_observations(looks: ChipLooks, grid: Grid, folder: Path) -> Iterator[tuple[str, bytes]]:
+def cut_observations(archived: ArchivedLooks, looks: ChipLooks, grid: Grid, folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the raster and the item of each look, and of the collection that lists them.
 
     ``grid`` is the chip, ``folder`` where the files will lie.
     """
-    writer, listed = ChipWriter(grid), []
-    items = read_files([observation.item for observation in looks.observations])
-    for number, (observation, item) in enumerate(zip(looks.observations, items, strict=True)):
+    writer, place, listed = ChipWriter(grid), render_place(grid, folder), []
+    for number, observation in enumerate(looks.observations):
         name = observation.item.stem
         raster = writer.write(looks.read_codes(number))
+        rewriter, described = archived.prepare_item(observation, folder)
         asset = AssetFile(f"./{name}.tif", hashlib.sha256(raster).hexdigest(), len(raster))
-        source_folder = Path(str(observation.item.parent))
-        data = rewrite_item(item, {"observation": asset}, grid, item=f"{name}.json", folder=folder, source_folder=source_folder)
         yield f"{name}.tif", raster
-        yield f"{name}.json", data
-        listed.append(parse_item(folder / f"{name}.json", data))
+        yield f"{name}.json", rewriter.rewrite(place, {"observation": asset})
+        listed.append(replace(described, item=folder / f"{name}.json"))
     name, description = name_collection(folder.parent.name), f"Looks on which the alert {folder.parent.name} rests, cut to it"
     yield COLLECTION, render_collection(name, description, outline_grid(grid), listed)
 
