@@ -14,6 +14,18 @@ from minewatch.core.errors import ArchiveError
 LARGEST_CHIP = 2**26
 """Pixels of a chip of unknown origin that is read: 80 km on each side."""
 
+COMPRESSION = {
+    "compression_level": 1,
+    "strategy": zstandard.STRATEGY_FAST,
+    "window_log": 18,
+    "hash_log": 6,
+    "chain_log": 6,
+    "search_log": 1,
+    "min_match": 7,
+}
+"""Settings of zstd: next to no search for repetitions, as in the archive; a chip's block is mostly padding, and all other matches
+are chance.  There is no checksum, since the manifest has the SHA-256 of each file."""
+
 
 class ChipWriter:
     """Writes chips of one grid as bytes: the metadata are made once."""
@@ -21,7 +33,7 @@ class ChipWriter:
     def __init__(self, grid: Grid) -> None:
         self._shape = grid.shape
         self._header = make_header(grid)
-        self._compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        self._compressor = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(**COMPRESSION))
         self._block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
 
     def write(self, codes: Codes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ from minewatch.alerts.record import Alert, AlertStage
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Window
+from minewatch.core.files import write_private
 from minewatch.core.text import render_json
 from minewatch.detection.mask import margin_pixels
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import TILE
+from minewatch.products.evidence.evidence_files import describe_data
 from minewatch.products.evidence.look_choice import MARGIN, find_window
 from minewatch.products.evidence.look_table import COLUMNS, render_series
 from minewatch.products.evidence.manifest import ALERT, METHOD, OBSERVATIONS, PIPELINE, SERIES, list_software
@@ -135,9 +137,14 @@ def _render(value: Any) -> bytes:
     return (render_json(value, default=str) + "\n").encode()
 
 
-def write_content(folder: Path, files: Iterator[tuple[str, bytes]]) -> None:
-    """Write files into a folder, in subfolders where their names have them."""
+def write_content(folder: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, dict[str, Any]]:
+    """Write files into a folder, in subfolders where their names have them; return what a manifest says of each."""
+    described, made = {}, {folder}
     for name, data in files:
-        path = folder / name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        path.write_bytes(data)
+        parent, _, stem = name.rpartition("/")
+        if (place := folder / parent) not in made:
+            place.mkdir(mode=0o700)
+            made.add(place)
+        write_private(place / stem, data)
+        described[name] = describe_data(data)
+    return described

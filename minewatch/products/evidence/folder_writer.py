@@ -120,6 +120,17 @@ class _Draft:
         return self.target.name.startswith(GROWTH)
 
 
+@dataclass(frozen=True)
+class _Content:
+    """The files of a folder, besides images and manifest."""
+
+    facts: dict[str, Any]
+    """What the manifest says of them as a whole."""
+
+    files: dict[str, dict[str, Any]]
+    """What it says of each."""
+
+
 def write_evidence(workspace: Workspace, scan: EvidenceInput) -> EvidenceResult:
     """Write what is not on file of the confirmed alerts; failures are reported and never stop a scan.
 
@@ -188,36 +199,36 @@ def _write_drafts(
     requests = [request for draft in drafts for request in _list_requests(scan, draft)]
     first, later = ([draft for draft in drafts if draft.is_addendum == growth] for growth in (False, True))
     with writing_images(scan.area.grid, requests) as wait_for_images:
-        facts = _write_contents(scan, first, failed)
+        contents = _write_contents(scan, first, failed)
         unread = wait_for_images()
     failed |= {draft.alert.alert_id: unread[draft.temp] for draft in drafts if draft.temp in unread}
-    written = _publish(workspace, scan, first, facts, failed, signer)
+    written = _publish(workspace, scan, first, contents, failed, signer)
     extended: dict[str, None] = {}
     for draft in later:  # each is chained to the one before it
         with _noting_failure(draft, failed):
-            facts[draft.temp] = _write_addendum(scan, draft)
-        extended |= dict.fromkeys(_publish(workspace, scan, [draft], facts, failed, signer))
+            contents[draft.temp] = _write_addendum(scan, draft)
+        extended |= dict.fromkeys(_publish(workspace, scan, [draft], contents, failed, signer))
     return EvidenceResult(tuple(written), tuple(extended), failed)
 
 
-def _write_contents(scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str]) -> dict[Path, dict[str, Any]]:
-    """Write what the confirmations rest on, besides the images; return what the manifest of each folder says of it."""
+def _write_contents(scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[str, str]) -> dict[Path, _Content]:
+    """Write what the confirmations rest on, besides the images, into the folders."""
     archived = ArchivedLooks(scan.observations, scan.area.grid)
-    facts: dict[Path, dict[str, Any]] = {}
+    contents: dict[Path, _Content] = {}
     for batch in _list_batches(scan, archived, drafts):
         with contextlib.suppress(MinewatchError, OSError):  # each chip is read alone then, and its folder says what fails
             archived.prefetch([chip for chip, _ in batch])
         for _, draft in batch:
             with _noting_failure(draft, failed):
-                facts[draft.temp] = _write_first(scan, archived, draft)
-    return facts
+                contents[draft.temp] = _write_first(scan, archived, draft)
+    return contents
 
 
 def _publish(
     workspace: Workspace,
     scan: EvidenceInput,
     drafts: Sequence[_Draft],
-    facts: Mapping[Path, dict[str, Any]],
+    contents: Mapping[Path, _Content],
     failed: dict[str, str],
     signer: Signer | None,
 ) -> list[str]:
@@ -227,7 +238,7 @@ def _publish(
     for draft in drafts:
         with _noting_failure(draft, failed):
             if draft.alert.alert_id not in failed:
-                complete.append((draft, _complete(scan, draft, facts[draft.temp], signer)))
+                complete.append((draft, _complete(scan, draft, contents[draft.temp], signer)))
     _put_on_disk([draft.temp for draft, _ in complete])
     for draft, sha256 in complete:
         with _noting_failure(draft, failed):
@@ -293,12 +304,11 @@ def _list_requests(scan: EvidenceInput, draft: _Draft) -> Iterator[EvidenceImage
         yield EvidenceImageRequest(draft.alert.alert_id, name, datatake, draft.looks.window, draft.temp)
 
 
-def _complete(scan: EvidenceInput, draft: _Draft, facts: Mapping[str, Any], signer: Signer | None) -> str:
+def _complete(scan: EvidenceInput, draft: _Draft, content: _Content, signer: Signer | None) -> str:
     """Write the manifest of a folder whose other files are there; return the SHA-256 of the manifest."""
-    sha256 = write_manifest(draft.temp, _describe_draft(scan, draft) | facts, signer)
-    for path in draft.temp.rglob("*"):
-        path.chmod(0o700 if path.is_dir() else 0o600)
-    return sha256
+    for image in draft.temp.glob("*.tif"):
+        image.chmod(0o600)
+    return write_manifest(draft.temp, _describe_draft(scan, draft) | content.facts, content.files, signer)
 
 
 def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256: str, signer: Signer | None) -> None:
@@ -312,24 +322,23 @@ def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256:
     sync(draft.target.parent)
 
 
-def _write_first(scan: EvidenceInput, archived: ArchivedLooks, draft: _Draft) -> dict[str, Any]:
-    """Write what the confirmation rests on, and return what the manifest says of it."""
+def _write_first(scan: EvidenceInput, archived: ArchivedLooks, draft: _Draft) -> _Content:
+    """Write what the confirmation rests on."""
     confirmed = recompute_confirmation(scan.area, archived, scan.scene_quality, draft.alert, draft.stage)
-    write_content(draft.temp, render_content(confirmed, archived, scan.layers, scan.run_id, draft.target))
-    return {
-        "looks": [_describe_look(observation) for observation in confirmed.looks.observations],
-        "recomputed": {"agrees": not confirmed.differing, "differing": list(confirmed.differing)},
-    }
+    files = write_content(draft.temp, render_content(confirmed, archived, scan.layers, scan.run_id, draft.target))
+    looks = [_describe_look(observation) for observation in confirmed.looks.observations]
+    recomputed = {"agrees": not confirmed.differing, "differing": list(confirmed.differing)}
+    return _Content({"looks": looks, "recomputed": recomputed}, files)
 
 
-def _write_addendum(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:
-    """Write what an alert had grown to, and return what chains the addendum to what is on file."""
+def _write_addendum(scan: EvidenceInput, draft: _Draft) -> _Content:
+    """Write what an alert had grown to, and what chains the addendum to what is on file."""
     on_file = read_latest(draft.target.parent)
     area = replace(scan.area, until=draft.stage.date)
     credit = credit_observations([o for o in scan.observations if o.time.date() <= draft.stage.date])
-    content = render_alert(draft.alert.at(draft.stage), area, scan.layers, scan.run_id, credit)
-    write_content(draft.temp, iter([(ALERT, content)]))
-    return {"extends": on_file.first_manifest, "previous": on_file.manifest, "grown_from_ha": on_file.area_ha}
+    alert = render_alert(draft.alert.at(draft.stage), area, scan.layers, scan.run_id, credit)
+    chain = {"extends": on_file.first_manifest, "previous": on_file.manifest, "grown_from_ha": on_file.area_ha}
+    return _Content(chain, write_content(draft.temp, [(ALERT, alert)]))
 
 
 def _describe_draft(scan: EvidenceInput, draft: _Draft) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from minewatch import __version__
 from minewatch.core.errors import EvidenceError
+from minewatch.core.files import write_private
 from minewatch.core.text import render_json
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles, describe_data
 from minewatch.products.evidence.signing import Signer
@@ -52,15 +53,21 @@ ADDENDUM = re.compile(GROWTH + r"\d{4}-\d{2}-\d{2}")
 """Name of the folder of an addendum, which has a manifest of its own."""
 
 
-def write_manifest(folder: Path, facts: Mapping[str, Any], signer: Signer | None) -> str:
-    """Write the manifest with the hashes of all files, signed where there is a key; return the manifest's SHA-256."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {path.relative_to(folder).as_posix(): describe_data(path.read_bytes()) for path in paths}
-    document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": files}
+def write_manifest(
+    folder: Path, facts: Mapping[str, Any], written: Mapping[str, Mapping[str, Any]], signer: Signer | None
+) -> str:
+    """Write the manifest with the hashes of all files, signed where there is a key; return the manifest's SHA-256.
+
+    ``written`` is what it says of files that are known; others that lie in the folder are read.
+    """
+    others = (path for path in folder.iterdir() if path.is_file() and path.name not in written)
+    files = {**written, **{path.name: describe_data(path.read_bytes()) for path in others}}
+    ordered = {name: files[name] for name in sorted(files, key=lambda name: name.split("/"))}
+    document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": ordered}
     data = (render_json(document) + "\n").encode()
-    (folder / MANIFEST).write_bytes(data)
+    write_private(folder / MANIFEST, data)
     if signer:
-        (folder / SIGNATURE).write_bytes(encode_signature(signer, data))
+        write_private(folder / SIGNATURE, encode_signature(signer, data))
     return str(describe_data(data)["sha256"])
 
 
