@@ -164,13 +164,13 @@ class ItemRewriter:
 def render_place(grid: Grid, folder: Path) -> dict[str, str]:
     """Return what the items of cuts to ``grid``, beside each other in ``folder``, say of their place, as JSON."""
     outline = outline_grid(grid)
-    fields = {
+    fields: dict[str, Any] = {
         "proj:code": f"EPSG:{grid.epsg}",
         "proj:shape": list(grid.shape),
         "proj:transform": list(grid.transform)[:6],
         "minewatch:grid": describe_grid(grid),
     }
-    top = {"geometry": mapping(outline), "bbox": list(find_bounds(outline)), "collection": name_collection(folder.parent.name)}
+    top: dict[str, Any] = {"geometry": mapping(outline), "bbox": list(find_bounds(outline)), "collection": name_collection(folder.parent.name)}
     indented = ((values, "\n" + " " * depth) for depth, values in enumerate((top, fields), 1))
     return {name: render_json(value).replace("\n", indent) for values, indent in indented for name, value in values.items()}
 

@@ -7,6 +7,8 @@ import json
 import math
 import re
 import unicodedata
+from collections.abc import Callable
+from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
 REPLACEMENT = "�"
@@ -99,9 +101,33 @@ def _refuse_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no number of JSON")
 
 
-def render_json(value: Any, **options: Any) -> str:
-    """Return JSON in which every character can be shown; others are written as escapes."""
-    return re.sub(r"[^\n -~]", _escape, json.dumps(value, indent=1, ensure_ascii=False, **options))
+def render_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Return JSON, indented by one space, in which every character can be shown; others are written as escapes.
+
+    ``default`` returns what stands for a value that JSON has not.  json's own encoder takes four times as long to indent.
+    """
+    return re.sub(r"[^\n -~]", _escape, _render(value, "\n", default))
+
+
+def _render(value: Any, indent: str, default: Callable[[Any], Any] | None) -> str:
+    """Return JSON; ``indent`` is the line break before what stands as deep as the value."""
+    if type(value) is str:
+        return encode_basestring(value)
+    inner = indent + " "
+    if isinstance(value, dict):
+        entries = [f"{_render_key(key)}: {_render(entry, inner, default)}" for key, entry in value.items()]
+        return f"{{{inner}{f',{inner}'.join(entries)}{indent}}}" if entries else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{inner}{f',{inner}'.join([_render(entry, inner, default) for entry in value])}{indent}]" if value else "[]"
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
+    if value is None or isinstance(value, str | int | float) or default is None:
+        return json.dumps(value, ensure_ascii=False)
+    return _render(default(value), indent, default)
+
+
+def _render_key(key: Any) -> str:
+    return encode_basestring(key) if isinstance(key, str) else json.dumps({key: 0})[1:].rpartition(":")[0]
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -98,23 +98,14 @@ def _write(
     scale: float,
     tags: Mapping[str, str],
 ) -> None:
-    with rasterio.MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff",
-            height=window.height,
-            width=window.width,
-            count=len(pixels),
-            dtype=str(pixels.dtype),
-            nodata=nodata,
-            crs=grid.crs,
-            transform=grid.transform_of(window),
-        ) as raster:
-            raster.write(pixels)
-            raster.scales = [scale] * len(pixels)
-            raster.descriptions = names
-            raster.update_tags(**tags)
-        with memory.open() as raster:
-            rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
+    profile = {"height": window.height, "width": window.width, "count": len(pixels), "dtype": str(pixels.dtype), "nodata": nodata}
+    place = {"crs": grid.crs, "transform": grid.transform_of(window)}
+    with rasterio.open("", "w", driver="MEM", **profile, **place) as raster:
+        raster.write(pixels)
+        raster.scales = [scale] * len(pixels)
+        raster.descriptions = names
+        raster.update_tags(**tags)
+        rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
 
 
 def parse_evidence_image(image: bytes, classes: bytes) -> EvidenceImage:

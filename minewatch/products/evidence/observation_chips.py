@@ -76,6 +76,7 @@ class ArchivedLooks:
     def until(self, day: dt.date, chip: Window) -> ChipLooks:
         """Return the looks of a chip up to a day."""
         known = [observation for observation in self._observations if observation.time.date() <= day]
+        whole: Stack | None
         if (held := self._stacks.get(chip)) is not None:
             whole = Stack(held.days[: len(known)], held.scl[: len(known)], held.codes[:, : len(known)])
         else:
