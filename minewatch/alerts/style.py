@@ -23,6 +23,12 @@ STATUS_LABELS = {
 
 AOI_COLOUR = "#1f5fa8"
 
+CHART_COLOURS = {"clear": "#1f5fa8", "counted": "#b3001b", "baseline": "#3f7d33", "first_seen": "#8a5a00"}
+"""Of a chart of looks: clear looks, those that count as loss, the usual course, and the day of first sight.
+
+They differ in lightness, and charts have other marks for each, for those who do not see colours.
+"""
+
 TIME = "first_seen"
 """The day on which an alert appears when time is played."""
 

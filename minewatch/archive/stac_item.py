@@ -170,7 +170,11 @@ def render_place(grid: Grid, folder: Path) -> dict[str, str]:
         "proj:transform": list(grid.transform)[:6],
         "minewatch:grid": describe_grid(grid),
     }
-    top: dict[str, Any] = {"geometry": mapping(outline), "bbox": list(find_bounds(outline)), "collection": name_collection(folder.parent.name)}
+    top: dict[str, Any] = {
+        "geometry": mapping(outline),
+        "bbox": list(find_bounds(outline)),
+        "collection": name_collection(folder.parent.name),
+    }
     indented = ((values, "\n" + " " * depth) for depth, values in enumerate((top, fields), 1))
     return {name: render_json(value).replace("\n", indent) for values, indent in indented for name, value in values.items()}
 

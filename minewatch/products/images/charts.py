@@ -11,22 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
+from minewatch.alerts.style import CHART_COLOURS
 from minewatch.alerts.validate import LEVEL, Estimate, Scores
 from minewatch.core.files import publishing
 from minewatch.core.text import escape_math, format_day, format_percent
 from minewatch.core.units import to_day
 from minewatch.detection.monitor import COUNTED
 
-COLOUR = "#1f5fa8"
-
-COUNTED_COLOUR = "#c1272d"
-"""Of looks that count for a change."""
-
-BASELINE_COLOUR = "#4a8f3c"
+COLOUR, COUNTED_COLOUR, BASELINE_COLOUR = (CHART_COLOURS[name] for name in ("clear", "counted", "baseline"))
 
 EVENTS = {
     "last normal look": (BASELINE_COLOUR, ":"),
-    "first seen": ("#8a5a00", ":"),
+    "first seen": (CHART_COLOURS["first_seen"], ":"),
     "confirmed": (COUNTED_COLOUR, "--"),
     "green again": (BASELINE_COLOUR, "--"),
     "pixel closed": ("#555555", "-."),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from minewatch.areas.antimeridian import wrap_longitude
 from minewatch.areas.grid import Grid, lonlat_from
-from minewatch.products.images.cartography import choose_length
+from minewatch.products.images.scale import choose_length
 
 COLOUR = "#ffe066"
 

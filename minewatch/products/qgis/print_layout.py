@@ -15,7 +15,7 @@ from pyproj import CRS, Geod
 from minewatch.alerts.style import FONT, IS_LISTED, add_fill, add_line, add_text
 from minewatch.areas.grid import lonlat_from
 from minewatch.detection.change_map import Status
-from minewatch.products.images.cartography import choose_length
+from minewatch.products.images.scale import choose_length
 from minewatch.products.qgis.compass import embed_compass
 from minewatch.products.qgis.layer_tree import add_crs, add_tree_layer
 from minewatch.products.qgis.page_words import list_columns, name_some, write_credits, write_facts

@@ -16,22 +16,15 @@ from minewatch import __version__
 from minewatch.alerts.history import LEGAL_STATUS, REVIEWED, HistoryEvent
 from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, FateCount, LookPair, find_fate, find_green_again
 from minewatch.alerts.record import DISMISSED, PROVISIONAL
-from minewatch.alerts.style import COLOURS
+from minewatch.alerts.style import CHART_COLOURS, COLOURS
 from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
 from minewatch.core.url_policy import is_web
 from minewatch.detection.chance import LASTING_DAYS, Chance
 from minewatch.products.report.change_words import describe_change
+from minewatch.products.report.charts import draw_growth, draw_series, measure_growth
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
-from minewatch.products.report.drawing import (
-    draw_growth,
-    draw_outline_alone,
-    draw_overview,
-    draw_pairs,
-    draw_series,
-    list_vertices,
-    measure_growth,
-)
+from minewatch.products.report.drawing import draw_outline_alone, draw_overview, draw_pairs, list_vertices
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.report_facts import BEFORE, AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
@@ -125,6 +118,7 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "overlaps": OVERLAPS,
         "distances": DISTANCES,
         "most_corners": MOST_CORNERS,
+        "chart_colours": CHART_COLOURS,
         "colours": {"aoi": AREA_COLOUR} | {f"alert-{status}": colour for status, colour in COLOURS.items()},
     }
 
@@ -166,7 +160,7 @@ def _draw(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
         "outlines": {alert.number: draw_outline_alone(alert) for alert in detailed},
         "series": {a.number: draw_series(a.explanation, texts) for a in detailed if a.explanation is not None},
         "vertices": {alert.number: _list_corners(alert) for alert in detailed},
-        "growth": draw_growth(growth, facts, texts) if growth else "",
+        "growth": draw_growth(growth, facts, texts) if growth else None,
         "growth_first": growth[0][1] if growth else 0.0,
         "growth_last": growth[-1][1] if growth else 0.0,
     }
