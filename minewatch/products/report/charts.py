@@ -18,13 +18,13 @@ from minewatch.products.report.report_facts import AlertFacts, ReportFacts
 from minewatch.products.report.texts import Texts
 
 WIDTH, LEFT, RIGHT, TOP = 990, 72, 968, 10
-"""Of a chart: its width, and the edges of its panels, in its own units; a letter is eleven high."""
+"""Of a chart: its width, and the edges of its panels, in its own units; its letters are twelve high."""
 
 MARGIN = 0.01
 """Share of a panel's width that is left free at each end."""
 
-TICK_ROOM, LEGEND_ROW, LEGEND_COLUMNS = 26, 17, 4
-"""Height of the months below the panels, and of a row of the legend."""
+TICK_ROOM, LEGEND_ROW, LEGEND_COLUMNS = 30, 20, 3
+"""Height of the days below the panels and of a row of the legend, and the number of its columns."""
 
 MOST_MONTHS = 12
 """Months that are named on an axis."""
@@ -90,7 +90,7 @@ class Chart:
     height: float
     """Of the whole."""
 
-    months: tuple[tuple[float, str], ...]
+    days: tuple[tuple[float, str], ...]
     """x and label."""
 
     panels: tuple[Panel, ...]
@@ -137,13 +137,16 @@ class Scale:
         labels = (f"{n * step:.{decimals}f}".replace("-", "\N{MINUS SIGN}").replace(".", texts.decimal_mark) for n in numbers)
         return tuple((round(self.y(n * step), 1), label) for n, label in zip(numbers, labels, strict=True))
 
-    def list_months(self) -> tuple[tuple[float, str], ...]:
-        """Return the firsts of months, each with its label."""
+    def list_days(self) -> tuple[tuple[float, str], ...]:
+        """Return firsts of months, or in a short time three days of each month, with their labels."""
         first, last = (to_date(day) or dt.date.min for day in (self._first, self._last))
-        months = range(12 * first.year + first.month, 12 * last.year + last.month)
+        months = range(12 * first.year + first.month - 1, 12 * last.year + last.month)
+        is_short = len(months) < 4
         step = next((step for step in (1, 2, 3, 6) if len(months) / step <= MOST_MONTHS), 12)
-        days = [dt.date(month // 12, month % 12 + 1, 1) for month in months if month % step == 0]
-        return tuple((round(self.x(to_day(day)), 1), f"{day:%Y-%m}") for day in days)
+        chosen = [month for month in months if month % step == 0]
+        days = [dt.date(month // 12, month % 12 + 1, day) for month in chosen for day in ((1, 11, 21) if is_short else (1,))]
+        form = "%Y-%m-%d" if is_short else "%Y-%m"
+        return tuple((round(self.x(to_day(day)), 1), f"{day:{form}}") for day in days if first <= day <= last)
 
 
 # --- paths -----------------------------------------------------------------------------------------------------------
@@ -159,12 +162,14 @@ def trace_band(upper: Points, lower: Points) -> str:
     return f"{trace_line([*upper, *reversed(lower)])}Z"
 
 
-def trace_dots(points: Points) -> str:
-    """Return points as path data: lines of no length, whose round ends are the dots."""
-    return "".join(f"M{x:.1f} {y:.1f}h0" for x, y in points)
+def trace_dots(points: Points, size: float = 3) -> str:
+    """Return points as path data: discs."""
+    return "".join(
+        f"M{x - size:.1f} {y:.1f}a{size} {size} 0 1 0 {2 * size} 0a{size} {size} 0 1 0 -{2 * size} 0z" for x, y in points
+    )
 
 
-def trace_diamonds(points: Points, size: float = 4.6) -> str:
+def trace_diamonds(points: Points, size: float = 5) -> str:
     """Return points as path data: squares that stand on a corner."""
     return "".join(f"M{x:.1f} {y - size:.1f}l{size} {size} -{size} {size} -{size} -{size}z" for x, y in points)
 
@@ -235,7 +240,7 @@ def _lay_out(panels: Sequence[Panel], scale: Scale, legend: Mapping[str, str], s
         for number, (kind, text) in enumerate(legend.items())
     ]
     rows = math.ceil(len(labels) / LEGEND_COLUMNS)
-    return Chart(below + LEGEND_ROW * rows + 2, scale.list_months(), tuple(panels), tuple(labels), summary)
+    return Chart(below + LEGEND_ROW * rows + 2, scale.list_days(), tuple(panels), tuple(labels), summary)
 
 
 def measure_growth(alerts: Sequence[AlertFacts]) -> list[tuple[int, float]]:
