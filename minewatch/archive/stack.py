@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,13 @@ from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.object_store import read_stored
 from minewatch.archive.raster import Codes, read_bands
 from minewatch.archive.raster_header import BANDS, find_step
-from minewatch.areas.grid import Grid, Window
+from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.raster.indices import LAYERS
+
+K = TypeVar("K", bound=Hashable)
+
+LARGEST_STACKS = 2**28
+"""Bytes of windows that are read and held together."""
 
 TOGETHER = 16
 """Observations whose SCL is read at a time: few, to save memory, but enough for parallel requests to an object store."""
@@ -56,6 +62,37 @@ def read_stack(observations: Sequence[Observation], window: Window, *, sample: b
     codes = np.empty((len(BANDS), len(ordered), *window.shape), np.uint8)
     _read_bands(ordered, range(len(BANDS)), window, codes, sample=sample)
     return Stack(np.array([o.day for o in ordered], np.int32), codes[0], codes[1:])
+
+
+def read_stacks(observations: Sequence[Observation], grid: Grid, windows: Collection[Window]) -> dict[Window, Stack]:
+    """Read several windows, as :func:`read_stack` does; a block that several of them meet is inflated once."""
+    ordered = sort_observations(observations)
+    codes = {window: np.empty((len(BANDS), len(ordered), *window.shape), np.uint8) for window in windows}
+    for block in grid.window.cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+        met = [(window, common) for window in codes if min((common := block.intersect(window)).shape) > 0]
+        for first in range(0, len(ordered) if met else 0, TOGETHER):
+            some = slice(first, first + TOGETHER)
+            read = read_stack(ordered[some], block)
+            for window, common in met:
+                codes[window][0, some, *common.within(window)] = read.scl[:, *common.within(block)]
+                codes[window][1:, some, *common.within(window)] = read.codes[:, :, *common.within(block)]
+    days = np.array([observation.day for observation in ordered], np.int32)
+    return {window: Stack(days, found[0], found[1:]) for window, found in codes.items()}
+
+
+def batch_windows(windows: Mapping[K, Window], looks: int) -> Iterator[dict[K, Window]]:
+    """Yield windows, neighbours together, as many as LARGEST_STACKS holds of this number of looks; one at least."""
+    batch: dict[K, Window] = {}
+    size = 0
+    for key, window in sorted(windows.items(), key=lambda item: (item[1].row // ARCHIVE_BLOCK, item[1].column // ARCHIVE_BLOCK)):
+        added = len(BANDS) * looks * window.height * window.width
+        if batch and size + added > LARGEST_STACKS:
+            yield batch
+            batch, size = {}, 0
+        batch[key] = window
+        size += added
+    if batch:
+        yield batch
 
 
 def sample_rows(grid: Grid) -> list[slice]:

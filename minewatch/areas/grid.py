@@ -91,6 +91,13 @@ class Window:
                 size = min(height, self.height - row), min(width, self.width - column)
                 yield Window(self.row + row, self.column + column, *size)
 
+    def intersect(self, other: Window) -> Window:
+        """Return the pixels that two windows share; height or width is 0 or less where there are none."""
+        row, column = max(self.row, other.row), max(self.column, other.column)
+        bottom = min(self.row + self.height, other.row + other.height)
+        right = min(self.column + self.width, other.column + other.width)
+        return Window(row, column, bottom - row, right - column)
+
     def within(self, outer: Window) -> tuple[slice, slice]:
         """Return the index of this window in an array that covers ``outer``."""
         row, column = self.row - outer.row, self.column - outer.column

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.archive.item import Observation
+from minewatch.archive.stack import Stack, read_stack
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, Window, lonlat_to, reproject
 from minewatch.areas.vectorize import rasterize_outlines
@@ -18,11 +19,12 @@ from minewatch.core.errors import AlertsError
 from minewatch.core.parallel import start_engine
 from minewatch.core.progress import Reporter
 from minewatch.detection.inputs import TileInput
+from minewatch.detection.mask import margin_pixels
 from minewatch.detection.parallel_tiles import assess_areas
 from minewatch.detection.rules import make_rules
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.series import SCALES, Series
-from minewatch.detection.tiles import Task, load_tile
+from minewatch.detection.tiles import Task, make_tile
 from minewatch.detection.track import TrackResult, track_pixels
 
 
@@ -58,6 +60,9 @@ class AlertPixels:
 
     tracked: TrackResult
     """Their history, traced."""
+
+    classes: NDArray[np.uint8]
+    """(observation, y, x) SCL codes of the window, in order of acquisition."""
 
     @cached_property
     def looks(self) -> tuple[AlertLook, ...]:
@@ -104,15 +109,23 @@ def choose_pixel(alert: Mapping[str, Any], grid: Grid, window: Window, members: 
     return int(rows[nearest]) * window.width + int(columns[nearest])
 
 
+def find_surroundings(area: AreaPlan, window: Window) -> Window:
+    """Return a window with the pixels around it that the mask needs."""
+    return window.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
+
+
 def trace_pixels(
     observations: Sequence[Observation], area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]
 ) -> AlertPixels:
     """Track the alert's pixels as a scan does, and trace the outcome of each look."""
-    return trace_tile(load_tile(observations, area, window), scenes, members)
+    return trace_stack(read_stack(observations, find_surroundings(area, window)), area, scenes, window, members)
 
 
-def trace_tile(loaded: TileInput, scenes: SceneQuality, members: NDArray[np.bool_]) -> AlertPixels:
-    """Track the alert's pixels in a tile that was loaded: (y, x) ``members`` of it."""
+def trace_stack(stack: Stack, area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]) -> AlertPixels:
+    """Track the alert's pixels in its looks, as :func:`find_surroundings` has them."""
+    inner = window.within(find_surroundings(area, window))
+    loaded = make_tile(stack.days, stack.scl, stack.codes[:, :, *inner], area, window)
     tile = replace(loaded, inside=members & loaded.inside)
     series = Series.of(tile)
-    return AlertPixels(tile, series, scenes, track_pixels(series, scenes, make_rules(tile.settings), traced=True))
+    tracked = track_pixels(series, scenes, make_rules(tile.settings), traced=True)
+    return AlertPixels(tile, series, scenes, tracked, stack.scl[:, *inner])

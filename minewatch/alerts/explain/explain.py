@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-import functools
+import contextlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from minewatch import __version__
-from minewatch.alerts.explain.alert_pixels import assess_area, choose_pixel, find_pixels, trace_pixels
+from minewatch.alerts.explain.alert_pixels import (
+    assess_area,
+    choose_pixel,
+    find_pixels,
+    find_surroundings,
+    trace_stack,
+)
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
 from minewatch.alerts.read import read_alerts, read_areas
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.repair import refuse_pruned
+from minewatch.archive.stack import Stack, batch_windows, read_stack, read_stacks
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
+from minewatch.areas.grid import Window
 from minewatch.core.errors import AlertsError, MinewatchError, RunRecordError
 from minewatch.core.progress import Reporter
 from minewatch.core.run_record import make_record_error, read_run_record
@@ -53,26 +65,58 @@ def explain_alert(workspace: Workspace, alert_id: str, reporter: Reporter | None
 def explain_alerts(
     workspace: Workspace, alert_ids: Iterable[str], reporter: Reporter | None = None
 ) -> Iterator[tuple[str, Explanation | MinewatchError]]:
-    """Explain alerts one after the other; scenes are assessed once for each area, which takes most of the time of one alert.
+    """Explain alerts; what those of an area share, its scenes and the blocks of its archive, is assessed and read once.
 
-    Yield each id with its explanation, or with the error that prevents it.
+    Yield each id with its explanation, or with the error that prevents it; neighbours follow each other.
     """
     rows = {str(row["alert_id"]): row for row in read_alerts(workspace.alerts).to_dict("records")}
-    prepare = functools.cache(functools.partial(_prepare_area, workspace, reporter=reporter or Reporter()))
+    groups: dict[tuple[str, str], list[Mapping[Any, Any]]] = defaultdict(list)
     for alert_id in alert_ids:
+        if alert_id in rows:
+            groups[rows[alert_id]["aoi"], rows[alert_id]["pipeline"]].append(rows[alert_id])
+        else:
+            yield alert_id, AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+    for (name, pipeline), alerts in groups.items():
         try:
-            if alert_id not in rows:
-                raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
-            prepared = prepare(rows[alert_id]["aoi"], rows[alert_id]["pipeline"])
-            yield alert_id, _explain(workspace, rows[alert_id], prepared)
+            prepared = _prepare_area(workspace, name, pipeline, reporter or Reporter())
+        except MinewatchError as error:
+            yield from ((str(alert["alert_id"]), error) for alert in alerts)
+            continue
+        yield from _explain_area(workspace, {str(alert["alert_id"]): alert for alert in alerts}, prepared)
+
+
+def _explain_area(
+    workspace: Workspace, alerts: Mapping[str, Mapping[Any, Any]], prepared: PreparedArea
+) -> Iterator[tuple[str, Explanation | MinewatchError]]:
+    area, found = prepared.area, {}
+    for alert_id, alert in alerts.items():
+        try:
+            found[alert_id] = find_pixels(alert, area.grid)
         except MinewatchError as error:
             yield alert_id, error
+    around = {alert_id: find_surroundings(area, window) for alert_id, (window, _) in found.items()}
+    for batch in batch_windows(around, len(prepared.observations)):
+        stacks: dict[Window, Stack] = {}
+        with contextlib.suppress(MinewatchError):  # each is read alone then, and says what fails
+            stacks = read_stacks(prepared.observations, area.grid, set(batch.values()))
+        for alert_id, outer in batch.items():
+            try:
+                stack = stacks.get(outer) or read_stack(prepared.observations, outer)
+                yield alert_id, _explain(workspace, alerts[alert_id], prepared, *found[alert_id], stack)
+            except MinewatchError as error:
+                yield alert_id, error
 
 
-def _explain(workspace: Workspace, alert: Mapping[Any, Any], prepared: PreparedArea) -> Explanation:
+def _explain(
+    workspace: Workspace,
+    alert: Mapping[Any, Any],
+    prepared: PreparedArea,
+    window: Window,
+    members: NDArray[np.bool_],
+    stack: Stack,
+) -> Explanation:
     area, observations = prepared.area, prepared.observations
-    window, members = find_pixels(alert, area.grid)
-    traced = trace_pixels(observations, area, prepared.scenes, window, members)
+    traced = trace_stack(stack, area, prepared.scenes, window, members)
     notes = _compare_with_scan(workspace, alert, area, observations)
     return ExplanationWriter(alert, area, observations, traced, choose_pixel(alert, area.grid, window, members)).write(notes)
 

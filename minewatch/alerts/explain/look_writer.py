@@ -74,6 +74,10 @@ class LookWriter:
     clear_classes: Collection[int]
     """SCL codes that count as clear."""
 
+    def find_number(self, pixel: int) -> int:
+        """Return the place in the series of a pixel, given by its number in the window."""
+        return int(np.count_nonzero(self.traced.tile.inside.ravel()[:pixel]))
+
     def fit_baselines(self, number: int) -> dict[int, PixelBaseline]:
         """Fit the baselines that the looks of a pixel of the series were compared with, by epoch."""
         series = self.traced.series.choose(np.array([number]))
@@ -91,8 +95,9 @@ class LookWriter:
         series, fitted = self.traced.series, self.traced.tracked.trace[number, 1]
         return compare_epochs(series.decode(number), bases, fitted, series.terms, self.traced.scenes.numbers, self.rules)
 
-    def write(self, number: int, bases: Mapping[int, PixelBaseline], classes: NDArray[np.uint8]) -> tuple[ExplainedLook, ...]:
-        """Return the looks of a pixel; ``classes`` are its SCL codes in each observation, in order of acquisition."""
+    def write(self, pixel: int, bases: Mapping[int, PixelBaseline]) -> tuple[ExplainedLook, ...]:
+        """Return the looks of a pixel, given by its number in the window, which were compared with these baselines."""
+        number, classes = self.find_number(pixel), self.traced.classes[:, *divmod(pixel, self.traced.tile.window.width)]
         traced, scenes = self.traced, self.traced.scenes
         found = self.compare(number, bases)
         low, high = self.find_band(found, bases, traced.tracked.trace[number, 1], scenes.spread)

@@ -7,16 +7,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minewatch.alerts.explain.alert_pixels import AlertPixels
 from minewatch.alerts.explain.look_writer import LookWriter, compare_epochs
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
 from minewatch.alerts.lifetime import find_green_again, read_day
 from minewatch.archive.item import Observation
-from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import Window, lonlat_from
+from minewatch.areas.grid import lonlat_from
 from minewatch.core.units import to_date, to_day
 from minewatch.detection.baseline import NOISE_FLOOR, PixelBaseline
 from minewatch.detection.harmonics import harmonic_terms
@@ -49,10 +47,10 @@ class ExplanationWriter:
         place = window.row + self.pixel // window.width, window.column + self.pixel % window.width
         x, y = self.area.grid.transform @ (place[1] + 0.5, place[0] + 0.5)
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
-        number = int(np.count_nonzero(traced.tile.inside.ravel()[: self.pixel]))
         writer = LookWriter(self.observations, traced, self.area.pipeline.mask.clear_classes)
+        number = writer.find_number(self.pixel)
         bases = writer.fit_baselines(number)
-        looks = writer.write(number, bases, self._read_classes(place))
+        looks = writer.write(self.pixel, bases)
         # Dates are called in EPISODE as in Episode.
         last, found = bases[max(bases)], traced.tracked.episodes[traced.tracked.episodes["row"] == number]
         return Explanation(
@@ -74,9 +72,6 @@ class ExplanationWriter:
             curve=self._draw_curve(writer, number, bases, looks),
             notes=notes,
         )
-
-    def _read_classes(self, place: tuple[int, int]) -> NDArray[np.uint8]:
-        return np.array([scl[0, 0] for scl in iterate_scl(self.observations, Window(*place, 1, 1))], np.uint8)
 
     def _draw_curve(
         self, writer: LookWriter, number: int, bases: Mapping[int, PixelBaseline], looks: Sequence[ExplainedLook]

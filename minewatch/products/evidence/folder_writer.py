@@ -20,8 +20,8 @@ from minewatch.alerts.record import DISMISSED, Alert, AlertStage
 from minewatch.alerts.reviews import find_alert
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.archive.stac_item import credit_observations
+from minewatch.archive.stack import batch_windows
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import ARCHIVE_BLOCK, Window
 from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.files import list_names, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
@@ -41,7 +41,7 @@ from minewatch.products.evidence.folder_content import (
 from minewatch.products.evidence.image_writer import EvidenceImageRequest, describe_failure, find_datatake, writing_images
 from minewatch.products.evidence.look_choice import EvidenceLooks, choose_look, choose_looks, find_window
 from minewatch.products.evidence.manifest import AFTER, ALERT, GROWTH, write_manifest
-from minewatch.products.evidence.observation_chips import LARGEST_STACK, ArchivedLooks
+from minewatch.products.evidence.observation_chips import ArchivedLooks
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.products.evidence.timestamp_queue import queue_timestamp
 from minewatch.settings.document import read_settings
@@ -215,12 +215,15 @@ def _write_contents(scan: EvidenceInput, drafts: Sequence[_Draft], failed: dict[
     """Write what the confirmations rest on, besides the images, into the folders."""
     archived = ArchivedLooks(scan.observations, scan.area.grid)
     contents: dict[Path, _Content] = {}
-    for batch in _list_batches(scan, archived, drafts):
+    margin, _ = list_margins(scan.area)
+    chips = {draft.temp: find_chip(scan.area, draft.stage, margin)[1] for draft in drafts}
+    by_folder = {draft.temp: draft for draft in drafts}
+    for batch in batch_windows(chips, len(scan.observations)):
         with contextlib.suppress(MinewatchError, OSError):  # each chip is read alone then, and its folder says what fails
-            archived.prefetch([chip for chip, _ in batch])
-        for _, draft in batch:
-            with _noting_failure(draft, failed):
-                contents[draft.temp] = _write_first(scan, archived, draft)
+            archived.prefetch(batch.values())
+        for folder in batch:
+            with _noting_failure(by_folder[folder], failed):
+                contents[folder] = _write_first(scan, archived, by_folder[folder])
     return contents
 
 
@@ -245,24 +248,6 @@ def _publish(
             _give_name(workspace, scan, draft, sha256, signer)
             done.append(draft.alert.alert_id)
     return done
-
-
-def _list_batches(
-    scan: EvidenceInput, archived: ArchivedLooks, drafts: Sequence[_Draft]
-) -> Iterator[list[tuple[Window, _Draft]]]:
-    """Yield drafts and their chips, neighbours together, as many as may be held in memory."""
-    margin, _ = list_margins(scan.area)
-    chips = [(find_chip(scan.area, draft.stage, margin)[1], draft) for draft in drafts]
-    batch: list[tuple[Window, _Draft]] = []
-    size = 0
-    for chip, draft in sorted(chips, key=lambda pair: (pair[0].row // ARCHIVE_BLOCK, pair[0].column // ARCHIVE_BLOCK)):
-        size += archived.measure(chip)
-        if batch and size > LARGEST_STACK:
-            yield batch
-            batch, size = [], archived.measure(chip)
-        batch.append((chip, draft))
-    if batch:
-        yield batch
 
 
 def _put_on_disk(folders: Sequence[Path]) -> None:

@@ -8,16 +8,15 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from minewatch.alerts.explain.alert_pixels import AlertPixels, find_pixels, trace_tile
+from minewatch.alerts.explain.alert_pixels import AlertPixels, find_pixels, find_surroundings, trace_stack
 from minewatch.alerts.explain.look_writer import LookWriter
 from minewatch.alerts.explain.record import ExplainedLook
 from minewatch.archive.item import Observation
 from minewatch.archive.stack import Stack
 from minewatch.areas.grid import PIXEL, Window, lonlat_from
 from minewatch.core.units import to_day
-from minewatch.products.evidence.method import Method, load_chip_tile
+from minewatch.products.evidence.method import Method
 
 ALERT = "alert"
 """In the column ``pixel``: the row has the medians over the alert's clear pixels."""
@@ -60,14 +59,12 @@ class Looks(Protocol):
     def load(self, window: Window) -> Stack:
         """Return the looks in a window of the chip."""
 
-    def read_classes(self, row: int, column: int) -> NDArray[np.uint8]:
-        """Return the SCL codes of one pixel of the chip: (observation,)."""
-
 
 def render_series(alert: Mapping[str, Any], method: Method, looks: Looks) -> bytes:
     """Return the table of looks of an alert, given as its columns and ``geometry``."""
     window, members = find_pixels(alert, method.grid)
-    traced = trace_tile(load_chip_tile(method, looks.load, window), method.scenes, members)
+    stack = looks.load(find_surroundings(method.area, window))
+    traced = trace_stack(stack, method.area, method.scenes, window, members)
     core = max(1, round(method.pipeline.alerts.core_area_ha * 10_000 / PIXEL**2))
     return render_look_table(traced, looks, method, core)
 
@@ -81,7 +78,7 @@ def render_look_table(traced: AlertPixels, looks: Looks, method: Method, most: i
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     writer = LookWriter(looks.observations, traced, method.pipeline.mask.clear_classes)
-    pixels = [_describe_pixel(writer, looks, method, pixel) for pixel in choose_deciding(traced, method, most)]
+    pixels = [_describe_pixel(writer, method, pixel) for pixel in choose_deciding(traced, method, most)]
     for described in zip(*(explained for _, explained in pixels), strict=True):
         rows.writerow(_describe_alert(described[0]))
         rows.writerows(_describe_look(place, look) for (place, _), look in zip(pixels, described, strict=True))
@@ -97,16 +94,13 @@ def choose_deciding(traced: AlertPixels, method: Method, most: int) -> list[int]
     return [int(pixel) for pixel in np.flatnonzero(traced.tile.inside)[first]]
 
 
-def _describe_pixel(
-    writer: LookWriter, looks: Looks, method: Method, pixel: int
-) -> tuple[tuple[str, str, str], tuple[ExplainedLook, ...]]:
+def _describe_pixel(writer: LookWriter, method: Method, pixel: int) -> tuple[tuple[str, str, str], tuple[ExplainedLook, ...]]:
     """Return what the columns ``pixel``, ``lat`` and ``lon`` say of a pixel, and its looks."""
     tile = writer.traced.tile
     row, column = tile.window.row + pixel // tile.window.width, tile.window.column + pixel % tile.window.width
     x, y = method.grid.transform @ (column + 0.5, row + 0.5)
     lon, lat = lonlat_from(method.grid.crs).transform(x, y)
-    number = int(np.count_nonzero(tile.inside.ravel()[:pixel]))
-    explained = writer.write(number, writer.fit_baselines(number), looks.read_classes(row, column))
+    explained = writer.write(pixel, writer.fit_baselines(writer.find_number(pixel)))
     return (f"{column}/{row}", f"{lat:.6f}", f"{lon:.6f}"), explained
 
 

@@ -25,15 +25,12 @@ from minewatch.archive.stac_item import (
     render_collection,
     render_place,
 )
-from minewatch.archive.stack import TOGETHER, Stack, read_stack
-from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
+from minewatch.archive.stack import LARGEST_STACKS, Stack, read_stack, read_stacks
+from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import ArchiveError, EvidenceError
 from minewatch.core.files import AnyPath, read_files
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT, EvidenceFiles
 from minewatch.products.evidence.manifest import OBSERVATIONS
-
-LARGEST_STACK = 2**28
-"""Bytes of a chip's looks that are held in memory; of a larger chip each part is read when it is needed."""
 
 MOST_LOOKS = 2000
 """Looks of evidence of unknown origin that are read: one every other day for ten years."""
@@ -49,29 +46,17 @@ class ArchivedLooks:
         self._stacks: dict[Window, Stack] = {}
         self._items: dict[AnyPath, tuple[ItemRewriter, Observation]] = {}
 
-    def measure(self, chip: Window) -> int:
-        """Return the bytes of a chip's looks in memory."""
-        return len(self._observations) * chip.height * chip.width * len(BANDS)
-
     def prefetch(self, chips: Collection[Window]) -> None:
-        """Read chips together and hold them until others are, so that a block that several of them meet is inflated once.
+        """Read chips together and hold them until others are.
 
         Raises ArchiveError where a file is damaged.
         """
         self._stacks = {}
-        days = np.array([observation.day for observation in self._observations], np.int32)
-        small = {chip for chip in chips if self.measure(chip) <= LARGEST_STACK}
-        codes = {chip: np.empty((len(BANDS), len(days), *chip.shape), np.uint8) for chip in small}
-        for block in self._grid.window.cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
-            met = [(chip, common) for chip in codes if (common := _intersect(block, chip))]
-            for first in range(0, len(days) if met else 0, TOGETHER):
-                some = slice(first, first + TOGETHER)
-                read = read_stack(self._observations[some], block)
-                for chip, common in met:
-                    inner, outer = common.within(chip), common.within(block)
-                    codes[chip][0, some, *inner] = read.scl[:, *outer]
-                    codes[chip][1:, some, *inner] = read.codes[:, :, *outer]
-        self._stacks = {chip: Stack(days, found[0], found[1:]) for chip, found in codes.items()}
+        small = [chip for chip in chips if self._measure(chip) <= LARGEST_STACKS]
+        self._stacks = read_stacks(self._observations, self._grid, small)
+
+    def _measure(self, chip: Window) -> int:
+        return len(self._observations) * chip.height * chip.width * len(BANDS)
 
     def until(self, day: dt.date, chip: Window) -> ChipLooks:
         """Return the looks of a chip up to a day."""
@@ -80,7 +65,7 @@ class ArchivedLooks:
         if (held := self._stacks.get(chip)) is not None:
             whole = Stack(held.days[: len(known)], held.scl[: len(known)], held.codes[:, : len(known)])
         else:
-            whole = read_stack(known, chip) if self.measure(chip) <= LARGEST_STACK else None
+            whole = read_stack(known, chip) if self._measure(chip) <= LARGEST_STACKS else None
         return ChipLooks(known, chip, whole)
 
     def prepare_item(self, observation: Observation, folder: Path) -> tuple[ItemRewriter, Observation]:
@@ -92,14 +77,6 @@ class ArchivedLooks:
             sample = rewriter.rewrite(render_place(self._grid, folder), {"observation": AssetFile("./x.tif", "", 0)})
             self._items[observation.item] = rewriter, parse_item(folder / name, sample)
         return self._items[observation.item]
-
-
-def _intersect(one: Window, other: Window) -> Window | None:
-    """Return the pixels that two windows share."""
-    row, column = max(one.row, other.row), max(one.column, other.column)
-    height = min(one.row + one.height, other.row + other.height) - row
-    width = min(one.column + one.width, other.column + other.width) - column
-    return Window(row, column, height, width) if min(height, width) > 0 else None
 
 
 class ChipLooks:
@@ -121,11 +98,6 @@ class ChipLooks:
             return np.concatenate([self._whole.scl[number][None], self._whole.codes[:, number]])
         stack = read_stack([self.observations[number]], self._chip)
         return np.concatenate([stack.scl, stack.codes[:, 0]])
-
-    def read_classes(self, row: int, column: int) -> NDArray[np.uint8]:
-        """Return the SCL codes of one pixel of the chip: (observation,)."""
-        codes: NDArray[np.uint8] = self.load(Window(row, column, 1, 1)).scl[:, 0, 0]
-        return codes
 
     def _place(self, window: Window) -> Window:
         return Window(self._chip.row + window.row, self._chip.column + window.column, *window.shape)
@@ -176,8 +148,3 @@ class KeptLooks:
                 raise EvidenceError(f"{name}: cannot be read; {error}") from error
         days = np.array([observation.day for observation in self.observations], np.int32)
         return Stack(days, codes[0], codes[1:])
-
-    def read_classes(self, row: int, column: int) -> NDArray[np.uint8]:
-        """Return the SCL codes of one pixel of the chip: (observation,)."""
-        codes: NDArray[np.uint8] = self.load(Window(row, column, 1, 1)).scl[:, 0, 0]
-        return codes
