@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,12 @@ from minewatch.archive.item import Observation, describe_grid, hash_item, list_o
 from minewatch.archive.stac_item import (
     EXTENSIONS,
     AssetFile,
+    ItemRewriter,
     credit_observations,
     name_collection,
     outline_grid,
     render_collection,
-    rewrite_item,
+    render_place,
     write_collection,
 )
 from minewatch.areas.grid import Grid
@@ -237,14 +239,14 @@ def test_an_item_of_the_archive_becomes_one_of_evidence(tmp_path: Path, is_old: 
     chip, file = cut(observation, folder)
     data = Path(observation.item).read_bytes()
     name = Path(observation.item).name
-    rewritten = rewrite_item(
-        strip(data) if is_old else data,
-        {"observation": file},
-        chip,
-        item=name,
-        folder=folder,
-        source_folder=Path(observation.item).parent,
-    )
+    item = strip(data) if is_old else data
+    rewriter = ItemRewriter(item, ["observation"], item=name, folder=folder, source_folder=Path(observation.item).parent)
+    rewritten = rewriter.rewrite(render_place(chip, folder), {"observation": file})
+    beside = folder.parent.with_name("spot-2") / "observations"
+    other = json.loads(rewriter.rewrite(render_place(GRID, beside), {"observation": replace(file, sha256="f" * 64)}))
+    assert other["collection"] == "minewatch-spot-2"
+    assert other["properties"]["proj:shape"] == list(GRID.shape)
+    assert other["assets"]["observation"]["file:checksum"].endswith("f" * 64)
     (folder / name).write_bytes(rewritten)
     small = parse_item(folder / name, rewritten)
     collection = render_collection(name_collection("spot-1"), "Looks behind spot-1", outline_grid(chip), [small])
@@ -273,9 +275,9 @@ def test_old_items_of_a_built_in_source_get_the_address_of_their_source_item(tmp
     document["properties"]["minewatch:sources"][0] |= {"id": "S2A_19LCF_20200704_0_L2A", "source": "earth-search"}
     file = AssetFile("./x.tif", "0" * 64, 1)
     data = json.dumps(document).encode()
-    rewritten = json.loads(
-        rewrite_item(data, {"observation": file}, GRID, item="x.json", folder=tmp_path / "a" / "b", source_folder=tmp_path)
-    )
+    folder = tmp_path / "a" / "b"
+    rewriter = ItemRewriter(data, ["observation"], item="x.json", folder=folder, source_folder=tmp_path)
+    rewritten = json.loads(rewriter.rewrite(render_place(GRID, folder), {"observation": file}))
     (link,) = (link for link in rewritten["links"] if link["rel"] == "derived_from")
     assert link["href"] == f"{PROVIDERS['earth-search'].root}/collections/sentinel-2-l2a/items/S2A_19LCF_20200704_0_L2A"
 

@@ -91,6 +91,26 @@ def test_json_is_printable_and_loses_nothing(value: object) -> None:
     assert json.dumps(json.loads(text)) == json.dumps(value)
 
 
+@given(
+    st.recursive(
+        any_text | st.integers() | st.floats() | st.booleans() | st.none(),
+        lambda x: st.lists(x) | st.tuples(x, x) | st.dictionaries(any_text | st.integers() | st.booleans(), x),
+        max_leaves=10,
+    )
+)
+def test_json_is_the_text_that_the_standard_library_writes(value: object) -> None:
+    """Files that were written so have their hashes in manifests."""
+    plain = json.dumps(value, indent=1, ensure_ascii=False)
+    expected = "".join(c if c == "\n" or c.isprintable() else json.dumps(c)[1:-1] for c in plain)
+    assert render_json(value) == expected
+
+
+def test_json_takes_what_stands_for_other_values() -> None:
+    assert render_json({"day": dt.date(2025, 1, 4)}, default=str) == '{\n "day": "2025-01-04"\n}'
+    with pytest.raises(TypeError):
+        render_json({"day": dt.date(2025, 1, 4)})
+
+
 @pytest.mark.parametrize(
     "text", ["=1+1", "+1", "-1", "@x", " =x", "\t=x", "\r=x", "\x00=x", "\ufeff=x", "＝x", "＋x", "－x", "＠x"]
 )

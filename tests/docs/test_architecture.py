@@ -44,7 +44,7 @@ FENCES = {
     "click": {"cli"},
     "cronsim": {"settings.cron"},
     "rich": {"core.progress", "cli"},
-    "matplotlib": {"products.images", "products.report.drawing"},
+    "matplotlib": {"products.images"},
     "requests": {"sources.stac_io", "sources.stac"},
     "urllib3": {"sources.stac_io", "core.connections", "core.http", "core.refusals", "operations.notify.webhook"},
     "certifi": {"core.certificates"},

@@ -17,17 +17,10 @@ from pyproj import Geod, Proj, Transformer
 from shapely.geometry import Polygon, box
 
 from minewatch.areas.grid import Grid
-from minewatch.products.images.cartography import (
-    NORTH,
-    choose_length,
-    describe_length,
-    draw_compass,
-    draw_outline,
-    draw_scale_bar,
-    find_north,
-)
+from minewatch.products.images.cartography import NORTH, draw_compass, draw_outline, draw_scale_bar
 from minewatch.products.images.graticule import draw_graticule
 from minewatch.products.images.map_page import LegendEntry, Page, draw_page
+from minewatch.products.images.scale import choose_length, describe_length, find_north
 from tests.helpers.rasters import lay_grid
 
 Picture = NDArray[np.float32]

@@ -22,7 +22,6 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 from PIL import Image
 from pyproj import Geod, Proj, Transformer
@@ -32,13 +31,16 @@ from minewatch.alerts.geopackage import updating
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
+from minewatch.core.units import to_day
 from minewatch.core.workspace import Workspace
+from minewatch.detection.monitor import COUNTED
 from minewatch.operations.scan import ScanReport
 from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips import acquisitions
 from minewatch.products.images.chips.pixels import read_chip
-from minewatch.products.report import drawing, report_images
-from minewatch.products.report.drawing import Decimals, Map, draw_overview, draw_pairs, list_vertices, measure_growth
+from minewatch.products.report import report_images
+from minewatch.products.report.charts import Scale, draw_growth, draw_series, measure_growth
+from minewatch.products.report.drawing import Map, draw_overview, draw_pairs, list_vertices
 from minewatch.products.report.gather_facts import count_months, gather_facts
 from minewatch.products.report.html_page import describe_event, render_page
 from minewatch.products.report.on_file import read_evidence
@@ -791,27 +793,86 @@ def test_dates_are_written_as_in_a_letter() -> None:
         assert (texts.date(first), texts.short_date(first), texts.moment(last)) == written
 
 
-@pytest.mark.parametrize(("language", "label"), [("en", "0.5"), ("es", "0,5"), ("fr", "0,5"), ("pt", "0,5")])
-def test_axes_have_the_decimal_mark_of_the_language(language: str, label: str) -> None:
-    axes = Figure().subplots()
-    axes.yaxis.set_major_formatter(Decimals(read_texts(language)))
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0, 0.5, 1])
-    assert [text.get_text() for text in axes.get_yticklabels()][1] == label
+def parse_chart(page: str, number: int) -> ET.Element:
+    """Return a chart of a page."""
+    return ET.fromstring(re.findall(r'<svg class="chart".*?</svg>', page, re.DOTALL)[number])
+
+
+def read_scale(labels: Sequence[tuple[float, float]], place: float) -> float:
+    """Return the value at a place of an axis, from the places and values of its labels."""
+    (first, low), (last, high) = labels[0], labels[-1]
+    return low + (place - first) * (high - low) / (last - first)
+
+
+def test_the_chart_shows_what_the_record_says(facts: ReportFacts) -> None:
+    """Read as a person does: by the numbers on its axes."""
+    chart, told = parse_chart(render_page(facts), 1), facts.alerts[0].explanation
+    assert told is not None
+    days = [(float(text.get("x", 0)), dt.date.fromisoformat(f"{text.text}-01").toordinal())
+            for text in chart.iter("text") if re.fullmatch(r"\d{4}-\d\d", text.text or "")]  # fmt: skip
+    clear = [look for look in told.looks if look.clear and look.ndvi is not None]
+    counted = [look for look in clear if look.outcome in COUNTED]
+    assert len(counted) > 2
+    panel = next(group for group in chart.iter("g") if group.get("data-name") == "NDVI")
+    numbers = [(float(text.get("y", 0)) - 4, float((text.text or "").replace("\N{MINUS SIGN}", "-")))
+               for text in panel.iter("text") if text.text != "NDVI"]  # fmt: skip
+    drawn = {kind: [path.get("d", "") for path in panel.iter("path") if path.get("class") == kind] for kind in KINDS}
+    (discs,), (diamonds,) = drawn["clear"], drawn["counted"]
+    assert (discs.count("M"), diamonds.count("M")) == (len(clear), len(counted))
+    for look, (x, y) in zip(clear, re.findall(r"M(-?[\d.]+) (-?[\d.]+)", discs), strict=True):
+        assert read_scale(days, float(x) + 3) == pytest.approx(look.date.toordinal(), abs=1)
+        assert read_scale(numbers, float(y)) == pytest.approx(look.ndvi, abs=0.01)
+    for kind, day in (("last_normal", told.last_normal), ("first_seen", told.first_seen), ("confirmed_on", told.confirmed_on)):
+        (line,) = drawn[kind]
+        assert day is not None
+        assert read_scale(days, float(line[1:].split(" ")[0])) == pytest.approx(day.toordinal(), abs=1)
+    for edge, values in zip(drawn["edge"], (told.curve.low, told.curve.high), strict=True):
+        points = [tuple(map(float, point.split(" "))) for point in edge[1:].split("L")]
+        assert [read_scale(numbers, points[end][1]) for end in (0, -1)] == pytest.approx([values[0], values[-1]], abs=0.01)
+
+
+KINDS = ("clear", "counted", "edge", "last_normal", "first_seen", "confirmed_on")
+
+
+def test_a_chart_has_its_content_as_text(facts: ReportFacts) -> None:
+    """For those who do not see it."""
+    told, texts = facts.alerts[0].explanation, read_texts("en")
+    assert told is not None
+    assert told.last_normal is not None
+    for chart in (parse_chart(render_page(facts), number) for number in (0, 1)):
+        title = chart.findtext("title")
+        assert chart.get("role") == "img"
+        assert title
+        assert (chart.get("aria-label") or "").startswith(title)
+    assert f"last normal look: {texts.date(told.last_normal)}; first seen: {texts.date(told.first_seen)}" in (
+        chart.findtext("desc") or ""
+    )
+    assert not list(chart.iter("image")), "nothing is encoded"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_charts_are_drawn_with_such_axes(facts: ReportFacts, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Figure] = []
-    monkeypatch.setattr(drawing, "_save", lambda figure: made.append(figure) or "")
+def test_axes_have_the_decimal_mark_of_the_language(facts: ReportFacts, language: str) -> None:
     texts, alert = read_texts(language), facts.alerts[0]
     assert alert.explanation is not None
-    drawing.draw_series(alert.explanation, texts)
-    drawing.draw_growth(drawing.measure_growth([alert]), facts, texts)
-    labels = [text.get_text() for figure in made for axes in figure.axes for text in axes.get_yticklabels()]
-    assert len(made) == 2
+    charts = draw_series(alert.explanation, texts), draw_growth(measure_growth([alert]), facts, texts)
+    labels = [label for chart in charts for panel in chart.panels for _, label in panel.ticks]
     assert any(texts.decimal_mark in label for label in labels)
     assert not any(mark in label for label in labels for mark in {".", ","} - {texts.decimal_mark})
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "some"),
+    [
+        ((2025, 1, 1), (2025, 2, 23), "2025-01-11"),
+        ((2024, 1, 19), (2025, 2, 23), "2024-03"),
+        ((2019, 5, 2), (2025, 2, 23), "2020-01"),
+    ],
+)
+def test_an_axis_names_a_few_days(first: tuple[int, int, int], last: tuple[int, int, int], some: str) -> None:
+    scale = Scale((to_day(dt.date(*first)), to_day(dt.date(*last))), [0, 1], 0, 100)
+    labels = [label for _, label in scale.list_days()]
+    assert some in labels
+    assert 3 <= len(labels) <= 13
 
 
 def test_four_languages_are_offered() -> None:

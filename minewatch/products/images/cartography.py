@@ -30,7 +30,7 @@ def draw_scale_bar(axes: Axes, grid: Grid) -> ScaleBar:
     bar = make_scale_bar(grid)
     (start, y), (end, _) = bar.start, bar.end
     for width, colour in ((5.0, DARK), (3.0, LIGHT)):
-        axes.add_line(Line2D([start, end], [y, y], color=colour, linewidth=width, solid_capstyle="butt", zorder=6))
+        axes.add_artist(Line2D([start, end], [y, y], color=colour, linewidth=width, solid_capstyle="butt", zorder=6))
     text = axes.annotate(
         describe_length(bar.metres), ((start + end) / 2, y), (0, 4), textcoords="offset points", color=LIGHT, fontsize=8,
         ha="center", va="bottom", zorder=6,
@@ -45,7 +45,7 @@ def draw_compass(axes: Axes, grid: Grid) -> float:
     size = 0.05 * min(max(right - left, top - bottom), 6 * min(right - left, top - bottom))
     x, y = right - 1.5 * size, top - 1.75 * size
     angle = find_north(grid.crs, x, y)
-    axes.add_patch(Circle((x, y), 1.3 * size, facecolor=LIGHT, alpha=0.55, linewidth=0, zorder=6))
+    axes.add_artist(Circle((x, y), 1.3 * size, facecolor=LIGHT, alpha=0.55, linewidth=0, zorder=6))
     for point, length in [(turn, 0.55) for turn in (45, 135, 225, 315)] + [(turn, 1.0) for turn in (90, 180, 270, 0)]:
         _draw_point(axes, (x, y), angle + point, size * length, NORTH if point == 0 else DARK)
     axes.text(
@@ -68,7 +68,7 @@ def _draw_point(axes: Axes, middle: tuple[float, float], angle: float, length: f
     for turn, fill in ((-45, colour), (45, colour if colour == NORTH else LIGHT)):
         corners = [middle, _move(middle, angle + turn, waist), tip]
         edge = fill if colour == NORTH else DARK
-        axes.add_patch(Polygon(corners, closed=True, facecolor=fill, edgecolor=edge, linewidth=0.4, zorder=7))
+        axes.add_artist(Polygon(corners, closed=True, facecolor=fill, edgecolor=edge, linewidth=0.4, zorder=7))
 
 
 def _move(start: tuple[float, float], angle: float, length: float) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def draw_outline(
         patch = PathPatch(path, facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, zorder=4)
         if halo:
             patch.set_path_effects([withStroke(linewidth=width + 1.2, foreground=LIGHT, alpha=0.6)])
-        axes.add_patch(patch)
+        axes.add_artist(patch)
 
 
 def draw_label(axes: Axes, grid: Grid, bounds: tuple[float, ...], text: str) -> None:
@@ -98,4 +98,4 @@ def draw_label(axes: Axes, grid: Grid, bounds: tuple[float, ...], text: str) -> 
     spot = (bounds[0] if is_far_right else bounds[2], bounds[3])
     box = {"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0}
     side = "right" if is_far_right else "left"
-    axes.annotate(text, spot, ha=side, fontsize=6.5, color="white", bbox=box, clip_on=True, zorder=5)
+    axes.text(*spot, text, ha=side, fontsize=6.5, color="white", bbox=box, clip_on=True, zorder=5)

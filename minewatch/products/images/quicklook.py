@@ -7,12 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL.PngImagePlugin import PngImageFile
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from minewatch import __version__
 from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
@@ -39,6 +42,16 @@ MOST_SIDE = 1200
 """Pixels of the longer side of an image; larger areas are shown coarser."""
 
 
+SIDE, GAP, HEAD, FOOT = 6.2, 0.13, 0.72, 0.36
+"""Inches: width of an image on the page, what is left beside it, above it and below it."""
+
+DPI = 110
+"""Pixels per inch."""
+
+COMPRESSION = 1
+"""Level of the PNG: images of the ground become a tenth smaller at the default level, which takes five times as long."""
+
+
 @dataclass(frozen=True)
 class TrueColourImage:
     """A true-colour image on a grid."""
@@ -58,14 +71,18 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
     coarse = coarsen(grid, MOST_SIDE)
     images = [read_image(datatake, coarse) for datatake in (before, after)]
     white = find_white(np.concatenate([image.reflectance[np.isfinite(image.reflectance)] for image in images]))
-    _write_maps(path, coarse, images, white)
-    width = 6.2
-    height = width * coarse.shape[0] / coarse.shape[1] + 1.1
-    figure = Figure(figsize=(2 * width + 0.4, height), dpi=110, layout="constrained")
-    figure.suptitle(escape_math(title), fontsize=12)
-    for axes, image, name in zip(figure.subplots(1, 2), images, ("before", "after"), strict=True):
+    pictures = [render_true_colour(image.reflectance, white) for image in images]
+    _write_maps(path, coarse, images, pictures, white)
+    sides = SIDE, SIDE * coarse.shape[0] / coarse.shape[1]
+    size = 2 * sides[0] + 3 * GAP, sides[1] + HEAD + FOOT
+    figure = Figure(figsize=size, dpi=DPI, facecolor="none")
+    figure.text(0.5, 1 - 0.12 / size[1], escape_math(title), fontsize=12, ha="center", va="top")
+    spots = []
+    for number, (image, name) in enumerate(zip(images, ("before", "after"), strict=True)):
+        spots.append((GAP + number * (sides[0] + GAP), FOOT))
+        axes = figure.add_axes((spots[-1][0] / size[0], FOOT / size[1], sides[0] / size[0], sides[1] / size[1]))
         left, bottom, right, top = coarse.bounds
-        axes.imshow(render_true_colour(image.reflectance, white), extent=(left, right, bottom, top), interpolation="nearest")
+        axes.patch.set_visible(False)
         axes.set(xticks=[], yticks=[], xlim=(left, right), ylim=(bottom, top))
         draw_outline(axes, coarse.area, "white", 0.8)
         _draw_alerts(axes, coarse, alerts, labels=name == "after")
@@ -74,10 +91,33 @@ def draw_quicklook(path: Path, grid: Grid, before: Datatake, after: Datatake, al
         draw_scale_bar(axes, coarse)
         draw_compass(axes, coarse)
     credit = credit_scenes([*before.scenes, *after.scenes])
-    figure.supxlabel(wrap_credit(credit, 2 * width), x=0.01, fontsize=6.5, ha="left")
-    texts = {"Software": f"minewatch {__version__}", COPYRIGHT: credit, CONTENT: _digest((before, after), alerts)}
+    figure.text(GAP / size[0], 0.06 / size[1], wrap_credit(credit, 2 * SIDE), fontsize=6.5, ha="left", va="bottom")
+    texts = PngInfo()
+    for keyword, text in (("Software", f"minewatch {__version__}"), (CONTENT, _digest((before, after), alerts))):
+        texts.add_text(keyword, text)
+    texts.add_itxt(COPYRIGHT, credit)
+    page = _draw_over(figure, pictures, spots, sides)
     with publishing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata=texts)
+        page.save(temporary, format="PNG", compress_level=COMPRESSION, pnginfo=texts)
+
+
+def _draw_over(
+    figure: Figure, pictures: Sequence[NDArray[np.uint8]], spots: Sequence[tuple[float, float]], sides: tuple[float, float]
+) -> Image.Image:
+    """Return pictures on white and, over them, what was drawn; ``spots`` and ``sides`` are in inches, from the lower left.
+
+    matplotlib would lay out, resample and draw everything twice, at three times the cost.
+    """
+    canvas: Any = FigureCanvasAgg(figure)  # matplotlib's canvas has no types
+    canvas.draw()
+    drawn = Image.fromarray(np.asarray(canvas.buffer_rgba()))
+    page = Image.new("RGBA", drawn.size, "white")
+    for picture, (left, bottom) in zip(pictures, spots, strict=True):
+        first, last = (round(DPI * x) for x in (left, left + sides[0]))
+        top, end = (drawn.height - round(DPI * y) for y in (bottom + sides[1], bottom))
+        shown = Image.fromarray(picture).resize((last - first, end - top), Image.Resampling.NEAREST)
+        page.paste(shown, (first, top))
+    return Image.alpha_composite(page, drawn).convert("RGB")
 
 
 CONTENT = "Content"
@@ -119,17 +159,19 @@ TIMES = ("before", "after")
 """The two images of a quick look."""
 
 
-def _write_maps(path: Path, grid: Grid, images: Sequence[TrueColourImage], white: float) -> None:
+def _write_maps(
+    path: Path, grid: Grid, images: Sequence[TrueColourImage], pictures: Sequence[NDArray[np.uint8]], white: float
+) -> None:
     """Write both images as COGs, with their dates in their names, then the list of them."""
     entries = []
-    for when, image in zip(TIMES, images, strict=True):
+    for when, image, picture in zip(TIMES, images, pictures, strict=True):
         entry = {"when": when, "date": f"{image.datatake.time:%Y-%m-%d}", "key": image.datatake.key}
         target = path.with_name(f"{path.stem}-{when}-{entry['date']}.tif")
         scenes = [scene.id for scene in image.datatake.scenes]
         known: NDArray[np.bool_] = np.asarray(np.isfinite(image.reflectance).all(axis=-1))
         tags = {"date": entry["date"], "scenes": " ".join(scenes), "darkest": f"{DARKEST:g}", "white": f"{white:.4f}"}
         tags |= tag_credit(credit_scenes(image.datatake.scenes))
-        write_picture(target, grid, render_true_colour(image.reflectance, white), known, tags)
+        write_picture(target, grid, picture, known, tags)
         entries.append(entry | {"scenes": scenes, "file": target.name, "credit": tags["credit"]})
     publish_json(path.with_suffix(".json"), entries)
 
