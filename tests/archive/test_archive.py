@@ -32,10 +32,10 @@ from minewatch.archive.item import (
     sign_item,
 )
 from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
-from minewatch.archive.raster import RasterWriter, read_bands
+from minewatch.archive.raster import RasterWriter, _inflate, read_bands
 from minewatch.archive.raster_header import BANDS, DIFFERENCES, SAMPLE_PIXELS, find_step
 from minewatch.archive.stac_item import write_collection
-from minewatch.archive.stack import read_sample, read_stack, sample_rows
+from minewatch.archive.stack import batch_windows, read_sample, read_stack, read_stacks, sample_rows
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError, SceneError, WorkspaceError
@@ -557,6 +557,37 @@ def test_a_stack_is_in_order_of_acquisition_and_cut_to_its_window(tmp_path: Path
     cut = stack.crop((slice(0, 2), slice(0, 3)))
     assert np.array_equal(cut.layer("ndvi")[0], ndvi[:2, :3])
     assert cut.scl.shape == (3, 2, 3)
+
+
+def test_windows_that_are_read_together_inflate_a_block_once(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evidence and reports read the surroundings of many alerts, which share blocks."""
+    side = ARCHIVE_BLOCK + 8
+    grid = lay_grid(24, side)
+    scene = write_scene(tmp_path, paint_bands(24, side))
+    made = [archive(folder, scene, grid=grid, time=TIME - dt.timedelta(days=days), version=1 + days) for days in (0, 5)]
+    windows = [Window(2, 3, 9, 12), Window(0, 500, 24, 20), Window(5, 8, 4, 6)]
+    inflated: list[int] = []
+    real = _inflate
+    monkeypatch.setattr("minewatch.archive.raster._inflate", lambda *words: inflated.append(1) or real(*words))
+    together = read_stacks(made, grid, windows)
+    assert len(inflated) == 2 * len(made) * len(BANDS), "two blocks"
+    alone = [read_stack(made, window) for window in windows]
+    for window, stack in zip(windows, alone, strict=True):
+        for name in ("days", "scl", "codes"):
+            np.testing.assert_array_equal(getattr(together[window], name), getattr(stack, name))
+
+
+def test_windows_are_batched_by_what_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = {
+        name: Window(row, column, 10, 10) for name, row, column in (("a", 0, 0), ("b", 900, 0), ("c", 5, 20), ("d", 0, 700))
+    }
+    assert [list(batch) for batch in batch_windows(windows, 3)] == [["a", "c", "d", "b"]]
+    monkeypatch.setattr("minewatch.archive.stack.LARGEST_STACKS", 2 * 3 * 100 * len(BANDS))
+    assert [list(batch) for batch in batch_windows(windows, 3)] == [["a", "c"], ["d", "b"]]
+    assert [len(batch) for batch in batch_windows(windows, 1000)] == [1, 1, 1, 1], "one at least"
+    assert list(batch_windows({}, 3)) == []
 
 
 def test_an_empty_stack_has_no_looks() -> None:

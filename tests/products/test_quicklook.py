@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import shapely
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from odc.geo.geobox import GeoBox
 from pyproj import Transformer
@@ -22,8 +23,18 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.scan import choose_quicklook_datatakes
 from minewatch.operations.scan_report import AreaReport, ScanReport
 from minewatch.products.images.chips.image_frame import coarsen
-from minewatch.products.images.quicklook import MOST_SIDE, draw_quicklook, read_image, render_true_colour, shows
-from minewatch.products.images.stretch import DARKEST
+from minewatch.products.images.quicklook import (
+    DPI,
+    FOOT,
+    GAP,
+    MOST_SIDE,
+    SIDE,
+    draw_quicklook,
+    read_image,
+    render_true_colour,
+    shows,
+)
+from minewatch.products.images.stretch import DARKEST, find_white
 from minewatch.sources.scene import Datatake
 from tests.helpers.small import NAME, make_flat_grid, make_scanned
 
@@ -64,6 +75,27 @@ def test_a_scan_draws_a_picture(scanned: tuple[Workspace, ScanReport]) -> None:
     assert path.read_bytes().startswith(b"\x89PNG")
     assert width > 1.5 * height > 600
     assert picture.std() > 0.1
+
+
+def test_the_ground_has_its_exact_colours_and_is_drawn_once(
+    area: AreaReport, datatakes: tuple[Datatake, Datatake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    real = Figure.draw
+    monkeypatch.setattr(Figure, "draw", lambda figure, renderer: drawn.append(figure) or real(figure, renderer))
+    grid = area.plan.grid
+    draw_quicklook(tmp_path / "spot.png", grid, *datatakes, [], "spot")
+    assert len(drawn) == 1
+    ground = [read_image(datatake, coarsen(grid, MOST_SIDE)).reflectance for datatake in datatakes]
+    white = find_white(np.concatenate([values[np.isfinite(values)] for values in ground]))
+    page = np.rint(255 * look(tmp_path / "spot.png")).astype(np.uint8)
+    sides, bottom = round(DPI * SIDE), len(page) - round(DPI * FOOT)
+    for number, values in enumerate(ground):
+        left = round(DPI * (GAP + number * (SIDE + GAP)))
+        shown = page[bottom - sides * len(values) // values.shape[1] : bottom, left : left + sides]
+        known = {tuple(colour) for colour in render_true_colour(values, white).reshape(-1, 3)}
+        middle = shown[len(shown) // 3 : len(shown) // 2, sides // 4 : sides // 2].reshape(-1, 3)
+        assert {tuple(colour) for colour in middle} <= known
 
 
 def test_alerts_are_outlined_in_their_colour_on_both_images(scanned: tuple[Workspace, ScanReport]) -> None:

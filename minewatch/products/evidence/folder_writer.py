@@ -205,9 +205,10 @@ def _write_drafts(
     written = _publish(workspace, scan, first, contents, failed, signer)
     extended: dict[str, None] = {}
     for draft in later:  # each is chained to the one before it
-        with _noting_failure(draft, failed):
-            contents[draft.temp] = _write_addendum(scan, draft)
-        extended |= dict.fromkeys(_publish(workspace, scan, [draft], contents, failed, signer))
+        if draft.alert.alert_id not in failed:
+            with _noting_failure(draft, failed):
+                contents[draft.temp] = _write_addendum(scan, draft)
+            extended |= dict.fromkeys(_publish(workspace, scan, [draft], contents, failed, signer))
     return EvidenceResult(tuple(written), tuple(extended), failed)
 
 
