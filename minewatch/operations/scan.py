@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from minewatch import __version__
 from minewatch.alerts.context.layer import ContextLayer, open_layers
@@ -34,7 +35,9 @@ from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
+from minewatch.detection.change_map_date import recall_changes
 from minewatch.detection.change_map_writer import ChangeMap
+from minewatch.detection.change_record import AreaChanges, ChangeRecord, KnownChanges, hash_inputs
 from minewatch.detection.coverage import find_emptiness
 from minewatch.detection.parallel_tiles import assess_areas, map_changes
 from minewatch.detection.tiles import Task
@@ -154,8 +157,8 @@ def _find_alerts(
     scans = fetch_observations(scans, run.engine, run.reporter)
     scans = [reconcile_damage(scan, source.name) for scan in scans]
     scans = [_choose_observations(scan) for scan in scans]
-    change_maps = _map_changes(run, scans)
-    return [_report_area(source, scan, change_map) for scan, change_map in zip(scans, change_maps, strict=True)], failed
+    changes = _find_changes(run, scans)
+    return [_report_area(source, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
 
 
 def _search(
@@ -183,14 +186,42 @@ def _choose_observations(scan: AreaScan) -> AreaScan:
     return replace(scan, observations=select_observations(archived, area))
 
 
-def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
+def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
+    """Find the changes of each area: from its record where nothing is new, else from its observations."""
+    tasks = [Task(scan.observations, scan.plan, _find_checkpoints(run, scan)) for scan in scans]
+    records = [_find_record(run.workspace, task) for task in tasks]
+    known: dict[int, AreaChanges] = {}
+    for number, (task, record) in enumerate(zip(tasks, records, strict=True)):
+        run.lock.check()  # a map may be moved to a later date
+        if record and (changes := recall_changes(record, task)):
+            known[number] = changes
+    others = [number for number in range(len(scans)) if number not in known]
+    for number, changes in zip(others, _map_changes(run, [tasks[number] for number in others]), strict=True):
+        known[number] = changes
+        if record := records[number]:
+            record.write(KnownChanges(changes, tasks[number].area.until))
+    return [known[number] for number in range(len(scans))]
+
+
+def _find_checkpoints(run: _Run, scan: AreaScan) -> Path | None:
+    """Return the folder for an area's checkpoints; a what-if has none."""
+    return None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name)
+
+
+def _find_record(workspace: Workspace, task: Task) -> ChangeRecord | None:
+    """Return where the changes of an area are recorded; nowhere for a what-if, or for maps that lie elsewhere (``--into``)."""
+    if task.checkpoints is None or workspace.output_root:
+        return None
+    digest = hash_inputs(task.area, task.observations, credit_observations(task.observations))
+    return ChangeRecord(task.checkpoints, workspace.changes(task.area.aoi.name), digest)
+
+
+def _map_changes(run: _Run, tasks: Sequence[Task]) -> list[AreaChanges]:
     """Make the change map of each area; each is published with its last tile."""
-    folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
-    tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
     scenes = assess_areas(tasks, run.engine, run.reporter)
     change_maps = [
-        ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan, quality, credit_observations(scan.observations))
-        for scan, quality in zip(scans, scenes, strict=True)
+        ChangeMap(run.workspace.changes(task.area.aoi.name), task.area, quality, credit_observations(task.observations))
+        for task, quality in zip(tasks, scenes, strict=True)
     ]
     with contextlib.ExitStack() as stack:
         for change_map in change_maps:
@@ -198,12 +229,12 @@ def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
         for number, changes in map_changes(tasks, scenes, run.engine, run.reporter):
             run.lock.check()  # the last tile publishes its map
             change_maps[number].add(changes)
-    return change_maps
+    return [change_map.changes for change_map in change_maps]
 
 
-def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:
-    """Gather the results of an area, with the alerts of its change map."""
-    area, observations, coverage = scan.plan, scan.observations, change_map.coverage
+def _report_area(source: Source, scan: AreaScan, changes: AreaChanges) -> AreaReport:
+    """Gather the results of an area, with the alerts of its changes."""
+    area, observations, coverage = scan.plan, scan.observations, changes.cover(scan.plan)
     failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
@@ -221,8 +252,8 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         fetched=scan.fetched,
         failures=failures,
         coverage=coverage,
-        scene_quality=change_map.scene_quality,
-        alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
+        scene_quality=changes.scene_quality,
+        alerts=replay_alerts(changes.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
         table_changes=TableChanges(),
         notes=notes,
         emptiness=emptiness,

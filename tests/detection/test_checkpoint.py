@@ -162,10 +162,11 @@ def test_baselines_are_written_once(kept: tuple[Path, TileState, SceneQuality, T
     (path,) = folder.glob("*.base")
     before = path.stat().st_mtime_ns
     later = update_history(state, cut_looks(make_random_tile(7), slice(len(DAYS) - 4, None)), scenes.since(len(DAYS) - 4))
-    save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 1, later)
+    names = make_names(scenes, make_observations(len(DAYS)))
+    save_checkpoint(folder, TILE, names, 1, later, load_checkpoint(folder, TILE, names))
     assert path.stat().st_mtime_ns == before
     other = replace(state, base=state.base + np.int16(1))
-    save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 2, other)
+    save_checkpoint(folder, TILE, names, 2, other)
     assert not path.exists()
     assert len(list(folder.glob("*.base"))) == 1
     assert tile.inside.all()
