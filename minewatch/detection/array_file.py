@@ -24,7 +24,7 @@ def pack_arrays(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
     listed: dict[str, Any] = {}
     frames, start = [], 0
     for name, array in arrays.items():
-        frames.append(compressor.compress(np.ascontiguousarray(array).reshape(-1).view(np.uint8)))
+        frames.append(compressor.compress(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data))
         listed[name] = [np.lib.format.dtype_to_descr(array.dtype), array.shape, start, len(frames[-1])]
         start += len(frames[-1])
     return b"".join([json.dumps({**head, ARRAYS: listed}).encode(), b"\n", *frames])
@@ -47,5 +47,5 @@ class ArrayFile:
         if dtype.hasobject or len(frame) != length or zstandard.frame_content_size(frame) != size:
             raise ValueError(f"array {name} is not what the head says")
         array: NDArray[Any] = np.empty(size, np.uint8)
-        zstandard.ZstdDecompressor().stream_reader(frame).readinto(array)  # type: ignore[arg-type]
+        zstandard.ZstdDecompressor().stream_reader(frame).readinto(array)
         return array.view(dtype).reshape(shape)

@@ -17,7 +17,7 @@ from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.csv_file import publish_csv
-from minewatch.alerts.replay import replay_alerts
+from minewatch.alerts.replay_record import recall_alerts
 from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
@@ -63,7 +63,6 @@ from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.run_source import describe_source
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult
-from minewatch.sources.stac import Source
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _find_alerts(
     scans = [reconcile_damage(scan, source.name) for scan in scans]
     scans = [_choose_observations(scan) for scan in scans]
     changes = _find_changes(run, scans)
-    return [_report_area(source, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
+    return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
 
 
 def _search(
@@ -232,9 +231,10 @@ def _map_changes(run: _Run, tasks: Sequence[Task]) -> list[AreaChanges]:
     return [change_map.changes for change_map in change_maps]
 
 
-def _report_area(source: Source, scan: AreaScan, changes: AreaChanges) -> AreaReport:
+def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
     """Gather the results of an area, with the alerts of its changes."""
-    area, observations, coverage = scan.plan, scan.observations, changes.cover(scan.plan)
+    source, area, observations, coverage = run.plan.source, scan.plan, scan.observations, changes.cover(scan.plan)
+    checkpoints = _find_checkpoints(run, scan)
     failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
@@ -253,7 +253,7 @@ def _report_area(source: Source, scan: AreaScan, changes: AreaChanges) -> AreaRe
         failures=failures,
         coverage=coverage,
         scene_quality=changes.scene_quality,
-        alerts=replay_alerts(changes.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
+        alerts=recall_alerts(checkpoints, changes.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
         table_changes=TableChanges(),
         notes=notes,
         emptiness=emptiness,
