@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import time
 from collections import Counter
@@ -24,7 +23,7 @@ from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
-from minewatch.archive.stac_item import credit_observations, write_collection
+from minewatch.archive.stac_item import write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.compilation import CACHE
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
@@ -35,11 +34,9 @@ from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
-from minewatch.detection.change_map_date import recall_changes
-from minewatch.detection.change_map_writer import ChangeMap
-from minewatch.detection.change_record import AreaChanges, ChangeRecord, KnownChanges, hash_inputs
+from minewatch.detection.area_changes import MapJob, find_changes
+from minewatch.detection.change_record import AreaChanges
 from minewatch.detection.coverage import find_emptiness
-from minewatch.detection.parallel_tiles import assess_areas, map_changes
 from minewatch.detection.tiles import Task
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_summary
@@ -186,55 +183,28 @@ def _choose_observations(scan: AreaScan) -> AreaScan:
 
 
 def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
-    """Find the changes of each area: from its record where nothing is new, else from its observations."""
-    tasks = [Task(scan.observations, scan.plan, _find_checkpoints(run, scan)) for scan in scans]
-    records = [_find_record(run.workspace, task) for task in tasks]
-    known: dict[int, AreaChanges] = {}
-    for number, (task, record) in enumerate(zip(tasks, records, strict=True)):
-        run.lock.check()  # a map may be moved to a later date
-        if record and (changes := recall_changes(record, task)):
-            known[number] = changes
-    others = [number for number in range(len(scans)) if number not in known]
-    for number, changes in zip(others, _map_changes(run, [tasks[number] for number in others]), strict=True):
-        known[number] = changes
-        if record := records[number]:
-            record.write(KnownChanges(changes, tasks[number].area.until))
-    return [known[number] for number in range(len(scans))]
-
-
-def _find_checkpoints(run: _Run, scan: AreaScan) -> Path | None:
-    """Return the folder for an area's checkpoints; a what-if has none."""
-    return None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name)
-
-
-def _find_record(workspace: Workspace, task: Task) -> ChangeRecord | None:
-    """Return where the changes of an area are recorded; nowhere for a what-if, or for maps that lie elsewhere (``--into``)."""
-    if task.checkpoints is None or workspace.output_root:
-        return None
-    digest = hash_inputs(task.area, task.observations, credit_observations(task.observations))
-    return ChangeRecord(task.checkpoints, workspace.changes(task.area.aoi.name), digest)
-
-
-def _map_changes(run: _Run, tasks: Sequence[Task]) -> list[AreaChanges]:
-    """Make the change map of each area; each is published with its last tile."""
-    scenes = assess_areas(tasks, run.engine, run.reporter)
-    change_maps = [
-        ChangeMap(run.workspace.changes(task.area.aoi.name), task.area, quality, credit_observations(task.observations))
-        for task, quality in zip(tasks, scenes, strict=True)
+    """Find the changes of each area, and publish its map; with ``--into`` maps lie elsewhere than checkpoints."""
+    workspace, is_recorded = run.workspace, run.workspace.output_root is None
+    jobs = [
+        MapJob(
+            Task(scan.observations, scan.plan, _find_checkpoints(workspace, scan)),
+            workspace.changes(scan.plan.aoi.name),
+            is_recorded,
+        )
+        for scan in scans
     ]
-    with contextlib.ExitStack() as stack:
-        for change_map in change_maps:
-            stack.enter_context(change_map)
-        for number, changes in map_changes(tasks, scenes, run.engine, run.reporter):
-            run.lock.check()  # the last tile publishes its map
-            change_maps[number].add(changes)
-    return [change_map.changes for change_map in change_maps]
+    return find_changes(jobs, run.engine, run.reporter, run.lock.check)
+
+
+def _find_checkpoints(workspace: Workspace, scan: AreaScan) -> Path | None:
+    """Return the folder for an area's checkpoints; a what-if has none."""
+    return None if scan.plan.what_if else workspace.checkpoints(scan.plan.aoi.name)
 
 
 def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
     """Gather the results of an area, with the alerts of its changes."""
     source, area, observations, coverage = run.plan.source, scan.plan, scan.observations, changes.cover(scan.plan)
-    checkpoints = _find_checkpoints(run, scan)
+    checkpoints = _find_checkpoints(run.workspace, scan)
     failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
