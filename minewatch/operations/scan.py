@@ -22,7 +22,7 @@ from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, select_observations
-from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
+from minewatch.archive.repair import check_archives, note_fetched, reconcile_damage, refuse_pruned
 from minewatch.archive.stac_item import write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.compilation import CACHE
@@ -152,7 +152,7 @@ def _find_alerts(
     scans, failed = _search(run, areas, integrity)
     scans = fetch_observations(scans, run.engine, run.reporter)
     scans = [reconcile_damage(scan, source.name) for scan in scans]
-    scans = [_choose_observations(scan) for scan in scans]
+    scans = [_choose_observations(run.workspace, scan) for scan in scans]
     changes = _find_changes(run, scans)
     return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
 
@@ -174,10 +174,11 @@ def _search(
     return scans, failed
 
 
-def _choose_observations(scan: AreaScan) -> AreaScan:
+def _choose_observations(workspace: Workspace, scan: AreaScan) -> AreaScan:
     """Write the archive's collection, and choose the observations that the result rests on."""
     area = scan.plan
     archived = list_observations(scan.archive, area.grid).values()
+    note_fetched(workspace, scan, archived)
     write_collection(scan.archive, area.aoi.name, area.aoi.geometry, archived)
     return replace(scan, observations=select_observations(archived, area))
 

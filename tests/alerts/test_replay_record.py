@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minewatch.alerts import replay_record
-from minewatch.alerts.record import Alert
+from minewatch.alerts.record import Alert, AlertStage
 from minewatch.alerts.replay import REPLAY_VERSION, replay_alerts
 from minewatch.alerts.replay_record import NAME, recall_alerts
 from minewatch.detection.change_map import Episodes
@@ -49,7 +49,8 @@ def test_alerts_change_with_their_version_alone() -> None:
 
 def describe(alert: Alert) -> str:
     """All of an alert, places to the metre: the last digits are those of the libraries."""
-    places = [(one.lat, one.lon, *one.geometry.bounds, one.area_ha) for one in (alert, *alert.stages)]
+    parts: list[Alert | AlertStage] = [alert, *alert.stages]
+    places = [(one.lat, one.lon, *one.geometry.bounds, one.area_ha) for one in parts]
     stages = [stage.date.isoformat() for stage in alert.stages]
     rest = {
         name: str(value) for name, value in vars(alert).items() if name not in ("geometry", "stages", "lat", "lon", "area_ha")

@@ -340,6 +340,22 @@ def test_what_detection_finds_changes_with_the_version_of_its_rules() -> None:
     )
 
 
+GOLDEN_MAP = {"3": "4698d9a5b82c8ec9b7cc77700ff94812bdbc1179a51eb836617be5eeb1304956"}
+"""What each RULES_VERSION since 3 draws of the eventful tile; lines are added, never changed."""
+
+
+def test_the_change_map_changes_with_the_version_of_the_rules() -> None:
+    tile = make_eventful_tile()
+    changes = detect_changes(tile, judge(tile))
+    rasters = [changes.rasters[name] for name in sorted(changes.rasters)]
+    episodes = changes.episodes[changes.episodes["provisional_on"] > 0]
+    found = hash_arrays([*rasters, changes.missing_looks, changes.onsets, *list_columns(episodes)], changes.watched)
+    assert GOLDEN_MAP.get(RULES_VERSION) == found, (
+        f"The change map differs from that of rules version {RULES_VERSION}: where no look is new the old one would stay. Unless "
+        f'that was a mistake, raise RULES_VERSION in detection/rules.py and add to GOLDEN_MAP, for the new version, "{found}".'
+    )
+
+
 def test_the_eventful_tile_feels_every_rule() -> None:
     tile, scenes = make_eventful_tile(), judge(make_eventful_tile())
     trace = track_pixels(Series.of(tile), scenes, make_rules(tile.settings), traced=True).trace
