@@ -5,6 +5,7 @@ It holds a digest of all that the alerts rest on.  Without it they are the same,
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -20,6 +21,7 @@ from minewatch.alerts.record import Alert, AlertStage
 from minewatch.alerts.replay import REPLAY_VERSION, replay_alerts
 from minewatch.archive.item import describe_grid
 from minewatch.areas.grid import Grid
+from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.detection.change_map import Episodes
 from minewatch.settings.pipeline import AlertSettings
@@ -37,7 +39,8 @@ def recall_alerts(folder: Path | None, episodes: Episodes, grid: Grid, aoi: str,
     known = _read(folder / NAME, digest)
     if known is None:
         known = replay_alerts(episodes, grid, aoi, settings)
-        publish_bytes(make_private_folder(folder) / NAME, _render(digest, known))
+        with contextlib.suppress(OSError, WorkspaceError):  # then the next scan replays them again
+            publish_bytes(make_private_folder(folder) / NAME, _render(digest, known))
     return known
 
 

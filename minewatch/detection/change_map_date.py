@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import rasterio
-from rasterio.windows import Window as RasterWindow
+from numpy.typing import NDArray
 
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import Window
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import AnyPath, publish_bytes
 from minewatch.core.units import to_day
 from minewatch.detection.change_map import RASTERS
-from minewatch.detection.change_map_writer import writing_rasters
+from minewatch.detection.change_map_writer import redraw_raster
 from minewatch.detection.change_record import AreaChanges, ChangeRecord, KnownChanges
 from minewatch.detection.checkpoint import Digests, make_digests, read_last_counting
-from minewatch.detection.tiles import Task, list_tiles
-from minewatch.raster.cog import wrap_raster_errors
+from minewatch.detection.tiles import Task
 
 DATED = "blind_days"
 """The raster whose pixels depend on the as-of date; in the others only a tag does."""
@@ -44,15 +44,10 @@ def _move_date(folder: AnyPath, task: Task, known: KnownChanges) -> bool:
     """Move a map to a later as-of date; where that is not possible (False) files of both dates may lie there."""
     if not isinstance(folder, Path) or task.checkpoints is None:
         return False
-    others = [folder / f"{name}.tif" for name in RASTERS if name != DATED]
+    credit, others = credit_observations(task.observations), [folder / f"{name}.tif" for name in RASTERS if name != DATED]
+    digests = make_digests(task.observations, task.area, known.changes.scene_quality)
     try:
-        _write_dated(
-            folder,
-            task.area,
-            credit_observations(task.observations),
-            task.checkpoints,
-            make_digests(*task[:2], known.changes.scene_quality),
-        )
+        _write_dated(folder, task.area, credit, task.checkpoints, digests)
         return all(_change_tag(path, known.as_of, task.area.until) for path in others)
     except (_UnknownTileError, OSError, WorkspaceError):
         return False
@@ -61,20 +56,16 @@ def _move_date(folder: AnyPath, task: Task, known: KnownChanges) -> bool:
 def _write_dated(folder: Path, area: AreaPlan, credit: str, checkpoints: Path, digests: Digests) -> None:
     """Write the days that are still open up to the as-of date over the days up to an earlier one."""
     until, empty = to_day(area.until) - to_day(area.monitor_from), RASTERS[DATED].nodata
-    with (
-        wrap_raster_errors(folder),
-        rasterio.open(folder / f"{DATED}.tif") as source,
-        writing_rasters(folder, area, credit, [DATED]) as rasters,
-    ):
-        for tile in list_tiles(area):
-            last_counting = read_last_counting(checkpoints, tile, digests)
-            if last_counting is None:
-                raise _UnknownTileError
-            window = RasterWindow(tile.column, tile.row, tile.width, tile.height)
-            before = source.read(1, window=window)
-            still_open = np.zeros(tile.shape, before.dtype)
-            still_open[area.grid.inside(tile)] = until - last_counting[0]
-            rasters[DATED].write(np.where(before == empty, empty, np.maximum(before, still_open)), 1, window=window)
+
+    def redraw(tile: Window, before: NDArray[Any]) -> NDArray[Any]:
+        last_counting = read_last_counting(checkpoints, tile, digests)
+        if last_counting is None:
+            raise _UnknownTileError
+        still_open = np.zeros_like(before)
+        still_open[area.grid.inside(tile)] = until - last_counting[0]
+        return np.where(before == empty, before, np.maximum(before, still_open))
+
+    redraw_raster(folder, area, credit, DATED, redraw)
 
 
 def _change_tag(path: Path, was: dt.date, until: dt.date) -> bool:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import rasterio
 import rasterio.shutil
+from numpy.typing import NDArray
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
 from minewatch import __version__
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import Grid
+from minewatch.areas.grid import Grid, Window
 from minewatch.core.files import AnyPath, make_private_folder, upload
 from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Status, TileChanges
@@ -47,8 +48,8 @@ class ChangeMap:
 
     def add(self, changes: TileChanges) -> None:
         """Add a tile, in any order; the files are open from the first to the last."""
-        self._rasters = self._rasters or self._open.enter_context(writing_rasters(self._folder, self._area, self._credit))
-        window = RasterWindow(changes.window.column, changes.window.row, changes.window.width, changes.window.height)
+        self._rasters = self._rasters or self._open.enter_context(_writing_rasters(self._folder, self._area, self._credit))
+        window = _make_window(changes.window)
         for name, raster in self._rasters.items():
             raster.write(changes.rasters[name], 1, window=window)
         self._count.add(changes)
@@ -61,6 +62,24 @@ class ChangeMap:
     def changes(self) -> AreaChanges:
         """What the tiles tell of the area."""
         return AreaChanges(self._scene_quality, self._count, np.concatenate(self._episodes))
+
+
+def redraw_raster(
+    folder: Path, area: AreaPlan, credit: str, name: str, redraw: Callable[[Window, NDArray[Any]], NDArray[Any]]
+) -> None:
+    """Write a published raster anew: each tile as ``redraw`` makes it from its window and its values."""
+    with (
+        wrap_raster_errors(folder),
+        rasterio.open(folder / f"{name}.tif") as source,
+        _writing_rasters(folder, area, credit, [name]) as rasters,
+    ):
+        for tile in list_tiles(area):
+            window = _make_window(tile)
+            rasters[name].write(redraw(tile, source.read(1, window=window)), 1, window=window)
+
+
+def _make_window(tile: Window) -> RasterWindow:
+    return RasterWindow(tile.column, tile.row, tile.width, tile.height)
 
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
@@ -77,7 +96,7 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 
 @contextlib.contextmanager
-def writing_rasters(
+def _writing_rasters(
     folder: AnyPath, area: AreaPlan, credit: str, names: Iterable[str] = tuple(RASTERS)
 ) -> Iterator[Mapping[str, DatasetWriter]]:
     """Yield open rasters of one area by name, by default all; the files appear together when the block ends well.

@@ -6,6 +6,7 @@ both are the same.  A later as-of date alone moves the map to that date.  Withou
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import json
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from minewatch import __version__
 from minewatch.archive.item import Observation, describe_grid, sort_observations
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import AnyPath, list_stamps, make_private_folder, publish_bytes
 from minewatch.detection.array_file import MALFORMED, ArrayFile, pack_arrays
 from minewatch.detection.change_map import EPISODE, RASTERS, Episodes
@@ -95,7 +97,8 @@ class ChangeRecord(NamedTuple):
         head |= {"digest": self.digest, "as_of": known.as_of.isoformat(), "watched": count.watched, "files": self._stamp_files()}
         arrays = {field.name: getattr(changes.scene_quality, field.name) for field in fields(SceneQuality)}
         arrays |= {"onsets": count.onsets, "episodes": changes.episodes}
-        publish_bytes(make_private_folder(self.folder) / NAME, pack_arrays(head, arrays))
+        with contextlib.suppress(OSError, WorkspaceError):  # then the next scan finds them again
+            publish_bytes(make_private_folder(self.folder) / NAME, pack_arrays(head, arrays))
 
     def _stamp_files(self) -> dict[str, str]:
         """Return the state of each file of the map."""
