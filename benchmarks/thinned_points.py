@@ -42,6 +42,7 @@ from minewatch.alerts.read import read_alerts
 from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.progress import Reporter
 from minewatch.core.units import to_day
+from minewatch.detection.blindness import count_blind
 from minewatch.detection.chance import LASTING_DAYS
 from minewatch.detection.detect import detect_changes
 from minewatch.detection.tiles import load_tile
@@ -117,11 +118,13 @@ def _tell_onsets(area: AreaReport, truth: Truth) -> tuple[float, float]:
     all_ground, own = [], []
     for onset, outline in list_lasting(truth):
         day = onset - to_day(plan.monitor_from)
-        if day < len(everywhere.blind):
-            all_ground.append(1 - everywhere.blind[day] / everywhere.watched)
+        watch = to_day(plan.until) - to_day(plan.monitor_from)
+        blind = count_blind(everywhere.onsets, watch)
+        if day < len(blind):
+            all_ground.append(1 - blind[day] / everywhere.watched)
             inside = rasterize_outlines([outline], plan.grid.transform, plan.grid.shape)
             changes = detect_changes(replace(tile, inside=inside), scenes)
-            own.append(changes.watched > 0 and changes.blind[day] <= changes.watched / 4)
+            own.append(changes.watched > 0 and count_blind(changes.onsets, watch)[day] <= changes.watched / 4)
     return float(np.mean(all_ground)), float(np.mean(own))
 
 

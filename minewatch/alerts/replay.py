@@ -23,6 +23,10 @@ from minewatch.core.units import SCALE, to_date
 from minewatch.detection.change_map import Episodes
 from minewatch.settings.pipeline import AlertSettings
 
+REPLAY_VERSION = "1"
+"""Change it, to "2" and so on, when the same episodes would give other alerts: recorded ones are not used then.  Names and
+comments may change without it; tests/alerts/test_replay_record.py checks this."""
+
 GROWTH_SHARE, GROWTH_HA = 0.25, 1.0
 """An alert has grown by a stage when it is larger than at the last one by this share, or by so many hectares."""
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
-from minewatch.archive.raster import HEAD, MALFORMED, Codes, choose_table, fill_bands, subtract_neighbours
+from minewatch.archive.raster import HEAD, MALFORMED, Codes, choose_table, fill_bands, make_compressor, subtract_neighbours
 from minewatch.archive.raster_header import BANDS, Table, list_shapes, make_header, parse_tables
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
 
 LARGEST_CHIP = 2**26
 """Pixels of a chip of unknown origin that is read: 80 km on each side."""
-
-COMPRESSION = {
-    "compression_level": 1,
-    "strategy": zstandard.STRATEGY_FAST,
-    "window_log": 18,
-    "hash_log": 6,
-    "chain_log": 6,
-    "search_log": 1,
-    "min_match": 7,
-}
-"""Settings of zstd: next to no search for repetitions, as in the archive; a chip's block is mostly padding, and all other matches
-are chance.  There is no checksum, since the manifest has the SHA-256 of each file."""
 
 
 class ChipWriter:
@@ -33,7 +20,7 @@ class ChipWriter:
     def __init__(self, grid: Grid) -> None:
         self._shape = grid.shape
         self._header = make_header(grid)
-        self._compressor = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(**COMPRESSION))
+        self._compressor = make_compressor(has_checksum=False)  # the manifest has the SHA-256 of each file
         self._block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
 
     def write(self, codes: Codes) -> bytes:

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,13 @@ def check_archive(folder: AnyPath, grid: Grid, ledger: Path | None = None, *, th
         with contextlib.suppress(OSError, WorkspaceError):  # then they are compared again
             publish_json(ledger, checked)
     return IntegrityReport(tuple(found), frozenset(whole))
+
+
+def note_whole(folder: AnyPath, ledger: Path, names: Iterable[str]) -> None:
+    """Note rasters whose checksums were made from the files as they lie there, so that nobody compares them once more."""
+    stamps = list_stamps(folder)
+    with contextlib.suppress(OSError, WorkspaceError):  # then they are compared again
+        publish_json(ledger, _read_ledger(ledger) | {name: stamps[name].state for name in names if name in stamps})
 
 
 def _open_item(data: bytes) -> dict[str, Any] | None:

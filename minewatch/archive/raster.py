@@ -46,18 +46,7 @@ class RasterWriter:
         self._tables = [Table.empty(shape) for shape in list_shapes(grid.shape)]
         self._file = path.open("wb")
         self._end = self._file.write(self._header.data)
-        # Only matches of seven bytes, found in a table of 64 places: next to none, so it goes on in long steps.
-        settings = zstandard.ZstdCompressionParameters(
-            compression_level=1,
-            strategy=zstandard.STRATEGY_FAST,
-            window_log=18,
-            hash_log=6,
-            chain_log=6,
-            search_log=1,
-            min_match=7,
-            write_checksum=True,  # of each block, compared whenever it is inflated
-        )
-        self._compressor = zstandard.ZstdCompressor(compression_params=settings)
+        self._compressor = make_compressor(has_checksum=True)
         self._block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
 
     def write(self, block: Window, band: int, codes: Codes) -> None:
@@ -87,6 +76,22 @@ class RasterWriter:
         with self._file:
             self._file.seek(0)
             self._file.write(self._header.fill(self._tables))
+
+
+def make_compressor(*, has_checksum: bool) -> zstandard.ZstdCompressor:
+    """Return what compresses blocks; with a checksum of each, which is compared whenever the block is inflated."""
+    # Only matches of seven bytes, found in a table of 64 places: next to none, so it goes on in long steps.
+    settings = zstandard.ZstdCompressionParameters(
+        compression_level=1,
+        strategy=zstandard.STRATEGY_FAST,
+        window_log=18,
+        hash_log=6,
+        chain_log=6,
+        search_log=1,
+        min_match=7,
+        write_checksum=has_checksum,
+    )
+    return zstandard.ZstdCompressor(compression_params=settings)
 
 
 def subtract_neighbours(codes: Codes, out: Codes) -> Codes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from minewatch.archive.area_scan import AreaScan
-from minewatch.archive.integrity import IntegrityReport, check_archive, list_lost
-from minewatch.archive.item import is_current
+from minewatch.archive.integrity import IntegrityReport, check_archive, list_lost, note_whole
+from minewatch.archive.item import Observation, is_current
 from minewatch.archive.pruned import read_tombstones
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import PrunedError
@@ -19,11 +20,23 @@ from minewatch.sources.search import SkippedScene
 
 def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough: bool = False) -> list[IntegrityReport]:
     """Find the damaged files of the areas' archives and set them aside, for the scan to fetch again."""
-    ledgers = [workspace.checkpoints(area.aoi.name) / "checked.json" for area in areas]
     return [
-        check_archive(workspace.archive(area.aoi.name), area.grid, ledger, thorough=thorough)
-        for area, ledger in zip(areas, ledgers, strict=True)
+        check_archive(workspace.archive(name), area.grid, _find_ledger(workspace, name), thorough=thorough)
+        for area in areas
+        for name in [area.aoi.name]
     ]
+
+
+def note_fetched(workspace: Workspace, scan: AreaScan, archived: Iterable[Observation]) -> None:
+    """Note the rasters that a scan has written: they were read back for their checksums, and the next scan need not do so."""
+    if scan.fetched:
+        names = [observation.raster.name for observation in archived if observation.item.name not in scan.integrity.before]
+        note_whole(scan.archive, _find_ledger(workspace, scan.plan.aoi.name), names)
+
+
+def _find_ledger(workspace: Workspace, aoi: str) -> Path:
+    """Return the list of an area's files whose checksums were compared."""
+    return workspace.checkpoints(aoi) / "checked.json"
 
 
 def reconcile_damage(scan: AreaScan, source: str) -> AreaScan:

@@ -62,7 +62,7 @@ def _join(positions: NDArray[np.int64], step: int, aside: int, width: int) -> tu
 
 def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon:
     """Return the outline of a set of pixels in the grid's CRS, along pixel edges."""
-    drawn = shapes(mask.astype(np.uint8), mask=mask, connectivity=4, transform=grid.transform_of(window))
+    drawn = shapes(mask.view(np.uint8), mask=mask, connectivity=4, transform=grid.transform_of(window))
     merged = shapely.union_all([shape(geometry) for geometry, _ in drawn])
     return MultiPolygon(shapely.get_parts(merged).tolist())
 

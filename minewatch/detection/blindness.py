@@ -101,9 +101,17 @@ def close_blind_days(blind_days: NDArray[np.uint16], last_two: NDArray[np.int16]
     return np.where(blind_days > still_open, blind_days, still_open)
 
 
-def count_blind(
-    onsets: NDArray[np.int32], last_two: NDArray[np.int16], watched: NDArray[np.bool_], until: int
-) -> NDArray[np.int64]:
+def count_onsets(onsets: NDArray[np.int32], last_two: NDArray[np.int16], watched: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return by how many pixels more a clearing would not have been confirmed, from one day of onset to the next: (day,).
+
+    It holds for every as-of date up to the next look; :func:`count_blind` makes the numbers of one.
+    """
+    open_from = np.bincount(last_two[0, watched].astype(np.int64) + 1, minlength=len(onsets))
+    open_from[: len(onsets)] += onsets
+    return open_from
+
+
+def count_blind(onsets: NDArray[np.int64], until: int) -> NDArray[np.int64]:
     """Count the pixels where a clearing would not have been confirmed, by the day on which it begins: (day,).
 
     The last day is the one from which LASTING_DAYS have passed ``until``; later ones cannot be judged yet.
@@ -111,6 +119,12 @@ def count_blind(
     change = np.zeros(max(until - LASTING_DAYS + 1, 0), np.int64)
     known = min(len(change), len(onsets))
     change[:known] = onsets[:known]
-    open_from = last_two[0, watched].astype(np.int64) + 1
-    change += np.bincount(open_from[open_from < len(change)], minlength=len(change))
     return np.cumsum(change)
+
+
+def add_onsets(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the sum of what :func:`count_onsets` counted of two tiles."""
+    total = np.zeros(max(len(one), len(other)), np.int64)
+    total[: len(one)] += one
+    total[: len(other)] += other
+    return total

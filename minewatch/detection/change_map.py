@@ -102,6 +102,6 @@ class TileChanges:
     watched: int
     """Pixels that are monitored."""
 
-    blind: NDArray[np.int64]
-    """(day,) those of them where a clearing of LASTING_DAYS would not have been confirmed, by the day on which it begins, from
-    monitor_from on."""
+    onsets: NDArray[np.int64]
+    """(day,) by how many those of them grow where a clearing of LASTING_DAYS would not have been confirmed, from one day on which
+    it begins to the next, from monitor_from on; whatever the as-of date is."""

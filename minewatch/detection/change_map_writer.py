@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import rasterio
 import rasterio.shutil
+from numpy.typing import NDArray
 from rasterio.io import DatasetWriter
 from rasterio.windows import Window as RasterWindow
 
 from minewatch import __version__
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import Grid
+from minewatch.areas.grid import Grid, Window
 from minewatch.core.files import AnyPath, make_private_folder, upload
 from minewatch.core.temp_files import clean_stale, make_temp_name
-from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Episodes, Status, TileChanges
-from minewatch.detection.coverage import Coverage, CoverageCount
+from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Status, TileChanges
+from minewatch.detection.change_record import AreaChanges
+from minewatch.detection.coverage import CoverageCount
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.tiles import list_tiles
 from minewatch.raster.cog import BLOCK, limit_cache, publish_cog, wrap_raster_errors
@@ -29,10 +31,10 @@ from minewatch.settings.credits import tag_credit
 
 
 class ChangeMap:
-    """The change map of an area while its tiles come: rasters, coverage and episodes; published when all tiles are there."""
+    """The change map of an area while its tiles come; published when all tiles are there."""
 
     def __init__(self, folder: AnyPath, area: AreaPlan, scene_quality: SceneQuality, credit: str = "") -> None:
-        self.area, self.scene_quality = area, scene_quality
+        self._area, self._scene_quality = area, scene_quality
         self._folder, self._credit, self._missing = folder, credit, len(list_tiles(area))
         self._count, self._episodes = CoverageCount(), [np.empty(0, EPISODE)]
         self._open = contextlib.ExitStack()
@@ -46,8 +48,8 @@ class ChangeMap:
 
     def add(self, changes: TileChanges) -> None:
         """Add a tile, in any order; the files are open from the first to the last."""
-        self._rasters = self._rasters or self._open.enter_context(_writing_rasters(self._folder, self.area, self._credit))
-        window = RasterWindow(changes.window.column, changes.window.row, changes.window.width, changes.window.height)
+        self._rasters = self._rasters or self._open.enter_context(_writing_rasters(self._folder, self._area, self._credit))
+        window = _make_window(changes.window)
         for name, raster in self._rasters.items():
             raster.write(changes.rasters[name], 1, window=window)
         self._count.add(changes)
@@ -57,14 +59,27 @@ class ChangeMap:
             self._open.close()
 
     @property
-    def coverage(self) -> Coverage:
-        """How much of the area was seen."""
-        return self._count.close(self.area.monitor_from, self.area.until)
+    def changes(self) -> AreaChanges:
+        """What the tiles tell of the area."""
+        return AreaChanges(self._scene_quality, self._count, np.concatenate(self._episodes))
 
-    @property
-    def episodes(self) -> Episodes:
-        """The anomalies that became provisional; the others, which are many, are part of no alert."""
-        return np.concatenate(self._episodes)
+
+def redraw_raster(
+    folder: Path, area: AreaPlan, credit: str, name: str, redraw: Callable[[Window, NDArray[Any]], NDArray[Any]]
+) -> None:
+    """Write a published raster anew: each tile as ``redraw`` makes it from its window and its values."""
+    with (
+        wrap_raster_errors(folder),
+        rasterio.open(folder / f"{name}.tif") as source,
+        _writing_rasters(folder, area, credit, [name]) as rasters,
+    ):
+        for tile in list_tiles(area):
+            window = _make_window(tile)
+            rasters[name].write(redraw(tile, source.read(1, window=window)), 1, window=window)
+
+
+def _make_window(tile: Window) -> RasterWindow:
+    return RasterWindow(tile.column, tile.row, tile.width, tile.height)
 
 
 STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
@@ -81,8 +96,10 @@ STATUS_COLOURS: Mapping[Status, tuple[int, int, int, int]] = {
 
 
 @contextlib.contextmanager
-def _writing_rasters(folder: AnyPath, area: AreaPlan, credit: str) -> Iterator[Mapping[str, DatasetWriter]]:
-    """Yield the open rasters of one area by name; the files appear together when the block ends well.
+def _writing_rasters(
+    folder: AnyPath, area: AreaPlan, credit: str, names: Iterable[str] = tuple(RASTERS)
+) -> Iterator[Mapping[str, DatasetWriter]]:
+    """Yield open rasters of one area by name, by default all; the files appear together when the block ends well.
 
     For an object store they are made in the temporary folder of this machine.
     """
@@ -95,8 +112,8 @@ def _writing_rasters(folder: AnyPath, area: AreaPlan, credit: str) -> Iterator[M
         limit_cache(),
         contextlib.ExitStack() as stack,
     ):
-        parts = {name: Path(scratch) / f"{name}.tif" for name in RASTERS}
-        rasters = {name: stack.enter_context(_open(parts[name], area.grid, RASTERS[name])) for name in RASTERS}
+        parts = {name: Path(scratch) / f"{name}.tif" for name in names}
+        rasters = {name: stack.enter_context(_open(part, area.grid, RASTERS[name])) for name, part in parts.items()}
         yield rasters
         for name, raster in rasters.items():
             raster.update_tags(
@@ -112,10 +129,10 @@ def _writing_rasters(folder: AnyPath, area: AreaPlan, credit: str) -> Iterator[M
             )
         stack.close()
         target = folder if isinstance(folder, Path) else make_private_folder(Path(scratch) / "whole")
-        for name in RASTERS:
-            publish_cog(parts[name], target / f"{name}.tif", predict=name != "status")  # a palette has no predictor
+        for name, part in parts.items():
+            publish_cog(part, target / f"{name}.tif", predict=name != "status")  # a palette has no predictor
         if not isinstance(folder, Path):
-            upload({target / f"{name}.tif": folder / f"{name}.tif" for name in RASTERS})
+            upload({target / f"{name}.tif": folder / f"{name}.tif" for name in parts})
 
 
 def _open(path: Path, grid: Grid, layer: ChangeLayer) -> DatasetWriter:

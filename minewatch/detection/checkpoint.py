@@ -7,33 +7,28 @@ Without checkpoints results are the same, only later.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zstandard
 from numpy.typing import NDArray
 
 from minewatch.archive.item import Observation, describe_grid, sort_observations
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Window
 from minewatch.core.files import make_private_folder, publish_bytes
+from minewatch.detection.array_file import MALFORMED, ArrayFile, pack_arrays
 from minewatch.detection.change_map import EPISODE
 from minewatch.detection.monitor import STATE
 from minewatch.detection.rules import RULES_VERSION
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.state import TileState
 
-WORTH = 60
+WORTH = 10
 """Fewest looks that a checkpoint is written for; fewer are processed again quickly."""
-
-MALFORMED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zstandard.ZstdError)
-"""Errors that a damaged checkpoint raises."""
 
 ARRAYS = {
     "open": "open_pixels",
@@ -99,21 +94,26 @@ class Checkpoint:
     state: TileState
     """State after them."""
 
+    baselines: str
+    """Name of its baselines, which stay the same in a year of monitoring."""
 
-def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, state: TileState) -> None:
-    """Write the state of a tile; baselines, the bulk of it, are written once a year of monitoring."""
-    count = len(digests.observations)
-    baselines = hashlib.sha256(state.base.tobytes()).hexdigest()[:16]
-    stem = _name(tile)
+
+def save_checkpoint(
+    folder: Path, tile: Window, digests: Digests, epochs: int, state: TileState, known: Checkpoint | None = None
+) -> None:
+    """Write the state of a tile; baselines, the bulk of it, are not written again where it goes on from a ``known`` one."""
+    count, stem = len(digests.observations), _name(tile)
+    digest = digests.hash_first(count)
+    baselines = known.baselines if known else digest[:16]
     path = make_private_folder(folder) / f"{stem}_{baselines}.base"
     if not path.exists():
-        # The low bytes before the high ones: these are nearly all alike, and compress to nothing.
-        halves = state.base.view(np.uint8).reshape(*state.base.shape, 2).transpose(2, 0, 1)
-        publish_bytes(path, _pack({"base": np.ascontiguousarray(halves)}))
-    head = {"observations": count, "digest": digests.hash_first(count), "epochs": epochs, "baselines": baselines}
+        low, high = (state.base >> shift for shift in (0, 8))
+        # The low bytes apart from the high ones: these are nearly all alike, and compress to nothing.
+        publish_bytes(path, pack_arrays({}, {"low": low.astype(np.uint8), "high": high.astype(np.uint8)}))
     arrays = {name: getattr(state, field) for name, field in ARRAYS.items()}
     arrays["state"] = np.asarray(state.anomalies).view(STATE)
-    publish_bytes(folder / f"{stem}.state", json.dumps(head).encode() + b"\n" + _pack(arrays))
+    head = {"observations": count, "digest": digest, "epochs": epochs, "baselines": baselines}
+    publish_bytes(folder / f"{stem}.state", pack_arrays(head, arrays))
     for old in folder.glob(f"{stem}_*.base"):
         if old != path:
             old.unlink(missing_ok=True)
@@ -122,26 +122,35 @@ def save_checkpoint(folder: Path, tile: Window, digests: Digests, epochs: int, s
 def load_checkpoint(folder: Path, tile: Window, digests: Digests) -> Checkpoint | None:
     """Return the checkpoint of a tile where the looks of this scan begin with those it was made from, None otherwise."""
     try:
-        head, _, data = (folder / f"{_name(tile)}.state").read_bytes().partition(b"\n")
-        facts = json.loads(head)
-        count = facts["observations"]
+        file = ArrayFile((folder / f"{_name(tile)}.state").read_bytes())
+        count, baselines = file.head["observations"], file.head["baselines"]
         ordered = digests.observations
-        if not 0 < count <= len(ordered) or facts["digest"] != digests.hash_first(count):
+        if not 0 < count <= len(ordered) or file.head["digest"] != digests.hash_first(count):
             return None
         if count < len(ordered) and ordered[count].day == ordered[count - 1].day:  # the last look would change
             return None
-        halves = _read_base(folder / f"{_name(tile)}_{facts['baselines']}.base")
-        base = np.ascontiguousarray(halves.transpose(1, 2, 0)).view(np.int16)[..., 0]
-        arrays = _unpack(data)
-        arrays["state"] = _rename_fields(arrays["state"], STATE).view(np.recarray)
-        arrays["closed"] = _rename_fields(arrays["closed"], EPISODE)
-        state = TileState(base, **{field: arrays[name] for name, field in ARRAYS.items()})
-        return Checkpoint(count, facts["epochs"], state)
+        arrays = {name: file.read(name) for name in ARRAYS}
+        arrays["state"] = rename_fields(arrays["state"], STATE).view(np.recarray)
+        arrays["closed"] = rename_fields(arrays["closed"], EPISODE)
+        base = _read_base(folder / f"{_name(tile)}_{baselines}.base")
+        return Checkpoint(
+            count, file.head["epochs"], TileState(base, **{ARRAYS[name]: array for name, array in arrays.items()}), baselines
+        )
     except (OSError, *MALFORMED):
         return None
 
 
-def _rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def read_last_counting(folder: Path, tile: Window, digests: Digests) -> NDArray[np.int16] | None:
+    """Return ``last_counting`` of a tile after all looks of this scan, None where no checkpoint has it."""
+    try:
+        file = ArrayFile((folder / f"{_name(tile)}.state").read_bytes())
+        is_latest = file.head["digest"] == digests.hash_first(len(digests.observations))
+        return file.read("counted") if is_latest else None
+    except (OSError, *MALFORMED):
+        return None
+
+
+def rename_fields(records: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return stored records with today's names of the fields; raise ValueError where their layout is another."""
     if list_fields(records.dtype) != list_fields(dtype):
         raise ValueError("records of another layout")
@@ -155,25 +164,19 @@ def list_fields(dtype: np.dtype[Any]) -> list[tuple[int, str]]:
     return [*((field[1], field[0].str) for field in fields), (dtype.itemsize, "")]
 
 
-def _read_base(path: Path) -> NDArray[np.uint8]:
+def _read_base(path: Path) -> NDArray[np.int16]:
     """Read stored baselines; a damaged file is deleted, since an existing one is never written again."""
     try:
-        return _unpack(path.read_bytes())["base"]
+        file = ArrayFile(path.read_bytes())
+        low, high = file.read("low"), file.read("high")
+        base = np.empty(low.shape, np.int16)
+        halves = base.view(np.uint8).reshape(*base.shape, 2)
+        halves[..., 0], halves[..., 1] = low, high
     except MALFORMED:
         path.unlink(missing_ok=True)
         raise
+    return base
 
 
 def _name(tile: Window) -> str:
     return f"{tile.row}_{tile.column}_{tile.height}x{tile.width}"
-
-
-def _pack(arrays: dict[str, NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return zstandard.ZstdCompressor(level=1, write_checksum=True).compress(buffer.getvalue())
-
-
-def _unpack(data: bytes) -> dict[str, NDArray[Any]]:
-    with np.load(io.BytesIO(zstandard.ZstdDecompressor().decompress(data)), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}

@@ -17,6 +17,7 @@ from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.core.units import to_date, to_day
+from minewatch.detection.blindness import add_onsets, count_blind
 from minewatch.detection.chance import LASTING_DAYS, Chance, judge_chance
 from minewatch.detection.change_map import Status, TileChanges
 from minewatch.sources.scene import Scene
@@ -99,8 +100,8 @@ class CoverageCount:
     watched: int = 0
     """Pixels that are monitored."""
 
-    blind: NDArray[np.int64] | None = None
-    """(day,) those where a clearing would not have been confirmed, by its day of onset."""
+    onsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """(day,) by how many those grow where a clearing would not have been confirmed, from one day of onset to the next."""
 
     def add(self, tile: TileChanges) -> None:
         """Count one tile."""
@@ -109,7 +110,7 @@ class CoverageCount:
         self.last_clear.update(_count(tile.rasters["last_clear"][inside]))
         self.missing.update(_count(tile.missing_looks[inside & (tile.rasters["status"] == Status.NOT_MONITORED)]))
         self.watched += tile.watched
-        self.blind = tile.blind if self.blind is None else self.blind + tile.blind
+        self.onsets = add_onsets(self.onsets, tile.onsets)
 
     def close(self, monitor_from: dt.date, until: dt.date) -> Coverage:
         """Return the shares as of a date."""
@@ -128,7 +129,7 @@ class CoverageCount:
             last_clear=to_date(max(self.last_clear, default=0)),
             missing_looks=max(self.missing, key=lambda n: (self.missing[n], n), default=0),
             watched=self.watched / total,
-            chance=judge_chance(np.zeros(0, np.int64) if self.blind is None else self.blind, self.watched, monitor_from),
+            chance=judge_chance(count_blind(self.onsets, to_day(until) - first), self.watched, monitor_from),
         )
 
 

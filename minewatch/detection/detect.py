@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from minewatch.core.units import to_day
 from minewatch.detection.baseline import LOOKS_ROW, are_monitored, has_vegetation
-from minewatch.detection.blindness import close_blind_days, count_blind
+from minewatch.detection.blindness import close_blind_days, count_onsets
 from minewatch.detection.change_map import RASTERS, Episodes, Status, TileChanges
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
@@ -33,8 +33,8 @@ def make_changes(tile: TileInput, state: TileState) -> TileChanges:
     rasters = {name: _spread(values, tile, RASTERS[name].nodata) for name, values in drawn.items()}
     missing = _spread(np.clip(tile.settings.min_looks - state.base[LOOKS_ROW], 0, 255).astype(np.uint8), tile, 0)
     episodes["row"], episodes["column"] = row + tile.window.row, column + tile.window.column
-    blind = count_blind(state.onsets, state.last_counting, watched, until)
-    return TileChanges(tile.window, episodes, rasters, missing, int(watched.sum()), blind)
+    onsets = count_onsets(state.onsets, state.last_counting, watched)
+    return TileChanges(tile.window, episodes, rasters, missing, int(watched.sum()), onsets)
 
 
 def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:

@@ -8,8 +8,9 @@ from typing import Any
 from minewatch.settings.pipeline import DetectorSettings
 
 RULES_VERSION = "3"
-"""Change it, to "3" and so on, when the same looks would give another state of a pixel or another layout of records: checkpoints
-of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py checks this."""
+"""Change it, to "4" and so on, when the same looks would give another state of a pixel, another change map or another layout of
+records: checkpoints and recorded changes of other versions are not used.  Names and comments may change without it;
+tests/detection/test_checkpoint.py checks this."""
 
 Rules = Any
 """A named tuple whose fields are the section's keys."""

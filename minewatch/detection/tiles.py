@@ -71,7 +71,9 @@ def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
     digests = make_digests(task.observations, task.area, scenes)
     epochs = count_epochs(task.area.monitor_from, task.observations[-1].day)
     known = load_checkpoint(task.checkpoints, tile, digests)
-    if known is not None and known.epochs == epochs:
+    if known is not None and known.epochs != epochs:  # another year of monitoring has other baselines
+        known = None
+    if known is not None:
         part = load_tile(digests.observations[known.observations :], task.area, tile)
         later = scenes.since(digests.count_looks(known.observations))
         state = update_history(known.state, part, later) if len(part.looks.days) else known.state
@@ -80,7 +82,7 @@ def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
         state = process_history(part, scenes, whole=True)
     if known is None or known.observations < len(task.observations):
         with contextlib.suppress(OSError, WorkspaceError):  # a worker on another machine may not have the workspace
-            save_checkpoint(task.checkpoints, tile, digests, epochs, state)
+            save_checkpoint(task.checkpoints, tile, digests, epochs, state, known)
     return make_changes(part, state)
 
 

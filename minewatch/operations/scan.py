@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from minewatch import __version__
 from minewatch.alerts.context.layer import ContextLayer, open_layers
@@ -16,14 +16,14 @@ from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.csv_file import publish_csv
-from minewatch.alerts.replay import replay_alerts
+from minewatch.alerts.replay_record import recall_alerts
 from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import fetch_observations, search_areas
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, select_observations
-from minewatch.archive.repair import check_archives, reconcile_damage, refuse_pruned
-from minewatch.archive.stac_item import credit_observations, write_collection
+from minewatch.archive.repair import check_archives, note_fetched, reconcile_damage, refuse_pruned
+from minewatch.archive.stac_item import write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.compilation import CACHE
 from minewatch.core.errors import ArchiveError, PrunedError, SceneError
@@ -34,9 +34,9 @@ from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
 from minewatch.core.text import format_day
 from minewatch.core.workspace import Workspace
-from minewatch.detection.change_map_writer import ChangeMap
+from minewatch.detection.area_changes import MapJob, find_changes
+from minewatch.detection.change_record import AreaChanges
 from minewatch.detection.coverage import find_emptiness
-from minewatch.detection.parallel_tiles import assess_areas, map_changes
 from minewatch.detection.tiles import Task
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_summary
@@ -60,7 +60,6 @@ from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.run_source import describe_source
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult
-from minewatch.sources.stac import Source
 
 
 @dataclass(frozen=True)
@@ -153,9 +152,9 @@ def _find_alerts(
     scans, failed = _search(run, areas, integrity)
     scans = fetch_observations(scans, run.engine, run.reporter)
     scans = [reconcile_damage(scan, source.name) for scan in scans]
-    scans = [_choose_observations(scan) for scan in scans]
-    change_maps = _map_changes(run, scans)
-    return [_report_area(source, scan, change_map) for scan, change_map in zip(scans, change_maps, strict=True)], failed
+    scans = [_choose_observations(run.workspace, scan) for scan in scans]
+    changes = _find_changes(run, scans)
+    return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
 
 
 def _search(
@@ -175,35 +174,38 @@ def _search(
     return scans, failed
 
 
-def _choose_observations(scan: AreaScan) -> AreaScan:
+def _choose_observations(workspace: Workspace, scan: AreaScan) -> AreaScan:
     """Write the archive's collection, and choose the observations that the result rests on."""
     area = scan.plan
     archived = list_observations(scan.archive, area.grid).values()
+    note_fetched(workspace, scan, archived)
     write_collection(scan.archive, area.aoi.name, area.aoi.geometry, archived)
     return replace(scan, observations=select_observations(archived, area))
 
 
-def _map_changes(run: _Run, scans: Sequence[AreaScan]) -> list[ChangeMap]:
-    """Make the change map of each area; each is published with its last tile."""
-    folders = [None if scan.plan.what_if else run.workspace.checkpoints(scan.plan.aoi.name) for scan in scans]
-    tasks = [Task(scan.observations, scan.plan, folder) for scan, folder in zip(scans, folders, strict=True)]
-    scenes = assess_areas(tasks, run.engine, run.reporter)
-    change_maps = [
-        ChangeMap(run.workspace.changes(scan.plan.aoi.name), scan.plan, quality, credit_observations(scan.observations))
-        for scan, quality in zip(scans, scenes, strict=True)
+def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
+    """Find the changes of each area, and publish its map; with ``--into`` maps lie elsewhere than checkpoints."""
+    workspace, is_recorded = run.workspace, run.workspace.output_root is None
+    jobs = [
+        MapJob(
+            Task(scan.observations, scan.plan, _find_checkpoints(workspace, scan)),
+            workspace.changes(scan.plan.aoi.name),
+            is_recorded,
+        )
+        for scan in scans
     ]
-    with contextlib.ExitStack() as stack:
-        for change_map in change_maps:
-            stack.enter_context(change_map)
-        for number, changes in map_changes(tasks, scenes, run.engine, run.reporter):
-            run.lock.check()  # the last tile publishes its map
-            change_maps[number].add(changes)
-    return change_maps
+    return find_changes(jobs, run.engine, run.reporter, run.lock.check)
 
 
-def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaReport:
-    """Gather the results of an area, with the alerts of its change map."""
-    area, observations, coverage = scan.plan, scan.observations, change_map.coverage
+def _find_checkpoints(workspace: Workspace, scan: AreaScan) -> Path | None:
+    """Return the folder for an area's checkpoints; a what-if has none."""
+    return None if scan.plan.what_if else workspace.checkpoints(scan.plan.aoi.name)
+
+
+def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
+    """Gather the results of an area, with the alerts of its changes."""
+    source, area, observations, coverage = run.plan.source, scan.plan, scan.observations, changes.cover(scan.plan)
+    checkpoints = _find_checkpoints(run.workspace, scan)
     failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
@@ -221,8 +223,8 @@ def _report_area(source: Source, scan: AreaScan, change_map: ChangeMap) -> AreaR
         fetched=scan.fetched,
         failures=failures,
         coverage=coverage,
-        scene_quality=change_map.scene_quality,
-        alerts=replay_alerts(change_map.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
+        scene_quality=changes.scene_quality,
+        alerts=recall_alerts(checkpoints, changes.episodes, area.grid, area.aoi.name, area.pipeline.alerts),
         table_changes=TableChanges(),
         notes=notes,
         emptiness=emptiness,

@@ -124,12 +124,19 @@ def make_scene(item: pystac.Item, source: Source) -> Scene:
 
 def _find_terms(item: pystac.Item, source: Source) -> DataTerms:
     """Return what an item states on its data, else what its collection does."""
-    links = [link.to_dict(transform_href=False) for link in item.get_links(pystac.RelType.LICENSE)]
-    own = parse_terms({"type": "Feature", "properties": item.properties, "links": links})
+    own = parse_terms({"type": "Feature", "properties": item.properties, "links": _list_licenses(item)})
     if source.is_api:
         return own.or_else(source.read_terms())
     parent = _find_parent(item)
-    return own if parent is None else own.or_else(parse_terms(parent.to_dict(transform_hrefs=False)))
+    if parent is None:
+        return own
+    # Not the whole collection, whose links to all its items would be written out for each of them.
+    providers = [provider.to_dict() for provider in parent.providers or ()]
+    return own.or_else(parse_terms({"license": parent.license, "providers": providers, "links": _list_licenses(parent)}))
+
+
+def _list_licenses(document: pystac.STACObject) -> list[dict[str, Any]]:
+    return [link.to_dict(transform_href=False) for link in document.get_links(pystac.RelType.LICENSE)]
 
 
 def _find_parent(item: pystac.Item) -> pystac.Collection | None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from minewatch.detection.blindness import NONE, close_blind_days, count_blind, follow_counting
+from minewatch.detection.blindness import NONE, close_blind_days, count_blind, count_onsets, follow_counting
 from minewatch.detection.chance import LASTING_DAYS, Chance, judge_chance
 from minewatch.detection.detect import detect_changes
 from tests.helpers.tiles import DAYS, FIRST, SHAPE, SOIL, SPOT, START, detect, make_forest, make_steady_scenes, make_tile, paint
@@ -31,7 +31,7 @@ def follow(
     onsets = np.zeros(until + 2, np.int32)
     for part in np.split(np.arange(len(days)), cuts):
         follow_counting(counting[part], days[part], chosen, last_two, blind_days, onsets)
-    blind = count_blind(onsets, last_two, chosen, until)
+    blind = count_blind(count_onsets(onsets, last_two, chosen), until)
     return close_blind_days(blind_days, last_two, until).tolist(), blind.tolist()
 
 
@@ -85,10 +85,11 @@ def test_clouds_make_blind_and_clearings_do_not() -> None:
     paint(layers, (slice(FIRST + 2, None), *SPOT), SOIL)
     changes = detect(make_tile(layers, clear=hide(range(50, 130))), make_steady_scenes(len(DAYS)))
     assert set(np.unique(changes.rasters["blind_days"])) == {130 - 30 - 1}
-    blind = np.flatnonzero(changes.blind)
+    count = count_blind(changes.onsets, 242)
+    blind = np.flatnonzero(count)
     assert (blind.min(), blind.max()) == (31, 79)
-    assert changes.watched == changes.blind[50] == SHAPE[0] * SHAPE[1]
-    assert len(changes.blind) == 242 - LASTING_DAYS + 1
+    assert changes.watched == count[50] == SHAPE[0] * SHAPE[1]
+    assert len(count) == 242 - LASTING_DAYS + 1
 
 
 def test_scenes_that_disagree_do_not_count() -> None:
@@ -97,7 +98,7 @@ def test_scenes_that_disagree_do_not_count() -> None:
     used[FIRST:] = False
     changes = detect_changes(tile, replace(scenes, is_consistent=used))
     assert (changes.rasters["blind_days"] == 243).all()
-    assert (changes.blind == changes.watched).all()
+    assert (count_blind(changes.onsets, 242) == changes.watched).all()
 
 
 def test_leafless_looks_do_not_count() -> None:

@@ -162,10 +162,11 @@ def test_baselines_are_written_once(kept: tuple[Path, TileState, SceneQuality, T
     (path,) = folder.glob("*.base")
     before = path.stat().st_mtime_ns
     later = update_history(state, cut_looks(make_random_tile(7), slice(len(DAYS) - 4, None)), scenes.since(len(DAYS) - 4))
-    save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 1, later)
+    names = make_names(scenes, make_observations(len(DAYS)))
+    save_checkpoint(folder, TILE, names, 1, later, load_checkpoint(folder, TILE, names))
     assert path.stat().st_mtime_ns == before
     other = replace(state, base=state.base + np.int16(1))
-    save_checkpoint(folder, TILE, make_names(scenes, make_observations(len(DAYS))), 2, other)
+    save_checkpoint(folder, TILE, names, 2, other)
     assert not path.exists()
     assert len(list(folder.glob("*.base"))) == 1
     assert tile.inside.all()
@@ -336,6 +337,22 @@ def test_what_detection_finds_changes_with_the_version_of_its_rules() -> None:
         f"Detection, or the layout of STATE or EPISODE, differs from rules version {RULES_VERSION[:12]}: old checkpoints would "
         "be gone on from as if nothing had changed. Unless that was a mistake, raise RULES_VERSION in detection/rules.py and add "
         f'to GOLDEN, for the new version, "{found}".'
+    )
+
+
+GOLDEN_MAP = {"3": "4698d9a5b82c8ec9b7cc77700ff94812bdbc1179a51eb836617be5eeb1304956"}
+"""What each RULES_VERSION since 3 draws of the eventful tile; lines are added, never changed."""
+
+
+def test_the_change_map_changes_with_the_version_of_the_rules() -> None:
+    tile = make_eventful_tile()
+    changes = detect_changes(tile, judge(tile))
+    rasters = [changes.rasters[name] for name in sorted(changes.rasters)]
+    episodes = changes.episodes[changes.episodes["provisional_on"] > 0]
+    found = hash_arrays([*rasters, changes.missing_looks, changes.onsets, *list_columns(episodes)], changes.watched)
+    assert GOLDEN_MAP.get(RULES_VERSION) == found, (
+        f"The change map differs from that of rules version {RULES_VERSION}: where no look is new the old one would stay. Unless "
+        f'that was a mistake, raise RULES_VERSION in detection/rules.py and add to GOLDEN_MAP, for the new version, "{found}".'
     )
 
 

@@ -54,11 +54,13 @@ FENCES = {
     "upath": {"core.files", "archive.stack", "archive.object_store"},
     "s3fs": set(),
     "cryptography": set(),
-    "zstandard": {"archive.raster", "archive.chip", "detection.checkpoint"},
+    "zstandard": {"archive.raster", "archive.chip", "detection.array_file"},
 }
 """Library to the modules that may import it."""
 
-EDGE = {"coverage", "tiles", "parallel_tiles", "checkpoint", "change_map_writer"}
+EDGE = {
+    "area_changes", "change_map_date", "change_map_writer", "change_record", "checkpoint", "coverage", "parallel_tiles", "tiles",
+}  # fmt: skip
 """Modules of detection that read, write or spread the work; all others are science: plain numpy, no files and no network."""
 
 IMPURE = {

@@ -111,7 +111,7 @@ def assert_same(one: TileChanges, other: TileChanges) -> None:
     assert order(one.episodes).tobytes() == order(other.episodes).tobytes()
     assert all(one.rasters[name].tobytes() == other.rasters[name].tobytes() for name in one.rasters)
     assert one.missing_looks.tobytes() == other.missing_looks.tobytes()
-    assert (one.watched, one.blind.tolist()) == (other.watched, other.blind.tolist())
+    assert (one.watched, one.onsets.tolist()) == (other.watched, other.onsets.tolist())
 
 
 SAMPLE_SEED = 5

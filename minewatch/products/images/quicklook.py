@@ -198,7 +198,8 @@ def shows(quicklook: Path, before: Datatake, after: Datatake, alerts: Sequence[A
         return False
     try:
         with PngImageFile(quicklook) as picture:
-            return bool(picture.text.get(CONTENT) == _digest((before, after), alerts))
+            # Of the texts before the pixels, which are not decoded.
+            return bool(picture.info.get(CONTENT) == _digest((before, after), alerts))
     except (OSError, SyntaxError, ValueError):
         return False
 
