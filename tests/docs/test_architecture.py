@@ -54,7 +54,7 @@ FENCES = {
     "upath": {"core.files", "archive.stack", "archive.object_store"},
     "s3fs": set(),
     "cryptography": set(),
-    "zstandard": {"archive.raster", "archive.chip", "detection.array_file"},
+    "zstandard": {"archive.raster", "detection.array_file"},
 }
 """Library to the modules that may import it."""
 

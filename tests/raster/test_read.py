@@ -350,6 +350,7 @@ def test_a_fault_that_passes_is_tried_again(scene: Scene, monkeypatch: pytest.Mo
             raise rasterio.errors.RasterioIOError("connection reset")
         return real(href, **options)
 
+    monkeypatch.setattr("minewatch.raster.tiff_header._known", {})  # nothing is known of such files yet
     monkeypatch.setattr("minewatch.raster.gdal.rasterio.open", open_late)
     assert read_band(scene, "red").any()
     assert len(calls) == 2
