@@ -19,7 +19,7 @@ from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halve
 from minewatch.areas.geojson import find_crs_name, list_features, parse_properties, parse_shape, read_geojson
 from minewatch.core.errors import AoiError, WorkspaceError
 from minewatch.core.files import publish_bytes
-from minewatch.core.workspace import Workspace, check_name
+from minewatch.core.workspace import DEFAULT_PIPELINE, Workspace, check_name
 
 LARGEST_KM2 = 20_000
 """A larger area is probably a mistake and needs ``large`` (a Sentinel-2 tile is 12 056 km²)."""
@@ -58,7 +58,7 @@ class Aoi:
     monitor_from: dt.date
     """First acquisition date that may raise an alert; earlier ones are for the baseline."""
 
-    pipeline: str = "default"
+    pipeline: str = DEFAULT_PIPELINE
     """Name of the pipeline that scans use."""
 
     grid: GridHint | None = None

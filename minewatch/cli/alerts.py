@@ -6,33 +6,14 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import geopandas as gpd
-from shapely.geometry import mapping
 
-from minewatch.alerts.context.declaration import AREAS, CONCESSION
-from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
-from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
-from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
-from minewatch.alerts.credits import credit_alerts
-from minewatch.alerts.csv_file import DIALECTS, publish_csv
-from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
-from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
-from minewatch.alerts.lifetime import FateCount, choose_confirmed, describe_bracket, describe_fate, read_day
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.context.kinds import AREAS, CONCESSION
+from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
+from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.record import STATES
-from minewatch.alerts.reviews import Review, find_alert, review_alert
-from minewatch.alerts.table import describe_position
-from minewatch.cli.listing import (
-    describe_alerts,
-    describe_corroboration,
-    describe_law_lines,
-    describe_source_file,
-    print_alerts,
-    print_corroboration,
-)
 from minewatch.cli.output import (
     DAY,
     Session,
@@ -46,12 +27,13 @@ from minewatch.cli.output import (
     say,
 )
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.custody_log import Handover
-from minewatch.products.evidence.handover_log import log_handover
-from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
-from minewatch.products.export.options import ExportOptions
-from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
-from minewatch.products.report.texts import Texts, read_texts
+from minewatch.products.export.endings import DEFAULT, ENDINGS
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+    from minewatch.products.evidence.custody_log import Handover
+    from minewatch.products.report.texts import Texts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -95,6 +77,8 @@ def select_alerts(
     confirmed: bool = False,
 ) -> gpd.GeoDataFrame:
     """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
+    from minewatch.alerts.lifetime import choose_confirmed
+
     if aoi:
         table = table[table["aoi"] == aoi]
     if status:
@@ -111,6 +95,8 @@ def select_alerts(
 
 
 def _select_outside(table: gpd.GeoDataFrame, kind: str) -> gpd.GeoDataFrame:
+    from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
+
     hectares = table[AREAS[kind][1]]
     unknown, outside = hectares.isna(), hectares == 0
     if kind == CONCESSION:
@@ -137,6 +123,10 @@ def list_command(session: Session, **choice: Any) -> None:
     Example:
       minewatch alerts list --confirmed --since 2024-01-01 --min-area 0.5
     """
+    from minewatch.alerts.lifetime import FateCount
+    from minewatch.alerts.read import read_alerts, read_areas
+    from minewatch.cli.listing import describe_alerts, print_alerts
+
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
     if session.as_json:
         print_json(describe_alerts(chosen))
@@ -159,6 +149,13 @@ def show(session: Session, alert_id: str) -> None:
     Example:
       minewatch alerts show la-pampa-20240611-3fa9c1
     """
+    from shapely.geometry import mapping
+
+    from minewatch.alerts.read import read_alerts
+    from minewatch.alerts.reviews import find_alert
+    from minewatch.cli.listing import describe_alerts, describe_law_lines
+    from minewatch.products.report.texts import read_texts
+
     name = find_alert(session.workspace.alerts, alert_id)
     if name != alert_id:
         say(f"{alert_id} is now {name}")
@@ -176,6 +173,9 @@ def show(session: Session, alert_id: str) -> None:
 
 def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[str]:
     """Return every review of an alert in the history of the table, and last what its row says now, where that is another."""
+    from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
+    from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
+
     events = read_history(table)
     names = list_names(row["alert_id"], list_renames(events))
     lines = [describe_review_event(event, texts) for event in events if event.event == REVIEWED and event.alert_id in names]
@@ -185,6 +185,9 @@ def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[
 
 def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
     """Return what the cells of an alert mean, in words."""
+    from minewatch.alerts.lifetime import describe_bracket, describe_fate, read_day
+    from minewatch.alerts.table import describe_position
+
     first = read_day(row["first_seen"])
     lines = [("changed", describe_bracket(read_day(row["last_normal"]), first) if first else ""), ("ground", describe_fate(row))]
     return [("position", describe_position(row["lat"], row["lon"])), *(line for line in lines if line[1])]
@@ -212,6 +215,10 @@ def review(
       minewatch alerts review la-pampa-20240611-3fa9c1 --dismiss "road works" --by "R. Quispe"
       minewatch alerts review la-pampa-20240611-3fa9c1 --needs-visit --note "ask the ranger post" --by "R. Quispe"
     """
+    from minewatch.alerts.csv_file import publish_csv
+    from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
+    from minewatch.alerts.reviews import Review, review_alert
+
     chosen = [DISMISS] * (dismiss is not None) + [CONFIRM] * confirm + [NEEDS_VISIT] * needs_visit + [NOTHING] * clear
     if len(chosen) != 1:
         raise click.UsageError("give exactly one of --confirm, --dismiss REASON, --needs-visit and --clear")
@@ -277,6 +284,10 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
       minewatch alerts corroborate mines-2024.geojson --name "Amazon Mining Watch" --distance 250
       minewatch alerts corroborate --name GFW --take-back
     """
+    from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
+    from minewatch.alerts.csv_file import publish_csv
+    from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
+
     if (file is None) != take_back:
         raise click.UsageError("give either FILE or --take-back")
     workspace = session.workspace
@@ -298,7 +309,7 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
 
 @alerts.command("export")
 @click.option(
-    "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
+    "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(ENDINGS)}, with commas."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @click.option(
@@ -323,6 +334,12 @@ def export(session: Session, formats: str, output: Path | None, locale: str | No
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
       minewatch alerts export --format csv --locale es
     """
+    from minewatch.alerts.credits import credit_alerts
+    from minewatch.alerts.read import read_alerts
+    from minewatch.products.evidence.handover_log import log_handover
+    from minewatch.products.export.formats import export_alerts
+    from minewatch.products.export.options import ExportOptions
+
     chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports

@@ -37,8 +37,9 @@ from minewatch.operations.notify.content import _describe_legal
 from minewatch.products.report.gather_facts import gather_facts
 from minewatch.products.report.html_page import render_page
 from minewatch.products.report.law_words import describe_law
+from minewatch.products.report.options import LANGUAGES
 from minewatch.products.report.report_facts import ReportRequest
-from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.products.report.texts import read_texts
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned, scan_small

@@ -37,7 +37,8 @@ from minewatch.operations.notify.rendering import FOLDER, RenderedMessage, read_
 from minewatch.operations.notify.rule import covers
 from minewatch.operations.notify.webhook import render_body
 from minewatch.operations.run_log import ScheduledRun, append_runs
-from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.products.report.options import LANGUAGES
+from minewatch.products.report.texts import read_texts
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import NotifyTable
 from tests.helpers.outbox import name, one_rule, set_rules, waiting

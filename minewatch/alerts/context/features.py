@@ -20,7 +20,8 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from pyproj.transformer import AreaOfInterest
 
-from minewatch.alerts.context.declaration import DISTANCES, Declaration
+from minewatch.alerts.context.declaration import Declaration
+from minewatch.alerts.context.kinds import DISTANCES
 from minewatch.alerts.context.layer import ContextLayer, make_text_error, without_warnings
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import add_corners, lonlat_to, reproject

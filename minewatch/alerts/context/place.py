@@ -10,8 +10,8 @@ import numpy as np
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import Value
-from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.features import meet, move
+from minewatch.alerts.context.kinds import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.legal_basis import BasisLayer, LegalBasis
 from minewatch.alerts.context.legal_status import NO_LAYER, UNKNOWN, assess_bracket

@@ -14,10 +14,9 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import Agreement, Matches, describe_agreements, match_external_alerts
+from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
 from minewatch.alerts.corroboration.record import (
-    DAYS,
-    DISTANCE_M,
     ExternalSource,
     append_external_sources,
     read_external_sources,
@@ -33,9 +32,6 @@ from minewatch.core.workspace import Workspace
 
 LONGEST_NAME = 60
 """Letters of a name."""
-
-FARTHEST_M = 5000.0
-"""Largest distance that can be asked for, metres."""
 
 
 @dataclass(frozen=True)
