@@ -89,7 +89,7 @@ def add(
       minewatch aoi add reserves reserves.zip --merge
       minewatch aoi add parks.gpkg --name-from NAME
     """
-    from minewatch.areas.aoi import aoi_path
+    from minewatch.areas.area_files import aoi_path
     from minewatch.areas.outline_file import read_outlines
     from minewatch.areas.register import add_areas, read_outline
 
@@ -159,7 +159,8 @@ def list_command(session: Session) -> None:
     Example:
       minewatch aoi list --json
     """
-    from minewatch.areas.aoi import list_aois, read_aoi
+    from minewatch.areas.aoi import read_aoi
+    from minewatch.areas.area_files import list_aois
 
     areas = [_describe(read_aoi(session.workspace, name)) for name in list_aois(session.workspace)]
     if session.as_json:
@@ -203,7 +204,7 @@ def remove(session: Session, name: str) -> None:
     Example:
       minewatch aoi remove la-pampa
     """
-    from minewatch.areas.aoi import remove_aoi
+    from minewatch.areas.area_files import remove_aoi
 
     path = remove_aoi(session.workspace, name)
     if session.as_json:
@@ -213,9 +214,9 @@ def remove(session: Session, name: str) -> None:
 
 
 def _describe(area: Aoi) -> dict[str, Any]:
-    from minewatch.areas.grid import make_grid
+    from minewatch.areas.grid import plan_grid
 
-    grid = make_grid(area)
+    grid = plan_grid(area)
     west, south, east, north = area.bounds
     return {
         "aoi": area.name,

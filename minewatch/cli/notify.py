@@ -57,7 +57,7 @@ def test(session: Session, rule: str | None) -> None:
       minewatch notify test
       minewatch notify test rangers
     """
-    from minewatch.areas.aoi import list_aois
+    from minewatch.areas.area_files import list_aois
     from minewatch.operations.notify.delivery import send_test_message
     from minewatch.operations.notify.rule import covers
 

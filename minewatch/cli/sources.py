@@ -72,7 +72,8 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
       minewatch source check earth-search --aoi la-pampa
       minewatch source check https://stac.example.org/v1
     """
-    from minewatch.areas.aoi import list_aois, read_aoi
+    from minewatch.areas.aoi import read_aoi
+    from minewatch.areas.area_files import list_aois
     from minewatch.raster.credentials import read_first_bytes
     from minewatch.settings.document import list_providers
     from minewatch.settings.providers import PROVIDERS
@@ -115,7 +116,7 @@ def _find_workspace(session: Session) -> Workspace | None:
 
 
 def _make_row(provider: Provider) -> tuple[str, ...]:
-    from minewatch.sources.check import find_credentials
+    from minewatch.sources.login import find_credentials
 
     collection = provider.collection if is_web(provider.root) else "-"  # a catalogue on disk is read whole
     return provider.name, provider.title, provider.root, collection, find_credentials(provider).describe()
@@ -123,7 +124,7 @@ def _make_row(provider: Provider) -> tuple[str, ...]:
 
 def _describe(provider: Provider) -> dict[str, Any]:
     from minewatch.settings.providers import PROVIDERS
-    from minewatch.sources.check import find_credentials
+    from minewatch.sources.login import find_credentials
 
     login = find_credentials(provider)
     return {

@@ -20,7 +20,7 @@ from minewatch.archive.integrity import ASIDE
 from minewatch.archive.item import Observation, list_observations, select_observations, sort_observations
 from minewatch.archive.pruned import Tombstone, read_tombstones, write_tombstones
 from minewatch.archive.stac_item import write_collection
-from minewatch.areas.aoi import list_aois
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import AnyPath, Stamp, delete_files, list_stamps

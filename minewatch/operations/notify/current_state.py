@@ -18,7 +18,7 @@ from minewatch.alerts.geopackage import recover
 from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.table import plain_cell
-from minewatch.areas.aoi import list_aois
+from minewatch.areas.area_files import list_aois
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_log import ScheduledRun, read_runs
 

@@ -23,7 +23,8 @@ from minewatch.alerts.lifetime import choose_confirmed
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import PROVISIONAL
 from minewatch.alerts.style import read_style
-from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.grid import find_utm_epsg, lonlat_to, make_grid, reproject
 from minewatch.core.errors import AlertsError, ContextError, MinewatchError
 from minewatch.core.text import count_of
