@@ -15,12 +15,12 @@ from typing import Any
 
 import geopandas as gpd
 
+from minewatch.alerts.cells import safe_cell
 from minewatch.alerts.columns import ALERT_COLUMNS, Column
 from minewatch.alerts.credits import AlertCredits, credit_alerts
 from minewatch.alerts.csv_dialects import RFC_4180, CsvDialect
 from minewatch.alerts.layer_metadata import describe_table
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import safe_cell
 from minewatch.core.files import publish_bytes
 from minewatch.core.text import render_json
 from minewatch.core.workspace import Workspace

@@ -44,7 +44,8 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
     Example:
       minewatch validate simulated/truth.gpkg --aoi demo
     """
-    from minewatch.alerts.read import choose_area, read_areas
+    from minewatch.alerts.read import choose_area
+    from minewatch.alerts.rows import read_areas
     from minewatch.alerts.validate import validate_area
     from minewatch.products.images.charts import draw_scores
 
@@ -142,8 +143,8 @@ def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
+    from minewatch.alerts.cells import describe_position
     from minewatch.alerts.lifetime import describe_bracket
-    from minewatch.alerts.table import describe_position
 
     confirmed = f"; confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     green = f"; green again since {format_day(explanation.green_again)}" if explanation.green_again else ""

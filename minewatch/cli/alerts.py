@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from minewatch.alerts.context.kinds import AREAS, CONCESSION
+from minewatch.alerts.cells import describe_position, is_empty, read_day
+from minewatch.alerts.context.terms import AREAS, CONCESSION, EXPIRED, LEGAL, OUTSIDE, UNKNOWN
 from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
+from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
 from minewatch.alerts.record import STATES
+from minewatch.alerts.rows import Row, find_alert, read_areas, read_rows
 from minewatch.cli.output import (
     DAY,
     Session,
@@ -30,8 +33,6 @@ from minewatch.core.errors import AlertsError
 from minewatch.products.export.endings import DEFAULT, ENDINGS
 
 if TYPE_CHECKING:
-    import geopandas as gpd
-
     from minewatch.products.evidence.custody_log import Handover
     from minewatch.products.report.texts import Texts
 
@@ -68,44 +69,39 @@ def filters(command: F) -> F:
 
 
 def select_alerts(
-    table: gpd.GeoDataFrame,
+    rows: Sequence[Row],
     aoi: str | None,
     status: tuple[str, ...],
     since: dt.datetime | None,
     min_area: float | None,
     outside: tuple[str, ...] = (),
     confirmed: bool = False,
-) -> gpd.GeoDataFrame:
+) -> list[Row]:
     """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
-    from minewatch.alerts.lifetime import choose_confirmed
-
-    if aoi:
-        table = table[table["aoi"] == aoi]
-    if status:
-        table = table[table["status"].isin(status)]
-    if confirmed:
-        table = table[choose_confirmed(table)]
-    if since:
-        table = table[table["first_seen"] >= since]
-    if min_area:
-        table = table[table["area_ha"] >= min_area]
+    chosen = [
+        row
+        for row in rows
+        if (not aoi or row["aoi"] == aoi)
+        and (not status or row["status"] in status)
+        and (not confirmed or is_ever_confirmed(row))
+        and (not since or (read_day(row["first_seen"]) or dt.date.min) >= since.date())
+        and (not min_area or row["area_ha"] >= min_area)
+    ]
     for kind in outside:
-        table = _select_outside(table, kind)
-    return table
+        chosen = _select_outside(chosen, kind)
+    return chosen
 
 
-def _select_outside(table: gpd.GeoDataFrame, kind: str) -> gpd.GeoDataFrame:
-    from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
-
-    hectares = table[AREAS[kind][1]]
-    unknown, outside = hectares.isna(), hectares == 0
+def _select_outside(rows: Sequence[Row], kind: str) -> list[Row]:
     if kind == CONCESSION:
-        known = table["legal_status"].isin(LEGAL) & (table["legal_status"] != UNKNOWN)
-        unknown, outside = ~known, table["legal_status"].isin((OUTSIDE, EXPIRED))
-    if unknown.any():
-        count = int(unknown.sum())
+        known = [row for row in rows if row["legal_status"] in LEGAL and row["legal_status"] != UNKNOWN]
+        outside = [row for row in rows if row["legal_status"] in (OUTSIDE, EXPIRED)]
+    else:
+        known = [row for row in rows if not is_empty(row[AREAS[kind][1]])]
+        outside = [row for row in known if row[AREAS[kind][1]] == 0]
+    if count := len(rows) - len(known):
         say(f"{count} {'alert is' if count == 1 else 'alerts are'} left out: whether outside any {kind} is unknown")
-    return table[outside]
+    return outside
 
 
 @alerts.command("list")
@@ -123,20 +119,18 @@ def list_command(session: Session, **choice: Any) -> None:
     Example:
       minewatch alerts list --confirmed --since 2024-01-01 --min-area 0.5
     """
-    from minewatch.alerts.lifetime import FateCount
-    from minewatch.alerts.read import read_alerts, read_areas
     from minewatch.cli.listing import describe_alerts, print_alerts
 
-    chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
+    chosen = select_alerts(read_rows(session.workspace.alerts), **choice)
     if session.as_json:
         print_json(describe_alerts(chosen))
         return
     print_alerts(chosen)
     if not (choice["status"] or choice["min_area"] or choice["outside"]):
         areas = read_areas(session.workspace.alerts)
-        began = {areas[name][0] for name in set(chosen["aoi"]) & areas.keys()}
+        began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}
         since = began.pop() if len(began) == 1 and not choice["since"] else None
-        say(FateCount.of(chosen.to_dict("records")).describe(since))
+        say(FateCount.of(chosen).describe(since))
 
 
 @alerts.command("show")
@@ -149,23 +143,22 @@ def show(session: Session, alert_id: str) -> None:
     Example:
       minewatch alerts show la-pampa-20240611-3fa9c1
     """
-    from shapely.geometry import mapping
-
-    from minewatch.alerts.read import read_alerts
-    from minewatch.alerts.reviews import find_alert
     from minewatch.cli.listing import describe_alerts, describe_law_lines
     from minewatch.products.report.texts import read_texts
 
     name = find_alert(session.workspace.alerts, alert_id)
     if name != alert_id:
         say(f"{alert_id} is now {name}")
-    table = read_alerts(session.workspace.alerts)
-    chosen = table[table["alert_id"] == name]
-    facts = describe_alerts(chosen)[0]
+    row = next(row for row in read_rows(session.workspace.alerts) if row["alert_id"] == name)
+    facts = describe_alerts([row])[0]
     if session.as_json:
-        print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
+        from shapely.geometry import mapping
+
+        from minewatch.alerts.geopackage import read_outline
+
+        print_json(facts | {"geometry": mapping(read_outline(session.workspace.alerts, name))})
     else:
-        row, texts = chosen.to_dict("records")[0], read_texts("en")
+        texts = read_texts("en")
         rows = [(name, str(value)) for name, value in facts.items() if name != "legal_basis"]
         decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
         print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
@@ -185,9 +178,6 @@ def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[
 
 def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
     """Return what the cells of an alert mean, in words."""
-    from minewatch.alerts.lifetime import describe_bracket, describe_fate, read_day
-    from minewatch.alerts.table import describe_position
-
     first = read_day(row["first_seen"])
     lines = [("changed", describe_bracket(read_day(row["last_normal"]), first) if first else ""), ("ground", describe_fate(row))]
     return [("position", describe_position(row["lat"], row["lon"])), *(line for line in lines if line[1])]
@@ -340,7 +330,9 @@ def export(session: Session, formats: str, output: Path | None, locale: str | No
     from minewatch.products.export.formats import export_alerts
     from minewatch.products.export.options import ExportOptions
 
-    chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
+    table = read_alerts(session.workspace.alerts)
+    kept = {row["alert_id"] for row in select_alerts(table.to_dict("records"), **choice)}
+    chosen = table[table["alert_id"].isin(kept)]
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports
     if folder.resolve() == session.workspace.output.resolve():

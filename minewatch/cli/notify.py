@@ -80,7 +80,7 @@ def test(session: Session, rule: str | None) -> None:
 
 
 def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
-    from minewatch.operations.notify.enqueue import find_rules
+    from minewatch.operations.notify.rule import find_rules
 
     rules = find_rules(workspace)
     if not rules:
@@ -102,8 +102,8 @@ def list_command(session: Session, dead: bool) -> None:
       minewatch notify list
       minewatch notify list --dead --json
     """
-    from minewatch.operations.notify.enqueue import find_rules
     from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
+    from minewatch.operations.notify.rule import find_rules
 
     workspace = session.workspace
     places = (DEAD,) if dead else (WAITING, DEAD)

@@ -149,14 +149,14 @@ def demo(session: Session, folder: Path) -> None:
     Example:
       minewatch demo /tmp/minewatch-demo
     """
-    from minewatch.alerts.read import read_alerts
+    from minewatch.alerts.rows import read_rows
     from minewatch.cli.listing import print_alerts
     from minewatch.operations.demo import run_demo
     from minewatch.operations.scan_report import describe_scan
 
     with reporting() as reporter:
         result = run_demo(folder, reporter)
-    alerts = read_alerts(result.workspace.alerts)
+    alerts = read_rows(result.workspace.alerts)
     files = {
         "alerts": result.workspace.alerts,
         "table": result.workspace.alerts_csv,

@@ -75,10 +75,11 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
     """
     from minewatch.operations.run_log import read_runs
     from minewatch.operations.schedule import explain_schedules, read_timetable
-    from minewatch.operations.systemd import UnitOptions
 
     workspace = session.workspace
     if kind:
+        from minewatch.operations.systemd import UnitOptions
+
         _print_files(_make_installation(workspace, kind, UnitOptions(user, None, name, int(every))), as_json=session.as_json)
         return
     now = read_clock()

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.alerts.read import read_areas
+from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.lifetime import find_last_before, read_day
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.cells import read_day
+from minewatch.alerts.lifetime import find_last_before
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.archive.integrity import ASIDE
 from minewatch.archive.item import Observation, list_observations, select_observations, sort_observations
 from minewatch.archive.pruned import Tombstone, read_tombstones, write_tombstones

@@ -5,19 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
-
+from minewatch.alerts.cells import is_empty
 from minewatch.alerts.columns import AOIS, LAYER
-from minewatch.alerts.geopackage import recover
+from minewatch.alerts.database import recover
 from minewatch.alerts.lifetime import FateCount
+from minewatch.alerts.rows import Row, read_layer, reading
 from minewatch.core.errors import AlertsError, RunRecordError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, publish_json, read_files
 from minewatch.core.http import request_status
@@ -230,10 +229,6 @@ def _find_newest(folder: AnyPath) -> dt.date | None:
         return None
 
 
-_READ = ("aoi", "status", "confirmed_on", "merged_into")
-"""Columns of the table that the state needs; every version has them."""
-
-
 @dataclass(frozen=True)
 class _Table:
     """What the alerts table says of each area."""
@@ -257,14 +252,16 @@ def _read_table(path: Path) -> _Table:
         return _Table()
     try:
         recover(path)
-        rows = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False).to_dict("records")
-        frame = pyogrio.read_dataframe(path, layer=LAYER, read_geometry=False, columns=list(_READ)).fillna({"merged_into": ""})
-    except (AlertsError, DataSourceError, DataLayerError) as error:
+        with reading(path) as connection:
+            areas, alerts = (read_layer(connection, layer) for layer in (AOIS, LAYER))
+    except AlertsError as error:
         return _Table(fault=f"the alerts table cannot be read: {describe(error)}")
-    by_area = {str(aoi): found.to_dict("records") for aoi, found in frame.groupby("aoi")}
-    alerts = {aoi: Counter(str(row["status"]) for row in found) for aoi, found in by_area.items()}
+    by_area: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in alerts:
+        by_area[row["aoi"]].append(row)
+    counts = {aoi: Counter(row["status"] for row in found) for aoi, found in by_area.items()}
     fates = {aoi: FateCount.of(found) for aoi, found in by_area.items()}
-    return _Table({str(row["aoi"]): _plain_row(row) for row in rows}, alerts, fates)
+    return _Table({row["aoi"]: _plain_row(row) for row in areas}, counts, fates)
 
 
 def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,8 +269,8 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     days = {name: _read_cell(row, name) for name in ("last_clear", "blind_from", "blind_to")}
     return {
         "run_id": str(row.get("run_id") or ""),
-        "as_of": row["as_of"].date(),
-        "monitor_from": row["monitor_from"].date(),
+        "as_of": row["as_of"],
+        "monitor_from": row["monitor_from"],
         "share_unseen": float(row["share_unseen"]),
         "why_unseen": str(_read_cell(row, "why_unseen") or ""),
         "skipped": SkippedCount(
@@ -282,14 +279,13 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
             str(_read_cell(row, "skipped_reason") or ""),
         ),
         **{name: None if share is None else float(share) for name, share in shares.items()},
-        **{name: day and day.date() for name, day in days.items()},
+        **days,
     }
 
 
 def _read_cell(row: Mapping[str, Any], name: str) -> Any:
     """Return a cell; None where it is empty, or the table is older than the column."""
-    cell = row.get(name)
-    return cell if cell == cell else None  # noqa: PLR0124  NaN and NaT are not themselves
+    return None if is_empty(cell := row.get(name)) else cell
 
 
 def describe_status(status: WatchStatus) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from minewatch.alerts.columns import DECISION_COLUMNS
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.reviews import Review, list_pending_edits, review_alert
+from minewatch.alerts.reviews import Review, review_alert
+from minewatch.alerts.rows import list_pending_edits
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_review

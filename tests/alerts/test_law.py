@@ -24,10 +24,11 @@ from minewatch.alerts.context import source_file
 from minewatch.alerts.context.declaration import read_declarations
 from minewatch.alerts.context.layer import open_layers
 from minewatch.alerts.context.legal_basis import LegalBasis, read_legal_basis
-from minewatch.alerts.context.legal_status import LEGAL, assess_bracket, assess_legal_status
+from minewatch.alerts.context.legal_status import assess_bracket, assess_legal_status
 from minewatch.alerts.context.overlap import Overlap
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.context.terms import LEGAL
 from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.cli import main

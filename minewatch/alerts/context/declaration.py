@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from minewatch.alerts.context.kinds import CONCESSION, KINDS
+from minewatch.alerts.context.terms import CONCESSION, KINDS
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace, check_name
 from minewatch.settings.document import read_settings

@@ -17,7 +17,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.declaration import Declaration, read_declarations, suggest
-from minewatch.alerts.context.kinds import DISTANCES
+from minewatch.alerts.context.terms import DISTANCES
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from
 from minewatch.core.errors import ContextError, MapFileError

@@ -17,9 +17,10 @@ from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.features import Features, grow, read_features
-from minewatch.alerts.context.kinds import DISTANCES
 from minewatch.alerts.context.layer import ContextLayer
-from minewatch.alerts.geopackage import decode_geometry, parse_date
+from minewatch.alerts.context.terms import DISTANCES
+from minewatch.alerts.database import parse_date
+from minewatch.alerts.geopackage import decode_geometry
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.aoi import GEODESIC
 

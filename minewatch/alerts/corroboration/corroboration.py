@@ -24,7 +24,8 @@ from minewatch.alerts.corroboration.record import (
 )
 from minewatch.alerts.corroboration.shapes import read_shapes
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, make_region
-from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
+from minewatch.alerts.database import parse_date, require_table, select, update
+from minewatch.alerts.geopackage import decode_geometry, updating
 from minewatch.alerts.history import HistoryEvent, record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.core.errors import ExternalAlertError

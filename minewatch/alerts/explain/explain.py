@@ -11,7 +11,8 @@ from minewatch import __version__
 from minewatch.alerts.explain.alert_pixels import assess_area, choose_pixel, find_pixels, trace_pixels
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.repair import refuse_pruned
 from minewatch.areas.aoi import read_aoi

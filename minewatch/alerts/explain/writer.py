@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minewatch.alerts.cells import read_day
 from minewatch.alerts.explain.alert_pixels import AlertPixels
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
-from minewatch.alerts.lifetime import find_green_again, read_day
+from minewatch.alerts.lifetime import find_green_again
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan

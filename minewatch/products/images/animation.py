@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from minewatch.alerts.lifetime import find_look_pair
-from minewatch.alerts.read import read_areas
+from minewatch.alerts.rows import read_areas
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.files import make_private_folder

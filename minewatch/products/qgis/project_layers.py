@@ -19,7 +19,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.declaration import read_declarations
 from minewatch.alerts.context.layer import ContextLayer, open_layer
-from minewatch.alerts.lifetime import choose_confirmed
+from minewatch.alerts.lifetime import is_ever_confirmed
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import PROVISIONAL
 from minewatch.alerts.style import read_style
@@ -334,7 +334,7 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
 
 def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> Extent:
     """Return the extent of the alerts that are open or were confirmed, or of the areas where there is none, with a margin."""
-    shown = alerts[(alerts["status"] == PROVISIONAL) | choose_confirmed(alerts)]
+    shown = alerts[[row["status"] == PROVISIONAL or is_ever_confirmed(row) for row in alerts.to_dict("records")]]
     return _measure_extent(shown.geometry if len(shown) else areas.geometry, crs)
 
 

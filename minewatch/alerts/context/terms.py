@@ -1,7 +1,8 @@
-"""The kinds of context layers, and the columns that each of them fills."""
+"""The words of context: kinds of layers with the columns that each fills, and what the legal status can be."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 
 CONCESSION, UNIT = "concession", "administrative-unit"
@@ -18,3 +19,15 @@ DISTANCES: Mapping[str, str] = {kind: f"{kind}_m" for kind in ("river", "road", 
 
 KINDS = (*AREAS, UNIT, *DISTANCES)
 """Everything a layer can be."""
+
+INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
+LEGAL = (INSIDE, OUTSIDE, EXPIRED, UNKNOWN)
+"""What ``legal_status`` can be."""
+
+NO_LAYER, NO_DATES, PARTLY_VALID = "no-layer", "no-dates", "partly-valid"
+REASONS = (NO_LAYER, NO_DATES, PARTLY_VALID)
+"""What ``legal_reason`` can be where the status is unknown: no layer covers the alert; titles without readable dates decide;
+titles were valid for a part of the time in which the ground may have changed."""
+
+ALWAYS, NEVER = dt.date.min, dt.date.max
+"""The first and the last day of what has no bound on that side."""
