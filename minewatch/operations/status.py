@@ -29,9 +29,9 @@ from minewatch.operations.notify.outbox import count_messages
 from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.products.evidence.timestamps import StampRound, describe_stamps, find_waiting, is_late
-from minewatch.raster.cog import find_damage
+from minewatch.raster.damage import find_damage
 from minewatch.settings.watching import WatchTable
-from minewatch.sources.search import SkippedCount
+from minewatch.sources.skipped import SkippedCount
 
 LATE = dt.timedelta(hours=2)
 """Longer due than this is late, unless a process works in the workspace; so is what never ran."""

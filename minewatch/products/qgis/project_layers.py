@@ -42,7 +42,7 @@ from minewatch.products.qgis.layer_styles import (
 from minewatch.products.report.on_file import find_all_evidence
 from minewatch.products.report.report_facts import AFTER, BEFORE
 from minewatch.products.report.texts import Texts, read_texts
-from minewatch.raster.cog import find_damage
+from minewatch.raster.damage import find_damage
 
 ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
 """Ids of layers, which expressions of the print layout use."""
