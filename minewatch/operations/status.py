@@ -19,7 +19,6 @@ from minewatch.alerts.lifetime import FateCount
 from minewatch.alerts.rows import Row, read_layer, reading
 from minewatch.core.errors import AlertsError, RunRecordError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, publish_json, read_files
-from minewatch.core.http import request_status
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.run_record import read_run_record
 from minewatch.core.text import parse_json
@@ -367,6 +366,8 @@ def _request_heartbeat(variable: str | None) -> list[str]:
 
 def _open_address(address: str, answers: list[str]) -> None:
     """Request an address, and add to ``answers`` what failed, without the address; '' where nothing did."""
+    from minewatch.core.http import request_status  # noqa: PLC0415  to show the state, nothing is requested
+
     try:
         status = request_status(address, HEARTBEAT_TIMEOUT / 2)
         answers.append("" if 200 <= status < 300 else f"it answers with status {status}")

@@ -18,7 +18,7 @@ from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace
 from minewatch.settings.providers import PROVIDERS
-from minewatch.sources import check as checkup
+from minewatch.sources import login as login_module
 from tests.helpers.hosts import Answer, serve_host
 from tests.helpers.rasters import FOREST, make_item, write_catalog
 from tests.helpers.servers import ServeFolder, ServeItems
@@ -149,7 +149,7 @@ def test_credentials_are_named_by_their_variables(
 @pytest.mark.parametrize("installed", [True, False])
 def test_the_package_that_signs_is_looked_for(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
     spec = importlib.util.find_spec("json") if installed else None
-    monkeypatch.setattr(checkup, "find_spec", lambda _name: spec)
+    monkeypatch.setattr(login_module, "find_spec", lambda _name: spec)
     login = list_sources()["planetary-computer"]["credentials"]
     assert login == {
         "needed": True,
