@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -79,17 +80,22 @@ def _read_column(kind: str, cells: Sequence[Any]) -> list[Any]:
     if name in ("DATE", "DATETIME"):
         return [_read_date(cell) for cell in cells]
     if name in _NUMBERS:
-        numbers = [cell if isinstance(cell, int | float) else math.nan for cell in cells]
+        known = [cell if isinstance(cell, int | float) else math.nan for cell in cells]
+        numbers = [bool(cell) if name == "BOOLEAN" and cell == cell else cell for cell in known]  # noqa: PLR0124  NaN stays
         return [float(number) for number in numbers] if any(map(is_empty, numbers)) else numbers
     return ["" if cell is None else strip_controls(str(cell)) for cell in cells]
 
 
-_NUMBERS = ("TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "FLOAT", "DOUBLE", "REAL")
+_NUMBERS = ("BOOLEAN", "TINYINT", "SMALLINT", "MEDIUMINT", "INT", "INTEGER", "FLOAT", "DOUBLE", "REAL")
+
+
+_DATE = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})")
+"""A date as GDAL takes it, before whatever follows."""
 
 
 def _read_date(cell: Any) -> dt.date | None:
     try:
-        return dt.date.fromisoformat(str(cell)[:10])
+        return dt.date(*map(int, found.groups())) if (found := _DATE.match(str(cell))) else None
     except ValueError:
         return None
 
