@@ -9,8 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-SIZES = {1: "B", 2: "B", 3: "H", 4: "I", 12: "d", 16: "Q"}
-"""TIFF's types of values, as struct writes them; others are left to GDAL."""
+from minewatch.core.limits import MOST_BLOCKS
+from minewatch.raster.tiff_directory import read_directories
+
+FORMS = {1: "B", 3: "H", 4: "I", 16: "Q"}
+"""TIFF's types of whole numbers, as struct writes them; others are left to GDAL."""
+
+HEAD = 2**16
+"""Bytes from the beginning in which the header of a COG lies, but for the tables of its tiles."""
 
 WIDTH, HEIGHT, BITS, COMPRESSION, BANDS, PLANES = 256, 257, 258, 259, 277, 284
 TILE_WIDTH, TILE_HEIGHT, OFFSETS, LENGTHS, GEOKEYS = 322, 323, 324, 325, 34735
@@ -25,8 +31,8 @@ CRS_KEYS = {2048, 3072}
 LARGEST_TILE = 2**26
 """Bytes of one tile; those of larger ones are left to GDAL."""
 
-MOST_VALUES = 2**24
-"""Of one tag."""
+GARBLED = (ValueError, ArithmeticError, LookupError, struct.error, zlib.error)
+"""Errors that damaged headers and tiles raise, and those of another kind."""
 
 
 def find_damage(path: Path) -> str:
@@ -35,7 +41,7 @@ def find_damage(path: Path) -> str:
     Its last tile is read alone: that of the full resolution stands at the end of a COG, so a file that was cut off lacks it.
     GDAL judges what is no plain COG, or looks damaged: it is loaded for those alone, since that takes a third of a second.
     """
-    with contextlib.suppress(OSError, ValueError, LookupError, struct.error, zlib.error), path.open("rb") as file:
+    with contextlib.suppress(OSError, *GARBLED), path.open("rb") as file:
         if _is_whole(file):
             return ""
     from minewatch.raster import cog  # noqa: PLC0415
@@ -46,7 +52,7 @@ def find_damage(path: Path) -> str:
 def _is_whole(file: BinaryIO) -> bool:
     """True if the last tile of a deflated raster on the map inflates to what it has to hold.
 
-    Raises ValueError, LookupError, struct.error or zlib.error where the file is damaged, or of another kind.
+    Raises one of GARBLED where the file is damaged, or of another kind.
     """
     tags = _read_tags(file)
     (width,), (height,), (across,), (down,) = (tags[name] for name in (WIDTH, HEIGHT, TILE_WIDTH, TILE_HEIGHT))
@@ -62,28 +68,14 @@ def _is_whole(file: BinaryIO) -> bool:
 
 
 def _read_tags(file: BinaryIO) -> Mapping[int, tuple[int, ...]]:
-    """Return the tags of the full resolution: number to values; those of other types are left out."""
-    order = {b"II": "<", b"MM": ">"}[file.read(2)]
-    (version,) = struct.unpack(f"{order}H", file.read(2))
-    head, count, entry, inside = ("I", "H", "HHI4s", 4) if version == 42 else ("4xQ", "Q", "HHQ8s", 8)
-    (start,) = struct.unpack(order + head, file.read(struct.calcsize(order + head)))
-    file.seek(start)
-    (number,) = struct.unpack(order + count, file.read(struct.calcsize(order + count)))
-    size = struct.calcsize(order + entry)
-    table = file.read(min(number, 1000) * size)
+    """Return the tags of the full resolution that are whole numbers, by their number."""
     tags = {}
-    for tag, kind, values, cell in struct.iter_unpack(order + entry, table):
-        if tag not in _READ or kind not in SIZES or values > MOST_VALUES:
-            continue
-        form = f"{order}{values}{SIZES[kind]}"
-        if struct.calcsize(form) > inside:
-            file.seek(struct.unpack(order + ("I" if inside == 4 else "Q"), cell)[0])
-            cell = file.read(struct.calcsize(form))  # noqa: PLW2901
-        tags[tag] = struct.unpack_from(form, cell)
+    for tag, kind, length, place in read_directories(file.read(HEAD))[0].entries:
+        if kind in FORMS and length <= MOST_BLOCKS:
+            file.seek(place)
+            form = f"<{length}{FORMS[kind]}"
+            tags[tag] = struct.unpack(form, file.read(struct.calcsize(form)))
     return tags
-
-
-_READ = {WIDTH, HEIGHT, BITS, COMPRESSION, BANDS, PLANES, TILE_WIDTH, TILE_HEIGHT, OFFSETS, LENGTHS, GEOKEYS}
 
 
 def _has_crs(keys: tuple[int, ...]) -> bool:
