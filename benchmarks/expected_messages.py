@@ -14,7 +14,7 @@ from typing import Any
 import pyogrio
 
 from minewatch.alerts.columns import AOIS, HISTORY, LAYER
-from minewatch.alerts.geopackage import recover
+from minewatch.alerts.database import recover
 from minewatch.core.workspace import Workspace
 
 Fact = tuple[str, str, str]

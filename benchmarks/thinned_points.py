@@ -43,8 +43,8 @@ from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.progress import Reporter
 from minewatch.core.units import to_day
 from minewatch.detection.blindness import count_blind
-from minewatch.detection.chance import LASTING_DAYS
 from minewatch.detection.detect import detect_changes
+from minewatch.detection.rules import LASTING_DAYS
 from minewatch.detection.tiles import load_tile
 from minewatch.operations.scan_report import AreaReport
 

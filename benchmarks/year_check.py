@@ -13,7 +13,8 @@ from benchmarks.expected_messages import choose, read_fact
 from benchmarks.receivers import Hook, Mailbox
 from benchmarks.watched_year import Year
 from minewatch.alerts.history import read_history
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.alerts.validate import Scores, summarise, validate_alerts
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import read_deliveries

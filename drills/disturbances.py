@@ -283,7 +283,7 @@ HARMS: dict[str, Callable[[Path, random.Random], None]] = {"deleted": _delete, "
 def drill_damage(world: World, rounds: int, seed: int, harm: str) -> Figures:
     """Damage a raster or an item of the archive; the next scan must fetch it again."""
     figures = Figures(f"archive file {harm}")
-    stage = Stage("scan", ("whole",), SCAN, "minewatch.cli.scans:scan")
+    stage = Stage("scan", ("whole",), SCAN, "minewatch.operations.scan:scan")
     reference = run_undisturbed(world, stage, "whole")
     for number in range(rounds):
         chance = random.Random(f"{seed} {harm} {number}")

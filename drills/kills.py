@@ -55,9 +55,9 @@ SCAN = ("scan", "--until", UNTIL.isoformat())
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("scan", ("cold", "early"), SCAN, "minewatch.cli.scans:scan", "minewatch.operations.scan:update_table"),
+        Stage("scan", ("cold", "early"), SCAN, "minewatch.operations.scan:scan", "minewatch.operations.scan:update_table"),
         Stage("update", ("update",), SCAN, "minewatch.operations.scan:update_table"),
-        Stage("report", ("whole",), ("report", AREA), "minewatch.cli.report:write_report"),
+        Stage("report", ("whole",), ("report", AREA), "minewatch.products.report.write:write_report"),
         Stage(
             "notify", ("news",), ("notify", NOW.isoformat()), "minewatch.operations.notify.enqueue:enqueue_messages", sends=True
         ),

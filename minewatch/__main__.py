@@ -14,6 +14,7 @@ def main() -> None:
     """Run the command line; a signal that comes while its modules are loaded ends it as any other does."""
     _use_utf8()
     set_matplotlib_folder()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for them in all packages takes time, and none is used
     with handle_signals():
         try:
             importlib.import_module("minewatch.cli").main(prog_name="minewatch")

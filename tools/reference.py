@@ -36,7 +36,7 @@ from minewatch.settings.timestamps import TimestampsTable
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.simulation.settings import Simulation
-from minewatch.sources.search import SkippedScene
+from minewatch.sources.skipped import SkippedScene
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -139,6 +139,9 @@ RUN_COLUMNS = (
 )
 """Layer ``runs``: a record of the scans."""
 
+GEOMETRY = "geom"
+"""The column with the outlines."""
+
 KEY = "fid"
 """The column that numbers the rows of every layer; QGIS knows it by this name."""
 
@@ -147,6 +150,12 @@ LAYERS = {LAYER: ALERT_COLUMNS, AOIS: AOI_COLUMNS, HISTORY: HISTORY_COLUMNS, RUN
 
 SPATIAL = (LAYER, AOIS)
 """The layers with a geometry."""
+
+SHOWN = "minewatch_shown"
+"""A table, not a layer, with the review columns of each alert as last written here, so that edits are recognised."""
+
+CHECKED = "checked_at"
+"""Its column with the time, UTC, at which a row was last known to show these reviews: edits found later were made after it."""
 
 Value = str | float | int | dt.date | None
 """What a column can hold."""

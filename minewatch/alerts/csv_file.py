@@ -1,4 +1,4 @@
-"""The alerts as CSV: its columns and dialects, and the file beside it that says what it holds and whom to credit.
+"""The alerts as CSV: its columns, and the file beside it that says what it holds and whom to credit.
 
 CSV has no place for a credit: a line before the header, or a comment, breaks the programs that read it.  So it stands beside the
 file, where the W3C's recommendation for tabular data looks for its metadata: ``NAME.csv-metadata.json``
@@ -10,17 +10,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
 
+from minewatch.alerts.cells import safe_cell
 from minewatch.alerts.columns import ALERT_COLUMNS, Column
 from minewatch.alerts.credits import AlertCredits, credit_alerts
+from minewatch.alerts.csv_dialects import RFC_4180, CsvDialect
 from minewatch.alerts.layer_metadata import describe_table
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import safe_cell
 from minewatch.core.files import publish_bytes
 from minewatch.core.text import render_json
 from minewatch.core.workspace import Workspace
@@ -39,41 +39,6 @@ EXPORT_COLUMNS = {column.name: column for column in ALERT_COLUMNS}
 """Name to column of exports."""
 
 _DATATYPES = {"object": "string", "datetime64[D]": "date", "int32": "integer"}
-
-
-@dataclass(frozen=True)
-class CsvDialect:
-    """How numbers and cells are written."""
-
-    delimiter: str = ","
-    """Between cells."""
-
-    decimal: str = "."
-    """Before the decimals of a number."""
-
-    has_mark: bool = False
-    """True = the file begins with a byte order mark, by which Excel knows UTF-8."""
-
-    @property
-    def encoding(self) -> str:
-        """Python's name."""
-        return "utf-8-sig" if self.has_mark else "utf-8"
-
-    def write_number(self, value: float) -> str:
-        """Return a number as its reader's Excel writes it."""
-        return str(value).replace(".", self.decimal)
-
-
-RFC_4180 = CsvDialect()
-"""What programs expect."""
-
-DIALECTS: Mapping[str, CsvDialect] = {
-    "en": CsvDialect(has_mark=True),
-    "es": CsvDialect(";", ",", has_mark=True),
-    "fr": CsvDialect(";", ",", has_mark=True),
-    "pt": CsvDialect(";", ",", has_mark=True),
-}
-"""Language of an Excel to what it opens with a double click."""
 
 
 def publish_csv(workspace: Workspace) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.columns import HISTORY, Value
-from minewatch.alerts.geopackage import insert_rows, parse_date, recover, select, update
+from minewatch.alerts.database import insert_rows, parse_date, recover, select, update
 from minewatch.alerts.record import STATES
 
 NEW, RENAMED, MERGED, GROWN, REOPENED, REVIEWED = "new", "renamed", "merged", "grown", "reopened", "reviewed"

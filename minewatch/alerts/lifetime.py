@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import pandas as pd
-
+from minewatch.alerts.cells import read_day
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED
 from minewatch.core.text import count_of, format_day
 
@@ -70,13 +69,6 @@ def find_look_pair(row: Mapping[Any, Any]) -> LookPair:
     after = confirmed_on or last_seen
     assert after is not None, "an alert was seen"
     return LookPair(read_day(row["last_normal"]), after, confirmed_on is not None)
-
-
-def read_day(value: Any) -> dt.date | None:
-    """Return a date of the alerts table as a plain one; None where there is none."""
-    if value is None or value == "" or pd.isna(value):
-        return None
-    return value.date() if isinstance(value, dt.datetime) else dt.date.fromisoformat(str(value)[:10])
 
 
 # --- after the confirmation -----------------------------------------------------------------------------------------------
@@ -142,6 +134,6 @@ class FateCount:
         return {"confirmed": self.confirmed, **{fate: getattr(self, fate) for fate in FATES}}
 
 
-def choose_confirmed(alerts: pd.DataFrame) -> pd.Series[bool]:
-    """Return which rows of the table were ever confirmed, and not dismissed by a person."""
-    return alerts["confirmed_on"].notna() & (alerts["status"] != DISMISSED)
+def is_ever_confirmed(row: Mapping[Any, Any]) -> bool:
+    """True if an alert was ever confirmed, and not dismissed by a person."""
+    return row["status"] != DISMISSED and read_day(row["confirmed_on"]) is not None

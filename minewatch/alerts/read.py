@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import geopandas as gpd
-import pyogrio
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, LAYER
-from minewatch.alerts.geopackage import recover, require_table
-from minewatch.alerts.reviews import list_pending_edits
+from minewatch.alerts.columns import ALERT_COLUMNS, DECISION_COLUMNS, LAYER
+from minewatch.alerts.database import require_table
+from minewatch.alerts.rows import list_pending_edits, read_areas
 from minewatch.core.errors import AlertsError
 from minewatch.core.text import strip_controls
 from minewatch.core.workspace import Workspace, find_workspace
@@ -40,15 +38,6 @@ def read_alerts(place: Workspace | Path | str) -> gpd.GeoDataFrame:
     for name in frame.columns[frame.dtypes.astype(str).isin(["object", "str", "string"])]:
         frame[name] = [strip_controls(str(cell)) for cell in frame[name].fillna("")]
     return frame.sort_values(["aoi", "alert_id"], ignore_index=True)
-
-
-def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
-    """Return monitor_from and as-of date of each area in the table; empty where there is no table."""
-    if not path.exists():
-        return {}
-    recover(path)
-    frame = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False)
-    return {str(row.aoi): (row.monitor_from.date(), row.as_of.date()) for row in frame.itertuples()}
 
 
 def choose_area(workspace: Workspace, area: str | None = None) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from shapely.geometry.base import BaseGeometry
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 PROVISIONAL, CONFIRMED, CLOSED, DISMISSED = "provisional", "confirmed", "closed", "dismissed"
 STATES = (PROVISIONAL, CONFIRMED, CLOSED, DISMISSED)

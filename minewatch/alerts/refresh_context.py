@@ -11,7 +11,8 @@ from minewatch.alerts.columns import LAYER
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
-from minewatch.alerts.geopackage import require_table, select, update, updating
+from minewatch.alerts.database import require_table, select, update
+from minewatch.alerts.geopackage import updating
 from minewatch.alerts.history import record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.alerts.table import compare_legal

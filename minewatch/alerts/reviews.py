@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -10,34 +9,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.columns import AOIS, DECISION_COLUMNS, LAYER, REVIEW_COLUMNS, Value
+from minewatch.alerts.columns import AOIS, CHECKED, DECISION_COLUMNS, LAYER, REVIEW_COLUMNS, SHOWN, Value
+from minewatch.alerts.database import parse_date, require_table, select, select_areas, update
 from minewatch.alerts.decisions import COMMAND, DISMISS, QGIS, REVIEWS, Decision, Decisions, append_decisions, read_decisions
-from minewatch.alerts.geopackage import (
-    BUSY_SECONDS,
-    GARBLED,
-    REMEDY,
-    decode_geometry,
-    parse_date,
-    require_table,
-    select,
-    select_areas,
-    update,
-    updating,
-)
+from minewatch.alerts.geopackage import decode_geometry, updating
 from minewatch.alerts.history import (
-    RENAMED,
     REVIEWED,
     HistoryEvent,
-    follow_renames,
-    list_events,
-    list_renames,
     read_time,
     record_event,
     record_events,
 )
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
-from minewatch.alerts.schema import CHECKED, SHOWN, upgrade_schema
-from minewatch.core.errors import AlertsError, describe
+from minewatch.alerts.rows import resolve_id
+from minewatch.alerts.schema import upgrade_schema
 
 
 @dataclass(frozen=True)
@@ -191,23 +176,6 @@ def record_shown(connection: sqlite3.Connection, shown: Mapping[int, tuple[str, 
     connection.executemany(f"INSERT OR REPLACE INTO {SHOWN} (fid, {names}) VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def list_pending_edits(path: Path) -> set[str]:
-    """Return the alerts whose review somebody has edited since the table was last written here; no scan knows of it yet.
-
-    Raises AlertsError where the table cannot be read.
-    """
-    names = ", ".join(f"{table}.{name}" for table in "as" for name in REVIEW_COLUMNS)
-    query = f"SELECT a.alert_id, {names} FROM {LAYER} a LEFT JOIN {SHOWN} s ON s.fid = a.fid"
-    try:
-        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-            if not select(connection, "sqlite_master", "name = ?", (SHOWN,)):
-                return set()  # an older version's, or an export
-            rows = [[str(cell or "").strip() for cell in row] for row in connection.execute(query)]
-    except (sqlite3.Error, *GARBLED) as error:
-        raise AlertsError(f"{path} cannot be read: {describe(error)}; {REMEDY}") from error
-    return {alert_id for alert_id, *cells in rows if cells[:3] != cells[3:]}
-
-
 def delete_review(connection: sqlite3.Connection, fid: int) -> None:
     """Delete the record of a row that leaves the table."""
     connection.execute(f"DELETE FROM {SHOWN} WHERE fid = ?", (fid,))
@@ -300,22 +268,3 @@ def _make_event(decision: Decision, run_id: str) -> HistoryEvent:
         note=decision.note,
         **decision.times,
     )
-
-
-def find_alert(table: Path, alert_id: str) -> str:
-    """Return the id that an alert has now.  Raises AlertsError where there is none."""
-    require_table(table)
-    with contextlib.closing(sqlite3.connect(table)) as connection:
-        return resolve_id(connection, alert_id)
-
-
-def resolve_id(connection: sqlite3.Connection, alert_id: str) -> str:
-    """Return the id that an alert has now; old ones are followed through the table's history.
-
-    Raises AlertsError where no row has it.
-    """
-    renames = list_renames(list_events(connection, f"event = '{RENAMED}'"))
-    name = follow_renames(alert_id, renames, lambda name: bool(select(connection, LAYER, "alert_id = ?", (name,))))
-    if name is None:
-        raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
-    return name

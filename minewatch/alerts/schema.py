@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 
-from minewatch.alerts.columns import LAYERS, REVIEW_COLUMNS
+from minewatch.alerts.columns import CHECKED, LAYERS, REVIEW_COLUMNS, SHOWN
 from minewatch.alerts.history import migrate_history
 from minewatch.alerts.style import refresh_styles
 from minewatch.alerts.titles_view import refresh_view
-
-SHOWN = "minewatch_shown"
-"""A table, not a layer, with the review columns of each alert as last written here, so that edits are recognised."""
-
-CHECKED = "checked_at"
-"""Its column with the time, UTC, at which a row was last known to show these reviews: edits found later were made after it."""
 
 _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int32": "MEDIUMINT"}
 """numpy's names to those of GeoPackage (OGC 12-128r18, table 1)."""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from minewatch.alerts.explain.alert_pixels import find_pixels
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.reviews import find_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.archive.item import list_observations, sort_observations
 from minewatch.archive.stack import read_stack
 from minewatch.areas.aoi import read_aoi

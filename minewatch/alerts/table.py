@@ -11,26 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.apply_decisions import DecisionIndex, ReviewedStatus, apply_decisions
 from minewatch.alerts.columns import AOIS, LAYER, REVIEW_COLUMNS, RUNS, Value
 from minewatch.alerts.context.place import Cells
+from minewatch.alerts.database import delete, insert, parse_date, recover, select_areas, update
 from minewatch.alerts.decisions import Decisions
-from minewatch.alerts.geopackage import (
-    create_geopackage,
-    decode_geometry,
-    delete,
-    insert,
-    parse_date,
-    recover,
-    refresh_extent,
-    select_areas,
-    update,
-    updating,
-)
+from minewatch.alerts.geopackage import add_outline, create_geopackage, decode_geometry, refresh_extent, updating
 from minewatch.alerts.history import (
     GROWN,
     LEGAL_STATUS,
@@ -47,7 +36,6 @@ from minewatch.alerts.history import (
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, Alert
 from minewatch.alerts.reviews import Harvest, delete_review, harvest_edits, make_review_cells, record_reviews, record_shown
 from minewatch.alerts.schema import upgrade_schema
-from minewatch.core.text import is_formula
 from minewatch.settings.pipeline import AlertSettings
 
 GROWTH_HA = 0.1
@@ -181,11 +169,11 @@ class _Writer:
         if not is_unclear:
             cells |= make_review_cells(reviewed.decision)
         if row is None:
-            fid = insert(self._connection, LAYER, cells, alert.geometry)
+            fid = insert(self._connection, LAYER, add_outline(cells, alert.geometry))
             self._record(HistoryEvent(alert.alert_id, NEW, alert.status, to_status=alert.status))
         else:
             fid = row["fid"]
-            update(self._connection, LAYER, fid, cells, alert.geometry)
+            update(self._connection, LAYER, fid, add_outline(cells, alert.geometry))
             for event in _compare(row, alert, context):
                 self._record(event)
         if not is_unclear:
@@ -263,28 +251,8 @@ def _update_aoi_row(
     connection: sqlite3.Connection, result: AreaResult, run: Mapping[str, Value], row: Mapping[str, Any] | None
 ) -> None:
     """Write the row of an area, over the one that is there."""
-    cells = {"aoi": result.aoi, "run_id": run["run_id"], **result.facts}
+    cells = add_outline({"aoi": result.aoi, "run_id": run["run_id"], **result.facts}, result.outline)
     if row:
-        update(connection, AOIS, row["fid"], cells, result.outline)
+        update(connection, AOIS, row["fid"], cells)
     else:
-        insert(connection, AOIS, cells, result.outline)
-
-
-def plain_cell(value: Any) -> Any:
-    """Return a value as plain text or number: dates without a time, '' for nothing."""
-    if pd.isna(value):
-        return ""
-    if hasattr(value, "date") and callable(value.date):
-        return value.date().isoformat()
-    return value
-
-
-def safe_cell(value: Any) -> Any:
-    """Return a value that is safe in a spreadsheet: text that it would run as a formula is quoted; numbers stay numbers."""
-    value = plain_cell(value)
-    return f"'{value}" if isinstance(value, str) and is_formula(value) else value
-
-
-def describe_position(lat: float, lon: float) -> str:
-    """Write a position for people: degrees with the hemisphere."""
-    return f"{abs(lat):.5f}°{'N' if lat >= 0 else 'S'} {abs(lon):.5f}°{'E' if lon >= 0 else 'W'}"
+        insert(connection, AOIS, cells)

@@ -29,8 +29,9 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from scipy import ndimage, stats
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED
+from minewatch.alerts.rows import read_areas
 from minewatch.areas.grid import PIXEL
 from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.errors import MinewatchError

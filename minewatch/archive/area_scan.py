@@ -13,7 +13,8 @@ from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.files import AnyPath
-from minewatch.sources.search import SearchResult, SkippedScene
+from minewatch.sources.search import SearchResult
+from minewatch.sources.skipped import SkippedScene
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ from minewatch.core.progress import Reporter
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import group_scenes
-from minewatch.sources.search import SearchResult, SkippedScene, find_scenes
+from minewatch.sources.search import SearchResult, find_scenes
+from minewatch.sources.skipped import SkippedScene
 from minewatch.sources.stac import Source
 
 MOST_FAILURES = 3

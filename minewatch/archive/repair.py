@@ -15,7 +15,7 @@ from minewatch.core.errors import PrunedError
 from minewatch.core.files import AnyPath
 from minewatch.core.workspace import Workspace
 from minewatch.sources.scene import group_scenes
-from minewatch.sources.search import SkippedScene
+from minewatch.sources.skipped import SkippedScene
 
 
 def check_archives(workspace: Workspace, areas: Sequence[AreaPlan], *, thorough: bool = False) -> list[IntegrityReport]:

@@ -16,10 +16,11 @@ from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
+from minewatch.areas.area_files import aoi_path, list_aois, refuse_taken
 from minewatch.areas.geojson import find_crs_name, list_features, parse_properties, parse_shape, read_geojson
-from minewatch.core.errors import AoiError, WorkspaceError
+from minewatch.core.errors import AoiError
 from minewatch.core.files import publish_bytes
-from minewatch.core.workspace import Workspace, check_name
+from minewatch.core.workspace import DEFAULT_PIPELINE, Workspace
 
 LARGEST_KM2 = 20_000
 """A larger area is probably a mistake and needs ``large`` (a Sentinel-2 tile is 12 056 km²)."""
@@ -58,7 +59,7 @@ class Aoi:
     monitor_from: dt.date
     """First acquisition date that may raise an alert; earlier ones are for the baseline."""
 
-    pipeline: str = "default"
+    pipeline: str = DEFAULT_PIPELINE
     """Name of the pipeline that scans use."""
 
     grid: GridHint | None = None
@@ -185,22 +186,6 @@ def check_size(aoi: Aoi) -> Aoi:
     return aoi
 
 
-def aoi_path(workspace: Workspace, name: str) -> Path:
-    """Return the file of an area; raises AoiError where the name cannot be a file's."""
-    try:
-        return workspace.aois / f"{check_name('an area', name)}.geojson"
-    except WorkspaceError as error:
-        raise AoiError(str(error)) from error
-
-
-def refuse_taken(workspace: Workspace, name: str) -> Path:
-    """Return the file of a new area; raises AoiError where there is one of this name."""
-    path = aoi_path(workspace, name)
-    if path.exists():
-        raise AoiError(f"area {name!r} exists already ({path}); remove it first or take another name")
-    return path
-
-
 def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
     """Write a new area into the workspace; raises AoiError where the name is taken or the area too large."""
     path = refuse_taken(workspace, aoi.name)
@@ -260,17 +245,3 @@ def _parse_hint(value: Any, where: str) -> GridHint | None:
         return GridHint(int(value["epsg"]), (float(x), float(y)))
     except (TypeError, KeyError, ValueError) as error:
         raise AoiError(f'{where}: its property \'grid\' must look like {{"epsg": 32719, "origin": [300000, 8600000]}}') from error
-
-
-def list_aois(workspace: Workspace) -> list[str]:
-    """Return the names of the workspace's areas in alphabetical order."""
-    return sorted(path.stem for path in workspace.aois.glob("*.geojson") if not path.name.startswith("."))
-
-
-def remove_aoi(workspace: Workspace, name: str) -> Path:
-    """Delete the file of an area; its archive and alerts stay.  Raises AoiError where there is none."""
-    path = aoi_path(workspace, name)
-    if not path.exists():
-        raise AoiError(f"there is no area {name!r} in {workspace.aois}")
-    path.unlink()
-    return path

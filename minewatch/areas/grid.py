@@ -6,21 +6,22 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import shapely
 from affine import Affine
 from numpy.typing import NDArray
-from odc.geo.geobox import GeoBox
 from pyproj import CRS, Transformer
 from pyproj.exceptions import CRSError
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import wrap_longitude
 from minewatch.areas.aoi import Aoi
-from minewatch.areas.outline_mask import read_mask
 from minewatch.core.errors import AoiError
+
+if TYPE_CHECKING:
+    from odc.geo.geobox import GeoBox
 
 Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
 """One geometry, or an array of them."""
@@ -156,12 +157,39 @@ class Grid:
 
         With a ``step``, rows and columns of the window count every step-th one of the grid.
         """
+        from minewatch.areas.outline_mask import read_mask  # noqa: PLC0415  brings rasterio, which most users of grids never need
+
         (top, bottom), (left, right) = ((size.start * step, size.stop * step) for size in window.slices)
         return read_mask(self.area, self.transform, self.shape, slice(top, bottom, step), slice(left, right, step))
 
 
+@dataclass(frozen=True)
+class GridPlan:
+    """Where the grid of an area lies."""
+
+    epsg: int
+    """EPSG code of its CRS, in metres."""
+
+    shape: tuple[int, int]
+    """Rows and columns."""
+
+    transform: Affine
+    """Pixel to metres."""
+
+    area: BaseGeometry
+    """The area's outline in that CRS."""
+
+
 def make_grid(aoi: Aoi) -> Grid:
-    """Return the grid of an area: in the UTM zone of its centroid, unless its file requests another lattice.
+    """Return the grid of an area.  Raises AoiError as :func:`plan_grid` does."""
+    from odc.geo.geobox import GeoBox  # noqa: PLC0415  brings Dask: a third of a second, which lists of areas should not pay
+
+    plan = plan_grid(aoi)
+    return Grid(GeoBox(plan.shape, plan.transform, f"EPSG:{plan.epsg}"), plan.area)
+
+
+def plan_grid(aoi: Aoi) -> GridPlan:
+    """Return where the grid of an area lies: in the UTM zone of its centroid, unless its file requests another lattice.
 
     Raises AoiError where the requested CRS does not exist or is not in metres.
     """
@@ -177,7 +205,7 @@ def make_grid(aoi: Aoi) -> Grid:
         _snap(value, start, up) for value, start, up in zip(area.bounds, origin * 2, (False, False, True, True), strict=True)
     )
     shape = (round((top - bottom) / PIXEL), round((right - left) / PIXEL))
-    return Grid(GeoBox(shape, Affine(PIXEL, 0, left, 0, -PIXEL, top), f"EPSG:{epsg}"), area)
+    return GridPlan(epsg, shape, Affine(PIXEL, 0, left, 0, -PIXEL, top), area)
 
 
 @lru_cache(64)

@@ -9,17 +9,8 @@ from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.aoi import (
-    Aoi,
-    GridHint,
-    aoi_path,
-    bbox_geometry,
-    check_geometry,
-    check_size,
-    make_aoi,
-    refuse_taken,
-    write_aoi,
-)
+from minewatch.areas.aoi import Aoi, GridHint, bbox_geometry, check_geometry, check_size, make_aoi, write_aoi
+from minewatch.areas.area_files import aoi_path, refuse_taken
 from minewatch.areas.grid import make_grid
 from minewatch.areas.outline_file import Outline, read_outlines
 from minewatch.core.units import add_years

@@ -8,20 +8,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from minewatch.alerts.explain.explain import explain_alert
-from minewatch.alerts.explain.record import ExplainedLook, Explanation
-from minewatch.alerts.lifetime import describe_bracket
-from minewatch.alerts.read import choose_area, read_areas
-from minewatch.alerts.table import describe_position
-from minewatch.alerts.validate import LEVEL, Estimate, Scores, validate_area
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent
-from minewatch.products.images.charts import draw_explanation, draw_scores
+
+if TYPE_CHECKING:
+    from minewatch.alerts.explain.record import ExplainedLook, Explanation
+    from minewatch.alerts.validate import Scores
 
 BEFORE = dt.timedelta(days=60)
 """The table of an explanation begins this long before the alert, unless all looks are listed."""
@@ -47,6 +44,11 @@ def validate(session: Session, truth: Path, aoi: str | None, output: Path | None
     Example:
       minewatch validate simulated/truth.gpkg --aoi demo
     """
+    from minewatch.alerts.read import choose_area
+    from minewatch.alerts.rows import read_areas
+    from minewatch.alerts.validate import validate_area
+    from minewatch.products.images.charts import draw_scores
+
     workspace = session.workspace
     area = choose_area(workspace, aoi)
     scores = validate_area(workspace, truth, area)
@@ -68,6 +70,8 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 
 
 def _print_scores(scores: Scores, as_of: dt.date) -> None:
+    from minewatch.alerts.validate import LEVEL
+
     interval = f"{format_percent(LEVEL)} interval"
     hit = sum(site.hit for site in scores.sites)
     echo(
@@ -85,6 +89,8 @@ def _print_scores(scores: Scores, as_of: dt.date) -> None:
 
 
 def _cells(estimate: Any) -> tuple[str, str]:
+    from minewatch.alerts.validate import Estimate
+
     if not isinstance(estimate, Estimate) or estimate.value is None:
         return "-", ""
     known = estimate.low is not None and estimate.high is not None
@@ -106,6 +112,9 @@ def explain(session: Session, alert_id: str, everything: bool, output: Path | No
       minewatch explain la-pampa-20240611-3fa9c1
       minewatch explain la-pampa-20240611-3fa9c1 --all --json
     """
+    from minewatch.alerts.explain.explain import explain_alert
+    from minewatch.products.images.charts import draw_explanation
+
     workspace = session.workspace
     with reporting() as reporter:
         explanation = explain_alert(workspace, alert_id, reporter)
@@ -134,6 +143,9 @@ def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook
 
 
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
+    from minewatch.alerts.cells import describe_position
+    from minewatch.alerts.lifetime import describe_bracket
+
     confirmed = f"; confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     green = f"; green again since {format_day(explanation.green_again)}" if explanation.green_again else ""
     echo(

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import geopandas as gpd
-from shapely.geometry import mapping
 
-from minewatch.alerts.context.declaration import AREAS, CONCESSION
-from minewatch.alerts.context.legal_status import EXPIRED, LEGAL, OUTSIDE, UNKNOWN
-from minewatch.alerts.corroboration.corroboration import FARTHEST_M, corroborate_alerts, remove_source
-from minewatch.alerts.corroboration.record import DAYS, DISTANCE_M
-from minewatch.alerts.credits import credit_alerts
-from minewatch.alerts.csv_file import DIALECTS, publish_csv
-from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
-from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
-from minewatch.alerts.lifetime import FateCount, choose_confirmed, describe_bracket, describe_fate, read_day
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.cells import describe_position, is_empty, read_day
+from minewatch.alerts.context.terms import AREAS, CONCESSION, EXPIRED, LEGAL, OUTSIDE, UNKNOWN
+from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
+from minewatch.alerts.csv_dialects import DIALECTS
+from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
 from minewatch.alerts.record import STATES
-from minewatch.alerts.reviews import Review, find_alert, review_alert
-from minewatch.alerts.table import describe_position
-from minewatch.cli.listing import (
-    describe_alerts,
-    describe_corroboration,
-    describe_law_lines,
-    describe_source_file,
-    print_alerts,
-    print_corroboration,
-)
+from minewatch.alerts.rows import Row, find_alert, read_areas, read_rows
 from minewatch.cli.output import (
     DAY,
     Session,
@@ -46,12 +30,11 @@ from minewatch.cli.output import (
     say,
 )
 from minewatch.core.errors import AlertsError
-from minewatch.products.evidence.custody_log import Handover
-from minewatch.products.evidence.handover_log import log_handover
-from minewatch.products.export.formats import DEFAULT, FORMATS, export_alerts
-from minewatch.products.export.options import ExportOptions
-from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
-from minewatch.products.report.texts import Texts, read_texts
+from minewatch.products.export.endings import DEFAULT, ENDINGS
+
+if TYPE_CHECKING:
+    from minewatch.products.evidence.custody_log import Handover
+    from minewatch.products.report.texts import Texts
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -86,40 +69,39 @@ def filters(command: F) -> F:
 
 
 def select_alerts(
-    table: gpd.GeoDataFrame,
+    rows: Sequence[Row],
     aoi: str | None,
     status: tuple[str, ...],
     since: dt.datetime | None,
     min_area: float | None,
     outside: tuple[str, ...] = (),
     confirmed: bool = False,
-) -> gpd.GeoDataFrame:
+) -> list[Row]:
     """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
-    if aoi:
-        table = table[table["aoi"] == aoi]
-    if status:
-        table = table[table["status"].isin(status)]
-    if confirmed:
-        table = table[choose_confirmed(table)]
-    if since:
-        table = table[table["first_seen"] >= since]
-    if min_area:
-        table = table[table["area_ha"] >= min_area]
+    chosen = [
+        row
+        for row in rows
+        if (not aoi or row["aoi"] == aoi)
+        and (not status or row["status"] in status)
+        and (not confirmed or is_ever_confirmed(row))
+        and (not since or (read_day(row["first_seen"]) or dt.date.min) >= since.date())
+        and (not min_area or row["area_ha"] >= min_area)
+    ]
     for kind in outside:
-        table = _select_outside(table, kind)
-    return table
+        chosen = _select_outside(chosen, kind)
+    return chosen
 
 
-def _select_outside(table: gpd.GeoDataFrame, kind: str) -> gpd.GeoDataFrame:
-    hectares = table[AREAS[kind][1]]
-    unknown, outside = hectares.isna(), hectares == 0
+def _select_outside(rows: Sequence[Row], kind: str) -> list[Row]:
     if kind == CONCESSION:
-        known = table["legal_status"].isin(LEGAL) & (table["legal_status"] != UNKNOWN)
-        unknown, outside = ~known, table["legal_status"].isin((OUTSIDE, EXPIRED))
-    if unknown.any():
-        count = int(unknown.sum())
+        known = [row for row in rows if row["legal_status"] in LEGAL and row["legal_status"] != UNKNOWN]
+        outside = [row for row in rows if row["legal_status"] in (OUTSIDE, EXPIRED)]
+    else:
+        known = [row for row in rows if not is_empty(row[AREAS[kind][1]])]
+        outside = [row for row in known if row[AREAS[kind][1]] == 0]
+    if count := len(rows) - len(known):
         say(f"{count} {'alert is' if count == 1 else 'alerts are'} left out: whether outside any {kind} is unknown")
-    return table[outside]
+    return outside
 
 
 @alerts.command("list")
@@ -137,16 +119,18 @@ def list_command(session: Session, **choice: Any) -> None:
     Example:
       minewatch alerts list --confirmed --since 2024-01-01 --min-area 0.5
     """
-    chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
+    from minewatch.cli.listing import describe_alerts, print_alerts
+
+    chosen = select_alerts(read_rows(session.workspace.alerts), **choice)
     if session.as_json:
         print_json(describe_alerts(chosen))
         return
     print_alerts(chosen)
     if not (choice["status"] or choice["min_area"] or choice["outside"]):
         areas = read_areas(session.workspace.alerts)
-        began = {areas[name][0] for name in set(chosen["aoi"]) & areas.keys()}
+        began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}
         since = began.pop() if len(began) == 1 and not choice["since"] else None
-        say(FateCount.of(chosen.to_dict("records")).describe(since))
+        say(FateCount.of(chosen).describe(since))
 
 
 @alerts.command("show")
@@ -159,16 +143,22 @@ def show(session: Session, alert_id: str) -> None:
     Example:
       minewatch alerts show la-pampa-20240611-3fa9c1
     """
+    from minewatch.cli.listing import describe_alerts, describe_law_lines
+    from minewatch.products.report.texts import read_texts
+
     name = find_alert(session.workspace.alerts, alert_id)
     if name != alert_id:
         say(f"{alert_id} is now {name}")
-    table = read_alerts(session.workspace.alerts)
-    chosen = table[table["alert_id"] == name]
-    facts = describe_alerts(chosen)[0]
+    row = next(row for row in read_rows(session.workspace.alerts) if row["alert_id"] == name)
+    facts = describe_alerts([row])[0]
     if session.as_json:
-        print_json(facts | {"geometry": mapping(chosen.geometry.iloc[0])})
+        from shapely.geometry import mapping
+
+        from minewatch.alerts.geopackage import read_outline
+
+        print_json(facts | {"geometry": mapping(read_outline(session.workspace.alerts, name))})
     else:
-        row, texts = chosen.to_dict("records")[0], read_texts("en")
+        texts = read_texts("en")
         rows = [(name, str(value)) for name, value in facts.items() if name != "legal_basis"]
         decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
         print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
@@ -176,6 +166,9 @@ def show(session: Session, alert_id: str) -> None:
 
 def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[str]:
     """Return every review of an alert in the history of the table, and last what its row says now, where that is another."""
+    from minewatch.alerts.history import REVIEWED, list_names, list_renames, read_history
+    from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event
+
     events = read_history(table)
     names = list_names(row["alert_id"], list_renames(events))
     lines = [describe_review_event(event, texts) for event in events if event.event == REVIEWED and event.alert_id in names]
@@ -212,6 +205,10 @@ def review(
       minewatch alerts review la-pampa-20240611-3fa9c1 --dismiss "road works" --by "R. Quispe"
       minewatch alerts review la-pampa-20240611-3fa9c1 --needs-visit --note "ask the ranger post" --by "R. Quispe"
     """
+    from minewatch.alerts.csv_file import publish_csv
+    from minewatch.alerts.decisions import CONFIRM, DISMISS, NEEDS_VISIT, NOTHING
+    from minewatch.alerts.reviews import Review, review_alert
+
     chosen = [DISMISS] * (dismiss is not None) + [CONFIRM] * confirm + [NEEDS_VISIT] * needs_visit + [NOTHING] * clear
     if len(chosen) != 1:
         raise click.UsageError("give exactly one of --confirm, --dismiss REASON, --needs-visit and --clear")
@@ -277,6 +274,10 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
       minewatch alerts corroborate mines-2024.geojson --name "Amazon Mining Watch" --distance 250
       minewatch alerts corroborate --name GFW --take-back
     """
+    from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
+    from minewatch.alerts.csv_file import publish_csv
+    from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
+
     if (file is None) != take_back:
         raise click.UsageError("give either FILE or --take-back")
     workspace = session.workspace
@@ -298,7 +299,7 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
 
 @alerts.command("export")
 @click.option(
-    "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(FORMATS)}, with commas."
+    "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(ENDINGS)}, with commas."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @click.option(
@@ -323,7 +324,15 @@ def export(session: Session, formats: str, output: Path | None, locale: str | No
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
       minewatch alerts export --format csv --locale es
     """
-    chosen = select_alerts(read_alerts(session.workspace.alerts), **choice)
+    from minewatch.alerts.credits import credit_alerts
+    from minewatch.alerts.read import read_alerts
+    from minewatch.products.evidence.handover_log import log_handover
+    from minewatch.products.export.formats import export_alerts
+    from minewatch.products.export.options import ExportOptions
+
+    table = read_alerts(session.workspace.alerts)
+    kept = {row["alert_id"] for row in select_alerts(table.to_dict("records"), **choice)}
+    chosen = table[table["alert_id"].isin(kept)]
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports
     if folder.resolve() == session.workspace.output.resolve():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,12 +12,11 @@ from minewatch.cli.image import FOLDER, NOTHING, Choices
 from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
-from minewatch.products.evidence.custody_log import Handover
-from minewatch.products.evidence.handover_log import log_image
-from minewatch.products.images.animation import MOST_FRAMES, Animation, AnimationRequest, make_animation
-from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR
-from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.video_files import VIDEO_FORMATS
+from minewatch.products.images.options import COMPOSITES, MOST_FRAMES, OVERLAYS, TRUE_COLOUR, VIDEO_FORMATS
+
+if TYPE_CHECKING:
+    from minewatch.products.evidence.custody_log import Handover
+    from minewatch.products.images.animation import Animation
 
 
 @click.command("animate")
@@ -74,6 +73,9 @@ def animate(
       minewatch animate la-pampa-20240611-3fa9c1 --since 2024-01-01 --until 2024-09-30 --step 10 --bands false-colour
       minewatch animate la-pampa --since 2023-01-01 --until 2024-06-30 --format gif,mp4 --overlay alerts,scale
     """
+    from minewatch.products.evidence.handover_log import log_image
+    from minewatch.products.images.animation import AnimationRequest, make_animation
+
     request = AnimationRequest(
         target, since and since.date(), until and until.date(), bands, step, clear / 100, overlay, formats, output, source
     )  # fmt: skip

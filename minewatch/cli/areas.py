@@ -5,21 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.aoi import Aoi, aoi_path, list_aois, read_aoi, remove_aoi
-from minewatch.areas.grid import make_grid
-from minewatch.areas.naming import name_outlines
-from minewatch.areas.outline_file import Outline, OutlineFile, read_outlines
-from minewatch.areas.register import add_areas, read_outline
 from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
 from minewatch.core.text import count_of
-from minewatch.settings.document import list_providers
-from minewatch.sources.search import find_grid_hint
-from minewatch.sources.stac import open_source
+from minewatch.core.workspace import DEFAULT_PIPELINE
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+    from minewatch.areas.aoi import Aoi
+    from minewatch.areas.outline_file import Outline, OutlineFile
 
 
 @click.group()
@@ -59,7 +57,7 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @click.option("--crs", metavar="EPSG:CODE", help="Coordinate reference system of FILE, where it does not say its own.")
 @click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
-@click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {Aoi.pipeline}]")
+@click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {DEFAULT_PIPELINE}]")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @common_options
 def add(
@@ -91,6 +89,10 @@ def add(
       minewatch aoi add reserves reserves.zip --merge
       minewatch aoi add parks.gpkg --name-from NAME
     """
+    from minewatch.areas.area_files import aoi_path
+    from minewatch.areas.outline_file import read_outlines
+    from minewatch.areas.register import add_areas, read_outline
+
     if column and file is None and bbox is None:
         name, file = "", Path(name)
     if (file is None) == (bbox is None):
@@ -120,6 +122,8 @@ def add(
 
 def _name_outlines(found: OutlineFile, name: str, column: str | None, merge: bool) -> dict[str, Outline]:
     """Return the outlines of a file by the names of their areas, and say what was done."""
+    from minewatch.areas.naming import name_outlines
+
     for note in found.notes:
         say(f"{found.path}: {note}")
     if column is None:
@@ -131,6 +135,10 @@ def _name_outlines(found: OutlineFile, name: str, column: str | None, merge: boo
 
 def _make_grid_finder(session: Session, source: str | None) -> Callable[[BaseGeometry], tuple[int, float, float] | None]:
     """Return what finds the pixel grid of a source around an outline; without a source it finds none."""
+    from minewatch.settings.document import list_providers
+    from minewatch.sources.search import find_grid_hint
+    from minewatch.sources.stac import open_source
+
     if source is None:
         return lambda _: None
     opened = open_source(source, list_providers(session.workspace))
@@ -151,6 +159,9 @@ def list_command(session: Session) -> None:
     Example:
       minewatch aoi list --json
     """
+    from minewatch.areas.aoi import read_aoi
+    from minewatch.areas.area_files import list_aois
+
     areas = [_describe(read_aoi(session.workspace, name)) for name in list_aois(session.workspace)]
     if session.as_json:
         print_json(areas)
@@ -171,6 +182,8 @@ def show(session: Session, name: str) -> None:
     Example:
       minewatch aoi show la-pampa
     """
+    from minewatch.areas.aoi import read_aoi
+
     area = read_aoi(session.workspace, name)
     facts = _describe(area) | {"properties": dict(area.properties)}
     if session.as_json:
@@ -191,6 +204,8 @@ def remove(session: Session, name: str) -> None:
     Example:
       minewatch aoi remove la-pampa
     """
+    from minewatch.areas.area_files import remove_aoi
+
     path = remove_aoi(session.workspace, name)
     if session.as_json:
         print_json({"removed": name, "file": str(path)})
@@ -199,7 +214,9 @@ def remove(session: Session, name: str) -> None:
 
 
 def _describe(area: Aoi) -> dict[str, Any]:
-    grid = make_grid(area)
+    from minewatch.areas.grid import plan_grid
+
+    grid = plan_grid(area)
     west, south, east, north = area.bounds
     return {
         "aoi": area.name,

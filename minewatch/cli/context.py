@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from minewatch.alerts.context.declaration import Declaration, read_declarations
-from minewatch.alerts.context.features import read_features
-from minewatch.alerts.context.layer import open_layer, open_layers
-from minewatch.alerts.csv_file import publish_csv
-from minewatch.alerts.refresh_context import refresh_context
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_table, say
 from minewatch.core.errors import ContextError
 from minewatch.core.text import count_of
+
+if TYPE_CHECKING:
+    from minewatch.alerts.context.declaration import Declaration
 
 
 @click.group()
@@ -38,6 +36,8 @@ def check(session: Session, names: tuple[str, ...]) -> None:
     Example:
       minewatch context check
     """
+    from minewatch.alerts.context.declaration import read_declarations
+
     declared = read_declarations(session.workspace)
     for name in names:
         if name not in declared:
@@ -60,6 +60,9 @@ def check(session: Session, names: tuple[str, ...]) -> None:
 
 
 def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[str, Any]:
+    from minewatch.alerts.context.features import read_features
+    from minewatch.alerts.context.layer import open_layer
+
     report: dict[str, Any] = {"name": name, "kind": declaration.kind, "file": declaration.file}
     try:
         layer = open_layer(session.workspace, name, declaration)
@@ -87,6 +90,10 @@ def refresh(session: Session) -> None:
     Example:
       minewatch context refresh
     """
+    from minewatch.alerts.context.layer import open_layers
+    from minewatch.alerts.csv_file import publish_csv
+    from minewatch.alerts.refresh_context import refresh_context
+
     workspace = session.workspace
     layers = open_layers(workspace)
     with workspace.lock("context refresh"):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
-from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination
-from minewatch.operations.doctor.examination import describe_examination, examine_area
+
+if TYPE_CHECKING:
+    from minewatch.operations.doctor.checks import DataCheck, Examination
 
 SHOWN = 10
 """Scenes of a check that are listed, unless ``--all`` is given."""
@@ -40,6 +42,9 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
       minewatch doctor la-pampa --offline --all
       minewatch doctor la-pampa --json
     """
+    from minewatch.operations.doctor.checks import CheckOutcome
+    from minewatch.operations.doctor.examination import describe_examination, examine_area
+
     if source and offline:
         raise click.UsageError("--source and --offline contradict each other: give one of them")
     with reporting() as reporter:

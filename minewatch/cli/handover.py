@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from minewatch.cli.output import Session, common_options, complain, handover_options, print_result, read_words
 from minewatch.core.errors import ReceiptError
-from minewatch.products.evidence.custody_log import Handover
-from minewatch.products.evidence.export_bundle import PackRequest, write_export_bundle
-from minewatch.products.evidence.received_packs import receive_pack
-from minewatch.products.evidence.signing import read_public_key
-from minewatch.products.report.texts import LANGUAGES
+from minewatch.products.report.options import LANGUAGES
+
+if TYPE_CHECKING:
+    from minewatch.products.evidence.custody_log import Handover
 
 MOST_FAULTS = 20
 """Faults of a pack that are printed."""
@@ -57,6 +57,8 @@ def pack(
       minewatch pack la-pampa-20240611-3fa9c1 --key ~/keys/evidence.pem --lang es
       minewatch pack la-pampa-20240611-3fa9c1 --to prosecutor.pub --to "ssh-ed25519 AAAAC3Nz…"
     """
+    from minewatch.products.evidence.export_bundle import PackRequest, write_export_bundle
+
     request = PackRequest(output, key, recipients, handover, language)
     made = write_export_bundle(session.workspace, alert_id, request)
     facts = {"pack": str(made.path), "sha256": made.sha256, "notes": made.notes}
@@ -85,6 +87,10 @@ def receive(session: Session, file: Path, sender: str, purpose: str, public_key:
       minewatch receive la-pampa-20240611-3fa9c1.zip --from "Ranger post 4" --purpose "case 12/2024"
       minewatch receive la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519 --public-key ranger.pub
     """
+    from minewatch.products.evidence.custody_log import Handover
+    from minewatch.products.evidence.received_packs import receive_pack
+    from minewatch.products.evidence.signing import read_public_key
+
     said = Handover(sender=read_words("--from", sender), purpose=read_words("--purpose", purpose))
     key = read_public_key(public_key) if public_key else None
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,15 +13,14 @@ from minewatch.cli.output import DAY, Session, common_options, handover_options,
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent
-from minewatch.products.evidence.custody_log import Handover
-from minewatch.products.evidence.handover_log import log_image
-from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.chips.pixels import COMPOSITES, TRUE_COLOUR, Chip
-from minewatch.products.images.dated_image import ImageRequest, make_image
-from minewatch.products.images.image_files import FORMATS, ImageResult
-from minewatch.products.images.imagery.best_image import SharpImage
-from minewatch.products.images.overlay import OVERLAYS
-from minewatch.products.images.sharpest_image import SharpRequest, make_sharpest
+from minewatch.products.images.options import COMPOSITES, FORMATS, OVERLAYS, TRUE_COLOUR
+
+if TYPE_CHECKING:
+    from minewatch.products.evidence.custody_log import Handover
+    from minewatch.products.images.chips.pixels import Chip
+    from minewatch.products.images.dated_image import ImageRequest
+    from minewatch.products.images.image_files import ImageResult
+    from minewatch.products.images.imagery.best_image import SharpImage
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -105,6 +104,11 @@ def image(
       minewatch image la-pampa-20240611-3fa9c1 --date 2024-09-30 --bands false-colour --overlay alerts,compass,scale
       minewatch image la-pampa-20240611-3fa9c1 --date 2024-09-30 --imagery best
     """
+    from minewatch.products.evidence.handover_log import log_image
+    from minewatch.products.images.chips.acquisitions import EARLIEST
+    from minewatch.products.images.dated_image import ImageRequest
+    from minewatch.products.images.sharpest_image import SharpRequest, make_sharpest
+
     first = since.date() if since else None
     check_period(first, day.date())
     if imagery is None:
@@ -129,6 +133,9 @@ def check_period(since: dt.date | None, until: dt.date) -> None:
 
 def show_image(session: Session, request: ImageRequest, handover: Handover) -> None:
     """Make an image of Sentinel-2, and print what it shows."""
+    from minewatch.products.evidence.handover_log import log_image
+    from minewatch.products.images.dated_image import make_image
+
     with reporting() as reporter:
         drawn = make_image(session.workspace, request, reporter)
     chip = drawn.image

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import geopandas as gpd
-
+from minewatch.alerts.cells import plain_cell
 from minewatch.alerts.context.legal_basis import read_legal_basis
-from minewatch.alerts.context.legal_status import PARTLY_VALID, UNKNOWN
-from minewatch.alerts.corroboration.corroboration import Corroboration
+from minewatch.alerts.context.terms import PARTLY_VALID, UNKNOWN
 from minewatch.alerts.lifetime import find_green_again
-from minewatch.alerts.table import plain_cell
 from minewatch.cli.output import echo, print_table
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.texts import Texts, read_texts
 
+if TYPE_CHECKING:
+    from minewatch.alerts.corroboration.corroboration import Corroboration
 
-def print_alerts(alerts: gpd.GeoDataFrame) -> None:
+
+def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
     """Print a table of alerts, with the legal status where concessions are known, and what alerts were merged into."""
-    is_placed = bool(set(alerts["legal_status"]) - {"", UNKNOWN}) or bool((alerts["legal_reason"] == PARTLY_VALID).any())
-    is_merged = bool(set(alerts["merged_into"]) - {""})
+    is_partly = any(row["legal_reason"] == PARTLY_VALID for row in alerts)
+    is_placed = is_partly or any(row["legal_status"] not in ("", UNKNOWN) for row in alerts)
+    is_merged = any(row["merged_into"] for row in alerts)
     rows = [
         (
             row["alert_id"],
@@ -41,25 +42,22 @@ def print_alerts(alerts: gpd.GeoDataFrame) -> None:
             *([f"{row['legal_status']}*" if row["legal_reason"] == PARTLY_VALID else row["legal_status"]] if is_placed else []),
             *([row["merged_into"]] if is_merged else []),
         )
-        for row in alerts.to_dict("records")
+        for row in alerts
     ]
     dates = ("last normal", "first seen", "confirmed", "green again")
     columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
     print_table((*columns, *["legal"] * is_placed, *["merged into"] * is_merged), rows)
     texts = read_texts("en")
-    if (alerts["legal_reason"] == PARTLY_VALID).any():
+    if is_partly:
         echo(f"* {texts.text('legal_meaning_partly_valid')}")
-    for row in alerts.to_dict("records"):
+    for row in alerts:
         if (facts := DecisionFacts.of_row(row)).is_made:
             echo(f"{row['alert_id']}: {describe_decision(facts, texts)}")
 
 
-def describe_alerts(alerts: gpd.GeoDataFrame) -> list[dict[str, Any]]:
+def describe_alerts(alerts: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
     """Return alerts as plain data, without their outlines."""
-    return [
-        {name: plain_cell(row[name]) for name in alerts.columns if name != "geometry"} | {"legal_basis": _parse_basis(row)}
-        for row in alerts.to_dict("records")
-    ]
+    return [{name: plain_cell(cell) for name, cell in row.items()} | {"legal_basis": _parse_basis(row)} for row in alerts]
 
 
 def _parse_basis(row: Mapping[Any, Any]) -> Any:

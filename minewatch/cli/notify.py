@@ -5,20 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from minewatch.areas.aoi import list_aois
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import reporting
 from minewatch.core.text import show
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.delivery import deliver, retry, send_test_message
-from minewatch.operations.notify.enqueue import find_rules
-from minewatch.operations.notify.outbox import DEAD, WAITING, Message, describe_message, list_messages
-from minewatch.operations.notify.rule import Rule, covers
+
+if TYPE_CHECKING:
+    from minewatch.operations.notify.outbox import Message
+    from minewatch.operations.notify.rule import Rule
 
 NO_RULES = "no messages are sent: the settings have no [notify.NAME] table; minewatch notify --help shows one"
 
@@ -58,6 +57,10 @@ def test(session: Session, rule: str | None) -> None:
       minewatch notify test
       minewatch notify test rangers
     """
+    from minewatch.areas.area_files import list_aois
+    from minewatch.operations.notify.delivery import send_test_message
+    from minewatch.operations.notify.rule import covers
+
     workspace = session.workspace
     rules = _choose_rules(workspace, rule)
     now = dt.datetime.now(dt.UTC)
@@ -77,6 +80,8 @@ def test(session: Session, rule: str | None) -> None:
 
 
 def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
+    from minewatch.operations.notify.rule import find_rules
+
     rules = find_rules(workspace)
     if not rules:
         raise WorkspaceError(NO_RULES)
@@ -97,6 +102,9 @@ def list_command(session: Session, dead: bool) -> None:
       minewatch notify list
       minewatch notify list --dead --json
     """
+    from minewatch.operations.notify.outbox import DEAD, WAITING, list_messages
+    from minewatch.operations.notify.rule import find_rules
+
     workspace = session.workspace
     places = (DEAD,) if dead else (WAITING, DEAD)
     found = [(place, message) for place in places for message in list_messages(workspace.outbox, place)[0]]
@@ -113,11 +121,15 @@ def list_command(session: Session, dead: bool) -> None:
 
 
 def _list_cells(place: str, message: Message) -> tuple[str | int, ...]:
+    from minewatch.operations.notify.outbox import DEAD
+
     next_try = "" if place == DEAD else message.next_try[:16] or "at once"
     return message.message_id, place, len(message.events), message.attempts, next_try, show(message.reason)
 
 
 def _describe(place: str, message: Message) -> dict[str, Any]:
+    from minewatch.operations.notify.outbox import describe_message
+
     facts = {name: value for name, value in describe_message(message).items() if name not in ("events", "kinds", "unended")}
     areas = sorted({event.aoi for event in message.events})
     return {"state": place, **facts, "event_ids": message.event_ids, "run_ids": message.run_ids, "areas": areas}
@@ -135,6 +147,8 @@ def retry_command(session: Session, message_id: str | None, everything: bool) ->
       minewatch notify retry rangers-0000012-1f0c9a77b2d4
       minewatch notify retry --all
     """
+    from minewatch.operations.notify.delivery import deliver, retry
+
     if (message_id is None) != everything:
         raise click.UsageError("give either the ID of a message (minewatch notify list shows them) or --all")
     workspace = session.workspace

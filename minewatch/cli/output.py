@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.files import wrap_disk_errors
@@ -22,7 +19,6 @@ from minewatch.core.logging import close_log, find_secrets, is_log_open, log_eve
 from minewatch.core.signals import NOTICE, exit_process, find_exit_code
 from minewatch.core.text import LONGEST, printable, render_json, show
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
-from minewatch.products.evidence.custody_log import Handover
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,6 +89,8 @@ def handover_options(command: F) -> F:
     @click.option("--purpose", default="", metavar="WHY", help="What for, for the custody log.")
     @functools.wraps(command)
     def wrapped(*arguments: Any, recipient: str, purpose: str, **choices: Any) -> Any:
+        from minewatch.products.evidence.custody_log import Handover
+
         said = Handover(recipient=read_words("--for", recipient), purpose=read_words("--purpose", purpose))
         return command(*arguments, handover=said, **choices)
 
@@ -144,7 +142,7 @@ def complain(text: str) -> None:
     if is_log_open():
         log_event("error", level="error", text=text)
         return
-    Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
+    _print_line(f"Error: {printable(text)}", "red")
 
 
 def say(text: str) -> None:
@@ -152,7 +150,14 @@ def say(text: str) -> None:
     if is_log_open():
         log_event("note", text=text)
         return
-    Console(stderr=True, soft_wrap=True).print(Text(printable(text)))
+    _print_line(printable(text))
+
+
+def _print_line(text: str, style: str = "") -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text(text, style))
 
 
 def print_json(value: Any) -> None:
@@ -178,6 +183,10 @@ def print_result(session: Session, facts: Any, lines: Iterable[object], notes: I
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: bool = False) -> None:
     """Print a table on stdout, numbers aligned right; with ``wrap`` a long last column is wrapped."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)

@@ -8,7 +8,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_table
 from minewatch.core.errors import PipelineError
-from minewatch.settings.pipeline import list_pipelines, read_pipeline, render_pipeline
+from minewatch.core.workspace import DEFAULT_PIPELINE
 
 
 @click.group()
@@ -31,6 +31,8 @@ def list_command(session: Session) -> None:
     Example:
       minewatch pipeline list
     """
+    from minewatch.settings.pipeline import list_pipelines, read_pipeline
+
     names = list_pipelines(session.workspace)
     rows = [(name, read_pipeline(session.workspace, name).digest) for name in names]
     if session.as_json:
@@ -49,6 +51,8 @@ def check(session: Session, names: tuple[str, ...]) -> None:
     Example:
       minewatch pipeline check default
     """
+    from minewatch.settings.pipeline import list_pipelines, read_pipeline
+
     faults = {}
     for name in names or list_pipelines(session.workspace):
         try:
@@ -67,7 +71,7 @@ def check(session: Session, names: tuple[str, ...]) -> None:
 
 
 @pipeline.command("show")
-@click.argument("name", default="default")
+@click.argument("name", default=DEFAULT_PIPELINE)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Show it with a setting changed.")
 @common_options
 def show(session: Session, name: str, overrides: tuple[str, ...]) -> None:
@@ -77,6 +81,8 @@ def show(session: Session, name: str, overrides: tuple[str, ...]) -> None:
     Example:
       minewatch pipeline show default --set alerts.min_area_ha=0.5
     """
+    from minewatch.settings.pipeline import read_pipeline, render_pipeline
+
     chosen = read_pipeline(session.workspace, name, overrides)
     if session.as_json:
         print_json({"pipeline": name, "digest": chosen.digest, **chosen.model_dump(mode="json")})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
-from minewatch.operations.prune import GB, AreaPruning, PruneOptions, Pruning, describe_pruning, list_unregistered, prune
-from minewatch.settings.document import read_settings
+
+if TYPE_CHECKING:
+    from minewatch.operations.prune import AreaPruning, Pruning
 
 
 @click.command("prune")
@@ -29,6 +31,9 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
       minewatch prune --keep-gb 50 --dry-run
       minewatch prune --forget-before 2021-01-01
     """
+    from minewatch.operations.prune import PruneOptions, describe_pruning, list_unregistered, prune
+    from minewatch.settings.document import read_settings
+
     workspace = session.workspace
     stated = read_settings(workspace).prune.keep_gb
     budget = keep_gb if keep_gb is not None else None if forget_before else stated
@@ -57,6 +62,8 @@ def _print_pruning(pruning: Pruning) -> None:
 
 
 def _row(area: AreaPruning) -> tuple[str | int, ...]:
+    from minewatch.operations.prune import GB
+
     last = area.pruned[-1].time.date().isoformat() if area.pruned else ""
     since = area.needed_from.isoformat() if area.needed_from else ""
     sizes = f"{area.bytes_before / GB:.3f}", f"{area.bytes_after / GB:.3f}"
@@ -64,4 +71,6 @@ def _row(area: AreaPruning) -> tuple[str | int, ...]:
 
 
 def _gb(size: int) -> str:
+    from minewatch.operations.prune import GB
+
     return f"{size / GB:.3f} GB" if size < GB else f"{size / GB:.1f} GB"

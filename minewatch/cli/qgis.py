@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.products.qgis.project_file import ProjectResult, write_project
-from minewatch.products.qgis.project_layers import Group, MapLayer, list_layers
-from minewatch.products.report.texts import LANGUAGES
+from minewatch.products.report.options import LANGUAGES
+
+if TYPE_CHECKING:
+    from minewatch.products.qgis.project_file import ProjectResult
+    from minewatch.products.qgis.project_layers import Group, MapLayer
 
 
 @click.command("qgis")
@@ -32,6 +34,9 @@ def qgis(session: Session, language: str) -> None:
       minewatch qgis && qgis output/minewatch.qgz
       minewatch qgis --lang es
     """
+    from minewatch.products.qgis.project_file import write_project
+    from minewatch.products.qgis.project_layers import list_layers
+
     written = write_project(session.workspace, language)
     for note in written.project.notes:
         say(note)
@@ -57,6 +62,8 @@ def _describe(written: ProjectResult) -> dict[str, Any]:
 
 
 def _describe_members(members: Sequence[MapLayer | Group]) -> list[dict[str, Any]]:
+    from minewatch.products.qgis.project_layers import list_layers
+
     return [
         {"id": layer.id, "title": layer.title, "source": layer.source, "visible": layer.visible} for layer in list_layers(members)
     ]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line
 from minewatch.core.progress import reporting
-from minewatch.products.evidence.custody_log import Handover
-from minewatch.products.report.report_facts import ReportRequest
-from minewatch.products.report.texts import LANGUAGES
-from minewatch.products.report.write import FORMATS, write_report
+from minewatch.products.report.options import FORMATS, LANGUAGES
+
+if TYPE_CHECKING:
+    from minewatch.products.evidence.custody_log import Handover
 
 
 @click.command("report")
@@ -62,6 +63,9 @@ def report(
       minewatch report la-pampa --case 2024-117 --author "Ana Quispe" --organisation "Fiscalía Ambiental"
       minewatch report la-pampa --source /archive/sentinel-2/catalog.json
     """
+    from minewatch.products.report.report_facts import ReportRequest
+    from minewatch.products.report.write import write_report
+
     if bool(aoi) == bool(alert_id):
         raise click.UsageError("give either an area or --alert ID")
     if alert_id and (since or until):

@@ -8,20 +8,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import PROVISIONAL
-from minewatch.cli.listing import print_alerts
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
-from minewatch.operations.demo import run_demo
-from minewatch.operations.plan import ScanRequest
-from minewatch.operations.scan import scan
-from minewatch.operations.scan_report import AreaReport, ScanReport, describe_scan
-from minewatch.settings.document import init_workspace
+
+if TYPE_CHECKING:
+    from minewatch.operations.scan_report import AreaReport, ScanReport
 
 
 @click.command("init")
@@ -34,6 +31,8 @@ def init(session: Session, folder: Path) -> None:
     Example:
       minewatch init watch-peru
     """
+    from minewatch.settings.document import init_workspace
+
     workspace = init_workspace(folder)
     if session.as_json:
         print_json({"workspace": str(workspace.root)})
@@ -75,6 +74,10 @@ def scan_command(
       minewatch scan --since 2024-01-01 --until 2024-06-30 --into what-if --set alerts.min_area_ha=0.5
       minewatch scan la-pampa --source ./my-catalogue --json
     """
+    from minewatch.operations.plan import ScanRequest
+    from minewatch.operations.scan import scan
+    from minewatch.operations.scan_report import describe_scan
+
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
     window = since and since.date(), until and until.date()
@@ -146,9 +149,14 @@ def demo(session: Session, folder: Path) -> None:
     Example:
       minewatch demo /tmp/minewatch-demo
     """
+    from minewatch.alerts.rows import read_rows
+    from minewatch.cli.listing import print_alerts
+    from minewatch.operations.demo import run_demo
+    from minewatch.operations.scan_report import describe_scan
+
     with reporting() as reporter:
         result = run_demo(folder, reporter)
-    alerts = read_alerts(result.workspace.alerts)
+    alerts = read_rows(result.workspace.alerts)
     files = {
         "alerts": result.workspace.alerts,
         "table": result.workspace.alerts_csv,

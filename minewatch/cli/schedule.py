@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,9 +14,11 @@ from minewatch.cli.watch import read_clock
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import Workspace
-from minewatch.operations.run_log import read_runs
-from minewatch.operations.schedule import Schedule, explain_schedules, read_timetable
-from minewatch.operations.systemd import EVERY_MINUTES, Installation, UnitOptions, escape_percent, make_crontab, make_units
+from minewatch.settings.cron import EVERY_MINUTES
+
+if TYPE_CHECKING:
+    from minewatch.operations.schedule import Schedule
+    from minewatch.operations.systemd import Installation, UnitOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,8 +73,13 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
       minewatch schedule show
       minewatch schedule show --systemd
     """
+    from minewatch.operations.run_log import read_runs
+    from minewatch.operations.schedule import explain_schedules, read_timetable
+
     workspace = session.workspace
     if kind:
+        from minewatch.operations.systemd import UnitOptions
+
         _print_files(_make_installation(workspace, kind, UnitOptions(user, None, name, int(every))), as_json=session.as_json)
         return
     now = read_clock()
@@ -134,6 +141,8 @@ def install(
       minewatch schedule install --systemd -o units --dry-run
       minewatch schedule install --cron
     """
+    from minewatch.operations.systemd import UnitOptions, escape_percent
+
     if kind is None:
         raise click.UsageError("choose one: --systemd or --cron")
     made = _make_installation(session.workspace, kind, UnitOptions(user, folder, name, int(every)))
@@ -155,6 +164,8 @@ def install(
 
 
 def _make_installation(workspace: Workspace, kind: str, options: UnitOptions) -> Installation:
+    from minewatch.operations.systemd import make_crontab, make_units
+
     if kind == "cron" and options.user:
         raise click.UsageError("--user goes with --systemd; a crontab is yours anyway")
     return make_units(workspace, options) if kind == "systemd" else make_crontab(workspace, options)

@@ -5,19 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from minewatch.areas.aoi import list_aois, read_aoi
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace
-from minewatch.raster.credentials import read_first_bytes
-from minewatch.settings.document import default_source, list_providers
-from minewatch.settings.providers import PROVIDERS, Provider
-from minewatch.sources.check import check_source, find_credentials
+
+if TYPE_CHECKING:
+    from minewatch.settings.providers import Provider
 
 MARKS = {True: "ok", False: "failed", None: "-"}
 """How the answer to a question is shown."""
@@ -43,6 +41,9 @@ def list_command(session: Session) -> None:
     Example:
       minewatch source list --json
     """
+    from minewatch.settings.document import default_source, list_providers
+    from minewatch.settings.providers import PROVIDERS
+
     workspace = _find_workspace(session)
     providers = list_providers(workspace) if workspace else PROVIDERS
     if session.as_json:
@@ -71,6 +72,13 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
       minewatch source check earth-search --aoi la-pampa
       minewatch source check https://stac.example.org/v1
     """
+    from minewatch.areas.aoi import read_aoi
+    from minewatch.areas.area_files import list_aois
+    from minewatch.raster.credentials import read_first_bytes
+    from minewatch.settings.document import list_providers
+    from minewatch.settings.providers import PROVIDERS
+    from minewatch.sources.check import check_source
+
     workspace = session.workspace if names else _find_workspace(session)
     areas = [read_aoi(workspace, aoi) for aoi in names or list_aois(workspace)] if workspace else []
     providers = list_providers(workspace) if workspace else PROVIDERS
@@ -108,11 +116,16 @@ def _find_workspace(session: Session) -> Workspace | None:
 
 
 def _make_row(provider: Provider) -> tuple[str, ...]:
+    from minewatch.sources.login import find_credentials
+
     collection = provider.collection if is_web(provider.root) else "-"  # a catalogue on disk is read whole
     return provider.name, provider.title, provider.root, collection, find_credentials(provider).describe()
 
 
 def _describe(provider: Provider) -> dict[str, Any]:
+    from minewatch.settings.providers import PROVIDERS
+    from minewatch.sources.login import find_credentials
+
     login = find_credentials(provider)
     return {
         "source": provider.name,

@@ -9,8 +9,6 @@ import click
 from minewatch.cli.output import Session, common_options, echo, print_json, say
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import count_of
-from minewatch.products.evidence.timestamps import describe_stamps, stamp_waiting
-from minewatch.settings.document import read_settings
 
 
 @click.command("stamp")
@@ -27,6 +25,9 @@ def stamp(session: Session) -> None:
       minewatch stamp
       minewatch stamp --json
     """
+    from minewatch.products.evidence.timestamps import describe_stamps, stamp_waiting
+    from minewatch.settings.document import read_settings
+
     workspace = session.workspace
     if read_settings(workspace).timestamps is None:
         raise EvidenceError(f"{workspace.settings} names no authority: add a table [timestamps] with its url and its ca")

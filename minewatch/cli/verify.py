@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,13 +18,11 @@ from minewatch.core.plain_file import MARKER
 from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace, find_workspace
-from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.evidence_files import EvidenceFiles
-from minewatch.products.evidence.known_sources import Sources
-from minewatch.products.evidence.signing import read_public_key
-from minewatch.products.evidence.timestamp_checks import find_trusted_authorities
-from minewatch.products.evidence.verification import TrustAnchors, VerificationResult, verify_path
-from minewatch.settings.document import default_source, list_providers
+
+if TYPE_CHECKING:
+    from minewatch.products.evidence.evidence_files import EvidenceFiles
+    from minewatch.products.evidence.known_sources import Sources
+    from minewatch.products.evidence.verification import TrustAnchors, VerificationResult
 
 MOST_FAULTS = 50
 """Faults of one alert's evidence that are printed; forged evidence could have thousands."""
@@ -75,6 +73,10 @@ def verify(
       minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519 --public-key ranger.pub
       minewatch verify . --require-signature
     """
+    from minewatch.products.evidence.signing import read_public_key
+    from minewatch.products.evidence.timestamp_checks import find_trusted_authorities
+    from minewatch.products.evidence.verification import verify_path
+
     if source is not None and not fetch:
         raise click.UsageError("--source says where --fetch reads; give both")
     trust = replace(
@@ -110,6 +112,9 @@ def _find_trust(session: Session, path: Path, source: str, *, fetch: bool) -> Tr
 
     The settings of any other folder are not read for it, since they may have come with the evidence.
     """
+    from minewatch.products.evidence.known_sources import Sources
+    from minewatch.products.evidence.verification import TrustAnchors
+
     workspace = _find_own_workspace(session, path)
     if workspace is None:
         return TrustAnchors(sources=Sources(given=source))
@@ -128,6 +133,9 @@ def _find_own_workspace(session: Session, path: Path) -> Workspace | None:
 
 def _list_sources(workspace: Workspace, source: str) -> Sources:
     """Return the sources that a workspace knows; ``source`` is the one that the user names."""
+    from minewatch.products.evidence.known_sources import Sources
+    from minewatch.settings.document import default_source, list_providers
+
     providers, root = list_providers(workspace), default_source(workspace)
     roots = {}
     with contextlib.suppress(SourceError):  # a missing catalogue is reported when it is queried
@@ -138,6 +146,8 @@ def _list_sources(workspace: Workspace, source: str) -> Sources:
 
 
 def _note_opening(check: VerificationResult) -> None:
+    from minewatch.products.evidence.custody_log import record_custody
+
     if check.log is None:
         return
     count = len(check.faults)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.core.progress import Reporter, reporting
+from minewatch.core.progress import reporting
 from minewatch.core.signals import exit_process
 from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
-from minewatch.detection.chance import LASTING_DAYS
-from minewatch.operations.schedule import explain_schedules, list_schedules
-from minewatch.operations.service import serve
-from minewatch.operations.status import AreaStatus, WatchStatus, describe_status, find_status
-from minewatch.operations.watch import Cycle, describe_cycle, watch_once
+
+if TYPE_CHECKING:
+    from minewatch.core.progress import Reporter
+    from minewatch.operations.status import AreaStatus, WatchStatus
+    from minewatch.operations.watch import Cycle
 
 ENDED = "the watch has ended; what was finished is kept, and the next one goes on from there"
 
@@ -42,6 +43,10 @@ def watch(session: Session, once: bool) -> None:
       minewatch watch
       minewatch schedule show
     """
+    from minewatch.operations.schedule import explain_schedules, list_schedules
+    from minewatch.operations.service import serve
+    from minewatch.operations.watch import describe_cycle, watch_once
+
     workspace = session.workspace
     if not list_schedules(workspace):
         say(*explain_schedules((), ()))
@@ -69,6 +74,8 @@ def watch(session: Session, once: bool) -> None:
 
 def _print_cycle(cycle: Cycle, *, as_json: bool) -> None:
     """Print a line for each scan; nothing where nothing was due, lest cron send mail."""
+    from minewatch.operations.watch import describe_cycle
+
     if as_json:
         print_json(describe_cycle(cycle))
         return
@@ -93,6 +100,8 @@ def status(session: Session) -> None:
       minewatch status
       minewatch status --json
     """
+    from minewatch.operations.status import describe_status, find_status
+
     found = find_status(session.workspace, read_clock())
     if session.as_json:
         print_json(describe_status(found))
@@ -103,6 +112,8 @@ def status(session: Session) -> None:
 
 
 def _print_status(found: WatchStatus) -> None:
+    from minewatch.detection.rules import LASTING_DAYS
+
     columns = (
         "area",
         "state",

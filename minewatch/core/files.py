@@ -18,18 +18,19 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, TypeVar
-
-from upath import UPath
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.plain_file import NoLocksError, NotPlainError, check_folder, lock_handle, open_plain, open_plain_handle
 from minewatch.core.temp_files import TEMPORARY_PREFIX, clean_stale, make_temp_name
 from minewatch.core.text import render_json
 
+if TYPE_CHECKING:
+    from upath import UPath
+
 T = TypeVar("T")
 
-AnyPath: TypeAlias = Path | UPath
+AnyPath: TypeAlias = "Path | UPath"
 """A file or folder: Path on a disk, UPath in an object store."""
 
 STORE_OPTIONS: Mapping[str, Any] = {
@@ -85,6 +86,8 @@ def parse_path(text: str, root: Path) -> AnyPath:
         raise WorkspaceError("the address names no bucket, or more than one; give s3://bucket/prefix and nothing else")
     if importlib.util.find_spec("s3fs") is None:
         raise WorkspaceError("s3:// needs a package that is not installed; pip install 'minewatch[s3]'")
+    from upath import UPath  # noqa: PLC0415  its file systems take a quarter of a second to load
+
     path: UPath = UPath(text.rstrip("/"), **STORE_OPTIONS)
     return path
 

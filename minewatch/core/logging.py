@@ -15,9 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TextIO
 from urllib.parse import quote, unquote, urlsplit
 
-import structlog
-from structlog.contextvars import bound_contextvars, merge_contextvars
-
 from minewatch.core.text import printable
 from minewatch.core.url_policy import hide_secrets, is_web
 
@@ -42,11 +39,13 @@ class LogWriter:
     """Writes JSON lines."""
 
     def __init__(self, stream: TextIO, secrets: Iterable[str]) -> None:
+        import structlog  # noqa: PLC0415  a sixth of a second, which only these logs should pay
+
         self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
         self._logger = structlog.wrap_logger(
             structlog.PrintLogger(stream),
             processors=[
-                merge_contextvars,
+                structlog.contextvars.merge_contextvars,
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
                 self._redact,
@@ -147,6 +146,11 @@ def log_event(event: str, *, level: str = "info", **facts: Any) -> None:
 
 @contextlib.contextmanager
 def bind_run_id(run_id: str) -> Iterator[None]:
-    """Add the run's id to every line of a block."""
+    """Add the run's id to every line of a block, if a log was started."""
+    if not is_log_open():
+        yield
+        return
+    from structlog.contextvars import bound_contextvars  # noqa: PLC0415  loaded with the log
+
     with bound_contextvars(run_id=run_id):
         yield

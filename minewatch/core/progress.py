@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from typing import TYPE_CHECKING, TypeVar
 
 from minewatch.core.logging import is_log_open, log_event
 from minewatch.core.text import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 T = TypeVar("T")
 
@@ -53,6 +53,17 @@ def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
     if is_log_open():
         yield Reporter(None, lambda text: log_event("note", text=text))
         return
+    # Loaded only here, since many modules name a Reporter, and most of their callers draw nothing.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     console = Console(stderr=True, soft_wrap=not with_bars)
 
     def note(text: str) -> None:

@@ -13,7 +13,6 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from minewatch.core.errors import SceneError
 from minewatch.core.text import show
@@ -213,6 +212,8 @@ def find_resolved_zone(host: str, scheme: str) -> NetworkZone:
     A name is resolved once by a process, and not at all where a proxy would resolve it; one that has no address is judged by its
     name.
     """
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  brings all of HTTP
+
     zone = find_zone(host)
     if zone is not NetworkZone.PUBLIC or (getproxies().get(scheme) and not proxy_bypass(host)):
         return zone

@@ -22,6 +22,9 @@ ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
 ARCHIVE, CHANGES = "archive", "changes"
 """Folders of the observations and of the change maps, and the settings that move them elsewhere."""
 
+DEFAULT_PIPELINE = "default"
+"""Name of the pipeline of areas that name none."""
+
 EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 """Folder of the evidence, and its custody log, below an output folder."""
 

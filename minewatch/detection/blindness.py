@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from minewatch.core.compilation import njit
 from minewatch.detection.batch_algebra import BATCH, Floats32
-from minewatch.detection.chance import LASTING_DAYS
-from minewatch.detection.rules import Rules
+from minewatch.detection.rules import LASTING_DAYS, Rules
 
 NONE = -1
 """Day of a look that there was not: the day before the watch began."""

@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.text import format_day, format_percent
-
-LASTING_DAYS = 60
-"""The clearing that is told of stays bare so long: confirmed where two looks count from its first day to the 60th after it."""
+from minewatch.detection.rules import LASTING_DAYS
 
 
 @dataclass(frozen=True)

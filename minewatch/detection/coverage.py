@@ -18,8 +18,9 @@ from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.core.units import to_date, to_day
 from minewatch.detection.blindness import add_onsets, count_blind
-from minewatch.detection.chance import LASTING_DAYS, Chance, judge_chance
+from minewatch.detection.chance import Chance, judge_chance
 from minewatch.detection.change_map import Status, TileChanges
+from minewatch.detection.rules import LASTING_DAYS
 from minewatch.sources.scene import Scene
 
 RECENT_DAYS = 30

@@ -21,3 +21,7 @@ _Rules = namedtuple("_Rules", list(DetectorSettings.model_fields))  # type: igno
 def make_rules(settings: DetectorSettings) -> Rules:
     """Return the settings as a named tuple."""
     return _Rules(**settings.model_dump())
+
+
+LASTING_DAYS = 60
+"""The clearing that is told of stays bare so long: confirmed where two looks count from its first day to the 60th after it."""

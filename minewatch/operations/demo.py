@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from minewatch.areas.aoi import Aoi, bbox_geometry, list_aois, write_aoi
+from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.areas.area_files import list_aois
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace

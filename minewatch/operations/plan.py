@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from minewatch.alerts.read import read_areas
-from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.alerts.rows import read_areas
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.core.errors import AoiError, MinewatchError
 from minewatch.core.workspace import Workspace

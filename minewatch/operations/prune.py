@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minewatch.alerts.lifetime import find_last_before, read_day
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.cells import read_day
+from minewatch.alerts.lifetime import find_last_before
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.archive.integrity import ASIDE
 from minewatch.archive.item import Observation, list_observations, select_observations, sort_observations
 from minewatch.archive.pruned import Tombstone, read_tombstones, write_tombstones
 from minewatch.archive.stac_item import write_collection
-from minewatch.areas.aoi import list_aois
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import AnyPath, Stamp, delete_files, list_stamps

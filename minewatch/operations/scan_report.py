@@ -20,13 +20,15 @@ from minewatch.archive.item import USUALLY_BROKEN, Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import SourceError
 from minewatch.core.text import count_of, format_day, format_percent
-from minewatch.detection.chance import LASTING_DAYS, Chance
+from minewatch.detection.chance import Chance
 from minewatch.detection.coverage import Coverage, Emptiness
+from minewatch.detection.rules import LASTING_DAYS
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
-from minewatch.sources.search import SearchResult, SkippedCount, SkippedScene, has_scenes
+from minewatch.sources.search import SearchResult, has_scenes
+from minewatch.sources.skipped import SkippedCount, SkippedScene
 from minewatch.sources.stac import Source
 
 REASONS = NO_SCENE, REFUSED, UNREADABLE, CLOUDY = "no scene in the catalogue", "refused", "not readable", "cloudy"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from minewatch.areas.aoi import list_aois
+from minewatch.areas.area_files import list_aois
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_log import ScheduledRun
 from minewatch.settings.cron import find_last, find_next

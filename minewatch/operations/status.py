@@ -5,22 +5,20 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import pyogrio
-from pyogrio.errors import DataLayerError, DataSourceError
-
+from minewatch.alerts.cells import is_empty
 from minewatch.alerts.columns import AOIS, LAYER
-from minewatch.alerts.geopackage import recover
+from minewatch.alerts.database import recover
 from minewatch.alerts.lifetime import FateCount
+from minewatch.alerts.rows import Row, read_layer, reading
 from minewatch.core.errors import AlertsError, RunRecordError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, publish_json, read_files
-from minewatch.core.http import request_status
 from minewatch.core.lock import Lease, find_holder
 from minewatch.core.run_record import read_run_record
 from minewatch.core.text import parse_json
@@ -30,9 +28,9 @@ from minewatch.operations.notify.outbox import count_messages
 from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.products.evidence.timestamps import StampRound, describe_stamps, find_waiting, is_late
-from minewatch.raster.cog import find_damage
+from minewatch.raster.damage import find_damage
 from minewatch.settings.watching import WatchTable
-from minewatch.sources.search import SkippedCount
+from minewatch.sources.skipped import SkippedCount
 
 LATE = dt.timedelta(hours=2)
 """Longer due than this is late, unless a process works in the workspace; so is what never ran."""
@@ -230,10 +228,6 @@ def _find_newest(folder: AnyPath) -> dt.date | None:
         return None
 
 
-_READ = ("aoi", "status", "confirmed_on", "merged_into")
-"""Columns of the table that the state needs; every version has them."""
-
-
 @dataclass(frozen=True)
 class _Table:
     """What the alerts table says of each area."""
@@ -257,14 +251,16 @@ def _read_table(path: Path) -> _Table:
         return _Table()
     try:
         recover(path)
-        rows = pyogrio.read_dataframe(path, layer=AOIS, read_geometry=False).to_dict("records")
-        frame = pyogrio.read_dataframe(path, layer=LAYER, read_geometry=False, columns=list(_READ)).fillna({"merged_into": ""})
-    except (AlertsError, DataSourceError, DataLayerError) as error:
+        with reading(path) as connection:
+            areas, alerts = (read_layer(connection, layer) for layer in (AOIS, LAYER))
+    except AlertsError as error:
         return _Table(fault=f"the alerts table cannot be read: {describe(error)}")
-    by_area = {str(aoi): found.to_dict("records") for aoi, found in frame.groupby("aoi")}
-    alerts = {aoi: Counter(str(row["status"]) for row in found) for aoi, found in by_area.items()}
+    by_area: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in alerts:
+        by_area[row["aoi"]].append(row)
+    counts = {aoi: Counter(row["status"] for row in found) for aoi, found in by_area.items()}
     fates = {aoi: FateCount.of(found) for aoi, found in by_area.items()}
-    return _Table({str(row["aoi"]): _plain_row(row) for row in rows}, alerts, fates)
+    return _Table({row["aoi"]: _plain_row(row) for row in areas}, counts, fates)
 
 
 def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -272,8 +268,8 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
     days = {name: _read_cell(row, name) for name in ("last_clear", "blind_from", "blind_to")}
     return {
         "run_id": str(row.get("run_id") or ""),
-        "as_of": row["as_of"].date(),
-        "monitor_from": row["monitor_from"].date(),
+        "as_of": row["as_of"],
+        "monitor_from": row["monitor_from"],
         "share_unseen": float(row["share_unseen"]),
         "why_unseen": str(_read_cell(row, "why_unseen") or ""),
         "skipped": SkippedCount(
@@ -282,14 +278,13 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
             str(_read_cell(row, "skipped_reason") or ""),
         ),
         **{name: None if share is None else float(share) for name, share in shares.items()},
-        **{name: day and day.date() for name, day in days.items()},
+        **days,
     }
 
 
 def _read_cell(row: Mapping[str, Any], name: str) -> Any:
     """Return a cell; None where it is empty, or the table is older than the column."""
-    cell = row.get(name)
-    return cell if cell == cell else None  # noqa: PLR0124  NaN and NaT are not themselves
+    return None if is_empty(cell := row.get(name)) else cell
 
 
 def describe_status(status: WatchStatus) -> dict[str, Any]:
@@ -371,6 +366,8 @@ def _request_heartbeat(variable: str | None) -> list[str]:
 
 def _open_address(address: str, answers: list[str]) -> None:
     """Request an address, and add to ``answers`` what failed, without the address; '' where nothing did."""
+    from minewatch.core.http import request_status  # noqa: PLC0415  to show the state, nothing is requested
+
     try:
         status = request_status(address, HEARTBEAT_TIMEOUT / 2)
         answers.append("" if 200 <= status < 300 else f"it answers with status {status}")

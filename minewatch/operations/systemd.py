@@ -12,10 +12,8 @@ from pathlib import Path
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace, check_name
 from minewatch.operations.status import find_heartbeat
+from minewatch.settings.cron import EVERY_MINUTES
 from minewatch.settings.document import read_settings
-
-EVERY_MINUTES = 15
-"""How often the system starts the watch; the schedules decide what is then due."""
 
 SYSTEM_UNITS, USER_UNITS = Path("/etc/systemd/system"), Path("~/.config/systemd/user")
 """Where units belong."""

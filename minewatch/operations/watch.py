@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from minewatch.alerts.read import read_areas
+from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import read_aoi
 from minewatch.core.errors import AlertsError, BusyError, MinewatchError, SourceError, describe
 from minewatch.core.logging import log_event

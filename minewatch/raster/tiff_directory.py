@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from minewatch.core.limits import MOST_BLOCKS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MOST_TAGS = 1000
 """Tags of one file; 20 are usual."""
@@ -68,6 +69,8 @@ class Directory:
 
         Raises BlockError where a table is cut short.
         """
+        import numpy as np  # noqa: PLC0415  where only directories are looked at, nothing is computed
+
         tags = {}
         for tag, kind, length, place in self.entries:
             if tag in TAG_NAMES and kind in TAG_TYPES and length <= MOST_BLOCKS:

@@ -9,6 +9,9 @@ from cronsim import CronSim, CronSimError
 EXAMPLE = "30 2 * * *"
 """Every night at half past two, UTC."""
 
+EVERY_MINUTES = 15
+"""How often the system starts the watch; the schedules decide what is then due."""
+
 
 def check_cron(expression: str) -> str:
     """Return the expression if it is valid; raises ValueError saying what is wrong."""

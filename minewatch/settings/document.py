@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import parse_path
-from minewatch.core.workspace import Workspace
+from minewatch.core.workspace import DEFAULT_PIPELINE, Workspace
 from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable, TokenTable
 from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
 from minewatch.settings.providers import PROVIDERS, Imagery, Provider
@@ -181,7 +181,7 @@ def init_workspace(folder: Path | str, source: str = Settings.model_fields["sour
     workspace = Workspace(Path(folder).absolute())
     if workspace.settings.exists():
         raise WorkspaceError(f"{workspace.root} is a workspace already; nothing was changed")
-    default = pipeline_path(workspace, "default")
+    default = pipeline_path(workspace, DEFAULT_PIPELINE)
     try:
         for directory in (workspace.root, workspace.aois, workspace.pipelines, workspace.context):
             directory.mkdir(parents=True, exist_ok=True)

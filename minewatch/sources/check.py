@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import difflib
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +20,7 @@ from minewatch.core.errors import SceneError, SourceError, describe
 from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import is_web
 from minewatch.settings.providers import Provider, infer_provider
+from minewatch.sources.login import PACKAGE, find_credentials
 from minewatch.sources.scene import Scene, name_assets
 from minewatch.sources.search import make_scene
 from minewatch.sources.stac import Source, has_search, locate_provider, make_source, read_root
@@ -41,10 +40,6 @@ MOST_ITEMS = 300
 
 STALE_DAYS = 30
 """Age of the newest item that is noted: satellites pass every few days, catalogues lag by less than a month."""
-
-PACKAGE = "planetary-computer"
-"""Signs the addresses of Planetary Computer; also the name of the extra that installs it."""
-
 
 ReadBytes = Callable[[Scene, str], str]
 """Reads the first bytes of a band of a scene; returns why that fails, '' where it does not."""
@@ -85,29 +80,6 @@ class Newest:
 
 
 @dataclass(frozen=True)
-class Credentials:
-    """What reading a provider's files requires; names only, never values."""
-
-    found: tuple[str, ...] = ()
-    """Environment variables that are set, and packages that are installed."""
-
-    missing: tuple[str, ...] = ()
-    """Required ones that are not."""
-
-    @property
-    def needed(self) -> bool:
-        """True where anything is required."""
-        return bool(self.found or self.missing)
-
-    def describe(self) -> str:
-        """Return a text of a few words."""
-        if not self.needed:
-            return "none needed"
-        parts = [("found", self.found), ("missing", self.missing)]
-        return "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
-
-
-@dataclass(frozen=True)
 class SourceReport:
     """All checks of one source."""
 
@@ -124,15 +96,6 @@ class SourceReport:
     def passed(self) -> bool:
         """True where nothing failed."""
         return not any(check.passed is False for check in self.checks)
-
-
-def find_credentials(provider: Provider) -> Credentials:
-    """Return which environment variables and packages a provider requires, and whether they are there."""
-    names = (*(provider.s3.variables if provider.s3 else ()), *(provider.token.variables if provider.token else ()))
-    have = {name: bool(os.environ.get(name, "").strip()) for name in names}
-    if provider.signing:
-        have[PACKAGE] = find_spec(PACKAGE.replace("-", "_")) is not None
-    return Credentials(tuple(name for name in have if have[name]), tuple(name for name in have if not have[name]))
 
 
 def check_source(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any
 
 import pystac
 from shapely.geometry.base import BaseGeometry
@@ -14,56 +14,15 @@ from minewatch.areas.aoi import GridHint
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.limits import FARTHEST
-from minewatch.core.text import count_of, show
 from minewatch.core.url_policy import is_web, resolve_href
 from minewatch.settings.credits import DataTerms, parse_terms, parse_url
 from minewatch.settings.providers import infer_provider
 from minewatch.sources.footprint import has_footprint, read_footprint
 from minewatch.sources.georeferencing import read_code
 from minewatch.sources.scene import Scene, name_assets, parse_scene
+from minewatch.sources.skipped import SkippedCount, SkippedScene
 from minewatch.sources.stac import Source
 from minewatch.sources.stac_io import FAULT
-
-
-@dataclass(frozen=True)
-class SkippedScene:
-    """A scene that was found but cannot be used."""
-
-    id: str
-    """The item's id."""
-
-    reason: str
-    """Why, in one line."""
-
-    is_refused: bool = False
-    """True if item or pixels contradict what a scene has to be; False where it could not be read, or is lost."""
-
-
-@dataclass(frozen=True)
-class SkippedCount:
-    """How many scenes were found and not used, though no cloud kept them from it."""
-
-    refused: int = 0
-    """Those that were refused."""
-
-    unreadable: int = 0
-    """Those that could not be read."""
-
-    reason: str = ""
-    """Of the first one."""
-
-    @classmethod
-    def of(cls, scenes: Sequence[SkippedScene]) -> Self:
-        """Count scenes."""
-        refused = sum(scene.is_refused for scene in scenes)
-        return cls(refused, len(scenes) - refused, show(scenes[0].reason) if scenes else "")
-
-    def describe(self) -> str:
-        """Return the numbers and the first reason in words; '' where there are none."""
-        pairs = ((self.refused, "refused"), (self.unreadable, "not readable"))
-        parts = [f"{count_of(count, 'scene')} {'was' if count == 1 else 'were'} {kind}" for count, kind in pairs if count]
-        first = "" if self.refused + self.unreadable == 1 else "first: "
-        return f"{' and '.join(parts)} ({first}{self.reason})" if parts else ""
 
 
 @dataclass(frozen=True)

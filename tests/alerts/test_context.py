@@ -20,15 +20,16 @@ from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import ALERT_COLUMNS
-from minewatch.alerts.context.declaration import AREAS, DISTANCES, KINDS
 from minewatch.alerts.context.features import read_date, read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
 from minewatch.alerts.context.legal_status import assess_legal_status
 from minewatch.alerts.context.overlap import Overlap
 from minewatch.alerts.context.place import CONTEXT_COLUMNS, LAW_COLUMNS, place_sites
 from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.context.terms import AREAS, DISTANCES, KINDS
 from minewatch.alerts.csv_file import CSV_COLUMNS
-from minewatch.alerts.geopackage import update, updating
+from minewatch.alerts.database import update
+from minewatch.alerts.geopackage import updating
 from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.errors import ContextError, WorkspaceError

@@ -20,14 +20,16 @@ from minewatch.alerts.columns import DECISION_COLUMNS
 from minewatch.alerts.decisions import read_decisions
 from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.reviews import Review, list_pending_edits, review_alert
+from minewatch.alerts.reviews import Review, review_alert
+from minewatch.alerts.rows import list_pending_edits
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_review
 from minewatch.products.report.gather_facts import gather_facts
 from minewatch.products.report.html_page import render_page
+from minewatch.products.report.options import LANGUAGES
 from minewatch.products.report.report_facts import ReportRequest
-from minewatch.products.report.texts import LANGUAGES, Texts, read_texts
+from minewatch.products.report.texts import Texts, read_texts
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned

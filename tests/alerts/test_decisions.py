@@ -18,7 +18,8 @@ from minewatch.alerts import reviews
 from minewatch.alerts.apply_decisions import DecisionIndex, apply_decisions
 from minewatch.alerts.decisions import DISMISS, NOTHING, REVIEWS, Decision, append_decisions, read_decisions
 from minewatch.alerts.record import Alert
-from minewatch.alerts.reviews import Review, find_alert, review_alert
+from minewatch.alerts.reviews import Review, review_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.core.errors import AlertsError
 from minewatch.settings.pipeline import AlertSettings
 from tests.helpers.tables import edit, history, make_alert, put, review, row_of

@@ -11,7 +11,8 @@ import pytest
 
 from minewatch.alerts.columns import HISTORY, HISTORY_COLUMNS
 from minewatch.alerts.history import HistoryEvent, follow_renames, read_history
-from minewatch.alerts.reviews import Review, find_alert, review_alert
+from minewatch.alerts.reviews import Review, review_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.core.errors import AlertsError
 from tests.helpers.small import read_layer
 from tests.helpers.tables import edit, make_alert, put

@@ -24,10 +24,11 @@ from minewatch.alerts.context import source_file
 from minewatch.alerts.context.declaration import read_declarations
 from minewatch.alerts.context.layer import open_layers
 from minewatch.alerts.context.legal_basis import LegalBasis, read_legal_basis
-from minewatch.alerts.context.legal_status import LEGAL, assess_bracket, assess_legal_status
+from minewatch.alerts.context.legal_status import assess_bracket, assess_legal_status
 from minewatch.alerts.context.overlap import Overlap
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
+from minewatch.alerts.context.terms import LEGAL
 from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.cli import main
@@ -37,8 +38,9 @@ from minewatch.operations.notify.content import _describe_legal
 from minewatch.products.report.gather_facts import gather_facts
 from minewatch.products.report.html_page import render_page
 from minewatch.products.report.law_words import describe_law
+from minewatch.products.report.options import LANGUAGES
 from minewatch.products.report.report_facts import ReportRequest
-from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.products.report.texts import read_texts
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned, scan_small

@@ -23,12 +23,13 @@ import shapely
 from shapely.geometry import MultiPolygon, Polygon, box
 
 from minewatch.alerts import geopackage, table
+from minewatch.alerts.cells import describe_position
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYERS
 from minewatch.alerts.csv_file import render_csv, write_csv
 from minewatch.alerts.geopackage import decode_geometry, encode_geometry, updating
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import STATES
-from minewatch.alerts.table import describe_position
+from minewatch.alerts.rows import read_areas
 from minewatch.core.errors import AlertsError, MinewatchError
 from tests.helpers.servers import RunQgis
 from tests.helpers.small import read_layer

@@ -14,18 +14,8 @@ import shapely
 from pyproj import Transformer
 from shapely.geometry import MultiPolygon, Polygon, box, mapping
 
-from minewatch.areas.aoi import (
-    Aoi,
-    GridHint,
-    bbox_geometry,
-    check_size,
-    list_aois,
-    measure_area_ha,
-    read_aoi,
-    read_geometry,
-    remove_aoi,
-    write_aoi,
-)
+from minewatch.areas.aoi import Aoi, GridHint, bbox_geometry, check_size, measure_area_ha, read_aoi, read_geometry, write_aoi
+from minewatch.areas.area_files import list_aois, remove_aoi
 from minewatch.core.errors import AoiError
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace

@@ -16,7 +16,8 @@ from shapely.geometry import LineString, Point, Polygon, box, mapping
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas import outline_file
-from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.naming import clean_name
 from minewatch.areas.outline_file import MOST_FEATURES, read_outlines
 from minewatch.cli import main

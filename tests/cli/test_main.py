@@ -402,7 +402,7 @@ def test_a_run_that_is_stopped_says_so(watch: Workspace, monkeypatch: pytest.Mon
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("minewatch.cli.scans.scan", stop)
+    monkeypatch.setattr("minewatch.operations.scan.scan", stop)
     answer = run("scan", *UNTIL_OPTION, workspace=watch)
     assert answer.exit_code == 130
     assert "stopped" in answer.stderr

@@ -18,7 +18,7 @@ from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace
 from minewatch.settings.providers import PROVIDERS
-from minewatch.sources import check as checkup
+from minewatch.sources import login as login_module
 from tests.helpers.hosts import Answer, serve_host
 from tests.helpers.rasters import FOREST, make_item, write_catalog
 from tests.helpers.servers import ServeFolder, ServeItems
@@ -46,7 +46,7 @@ def plain_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     Reading them is tested in tests/sources/test_tokens.py.
     """
-    monkeypatch.setattr("minewatch.cli.sources.read_first_bytes", lambda _scene, _band: "")
+    monkeypatch.setattr("minewatch.raster.credentials.read_first_bytes", lambda _scene, _band: "")
     for name in ("MINEWATCH_WORKSPACE", "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "nowhere").mkdir()
@@ -149,7 +149,7 @@ def test_credentials_are_named_by_their_variables(
 @pytest.mark.parametrize("installed", [True, False])
 def test_the_package_that_signs_is_looked_for(monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
     spec = importlib.util.find_spec("json") if installed else None
-    monkeypatch.setattr(checkup, "find_spec", lambda _name: spec)
+    monkeypatch.setattr(login_module, "find_spec", lambda _name: spec)
     login = list_sources()["planetary-computer"]["credentials"]
     assert login == {
         "needed": True,

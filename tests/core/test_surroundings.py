@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from minewatch.alerts.geopackage import create_geopackage, recover, updating
+from minewatch.alerts.database import recover
+from minewatch.alerts.geopackage import create_geopackage, updating
 from minewatch.cli import main
 from minewatch.core import cache_folders, compilation
 from minewatch.core.cache_folders import set_matplotlib_folder

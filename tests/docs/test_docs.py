@@ -12,7 +12,8 @@ import geopandas as gpd
 import pytest
 import shapely
 
-from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_files import list_aois
 from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import read_settings

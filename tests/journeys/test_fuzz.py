@@ -23,7 +23,7 @@ from minewatch.areas.aoi import read_geometry
 from minewatch.areas.outline_file import read_outlines
 from minewatch.core.errors import AoiError, MinewatchError, SceneError, SourceError
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.enqueue import find_rules
+from minewatch.operations.notify.rule import find_rules
 from minewatch.operations.schedule import read_timetable
 from minewatch.raster.read import open_datatake
 from minewatch.settings.document import init_workspace, list_imagery, list_providers, read_settings

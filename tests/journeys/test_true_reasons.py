@@ -18,7 +18,7 @@ from minewatch.operations.notify.content import list_area_news
 from minewatch.operations.notify.current_state import read_current_state
 from minewatch.operations.notify.event_store import EventStore, find_events
 from minewatch.operations.notify.rendering import read_message_texts
-from minewatch.sources.search import SkippedCount, SkippedScene
+from minewatch.sources.skipped import SkippedCount, SkippedScene
 from tests.helpers.small import MONITOR_FROM, NAME, UNTIL, copy_series, make_series, make_workspace, name_scenes
 
 FALSE = re.compile(

@@ -29,15 +29,16 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import webhook
 from minewatch.operations.notify.content import make_subject
 from minewatch.operations.notify.delivery import make_test_message
-from minewatch.operations.notify.enqueue import enqueue_messages, find_rules
+from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.event import Event
 from minewatch.operations.notify.images import MOST_IMAGES, Thumbnail, draw_thumbnails
 from minewatch.operations.notify.outbox import WAITING, delete_message, make_message, record_delivery
 from minewatch.operations.notify.rendering import FOLDER, RenderedMessage, read_message_texts, render_message
-from minewatch.operations.notify.rule import covers
+from minewatch.operations.notify.rule import covers, find_rules
 from minewatch.operations.notify.webhook import render_body
 from minewatch.operations.run_log import ScheduledRun, append_runs
-from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.products.report.options import LANGUAGES
+from minewatch.products.report.texts import read_texts
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import NotifyTable
 from tests.helpers.outbox import name, one_rule, set_rules, waiting

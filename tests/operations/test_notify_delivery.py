@@ -32,7 +32,7 @@ from minewatch.core.logging import close_log, find_secrets, start_log
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify import delivery as delivery_module
 from minewatch.operations.notify.delivery import Delivery, deliver, retry, send_test_message
-from minewatch.operations.notify.enqueue import enqueue_messages, find_rules
+from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.event_store import read_events
 from minewatch.operations.notify.outbox import (
     DEAD,
@@ -45,6 +45,7 @@ from minewatch.operations.notify.outbox import (
     read_deliveries,
     record_delivery,
 )
+from minewatch.operations.notify.rule import find_rules
 from minewatch.operations.notify.webhook import find_fault
 from minewatch.settings.document import init_workspace, read_settings
 from tests.helpers.outbox import HOOK, SECRET, name, one_rule, set_rules, waiting, waiting_all

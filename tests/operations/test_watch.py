@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, SourceError, WorkspaceError

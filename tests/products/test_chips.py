@@ -21,8 +21,9 @@ from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.best_look import find_best_look
 from minewatch.products.images.chips.image_frame import frame_outline, locate_frame
-from minewatch.products.images.chips.pixels import COMPOSITES, FALSE_COLOUR, Chip, find_chip, read_chip
+from minewatch.products.images.chips.pixels import Chip, find_chip, read_chip
 from minewatch.products.images.chips.rendering import find_stretch, render_chip
+from minewatch.products.images.options import COMPOSITES, FALSE_COLOUR
 from minewatch.products.images.stretch import UNKNOWN
 from minewatch.settings.document import init_workspace
 from minewatch.sources.scene import Datatake

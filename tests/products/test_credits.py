@@ -27,7 +27,8 @@ from PIL import Image
 
 from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.credits import LOOK_DATES, credit_alerts
-from minewatch.alerts.csv_file import CSV_COLUMNS, DIALECTS
+from minewatch.alerts.csv_dialects import DIALECTS
+from minewatch.alerts.csv_file import CSV_COLUMNS
 from minewatch.alerts.geopackage import updating
 from minewatch.alerts.read import read_alerts
 from minewatch.cli import main

@@ -20,10 +20,10 @@ import shapely
 from openpyxl.worksheet.worksheet import Worksheet
 from shapely.geometry import MultiPolygon, box, shape
 
+from minewatch.alerts.cells import safe_cell
 from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.geopackage import updating
 from minewatch.alerts.style import COLOURS, render_alert_style
-from minewatch.alerts.table import safe_cell
 from minewatch.core.errors import AlertsError, MinewatchError, WorkspaceError
 from minewatch.products.export.formats import FORMATS, Export, export_alerts
 from minewatch.products.export.kml import NAMESPACE

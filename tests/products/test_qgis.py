@@ -45,7 +45,8 @@ from minewatch.products.qgis.print_layout import MOST_ROWS
 from minewatch.products.qgis.print_layout import NAME as LAYOUT
 from minewatch.products.qgis.project_file import write_project
 from minewatch.products.qgis.project_layers import ALERTS_ID, AREAS_ID, TEXTS, gather_project, list_layers
-from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.products.report.options import LANGUAGES
+from minewatch.products.report.texts import read_texts
 from minewatch.settings.document import init_workspace
 from tests.helpers.servers import Json, RunQgis
 from tests.helpers.small import NAME, copy_workspace, make_scanned, read_layer, scan_small, snapshot

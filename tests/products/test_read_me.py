@@ -30,7 +30,8 @@ from minewatch.products.evidence.decision_lines import list_decision_lines
 from minewatch.products.evidence.read_me.facts import PackContent, gather_facts
 from minewatch.products.evidence.read_me.page import render_page
 from minewatch.products.evidence.read_me.wording import FOLDER
-from minewatch.products.report.texts import LANGUAGES, read_texts
+from minewatch.products.report.options import LANGUAGES
+from minewatch.products.report.texts import read_texts
 from tests.helpers.dossiers import list_evidence, make_watch, run, start_apart
 from tests.helpers.small import make_scanned
 

@@ -44,8 +44,9 @@ from minewatch.products.report.drawing import Map, draw_overview, draw_pairs, li
 from minewatch.products.report.gather_facts import count_months, gather_facts
 from minewatch.products.report.html_page import describe_event, render_page
 from minewatch.products.report.on_file import read_evidence
+from minewatch.products.report.options import LANGUAGES
 from minewatch.products.report.report_facts import EvidenceFacts, ReportFacts, ReportLook, ReportRequest
-from minewatch.products.report.texts import FOLDER, LANGUAGES, read_texts
+from minewatch.products.report.texts import FOLDER, read_texts
 from minewatch.products.report.write import write_report
 from minewatch.raster.read import open_datatake
 from minewatch.settings.document import init_workspace

@@ -12,24 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from minewatch.alerts.context.terms import CONCESSION, KINDS
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace, check_name
 from minewatch.settings.document import read_settings
-
-CONCESSION, UNIT = "concession", "administrative-unit"
-
-AREAS: Mapping[str, tuple[str, str, str]] = {
-    CONCESSION: ("concession", "concession_ha", "concession_pct"),
-    "protected-area": ("protected_area", "protected_ha", "protected_pct"),
-    "indigenous-territory": ("territory", "territory_ha", "territory_pct"),
-}
-"""Kind of ground to the columns for the largest one's name, and for the overlap in hectares and in per cent of the alert."""
-
-DISTANCES: Mapping[str, str] = {kind: f"{kind}_m" for kind in ("river", "road", "airstrip", "settlement")}
-"""Kind of thing to the column for the metres to the nearest one."""
-
-KINDS = (*AREAS, UNIT, *DISTANCES)
-"""Everything a layer can be."""
 
 
 class Declaration(BaseModel):

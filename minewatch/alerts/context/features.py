@@ -20,15 +20,13 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from pyproj.transformer import AreaOfInterest
 
-from minewatch.alerts.context.declaration import DISTANCES, Declaration
+from minewatch.alerts.context.declaration import Declaration
 from minewatch.alerts.context.layer import ContextLayer, make_text_error, without_warnings
+from minewatch.alerts.context.terms import ALWAYS, DISTANCES, NEVER
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import add_corners, lonlat_to, reproject
 from minewatch.core.errors import ContextError
 from minewatch.core.text import strip_controls
-
-ALWAYS, NEVER = dt.date.min, dt.date.max
-"""The first and the last day of what has no bound on that side."""
 
 LONGEST_NAME = 200
 """Letters of a name that are kept."""

@@ -16,7 +16,8 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
-from minewatch.alerts.context.declaration import DISTANCES, Declaration, read_declarations, suggest
+from minewatch.alerts.context.declaration import Declaration, read_declarations, suggest
+from minewatch.alerts.context.terms import DISTANCES
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from
 from minewatch.core.errors import ContextError, MapFileError

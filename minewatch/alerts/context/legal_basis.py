@@ -9,12 +9,14 @@ import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from minewatch.alerts.context.features import ALWAYS, NEVER
-from minewatch.alerts.context.legal_status import LEGAL, Verdict
-from minewatch.alerts.context.overlap import Overlap, measure_union
 from minewatch.alerts.context.source_file import SourceFile
+from minewatch.alerts.context.terms import ALWAYS, LEGAL, NEVER
+
+if TYPE_CHECKING:
+    from minewatch.alerts.context.legal_status import Verdict
+    from minewatch.alerts.context.overlap import Overlap
 
 TITLE_SHARE = 0.05
 """Share of an alert beyond which every title is listed; smaller ones are where they decide."""
@@ -108,6 +110,8 @@ class LegalBasis:
 
 
 def _describe_title(overlap: Overlap, verdict: Verdict, total: float) -> Title:
+    from minewatch.alerts.context.overlap import measure_union  # noqa: PLC0415  reading a basis measures nothing
+
     hectares = min(measure_union([overlap]), total)
     first, last = overlap.period or (ALWAYS, NEVER)
     return Title(

@@ -10,17 +10,8 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from minewatch.alerts.context.features import ALWAYS, NEVER
 from minewatch.alerts.context.overlap import Overlap, measure_union
-
-INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
-LEGAL = (INSIDE, OUTSIDE, EXPIRED, UNKNOWN)
-"""What ``legal_status`` can be."""
-
-NO_LAYER, NO_DATES, PARTLY_VALID = "no-layer", "no-dates", "partly-valid"
-REASONS = (NO_LAYER, NO_DATES, PARTLY_VALID)
-"""What ``legal_reason`` can be where the status is unknown: no layer covers the alert; titles without readable dates decide;
-titles were valid for a part of the time in which the ground may have changed."""
+from minewatch.alerts.context.terms import ALWAYS, EXPIRED, INSIDE, NEVER, NO_DATES, OUTSIDE, PARTLY_VALID, UNKNOWN
 
 INSIDE_SHARE = 0.5
 """Share of an alert's area in concessions from which it counts as inside."""

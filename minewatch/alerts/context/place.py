@@ -10,14 +10,14 @@ import numpy as np
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import Value
-from minewatch.alerts.context.declaration import AREAS, CONCESSION, DISTANCES, UNIT
 from minewatch.alerts.context.features import meet, move
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.legal_basis import BasisLayer, LegalBasis
-from minewatch.alerts.context.legal_status import NO_LAYER, UNKNOWN, assess_bracket
+from minewatch.alerts.context.legal_status import assess_bracket
 from minewatch.alerts.context.overlap import Overlap, measure_union, name_largest
 from minewatch.alerts.context.region import AlertSite, find_region, frame_sites, read_region_features, widen
 from minewatch.alerts.context.source_file import describe_files
+from minewatch.alerts.context.terms import AREAS, CONCESSION, DISTANCES, NO_LAYER, UNIT, UNKNOWN
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.core.errors import ContextError
 

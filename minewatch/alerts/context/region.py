@@ -16,10 +16,11 @@ from pyproj import Proj
 from shapely.affinity import translate
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.context.declaration import DISTANCES
 from minewatch.alerts.context.features import Features, grow, read_features
 from minewatch.alerts.context.layer import ContextLayer
-from minewatch.alerts.geopackage import decode_geometry, parse_date
+from minewatch.alerts.context.terms import DISTANCES
+from minewatch.alerts.database import parse_date
+from minewatch.alerts.geopackage import decode_geometry
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.aoi import GEODESIC
 

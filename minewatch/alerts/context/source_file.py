@@ -7,9 +7,12 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from minewatch.alerts.context.layer import ContextLayer
 from minewatch.core.errors import ContextError
+
+if TYPE_CHECKING:
+    from minewatch.alerts.context.layer import ContextLayer
 
 COMPANIONS = {".shp": (".dbf", ".shx", ".prj", ".cpg"), ".tab": (".dat", ".map", ".id", ".ind"), ".mif": (".mid",)}
 """Ending of a file to those of the files beside it that hold a part of the layer: the dates of a shapefile are in its .dbf."""

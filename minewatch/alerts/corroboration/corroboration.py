@@ -14,10 +14,9 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import Agreement, Matches, describe_agreements, match_external_alerts
+from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
 from minewatch.alerts.corroboration.record import (
-    DAYS,
-    DISTANCE_M,
     ExternalSource,
     append_external_sources,
     read_external_sources,
@@ -25,7 +24,8 @@ from minewatch.alerts.corroboration.record import (
 )
 from minewatch.alerts.corroboration.shapes import read_shapes
 from minewatch.alerts.corroboration.sighting import NO_DAY, Reading, Region, Sightings, make_region
-from minewatch.alerts.geopackage import decode_geometry, parse_date, require_table, select, update, updating
+from minewatch.alerts.database import parse_date, require_table, select, update
+from minewatch.alerts.geopackage import decode_geometry, updating
 from minewatch.alerts.history import HistoryEvent, record_event
 from minewatch.alerts.schema import upgrade_schema
 from minewatch.core.errors import ExternalAlertError
@@ -33,9 +33,6 @@ from minewatch.core.workspace import Workspace
 
 LONGEST_NAME = 60
 """Letters of a name."""
-
-FARTHEST_M = 5000.0
-"""Largest distance that can be asked for, metres."""
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,6 @@ from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings
 from minewatch.core.errors import ExternalAlertError
 from minewatch.core.files import append_lines, publishing, read_lines
 
-DISTANCE_M = 100.0
-"""Default distance within which a sighting agrees with an alert; metres: some pixels of Landsat and Sentinel-1."""
-
-DAYS = 180
-"""Default number of days, before or after an alert was seen, within which a sighting agrees: ground is often cleared months
-before it is mined, and radar sees it on other days."""
-
 LAYER = "sightings"
 """Layer of the files with sightings; its only column is ``seen``."""
 

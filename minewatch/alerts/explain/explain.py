@@ -21,7 +21,8 @@ from minewatch.alerts.explain.alert_pixels import (
 )
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
-from minewatch.alerts.read import read_alerts, read_areas
+from minewatch.alerts.read import read_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.repair import refuse_pruned
 from minewatch.archive.stack import Stack, batch_windows, read_stack, read_stacks

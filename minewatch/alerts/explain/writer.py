@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from minewatch.alerts.cells import read_day
 from minewatch.alerts.explain.alert_pixels import AlertPixels
 from minewatch.alerts.explain.look_writer import LookWriter, compare_epochs
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
-from minewatch.alerts.lifetime import find_green_again, read_day
+from minewatch.alerts.lifetime import find_green_again
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import lonlat_from

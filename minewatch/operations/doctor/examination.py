@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
-from minewatch.alerts.read import read_areas
+from minewatch.alerts.rows import read_areas
 from minewatch.archive.item import list_observations, select_observations, sort_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan

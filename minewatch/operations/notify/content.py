@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, read_day
+from minewatch.alerts.cells import read_day
+from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED
 from minewatch.core.text import show
 from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
 from minewatch.operations.notify.outbox import Message

@@ -12,13 +12,13 @@ import pyogrio
 import shapely
 from shapely.geometry import mapping
 
+from minewatch.alerts.cells import plain_cell
 from minewatch.alerts.columns import AOIS, RUNS
+from minewatch.alerts.database import recover
 from minewatch.alerts.decisions import Decision, read_decisions
-from minewatch.alerts.geopackage import recover
 from minewatch.alerts.history import HistoryEvent, read_history
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.table import plain_cell
-from minewatch.areas.aoi import list_aois
+from minewatch.areas.area_files import list_aois
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_log import ScheduledRun, read_runs
 

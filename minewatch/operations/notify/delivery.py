@@ -21,7 +21,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import format_time
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.apprise_channel import send_by_apprise
-from minewatch.operations.notify.enqueue import find_rules, hide_locations
+from minewatch.operations.notify.enqueue import hide_locations
 from minewatch.operations.notify.event import CONFIRMED, Event, name_event
 from minewatch.operations.notify.images import draw_thumbnails
 from minewatch.operations.notify.outbox import (
@@ -45,7 +45,7 @@ from minewatch.operations.notify.outbox import (
     wait_after,
 )
 from minewatch.operations.notify.rendering import render_message
-from minewatch.operations.notify.rule import Rule
+from minewatch.operations.notify.rule import Rule, find_rules
 from minewatch.operations.notify.webhook import send_json
 
 LONGEST = 60.0

@@ -28,12 +28,12 @@ from minewatch.operations.notify.rule import (
     Rule,
     RuleProgress,
     choose_events,
+    find_rules,
     name_kind,
     read_progress,
     select_due,
     write_progress,
 )
-from minewatch.settings.document import read_settings
 
 LOCATION_FACTS = frozenset({"lat", "lon", "concession", "protected_area", "territory", "admin_unit", "review_note", "reason"})
 """Facts that may reveal a location: people write positions into notes, and reasons may name files of a place."""
@@ -69,11 +69,6 @@ def _read_or_start(folder: Path, rule: Rule, earlier: int) -> RuleProgress:
         progress = RuleProgress(earlier)
         write_progress(folder, rule, progress)  # before events are found, so that a crash in between loses none
     return progress
-
-
-def find_rules(workspace: Workspace) -> list[Rule]:
-    """Return the rules of the settings, by name."""
-    return [Rule(name, table) for name, table in sorted(read_settings(workspace).notify.items())]
 
 
 def _enqueue_for_rule(folder: Path, rule: Rule, progress: RuleProgress, events: list[Event], now: dt.datetime) -> int:

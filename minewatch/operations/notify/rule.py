@@ -11,7 +11,9 @@ from pathlib import Path
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_json
+from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.event import GROWN, PLACED, RENAMED, STATES, UNSEEN, Event
+from minewatch.settings.document import read_settings
 from minewatch.settings.watching import NotifyTable
 
 AT_ONCE, DAILY, WEEKLY = "at-once", "daily", "weekly"
@@ -48,6 +50,11 @@ class RuleProgress:
 
     told_ha: dict[str, float] = field(default_factory=dict)
     """Alert to its area in hectares when the rule last sent it."""
+
+
+def find_rules(workspace: Workspace) -> list[Rule]:
+    """Return the rules of the settings, by name."""
+    return [Rule(name, table) for name, table in sorted(read_settings(workspace).notify.items())]
 
 
 def covers(rule: Rule, aoi: str) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from minewatch.alerts.reviews import find_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.workspace import Workspace
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.record import DISMISSED, Alert, AlertStage
-from minewatch.alerts.reviews import find_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.archive.stac_item import credit_observations
 from minewatch.archive.stack import batch_windows

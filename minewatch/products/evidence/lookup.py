@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from minewatch.alerts.reviews import find_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX

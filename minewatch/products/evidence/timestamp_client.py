@@ -9,7 +9,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from minewatch.core.errors import EvidenceError, TimestampError
-from minewatch.core.http import RangeError, post
 from minewatch.core.plain_file import read_plain
 from minewatch.products.evidence.timestamp_token import (
     LARGEST_CHAIN,
@@ -61,6 +60,8 @@ def read_roots(path: Path) -> bytes:
 
 def request_timestamp(authority: Authority, digest: bytes, seconds: float) -> tuple[bytes, TimestampCheck]:
     """Return the authority's answer for a SHA-256, checked, within ``seconds``; raises EvidenceError where there is none."""
+    from minewatch.core.http import RangeError, post  # noqa: PLC0415  most who import this ask nobody
+
     table = authority.table
     body, nonce = make_request(digest, table.policy)
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply", **_make_login(table)}

@@ -11,22 +11,17 @@ import geopandas as gpd
 from minewatch.alerts.csv_file import find_metadata
 from minewatch.core.errors import AlertsError
 from minewatch.core.files import publish_bytes, publishing
+from minewatch.products.export.endings import ENDINGS
 from minewatch.products.export.kml import write_kml
 from minewatch.products.export.options import ExportOptions
 from minewatch.products.export.shapefile import write_shapefile
 from minewatch.products.export.spreadsheets import describe_csv, write_csv, write_xlsx
 from minewatch.products.export.vector_formats import write_flatgeobuf, write_geojson, write_geopackage, write_parquet
 
-DEFAULT = "geojson"
-"""Name of the default format."""
-
 
 @dataclass(frozen=True)
 class ExportFormat:
-    """A format that alerts can be exported to."""
-
-    ending: str
-    """Of the file, without a dot."""
+    """How one format is written."""
 
     write: Callable[[gpd.GeoDataFrame, Path, ExportOptions], Sequence[str] | None]
     """Writes the table to a path without a file, and returns lines that a person should read."""
@@ -36,16 +31,16 @@ class ExportFormat:
 
 
 FORMATS: Mapping[str, ExportFormat] = {
-    "gpkg": ExportFormat("gpkg", write_geopackage),
-    "csv": ExportFormat("csv", write_csv, describe_csv),
-    "xlsx": ExportFormat("xlsx", write_xlsx),
-    "geojson": ExportFormat("geojson", write_geojson),
-    "kml": ExportFormat("kml", write_kml),
-    "parquet": ExportFormat("parquet", write_parquet),
-    "fgb": ExportFormat("fgb", write_flatgeobuf),
-    "shp": ExportFormat("shp.zip", write_shapefile),
+    "gpkg": ExportFormat(write_geopackage),
+    "csv": ExportFormat(write_csv, describe_csv),
+    "xlsx": ExportFormat(write_xlsx),
+    "geojson": ExportFormat(write_geojson),
+    "kml": ExportFormat(write_kml),
+    "parquet": ExportFormat(write_parquet),
+    "fgb": ExportFormat(write_flatgeobuf),
+    "shp": ExportFormat(write_shapefile),
 }
-"""Values of ``--format``."""
+"""Each of ENDINGS with how it is written."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def export_alerts(
     assert options.dialect  # an unknown locale is refused before anything is written
     exports = []
     for name in dict.fromkeys(formats):
-        path = folder / f"alerts.{FORMATS[name].ending}"
+        path = folder / f"alerts.{ENDINGS[name]}"
         with publishing(path) as temporary:
             temporary.unlink()
             notes = FORMATS[name].write(alerts, temporary, options)

@@ -15,11 +15,11 @@ import geopandas as gpd
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.cells import plain_cell
 from minewatch.alerts.columns import ALERT_COLUMNS, LAYER
 from minewatch.alerts.lifetime import describe_fate
 from minewatch.alerts.record import CLOSED
 from minewatch.alerts.style import COLOURS
-from minewatch.alerts.table import plain_cell
 from minewatch.products.export.columns import clean_text
 from minewatch.products.export.options import ExportOptions
 

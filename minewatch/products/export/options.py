@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from minewatch.alerts.credits import AlertCredits
-from minewatch.alerts.csv_file import DIALECTS, RFC_4180, CsvDialect
+from minewatch.alerts.csv_dialects import DIALECTS, RFC_4180, CsvDialect
 from minewatch.core.errors import AlertsError
 
 

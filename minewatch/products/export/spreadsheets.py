@@ -11,9 +11,9 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
+from minewatch.alerts.cells import safe_cell
 from minewatch.alerts.columns import LAYER
 from minewatch.alerts.csv_file import EXPORT_COLUMNS, render_csv, render_metadata
-from minewatch.alerts.table import safe_cell
 from minewatch.products.export.columns import NAMES, clean_text
 from minewatch.products.export.options import ExportOptions
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from minewatch.alerts.lifetime import find_look_pair
-from minewatch.alerts.read import read_areas
+from minewatch.alerts.rows import read_areas
 from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.files import make_private_folder
@@ -26,13 +26,14 @@ from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.best_look import measure_looks
 from minewatch.products.images.chips.image_frame import coarsen
-from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, read_chip
+from minewatch.products.images.chips.pixels import Chip, read_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
 from minewatch.products.images.dated_image import credit_chip
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.map_page import LegendEntry, draw_page
-from minewatch.products.images.overlay import OVERLAYS, Overlay
-from minewatch.products.images.video_files import GIF, MP4, VIDEO_FORMATS, VIDEO_PACKAGE, VIDEO_WRITERS
+from minewatch.products.images.options import GIF, MOST_FRAMES, MP4, OVERLAYS, TRUE_COLOUR, VIDEO_FORMATS
+from minewatch.products.images.overlay import Overlay
+from minewatch.products.images.video_files import VIDEO_PACKAGE, VIDEO_WRITERS
 from minewatch.sources.scene import credit_scenes
 
 Period = tuple[dt.date, dt.date]
@@ -40,9 +41,6 @@ Period = tuple[dt.date, dt.date]
 
 MOST_SIDE = 1000
 """Grid pixels along the longer side of a frame; larger frames are read with coarser pixels."""
-
-MOST_FRAMES = 120
-"""Of one animation."""
 
 SAMPLE_SIDE = 300
 """Pixels along the longer side of each image that the common stretch is computed from, at most."""

@@ -14,11 +14,12 @@ from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import open_index
 from minewatch.products.images.chips.best_look import CLEAR
 from minewatch.products.images.chips.composite import compose_chip
-from minewatch.products.images.chips.pixels import TRUE_COLOUR, Chip, find_chip
+from minewatch.products.images.chips.pixels import Chip, find_chip
 from minewatch.products.images.chips.rendering import Stretch, find_stretch, render_chip
-from minewatch.products.images.image_files import FORMATS, ImageResult, RenderedImage, write_files
+from minewatch.products.images.image_files import ImageResult, RenderedImage, write_files
 from minewatch.products.images.image_subject import ImageSubject, find_subject
-from minewatch.products.images.overlay import OVERLAYS, Overlay
+from minewatch.products.images.options import FORMATS, OVERLAYS, TRUE_COLOUR
+from minewatch.products.images.overlay import Overlay
 from minewatch.settings.credits import tag_credit
 from minewatch.settings.providers import PROVIDERS
 from minewatch.sources.scene import credit_scenes

@@ -12,13 +12,11 @@ from numpy.typing import NDArray
 
 from minewatch.areas.grid import Grid
 from minewatch.products.images.map_page import draw_page
+from minewatch.products.images.options import FORMATS, PNG, TIFF
 from minewatch.products.images.overlay import Overlay
 from minewatch.raster.cog import write_picture
 
 T = TypeVar("T")
-
-PNG, TIFF = "png", "tif"
-FORMATS = (PNG, TIFF)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import geopandas as gpd
 
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.reviews import find_alert
-from minewatch.areas.aoi import list_aois
+from minewatch.alerts.rows import find_alert
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import AlertsError, ImageError
 from minewatch.core.workspace import Workspace

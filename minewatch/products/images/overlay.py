@@ -20,10 +20,7 @@ from minewatch.products.images.cartography import draw_compass, draw_label, draw
 from minewatch.products.images.graticule import draw_graticule
 from minewatch.products.images.image_subject import ImageSubject
 from minewatch.products.images.map_page import LegendEntry
-
-ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR = "alerts", "aoi", "grid", "compass", "scale"
-OVERLAYS = (ALERTS, AOI, GRATICULE, COMPASS, SCALE_BAR)
-"""The parts of an overlay that can be chosen."""
+from minewatch.products.images.options import ALERTS, AOI, COMPASS, GRATICULE, OVERLAYS, SCALE_BAR
 
 AREA_COLOUR = "#4da3ff"
 """Of the area's outline: visible on forest, and on white in the legend."""

@@ -17,10 +17,11 @@ from minewatch.core.progress import Reporter
 from minewatch.core.text import format_day, format_time, show, show_ascii
 from minewatch.core.workspace import Workspace
 from minewatch.products.images.chips.acquisitions import EARLIEST
-from minewatch.products.images.image_files import FORMATS, ImageResult, RenderedImage, write_files
+from minewatch.products.images.image_files import ImageResult, RenderedImage, write_files
 from minewatch.products.images.image_subject import ImageSubject, find_subject
 from minewatch.products.images.imagery.best_image import SharpImage, find_sharpest
-from minewatch.products.images.overlay import OVERLAYS, Overlay
+from minewatch.products.images.options import FORMATS, OVERLAYS
+from minewatch.products.images.overlay import Overlay
 from minewatch.products.images.stretch import GAMMA, UNKNOWN, apply_stretch
 from minewatch.settings.catalogues import BEST
 from minewatch.settings.credits import tag_credit

@@ -19,10 +19,8 @@ from minewatch.core.errors import ImageError
 from minewatch.core.files import publishing
 from minewatch.products.images import graticule
 from minewatch.products.images.cartography import DARK, LIGHT, NORTH
+from minewatch.products.images.options import GIF, MP4
 from minewatch.products.images.overlay import AREA_COLOUR
-
-GIF, MP4 = "gif", "mp4"
-VIDEO_FORMATS = (GIF, MP4)
 
 VIDEO_PACKAGE = "imageio_ffmpeg"
 """Brings ffmpeg, which writes MP4; an extra of this package."""

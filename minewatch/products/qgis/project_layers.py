@@ -19,11 +19,12 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.context.declaration import read_declarations
 from minewatch.alerts.context.layer import ContextLayer, open_layer
-from minewatch.alerts.lifetime import choose_confirmed
+from minewatch.alerts.lifetime import is_ever_confirmed
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import PROVISIONAL
 from minewatch.alerts.style import read_style
-from minewatch.areas.aoi import list_aois, read_aoi
+from minewatch.areas.aoi import read_aoi
+from minewatch.areas.area_files import list_aois
 from minewatch.areas.grid import find_utm_epsg, lonlat_to, make_grid, reproject
 from minewatch.core.errors import AlertsError, ContextError, MinewatchError
 from minewatch.core.text import count_of
@@ -41,7 +42,7 @@ from minewatch.products.qgis.layer_styles import (
 from minewatch.products.report.on_file import find_all_evidence
 from minewatch.products.report.report_facts import AFTER, BEFORE
 from minewatch.products.report.texts import Texts, read_texts
-from minewatch.raster.cog import find_damage
+from minewatch.raster.damage import find_damage
 
 ALERTS_ID, AREAS_ID = "minewatch_alerts", "minewatch_areas"
 """Ids of layers, which expressions of the print layout use."""
@@ -333,7 +334,7 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
 
 def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> Extent:
     """Return the extent of the alerts that are open or were confirmed, or of the areas where there is none, with a margin."""
-    shown = alerts[(alerts["status"] == PROVISIONAL) | choose_confirmed(alerts)]
+    shown = alerts[[row["status"] == PROVISIONAL or is_ever_confirmed(row) for row in alerts.to_dict("records")]]
     return _measure_extent(shown.geometry if len(shown) else areas.geometry, crs)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from minewatch.alerts.decisions import Decision
+from minewatch.alerts.cells import read_day
 from minewatch.alerts.history import HistoryEvent, read_time
-from minewatch.alerts.lifetime import read_day
 from minewatch.core.text import show
 from minewatch.products.report.texts import Texts
+
+if TYPE_CHECKING:
+    from minewatch.alerts.decisions import Decision
 
 LONGEST = 1000
 """Characters of a reason or note that are shown."""

@@ -15,14 +15,14 @@ import pandas as pd
 import pyogrio
 
 from minewatch.alerts.columns import AOIS
+from minewatch.alerts.database import recover
 from minewatch.alerts.explain.explain import explain_alerts
 from minewatch.alerts.explain.record import Explanation
-from minewatch.alerts.geopackage import recover
 from minewatch.alerts.history import HistoryEvent, follow_renames, list_renames, read_history
 from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
-from minewatch.alerts.reviews import find_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.antimeridian import join_halves

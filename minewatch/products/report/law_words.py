@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minewatch.alerts.context.legal_basis import BasisPeriod, LegalBasis, Title, read_legal_basis
-from minewatch.alerts.context.legal_status import PARTLY_VALID, REASONS
+from minewatch.alerts.context.terms import PARTLY_VALID, REASONS
 from minewatch.core.text import show
 from minewatch.products.report.texts import Texts
 

@@ -8,8 +8,6 @@ import logging
 from minewatch.core.errors import ReportError, describe
 from minewatch.core.text import show
 
-HTML, PDF = "html", "pdf"
-
 
 def print_page(page: str) -> bytes:
     """Return a page as PDF; raises ReportError where WeasyPrint or Pango is missing, or printing fails."""

@@ -23,7 +23,8 @@ from minewatch.products.evidence.look_choice import rank_looks
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook, open_index
 from minewatch.products.images.chips.best_look import rate_look
 from minewatch.products.images.chips.image_frame import coarsen, frame_outline
-from minewatch.products.images.chips.pixels import FALSE_COLOUR, TRUE_COLOUR, read_chips
+from minewatch.products.images.chips.pixels import read_chips
+from minewatch.products.images.options import FALSE_COLOUR, TRUE_COLOUR
 from minewatch.products.report.report_facts import (
     AFTER,
     BEFORE,

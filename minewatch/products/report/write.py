@@ -15,11 +15,9 @@ from minewatch.products.evidence.custody_log import Handover
 from minewatch.products.evidence.handover_log import log_handover
 from minewatch.products.report.gather_facts import RECORD, gather_facts, record_report
 from minewatch.products.report.html_page import render_page
-from minewatch.products.report.pdf import HTML, PDF, print_page
+from minewatch.products.report.options import FORMATS, HTML, PDF
+from minewatch.products.report.pdf import print_page
 from minewatch.products.report.report_facts import ReportFacts, ReportRequest
-
-FORMATS = (HTML, PDF)
-"""The formats of a report."""
 
 
 @dataclass(frozen=True)

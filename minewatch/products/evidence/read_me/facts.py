@@ -14,9 +14,9 @@ from shapely import GEOSException
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.alerts.lifetime import read_day
+from minewatch.alerts.cells import read_day
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.reviews import find_alert
+from minewatch.alerts.rows import find_alert
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.coordinates import Position, make_position
 from minewatch.core.errors import AlertsError, EvidenceError

@@ -13,8 +13,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
-from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, find_fate, find_green_again, read_day
-from minewatch.alerts.table import plain_cell
+from minewatch.alerts.cells import plain_cell, read_day
+from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED, STILL_BARE, find_fate, find_green_again
 from minewatch.core.text import show
 from minewatch.core.units import SCALE
 from minewatch.products.evidence.manifest import AFTER, BEFORE, BEFORE_SEASON

@@ -8,7 +8,8 @@ from minewatch.core.errors import MinewatchError, ReportError, describe
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.read_me.facts import MALFORMED, PackContent, gather_facts
 from minewatch.products.evidence.read_me.page import render_page
-from minewatch.products.report.pdf import HTML, PDF, print_page
+from minewatch.products.report.options import HTML, PDF
+from minewatch.products.report.pdf import print_page
 
 READ_ME = "READ-ME-FIRST"
 """Name of the page in a pack, without ending."""

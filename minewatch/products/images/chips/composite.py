@@ -20,8 +20,6 @@ from minewatch.detection.mask import find_clear, margin_pixels
 from minewatch.products.images.chips.acquisitions import AcquisitionIndex, RatedLook
 from minewatch.products.images.chips.best_look import measure_looks
 from minewatch.products.images.chips.pixels import (
-    COMPOSITES,
-    TRUE_COLOUR,
     Chip,
     CompositePart,
     arrange_bands,
@@ -30,6 +28,7 @@ from minewatch.products.images.chips.pixels import (
     list_strips,
     note_substitute,
 )
+from minewatch.products.images.options import COMPOSITES, TRUE_COLOUR
 from minewatch.raster.read import DatatakeReader, open_datatake
 
 MOST_LOOKS = 24

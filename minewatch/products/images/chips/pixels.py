@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
@@ -17,22 +17,9 @@ from minewatch.core.errors import ImageError, SceneError
 from minewatch.core.units import NODATA
 from minewatch.products.images.chips.acquisitions import EARLIEST, AcquisitionIndex, RatedLook
 from minewatch.products.images.chips.best_look import find_best_look
+from minewatch.products.images.options import COMPOSITES, TRUE_COLOUR
 from minewatch.raster.read import DatatakeFiles, open_datatake
 from minewatch.sources.scene import Datatake
-
-TRUE_COLOUR, FALSE_COLOUR = "true-colour", "false-colour"
-
-COMPOSITES: Mapping[str, tuple[str, ...]] = {
-    TRUE_COLOUR: ("red", "green", "blue"),
-    FALSE_COLOUR: ("swir16", "nir", "red"),
-    "infrared": ("nir", "red", "green"),
-    "blue": ("blue",),
-    "green": ("green",),
-    "red": ("red",),
-    "nir": ("nir",),
-    "swir16": ("swir16",),
-}
-"""Name of a composite to the bands shown as red, green and blue; a single band is shown in grey."""
 
 MOST_FAILURES = 5
 """Overpasses that cannot be read, after which no other one is tried."""

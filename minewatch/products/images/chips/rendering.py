@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.units import NODATA, SCALE
-from minewatch.products.images.chips.pixels import STRIP, TRUE_COLOUR, Chip
+from minewatch.products.images.chips.pixels import STRIP, Chip
+from minewatch.products.images.options import TRUE_COLOUR
 from minewatch.products.images.stretch import BRIGHTEST, DARKEST, UNKNOWN, apply_stretch, find_white
 
 SAMPLE = 1_000_000

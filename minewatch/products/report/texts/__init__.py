@@ -15,7 +15,6 @@ from babel.numbers import format_decimal, get_decimal_symbol
 
 FOLDER = Path(__file__).parent
 
-LANGUAGES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 LOCALES = {"en": "en_GB"}
 """Locale of dates, where it is not the language: 31 December 2024."""
 
