@@ -16,7 +16,7 @@ from minewatch.alerts.explain.record import ExplainedLook
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.core.compilation import njit
 from minewatch.core.units import to_date
-from minewatch.detection.baseline import FULL, PixelBaseline, fit_baselines, unpack_baseline
+from minewatch.detection.baseline import FULL, PRECISION, PixelBaseline, fit_baselines, view_baseline
 from minewatch.detection.harmonics import evaluate
 from minewatch.detection.monitor import COUNTED, Outcome
 from minewatch.detection.residual import compute_residual
@@ -87,7 +87,7 @@ class LookWriter:
         for epoch in np.unique(fitted).tolist():
             first, start, _ = series.epochs[epoch].tolist()
             fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, self.rules, base)
-            bases[epoch] = unpack_baseline(base[:, 0])
+            bases[epoch] = view_baseline(base[:, 0] / PRECISION)
         return bases
 
     def compare(self, number: int, bases: Mapping[int, PixelBaseline]) -> Comparison:
@@ -208,7 +208,7 @@ def compare_epochs(
     found = np.empty((len(Comparison._fields), len(fitted)))
     for epoch, base in bases.items():
         chosen = np.flatnonzero(fitted == epoch)
-        found[:, chosen] = _compare_looks(values[:, chosen], base, terms[:, chosen], scenes[chosen], rules)
+        found[:, chosen] = _compare_looks(np.ascontiguousarray(values[:, chosen].T), base, terms[:, chosen], scenes[chosen], rules)
     return Comparison(*found)
 
 
@@ -217,7 +217,8 @@ def _compare_looks(values: Floats, base: PixelBaseline, terms: Floats, scenes: F
     """Return (field, time), with the fields of Comparison."""
     found = np.empty((11, terms.shape[1]))
     for t in range(terms.shape[1]):
-        residual = compute_residual(values[:, t].copy(), base, terms[:, t], scenes[t], rules)
+        rows = terms[0, t], terms[1, t], terms[2, t]
+        residual = compute_residual(values[t], base, rows, scenes[t], rules)
         found[0, t], found[1, t] = residual.level, residual.safe_span
         found[2, t], found[3, t] = evaluate(terms[0, t], base.bsi), residual.haze
         found[4, t], found[5, t], found[6, t] = residual.loss, residual.clean_loss, residual.soil_gain
