@@ -489,7 +489,7 @@ def test_a_report_on_a_part_does_not_count_as_the_last_one(workspace: Workspace,
 
 def list_maps(html: str) -> list[ET.Element]:
     """Read the maps as they stand on the page."""
-    texts = re.findall(r"<svg.*?</svg>", html, re.DOTALL)
+    texts = re.findall(r'<svg class="map".*?</svg>', html, re.DOTALL)
     return [ET.fromstring(text.replace("xlink:href", "data-link")) for text in texts]  # noqa: S314 - written by us
 
 
