@@ -16,7 +16,8 @@ from minewatch.alerts.explain.record import ExplainedLook
 from minewatch.archive.item import Observation, sort_observations
 from minewatch.core.compilation import njit
 from minewatch.core.units import to_date
-from minewatch.detection.baseline import FULL, PRECISION, PixelBaseline, fit_baselines, view_baseline
+from minewatch.detection.baseline import FULL, PRECISION, PixelBaseline, view_baseline
+from minewatch.detection.fit import fit_baselines
 from minewatch.detection.harmonics import evaluate
 from minewatch.detection.monitor import COUNTED, Outcome
 from minewatch.detection.residual import compute_residual
@@ -208,7 +209,9 @@ def compare_epochs(
     found = np.empty((len(Comparison._fields), len(fitted)))
     for epoch, base in bases.items():
         chosen = np.flatnonzero(fitted == epoch)
-        found[:, chosen] = _compare_looks(np.ascontiguousarray(values[:, chosen].T), base, terms[:, chosen], scenes[chosen], rules)
+        found[:, chosen] = _compare_looks(
+            np.ascontiguousarray(values[:, chosen].T), base, terms[:, chosen], scenes[chosen], rules
+        )
     return Comparison(*found)
 
 
