@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from affine import Affine
+if TYPE_CHECKING:
+    from affine import Affine
 
 LONGEST_SIDE = 2**17
 """Pixels; a tile of Sentinel-2 has 10 980, and a mosaic of a hundred of them this many."""
