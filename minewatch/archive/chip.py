@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.archive.raster import HEAD, MALFORMED, Codes, choose_table, fill_bands, make_compressor, subtract_neighbours
-from minewatch.archive.raster_header import BANDS, Table, list_shapes, make_header, parse_tables
+from minewatch.archive.raster import HEAD, MALFORMED, Codes, choose_table, fill_bands, make_compressor
+from minewatch.archive.raster_header import BANDS, PLAIN, Table, list_shapes, make_header, parse_tables
 from minewatch.areas.grid import ARCHIVE_BLOCK, Grid, Window
 from minewatch.core.errors import ArchiveError
 
@@ -19,9 +19,9 @@ class ChipWriter:
 
     def __init__(self, grid: Grid) -> None:
         self._shape = grid.shape
-        self._header = make_header(grid)
+        self._header = make_header(grid, PLAIN)
         self._compressor = make_compressor(has_checksum=False)  # the manifest has the SHA-256 of each file
-        self._block = np.empty((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8)
+        self._block, self._filled = np.zeros((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8), (0, 0)
 
     def write(self, codes: Codes) -> bytes:
         """Return the file with these codes: (band, y, x) uint8, SCL first."""
@@ -31,11 +31,17 @@ class ChipWriter:
             for block in Window(0, 0, *self._shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
                 place = number, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
                 if band[block.slices].any():
-                    parts.append(self._compressor.compress(subtract_neighbours(band[block.slices], self._block).data))
+                    parts.append(self._compress(band[block.slices]))
                     tables[0].offsets[place], tables[0].counts[place] = end, len(parts[-1])
                     end += len(parts[-1])
         parts[0] = self._header.fill(tables)
         return b"".join(parts)
+
+    def _compress(self, codes: Codes) -> bytes:
+        if codes.shape != self._filled:
+            self._block[:], self._filled = 0, codes.shape
+        self._block[: codes.shape[0], : codes.shape[1]] = codes
+        return self._compressor.compress(self._block.data)
 
 
 def read_chip(data: bytes, shape: tuple[int, int], window: Window) -> NDArray[np.uint8]:

@@ -23,6 +23,10 @@ BANDS = ("scl", *(layer.name for layer in LAYERS))
 SAMPLE_PIXELS = 2**17
 """Largest number of pixels of the overview; so many reference pixels give a scene's median to a hundredth of its spread."""
 
+PLAIN = 1
+"""TIFF's predictor by which a block holds the codes themselves: in chips of evidence, which earlier versions read as well, and in
+observations of the archive's earlier format."""
+
 DIFFERENCES = 2
 """TIFF's predictor by which a block holds the differences of neighbours in a row; real codes take a third less room so."""
 
@@ -47,7 +51,7 @@ class Table:
     """(band, block row, block column) bytes, 0 = no such block."""
 
     predictor: int = DIFFERENCES
-    """1 = codes, as in observations written before this predictor was used, or DIFFERENCES."""
+    """PLAIN or DIFFERENCES."""
 
     @classmethod
     def empty(cls, shape: tuple[int, int]) -> Table:
@@ -95,8 +99,8 @@ def list_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 @lru_cache(GRIDS)
-def make_header(grid: Grid) -> Header:
-    """Return the header of the observations on a grid."""
+def make_header(grid: Grid, predictor: int = DIFFERENCES) -> Header:
+    """Return the header of rasters on a grid, whose blocks are PLAIN or DIFFERENCES."""
     memory, tags = io.BytesIO(), _describe(grid)
     with tifffile.TiffWriter(memory, bigtiff=False) as file:
         for number, shape in enumerate(list_shapes(grid.shape)):
@@ -106,7 +110,7 @@ def make_header(grid: Grid) -> Header:
                 dtype=np.uint8,
                 tile=(ARCHIVE_BLOCK, ARCHIVE_BLOCK),
                 compression="zstd",
-                predictor=DIFFERENCES,
+                predictor=predictor,
                 photometric="minisblack",
                 planarconfig="separate",
                 extrasamples=["unspecified"] * (len(BANDS) - 1),
@@ -147,11 +151,11 @@ def parse_tables(head: bytes, fetch: Callable[[int, int], bytes]) -> Tables:
     shape = int(pages[0]["height"][0]), int(pages[0]["width"][0])
     tables = []
     for page, expected in zip(pages, list_shapes(shape), strict=True):
-        empty, predictor = Table.empty(expected), int(page["predictor"][0]) if "predictor" in page else 1
+        empty, predictor = Table.empty(expected), int(page["predictor"][0]) if "predictor" in page else PLAIN
         found = {name: [int(number) for number in page[name]] for name in ("height", "width", "block_height", "block_width")}
         if list(found.values()) != [[expected[0]], [expected[1]], [ARCHIVE_BLOCK], [ARCHIVE_BLOCK]]:
             raise ValueError("another layout of blocks")
-        if page["compression"][0] != ZSTD or predictor not in (1, DIFFERENCES):
+        if page["compression"][0] != ZSTD or predictor not in (PLAIN, DIFFERENCES):
             raise ValueError("blocks stored in another way")
         offsets, counts = (page[name].astype(np.int64).reshape(empty.counts.shape) for name in TABLES)
         tables.append(Table(offsets, counts, predictor))
