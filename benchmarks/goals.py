@@ -15,6 +15,8 @@ class Goal:
     """The value to reach."""
     at_least: bool = False
     """True where more is better."""
+    on_page: bool = True
+    """False where another program than ``benchmarks.speed`` measures it."""
 
     def is_met(self, value: float) -> bool:
         """True if a value reaches the goal."""
@@ -48,7 +50,7 @@ GOALS: dict[str, Goal] = {
     "requests": Goal("requests for one band of one scene", 3),
     "areas": Goal("scan of 200 areas: time, × of the decode limits", 1.3),
     "update": Goal("update of the alerts table, s", 10),
-    "report-time": Goal("report of twenty alerts, s", 30),
-    "report-size": Goal("report of twenty alerts: HTML, MB", 5),
+    "report-time": Goal("report of twenty alerts, s", 30, on_page=False),
+    "report-size": Goal("report of twenty alerts: HTML, MB", 5, on_page=False),
 }
 """By the name that rows give."""

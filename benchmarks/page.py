@@ -145,7 +145,7 @@ def summarise(parts: Mapping[str, Part]) -> str:
     """Say how many goals are met, and that some were not measured."""
     worst = find_worst(parts)
     met = sum(bool(row.met) for row in worst.values())
-    left = len(GOALS) - len(worst)
+    left = sum(goal.on_page for goal in GOALS.values()) - len(worst)
     return f"{met} of {len(worst)} goals are met." + (f" {left} more were not measured." if left else "")
 
 
@@ -163,6 +163,8 @@ def list_goals(parts: Mapping[str, Part]) -> str:
     worst = find_worst(parts)
     lines = ["| goal | limit | measured | where | |", "|---|---|---|---|---|"]
     for name, goal in GOALS.items():
+        if not goal.on_page:
+            continue
         row = worst.get(name)
         measured = ("not measured", "", "") if row is None else (write_number(row.judged), row.name, _verdict(row))
         lines.append(f"| {' | '.join((goal.text, write_goal(goal), *measured))} |")

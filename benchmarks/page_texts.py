@@ -51,15 +51,14 @@ rows, in one transaction too, and does nothing else."""
 
 THOUSAND = """What it takes to watch a thousand areas of 300 km² each. Some areas, side by side in one synthetic series, are
 measured: the first fill of all and of a quarter of them, a night with nothing new, and a night with a new look in each. Their
-cost is taken apart into terms: what is done once a scan, for each area, for each look of an area, for each tile of 512 × 512
+cost is taken apart into terms: what is done once a scan (the part of searching, of the table and of planning, checks and
+records that does not grow with the areas), for each area, for each look of an area, for each tile of 512 × 512
 pixels, for each alert. A thousand areas are the sum of their terms, on the machine that was measured. For 16 workers the
 figures are computed, not measured: reading and mapping take their CPU seconds divided by 16, all other stages stay in one
 process as long as they were, and nothing is waited for, neither network nor disk nor scheduler. Two satellites pass every five
 days, so that on a usual night one area in five has a new look; 150 looks are two years of that. Each area has an archive of its
 own, also where areas lie over each other. The synthetic series has a mine on every four square kilometres, far more than most
 areas, so that what grows with alerts is at its upper end. Limits are reached where the terms, taken as straight lines, say so."""
-
-Sentences = Callable[[Sequence[Row]], str]
 
 TEXTS: dict[str, tuple[str, str]] = {
     "cold": ("Cold scans", COLD),
@@ -75,5 +74,5 @@ TEXTS: dict[str, tuple[str, str]] = {
 }
 """Title and meaning of each benchmark, in the page's order."""
 
-MADE: dict[str, Sentences] = {"thousand": describe_limits}
+MADE: dict[str, Callable[[Sequence[Row]], str]] = {"thousand": describe_limits}
 """Sentences that follow from the figures of a benchmark."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.measure import Measurement
@@ -32,6 +34,9 @@ NAMES = {
 ON_WORKERS = ("read and archive", "map changes")
 """Stages that the workers of a cluster share; the others stay in the process of the scan."""
 
+PARTLY_ONCE = ("search", "table", REST)
+"""Stages with a part that does not grow with the areas."""
+
 WITH_LOOKS = ON_WORKERS
 """Stages of a first fill that grow with the looks."""
 
@@ -49,12 +54,17 @@ class Cost:
         """Return so many of it."""
         return Cost(self.wall * factor, self.cpu * factor)
 
+    def less(self, other: Cost) -> Cost:
+        """Return what is left without another, not below nothing."""
+        return Cost(max(0.0, self.wall - other.wall), max(0.0, self.cpu - other.cpu))
+
     def plus(self, other: Cost) -> Cost:
         """Return both together."""
         return Cost(self.wall + other.wall, self.cpu + other.cpu)
 
 
 NOTHING = Cost(0.0, 0.0)
+NO_COSTS: Mapping[str, Cost] = {}
 
 
 @dataclass(frozen=True)
@@ -63,12 +73,17 @@ class Terms:
 
     kind: str
     """Of the scan."""
-    fixed: Cost
-    """Once, however many areas there are."""
+    once: dict[str, Cost]
+    """Stage to what it costs once, however many areas there are."""
     stages: dict[str, Cost]
     """Of an average area."""
     counts: dict[str, float]
     """Fact to its number in an average area."""
+
+    @property
+    def fixed(self) -> Cost:
+        """What is done once."""
+        return functools.reduce(Cost.plus, self.once.values(), NOTHING)
 
     def project(self, areas: float, looks: float = 1.0, workers: int = 0) -> Cost:
         """Return the cost of so many areas without the fixed one, on the machine that was measured.
@@ -94,27 +109,22 @@ class Terms:
         return rows
 
 
-def fit_terms(kind: str, every: Measurement, few: Measurement | None = None, fixed: Cost = NOTHING) -> Terms:
+def fit_terms(kind: str, every: Measurement, few: Measurement | None = None, fixed: Mapping[str, Cost] = NO_COSTS) -> Terms:
     """Find the terms of a scan; what is done once is found by a second scan of fewer areas, or given.
 
-    It is the part of the stage ``REST`` that does not grow with the areas.
+    It is the part of the stages ``PARTLY_ONCE`` that does not grow with the areas.
     """
     areas = every.facts["areas"]
     spent = {stage: Cost(*pair) for stage, pair in every.facts["stages"].items()}
     if few is not None:
-        fewer, rest = few.facts["areas"], Cost(*few.facts["stages"][REST])
-        fixed = Cost(*(_find_start((fewer, a), (areas, b)) for a, b in zip(_pair(rest), _pair(spent[REST]), strict=True)))
-    rest = spent[REST]
-    spent[REST] = Cost(max(0.0, rest.wall - fixed.wall), max(0.0, rest.cpu - fixed.cpu))
-    counts = {name: every.facts[name] / areas for name in NAMES}
-    return Terms(kind, fixed, {stage: cost.times(1 / areas) for stage, cost in spent.items()}, counts)
+        fewer = few.facts["areas"]
+        fixed = {stage: _find_start(fewer, Cost(*few.facts["stages"][stage]), areas, spent[stage]) for stage in PARTLY_ONCE}
+    growing = {stage: cost.less(fixed.get(stage, NOTHING)).times(1 / areas) for stage, cost in spent.items()}
+    return Terms(kind, dict(fixed), growing, {name: every.facts[name] / areas for name in NAMES})
 
 
-def _pair(cost: Cost) -> tuple[float, float]:
-    return cost.wall, cost.cpu
-
-
-def _find_start(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Return where the line through two points begins, not below 0 nor above the first point."""
-    (x, y), (far_x, far_y) = one, other
-    return min(max(0.0, y - x * (far_y - y) / (far_x - x)), max(0.0, y))
+def _find_start(fewer: int, one: Cost, areas: int, other: Cost) -> Cost:
+    """Return what the line through two scans has without any area; not below nothing, nor above the first scan."""
+    slope = other.less(one).times(1 / (areas - fewer))
+    start = one.less(slope.times(fewer))
+    return Cost(min(start.wall, one.wall), min(start.cpu, one.cpu))

@@ -27,7 +27,7 @@ LISTS = (
     "alerts show {alert}",
     "pipeline list",
     "source list",
-    "context list",
+    "context check",
     "schedule show",
     "notify list",
     "status",

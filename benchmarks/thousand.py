@@ -21,6 +21,7 @@ from benchmarks.warm import NIGHT
 from minewatch.alerts.decisions import append_decisions
 from minewatch.areas.aoi import Aoi
 from minewatch.core.parallel import start_engine
+from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from tests.helpers.servers import start_dask
 
@@ -40,6 +41,9 @@ FILL_DAYS, DISK = 7, 1e12
 
 TASKS = 2000
 """That a scheduler is given to see how many it hands out in a second."""
+
+SCHEDULING = "the tasks of a first fill: CPU of the scheduler"
+"""Name of its row."""
 
 SCALED, COMPUTED, BESIDE, LIMITS = (
     "{} areas on the machine that was measured",
@@ -78,10 +82,10 @@ def measure_thousand(run: Run) -> list[Row]:
     scans = scan_areas(run)
     fill = fit_terms(f"first fill, {scans.looks} looks", scans.fill, scans.few)
     quiet = fit_terms("night with nothing new", scans.quiet, scans.quiet_few)
-    new = fit_terms("night with a new look", scans.new, fixed=quiet.fixed)
+    new = fit_terms("night with a new look", scans.new, fixed=quiet.once)
     kinds = {terms.kind: terms for terms in (fill, quiet, new)}
     costs = list_costs(run, scans, *kinds.values())
-    beside = measure_beside(run, scans, fill)
+    beside = measure_beside(run, scans, new)
     terms = [row for kind in kinds.values() for row in kind.list_rows("Terms")]
     return [*list_measured(scans, fill), *terms, *costs, *beside, *find_limits(run, scans, (fill, quiet, new), beside)]
 
@@ -122,7 +126,7 @@ def list_measured(scans: Scans, fill: Terms) -> list[Row]:
         ("night with nothing new", scans.quiet),
         ("night with a new look in each", scans.new),
     ):
-        title = f"{done.facts['areas']} areas of {km2:.3g} km²: {name}"
+        title = f"{count_of(done.facts['areas'], 'area')} of {km2:.3g} km²: {name}"
         rows.append(Row(title, done.seconds, "s", cpu=done.cpu))
         if done is scans.fill:
             rows.append(Row(f"{title}, memory", done.memory / 1e9, "GB"))
@@ -157,7 +161,7 @@ def cost_night(areas: float, quiet: Terms, new: Terms, workers: int = 0) -> Cost
 # --- archive, table, scheduler ---------------------------------------------------------------------------------------
 
 
-def measure_beside(run: Run, scans: Scans, fill: Terms) -> list[Row]:
+def measure_beside(run: Run, scans: Scans, new: Terms) -> list[Row]:
     """Return what the archive, the table and a cluster's scheduler have to bear."""
     total, more = run.thousand, LOOKS / scans.looks
     factor = total / len(scans.areas)
@@ -173,7 +177,7 @@ def measure_beside(run: Run, scans: Scans, fill: Terms) -> list[Row]:
     size, files, folders = count_files(scans.workspace.evidence)
     rows += [Row("evidence", size * factor / 1e9, "GB"), Row("evidence: inodes", (files + folders) * factor, "inodes")]
     rows += [Row("tasks of a first fill", scans.fill.facts["tasks"] * factor * more, "tasks at most")]
-    rows += [*_measure_scheduler(rows[-1].figure), *_measure_table(run, round(fill.counts["alerts"] * total))]
+    rows += [*_measure_scheduler(rows[-1].figure), *_measure_table(run, round(new.counts["alerts"] * total))]
     return [Row(row.name, row.figure, row.unit, row.ratio, row.against, row.goal, row.cpu, BESIDE) for row in rows]
 
 
@@ -203,7 +207,7 @@ def _measure_scheduler(tasks: float) -> list[Row]:
         seconds, used = time.perf_counter() - start, read_tree(cluster.scheduler_pid) - used
     return [
         Row("a cluster's scheduler, two workers: tasks that do nothing", TASKS / seconds, "tasks/s"),
-        Row("the tasks of a first fill: CPU of the scheduler", used / TASKS * tasks, CPU),
+        Row(SCHEDULING, used / TASKS * tasks, CPU),
     ]
 
 
@@ -243,8 +247,9 @@ def find_limits(run: Run, scans: Scans, terms: tuple[Terms, Terms, Terms], besid
         f"a first fill of {LOOKS} looks lasts {FILL_DAYS} days on the machine that was measured": (FILL_DAYS * DAY, a_fill.wall),
         f"an update of alerts.gpkg lasts {update_goal:g} s": (
             update_goal,
-            known["alerts.gpkg: update, a thousand rows"] * fill.counts["alerts"] / 1000,
+            known["alerts.gpkg: update, a thousand rows"] * new.counts["alerts"] / 1000,
         ),
+        "the tasks of first fills keep one scheduler busy for a day": (DAY, known[SCHEDULING] / run.thousand),
         "archive and evidence fill a terabyte": (DISK, bytes_each),
         "a first fill needs all the memory of the machine that was measured": _find_memory(scans),
     }
