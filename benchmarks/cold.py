@@ -23,6 +23,9 @@ SHARE = 0.3
 """Of a mine that confirmed alerts must cover, and of an alert that must lie on mines or within RIM metres."""
 
 RIM = 20
+SHARED = "shared"
+"""Name of the folder of a workspace that parts share."""
+
 OWN_SERIES = 4096
 """Pixels a side up to which a size has a series of its own; and the size that the goals are about."""
 
@@ -59,6 +62,8 @@ def measure_size(run: Run, series: Series, size: int) -> tuple[list[Row], int]:
     limits.append(measure_limit(run, series, area))
     limit, done = choose_best(limits), choose_best(results)
     recall, false = find_recall(series, workspace, area)
+    for number in range(rounds):
+        shutil.rmtree(run.work / f"cold-{size}-{number}")
     goals = ("cold-wall", "cold-cpu") if size == OWN_SERIES else ("cold-other-wall", "cold-other-cpu")
     rows = [
         Row(f"decode limit, {title}", limit.seconds, "s", cpu=limit.cpu),
@@ -88,7 +93,7 @@ def scan_fresh(run: Run, series: Series, name: str, area: Aoi | None = None) -> 
 
 def scan_once(run: Run) -> Workspace:
     """Return the workspace of a scan of the short series that parts share, scanned now where it is missing."""
-    series, folder = run.series(run.size, run.scenes), run.work / "shared"
+    series, folder = run.series(run.size, run.scenes), run.work / SHARED
     return Workspace(folder) if folder.exists() else scan_fresh(run, series, folder.name)[1]
 
 

@@ -1,14 +1,16 @@
 """How fast minewatch is, each figure as a ratio to a baseline of the same run, in time and in CPU seconds.
 
-python -m benchmarks.speed                        everything, with cold scans of 2048 and 4096 pixels a side
-python -m benchmarks.speed --all                  also cold scans of 8192 and 10980
-python -m benchmarks.speed --quick                a coarse look, smaller and once; prints and writes no page
+python -m benchmarks.speed                        everything, with cold scans of 2048 and 4096 pixels a side: about an hour on two
+                                                  cores the first time, which writes 14 GB of scenes, half of that later
+python -m benchmarks.speed --all                  also cold scans of 8192 and 10980: half an hour more, and 21 GB in all
+python -m benchmarks.speed --quick                a coarse look, smaller and once: a quarter of an hour; prints, writes no page
 python -m benchmarks.speed --only warm,lines      parts; the page keeps the others' last figures
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.areas import measure_areas
-from benchmarks.cold import measure_cold
+from benchmarks.cold import SHARED, measure_cold
 from benchmarks.kernel import measure_kernel
 from benchmarks.measure import ROOT
 from benchmarks.page import store_rows, write_page
@@ -73,10 +75,18 @@ def measure_parts(run: Run, names: Sequence[str]) -> dict[str, tuple[list[Row], 
         start = time.perf_counter()
         rows = PARTS[name](run)
         results[name] = rows, time.perf_counter() - start
+        clear_work(run.work)
         print(f"--- {name}, {results[name][1]:.0f} s")
         for row in rows:
             print(f"{row.group}: {describe_row(row)}" if row.group else describe_row(row), flush=True)
     return results
+
+
+def clear_work(folder: Path) -> None:
+    """Delete the workspaces of a part, which take gigabytes, but for the one that parts share."""
+    for path in folder.iterdir():
+        if path.name != SHARED:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(PARTS), help="benchmarks, separated by commas")
     parser.add_argument("--size", type=int, default=4096, help="largest side of the cold scans, pixels")
-    parser.add_argument("--all", action="store_true", help="cold scans of every size up to a whole tile: 12 GB of scenes more")
+    parser.add_argument("--all", action="store_true", help="cold scans of every size up to a whole tile")
     parser.add_argument("--areas", type=int, default=Run.areas, help="small areas in one scan")
     parser.add_argument("--quick", action="store_true", help="a coarse look: smaller scans, one round of each")
     parser.add_argument("--small", action="store_true", help="for a test of this program")
@@ -98,7 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cache.mkdir(parents=True, exist_ok=True)
     sizes = tuple(size for size in SIZES if chosen.all or size <= max(chosen.size, SIZES[0]))
     with tempfile.TemporaryDirectory(prefix="speed-work-", dir=cache) as work:
-        settings = SMALL if chosen.small else QUICK if chosen.quick else {"sizes": sizes, "areas": chosen.areas}
+        full = {"sizes": sizes, "areas": chosen.areas, "many": (max(Run.many[0], *sizes), *Run.many[1:])}
+        settings = SMALL if chosen.small else QUICK if chosen.quick else full
         run = Run(cache, Path(work), **settings)
         results = measure_parts(run, names)
     docs = chosen.docs or (None if chosen.small or chosen.quick else ROOT / "docs")
