@@ -17,6 +17,7 @@ from benchmarks.series import Series, find_frame
 from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import Aoi
 from minewatch.areas.grid import make_grid
+from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
@@ -101,9 +102,10 @@ def _list_parts(done: Measurement, title: str) -> list[Row]:
     """Return the rows of the stages of a scan, and of evidence and picture."""
     group, stages = f"Stages of the cold scan, {title}", done.facts["stages"]
     rows = list_stages(stages, group)
-    if count := done.facts["evidence"]:
+    if count := done.facts["folders"]:
         each = 1000 * stages["evidence"][1] / count
-        rows.append(Row(f"evidence of {count} alerts: each", each, "CPU ms", goal="evidence", group=group))
+        name = f"evidence of {count_of(count, 'alert')}, with {done.facts['addenda']} addenda: an alert"
+        rows.append(Row(name, each, "CPU ms", goal="evidence", group=group))
     rows.append(Row("quick look: processor", stages["quick look"][1], CPU, goal="quick-look", group=group))
     share = done.facts["inside"] / done.cpu
     return [*rows, Row("outline of the area, in any stage", done.facts["inside"], CPU, share, "whole scan", group=group)]

@@ -83,7 +83,8 @@ def count_results(report: ScanReport) -> dict[str, Any]:
         "read": sum(area.fetched for area in areas),
         "tiles": sum(len(list_tiles(area.plan)) for area in areas),
         "alerts": sum(len(area.alerts) for area in areas),
-        "evidence": sum(len(area.evidence.written) + len(area.evidence.extended) for area in areas),
+        "folders": sum(len(area.evidence.written) for area in areas),
+        "addenda": sum(len(area.evidence.extended) for area in areas),
     }
 
 

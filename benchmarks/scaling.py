@@ -16,7 +16,7 @@ UNITS = {
     "map changes": "tiles",
     "replay": "alerts",
     "table": "alerts",
-    "evidence": "evidence",
+    "evidence": "written",
     "quick look": "areas",
     REST: "areas",
 }
@@ -27,7 +27,7 @@ NAMES = {
     "read": "a look of an area",
     "tiles": "a tile",
     "alerts": "an alert",
-    "evidence": "an alert with evidence",
+    "written": "a folder or an addendum",
 }
 """Fact to the words for one of it."""
 
@@ -120,7 +120,8 @@ def fit_terms(kind: str, every: Measurement, few: Measurement | None = None, fix
         fewer = few.facts["areas"]
         fixed = {stage: _find_start(fewer, Cost(*few.facts["stages"][stage]), areas, spent[stage]) for stage in PARTLY_ONCE}
     growing = {stage: cost.less(fixed.get(stage, NOTHING)).times(1 / areas) for stage, cost in spent.items()}
-    return Terms(kind, dict(fixed), growing, {name: every.facts[name] / areas for name in NAMES})
+    facts = every.facts | {"written": every.facts["folders"] + every.facts["addenda"]}
+    return Terms(kind, dict(fixed), growing, {name: facts[name] / areas for name in NAMES})
 
 
 def _find_start(fewer: int, one: Cost, areas: int, other: Cost) -> Cost:

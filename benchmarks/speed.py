@@ -57,7 +57,7 @@ SMALL: dict[str, Any] = {
     "scenes": 8,
     "long": 28,
     "areas": 3,
-    "many": (128, 2, 2),
+    "many": (128, 2, 1),
     "thousand": 10,
     "rounds": 1,
     "decided": (3, 30, 15),

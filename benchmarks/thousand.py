@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import operator
 import os
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +10,13 @@ from pathlib import Path
 from benchmarks.goals import GOALS
 from benchmarks.measure import Measurement
 from benchmarks.outlines import Frame
-from benchmarks.processor import read_tree
 from benchmarks.results import CPU, Row, Run
 from benchmarks.scaling import Cost, Terms, fit_terms
 from benchmarks.series import Series, find_frame
 from benchmarks.update import make_decisions, make_results, update
-from benchmarks.warm import NIGHT
+from benchmarks.warm import NIGHT, measure_scheduler
 from minewatch.alerts.decisions import append_decisions
 from minewatch.areas.aoi import Aoi
-from minewatch.core.parallel import start_engine
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from tests.helpers.servers import start_dask
@@ -38,9 +34,6 @@ VISITED = 0.2
 DAY, HOUR = 86_400, 3600
 FILL_DAYS, DISK = 7, 1e12
 """Longest first fill, and bytes of a disk, after which the page says that a limit is reached."""
-
-TASKS = 2000
-"""That a scheduler is given to see how many it hands out in a second."""
 
 SCHEDULING = "the tasks of a first fill: CPU of the scheduler"
 """Name of its row."""
@@ -177,7 +170,7 @@ def measure_beside(run: Run, scans: Scans, new: Terms) -> list[Row]:
     size, files, folders = count_files(scans.workspace.evidence)
     rows += [Row("evidence", size * factor / 1e9, "GB"), Row("evidence: inodes", (files + folders) * factor, "inodes")]
     rows += [Row("tasks of a first fill", scans.fill.facts["tasks"] * factor * more, "tasks at most")]
-    rows += [*_measure_scheduler(rows[-1].figure), *_measure_table(run, round(new.counts["alerts"] * total))]
+    rows += [*_measure_scheduling(rows[-1].figure), *_measure_table(run, round(new.counts["alerts"] * total))]
     return [Row(row.name, row.figure, row.unit, row.ratio, row.against, row.goal, row.cpu, BESIDE) for row in rows]
 
 
@@ -199,15 +192,13 @@ def _measure_scenes(scans: Scans) -> float:
     return every * pixels / scans.series.settings.size**2
 
 
-def _measure_scheduler(tasks: float) -> list[Row]:
-    """See how quickly one scheduler hands out tasks that do nothing."""
-    with start_dask(2) as cluster, start_engine(cluster.address) as engine:
-        start, used = time.perf_counter(), read_tree(cluster.scheduler_pid)
-        assert all(result == -number for number, result in engine.run(operator.neg, [(n,) for n in range(TASKS)]))
-        seconds, used = time.perf_counter() - start, read_tree(cluster.scheduler_pid) - used
+def _measure_scheduling(tasks: float) -> list[Row]:
+    """See how quickly one scheduler hands out tasks."""
+    with start_dask(2) as cluster:
+        rate, each = measure_scheduler(cluster)
     return [
-        Row("a cluster's scheduler, two workers: tasks that do nothing", TASKS / seconds, "tasks/s"),
-        Row(SCHEDULING, used / TASKS * tasks, CPU),
+        Row("a cluster's scheduler, two workers: tasks that do nothing", rate, "tasks/s"),
+        Row(SCHEDULING, each * tasks, CPU),
     ]
 
 

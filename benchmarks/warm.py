@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import operator
 import os
 import shutil
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +17,18 @@ import rasterio
 from benchmarks.catalogue import write_catalog
 from benchmarks.cold import scan_fresh
 from benchmarks.measure import Measurement
+from benchmarks.processor import read_tree
 from benchmarks.results import Row, Run, compare
 from benchmarks.series import Series
 from minewatch.alerts.read import read_alerts
+from minewatch.core.parallel import start_engine
 from minewatch.core.workspace import Workspace
-from tests.helpers.servers import start_dask
+from tests.helpers.servers import DaskCluster, start_dask
 
 NIGHT = dt.timedelta(days=1)
+
+TASKS = 500
+"""That a scheduler is given to see how many it hands out in a second."""
 
 
 def measure_warm(run: Run) -> list[Row]:
@@ -95,6 +102,7 @@ def measure_cluster(run: Run) -> list[Row]:
     threads, reference = scan_fresh(run, series, "threads")
     workspace = series.workspace(run.work / "cluster", [series.area()])
     with start_dask(2) as cluster:
+        rate, each = measure_scheduler(cluster)
         workers = [cluster.scheduler_pid, *cluster.worker_pids]
         settings = run.scan_settings(series, workspace)
         done = run.job("scan", scheduler=cluster.address, workers=workers, **settings)
@@ -104,7 +112,18 @@ def measure_cluster(run: Run) -> list[Row]:
         Row("scan on two threads", threads.seconds, "s", cpu=threads.cpu),
         *compare(f"scan on a {name}", done, threads, "threads"),
         _describe_equal(f"{name}: results equal", workspace, reference),
+        Row(f"{name}: tasks that do nothing", rate, "tasks/s"),
+        Row(f"{name}: scheduler, a task", 1000 * each, "CPU ms"),
     ]
+
+
+def measure_scheduler(cluster: DaskCluster) -> tuple[float, float]:
+    """Return the tasks that do nothing which a cluster runs in a second, and the CPU seconds of its scheduler for each."""
+    with start_engine(cluster.address) as engine:
+        start, used = time.perf_counter(), read_tree(cluster.scheduler_pid)
+        assert all(result == -number for number, result in engine.run(operator.neg, [(n,) for n in range(TASKS)]))
+        seconds, used = time.perf_counter() - start, read_tree(cluster.scheduler_pid) - used
+    return TASKS / seconds, used / TASKS
 
 
 # --- are two results the same? ---------------------------------------------------------------------------------------
