@@ -48,7 +48,7 @@ check: lint types  ## everything that must be green, tests with servers too
 reference: setup  ## write docs/api.md, docs/cli.md and docs/settings.md from the program
 	$(RUN) tools.reference
 
-bench: setup      ## measure how fast it is; writes docs/speed.md (first run: over half an hour)
+bench: setup      ## measure how fast it is; writes docs/speed.md (first run: about an hour, 14 GB of scenes)
 	$(RUN) benchmarks.speed
 
 drill: setup      ## kill, fill and spoil a workspace at every stage, fifty times each; writes docs/drills.md (long)

@@ -12,15 +12,13 @@ import numpy as np
 import rasterio
 from rasterio.windows import Window
 
+from benchmarks.outlines import Frame
 from benchmarks.series import BANDS, Series
 
 CLOUD = (0, 9, 10)
 """Scene classes below which no other band is needed where they fill a whole block."""
 
 OPTIONS = {"GDAL_CACHEMAX": 64 * 2**20, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-
-Area = tuple[int, int, int, int]
-"""Top, left, bottom, right in pixels of 10 m."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Read:
     windows: tuple[Window, ...]
 
 
-def list_reads(series: Series, areas: Sequence[Area]) -> list[list[Read]]:
+def list_reads(series: Series, areas: Sequence[Frame]) -> list[list[Read]]:
     """List the blocks that hold each area: of the scene classes all, of the bands those that are not wholly cloud."""
     found: list[list[Read]] = [[] for _ in areas]
     with rasterio.Env(**OPTIONS):
@@ -53,8 +51,8 @@ def _open_lattice(path: Path) -> tuple[int, int]:
         return dataset.block_shapes[0][0], dataset.height
 
 
-def _blocks(area: Area, scale: int, block: int, size: int) -> list[Window]:
-    top, left, bottom, right = (edge // scale for edge in area)
+def _blocks(area: Frame, scale: int, block: int, size: int) -> list[Window]:
+    top, left, bottom, right = (min(max(0, edge // scale), size) for edge in area)  # the grid may reach beyond the file
     return [
         Window(column, row, min(block, size - column), min(block, size - row))
         for row in range(top // block * block, bottom, block)

@@ -1,4 +1,4 @@
-"""What the measured processes do: ``python -m benchmarks.jobs NAME SETTINGS`` prints seconds, memory and facts as JSON.
+"""What the measured processes do: ``python -m benchmarks.jobs NAME SETTINGS`` prints seconds, CPU, memory and facts as JSON.
 
 A job prepares itself first and gives back what is measured.
 """
@@ -17,10 +17,14 @@ from typing import Any
 from benchmarks import composite, monitor_jobs, report_jobs
 from benchmarks.decoding import list_reads, read_all
 from benchmarks.memory import read_peak
+from benchmarks.processor import read_cpu, read_tree
 from benchmarks.series import open_series
+from benchmarks.stages import timing
 from minewatch.core.workspace import Workspace
+from minewatch.detection.tiles import list_tiles
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
 
 Work = Callable[[], dict[str, Any]]
 
@@ -52,18 +56,36 @@ def prepare_scan(
     tiny: str | None = None,
     scheduler: str | None = None,
     source: str | None = None,
+    workers: Sequence[int] = (),
 ) -> Work:
-    """Scan areas of a workspace."""
+    """Scan the areas of a workspace; ``workers`` are the processes of a cluster on this machine, whose CPU counts too."""
     if tiny:
         warm_up(Path(tiny), scheduler)
     fetch_files(Path(series))
     request = ScanRequest(source=source, until=dt.date.fromisoformat(until), scheduler=scheduler)
 
     def work() -> dict[str, Any]:
-        report = scan(Workspace(Path(workspace)), request)
-        return {"read": sum(area.fetched for area in report.areas), "failures": report.failures}
+        before = sum(map(read_tree, workers))
+        with timing() as times:
+            report = scan(Workspace(Path(workspace)), request)
+        elsewhere = sum(map(read_tree, workers)) - before
+        return times.list_facts() | count_results(report) | {"elsewhere": elsewhere}
 
     return work
+
+
+def count_results(report: ScanReport) -> dict[str, Any]:
+    """Count what a scan read and found."""
+    areas = report.areas
+    return {
+        "failures": report.failures,
+        "areas": len(areas),
+        "read": sum(area.fetched for area in areas),
+        "tiles": sum(len(list_tiles(area.plan)) for area in areas),
+        "alerts": sum(len(area.alerts) for area in areas),
+        "folders": sum(len(area.evidence.written) for area in areas),
+        "addenda": sum(len(area.evidence.extended) for area in areas),
+    }
 
 
 def warm_up(tiny: Path, scheduler: str | None) -> None:
@@ -99,18 +121,18 @@ JOBS: dict[str, Callable[..., Work]] = {
 }
 
 
-def time_job(name: str, settings: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
-    """Prepare a job and time it."""
+def time_job(name: str, settings: Mapping[str, Any]) -> tuple[float, float, dict[str, Any]]:
+    """Prepare a job and time it: seconds, CPU seconds and its facts."""
     work = JOBS[name](**settings)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), read_cpu()
     facts = work()
-    return time.perf_counter() - start, facts
+    return time.perf_counter() - start, read_cpu() - used, facts
 
 
 def main() -> None:
     """Run one job."""
-    seconds, facts = time_job(sys.argv[1], json.loads(sys.argv[2]))
-    print(json.dumps({"seconds": seconds, "memory": read_peak(), "facts": facts}))
+    seconds, cpu, facts = time_job(sys.argv[1], json.loads(sys.argv[2]))
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": read_peak(), "facts": facts}))
 
 
 if __name__ == "__main__":

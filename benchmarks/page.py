@@ -17,47 +17,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 import minewatch
+from benchmarks.goals import GOALS, Goal
+from benchmarks.page_texts import MADE, TEXTS
 from benchmarks.results import Row
 from minewatch.core.files import publish_json, publishing
-
-COLD = """The first scan of an area, into an empty workspace. 30 Sentinel-2 scenes (24 of one year as the baseline, 6 of two
-months that are watched) lie on the disk as files with Earth Search's layout. The *decode limit* is the time that GDAL alone
-takes to unpack the blocks that are needed, on the same two threads, and to do nothing with them. Blocks wholly below cloud are
-not needed. There is about one mine on four square kilometres; it is found when confirmed alerts cover 30 % of it. A false
-alarm is a confirmed alert elsewhere. Where odc-stac is installed, the usual way is measured too: load the same scenes with
-odc-stac and compare the medians of NDVI and BSI before and after with xarray. That gives one picture of change, and no alerts,
-dates or history."""
-
-WARM = """What is read once stays in the workspace's archive. These are scans of a long series when all but one scene is there:
-the newest, or one from the middle of the watched ones that comes late. Their rasters and alerts must equal those of a scan
-that finds everything at once."""
-
-LINES = """The same scenes from a server that waits 30 ms before it answers each request, as a distant store does, against the
-same server without the wait. Each band of a scene is one file, and its header has to be asked for too."""
-
-AREAS = """One scan of many small areas that lie anywhere, also over each other, against the time that GDAL takes to unpack what
-each of them needs, one area after another, on two threads."""
-
-CLUSTER = """The same scan on a Dask cluster of two processes, and on the two threads of one process. Results must be equal."""
-
-KERNEL = """Detection alone, on looks that are in memory: a look is one pixel on one date. The peers do other work: nrt's MoSum
-follows one index and pyxccd's S-CCD four bands, and neither knows patches or alerts. Their pieces of the series are smaller,
-since they take longer. nrt runs in one process, pyxccd in two."""
-
-UPDATE = """The update of the alerts table at the end of a scan, where people have decided much: once with the ids of the scan
-before, once with each alert renamed and moved; in many areas, and in one. Plain SQL writes status and outline of the same
-rows, in one transaction too, and does nothing else."""
-
-TEXTS = {
-    "cold": ("Cold scans", COLD),
-    "warm": ("Warm scans", WARM),
-    "lines": ("Slow lines", LINES),
-    "areas": ("Many areas", AREAS),
-    "cluster": ("A cluster", CLUSTER),
-    "kernel": ("The monitor", KERNEL),
-    "update": ("The alerts table", UPDATE),
-}
-"""Title and meaning of each benchmark."""
 
 PACKAGES = ("numpy", "numba", "rasterio", "dask", "odc-stac", "xarray", "nrt", "pyxccd")
 
@@ -72,15 +35,17 @@ class Part:
     date: str
     machine: str
     versions: str
+    seconds: float
+    """That the benchmark took in all."""
     rows: tuple[Row, ...]
 
 
-def store_rows(path: Path, results: Mapping[str, Sequence[Row]]) -> dict[str, Part]:
-    """Lay new results over the stored ones; gives all, in the page's order."""
+def store_rows(path: Path, results: Mapping[str, tuple[Sequence[Row], float]]) -> dict[str, Part]:
+    """Lay new results, rows and the seconds they took, over the stored ones; gives all, in the page's order."""
     known = json.loads(path.read_text("utf-8")) if path.exists() else {}
     today = dt.datetime.now(dt.UTC).date().isoformat()
-    for name, rows in results.items():
-        known[name] = dataclasses.asdict(Part(today, describe_machine(), describe_versions(), tuple(rows)))
+    for name, (rows, seconds) in results.items():
+        known[name] = dataclasses.asdict(Part(today, describe_machine(), describe_versions(), seconds, tuple(rows)))
     publish_json(path, known)
     return {name: _parse(known[name]) for name in TEXTS if name in known}
 
@@ -117,17 +82,23 @@ PAGE = """# Speed, as measured
 
 Written by `make bench`. Times depend on the machine; what counts are ratios of two times of one run. The scenes are synthetic
 (`benchmarks/tiles.py`): smooth forest with fields, water and bare ground, clouds, and noise as strong as in real scenes, so
-that files unpack as slowly as real ones. Time is counted once the program has started and is compiled; memory is counted from
-the start, over all its processes, as the operating system tells it.
+that files unpack as slowly as real ones. Time is counted once the program has started and is compiled, except where starting
+and compiling are what is measured. *CPU s* are seconds of processor, user and system together, over all threads and processes
+of the program; memory is counted from the start, over all its processes, as the operating system tells it.
 
-{summary}
+## Goals
+
+{summary} Where several figures have the same goal, the worst is shown.
+
+{goals}
 
 {parts}
 ## How it was measured
 
 {places}
-- Two threads or two processes throughout. Decoding and cold scans run in turn, and of each the quickest counts: of two up to
-  4096 × 4096 pixels, of one beyond.
+- {took}
+- Two threads or two processes throughout. Decoding and cold scans run in turn, and of each the least time and the least CPU
+  count: of two up to 4096 × 4096 pixels, of one beyond.
 - Scenes of up to 5 GB lie in the system's memory when the clock starts, larger series on the disk, for each program alike.
 - A whole Sentinel-2 tile is 10980 × 10980 pixels of 10 m.
 """
@@ -140,10 +111,16 @@ def write_page(folder: Path, parts: Mapping[str, Part]) -> None:
     for name, part in parts.items():
         title, text = TEXTS[name]
         picture = f"images/speed-{name}.png"
-        draw_part(folder / picture, part)
-        sections.append(f"## {title}\n\n{text}\n\n{make_table(part.rows)}\n\n![{title}: ratios and goals]({picture})\n")
+        blocks = [f"## {title}", text, *make_tables(part.rows)]
+        if name in MADE:
+            blocks.append(MADE[name](part.rows))
+        if any(row.goal for row in part.rows):
+            draw_part(folder / picture, part)
+            blocks.append(f"![{title}: ratios and goals]({picture})")
+        sections.append("\n\n".join(filter(None, blocks)) + "\n")
     places = [f"- {', '.join(names)}: {place}" for place, names in group_parts(parts).items()]
-    text = PAGE.format(summary=summarise(parts), parts="\n".join(sections), places="\n".join(places))
+    tables = {"summary": summarise(parts), "goals": list_goals(parts), "took": describe_duration(parts)}
+    text = PAGE.format(**tables, parts="\n".join(sections), places="\n".join(places))
     with publishing(folder / "speed.md") as temporary:
         temporary.write_text(text, "utf-8")
     (folder / "speed.md").chmod(0o644)
@@ -157,22 +134,64 @@ def group_parts(parts: Mapping[str, Part]) -> dict[str, list[str]]:
     return groups
 
 
+def describe_duration(parts: Mapping[str, Part]) -> str:
+    """Say how long the benchmarks took."""
+    each = ", ".join(f"{TEXTS[name][0]} {part.seconds / 60:.1f}" for name, part in parts.items())
+    total = sum(part.seconds for part in parts.values()) / 60
+    return f"All this took {total:.0f} minutes ({each}), with the writing of series that were not there yet."
+
+
 def summarise(parts: Mapping[str, Part]) -> str:
-    """Say which goals were missed, in so many words."""
-    judged = [row for part in parts.values() for row in part.rows if row.met is not None]
-    missed = [row for row in judged if not row.met]
-    lines = [f"{len(judged) - len(missed)} of {len(judged)} goals are met." + (" Missed:" if missed else "")]
-    if missed:
-        lines.append("")
-    lines += [f"- {row.name}: {_ratio(row) or _figure(row)}, goal {write_goal(row)}" for row in missed]
+    """Say how many goals are met, and that some were not measured."""
+    worst = find_worst(parts)
+    met = sum(bool(row.met) for row in worst.values())
+    left = sum(goal.on_page for goal in GOALS.values()) - len(worst)
+    return f"{met} of {len(worst)} goals are met." + (f" {left} more were not measured." if left else "")
+
+
+def find_worst(parts: Mapping[str, Part]) -> dict[str, Row]:
+    """Return for each goal that was measured the row that is farthest from it."""
+    found: dict[str, Row] = {}
+    for row in (row for part in parts.values() for row in part.rows if row.goal in GOALS):
+        if row.goal not in found or _share(row) > _share(found[row.goal]):
+            found[row.goal] = row
+    return found
+
+
+def list_goals(parts: Mapping[str, Part]) -> str:
+    """Return the table of all goals, with what was measured."""
+    worst = find_worst(parts)
+    lines = ["| goal | limit | measured | where | |", "|---|---|---|---|---|"]
+    for name, goal in GOALS.items():
+        if not goal.on_page:
+            continue
+        row = worst.get(name)
+        measured = ("not measured", "", "") if row is None else (write_number(row.judged), row.name, _verdict(row))
+        lines.append(f"| {' | '.join((goal.text, write_goal(goal), *measured))} |")
     return "\n".join(lines)
+
+
+def make_tables(rows: Iterable[Row]) -> list[str]:
+    """Return rows as tables, each group below its heading."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    blocks: list[str] = []
+    for group, members in groups.items():
+        blocks += [f"### {group}"] if group else []
+        blocks.append(make_table(members))
+    return blocks
 
 
 def make_table(rows: Iterable[Row]) -> str:
     """Return rows as a table."""
-    head = ["| what | figure | ratio | goal | |", "|---|---|---|---|---|"]
-    cells = [(row.name, _figure(row), _ratio(row), write_goal(row), _verdict(row)) for row in rows]
+    head = ["| what | figure | CPU s | ratio | goal | |", "|---|---|---|---|---|---|"]
+    cells = [(row.name, _figure(row), _cpu(row), _ratio(row), write_goal(row.aim), _verdict(row)) for row in rows]
     return "\n".join(head + [f"| {' | '.join(line)} |" for line in cells])
+
+
+def _cpu(row: Row) -> str:
+    return "" if row.cpu is None else write_number(row.cpu)
 
 
 def _figure(row: Row) -> str:
@@ -183,9 +202,15 @@ def _ratio(row: Row) -> str:
     return "" if row.ratio is None else f"{write_number(row.ratio)} ({row.against})"
 
 
-def write_goal(row: Row) -> str:
-    """Return the goal of a row, or nothing."""
-    return "" if row.goal is None else f"{'≥' if row.at_least else '≤'} {row.goal:g}"
+def write_goal(goal: Goal | None) -> str:
+    """Return a goal's limit, or nothing."""
+    return "" if goal is None else f"{'≥' if goal.at_least else '≤'} {goal.limit:g}"
+
+
+def _share(row: Row) -> float:
+    """Return how far a row is from its goal: up to 1 it is met."""
+    goal = GOALS[row.goal]
+    return goal.limit / max(row.judged, 1e-9) if goal.at_least else row.judged / goal.limit
 
 
 def _verdict(row: Row) -> str:
@@ -199,14 +224,13 @@ def write_number(value: float) -> str:
 
 def draw_part(path: Path, part: Part) -> None:
     """Draw the figures that are compared, each with its goal: how far it is from it, 1 = reached."""
-    rows = [row for row in part.rows if row.goal is not None]
+    rows = [row for row in part.rows if row.goal]
     figure = Figure(figsize=(9, 0.7 + 0.42 * len(rows)), dpi=100, layout="constrained")
     axes = figure.subplots()
     for place, row in enumerate(reversed(rows)):
-        assert row.goal
-        share = row.goal / max(row.judged, 1e-9) if row.at_least else row.judged / row.goal
+        share = _share(row)
         axes.barh(place, share, color=COLOURS[row.met], height=0.6)
-        label = f"{write_number(row.judged)} (goal {write_goal(row)})"
+        label = f"{write_number(row.judged)} (goal {write_goal(row.aim)})"
         paper = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
         axes.annotate(label, (share, place), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=paper)
     axes.axvline(1, color="black", linewidth=1, linestyle="--", zorder=0)

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import shapely
-from pyproj import Transformer
-from shapely.geometry import box
-from shapely.geometry.base import BaseGeometry
-
 from benchmarks import scene_pixels
+from benchmarks.outlines import PIXEL, Frame, draw_rectangle, draw_river, outline_pixels
 from minewatch.areas.aoi import Aoi, GridHint, write_aoi
+from minewatch.areas.grid import make_grid
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace
 
 EPSG, LEFT, TOP, TILE = 32719, 399960, 8600020, "19LDF"
 """Where the tile lies: the corner of its first pixel, metres."""
+
+PLACE = (EPSG, float(LEFT), float(TOP))
+"""The same, for outlines."""
 
 BANDS = {"blue": ("B02", 10), "red": ("B04", 10), "nir": ("B08", 10), "swir16": ("B11", 20), "scl": ("SCL", 20)}
 """Asset to file and pixel size; the order is that of the numbers in ``scene_pixels``."""
@@ -119,15 +118,22 @@ class Series:
         """Path of one asset."""
         return self.folder / item / f"{BANDS[band][0]}.tif"
 
-    def area(self, name: str = "whole", shift: tuple[int, int, int, int] = (0, 0, 0, 0)) -> Aoi:
-        """Make an area of its pixels; ``shift`` takes rows and columns off: top, left, bottom, right."""
-        size = self.settings.size
-        top, left, bottom, right = shift
-        return self.rectangle(name, top, left, size - bottom, size - right)
+    @property
+    def whole(self) -> Frame:
+        """All its pixels."""
+        return 0, 0, self.settings.size, self.settings.size
 
-    def rectangle(self, name: str, top: int, left: int, bottom: int, right: int) -> Aoi:
-        """Make an area of exactly these pixels of 10 m (even numbers)."""
-        outline = outline_pixels(top, left, bottom, right)
+    def area(self, name: str = "whole", frame: Frame | None = None) -> Aoi:
+        """Make an area as a user draws it: the largest rectangle in lon/lat that lies in a frame, or in the whole series."""
+        return Aoi(name, draw_rectangle(frame or self.whole, PLACE), self.settings.monitor_from)
+
+    def river(self) -> Aoi:
+        """Make an area that is a river."""
+        return Aoi("river", draw_river(self.settings.size, PLACE), self.settings.monitor_from)
+
+    def aligned(self, name: str = "whole", frame: Frame | None = None) -> Aoi:
+        """Make an area of exactly these pixels (even numbers), for figures that count each of them."""
+        outline = outline_pixels(frame or self.whole, PLACE)
         return Aoi(name, outline, self.settings.monitor_from, grid=GridHint(EPSG, (LEFT, TOP)))
 
     def workspace(self, folder: Path, areas: Sequence[Aoi]) -> Workspace:
@@ -138,16 +144,12 @@ class Series:
         return workspace
 
 
-def outline_pixels(top: int, left: int, bottom: int, right: int) -> BaseGeometry:
-    """Outline pixels in lon/lat so that the grid over the outline has these pixels and no others.
-
-    Two metres inside, since the grid grows to whole pixels of 20 m; and with points every 2 km, since straight lines in
-    lon/lat are none in UTM.
-    """
-    frame = box(LEFT + 10 * left + 2, TOP - 10 * bottom + 2, LEFT + 10 * right - 2, TOP - 10 * top - 2)
-    project = Transformer.from_crs(EPSG, 4326, always_xy=True)
-    dense = shapely.segmentize(frame, 2000)
-    return shapely.transform(dense, lambda points: np.column_stack(project.transform(points[:, 0], points[:, 1])))
+def find_frame(area: Aoi) -> Frame:
+    """Return the pixels of a series that the grid over an area has."""
+    left, bottom, right, top = make_grid(area).bounds
+    edges = TOP - top, left - LEFT, TOP - bottom, right - LEFT
+    first, second, third, fourth = (round(edge / PIXEL) for edge in edges)
+    return first, second, third, fourth
 
 
 def name_item(day: dt.date) -> str:

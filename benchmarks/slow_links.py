@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import ROOT
-from benchmarks.results import Row, Run
+from benchmarks.results import Row, Run, compare
 from benchmarks.series import BANDS, Series, open_series
 
 HOST = "127.0.0.1"
@@ -183,21 +183,21 @@ def open_link(series: Series, delay: float) -> Iterator[Link]:
 
 def measure_lines(run: Run) -> list[Row]:
     """Scan over a line without and with delay."""
-    series, seconds, counts = run.series(run.size, run.scenes), [], []
+    series, results, counts = run.series(run.size, run.scenes), [], []
     for number, delay in enumerate((0.0, run.delay)):
         with open_link(series, delay) as link:
             folder = run.work / f"line-{number}"
             workspace = series.workspace(folder, [series.area()])
             done = run.job("scan", source=link.url, **run.scan_settings(series, workspace))
-            seconds.append(done.seconds)
+            results.append(done)
             counts.append(link.count())
             assert not done.facts["failures"]
     windows = len(series.items) * len(BANDS)
     milliseconds = f"{1000 * run.delay:.0f} ms"
     return [
-        Row("scan over HTTP, no delay", seconds[0], "s"),
-        Row(f"scan over HTTP, {milliseconds} a request", seconds[1], "s", seconds[1] / seconds[0], "no delay", 1.5),
-        Row("requests for one band of one scene", counts[1]["requests"] / windows, "requests", goal=3),
+        Row("scan over HTTP, no delay", results[0].seconds, "s", cpu=results[0].cpu),
+        *compare(f"scan over HTTP, {milliseconds} a request", results[1], results[0], "no delay", "slow-line"),
+        Row("requests for one band of one scene", counts[1]["requests"] / windows, "requests", goal="requests"),
         Row("most requests under way at once", counts[1]["most"], "requests"),
     ]
 
