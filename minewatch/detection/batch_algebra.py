@@ -1,8 +1,8 @@
 """Least squares for a batch of pixels at once, so that one SIMD instruction works on many of them.
 
-Loops over terms and steps end where an array does: one that ends at a number is written out by the compiler, which takes long and helps
-little.  The result of a pixel depends on that pixel alone, and so not on the tile size: sums over looks that pixels share are integers,
-all others are added in the order of the looks.
+Loops over terms and steps end where an array does: one that ends at a number is written out by the compiler, which takes long
+and helps little.  The result of a pixel depends on that pixel alone, and so not on the tile size: sums over looks that pixels
+share are integers, all others are added in the order of the looks.
 """
 
 from __future__ import annotations

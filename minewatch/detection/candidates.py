@@ -83,15 +83,12 @@ def _find_candidates(
     """
     edges, levels, value = reals[TERMS : TERMS + 3], reals[TERMS + 3 : TERMS + 6], reals[TERMS + 6]
     monitored, is_low, is_doubtful = flags[0], flags[1], flags[2]
-    lowest, step, unit = np.float32(scale[0] - SLACK), np.float32(scale[1]), np.float32(1 / PRECISION)
+    lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
     for begin in range(0, clear.shape[1], BATCH):
         n = min(BATCH, clear.shape[1] - begin)
         if not _mark_monitored(base, begin, rules, monitored, n):
             continue
-        for k in range(used.size):
-            source, target = base[used[k], begin : begin + n], reals[k]
-            for i in range(n):
-                target[i] = np.float32(source[i]) * unit
+        _unpack_rows(base, begin, used, reals, n)
         for t in range(start, stop):
             if is_consistent[t]:
                 code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
@@ -108,6 +105,16 @@ def _find_candidates(
                     _judge_doubtful(
                         code, scale, base, begin, terms[t], scenes[t, 0], rules, days[t], last, counts, is_doubtful, n
                     )
+
+
+@subroutine
+def _unpack_rows(base: Baselines, begin: int, used: NDArray[np.int64], reals: Floats32, n: int) -> None:
+    """Fill the first rows of ``reals`` with the used rows of the batch, in units of 1."""
+    unit = np.float32(1 / PRECISION)
+    for k in range(used.size):
+        source, target = base[used[k], begin : begin + n], reals[k]
+        for i in range(n):
+            target[i] = np.float32(source[i]) * unit
 
 
 @subroutine
