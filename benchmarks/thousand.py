@@ -262,5 +262,6 @@ def describe_limits(rows: Iterable[Row]) -> str:
     if not limits:
         return ""
     first, *others = limits
-    text = f"What would break first: {first.name}, at about {first.figure:,.0f} areas."
+    sooner = ", before a thousand are watched" if first.figure < 1000 else ""
+    text = f"What would break first: {first.name}, at about {first.figure:,.0f} areas{sooner}."
     return f"{text} Next: {others[0].name}, at about {others[0].figure:,.0f}." if others else text

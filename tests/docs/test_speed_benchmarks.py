@@ -266,5 +266,6 @@ def test_page_says_what_would_break_first(tmp_path: Path) -> None:
     rows = [Row("a disk is full", 900.0, "areas", group=LIMITS), Row("a night lasts a day", 1200.0, "areas", group=LIMITS)]
     write_page(tmp_path, store_rows(tmp_path / "rows.json", {"thousand": ([Row("fill", 1.0, "s"), *rows], 1.0)}))
     page = (tmp_path / "speed.md").read_text("utf-8")
-    assert "What would break first: a disk is full, at about 900 areas. Next: a night lasts a day, at about 1,200." in page
+    assert "What would break first: a disk is full, at about 900 areas, before a thousand are watched." in page
+    assert "Next: a night lasts a day, at about 1,200." in page
     assert "](images/speed-thousand.png)" not in page  # there is no goal to draw
