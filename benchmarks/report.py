@@ -25,7 +25,7 @@ from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
-from minewatch.products.report.pdf import HTML, PDF
+from minewatch.products.report.options import HTML, PDF
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.settings import Simulation, demo_simulation
 

@@ -19,7 +19,7 @@ from minewatch.operations import scan as scan_module
 STAGES = {
     "search": ("_search",),
     "read and archive": ("fetch_observations", "reconcile_damage", "_choose_observations"),
-    "map changes": ("_map_changes",),
+    "map changes": ("_find_changes",),
     "replay": ("_report_area",),
     "table": ("_add_context", "_update_table"),
     "evidence": ("_write_evidence",),
