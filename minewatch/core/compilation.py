@@ -1,6 +1,8 @@
 """Compiles functions with numba, and finds a folder in which compiled code is kept between runs.
 
-Compiling takes half a minute.  The folder is that of the environment variable NUMBA_CACHE_DIR, else beside the code, else
+Functions that Python calls are kernels, made with :func:`njit`; those that kernels alone call are made with :func:`subroutine`.
+
+Compiling all of them takes some ten seconds.  The folder is that of the environment variable NUMBA_CACHE_DIR, else beside the code, else
 ``minewatch`` in the user's cache folder (XDG_CACHE_HOME, or ``.cache`` at home).  In containers and under cron none of them may
 be writable; then it is a private folder among the temporary files, and where that is not possible nothing is kept.
 """
@@ -14,6 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
+from numba.core.registry import CPUDispatcher
 
 from minewatch.core.cache_folders import find_temporary_cache, find_user_cache, make_usable
 
@@ -49,7 +54,7 @@ def find_cache(package: Path = PACKAGE) -> CompileCache:
     if not stated and (home := find_user_cache()):
         return CompileCache(home)
     fault = f"{VARIABLE} names {stated}, which cannot be used" if stated else "there is no folder for compiled code"
-    what_to_do = f"set {VARIABLE} to a folder that can be written and stays, and scans start half a minute sooner"
+    what_to_do = f"set {VARIABLE} to a folder that can be written and stays, and scans start sooner"
     if temporary := find_temporary_cache():
         return CompileCache(temporary, note=f"{fault}; it is kept in {temporary} for now: {what_to_do}")
     return CompileCache(None, is_kept=False, note=f"{fault}, and each run compiles anew: {what_to_do}")
@@ -77,3 +82,68 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[F], F]:
     """Compile a function as numba's decorator of this name does; ``cache`` keeps the code where that is possible."""
     decorate: Callable[[F], F] = numba.njit(cache=cache and CACHE.is_kept, **options)
     return decorate
+
+
+LINKING = (0, 68)
+"""Version of numba whose way to link code :class:`_LinkedLibrary` was tested with; with others each function is compiled alone."""
+
+
+def subroutine(function: F) -> F:
+    """Compile a function that kernels alone call: as a part of them, which takes half the time; called from Python it is plain.
+
+    It may make no arrays, and division by zero gives infinity or NaN.
+    """
+    if vars(numba.config)["DISABLE_JIT"]:
+        return function
+    pipeline = {"pipeline_class": _LinkingCompiler} if numba.version_info.short == LINKING else {}
+    options = {"nopython": True, "boundscheck": None, "_nrt": False, "error_model": "numpy"}
+    made: F = _Subroutine(function, locals={}, targetoptions=options, **pipeline)
+    return made
+
+
+class _Subroutine(CPUDispatcher):  # type: ignore[misc]
+    """A function that compiled code calls compiled, and Python as it is written."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.py_func(*arguments)
+
+
+class _LinkedLibrary(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a subroutine, as it was written: kernels take it in, and are optimised and made machine code as a whole.
+
+    Numba's own library would do both for each function, and again in every function that calls it, directly or not.
+    """
+
+    @property
+    def codegen(self) -> _LinkedLibrary:
+        """What :meth:`set_env` is called on."""
+        return self
+
+    def set_env(self, name: str, env: object) -> None:
+        """Do nothing: there is no machine code yet, and subroutines do not handle Python's objects, which need this."""
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return 0: there is no machine code to call."""
+        self._ensure_finalized()
+        return 0
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _LinkingCompiler(Compiler):  # type: ignore[misc]
+    """Compiles a subroutine, without what would be needed to call it from Python or C."""
+
+    def __init__(
+        self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any  # noqa: A002
+    ) -> None:
+        flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
+        library = library or _LinkedLibrary(targetctx.codegen(), "subroutine")
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)

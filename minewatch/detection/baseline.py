@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import njit, subroutine
 from minewatch.detection.batch_algebra import (
     BATCH,
     Codes,
@@ -94,10 +94,9 @@ class PixelBaseline(NamedTuple):
     """Share of the clear looks, hazy ones included, that show bare ground."""
 
 
-@njit(nogil=True, cache=True)
-def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
-    """Return the baseline of one pixel, a column of FULL rows."""
-    numbers = column / PRECISION
+@subroutine
+def view_baseline(numbers: Floats) -> PixelBaseline:
+    """Return the baseline of a pixel whose FULL rows are ``numbers``, in units of 1."""
     return PixelBaseline(
         numbers[NDVI_ROW : NDVI_ROW + TERMS],
         numbers[BSI_ROW : BSI_ROW + TERMS],
@@ -105,23 +104,34 @@ def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
         numbers[NOISE_ROW],
         numbers[LOW_ROW],
         numbers[HIGH_ROW],
-        int(column[LOOKS_ROW]),
+        np.int64(round(numbers[LOOKS_ROW] * PRECISION)),
         numbers[BARE_ROW],
     )
 
 
-@njit(nogil=True, cache=True)
+def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
+    """Return the baseline of one pixel, a column of FULL rows."""
+    return view_baseline(column.astype(np.float64) / PRECISION)
+
+
 def has_vegetation(base: Baselines, rules: Rules) -> NDArray[np.bool_]:
     """Return which pixels have vegetation to lose and were seldom bare before: (pixel,) bool."""
-    high, bare = base[HIGH_ROW] / PRECISION, base[BARE_ROW] / PRECISION
+    high, bare = (base[row].astype(np.float64) / PRECISION for row in (HIGH_ROW, BARE_ROW))
     vegetated: NDArray[np.bool_] = (high >= rules.min_vegetation) & (bare < rules.tilled_share)
     return vegetated
 
 
-@njit(nogil=True, cache=True)
 def are_monitored(base: Baselines, rules: Rules) -> NDArray[np.bool_]:
     """Return which pixels have vegetation and enough looks: (pixel,) bool."""
     monitored: NDArray[np.bool_] = (base[LOOKS_ROW] >= rules.min_looks) & has_vegetation(base, rules)
+    return monitored
+
+
+@subroutine
+def is_monitored(base: Baselines, pixel: int, rules: Rules) -> bool:
+    """True if one pixel has vegetation and enough looks, see :func:`are_monitored`."""
+    vegetated = (base[HIGH_ROW, pixel] / PRECISION >= rules.min_vegetation) & (base[BARE_ROW, pixel] / PRECISION < rules.tilled_share)
+    monitored: bool = (base[LOOKS_ROW, pixel] >= rules.min_looks) & vegetated
     return monitored
 
 
@@ -176,9 +186,24 @@ class _Scratch(NamedTuple):
     cut: Counts
     """(pixel,) largest residual that is kept, in the same steps."""
 
+    gone: Codes
+    """(pixel,) 1 where the present look is rejected."""
 
-@njit(nogil=True, cache=True)
+    eights: NDArray[np.uint64]
+    """The same, eight pixels in one number."""
+
+    bytes: Codes
+    """(3, pixel) for passing use."""
+
+    whole: Counts
+    """(pixel,) for passing use."""
+
+    real: Floats32
+    """(2, pixel) for passing use."""
+
+
 def _make_scratch(looks: int) -> _Scratch:
+    gone = np.zeros(BATCH, np.uint8)
     return _Scratch(
         np.zeros((looks, BATCH), np.uint8),
         np.zeros((looks, BATCH), np.uint8),
@@ -196,10 +221,14 @@ def _make_scratch(looks: int) -> _Scratch:
         np.zeros(BATCH, np.int32),
         np.zeros(BATCH, np.int32),
         np.zeros(BATCH, np.int32),
+        gone,
+        gone.view(np.uint64),
+        np.zeros((3, BATCH), np.uint8),
+        np.zeros(BATCH, np.int32),
+        np.zeros((2, BATCH), np.float32),
     )
 
 
-@njit(nogil=True, cache=True)
 def fit_baselines(
     codes: Codes,
     usable: NDArray[np.bool_],
@@ -216,61 +245,80 @@ def fit_baselines(
     ``codes`` (layer, time, pixel) and ``usable`` (time, pixel) are C-contiguous, ``terms`` (time, term) and ``products``
     (time, pair) belong to them.
     """
-    history, rows, s = slice(first, start), terms[first:start].astype(np.float32), _make_scratch(start - first)
+    rows = terms[first:start].astype(np.float32)
+    _fit_batches(codes, usable, first, rows, products[first:start], scales, rules, _make_scratch(len(rows)), base)
+
+
+@njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
+def _fit_batches(
+    codes: Codes,
+    usable: NDArray[np.bool_],
+    first: int,
+    rows: Floats32,
+    products: NDArray[np.int32],
+    scales: Floats,
+    rules: Rules,
+    s: _Scratch,
+    base: Baselines,
+) -> None:
+    """Fit the looks of each pixel into ``base``, a batch of pixels at a time."""
     for begin in range(0, usable.shape[1], BATCH):
         n = min(BATCH, usable.shape[1] - begin)
-        part = base[:, begin : begin + n]
-        _choose_looks(codes, usable, first, begin, scales, rules, s, part[BARE_ROW], n)
-        part[LOOKS_ROW] = s.looks[:n]
+        _choose_looks(codes, usable, first, begin, scales, rules, s, base[BARE_ROW, begin : begin + n], n)
         most = 1
         for i in range(n):
+            base[LOOKS_ROW, begin + i] = s.looks[i]
             s.size[i] = count_terms(s.looks[i])
             most = max(most, s.size[i])
             s.rank[i] = max(s.looks[i] - 1, 0) // 2
-        _fit_ndvi(codes[0, history], begin, rows, products[first:start], scales[0], s, part, most, n)
+        _fit_ndvi(codes[0], first, begin, rows, products, scales[0], s, base, most, n)
         if base.shape[0] == FULL:
             for layer, row in ((1, BSI_ROW), (2, BLUE_ROW)):
-                sum_values(codes[layer, history], begin, s.kept, rows, s.right, n)
+                sum_values(codes[layer], first, begin, s.kept, rows, s.real[0], s.real[1], s.right, n)
                 substitute(s.factor, s.right, s.size, s.curve, most, n)
-                _pack(s.curve, scales[layer], part, row, n)
+                _pack(s.curve, scales[layer], base, row, begin, n)
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _fit_ndvi(
     ndvi: Codes,
+    first: int,
     begin: int,
     rows: Floats32,
     products: NDArray[np.int32],
     scale: Floats,
     s: _Scratch,
-    part: Baselines,
+    base: Baselines,
     most: int,
     n: int,
 ) -> None:
-    """Fit NDVI to the chosen looks, and again without the rejected ones; write the curve, its noise and range into ``part``."""
-    s.kept[:] = s.chosen
-    sum_products(s.kept, products, s.common, s.mixed, s.correction, n)
+    """Fit NDVI to the chosen looks, and again without the rejected ones; write the curve, its noise and range into ``base``."""
+    for t in range(s.kept.shape[0]):
+        kept, chosen = s.kept[t], s.chosen[t]
+        for i in range(n):
+            kept[i] = chosen[i]
+    sum_products(s.kept, products, s.common, s.mixed, s.correction, s.whole, n)
     for fitted in range(ROUNDS):
         if fitted > 0:
             _reject(s, products, n)
         make_normal_matrix(s.common, s.mixed, s.correction, s.size, s.factor, most, n)
-        factorise(s.factor, most, n)
-        sum_values(ndvi, begin, s.kept, rows, s.right, n)
+        factorise(s.factor, s.real[0], most, n)
+        sum_values(ndvi, first, begin, s.kept, rows, s.real[0], s.real[1], s.right, n)
         substitute(s.factor, s.right, s.size, s.curve, most, n)
-        _rank_residuals(ndvi, begin, rows, scale[1], s, fitted == ROUNDS - 1, n)
-        select_rank(s.ranked, s.rank, s.middle, n)
+        _rank_residuals(ndvi, first, begin, rows, scale[1], s, fitted == ROUNDS - 1, n)
+        select_rank(s.ranked, s.rank, s.bytes[0], s.bytes[1], s.whole, s.middle, n)
         for i in range(n):
             noise = max(DEVIATION * s.middle[i] / FINE, NOISE_FLOOR)
-            part[NOISE_ROW, i] = round(PRECISION * noise)
-            s.cut[i] = min(int(REJECTED * noise * FINE), 254)
+            base[NOISE_ROW, begin + i] = round(PRECISION * noise)
+            s.cut[i] = min(np.int64(REJECTED * noise * FINE), 254)
     for i in range(n):
         seen = s.low[i] <= s.high[i]
-        part[LOW_ROW, i] = _round(PRECISION * (scale[0] + scale[1] * (128 + s.low[i]))) if seen else 0
-        part[HIGH_ROW, i] = _round(PRECISION * (scale[0] + scale[1] * (128 + s.high[i]))) if seen else 0
-    _pack(s.curve, scale, part, NDVI_ROW, n)
+        base[LOW_ROW, begin + i] = _round(PRECISION * (scale[0] + scale[1] * (128 + s.low[i]))) if seen else 0
+        base[HIGH_ROW, begin + i] = _round(PRECISION * (scale[0] + scale[1] * (128 + s.high[i]))) if seen else 0
+    _pack(s.curve, scale, base, NDVI_ROW, begin, n)
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _choose_looks(
     codes: Codes,
     usable: NDArray[np.bool_],
@@ -286,12 +334,12 @@ def _choose_looks(
 
     ``share`` (pixel,) gets the share of all clear looks that shows bare ground, x PRECISION.
     """
-    ranked, chosen, count = s.ranked, s.chosen, s.looks
+    ranked, chosen, count, level = s.ranked, s.chosen, s.looks, s.middle
+    limit, few, most = s.bytes[0], s.bytes[1], s.bytes[2]
     green = np.uint8(_first_code(rules.min_vegetation, scales[0]))
     soil = np.uint8(_first_code(rules.bare_bsi, scales[1]))
     nothing, something = np.uint8(255), np.uint8(0)
     allowance = round(HAZE_ALLOWANCE / scales[2, 1])
-    level = np.empty(n, np.int32)
     for t in range(chosen.shape[0]):
         use, order, bare = usable[first + t, begin : begin + n], ranked[t], chosen[t]
         ndvi, bsi = codes[0, first + t, begin : begin + n], codes[1, first + t, begin : begin + n]
@@ -300,13 +348,14 @@ def _choose_looks(
             order[i] = blue[i] if use[i] else nothing
         for i in range(n):
             bare[i] = something if use[i] & (ndvi[i] < green) & (bsi[i] >= soil) else nothing
-    count_up_to(chosen, np.zeros(n, np.uint8), level, n)
-    count_up_to(ranked, np.full(n, 254, np.uint8), count, n)
+    for i in range(n):
+        limit[i], most[i] = 0, 254
+    count_up_to(chosen, limit, few, level, n)
+    count_up_to(ranked, most, few, count, n)
     for i in range(n):
         share[i] = round(PRECISION * level[i] / count[i]) if count[i] else 0
         count[i] //= 3
-    select_rank(ranked, count, level, n)
-    limit = np.empty(n, np.uint8)
+    select_rank(ranked, count, limit, few, s.whole, level, n)
     for i in range(n):
         limit[i] = min(level[i] + allowance, 255)
     for t in range(chosen.shape[0]):
@@ -315,46 +364,52 @@ def _choose_looks(
             use[i] = order[i] < limit[i]
     for i in range(n):
         limit[i] -= 1
-    count_up_to(ranked, limit, count, n)
+    count_up_to(ranked, limit, few, count, n)
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _first_code(value: float, scale: Floats) -> int:
     """Return the first code whose value is not below ``value``."""
-    return min(max(int(np.ceil((value - scale[0]) / scale[1] - 1e-9)), 0), 255)
+    return min(max(np.int64(np.ceil((value - scale[0]) / scale[1] - 1e-9)), 0), 255)
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _reject(s: _Scratch, products: NDArray[np.int32], n: int) -> None:
     """Leave out the looks whose residual is beyond the cut, and subtract their products from the correction."""
-    kept, chosen, ranked, correction = s.kept, s.chosen, s.ranked, s.correction
-    limit, gone = s.cut.astype(np.uint8), np.zeros(BATCH, np.uint8)
-    eights = gone.view(np.uint64)
+    kept, chosen, ranked, correction, limit, gone = s.kept, s.chosen, s.ranked, s.correction, s.bytes[0], s.gone
+    for i in range(n):
+        limit[i] = s.cut[i]
+    for i in range(n, BATCH):
+        gone[i] = 0
     for t in range(kept.shape[0]):
         row, use, rank, product = kept[t], chosen[t], ranked[t], products[t]
         for i in range(n):
             row[i] = use[i] & np.uint8(rank[i] <= limit[i])
         for i in range(n):
             gone[i] = use[i] - row[i]
-        for eight in range(eights.size):
-            if eights[eight] != 0:
+        for eight in range(s.eights.size):
+            if s.eights[eight] != 0:
                 for i in range(8 * eight, 8 * eight + 8):
                     if gone[i] != 0:
-                        correction[i] -= product
+                        change = correction[i]
+                        for k in range(PAIRS):
+                            change[k] -= product[k]
 
 
-@njit(nogil=True, cache=True)
-def _rank_residuals(codes: Codes, begin: int, rows: Floats32, step: float, s: _Scratch, is_last: bool, n: int) -> None:
+@subroutine
+def _rank_residuals(
+    codes: Codes, first: int, begin: int, rows: Floats32, step: float, s: _Scratch, is_last: bool, n: int
+) -> None:
     """Rank residuals by size, in steps of 1 / FINE, 255 where a look is not chosen; of the last fit, find the curve's range."""
-    chosen, curve, ranked, low, high = s.chosen, s.curve, s.ranked, s.low, s.high
-    level, fine, away = np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32)
+    chosen, curve, ranked, low, high, level, fine = s.chosen, s.curve, s.ranked, s.low, s.high, s.real[0], s.whole
+    away = s.real[1]
     scale, half, rounding = np.float32(FINE * step), np.float32(128), np.float32(0.5)
     largest, nothing, one, far = np.float32(254), np.uint8(255), np.float32(1), np.float32(FAR)
-    low[:n] = far
-    high[:n] = -far
+    for i in range(n):
+        low[i], high[i] = far, -far
     for t in range(chosen.shape[0]):
         evaluate_curves(curve, rows[t], level, n)
-        code, use, rank = codes[t, begin : begin + n], chosen[t], ranked[t]
+        code, use, rank = codes[first + t, begin : begin + n], chosen[t], ranked[t]
         for i in range(n):
             fine[i] = np.int32(min(abs(np.float32(code[i]) - half - level[i]) * scale + rounding, largest))
         for i in range(n):
@@ -367,17 +422,17 @@ def _rank_residuals(codes: Codes, begin: int, rows: Floats32, step: float, s: _S
                 high[i] = max(high[i], level[i] - away[i])
 
 
-@njit(nogil=True, cache=True)
-def _pack(curve: Floats32, scale: Floats, part: Baselines, row: int, n: int) -> None:
-    """Convert curves of codes into rounded coefficients in the unit of the layer, and write them into rows of ``part``."""
+@subroutine
+def _pack(curve: Floats32, scale: Floats, base: Baselines, row: int, begin: int, n: int) -> None:
+    """Convert curves of codes into rounded coefficients in the unit of the layer, and write them into rows of ``base``."""
     level, slope = np.float32(PRECISION * (scale[0] + 128 * scale[1])), np.float32(PRECISION * scale[1])
     least, most = np.float32(-32767), np.float32(32767)
     for k in range(TERMS):
-        target, number, start = part[row + k], curve[k], level if k == 0 else np.float32(0)
+        target, number, start = base[row + k, begin : begin + n], curve[k], level if k == 0 else np.float32(0)
         for i in range(n):
             target[i] = np.int16(min(max(np.rint(start + slope * number[i]), least), most))
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _round(value: float) -> int:
-    return int(min(max(np.rint(value), -32767.0), 32767.0))
+    return np.int64(min(max(np.rint(value), -32767.0), 32767.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import subroutine
 from minewatch.detection.harmonics import PAIRS, TERMS, UNIT
 
 BATCH = 256
@@ -24,14 +24,15 @@ Codes = NDArray[np.uint8]
 Counts = NDArray[np.int32]
 
 
-@njit(nogil=True, cache=True)
-def count_up_to(values: Codes, limit: Codes, count: Counts, n: int) -> None:
-    """Count, for each pixel, the values that are not above its limit."""
-    few = np.empty(n, np.uint8)
-    count[:n] = 0
+@subroutine
+def count_up_to(values: Codes, limit: Codes, few: Codes, count: Counts, n: int) -> None:
+    """Count, for each pixel, the values that are not above its limit; ``few`` (pixel,) is overwritten."""
+    for i in range(n):
+        count[i] = 0
     for first in range(0, values.shape[0], 255):
         # Counts of 255 looks fit into a byte, so that an instruction works on as many pixels as possible.
-        few[:] = 0
+        for i in range(n):
+            few[i] = 0
         for t in range(first, min(first + 255, values.shape[0])):
             row = values[t]
             for i in range(n):
@@ -40,51 +41,64 @@ def count_up_to(values: Codes, limit: Codes, count: Counts, n: int) -> None:
             count[i] += few[i]
 
 
-@njit(nogil=True, cache=True)
-def select_rank(values: Codes, rank: Counts, selected: Counts, n: int) -> None:
-    """Find the value of a rank (0 = the smallest) of each pixel by bisection; values of 255 do not count."""
-    limit, below = np.empty(n, np.uint8), np.empty(n, np.int32)
-    selected[:n] = 0
+@subroutine
+def select_rank(values: Codes, rank: Counts, limit: Codes, few: Codes, below: Counts, selected: Counts, n: int) -> None:
+    """Find the value of a rank (0 = the smallest) of each pixel by bisection; values of 255 do not count.
+
+    ``limit``, ``few`` and ``below`` (pixel,) are overwritten.
+    """
+    for i in range(n):
+        selected[i] = 0
     step = 128
     while step > 0:
         for i in range(n):
             limit[i] = selected[i] + (step - 1)
-        count_up_to(values, limit, below, n)
+        count_up_to(values, limit, few, below, n)
         for i in range(n):
             selected[i] += step if below[i] <= rank[i] else 0
         step //= 2
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def sum_products(
     kept: Codes,
     products: NDArray[np.int32],
     common: NDArray[np.int32],
     mixed: NDArray[np.int32],
     correction: NDArray[np.int32],
+    mask: NDArray[np.int32],
     n: int,
 ) -> None:
-    """Sum the products of the looks: ``common`` of looks that all pixels keep, ``mixed`` of looks that some keep."""
-    mask = np.empty(n, np.int32)
-    common[:] = 0
-    mixed[:] = 0
-    correction[:] = 0
+    """Sum the products of the looks: ``common`` of looks that all pixels keep, ``mixed`` of looks that some keep.
+
+    ``correction`` becomes 0; ``mask`` (pixel,) is overwritten.
+    """
+    for k in range(PAIRS):
+        common[k] = 0
+        target = mixed[k]
+        for i in range(n):
+            target[i] = 0
+    for i in range(n):
+        change = correction[i]
+        for k in range(PAIRS):
+            change[k] = 0
     for t in range(kept.shape[0]):
-        row, total = kept[t], 0
+        row, product, total = kept[t], products[t], 0
         for i in range(n):
             total += row[i]
         if total == n:
-            common += products[t]
+            for k in range(PAIRS):
+                common[k] += product[k]
         elif total > 0:
             for i in range(n):
                 mask[i] = -np.int32(row[i])
             for k in range(PAIRS):
-                target, product = mixed[k], products[t, k]
+                target, number = mixed[k], product[k]
                 for i in range(n):
-                    target[i] += product & mask[i]
+                    target[i] += number & mask[i]
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def make_normal_matrix(
     common: Counts, mixed: NDArray[np.int32], correction: NDArray[np.int32], size: Counts, factor: Floats32, most: int, n: int
 ) -> None:
@@ -106,10 +120,12 @@ def make_normal_matrix(
                 row[pixel] = row[pixel] if i < size[pixel] else left
 
 
-@njit(nogil=True, cache=True)
-def factorise(factor: Floats32, most: int, n: int) -> None:
-    """Factorise a normal matrix in place into L D L', (pair, pixel): below the diagonal L, on it 1 / D."""
-    scaled = np.empty(n, np.float32)
+@subroutine
+def factorise(factor: Floats32, scaled: Floats32, most: int, n: int) -> None:
+    """Factorise a normal matrix in place into L D L', (pair, pixel): below the diagonal L, on it 1 / D.
+
+    ``scaled`` (pixel,) is overwritten.
+    """
     for j in range(most):
         diagonal = factor[j * (j + 1) // 2 + j]
         for pixel in range(n):
@@ -126,19 +142,27 @@ def factorise(factor: Floats32, most: int, n: int) -> None:
                     target[pixel] -= scaled[pixel] * other[pixel]
 
 
-@njit(nogil=True, cache=True)
-def sum_values(codes: Codes, begin: int, kept: Codes, rows: Floats32, right: Floats32, n: int) -> None:
-    """Sum values times terms over the looks that are kept: (term, pixel); values are codes less 128."""
-    one, other = np.empty(n, np.float32), np.empty(n, np.float32)
+@subroutine
+def sum_values(
+    codes: Codes, first: int, begin: int, kept: Codes, rows: Floats32, one: Floats32, other: Floats32, right: Floats32, n: int
+) -> None:
+    """Sum values times terms over the looks that are kept: (term, pixel); values are codes less 128.
+
+    ``codes`` (time, pixel) are those of all looks and pixels, which begin at ``first`` and ``begin``; ``one`` and ``other``
+    (pixel,) are overwritten.
+    """
     half = np.float32(128)
-    right[:] = 0
+    for k in range(TERMS):
+        total = right[k]
+        for i in range(n):
+            total[i] = 0
     # Two looks at a time, so that the sums are loaded and stored half as often; the order of addition stays the same.
     for t in range(0, kept.shape[0], 2):
         u = min(t + 1, kept.shape[0] - 1)
-        code, keep = codes[t, begin : begin + n], kept[t]
+        code, keep = codes[first + t, begin : begin + n], kept[t]
         for i in range(n):
             one[i] = (np.float32(code[i]) - half) * np.float32(keep[i])
-        code, keep = codes[u, begin : begin + n], kept[u]
+        code, keep = codes[first + u, begin : begin + n], kept[u]
         there = np.float32(u > t)
         for i in range(n):
             other[i] = (np.float32(code[i]) - half) * (there * np.float32(keep[i]))
@@ -148,10 +172,13 @@ def sum_values(codes: Codes, begin: int, kept: Codes, rows: Floats32, right: Flo
                 total[i] = (total[i] + one[i] * x) + other[i] * y
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def substitute(factor: Floats32, right: Floats32, size: Counts, curve: Floats32, most: int, n: int) -> None:
     """Solve L D L' curve = right; terms beyond a pixel's ``size`` are 0."""
-    curve[most:] = 0
+    for i in range(most, TERMS):
+        row = curve[i]
+        for pixel in range(n):
+            row[pixel] = 0
     for i in range(most):
         row, product_sums = curve[i], right[i]
         for pixel in range(n):
@@ -172,7 +199,7 @@ def substitute(factor: Floats32, right: Floats32, size: Counts, curve: Floats32,
                 row[pixel] -= part[pixel] * known[pixel]
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def evaluate_curves(curve: Floats32, row: Floats32, value: Floats32, n: int) -> None:
     """Evaluate the curves on the day whose terms are ``row``: (pixel,)."""
     a, b, c, d, e, f, g = curve[0], curve[1], curve[2], curve[3], curve[4], curve[5], curve[6]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import njit, subroutine
 from minewatch.detection.batch_algebra import BATCH, Floats32
 from minewatch.detection.chance import LASTING_DAYS
 from minewatch.detection.rules import Rules
@@ -19,14 +19,13 @@ NONE = -1
 """Day of a look that there was not: the day before the watch began."""
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def tells_bare_ground(level: float, rules: Rules) -> bool:
     """True if bare ground would differ from the expected ``level`` of vegetation."""
     tells: bool = level - rules.bare_ndvi >= rules.min_contrast
     return tells
 
 
-@njit(nogil=True, cache=True)
 def follow_counting(
     is_counting: NDArray[np.bool_],
     days: NDArray[np.int64],
@@ -40,12 +39,29 @@ def follow_counting(
     Updated are ``last_two`` (2, pixel), the days of the last two such looks; ``blind_days`` (pixel,), the most days running with
     fewer than two of them; and ``onsets`` (day,), the change of the number of blind pixels from one day of onset to the next.
     """
-    older, newer, longest = np.empty(BATCH, np.float32), np.empty(BATCH, np.float32), np.empty(BATCH, np.float32)
-    counts, is_blind = np.empty(BATCH, np.float32), np.empty(BATCH, np.bool_)
+    reals, is_blind = np.empty((4, BATCH), np.float32), np.empty(BATCH, np.bool_)
+    _follow_batches(is_counting, days, watched, reals, is_blind, last_two, blind_days, onsets)
+
+
+@njit(nogil=True, cache=True, _nrt=False)
+def _follow_batches(
+    is_counting: NDArray[np.bool_],
+    days: NDArray[np.int64],
+    watched: NDArray[np.bool_],
+    reals: Floats32,
+    is_blind: NDArray[np.bool_],
+    last_two: NDArray[np.int16],
+    blind_days: NDArray[np.uint16],
+    onsets: NDArray[np.int32],
+) -> None:
+    """Do so for a batch of pixels at a time; ``reals`` (4, pixel of the batch) and ``is_blind`` are overwritten."""
+    older, newer, longest, counts = reals[0], reals[1], reals[2], reals[3]
     for begin in range(0, is_counting.shape[1], BATCH):
-        n = min(BATCH, is_counting.shape[1] - begin)
+        n, count = min(BATCH, is_counting.shape[1] - begin), 0
         chosen = watched[begin : begin + n]
-        if not chosen.any():
+        for i in range(n):
+            count += chosen[i]
+        if count == 0:
             continue
         for i in range(n):
             older[i], newer[i] = last_two[0, begin + i], last_two[1, begin + i]
@@ -61,7 +77,7 @@ def follow_counting(
                 blind_days[begin + i] = np.uint16(longest[i])
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _add_look(
     counts: Floats32,
     day: int,
@@ -86,8 +102,8 @@ def _add_look(
     if found > 0:
         for i in range(n):
             if is_blind[i]:
-                onsets[int(older[i]) + 1] += 1
-                onsets[int(min(newer[i], too_early)) + 1] -= 1
+                onsets[np.int64(older[i]) + 1] += 1
+                onsets[np.int64(min(newer[i], too_early)) + 1] -= 1
     for i in range(n):
         longer = counts[i] * (stretch - older[i]) - longest[i]
         longest[i] += half * (longer + abs(longer))  # where it is longer

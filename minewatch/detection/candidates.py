@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
-from minewatch.detection.baseline import HIGH_ROW, LOOKS_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, are_monitored
+from minewatch.core.compilation import njit, subroutine
+from minewatch.detection.baseline import HIGH_ROW, LOW_ROW, NDVI_ROW, NOISE_ROW, PRECISION, Baselines, is_monitored
 from minewatch.detection.batch_algebra import BATCH, Floats32, evaluate_curves
 from minewatch.detection.blindness import tells_bare_ground
-from minewatch.detection.harmonics import TERMS, evaluate
+from minewatch.detection.harmonics import TERMS
 from minewatch.detection.residual import LEAF_SHARE, is_in_leaf, is_normal
 from minewatch.detection.rules import Rules
 from minewatch.detection.series import SCALES, Series
@@ -25,7 +25,6 @@ DOUBT = 0.0001
 """NDVI by which single precision may be wrong; a look nearer to a threshold is judged in double precision."""
 
 
-@njit(nogil=True, cache=True)
 def find_candidates(
     ndvi: NDArray[np.uint8],
     clear: NDArray[np.bool_],
@@ -49,37 +48,73 @@ def find_candidates(
     ``clear`` (time, pixel) are C-contiguous; ``days`` is (time,), ``terms`` (3, time, term), ``scenes`` (time, 4),
     ``is_consistent`` (time,).
     """
-    rows = terms.astype(np.float32)
-    curve, levels = np.empty((TERMS, BATCH), np.float32), np.empty((3, BATCH), np.float32)
-    edges = np.empty((3, BATCH), np.float32)
-    lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
-    value, is_low, unit = np.empty(BATCH, np.float32), np.empty(BATCH, np.bool_), np.float32(1 / PRECISION)
-    is_doubtful = np.empty(BATCH, np.bool_)
+    looks = days, terms[0], terms.astype(np.float32), scale, scenes, is_consistent
+    reals, flags = np.empty((TERMS + 7, BATCH), np.float32), np.empty((3, BATCH), np.bool_)
+    _find_candidates(ndvi, clear, start, stop, base, *looks, rules, reals, flags, candidate, last_normal, is_counting)
+
+
+@njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
+def _find_candidates(
+    ndvi: NDArray[np.uint8],
+    clear: NDArray[np.bool_],
+    start: int,
+    stop: int,
+    base: Baselines,
+    days: NDArray[np.int32],
+    terms: NDArray[np.float64],
+    rows: NDArray[np.float32],
+    scale: NDArray[np.float64],
+    scenes: NDArray[np.float64],
+    is_consistent: NDArray[np.bool_],
+    rules: Rules,
+    reals: Floats32,
+    flags: NDArray[np.bool_],
+    candidate: NDArray[np.bool_],
+    last_normal: NDArray[np.int32],
+    is_counting: NDArray[np.bool_],
+) -> None:
+    """Do so for a batch of pixels at a time; ``reals`` (TERMS + 7, pixel of the batch) and ``flags`` (3, ...) are overwritten."""
+    levels, edges, value = reals[TERMS : TERMS + 3], reals[TERMS + 3 : TERMS + 6], reals[TERMS + 6]
+    monitored, is_low, is_doubtful = flags[0], flags[1], flags[2]
+    lowest, step, unit = np.float32(scale[0] - SLACK), np.float32(scale[1]), np.float32(1 / PRECISION)
     for begin in range(0, clear.shape[1], BATCH):
-        n = min(BATCH, clear.shape[1] - begin)
-        part = base[:, begin : begin + n]
-        monitored = are_monitored(part, rules)
-        if not monitored.any():
+        n, count = min(BATCH, clear.shape[1] - begin), 0
+        for i in range(n):
+            monitored[i] = is_monitored(base, begin + i, rules)
+            count += monitored[i]
+        if count == 0:
             continue
-        curve[:, :n] = part[NDVI_ROW : NDVI_ROW + TERMS] * unit
-        for edge, row in enumerate((LOW_ROW, HIGH_ROW, NOISE_ROW)):
-            edges[edge, :n] = part[row] * unit
+        for k in range(TERMS + 3):
+            row = NDVI_ROW + k
+            if k >= TERMS:
+                row = LOW_ROW if k == TERMS else (HIGH_ROW if k == TERMS + 1 else NOISE_ROW)
+            source, target = base[row, begin : begin + n], reals[k if k < TERMS else k + 3]
+            for i in range(n):
+                target[i] = np.float32(source[i]) * unit
         for t in range(start, stop):
             if is_consistent[t]:
                 code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
                 for i in range(n):
                     value[i] = lowest + step * np.float32(code[i])
-                evaluate_curves(curve, rows[0, t], levels[0], n)
+                evaluate_curves(reals, rows[0, t], levels[0], n)
                 if _exceeds_noise(value, is_clear, monitored, levels[0], edges, np.float32(scenes[t, 0]), is_low, n):
-                    evaluate_curves(curve, rows[1, t], levels[1], n)
-                    evaluate_curves(curve, rows[2, t], levels[2], n)
+                    evaluate_curves(reals, rows[1, t], levels[1], n)
+                    evaluate_curves(reals, rows[2, t], levels[2], n)
                     _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
-                last, counts = last_normal[:, begin : begin + n], is_counting[t, begin : begin + n]
+                normal, leafy = last_normal[0, begin : begin + n], last_normal[1, begin : begin + n]
+                last, counts = (normal, leafy), is_counting[t, begin : begin + n]
                 if _mark_normal(value, is_clear, monitored, levels[0], edges[1], rules, days[t], last, counts, is_doubtful, n):
-                    _judge_doubtful(code, scale, part, terms[0, t], scenes[t, 0], rules, days[t], last, counts, is_doubtful)
+                    for i in range(n):
+                        if is_doubtful[i]:
+                            level = expect(base, begin + i, terms[t]) + scenes[t, 0]
+                            counts[i] = tells_bare_ground(level, rules)
+                            if is_normal(level, scale[0] + scale[1] * code[i], rules):
+                                normal[i] = days[t]
+                                in_leaf = is_in_leaf(level, base[HIGH_ROW, begin + i] / PRECISION, rules)
+                                leafy[i] = days[t] if in_leaf else leafy[i]
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _exceeds_noise(
     value: Floats32,
     is_clear: NDArray[np.bool_],
@@ -91,7 +126,7 @@ def _exceeds_noise(
     n: int,
 ) -> bool:
     """Mark pixels at least three times the noise below the level of the day, which every rule requires; True if any is marked."""
-    low, high, noise = edges
+    low, high, noise = edges[0], edges[1], edges[2]
     three, count = np.float32(3), 0
     for i in range(n):
         level[i] = min(max(level[i], low[i]), high[i]) + shift
@@ -101,7 +136,7 @@ def _exceeds_noise(
     return count > 0
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _mark_candidates(
     value: Floats32,
     is_low: NDArray[np.bool_],
@@ -113,8 +148,8 @@ def _mark_candidates(
     n: int,
 ) -> None:
     """Mark pixels whose loss, as :func:`compute_residual` has it, could begin an anomaly even if the season is early or late."""
-    level, late, early = levels
-    low, high, noise = edges
+    level, late, early = levels[0], levels[1], levels[2]
+    low, high, noise = edges[0], edges[1], edges[2]
     shift, spread, nine = np.float32(scene[0]), np.float32(0.75 * scene[1]), np.float32(9)
     loss, bare = np.float32(min(rules.strong_loss, rules.weak_loss)), np.float32(rules.bare_ndvi)
     contrast = np.float32(rules.min_contrast - SLACK)
@@ -126,7 +161,7 @@ def _mark_candidates(
         candidate[i] |= is_low[i] & (safe - bare >= contrast) & sure & (fall >= loss * (safe - bare))
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _mark_normal(
     value: Floats32,
     is_clear: NDArray[np.bool_],
@@ -135,12 +170,12 @@ def _mark_normal(
     high: Floats32,
     rules: Rules,
     day: int,
-    last: NDArray[np.int32],
+    last: tuple[NDArray[np.int32], NDArray[np.int32]],
     counts: NDArray[np.bool_],
     is_doubtful: NDArray[np.bool_],
     n: int,
 ) -> bool:
-    """Mark in ``counts`` where the look counts, and set ``last`` (2, pixel) to the day where it is normal, and in leaf, too.
+    """Mark in ``counts`` where the look counts, and set ``last`` to the day where it is normal, and in leaf, too.
 
     True if any is doubtful; those are marked, too.
     """
@@ -163,33 +198,13 @@ def _mark_normal(
     return count > 0
 
 
-@njit(nogil=True, cache=True)
-def _judge_doubtful(
-    code: NDArray[np.uint8],
-    scale: NDArray[np.float64],
-    part: Baselines,
-    row: NDArray[np.float64],
-    shift: float,
-    rules: Rules,
-    day: int,
-    last: NDArray[np.int32],
-    counts: NDArray[np.bool_],
-    is_doubtful: NDArray[np.bool_],
-) -> None:
-    """Judge the doubtful pixels in double precision."""
-    for i in np.flatnonzero(is_doubtful[: code.size]):
-        level = _expect(part[:, i], row) + shift
-        counts[i] = tells_bare_ground(level, rules)
-        if is_normal(level, scale[0] + scale[1] * code[i], rules):
-            last[0, i] = day
-            last[1, i] = day if is_in_leaf(level, part[HIGH_ROW, i] / PRECISION, rules) else last[1, i]
-
-
-@njit(nogil=True, cache=True)
-def _expect(column: NDArray[np.int16], row: NDArray[np.float64]) -> float:
+@subroutine
+def expect(base: Baselines, pixel: int, row: NDArray[np.float64]) -> float:
     """Return the NDVI that a stored baseline expects on the day whose terms are ``row``, in double precision."""
-    numbers = column[:LOOKS_ROW] / PRECISION
-    level: float = min(max(evaluate(row, numbers[NDVI_ROW : NDVI_ROW + TERMS]), numbers[LOW_ROW]), numbers[HIGH_ROW])
+    total = 0.0
+    for k in range(TERMS):
+        total += row[k] * (base[NDVI_ROW + k, pixel] / PRECISION)
+    level: float = min(max(total, base[LOW_ROW, pixel] / PRECISION), base[HIGH_ROW, pixel] / PRECISION)
     return level
 
 
@@ -204,7 +219,7 @@ def find_history_normal(series: Series, base: Baselines, rules: Rules) -> NDArra
     return found
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _find_history_normal(
     ndvi: NDArray[np.uint8],
     clear: NDArray[np.bool_],
@@ -218,12 +233,13 @@ def _find_history_normal(
     found: NDArray[np.int32],
 ) -> None:
     """Go back from the last look of each pixel until both are found."""
-    monitored = are_monitored(base, rules)
-    for pixel in np.flatnonzero(monitored):
+    for pixel in range(clear.shape[1]):
+        if not is_monitored(base, pixel, rules):
+            continue
         high = base[HIGH_ROW, pixel] / PRECISION
         for t in range(start - 1, first - 1, -1):
             if clear[t, pixel]:
-                level = _expect(base[:, pixel], terms[t])
+                level = expect(base, pixel, terms[t])
                 if is_normal(level, scale[0] + scale[1] * ndvi[t, pixel], rules):
                     found[0, pixel] = max(found[0, pixel], days[t])
                     if is_in_leaf(level, high, rules):

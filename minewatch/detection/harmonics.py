@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import subroutine
 
 YEAR = 365.25
 """Days."""
@@ -35,23 +35,13 @@ def harmonic_terms(days: NDArray[np.int32]) -> Floats:
     return np.stack([np.ones(len(angle)), *waves], axis=1)
 
 
-@njit(nogil=True, cache=True)
-def make_terms(day: int) -> Floats:
-    """Return the regressors of one day since 1970-01-01, (TERMS,), as :func:`harmonic_terms` does."""
-    row = np.ones(TERMS)
-    for k in range(1, HARMONICS + 1):
-        angle = k * (2 * np.pi * day / YEAR)
-        row[2 * k - 1], row[2 * k] = np.cos(angle), np.sin(angle)
-    return row
-
-
 def multiply_terms(terms: Floats) -> NDArray[np.int32]:
     """Return the products of each look's terms, the lower triangle row by row: (time, PAIRS), in 1 / UNIT."""
     rows, columns = np.tril_indices(TERMS)
     return np.rint(UNIT * terms[:, rows] * terms[:, columns]).astype(np.int32)
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def count_terms(looks: int) -> int:
     """Return how many terms a number of looks can carry."""
     if looks >= THIRD_HARMONIC:
@@ -61,10 +51,21 @@ def count_terms(looks: int) -> int:
     return 3 if looks >= FIRST_HARMONIC else 1
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def evaluate(row: Floats, coefficients: Floats) -> float:
     """Return the curve's value on the day whose terms are ``row``."""
     total = 0.0
     for k in range(coefficients.size):
         total += row[k] * coefficients[k]
+    return total
+
+
+@subroutine
+def evaluate_day(day: int, coefficients: Floats) -> float:
+    """Return the curve's value on a day since 1970-01-01."""
+    total = coefficients[0]
+    for k in range(1, HARMONICS + 1):
+        angle = k * (2 * np.pi * day / YEAR)
+        total += np.cos(angle) * coefficients[2 * k - 1]
+        total += np.sin(angle) * coefficients[2 * k]
     return total

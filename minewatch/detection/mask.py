@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.areas.grid import PIXEL
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import njit, subroutine
 from minewatch.settings.pipeline import MaskSettings
 from minewatch.settings.scl import CLOUD_CLASSES
 
@@ -26,11 +26,14 @@ def find_clear(scl: NDArray[np.uint8], settings: MaskSettings, pixel: int = PIXE
     A pixel is clear where its class is kept and no cloud of some size lies within the margin.
     """
     kept, cloud = (np.int32(sum(1 << code for code in classes)) for classes in (settings.clear_classes, CLOUD_CLASSES))
-    reach = settings.cloud_window // pixel
+    reach, margin = settings.cloud_window // pixel, settings.cloud_margin // pixel
+    room = max(reach, margin)
     enough = math.ceil(settings.cloud_share * (2 * reach + 1) ** 2)
     clear = np.empty(scl.shape, bool)
+    width = scl.shape[2]
+    scratch = np.empty(scl.shape[1:], np.uint8), np.empty(scl.shape[1:], np.int32), np.empty((2, width + 2 * room + 2), np.int32)
     for codes, is_clear in zip(scl, clear, strict=True):
-        _find_clear(codes, kept, cloud, reach, enough, settings.cloud_margin // pixel, is_clear)
+        _find_clear(np.ascontiguousarray(codes), kept, cloud, reach, enough, margin, *scratch, is_clear)
     return clear
 
 
@@ -39,7 +42,7 @@ def margin_pixels(settings: MaskSettings, pixel: int = PIXEL) -> int:
     return settings.cloud_window // pixel + settings.cloud_margin // pixel
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _find_clear(
     codes: NDArray[np.uint8],
     kept: np.int32,
@@ -47,11 +50,16 @@ def _find_clear(
     reach: int,
     enough: int,
     margin: int,
+    clouds: NDArray[np.uint8],
+    around: NDArray[np.int32],
+    lines: NDArray[np.int32],
     clear: NDArray[np.bool_],
 ) -> None:
-    """Fill ``clear`` (y, x) from the codes of one scene; ``kept`` and ``cloud`` are sets of classes, one bit for each."""
+    """Fill ``clear`` (y, x) from the codes of one scene; ``kept`` and ``cloud`` are sets of classes, one bit for each.
+
+    Overwritten are ``clouds`` and ``around`` (y, x), and ``lines`` (2, x and twice the larger distance + 2).
+    """
     height, width = codes.shape
-    clouds = np.empty(codes.shape, np.uint8)
     total = 0
     for y in range(height):
         code, flag, is_clear = codes[y], clouds[y], clear[y]
@@ -63,24 +71,29 @@ def _find_clear(
             total += flag[x]
     if total == 0:
         return
-    around = _count_around(clouds, reach)
+    _count_around(clouds, reach, lines[0], lines[1], around)
     for y in range(height):
         flag, count = clouds[y], around[y]
         for x in range(width):
             flag[x] &= np.uint8(count[x] >= enough)
-    near = _count_around(clouds, margin)
+    _count_around(clouds, margin, lines[0], lines[1], around)
     for y in range(height):
-        is_clear, count = clear[y], near[y]
+        is_clear, count = clear[y], around[y]
         for x in range(width):
             is_clear[x] &= count[x] == 0
 
 
-@njit(nogil=True, cache=True)
-def _count_around(flags: NDArray[np.uint8], reach: int) -> NDArray[np.int32]:
-    """Count the set pixels in the square around each pixel: (y, x); pixels outside the array count as unset."""
+@subroutine
+def _count_around(
+    flags: NDArray[np.uint8], reach: int, column: NDArray[np.int32], running: NDArray[np.int32], counted: NDArray[np.int32]
+) -> None:
+    """Count the set pixels in the square around each pixel: (y, x); pixels outside the array count as unset.
+
+    ``column`` and ``running``, at least as long as a line and twice the distance + 2, are overwritten.
+    """
     height, width = flags.shape
-    counted = np.empty(flags.shape, np.int32)
-    column, running = np.zeros(width, np.int32), np.zeros(width + 2 * reach + 2, np.int32)
+    for x in range(width + 2 * reach + 2):
+        column[x] = running[x] = 0
     for y in range(-reach, height):
         if y + reach < height:
             entering = flags[y + reach]
@@ -100,4 +113,3 @@ def _count_around(flags: NDArray[np.uint8], reach: int) -> NDArray[np.int32]:
             row = counted[y]
             for x in range(width):
                 row[x] = running[x + 2 * reach + 1] - running[x]
-    return counted

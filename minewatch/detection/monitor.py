@@ -6,9 +6,11 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import subroutine
 from minewatch.detection.baseline import PixelBaseline
+from minewatch.detection.change_map import EPISODE, Episodes
 from minewatch.detection.residual import PixelResidual, expect_ndvi
 from minewatch.detection.rules import Rules
 
@@ -96,7 +98,7 @@ PLAIN_FALL = 0.25
 """NDVI by which ground must have fallen from a normal look that was not in leaf: else that look does not show it unchanged."""
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def update_state(
     day: int,
     ndvi: float,
@@ -105,7 +107,8 @@ def update_state(
     rules: Rules,
     state: State,
     pixel: int,
-    episodes_out: Any,
+    ended: Any,
+    ends: NDArray[np.int64],
     count: int,
 ) -> tuple[int, int]:
     """Update the record ``state`` of a pixel by one look; return its Outcome and the number of ``episodes_out``."""
@@ -128,7 +131,7 @@ def update_state(
         restarted = darker or stale or (brighter and strong)
         if restarted:
             if state.provisional_on > 0:  # its episode is kept
-                count = record_episode(episodes_out, count, pixel, state, day)
+                count = record_end(ended, ends, count, pixel, state, day)
             # What was seen through haze before was the same loss, if it stood out with the haze taken out.
             if stale or state.n_strong == 0:
                 _open_anomaly(state, day)
@@ -141,13 +144,13 @@ def update_state(
     state.is_counted = state.is_open > 0 and lost and not (brighter and state.confirmed_on == 0)
     if state.is_counted > 0:
         outcome = _count_look(day, ndvi, strong, residual, base, rules, state)
-        if outcome in (Outcome.STRONG, Outcome.WEAK) and (begins or restarted):
+        if (outcome == Outcome.STRONG or outcome == Outcome.WEAK) and (begins or restarted):
             outcome = Outcome.BEGAN if begins else Outcome.RESTARTED
         return outcome, count
     if state.is_open > 0:
         outcome = _check_recovery(day, ndvi, residual, rules, state)
         if outcome == Outcome.CLOSED:
-            count = record_episode(episodes_out, count, pixel, state, day)
+            count = record_end(ended, ends, count, pixel, state, day)
             state.is_open = 0
         if outcome != Outcome.UNDECIDED:
             return outcome, count
@@ -158,7 +161,7 @@ def update_state(
     return Outcome.PASSED_OVER if lost else Outcome.NORMAL, count
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _open_anomaly(state: State, day: int) -> None:
     """Begin an anomaly at this look."""
     state.is_open = 1
@@ -166,7 +169,7 @@ def _open_anomaly(state: State, day: int) -> None:
     state.normal_before, state.leafy_before = state.last_normal, state.last_leafy
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _reset(state: State) -> None:
     """Set the counts, sums and dates of the anomaly to 0."""
     state.provisional_on = state.confirmed_on = state.settled_on = 0
@@ -175,7 +178,7 @@ def _reset(state: State) -> None:
     state.ndvi_change_sum = state.bsi_change_sum = 0.0
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _count_look(
     day: int, ndvi: float, strong: bool, residual: PixelResidual, base: PixelBaseline, rules: Rules, state: State
 ) -> int:
@@ -212,7 +215,7 @@ def _count_look(
     return Outcome.CONFIRMED if state.confirmed_on == day else outcome
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _settle_normal(ndvi: float, base: PixelBaseline, state: State) -> None:
     """Go back to the last normal look in leaf where the one before the anomaly does not show that the ground was unchanged.
 
@@ -224,7 +227,7 @@ def _settle_normal(ndvi: float, base: PixelBaseline, state: State) -> None:
         state.normal_before = state.leafy_before
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _check_recovery(day: int, ndvi: float, residual: PixelResidual, rules: Rules, state: State) -> int:
     """Return CALM or CLOSED where a look that does not count shows vegetation, UNDECIDED otherwise."""
     # A look proves vegetation only where the bare ground of the anomaly would differ from it.
@@ -241,14 +244,21 @@ def _check_recovery(day: int, ndvi: float, residual: PixelResidual, rules: Rules
     return Outcome.CLOSED if patient or (state.confirmed_on == 0 and state.n_recovered >= rules.fade_looks) else Outcome.CALM
 
 
-@njit(nogil=True, cache=True)
-def record_episode(episodes_out: Any, count: int, pixel: int, state: State, closed_on: int) -> int:
-    """Write the pixel's anomaly into the EPISODE record ``episodes_out[count]``; return the new count."""
-    row = episodes_out[count]
-    row.row = pixel
-    row.first_seen, row.provisional_on, row.confirmed_on = state.first_seen, state.provisional_on, state.confirmed_on
-    row.settled_on, row.closed_on, row.last_seen = state.settled_on, closed_on, state.last_seen
-    row.last_normal, row.looks = state.normal_before, state.n_clear
-    row.ndvi_change = round(10000 * state.ndvi_change_sum / state.n_anomalous)
-    row.bsi_change = round(10000 * state.bsi_change_sum / state.n_anomalous)
+@subroutine
+def record_end(ended: Any, ends: NDArray[np.int64], count: int, pixel: int, state: State, closed_on: int) -> int:
+    """Copy the state of the pixel's anomaly into ``ended[count]``, and pixel and day into ``ends[count]``; return the new count."""
+    ended[count] = state
+    ends[count, 0], ends[count, 1] = pixel, closed_on
     return count + 1
+
+
+def make_episodes(states: Any, pixels: NDArray[np.integer[Any]], closed_on: NDArray[np.integer[Any]] | int) -> Episodes:
+    """Return the EPISODE records of anomalies with these STATE records; ``closed_on`` is 0 where they are open."""
+    episodes = np.zeros(len(states), EPISODE)
+    episodes["row"], episodes["closed_on"] = pixels, closed_on
+    for name in ("first_seen", "provisional_on", "confirmed_on", "settled_on", "last_seen"):
+        episodes[name] = states[name]
+    episodes["last_normal"], episodes["looks"] = states["normal_before"], states["n_clear"]
+    for name in ("ndvi_change", "bsi_change"):
+        episodes[name] = np.rint(10000 * states[f"{name}_sum"] / np.maximum(states["n_anomalous"], 1))
+    return episodes

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import subroutine
 from minewatch.detection.baseline import PixelBaseline
 from minewatch.detection.blindness import tells_bare_ground
-from minewatch.detection.harmonics import evaluate, make_terms
+from minewatch.detection.harmonics import evaluate, evaluate_day
 from minewatch.detection.rules import Rules
 
 LEAF_SHARE = 0.9
@@ -63,7 +63,7 @@ class PixelResidual(NamedTuple):
     """Near to as much vegetation is expected as at any time of the year."""
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def compute_residual(
     values: NDArray[np.float64],
     base: PixelBaseline,
@@ -75,8 +75,8 @@ def compute_residual(
 
     ``values`` are NDVI, BSI, blue and near infrared, ``terms`` (3, term), ``scene`` shift, spread, blue and BSI of the look.
     """
-    ndvi, bsi, blue, nir = values
-    shift, spread, scene_blue, scene_bsi = scene
+    ndvi, bsi, blue, nir = values[0], values[1], values[2], values[3]
+    shift, spread, scene_blue, scene_bsi = scene[0], scene[1], scene[2], scene[3]
     level = _level(base, terms[0]) + shift
     safe = min(min(_level(base, terms[1]), _level(base, terms[2])) + shift, level)
     haze = blue - evaluate(terms[0], base.blue) - scene_blue
@@ -111,26 +111,26 @@ def compute_residual(
     )
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def is_normal(level: float, ndvi: float, rules: Rules) -> bool:
     """True if a look shows the vegetation expected, and bare ground would differ from it."""
     normal: bool = tells_bare_ground(level, rules) and (level - ndvi) / max(level - rules.bare_ndvi, 0.05) < rules.normal_loss
     return normal
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def is_in_leaf(level: float, high: float, rules: Rules) -> bool:
     """True if nearly as much vegetation is expected as at any time of the year, so that a thinned stand would differ, too."""
     leaf: bool = level - rules.bare_ndvi >= LEAF_SHARE * (high - rules.bare_ndvi)
     return leaf
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def expect_ndvi(base: PixelBaseline, day: int) -> float:
     """Return the NDVI that a baseline expects on a day since 1970-01-01, for a scene that shifts nothing."""
-    return _level(base, make_terms(day))
+    return min(max(evaluate_day(day, base.ndvi), base.low), base.high)
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _level(base: PixelBaseline, row: NDArray[np.float64]) -> float:
     return min(max(evaluate(row, base.ndvi), base.low), base.high)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from typing import Any
+
+import numpy as np
 
 from minewatch.settings.pipeline import DetectorSettings
 
@@ -12,11 +13,11 @@ RULES_VERSION = "3"
 of other versions are not used.  Names and comments may change without it; tests/detection/test_checkpoint.py checks this."""
 
 Rules = Any
-"""A named tuple whose fields are the section's keys."""
+"""A record whose fields are the section's keys."""
 
-_Rules = namedtuple("_Rules", list(DetectorSettings.model_fields))  # type: ignore[misc]  # noqa: PYI024 - its fields are known at run time only
+_RULES = np.dtype([(name, field.annotation) for name, field in DetectorSettings.model_fields.items()], align=True)
 
 
 def make_rules(settings: DetectorSettings) -> Rules:
-    """Return the settings as a named tuple."""
-    return _Rules(**settings.model_dump())
+    """Return the settings as a record."""
+    return np.array([tuple(settings.model_dump().values())], _RULES).view(np.recarray)[0]

@@ -10,20 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
-from minewatch.detection.baseline import (
-    BLUE_ROW,
-    BSI_ROW,
-    FULL,
-    HIGH_ROW,
-    LOW_ROW,
-    NDVI_ROW,
-    PRECISION,
-    Baselines,
-    are_monitored,
-    fit_baselines,
-)
-from minewatch.detection.harmonics import TERMS, evaluate
+from minewatch.core.compilation import njit, subroutine
+from minewatch.detection.baseline import FULL, PRECISION, Baselines, fit_baselines, is_monitored, view_baseline
+from minewatch.detection.harmonics import evaluate
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
 from minewatch.detection.series import SCALES, Series
@@ -77,7 +66,7 @@ def measure_scenes(tile: TileInput) -> Counts:
     for first, start, stop in series.epochs.tolist():
         if series.clear[start:stop].any():
             fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
-            _count_residuals(series.codes, series.clear, base, start, stop, series.terms[0], SCALES, rules, counts)
+            _count_residuals(series.codes, series.clear, base, start, stop, series.terms[0], SCALES, rules, np.empty(FULL), counts)
     return counts
 
 
@@ -98,7 +87,7 @@ def _quantile(counts: NDArray[np.int64], q: float) -> NDArray[np.float64]:
     return np.where(total > 0, -1 + STEP * (reached.argmax(axis=1) + 0.5), 0.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _count_residuals(
     codes: NDArray[np.uint8],
     clear: NDArray[np.bool_],
@@ -108,24 +97,29 @@ def _count_residuals(
     terms: NDArray[np.float64],
     scales: NDArray[np.float64],
     rules: Rules,
+    numbers: NDArray[np.float64],
     counts: Counts,
 ) -> None:
-    for pixel in np.flatnonzero(are_monitored(base, rules)):
-        column = base[:, pixel] / PRECISION
+    """Add to ``counts``; ``numbers`` (FULL,) is overwritten."""
+    for pixel in range(clear.shape[1]):
+        if not is_monitored(base, pixel, rules):
+            continue
+        for row in range(FULL):
+            numbers[row] = base[row, pixel] / PRECISION
+        baseline = view_baseline(numbers)
         for t in range(start, stop):
             if clear[t, pixel]:
-                row = terms[t]
-                level = evaluate(row, column[NDVI_ROW : NDVI_ROW + TERMS])
-                level = min(max(level, column[LOW_ROW]), column[HIGH_ROW])
+                day = terms[t]
+                level = min(max(evaluate(day, baseline.ndvi), baseline.low), baseline.high)
                 ndvi = scales[0, 0] + scales[0, 1] * codes[0, t, pixel] - level
-                bsi = scales[1, 0] + scales[1, 1] * codes[1, t, pixel] - evaluate(row, column[BSI_ROW : BSI_ROW + TERMS])
-                blue = scales[2, 0] + scales[2, 1] * codes[2, t, pixel] - evaluate(row, column[BLUE_ROW : BLUE_ROW + TERMS])
+                bsi = scales[1, 0] + scales[1, 1] * codes[1, t, pixel] - evaluate(day, baseline.bsi)
+                blue = scales[2, 0] + scales[2, 1] * codes[2, t, pixel] - evaluate(day, baseline.blue)
                 counts[1, t, _bin(blue)] += 1
                 if blue < rules.haze_blue:
                     counts[0, t, _bin(ndvi)] += 1
                     counts[2, t, _bin(bsi)] += 1
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def _bin(residual: float) -> int:
-    return min(max(int(np.floor((residual + 1) / STEP)), 0), BINS - 1)
+    return min(max(np.int64(np.floor((residual + 1) / STEP)), 0), BINS - 1)

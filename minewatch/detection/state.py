@@ -140,7 +140,7 @@ def _look_back(series: Series, base: Baselines, rules: Rules, last_normal: NDArr
     """Fill in the last normal looks before monitoring of the pixels that have had none since."""
     missing = np.flatnonzero((last_normal == 0).any(axis=0))
     if len(missing):
-        found = find_history_normal(series.choose(missing), base[:, missing], rules)
+        found = find_history_normal(series.choose(missing), np.take(base, missing, axis=1), rules)
         last_normal[:, missing] = np.where(last_normal[:, missing] == 0, found, last_normal[:, missing])
 
 
@@ -179,7 +179,7 @@ def _follow_counting(
     return after
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False)
 def _count_clear(
     clear: NDArray[np.bool_], days: NDArray[np.int32], start: int, count: NDArray[np.uint16], last: NDArray[np.int32]
 ) -> None:

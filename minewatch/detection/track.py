@@ -9,15 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.compilation import njit
-from minewatch.detection.baseline import FULL, Baselines, are_monitored, fit_baselines, unpack_baseline
+from minewatch.detection.baseline import FULL, PRECISION, Baselines, fit_baselines, is_monitored, view_baseline
 from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.candidates import find_history_normal
 from minewatch.detection.change_map import EPISODE, Episodes
-from minewatch.detection.monitor import STATE, Outcome, record_episode, update_state
+from minewatch.detection.monitor import STATE, Outcome, make_episodes, update_state
 from minewatch.detection.residual import compute_residual
 from minewatch.detection.rules import Rules
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.series import SCALES, Series
+
+MOST_ENDS = 2
+"""Anomalies of a pixel that end at one look, at most."""
 
 
 @dataclass(frozen=True)
@@ -85,31 +88,36 @@ def track_epoch(
 
     In ``trace`` and ``is_counting``, as :class:`TrackResult` has them, those looks are filled in.
     """
-    episodes = np.zeros(256, EPISODE).view(np.recarray)
+    pixels, begin, count = series.clear.shape[1], 0, 0
     looks = series.days, series.clear, series.codes, series.terms, SCALES
     quality = scenes.numbers, scenes.is_consistent
-    episodes, count = _track_looks(start, stop, *looks, rules, *quality, base, state, usable, trace, is_counting, episodes)
-    return np.asarray(episodes[:count])
+    ended, ends = np.zeros(0, STATE).view(np.recarray), np.zeros((0, 2), np.int64)
+    while begin < pixels:
+        room = np.zeros(len(ended) + max(256, MOST_ENDS * (stop - start)), STATE).view(np.recarray)
+        places = np.zeros((len(room), 2), np.int64)
+        room[:count], places[:count] = ended[:count], ends[:count]
+        ended, ends = room, places
+        follow = base, state, usable, trace, is_counting, np.empty(4), np.empty(FULL), ended, ends
+        begin, count = _track_looks(begin, start, stop, *looks, rules, *quality, *follow, count)
+    return make_episodes(ended[:count], ends[:count, 0], ends[:count, 1])
 
 
 def list_open(state: Any) -> Episodes:
     """Return the anomalies that have not ended; ``row`` holds the place in ``state``."""
-    episodes = np.zeros(int((state.is_open > 0).sum()), EPISODE).view(np.recarray)
-    _record_open(state, episodes)
-    return np.asarray(episodes)
+    still_open = np.flatnonzero(state.is_open > 0)
+    return make_episodes(state[still_open], still_open, 0)
 
 
-@njit(nogil=True, cache=True)
 def _renew_baselines(epoch: int, state: Any, new_baseline: Baselines, base: Baselines) -> None:
     """Replace the baselines by those of an epoch, but where an anomaly is open: it keeps the one it began with."""
-    for pixel in range(base.shape[1]):
-        if state[pixel].is_open == 0:
-            state[pixel].epoch = epoch
-            base[:, pixel] = new_baseline[:, pixel]
+    free = state.is_open == 0
+    state.epoch[free] = epoch
+    base[:, free] = new_baseline[:, free]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _track_looks(
+    begin: int,
     start: int,
     stop: int,
     days: NDArray[np.int32],
@@ -125,39 +133,40 @@ def _track_looks(
     usable: NDArray[np.bool_],
     trace: NDArray[np.int8],
     is_counting: NDArray[np.bool_],
-    episodes_out: Any,
-) -> tuple[Any, int]:
-    """Track the pixels through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``."""
-    values, monitored, count = np.empty(4), are_monitored(base, rules), 0
-    for pixel in range(clear.shape[1]):
-        state, trace_row, is_monitored = states[pixel], trace[pixel % trace.shape[0]], monitored[pixel]
-        baseline = unpack_baseline(base[:, pixel])
+    values: NDArray[np.float64],
+    numbers: NDArray[np.float64],
+    ended: Any,
+    ends: NDArray[np.int64],
+    count: int,
+) -> tuple[int, int]:
+    """Track the pixels from ``begin`` on through the looks ``start`` to ``stop``; looks of anomalies leave ``usable``.
+
+    Ends of anomalies are recorded from ``count`` on.  Returned are the pixel at which there was no room for more, else the number
+    of pixels, and the new count.
+    """
+    for pixel in range(begin, clear.shape[1]):
+        if len(ends) - count < MOST_ENDS * (stop - start):
+            return pixel, count
+        state, trace_row, monitored = states[pixel], trace[pixel % trace.shape[0]], is_monitored(base, pixel, rules)
+        for row in range(FULL):
+            numbers[row] = base[row, pixel] / PRECISION
+        baseline = view_baseline(numbers)
         for t in range(start, stop):
             trace_row[1, t] = state.epoch
             if not clear[t, pixel]:
                 continue
             state.n_clear += 1
-            if is_monitored and is_consistent[t]:
+            if monitored and is_consistent[t]:
                 for layer in range(4):
                     values[layer] = scales[layer, 0] + scales[layer, 1] * codes[layer, t, pixel]
                 residual = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
-                if count + 2 > episodes_out.size:
-                    episodes_out = np.concatenate((episodes_out, np.zeros(episodes_out.size, episodes_out.dtype)))
                 look = days[t], values[0], residual, baseline
-                trace_row[0, t], count = update_state(*look, rules, state, pixel, episodes_out, count)
+                trace_row[0, t], count = update_state(*look, rules, state, pixel, ended, ends, count)
                 is_counting[t, pixel] = tells_bare_ground(residual.level, rules)
                 if residual.is_normal:
                     state.last_normal = days[t]
                     state.last_leafy = days[t] if residual.is_in_leaf else state.last_leafy
                 usable[t, pixel] = usable[t, pixel] and state.is_counted == 0
             else:
-                trace_row[0, t] = Outcome.SCENE_DISAGREES if is_monitored else Outcome.NOT_MONITORED
-    return episodes_out, count
-
-
-@njit(nogil=True, cache=True)
-def _record_open(states: Any, episodes_out: Any) -> None:
-    count = 0
-    for pixel in range(states.size):
-        if states[pixel].is_open > 0:
-            count = record_episode(episodes_out, count, pixel, states[pixel], 0)
+                trace_row[0, t] = Outcome.SCENE_DISAGREES if monitored else Outcome.NOT_MONITORED
+    return clear.shape[1], count

@@ -528,7 +528,8 @@ def test_few_looks_carry_few_terms() -> None:
 
 
 def test_the_rules_are_the_settings() -> None:
-    assert make_rules(DetectorSettings(min_looks=9))._asdict() == DetectorSettings(min_looks=9).model_dump()
+    rules = make_rules(DetectorSettings(min_looks=9))
+    assert {name: rules[name] for name in rules.dtype.names} == DetectorSettings(min_looks=9).model_dump()
 
 
 # --- the compiled code -----------------------------------------------------------------------------------------------
@@ -540,7 +541,7 @@ def test_plain_python_gives_the_same_numbers() -> None:
     code = (
         "import json; from tests.helpers.tiles import describe_sample\n"
         "from numba.core.dispatcher import Dispatcher; import minewatch.detection.baseline as m\n"
-        "assert not isinstance(m.fit_baselines, Dispatcher)\n"
+        "assert not isinstance(m._fit_batches, Dispatcher)\n"
         "print(json.dumps(describe_sample()))"
     )
     environment = {"NUMBA_DISABLE_JIT": "1", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(ROOT)}
