@@ -61,56 +61,58 @@ def select_rank(values: Codes, rank: Counts, limit: Codes, few: Codes, below: Co
 
 @subroutine
 def sum_products(
-    kept: Codes,
-    products: NDArray[np.int32],
-    common: NDArray[np.int32],
-    mixed: NDArray[np.int32],
-    correction: NDArray[np.int32],
-    mask: NDArray[np.int32],
-    n: int,
+    kept: Codes, products: NDArray[np.int32], common: Counts, own: NDArray[np.int32], odd: Codes, eights: NDArray[np.uint64], n: int
 ) -> None:
-    """Sum the products of the looks: ``common`` of looks that all pixels keep, ``mixed`` of looks that some keep.
+    """Sum the products of the looks that are kept: ``common`` (pair,) of all pixels, and what a pixel has more, ``own`` (pixel, pair).
 
-    ``correction`` becomes 0; ``mask`` (pixel,) is overwritten.
+    ``odd`` (pixel,) and ``eights``, the same bytes, are overwritten.
     """
     for k in range(PAIRS):
         common[k] = 0
-        target = mixed[k]
-        for i in range(n):
-            target[i] = 0
     for i in range(n):
-        change = correction[i]
+        change = own[i]
         for k in range(PAIRS):
             change[k] = 0
     for t in range(kept.shape[0]):
         row, product, total = kept[t], products[t], 0
         for i in range(n):
             total += row[i]
-        if total == n:
+        # Most pixels of a batch see the same; the odd ones are few.
+        is_common = np.uint8(2 * total > n)
+        if is_common:
             for k in range(PAIRS):
                 common[k] += product[k]
-        elif total > 0:
+        if 0 < total < n:
             for i in range(n):
-                mask[i] = -np.int32(row[i])
-            for k in range(PAIRS):
-                target, number = mixed[k], product[k]
-                for i in range(n):
-                    target[i] += number & mask[i]
+                odd[i] = row[i] ^ is_common
+            add_products(odd, eights, product, np.int32(-1 if is_common else 1), own)
 
 
 @subroutine
-def make_normal_matrix(
-    common: Counts, mixed: NDArray[np.int32], correction: NDArray[np.int32], size: Counts, factor: Floats32, most: int, n: int
+def add_products(
+    chosen: Codes, eights: NDArray[np.uint64], product: NDArray[np.int32], sign: np.int32, own: NDArray[np.int32]
 ) -> None:
+    """Add the products of a look, times ``sign``, to those of the ``chosen`` (pixel,) pixels; ``eights`` are the same bytes."""
+    for eight in range(eights.size):
+        if eights[eight] != 0:
+            for i in range(8 * eight, 8 * eight + 8):
+                if chosen[i] != 0:
+                    change = own[i]
+                    for k in range(PAIRS):
+                        change[k] += sign * product[k]
+
+
+@subroutine
+def make_normal_matrix(common: Counts, own: NDArray[np.int32], size: Counts, factor: Floats32, most: int, n: int) -> None:
     """Make the normal matrix, (pair, pixel), from sums of products; terms beyond a pixel's ``size`` get a row of the identity."""
     unit = np.float32(1 / UNIT)
     for i in range(most):
         penalty = np.float32(1e-6 + RIDGE * max(0, (i + 1) // 2 - 1))
         for j in range(i + 1):
             pair = i * (i + 1) // 2 + j
-            row, shared, some = factor[pair], common[pair], mixed[pair]
+            row, shared = factor[pair], common[pair]
             for pixel in range(n):
-                row[pixel] = np.float32(shared + some[pixel] + correction[pixel, pair]) * unit
+                row[pixel] = np.float32(shared + own[pixel, pair]) * unit
             left = np.float32(0)
             if i == j:
                 left = np.float32(1)
@@ -144,32 +146,31 @@ def factorise(factor: Floats32, scaled: Floats32, most: int, n: int) -> None:
 
 @subroutine
 def sum_values(
-    codes: Codes, first: int, begin: int, kept: Codes, rows: Floats32, one: Floats32, other: Floats32, right: Floats32, n: int
+    codes: Codes, first: int, begin: int, kept: Codes, rows: Floats32, values: Floats32, right: Floats32, n: int
 ) -> None:
     """Sum values times terms over the looks that are kept: (term, pixel); values are codes less 128.
 
-    ``codes`` (time, pixel) are those of all looks and pixels, which begin at ``first`` and ``begin``; ``one`` and ``other``
-    (pixel,) are overwritten.
+    ``codes`` (time, pixel) are those of all looks and pixels, which begin at ``first`` and ``begin``; ``values`` (4, pixel) is
+    overwritten.
     """
-    half = np.float32(128)
+    half, last = np.float32(128), kept.shape[0] - 1
     for k in range(TERMS):
         total = right[k]
         for i in range(n):
             total[i] = 0
-    # Two looks at a time, so that the sums are loaded and stored half as often; the order of addition stays the same.
-    for t in range(0, kept.shape[0], 2):
-        u = min(t + 1, kept.shape[0] - 1)
-        code, keep = codes[first + t, begin : begin + n], kept[t]
-        for i in range(n):
-            one[i] = (np.float32(code[i]) - half) * np.float32(keep[i])
-        code, keep = codes[first + u, begin : begin + n], kept[u]
-        there = np.float32(u > t)
-        for i in range(n):
-            other[i] = (np.float32(code[i]) - half) * (there * np.float32(keep[i]))
-        for k in range(TERMS):
-            total, x, y = right[k], rows[t, k], rows[u, k]
+    a, b, c, d = values[0], values[1], values[2], values[3]
+    # Four looks at a time, so that sums are loaded and stored less often; the order of addition stays the same.
+    for t in range(0, kept.shape[0], 4):
+        for after in range(4):
+            look, there = min(t + after, last), np.float32(t + after <= last)
+            code, keep, value = codes[first + look, begin : begin + n], kept[look], values[after]
             for i in range(n):
-                total[i] = (total[i] + one[i] * x) + other[i] * y
+                value[i] = (np.float32(code[i]) - half) * (there * np.float32(keep[i]))
+        second, third, fourth = min(t + 1, last), min(t + 2, last), min(t + 3, last)
+        for k in range(TERMS):
+            total, w, x, y, z = right[k], rows[t, k], rows[second, k], rows[third, k], rows[fourth, k]
+            for i in range(n):
+                total[i] = (((total[i] + a[i] * w) + b[i] * x) + c[i] * y) + d[i] * z
 
 
 @subroutine

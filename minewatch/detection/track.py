@@ -159,7 +159,8 @@ def _track_looks(
             if monitored and is_consistent[t]:
                 for layer in range(4):
                     values[layer] = scales[layer, 0] + scales[layer, 1] * codes[layer, t, pixel]
-                residual = compute_residual(values, baseline, terms[:, t], scenes[t], rules)
+                rows = terms[0, t], terms[1, t], terms[2, t]
+                residual = compute_residual(values, baseline, rows, scenes[t], rules)
                 look = days[t], values[0], residual, baseline
                 trace_row[0, t], count = update_state(*look, rules, state, pixel, ended, ends, count)
                 is_counting[t, pixel] = tells_bare_ground(residual.level, rules)
