@@ -12,19 +12,29 @@ from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 from minewatch.operations.doctor.checks import CheckOutcome, DataCheck, Examination
 from minewatch.operations.doctor.examination import describe_examination, examine_area
+from minewatch.operations.doctor.warm import Warming, warm_up
 
 SHOWN = 10
 """Scenes of a check that are listed, unless ``--all`` is given."""
 
 
 @click.command("doctor")
-@click.argument("name", metavar="AOI")
+@click.argument("name", metavar="[AOI]", required=False)
 @click.option("--source", metavar="NAME|URL|PATH", help="Source whose listing is compared, in place of the workspace's.")
 @click.option("--offline", is_flag=True, help="Examine the archive alone, without contacting the source.")
 @click.option("--until", type=DAY, help="Last acquisition date.  [default: that of the alerts table, or today]")
 @click.option("--all", "everything", is_flag=True, help="List every scene, including those without problems.")
+@click.option("--warm", is_flag=True, help="Compile what scans need, now; takes no area and no workspace.")
 @common_options
-def doctor(session: Session, name: str, source: str | None, offline: bool, until: dt.datetime | None, everything: bool) -> None:
+def doctor(
+    session: Session,
+    name: str | None,
+    source: str | None,
+    offline: bool,
+    until: dt.datetime | None,
+    everything: bool,
+    warm: bool,
+) -> None:
     """Examine the data behind an area: offsets, duplicates, gaps, shifts, empty and late scenes.
 
     The result of a check is ok, look (may be harmless), fault (the data are wrong, or look wrong) or cannot tell.
@@ -34,12 +44,23 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
     distrust thin alerts along edges that rest on the named scenes.  For valid pixels, delete the observation's .json in
     output/archive/AOI and scan again.
 
+    Scans compile some functions when they first run on a machine. With --warm this is done at once, for example while an
+    image of a container is built, and later scans find them where NUMBA_CACHE_DIR or else the package keeps them.
+
     \b
     Example:
       minewatch doctor la-pampa
       minewatch doctor la-pampa --offline --all
       minewatch doctor la-pampa --json
+      minewatch doctor --warm
     """
+    if warm:
+        if name or source or offline or until or everything:
+            raise click.UsageError("--warm takes no area and no other option: give it alone")
+        print_warming(session, warm_up())
+        return
+    if not name:
+        raise click.UsageError("Missing argument 'AOI', or --warm.")
     if source and offline:
         raise click.UsageError("--source and --offline contradict each other: give one of them")
     with reporting() as reporter:
@@ -54,6 +75,17 @@ def doctor(session: Session, name: str, source: str | None, offline: bool, until
         names = ", ".join(check.name for check in examination.checks if check.outcome is CheckOutcome.FAULT)
         say(f"fault: {names}; minewatch doctor --help says what to do")
         sys.exit(3)
+
+
+def print_warming(session: Session, warming: Warming) -> None:
+    """Print what was compiled and where it is kept."""
+    if session.as_json:
+        print_json({"compiled": warming.compiled, "seconds": round(warming.seconds, 1), "folder": str(warming.folder)})
+        return
+    if warming.note:
+        say(warming.note)
+    done = f"compiled {count_of(warming.compiled, 'function')} in {warming.seconds:.0f} s"
+    echo(f"{done if warming.compiled else 'warm already'}: compiled code is kept in {warming.folder}")
 
 
 def print_examination(examination: Examination, *, everything: bool = False) -> None:

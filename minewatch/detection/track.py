@@ -92,13 +92,15 @@ def track_epoch(
     looks = series.days, series.clear, series.codes, series.terms, SCALES
     quality = scenes.numbers, scenes.is_consistent
     ended, ends = np.zeros(0, STATE).view(np.recarray), np.zeros((0, 2), np.int64)
-    while begin < pixels:
+    while True:
         room = np.zeros(len(ended) + max(256, MOST_ENDS * (stop - start)), STATE).view(np.recarray)
         places = np.zeros((len(room), 2), np.int64)
         room[:count], places[:count] = ended[:count], ends[:count]
         ended, ends = room, places
         follow = base, state, usable, trace, is_counting, np.empty(4), np.empty(FULL), ended, ends
         begin, count = _track_looks(begin, start, stop, *looks, rules, *quality, *follow, count)
+        if begin == pixels:
+            break
     return make_episodes(ended[:count], ends[:count, 0], ends[:count, 1])
 
 

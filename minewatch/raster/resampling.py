@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.core.compilation import njit
+from minewatch.core.compilation import njit, subroutine
 from minewatch.core.units import NODATA
 from minewatch.settings.scl import CLASSES
 
@@ -61,7 +61,8 @@ def upsample2(coarse: NDArray[np.uint16], row: int, column: int, out: NDArray[np
     for y in range(height):
         source = (row + y) // 2
         if y > 0 and source == (row + y - 1) // 2:
-            out[y] = out[y - 1]
+            for x in range(width):
+                out[y, x] = out[y - 1, x]
             continue
         if column:
             out[y, 0] = coarse[source, 0]
@@ -102,7 +103,7 @@ def fill_classes(part: NDArray[np.uint16], index: int, classes: NDArray[np.uint8
             origin[row, column] = np.int8(index) if is_new else origin[row, column]
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def interpolate(points: NDArray[np.float64], row: int, column: int, line: NDArray[np.float64]) -> None:
     """Interpolate a line of pixels between control points; ``row`` and ``column`` count pixels from the first of them."""
     top, down = row // CONTROL_SPACING, (row % CONTROL_SPACING) / CONTROL_SPACING
@@ -180,7 +181,7 @@ def resample_bilinear(
             out[y, x] = average(pixels, column, row, radius, mixable) if mixable[0] <= nearest <= mixable[1] else nearest
 
 
-@njit(nogil=True, cache=True)
+@subroutine
 def average(pixels: NDArray[np.uint16], column: float, row: float, radius: float, mixable: tuple[int, int]) -> int:
     """Return the mean of mixable pixels around a position (whole at pixel centres), weighted by nearness."""
     height, width = pixels.shape
