@@ -111,8 +111,8 @@ def view_baseline(numbers: Floats) -> PixelBaseline:
 
 
 def unpack_baseline(column: NDArray[np.int16]) -> PixelBaseline:
-    """Return the baseline of one pixel, a column of FULL rows."""
-    return view_baseline(column.astype(np.float64) / PRECISION)
+    """Return the baseline of one pixel, a column of FULL rows, in plain numbers."""
+    return view_baseline((column.astype(np.float64) / PRECISION).tolist())
 
 
 def has_vegetation(base: Baselines, rules: Rules) -> NDArray[np.bool_]:

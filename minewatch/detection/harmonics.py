@@ -55,7 +55,7 @@ def count_terms(looks: int) -> int:
 def evaluate(row: Floats, coefficients: Floats) -> float:
     """Return the curve's value on the day whose terms are ``row``."""
     total = 0.0
-    for k in range(coefficients.size):
+    for k in range(TERMS):
         total += row[k] * coefficients[k]
     return total
 

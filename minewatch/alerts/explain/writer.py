@@ -128,13 +128,13 @@ class ExplanationWriter:
         return bases
 
     def _describe_looks(self, bases: Mapping[int, PixelBaseline], classes: NDArray[np.uint8]) -> tuple[ExplainedLook, ...]:
-        series, scenes, number = self.traced.series, self.traced.scenes.numbers, self.number
-        rules = make_rules(self.traced.tile.settings)
+        series, number, settings = self.traced.series, self.number, self.traced.tile.settings
         seen = np.array([observation.day for observation in sort_observations(self.observations)])
-        looks, values = [], series.decode(number)
-        for t, day in enumerate(series.days.tolist()):
+        values, terms, scenes = series.decode(number).T, series.terms.transpose(1, 0, 2), self.traced.scenes.numbers
+        looks, seasons = [], zip(values.tolist(), terms.tolist(), scenes.tolist(), strict=True)  # plain numbers are far quicker
+        for t, (day, (value, term, scene)) in enumerate(zip(series.days.tolist(), seasons, strict=True)):
             base = bases[int(self.traced.tracked.trace[number, 1, t])]
-            residual = compute_residual(values[:, t].copy(), base, series.terms[:, t], scenes[t], rules)
+            residual = compute_residual(value, base, term, scene, settings)
             looks.append(self._describe_look(t, day, base, residual, self._explain_mask(t, classes[seen == day])))
         return tuple(looks)
 
@@ -190,12 +190,11 @@ class ExplanationWriter:
         days = np.arange(traced.series.days[0], to_day(self.area.until) + 1, dtype=np.int32)
         terms = np.stack([harmonic_terms(days + step) for step in (0, -settings.season_slip, settings.season_slip)])
         sources = traced.tracked.trace[self.number, 1, np.searchsorted(traced.series.days, days, side="right") - 1]
-        rules, nothing = make_rules(settings), np.zeros(4)
-        rows = []
-        for t, source in enumerate(sources.tolist()):
+        nothing, rows = [0.0] * 4, []
+        for source, term in zip(sources.tolist(), terms.transpose(1, 0, 2).tolist(), strict=True):
             base = bases[source]
-            residual = compute_residual(nothing, base, terms[:, t], nothing, rules)
-            rows.append((residual.level, *_band(residual, base, 0.0, settings.bare_ndvi), evaluate(terms[0, t], base.bsi)))
+            residual = compute_residual(nothing, base, term, nothing, settings)
+            rows.append((residual.level, *_band(residual, base, 0.0, settings.bare_ndvi), evaluate(term[0], base.bsi)))
         ndvi, low, high, bsi = np.array(rows, np.float64).T
         baseline = [(x.bsi, x.expected_bsi) for x in looks if x.outcome == Outcome.BASELINE]
         residuals = [abs(seen - expected) for seen, expected in baseline if seen is not None and expected is not None]

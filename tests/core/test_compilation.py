@@ -1,0 +1,90 @@
+"""Compiled code: subroutines become a part of kernels, and after a warming a scan compiles nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from minewatch.core import compilation
+from minewatch.core.compilation import njit, subroutine
+from tests.helpers.dossiers import run
+from tests.helpers.places import ROOT
+
+SCAN = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from numba.core import event
+from minewatch.operations.doctor import warm
+
+class Listener(event.Listener):
+    def on_start(self, event):
+        print(event.data["dispatcher"].py_func.__qualname__)
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Listener())
+warm.SCENES = replace(warm.SCENES, seed=2, width=96, cloudiness=0.3)
+warm._scan_simulated(Path(sys.argv[1]))
+"""
+
+
+def test_after_a_warming_a_scan_compiles_nothing(tmp_path: Path) -> None:
+    cache = tmp_path / "compiled"
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+
+    def call(*command: str) -> str:
+        return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=True).stdout
+
+    said = json.loads(call("-m", "minewatch", "doctor", "--warm", "--json"))
+    assert said["compiled"] > 0
+    assert said["folder"] == str(cache)
+    assert call("-c", SCAN, str(tmp_path)) == ""
+
+
+def halve(values: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    for i in range(values.size):
+        out[i] = half_of(values[i])
+
+
+def half_of(value: float) -> float:
+    return value / 2
+
+
+@pytest.mark.parametrize("linking", [numba.version_info.short, (0, 0)])
+def test_subroutines_are_compiled_with_their_kernel_and_plain_in_python(
+    linking: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compilation, "LINKING", linking)
+    part = subroutine(half_of)
+    monkeypatch.setitem(globals(), "half_of", part)
+    out = np.empty(3)
+    njit(nogil=True)(halve)(np.array([1.0, 2.0, 5.0]), out)
+    assert out.tolist() == [0.5, 1.0, 2.5]
+    assert part([4.0][0]) == 2.0
+    assert len(part.overloads) == 1  # type: ignore[attr-defined]
+
+
+def test_nothing_is_compiled_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    nowhere = compilation.CompileCache(None, is_kept=False, note="there is no folder for compiled code: set NUMBA_CACHE_DIR")
+    monkeypatch.setattr("minewatch.operations.doctor.warm.CACHE", nowhere)
+    result = run("doctor", "--warm")
+    assert result.exit_code == 1
+    assert result.stderr.strip().endswith(nowhere.note)
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [("doctor", "la-pampa", "--warm"), ("doctor", "--warm", "--offline"), ("doctor",)])
+def test_the_doctor_takes_an_area_or_warm(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "--warm" in result.stderr
