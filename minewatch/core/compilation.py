@@ -2,9 +2,9 @@
 
 Functions that Python calls are kernels, made with :func:`njit`; those that kernels alone call are made with :func:`subroutine`.
 
-Compiling all of them takes some ten seconds.  The folder is that of the environment variable NUMBA_CACHE_DIR, else beside the code, else
-``minewatch`` in the user's cache folder (XDG_CACHE_HOME, or ``.cache`` at home).  In containers and under cron none of them may
-be writable; then it is a private folder among the temporary files, and where that is not possible nothing is kept.
+Compiling all of them takes some ten seconds.  The folder is that of the environment variable NUMBA_CACHE_DIR, else beside the
+code, else ``minewatch`` in the user's cache folder (XDG_CACHE_HOME, or ``.cache`` at home).  In containers and under cron none
+of them may be writable; then it is a private folder among the temporary files, and where that is not possible nothing is kept.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[F], F]:
 
 
 LINKING = (0, 68)
-"""Version of numba whose way to link code :class:`_LinkedLibrary` was tested with; with others each function is compiled alone."""
+"""Version of numba that :class:`_LinkedLibrary` was tested with; others compile each function alone, in twice the time."""
 
 
 def subroutine(function: F) -> F:
@@ -97,18 +97,18 @@ def subroutine(function: F) -> F:
         return function
     pipeline = {"pipeline_class": _LinkingCompiler} if numba.version_info.short == LINKING else {}
     options = {"nopython": True, "boundscheck": None, "_nrt": False, "error_model": "numpy"}
-    made: F = _Subroutine(function, locals={}, targetoptions=options, **pipeline)
-    return made
+    made: Any = _Subroutine(function, locals={}, targetoptions=options, **pipeline)
+    return made  # type: ignore[no-any-return]
 
 
-class _Subroutine(CPUDispatcher):  # type: ignore[misc]
+class _Subroutine(CPUDispatcher):
     """A function that compiled code calls compiled, and Python as it is written."""
 
     def __call__(self, *arguments: Any) -> Any:
         return self.py_func(*arguments)
 
 
-class _LinkedLibrary(JITCodeLibrary):  # type: ignore[misc]
+class _LinkedLibrary(JITCodeLibrary):
     """The code of a subroutine, as it was written: kernels take it in, and are optimised and made machine code as a whole.
 
     Numba's own library would do both for each function, and again in every function that calls it, directly or not.
@@ -122,28 +122,35 @@ class _LinkedLibrary(JITCodeLibrary):  # type: ignore[misc]
     def set_env(self, name: str, env: object) -> None:
         """Do nothing: there is no machine code yet, and subroutines do not handle Python's objects, which need this."""
 
-    def get_pointer_to_function(self, name: str) -> int:
+    def get_pointer_to_function(self, name: str) -> int:  # noqa: ARG002 - numba's signature
         """Return 0: there is no machine code to call."""
-        self._ensure_finalized()
+        self._ensure_finalized()  # type: ignore[no-untyped-call]
         return 0
 
     def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
+        ll_module.data_layout = self._codegen._data_layout  # noqa: SLF001 - as numba's own library does
 
     def _optimize_final_module(self) -> None:
         pass
 
     def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
+        self._finalize_dynamic_globals()  # type: ignore[no-untyped-call]
         self._finalized = True
 
 
-class _LinkingCompiler(Compiler):  # type: ignore[misc]
+class _LinkingCompiler(Compiler):
     """Compiles a subroutine, without what would be needed to call it from Python or C."""
 
     def __init__(
-        self, typingctx: Any, targetctx: Any, library: Any, args: Any, return_type: Any, flags: Any, locals: Any  # noqa: A002
+        self,
+        typingctx: Any,
+        targetctx: Any,
+        library: Any,
+        args: Any,
+        return_type: Any,
+        flags: Any,
+        locals: Any,  # noqa: A002
     ) -> None:
         flags.no_cpython_wrapper = flags.no_cfunc_wrapper = True
-        library = library or _LinkedLibrary(targetctx.codegen(), "subroutine")
-        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)
+        library = library or _LinkedLibrary(targetctx.codegen(), "subroutine")  # type: ignore[no-untyped-call]
+        super().__init__(typingctx, targetctx, library, args, return_type, flags, locals)  # type: ignore[no-untyped-call]

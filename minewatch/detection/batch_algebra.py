@@ -61,9 +61,15 @@ def select_rank(values: Codes, rank: Counts, limit: Codes, few: Codes, below: Co
 
 @subroutine
 def sum_products(
-    kept: Codes, products: NDArray[np.int32], common: Counts, own: NDArray[np.int32], odd: Codes, eights: NDArray[np.uint64], n: int
+    kept: Codes,
+    products: NDArray[np.int32],
+    common: Counts,
+    own: NDArray[np.int32],
+    odd: Codes,
+    eights: NDArray[np.uint64],
+    n: int,
 ) -> None:
-    """Sum the products of the looks that are kept: ``common`` (pair,) of all pixels, and what a pixel has more, ``own`` (pixel, pair).
+    """Sum the products of the looks that are kept: ``common`` (pair,) of most pixels, ``own`` (pixel, pair) what one has more.
 
     ``odd`` (pixel,) and ``eights``, the same bytes, are overwritten.
     """
@@ -139,9 +145,7 @@ def factorise(factor: Floats32, scaled: Floats32, most: int, n: int) -> None:
                 column[pixel] *= diagonal[pixel]
             # Reduce the rest of this row; the rows above hold their part of L already.
             for k in range(j + 1, i + 1):
-                other, target = factor[k * (k + 1) // 2 + j], factor[i * (i + 1) // 2 + k]
-                for pixel in range(n):
-                    target[pixel] -= scaled[pixel] * other[pixel]
+                _subtract_product(factor[i * (i + 1) // 2 + k], scaled, factor[k * (k + 1) // 2 + j], n)
 
 
 @subroutine
@@ -176,28 +180,26 @@ def sum_values(
 @subroutine
 def substitute(factor: Floats32, right: Floats32, size: Counts, curve: Floats32, most: int, n: int) -> None:
     """Solve L D L' curve = right; terms beyond a pixel's ``size`` are 0."""
-    for i in range(most, TERMS):
-        row = curve[i]
-        for pixel in range(n):
-            row[pixel] = 0
-    for i in range(most):
+    for i in range(TERMS):
         row, product_sums = curve[i], right[i]
         for pixel in range(n):
             row[pixel] = product_sums[pixel] if i < size[pixel] else np.float32(0)
+    for i in range(most):
         for k in range(i):
-            part, known = factor[i * (i + 1) // 2 + k], curve[k]
-            for pixel in range(n):
-                row[pixel] -= part[pixel] * known[pixel]
+            _subtract_product(curve[i], factor[i * (i + 1) // 2 + k], curve[k], n)
     for i in range(most):
         row, diagonal = curve[i], factor[i * (i + 1) // 2 + i]
         for pixel in range(n):
             row[pixel] *= diagonal[pixel]
     for i in range(most - 1, -1, -1):
-        row = curve[i]
         for k in range(i + 1, most):
-            part, known = factor[k * (k + 1) // 2 + i], curve[k]
-            for pixel in range(n):
-                row[pixel] -= part[pixel] * known[pixel]
+            _subtract_product(curve[i], factor[k * (k + 1) // 2 + i], curve[k], n)
+
+
+@subroutine
+def _subtract_product(row: Floats32, part: Floats32, known: Floats32, n: int) -> None:
+    for pixel in range(n):
+        row[pixel] -= part[pixel] * known[pixel]
 
 
 @subroutine

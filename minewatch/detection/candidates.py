@@ -76,21 +76,15 @@ def _find_candidates(
     """Do so for a batch of pixels at a time; ``reals`` (TERMS + 7, pixel of the batch) and ``flags`` (3, ...) are overwritten."""
     levels, edges, value = reals[TERMS : TERMS + 3], reals[TERMS + 3 : TERMS + 6], reals[TERMS + 6]
     monitored, is_low, is_doubtful = flags[0], flags[1], flags[2]
-    lowest, step, unit = np.float32(scale[0] - SLACK), np.float32(scale[1]), np.float32(1 / PRECISION)
+    lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
     for begin in range(0, clear.shape[1], BATCH):
-        n, count = min(BATCH, clear.shape[1] - begin), 0
-        for i in range(n):
-            monitored[i] = is_monitored(base, begin + i, rules)
-            count += monitored[i]
-        if count == 0:
+        n = min(BATCH, clear.shape[1] - begin)
+        if not _mark_monitored(base, begin, rules, monitored, n):
             continue
-        for k in range(TERMS + 3):
-            row = NDVI_ROW + k
-            if k >= TERMS:
-                row = LOW_ROW if k == TERMS else (HIGH_ROW if k == TERMS + 1 else NOISE_ROW)
-            source, target = base[row, begin : begin + n], reals[k if k < TERMS else k + 3]
-            for i in range(n):
-                target[i] = np.float32(source[i]) * unit
+        for k in range(TERMS):
+            _scale_row(base[NDVI_ROW + k, begin : begin + n], reals[k], n)
+        for edge, row in enumerate((LOW_ROW, HIGH_ROW, NOISE_ROW)):
+            _scale_row(base[row, begin : begin + n], edges[edge], n)
         for t in range(start, stop):
             if is_consistent[t]:
                 code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
@@ -104,14 +98,27 @@ def _find_candidates(
                 normal, leafy = last_normal[0, begin : begin + n], last_normal[1, begin : begin + n]
                 last, counts = (normal, leafy), is_counting[t, begin : begin + n]
                 if _mark_normal(value, is_clear, monitored, levels[0], edges[1], rules, days[t], last, counts, is_doubtful, n):
-                    for i in range(n):
-                        if is_doubtful[i]:
-                            level = expect(base, begin + i, terms[t]) + scenes[t, 0]
-                            counts[i] = tells_bare_ground(level, rules)
-                            if is_normal(level, scale[0] + scale[1] * code[i], rules):
-                                normal[i] = days[t]
-                                in_leaf = is_in_leaf(level, base[HIGH_ROW, begin + i] / PRECISION, rules)
-                                leafy[i] = days[t] if in_leaf else leafy[i]
+                    _judge_doubtful(
+                        code, scale, base, begin, terms[t], scenes[t, 0], rules, days[t], last, counts, is_doubtful, n
+                    )
+
+
+@subroutine
+def _mark_monitored(base: Baselines, begin: int, rules: Rules, monitored: NDArray[np.bool_], n: int) -> bool:
+    """Mark the pixels of the batch that are monitored; True if any is."""
+    count = 0
+    for i in range(n):
+        monitored[i] = is_monitored(base, begin + i, rules)
+        count += monitored[i]
+    return count > 0
+
+
+@subroutine
+def _scale_row(row: NDArray[np.int16], scaled: Floats32, n: int) -> None:
+    """Convert a row of baselines to units of 1."""
+    unit = np.float32(1 / PRECISION)
+    for i in range(n):
+        scaled[i] = np.float32(row[i]) * unit
 
 
 @subroutine
@@ -196,6 +203,32 @@ def _mark_normal(
     for i in range(n):
         count += is_doubtful[i]
     return count > 0
+
+
+@subroutine
+def _judge_doubtful(
+    code: NDArray[np.uint8],
+    scale: NDArray[np.float64],
+    base: Baselines,
+    begin: int,
+    row: NDArray[np.float64],
+    shift: float,
+    rules: Rules,
+    day: int,
+    last: tuple[NDArray[np.int32], NDArray[np.int32]],
+    counts: NDArray[np.bool_],
+    is_doubtful: NDArray[np.bool_],
+    n: int,
+) -> None:
+    """Judge the doubtful pixels in double precision."""
+    normal, leafy = last
+    for i in range(n):
+        if is_doubtful[i]:
+            level = expect(base, begin + i, row) + shift
+            counts[i] = tells_bare_ground(level, rules)
+            if is_normal(level, scale[0] + scale[1] * code[i], rules):
+                normal[i] = day
+                leafy[i] = day if is_in_leaf(level, base[HIGH_ROW, begin + i] / PRECISION, rules) else leafy[i]
 
 
 @subroutine

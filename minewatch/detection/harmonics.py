@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,7 +54,7 @@ def count_terms(looks: int) -> int:
 
 
 @subroutine
-def evaluate(row: Floats, coefficients: Floats) -> float:
+def evaluate(row: Floats | Sequence[float], coefficients: Floats) -> float:
     """Return the curve's value on the day whose terms are ``row``."""
     total = 0.0
     for k in range(TERMS):
@@ -63,7 +65,7 @@ def evaluate(row: Floats, coefficients: Floats) -> float:
 @subroutine
 def evaluate_day(day: int, coefficients: Floats) -> float:
     """Return the curve's value on a day since 1970-01-01."""
-    total = coefficients[0]
+    total: float = coefficients[0]
     for k in range(1, HARMONICS + 1):
         angle = k * (2 * np.pi * day / YEAR)
         total += np.cos(angle) * coefficients[2 * k - 1]

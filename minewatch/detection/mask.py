@@ -92,8 +92,8 @@ def _count_around(
     ``column`` and ``running``, at least as long as a line and twice the distance + 2, are overwritten.
     """
     height, width = flags.shape
-    for x in range(width + 2 * reach + 2):
-        column[x] = running[x] = 0
+    _clear(column)
+    _clear(running)
     for y in range(-reach, height):
         if y + reach < height:
             entering = flags[y + reach]
@@ -113,3 +113,9 @@ def _count_around(
             row = counted[y]
             for x in range(width):
                 row[x] = running[x + 2 * reach + 1] - running[x]
+
+
+@subroutine
+def _clear(line: NDArray[np.int32]) -> None:
+    for x in range(line.size):
+        line[x] = 0

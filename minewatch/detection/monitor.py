@@ -144,7 +144,8 @@ def update_state(
     state.is_counted = state.is_open > 0 and lost and not (brighter and state.confirmed_on == 0)
     if state.is_counted > 0:
         outcome = _count_look(day, ndvi, strong, residual, base, rules, state)
-        if (outcome == Outcome.STRONG or outcome == Outcome.WEAK) and (begins or restarted):
+        is_plain = outcome == Outcome.STRONG or outcome == Outcome.WEAK  # noqa: PLR1714 - quicker to compile
+        if is_plain and (begins or restarted):
             outcome = Outcome.BEGAN if begins else Outcome.RESTARTED
         return outcome, count
     if state.is_open > 0:
@@ -246,7 +247,7 @@ def _check_recovery(day: int, ndvi: float, residual: PixelResidual, rules: Rules
 
 @subroutine
 def record_end(ended: Any, ends: NDArray[np.int64], count: int, pixel: int, state: State, closed_on: int) -> int:
-    """Copy the state of the pixel's anomaly into ``ended[count]``, and pixel and day into ``ends[count]``; return the new count."""
+    """Copy the state of an anomaly into ``ended[count]``, and its pixel and day into ``ends[count]``; return the new count."""
     ended[count] = state
     ends[count, 0], ends[count, 1] = pixel, closed_on
     return count + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,8 @@ from minewatch.detection.baseline import PixelBaseline
 from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.harmonics import evaluate, evaluate_day
 from minewatch.detection.rules import Rules
+
+Numbers = NDArray[np.float64] | Sequence[float]
 
 LEAF_SHARE = 0.9
 """Share of the year's most vegetation, above bare ground, from which a look is in leaf."""
@@ -65,11 +68,7 @@ class PixelResidual(NamedTuple):
 
 @subroutine
 def compute_residual(
-    values: NDArray[np.float64],
-    base: PixelBaseline,
-    terms: NDArray[np.float64],
-    scene: NDArray[np.float64],
-    rules: Rules,
+    values: Numbers, base: PixelBaseline, terms: Sequence[Numbers] | NDArray[np.float64], scene: Numbers, rules: Rules
 ) -> PixelResidual:
     """Compare a look with the baseline.
 
@@ -132,5 +131,5 @@ def expect_ndvi(base: PixelBaseline, day: int) -> float:
 
 
 @subroutine
-def _level(base: PixelBaseline, row: NDArray[np.float64]) -> float:
+def _level(base: PixelBaseline, row: Numbers) -> float:
     return min(max(evaluate(row, base.ndvi), base.low), base.high)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.compilation import njit, subroutine
-from minewatch.detection.baseline import FULL, PRECISION, Baselines, fit_baselines, is_monitored, view_baseline
+from minewatch.detection.baseline import FULL, PRECISION, Baselines, is_monitored, view_baseline
+from minewatch.detection.fit import fit_baselines
 from minewatch.detection.harmonics import evaluate
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.rules import Rules, make_rules
@@ -66,7 +67,8 @@ def measure_scenes(tile: TileInput) -> Counts:
     for first, start, stop in series.epochs.tolist():
         if series.clear[start:stop].any():
             fit_baselines(series.codes, series.clear, first, start, series.terms[0], series.products, SCALES, rules, base)
-            _count_residuals(series.codes, series.clear, base, start, stop, series.terms[0], SCALES, rules, np.empty(FULL), counts)
+            looks = series.codes, series.clear, base, start, stop, series.terms[0]
+            _count_residuals(*looks, SCALES, rules, np.empty(FULL), counts)
     return counts
 
 
@@ -122,4 +124,4 @@ def _count_residuals(
 
 @subroutine
 def _bin(residual: float) -> int:
-    return min(max(np.int64(np.floor((residual + 1) / STEP)), 0), BINS - 1)
+    return min(max(int(np.floor((residual + 1) / STEP)), 0), BINS - 1)

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from minewatch.core.compilation import njit
 from minewatch.core.units import to_day
-from minewatch.detection.baseline import BRIEF, FULL, Baselines, are_monitored, fit_baselines
+from minewatch.detection.baseline import BRIEF, FULL, Baselines, are_monitored
 from minewatch.detection.blindness import NONE, follow_counting
 from minewatch.detection.candidates import find_candidates, find_history_normal
 from minewatch.detection.change_map import Episodes
+from minewatch.detection.fit import fit_baselines
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.monitor import STATE
 from minewatch.detection.rules import Rules, make_rules

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.compilation import njit
-from minewatch.detection.baseline import FULL, PRECISION, Baselines, fit_baselines, is_monitored, view_baseline
+from minewatch.detection.baseline import FULL, PRECISION, Baselines, is_monitored, view_baseline
 from minewatch.detection.blindness import tells_bare_ground
 from minewatch.detection.candidates import find_history_normal
 from minewatch.detection.change_map import EPISODE, Episodes
+from minewatch.detection.fit import fit_baselines
 from minewatch.detection.monitor import STATE, Outcome, make_episodes, update_state
 from minewatch.detection.residual import compute_residual
 from minewatch.detection.rules import Rules
@@ -97,8 +98,9 @@ def track_epoch(
         places = np.zeros((len(room), 2), np.int64)
         room[:count], places[:count] = ended[:count], ends[:count]
         ended, ends = room, places
-        follow = base, state, usable, trace, is_counting, np.empty(4), np.empty(FULL), ended, ends
-        begin, count = _track_looks(begin, start, stop, *looks, rules, *quality, *follow, count)
+        found = base, state, usable, trace, is_counting, np.empty(4), np.empty(FULL), ended, ends, count
+        arguments: Any = begin, start, stop, *looks, rules, *quality, *found
+        begin, count = _track_looks(*arguments)
         if begin == pixels:
             break
     return make_episodes(ended[:count], ends[:count, 0], ends[:count, 1])

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from minewatch.archive.stack import Stack
-from minewatch.detection.baseline import BRIEF, FULL, Baselines, fit_baselines, unpack_baseline
+from minewatch.detection.baseline import BRIEF, FULL, Baselines, unpack_baseline
 from minewatch.detection.batch_algebra import BATCH
 from minewatch.detection.change_map import Status, TileChanges
+from minewatch.detection.fit import fit_baselines
 from minewatch.detection.harmonics import UNIT, count_terms, evaluate, harmonic_terms, multiply_terms
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.looks import Looks, make_looks
@@ -540,7 +541,7 @@ def test_plain_python_gives_the_same_numbers() -> None:
     assert here[1]
     code = (
         "import json; from tests.helpers.tiles import describe_sample\n"
-        "from numba.core.dispatcher import Dispatcher; import minewatch.detection.baseline as m\n"
+        "from numba.core.dispatcher import Dispatcher; import minewatch.detection.fit as m\n"
         "assert not isinstance(m._fit_batches, Dispatcher)\n"
         "print(json.dumps(describe_sample()))"
     )

@@ -18,7 +18,8 @@ from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Window, lonlat_from
 from minewatch.core.units import to_date, to_day
-from minewatch.detection.baseline import FULL, NOISE_FLOOR, PixelBaseline, fit_baselines, unpack_baseline
+from minewatch.detection.baseline import FULL, NOISE_FLOOR, PixelBaseline, unpack_baseline
+from minewatch.detection.fit import fit_baselines
 from minewatch.detection.harmonics import evaluate, harmonic_terms
 from minewatch.detection.monitor import COUNTED, Outcome
 from minewatch.detection.residual import PixelResidual, compute_residual

@@ -88,7 +88,7 @@ def _counting() -> Iterator[list[str]]:
         yield listener.names
 
 
-class _Listener(event.Listener):  # type: ignore[misc]  # numba's has no types
+class _Listener(event.Listener):
     def __init__(self) -> None:
         self.names: list[str] = []
 
