@@ -1,6 +1,7 @@
 """Least squares for a batch of pixels at once, so that one SIMD instruction works on many of them.
 
-The result of a pixel depends on that pixel alone, and so not on the tile size: sums over looks that pixels share are integers,
+Loops over terms and steps end where an array does: one that ends at a number is written out by the compiler, which takes long and helps
+little.  The result of a pixel depends on that pixel alone, and so not on the tile size: sums over looks that pixels share are integers,
 all others are added in the order of the looks.
 """
 
@@ -10,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.compilation import subroutine
-from minewatch.detection.harmonics import PAIRS, TERMS, UNIT
+from minewatch.detection.harmonics import PAIRS, UNIT
 
 BATCH = 256
 """Pixels in a batch: their looks fit into a core's cache."""
+
+STEPS = np.array([128, 64, 32, 16, 8, 4, 2, 1], np.uint8)
+"""Of a bisection of codes."""
 
 RIDGE = 0.15
 """Penalty of the second harmonic, in looks; that of the third is twice as large.  It keeps the curve from swinging in seasons
@@ -42,21 +46,22 @@ def count_up_to(values: Codes, limit: Codes, few: Codes, count: Counts, n: int) 
 
 
 @subroutine
-def select_rank(values: Codes, rank: Counts, limit: Codes, few: Codes, below: Counts, selected: Counts, n: int) -> None:
+def select_rank(
+    values: Codes, rank: Counts, steps: Codes, limit: Codes, few: Codes, below: Counts, selected: Counts, n: int
+) -> None:
     """Find the value of a rank (0 = the smallest) of each pixel by bisection; values of 255 do not count.
 
-    ``limit``, ``few`` and ``below`` (pixel,) are overwritten.
+    ``steps`` are STEPS; ``limit``, ``few`` and ``below`` (pixel,) are overwritten.
     """
     for i in range(n):
         selected[i] = 0
-    step = 128
-    while step > 0:
+    for k in range(steps.size):
+        step = np.int32(steps[k])
         for i in range(n):
             limit[i] = selected[i] + (step - 1)
         count_up_to(values, limit, few, below, n)
         for i in range(n):
             selected[i] += step if below[i] <= rank[i] else 0
-        step //= 2
 
 
 @subroutine
@@ -158,20 +163,20 @@ def sum_values(
     overwritten.
     """
     half, last = np.float32(128), kept.shape[0] - 1
-    for k in range(TERMS):
+    for k in range(right.shape[0]):
         total = right[k]
         for i in range(n):
             total[i] = 0
     a, b, c, d = values[0], values[1], values[2], values[3]
     # Four looks at a time, so that sums are loaded and stored less often; the order of addition stays the same.
     for t in range(0, kept.shape[0], 4):
-        for after in range(4):
+        for after in range(values.shape[0]):
             look, there = min(t + after, last), np.float32(t + after <= last)
             code, keep, value = codes[first + look, begin : begin + n], kept[look], values[after]
             for i in range(n):
                 value[i] = (np.float32(code[i]) - half) * (there * np.float32(keep[i]))
         second, third, fourth = min(t + 1, last), min(t + 2, last), min(t + 3, last)
-        for k in range(TERMS):
+        for k in range(right.shape[0]):
             total, w, x, y, z = right[k], rows[t, k], rows[second, k], rows[third, k], rows[fourth, k]
             for i in range(n):
                 total[i] = (((total[i] + a[i] * w) + b[i] * x) + c[i] * y) + d[i] * z
@@ -180,7 +185,7 @@ def sum_values(
 @subroutine
 def substitute(factor: Floats32, right: Floats32, size: Counts, curve: Floats32, most: int, n: int) -> None:
     """Solve L D L' curve = right; terms beyond a pixel's ``size`` are 0."""
-    for i in range(TERMS):
+    for i in range(curve.shape[0]):
         row, product_sums = curve[i], right[i]
         for pixel in range(n):
             row[pixel] = product_sums[pixel] if i < size[pixel] else np.float32(0)

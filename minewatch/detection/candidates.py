@@ -21,6 +21,9 @@ from minewatch.detection.series import SCALES, Series
 SLACK = 0.002
 """NDVI by which a loss may be too small and still make a candidate: the exact rules follow later, in double precision."""
 
+USED_ROWS = np.array([*range(NDVI_ROW, NDVI_ROW + TERMS), LOW_ROW, HIGH_ROW, NOISE_ROW])
+"""Rows of a baseline that pixels are screened with."""
+
 DOUBT = 0.0001
 """NDVI by which single precision may be wrong; a look nearer to a threshold is judged in double precision."""
 
@@ -50,7 +53,7 @@ def find_candidates(
     """
     looks = days, terms[0], terms.astype(np.float32), scale, scenes, is_consistent
     reals, flags = np.empty((TERMS + 7, BATCH), np.float32), np.empty((3, BATCH), np.bool_)
-    _find_candidates(ndvi, clear, start, stop, base, *looks, rules, reals, flags, candidate, last_normal, is_counting)
+    _find_candidates(ndvi, clear, start, stop, base, *looks, rules, USED_ROWS, reals, flags, candidate, last_normal, is_counting)
 
 
 @njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
@@ -67,24 +70,28 @@ def _find_candidates(
     scenes: NDArray[np.float64],
     is_consistent: NDArray[np.bool_],
     rules: Rules,
+    used: NDArray[np.int64],
     reals: Floats32,
     flags: NDArray[np.bool_],
     candidate: NDArray[np.bool_],
     last_normal: NDArray[np.int32],
     is_counting: NDArray[np.bool_],
 ) -> None:
-    """Do so for a batch of pixels at a time; ``reals`` (TERMS + 7, pixel of the batch) and ``flags`` (3, ...) are overwritten."""
-    levels, edges, value = reals[TERMS : TERMS + 3], reals[TERMS + 3 : TERMS + 6], reals[TERMS + 6]
+    """Do so for a batch of pixels at a time.
+
+    ``used`` are USED_ROWS; ``reals`` (TERMS + 7, pixel of the batch) and ``flags`` (3, pixel of the batch) are overwritten.
+    """
+    edges, levels, value = reals[TERMS : TERMS + 3], reals[TERMS + 3 : TERMS + 6], reals[TERMS + 6]
     monitored, is_low, is_doubtful = flags[0], flags[1], flags[2]
-    lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
+    lowest, step, unit = np.float32(scale[0] - SLACK), np.float32(scale[1]), np.float32(1 / PRECISION)
     for begin in range(0, clear.shape[1], BATCH):
         n = min(BATCH, clear.shape[1] - begin)
         if not _mark_monitored(base, begin, rules, monitored, n):
             continue
-        for k in range(TERMS):
-            _scale_row(base[NDVI_ROW + k, begin : begin + n], reals[k], n)
-        for edge, row in enumerate((LOW_ROW, HIGH_ROW, NOISE_ROW)):
-            _scale_row(base[row, begin : begin + n], edges[edge], n)
+        for k in range(used.size):
+            source, target = base[used[k], begin : begin + n], reals[k]
+            for i in range(n):
+                target[i] = np.float32(source[i]) * unit
         for t in range(start, stop):
             if is_consistent[t]:
                 code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
@@ -92,8 +99,8 @@ def _find_candidates(
                     value[i] = lowest + step * np.float32(code[i])
                 evaluate_curves(reals, rows[0, t], levels[0], n)
                 if _exceeds_noise(value, is_clear, monitored, levels[0], edges, np.float32(scenes[t, 0]), is_low, n):
-                    evaluate_curves(reals, rows[1, t], levels[1], n)
-                    evaluate_curves(reals, rows[2, t], levels[2], n)
+                    for season in range(1, levels.shape[0]):
+                        evaluate_curves(reals, rows[season, t], levels[season], n)
                     _mark_candidates(value, is_low, levels, edges, scenes[t], rules, candidate[begin : begin + n], n)
                 normal, leafy = last_normal[0, begin : begin + n], last_normal[1, begin : begin + n]
                 last, counts = (normal, leafy), is_counting[t, begin : begin + n]
@@ -111,14 +118,6 @@ def _mark_monitored(base: Baselines, begin: int, rules: Rules, monitored: NDArra
         monitored[i] = is_monitored(base, begin + i, rules)
         count += monitored[i]
     return count > 0
-
-
-@subroutine
-def _scale_row(row: NDArray[np.int16], scaled: Floats32, n: int) -> None:
-    """Convert a row of baselines to units of 1."""
-    unit = np.float32(1 / PRECISION)
-    for i in range(n):
-        scaled[i] = np.float32(row[i]) * unit
 
 
 @subroutine

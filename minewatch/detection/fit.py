@@ -30,6 +30,7 @@ from minewatch.detection.baseline import (
 )
 from minewatch.detection.batch_algebra import (
     BATCH,
+    STEPS,
     Codes,
     Counts,
     Floats32,
@@ -119,6 +120,9 @@ class _Scratch(NamedTuple):
     eights: NDArray[np.uint64]
     """The same, eight pixels in one number."""
 
+    steps: Codes
+    """STEPS."""
+
     bytes: Codes
     """(3, pixel) for passing use."""
 
@@ -149,6 +153,7 @@ def _make_scratch(looks: int) -> _Scratch:
         np.zeros(BATCH, np.int32),
         odd,
         odd.view(np.uint64),
+        STEPS,
         np.zeros((3, BATCH), np.uint8),
         np.zeros(BATCH, np.int32),
         np.zeros((4, BATCH), np.float32),
@@ -172,7 +177,7 @@ def fit_baselines(
     (time, pair) belong to them.
     """
     rows = terms[first:start].astype(np.float32)
-    _fit_batches(codes, usable, first, rows, products[first:start], scales, rules, _make_scratch(len(rows)), base)
+    _fit_batches(codes, usable, first, rows, products[first:start], scales, rules, ROUNDS, _make_scratch(len(rows)), base)
 
 
 @njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
@@ -184,6 +189,7 @@ def _fit_batches(
     products: NDArray[np.int32],
     scales: Floats,
     rules: Rules,
+    rounds: int,
     s: _Scratch,
     base: Baselines,
 ) -> None:
@@ -200,7 +206,7 @@ def _fit_batches(
             most = max(most, int(s.size[i]))
         for layer, row in ((0, NDVI_ROW), (1, BSI_ROW), (2, BLUE_ROW)):
             if layer == 0:
-                _fit_ndvi(codes[0], first, begin, rows, products, scales[0], s, base, most, n)
+                _fit_ndvi(codes[0], first, begin, rows, products, scales[0], rounds, s, base, most, n)
             elif base.shape[0] == FULL:
                 sum_values(codes[layer], first, begin, s.kept, rows, s.real, s.right, n)
                 substitute(s.factor, s.right, s.size, s.curve, most, n)
@@ -217,6 +223,7 @@ def _fit_ndvi(
     rows: Floats32,
     products: NDArray[np.int32],
     scale: Floats,
+    rounds: int,
     s: _Scratch,
     base: Baselines,
     most: int,
@@ -228,15 +235,15 @@ def _fit_ndvi(
         for i in range(n):
             kept[i] = chosen[i]
     sum_products(s.kept, products, s.common, s.own, s.odd, s.eights, n)
-    for fitted in range(ROUNDS):
+    for fitted in range(rounds):
         if fitted > 0:
             _reject(s, products, n)
         make_normal_matrix(s.common, s.own, s.size, s.factor, most, n)
         factorise(s.factor, s.real[0], most, n)
         sum_values(ndvi, first, begin, s.kept, rows, s.real, s.right, n)
         substitute(s.factor, s.right, s.size, s.curve, most, n)
-        _rank_residuals(ndvi, first, begin, rows, scale[1], s, fitted == ROUNDS - 1, n)
-        select_rank(s.ranked, s.rank, s.bytes[0], s.bytes[1], s.whole, s.middle, n)
+        _rank_residuals(ndvi, first, begin, rows, scale[1], s, fitted == rounds - 1, n)
+        select_rank(s.ranked, s.rank, s.steps, s.bytes[0], s.bytes[1], s.whole, s.middle, n)
         for i in range(n):
             noise = max(DEVIATION * s.middle[i] / FINE, NOISE_FLOOR)
             base[NOISE_ROW, begin + i] = round(PRECISION * noise)
@@ -284,7 +291,7 @@ def _choose_looks(
     for i in range(n):
         share[i] = round(PRECISION * level[i] / count[i]) if count[i] else 0
         count[i] //= 3
-    select_rank(ranked, count, limit, few, s.whole, level, n)
+    select_rank(ranked, count, s.steps, limit, few, s.whole, level, n)
     for i in range(n):
         limit[i] = min(level[i] + allowance, 255)
     for t in range(chosen.shape[0]):
@@ -348,7 +355,7 @@ def _pack(curve: Floats32, scale: Floats, base: Baselines, row: int, begin: int,
     """Convert curves of codes into rounded coefficients in the unit of the layer, and write them into rows of ``base``."""
     level, slope = np.float32(PRECISION * (scale[0] + 128 * scale[1])), np.float32(PRECISION * scale[1])
     least, most = np.float32(-32767), np.float32(32767)
-    for k in range(TERMS):
+    for k in range(curve.shape[0]):
         target, number, start = base[row + k, begin : begin + n], curve[k], level if k == 0 else np.float32(0)
         for i in range(n):
             target[i] = np.int16(min(max(np.rint(start + slope * number[i]), least), most))
