@@ -80,8 +80,8 @@ CACHE = _set_up()
 
 def njit(*, cache: bool = False, **options: Any) -> Callable[[F], F]:
     """Compile a function as numba's decorator of this name does; ``cache`` keeps the code where that is possible."""
-    options |= {"cache": cache and CACHE.is_kept, "no_cfunc_wrapper": True}
-    decorate: Callable[[F], F] = vars(numba)["njit"](**options)  # numba's types do not know all of its options
+    options |= {"no_cfunc_wrapper": True}  # nothing calls them from C
+    decorate: Callable[[F], F] = numba.njit(cache=cache and CACHE.is_kept, **options)
     return decorate
 
 

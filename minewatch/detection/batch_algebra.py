@@ -19,6 +19,9 @@ BATCH = 256
 STEPS = np.array([128, 64, 32, 16, 8, 4, 2, 1], np.uint8)
 """Of a bisection of codes."""
 
+WIDE = 32
+"""Pairs, rounded up to what instructions work on at a time."""
+
 RIDGE = 0.15
 """Penalty of the second harmonic, in looks; that of the third is twice as large.  It keeps the curve from swinging in seasons
 without looks."""
@@ -26,6 +29,13 @@ without looks."""
 Floats32 = NDArray[np.float32]
 Codes = NDArray[np.uint8]
 Counts = NDArray[np.int32]
+
+
+def pad_products(products: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return products of terms (time, pair), and their negatives, with pairs of 0 up to WIDE: (2, time, WIDE)."""
+    padded = np.zeros((2, len(products), WIDE), np.int32)
+    padded[0, :, :PAIRS], padded[1, :, :PAIRS] = products, -products
+    return padded
 
 
 @subroutine
@@ -76,41 +86,40 @@ def sum_products(
 ) -> None:
     """Sum the products of the looks that are kept: ``common`` (pair,) of most pixels, ``own`` (pixel, pair) what one has more.
 
-    ``odd`` (pixel,) and ``eights``, the same bytes, are overwritten.
+    ``products`` (2, time, pair) are those of each look, and their negatives, see :func:`pad_products`; ``odd`` (pixel,) and
+    ``eights``, the same bytes, are overwritten.
     """
-    for k in range(PAIRS):
+    for k in range(common.size):
         common[k] = 0
     for i in range(n):
         change = own[i]
-        for k in range(PAIRS):
+        for k in range(change.size):
             change[k] = 0
     for t in range(kept.shape[0]):
-        row, product, total = kept[t], products[t], 0
+        row, product, total = kept[t], products[0, t], 0
         for i in range(n):
             total += row[i]
         # Most pixels of a batch see the same; the odd ones are few.
         is_common = np.uint8(2 * total > n)
         if is_common:
-            for k in range(PAIRS):
+            for k in range(common.size):
                 common[k] += product[k]
         if 0 < total < n:
             for i in range(n):
                 odd[i] = row[i] ^ is_common
-            add_products(odd, eights, product, np.int32(-1 if is_common else 1), own)
+            add_products(odd, eights, products[is_common, t], own)
 
 
 @subroutine
-def add_products(
-    chosen: Codes, eights: NDArray[np.uint64], product: NDArray[np.int32], sign: np.int32, own: NDArray[np.int32]
-) -> None:
-    """Add the products of a look, times ``sign``, to those of the ``chosen`` (pixel,) pixels; ``eights`` are the same bytes."""
+def add_products(chosen: Codes, eights: NDArray[np.uint64], product: NDArray[np.int32], own: NDArray[np.int32]) -> None:
+    """Add the products of a look to those of the ``chosen`` (pixel,) pixels; ``eights`` are the same bytes."""
     for eight in range(eights.size):
         if eights[eight] != 0:
             for i in range(8 * eight, 8 * eight + 8):
                 if chosen[i] != 0:
                     change = own[i]
-                    for k in range(PAIRS):
-                        change[k] += sign * product[k]
+                    for k in range(change.size):
+                        change[k] += product[k]
 
 
 @subroutine

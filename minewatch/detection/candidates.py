@@ -83,17 +83,19 @@ def _find_candidates(
     """
     edges, levels, value = reals[TERMS : TERMS + 3], reals[TERMS + 3 : TERMS + 6], reals[TERMS + 6]
     monitored, is_low, is_doubtful = flags[0], flags[1], flags[2]
-    lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
+    unit = np.float32(1 / PRECISION)
     for begin in range(0, clear.shape[1], BATCH):
         n = min(BATCH, clear.shape[1] - begin)
         if not _mark_monitored(base, begin, rules, monitored, n):
             continue
-        _unpack_rows(base, begin, used, reals, n)
+        for k in range(used.size):
+            source, target = base[used[k], begin : begin + n], reals[k]
+            for i in range(n):
+                target[i] = np.float32(source[i]) * unit
         for t in range(start, stop):
             if is_consistent[t]:
                 code, is_clear = ndvi[t, begin : begin + n], clear[t, begin : begin + n]
-                for i in range(n):
-                    value[i] = lowest + step * np.float32(code[i])
+                _decode(code, scale, value, n)
                 evaluate_curves(reals, rows[0, t], levels[0], n)
                 if _exceeds_noise(value, is_clear, monitored, levels[0], edges, np.float32(scenes[t, 0]), is_low, n):
                     for season in range(1, levels.shape[0]):
@@ -108,16 +110,6 @@ def _find_candidates(
 
 
 @subroutine
-def _unpack_rows(base: Baselines, begin: int, used: NDArray[np.int64], reals: Floats32, n: int) -> None:
-    """Fill the first rows of ``reals`` with the used rows of the batch, in units of 1."""
-    unit = np.float32(1 / PRECISION)
-    for k in range(used.size):
-        source, target = base[used[k], begin : begin + n], reals[k]
-        for i in range(n):
-            target[i] = np.float32(source[i]) * unit
-
-
-@subroutine
 def _mark_monitored(base: Baselines, begin: int, rules: Rules, monitored: NDArray[np.bool_], n: int) -> bool:
     """Mark the pixels of the batch that are monitored; True if any is."""
     count = 0
@@ -125,6 +117,14 @@ def _mark_monitored(base: Baselines, begin: int, rules: Rules, monitored: NDArra
         monitored[i] = is_monitored(base, begin + i, rules)
         count += monitored[i]
     return count > 0
+
+
+@subroutine
+def _decode(code: NDArray[np.uint8], scale: NDArray[np.float64], value: Floats32, n: int) -> None:
+    """Return in ``value`` the NDVI of a look, less the slack."""
+    lowest, step = np.float32(scale[0] - SLACK), np.float32(scale[1])
+    for i in range(n):
+        value[i] = lowest + step * np.float32(code[i])
 
 
 @subroutine

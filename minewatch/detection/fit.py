@@ -31,6 +31,7 @@ from minewatch.detection.baseline import (
 from minewatch.detection.batch_algebra import (
     BATCH,
     STEPS,
+    WIDE,
     Codes,
     Counts,
     Floats32,
@@ -39,6 +40,7 @@ from minewatch.detection.batch_algebra import (
     evaluate_curves,
     factorise,
     make_normal_matrix,
+    pad_products,
     select_rank,
     substitute,
     sum_products,
@@ -139,8 +141,8 @@ def _make_scratch(looks: int) -> _Scratch:
         np.zeros((looks, BATCH), np.uint8),
         np.zeros((looks, BATCH), np.uint8),
         np.zeros((looks, BATCH), np.uint8),
-        np.empty(PAIRS, np.int32),
-        np.empty((BATCH, PAIRS), np.int32),
+        np.empty(WIDE, np.int32),
+        np.empty((BATCH, WIDE), np.int32),
         np.zeros((PAIRS, BATCH), np.float32),
         np.zeros((TERMS, BATCH), np.float32),
         np.zeros((TERMS, BATCH), np.float32),
@@ -177,7 +179,9 @@ def fit_baselines(
     (time, pair) belong to them.
     """
     rows = terms[first:start].astype(np.float32)
-    _fit_batches(codes, usable, first, rows, products[first:start], scales, rules, ROUNDS, _make_scratch(len(rows)), base)
+    _fit_batches(
+        codes, usable, first, rows, pad_products(products[first:start]), scales, rules, ROUNDS, _make_scratch(len(rows)), base
+    )
 
 
 @njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
@@ -321,7 +325,7 @@ def _reject(s: _Scratch, products: NDArray[np.int32], n: int) -> None:
             row[i] = use[i] & np.uint8(rank[i] <= limit[i])
         for i in range(n):
             odd[i] = use[i] - row[i]
-        add_products(odd, s.eights, products[t], np.int32(-1), s.own)
+        add_products(odd, s.eights, products[1, t], s.own)
 
 
 @subroutine

@@ -46,6 +46,8 @@ class Series(NamedTuple):
             inside = tile.inside.ravel()
             clear, codes = _gather(clear.view(np.uint8)[None], inside)[0].view(bool), _gather(codes, inside)
         terms = np.stack([harmonic_terms(looks.days + step) for step in (0, -slip, slip)])
+        # Some of a tile's looks lie apart: kernels would be compiled again for them.
+        clear, codes = np.ascontiguousarray(clear), np.ascontiguousarray(codes)
         return cls(looks.days, clear, codes, tile.epochs(), terms, multiply_terms(terms[0]))
 
     def choose(self, pixels: NDArray[np.intp]) -> Series:

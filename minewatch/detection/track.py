@@ -20,6 +20,9 @@ from minewatch.detection.rules import Rules
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.detection.series import SCALES, Series
 
+ROOM = 256
+"""Ends of anomalies that there is room for at first, and again when it is used up."""
+
 MOST_ENDS = 2
 """Anomalies of a pixel that end at one look, at most."""
 
@@ -94,7 +97,7 @@ def track_epoch(
     quality = scenes.numbers, scenes.is_consistent
     ended, ends = np.zeros(0, STATE).view(np.recarray), np.zeros((0, 2), np.int64)
     while True:
-        room = np.zeros(len(ended) + max(256, MOST_ENDS * (stop - start)), STATE).view(np.recarray)
+        room = np.zeros(len(ended) + max(ROOM, MOST_ENDS * (stop - start)), STATE).view(np.recarray)
         places = np.zeros((len(room), 2), np.int64)
         room[:count], places[:count] = ended[:count], ends[:count]
         ended, ends = room, places

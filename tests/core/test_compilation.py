@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numba
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from minewatch.core import compilation
 from minewatch.core.compilation import njit, subroutine
+from minewatch.detection.series import Series
 from tests.helpers.dossiers import run
 from tests.helpers.places import ROOT
+from tests.helpers.tiles import cut_looks, make_random_tile
 
 SCAN = """
 import sys
@@ -49,6 +52,14 @@ def test_after_a_warming_a_scan_compiles_nothing(tmp_path: Path) -> None:
     assert said["compiled"] > 0
     assert said["folder"] == str(cache)
     assert call("-c", SCAN, str(tmp_path)) == ""
+
+
+def test_kernels_see_one_kind_of_array() -> None:
+    tile = cut_looks(make_random_tile(3), slice(2, 9))
+    for inside in (tile.inside, np.zeros_like(tile.inside)):
+        series = Series.of(replace(tile, inside=inside))
+        assert series.clear.flags.c_contiguous
+        assert series.codes.flags.c_contiguous
 
 
 def halve(values: NDArray[np.float64], out: NDArray[np.float64]) -> None:

@@ -255,6 +255,18 @@ def make_eventful_tile(mask: MaskSettings | None = None) -> TileInput:
     return TileInput(looks, inside, Window(0, 0, SIDE, SIDE), DetectorSettings(), SINCE, to_date(int(EVENTFUL_DAYS[-1])) or SINCE)
 
 
+@pytest.mark.parametrize("room", [0, 10_000])
+def test_anomalies_that_end_are_all_kept_however_many(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    tile = make_eventful_tile()
+    scenes = judge(tile)
+    expected = track_pixels(Series.of(tile), scenes, make_rules(tile.settings))
+    monkeypatch.setattr("minewatch.detection.track.ROOM", room)
+    tracked = track_pixels(Series.of(tile), scenes, make_rules(tile.settings))
+    assert len(tracked.closed) > 100
+    assert tracked.closed.tobytes() == expected.closed.tobytes()
+    assert tracked.state.tobytes() == expected.state.tobytes()
+
+
 def live_through(
     place: tuple[int, ...], layers: dict[str, NDArray[Any]], scl: NDArray[np.uint8], first: int, dice: random.Random
 ) -> None:
