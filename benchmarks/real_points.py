@@ -19,7 +19,7 @@ import shapely
 from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.core.workspace import Workspace
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport

@@ -44,7 +44,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.units import to_day
 from minewatch.detection.blindness import count_blind
 from minewatch.detection.detect import detect_changes
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 from minewatch.detection.tiles import load_tile
 from minewatch.operations.scan_report import AreaReport
 

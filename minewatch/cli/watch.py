@@ -112,7 +112,7 @@ def status(session: Session) -> None:
 
 
 def _print_status(found: WatchStatus) -> None:
-    from minewatch.detection.rules import LASTING_DAYS
+    from minewatch.detection.lasting import LASTING_DAYS
 
     columns = (
         "area",

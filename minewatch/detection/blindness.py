@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from minewatch.core.compilation import njit, subroutine
 from minewatch.detection.batch_algebra import BATCH, Floats32
-from minewatch.detection.rules import LASTING_DAYS, Rules
+from minewatch.detection.lasting import LASTING_DAYS
+from minewatch.detection.rules import Rules
 
 NONE = -1
 """Day of a look that there was not: the day before the watch began."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minewatch.core.text import format_day, format_percent
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from minewatch.core.units import to_date, to_day
 from minewatch.detection.blindness import add_onsets, count_blind
 from minewatch.detection.chance import Chance, judge_chance
 from minewatch.detection.change_map import Status, TileChanges
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 from minewatch.sources.scene import Scene
 
 RECENT_DAYS = 30

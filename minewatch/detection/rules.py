@@ -22,7 +22,3 @@ _RULES = np.dtype([(name, field.annotation) for name, field in DetectorSettings.
 def make_rules(settings: DetectorSettings) -> Rules:
     """Return the settings as a record."""
     return np.array([tuple(settings.model_dump().values())], _RULES).view(np.recarray)[0]
-
-
-LASTING_DAYS = 60
-"""The clearing that is told of stays bare so long: confirmed where two looks count from its first day to the 60th after it."""

@@ -22,7 +22,7 @@ from minewatch.core.errors import SourceError
 from minewatch.core.text import count_of, format_day, format_percent
 from minewatch.detection.chance import Chance
 from minewatch.detection.coverage import Coverage, Emptiness
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult

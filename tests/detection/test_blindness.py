@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from minewatch.detection.blindness import NONE, close_blind_days, count_blind, count_onsets, follow_counting
 from minewatch.detection.chance import Chance, judge_chance
 from minewatch.detection.detect import detect_changes
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 from tests.helpers.tiles import DAYS, FIRST, SHAPE, SOIL, SPOT, START, detect, make_forest, make_steady_scenes, make_tile, paint
 
 UNTIL = 200

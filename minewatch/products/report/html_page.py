@@ -21,7 +21,7 @@ from minewatch.areas.coordinates import make_position
 from minewatch.core.text import show
 from minewatch.core.url_policy import is_web
 from minewatch.detection.chance import Chance
-from minewatch.detection.rules import LASTING_DAYS
+from minewatch.detection.lasting import LASTING_DAYS
 from minewatch.products.report.change_words import describe_change
 from minewatch.products.report.charts import draw_growth, draw_series, measure_growth
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
