@@ -19,6 +19,7 @@ from minewatch.archive.stack import iterate_scl, read_codes, read_sample
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import ARCHIVE_BLOCK, PIXEL, Window
 from minewatch.core.errors import WorkspaceError
+from minewatch.core.units import to_day
 from minewatch.detection.change_map import TileChanges
 from minewatch.detection.checkpoint import WORTH, load_checkpoint, make_digests, save_checkpoint
 from minewatch.detection.detect import detect_changes, make_changes
@@ -71,8 +72,8 @@ def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
     digests = make_digests(task.observations, task.area, scenes)
     epochs = count_epochs(task.area.monitor_from, task.observations[-1].day)
     known = load_checkpoint(task.checkpoints, tile, digests)
-    if known is not None and known.epochs != epochs:  # another year of monitoring has other baselines
-        known = None
+    if known is not None and (known.epochs != epochs or _reach_back(digests.observations[known.observations :], task.area)):
+        known = None  # the baselines are others: of another year of monitoring, or with looks from before it
     if known is not None:
         part = load_tile(digests.observations[known.observations :], task.area, tile)
         later = scenes.since(digests.count_looks(known.observations))
@@ -84,6 +85,11 @@ def detect_tile(task: Task, tile: Window, scenes: SceneQuality) -> TileChanges:
         with contextlib.suppress(OSError, WorkspaceError):  # a worker on another machine may not have the workspace
             save_checkpoint(task.checkpoints, tile, digests, epochs, state, known)
     return make_changes(part, state)
+
+
+def _reach_back(observations: Sequence[Observation], area: AreaPlan) -> bool:
+    """True if some observations, in order of acquisition, are from before monitoring began."""
+    return bool(observations) and observations[0].day < to_day(area.monitor_from)
 
 
 def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window) -> TileInput:
