@@ -153,8 +153,9 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
                 else:  # all scenes of the datatake where the error names none, since none was archived
                     names = [result.scene_id] if result.scene_id else [scene.id for scene in job.target.datatake.scenes]
                     failures[job.area] += [SkippedScene(name, str(result)) for name in names]
-    return [
-        replace(scan, fetched=fetched[number], failures=[*scan.failures, *failures[number]]) for number, scan in enumerate(scans)
+    return [  # in the same order in every scan, whichever overpass is read first
+        replace(scan, fetched=fetched[number], failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)])
+        for number, scan in enumerate(scans)
     ]
 
 
