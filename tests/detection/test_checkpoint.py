@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Window
+from minewatch.core.parallel import Threads
+from minewatch.core.progress import Reporter
 from minewatch.core.units import to_date, to_day
 from minewatch.detection import checkpoint
 from minewatch.detection.change_map import EPISODE
@@ -28,10 +30,12 @@ from minewatch.detection.inputs import TileInput
 from minewatch.detection.looks import make_looks
 from minewatch.detection.mask import find_clear
 from minewatch.detection.monitor import STATE, Outcome
+from minewatch.detection.parallel_tiles import assess_areas
 from minewatch.detection.rules import RULES_VERSION, make_rules
 from minewatch.detection.scene_quality import SceneQuality, assess_scenes, measure_scenes
 from minewatch.detection.series import Series
 from minewatch.detection.state import TileState, process_history, update_history
+from minewatch.detection.tiles import WORTH, Task, detect_tile
 from minewatch.detection.track import track_pixels
 from minewatch.operations.scan_report import ScanReport
 from minewatch.settings.pipeline import DetectorSettings, MaskSettings
@@ -195,6 +199,19 @@ def test_scans_with_and_without_checkpoints_end_alike(
     scan_small(plain, days[-1])
     assert read_result(workspace) == read_result(plain)
     assert list((workspace.checkpoints(NAME)).glob("*.state"))
+
+
+def test_looks_of_the_baseline_that_come_later_are_judged_with_all(series: SimulatedSeries, tmp_path: Path) -> None:
+    (report,) = scan_small(make_workspace(tmp_path / "w", series)).areas
+    tile, begins = report.plan.grid.window, to_day(report.plan.monitor_from)
+    first = [one for one in report.observations if one.day < begins][:-4]
+    assert len(first) >= WORTH
+    tasks = [Task(seen, report.plan, tmp_path / "kept") for seen in (first, report.observations)]
+    for task, (quality,) in [(task, assess_areas([task], Threads(), Reporter())) for task in tasks]:
+        found = detect_tile(task, tile, quality)
+        plain = detect_tile(task._replace(checkpoints=None), tile, quality)
+        assert all((found.rasters[name] == plain.rasters[name]).all() for name in plain.rasters)
+        assert (found.episodes == plain.episodes).all()
 
 
 def test_settings_and_rules_are_part_of_the_name(scanned_plan: AreaPlan, monkeypatch: pytest.MonkeyPatch) -> None:
