@@ -130,7 +130,8 @@ class Grid:
     @property
     def epsg(self) -> int:
         """EPSG code of the CRS."""
-        return int(self.crs.to_epsg() or 0)
+        assert self.geobox.crs is not None, "a grid has a CRS"
+        return int(self.geobox.crs.epsg or 0)  # kept by it
 
     @property
     def transform(self) -> Affine:

@@ -196,8 +196,11 @@ def publishing(path: Path) -> Iterator[Path]:
 def write_private(path: Path, data: bytes) -> None:
     """Write a new file of mode 0600 into a folder of one's own that is renamed when it is whole; it is not synced."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb", buffering=0) as file:
-        file.write(data)
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+    finally:
+        os.close(handle)
 
 
 def sync(path: Path) -> None:

@@ -29,7 +29,7 @@ from minewatch.operations.scan import scan
 from minewatch.operations.status import describe_status, find_status
 from minewatch.products.evidence import timestamps
 from minewatch.products.evidence.custody_log import record_custody
-from minewatch.products.evidence.timestamp_queue import append_hashes, queue_timestamp, read_failure, read_queue
+from minewatch.products.evidence.timestamp_queue import append_hashes, queue_timestamps, read_failure, read_queue
 from minewatch.products.evidence.timestamp_token import check_timestamp, join_certificates, split_certificates
 from minewatch.products.evidence.timestamps import stamp_in_passing
 from tests.conftest import avoid_proxy, skip_for
@@ -389,7 +389,7 @@ def test_a_bad_authority_is_one_line_and_the_hash_waits(
     tsa.name_in(watch)
     reason = harm(tsa)
     (first, *_) = list_evidence(watch)
-    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    queue_timestamps(watch, {first.name: hash_of(first / "manifest.json")})
     began = time.monotonic()
     found = stamp_in_passing(watch)
     assert time.monotonic() - began < timestamps.SCAN_SECONDS
@@ -439,7 +439,7 @@ def test_a_dead_authority_is_asked_once_and_the_evidence_is_written(watch: Works
 def test_what_waits_too_long_needs_attention(watch: Workspace, authority: Authority) -> None:
     AuthorityServer(authority, url=f"http://127.0.0.1:{find_free_port()}/").name_in(watch)
     (first, *_) = list_evidence(watch)
-    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    queue_timestamps(watch, {first.name: hash_of(first / "manifest.json")})
     now = dt.datetime.now(dt.UTC)
     fresh, late = find_status(watch, now), find_status(watch, now + dt.timedelta(days=3))
     assert fresh.stamps.waiting == late.stamps.waiting == 1
@@ -452,7 +452,7 @@ def test_what_waits_too_long_needs_attention(watch: Workspace, authority: Author
 def test_the_watch_asks_again(watch: Workspace, tsa: AuthorityServer) -> None:
     tsa.name_in(watch)
     (first, *_) = list_evidence(watch)
-    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    queue_timestamps(watch, {first.name: hash_of(first / "manifest.json")})
     answer = run("watch", "--once", "-w", watch.root, "--json")
     assert json.loads(answer.stdout)["time_stamps"]["stamped"] == 2
     assert (first / "manifest.tsr").exists()
@@ -486,7 +486,7 @@ def test_a_queue_that_was_spoilt_leads_nowhere(watch: Workspace, tsa: AuthorityS
 def test_evidence_that_was_changed_meanwhile_is_not_stamped(watch: Workspace, tsa: AuthorityServer) -> None:
     tsa.name_in(watch)
     (first, *_) = list_evidence(watch)
-    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    queue_timestamps(watch, {first.name: hash_of(first / "manifest.json")})
     (first / "manifest.json").write_bytes(DATA)
     found = stamp_in_passing(watch)
     assert "it is not as it was when its hash was noted" in found.notes[0]
@@ -680,7 +680,7 @@ def test_addenda_are_stamped_and_found(watch: Workspace, tsa: AuthorityServer, t
     folder = list_evidence(watch)[0] / "growth-2023-03-20"
     folder.mkdir()
     (folder / "manifest.json").write_bytes(DATA)
-    queue_timestamp(watch, f"{folder.parent.name}/{folder.name}", hash_of(folder / "manifest.json"))
+    queue_timestamps(watch, {f"{folder.parent.name}/{folder.name}": hash_of(folder / "manifest.json")})
     stamp_in_passing(watch)
     assert accepts(DATA, (folder / "manifest.tsr").read_bytes(), tsa.authority.root, tmp_path)
     (folder / "manifest.tsr").unlink()
@@ -691,7 +691,7 @@ def test_addenda_are_stamped_and_found(watch: Workspace, tsa: AuthorityServer, t
 def test_a_clock_that_differs_is_told(watch: Workspace, tsa: AuthorityServer) -> None:
     tsa.name_in(watch)
     (first, *_) = list_evidence(watch)
-    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    queue_timestamps(watch, {first.name: hash_of(first / "manifest.json")})
     found = timestamps.TimestampCheck(dt.datetime.now(dt.UTC) - dt.timedelta(hours=2), "Test", is_named=True, certificates=())
     assert timestamps._compare_clocks(found) == ["the clock of this machine is 120 minutes ahead of that of Test"]
     assert stamp_in_passing(watch).notes == ()
@@ -700,7 +700,7 @@ def test_a_clock_that_differs_is_told(watch: Workspace, tsa: AuthorityServer) ->
 def test_two_processes_do_not_ask_at_once(watch: Workspace, tsa: AuthorityServer) -> None:
     tsa.name_in(watch)
     (first, *_) = list_evidence(watch)
-    queue_timestamp(watch, first.name, hash_of(first / "manifest.json"))
+    queue_timestamps(watch, {first.name: hash_of(first / "manifest.json")})
     with timestamps._excluding_others(watch) as is_free:
         assert is_free
         found = stamp_in_passing(watch)
@@ -719,7 +719,7 @@ def test_of_many_hashes_a_scan_asks_for_as_many_as_its_time_allows(
         folder = first / f"growth-{number}"
         folder.mkdir()
         (folder / "manifest.json").write_bytes(DATA)
-        queue_timestamp(watch, f"{first.name}/{folder.name}", hash_of(folder / "manifest.json"))
+        queue_timestamps(watch, {f"{first.name}/{folder.name}": hash_of(folder / "manifest.json")})
     began = time.monotonic()
     found = stamp_in_passing(watch)
     assert time.monotonic() - began < 3

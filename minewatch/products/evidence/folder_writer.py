@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import os
 import secrets
 import shutil
@@ -29,7 +30,7 @@ from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.scene_quality import SceneQuality
 from minewatch.products.evidence.addenda import choose_stages, read_latest, takes_addenda
-from minewatch.products.evidence.custody_log import record_custody
+from minewatch.products.evidence.custody_log import record_custody, record_custody_of_all
 from minewatch.products.evidence.folder_content import (
     find_chip,
     list_margins,
@@ -43,7 +44,7 @@ from minewatch.products.evidence.look_choice import EvidenceLooks, choose_look, 
 from minewatch.products.evidence.manifest import AFTER, ALERT, GROWTH, write_manifest
 from minewatch.products.evidence.observation_chips import ArchivedLooks
 from minewatch.products.evidence.signing import Signer, read_signer
-from minewatch.products.evidence.timestamp_queue import queue_timestamp
+from minewatch.products.evidence.timestamp_queue import queue_timestamps
 from minewatch.settings.document import read_settings
 from minewatch.sources.scene import Scene
 from minewatch.sources.stac import Source
@@ -95,7 +96,7 @@ class EvidenceResult:
     """Alert to why its folder could not be written; the next scan tries again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Draft:
     """A folder that is being written."""
 
@@ -122,13 +123,17 @@ class _Draft:
 
 @dataclass(frozen=True)
 class _Content:
-    """The files of a folder, besides images and manifest."""
+    """The files of a folder, besides the manifest."""
 
     facts: dict[str, Any]
     """What the manifest says of them as a whole."""
 
-    files: dict[str, dict[str, Any]]
+    files: Mapping[str, dict[str, Any]]
     """What it says of each."""
+
+    def add(self, files: Mapping[str, dict[str, Any]]) -> _Content:
+        """Return it with more files."""
+        return replace(self, files={**self.files, **files})
 
 
 def write_evidence(workspace: Workspace, scan: EvidenceInput) -> EvidenceResult:
@@ -200,14 +205,15 @@ def _write_drafts(
     first, later = ([draft for draft in drafts if draft.is_addendum == growth] for growth in (False, True))
     with writing_images(scan.area.grid, requests) as wait_for_images:
         contents = _write_contents(scan, first, failed)
-        unread = wait_for_images()
-    failed |= {draft.alert.alert_id: unread[draft.temp] for draft in drafts if draft.temp in unread}
+        images = wait_for_images()
+    failed |= {draft.alert.alert_id: images.failed[draft.temp] for draft in drafts if draft.temp in images.failed}
+    contents = {temp: content.add(images.files[temp]) for temp, content in contents.items() if temp in images.files}
     written = _publish(workspace, scan, first, contents, failed, signer)
     extended: dict[str, None] = {}
     for draft in later:  # each is chained to the one before it
         if draft.alert.alert_id not in failed:
             with _noting_failure(draft, failed):
-                contents[draft.temp] = _write_addendum(scan, draft)
+                contents[draft.temp] = _write_addendum(scan, draft).add(images.files.get(draft.temp, {}))
             extended |= dict.fromkeys(_publish(workspace, scan, [draft], contents, failed, signer))
     return EvidenceResult(tuple(written), tuple(extended), failed)
 
@@ -236,24 +242,49 @@ def _publish(
     failed: dict[str, str],
     signer: Signer | None,
 ) -> list[str]:
-    """Complete folders and give them their names; return the alerts whose folder was written."""
-    complete: list[tuple[_Draft, str]] = []
-    done = []
+    """Complete folders, first ones or one addendum, and give them their names; return the alerts whose folder was written."""
+    manifests: dict[Path, str] = {}
     for draft in drafts:
         with _noting_failure(draft, failed):
             if draft.alert.alert_id not in failed:
-                complete.append((draft, _complete(scan, draft, contents[draft.temp], signer)))
-    _put_on_disk([draft.temp for draft, _ in complete])
-    for draft, sha256 in complete:
+                content = contents[draft.temp]
+                facts = _describe_draft(scan, draft) | content.facts
+                manifests[draft.temp] = write_manifest(draft.temp, facts, content.files, signer)
+    _put_on_disk(list(manifests))
+    complete = [draft for draft in drafts if draft.temp in manifests]
+    try:
+        _record(workspace, scan, {draft: manifests[draft.temp] for draft in complete}, signer)
+    except (MinewatchError, OSError) as error:
+        failed |= {draft.alert.alert_id: describe_failure(error) for draft in complete}
+        return []
+    done = []
+    for draft in complete:
         with _noting_failure(draft, failed):
-            _give_name(workspace, scan, draft, sha256, signer)
-            done.append(draft.alert.alert_id)
-    return done
+            draft.temp.rename(draft.target)
+            done.append(draft)
+    for folder in {draft.target.parent for draft in done}:
+        sync(folder)
+    return [draft.alert.alert_id for draft in done]
+
+
+def _record(workspace: Workspace, scan: EvidenceInput, manifests: Mapping[_Draft, str], signer: Signer | None) -> None:
+    """Record in the custody log who made folders that are on the disk, and let their manifests wait for a time stamp.
+
+    The lines come before the folders get their names: a folder must never be without one; after a crash in between the next
+    scan makes the folders.
+    """
+    made = {draft.target.name: sha256 for draft, sha256 in manifests.items() if not draft.is_addendum}
+    record_custody_of_all(workspace.custody, "made", made, f"scan {scan.run_id}", signer=signer)
+    added = {draft.target: sha256 for draft, sha256 in manifests.items() if draft.is_addendum}
+    for target, sha256 in added.items():
+        record_custody(workspace.custody, "extended", target.parent.name, sha256, f"{target.name}; scan {scan.run_id}", signer=signer)
+    queue_timestamps(workspace, made | {f"{target.parent.name}/{target.name}": sha256 for target, sha256 in added.items()})
 
 
 def _put_on_disk(folders: Sequence[Path]) -> None:
     """Wait until the files of folders are on the disk."""
-    paths = [path for folder in folders for path in (*folder.rglob("*"), folder)]
+    every = (path for folder in folders for path in (*folder.rglob("*"), folder))
+    paths = list(itertools.islice(every, MOST_SYNCED + 1))
     if len(paths) > MOST_SYNCED:
         os.sync()
         return
@@ -288,24 +319,6 @@ def _list_requests(scan: EvidenceInput, draft: _Draft) -> Iterator[EvidenceImage
     for name, look in draft.looks.images.items():
         datatake = find_datatake(look.key, look.time, look.sources, scan.scenes, scan.source.name)
         yield EvidenceImageRequest(draft.alert.alert_id, name, datatake, draft.looks.window, draft.temp)
-
-
-def _complete(scan: EvidenceInput, draft: _Draft, content: _Content, signer: Signer | None) -> str:
-    """Write the manifest of a folder whose other files are there; return the SHA-256 of the manifest."""
-    for image in draft.temp.glob("*.tif"):
-        image.chmod(0o600)
-    return write_manifest(draft.temp, _describe_draft(scan, draft) | content.facts, content.files, signer)
-
-
-def _give_name(workspace: Workspace, scan: EvidenceInput, draft: _Draft, sha256: str, signer: Signer | None) -> None:
-    """Record in the custody log who made a folder that is on the disk, and give it its name."""
-    folder, name = (draft.target.parent, draft.target.name) if draft.is_addendum else (draft.target, "")
-    detail = f"{name}; scan {scan.run_id}" if name else f"scan {scan.run_id}"
-    # The line comes first: a folder must never be without one; after a crash in between the next scan makes the folder.
-    record_custody(workspace.custody, "extended" if name else "made", folder.name, sha256, detail, signer=signer)
-    queue_timestamp(workspace, f"{folder.name}/{name}" if name else folder.name, sha256)
-    draft.temp.rename(draft.target)
-    sync(draft.target.parent)
 
 
 def _write_first(scan: EvidenceInput, archived: ArchivedLooks, draft: _Draft) -> _Content:

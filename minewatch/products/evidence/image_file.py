@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import rasterio
-import rasterio.shutil
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
@@ -18,6 +16,7 @@ from minewatch.areas.grid import Grid, Window
 from minewatch.core.errors import EvidenceError
 from minewatch.core.units import NODATA, SCALE
 from minewatch.raster.read import DatatakeReader
+from minewatch.raster.tiff_writer import BandText, describe_place, describe_texts, render_cog, take_every_second
 from minewatch.settings.providers import BANDS
 from minewatch.sources.scene import Scene
 
@@ -28,7 +27,7 @@ MOST_PIXELS = 5000 * 5000
 """Of an image in evidence of unknown origin: a square of 50 km."""
 
 GDAL_VERSION = str(rasterio.__gdal_version__)
-"""Of the library that writes the COGs."""
+"""Of the library that reads rasters."""
 
 
 @dataclass(frozen=True)
@@ -74,38 +73,14 @@ def read_evidence_image(reader: DatatakeReader, bands: tuple[str, ...], window: 
     return EvidenceImage(bands, np.stack([reader.read_reflectance(band, window, origin) for band in bands]), classes)
 
 
-def write_evidence_image(
-    image: EvidenceImage, path: Path, classes_path: Path, grid: Grid, window: Window, tags: Mapping[str, str]
-) -> None:
-    """Write reflectance and classes as two COGs; raises EvidenceError where that fails."""
-    names = [f"{band} reflectance" for band in image.bands]
-    try:
-        _write(path, image.reflectance, grid, window, names, NODATA, 1 / SCALE, tags)
-        _write(classes_path, image.classes[None], grid, window, ["scl"], 0, 1.0, tags)
-    except Exception as error:  # of GDAL's kinds some are no RasterioError
-        if type(error).__module__.split(".")[0] != "rasterio":
-            raise
-        raise EvidenceError(f"{path.parent}: an image cannot be written ({type(error).__name__}); is the disk full?") from error
-
-
-def _write(
-    path: Path,
-    pixels: NDArray[np.generic],
-    grid: Grid,
-    window: Window,
-    names: Sequence[str],
-    nodata: int,
-    scale: float,
-    tags: Mapping[str, str],
-) -> None:
-    profile = {"height": window.height, "width": window.width, "count": len(pixels), "dtype": str(pixels.dtype), "nodata": nodata}
-    place = {"crs": grid.crs, "transform": grid.transform_of(window)}
-    with rasterio.open("", "w", driver="MEM", **profile, **place) as raster:
-        raster.write(pixels)
-        raster.scales = [scale] * len(pixels)
-        raster.descriptions = names
-        raster.update_tags(**tags)
-        rasterio.shutil.copy(raster, path, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
+def render_evidence_image(image: EvidenceImage, grid: Grid, window: Window, tags: Mapping[str, str]) -> tuple[bytes, bytes]:
+    """Return reflectance and classes as two COGs."""
+    place = describe_place(grid.epsg, grid.transform_of(window))
+    bands = [BandText(f"{band} reflectance", 1 / SCALE) for band in image.bands]
+    return (
+        render_cog(image.reflectance, [*place, *describe_texts(tags, bands)], BLOCK, nodata=NODATA, halve=take_every_second),
+        render_cog(image.classes[None], [*place, *describe_texts(tags, [BandText("scl")])], BLOCK, nodata=0, halve=take_every_second),
+    )
 
 
 def parse_evidence_image(image: bytes, classes: bytes) -> EvidenceImage:

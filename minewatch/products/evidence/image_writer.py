@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +17,8 @@ from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import TASKS_PER_CORE
 from minewatch.core.task import count_cores
-from minewatch.products.evidence.image_file import name_bands, read_evidence_image, write_evidence_image
+from minewatch.products.evidence.folder_content import write_content
+from minewatch.products.evidence.image_file import name_bands, read_evidence_image, render_evidence_image
 from minewatch.raster.read import open_datatake
 from minewatch.settings.credits import tag_credit
 from minewatch.sources.scene import Datatake, Scene, credit_scenes
@@ -67,11 +67,22 @@ def find_datatake(
     return Datatake(key, time, tuple(sorted(found, key=lambda scene: scene.id)))
 
 
+@dataclass(frozen=True)
+class WrittenImages:
+    """The images that were written, and those that could not be."""
+
+    files: Mapping[Path, Mapping[str, dict[str, Any]]]
+    """Folder to what a manifest says of its images, by name."""
+
+    failed: Mapping[Path, str]
+    """Folder whose images could not be made, to the reason."""
+
+
 @contextlib.contextmanager
-def writing_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> Iterator[Callable[[], dict[Path, str]]]:
+def writing_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> Iterator[Callable[[], WrittenImages]]:
     """Read and write images on threads, while the caller does other things.
 
-    The call that is yielded waits for them, and returns folder to reason for the folders whose images could not be made.
+    The call that is yielded waits for them.
     """
     jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
     for request in requests:
@@ -81,12 +92,23 @@ def writing_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> Iter
     pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
     try:
         answers = pool.map(partial(_write_overpass, grid), jobs.values())
-        yield lambda: dict(itertools.chain.from_iterable(answer.items() for answer in answers))
+        yield lambda: _join(answers)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dict[Path, str]:
+def _join(parts: Iterable[WrittenImages]) -> WrittenImages:
+    files: dict[Path, dict[str, dict[str, Any]]] = defaultdict(dict)
+    failed: dict[Path, str] = {}
+    for part in parts:
+        failed |= part.failed
+        for folder, described in part.files.items():
+            files[folder] |= described
+    return WrittenImages(files, failed)
+
+
+def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> WrittenImages:
+    files: dict[Path, dict[str, dict[str, Any]]] = {}
     failed = {}
     bands = name_bands(requests[0].datatake.scenes)
     try:
@@ -95,13 +117,15 @@ def _write_overpass(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> dic
             for request in requests:
                 try:
                     image = read_evidence_image(reader, bands, request.window)
-                    path, classes = (request.folder / f"{request.name}{ending}.tif" for ending in ("", "-scl"))
-                    write_evidence_image(image, path, classes, grid, request.window, _tag(request))
+                    rendered = render_evidence_image(image, grid, request.window, _tag(request))
+                    names = f"{request.name}.tif", f"{request.name}-scl.tif"
+                    described = write_content(request.folder, zip(names, rendered, strict=True))
+                    files[request.folder] = files.get(request.folder, {}) | described
                 except (MinewatchError, OSError) as error:
                     failed[request.folder] = describe_failure(error)
     except (MinewatchError, OSError) as error:
         failed |= {request.folder: describe_failure(error) for request in requests}
-    return failed
+    return WrittenImages(files, failed)
 
 
 def _tag(request: EvidenceImageRequest) -> dict[str, str]:

@@ -54,14 +54,9 @@ ADDENDUM = re.compile(GROWTH + r"\d{4}-\d{2}-\d{2}")
 
 
 def write_manifest(
-    folder: Path, facts: Mapping[str, Any], written: Mapping[str, Mapping[str, Any]], signer: Signer | None
+    folder: Path, facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], signer: Signer | None
 ) -> str:
-    """Write the manifest with the hashes of all files, signed where there is a key; return the manifest's SHA-256.
-
-    ``written`` is what it says of files that are known; others that lie in the folder are read.
-    """
-    others = (path for path in folder.iterdir() if path.is_file() and path.name not in written)
-    files = {**written, **{path.name: describe_data(path.read_bytes()) for path in others}}
+    """Write the manifest, signed where there is a key; return its SHA-256.  ``files`` is what it says of each other file."""
     ordered = {name: files[name] for name in sorted(files, key=lambda name: name.split("/"))}
     document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": ordered}
     data = (render_json(document) + "\n").encode()

@@ -65,16 +65,17 @@ class Queue:
     """Name to the day of its newest hash."""
 
 
-def queue_timestamp(workspace: Workspace, folder: str, sha256: str) -> None:
-    """Let the manifest of a folder of evidence (``ALERT_ID``, or ``ALERT_ID/ADDENDUM``) wait for a time stamp.
+def queue_timestamps(workspace: Workspace, manifests: Mapping[str, str]) -> None:
+    """Let manifests wait for a time stamp: folder of evidence (``ALERT_ID``, or ``ALERT_ID/ADDENDUM``) to SHA-256.
 
     Never raises: a hash that could not be noted is found by ``minewatch stamp``.  Does nothing without an authority.
     """
     try:
         if read_settings(workspace).timestamps is not None:
-            append_hashes(workspace, {f"{EVIDENCE}/{folder}": sha256})
+            append_hashes(workspace, {f"{EVIDENCE}/{folder}": sha256 for folder, sha256 in manifests.items()})
     except (MinewatchError, OSError) as error:
-        log_event("time stamp not queued", level="warning", evidence=folder, reason=describe(error))
+        for folder in manifests:
+            log_event("time stamp not queued", level="warning", evidence=folder, reason=describe(error))
 
 
 def append_hashes(workspace: Workspace, hashes: Mapping[str, str]) -> None:
