@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +16,25 @@ LARGEST_CHIP = 2**26
 """Pixels of a chip of unknown origin that is read: 80 km on each side."""
 
 
+BLOCK_BYTES = ARCHIVE_BLOCK**2
+"""Of a block, inflated."""
+
+RUN = 1
+"""Zstd's type of a part of a frame that is one byte, repeated."""
+
+LONGEST_RUN = 2**17
+"""Bytes of such a part."""
+
+FRAME_HEADER = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", BLOCK_BYTES)
+"""Of a frame with as many bytes as a block: all in one piece, without checksum."""
+
+
 class ChipWriter:
     """Writes chips of one grid as bytes: the metadata are made once."""
 
     def __init__(self, grid: Grid) -> None:
         self._shape = grid.shape
-        self._header = make_header(grid, PLAIN)
+        self._header = make_header(grid.epsg, grid.transform, grid.shape, PLAIN)
         self._compressor = make_compressor(has_checksum=False)  # the manifest has the SHA-256 of each file
         self._block, self._filled = np.zeros((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8), (0, 0)
 
@@ -27,11 +42,11 @@ class ChipWriter:
         """Return the file with these codes: (band, y, x) uint8, SCL first."""
         tables = [Table.empty(shape) for shape in list_shapes(self._shape)]  # the overview of a large chip stays empty
         parts, end = [b""], len(self._header.data)
-        for number, band in enumerate(codes):
-            for block in Window(0, 0, *self._shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
-                place = number, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
-                if band[block.slices].any():
-                    parts.append(self._compress(band[block.slices]))
+        for block in Window(0, 0, *self._shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
+            for number, part in enumerate(codes[:, *block.slices]):
+                if part.any():
+                    parts.append(self._compress(part))
+                    place = number, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
                     tables[0].offsets[place], tables[0].counts[place] = end, len(parts[-1])
                     end += len(parts[-1])
         parts[0] = self._header.fill(tables)
@@ -40,8 +55,29 @@ class ChipWriter:
     def _compress(self, codes: Codes) -> bytes:
         if codes.shape != self._filled:
             self._block[:], self._filled = 0, codes.shape
-        self._block[: codes.shape[0], : codes.shape[1]] = codes
-        return self._compressor.compress(self._block.data)
+        rows = self._block[: codes.shape[0]]
+        rows[:, : codes.shape[1]] = codes
+        return extend_frame(self._compressor.compress(rows.data), rows.size)
+
+
+def extend_frame(frame: bytes, size: int) -> bytes:
+    """Return a frame of zstd of ``size`` bytes, without checksum, with zeros up to BLOCK_BYTES (RFC 8878, 3.1.1).
+
+    A chip fills the first rows of a block: to compress the others would take twice as long as these.
+    """
+    if size == BLOCK_BYTES:
+        return frame
+    is_single, counted = frame[4] >> 5 & 1, frame[4] >> 6
+    place, is_last, parts = 5 + (1 - is_single) + (is_single, 2, 4, 8)[counted], False, [FRAME_HEADER]
+    while not is_last:
+        head = int.from_bytes(frame[place : place + 3], "little")
+        end = place + 3 + (1 if head >> 1 & 3 == RUN else head >> 3)
+        parts += [(head & ~1).to_bytes(3, "little"), frame[place + 3 : end]]
+        place, is_last = end, bool(head & 1)
+    for start in range(size, BLOCK_BYTES, LONGEST_RUN):
+        run = min(LONGEST_RUN, BLOCK_BYTES - start)
+        parts.append((run << 3 | RUN << 1 | (start + run == BLOCK_BYTES)).to_bytes(3, "little") + b"\0")
+    return b"".join(parts)
 
 
 def read_chip(data: bytes, shape: tuple[int, int], window: Window) -> NDArray[np.uint8]:

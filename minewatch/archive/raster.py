@@ -42,7 +42,7 @@ class RasterWriter:
     def __init__(self, path: Path, grid: Grid) -> None:
         self.path, self.grid, self.step = path, grid, find_step(grid.shape)
         self._sample = np.zeros((len(BANDS), *(-(-side // self.step) for side in grid.shape)), np.uint8)
-        self._header = make_header(grid)
+        self._header = make_header(grid.epsg, grid.transform, grid.shape)
         self._tables = [Table.empty(shape) for shape in list_shapes(grid.shape)]
         self._file = path.open("wb")
         self._end = self._file.write(self._header.data)

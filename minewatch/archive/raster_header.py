@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import io
+import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
 
 import numpy as np
-import tifffile
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.io import MemoryFile
 
-from minewatch.areas.grid import ARCHIVE_BLOCK, Grid
+from minewatch.areas.grid import ARCHIVE_BLOCK
 from minewatch.raster.indices import LAYERS
 from minewatch.raster.tiff_directory import TABLES, TAG_TYPES, Entry, read_directories
+from minewatch.raster.tiff_writer import (
+    COUNTS,
+    LONG,
+    OFFSETS,
+    RATIO,
+    SHORT,
+    Tag,
+    describe_place,
+    make_tag,
+    pick_tags,
+    render_directories,
+)
 
 BANDS = ("scl", *(layer.name for layer in LAYERS))
 """Of the raster, in order."""
@@ -29,9 +40,6 @@ observations of the archive's earlier format."""
 
 DIFFERENCES = 2
 """TIFF's predictor by which a block holds the differences of neighbours in a row; real codes take a third less room so."""
-
-COPIED_TAGS = (33550, 33922, 34735, 34736, 34737, 42112, 42113)
-"""Tags with position, bands and no-data value: those of GeoTIFF 1.1 and two of GDAL's own."""
 
 ZSTD = 50_000
 """TIFF's code of the compression."""
@@ -99,36 +107,43 @@ def list_shapes(shape: tuple[int, int]) -> list[tuple[int, int]]:
 
 
 @lru_cache(GRIDS)
-def make_header(grid: Grid, predictor: int = DIFFERENCES) -> Header:
+def make_header(epsg: int, transform: Affine, shape: tuple[int, int], predictor: int = DIFFERENCES) -> Header:
     """Return the header of rasters on a grid, whose blocks are PLAIN or DIFFERENCES."""
-    memory, tags = io.BytesIO(), _describe(grid)
-    with tifffile.TiffWriter(memory, bigtiff=False) as file:
-        for number, shape in enumerate(list_shapes(grid.shape)):
-            file.write(
-                (b"" for _ in range(Table.empty(shape).counts.size)),
-                shape=(len(BANDS), *shape),
-                dtype=np.uint8,
-                tile=(ARCHIVE_BLOCK, ARCHIVE_BLOCK),
-                compression="zstd",
-                predictor=predictor,
-                photometric="minisblack",
-                planarconfig="separate",
-                extrasamples=["unspecified"] * (len(BANDS) - 1),
-                subfiletype=1 if number else 0,
-                software=False,
-                metadata=None,
-                contiguous=False,
-                extratags=[] if number else tags,
-            )
-    data = memory.getvalue()
+    pages = [_describe_image(size, predictor, is_sample=number > 0) for number, size in enumerate(list_shapes(shape))]
+    pages[0] += [*describe_place(epsg, transform), *_describe_bands()]
+    data = b"II*\0" + struct.pack("<I", 8) + render_directories(pages, 8)
     return Header(data, tuple(directory.entries_of(TABLES) for directory in read_directories(data, most=2)))
 
 
-def _describe(grid: Grid) -> list[tuple[Any, ...]]:
-    """Return the tags that GDAL writes for position and bands, on a raster of one pixel."""
+def _describe_image(shape: tuple[int, int], predictor: int, *, is_sample: bool) -> list[Tag]:
+    bands, blocks = len(BANDS), Table.empty(shape).counts.size
+    return [
+        make_tag(254, LONG, int(is_sample)),  # an overview
+        make_tag(256, LONG, shape[1]),
+        make_tag(257, LONG, shape[0]),
+        make_tag(258, SHORT, *[8] * bands),
+        make_tag(259, SHORT, ZSTD),
+        make_tag(262, SHORT, 1),  # grey
+        make_tag(277, SHORT, bands),
+        make_tag(282, RATIO, 1, 1),
+        make_tag(283, RATIO, 1, 1),
+        make_tag(284, SHORT, 2),  # one band after the other
+        make_tag(296, SHORT, 1),  # no unit of resolution
+        *([make_tag(317, SHORT, predictor)] if predictor != PLAIN else []),
+        make_tag(322, LONG, ARCHIVE_BLOCK),
+        make_tag(323, LONG, ARCHIVE_BLOCK),
+        make_tag(OFFSETS, LONG, *[0] * blocks),
+        make_tag(COUNTS, LONG, *[0] * blocks),
+        make_tag(338, SHORT, *[0] * (bands - 1)),  # bands beyond the first, of no kind that TIFF knows
+    ]
+
+
+@cache
+def _describe_bands() -> list[Tag]:
+    """Return the tags with bands and no-data value as GDAL writes them."""
     with MemoryFile() as memory:
         profile = {"driver": "GTiff", "width": 1, "height": 1, "count": len(BANDS), "dtype": "uint8", "nodata": 0}
-        with memory.open(**profile, crs=grid.crs, transform=grid.transform) as raster:
+        with memory.open(**profile, transform=Affine(1, 0, 1, 0, -1, 1)) as raster:
             raster.set_band_description(1, BANDS[0])
             for band, layer in enumerate(LAYERS, 2):
                 raster.set_band_description(band, layer.name)
@@ -136,10 +151,7 @@ def _describe(grid: Grid) -> list[tuple[Any, ...]]:
             raster.scales = (1.0, *(layer.step for layer in LAYERS))
             raster.offsets = (0.0, *(layer.low - layer.step for layer in LAYERS))
         memory.seek(0)
-        with tifffile.TiffFile(memory) as file:
-            tags = file.pages[0].tags  # type: ignore[union-attr]
-            found = [tags[code] for code in COPIED_TAGS if code in tags]
-            return [(tag.code, tag.dtype, tag.count, tag.value, True) for tag in found]
+        return pick_tags(memory.read(), (42112, 42113))
 
 
 def parse_tables(head: bytes, fetch: Callable[[int, int], bytes]) -> Tables:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -107,9 +107,13 @@ def _describe_crs(epsg: int) -> tuple[Tag, ...]:
         with memory.open(**profile, crs=f"EPSG:{epsg}", transform=Affine(1, 0, 1, 0, -1, 1)):
             pass
         memory.seek(0)
-        data: bytes = memory.read()
-    entries = (entry for entry in read_directories(data)[0].entries if entry.tag in GEO_KEYS)
-    return tuple(Tag(tag, kind, data[at : at + length * TYPE_SIZES[kind]]) for tag, kind, length, at in entries)
+        return tuple(pick_tags(memory.read(), GEO_KEYS))
+
+
+def pick_tags(data: bytes, numbers: Collection[int]) -> list[Tag]:
+    """Return some tags of the first image of a TIFF."""
+    entries = (entry for entry in read_directories(data)[0].entries if entry.tag in numbers)
+    return [Tag(tag, kind, data[at : at + length * TYPE_SIZES[kind]]) for tag, kind, length, at in entries]
 
 
 @dataclass(frozen=True)
