@@ -192,7 +192,7 @@ def _find_address(source: Mapping[str, Any]) -> str:
 def outline_grid(grid: Grid) -> BaseGeometry:
     """Return the rectangle of a grid in lon/lat."""
     left, bottom, right, top = grid.bounds
-    return cut_halves(reproject(shapely.box(left, bottom, right, top), lonlat_from(grid.crs)))
+    return cut_halves(reproject(shapely.box(left, bottom, right, top), lonlat_from(grid.epsg)))
 
 
 def credit_observations(observations: Iterable[Observation]) -> str:

@@ -69,7 +69,7 @@ def outline(mask: NDArray[np.bool_], window: Window, grid: Grid) -> MultiPolygon
 
 def to_lonlat(geometry: BaseGeometry, grid: Grid) -> BaseGeometry:
     """Return polygons in degrees (WGS 84), rounded to the centimetre and cut at 180°."""
-    transformer = lonlat_from(grid.crs)
+    transformer = lonlat_from(grid.epsg)
     degrees = cut_halves(join_halves(reproject(geometry, transformer)))
     rounded = shapely.transform(degrees, lambda points: np.round(points, 7))
     return rounded if rounded.is_valid else shapely.make_valid(degrees, method="structure")

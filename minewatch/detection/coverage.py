@@ -184,7 +184,7 @@ def find_emptiness(observations: Iterable[Observation], scenes: Iterable[Scene],
 
 def measure_promise(footprints: Sequence[BaseGeometry], grid: Grid) -> float:
     """Return the share of the area that lies inside footprints (lon/lat) and not near the edge of all of them."""
-    to_grid = lonlat_to(grid.crs)
+    to_grid = lonlat_to(grid.epsg)
     drawn = shapely.make_valid([reproject(join_halves(footprint), to_grid) for footprint in footprints])
     promised = shapely.union_all(drawn)
     edge = min(EDGE_M, EDGE_SHARE * promised.area**0.5)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import itertools
+import operator
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,6 +65,34 @@ class Comparison(NamedTuple):
     is_in_leaf: Floats
 
 
+class LookColumns(NamedTuple):
+    """The looks of a pixel, field by field, as :class:`ExplainedLook` has them; all are (time,)."""
+
+    date: Sequence[dt.date]
+    scenes: Sequence[tuple[str, ...]]
+    why_not_clear: Sequence[str]
+    ndvi: Sequence[float | None]
+    bsi: Sequence[float | None]
+    expected_ndvi: Sequence[float | None]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+    expected_bsi: Sequence[float | None]
+    haze: Sequence[float | None]
+    scene_shift: Sequence[float | None]
+    loss: Sequence[float | None]
+    clean_loss: Sequence[float | None]
+    soil_gain: Sequence[float | None]
+    shows_soil: Sequence[bool]
+    charred: Sequence[bool]
+    outcome: Sequence[Outcome]
+    is_normal: Sequence[bool]
+    is_in_leaf: Sequence[bool]
+    clear_pixels: Sequence[int]
+    confirmed_pixels: Sequence[int]
+    area_ndvi: Sequence[float | None]
+    area_bsi: Sequence[float | None]
+
+
 @dataclass(frozen=True)
 class LookWriter:
     """Writes the looks of an alert, pixel by pixel."""
@@ -79,16 +110,18 @@ class LookWriter:
         """Return the place in the series of a pixel, given by its number in the window."""
         return int(np.count_nonzero(self.traced.tile.inside.ravel()[:pixel]))
 
-    def fit_baselines(self, number: int) -> dict[int, PixelBaseline]:
-        """Fit the baselines that the looks of a pixel of the series were compared with, by epoch."""
-        series = self.traced.series.choose(np.array([number]))
-        outcomes, fitted = self.traced.tracked.trace[number]
-        usable = series.clear & ~np.isin(outcomes, COUNTED)[:, None]
-        bases, base = {}, np.zeros((FULL, 1), np.int16)
-        for epoch in np.unique(fitted).tolist():
+    def fit_baselines(self, numbers: Sequence[int]) -> list[dict[int, PixelBaseline]]:
+        """Fit the baselines that the looks of some pixels of the series were compared with: of each pixel by epoch."""
+        series = self.traced.series.choose(np.array(numbers, np.intp))
+        traces = self.traced.tracked.trace[numbers]
+        usable = np.ascontiguousarray(series.clear & ~np.isin(traces[:, 0], COUNTED).T)
+        bases: list[dict[int, PixelBaseline]] = [{} for _ in numbers]
+        base = np.zeros((FULL, len(numbers)), np.int16)
+        for epoch in np.unique(traces[:, 1]).tolist():
             first, start, _ = series.epochs[epoch].tolist()
             fit_baselines(series.codes, usable, first, start, series.terms[0], series.products, SCALES, self.rules, base)
-            bases[epoch] = view_baseline(base[:, 0] / PRECISION)
+            for place in np.flatnonzero((traces[:, 1] == epoch).any(axis=1)).tolist():
+                bases[place][epoch] = view_baseline(base[:, place] / PRECISION)
         return bases
 
     def compare(self, number: int, bases: Mapping[int, PixelBaseline]) -> Comparison:
@@ -98,53 +131,49 @@ class LookWriter:
 
     def write(self, pixel: int, bases: Mapping[int, PixelBaseline]) -> tuple[ExplainedLook, ...]:
         """Return the looks of a pixel, given by its number in the window, which were compared with these baselines."""
-        number, classes = self.find_number(pixel), self.traced.classes[:, *divmod(pixel, self.traced.tile.window.width)]
-        traced, scenes = self.traced, self.traced.scenes
+        return tuple(itertools.starmap(ExplainedLook, zip(*self.write_columns(pixel, bases), strict=True)))
+
+    def write_columns(self, pixel: int, bases: Mapping[int, PixelBaseline]) -> LookColumns:
+        """Return the same as columns."""
+        number, traced, scenes = self.find_number(pixel), self.traced, self.traced.scenes
         found = self.compare(number, bases)
         low, high = self.find_band(found, bases, traced.tracked.trace[number, 1], scenes.spread)
-        codes, values = traced.series.codes[:2, :, number], traced.series.decode(number)[:2]
-        seen = [
-            [None if c == EMPTY else v for c, v in zip(*pair, strict=True)]
-            for pair in zip(codes.tolist(), values.tolist(), strict=True)
-        ]
-        levels, edges = found.level.tolist(), zip(low.tolist(), high.tolist(), strict=True)
-        bsi, haze = (found.expected_bsi + scenes.bsi).tolist(), found.haze.tolist()
-        losses = zip(found.loss.tolist(), found.clean_loss.tolist(), found.soil_gain.tolist(), strict=True)
-        flags = zip(*(column.tolist() for column in found[-4:]), strict=True)
-        outcomes = traced.tracked.trace[number, 0].tolist()
-        looks = []
-        for t, (edge, lost, (soil, charred, normal, leaf)) in enumerate(zip(edges, losses, flags, strict=True)):
-            (date, ids), shift, whole, outcome = self._days[t], self._shifts[t], traced.looks[t], OUTCOME[outcomes[t]]
-            why, is_counted = self._explain_mask(t, number, classes), outcome in COUNTED
-            is_known = shift is not None
-            looks.append(
-                ExplainedLook(
-                    date=date,
-                    scenes=ids,
-                    why_not_clear=why,
-                    ndvi=seen[0][t],
-                    bsi=seen[1][t],
-                    expected_ndvi=levels[t] if is_known else None,
-                    low=edge[0] if is_known else None,
-                    high=edge[1] if is_known else None,
-                    expected_bsi=bsi[t] if is_known else None,
-                    haze=None if why else haze[t],
-                    scene_shift=shift,
-                    loss=lost[0] if is_known and not why else None,
-                    clean_loss=lost[1] if is_known and not why else None,
-                    soil_gain=lost[2] if is_known and not why else None,
-                    shows_soil=bool(soil) and is_counted,
-                    charred=bool(charred) and is_counted,
-                    outcome=outcome,
-                    is_normal=bool(normal) and outcome not in UNJUDGED,
-                    is_in_leaf=bool(leaf),
-                    clear_pixels=whole.clear_pixels,
-                    confirmed_pixels=whole.confirmed_pixels,
-                    area_ndvi=whole.ndvi,
-                    area_bsi=whole.bsi,
-                )
-            )
-        return tuple(looks)
+        reasons = self._explain_masks(number, traced.classes[:, *divmod(pixel, traced.tile.window.width)])
+        shows = [not why for why in reasons]
+        are_known = [shift is not None for shift in self._shifts]
+        are_both = [*map(operator.and_, shows, are_known)]
+        codes, values = traced.series.codes[:2, :, number] != EMPTY, traced.series.decode(number)[:2]
+        ndvi, bsi = (_where(has, seen) for has, seen in zip(codes.tolist(), values, strict=True))
+        outcomes = [OUTCOME[outcome] for outcome in traced.tracked.trace[number, 0].tolist()]
+        are_counted = [outcome in COUNTED for outcome in outcomes]
+        are_judged = [outcome not in UNJUDGED for outcome in outcomes]
+        soil, charred, normal, leaf = ((column != 0).tolist() for column in found[-4:])
+        days, scene_ids = zip(*self._days, strict=True)
+        return LookColumns(
+            date=days,
+            scenes=scene_ids,
+            why_not_clear=reasons,
+            ndvi=ndvi,
+            bsi=bsi,
+            expected_ndvi=_where(are_known, found.level),
+            low=_where(are_known, low),
+            high=_where(are_known, high),
+            expected_bsi=_where(are_known, found.expected_bsi + scenes.bsi),
+            haze=_where(shows, found.haze),
+            scene_shift=self._shifts,
+            loss=_where(are_both, found.loss),
+            clean_loss=_where(are_both, found.clean_loss),
+            soil_gain=_where(are_both, found.soil_gain),
+            shows_soil=[*map(operator.and_, soil, are_counted)],
+            charred=[*map(operator.and_, charred, are_counted)],
+            outcome=outcomes,
+            is_normal=[*map(operator.and_, normal, are_judged)],
+            is_in_leaf=leaf,
+            clear_pixels=[look.clear_pixels for look in traced.looks],
+            confirmed_pixels=[look.confirmed_pixels for look in traced.looks],
+            area_ndvi=[look.ndvi for look in traced.looks],
+            area_bsi=[look.bsi for look in traced.looks],
+        )
 
     def find_band(
         self, found: Comparison, bases: Mapping[int, PixelBaseline], fitted: NDArray[Any], spread: Floats | float
@@ -180,14 +209,24 @@ class LookWriter:
             found[observation.day].append(place)
         return [found[day] for day in self.traced.series.days.tolist()]
 
-    def _explain_mask(self, t: int, number: int, classes: NDArray[np.uint8]) -> str:
-        """Return why a pixel is not clear, from its classes of that day; '' where it is."""
-        if self.traced.series.clear[t, number]:
-            return ""
-        code = next((code for code in classes[self._places[t]].tolist() if code), 0)
+    def _explain_masks(self, number: int, classes: NDArray[np.uint8]) -> list[str]:
+        """Return why a pixel is not clear at each look, from its classes in order of acquisition; '' where it is."""
+        clear, codes = self.traced.series.clear[:, number].tolist(), classes.tolist()
+        has_gap = (self.traced.series.codes[:, :, number] == EMPTY).any(axis=0).tolist()
+        return [
+            "" if shows else self._explain_mask(next((codes[place] for place in places if codes[place]), 0), has_gap=gap)
+            for shows, places, gap in zip(clear, self._places, has_gap, strict=True)
+        ]
+
+    def _explain_mask(self, code: int, *, has_gap: bool) -> str:
         if code in self.clear_classes:
-            return "no value" if (self.traced.series.codes[:, t, number] == EMPTY).any() else "next to a cloud"
+            return "no value" if has_gap else "next to a cloud"
         return MASKED.get(code, f"class {code} is left out")
+
+
+def _where(holds: Sequence[bool], values: Floats) -> list[float | None]:
+    """Return the values as a list, None where they do not hold."""
+    return [value if held else None for held, value in zip(holds, values.tolist(), strict=True)]
 
 
 OUTCOME: Mapping[int, Outcome] = {int(outcome): outcome for outcome in Outcome}

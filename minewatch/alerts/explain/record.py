@@ -122,11 +122,16 @@ class ExplainedLook:
     @property
     def text(self) -> str:
         """The outcome in words."""
-        if self.outcome == Outcome.NORMAL and not self.is_normal:
-            return NOT_NORMAL
-        leafless = self.outcome == Outcome.NORMAL and not self.is_in_leaf
-        notes = [note for note, holds in (("soil shows", self.shows_soil), ("char", self.charred), (LEAFLESS, leafless)) if holds]
-        return ", ".join([OUTCOMES[self.outcome] + (f": {self.why_not_clear}" if self.why_not_clear else ""), *notes])
+        return describe_outcome(self.outcome, self.why_not_clear, self.is_normal, self.is_in_leaf, self.shows_soil, self.charred)
+
+
+def describe_outcome(outcome: Outcome, why_not_clear: str, is_normal: bool, is_in_leaf: bool, shows_soil: bool, charred: bool) -> str:
+    """Return the outcome of a look in words; the arguments are those of :class:`ExplainedLook`."""
+    if outcome == Outcome.NORMAL and not is_normal:
+        return NOT_NORMAL
+    leafless = outcome == Outcome.NORMAL and not is_in_leaf
+    notes = [note for note, holds in (("soil shows", shows_soil), ("char", charred), (LEAFLESS, leafless)) if holds]
+    return ", ".join([OUTCOMES[outcome] + (f": {why_not_clear}" if why_not_clear else ""), *notes])
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class ExplanationWriter:
         lon, lat = lonlat_from(self.area.grid.crs).transform(x, y)
         writer = LookWriter(self.observations, traced, self.area.pipeline.mask.clear_classes)
         number = writer.find_number(self.pixel)
-        bases = writer.fit_baselines(number)
+        (bases,) = writer.fit_baselines([number])
         looks = writer.write(self.pixel, bases)
         # Dates are called in EPISODE as in Episode.
         last, found = bases[max(bases)], traced.tracked.episodes[traced.tracked.episodes["row"] == number]

@@ -101,7 +101,7 @@ def _choose_season(
 
 def find_window(grid: Grid, outline: BaseGeometry, margin: int = MARGIN) -> Window:
     """Return the window of the grid that holds an outline in lon/lat and so many metres around it."""
-    shape = reproject(outline, lonlat_to(grid.crs))
+    shape = reproject(outline, lonlat_to(grid.epsg))
     left, top = ~grid.transform @ (shape.bounds[0], shape.bounds[3])
     right, bottom = ~grid.transform @ (shape.bounds[2], shape.bounds[1])
     row, column = max(0, math.floor(top)), max(0, math.floor(left))
@@ -127,7 +127,7 @@ def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: Bas
 
 def rasterize_outline(grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.bool_]:
     """Return which pixels of a window have their centre within an outline in lon/lat: (y, x)."""
-    shape = reproject(outline, lonlat_to(grid.crs))
+    shape = reproject(outline, lonlat_to(grid.epsg))
     rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
     corner = grid.transform_of(window)
     return np.asarray(shapely.contains_xy(shape, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None]))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from minewatch.alerts.explain.alert_pixels import AlertPixels, find_pixels, find_surroundings, trace_stack
-from minewatch.alerts.explain.look_writer import LookWriter
-from minewatch.alerts.explain.record import ExplainedLook
+from minewatch.alerts.explain.look_writer import LookColumns, LookWriter
+from minewatch.alerts.explain.record import describe_outcome
 from minewatch.archive.item import Observation
 from minewatch.archive.stack import Stack
 from minewatch.areas.grid import PIXEL, Window, lonlat_from
@@ -49,6 +49,15 @@ COLUMNS: Mapping[str, str] = {
 }
 """Column to its meaning; empty cells say that there is no such value."""
 
+FLAGS = ("is_normal", "is_in_leaf", "shows_soil", "charred")
+"""Columns of a pixel's look with 0 or 1."""
+
+NUMBERS = (
+    *("ndvi", "expected_ndvi", "low", "high", "bsi", "expected_bsi"),
+    *("loss", "clean_loss", "soil_gain", "haze", "scene_shift"),
+)
+"""Columns of a pixel's look with a number."""
+
 
 class Looks(Protocol):
     """The looks of a chip, in the archive or in evidence."""
@@ -78,10 +87,13 @@ def render_look_table(traced: AlertPixels, looks: Looks, method: Method, most: i
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(COLUMNS)
     writer = LookWriter(looks.observations, traced, method.pipeline.mask.clear_classes)
-    pixels = [_describe_pixel(writer, method, pixel) for pixel in choose_deciding(traced, method, most)]
-    for described in zip(*(explained for _, explained in pixels), strict=True):
-        rows.writerow(_describe_alert(described[0]))
-        rows.writerows(_describe_look(place, look) for (place, _), look in zip(pixels, described, strict=True))
+    pixels = choose_deciding(traced, method, most)
+    fitted = writer.fit_baselines([writer.find_number(pixel) for pixel in pixels])
+    looks_of_pixels = [writer.write_columns(pixel, bases) for pixel, bases in zip(pixels, fitted, strict=True)]
+    places = _place_pixels(traced, method, pixels)
+    described = [_describe_pixel(*place, looks) for place, looks in zip(places, looks_of_pixels, strict=True)]
+    for of_look in zip(*(_describe_alert(looks) for looks in looks_of_pixels[:1]), *described, strict=True):
+        rows.writerows(of_look)
     return text.getvalue().encode()
 
 
@@ -94,38 +106,58 @@ def choose_deciding(traced: AlertPixels, method: Method, most: int) -> list[int]
     return [int(pixel) for pixel in np.flatnonzero(traced.tile.inside)[first]]
 
 
-def _describe_pixel(writer: LookWriter, method: Method, pixel: int) -> tuple[tuple[str, str, str], tuple[ExplainedLook, ...]]:
-    """Return what the columns ``pixel``, ``lat`` and ``lon`` say of a pixel, and its looks."""
-    tile = writer.traced.tile
-    row, column = tile.window.row + pixel // tile.window.width, tile.window.column + pixel % tile.window.width
-    x, y = method.grid.transform @ (column + 0.5, row + 0.5)
-    lon, lat = lonlat_from(method.grid.crs).transform(x, y)
-    explained = writer.write(pixel, writer.fit_baselines(writer.find_number(pixel)))
-    return (f"{column}/{row}", f"{lat:.6f}", f"{lon:.6f}"), explained
+def _place_pixels(traced: AlertPixels, method: Method, pixels: Sequence[int]) -> list[tuple[str, float, float]]:
+    """Return what the columns ``pixel``, ``lat`` and ``lon`` say of pixels of the traced window."""
+    window = traced.tile.window
+    rows, columns = np.divmod(np.array(pixels, np.intp), window.width)
+    rows, columns = rows + window.row, columns + window.column
+    transform = method.grid.transform
+    xs, ys = transform.c + (columns + 0.5) * transform.a, transform.f + (rows + 0.5) * transform.e
+    lons, lats = lonlat_from(method.grid.epsg).transform(xs, ys)
+    names = [f"{column}/{row}" for column, row in zip(columns.tolist(), rows.tolist(), strict=True)]
+    return list(zip(names, lats.tolist(), lons.tolist(), strict=True))
 
 
-def _describe_alert(look: ExplainedLook) -> list[Any]:
-    cells = {
-        "date": look.date,
-        "pixel": ALERT,
-        "ndvi": _round(look.area_ndvi),
-        "bsi": _round(look.area_bsi),
-        "clear_pixels": look.clear_pixels,
-        "confirmed_pixels": look.confirmed_pixels,
-        "scenes": " ".join(look.scenes),
+def _describe_pixel(pixel: str, lat: float, lon: float, looks: LookColumns) -> list[tuple[Any, ...]]:
+    """Return the rows of a pixel."""
+    count = len(looks.date)
+    cells: dict[str, Sequence[Any]] = {
+        "date": looks.date,
+        "pixel": [pixel] * count,
+        "lat": [f"{lat:.6f}"] * count,
+        "lon": [f"{lon:.6f}"] * count,
+        "outcome": [
+            *map(
+                describe_outcome,
+                *(looks.outcome, looks.why_not_clear, looks.is_normal, looks.is_in_leaf, looks.shows_soil, looks.charred),
+            )
+        ],
+        "not_clear": looks.why_not_clear,
+        **{name: [*map(int, getattr(looks, name))] for name in FLAGS},
+        **{name: _round(getattr(looks, name)) for name in NUMBERS},
     }
-    return [cells.get(name, "") for name in COLUMNS]
+    return _lay_out(cells, count)
 
 
-def _describe_look(place: tuple[str, str, str], look: ExplainedLook) -> tuple[Any, ...]:
-    """Return the cells of a pixel's look in the order of COLUMNS; the last three are empty."""
-    return (
-        *(look.date, *place, look.text, look.why_not_clear, int(look.is_normal), int(look.is_in_leaf)),
-        *(_round(look.ndvi), _round(look.expected_ndvi), _round(look.low), _round(look.high)),
-        *(_round(look.bsi), _round(look.expected_bsi), _round(look.loss), _round(look.clean_loss), _round(look.soil_gain)),
-        *(int(look.shows_soil), int(look.charred), _round(look.haze), _round(look.scene_shift), "", "", ""),
-    )
+def _describe_alert(looks: LookColumns) -> list[tuple[Any, ...]]:
+    """Return the rows of the alert."""
+    count = len(looks.date)
+    cells = {
+        "date": looks.date,
+        "pixel": [ALERT] * count,
+        "ndvi": _round(looks.area_ndvi),
+        "bsi": _round(looks.area_bsi),
+        "clear_pixels": looks.clear_pixels,
+        "confirmed_pixels": looks.confirmed_pixels,
+        "scenes": [" ".join(ids) for ids in looks.scenes],
+    }
+    return _lay_out(cells, count)
 
 
-def _round(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _lay_out(cells: Mapping[str, Sequence[Any]], count: int) -> list[tuple[Any, ...]]:
+    """Return rows in the order of COLUMNS."""
+    return list(zip(*(cells.get(name, [""] * count) for name in COLUMNS), strict=True))
+
+
+def _round(values: Sequence[float | None]) -> list[str]:
+    return ["" if value is None else f"{value:.4f}" for value in values]

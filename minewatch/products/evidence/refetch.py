@@ -88,6 +88,6 @@ def _find_again(source: Source, grid: Grid, window: Window, stated: Mapping[str,
     time = dt.datetime.fromisoformat(stated["acquired"])
     corner = grid.transform_of(window)
     frame = box(corner.c, corner.f + window.height * corner.e, corner.c + window.width * corner.a, corner.f)
-    outline = reproject(frame, lonlat_from(grid.crs))
+    outline = reproject(frame, lonlat_from(grid.epsg))
     found = find_scenes(source, Query(outline, time.date(), time.date()))
     return find_datatake(stated["key"], time, stated["sources"], found.scenes, source.name)

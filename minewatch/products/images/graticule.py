@@ -31,7 +31,7 @@ def draw_graticule(axes: Axes, grid: Grid) -> None:
 
 def _find_lines(grid: Grid) -> tuple[float, Lines, Lines]:
     """Return the degrees between two lines, and the meridians and parallels that cross a grid."""
-    to_lonlat = lonlat_from(grid.crs)
+    to_lonlat = lonlat_from(grid.epsg)
     left, bottom, right, top = grid.bounds
     edge = np.linspace(0, 1, 21)
     xs = np.concatenate([left + edge * (right - left)] * 2 + [np.full(21, left), np.full(21, right)])

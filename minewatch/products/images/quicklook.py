@@ -225,7 +225,7 @@ def render_true_colour(reflectance: NDArray[np.float32], white: float) -> NDArra
 
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
-    to_grid = lonlat_to(grid.crs)
+    to_grid = lonlat_to(grid.epsg)
     shown = sorted(choose_shown(alerts), key=lambda alert: -alert.area_ha)
     for number, alert in enumerate(shown):
         shape = reproject(join_halves(alert.geometry), to_grid)

@@ -23,7 +23,7 @@ def frame_outline(grid: Grid, outline: BaseGeometry, room: float = ROOM, smalles
 
     At the grid's edge the frame is moved inwards, since the archive ends there.
     """
-    shape = reproject(join_halves(outline), lonlat_to(grid.crs))
+    shape = reproject(join_halves(outline), lonlat_to(grid.epsg))
     left, bottom, right, top = shape.bounds
     side = max(smallest, (1 + 2 * room) * max(right - left, top - bottom))
     middle = ~grid.transform @ ((left + right) / 2, (bottom + top) / 2)
