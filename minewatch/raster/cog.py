@@ -12,13 +12,13 @@ import numpy as np
 import rasterio
 import rasterio.shutil
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.windows import Window
 
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import WorkspaceError, describe
-from minewatch.core.files import is_full, publishing
+from minewatch.core.files import is_full, publish_bytes, publishing
+from minewatch.raster.tiff_writer import average_pairs, describe_place, describe_texts, render_cog
 
 BLOCK = 512
 """Pixels of each side of a block."""
@@ -70,18 +70,6 @@ def find_damage(path: Path) -> str:
 def write_picture(path: Path, grid: Grid, colours: NDArray[np.uint8], known: NDArray[np.bool_], tags: Mapping[str, str]) -> None:
     """Write a true-colour image on a grid as a COG: (y, x, 3) red, green, blue, transparent where not ``known``."""
     opacity = np.where(known, 255, 0).astype(np.uint8)
-    profile: dict[str, Any] = {"height": grid.shape[0], "width": grid.shape[1], "count": 4, "dtype": "uint8"}
-    with (
-        wrap_raster_errors(path.parent),
-        publishing(path) as temporary,
-        limit_cache(),
-        rasterio.MemoryFile() as memory,
-    ):
-        with memory.open(
-            driver="GTiff", crs=grid.crs, transform=grid.transform, photometric="RGB", alpha="YES", **profile
-        ) as raster:
-            raster.write(np.concatenate([np.moveaxis(colours, -1, 0), opacity[None]]))
-            raster.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)
-            raster.update_tags(**tags)
-        with memory.open() as raster:
-            rasterio.shutil.copy(raster, temporary, driver="COG", compress="deflate", predictor="yes", blocksize=BLOCK)
+    pixels = np.concatenate([np.moveaxis(colours, -1, 0), opacity[None]])
+    described = [*describe_place(grid.epsg, grid.transform), *describe_texts(tags)]
+    publish_bytes(path, render_cog(pixels, described, BLOCK, halve=average_pairs))

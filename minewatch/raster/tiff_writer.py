@@ -166,7 +166,7 @@ def render_cog(
     blocks = [list(_encode_blocks(image, side)) for image in images]
     empty = [] if nodata is None else [make_text_tag(42113, str(nodata))]
     pages = [[*_describe_image(image, side), *empty] for image in images]
-    pages[0] += described
+    pages = [[*pages[0], *described], *([make_tag(254, LONG, 1), *page] for page in pages[1:])]  # smaller ones of the first
     ghost = b"GDAL_STRUCTURAL_METADATA_SIZE=%06d bytes\n%b" % (len(LAYOUT), LAYOUT)
     start = 8 + len(ghost)
     places = [[0] * len(parts) for parts in blocks]
