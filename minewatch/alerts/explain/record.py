@@ -125,7 +125,9 @@ class ExplainedLook:
         return describe_outcome(self.outcome, self.why_not_clear, self.is_normal, self.is_in_leaf, self.shows_soil, self.charred)
 
 
-def describe_outcome(outcome: Outcome, why_not_clear: str, is_normal: bool, is_in_leaf: bool, shows_soil: bool, charred: bool) -> str:
+def describe_outcome(
+    outcome: Outcome, why_not_clear: str, is_normal: bool, is_in_leaf: bool, shows_soil: bool, charred: bool
+) -> str:
     """Return the outcome of a look in words; the arguments are those of :class:`ExplainedLook`."""
     if outcome == Outcome.NORMAL and not is_normal:
         return NOT_NORMAL

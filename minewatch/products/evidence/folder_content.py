@@ -139,12 +139,12 @@ def _render(value: Any) -> bytes:
 
 def write_content(folder: Path, files: Iterable[tuple[str, bytes]]) -> dict[str, dict[str, Any]]:
     """Write files into a folder, in subfolders where their names have them; return what a manifest says of each."""
-    described, made = {}, {folder}
+    described, made = {}, {""}
     for name, data in files:
-        parent, _, stem = name.rpartition("/")
-        if (place := folder / parent) not in made:
-            place.mkdir(mode=0o700)
-            made.add(place)
-        write_private(place / stem, data)
+        parent = name.rpartition("/")[0]
+        if parent not in made:
+            (folder / parent).mkdir(mode=0o700)
+            made.add(parent)
+        write_private(f"{folder}/{name}", data)
         described[name] = describe_data(data)
     return described

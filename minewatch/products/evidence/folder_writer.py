@@ -277,7 +277,9 @@ def _record(workspace: Workspace, scan: EvidenceInput, manifests: Mapping[_Draft
     record_custody_of_all(workspace.custody, "made", made, f"scan {scan.run_id}", signer=signer)
     added = {draft.target: sha256 for draft, sha256 in manifests.items() if draft.is_addendum}
     for target, sha256 in added.items():
-        record_custody(workspace.custody, "extended", target.parent.name, sha256, f"{target.name}; scan {scan.run_id}", signer=signer)
+        record_custody(
+            workspace.custody, "extended", target.parent.name, sha256, f"{target.name}; scan {scan.run_id}", signer=signer
+        )
     queue_timestamps(workspace, made | {f"{target.parent.name}/{target.name}": sha256 for target, sha256 in added.items()})
 
 

@@ -79,7 +79,9 @@ def render_evidence_image(image: EvidenceImage, grid: Grid, window: Window, tags
     bands = [BandText(f"{band} reflectance", 1 / SCALE) for band in image.bands]
     return (
         render_cog(image.reflectance, [*place, *describe_texts(tags, bands)], BLOCK, nodata=NODATA, halve=take_every_second),
-        render_cog(image.classes[None], [*place, *describe_texts(tags, [BandText("scl")])], BLOCK, nodata=0, halve=take_every_second),
+        render_cog(
+            image.classes[None], [*place, *describe_texts(tags, [BandText("scl")])], BLOCK, nodata=0, halve=take_every_second
+        ),
     )
 
 

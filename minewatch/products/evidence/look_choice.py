@@ -128,6 +128,7 @@ def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: Bas
 def rasterize_outline(grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.bool_]:
     """Return which pixels of a window have their centre within an outline in lon/lat: (y, x)."""
     shape = reproject(outline, lonlat_to(grid.epsg))
+    shapely.prepare(shape)
     rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
     corner = grid.transform_of(window)
     return np.asarray(shapely.contains_xy(shape, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None]))

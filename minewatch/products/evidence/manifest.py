@@ -53,9 +53,7 @@ ADDENDUM = re.compile(GROWTH + r"\d{4}-\d{2}-\d{2}")
 """Name of the folder of an addendum, which has a manifest of its own."""
 
 
-def write_manifest(
-    folder: Path, facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], signer: Signer | None
-) -> str:
+def write_manifest(folder: Path, facts: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]], signer: Signer | None) -> str:
     """Write the manifest, signed where there is a key; return its SHA-256.  ``files`` is what it says of each other file."""
     ordered = {name: files[name] for name in sorted(files, key=lambda name: name.split("/"))}
     document = {"format": FORMAT, **facts, "signed_with": signer.describe() if signer else None, "files": ordered}
