@@ -1,6 +1,6 @@
 """The raster of an observation: a tiled GeoTIFF of one byte a pixel and band, SCL first, then the layers.
 
-GDAL writes the metadata, on a raster of one pixel.  Blocks hold the differences of neighbours, which TIFF calls predictor 2.
+The metadata are those that GDAL writes.  Blocks hold the differences of neighbours, which TIFF calls predictor 2.
 They are compressed here, by zstd with next to no search for repetitions (noise has none; this takes a third of the time for the
 same size), and written in the order in which they come; empty ones are left out.  A large raster has one overview of every n-th
 pixel: QGIS shows it when zoomed out, and detection takes its reference pixels from it.
