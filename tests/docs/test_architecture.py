@@ -27,6 +27,7 @@ FENCES = {
     "distributed": {"core.cluster"},
     "rasterio": {
         "raster.tiff_header",
+        "raster.tiff_writer",
         "raster.gdal_vsi",
         "raster.gdal",
         "raster.cog",
