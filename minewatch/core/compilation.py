@@ -9,6 +9,7 @@ of them may be writable; then it is a private folder among the temporary files, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
+from numba.core.caching import FunctionCache
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 from numba.core.registry import CPUDispatcher
@@ -81,8 +83,34 @@ CACHE = _set_up()
 def njit(*, cache: bool = False, **options: Any) -> Callable[[F], F]:
     """Compile a function as numba's decorator of this name does; ``cache`` keeps the code where that is possible."""
     options |= {"no_cfunc_wrapper": True}  # nothing calls them from C
-    decorate: Callable[[F], F] = numba.njit(cache=cache and CACHE.is_kept, **options)
+
+    def decorate(function: F) -> F:
+        made: Any = numba.njit(**options)(function)
+        if cache and CACHE.is_kept and isinstance(made, CPUDispatcher):
+            kept: Any = made
+            kept._cache = _TolerantCache(kept.py_func)  # type: ignore[no-untyped-call]  # noqa: SLF001 - as enable_caching does
+        return made  # type: ignore[no-any-return]
+
     return decorate
+
+
+class _TolerantCache(FunctionCache):
+    """Kept code that costs time at worst: what is damaged is compiled anew, and what cannot be kept is used all the same.
+
+    Numba writes its files without waiting for the disk: a power cut may leave them cut off.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception:  # noqa: BLE001 - whatever noise is unpickled as
+            with contextlib.suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call]
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)  # type: ignore[no-untyped-call]
 
 
 LINKING = (0, 68)

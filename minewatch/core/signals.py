@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
@@ -17,12 +19,19 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 NOTICE = "stopped; what was finished is kept, and the same command goes on from there"
 """Printed by a stopped command."""
 
+IMPORTING = "<frozen importlib"
+"""How the names of the files of Python's import system begin."""
+
+AGAIN_SECONDS = 0.01
+"""Time after which a signal that came where nothing may be raised is sent again."""
+
 
 class Stopped(KeyboardInterrupt):
     """A signal arrived; not an Exception, so nothing that handles errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
+        self.number = number
         self.code = 128 + number
 
 
@@ -33,14 +42,29 @@ def find_exit_code(stop: KeyboardInterrupt) -> int:
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """Let signals raise Stopped for the duration of a block; does nothing outside the main thread."""
+    """Let signals raise Stopped for the duration of a block; does nothing outside the main thread.
+
+    Where Python drops what is raised, as in callbacks of weak references, the signal is sent again.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = {number: signal.signal(number, _raise_stopped) for number in SIGNALS}
+    report = sys.unraisablehook
+
+    def take_dropped(dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, Stopped):
+            for number in SIGNALS:
+                signal.signal(number, _raise_stopped)
+            _send_again(dropped.exc_value.number)
+        else:
+            report(dropped)
+
+    sys.unraisablehook = take_dropped
     try:
         yield
     finally:
+        sys.unraisablehook = report
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -61,10 +85,23 @@ def exit_early(stop: KeyboardInterrupt) -> NoReturn:
     exit_process(find_exit_code(stop))
 
 
-def _raise_stopped(number: int, _frame: FrameType | None) -> NoReturn:
+def _raise_stopped(number: int, frame: FrameType | None) -> None:
+    if frame and frame.f_code.co_filename.startswith(IMPORTING):  # may hold the lock of imports, for which other threads wait
+        _send_again(number)
+        return
     for other in SIGNALS:
         signal.signal(other, _exit_now)
     raise Stopped(number)
+
+
+def _send_again(number: int) -> None:
+    """Send a signal to this process a little later; takes no lock, since the main thread may hold any."""
+    _thread.start_new_thread(_send_late, (number,))
+
+
+def _send_late(number: int) -> None:
+    time.sleep(AGAIN_SECONDS)
+    os.kill(os.getpid(), number)
 
 
 def _exit_now(number: int, _frame: FrameType | None) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, zst
 
 
 def pack_arrays(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return a file: one line of JSON with the ``head``, then the arrays; each has a checksum."""
+    """Return a file: a line of JSON with the ``head`` and its checksum, then the arrays; each has a checksum too."""
     compressor = zstandard.ZstdCompressor(level=1, write_checksum=True)
     listed: dict[str, Any] = {}
     frames, start = [], 0
@@ -27,17 +28,21 @@ def pack_arrays(head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         frames.append(compressor.compress(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data))
         listed[name] = [np.lib.format.dtype_to_descr(array.dtype), array.shape, start, len(frames[-1])]
         start += len(frames[-1])
-    return b"".join([json.dumps({**head, ARRAYS: listed}).encode(), b"\n", *frames])
+    line = json.dumps({**head, ARRAYS: listed}).encode()
+    return b"".join([_hash(line), b" ", line, b"\n", *frames])
 
 
 class ArrayFile:
     """The content of a file of arrays; whatever is damaged raises one of MALFORMED."""
 
     def __init__(self, data: bytes) -> None:
-        line, _, _ = data[: data.find(b"\n") + 1].partition(b"\n")
+        end = data.find(b"\n") + 1
+        digest, _, line = data[:end].rstrip(b"\n").partition(b" ")
+        if digest != _hash(line):
+            raise ValueError("the head is damaged, or of another version")
         self.head: dict[str, Any] = json.loads(line)
         """What stands beside the arrays."""
-        self._frames = memoryview(data)[len(line) + 1 :]
+        self._frames = memoryview(data)[end:]
 
     def read(self, name: str) -> NDArray[Any]:
         """Return one array, which may be written to."""
@@ -47,5 +52,10 @@ class ArrayFile:
         if dtype.hasobject or len(frame) != length or zstandard.frame_content_size(frame) != size:
             raise ValueError(f"array {name} is not what the head says")
         array: NDArray[Any] = np.empty(size, np.uint8)
-        zstandard.ZstdDecompressor().stream_reader(frame).readinto(array)
+        if zstandard.ZstdDecompressor().stream_reader(frame).readinto(array) != size:
+            raise ValueError(f"array {name} ends too soon")
         return array.view(dtype).reshape(shape)
+
+
+def _hash(line: bytes) -> bytes:
+    return hashlib.sha256(line).hexdigest().encode()

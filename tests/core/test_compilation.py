@@ -54,6 +54,34 @@ def test_after_a_warming_a_scan_compiles_nothing(tmp_path: Path) -> None:
     assert call("-c", SCAN, str(tmp_path)) == ""
 
 
+KERNEL = """
+from minewatch.core.compilation import njit
+
+@njit(cache=True)
+def double(number):
+    return 2 * number
+
+print(double(4))
+"""
+
+
+@pytest.mark.parametrize(("kind", "damage"), [("nbi", b"noise" * 100), ("nbi", b""), ("nbc", b"\x80\x05\x95")])
+def test_kept_code_that_is_damaged_is_compiled_and_kept_anew(tmp_path: Path, kind: str, damage: bytes) -> None:
+    (tmp_path / "kernel.py").write_text(KERNEL)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": str(ROOT)}
+
+    def call() -> str:
+        command = [sys.executable, str(tmp_path / "kernel.py")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert call() == "8\n"
+    (path,) = (tmp_path / "kept").rglob(f"*.{kind}")
+    size = path.stat().st_size
+    path.write_bytes(damage)
+    assert call() == "8\n"
+    assert path.stat().st_size == size
+
+
 def test_kernels_see_one_kind_of_array() -> None:
     tile = cut_looks(make_random_tile(3), slice(2, 9))
     for inside in (tile.inside, np.zeros_like(tile.inside)):

@@ -93,6 +93,37 @@ def test_a_second_signal_ends_at_once() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60).returncode == 143
 
 
+DROPPED = """
+import signal, time, weakref
+class Thing: pass
+thing = Thing()
+watched = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+del thing
+time.sleep(60)
+"""
+"""A signal where Python drops what is raised."""
+
+IMPORTING = """
+import signal, time
+passed = []
+exec(compile("signal.raise_signal(signal.SIGTERM); passed.append(1)", "<frozen importlib._bootstrap>", "exec"))
+try:
+    time.sleep(60)
+finally:
+    assert passed, "stopped while the lock of imports was held"
+"""
+
+
+@pytest.mark.parametrize("code", [DROPPED, IMPORTING], ids=["dropped", "importing"])
+def test_a_signal_at_a_bad_moment_stops_the_command_all_the_same(code: str) -> None:
+    whole = (
+        "import sys\nfrom minewatch.core.signals import Stopped, handle_signals\n"
+        f"with handle_signals():\n try:\n  exec({code!r})\n except Stopped as stop:\n  sys.exit(stop.code)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", whole], cwd=ROOT, check=False, timeout=30, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "")
+
+
 def wait_for_files(watch: Workspace, child: subprocess.Popen[str]) -> None:
     """Wait until a scan has begun to write."""
     before, begun = len(list(watch.output.rglob("*"))), time.monotonic()
