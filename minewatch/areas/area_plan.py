@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.aoi import Aoi
-from minewatch.areas.grid import Grid, make_grid
+from minewatch.areas.grid import Grid, make_grid, refuse_empty
 from minewatch.settings.pipeline import Pipeline
 
 
@@ -69,4 +69,6 @@ def make_area_plan(
     aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, what_if: bool = False
 ) -> AreaPlan:
     """Return the plan of an area, with its grid; raises AoiError where there can be none."""
-    return AreaPlan(aoi, make_grid(aoi), pipeline, pipeline_name, monitor_from, until, what_if)
+    grid = make_grid(aoi)
+    refuse_empty(aoi, grid)
+    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, what_if)

@@ -32,6 +32,9 @@ PIXEL = 10
 LATTICE = 20
 """Corners are multiples of this (metres), so that bands of 10 m and 20 m in the same zone need no resampling."""
 
+FEW_PIXELS = 64
+"""A larger grid has pixels whose centre lies in its area."""
+
 LONLAT = 4326
 """EPSG code of longitude and latitude in degrees (WGS 84)."""
 
@@ -187,6 +190,15 @@ def make_grid(aoi: Aoi) -> Grid:
 
     plan = plan_grid(aoi)
     return Grid(GeoBox(plan.shape, plan.transform, f"EPSG:{plan.epsg}"), plan.area)
+
+
+def refuse_empty(aoi: Aoi, grid: Grid) -> None:
+    """Raise AoiError where no pixel has its centre in an area: nothing could be seen of it."""
+    if grid.shape[0] * grid.shape[1] <= FEW_PIXELS and not grid.inside(grid.window).any():
+        raise AoiError(
+            f"area {aoi.name!r} is {1e6 * aoi.area_km2:,.0f} m² and holds the centre of no pixel of {PIXEL} m: nothing could be"
+            " seen of it; register the outline of the place with its surroundings"
+        )
 
 
 def plan_grid(aoi: Aoi) -> GridPlan:

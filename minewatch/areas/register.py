@@ -11,7 +11,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.aoi import Aoi, GridHint, bbox_geometry, check_geometry, check_size, make_aoi, write_aoi
 from minewatch.areas.area_files import aoi_path, refuse_taken
-from minewatch.areas.grid import make_grid
+from minewatch.areas.grid import make_grid, refuse_empty
 from minewatch.areas.outline_file import Outline, read_outlines
 from minewatch.core.units import add_years
 from minewatch.core.workspace import Workspace, find_workspace
@@ -75,7 +75,7 @@ def add_areas(
             large=large or area.large,
         )
         read_pipeline(workspace, area.pipeline)
-        make_grid(check_size(area))
+        refuse_empty(area, make_grid(check_size(area)))
         refuse_taken(workspace, name)
         areas.append(area)
     for number, area in enumerate(areas):

@@ -16,7 +16,7 @@ from shapely.geometry import Polygon, box
 
 from minewatch.areas.antimeridian import cut_halves, wrap_longitude
 from minewatch.areas.aoi import Aoi, GridHint, measure_area_ha
-from minewatch.areas.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid
+from minewatch.areas.grid import LATTICE, PIXEL, Grid, Window, find_utm_epsg, make_grid, refuse_empty
 from minewatch.core.errors import AoiError
 from tests.helpers.rasters import LEFT, TOP, lay_grid
 
@@ -242,3 +242,13 @@ def test_everything_is_inside_an_area_that_covers_the_grid(window: Window) -> No
 def test_the_corner_of_a_window_is_where_its_pixel_lies() -> None:
     transform = lay_grid(40, 30).transform_of(Window(3, 5, 2, 2))
     assert (transform.c, transform.f) == (LEFT + 50, TOP - 30)
+
+
+def test_an_area_between_the_centres_of_pixels_is_refused() -> None:
+    left, bottom = Transformer.from_crs(32634, 4326, always_xy=True).transform(500_001, 5_000_001)
+    right, top = Transformer.from_crs(32634, 4326, always_xy=True).transform(500_004, 5_000_004)
+    aoi = make_aoi(box(left, bottom, right, top), GridHint(32634, (0.0, 0.0)))
+    with pytest.raises(AoiError, match="area 'somewhere' is 9 m² and holds the centre of no pixel"):
+        refuse_empty(aoi, make_grid(aoi))
+    wider = make_aoi(aoi.geometry.buffer(1e-4), aoi.grid)
+    refuse_empty(wider, make_grid(wider))
