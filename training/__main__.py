@@ -18,7 +18,7 @@ def main() -> int:
     parser.add_argument("gallery", type=Path, help="gallery.npz, or a clone of the repository that publishes the gallery")
     parser.add_argument("--folder", type=Path, default=Path("build/likeness"), help="where what was reached is kept")
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="file to write")
-    parser.add_argument("--epochs", type=int, default=20, help="of each network (default: 20)")
+    parser.add_argument("--epochs", type=int, default=12, help="of each network (default: 12)")
     parser.add_argument("--seed", type=int, default=1, help="of everything that is random (default: 1)")
     parser.add_argument("--minutes", type=float, default=20, help="after which no epoch is begun (default: 20)")
     parser.add_argument("--processes", type=int, default=2, help="networks that are trained at a time (default: 2)")

@@ -44,7 +44,7 @@ class Run:
     folder: Path
     """For the states of the networks."""
 
-    epochs: int = 20
+    epochs: int = 12
     """Of each network."""
 
     seed: int = 1

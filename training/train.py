@@ -31,6 +31,12 @@ DECAY = 1e-2
 SURE = 0.97
 """What a label counts for: some of them are wrong."""
 
+MINES = 0.4
+"""Share of mines among the chips of a step."""
+
+LEVELLING = 0.25
+"""0: a label file counts by its size; 1: all count the same."""
+
 GROUND_WEIGHT = 0.2
 """Of the second head in the loss."""
 
@@ -61,11 +67,11 @@ class Training:
     """Of everything that is random."""
 
     def weigh(self) -> Tensor:
-        """Return how often each chip is drawn: mines half of the time, files by the root of their size."""
+        """Return how often each chip is drawn: mines in MINES of all cases, large files less than their size."""
         _, number, size = np.unique(self.gallery.source[self.chosen], return_inverse=True, return_counts=True)
-        weight, mine = 1 / np.sqrt(size[number]), self.gallery.mine[self.chosen]
-        for label in (True, False):
-            weight[mine == label] /= weight[mine == label].sum()
+        weight, mine = size[number] ** -LEVELLING, self.gallery.mine[self.chosen]
+        for label, share in ((True, MINES), (False, 1 - MINES)):
+            weight[mine == label] *= share / weight[mine == label].sum()
         return torch.from_numpy(weight)
 
 
