@@ -131,6 +131,10 @@ class Workspace:
         """The table of areas, dates and positions."""
         return self.output / "alerts.csv"
 
+    def likeness(self, aoi: str) -> Path:
+        """What was scored of one area's alerts; may be deleted at any time."""
+        return self.output / "likeness" / f"{aoi}.scored"
+
     @property
     def decisions(self) -> Path:
         """What people decided about alerts; not moved by ``--into``."""
