@@ -35,6 +35,7 @@ from minewatch.alerts.rows import read_areas
 from minewatch.areas.grid import PIXEL
 from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.errors import MinewatchError
+from minewatch.core.estimate import LEVEL, Estimate, estimate_share
 from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
@@ -49,27 +50,10 @@ SIZES = ((0.1, 0.5), (0.5, 1.0), (1.0, 5.0), (5.0, np.inf))
 HORIZONS = (5, 10, 20, 30, 60, 90, 180, 365)
 """Days since the change at which the extent is judged."""
 
-LEVEL = 0.95
-"""Of the confidence intervals."""
-
 DRAWS = 1000
 """Of the bootstrap over sites."""
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval."""
-
-    value: float | None
-    """None where there was nothing to count."""
-
-    low: float | None = None
-    """Lower end of the interval."""
-
-    high: float | None = None
-    """Upper end."""
 
 
 @dataclass(frozen=True)
@@ -329,14 +313,6 @@ def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | i
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def estimate_share(hits: int, trials: int) -> Estimate:
-    """Return a share with its interval (Wilson 1927)."""
-    if not trials:
-        return Estimate(None)
-    interval = stats.binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
-    return Estimate(hits / trials, float(interval.low), float(interval.high))
 
 
 def _rate(count: int, exposure: float) -> Estimate:

@@ -136,6 +136,11 @@ class Workspace:
         return self.output / "likeness" / f"{aoi}.scored"
 
     @property
+    def home_layers(self) -> Path:
+        """What was learnt from reviews on top of the shipped score; not moved by ``--into``."""
+        return self.root / "output" / "home-layers"
+
+    @property
     def decisions(self) -> Path:
         """What people decided about alerts; not moved by ``--into``."""
         return self.root / "output" / DECISIONS
