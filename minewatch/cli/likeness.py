@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from minewatch.core.text import count_of, format_day
 if TYPE_CHECKING:
     from minewatch.alerts.learn_likeness import Learnt
     from minewatch.core.estimate import Estimate
+    from minewatch.likeness.evaluation import Evaluation
 
 
 @click.group()
@@ -81,6 +83,71 @@ def _print_learnt(learnt: Learnt) -> None:
     )
     bins = [(f"{one.score:.2f}", _show(one.share), one.count) for one in learnt.home.bins]
     print_table(("home score", "share of mines", "reviews"), bins)
+
+
+@likeness.command("evaluate")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--aoi", metavar="NAME", help="Only alerts of this area, where FILE is a map.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder.  [default: likeness-FILE, of a map in output/evaluations]",
+)
+@common_options
+def evaluate(session: Session, file: Path, aoi: str | None, output: Path | None) -> None:
+    """Measure how good the score is where the truth is known; write a page with pictures, print the tables.
+
+    FILE is either an .npz with chips: rgb (n, 48, 48, 3) red green blue of 10 m, mine (n,) 0 or 1, and where they are known
+    source (n,), by which intervals are drawn, and area_ha (n,).  8 bits are top-of-atmosphere reflectance / 0.3 x 255, other
+    integers surface reflectance x 10 000, floats surface reflectance.  The shipped score is measured; no workspace is needed.
+
+    Or it is a map of places: points or polygons, those of a layer "sites" if there are several layers, with a column mine
+    (0 or 1) or kind (mining or other; without either all are mines), and onset or date.  The scores in the workspace's table are
+    measured: an alert that touches a place, or lies within 20 m of a polygon or 100 m of a point, and was last seen on its
+    date or later, is what the place is; alerts without a place are no mines.
+
+    \b
+    Example:
+      minewatch likeness evaluate chips.npz -o chips
+      minewatch likeness evaluate truth.gpkg --aoi la-pampa --json
+    """
+    from minewatch.core.progress import reporting
+    from minewatch.likeness.evaluation import evaluate_chips
+    from minewatch.likeness.labelled_chips import read_labelled_chips
+    from minewatch.likeness.model import read_model
+    from minewatch.products.likeness.page import add_evidence_pictures, write_evaluation
+
+    if file.suffix.lower() == ".npz":
+        chips = read_labelled_chips(file)
+        folder = output or Path(f"likeness-{file.stem}")
+        with reporting() as reporter:
+            evaluation = evaluate_chips(file.name, chips, read_model(), reporter)
+    else:
+        from minewatch.alerts.likeness_truth import evaluate_alerts
+
+        workspace = session.workspace
+        folder = output or workspace.evaluations / file.stem
+        evaluation = add_evidence_pictures(workspace, evaluate_alerts(workspace, file, aoi))
+    page = write_evaluation(folder, evaluation)
+    if session.as_json:
+        print_json({**evaluation.facts, "page": str(page)})
+    else:
+        _print_evaluation(evaluation)
+        say(f"page: {page}")
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
+    from minewatch.products.likeness.tables import list_bins, list_groups, list_precision, list_summary
+
+    figures = evaluation.figures
+    echo(f"{evaluation.title}: {figures.count} scores by {evaluation.version}, {figures.mines} of mines")
+    for note in evaluation.notes:
+        echo(note)
+    groups = (list_groups(kind, found) for kind, found in evaluation.groups.items())
+    for table in (list_summary(figures), list_precision(figures), list_bins(figures), *groups):
+        print_table(*table)
 
 
 def _show(estimate: Estimate) -> str:

@@ -141,6 +141,11 @@ class Workspace:
         return self.root / "output" / "home-layers"
 
     @property
+    def evaluations(self) -> Path:
+        """How good the scores of alerts are beside known places: a folder for each truth."""
+        return self.output / "evaluations"
+
+    @property
     def decisions(self) -> Path:
         """What people decided about alerts; not moved by ``--into``."""
         return self.root / "output" / DECISIONS
