@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
+from minewatch.likeness.labelled_chips import ATMOSPHERE, GROUNDS, TOP_OF_ATMOSPHERE
 from minewatch.likeness.model import Model
+from training.calibration import Judged, calibrate
 from training.folds import FOLDS, make_folds
-from training.gallery import ATMOSPHERE, GROUNDS, TOP_OF_ATMOSPHERE, Gallery, read_gallery
+from training.gallery import Gallery, read_gallery
 from training.train import Training, train_network
 
 NAMES = (*GROUNDS.values(), "other ground")
@@ -90,18 +91,8 @@ def _train_member(run: Run, member: int) -> bool:
 
 def standardise(rgb: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return (band,) mean and standard deviation of reflectance."""
-    return rgb.mean(axis=(0, 1, 2), dtype=np.float64).astype(np.float32), rgb.std(axis=(0, 1, 2), dtype=np.float64).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What each chip is called by the network that never saw its label file."""
-
-    logit: NDArray[np.float32]
-    """(n,)."""
-
-    fold: NDArray[np.intp]
-    """(n,)."""
+    mean, spread = (measure(rgb, axis=(0, 1, 2), dtype=np.float64) for measure in (np.mean, np.std))
+    return mean.astype(np.float32), spread.astype(np.float32)
 
 
 def judge(gallery: Gallery, model: Model, fold: NDArray[np.intp]) -> Judged:
@@ -138,18 +129,6 @@ def assemble(run: Run) -> tuple[Weights, Judged]:
     weights["typical"], weights["axes"] = _measure_space(model, gallery)
     digest = hashlib.sha256(render(weights)).hexdigest()[:12]
     return weights | {"version": np.array(f"1-{digest}")}, judged
-
-
-def calibrate(logit: NDArray[np.float32], mine: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.float64]:
-    """Return slope and intercept that make logits probabilities; files count by the root of their size."""
-    _, number, size = np.unique(source, return_inverse=True, return_counts=True)
-    weight = 1 / np.sqrt(size[number])
-
-    def loss(line: NDArray[np.float64]) -> float:
-        scaled = line[0] * logit.astype(np.float64) + line[1]
-        return float((weight * (np.logaddexp(0, scaled) - mine * scaled)).sum() / weight.sum())
-
-    return np.asarray(minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-8}).x)
 
 
 def _measure_space(model: Model, gallery: Gallery) -> tuple[NDArray[np.float16], NDArray[np.float16]]:

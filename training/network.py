@@ -33,7 +33,7 @@ class TrainedNetwork(nn.Module):
         self.mine, self.ground = nn.Linear(2 * depth, 1), nn.Linear(2 * depth, grounds)
 
     def forward(self, chips: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (n,) logits of being a mine and (n, grounds) of the other grounds; ``chips`` are (n, band, y, x), standardised."""
+        """Return (n,) logits of being a mine and (n, grounds) of the others; ``chips`` are (n, band, y, x), standardised."""
         maps = self.maps(nn.functional.pixel_unshuffle(chips, 2))
         features = self.dropout(torch.cat([maps.mean((2, 3)), maps.amax((2, 3))], 1))
         return self.mine(features)[:, 0], self.ground(features)
@@ -44,7 +44,8 @@ class TrainedNetwork(nn.Module):
         convolutions = [layer for layer in self.maps if isinstance(layer, nn.Conv2d)]
         norms = [layer for layer in self.maps if isinstance(layer, nn.BatchNorm2d)]
         for number, (layer, norm) in enumerate(zip(convolutions, norms, strict=True)):
-            assert norm.running_var is not None and norm.running_mean is not None
+            assert norm.running_var is not None
+            assert norm.running_mean is not None
             scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
             kernel = layer.weight * scale[:, None, None, None]
             found[f"kernel{number}"] = kernel.permute(2, 3, 1, 0).reshape(-1, kernel.shape[0])

@@ -113,7 +113,8 @@ def train_network(training: Training, kept: Path, report: Callable[[int, float],
 
 def _prepare(training: Training) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Return chips as (n, band, y, x), and what they are: (n,) mine 0 or 1, (n,) number of the ground, -1 for mines."""
-    rgb, mine, ground = (value[training.chosen] for value in (training.gallery.rgb, training.gallery.mine, training.gallery.ground))
+    gallery = training.gallery
+    rgb, mine, ground = (value[training.chosen] for value in (gallery.rgb, gallery.mine, gallery.ground))
     numbers = np.array([training.grounds.index(name) if name in training.grounds else -1 for name in ground])
     chips = torch.from_numpy(np.ascontiguousarray(rgb.transpose(0, 3, 1, 2)))
     return chips, (torch.from_numpy(mine.astype(np.float32)), torch.from_numpy(numbers))

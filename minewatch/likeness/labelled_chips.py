@@ -57,12 +57,17 @@ class LabelledChips:
     @property
     def ground(self) -> NDArray[np.str_]:
         """(n,) what is seen: "mine", one of GROUNDS, or "other ground"."""
-        named = [next((ground for word, ground in GROUNDS.items() if word in name), "other ground") for name in self.source]
-        return np.where(self.mine, "mine", named)
+        return name_grounds(self.mine, self.source)
 
     def reflect(self, chosen: Any = slice(None)) -> NDArray[np.float32]:
         """Return some of the chips as surface reflectance."""
         return to_reflectance(self.rgb[chosen])
+
+
+def name_grounds(mine: NDArray[np.bool_], source: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return (n,) what chips show: "mine", one of GROUNDS by the name of the source, or "other ground"."""
+    named = [next((ground for word, ground in GROUNDS.items() if word in name), "other ground") for name in source]
+    return np.where(mine, "mine", named)
 
 
 def to_reflectance(rgb: NDArray[np.generic]) -> NDArray[np.float32]:
