@@ -39,6 +39,10 @@ class TrainedNetwork(nn.Module):
         return self.mine(features)[:, 0], self.ground(features)
 
     def export(self) -> dict[str, NDArray[np.float16]]:
+        """Return the weights as they are shipped."""
+        return {name: value.astype(np.float16) for name, value in self.fold().items()}
+
+    def fold(self) -> dict[str, NDArray[np.float32]]:
         """Return the weights with the normalisation folded into the convolutions."""
         found: dict[str, Tensor] = {}
         convolutions = [layer for layer in self.maps if isinstance(layer, nn.Conv2d)]
@@ -52,4 +56,4 @@ class TrainedNetwork(nn.Module):
             found[f"bias{number}"] = norm.bias - norm.running_mean * scale
         found |= {"mine": self.mine.weight[0], "mine_bias": self.mine.bias[0]}
         found |= {"ground": self.ground.weight.T, "ground_bias": self.ground.bias}
-        return {name: value.detach().numpy().astype(np.float16) for name, value in found.items()}
+        return {name: value.detach().numpy().astype(np.float32) for name, value in found.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minewatch.core.estimate import Estimate
+from minewatch.core.text import format_percent
 from minewatch.likeness.figures import BINS, DRAWS, RECALL, Figures, Group
 from minewatch.products.likeness.tables import (
     Table,
@@ -88,7 +89,7 @@ def _write_left(groups: Iterable[Group]) -> str:
         return "No ground that is no mine is called one in more than 15 of 100 cases."
     ordered = sorted(over, key=lambda one: -(one.called.value or 0))
     return (
-        f"Left over, at {RECALL:.0%} recall: "
+        f"Left over, at {format_percent(RECALL)} recall: "
         + ", ".join(f"{one.name} ({write_number(one.called.value)})" for one in ordered)
         + "."
     )
@@ -134,7 +135,7 @@ def render_page(report: Report) -> str:
         files=report.label_files,
         bin_count=BINS,
         draws=DRAWS,
-        recall=f"{RECALL:.0%}",
+        recall=format_percent(RECALL),
         credit=CREDIT,
     )
 

@@ -62,14 +62,14 @@ def _convolve(maps: Array, kernel: Array, bias: Array) -> Array:
     n, height, width, depth = maps.shape
     padded = np.zeros((n, height + 2, width + 2, depth), np.float32)
     padded[:, 1:-1, 1:-1] = maps
-    around = sliding_window_view(padded, (3, 3), (1, 2)).transpose(0, 1, 2, 4, 5, 3)  # type: ignore[call-overload]
+    around = sliding_window_view(padded, (3, 3), (1, 2)).transpose(0, 1, 2, 4, 5, 3)
     found = around.reshape(n * height * width, 9 * depth) @ kernel
     found += bias
     np.maximum(found, 0, out=found)
-    return found.reshape(n, height, width, -1)
+    return np.asarray(found.reshape(n, height, width, len(bias)), np.float32)
 
 
 def _halve(maps: Array) -> Array:
     """Return the maximum of each 2 × 2 pixels."""
     n, height, width, depth = maps.shape
-    return maps.reshape(n, height // 2, 2, width // 2, 2, depth).max(axis=(2, 4))
+    return np.asarray(maps.reshape(n, height // 2, 2, width // 2, 2, depth).max(axis=(2, 4)), np.float32)
