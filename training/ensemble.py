@@ -137,7 +137,8 @@ def _measure_space(model: Model, gallery: Gallery) -> tuple[NDArray[np.float16],
     features = model.assess(gallery.rgb[sample]).features.astype(np.float64)
     typical = features.mean(axis=0)
     _, lengths, axes = np.linalg.svd(features - typical, full_matrices=False)
-    scaled = axes[:AXES].T / (lengths[:AXES] / np.sqrt(len(sample)))
+    kept = min(AXES, int((lengths > 1e-3 * lengths[0]).sum()))  # fewer chips than axes leave some without any length
+    scaled = axes[:kept].T / (lengths[:kept] / np.sqrt(len(sample)))
     distance = np.sqrt(np.square((features - typical) @ scaled).sum(axis=1))
     return typical.astype(np.float16), (scaled / np.quantile(distance, FARTHEST)).astype(np.float16)
 

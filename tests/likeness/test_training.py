@@ -129,7 +129,8 @@ def test_vegetation_that_was_lost_is_counted(tmp_path: Path) -> None:
     np.testing.assert_allclose(pairs.rgb[0, 0, 0], [0.18, 0.04, 0.04], atol=1e-6)
 
 
-def test_the_report_writes_page_pictures_and_card(tmp_path: Path) -> None:
+def test_the_report_writes_page_pictures_and_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minewatch.likeness.figures.DRAWS", 20)
     gallery = read_gallery(write_clone(tmp_path / "clone"))
     logit = np.where(gallery.mine, 2.0, -2.0).astype(np.float32) + np.arange(84, dtype=np.float32) / 100
     pairs = read_pairs(write_pairs(tmp_path / "pairs"))
@@ -157,7 +158,7 @@ def run(tmp_path_factory: pytest.TempPathFactory):
     from training.ensemble import FOLDS, Run, _train_member
 
     folder = tmp_path_factory.mktemp("training")
-    run = Run(write_clone(folder / "clone", 14), folder / "build", epochs=3)
+    run = Run(write_clone(folder / "clone", 10), folder / "build", epochs=4)
     run.folder.mkdir()
     assert all(_train_member(run, member) for member in range(FOLDS))
     return run
