@@ -15,12 +15,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from minewatch.likeness.labelled_chips import ATMOSPHERE, GROUNDS, TOP_OF_ATMOSPHERE
 from minewatch.likeness.model import Model
 from training.calibration import Judged, calibrate
+from training.curve import add_epoch
 from training.folds import FOLDS, make_folds
 from training.gallery import Gallery, read_gallery
+from training.network import TrainedNetwork
 from training.train import Training, train_network
 
 NAMES = (*GROUNDS.values(), "other ground")
@@ -28,6 +31,9 @@ NAMES = (*GROUNDS.values(), "other ground")
 
 AXES = 48
 """Directions in which the training chips differ most; the rest of the features' space is noise."""
+
+SHOWN = 3
+"""Every so many held-out chips are looked at after an epoch, for the learning curve alone."""
 
 FARTHEST = 0.999
 """Share of the training chips that are nearer than 1."""
@@ -70,23 +76,43 @@ def _train_member(run: Run, member: int) -> bool:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(mode=True)
     gallery = read_gallery(run.gallery)
-    began = time.monotonic()
+    began, is_own = time.monotonic(), make_folds(gallery) == member
+    centre, spread = standardise(gallery.rgb)
+    shown = np.flatnonzero(is_own)[::SHOWN]
+    held_out = (np.minimum(gallery.rgb[shown], find_brightest()) - centre) / spread, gallery.mine[shown]
 
-    def report(epoch: int, loss: float) -> None:
-        seconds = time.monotonic() - began
-        print(f"network {member + 1} of {FOLDS}, epoch {epoch} of {run.epochs}: loss {loss:.3f}, {seconds:.0f} s", flush=True)
+    def report(epoch: int, loss: float, network: TrainedNetwork) -> None:
+        seconds, auc = time.monotonic() - began, measure_auc(network, *held_out)
+        add_epoch(run.folder / f"network-{member + 1}.csv", epoch, loss, auc)
+        line = f"network {member + 1} of {FOLDS}, epoch {epoch} of {run.epochs}: loss {loss:.3f}, held out AUC {auc:.3f}, {seconds:.0f} s"
+        print(line, flush=True)
         if epoch < run.epochs and time.monotonic() > run.until:
             raise OutOfTimeError
 
     try:
-        chosen = np.flatnonzero(make_folds(gallery) != member)
-        centre, spread = standardise(gallery.rgb)
-        training = Training(gallery, chosen, centre, spread, NAMES, run.epochs, run.seed + member)
+        training = Training(gallery, np.flatnonzero(~is_own), centre, spread, NAMES, run.epochs, run.seed + member)
         network = train_network(training, run.folder / f"network-{member + 1}.pt", report)
     except OutOfTimeError:
         return False
     np.savez(run.folder / f"network-{member + 1}.npz", **network.export())  # type: ignore[arg-type]
     return True
+
+
+def measure_auc(network: TrainedNetwork, chips: NDArray[np.float32], mine: NDArray[np.bool_]) -> float:
+    """Return how well a network in training tells standardised chips apart; it goes on as if it had not been asked."""
+    network.eval()
+    with torch.no_grad():
+        parts = torch.from_numpy(np.ascontiguousarray(chips.transpose(0, 3, 1, 2))).split(64)
+        logit = torch.cat([network(part)[0] for part in parts]).numpy()
+    network.train()
+    ranks = rankdata(logit)[mine].sum()
+    mines, others = int(mine.sum()), int((~mine).sum())
+    return float((ranks - mines * (mines + 1) / 2) / max(mines * others, 1))
+
+
+def find_brightest() -> NDArray[np.float32]:
+    """Return (band,) reflectance above which chips of the gallery are saturated."""
+    return (TOP_OF_ATMOSPHERE - np.array(ATMOSPHERE)).astype(np.float32)
 
 
 def standardise(rgb: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -116,7 +142,7 @@ def assemble(run: Run) -> tuple[Weights, Judged]:
     weights |= {
         "centre": centre,
         "spread": spread,
-        "brightest": (TOP_OF_ATMOSPHERE - np.array(ATMOSPHERE)).astype(np.float32),
+        "brightest": find_brightest(),
         "grounds": np.array(NAMES),
         "calibration": np.array([1.0, 0.0]),
         "typical": np.zeros(features, np.float16),

@@ -7,6 +7,7 @@ and the model card beside the weights.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from minewatch.likeness.figures import Figures, Scored, measure
 from minewatch.likeness.model import WEIGHTS, Model
 from minewatch.products.images.likeness_charts import draw_mistakes, draw_reliability, draw_roc
 from training.calibration import Judged, calibrate_across
+from training.curve import EpochResult, read_curve
 from training.folds import make_folds
 from training.gallery import Gallery, read_gallery
 from training.pairs import FEWEST_HA, MINING, Pairs, read_pairs
@@ -46,8 +48,13 @@ class Report:
     label_files: int
     """Of the gallery."""
 
+    curve: Sequence[EpochResult] = ()
+    """What was reached after each epoch, where the training kept it."""
 
-def measure_all(gallery: Gallery, judged: Judged, weights: Path, pairs: Pairs | None) -> Report:
+
+def measure_all(
+    gallery: Gallery, judged: Judged, weights: Path, pairs: Pairs | None, curve: Sequence[EpochResult] = ()
+) -> Report:
     """Return the report; raises ValueError where the judgements are of another gallery or other folds."""
     if len(judged.logit) != len(gallery.mine) or not np.array_equal(judged.fold, make_folds(gallery)):
         raise ValueError("the networks were judged on another gallery, or in other folds: train anew")
@@ -68,7 +75,7 @@ def measure_all(gallery: Gallery, judged: Judged, weights: Path, pairs: Pairs | 
     measured = evaluate("training gallery", model.version, [], scored, groups, mistakes)
     folds = tuple(measure(scored.choose(judged.fold == fold)) for fold in np.unique(judged.fold))
     on_pairs = evaluate_pairs(model, pairs) if pairs else None
-    return Report(model, weights.stat().st_size / 1e6, measured, folds, on_pairs, len(np.unique(gallery.source)))
+    return Report(model, weights.stat().st_size / 1e6, measured, folds, on_pairs, len(np.unique(gallery.source)), curve)
 
 
 def evaluate_pairs(model: Model, pairs: Pairs) -> Evaluation:
@@ -113,7 +120,7 @@ def main() -> int:
     with np.load(given.folder / "judged.npz") as archive:
         judged = Judged(archive["logit"], archive["fold"])
     pairs = read_pairs(given.pairs) if given.pairs.is_dir() else None
-    report = measure_all(gallery, judged, given.weights, pairs)
+    report = measure_all(gallery, judged, given.weights, pairs, read_curve(given.folder))
     write_report(report, given.docs, given.card)
     found = report.gallery.figures
     print(f"{report.weights.version}: AUC {found.auc.value:.3f} by source, calibration error {found.ece.value:.3f}")

@@ -108,6 +108,16 @@ def _write_pairs(report: Report) -> str:
     return "\n\n".join([*lines, *(render_table(table) for table in tables)])
 
 
+def _write_curve(report: Report) -> str:
+    if not report.curve:
+        return "Not kept by this run."
+    rows = [
+        (str(one.epoch), str(one.networks), f"{one.loss:.3f}", f"{one.auc[0]:.3f} ({one.auc[1]:.3f}–{one.auc[2]:.3f})")
+        for one in report.curve
+    ]
+    return render_table((("epoch", "networks", "loss in training", "AUC on unseen label files, mean (lowest–highest)"), rows))
+
+
 def _read_text(name: str) -> str:
     return Path(__file__).with_name("texts").joinpath(name).read_text("utf-8")
 
@@ -130,6 +140,7 @@ def render_page(report: Report) -> str:
         sources=render_table(list_groups("label file", gallery.groups["source"])),
         precision=render_table(list_precision(gallery.figures)),
         bins=render_table(list_bins(gallery.figures)),
+        curve=_write_curve(report),
         pairs=_write_pairs(report),
         size=_size(gallery.figures),
         files=report.label_files,

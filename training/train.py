@@ -75,7 +75,7 @@ class Training:
         return torch.from_numpy(weight)
 
 
-def train_network(training: Training, kept: Path, report: Callable[[int, float], None]) -> TrainedNetwork:
+def train_network(training: Training, kept: Path, report: Callable[[int, float, TrainedNetwork], None]) -> TrainedNetwork:
     """Train a network, from the state in ``kept`` where there is one; the same seed gives the same weights on a machine."""
     torch.manual_seed(training.seed)
     network = TrainedNetwork(len(training.grounds)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -107,7 +107,7 @@ def train_network(training: Training, kept: Path, report: Callable[[int, float],
         state = {"network": network.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch + 1}
         torch.save(state, kept.with_suffix(".part"))
         kept.with_suffix(".part").replace(kept)
-        report(epoch + 1, float(np.mean(losses)))
+        report(epoch + 1, float(np.mean(losses)), network)
     return network.eval()
 
 

@@ -16,7 +16,7 @@ from minewatch.likeness.labelled_chips import LabelledChips, describe_reflectanc
 from minewatch.likeness.model import Model
 
 WORST = 10
-"""Mistakes that are shown."""
+"""Mistakes that are shown, of mines and of other ground the same number."""
 
 AT_A_TIME = 256
 """Chips that are read as reflectance together."""
@@ -129,8 +129,10 @@ def evaluate(
 
 
 def find_worst(scored: Scored) -> NDArray[np.intp]:
-    """Return the numbers of the scores that are farthest from the truth."""
-    return np.argsort(-np.abs(scored.score - scored.mine), kind="stable")[:WORST]
+    """Return the numbers of the scores that are farthest from the truth: half of them of mines, half of other ground."""
+    order = np.argsort(-np.abs(scored.score - scored.mine), kind="stable")
+    chosen = np.concatenate([order[scored.mine[order] == label][: WORST // 2] for label in (True, False)])
+    return chosen[np.argsort(-np.abs(scored.score - scored.mine)[chosen], kind="stable")]
 
 
 def name_sizes(area_ha: NDArray[np.float64]) -> NDArray[np.str_]:

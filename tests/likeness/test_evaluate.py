@@ -81,8 +81,8 @@ def test_a_file_of_chips_gives_a_page_its_pictures_and_a_table(tmp_path: Path) -
     assert CliRunner().invoke(main, ["likeness", "evaluate", str(file), "-o", str(folder)]).exit_code == 0, "twice"
     assert "AUC" in result.stdout
     assert "1 mine in 100" in result.stdout
-    assert sorted(path.name for path in folder.iterdir()) == ["likeness.md", "mistakes.png", "reliability.png", "roc.png"]
-    page = (folder / "likeness.md").read_text("utf-8")
+    assert sorted(path.name for path in folder.iterdir()) == ["mistakes.png", "page.md", "reliability.png", "roc.png"]
+    page = (folder / "page.md").read_text("utf-8")
     assert "source 1 \\| <b>" in page
     assert page.count("\n- chip ") == 10
     for heading in ("By source", "By ground", "By size", "What the share of mines does", "8 bits"):
@@ -168,7 +168,7 @@ def test_a_map_gives_a_page_in_the_workspace(scored: Workspace, tmp_path: Path) 
     truth = save_places(tmp_path / "t.gpkg", [outline(0)])
     result = CliRunner().invoke(main, ["-w", str(scored.root), "likeness", "evaluate", str(truth)])
     assert result.exit_code == 0, result.output
-    page = scored.evaluations / "t" / "likeness.md"
+    page = scored.evaluations / "t" / "page.md"
     assert page.stat().st_mode & 0o077 == 0
     assert make_alert(1).alert_id in page.read_text("utf-8")
 

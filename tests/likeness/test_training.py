@@ -13,6 +13,7 @@ from PIL import Image
 from minewatch.likeness.model import CHIP, WEIGHTS, Model
 from minewatch.likeness.network import Network
 from training.calibration import Judged, calibrate, calibrate_across
+from training.curve import add_epoch, read_curve
 from training.folds import make_folds
 from training.gallery import SHEETS, Gallery, cut_sheet, read_gallery
 from training.pairs import read_pairs
@@ -134,10 +135,13 @@ def test_the_report_writes_page_pictures_and_card(tmp_path: Path, monkeypatch: p
     gallery = read_gallery(write_clone(tmp_path / "clone"))
     logit = np.where(gallery.mine, 2.0, -2.0).astype(np.float32) + np.arange(84, dtype=np.float32) / 100
     pairs = read_pairs(write_pairs(tmp_path / "pairs"))
-    report = measure_all(gallery, Judged(logit, make_folds(gallery)), WEIGHTS, pairs)
+    for epoch, auc in ((1, 0.7), (2, 0.6), (2, 0.8)):
+        add_epoch(tmp_path / "network-1.csv", epoch, 0.5, auc)
+    report = measure_all(gallery, Judged(logit, make_folds(gallery)), WEIGHTS, pairs, read_curve(tmp_path))
     write_report(report, tmp_path / "docs", tmp_path / "card.md")
     page, card = (tmp_path / "docs" / "likeness.md").read_text("utf-8"), (tmp_path / "card.md").read_text("utf-8")
     assert "| AUC by source | 1.000 (1.00–1.00) | ≥ 0.93 | met |" in page
+    assert "| 2 | 1 | 0.500 | 0.800 (0.800–0.800) |" in page, "an epoch that was run again counts once"
     assert "6 of 8 pairs lost 0.1 ha" in page
     assert "CC BY 4.0" in card
     assert "must not be used" in card
@@ -174,6 +178,10 @@ def test_a_tiny_training_run_learns(run) -> None:
     assert data == render(assemble(run)[0]), "the same states give the same bytes"
     model = Model.load(io.BytesIO(data))
     assert model.version.startswith("1-")
+    curve = read_curve(run.folder)
+    assert [(one.epoch, one.networks) for one in curve] == [(n, 6) for n in (1, 2, 3, 4)]
+    assert curve[-1].loss < curve[0].loss
+    assert 0.5 < curve[-1].auc[0] <= 1
     score = model.assess(gallery.rgb).score
     assert score[gallery.mine].mean() > score[~gallery.mine].mean()
 

@@ -19,7 +19,7 @@ from minewatch.products.evidence.image_file import parse_evidence_image
 from minewatch.products.images.likeness_charts import draw_mistakes, draw_reliability, draw_roc
 from minewatch.products.likeness.tables import list_bins, list_groups, list_precision, list_summary, render_table
 
-PAGE = "likeness.md"
+PAGE = "page.md"
 """In the folder of an evaluation."""
 
 CAUTION = """The score orders alerts for people who look at them; it decides nothing. Chips that the weights were trained on are
