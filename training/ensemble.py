@@ -84,8 +84,8 @@ def _train_member(run: Run, member: int) -> bool:
     def report(epoch: int, loss: float, network: TrainedNetwork) -> None:
         seconds, auc = time.monotonic() - began, measure_auc(network, *held_out)
         add_epoch(run.folder / f"network-{member + 1}.csv", epoch, loss, auc)
-        line = f"network {member + 1} of {FOLDS}, epoch {epoch} of {run.epochs}: loss {loss:.3f}, held out AUC {auc:.3f}, {seconds:.0f} s"
-        print(line, flush=True)
+        place = f"network {member + 1} of {FOLDS}, epoch {epoch} of {run.epochs}"
+        print(f"{place}: loss {loss:.3f}, held out AUC {auc:.3f}, {seconds:.0f} s", flush=True)
         if epoch < run.epochs and time.monotonic() > run.until:
             raise OutOfTimeError
 
