@@ -40,7 +40,7 @@ def evaluate_alerts(workspace: Workspace, truth: Path, area: str | None = None) 
     An alert belongs to a place that it touches or lies near (20 m to a polygon, 100 m to a point), if it was last seen on the
     place's date or later.  It counts as a mine if one of its places is one; alerts without a place count as none.
 
-    Raises MinewatchError where the truth cannot be used, or the scored alerts are all of one kind.
+    Raises MinewatchError where the truth cannot be used, or no alert has a score.
     """
     alerts = _read_scored(workspace, area)
     sites, ignored = _read_truth(truth)
@@ -48,12 +48,9 @@ def evaluate_alerts(workspace: Workspace, truth: Path, area: str | None = None) 
     alerts, sites = alerts.to_crs(metric), sites.to_crs(metric)
     if ignored is not None:
         alerts = _leave_out(alerts, ignored.to_crs(metric))
+    if alerts.empty:
+        raise AlertsError(f"all scored alerts lie on ground that {truth.name} ignores")
     mine, ground = _judge(alerts, sites)
-    if not 0 < mine.sum() < len(mine):
-        found = f"{int(mine.sum())} of {len(mine)} scored alerts lie at mines of {truth.name}"
-        raise AlertsError(
-            f"{found}: how well they are told apart needs mines and others; give a truth that has both, or more areas"
-        )
     scored = Scored(alerts["mine_score"].to_numpy(float), mine, alerts["aoi"].to_numpy().astype(str))
     groups = {"source": scored.source, "ground": ground, "size": name_sizes(alerts["area_ha"].to_numpy(float))}
     mistakes = [

@@ -195,11 +195,15 @@ def use(session: Session, version: str) -> None:
       minewatch likeness use home-2
       minewatch likeness use shipped
     """
-    from minewatch.likeness.home_versions import use_version
+    from minewatch.likeness.home_versions import read_in_use, use_version
+    from minewatch.likeness.model import read_model
 
     workspace = session.workspace
     with workspace.lock("likeness use"):
         name = use_version(workspace.home_layers, version)
+        _, note = read_in_use(workspace.home_layers, read_model().version)
+    if note:
+        say(note)
     if session.as_json:
         print_json({"in_use": name})
     else:

@@ -80,8 +80,8 @@ class Evaluation:
             **{name: asdict(getattr(found, name)) for name in ("auc", "brier", "ece", "f1")},
             "threshold": found.threshold,
             "precision": [
-                {"recall": recall, "false_share": found.find_false_share(recall)}
-                | {f"at_{prevalence:g}": found.find_precision(recall, prevalence) for prevalence in PREVALENCES}
+                {"recall": recall, "false_share": asdict(found.find_false_share(recall))}
+                | {f"at_{prevalence:g}": asdict(found.find_precision(recall, prevalence)) for prevalence in PREVALENCES}
                 for recall in RECALLS
             ],
             "reliability": [asdict(one) for one in found.bins],
@@ -124,6 +124,9 @@ def evaluate(
 ) -> Evaluation:
     """Return how good scores are, in all and by groups; ``groups`` has the group of each score, by kind."""
     figures = measure(scored)
+    if figures.auc.value is None:
+        kind = "mines" if figures.mines else "no mines"
+        notes = [*notes, f"all of them are {kind}: how well the two are told apart is not measured"]
     measured = {kind: measure_groups(scored, group, figures.threshold) for kind, group in groups.items()}
     return Evaluation(title, version, notes, figures, measured, mistakes)
 

@@ -105,8 +105,8 @@ class Figures:
     f1: Estimate
     """Where scores of 0.5 and more are called mines."""
 
-    threshold: float
-    """Score at which RECALL of the mines are called mines."""
+    threshold: float | None
+    """Score at which RECALL of the mines are called mines; None where there are none."""
 
     roc: tuple[Numbers, Numbers]
     """Shares of other ground and of mines that are called mines, as the score at which they are falls."""
@@ -114,19 +114,26 @@ class Figures:
     bins: Sequence[Bin]
     """Those with scores in them."""
 
-    def find_false_share(self, recall: float) -> float:
+    def find_false_share(self, recall: float) -> Estimate:
         """Return the share of other ground that is called mines where this share of the mines is."""
-        false, true = self.roc
-        return float(false[int(np.argmax(true >= recall))])
+        others, (false, true) = self.count - self.mines, self.roc
+        if not self.mines:
+            return Estimate(None)
+        return estimate_share(round(float(false[int(np.argmax(true >= recall))]) * others), others)
 
-    def find_precision(self, recall: float, prevalence: float) -> float:
-        """Return the share of mines among what is called mines, at this recall and with this share of mines in all."""
-        right, wrong = prevalence * recall, (1 - prevalence) * self.find_false_share(recall)
-        return right / (right + wrong)
+    def find_precision(self, recall: float, prevalence: float) -> Estimate:
+        """Return the share of mines among what is called mines, at this recall and with this share of mines in all.
+
+        Its interval is that of the share of other ground: where none of a few is called a mine, more may be.
+        """
+        false = self.find_false_share(recall)
+        right, others = prevalence * recall, 1 - prevalence
+        ends = [None if end is None else right / (right + others * end) for end in (false.value, false.high, false.low)]
+        return Estimate(*ends)
 
 
 def measure(scored: Scored) -> Figures:
-    """Return the figures; there must be mines and other ground."""
+    """Return the figures; those that compare mines with other ground are None where there are not both."""
     order = np.argsort(-scored.score, kind="stable")
     values, mine, source = scored.score[order], scored.mine[order], scored.source[order]
     ends = np.flatnonzero(np.append(np.diff(values) != 0, True))
@@ -136,7 +143,7 @@ def measure(scored: Scored) -> Figures:
     auc, brier, ece, f1 = (
         _make_estimate(value, [draw[number] for draw in draws]) for number, value in enumerate(_summarise(ordered, ends, weight))
     )
-    threshold = float(values[ends][int(np.argmax(true[1:] >= RECALL))])
+    threshold = float(values[ends][int(np.argmax(true[1:] >= RECALL))]) if mine.any() else None
     return Figures(len(mine), int(mine.sum()), auc, brier, ece, f1, threshold, (false, true), _list_bins(scored))
 
 
@@ -201,14 +208,14 @@ def _list_bins(scored: Scored) -> list[Bin]:
     ]
 
 
-def measure_groups(scored: Scored, group: NDArray[np.str_], threshold: float) -> list[Group]:
+def measure_groups(scored: Scored, group: NDArray[np.str_], threshold: float | None) -> list[Group]:
     """Return how good the scores of each group are, those of other ground first, the worst of each kind first."""
     sides = {label: np.sort(scored.score[scored.mine == label]) for label in (True, False)}
     groups = [_measure_group(scored.choose(group == name), str(name), sides, threshold) for name in np.unique(group)]
     return sorted(groups, key=lambda found: (found.mines > 0, found.auc.value or 0.0, found.name))
 
 
-def _measure_group(own: Scored, name: str, sides: Mapping[bool, Numbers], threshold: float) -> Group:
+def _measure_group(own: Scored, name: str, sides: Mapping[bool, Numbers], threshold: float | None) -> Group:
     mines, count = int(own.mine.sum()), len(own.mine)
     if 0 < mines < count:
         places = _place(own.score[own.mine], np.sort(own.score[~own.mine]))
@@ -217,11 +224,11 @@ def _measure_group(own: Scored, name: str, sides: Mapping[bool, Numbers], thresh
         places = against if mines else 1 - against
     random = np.random.default_rng(0)
     draws = [float(places[random.integers(0, len(places), len(places))].mean()) for _ in range(DRAWS)]
-    called = estimate_share(int((own.score >= threshold).sum()), count)
+    called = Estimate(None) if threshold is None else estimate_share(int((own.score >= threshold).sum()), count)
     return Group(name, count, mines, _make_estimate(float(places.mean()), draws), called, float(own.score.mean()) - mines / count)
 
 
 def _place(score: Numbers, others: Numbers) -> Numbers:
-    """Return which share of sorted other scores each score is above; equal ones count half."""
+    """Return which share of sorted other scores each score is above, equal ones by half; no numbers where there are none."""
     below, upto = (np.searchsorted(others, score, side) for side in ("left", "right"))
-    return np.asarray((below + upto) / (2 * len(others)), np.float64)
+    return np.asarray((below + upto) / (2 * len(others)) if len(others) else np.full(len(score), np.nan), np.float64)

@@ -126,10 +126,8 @@ def _check(path: Path, found: dict[str, NDArray[Any]]) -> LabelledChips:
             raise MinewatchError(f"{path}: {name} has the shape {values.shape}, and there are {len(rgb)} chips")
     if mine.dtype.kind not in "buif" or not np.isin(mine, (0, 1)).all():
         raise MinewatchError(f"{path}: mine is 0 or 1 for each chip, and nothing else")
-    if not (0 < mine.sum() < len(mine)):
-        raise MinewatchError(
-            f"{path}: all its chips are {'mines' if mine.any() else 'no mines'}; how well they are told apart needs both"
-        )
+    if not len(mine):
+        raise MinewatchError(f"{path} has no chips: there is nothing to score")
     if rgb.dtype.kind == "f" and np.nanmedian(rgb) > BRIGHTEST:
         raise MinewatchError(
             f"{path}: rgb has a median of {np.nanmedian(rgb):.0f}; divide it to reflectance of 0 to 1, or give integers"

@@ -30,6 +30,8 @@ def draw_roc(path: Path, curves: Mapping[str, Figures]) -> None:
     figure, axes = _begin("other ground called mines", "mines called mines")
     for colour, (name, found) in zip(COLOURS, curves.items(), strict=False):
         value, low, high = found.auc.value, found.auc.low, found.auc.high
+        if value is None:  # of one class alone there is no curve
+            continue
         label = f"{name}: AUC {value:.3f}" + ("" if low is None or high is None else f" ({low:.2f}–{high:.2f})")
         axes.plot(*found.roc, color=colour, label=escape_math(label))
     axes.axhline(RECALL, color="#999999", lw=0.8, ls=":")
@@ -77,6 +79,7 @@ def _begin(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def _save(figure: Figure, axes: Axes, path: Path) -> None:
-    axes.legend(loc="lower right", fontsize=8)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize=8)
     with publishing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -32,7 +32,7 @@ def list_summary(figures: Figures) -> Table:
         (f"calibration error ({BINS} bins of equal width)", write_estimate(figures.ece)),
         ("F1 at a score of 0.5", write_estimate(figures.f1)),
         (f"score at {format_percent(RECALL)} recall", write_number(figures.threshold)),
-        (f"other ground called mines at {format_percent(RECALL)} recall", write_number(figures.find_false_share(RECALL))),
+        (f"other ground called mines at {format_percent(RECALL)} recall", write_estimate(figures.find_false_share(RECALL))),
     ]
     return ("figure", "value"), rows
 
@@ -43,8 +43,8 @@ def list_precision(figures: Figures) -> Table:
     rows = [
         (
             format_percent(recall),
-            write_number(figures.find_false_share(recall)),
-            *(write_number(figures.find_precision(recall, one)) for one in PREVALENCES),
+            write_estimate(figures.find_false_share(recall)),
+            *(write_estimate(figures.find_precision(recall, one)) for one in PREVALENCES),
         )
         for recall in RECALLS
     ]
