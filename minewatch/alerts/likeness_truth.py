@@ -81,8 +81,10 @@ def _read_truth(path: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame | None]:
     try:
         layers = [name for name, kind in list_map_layers(path).items() if kind]
         chosen = SITES if SITES in layers else layers[0] if len(layers) == 1 else ""
+        if not layers:
+            raise MinewatchError(f"{path} has no layer of points or polygons; give a GeoPackage or GeoJSON that has one")
         if not chosen:
-            raise MinewatchError(f"{path} has the layers {', '.join(layers) or 'none'}; call the one with the places {SITES!r}")
+            raise MinewatchError(f"{path} has the layers {', '.join(layers)}; call the one with the places {SITES!r}")
         sites = gpd.read_file(path, layer=chosen)
         ignored = gpd.read_file(path, layer=IGNORE) if IGNORE in layers else None
     except (DataSourceError, DataLayerError, OSError) as error:

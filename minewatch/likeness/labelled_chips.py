@@ -25,6 +25,9 @@ REFLECTANCE_SCALE = 10_000
 BRIGHTEST = 2.0
 """Largest median of a file of reflectance: what is larger was not divided."""
 
+SAMPLE = 200
+"""Chips that are looked at for it."""
+
 GROUNDS = {
     "landslide": "landslide",
     "riverbank": "river bank",
@@ -128,8 +131,11 @@ def _check(path: Path, found: dict[str, NDArray[Any]]) -> LabelledChips:
         raise MinewatchError(f"{path}: mine is 0 or 1 for each chip, and nothing else")
     if not len(mine):
         raise MinewatchError(f"{path} has no chips: there is nothing to score")
-    if rgb.dtype.kind == "f" and np.nanmedian(rgb) > BRIGHTEST:
-        raise MinewatchError(
-            f"{path}: rgb has a median of {np.nanmedian(rgb):.0f}; divide it to reflectance of 0 to 1, or give integers"
-        )
+    if area_ha is not None and area_ha.dtype.kind not in "uif":
+        raise MinewatchError(f"{path}: area_ha is {area_ha.dtype}; give hectares as numbers")
+    sample = rgb[:: max(1, len(rgb) // SAMPLE)]
+    known = sample[np.isfinite(sample)]
+    middle = float(np.median(known)) if len(known) else 0.0
+    if rgb.dtype.kind == "f" and middle > BRIGHTEST:
+        raise MinewatchError(f"{path}: rgb has a median of {middle:.0f}; divide it to reflectance of 0 to 1, or give integers")
     return LabelledChips(rgb, mine.astype(bool), source, None if area_ha is None else area_ha.astype(np.float64))

@@ -64,6 +64,11 @@ def test_how_reflectance_is_told_follows_from_the_type() -> None:
     np.testing.assert_allclose(to_reflectance(np.full((1, 48, 48, 3), 0.12)), 0.12, atol=1e-6)
 
 
+def test_chips_without_a_number_are_scored_all_the_same(tmp_path: Path) -> None:
+    chips = read_labelled_chips(save_chips(tmp_path / "chips.npz", rgb=np.full((24, 48, 48, 3), np.nan)))
+    assert np.isnan(chips.reflect([0])).all()
+
+
 def save_chips(path: Path, **changes: object) -> Path:
     random = np.random.default_rng(0)
     arrays = {
@@ -109,6 +114,8 @@ def test_all_of_it_is_there_as_json(tmp_path: Path) -> None:
         ({"mine": np.arange(24)}, "mine is 0 or 1"),
         ({"mine": np.zeros(3)}, r"mine has the shape \(3,\), and there are 24 chips"),
         ({"rgb": np.full((24, 48, 48, 3), 900.0)}, "median of 900; divide"),
+        ({"area_ha": np.full(24, "big")}, "area_ha is <U3; give hectares"),
+        ({"rgb": np.zeros((0, 48, 48, 3)), "mine": [], "source": None, "area_ha": None}, "has no chips"),
         ({"source": np.array([{}] * 24)}, "is no .npz of arrays, or is damaged"),
     ],
 )
@@ -200,3 +207,6 @@ def test_a_truth_that_is_no_map_is_refused(scored: Workspace, tmp_path: Path) ->
     (tmp_path / "t.gpkg").write_bytes(b"nothing")
     with pytest.raises(MinewatchError, match=r"t.gpkg"):
         evaluate_alerts(scored, tmp_path / "t.gpkg")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(MinewatchError, match="no layer of points or polygons"):
+        evaluate_alerts(scored, tmp_path / "t.csv")
