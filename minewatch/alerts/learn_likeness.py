@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from minewatch.alerts.own_reviews import OwnReviews, gather_reviews
 from minewatch.core.errors import AlertsError
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
-from minewatch.likeness.figures import Figures, Scored, measure
+from minewatch.likeness.figures import Figures, Scored, measure, measure_within
 from minewatch.likeness.home_layer import HomeLayer, apply_home_layer, fit_home_layer
 from minewatch.likeness.home_versions import HomeVersion, add_version
 from minewatch.likeness.model import Model, read_model
@@ -54,10 +54,10 @@ class Learnt:
     """What it was fitted to."""
 
     shipped: Figures | None
-    """Of the shipped score; None where the reviews are all of one area."""
+    """Of the shipped score, with the AUC within areas; None where the reviews are all of one area."""
 
     home: Figures | None
-    """Of layers that were each fitted without the area that they are judged on."""
+    """Of layers that were each fitted without the area that they are judged on, with the AUC within areas."""
 
     areas: Sequence[AreaResult] = ()
     """Area by area."""
@@ -90,7 +90,8 @@ def learn_likeness(workspace: Workspace, model: Model | None = None) -> Learnt:
     if len(np.unique(reviews.aoi)) == 1:
         return Learnt(layer, reviews, None, None)
     held_out = _judge_held_out(reviews, model)
-    shipped, home = (measure(Scored(score.astype(np.float64), reviews.mine, reviews.aoi)) for score in (reviews.score, held_out))
+    judged = (Scored(score.astype(np.float64), reviews.mine, reviews.aoi) for score in (reviews.score, held_out))
+    shipped, home = (replace(measure(scored), auc=measure_within(scored)) for scored in judged)
     return Learnt(layer, reviews, shipped, home, _list_areas(reviews, held_out))
 
 

@@ -74,7 +74,7 @@ def _print_learnt(learnt: Learnt) -> None:
     echo("each area judged by what was learnt in all others (95 % intervals from draws of whole areas):")
     rows = [
         (label, _show(getattr(learnt.shipped, name)), _show(getattr(learnt.home, name)))
-        for name, label in (("auc", "AUC"), ("brier", "Brier score"), ("ece", "calibration error"))
+        for name, label in (("auc", "AUC within areas"), ("brier", "Brier score"), ("ece", "calibration error"))
     ]
     print_table(("figure", "shipped", "home"), rows)
     print_table(

@@ -147,6 +147,25 @@ def measure(scored: Scored) -> Figures:
     return Figures(len(mine), int(mine.sum()), auc, brier, ece, f1, threshold, (false, true), _list_bins(scored))
 
 
+def measure_within(scored: Scored) -> Estimate:
+    """Return the AUC of mines and other ground of the same source, with an interval from draws of sources.
+
+    It compares no scores of different sources: those of leave-one-out come from different layers.
+    """
+    counts = []
+    for source in np.unique(scored.source):
+        own = scored.choose(scored.source == source)
+        places = _place(own.score[own.mine], np.sort(own.score[~own.mine]))
+        if len(places) and np.isfinite(places).all():
+            counts.append((places.sum() * (~own.mine).sum(), own.mine.sum() * (~own.mine).sum()))
+    if not counts:
+        return Estimate(None)
+    random, table = np.random.default_rng(0), np.array(counts, float)
+    drawn = [table[random.integers(0, len(table), len(table))].sum(axis=0) for _ in range(DRAWS)]
+    won, pairs = table.sum(axis=0)
+    return _make_estimate(float(won / pairs), [float(one[0] / one[1]) for one in drawn])
+
+
 def draw_sources(scored: Scored) -> Iterator[Numbers]:
     """Yield how often each score is drawn, where its sources are drawn with replacement.
 

@@ -16,7 +16,7 @@ from minewatch.alerts.read import read_alerts
 from minewatch.cli import main
 from minewatch.core.errors import MinewatchError
 from minewatch.core.workspace import Workspace
-from minewatch.likeness.figures import Scored, measure, measure_groups
+from minewatch.likeness.figures import Scored, measure, measure_groups, measure_within
 from minewatch.likeness.labelled_chips import read_labelled_chips, to_reflectance
 from minewatch.settings.document import init_workspace
 from tests.helpers.tables import make_alert, put
@@ -40,6 +40,14 @@ def test_figures_are_those_counted_by_hand() -> None:
     assert found.brier.value == pytest.approx(np.square(errors).mean())
     assert found.ece.value == pytest.approx(errors.mean()), "each score has a bin of its own"
     assert found.auc.low <= found.auc.value <= found.auc.high
+
+
+def test_within_sources_scores_of_different_ones_are_not_compared() -> None:
+    score = np.array([0.9, 0.8, 0.3, 0.2, 0.1, 0.2])
+    scored = Scored(score, np.array([1, 0, 1, 0, 1, 1], bool), np.array(list("aabbcc")))
+    assert measure_within(scored).value == 1.0, "c has mines alone"
+    assert measure(scored).auc.value < 0.7
+    assert measure_within(scored.choose(scored.source == "c")).value is None
 
 
 def test_equal_scores_count_half() -> None:
