@@ -15,6 +15,9 @@ from minewatch.likeness.figures import PREVALENCES, RECALLS, Figures, Group, Sco
 from minewatch.likeness.labelled_chips import LabelledChips, describe_reflectance
 from minewatch.likeness.model import Model
 
+SIZE_NAMES = (f"< {SIZES[0][0]:g} ha", *(name_size(*ends) for ends in SIZES))
+"""Of size classes, from the smallest; what has no size counts as the smallest."""
+
 WORST = 10
 """Mistakes that are shown, of mines and of other ground the same number."""
 
@@ -128,6 +131,8 @@ def evaluate(
         kind = "mines" if figures.mines else "no mines"
         notes = [*notes, f"all of them are {kind}: how well the two are told apart is not measured"]
     measured = {kind: measure_groups(scored, group, figures.threshold) for kind, group in groups.items()}
+    if "size" in measured:
+        measured["size"].sort(key=lambda one: SIZE_NAMES.index(one.name))
     return Evaluation(title, version, notes, figures, measured, mistakes)
 
 
@@ -139,8 +144,8 @@ def find_worst(scored: Scored) -> NDArray[np.intp]:
 
 
 def name_sizes(area_ha: NDArray[np.float64]) -> NDArray[np.str_]:
-    """Return (n,) the name of each size class."""
-    names = np.full(len(area_ha), f"< {SIZES[0][0]:g} ha", "U16")
+    """Return (n,) names of size classes, of SIZE_NAMES."""
+    names = np.full(len(area_ha), SIZE_NAMES[0], "U16")
     for low, high in SIZES:
         names[(area_ha >= low) & (area_ha < high)] = name_size(low, high)
     return names

@@ -111,6 +111,7 @@ def test_all_of_it_is_there_as_json(tmp_path: Path) -> None:
     assert (facts["count"], facts["mines"]) == (24, 12)
     assert {"auc", "brier", "ece", "f1", "precision", "reliability", "groups", "mistakes", "page"} <= facts.keys()
     assert "surface reflectance" in facts["notes"][0]
+    assert [group["name"] for group in facts["groups"]["size"]] == ["< 0.1 ha", "0.1-0.5 ha", "0.5-1 ha", "1-5 ha", "> 5 ha"]
 
 
 @pytest.mark.parametrize(
