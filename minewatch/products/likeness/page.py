@@ -19,8 +19,8 @@ from minewatch.products.evidence.image_file import parse_evidence_image
 from minewatch.products.images.likeness_charts import draw_mistakes, draw_reliability, draw_roc
 from minewatch.products.likeness.tables import list_bins, list_groups, list_precision, list_summary, render_table
 
-PAGE = "page.md"
-"""In the folder of an evaluation."""
+PAGE = "page"
+"""Name of the page in the folder of an evaluation; it is Markdown."""
 
 CAUTION = """The score orders alerts for people who look at them; it decides nothing. Chips that the weights were trained on are
 scored better than others: figures of the training gallery itself say nothing of new ground."""
@@ -33,8 +33,9 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> Path:
     draw_roc(folder / "roc.png", curves)
     draw_reliability(folder / "reliability.png", curves)
     has_pictures = draw_mistakes(folder / "mistakes.png", evaluation.mistakes)
-    publish_bytes(folder / PAGE, render_evaluation(evaluation, has_pictures=has_pictures).encode())
-    return folder / PAGE
+    page = (folder / PAGE).with_suffix(".md")
+    publish_bytes(page, render_evaluation(evaluation, has_pictures=has_pictures).encode())
+    return page
 
 
 def render_evaluation(evaluation: Evaluation, *, has_pictures: bool) -> str:
