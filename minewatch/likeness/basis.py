@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from minewatch.likeness.grades import NOT_SCORED
+
+MOST = 1e9
+"""No number that is measured reaches it, neither metres nor hectares."""
 
 
 @dataclass(frozen=True)
@@ -77,24 +81,28 @@ class Basis:
         """Read what :meth:`render` wrote; None where it is something else, such as the cell of an older table."""
         try:
             facts = json.loads(text)
-            of_chip = {name: facts.pop(name) for name in ChipBasis.__dataclass_fields__ if name in facts}
-            return cls(parse_chip(of_chip), **_check(cls, facts))
-        except (TypeError, ValueError, AttributeError):
+            chip = parse_chip({name: facts.pop(name) for name in ChipBasis.__dataclass_fields__ if name in facts})
+            basis = cls(chip, **_check(facts, cls.__dataclass_fields__))
+            return basis if not basis.look or dt.date.fromisoformat(basis.look) else None
+        except (TypeError, ValueError, AttributeError, RecursionError):
             return None
 
 
 def parse_chip(facts: Mapping[str, Any]) -> ChipBasis:
     """Return a chip's basis from its fields.  Raises ValueError or TypeError where it is none."""
-    chip = ChipBasis(**_check(ChipBasis, facts))
+    chip = ChipBasis(**_check(facts, ChipBasis.__dataclass_fields__))
     if chip.not_scored not in ("", *NOT_SCORED) or (chip.score is None) == (not chip.not_scored):
         raise ValueError("neither a score nor a reason")
     return chip
 
 
-def _check(kind: type, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a record; raises TypeError where one has another type."""
-    for name, value in facts.items():
-        wanted = str if name in ("not_scored", "ground", "look") else (int, float)
-        if not isinstance(value, wanted) and value is not None:
+def _check(facts: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts that are fields; raises TypeError or ValueError where one is of another kind."""
+    known = {name: value for name, value in facts.items() if name in fields}
+    for name, value in known.items():
+        is_text = fields[name].default == ""
+        if not isinstance(value, str if is_text else int | float | None):
             raise TypeError(name)
-    return {name: value for name, value in facts.items() if name in kind.__dataclass_fields__}  # type: ignore[attr-defined]
+        if isinstance(value, int | float) and not 0 <= value < MOST:
+            raise ValueError(name)
+    return known

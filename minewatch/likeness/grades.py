@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+MEANING = (
+    "Likeness (0 to 1) says how much a satellite image of the ground looks like known mines, for an order in which to look: it"
+    " is often wrong, no status rests on it, and it does not say that there is a mine, who works it, or whether that is lawful."
+)
+"""What it is and is not, wherever a score is shown."""
+
 NOT_SCORED = UNCONFIRMED, CLOUDED, EDGE, STRANGE, NO_GREEN, UNLISTED, UNREADABLE = (
     "unconfirmed",
     "clouded",
@@ -21,13 +27,14 @@ PASSING = (NO_GREEN, UNLISTED, UNREADABLE)
 MOST_CLOUDED = 0.2
 """Largest share of a chip under cloud, haze, shadow or snow that is scored."""
 
-MOST_EMPTY = 0.1
-"""Largest share of a chip without data that is scored."""
+MOST_EMPTY = 0.25
+"""Largest share of a chip without data that is scored: the rest moves the score of a chip of the gallery by .02 on average."""
 
 STRANGEST = 1.0
 """Largest strangeness that is scored: less than a thousandth of the training chips are stranger."""
 
-GRADES = LIKE, PARTLY, UNLIKE = "like", "partly", "unlike"
+LIKE, PARTLY, UNLIKE = "like", "partly", "unlike"
+"""Grades of scores."""
 
 LIKE_FROM, PARTLY_FROM = 0.6, 0.3
 """Scores from which ground looks like a mine, and from which it does in part."""
@@ -46,5 +53,5 @@ DRAWN_OUT_FROM = 3.0
 
 
 def grade_score(score: float) -> str:
-    """Return one of GRADES."""
+    """Return the grade of a score."""
     return LIKE if score >= LIKE_FROM else PARTLY if score >= PARTLY_FROM else UNLIKE

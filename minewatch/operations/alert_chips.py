@@ -54,6 +54,11 @@ class AlertChip:
     outline: NDArray[np.bool_]
     """(y, x) True within the alert."""
 
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """(y, x) True where a band has no data."""
+        return np.asarray(np.isnan(self.rgb).any(axis=-1))
+
 
 def find_datatake_of(
     area: AreaPlan, observations: Sequence[Observation], stage: AlertStage, scenes: Sequence[Scene], source: str

@@ -172,7 +172,7 @@ def _measure_chips(
         if isinstance(chip, str):
             chips[alert_id], failed[alert_id] = ChipBasis(not_scored=UNREADABLE), chip
             continue
-        chips[alert_id] = measure_ground(chip.classes, np.isnan(chip.rgb).any(axis=-1), chip.outline)
+        chips[alert_id] = measure_ground(chip.classes, chip.empty, chip.outline)
         if not chips[alert_id].not_scored:
             yield alert_id, chip.rgb
 
