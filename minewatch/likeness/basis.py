@@ -57,13 +57,13 @@ class Basis:
     """What the look shows."""
 
     look: str = ""
-    """Day of the look, ISO 8601; '' where there is none."""
+    """Day of the look that was scored, or could not be, ISO 8601; '' where there is none."""
 
     grown_from_ha: float | None = None
     """Hectares when it was confirmed, where it has grown since."""
 
     grown_to_ha: float | None = None
-    """Hectares at the look."""
+    """Hectares on the last day on which it had grown."""
 
     grown_days: int | None = None
     """Days between these."""

@@ -21,6 +21,9 @@ NOT_SCORED = UNCONFIRMED, CLOUDED, EDGE, STRANGE, NO_GREEN, UNLISTED, UNREADABLE
 data; the ground is unlike anything in training; the scene has no green band; the source no longer lists the scene; the scene
 could not be read."""
 
+OF_THE_LOOK = (CLOUDED, EDGE, STRANGE)
+"""Those that another look may do without."""
+
 PASSING = (NO_GREEN, UNLISTED, UNREADABLE)
 """Those of the source, not of the look: the next scan tries again."""
 

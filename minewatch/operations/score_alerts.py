@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -26,7 +27,7 @@ from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.errors import EvidenceError, WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.likeness.basis import Basis, ChipBasis, parse_chip
-from minewatch.likeness.grades import NO_GREEN, PASSING, STRANGE, UNCONFIRMED, UNLISTED, UNREADABLE
+from minewatch.likeness.grades import NO_GREEN, OF_THE_LOOK, PASSING, STRANGE, UNCONFIRMED, UNLISTED, UNREADABLE
 from minewatch.likeness.measure import add_score, measure_ground
 from minewatch.likeness.model import AT_A_TIME, Model, read_model
 from minewatch.operations.alert_chips import BANDS, ChipRequest, find_datatake_of, read_chips
@@ -39,6 +40,9 @@ NAME = "likeness.record"
 
 MEASURES_VERSION = 1
 """Of what is read and measured of a chip; another number makes all scores anew."""
+
+MOST_STAGES = 3
+"""Of an alert that are tried, the latest first."""
 
 Cells = Mapping[str, Value]
 """The columns on likeness to their values."""
@@ -79,34 +83,48 @@ class AlertScores:
 
 
 def score_alerts(scan: ScoringInput, folder: Path | None) -> AlertScores:
-    """Score the alerts that were ever confirmed, as of the look of their latest stage; no failure stops a scan.
+    """Score the alerts that were ever confirmed, as of the latest of their stages that can be scored; nothing stops a scan.
 
     ``folder`` holds the record of earlier scores; a what-if has none.
     """
-    confirmed = {alert.alert_id: alert.stages[-1] for alert in scan.alerts if alert.stages}
-    chips, version, notes = _score_stages(scan, confirmed, folder) if confirmed else ({}, "", ())
-    bases = {alert.alert_id: _find_basis(scan.area.grid, alert, chips) for alert in scan.alerts}
+    confirmed = [alert for alert in scan.alerts if alert.stages]
+    found = _score_confirmed(scan, confirmed, folder) if confirmed else _Scored({}, "", ())
     texts = read_texts("en")
     cells: dict[str, Cells] = {}
-    counts: dict[str, int] = {}
-    for alert_id, basis in bases.items():
-        chip = basis.chip
-        cells[alert_id] = {
-            "mine_score": chip.score,
+    for alert in scan.alerts:
+        basis = _find_basis(scan.area.grid, alert, found)
+        cells[alert.alert_id] = {
+            "mine_score": basis.chip.score,
             "mine_reasons": describe_likeness(basis, texts),
             "mine_basis": basis.render(),
-            "mine_model": version if chip.not_scored in ("", STRANGE) else None,
+            "mine_model": found.version if basis.chip.not_scored in ("", STRANGE) else None,
         }
-        counts[chip.not_scored or "scored"] = counts.get(chip.not_scored or "scored", 0) + 1
-    return AlertScores(cells, dict(sorted(counts.items())), notes)
+    unconfirmed = Counter({UNCONFIRMED: len(scan.alerts) - len(confirmed)})
+    counts = Counter(chip.not_scored or "scored" for _, chip in found.chips.values()) + unconfirmed
+    return AlertScores(cells, dict(sorted(counts.items())), found.notes)
 
 
-def _find_basis(grid: Grid, alert: Alert, chips: Mapping[str, ChipBasis]) -> Basis:
+@dataclass(frozen=True)
+class _Scored:
+    """What was found of the confirmed alerts."""
+
+    chips: Mapping[str, tuple[AlertStage, ChipBasis]]
+    """Alert id to the stage that was scored, the latest where none can be, and what its look shows."""
+
+    version: str
+    """Of the weights."""
+
+    notes: tuple[str, ...]
+    """What could not be read."""
+
+
+def _find_basis(grid: Grid, alert: Alert, found: _Scored) -> Basis:
     """Return what the columns of an alert rest on."""
     if not alert.stages:
         return Basis(ChipBasis(not_scored=UNCONFIRMED))
+    stage, chip = found.chips[alert.alert_id]
     first, last = alert.stages[0], alert.stages[-1]
-    basis = Basis(chips[alert.alert_id], look=last.date.isoformat(), elongation=_measure_elongation(grid, last))
+    basis = Basis(chip, look=stage.date.isoformat(), elongation=_measure_elongation(grid, last))
     if last is first:
         return basis
     days = (last.date - first.date).days
@@ -123,19 +141,34 @@ def _measure_elongation(grid: Grid, stage: AlertStage) -> float | None:
 # --- scores of stages ----------------------------------------------------------------------------------------------------
 
 
-def _score_stages(
-    scan: ScoringInput, stages: Mapping[str, AlertStage], folder: Path | None
-) -> tuple[dict[str, ChipBasis], str, tuple[str, ...]]:
-    """Return alert id to what is known of its stage, the version of the weights, and what could not be read."""
-    model = read_model()
-    keys = {alert_id: _make_key(scan, stage, model.version) for alert_id, stage in stages.items()}
-    known = _read_record(folder)
-    chips = {alert_id: known[key] for alert_id, key in keys.items() if key in known}
+def _score_confirmed(scan: ScoringInput, alerts: Sequence[Alert], folder: Path | None) -> _Scored:
+    """Score the latest stage of each alert, and where its look does not allow it, the one before."""
+    model, known = read_model(), _read_record(folder)
+    used: dict[str, ChipBasis] = {}
+    chips: dict[str, tuple[AlertStage, ChipBasis]] = {}
     failed: dict[str, str] = {}
+    for back in range(MOST_STAGES):
+        open_ = [a for a in alerts if a.alert_id not in chips or chips[a.alert_id][1].not_scored in OF_THE_LOOK]
+        stages = {alert.alert_id: alert.stages[-1 - back] for alert in open_ if len(alert.stages) > back}
+        keys = {alert_id: _make_key(scan, stage, model.version) for alert_id, stage in stages.items()}
+        new = {alert_id: stage for alert_id, stage in stages.items() if keys[alert_id] not in known}
+        found = {alert_id: known[key] for alert_id, key in keys.items() if key in known} | _score_stages(scan, new, model, failed)
+        used |= {keys[alert_id]: chip for alert_id, chip in found.items() if chip.not_scored not in PASSING}
+        chips |= {alert_id: (stages[alert_id], chip) for alert_id, chip in found.items() if not back or chip.score is not None}
+    if folder is not None and used != known:
+        _write_record(folder, used)
+    notes = [f"no likeness of {alert_id} was measured, the next scan tries again: {why}" for alert_id, why in failed.items()]
+    return _Scored(chips, model.version, tuple(sorted(notes)))
+
+
+def _score_stages(
+    scan: ScoringInput, stages: Mapping[str, AlertStage], model: Model, failed: dict[str, str]
+) -> dict[str, ChipBasis]:
+    """Return alert id to what the look of its stage shows; why one could not be read is added to ``failed``."""
+    chips: dict[str, ChipBasis] = {}
     requests: list[ChipRequest] = []
-    for alert_id in sorted(stages.keys() - chips.keys()):
+    for alert_id, stage in sorted(stages.items()):
         try:
-            stage = stages[alert_id]
             datatake = find_datatake_of(scan.area, scan.observations, stage, scan.scenes, scan.source)
         except EvidenceError as error:
             chips[alert_id], failed[alert_id] = ChipBasis(not_scored=UNLISTED), str(error)
@@ -144,12 +177,7 @@ def _score_stages(
             requests.append(ChipRequest(alert_id, stage, datatake))
         else:
             chips[alert_id] = ChipBasis(not_scored=NO_GREEN)
-    chips |= _score_chips(scan.area.grid, requests, model, failed)
-    found = {keys[alert_id]: chip for alert_id, chip in chips.items() if chip.not_scored not in PASSING}
-    if folder is not None and found != known:
-        _write_record(folder, found)
-    notes = [f"no likeness of {alert_id} was measured, the next scan tries again: {why}" for alert_id, why in failed.items()]
-    return chips, model.version, tuple(sorted(notes))
+    return chips | _score_chips(scan.area.grid, requests, model, failed)
 
 
 def _score_chips(grid: Grid, requests: Sequence[ChipRequest], model: Model, failed: dict[str, str]) -> dict[str, ChipBasis]:

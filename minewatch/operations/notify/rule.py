@@ -83,9 +83,8 @@ def _is_wanted(table: NotifyTable, event: Event, progress: RuleProgress) -> bool
         return event.event in table.events
     area, sent_ha = float(event.facts["area_ha"] or 0), progress.told_ha.get(event.alert_id)
     legal = event.facts["legal_status"] or "unknown"
-    if area < table.smallest_ha or (table.legal_status and legal not in table.legal_status):
-        return False
-    if sent_ha is None and _is_unlike(table, event):
+    is_elsewhere = bool(table.legal_status) and legal not in table.legal_status
+    if area < table.smallest_ha or is_elsewhere or (sent_ha is None and _is_unlike(table, event)):
         return False
     if event.event in (GROWN, PLACED):
         # An alert that was outside the limits is sent once it is within them, with its present status.

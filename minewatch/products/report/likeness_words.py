@@ -79,3 +79,5 @@ def _list_measures(basis: Basis, texts: Texts) -> Iterator[str]:
         yield texts.count("likeness_grown", basis.grown_days, **sizes)
     if (basis.elongation or 0) >= DRAWN_OUT_FROM:
         yield texts.text("likeness_drawn_out", times=texts.number(basis.elongation or 0, "0.0"))
+    if basis.look:
+        yield texts.text("likeness_look", day=texts.date(dt.date.fromisoformat(basis.look)))
