@@ -95,7 +95,7 @@ def score_alerts(scan: ScoringInput, folder: Path | None) -> AlertScores:
         basis = _find_basis(scan.area.grid, alert, found)
         cells[alert.alert_id] = {
             "mine_score": basis.chip.score,
-            "mine_reasons": describe_likeness(basis, texts),
+            "mine_reasons": describe_likeness(basis, texts).replace("\N{NO-BREAK SPACE}", " "),
             "mine_basis": basis.render(),
             "mine_model": found.version if basis.chip.not_scored in ("", STRANGE) else None,
         }

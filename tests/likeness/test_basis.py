@@ -126,7 +126,7 @@ def test_a_cell_that_somebody_spoilt_says_nothing(cell: Any) -> None:
 
 
 def say(**changes: Any) -> str:
-    return describe_likeness(Basis(replace(SCORED, **changes)), EN)
+    return describe_likeness(Basis(replace(SCORED, **changes)), EN).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_high_scores_say_what_the_ground_looks_like() -> None:
