@@ -155,7 +155,7 @@ def list_command(session: Session, sort: str, **choice: Any) -> None:
         print_json(describe_alerts(chosen))
         return
     print_alerts(chosen)
-    if not (choice["status"] or choice["min_area"] or choice["outside"] or choice["min_mine_score"]):
+    if not (choice["status"] or choice["min_area"] or choice["outside"] or choice["min_mine_score"] is not None):
         areas = read_areas(session.workspace.alerts)
         began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}
         since = began.pop() if len(began) == 1 and not choice["since"] else None

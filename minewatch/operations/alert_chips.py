@@ -45,8 +45,8 @@ class ChipRequest:
 class AlertChip:
     """The ground around a stage of an alert: 48 × 48 pixels of 10 m of the area's lattice, with its position in the middle."""
 
-    rgb: NDArray[np.float32]
-    """(y, x, 3) surface reflectance: red, green, blue; NaN = no data."""
+    reflectance: NDArray[np.int16]
+    """(y, x, 3) red, green, blue: surface reflectance x 10 000, -32768 = no data."""
 
     classes: NDArray[np.uint8]
     """(y, x) SCL codes, 0 = no data."""
@@ -57,7 +57,12 @@ class AlertChip:
     @property
     def empty(self) -> NDArray[np.bool_]:
         """(y, x) True where a band has no data."""
-        return np.asarray(np.isnan(self.rgb).any(axis=-1))
+        return np.asarray((self.reflectance == NODATA).any(axis=-1))
+
+    @property
+    def rgb(self) -> NDArray[np.float32]:
+        """(y, x, 3) surface reflectance 0 to 1; NaN = no data."""
+        return np.where(self.reflectance == NODATA, np.float32("nan"), self.reflectance / np.float32(SCALE))
 
 
 def find_datatake_of(
@@ -118,5 +123,5 @@ def _read_overpass(grid: Grid, requests: Sequence[ChipRequest]) -> list[AlertChi
 
 def _read_chip(reader: DatatakeReader, window: Window, outline: NDArray[np.bool_]) -> AlertChip:
     classes, origin = reader.read_scl(window)
-    bands = np.stack([reader.read_reflectance(band, window, origin) for band in BANDS], axis=-1)
-    return AlertChip(np.where(bands == NODATA, np.nan, bands / np.float32(SCALE)).astype(np.float32), classes, outline)
+    reflectance = np.stack([reader.read_reflectance(band, window, origin) for band in BANDS], axis=-1)
+    return AlertChip(reflectance, classes, outline)
