@@ -21,17 +21,23 @@ METRES = 10
 """Of a pixel."""
 
 
+def find_obstacle(classes: NDArray[np.uint8]) -> ChipBasis | None:
+    """Return why a chip cannot be scored, from its SCL codes (y, x) alone; None where they show nothing against it."""
+    missing, hidden = float((classes == NO_DATA).mean()), float(np.isin(classes, HIDDEN).mean())
+    if missing > MOST_EMPTY:
+        return ChipBasis(not_scored=EDGE, share=round(missing, 2))
+    return ChipBasis(not_scored=CLOUDED, share=round(hidden, 2)) if hidden > MOST_CLOUDED else None
+
+
 def measure_ground(classes: NDArray[np.uint8], empty: NDArray[np.bool_], outline: NDArray[np.bool_]) -> ChipBasis:
     """Return what the scene classes of a chip show, or why it cannot be scored.
 
     All are (y, x): SCL codes, True where there is no reflectance, True within the alert.
     """
+    obstacle = find_obstacle(classes)
     missing = float((empty | (classes == NO_DATA)).mean())
-    if missing > MOST_EMPTY:
-        return ChipBasis(not_scored=EDGE, share=round(missing, 2))
-    hidden = float(np.isin(classes, HIDDEN).mean())
-    if hidden > MOST_CLOUDED:
-        return ChipBasis(not_scored=CLOUDED, share=round(hidden, 2))
+    if obstacle or missing > MOST_EMPTY:
+        return obstacle or ChipBasis(not_scored=EDGE, share=round(missing, 2))
     water = classes == WATER
     metres = None
     if water.any() and outline.any():

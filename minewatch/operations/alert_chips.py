@@ -17,6 +17,7 @@ from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, Window, lonlat_to
 from minewatch.core.errors import EvidenceError, MinewatchError
 from minewatch.core.units import NODATA, SCALE
+from minewatch.likeness.measure import find_obstacle
 from minewatch.likeness.model import CHIP
 from minewatch.products.evidence.image_writer import count_readers, describe_failure, find_datatake
 from minewatch.products.evidence.look_choice import choose_look, rasterize_outline
@@ -46,7 +47,7 @@ class AlertChip:
     """The ground around a stage of an alert: 48 × 48 pixels of 10 m of the area's lattice, with its position in the middle."""
 
     reflectance: NDArray[np.int16]
-    """(y, x, 3) red, green, blue: surface reflectance x 10 000, -32768 = no data."""
+    """(y, x, 3) red, green, blue: surface reflectance x 10 000, -32768 = no data, or not read since the classes tell enough."""
 
     classes: NDArray[np.uint8]
     """(y, x) SCL codes, 0 = no data."""
@@ -110,10 +111,13 @@ def _read_overpass(grid: Grid, requests: Sequence[ChipRequest]) -> list[AlertChi
     found: list[AlertChip | str] = []
     try:
         with open_datatake(requests[0].datatake, grid) as reader:
-            reader.prefetch(["scl", *BANDS], windows)
-            for request, window in zip(requests, windows, strict=True):
+            reader.prefetch(["scl"], windows)
+            classes = [reader.read_scl(window) for window in windows]
+            reader.prefetch(BANDS, [window for window, (scl, _) in zip(windows, classes, strict=True) if not find_obstacle(scl)])
+            for request, window, (scl, origin) in zip(requests, windows, classes, strict=True):
                 try:
-                    found.append(_read_chip(reader, window, rasterize_outline(grid, window, request.stage.geometry)))
+                    reflectance = _read_reflectance(reader, window, scl, origin)
+                    found.append(AlertChip(reflectance, scl, rasterize_outline(grid, window, request.stage.geometry)))
                 except (MinewatchError, OSError) as error:
                     found.append(describe_failure(error))
     except (MinewatchError, OSError) as error:
@@ -121,7 +125,10 @@ def _read_overpass(grid: Grid, requests: Sequence[ChipRequest]) -> list[AlertChi
     return found
 
 
-def _read_chip(reader: DatatakeReader, window: Window, outline: NDArray[np.bool_]) -> AlertChip:
-    classes, origin = reader.read_scl(window)
-    reflectance = np.stack([reader.read_reflectance(band, window, origin) for band in BANDS], axis=-1)
-    return AlertChip(reflectance, classes, outline)
+def _read_reflectance(
+    reader: DatatakeReader, window: Window, classes: NDArray[np.uint8], origin: NDArray[np.int8]
+) -> NDArray[np.int16]:
+    """Return red, green and blue, (y, x, 3); what cannot be scored is not read."""
+    if find_obstacle(classes):
+        return np.full((*window.shape, len(BANDS)), NODATA, np.int16)
+    return np.stack([reader.read_reflectance(band, window, origin) for band in BANDS], axis=-1)

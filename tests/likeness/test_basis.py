@@ -23,7 +23,7 @@ from minewatch.likeness.grades import (
 )
 from minewatch.likeness.measure import add_score, measure_ground
 from minewatch.likeness.model import AT_A_TIME, CHIP, Likeness, read_model
-from minewatch.products.report.likeness_words import describe_cell, describe_likeness
+from minewatch.products.report.likeness_words import OTHER, describe_cell, describe_likeness
 from minewatch.products.report.options import LANGUAGES
 from minewatch.products.report.texts import read_texts
 from minewatch.settings.scl import BARE, CIRRUS, CLOUD, NO_DATA, SHADOW, VEGETATION, WATER
@@ -142,6 +142,12 @@ def test_low_scores_name_the_ground_that_it_looks_like() -> None:
     assert say(score=0.12, ground_share=0.3).startswith("no likeness: 0.12"), "none of them more than the others together"
     assert say(score=0.45).startswith("some likeness to a mine, and landslide-like: 0.45")
     assert say(score=0.12, ground="a new kind").startswith("no likeness: a new kind 0.12")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_ground_that_is_told_apart_has_its_word(language: str) -> None:
+    words = read_texts(language).words
+    assert {f"likeness_ground_{ground.replace(' ', '_')}" for ground in read_model().grounds if ground != OTHER} <= words.keys()
 
 
 def test_thresholds_belong_to_the_grade_above() -> None:

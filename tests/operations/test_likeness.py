@@ -16,12 +16,13 @@ from minewatch.alerts.record import Alert, AlertStage
 from minewatch.areas.grid import Grid, lonlat_from, reproject
 from minewatch.likeness.basis import Basis
 from minewatch.likeness.grades import EDGE, UNCONFIRMED, UNLISTED, UNREADABLE
+from minewatch.likeness.measure import find_obstacle
 from minewatch.likeness.model import CHIP, read_model
 from minewatch.operations import alert_chips, score_alerts
 from minewatch.operations.alert_chips import ChipRequest, read_chips
 from minewatch.operations.scan_report import AreaReport
 from minewatch.operations.score_alerts import NAME, AlertScores, ScoringInput
-from minewatch.raster.read import open_datatake
+from minewatch.raster.read import DatatakeReader, open_datatake
 from minewatch.sources.scene import group_scenes
 from tests.helpers.small import make_scanned, read_layer
 from tests.helpers.tables import make_alert
@@ -89,6 +90,16 @@ def test_chips_are_the_pixels_around_the_position(area: AreaReport) -> None:
     assert np.array_equal(chip.rgb[..., 0], (expected / np.float32(10_000)).astype(np.float32))
     assert chip.outline[CHIP // 2, CHIP // 2]
     assert not chip.outline[0].any()
+
+
+def test_of_hidden_ground_nothing_but_its_classes_is_read(area: AreaReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = replace(make_stage(area, 48, 48), date=min(area.observations, key=lambda o: o.clear_share).time.date())
+    datatake = next(d for d in group_scenes(area.found.scenes) if d.time.date() == stage.date)
+    monkeypatch.setattr(DatatakeReader, "read_reflectance", None)
+    ((_, chip),) = read_chips(area.plan.grid, [ChipRequest("a", stage, datatake)])
+    assert not isinstance(chip, str)
+    assert find_obstacle(chip.classes)
+    assert chip.empty.all()
 
 
 def test_an_area_smaller_than_a_chip_is_read_beyond_its_edge(area: AreaReport) -> None:
@@ -165,7 +176,7 @@ def test_what_the_source_does_not_give_is_said_and_tried_again(
     assert read_basis(gone, alert).chip.not_scored == UNLISTED
     assert alert.alert_id in gone.notes[0]
     with monkeypatch.context() as patched:
-        patched.setattr(alert_chips, "_read_chip", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        patched.setattr(alert_chips, "_read_reflectance", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         broken = score(area, alert, folder=tmp_path)
     assert read_basis(broken, alert).chip.not_scored == UNREADABLE
     assert "Input/output error" in broken.notes[0]
