@@ -20,7 +20,8 @@ WEIGHTS = Path(__file__).with_name("weights.npz")
 """Beside it lies ``model_card.md``."""
 
 AT_A_TIME = 8
-"""Chips that are scored together; more need more memory and are not faster."""
+"""Chips that are scored together, always as many: sums are rounded by the shape of what is multiplied, and the score of a chip
+shall not depend on what stands beside it.  More need more memory and are not faster."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,9 @@ class Model:
         return Likeness(*(np.concatenate(values) for values in zip(*parts, strict=True)))
 
     def _assess(self, chips: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
-        standard = (np.minimum(_fill_gaps(chips), self.brightest) - self.centre) / self.spread
+        filled = np.zeros((AT_A_TIME, *chips.shape[1:]), np.float32)
+        filled[: len(chips)] = _fill_gaps(chips)
+        standard = (np.minimum(filled, self.brightest) - self.centre) / self.spread
         features = [network.compute_features(standard) for network in self.networks]
         logits = [network.compute_logits(own) for network, own in zip(self.networks, features, strict=True)]
         slope, intercept = self.calibration
@@ -104,7 +107,8 @@ class Model:
         whole = np.concatenate(features, axis=1)
         away = np.sqrt(np.square((whole - self.typical) @ self.axes).sum(axis=1))
         grounds = np.mean([_softmax(other) for _, other in logits], axis=0)
-        return _sigmoid(mine.mean(axis=0)), _sigmoid(mine).std(axis=0), grounds, away, whole
+        found = _sigmoid(mine.mean(axis=0)), _sigmoid(mine).std(axis=0), grounds, away, whole
+        return tuple(values[: len(chips)] for values in found)
 
 
 @functools.cache
