@@ -31,6 +31,9 @@ EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 TIMESTAMPS = "timestamps"
 """Folder of the time stamps of the logs, and of the hashes that wait for one, below an output folder."""
 
+SCORED = "likeness.scored"
+"""What was scored of an area's alerts, in the folder of its checkpoints."""
+
 DECISIONS = "decisions.jsonl"
 """What people decided about alerts, in the folder ``output`` of a workspace, and in packs."""
 
@@ -133,7 +136,7 @@ class Workspace:
 
     def likeness(self, aoi: str) -> Path:
         """What was scored of one area's alerts; may be deleted at any time."""
-        return self.output / "likeness" / f"{aoi}.scored"
+        return self.checkpoints(aoi) / SCORED
 
     @property
     def home_layers(self) -> Path:

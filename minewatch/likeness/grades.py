@@ -39,7 +39,7 @@ STRANGEST = 1.0
 LIKE, PARTLY, UNLIKE = "like", "partly", "unlike"
 """Grades of scores."""
 
-LIKE_FROM, PARTLY_FROM = 0.6, 0.3
+LIKE_FROM, PARTLY_FROM = 0.6, 0.2
 """Scores from which ground looks like a mine, and from which it does in part."""
 
 DOUBTFUL = 0.15

@@ -138,7 +138,7 @@ def _check_chips(rgb: ArrayLike) -> NDArray[np.float32]:
 
 def _fill_gaps(chips: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return chips in which every pixel has numbers: the median of its chip where it had none, 0 where all have none."""
-    gaps = ~np.isfinite(chips).all(axis=3)
+    gaps = np.asarray(~np.isfinite(chips).all(axis=3))
     if not gaps.any():
         return np.clip(chips, -1, 2)
     filled = chips.copy()

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minewatch.areas.grid import Window
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.detection.array_file import MALFORMED, ArrayFile, pack_arrays
 
@@ -28,11 +27,8 @@ class ScoredAlert:
     alert_id: str
     """As the table calls it."""
 
-    observation: str
-    """Key of the observation that the chip was cut from."""
-
-    window: Window
-    """Place of the chip on the area's grid."""
+    key: str
+    """Digest of all that its score rests on."""
 
     version: str
     """Of the weights, without a layer of one's own."""
@@ -58,9 +54,8 @@ def write_scored(path: Path, scored: Sequence[ScoredAlert]) -> None:
     lines = [
         {
             "alert_id": one.alert_id,
-            "observation": one.observation,
+            "key": one.key,
             "version": one.version,
-            "window": list(vars(one.window).values()),
         }
         for one in scored
     ]
@@ -88,7 +83,6 @@ def read_scored(path: Path) -> tuple[ScoredAlert, ...]:
 def _make_scored(
     line: Mapping[str, Any], numbers: NDArray[np.float32], grounds: NDArray[np.float32], features: NDArray[np.float16]
 ) -> ScoredAlert:
-    alert_id, observation, version = (str(line[name]) for name in ("alert_id", "observation", "version"))
     score, doubt, strangeness = map(float, numbers)
-    window = Window(*map(int, line["window"]))
-    return ScoredAlert(alert_id, observation, window, version, score, doubt, strangeness, grounds, features)
+    alert_id, key, version = (str(line[name]) for name in ("alert_id", "key", "version"))
+    return ScoredAlert(alert_id, key, version, score, doubt, strangeness, grounds, features)

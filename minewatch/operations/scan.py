@@ -249,7 +249,7 @@ def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[Contex
 def _add_likeness(run: _Run, area: AreaReport) -> AreaReport:
     """Add to each alert how much its ground looks like a mine; notes say of which that could not be read."""
     parts = ScoringInput(area.plan, run.plan.source.name, area.found.scenes, area.observations, area.alerts)
-    scores = score_alerts(parts, _find_checkpoints(run.workspace, area.plan))
+    scores = score_alerts(parts, _find_checkpoints(run.workspace, area.plan), run.workspace.home_layers)
     cells = {alert_id: {**cells, **scores.cells[alert_id]} for alert_id, cells in area.context.items()}
     return replace(area, context=cells, likeness=scores.counts, notes=[*area.notes, *scores.notes])
 

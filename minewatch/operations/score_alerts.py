@@ -11,9 +11,10 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import shapely
@@ -26,10 +27,14 @@ from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, lonlat_to, reproject
 from minewatch.core.errors import EvidenceError, WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes
+from minewatch.core.workspace import SCORED
 from minewatch.likeness.basis import Basis, ChipBasis, parse_chip
 from minewatch.likeness.grades import NO_GREEN, OF_THE_LOOK, PASSING, STRANGE, UNCONFIRMED, UNLISTED, UNREADABLE
+from minewatch.likeness.home_layer import apply_home_layer
+from minewatch.likeness.home_versions import HomeVersion, read_in_use
 from minewatch.likeness.measure import add_score, measure_ground
-from minewatch.likeness.model import AT_A_TIME, Model, read_model
+from minewatch.likeness.model import AT_A_TIME, Likeness, Model, read_model
+from minewatch.likeness.record import ScoredAlert, read_scored, write_scored
 from minewatch.operations.alert_chips import BANDS, ChipRequest, find_datatake_of, read_chips
 from minewatch.products.report.likeness_words import describe_likeness
 from minewatch.products.report.texts import read_texts
@@ -82,13 +87,13 @@ class AlertScores:
     """Lines for the user: what could not be read."""
 
 
-def score_alerts(scan: ScoringInput, folder: Path | None) -> AlertScores:
+def score_alerts(scan: ScoringInput, folder: Path | None, home_layers: Path | None = None) -> AlertScores:
     """Score the alerts that were ever confirmed, as of the latest of their stages that can be scored; nothing stops a scan.
 
-    ``folder`` holds the record of earlier scores; a what-if has none.
+    ``folder`` holds the records of earlier scores; a what-if has none.  ``home_layers`` holds what was learnt from reviews.
     """
     confirmed = [alert for alert in scan.alerts if alert.stages]
-    found = _score_confirmed(scan, confirmed, folder) if confirmed else _Scored({}, "", ())
+    found = _score_confirmed(scan, confirmed, folder, home_layers) if confirmed else _Scored({}, "", ())
     texts = read_texts("en")
     cells: dict[str, Cells] = {}
     for alert in scan.alerts:
@@ -141,54 +146,66 @@ def _measure_elongation(grid: Grid, stage: AlertStage) -> float | None:
 # --- scores of stages ----------------------------------------------------------------------------------------------------
 
 
-def _score_confirmed(scan: ScoringInput, alerts: Sequence[Alert], folder: Path | None) -> _Scored:
+def _score_confirmed(scan: ScoringInput, alerts: Sequence[Alert], folder: Path | None, home_layers: Path | None) -> _Scored:
     """Score the latest stage of each alert, and where its look does not allow it, the one before."""
-    model, known = read_model(), _read_record(folder)
-    used: dict[str, ChipBasis] = {}
-    chips: dict[str, tuple[AlertStage, ChipBasis]] = {}
+    model, records = read_model(), _Records.read(folder)
+    chips: dict[str, tuple[AlertStage, str]] = {}
     failed: dict[str, str] = {}
     for back in range(MOST_STAGES):
-        open_ = [a for a in alerts if a.alert_id not in chips or chips[a.alert_id][1].not_scored in OF_THE_LOOK]
+        open_ = [a for a in alerts if a.alert_id not in chips or records.chips[chips[a.alert_id][1]].not_scored in OF_THE_LOOK]
         stages = {alert.alert_id: alert.stages[-1 - back] for alert in open_ if len(alert.stages) > back}
         keys = {alert_id: _make_key(scan, stage, model.version) for alert_id, stage in stages.items()}
-        new = {alert_id: stage for alert_id, stage in stages.items() if keys[alert_id] not in known}
-        found = {alert_id: known[key] for alert_id, key in keys.items() if key in known} | _score_stages(scan, new, model, failed)
-        used |= {keys[alert_id]: chip for alert_id, chip in found.items() if chip.not_scored not in PASSING}
-        chips |= {alert_id: (stages[alert_id], chip) for alert_id, chip in found.items() if not back or chip.score is not None}
-    if folder is not None and used != known:
-        _write_record(folder, used)
+        new = {alert_id: stage for alert_id, stage in stages.items() if keys[alert_id] not in records.chips}
+        _score_stages(scan, new, keys, model, records, failed)
+        for alert_id, key in keys.items():
+            records.used.add(key)
+            if not back or records.chips[key].score is not None:
+                chips[alert_id] = stages[alert_id], key
+    records.write({alert_id: key for alert_id, (_, key) in chips.items()})
+    layer, note = _find_home_layer(home_layers, model.version)
+    found = {alert_id: (stage, records.render(key, layer)) for alert_id, (stage, key) in chips.items()}
     notes = [f"no likeness of {alert_id} was measured, the next scan tries again: {why}" for alert_id, why in failed.items()]
-    return _Scored(chips, model.version, tuple(sorted(notes)))
+    return _Scored(found, layer.version if layer else model.version, (*filter(None, [note]), *sorted(notes)))
+
+
+def _find_home_layer(folder: Path | None, base: str) -> tuple[HomeVersion | None, str]:
+    """Return what was learnt from the workspace's reviews and is in use, and a line where it cannot be."""
+    if folder is None:
+        return None, ""
+    try:
+        return read_in_use(folder, base)
+    except WorkspaceError as error:
+        return None, f"alerts have the shipped score: {error}"
 
 
 def _score_stages(
-    scan: ScoringInput, stages: Mapping[str, AlertStage], model: Model, failed: dict[str, str]
-) -> dict[str, ChipBasis]:
-    """Return alert id to what the look of its stage shows; why one could not be read is added to ``failed``."""
-    chips: dict[str, ChipBasis] = {}
+    scan: ScoringInput,
+    stages: Mapping[str, AlertStage],
+    keys: Mapping[str, str],
+    model: Model,
+    records: _Records,
+    failed: dict[str, str],
+) -> None:
+    """Add to the records what the looks of stages show; why one could not be read is added to ``failed``."""
     requests: list[ChipRequest] = []
     for alert_id, stage in sorted(stages.items()):
         try:
             datatake = find_datatake_of(scan.area, scan.observations, stage, scan.scenes, scan.source)
         except EvidenceError as error:
-            chips[alert_id], failed[alert_id] = ChipBasis(not_scored=UNLISTED), str(error)
+            records.chips[keys[alert_id]], failed[alert_id] = ChipBasis(not_scored=UNLISTED), str(error)
             continue
         if all(band in scene.hrefs for scene in datatake.scenes for band in BANDS):
             requests.append(ChipRequest(alert_id, stage, datatake))
         else:
-            chips[alert_id] = ChipBasis(not_scored=NO_GREEN)
-    return chips | _score_chips(scan.area.grid, requests, model, failed)
-
-
-def _score_chips(grid: Grid, requests: Sequence[ChipRequest], model: Model, failed: dict[str, str]) -> dict[str, ChipBasis]:
-    """Read, measure and score chips; those that cannot be read are added to ``failed``."""
+            records.chips[keys[alert_id]] = ChipBasis(not_scored=NO_GREEN)
     chips: dict[str, ChipBasis] = {}
-    clear = _measure_chips(grid, requests, chips, failed)
+    clear = _measure_chips(scan.area.grid, requests, chips, failed)
     while batch := list(islice(clear, AT_A_TIME)):
         likeness = model.assess(np.stack([rgb for _, rgb in batch]))
         for number, (alert_id, _) in enumerate(batch):
             chips[alert_id] = add_score(chips[alert_id], likeness, number, model.grounds)
-    return chips
+            records.add(keys[alert_id], model.version, likeness, number)
+    records.chips |= {keys[alert_id]: chip for alert_id, chip in chips.items()}
 
 
 def _measure_chips(
@@ -216,10 +233,65 @@ def _make_key(scan: ScoringInput, stage: AlertStage, version: str) -> str:
     return hashlib.sha256(json.dumps(facts, default=str).encode() + shapely.to_wkb(stage.geometry)).hexdigest()
 
 
-def _read_record(folder: Path | None) -> dict[str, ChipBasis]:
-    """Return the scores on record by their keys; none where there is no record, or a damaged one."""
-    if folder is None:
-        return {}
+@dataclass
+class _Records:
+    """What is remembered of chips by the digest of all that it rests on, beside the checkpoints."""
+
+    folder: Path | None
+    """Theirs; None = nothing is remembered."""
+
+    chips: dict[str, ChipBasis]
+    """What is known of each."""
+
+    numbers: dict[str, ScoredAlert]
+    """What the networks say of each that has a score."""
+
+    listed: list[tuple[str, str]]
+    """Alert id and digest of those on record."""
+
+    used: set[str] = field(default_factory=set)
+    """Digests that this scan needs; the others are forgotten."""
+
+    @classmethod
+    def read(cls, folder: Path | None) -> Self:
+        """Read the records; what is missing or damaged is scored again."""
+        if folder is None:
+            return cls(None, {}, {}, [])
+        scored = read_scored(folder / SCORED)
+        numbers = {one.key: one for one in scored}
+        chips = {key: chip for key, chip in _read_chips(folder).items() if chip.score is None or key in numbers}
+        return cls(folder, chips, numbers, [(one.alert_id, one.key) for one in scored])
+
+    def add(self, key: str, version: str, likeness: Likeness, number: int) -> None:
+        """Remember what the networks say of a chip."""
+        score, doubt, strangeness = (float(getattr(likeness, name)[number]) for name in ("score", "doubt", "strangeness"))
+        features = likeness.features[number].astype(np.float16)
+        self.numbers[key] = ScoredAlert("", key, version, score, doubt, strangeness, likeness.grounds[number], features)
+
+    def render(self, key: str, layer: HomeVersion | None) -> ChipBasis:
+        """Return what is known of a chip, with the score after a layer of the workspace's own."""
+        chip = self.chips[key]
+        if layer is None or chip.score is None:
+            return chip
+        own = self.numbers[key]
+        return replace(chip, score=round(float(apply_home_layer(layer.layer, [own.score], own.features[None])[0]), 2))
+
+    def write(self, keys: Mapping[str, str]) -> None:
+        """Write what changed; ``keys`` are the chips of alerts by alert id."""
+        if self.folder is None:
+            return
+        kept = {key: self.chips[key] for key in sorted(self.used) if self.chips[key].not_scored not in PASSING}
+        scored = [(alert_id, key) for alert_id, key in sorted(keys.items()) if self.chips[key].score is not None]
+        with contextlib.suppress(OSError, WorkspaceError):  # then the next scan scores them again
+            if kept != _read_chips(self.folder):
+                body = json.dumps({key: asdict(chip) for key, chip in kept.items()}).encode()
+                publish_bytes(make_private_folder(self.folder) / NAME, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            if scored != self.listed:
+                write_scored(self.folder / SCORED, [replace(self.numbers[key], alert_id=alert_id) for alert_id, key in scored])
+
+
+def _read_chips(folder: Path) -> dict[str, ChipBasis]:
+    """Return what is on record of chips by their digests; nothing where there is no record, or a damaged one."""
     try:
         head, _, body = (folder / NAME).read_bytes().partition(b"\n")
         if head.decode("ascii") != hashlib.sha256(body).hexdigest():
@@ -227,9 +299,3 @@ def _read_record(folder: Path | None) -> dict[str, ChipBasis]:
         return {str(key): parse_chip(facts) for key, facts in json.loads(body).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
-
-
-def _write_record(folder: Path, chips: Mapping[str, ChipBasis]) -> None:
-    body = json.dumps({key: asdict(chip) for key, chip in sorted(chips.items())}).encode()
-    with contextlib.suppress(OSError, WorkspaceError):  # then the next scan scores them again
-        publish_bytes(make_private_folder(folder) / NAME, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)

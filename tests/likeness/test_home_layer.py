@@ -14,7 +14,6 @@ from click.testing import CliRunner
 from minewatch.alerts.geopackage import updating
 from minewatch.alerts.learn_likeness import FEWEST, adopt, learn_likeness
 from minewatch.alerts.own_reviews import gather_reviews, judge_review
-from minewatch.areas.grid import Window
 from minewatch.cli import main
 from minewatch.core.errors import AlertsError, WorkspaceError
 from minewatch.core.workspace import Workspace
@@ -53,7 +52,7 @@ def fill(workspace: Workspace, reviews: dict[str, list[tuple[str, str]]], versio
             score = 0.5 + 0.1 * np.sin(n)
             features = make_features(n, review == "confirmed")
             facts = (version or read_model().version, score, 0.1, 0.2, np.zeros(6, np.float32), features)
-            scored.append(ScoredAlert(alert.alert_id, "S2A", Window(0, 0, 48, 48), *facts))
+            scored.append(ScoredAlert(alert.alert_id, "key", *facts))
         write_scored(workspace.likeness(aoi), scored)
 
 

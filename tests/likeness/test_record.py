@@ -7,22 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minewatch.areas.grid import Window
 from minewatch.likeness.record import ScoredAlert, read_scored, write_scored
 
 
 def make_scored(number: int) -> ScoredAlert:
     random = np.random.default_rng(number)
     values = random.random(2, np.float32), random.random(6, np.float32).astype(np.float16)
-    return ScoredAlert(f"a-{number}", "S2A_20250101", Window(number, 2, 48, 48), "1-ab", 0.25, 0.125, 0.5, *values)
+    return ScoredAlert(f"a-{number}", f"key-{number}", "1-ab", 0.25, 0.125, 0.5, *values)
 
 
 def test_what_was_scored_comes_back(tmp_path: Path) -> None:
     scored = [make_scored(number) for number in range(3)]
     write_scored(tmp_path / "likeness" / "a.scored", scored)
     read = read_scored(tmp_path / "likeness" / "a.scored")
-    assert [(one.alert_id, one.window, one.version, one.score) for one in read] == [
-        (one.alert_id, one.window, one.version, one.score) for one in scored
+    assert [(one.alert_id, one.key, one.version, one.score) for one in read] == [
+        (one.alert_id, one.key, one.version, one.score) for one in scored
     ]
     for one, other in zip(read, scored, strict=True):
         np.testing.assert_array_equal(one.features, other.features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,14 @@ from shapely.geometry import MultiPolygon, Point
 
 from minewatch.alerts.record import Alert, AlertStage
 from minewatch.areas.grid import Grid, lonlat_from, reproject
+from minewatch.core.workspace import SCORED
 from minewatch.likeness.basis import Basis
 from minewatch.likeness.grades import EDGE, UNCONFIRMED, UNLISTED, UNREADABLE
+from minewatch.likeness.home_layer import HomeLayer
+from minewatch.likeness.home_versions import add_version, use_version
 from minewatch.likeness.measure import find_obstacle
 from minewatch.likeness.model import CHIP, read_model
+from minewatch.likeness.record import read_scored
 from minewatch.operations import alert_chips, score_alerts
 from minewatch.operations.alert_chips import ChipRequest, read_chips
 from minewatch.operations.scan_report import AreaReport
@@ -193,3 +198,23 @@ def test_a_scan_writes_the_columns_and_counts_them(tmp_path_factory: pytest.Temp
     record = json.loads(report.record.read_text())
     assert sum(record["areas"][0]["likeness"].values()) == len(rows)
     assert (workspace.checkpoints("spot") / NAME).exists()
+
+
+def test_what_was_learnt_from_reviews_changes_scores_and_is_named(area: AreaReport, tmp_path: Path) -> None:
+    alert = make_staged(1, make_stage(area, 40, 40))
+    shipped = score(area, alert, folder=tmp_path / "kept")
+    (kept,) = read_scored(tmp_path / "kept" / SCORED)
+    assert (kept.alert_id, round(kept.score, 2)) == (alert.alert_id, shipped.cells[alert.alert_id]["mine_score"])
+    layer = HomeLayer(read_model().version, 0.0, np.zeros(len(kept.features)), 2.0)
+    adopted = add_version(tmp_path / "layers", layer, dt.date(2026, 1, 1), {})
+    parts = ScoringInput(area.plan, "simulated", area.found.scenes, area.observations, [alert])
+    learnt = score_alerts.score_alerts(parts, tmp_path / "kept", tmp_path / "layers").cells[alert.alert_id]
+    assert (learnt["mine_score"], learnt["mine_model"]) == (0.88, adopted.version)
+    use_version(tmp_path / "layers", "shipped")
+    again = score_alerts.score_alerts(parts, tmp_path / "kept", tmp_path / "layers")
+    assert again.cells == shipped.cells
+    (tmp_path / "layers" / "in-use").write_text(adopted.name)
+    (tmp_path / "layers" / adopted.name).write_bytes(b"damaged")
+    damaged = score_alerts.score_alerts(parts, tmp_path / "kept", tmp_path / "layers")
+    assert damaged.cells == shipped.cells
+    assert any("is damaged" in note and "alerts have the shipped score" in note for note in damaged.notes)
