@@ -6,9 +6,10 @@ USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 PIP := $(RUN) pip install --disable-pip-version-check
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
+GALLERY ?= ../shared/data/mine-gallery/gallery.npz
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy pictures drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy likeness pictures drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -65,6 +66,11 @@ bench-report: setup  ## measure how long a report of twenty alerts takes; writes
 
 bench-accuracy: setup  ## measure how good the alerts are; writes docs/accuracy.md (first run: half an hour)
 	$(RUN) benchmarks.accuracy
+
+likeness: setup   ## train the networks of the mine-likeness; writes the weights, their card and docs/likeness.md (hours)
+	$(PIP) -e ".[train]"
+	@code=3; while [ $$code = 3 ]; do $(RUN) training $(GALLERY); code=$$?; done; exit $$code
+	$(RUN) training.report $(GALLERY)
 
 system-packages:  ## install the servers, browser and QGIS that the full test suite uses (Debian, Ubuntu; as root)
 	apt-get update

@@ -25,8 +25,9 @@ from matplotlib.figure import Figure
 import minewatch
 from benchmarks.points_section import MISSING, measure_section
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.validate import LEVEL, Estimate, Scores, summarise, validate_alerts
+from minewatch.alerts.validate import Scores, summarise, validate_alerts
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
+from minewatch.core.estimate import LEVEL, Estimate
 from minewatch.core.files import publishing
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest

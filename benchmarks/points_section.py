@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.real_points import FOLDER, LASTING, SHORT, UNSEEN, PointScores, open_points, scan_points, score_points
 from benchmarks.thinned_points import DENSITIES, Shares, average, measure_draws
-from minewatch.alerts.validate import estimate_share
+from minewatch.core.estimate import estimate_share
 
 NAMES = {
     LASTING: LASTING,

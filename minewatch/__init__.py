@@ -18,6 +18,7 @@ __all__ = [
     "read_alerts",
     "read_series",
     "scan",
+    "score_mine_likeness",
     "simulate",
     "validate",
 ]
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from minewatch.alerts.series import read_series
     from minewatch.areas.register import add_area
     from minewatch.core.workspace import Workspace, find_workspace
+    from minewatch.likeness.model import score_mine_likeness
     from minewatch.operations.notebook import explain, scan, simulate, validate
     from minewatch.settings.document import init_workspace
 else:
@@ -39,6 +41,7 @@ else:
         "read_alerts": "alerts.read",
         "read_series": "alerts.series",
         "scan": "operations.notebook",
+        "score_mine_likeness": "likeness.model",
         "simulate": "operations.notebook",
         "validate": "operations.notebook",
     }

@@ -22,11 +22,12 @@ import minewatch
 from minewatch.alerts.context.declaration import Declaration
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
 from minewatch.alerts.record import Alert
-from minewatch.alerts.validate import Estimate, Scores, TruthSite
+from minewatch.alerts.validate import Scores, TruthSite
 from minewatch.areas.aoi import Aoi
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.cli import main
 from minewatch.cli.output import common_options
+from minewatch.core.estimate import Estimate
 from minewatch.detection.coverage import Coverage
 from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport
 from minewatch.settings.catalogues import ImageryTable, S3Table, SourceTable, TokenTable

@@ -74,6 +74,10 @@ ALERT_COLUMNS = (
     Column("found_at", "object", "Edit found at (UTC)"),
     Column("made_after", "object", "Edit made after (UTC)"),
     Column("effective", "datetime64[D]", "Review acts from"),
+    Column("mine_score", "float64", "Likeness to a mine (0 to 1)"),
+    Column("mine_reasons", "object", "Likeness in words"),
+    Column("mine_basis", "object", "What the likeness rests on (JSON)"),
+    Column("mine_model", "object", "Weights of the likeness"),
 )
 """Layer ``alerts``, MultiPolygon; the one order of columns, also of alerts.csv and of every export."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 
-from minewatch.alerts.columns import CHECKED, LAYERS, REVIEW_COLUMNS, SHOWN
+from minewatch.alerts.columns import CHECKED, LAYER, LAYERS, REVIEW_COLUMNS, SHOWN
 from minewatch.alerts.history import migrate_history
-from minewatch.alerts.style import refresh_styles
+from minewatch.alerts.style import add_likeness_style, refresh_styles
 from minewatch.alerts.titles_view import refresh_view
 
 _SQL_TYPES = {"object": "TEXT", "datetime64[D]": "DATE", "float64": "REAL", "int32": "MEDIUMINT"}
@@ -21,6 +21,8 @@ def upgrade_schema(connection: sqlite3.Connection) -> None:
         connection.execute(f"ALTER TABLE {SHOWN} ADD COLUMN {CHECKED} TEXT")
     for layer, layer_columns in LAYERS.items():
         known = {row[1] for row in connection.execute(f'PRAGMA table_info("{layer}")')}
+        if layer == LAYER and "mine_score" not in known:
+            add_likeness_style(connection)
         for column in layer_columns:
             if column.name not in known:
                 kind = _SQL_TYPES[column.dtype]

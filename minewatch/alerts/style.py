@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import html
 import sqlite3
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from xml.etree import ElementTree as ET
 from minewatch.alerts.columns import AOIS, KEY, LAYER, LAYERS, REVIEW_COLUMNS, Column
 from minewatch.alerts.decisions import REVIEWS
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
+from minewatch.likeness.grades import LIKE_FROM, MEANING, PARTLY_FROM
 
 COLOURS = {CONFIRMED: "#c8102e", PROVISIONAL: "#f08c00", CLOSED: "#5f6b73", DISMISSED: "#b9c0c5"}
 """By status; told apart by lightness too, for people who do not see red and green apart."""
@@ -63,12 +65,30 @@ LABEL = f"""if(@layout_name IS NOT NULL, if({NUMBER} > 0, to_string({NUMBER}), '
 Alerts that closed without being confirmed have none, as in the quick look.
 """
 
+TIP = f"""<b>[% "alert_id" %]</b><br>[% "status" %], [% format_number("area_ha", 2) %] ha
+[% if(coalesce("mine_reasons", '') = '', '', '<p>' || "mine_reasons" || '</p><p><small>{html.escape(MEANING)}</small></p>') %]"""
+"""What QGIS shows where the pointer rests, as HTML with its expressions: the likeness is never there without what it means."""
+
+BY_LIKENESS = "likeness to mines"
+"""Name of the alerts' second style, which people may choose; the default goes by status."""
+
+LIKENESS_LABEL = """if("mine_score" IS NULL, '', format_number("mine_score", 2))"""
+"""The score alone on the map of that style: its legend says what it is."""
+
+LIKENESS_CLASSES = (
+    (f'"mine_score" >= {LIKE_FROM}', "#7a0177", f"Looks like a mine ({LIKE_FROM} to 1)"),
+    (f'"mine_score" >= {PARTLY_FROM} AND "mine_score" < {LIKE_FROM}', "#f768a1", f"Some likeness ({PARTLY_FROM} to {LIKE_FROM})"),
+    (f'"mine_score" < {PARTLY_FROM}', "#2c7fb8", f"No likeness (0 to {PARTLY_FROM})"),
+    ("ELSE", "#5f6b73", "Not scored: nobody knows"),
+)
+"""Expression of QGIS, colour and text in the legend of the classes of that style; other colours than those of statuses."""
+
 OLDER_STYLES = frozenset({"7d82126bcae1c26d", "a17e7092df24134d"})
 """Digests of the styles of version 0.1.0, which were not signed."""
 
 
 def install_styles(connection: sqlite3.Connection) -> None:
-    """Add the default styles to a new GeoPackage."""
+    """Add our styles to a new GeoPackage."""
     connection.execute(
         """CREATE TABLE layer_styles (
             id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256), f_table_schema TEXT(256),
@@ -80,18 +100,29 @@ def install_styles(connection: sqlite3.Connection) -> None:
         "INSERT INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'layer_styles')"
     )
     for layer, document in render_styles().items():
-        connection.execute(
-            "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,"
-            " styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, 'geom', ?, ?, '', 1, ?, '')",
-            (layer, layer, document, _describe(document)),
-        )
+        _insert_style(connection, layer, layer, document, is_default=True)
+    add_likeness_style(connection)
+
+
+def add_likeness_style(connection: sqlite3.Connection) -> None:
+    """Add the style by likeness, to a table which has those columns from now on."""
+    _insert_style(connection, LAYER, BY_LIKENESS, render_likeness_style(), is_default=False)
+
+
+def _insert_style(connection: sqlite3.Connection, layer: str, name: str, document: str, *, is_default: bool) -> None:
+    connection.execute(
+        "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, styleQML,"
+        " styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, 'geom', ?, ?, '', ?, ?, '')",
+        (layer, name, document, int(is_default), _describe(document)),
+    )
 
 
 def refresh_styles(connection: sqlite3.Connection) -> None:
     """Bring styles to today's; those that a person changed or took out stay as they are."""
-    for layer, document in render_styles().items():
+    styles = [(layer, layer, document) for layer, document in render_styles().items()]
+    for layer, name, document in [*styles, (LAYER, BY_LIKENESS, render_likeness_style())]:
         rows = connection.execute(
-            "SELECT id, styleQML, description FROM layer_styles WHERE f_table_name = ? AND styleName = ?", (layer, layer)
+            "SELECT id, styleQML, description FROM layer_styles WHERE f_table_name = ? AND styleName = ?", (layer, name)
         ).fetchall()
         for number, text, description in rows:
             is_ours = description == _describe(text) or _digest(text) in OLDER_STYLES
@@ -119,7 +150,7 @@ def read_style(path: Path, layer: str) -> str:
 
 
 def render_styles() -> dict[str, str]:
-    """Write the QML of every layer that has a style."""
+    """Write the QML of the default style of every layer that has one."""
     return {LAYER: render_alert_style(), AOIS: render_aoi_style()}
 
 
@@ -142,9 +173,28 @@ def render_alert_style() -> str:
         ET.SubElement(categories, "category", symbol=name, value=status, label=STATUS_LABELS[status], render="true")
         add_fill(symbols, name, fill=rgba(colour, 70), line=rgba(colour), width="0.5")
     add_labels(root, LABEL, 8, "20,20,20,255", OUTSIDE, always="@layout_name IS NOT NULL")
+    return _finish_alert_style(root)
+
+
+def render_likeness_style() -> str:
+    """Write the QML of the alerts' second style: a fill for each grade of likeness, with the score as label."""
+    root = _document(LAYERS[LAYER], free=REVIEW_COLUMNS)
+    renderer = ET.SubElement(root, "renderer-v2", type="RuleRenderer", symbollevels="0", forceraster="0")
+    rules, symbols = ET.SubElement(renderer, "rules", key="likeness"), ET.SubElement(renderer, "symbols")
+    for number, (expression, colour, label) in enumerate(LIKENESS_CLASSES):
+        name = str(number)
+        ET.SubElement(rules, "rule", key=f"likeness-{name}", filter=expression, symbol=name, label=label)
+        add_fill(symbols, name, fill=rgba(colour, 70), line=rgba(colour), width="0.5")
+    add_labels(root, LIKENESS_LABEL, 8, "20,20,20,255", OUTSIDE)
+    return _finish_alert_style(root)
+
+
+def _finish_alert_style(root: ET.Element) -> str:
+    """Add what the alerts' styles share, and write them."""
     _add_review_widgets(root)
     _add_time(root)
     ET.SubElement(root, "previewExpression").text = '"alert_id"'
+    ET.SubElement(root, "mapTip", enabled="1").text = TIP
     return render_style(root)
 
 

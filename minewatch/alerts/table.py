@@ -68,7 +68,7 @@ class AreaResult:
     """True for a scan with settings other than the area's own, or with an older as-of date."""
 
     context: Mapping[str, Cells] = field(default_factory=dict)
-    """Alert id to its context columns."""
+    """Alert id to its columns on context and likeness."""
 
 
 @dataclass

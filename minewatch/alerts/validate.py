@@ -35,6 +35,8 @@ from minewatch.alerts.rows import read_areas
 from minewatch.areas.grid import PIXEL
 from minewatch.areas.vectorize import rasterize_outlines
 from minewatch.core.errors import MinewatchError
+from minewatch.core.estimate import LEVEL, Estimate, estimate_share
+from minewatch.core.units import SIZES, name_size
 from minewatch.core.workspace import Workspace
 
 SHARE = 0.3
@@ -43,33 +45,13 @@ SHARE = 0.3
 RIM = 2
 """Pixels around a site that still belong to it."""
 
-SIZES = ((0.1, 0.5), (0.5, 1.0), (1.0, 5.0), (5.0, np.inf))
-"""Size classes, hectares."""
-
 HORIZONS = (5, 10, 20, 30, 60, 90, 180, 365)
 """Days since the change at which the extent is judged."""
-
-LEVEL = 0.95
-"""Of the confidence intervals."""
 
 DRAWS = 1000
 """Of the bootstrap over sites."""
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its interval."""
-
-    value: float | None
-    """None where there was nothing to count."""
-
-    low: float | None = None
-    """Lower end of the interval."""
-
-    high: float | None = None
-    """Upper end."""
 
 
 @dataclass(frozen=True)
@@ -317,8 +299,7 @@ def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | i
     classes: dict[str, dict[str, Estimate | int]] = {}
     for low, high in SIZES:
         chosen = [site for site in sites if low <= site.area_ha < high]
-        name = f"{low:g}-{high:g} ha" if np.isfinite(high) else f"> {low:g} ha"
-        classes[name] = {
+        classes[name_size(low, high)] = {
             "sites": len(chosen),
             "site_recall": estimate_share(sum(site.hit for site in chosen), len(chosen)),
             "pixel_recall": _pool([(site.tp, site.fn) for site in chosen], lambda tp, fn: _ratio(tp, tp + fn)),
@@ -329,14 +310,6 @@ def _split_sizes(sites: Sequence[TruthSite]) -> dict[str, dict[str, Estimate | i
 
 def _ratio(part: float, whole: float) -> float | None:
     return part / whole if whole else None
-
-
-def estimate_share(hits: int, trials: int) -> Estimate:
-    """Return a share with its interval (Wilson 1927)."""
-    if not trials:
-        return Estimate(None)
-    interval = stats.binomtest(hits, trials).proportion_ci(LEVEL, method="wilson")
-    return Estimate(hits / trials, float(interval.low), float(interval.high))
 
 
 def _rate(count: int, exposure: float) -> Estimate:

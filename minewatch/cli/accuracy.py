@@ -70,7 +70,7 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
 
 
 def _print_scores(scores: Scores, as_of: dt.date) -> None:
-    from minewatch.alerts.validate import LEVEL
+    from minewatch.core.estimate import LEVEL
 
     interval = f"{format_percent(LEVEL)} interval"
     hit = sum(site.hit for site in scores.sites)
@@ -89,7 +89,7 @@ def _print_scores(scores: Scores, as_of: dt.date) -> None:
 
 
 def _cells(estimate: Any) -> tuple[str, str]:
-    from minewatch.alerts.validate import Estimate
+    from minewatch.core.estimate import Estimate
 
     if not isinstance(estimate, Estimate) or estimate.value is None:
         return "-", ""

@@ -30,6 +30,7 @@ from minewatch.cli.output import (
     say,
 )
 from minewatch.core.errors import AlertsError
+from minewatch.likeness.grades import MEANING
 from minewatch.products.export.endings import DEFAULT, ENDINGS
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from minewatch.products.report.texts import Texts
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+ALERT_ID, MINE_SCORE = "id", "mine-score"
+"""Orders of the list."""
 
 
 @click.group()
@@ -63,6 +67,12 @@ def filters(command: F) -> F:
             help="Only what lies outside; of concessions: outside valid ones.  May be given several times.",
         ),
         click.option("--aoi", metavar="NAME", help="Only this area."),
+        click.option(
+            "--min-mine-score",
+            type=click.FloatRange(0, 1),
+            metavar="X",
+            help="Only ground that looks at least this much like a mine, 0 to 1; mines may look otherwise.",
+        ),
     ):
         command = option(command)
     return command
@@ -76,6 +86,7 @@ def select_alerts(
     min_area: float | None,
     outside: tuple[str, ...] = (),
     confirmed: bool = False,
+    min_mine_score: float | None = None,
 ) -> list[Row]:
     """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
     chosen = [
@@ -89,7 +100,14 @@ def select_alerts(
     ]
     for kind in outside:
         chosen = _select_outside(chosen, kind)
-    return chosen
+    return chosen if min_mine_score is None else _select_alike(chosen, min_mine_score)
+
+
+def _select_alike(rows: Sequence[Row], least: float) -> list[Row]:
+    scored = [row for row in rows if not is_empty(row["mine_score"])]
+    if count := len(rows) - len(scored):
+        say(f"{count} {'alert is' if count == 1 else 'alerts are'} left out: not scored, what the ground looks like is unknown")
+    return [row for row in scored if row["mine_score"] >= least]
 
 
 def _select_outside(rows: Sequence[Row], kind: str) -> list[Row]:
@@ -106,27 +124,38 @@ def _select_outside(rows: Sequence[Row], kind: str) -> list[Row]:
 
 @alerts.command("list")
 @filters
+@click.option(
+    "--sort",
+    type=click.Choice([ALERT_ID, MINE_SCORE]),
+    default=ALERT_ID,
+    show_default=True,
+    help="In which order; by mine-score the likest first, and those without a score last.",
+)
 @common_options
-def list_command(session: Session, **choice: Any) -> None:
+def list_command(session: Session, sort: str, **choice: Any) -> None:
     """List alerts: area, dates, latitude and longitude.
 
     The ground of an alert changed between "last normal" and "first seen".  Once confirmed it stays in the list: "green again"
     says since when its vegetation is back.  --confirmed lists all that were ever confirmed, --status confirmed those whose
     ground is still bare.  Below the table stand the reviews: who decided what, when and why, and from which date it acts.
-    "unknown*" is a legal status that depends on the day: a licence was valid for a part of the time.
+    "unknown*" is a legal status that depends on the day: a licence was valid for a part of the time.  "likeness" says how much
+    the ground looks like a mine, 0 to 1: an order in which to look, and no finding.
 
     \b
     Example:
       minewatch alerts list --confirmed --since 2024-01-01 --min-area 0.5
+      minewatch alerts list --confirmed --sort mine-score
     """
     from minewatch.cli.listing import describe_alerts, print_alerts
 
     chosen = select_alerts(read_rows(session.workspace.alerts), **choice)
+    if sort == MINE_SCORE:
+        chosen.sort(key=lambda row: (is_empty(row["mine_score"]), 0 if is_empty(row["mine_score"]) else -row["mine_score"]))
     if session.as_json:
         print_json(describe_alerts(chosen))
         return
     print_alerts(chosen)
-    if not (choice["status"] or choice["min_area"] or choice["outside"]):
+    if not (choice["status"] or choice["min_area"] or choice["outside"] or choice["min_mine_score"] is not None):
         areas = read_areas(session.workspace.alerts)
         began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}
         since = began.pop() if len(began) == 1 and not choice["since"] else None
@@ -159,9 +188,11 @@ def show(session: Session, alert_id: str) -> None:
         print_json(facts | {"geometry": mapping(read_outline(session.workspace.alerts, name))})
     else:
         texts = read_texts("en")
-        rows = [(name, str(value)) for name, value in facts.items() if name != "legal_basis"]
+        rows = [(name, str(value)) for name, value in facts.items() if name not in ("legal_basis", "mine_basis")]
         decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
         print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
+        if row["mine_reasons"]:
+            say(MEANING)
 
 
 def _describe_decisions(table: Path, row: dict[Any, Any], texts: Texts) -> list[str]:

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minewatch.alerts.cells import plain_cell
+from minewatch.alerts.cells import is_empty, plain_cell
 from minewatch.alerts.context.legal_basis import read_legal_basis
 from minewatch.alerts.context.terms import PARTLY_VALID, UNKNOWN
 from minewatch.alerts.lifetime import find_green_again
 from minewatch.cli.output import echo, print_table
+from minewatch.likeness.basis import Basis
+from minewatch.likeness.grades import MEANING
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.texts import Texts, read_texts
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
 
 
 def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
-    """Print a table of alerts, with the legal status where concessions are known, and what alerts were merged into."""
+    """Print a table of alerts, with the legal status, the likeness and what alerts were merged into where any is known."""
     is_partly = any(row["legal_reason"] == PARTLY_VALID for row in alerts)
     is_placed = is_partly or any(row["legal_status"] not in ("", UNKNOWN) for row in alerts)
     is_merged = any(row["merged_into"] for row in alerts)
+    is_scored = any(not is_empty(row["mine_score"]) for row in alerts)
     rows = [
         (
             row["alert_id"],
@@ -40,14 +43,17 @@ def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
             f"{row['bsi_change']:+.2f}",
             row["review"],
             *([f"{row['legal_status']}*" if row["legal_reason"] == PARTLY_VALID else row["legal_status"]] if is_placed else []),
+            *(["–" if is_empty(row["mine_score"]) else f"{row['mine_score']:.2f}"] if is_scored else []),
             *([row["merged_into"]] if is_merged else []),
         )
         for row in alerts
     ]
     dates = ("last normal", "first seen", "confirmed", "green again")
     columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
-    print_table((*columns, *["legal"] * is_placed, *["merged into"] * is_merged), rows)
+    print_table((*columns, *["legal"] * is_placed, *["likeness"] * is_scored, *["merged into"] * is_merged), rows)
     texts = read_texts("en")
+    if is_scored:
+        echo(MEANING)
     if is_partly:
         echo(f"* {texts.text('legal_meaning_partly_valid')}")
     for row in alerts:
@@ -57,12 +63,16 @@ def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
 
 def describe_alerts(alerts: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
     """Return alerts as plain data, without their outlines."""
-    return [{name: plain_cell(cell) for name, cell in row.items()} | {"legal_basis": _parse_basis(row)} for row in alerts]
+    return [{name: plain_cell(cell) for name, cell in row.items()} | _parse_bases(row) for row in alerts]
 
 
-def _parse_basis(row: Mapping[Any, Any]) -> Any:
-    """Return what the legal status rests on as data; None where nothing is known."""
-    return json.loads(row["legal_basis"]) if read_legal_basis(row["legal_basis"]) else None
+def _parse_bases(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return what legal status and likeness rest on as data; None where nothing is known."""
+    law, likeness = row["legal_basis"], row["mine_basis"]
+    return {
+        "legal_basis": json.loads(law) if read_legal_basis(law) else None,
+        "mine_basis": json.loads(likeness) if Basis.parse(likeness) else None,
+    }
 
 
 def describe_law_lines(row: Mapping[Any, Any], texts: Texts) -> list[tuple[str, str]]:

@@ -75,6 +75,8 @@ def test(session: Session, rule: str | None) -> None:
     for one in rules:
         if not any(covers(one, aoi) for aoi in list_aois(workspace)):
             say(f"{one.name}: none of its areas is in this workspace ({', '.join(one.table.areas)})")
+        if one.table.min_mine_score is not None:
+            say(f"{one.name}: min_mine_score holds back alerts below {one.table.min_mine_score:g}, and mines may be among them")
     if not all(answer.sent for _, answer in answers):
         sys.exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 
 SCALE = 10_000
 """Reflectance and indices are int16 x this: 10 000 is a reflectance, or an NDVI, of 1."""
@@ -30,3 +31,12 @@ def add_years(date: dt.date, years: int) -> dt.date:
         return date.replace(year=date.year + years)
     except ValueError:
         return date.replace(year=date.year + years, day=28)
+
+
+SIZES = ((0.1, 0.5), (0.5, 1.0), (1.0, 5.0), (5.0, math.inf))
+"""Size classes of alerts, hectares, from the smallest that is raised on."""
+
+
+def name_size(low: float, high: float) -> str:
+    """Return the name of a size class."""
+    return f"{low:g}-{high:g} ha" if math.isfinite(high) else f"> {low:g} ha"

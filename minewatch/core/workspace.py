@@ -31,6 +31,9 @@ EVIDENCE, CUSTODY = "evidence", "custody.jsonl"
 TIMESTAMPS = "timestamps"
 """Folder of the time stamps of the logs, and of the hashes that wait for one, below an output folder."""
 
+SCORED = "likeness.scored"
+"""What was scored of an area's alerts, in the folder of its checkpoints."""
+
 DECISIONS = "decisions.jsonl"
 """What people decided about alerts, in the folder ``output`` of a workspace, and in packs."""
 
@@ -130,6 +133,20 @@ class Workspace:
     def alerts_csv(self) -> Path:
         """The table of areas, dates and positions."""
         return self.output / "alerts.csv"
+
+    def likeness(self, aoi: str) -> Path:
+        """What was scored of one area's alerts; may be deleted at any time."""
+        return self.checkpoints(aoi) / SCORED
+
+    @property
+    def home_layers(self) -> Path:
+        """What was learnt from reviews on top of the shipped score; not moved by ``--into``."""
+        return self.root / "output" / "home-layers"
+
+    @property
+    def evaluations(self) -> Path:
+        """How good the scores of alerts are beside known places: a folder for each truth."""
+        return self.output / "evaluations"
 
     @property
     def decisions(self) -> Path:

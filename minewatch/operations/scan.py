@@ -54,6 +54,7 @@ from minewatch.operations.scan_report import (
     make_area_result,
     make_run_row,
 )
+from minewatch.operations.score_alerts import ScoringInput, score_alerts
 from minewatch.products.evidence.folder_writer import EvidenceInput, write_evidence
 from minewatch.products.evidence.timestamps import stamp_in_passing
 from minewatch.products.images.quicklook import draw_quicklook, shows
@@ -92,6 +93,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
             run = _Run(workspace, plan, engine, reporter, lock)
             areas, failed = _scan_areas(run, thorough=request.check_archive)
             areas = [_add_context(workspace, area, layers) for area in areas]
+            areas = [_add_likeness(run, area) for area in areas]
             areas = _update_table(run, areas)
             areas = [_write_evidence(run, area, layers) for area in areas]
             areas = [_update_quicklook(workspace, area) for area in areas]
@@ -188,7 +190,7 @@ def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
     workspace, is_recorded = run.workspace, run.workspace.output_root is None
     jobs = [
         MapJob(
-            Task(scan.observations, scan.plan, _find_checkpoints(workspace, scan)),
+            Task(scan.observations, scan.plan, _find_checkpoints(workspace, scan.plan)),
             workspace.changes(scan.plan.aoi.name),
             is_recorded,
         )
@@ -197,15 +199,15 @@ def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
     return find_changes(jobs, run.engine, run.reporter, run.lock.check)
 
 
-def _find_checkpoints(workspace: Workspace, scan: AreaScan) -> Path | None:
+def _find_checkpoints(workspace: Workspace, area: AreaPlan) -> Path | None:
     """Return the folder for an area's checkpoints; a what-if has none."""
-    return None if scan.plan.what_if else workspace.checkpoints(scan.plan.aoi.name)
+    return None if area.what_if else workspace.checkpoints(area.aoi.name)
 
 
 def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
     """Gather the results of an area, with the alerts of its changes."""
     source, area, observations, coverage = run.plan.source, scan.plan, scan.observations, changes.cover(scan.plan)
-    checkpoints = _find_checkpoints(run.workspace, scan)
+    checkpoints = _find_checkpoints(run.workspace, scan.plan)
     failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
     notes = [
@@ -242,6 +244,14 @@ def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[Contex
     matches, notes = match_external_alerts(sources, workspace.external_alerts, area.plan.aoi.name, area.plan.until, sites)
     context = {alert_id: {**placed.cells[alert_id], "witnesses": describe_agreements(matches[alert_id])} for alert_id in sites}
     return replace(area, context=context, notes=[*area.notes, *placed.notes, *notes])
+
+
+def _add_likeness(run: _Run, area: AreaReport) -> AreaReport:
+    """Add to each alert how much its ground looks like a mine; notes say of which that could not be read."""
+    parts = ScoringInput(area.plan, run.plan.source.name, area.found.scenes, area.observations, area.alerts)
+    scores = score_alerts(parts, _find_checkpoints(run.workspace, area.plan), run.workspace.home_layers)
+    cells = {alert_id: {**cells, **scores.cells[alert_id]} for alert_id, cells in area.context.items()}
+    return replace(area, context=cells, likeness=scores.counts, notes=[*area.notes, *scores.notes])
 
 
 def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:

@@ -70,7 +70,10 @@ class AreaReport:
     """Lines a person should read."""
 
     context: Mapping[str, Cells] = field(default_factory=dict)
-    """Alert id to its values of the context columns."""
+    """Alert id to its values of the columns on context and likeness."""
+
+    likeness: Mapping[str, int] = field(default_factory=dict)
+    """How many alerts were scored, and for each reason how many were not."""
 
     emptiness: Sequence[Emptiness] = ()
     """Observations without data where the footprints of their scenes promise some."""
@@ -190,6 +193,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         },
         "alerts": dict(sorted(Counter(alert.status for alert in area.alerts).items())),
         "ever_confirmed": area.fates.as_data(),
+        "likeness": dict(area.likeness),
         "changes": dict(sorted(area.table_changes.events.items())),
         "changed": [_describe_event(event) for event in area.table_changes.changed],
         "coverage": {

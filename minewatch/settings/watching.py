@@ -87,6 +87,9 @@ class NotifyTable(Table):
     smallest_ha: float = Field(0.0, ge=0)
     """Smaller alerts are not reported."""
 
+    min_mine_score: float | None = Field(None, gt=0, le=1)
+    """Alerts that look less like a mine are not reported, mines among them; those without a score always are.  Left out = all."""
+
     legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
     """Legal status of the alerts to report; [] = all."""
 

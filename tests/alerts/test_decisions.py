@@ -323,7 +323,7 @@ def test_a_style_that_a_person_changed_is_left_alone(path: Path) -> None:
         connection.execute("UPDATE layer_styles SET styleQML = '<qgis/>' WHERE f_table_name = 'alerts'")
     put(path, make_alert(0), run="run-2")
     with sqlite3.connect(path) as connection:
-        styles = dict(connection.execute("SELECT f_table_name, styleQML FROM layer_styles"))
+        styles = dict(connection.execute("SELECT f_table_name, styleQML FROM layer_styles WHERE useAsDefault"))
     connection.close()
     assert styles["alerts"] == "<qgis/>"
     assert "renderer" in styles["aois"]

@@ -53,6 +53,7 @@ def test_layers_and_columns_are_those_of_the_contract(path: Path) -> None:
         "concession_ha", "concession_pct", "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha",
         "territory_pct", "admin_unit", "river_m", "road_m", "airstrip_m", "settlement_m", "witnesses", "legal_reason",
         "legal_basis", "decided_at", "found_at", "made_after", "effective",
+        "mine_score", "mine_reasons", "mine_basis", "mine_model",
     ]  # fmt: skip
     info = pyogrio.read_info(path, layer="alerts")
     assert info["fields"].tolist() == [column.name for column in ALERT_COLUMNS]
@@ -438,7 +439,7 @@ def test_the_style_travels_in_the_file(path: Path) -> None:
         listed = connection.execute("SELECT data_type FROM gpkg_contents WHERE table_name = 'layer_styles'").fetchone()
     connection.close()
     assert listed == ("attributes",)
-    assert [row[:3] for row in rows] == [("alerts", "geom", 1), ("aois", "geom", 1)]
+    assert [row[:3] for row in rows] == [("alerts", "geom", 1), ("aois", "geom", 1), ("alerts", "geom", 0)]
     assert sorted(re.findall(r'<category [^>]*value="(\w+)"', rows[0][3])) == sorted(STATES)
 
 

@@ -19,7 +19,7 @@ PACKAGE = Path(minewatch.__file__).parent
 ROOMS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]["contracts"][0]["layers"]
 """The layers of the import contract, from the top down; ``make lint`` holds every import against them."""
 
-MOST_ENTRIES = 14
+MOST_ENTRIES = 15
 """Modules and rooms at the first level of the package."""
 
 FENCES = {

@@ -275,6 +275,50 @@ def test_an_alert_that_was_too_small_is_told_once_it_is_large(workspace: Workspa
         assert take(workspace) == ([("confirmed", name(0))] if area == 0.7 else [])
 
 
+def put_scored(workspace: Workspace, *alerts: Alert, score: float | None, run: str = "run-1") -> None:
+    """Write alerts whose ground looks so much like a mine."""
+    cells = {"mine_score": score, "mine_reasons": f"looks like a mine: {score}" if score else "not scored: hidden"}
+    put(workspace.alerts, *alerts, run=run, context={alert.alert_id: cells for alert in alerts})
+
+
+@pytest.mark.parametrize(("score", "told"), [(0.7, True), (0.5, True), (0.49, False), (None, True)])
+def test_a_rule_may_leave_out_ground_that_is_known_to_look_otherwise(
+    workspace: Workspace, score: float | None, told: bool
+) -> None:
+    one_rule(workspace, "min_mine_score = 0.5\n")
+    put_scored(workspace, make_alert(0), score=score)
+    enqueue_messages(workspace, NOW)
+    for message in waiting(workspace):
+        for event in message.events:
+            assert event.facts["mine_reasons"], "a score is never alone"
+    assert take(workspace) == ([("confirmed", name(0))] if told else [])
+
+
+def test_no_likeness_holds_anything_back_where_the_rule_does_not_ask(workspace: Workspace) -> None:
+    one_rule(workspace)
+    put_scored(workspace, make_alert(0), score=0.01)
+    enqueue_messages(workspace, NOW)
+    assert take(workspace) == [("confirmed", name(0))]
+
+
+def test_what_a_recipient_was_told_of_goes_on_whatever_it_looks_like(workspace: Workspace) -> None:
+    one_rule(workspace, "min_mine_score = 0.5\n")
+    put_scored(workspace, provisional(0), score=None)
+    enqueue_messages(workspace, NOW)
+    assert take(workspace) == [("provisional", name(0))]
+    put_scored(workspace, make_alert(0), score=0.1, run="run-2")
+    enqueue_messages(workspace, NOW)
+    assert take(workspace) == [("confirmed", name(0))]
+
+
+def test_a_decision_is_told_whatever_the_ground_looks_like(workspace: Workspace) -> None:
+    one_rule(workspace, "min_mine_score = 0.5\n")
+    put_scored(workspace, make_alert(0), score=0.1)
+    review_alert(workspace.alerts, workspace.decisions, name(0), Review(CONFIRM, "Rosa"))
+    enqueue_messages(workspace, NOW)
+    assert [kind for kind, _ in take(workspace)] == ["reviewed"]
+
+
 def test_growth_counts_from_what_this_recipient_was_told(workspace: Workspace) -> None:
     one_rule(workspace, "grown_ha = 1.0\n")
     told = []

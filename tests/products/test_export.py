@@ -23,7 +23,7 @@ from shapely.geometry import MultiPolygon, box, shape
 from minewatch.alerts.cells import safe_cell
 from minewatch.alerts.columns import ALERT_COLUMNS
 from minewatch.alerts.geopackage import updating
-from minewatch.alerts.style import COLOURS, render_alert_style
+from minewatch.alerts.style import COLOURS, render_alert_style, render_likeness_style
 from minewatch.core.errors import AlertsError, MinewatchError, WorkspaceError
 from minewatch.products.export.formats import FORMATS, Export, export_alerts
 from minewatch.products.export.kml import NAMESPACE
@@ -221,7 +221,7 @@ def test_geopackage_holds_the_same_table_and_its_style(tmp_path: Path) -> None:
     assert types["first_seen"] == types["confirmed_on"] == "datetime64[D]", "a date without a time"
     with updating(path) as connection:
         rows = connection.execute("SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles").fetchall()
-    assert rows == [("alerts", "geom", 1, render_alert_style())]
+    assert rows == [("alerts", "geom", 1, render_alert_style()), ("alerts", "geom", 0, render_likeness_style())]
 
 
 def test_geojson_is_as_rfc_7946_has_it(tmp_path: Path) -> None:

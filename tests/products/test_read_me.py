@@ -23,8 +23,10 @@ from pyproj import Transformer
 from shapely import transform
 from shapely.geometry import shape
 
+from minewatch.alerts.rows import read_rows
 from minewatch.core.errors import ReportError
 from minewatch.core.workspace import Workspace
+from minewatch.likeness.grades import MEANING
 from minewatch.products.evidence.custody_log import CustodyEntry
 from minewatch.products.evidence.decision_lines import list_decision_lines
 from minewatch.products.evidence.read_me.facts import PackContent, gather_facts
@@ -408,6 +410,13 @@ def test_what_became_of_it_is_told_from_the_table(scanned: Workspace, content: P
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
+
+
+def test_the_likeness_that_the_table_has_is_told_with_what_it_is_not(scanned: Workspace, content: PackContent) -> None:
+    (row,) = (row for row in read_rows(scanned.alerts) if row["alert_id"] == content.name)
+    text = read_page(scanned, content)
+    assert f"Likeness to a mine {row['mine_reasons']}" in text
+    assert MEANING in text
 
 
 def test_no_text_of_the_data_runs_and_nothing_is_loaded(scanned: Workspace, content: PackContent) -> None:

@@ -14,6 +14,7 @@ import shutil
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -434,6 +435,22 @@ def test_the_record_of_a_run_says_where_it_read_without_secrets(scanned: tuple[W
     assert describe_source(workspace, secret) == {"source": "https://stac.org/v1", "source_root": "https://stac.org/v1"}
     inside = make_source(Provider("series", str(workspace.root.resolve() / "series" / "catalog.json")), is_api=False)
     assert describe_source(workspace, inside)["source_root"] == "series/catalog.json"
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "meaning"),
+    [
+        ("en", "looks like bare pits: 0.86", "it does not say that there is a mine"),
+        ("es", "se parece a fosas desnudas: 0,86", "no dice que haya una mina"),
+        ("fr", "ressemble à des fosses nues\N{NO-BREAK SPACE}: 0,86", "elle ne dit pas qu'il y a une mine"),
+        ("pt", "parece cavas nuas: 0,86", "não diz que há uma mina"),
+    ],
+)
+def test_likeness_is_told_with_what_it_is_not(facts: ReportFacts, language: str, words: str, meaning: str) -> None:
+    told = change_first(facts, mine_basis='{"score":0.86,"bare":0.3}')
+    page = unescape(render_page(replace(told, request=replace(told.request, language=language))))
+    assert words in page
+    assert page.count(meaning) >= 2, "beside the score, and among the limits"
 
 
 def test_the_calendar_counts_every_look(facts: ReportFacts) -> None:
@@ -887,6 +904,7 @@ def test_the_template_uses_every_text_and_no_other() -> None:
     prefixes = (
         *("count_", "status_", "legal_", "review_", "decided_", "ground_", "composite_", "series_", "event_", "column_"),
         *("by_name", "by_unknown", "fact_evidence_", "said_"),
+        *("likeness_not_", "likeness_ground_", "likeness_looks", "likeness_partly", "likeness_unlike"),
     )
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]
     assert [key for key in unused if not key.startswith(prefixes)] == []

@@ -25,7 +25,7 @@ from minewatch.operations.run_log import ScheduledRun, read_runs
 KEPT = (
     "alert_id", "aoi", "status", "last_normal", "first_seen", "confirmed_on", "last_seen", "closed_on", "area_ha",
     "lat", "lon", "merged_into", "legal_status", "legal_reason", "concession", "protected_area", "territory", "admin_unit",
-    "pipeline", "as_of", "run_id",
+    "pipeline", "as_of", "run_id", "mine_score", "mine_reasons",
 )  # fmt: skip
 """Columns of an alert that messages may contain."""
 

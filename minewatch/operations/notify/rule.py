@@ -12,7 +12,7 @@ from pathlib import Path
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_json
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.event import GROWN, PLACED, RENAMED, STATES, UNSEEN, Event
+from minewatch.operations.notify.event import GROWN, PLACED, RENAMED, REVIEWED, STATES, UNSEEN, Event
 from minewatch.settings.document import read_settings
 from minewatch.settings.watching import NotifyTable
 
@@ -83,7 +83,8 @@ def _is_wanted(table: NotifyTable, event: Event, progress: RuleProgress) -> bool
         return event.event in table.events
     area, sent_ha = float(event.facts["area_ha"] or 0), progress.told_ha.get(event.alert_id)
     legal = event.facts["legal_status"] or "unknown"
-    if area < table.smallest_ha or (table.legal_status and legal not in table.legal_status):
+    is_elsewhere = bool(table.legal_status) and legal not in table.legal_status
+    if area < table.smallest_ha or is_elsewhere or (sent_ha is None and _is_unlike(table, event)):
         return False
     if event.event in (GROWN, PLACED):
         # An alert that was outside the limits is sent once it is within them, with its present status.
@@ -91,6 +92,14 @@ def _is_wanted(table: NotifyTable, event: Event, progress: RuleProgress) -> bool
             return event.facts["status"] in table.events or event.event in table.events
         return event.event in table.events and area - sent_ha >= table.grown_ha
     return event.event in table.events
+
+
+def _is_unlike(table: NotifyTable, event: Event) -> bool:
+    """True if the ground of an alert was scored and looks less like a mine than the rule asks for, and no person decided."""
+    score = event.facts.get("mine_score")  # events of earlier versions have none
+    if table.min_mine_score is None or event.event == REVIEWED or not isinstance(score, int | float):
+        return False
+    return score < table.min_mine_score
 
 
 def name_kind(event: Event, *, is_first: bool) -> str:

@@ -87,14 +87,18 @@ def writing_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> Iter
     jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
     for request in requests:
         jobs[request.datatake.key].append(request)
-    waits = any(is_remote(href) for request in requests for scene in request.datatake.scenes for href in scene.hrefs.values())
-    readers = max(1, min(len(jobs), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1)))
-    pool = ThreadPoolExecutor(readers, thread_name_prefix="evidence")
+    pool = ThreadPoolExecutor(count_readers([job[0].datatake for job in jobs.values()]), thread_name_prefix="evidence")
     try:
         answers = pool.map(partial(_write_overpass, grid), jobs.values())
         yield lambda: _join(answers)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def count_readers(datatakes: Sequence[Datatake]) -> int:
+    """Return how many overpasses to read at a time, at least one."""
+    waits = any(is_remote(href) for datatake in datatakes for scene in datatake.scenes for href in scene.hrefs.values())
+    return max(1, min(len(datatakes), MOST_READERS, count_cores() * (TASKS_PER_CORE if waits else 1)))
 
 
 def _join(parts: Iterable[WrittenImages]) -> WrittenImages:

@@ -43,6 +43,7 @@ SHORT_NAMES = {
     "settlement_m": "settle_m",
     "legal_reason": "legal_why",
     "legal_basis": "leg_basis",
+    "mine_reasons": "mine_why",
 }
 """Column to the name of its field; other fields have the name of their column."""
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from minewatch.alerts.explain.record import ExplainedLook, Explanation
 from minewatch.alerts.style import CHART_COLOURS
-from minewatch.alerts.validate import LEVEL, Estimate, Scores
+from minewatch.alerts.validate import Scores
+from minewatch.core.estimate import LEVEL, Estimate
 from minewatch.core.files import publishing
 from minewatch.core.text import escape_math, format_day, format_percent
 from minewatch.core.units import to_day

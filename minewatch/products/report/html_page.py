@@ -27,6 +27,7 @@ from minewatch.products.report.charts import draw_growth, draw_series, measure_g
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
 from minewatch.products.report.drawing import draw_outline_alone, draw_overview, draw_pairs, list_vertices
 from minewatch.products.report.law_words import describe_law
+from minewatch.products.report.likeness_words import describe_cell
 from minewatch.products.report.report_facts import BEFORE, AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
 from minewatch.settings.providers import PROVIDERS
@@ -111,6 +112,7 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "outline_of": lambda alert: describe_outline(alert, texts),
         "look_name": lambda when, pair: texts.text(name_look(when, pair)),
         "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
+        "likeness_of": lambda row: describe_cell(row["mine_basis"], texts),
         "law_of": lambda row: describe_law(row, texts),
         "reviewed_event": REVIEWED,
         "event_name": lambda event: name_event(event, texts),

@@ -27,6 +27,7 @@ from minewatch.products.images.stretch import DARKEST, find_white
 from minewatch.products.report.change_words import describe_change
 from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace_outline
 from minewatch.products.report.law_words import describe_law
+from minewatch.products.report.likeness_words import describe_cell
 from minewatch.settings.credits import credit_data
 
 FOLDER = Path(__file__).parent
@@ -79,6 +80,7 @@ def _list_sentences(facts: ReadMeFacts, words: Wording) -> dict[str, Any]:
         "place": _list_place(facts, words),
         "law": list_law(facts, words),
         "since_then": _describe_since(facts, words),
+        "likeness": describe_cell(facts.table.row.get("mine_basis"), words.texts) if facts.table else "",
         "sure": _list_figures(facts, words),
         "fall": _describe_fall(facts, words),
         "unverified": _list_unverified(facts, words),
