@@ -87,7 +87,7 @@ class NotifyTable(Table):
     smallest_ha: float = Field(0.0, ge=0)
     """Smaller alerts are not reported."""
 
-    legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
+    legal_status: tuple[Literal["inside", "application", "exploration", "expired", "outside", "unknown"], ...] = ()
     """Legal status of the alerts to report; [] = all."""
 
     coordinates: bool = True
