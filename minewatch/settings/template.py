@@ -27,6 +27,7 @@ source = {source}
 # id = "CODE"               # the column with the code in the register
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
+# titles = { STATUS = ["Active", "Granted*"] }   # which rows allow extraction; also exploration, applications, lapsed
 # credit = "(c) 2024 Example Registry"   # the credit that the layer's licence asks for; exports state it
 
 # When the watch scans which areas, one table each; see the resulting times with: minewatch schedule show

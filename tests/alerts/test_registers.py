@@ -6,12 +6,14 @@ import datetime as dt
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import geopandas as gpd
 import pyogrio
 import pytest
 from click.testing import CliRunner, Result
+from markupsafe import escape
 from shapely.geometry import Polygon, box
 
 from minewatch.alerts.context.cells import read_date
@@ -24,17 +26,24 @@ from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.presets import PRESETS
 from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.context.terms import LEGAL
+from minewatch.alerts.read import read_alerts
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.cli import main
 from minewatch.cli.context import PRESET_NAMES
 from minewatch.core.errors import ContextError
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.content import _describe_legal
+from minewatch.products.evidence.read_me.law import list_law
+from minewatch.products.evidence.read_me.wording import read_wording
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.html_page import render_page
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.options import LANGUAGES
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.texts import read_texts
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import NotifyTable
+from tests.helpers.small import NAME, copy_workspace, make_scanned
 from tests.helpers.tables import make_alert, put, row_of
 
 NORMAL, SEEN = dt.date(2024, 4, 7), dt.date(2024, 6, 16)
@@ -436,6 +445,21 @@ def told(workspace: Workspace) -> Workspace:
     return workspace
 
 
+@pytest.fixture
+def scanned(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A scanned workspace all of whose ground was asked for, by a register that is 100 days old."""
+    workspace = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "scanned")
+    shape = box(*read_alerts(workspace.alerts).total_bounds).buffer(0.01)
+    path = workspace.context / "titulos.geojson"
+    row = colombia("Solicitud en <b>evaluación</b>", "", None, None)
+    gpd.GeoDataFrame([row], geometry=[shape], crs=4326).to_file(path)
+    old = (dt.datetime.now(dt.UTC) - dt.timedelta(days=100)).timestamp()
+    os.utime(path, (old, old))
+    run(workspace, "context", "add", "anna", str(path), "--preset", "co-anna")
+    run(workspace, "context", "refresh")
+    return workspace
+
+
 def test_ground_that_was_asked_for_is_listed_as_outside_concessions(told: Workspace) -> None:
     (row,) = json.loads(run(told, "alerts", "list", "--outside", "concession", "--json"))
     assert row["legal_status"] == "application"
@@ -463,6 +487,34 @@ def test_every_language_has_words_for_it(told: Workspace, language: str) -> None
         assert f"legal_meaning_{status}" in texts.words
     no_status = {"legal_status": "unknown", "legal_reason": "no-status", "legal_basis": ""}
     assert describe_law(no_status, texts).status.endswith(texts.text("legal_meaning_no_status"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_report_names_status_and_age_and_runs_nothing(scanned: Workspace, language: str) -> None:
+    facts, texts = gather_facts(scanned, ReportRequest(NAME, language=language)), read_texts(language)
+    page = render_page(facts)
+    assert "<b>evaluación</b>" not in page
+    assert facts.alerts
+    for alert in facts.alerts:
+        law = describe_law(alert.row, texts, facts.made.date())
+        assert alert.row["legal_status"] == "application"
+        assert escape(law.status) in page
+        assert escape(law.titles[0].standing) in page
+        assert escape(law.stale[0]) in page
+    assert escape(texts.text("law_standing")) in page
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_evidence_says_the_same(told: Workspace, language: str) -> None:
+    words, row = read_wording(language), row_of(told.alerts, make_alert(0).alert_id)
+    facts = SimpleNamespace(alert=dict(row), first_seen=SEEN, made=dt.datetime.now(dt.UTC))
+    lines = dict(list_law(facts, words))
+    when = words.texts.text("law_when_bracket")
+    assert words.texts.text("law_application", when=when) in lines[words.texts.text("column_legal_status")]
+    assert "Solicitud en" in lines[words.texts.text("title_label")]
+    assert "100" in lines[words.texts.text("stale_label")]
+    for key in ("law_exploration", "law_unknown_no_status"):
+        assert key in words.texts.words
 
 
 def test_qgis_sees_what_the_row_is(told: Workspace) -> None:

@@ -154,7 +154,8 @@ def _describe_concession_layers(
 ) -> list[tuple[ContextLayer, BasisLayer]]:
     """Return the layers of concessions that cover any of the sites, with the state in which their files are."""
     used = [layer for layer in layers if layer.kind == CONCESSION and any(covers(layer, outline) for outline in outlines)]
-    return [(layer, BasisLayer(layer.name, describe_files(layer), layer.declaration.as_of)) for layer in used]
+    files = {layer.name: describe_files(layer.path, layer.declaration.file) for layer in used}
+    return [(layer, BasisLayer(layer.name, files[layer.name], layer.declaration.as_of)) for layer in used]
 
 
 def _judge(found: Sequence[Overlap], site: AlertSite, outline: BaseGeometry, consulted: Sequence[BasisLayer]) -> dict[str, Value]:

@@ -7,12 +7,8 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from minewatch.core.errors import ContextError
-
-if TYPE_CHECKING:
-    from minewatch.alerts.context.layer import ContextLayer
 
 COMPANIONS = {".shp": (".dbf", ".shx", ".prj", ".cpg"), ".tab": (".dat", ".map", ".id", ".ind"), ".mif": (".mid",)}
 """Ending of a file to those of the files beside it that hold a part of the layer: the dates of a shapefile are in its .dbf."""
@@ -35,14 +31,14 @@ class SourceFile:
     """Of its bytes; of a folder (.gdb) that of the lines ``SHA256  NAME`` of its files, ordered by name."""
 
 
-def describe_files(layer: ContextLayer) -> tuple[SourceFile, ...]:
-    """Return the file of a layer, and those beside it that belong to it; raises ContextError where one cannot be read."""
-    found = list_files(layer.path)
-    names = [layer.declaration.file, *(other.name for other in found[1:])]
+def describe_files(path: Path, declared: str) -> tuple[SourceFile, ...]:
+    """Return the file of a layer, as declared, and those beside it that belong to it; raises ContextError where it cannot."""
     try:
+        found = list_files(path)
+        names = [declared, *(other.name for other in found[1:])]
         return tuple(_describe(name, one) for name, one in zip(names, found, strict=True))
     except OSError as error:
-        raise ContextError(f"context layer {layer.name!r}: {layer.path} cannot be read: {error.strerror}") from error
+        raise ContextError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def list_files(path: Path) -> list[Path]:
