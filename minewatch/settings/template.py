@@ -20,6 +20,7 @@ source = {source}
 # ca = "tsa-root.pem"       # the root certificate of the authority, which you got from it and checked
 
 # Layers that every alert is compared with, one table each; check them with: minewatch context check
+# Registers of mining rights are declared by: minewatch context add NAME FILE --preset pe-ingemmet
 # [context.concessions]
 # file = "context/concessions.gpkg"
 # kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement
@@ -27,7 +28,6 @@ source = {source}
 # id = "CODE"               # the column with the code in the register
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
 # valid_to = "EXPIRES"
-# titles = { STATUS = ["Active", "Granted*"] }   # which rows allow extraction; also exploration, applications, lapsed
 # credit = "(c) 2024 Example Registry"   # the credit that the layer's licence asks for; exports state it
 
 # When the watch scans which areas, one table each; see the resulting times with: minewatch schedule show

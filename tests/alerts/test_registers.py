@@ -489,9 +489,8 @@ def test_every_language_has_words_for_it(told: Workspace, language: str) -> None
     assert describe_law(no_status, texts).status.endswith(texts.text("legal_meaning_no_status"))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_report_names_status_and_age_and_runs_nothing(scanned: Workspace, language: str) -> None:
-    facts, texts = gather_facts(scanned, ReportRequest(NAME, language=language)), read_texts(language)
+def test_the_report_names_status_and_age_and_runs_nothing(scanned: Workspace) -> None:
+    facts, texts = gather_facts(scanned, ReportRequest(NAME, language="fr")), read_texts("fr")
     page = render_page(facts)
     assert "<b>evaluación</b>" not in page
     assert facts.alerts
