@@ -357,6 +357,8 @@ def test_rows_are_for_concessions(workspace: Workspace) -> None:
         (0, "milliseconds", None),
         (10**15 - 1, "milliseconds", None),
         ("2016-01-04", "milliseconds", dt.date(2016, 1, 4)),
+        ("2010-05-02T22:00:00Z", "milliseconds", dt.date(2010, 5, 3)),
+        ("2010-05-02T22:00:00Z", None, dt.date(2010, 5, 2)),
         ("20160104", None, dt.date(2016, 1, 4)),
         ("04/01/2016", "%d/%m/%Y", dt.date(2016, 1, 4)),
         ("04/01/2016", None, None),

@@ -18,6 +18,9 @@ MILLISECONDS = "milliseconds"
 
 _DATE = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|(\d{2})(\d{2}))(?:[T ].*)?")
 
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?Z")
+"""Milliseconds as GDAL gives them where the file says that they are a time."""
+
 _NUMBER = re.compile(r"-?\d{1,15}")
 
 _LONG_NUMBER = re.compile(r"-?\d{11,15}")
@@ -43,6 +46,9 @@ def read_date(cell: Any, date_format: str | None = None) -> dt.date | None:
     text = read_text(cell)
     if (_NUMBER if date_format == MILLISECONDS else _LONG_NUMBER).fullmatch(text):
         return _read_milliseconds(int(text))
+    if date_format == MILLISECONDS and _UTC.fullmatch(text):
+        with contextlib.suppress(ValueError):
+            return _read_milliseconds(round(dt.datetime.fromisoformat(text).timestamp() * 1000))
     if text and date_format and date_format != MILLISECONDS:
         with contextlib.suppress(ValueError):
             return dt.datetime.strptime(text, date_format).replace(tzinfo=dt.UTC).date()

@@ -16,9 +16,9 @@ import pyogrio
 from minewatch.alerts.context.cells import MILLISECONDS, read_date, read_line, read_text
 from minewatch.alerts.context.declaration import Declaration
 from minewatch.alerts.context.features import Features, read_features
-from minewatch.alerts.context.layer import find_file, inspect_layer, open_layer, without_warnings
+from minewatch.alerts.context.layer import find_file, inspect_layer, make_text_error, open_layer, without_warnings
 from minewatch.alerts.context.presets import KEYS, SYNONYMS, Preset
-from minewatch.alerts.context.standing import ORDER, Words, fold
+from minewatch.alerts.context.standing import ORDER, Words, find_standing, fold, list_columns
 from minewatch.alerts.context.terms import ALWAYS, CONCESSION, NEVER, STANDINGS, UNREAD
 from minewatch.core.errors import ContextError, MapFileError
 from minewatch.core.map_file import check_map_file, list_map_layers
@@ -277,12 +277,8 @@ def _read_cells(workspace: Workspace, name: str, table: Mapping[str, Any], colum
     """Return the cells of some columns, one after the other, without those that are empty."""
     if not columns:
         return []
-    declaration = Declaration.model_validate(table)
-    path, info = inspect_layer(workspace, name, declaration)
-    choice = {"columns": list(dict.fromkeys(columns)), "encoding": declaration.encoding}
-    with without_warnings():
-        _, _, _, data = pyogrio.raw.read(path, layer=info["layer_name"], read_geometry=False, datetime_as_string=True, **choice)
-    return [cell for cells in data for cell in cells if read_text(cell)]
+    found = _read_columns(workspace, name, Declaration.model_validate(table), columns)
+    return [cell for cells in found for cell in cells if read_text(cell)]
 
 
 def _find_format(cells: Sequence[Any], preset: str | None) -> str | None:
@@ -293,18 +289,44 @@ def _find_format(cells: Sequence[Any], preset: str | None) -> str | None:
 
 def _choose_encoding(workspace: Workspace, name: str, table: dict[str, Any], encodings: Sequence[str | None]) -> dict[str, Any]:
     """Return the table with the encoding under which most statuses are read and least text is garbled."""
+    if len(encodings) == 1:
+        return table | ({"encoding": encodings[0]} if encodings[0] else {})
     tried: list[tuple[int, int, dict[str, Any]]] = []
-    fault: ContextError | None = None
+    faults: list[ContextError] = []
     for encoding in encodings:
         candidate = table | ({"encoding": encoding} if encoding else {})
         try:
-            features = read_features(open_layer(workspace, name, Declaration.model_validate(candidate)))
+            tried.append((*_count_unread(workspace, name, candidate), candidate))
         except ContextError as error:
-            fault = fault or error
-            continue
-        unread = sum(row.standing == UNREAD for row in features.rows)
-        garbled = sum(bool(_GARBLED.search(f"{row.name} {row.words}")) for row in features.rows)
-        tried.append((unread, garbled, candidate))
-    if not tried and fault:
-        raise fault
+            faults.append(error)
+    if not tried:
+        raise faults[0]
     return min(tried, key=lambda one: one[:2])[2]
+
+
+def _count_unread(workspace: Workspace, name: str, table: Mapping[str, Any]) -> tuple[int, int]:
+    """Return in how many rows the status is not read, and in how many text is garbled."""
+    declaration = Declaration.model_validate(table)
+    status = list_columns(declaration.choices)
+    named = [*status, *([declaration.name] if declaration.name else [])]
+    found = Counter(zip(*(map(read_line, cells) for cells in _read_columns(workspace, name, declaration, named)), strict=True))
+    unread = garbled = 0
+    for row, count in found.items():
+        unread += count * (find_standing(dict(zip(status, row, strict=False)), declaration.choices) == UNREAD)
+        garbled += count * bool(_GARBLED.search(" ".join(row)))
+    return unread, garbled
+
+
+def _read_columns(workspace: Workspace, name: str, declaration: Declaration, columns: Sequence[str]) -> list[Sequence[Any]]:
+    """Return the cells of some columns; raises ContextError where the text is in another encoding."""
+    path, info = inspect_layer(workspace, name, declaration)
+    choice = {"columns": list(dict.fromkeys(columns)), "encoding": declaration.encoding}
+    try:
+        with without_warnings():
+            meta, _, _, data = pyogrio.raw.read(
+                path, layer=info["layer_name"], read_geometry=False, datetime_as_string=True, **choice
+            )
+    except UnicodeDecodeError as error:
+        raise make_text_error(f"context layer {name!r}", declaration, error) from error
+    found = dict(zip(map(str, meta["fields"]), data, strict=True))
+    return [found[column] for column in columns]

@@ -22,6 +22,7 @@ Of tables of words that fit a row, the one that names most columns holds; of equ
 doubtful words make no title."""
 
 
+@functools.lru_cache(maxsize=4096)
 def fold(text: str) -> str:
     """Return a text without accents, capitals and double blanks: registers spell their own words in several ways."""
     plain = unicodedata.normalize("NFKD", text.casefold())
