@@ -466,7 +466,7 @@ def test_ground_that_was_asked_for_is_listed_as_outside_concessions(told: Worksp
     (row,) = json.loads(run(told, "alerts", "list", "--outside", "concession", "--json"))
     assert row["legal_status"] == "application"
     text = " ".join(run(told, "alerts", "show", row["alert_id"]).split())
-    assert "ground that was asked for" in text
+    assert "applied for, not granted" in text
     assert "application (Solicitud en <b>evaluación</b> · CONTRATO DE CONCESION (L 685))" in text
     assert "applied for on 15 January 2008" in text
     assert "Layer anna shows the register of" in text
