@@ -5,6 +5,7 @@ RUN := $(VENV)/bin/python -m
 USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 PIP := $(RUN) pip install --disable-pip-version-check
+EXTRAS := evidence pdf video parquet notebook planetary-computer s3
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 GALLERY ?= ../shared/data/mine-gallery/gallery.npz
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
@@ -80,7 +81,7 @@ system-packages:  ## install the servers, browser and QGIS that the full test su
 	.venv-stac/bin/python -m pip install --quiet --disable-pip-version-check -r tests/stac-server.lock
 
 lock:             ## resolve the dependencies anew, for use and for development, with the same versions (needs uv)
-	$(LOCK) --all-extras --group dev -o requirements-dev.lock
+	$(LOCK) $(addprefix --extra ,$(EXTRAS)) --group dev -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock -o requirements.lock
 
 clean:            ## delete the environment and what the demo wrote

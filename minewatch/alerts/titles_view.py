@@ -22,6 +22,9 @@ _SQL = f"""CREATE VIEW {VIEW} AS SELECT
     a.legal_reason AS legal_reason,
     CAST(json_extract(t.value, '$.name') AS TEXT) AS title,
     CAST(json_extract(t.value, '$.id') AS TEXT) AS title_id,
+    CAST(coalesce(json_extract(t.value, '$.standing'), 'title') AS TEXT) AS standing,
+    CAST(json_extract(t.value, '$.words') AS TEXT) AS register_status,
+    CAST(json_extract(t.value, '$.applied') AS TEXT) AS applied,
     CAST(json_extract(t.value, '$.valid_from') AS TEXT) AS valid_from,
     CAST(json_extract(t.value, '$.valid_to') AS TEXT) AS valid_to,
     CAST(json_extract(t.value, '$.dated') AS INTEGER) AS dated,
@@ -29,6 +32,7 @@ _SQL = f"""CREATE VIEW {VIEW} AS SELECT
     CAST(json_extract(t.value, '$.per_cent') AS REAL) AS per_cent,
     CAST(json_extract(t.value, '$.decides') AS INTEGER) AS decides,
     CAST(json_extract(t.value, '$.layer') AS TEXT) AS layer,
+    CAST(json_extract(l.value, '$.as_of') AS TEXT) AS as_of,
     CAST(json_extract(l.value, '$.files[0].file') AS TEXT) AS file,
     CAST(json_extract(l.value, '$.files[0].modified') AS TEXT) AS file_modified,
     CAST(json_extract(l.value, '$.files[0].sha256') AS TEXT) AS file_sha256

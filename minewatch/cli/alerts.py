@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from minewatch.alerts.cells import describe_position, is_empty, read_day
-from minewatch.alerts.context.terms import AREAS, CONCESSION, EXPIRED, LEGAL, OUTSIDE, UNKNOWN
+from minewatch.alerts.context.terms import AREAS, CONCESSION, LEGAL, UNKNOWN, UNLICENSED
 from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
@@ -113,7 +113,7 @@ def _select_alike(rows: Sequence[Row], least: float) -> list[Row]:
 def _select_outside(rows: Sequence[Row], kind: str) -> list[Row]:
     if kind == CONCESSION:
         known = [row for row in rows if row["legal_status"] in LEGAL and row["legal_status"] != UNKNOWN]
-        outside = [row for row in rows if row["legal_status"] in (OUTSIDE, EXPIRED)]
+        outside = [row for row in rows if row["legal_status"] in UNLICENSED]
     else:
         known = [row for row in rows if not is_empty(row[AREAS[kind][1]])]
         outside = [row for row in known if row[AREAS[kind][1]] == 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -77,11 +78,19 @@ def _parse_bases(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 def describe_law_lines(row: Mapping[Any, Any], texts: Texts) -> list[tuple[str, str]]:
     """Return the legal status of an alert and what it rests on, a line for each title and file."""
-    law = describe_law(row, texts)
+    law = describe_law(row, texts, dt.datetime.now(dt.UTC).date())
     lines = [("law", law.status), *([("judged", law.judged)] if law.judged else [])]
     for title in law.titles:
-        parts = (title.name, title.id, f"{texts.text('law_layer').lower()} {title.layer}", title.validity, title.hectares)
+        parts = (
+            title.name,
+            title.id,
+            f"{texts.text('law_layer').lower()} {title.layer}",
+            title.standing,
+            title.validity,
+            title.hectares,
+        )
         lines.append(("deciding title" if title.decides else "title", " · ".join(filter(None, parts))))
+    lines += [("old register", line) for line in law.stale]
     lines += [("titles", law.others)] if law.others else []
     return [*lines, *(("layer", f"{f.layer} · {f.file} · {f.modified} · SHA-256 {f.sha256}") for f in law.files)]
 

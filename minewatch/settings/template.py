@@ -20,6 +20,7 @@ source = {source}
 # ca = "tsa-root.pem"       # the root certificate of the authority, which you got from it and checked
 
 # Layers that every alert is compared with, one table each; check them with: minewatch context check
+# Registers of mining rights are declared by: minewatch context add NAME FILE --preset pe-ingemmet
 # [context.concessions]
 # file = "context/concessions.gpkg"
 # kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement

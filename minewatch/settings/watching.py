@@ -90,7 +90,7 @@ class NotifyTable(Table):
     min_mine_score: float | None = Field(None, gt=0, le=1)
     """Alerts that look less like a mine are not reported, mines among them; those without a score always are.  Left out = all."""
 
-    legal_status: tuple[Literal["inside", "outside", "expired", "unknown"], ...] = ()
+    legal_status: tuple[Literal["inside", "application", "exploration", "expired", "outside", "unknown"], ...] = ()
     """Legal status of the alerts to report; [] = all."""
 
     coordinates: bool = True

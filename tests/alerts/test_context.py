@@ -20,7 +20,8 @@ from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.columns import ALERT_COLUMNS
-from minewatch.alerts.context.features import read_date, read_features
+from minewatch.alerts.context.cells import read_date
+from minewatch.alerts.context.features import read_features
 from minewatch.alerts.context.layer import ContextLayer, open_layers
 from minewatch.alerts.context.legal_status import assess_legal_status
 from minewatch.alerts.context.overlap import Overlap

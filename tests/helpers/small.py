@@ -25,6 +25,7 @@ from minewatch.detection.change_map import RASTERS
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
+from minewatch.products.images.quicklook import draw_quicklook
 from minewatch.settings.document import init_workspace
 from minewatch.simulation.series import SimulatedSeries, simulate_series
 from minewatch.simulation.settings import Simulation
@@ -74,7 +75,9 @@ def _simulate(folder: Path) -> SimulatedSeries:
 @functools.cache
 def _scan(folder: Path) -> tuple[Workspace, ScanReport]:
     workspace = make_workspace(folder / "small-scanned", _simulate(folder))
-    report = scan_small(workspace)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("minewatch.operations.scan.draw_quicklook", draw_quicklook)  # the test that asks first may have none
+        report = scan_small(workspace)
     SHARED[workspace.root] = take_stock(workspace.root)
     return workspace, report
 

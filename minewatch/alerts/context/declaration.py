@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
+from minewatch.alerts.context.standing import ORDER, Choice, list_columns
 from minewatch.alerts.context.terms import CONCESSION, KINDS
 from minewatch.core.errors import ContextError, WorkspaceError
 from minewatch.core.workspace import Workspace, check_name
@@ -45,10 +46,28 @@ class Declaration(BaseModel):
     """Concessions: column with the last day of validity, or one date for the whole layer."""
 
     open_ended: bool = False
-    """Concessions: an empty ``valid_to`` means that there is no last day."""
+    """Concessions: an empty or undeclared ``valid_to`` means that there is no last day."""
+
+    applied: str | None = None
+    """Concessions: column with the day on which each was applied for; titles whose first day is not stated begin no earlier."""
 
     date_format: str | None = None
-    """How dates in text columns are written, such as %d/%m/%Y; left out, year-month-day."""
+    """How dates are written, such as %d/%m/%Y, or milliseconds (since 1970); left out, year-month-day."""
+
+    titles: Choice = False
+    """Concessions: rows that allow extraction: the words in their columns, or true for all that are nothing else."""
+
+    exploration: Choice = False
+    """Concessions: rows that allow to explore, not to extract."""
+
+    applications: Choice = False
+    """Concessions: rows of ground that was asked for and not granted."""
+
+    lapsed: Choice = False
+    """Concessions: rows that have ended."""
+
+    as_of: dt.date | None = None
+    """Concessions: the day whose state the register shows; left out, the day on which the file was last modified."""
 
     encoding: str | None = None
     """Of the text; left out, what the file says."""
@@ -83,15 +102,29 @@ class Declaration(BaseModel):
             raise ValueError(f"unknown coordinate reference system {value!r}; write it as EPSG:32719") from None
         return value
 
+    @field_validator("titles", "exploration", "applications", "lapsed", mode="before")
+    @classmethod
+    def _read_choice(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return value
+        tables = value if isinstance(value, list | tuple) else [value]
+        if not tables or not all(isinstance(table, Mapping) and table for table in tables):
+            raise ValueError('write the columns and their words, { STATUS = ["Active", "Granted*"] }, a list of such, or true')
+        return tuple({str(column): _read_words(column, words) for column, words in table.items()} for table in tables)
+
     @model_validator(mode="after")
     def _check_dates(self) -> Declaration:
-        dated = self.valid_from or self.valid_to or self.open_ended or self.date_format
+        dated = self.valid_from or self.valid_to or self.open_ended or self.date_format or self.applied or self.as_of
         if dated and self.kind != CONCESSION:
             raise ValueError(f"dates are for concessions; a layer of kind {self.kind} has none")
         if self.id and self.kind != CONCESSION:
             raise ValueError(f"id is for concessions; a layer of kind {self.kind} has none")
-        if self.open_ended and self.valid_to is None:
+        if self.choices and self.kind != CONCESSION:
+            raise ValueError(f"{next(iter(self.choices))} is for concessions; a layer of kind {self.kind} has none")
+        if self.open_ended and self.valid_to is None and not self.choices:
             raise ValueError("open_ended says what an empty valid_to means; name that column as valid_to")
+        if len(rest := [key for key, choice in self.choices.items() if choice is True]) > 1:
+            raise ValueError(f"{' and '.join(rest)} cannot both be true: each row is one of them")
         if isinstance(self.valid_from, dt.date) and isinstance(self.valid_to, dt.date) and self.valid_to < self.valid_from:
             raise ValueError("valid_to is before valid_from")
         return self
@@ -99,8 +132,22 @@ class Declaration(BaseModel):
     @property
     def columns(self) -> dict[str, str]:
         """What is read of each feature: key of the declaration to column."""
-        keys = {"name": self.name, "id": self.id, "valid_from": self.valid_from, "valid_to": self.valid_to}
-        return {key: column for key, column in keys.items() if isinstance(column, str)}
+        dates = {"valid_from": self.valid_from, "valid_to": self.valid_to, "applied": self.applied}
+        keys = {"name": self.name, "id": self.id, **dates}
+        status = {f"status {number}": column for number, column in enumerate(list_columns(self.choices), 1)}
+        return {key: column for key, column in keys.items() if isinstance(column, str)} | status
+
+    @property
+    def choices(self) -> dict[str, Choice]:
+        """Which rows are what, by key; empty where every row is a title."""
+        return {key: choice for _, key in ORDER if (choice := getattr(self, key))}
+
+
+def _read_words(column: Any, words: Any) -> tuple[str, ...]:
+    listed = [words] if isinstance(words, str | int) else words
+    if not isinstance(listed, list | tuple) or not listed or not all(isinstance(word, str | int) for word in listed):
+        raise ValueError(f'{column}: list the words that stand in the column, such as ["Active", "Granted*"]')
+    return tuple(map(str, listed))
 
 
 def read_declarations(workspace: Workspace) -> dict[str, Declaration]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,24 +18,19 @@ from pyproj import CRS, Transformer
 from pyproj.exceptions import ProjError
 from pyproj.transformer import AreaOfInterest
 
-from minewatch.alerts.context.declaration import Declaration
+from minewatch.alerts.context.cells import read_line
 from minewatch.alerts.context.layer import ContextLayer, make_text_error, without_warnings
-from minewatch.alerts.context.terms import ALWAYS, DISTANCES, NEVER
+from minewatch.alerts.context.register_row import RegisterRow, read_register_row
+from minewatch.alerts.context.terms import DISTANCES
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import add_corners, lonlat_to, reproject
 from minewatch.core.errors import ContextError
-from minewatch.core.text import strip_controls
-
-LONGEST_NAME = 200
-"""Letters of a name that are kept."""
 
 _SLACK = 0.02
 """Degrees by which more is read: shifts between datums stay below it."""
 
 _JUMPS = 150.0
 """Degrees of longitude beyond which rings that jump at 180° are looked for."""
-
-_DATE = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|(\d{2})(\d{2}))(?:[T ].*)?")
 
 _Shapes = NDArray[np.object_]
 
@@ -52,17 +45,21 @@ class Features:
     shapes: _Shapes
     """(n,) shapely geometries in degrees, valid, none empty; polygons alone in layers of areas."""
 
-    names: Sequence[str]
-    """Of each."""
-
-    ids: Sequence[str]
-    """What the declared column calls each; '' where none is declared, or the cell is empty."""
-
-    periods: Sequence[tuple[dt.date, dt.date] | None]
-    """First and last day of validity of each; None where they are unknown."""
+    rows: Sequence[RegisterRow]
+    """What each says of itself."""
 
     faults: Counter[str]
     """What was repaired or left out, in words, to number of features."""
+
+    @property
+    def names(self) -> list[str]:
+        """Of each; the layer's own where a row has none."""
+        return [row.name or self.layer.name for row in self.rows]
+
+    @property
+    def periods(self) -> list[tuple[dt.date, dt.date] | None]:
+        """First and last day of validity of each; None where they are unknown."""
+        return [row.period for row in self.rows]
 
     def describe_faults(self) -> list[str]:
         """Return one line for each kind of fault."""
@@ -78,17 +75,15 @@ def read_features(layer: ContextLayer, region: Bounds | None = None) -> Features
     rows = list({row[0]: row for box in _list_boxes(layer, region) for row in _read_rows(layer, box)}.values())
     faults: Counter[str] = Counter()
     blobs = np.array([row[1] for row in rows], object)
-    names = [_read_line(row[2]) or layer.name for row in rows]
-    ids = [_read_line(row[5]) for row in rows]
-    named = names if layer.declaration.name else ()
+    named = [read_line(row[2]["name"]) or layer.name for row in rows] if layer.declaration.name else ()
     shapes = _repair(_to_lonlat(_decode(blobs, named, faults), layer, region, faults), layer, named, faults)
     kept = [index for index, shape in enumerate(shapes) if shape is not None]
-    periods = [_read_period(rows[i][3], rows[i][4], layer.declaration, faults) for i in kept]
-    return Features(layer, shapes[kept], [names[i] for i in kept], [ids[i] for i in kept], periods, faults)
+    register = [read_register_row(rows[index][2], layer.declaration, faults) for index in kept]
+    return Features(layer, shapes[kept], register, faults)
 
 
 def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]:
-    """Return fid, WKB, name, valid_from, valid_to and id of each row; None for what is not declared."""
+    """Return fid, WKB and cells of each row, by the key that declares them."""
     columns, where = layer.declaration.columns, f"context layer {layer.name!r}"
     choice = {"columns": list(dict.fromkeys(columns.values())), "bbox": box, "encoding": layer.declaration.encoding}
     try:
@@ -101,9 +96,9 @@ def _read_rows(layer: ContextLayer, box: Bounds | None) -> list[tuple[Any, ...]]
     except (DataSourceError, DataLayerError, FeatureError, GeometryError) as error:
         raise ContextError(f"{where}: {layer.path} cannot be read to its end; it is damaged, save it anew") from error
     found = {str(field): values for field, values in zip(meta["fields"], data, strict=True)}
-    nothing = [None] * len(fids)
-    cells = [found[columns[key]] if key in columns else nothing for key in ("name", "valid_from", "valid_to", "id")]
-    return list(zip(map(int, fids), blobs, *cells, strict=True))
+    cells = [found[column] for column in columns.values()]
+    rows = zip(*cells, strict=True) if cells else ((),) * len(fids)
+    return [(int(fid), blob, dict(zip(columns, row, strict=True))) for fid, blob, row in zip(fids, blobs, rows, strict=True)]
 
 
 # --- where to read ---------------------------------------------------------------------------------------------------
@@ -220,56 +215,3 @@ def _note(faults: Counter[str], where: NDArray[np.bool_], text: str, names: Sequ
     if count:
         first = names[int(np.flatnonzero(where)[0])] if names else ""
         faults[f"{text} (the first: {first})" if first else text] += count
-
-
-# --- cells -----------------------------------------------------------------------------------------------------------
-
-
-def _read_text(cell: Any) -> str:
-    """Return a cell as text: whole numbers without a point, '' for nothing."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
-
-
-def _read_line(cell: Any) -> str:
-    """Return a cell as one line of text, of limited length, without what would steer a terminal."""
-    return " ".join(strip_controls(_read_text(cell)).split())[:LONGEST_NAME]
-
-
-def _read_period(first: Any, last: Any, declaration: Declaration, faults: Counter[str]) -> tuple[dt.date, dt.date] | None:
-    """Return the first and the last day of validity; None where either is unknown."""
-    if declaration.valid_from is None and declaration.valid_to is None:
-        return None
-    start = _read_bound(declaration.valid_from, first, ALWAYS, declaration)
-    if declaration.open_ended and not _read_text(last):
-        end: dt.date | None = NEVER
-    else:
-        end = _read_bound(declaration.valid_to, last, NEVER, declaration)
-    if start is None or end is None:
-        empty = (start is None and not _read_text(first)) or (end is None and not _read_text(last))
-        bad = first if start is None else last
-        faults["have no date" if empty else f"have a date that cannot be read (such as {str(bad)[:30]!r})"] += 1
-        return None
-    if end < start:
-        faults["end before they begin"] += 1
-        return None
-    return start, end
-
-
-def _read_bound(declared: str | dt.date | None, cell: Any, unbound: dt.date, declaration: Declaration) -> dt.date | None:
-    if declared is None:
-        return unbound
-    return declared if isinstance(declared, dt.date) else read_date(cell, declaration.date_format)
-
-
-def read_date(cell: Any, date_format: str | None = None) -> dt.date | None:
-    """Read a date: year, month and day, with or without a time, or as ``date_format`` says; None where it is none."""
-    text = _read_text(cell)
-    if text and date_format:
-        with contextlib.suppress(ValueError):
-            return dt.datetime.strptime(text, date_format).replace(tzinfo=dt.UTC).date()
-    found = _DATE.fullmatch(text)
-    with contextlib.suppress(ValueError):
-        return dt.date(int(found[1]), int(found[3] or found[5]), int(found[4] or found[6])) if found else None
-    return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import math
 import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.declaration import Declaration, read_declarations, suggest
+from minewatch.alerts.context.source_file import find_modified
 from minewatch.alerts.context.terms import DISTANCES
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from
@@ -58,6 +61,14 @@ class ContextLayer:
         """What its features are."""
         return self.declaration.kind
 
+    fields: tuple[str, ...] = ()
+    """Names of its columns."""
+
+    @cached_property
+    def as_of(self) -> dt.date:
+        """The day whose state it shows: as declared, else the last on which its files were modified."""
+        return self.declaration.as_of or find_modified(self.path)
+
     @property
     def is_lonlat(self) -> bool:
         """True where coordinates are degrees of WGS 84 already."""
@@ -87,13 +98,23 @@ def open_layers(workspace: Workspace) -> tuple[ContextLayer, ...]:
 
 def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> ContextLayer:
     """Open one layer and check that it has what its declaration names; raises ContextError where it has not."""
+    path, info = inspect_layer(workspace, name, declaration)
+    _check_content(info, declaration, path, f"context layer {name!r}")
+    crs, features = _find_crs(info["crs"], declaration, name, path), max(0, int(info["features"]))
+    bounds = _find_bounds(info["total_bounds"], crs, name, path) if features else None
+    fields = tuple(map(str, info["fields"]))
+    return ContextLayer(name, declaration, path, str(info["layer_name"]), info["driver"], crs, features, bounds, fields)
+
+
+def inspect_layer(workspace: Workspace, name: str, declaration: Declaration) -> tuple[Path, dict[str, Any]]:
+    """Return the file of a layer and what pyogrio says of it; raises ContextError where it cannot be read as a map layer."""
     where = f"context layer {name!r}"
-    path = _find_file(workspace, declaration.file, where)
+    path = find_file(workspace, declaration.file, where)
     try:
         check_map_file(path)
         with without_warnings():
             chosen = _choose_layer(path, declaration, where)
-            info: dict[str, Any] = pyogrio.read_info(
+            return path, pyogrio.read_info(
                 path, layer=chosen, encoding=declaration.encoding, force_feature_count=True, force_total_bounds=True
             )
     except (DataSourceError, DataLayerError, IndexError) as error:  # the last where there is no layer at all
@@ -102,10 +123,6 @@ def open_layer(workspace: Workspace, name: str, declaration: Declaration) -> Con
         raise ContextError(f"{where}: {error}") from error
     except UnicodeDecodeError as error:
         raise make_text_error(where, declaration, error) from error
-    _check_content(info, declaration, path, where)
-    crs, features = _find_crs(info["crs"], declaration, name, path), max(0, int(info["features"]))
-    bounds = _find_bounds(info["total_bounds"], crs, name, path) if features else None
-    return ContextLayer(name, declaration, path, str(info["layer_name"]), info["driver"], crs, features, bounds)
 
 
 @contextlib.contextmanager
@@ -122,7 +139,8 @@ def make_text_error(where: str, declaration: Declaration, error: UnicodeDecodeEr
     return ContextError(f'{where}: its text is not {tried}; name the encoding in its table, for example: encoding = "cp1252"')
 
 
-def _find_file(workspace: Workspace, file: str, where: str) -> Path:
+def find_file(workspace: Workspace, file: str, where: str) -> Path:
+    """Return the file of a layer, looked for in the workspace and its folder ``context``; raises ContextError without."""
     given = Path(file).expanduser()
     for path in (workspace.root / given, workspace.context / given):
         if path.is_file() or (path.is_dir() and path.suffix.lower() == ".gdb"):

@@ -12,11 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from minewatch.alerts.context.source_file import SourceFile
-from minewatch.alerts.context.terms import ALWAYS, LEGAL, NEVER
+from minewatch.alerts.context.terms import ALWAYS, LEGAL, NEVER, STANDINGS, TITLE
 
 if TYPE_CHECKING:
     from minewatch.alerts.context.legal_status import Verdict
     from minewatch.alerts.context.overlap import Overlap
+
+_UNSTATED = {"standing": TITLE, "words": "", "applied": None, "as_of": None}
+"""What is left out of the JSON where nothing is stated."""
 
 TITLE_SHARE = 0.05
 """Share of an alert beyond which every title is listed; smaller ones are where they decide."""
@@ -24,7 +27,7 @@ TITLE_SHARE = 0.05
 
 @dataclass(frozen=True)
 class Title:
-    """One concession that an alert lies in."""
+    """One row of a register that an alert lies in."""
 
     name: str
     """Of the feature."""
@@ -53,6 +56,15 @@ class Title:
     decides: bool
     """True if the legal status rests on it."""
 
+    standing: str = TITLE
+    """What the row is: one of STANDINGS."""
+
+    words: str = ""
+    """Of the register on its status; '' where it has none."""
+
+    applied: dt.date | None = None
+    """When it was applied for; None where that is not known."""
+
 
 @dataclass(frozen=True)
 class BasisPeriod:
@@ -77,6 +89,9 @@ class BasisLayer:
 
     files: tuple[SourceFile, ...]
     """The layer's file, and those beside it that belong to it."""
+
+    as_of: dt.date | None = None
+    """The day whose state it shows, as declared; None where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +120,13 @@ class LegalBasis:
         return cls(tuple(periods), tuple(listed), len(titles) - len(listed), tuple(layers))
 
     def render(self) -> str:
-        """Return it as compact JSON."""
-        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"), default=str)
+        """Return it as compact JSON; a title of a layer that states no status has no status here."""
+        document = asdict(self)
+        for part in (*document["titles"], *document["layers"]):
+            for key, default in _UNSTATED.items():
+                if key in part and part[key] == default:
+                    del part[key]
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str)
 
 
 def _describe_title(overlap: Overlap, verdict: Verdict, total: float) -> Title:
@@ -124,6 +144,9 @@ def _describe_title(overlap: Overlap, verdict: Verdict, total: float) -> Title:
         hectares=round(hectares, 4),
         per_cent=round(100 * hectares / total, 2),
         decides=overlap in verdict.deciding,
+        standing=overlap.standing,
+        words=overlap.words,
+        applied=overlap.applied,
     )
 
 
@@ -154,12 +177,16 @@ def _read_title(cells: Mapping[str, Any]) -> Title:
     name, feature_id, layer = (str(cells[key]) for key in ("name", "id", "layer"))
     days = _read_day(cells["valid_from"]), _read_day(cells["valid_to"])
     size = float(cells["hectares"]), float(cells["per_cent"])
-    return Title(name, feature_id, layer, bool(cells["dated"]), *days, *size, bool(cells["decides"]))
+    standing = str(cells.get("standing", TITLE))
+    if standing not in STANDINGS:
+        raise ValueError(standing)
+    words, applied = str(cells.get("words", "")), _read_day(cells.get("applied"))
+    return Title(name, feature_id, layer, bool(cells["dated"]), *days, *size, bool(cells["decides"]), standing, words, applied)
 
 
 def _read_layer(cells: Mapping[str, Any]) -> BasisLayer:
     files = [SourceFile(*(str(file[key]) for key in ("file", "modified", "sha256"))) for file in cells["files"]]
-    return BasisLayer(str(cells["layer"]), tuple(files))
+    return BasisLayer(str(cells["layer"]), tuple(files), _read_day(cells.get("as_of")))
 
 
 def _read_day(cell: str | None) -> dt.date | None:

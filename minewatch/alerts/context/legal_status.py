@@ -1,7 +1,8 @@
 """The legal status of an alert, judged over the whole time in which its ground may have changed.
 
 The ground changed between the last normal look and the first that shows the change; clouds decide how far these lie apart.
-So the status is judged on every day between, and is only told where it is the same on all of them.
+So the status is judged on every day between.  That it was inside a concession is only told where it was on all of them;
+ground that was not on any of them has the status that grants most of those it had.
 """
 
 from __future__ import annotations
@@ -11,7 +12,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from minewatch.alerts.context.overlap import Overlap, measure_union
-from minewatch.alerts.context.terms import ALWAYS, EXPIRED, INSIDE, NEVER, NO_DATES, OUTSIDE, PARTLY_VALID, UNKNOWN
+from minewatch.alerts.context.terms import (
+    ALWAYS,
+    APPLICATION,
+    EXPIRED,
+    EXPLORATION,
+    INSIDE,
+    LAPSED,
+    LEGAL,
+    NEVER,
+    NO_DATES,
+    NO_STATUS,
+    OUTSIDE,
+    PARTLY_VALID,
+    TITLE,
+    UNKNOWN,
+    UNREAD,
+)  # fmt: skip
 
 INSIDE_SHARE = 0.5
 """Share of an alert's area in concessions from which it counts as inside."""
@@ -51,19 +68,43 @@ class Verdict:
     """The time in which the ground may have changed."""
 
 
+_PERHAPS, _ENDED, _NOTHING = "perhaps", "ended", ""
+"""What a row can be on a day beside a title, an application and a permit to explore: a title, as far as is known; over, or not
+begun; of no effect yet."""
+
+
 def assess_legal_status(found: Sequence[Overlap], day: dt.date, total: float) -> tuple[str, Sequence[Overlap]]:
-    """Return the legal status of a site of ``total`` hectares on a day, and the concessions that decide it."""
-    undated = [overlap for overlap in found if overlap.period is None]
-    dated = [(overlap, overlap.period) for overlap in found if overlap.period]
-    valid = [overlap for overlap, (first, last) in dated if first <= day <= last]
-    others = [overlap for overlap, (first, last) in dated if not first <= day <= last]
-    if _is_half(valid, total):
-        return INSIDE, valid
-    if undated and _is_half([*valid, *undated], total):
-        return UNKNOWN, undated
-    if _is_half(found, total):
-        return EXPIRED, others
+    """Return the legal status of a site of ``total`` hectares on a day, and the rows of registers that decide it."""
+    held: dict[str, list[Overlap]] = {}
+    for overlap in found:
+        held.setdefault(_judge_row(overlap, day), []).append(overlap)
+    titles, perhaps = held.get(TITLE, []), held.get(_PERHAPS, [])
+    if _is_half(titles, total):
+        return INSIDE, titles
+    together = [*titles, *perhaps]
+    if perhaps and _is_half(together, total):
+        return UNKNOWN, perhaps
+    for kind, status in ((APPLICATION, APPLICATION), (EXPLORATION, EXPLORATION), (_ENDED, EXPIRED)):
+        rows = held.get(kind, [])
+        together += rows
+        if rows and _is_half(together, total):
+            return status, rows
     return OUTSIDE, ()
+
+
+def _judge_row(overlap: Overlap, day: dt.date) -> str:
+    """Return what a row of a register is on a day."""
+    if overlap.standing == APPLICATION:
+        return APPLICATION if overlap.applied is None or overlap.applied <= day else _NOTHING
+    if overlap.period and not overlap.period[0] <= day <= overlap.period[1]:
+        return _ENDED
+    if overlap.standing == EXPLORATION:
+        return EXPLORATION
+    if overlap.standing == LAPSED and overlap.as_of and day >= overlap.as_of:
+        return _ENDED
+    if overlap.standing in (LAPSED, UNREAD) or not overlap.period:
+        return _PERHAPS  # since when a row has lapsed is not in the register: it may have been valid on an earlier day
+    return TITLE
 
 
 def _is_half(found: Sequence[Overlap], total: float) -> bool:
@@ -78,11 +119,13 @@ def assess_bracket(found: Sequence[Overlap], last_normal: dt.date | None, first_
     """
     periods = judge_bracket(found, last_normal, first_seen, total)
     statuses = {period.status for period in periods}
-    if {INSIDE, EXPIRED} <= statuses:
+    if INSIDE in statuses and statuses - {INSIDE, UNKNOWN}:
         return Verdict(UNKNOWN, PARTLY_VALID, _list_deciding(periods, INSIDE), periods)
     if UNKNOWN in statuses:
-        return Verdict(UNKNOWN, NO_DATES, _list_deciding(periods, UNKNOWN), periods)
-    (status,) = statuses  # outside is so on every day, since it asks for no date
+        deciding = _list_deciding(periods, UNKNOWN)
+        is_unread = any(overlap.standing == UNREAD for overlap in deciding)
+        return Verdict(UNKNOWN, NO_STATUS if is_unread else NO_DATES, deciding, periods)
+    status = min(statuses, key=LEGAL.index)
     return Verdict(status, "", _list_deciding(periods, status), periods)
 
 
@@ -106,9 +149,10 @@ def judge_bracket(
 
 
 def _list_changes(found: Sequence[Overlap]) -> set[dt.date]:
-    """Return the first day of each concession, and the day after its last one."""
+    """Return the days on which what a row is can change: its first, that after its last, and those the register knows."""
     known = [overlap.period for overlap in found if overlap.period]
-    return {first for first, _ in known} | {last + dt.timedelta(days=1) for _, last in known if last < NEVER}
+    stated = {day for overlap in found for day in (overlap.applied, overlap.as_of) if day}
+    return stated | {first for first, _ in known} | {last + dt.timedelta(days=1) for _, last in known if last < NEVER}
 
 
 def _list_deciding(periods: Sequence[JudgedPeriod], status: str) -> tuple[Overlap, ...]:

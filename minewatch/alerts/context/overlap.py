@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.context.terms import APPLICATION, EXPLORATION, TITLE
 from minewatch.areas.aoi import measure_area_ha
 
 
@@ -35,10 +36,27 @@ class Overlap:
     layer: str = ""
     """Name of the layer, as declared."""
 
+    standing: str = TITLE
+    """What the row is: one of STANDINGS."""
+
+    words: str = ""
+    """Of the register on its status; '' where it has none."""
+
+    applied: dt.date | None = None
+    """When it was applied for; None where that is not known."""
+
+    as_of: dt.date | None = None
+    """The day on which the register showed it as lapsed; None of others."""
+
     @property
     def area(self) -> float:
         """Square degrees."""
         return math.fsum(piece.area for piece in self.pieces)
+
+
+def list_concessions(found: Sequence[Overlap]) -> list[Overlap]:
+    """Return those that may allow extraction now, or did: neither applications nor permits to explore."""
+    return [overlap for overlap in found if overlap.standing not in (APPLICATION, EXPLORATION)]
 
 
 def measure_union(found: Sequence[Overlap]) -> float:

@@ -14,10 +14,10 @@ from minewatch.alerts.context.features import meet, move
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.context.legal_basis import BasisLayer, LegalBasis
 from minewatch.alerts.context.legal_status import assess_bracket
-from minewatch.alerts.context.overlap import Overlap, measure_union, name_largest
-from minewatch.alerts.context.region import AlertSite, find_region, frame_sites, read_region_features, widen
+from minewatch.alerts.context.overlap import Overlap, list_concessions, measure_union, name_largest
+from minewatch.alerts.context.region import AlertSite, RegionFeatures, find_region, frame_sites, read_region_features, widen
 from minewatch.alerts.context.source_file import describe_files
-from minewatch.alerts.context.terms import AREAS, CONCESSION, DISTANCES, NO_LAYER, UNIT, UNKNOWN
+from minewatch.alerts.context.terms import AREAS, CONCESSION, DISTANCES, LAPSED, NO_LAYER, UNIT, UNKNOWN
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.core.errors import ContextError
 
@@ -105,19 +105,26 @@ def _overlap(
         features = region_features.features
         notes[layer.name] = features.describe_faults()
         for number, pieces in zip(covered, region_features.cut(inner), strict=True):
-            overlaps = [
-                Overlap(
-                    features.names[owner],
-                    features.periods[owner],
-                    tuple(parts),
-                    float(features.shapes[owner].area),
-                    features.ids[owner],
-                    layer.name,
-                )
-                for owner, parts in pieces.items()
-            ]
+            overlaps = [_make_overlap(region_features, owner, parts) for owner, parts in pieces.items()]
             found[number] = [*(found[number] or []), *overlaps]
     return found
+
+
+def _make_overlap(region_features: RegionFeatures, owner: int, parts: Sequence[BaseGeometry]) -> Overlap:
+    features = region_features.features
+    row, layer = features.rows[owner], features.layer
+    return Overlap(
+        name=row.name or layer.name,
+        period=row.period,
+        pieces=tuple(parts),
+        whole=float(features.shapes[owner].area),
+        feature_id=row.id,
+        layer=layer.name,
+        standing=row.standing,
+        words=row.words,
+        applied=row.applied,
+        as_of=layer.as_of if row.standing == LAPSED else None,
+    )
 
 
 def covers(layer: ContextLayer, outline: BaseGeometry) -> bool:
@@ -134,8 +141,9 @@ def _describe_area(kind: str, found: Sequence[Overlap] | None, outline: BaseGeom
         return {}
     name, hectares, per_cent = AREAS[kind]
     total = measure_area_ha(outline)
-    common = min(measure_union(found), total)  # of the same ground, cut at more points, the geodesic area may differ by a breath
-    return {hectares: round(common, 4), per_cent: round(100 * common / total, 2), name: name_largest(found)}
+    held = list_concessions(found)
+    common = min(measure_union(held), total)  # of the same ground, cut at more points, the geodesic area may differ by a breath
+    return {hectares: round(common, 4), per_cent: round(100 * common / total, 2), name: name_largest(held)}
 
 
 # --- law -------------------------------------------------------------------------------------------------------------
@@ -146,7 +154,8 @@ def _describe_concession_layers(
 ) -> list[tuple[ContextLayer, BasisLayer]]:
     """Return the layers of concessions that cover any of the sites, with the state in which their files are."""
     used = [layer for layer in layers if layer.kind == CONCESSION and any(covers(layer, outline) for outline in outlines)]
-    return [(layer, BasisLayer(layer.name, describe_files(layer))) for layer in used]
+    files = {layer.name: describe_files(layer.path, layer.declaration.file) for layer in used}
+    return [(layer, BasisLayer(layer.name, files[layer.name], layer.declaration.as_of)) for layer in used]
 
 
 def _judge(found: Sequence[Overlap], site: AlertSite, outline: BaseGeometry, consulted: Sequence[BasisLayer]) -> dict[str, Value]:
@@ -154,7 +163,7 @@ def _judge(found: Sequence[Overlap], site: AlertSite, outline: BaseGeometry, con
     verdict = assess_bracket(found, site.last_normal, site.first_seen, total)
     basis = LegalBasis.of(verdict, found, total, consulted)
     cells: dict[str, Value] = {"legal_status": verdict.status, "legal_reason": verdict.reason, "legal_basis": basis.render()}
-    return cells | {AREAS[CONCESSION][0]: name_largest(verdict.deciding or found)}
+    return cells | {AREAS[CONCESSION][0]: name_largest(list_concessions(verdict.deciding) or list_concessions(found))}
 
 
 # --- distances -------------------------------------------------------------------------------------------------------

@@ -7,12 +7,8 @@ import functools
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from minewatch.core.errors import ContextError
-
-if TYPE_CHECKING:
-    from minewatch.alerts.context.layer import ContextLayer
 
 COMPANIONS = {".shp": (".dbf", ".shx", ".prj", ".cpg"), ".tab": (".dat", ".map", ".id", ".ind"), ".mif": (".mid",)}
 """Ending of a file to those of the files beside it that hold a part of the layer: the dates of a shapefile are in its .dbf."""
@@ -35,18 +31,27 @@ class SourceFile:
     """Of its bytes; of a folder (.gdb) that of the lines ``SHA256  NAME`` of its files, ordered by name."""
 
 
-def describe_files(layer: ContextLayer) -> tuple[SourceFile, ...]:
-    """Return the file of a layer, and those beside it that belong to it; raises ContextError where one cannot be read."""
-    path = layer.path
+def describe_files(path: Path, declared: str) -> tuple[SourceFile, ...]:
+    """Return the file of a layer, as declared, and those beside it that belong to it; raises ContextError where it cannot."""
+    try:
+        found = list_files(path)
+        names = [declared, *(other.name for other in found[1:])]
+        return tuple(_describe(name, one) for name, one in zip(names, found, strict=True))
+    except OSError as error:
+        raise ContextError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def list_files(path: Path) -> list[Path]:
+    """Return a file, and those beside it that hold a part of the layer."""
     endings = COMPANIONS.get(path.suffix.lower(), ())
     beside = [path.with_suffix(case(ending)) for ending in endings for case in (str.lower, str.upper)]
     beside += [log] if (log := path.with_name(path.name + LOG)).is_file() and log.stat().st_size else []
-    found = [path, *(other for other in beside if other.is_file())]
-    names = [layer.declaration.file, *(other.name for other in found[1:])]
-    try:
-        return tuple(_describe(name, one) for name, one in zip(names, found, strict=True))
-    except OSError as error:
-        raise ContextError(f"context layer {layer.name!r}: {path} cannot be read: {error.strerror}") from error
+    return [path, *(other for other in beside if other.is_file())]
+
+
+def find_modified(path: Path) -> dt.date:
+    """Return the day, UTC, on which a file or one of those that belong to it was last changed."""
+    return dt.datetime.fromtimestamp(max(one.stat().st_mtime for one in list_files(path)), dt.UTC).date()
 
 
 def _describe(name: str, path: Path) -> SourceFile:

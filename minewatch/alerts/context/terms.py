@@ -21,13 +21,26 @@ KINDS = (*AREAS, UNIT, *DISTANCES)
 """Everything a layer can be."""
 
 INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
-LEGAL = (INSIDE, OUTSIDE, EXPIRED, UNKNOWN)
-"""What ``legal_status`` can be."""
+APPLICATION, EXPLORATION = "application", "exploration"
+LEGAL = (INSIDE, APPLICATION, EXPLORATION, EXPIRED, OUTSIDE, UNKNOWN)
+"""What ``legal_status`` can be, from the most that a register grants to the least: a title wins over an application, that over
+an exploration permit."""
 
-NO_LAYER, NO_DATES, PARTLY_VALID = "no-layer", "no-dates", "partly-valid"
-REASONS = (NO_LAYER, NO_DATES, PARTLY_VALID)
+UNLICENSED = (APPLICATION, EXPLORATION, EXPIRED, OUTSIDE)
+"""Legal status of ground on which nobody may extract, as far as the registers say."""
+
+TITLE, LAPSED, UNREAD = "title", "lapsed", "unread"
+STANDINGS = (TITLE, EXPLORATION, APPLICATION, LAPSED, UNREAD)
+"""What a row of a register can be: a title that allows extraction, a permit to explore, ground that was asked for, what has
+ended; UNREAD where the settings do not say what its words mean."""
+
+NO_LAYER, NO_DATES, PARTLY_VALID, NO_STATUS = "no-layer", "no-dates", "partly-valid", "no-status"
+REASONS = (NO_LAYER, NO_DATES, PARTLY_VALID, NO_STATUS)
 """What ``legal_reason`` can be where the status is unknown: no layer covers the alert; titles without readable dates decide;
-titles were valid for a part of the time in which the ground may have changed."""
+titles were valid for a part of the time in which the ground may have changed; rows decide whose status is not read."""
+
+STALE_DAYS = 90
+"""Age of a register from which reports tell it; days."""
 
 ALWAYS, NEVER = dt.date.min, dt.date.max
 """The first and the last day of what has no bound on that side."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from minewatch.alerts.context.features import read_date
+from minewatch.alerts.context.cells import read_date
 from minewatch.alerts.corroboration.sighting import NO_DAY, to_day
 from minewatch.core.errors import ExternalAlertError
 

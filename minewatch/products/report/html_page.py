@@ -113,7 +113,6 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "look_name": lambda when, pair: texts.text(name_look(when, pair)),
         "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
         "likeness_of": lambda row: describe_cell(row["mine_basis"], texts),
-        "law_of": lambda row: describe_law(row, texts),
         "reviewed_event": REVIEWED,
         "event_name": lambda event: name_event(event, texts),
         "event_change": lambda event: describe_event(event, texts),
@@ -138,6 +137,7 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     title = texts.text("title_alert", name=show(alert_id)) if alert_id else texts.text("title_area", name=show(facts.aoi.name))
     return {
         "facts": facts,
+        "law_of": lambda row: describe_law(row, texts, facts.made.date()),
         "title": title,
         "detailed": [alert for alert in facts.alerts if alert.has_section],
         "fates": fates,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minewatch.alerts.context.legal_basis import BasisPeriod, LegalBasis, Title, read_legal_basis
-from minewatch.alerts.context.terms import PARTLY_VALID, REASONS
+from minewatch.alerts.context.legal_basis import BasisLayer, BasisPeriod, LegalBasis, Title, read_legal_basis
+from minewatch.alerts.context.terms import APPLICATION, PARTLY_VALID, REASONS, STALE_DAYS, TITLE
 from minewatch.core.text import show
 from minewatch.products.report.texts import Texts
 
@@ -34,6 +34,9 @@ class TitleWords:
 
     layer: str
     """The layer that holds it."""
+
+    standing: str = ""
+    """What it is, with the register's own words; '' where the layer does not say."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +75,12 @@ class LawWords:
     files: tuple[FileWords, ...] = ()
     """Of the layers that were consulted."""
 
+    stale: tuple[str, ...] = ()
+    """What is to be said of registers that are old by now."""
 
-def describe_law(row: Mapping[Any, Any], texts: Texts) -> LawWords:
-    """Say what the legal status of a row of the table is, and what it rests on."""
+
+def describe_law(row: Mapping[Any, Any], texts: Texts, today: dt.date | None = None) -> LawWords:
+    """Say what the legal status of a row of the table is, and what it rests on; given a day, which registers are old on it."""
     status = f"{name_legal_status(row, texts)}{texts.colon} {_explain_status(row, texts)}"
     basis = read_legal_basis(row["legal_basis"])
     if basis is None:
@@ -86,7 +92,8 @@ def describe_law(row: Mapping[Any, Any], texts: Texts) -> LawWords:
     )
     judged = "; ".join(_describe_period(period, texts) for period in basis.periods)
     titles = tuple(_describe_title(title, texts) for title in basis.titles)
-    return LawWords(status, judged, titles, _describe_others(basis, texts), files)
+    stale = tuple(_describe_age(layer, today, texts) for layer in basis.layers if today and _is_stale(layer, today))
+    return LawWords(status, judged, titles, _describe_others(basis, texts), files, stale)
 
 
 def name_legal_status(row: Mapping[Any, Any], texts: Texts) -> str:
@@ -122,10 +129,25 @@ def _describe_period(period: BasisPeriod, texts: Texts) -> str:
 def _describe_title(title: Title, texts: Texts) -> TitleWords:
     share = texts.percent(title.per_cent / 100)
     hectares, validity = f"{texts.number(title.hectares, '#,##0.00')} ha, {share}", _describe_validity(title, texts)
-    return TitleWords(show(title.name), show(title.id), validity, hectares, title.decides, show(title.layer))
+    name, feature_id, layer = show(title.name), show(title.id), show(title.layer)
+    return TitleWords(name, feature_id, validity, hectares, title.decides, layer, _describe_standing(title, texts))
+
+
+def _describe_standing(title: Title, texts: Texts) -> str:
+    if title.standing == TITLE and not title.words:
+        return ""
+    standing = texts.text(f"standing_{title.standing}")
+    return f"{standing} ({show(title.words)})" if title.words else standing
 
 
 def _describe_validity(title: Title, texts: Texts) -> str:
+    applied = texts.text("law_applied", date=texts.date(title.applied)) if title.applied else ""
+    if title.standing == APPLICATION:
+        return applied or texts.text("law_valid_unknown")
+    return "; ".join(filter(None, (applied, _describe_period_of(title, texts))))
+
+
+def _describe_period_of(title: Title, texts: Texts) -> str:
     first, last = title.valid_from, title.valid_to
     if not title.dated:
         return texts.text("law_valid_unknown")
@@ -134,6 +156,27 @@ def _describe_validity(title: Title, texts: Texts) -> str:
     if first:
         return texts.text("law_valid_from", first=texts.date(first))
     return texts.text("law_valid_to", last=texts.date(last)) if last else texts.text("law_valid_always")
+
+
+def _find_age(layer: BasisLayer) -> dt.date | None:
+    """Return the day whose state a layer shows: as declared, else the last on which one of its files was modified."""
+    if layer.as_of:
+        return layer.as_of
+    days = [file.modified[:10] for file in layer.files]
+    try:
+        return max(map(dt.date.fromisoformat, days), default=None)
+    except ValueError:
+        return None
+
+
+def _is_stale(layer: BasisLayer, today: dt.date) -> bool:
+    day = _find_age(layer)
+    return day is not None and (today - day).days > STALE_DAYS
+
+
+def _describe_age(layer: BasisLayer, today: dt.date, texts: Texts) -> str:
+    day = _find_age(layer) or today
+    return texts.text("law_stale", layer=show(layer.layer), date=texts.date(day), days=texts.number((today - day).days, "#,##0"))
 
 
 def _describe_others(basis: LegalBasis, texts: Texts) -> str:

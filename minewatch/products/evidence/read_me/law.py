@@ -30,10 +30,11 @@ Row = tuple[str, str]
 
 def list_law(facts: ReadMeFacts, words: Wording) -> list[Row]:
     """Return the legal status, what it rests on, and the overlap with each kind of area."""
-    said = describe_law({**NO_LAW, **facts.alert}, words.texts)
+    said = describe_law({**NO_LAW, **facts.alert}, words.texts, facts.made.date())
     has_bracket = read_legal_basis(facts.alert.get("legal_basis")) is not None
     status = words.texts.text("column_legal_status"), _describe_status(facts, words, has_bracket=has_bracket)
-    return [status, *_list_titles(said, words), *_list_files(said, words), *_list_overlaps(facts.alert, words)]
+    stale = [(words.texts.text("stale_label"), line) for line in said.stale]
+    return [status, *_list_titles(said, words), *_list_files(said, words), *stale, *_list_overlaps(facts.alert, words)]
 
 
 def _describe_status(facts: ReadMeFacts, words: Wording, *, has_bracket: bool) -> str:
@@ -49,7 +50,8 @@ def _describe_status(facts: ReadMeFacts, words: Wording, *, has_bracket: bool) -
 def _list_titles(said: LawWords, words: Wording) -> Iterator[Row]:
     for title in said.titles[:MOST_TITLES]:
         name = ", ".join(filter(None, (title.name, title.id))) or "–"
-        facts = {"name": name, "period": title.validity, "hectares": title.hectares, "layer": title.layer}
+        period = "; ".join(filter(None, (title.standing, title.validity)))
+        facts = {"name": name, "period": period, "hectares": title.hectares, "layer": title.layer}
         decides = words.texts.text("title_decides") if title.decides else ""
         yield words.texts.text("title_label"), "; ".join(filter(None, (words.texts.text("title", **facts), decides)))
 
