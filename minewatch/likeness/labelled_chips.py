@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from minewatch.core.errors import MinewatchError
@@ -39,6 +43,12 @@ GROUNDS = {
 
 LARGEST = 2**33
 """Bytes of a file when it is inflated; what is larger is refused."""
+
+UNREADABLE = (
+    *(ValueError, LookupError, EOFError, RuntimeError, MemoryError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
+"""Errors that an archive raises which is damaged, locked by a password, or holds something else than arrays of numbers."""
 
 
 @dataclass(frozen=True)
@@ -105,14 +115,22 @@ def read_labelled_chips(path: Path) -> LabelledChips:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST:
-            raise MinewatchError(f"{path} holds {size / 1e9:.0f} GB; give at most {LARGEST / 1e9:.0f} GB at a time")
+            raise MinewatchError(f"{path} holds {size / 1e9:.1f} GB; give at most {LARGEST / 1e9:.1f} GB at a time")
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in ("rgb", "mine", "source", "area_ha") if name in arrays.files}
+            found = {name: _read_array(arrays, name) for name in ("rgb", "mine", "source", "area_ha") if name in arrays.files}
     except OSError as error:
         raise MinewatchError(f"{path} cannot be read: {error.strerror or 'it is no .npz'}") from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, NotImplementedError, MemoryError) as error:
+    except UNREADABLE as error:
         raise MinewatchError(f"{path} is no .npz of arrays, or is damaged; write it with numpy.savez") from error
     return _check(path, found)
+
+
+def _read_array(arrays: NpzFile, name: str) -> NDArray[Any]:
+    """Return one array; raises ValueError where the file has something else under its name, or bytes that are no text."""
+    values = arrays[name]
+    if isinstance(values, bytes):  # numpy hands out what has not the head of an array as it is
+        raise ValueError(f"{name} is no array")
+    return values if values.dtype.kind != "S" else np.char.decode(values, "utf-8")
 
 
 def _check(path: Path, found: dict[str, NDArray[Any]]) -> LabelledChips:

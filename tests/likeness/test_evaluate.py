@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import geopandas as gpd
@@ -138,6 +139,29 @@ def test_what_is_no_npz_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "chips.npz").write_bytes(content)
     with pytest.raises(MinewatchError, match=r"chips.npz is no .npz"):
         read_labelled_chips(tmp_path / "chips.npz")
+
+
+def test_an_archive_that_is_locked_damaged_or_holds_no_arrays_is_refused(tmp_path: Path) -> None:
+    whole = bytearray(save_chips(tmp_path / "whole.npz").read_bytes())
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        whole[whole.find(mark) + flags] |= 1
+    (tmp_path / "locked.npz").write_bytes(whole)
+    for name, method in (("no-arrays", zipfile.ZIP_STORED), ("damaged", zipfile.ZIP_LZMA)):
+        with zipfile.ZipFile(tmp_path / f"{name}.npz", "w", method) as archive:
+            archive.writestr("rgb.npy", bytes(range(256)) * 40)
+            archive.writestr("mine.npy", "none")
+    content = bytearray((tmp_path / "damaged.npz").read_bytes())
+    content[60:100] = b"\xff" * 40
+    (tmp_path / "damaged.npz").write_bytes(content)
+    save_chips(tmp_path / "no-text.npz", source=np.array([b"\xff"] * 24))
+    for name in ("locked", "no-arrays", "damaged", "no-text"):
+        with pytest.raises(MinewatchError, match=rf"{name}.npz is no .npz of arrays, or is damaged"):
+            read_labelled_chips(tmp_path / f"{name}.npz")
+
+
+def test_names_of_sources_may_be_bytes(tmp_path: Path) -> None:
+    chips = read_labelled_chips(save_chips(tmp_path / "chips.npz", source=np.array(["río".encode()] * 24)))
+    assert set(chips.source) == {"río"}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
