@@ -115,6 +115,9 @@ REGISTERS: dict[str, tuple[str, list[Row]]] = {
             *(("inside", brazil(phase)) for phase in ("LAVRA GARIMPEIRA", "PERMISSÃO DE LAVRA GARIMPEIRA")),
             ("inside", brazil("AUTORIZAÇÃO DE PESQUISA", "285 - AUT PESQ/GUIA UTILIZAÇÃO AUTORIZADA PUBL EM 14/02/2023")),
             ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA")),
+            ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA", "AUT PESQ/GUIA UTILIZAÇÃO NÃO AUTORIZADA")),
+            ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA", "AUT PESQ/GUIA UTILIZAÇÃO PRORROGAÇÃO REQUERIDA")),
+            ("application", brazil("REQUERIMENTO DE LAVRA", "GUIA UTILIZAÇÃO PRORROGAÇÃO INDEFERIDA")),
             ("application", brazil("REQUERIMENTO DE LAVRA GARIMPEIRA")),
             ("application", brazil("REQUERIMENTO DE LAVRA")),
             ("application", brazil("DIREITO DE REQUERER A LAVRA")),
@@ -132,6 +135,7 @@ REGISTERS: dict[str, tuple[str, list[Row]]] = {
             ("expired", colombia("Terminado", "Explotación", ms(1993, 1, 1), ms(2023, 1, 1))),
             ("unknown", colombia("Terminado", "Explotación", *LONG)),
             ("application", colombia("Solicitud en evaluación", "", None, None)),
+            ("unknown", colombia("Solicitud rechazada", "", None, None)),
             ("inside", colombia("Activo", "Explotación", ms(1969, 7, 2), ms(2031, 1, 1))),
         ],
     ),
@@ -150,6 +154,12 @@ REGISTERS: dict[str, tuple[str, list[Row]]] = {
             ("unknown", landfolio("Large Scale Mining Licence", "Active", None, ms(2042, 1, 1))),
             ("application", landfolio("Permis d'Exploitation", "Demande en cours", None, None)),
             ("application", landfolio("Large Scale Mining Licence", "Open", None, None, "Application")),
+            *(
+                ("unknown", landfolio("Permis d'Exploitation", status, *LONG))
+                for status in ("En cours d'instruction", "Em tramitação", "Rejetée", "Indeferido", "Renewal refused", "Draft", "")
+            ),
+            ("inside", landfolio("Permis d'Exploitation", "Application for Renewal", *LONG, "Application")),
+            ("application", landfolio("Permis d'Exploitation", "Active", *LONG, "Application")),
             ("expired", landfolio("Permis d'Exploitation", "Expiré", ms(2000, 1, 1), ms(2020, 1, 1))),
             ("expired", landfolio("Permis d'Exploitation", "Actif", ms(2000, 1, 1), ms(2020, 1, 1))),
         ],

@@ -50,24 +50,30 @@ def _say(column: str, *words: str) -> Words:
 
 _ANNA_HELD = ("activo", "vigente*", "en ejecucion", "titulo vigente*", "suspendido")
 _ANNA_ENDED = (
-    "*terminad*",
-    "*caduc*",
-    "*cancelad*",
-    "*renunci*",
-    "*archivad*",
-    "*inactiv*",
-    "*vencid*",
-    "*liquid*",
-    "*rechazad*",
-)
+    "*terminad*", "*caduc*", "*cancelad*", "*renunci*", "*archivad*", "*inactiv*", "*vencid*", "*liquid*", "*rechazad*",
+    "*desisti*", "*negad*",
+)  # fmt: skip
+_LAVRA_ASKED = ("DIREITO DE REQUERER A LAVRA", "REQUERIMENTO DE LAVRA")
+_GUIA_NOT_HELD = (
+    "*GUIA*NAO AUTORIZA*", "*GUIA*REQUERID*", "*GUIA*SOLICITAD*", "*GUIA*PROTOCOL*", "*GUIA*INDEFERID*", "*GUIA*NEGAD*",
+    "*GUIA*CANCELAD*", "*GUIA*REVOGAD*", "*GUIA*DESIST*",
+)  # fmt: skip
+_LANDFOLIO_HELD = (
+    "active", "granted", "valid", "current", "in force", "live", "issued", "good standing", "in good standing", "actif",
+    "active title", "valide", "en vigueur", "octroye", "accorde", "em vigor", "ativo", "ativa", "valido", "valida", "vigente",
+    "concedido", "concedida", "atribuido", "atribuida",
+)  # fmt: skip
 _LANDFOLIO_ASKED = (
     "applic*", "demand*", "pedido*", "requer*", "solicit*", "submitted*", "under review*", "under application*", "pending",
     "pending app*", "pending grant*", "open application*", "new application*",
 )  # fmt: skip
 _LANDFOLIO_RENEWED = ("*renew*", "*extension*", "*renouvel*", "*renova*", "*prorrog*", "*prolong*")
+_LANDFOLIO_REFUSED = (
+    "*refus*", "*reject*", "*rejet*", "*rejei*", "*recusad*", "*indefer*", "*denied*", "*withdr*", "*retir*", "*desist*",
+)  # fmt: skip
 _LANDFOLIO_ENDED = (
-    "*expir*", "*lapse*", "*cancel*", "*revo*", "*surrender*", "*relinquish*", "*terminat*", "*annul*", "*renonc*", "*retir*",
-    "*refus*", "*reject*", "*rejei*", "*withdr*", "*forfeit*", "*caduc*", "*extint*", "*inactive*", "*dechu*", "*dead*",
+    "*expir*", "*lapse*", "*cancel*", "*revo*", "*surrender*", "*relinquish*", "*terminat*", "*annul*", "*renonc*", "*renunci*",
+    "*forfeit*", "*caduc*", "*extint*", "*inactive*", "*dechu*", "*dead*", "*abandon*", *_LANDFOLIO_REFUSED,
 )  # fmt: skip
 _LANDFOLIO_EXPLORE = ("*exploration*", "*recherche*", "*prospec*", "*reconn*", "*research*", "*pesquisa*", "PR")
 _LANDFOLIO_EXTRACT = (
@@ -107,12 +113,18 @@ PRESETS: Mapping[str, Preset] = {
                     "PERMISSÃO DE LAVRA GARIMPEIRA",
                 ),
                 {
-                    "FASE": ("AUTORIZAÇÃO DE PESQUISA", "DIREITO DE REQUERER A LAVRA", "REQUERIMENTO DE LAVRA"),
+                    "FASE": ("AUTORIZAÇÃO DE PESQUISA", *_LAVRA_ASKED),
                     "ULT_EVENTO": ("*GUIA*UTILIZA*AUTORIZA*", "*GUIA*UTILIZA*PRORROGA*"),
                 },
             ),
-            "exploration": (_say("FASE", "AUTORIZAÇÃO DE PESQUISA", "RECONHECIMENTO GEOLÓGICO"),),
-            "applications": (_say("FASE", "REQUERIMENTO DE *", "DIREITO DE REQUERER A LAVRA"),),
+            "exploration": (
+                _say("FASE", "AUTORIZAÇÃO DE PESQUISA", "RECONHECIMENTO GEOLÓGICO"),
+                {"FASE": ("AUTORIZAÇÃO DE PESQUISA",), "ULT_EVENTO": _GUIA_NOT_HELD},
+            ),
+            "applications": (
+                _say("FASE", "REQUERIMENTO DE *", "DIREITO DE REQUERER A LAVRA"),
+                {"FASE": _LAVRA_ASKED, "ULT_EVENTO": _GUIA_NOT_HELD},
+            ),
             "lapsed": (_say("FASE", "DISPONIBILIDADE", "APTO PARA DISPONIBILIDADE"),),
         },
         open_ended=True,
@@ -136,19 +148,7 @@ PRESETS: Mapping[str, Preset] = {
                 _say("STATUS", "*solicitud*", "*en evaluacion*", "*tramite*", "radicad*", "*propuesta*"),
                 _say("MODALIDAD", "*solicitud*", "*propuesta*"),
             ),
-            "lapsed": (
-                _say(
-                    "STATUS",
-                    "*terminad*",
-                    "*caduc*",
-                    "*cancelad*",
-                    "*renunci*",
-                    "*archivad*",
-                    "*inactiv*",
-                    "*vencid*",
-                    "*liquid*",
-                ),
-            ),
+            "lapsed": (_say("STATUS", *_ANNA_ENDED),),
         },
         asked_layers=("solicitud", "propuesta"),
         date_format=MILLISECONDS,
@@ -167,25 +167,32 @@ PRESETS: Mapping[str, Preset] = {
             "Type": ("Type", "TypeGroup"),
             "TypeGroup": ("TypeGroup",),
             "Status": ("Status", "StatusGrp"),
-            "StatusGrp": ("StatusGrp", "Status"),
+            "StatusGrp": ("StatusGrp",),
         },
         choices={
             "titles": (
-                _say("Type", *_LANDFOLIO_EXTRACT),
-                _say("TypeGroup", *_LANDFOLIO_EXTRACT),
+                {"Type": _LANDFOLIO_EXTRACT, "Status": _LANDFOLIO_HELD},
+                {"TypeGroup": _LANDFOLIO_EXTRACT, "Status": _LANDFOLIO_HELD},
                 {"Type": _LANDFOLIO_EXTRACT, "Status": _LANDFOLIO_RENEWED},
+                {"Type": _LANDFOLIO_EXTRACT, "Status": _LANDFOLIO_RENEWED, "StatusGrp": ("*",)},
             ),
             "exploration": (
                 _say("Type", *_LANDFOLIO_EXPLORE),
                 _say("TypeGroup", *_LANDFOLIO_EXPLORE),
-                {"Type": _LANDFOLIO_EXPLORE, "Status": _LANDFOLIO_RENEWED},
+                {"Type": _LANDFOLIO_EXPLORE, "Status": (*_LANDFOLIO_HELD, *_LANDFOLIO_RENEWED)},
+                {"Type": _LANDFOLIO_EXPLORE, "Status": _LANDFOLIO_RENEWED, "StatusGrp": ("*",)},
             ),
             "applications": (
                 _say("Status", *_LANDFOLIO_ASKED),
-                _say("StatusGrp", *_LANDFOLIO_ASKED),
-                _say("Type", "*applic*", "*demande*"),
+                {"Type": ("*",), "StatusGrp": _LANDFOLIO_ASKED},
+                {"Type": ("*applic*", "*demande*"), "Status": ("*",)},
             ),
-            "lapsed": (_say("Status", *_LANDFOLIO_ENDED), _say("StatusGrp", *_LANDFOLIO_ENDED)),
+            "lapsed": (
+                _say("Status", *_LANDFOLIO_ENDED),
+                {"Type": ("*",), "Status": _LANDFOLIO_REFUSED},
+                {"Type": ("*",), "StatusGrp": _LANDFOLIO_ENDED},
+                {"Type": ("*",), "Status": _LANDFOLIO_REFUSED, "StatusGrp": ("*",)},
+            ),
         },
         asked_layers=("applic", "demand", "pedido"),
         date_format=MILLISECONDS,
