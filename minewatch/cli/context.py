@@ -67,7 +67,7 @@ def add(session: Session, name: str, file: Path, preset: str, columns: tuple[str
     from minewatch.alerts.context.presets import PRESETS
     from minewatch.alerts.context.register_file import RegisterChoice, count_register, declare_register, list_register_layers
     from minewatch.core.workspace import check_name
-    from minewatch.settings.edit import add_table
+    from minewatch.settings.edit import add_tables
 
     workspace = session.workspace
     check_name("a context layer", name)
@@ -81,13 +81,12 @@ def add(session: Session, name: str, file: Path, preset: str, columns: tuple[str
     many = len(layers) > 1
     choice = RegisterChoice(declared, PRESETS[preset], columns=named, words=words, as_of=as_of and as_of.date(), **options)
     tables = {}
-    for one in layers:
-        own = f"{name}-{_slug(one)}" if many else name
+    for one, own in zip(layers, _name_layers(name, layers), strict=True):
+        check_name("a context layer", own)
         tables[own] = declare_register(workspace, own, replace(choice, layer=one if many or layer else None))
     counts = [count_register(workspace, own, table) for own, table in tables.items()]
     with workspace.lock("context add"):
-        for own, table in tables.items():
-            add_table(workspace, "context", own, table)
+        add_tables(workspace, "context", tables)
     if session.as_json:
         print_json([asdict(count) | {"table": tables[count.layer]} for count in counts])
         return
@@ -103,6 +102,18 @@ def _name_file(workspace: Workspace, file: Path) -> str:
         raise ContextError(f"there is no file {file}, neither here nor in {workspace.context}")
     whole = found.resolve()
     return str(whole.relative_to(workspace.root.resolve())) if whole.is_relative_to(workspace.root.resolve()) else str(whole)
+
+
+def _name_layers(name: str, layers: Sequence[str]) -> list[str]:
+    """Return the name of each layer's declaration: the name itself for one, else with the layer's, numbered where equal."""
+    slugs = list(map(_slug, layers))
+    equal: Counter[str] = Counter()
+    names = []
+    for slug in slugs:
+        equal[slug] += 1
+        number = f"-{equal[slug]}" if slugs.count(slug) > 1 else ""
+        names.append(f"{name}-{slug}{number}" if len(layers) > 1 else name)
+    return names
 
 
 def _slug(layer: str) -> str:

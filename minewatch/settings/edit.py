@@ -13,14 +13,16 @@ from minewatch.core.files import publishing
 from minewatch.core.workspace import Workspace
 
 
-def add_table(workspace: Workspace, group: str, name: str, table: Mapping[str, Any]) -> None:
-    """Add the table ``[group.name]`` at the end of the settings; raises WorkspaceError where it is there already."""
+def add_tables(workspace: Workspace, group: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add tables ``[group.NAME]`` at the end of the settings, all or none; raises WorkspaceError where one is there already."""
     document = workspace.read_document()
-    if name in document.get(group, {}):
-        raise WorkspaceError(f"{workspace.settings}: [{group}.{name}] is there already; remove it first, or choose another name")
-    lines = [f"[{group}.{name}]", *(f"{key} = {render_value(value)}" for key, value in table.items())]
-    text = _read(workspace).rstrip()
-    _write(workspace, f"{text}\n\n" + "\n".join(lines) + "\n", document | {group: document.get(group, {}) | {name: dict(table)}})
+    if there := next((name for name in tables if name in document.get(group, {})), None):
+        raise WorkspaceError(f"{workspace.settings}: [{group}.{there}] is there already; remove it first, or choose another name")
+    parts = [_read(workspace).rstrip()]
+    for name, table in tables.items():
+        parts.append("\n".join([f"[{group}.{name}]", *(f"{key} = {render_value(value)}" for key, value in table.items())]))
+    expected = document | {group: document.get(group, {}) | {name: dict(table) for name, table in tables.items()}}
+    _write(workspace, "\n\n".join(parts) + "\n", expected)
 
 
 def remove_table(workspace: Workspace, group: str, name: str) -> None:
@@ -33,7 +35,7 @@ def remove_table(workspace: Workspace, group: str, name: str) -> None:
         raise WorkspaceError(f"{workspace.settings}: there is no [{group}.{name}]; nothing was changed")
     lines = _read(workspace).splitlines(keepends=True)
     heading = re.compile(rf"\s*\[\s*{re.escape(group)}\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]\s*(#.*)?")
-    starts = [number for number, line in enumerate(lines) if heading.fullmatch(line.rstrip("\n"))]
+    starts = [number for number, line in enumerate(lines) if heading.fullmatch(line.rstrip("\r\n"))]
     rest = {key: value for key, value in document[group].items() if key != name}
     expected = {key: value for key, value in document.items() if key != group} | ({group: rest} if rest else {})
     if len(starts) == 1:
@@ -60,7 +62,7 @@ def render_value(value: Any) -> str:
 
 def _read(workspace: Workspace) -> str:
     try:
-        return workspace.settings.read_text(encoding="utf-8")
+        return workspace.settings.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{workspace.settings} cannot be read: {error}") from error
 
@@ -74,9 +76,11 @@ def _write(workspace: Workspace, text: str, expected: Mapping[str, Any]) -> None
     if found is None or _plain(found) != _plain(expected):
         raise _make_error(workspace)
     path = workspace.settings.resolve()
+    if b"\r\n" in path.read_bytes():
+        text = re.sub(r"\r?\n", "\r\n", text)
     mode = path.stat().st_mode & 0o777
     with publishing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8"))
     path.chmod(mode)
 
 

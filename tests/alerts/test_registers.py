@@ -316,6 +316,51 @@ def test_layers_of_one_file_are_declared_each_and_applications_known_by_their_la
     assert [place(workspace, number)["legal_status"] for number in (0, 1)] == ["inside", "application"]
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [("лицензии", "заявки"), ("Norte 1", "norte-1"), ("títulos mineros vigentes del norte", "títulos mineros vigentes del nor2")],
+)
+def test_every_layer_is_declared_however_much_their_names_are_alike(workspace: Workspace, layers: tuple[str, str]) -> None:
+    path = workspace.context / "peru.gpkg"
+    for layer in layers:
+        gpd.GeoDataFrame([peru("D.M. Titulado D.L. 708")], geometry=[square(0)], crs=4326).to_file(path, layer=layer)
+    run(workspace, "context", "add", "peru", str(path), "--preset", "pe-ingemmet")
+    assert [declared.layer for declared in read_declarations(workspace).values()] == list(layers)
+
+
+def test_of_several_layers_all_or_none_are_declared(workspace: Workspace) -> None:
+    path = workspace.context / "peru.gpkg"
+    for layer in ("a", "b"):
+        gpd.GeoDataFrame([peru("D.M. Titulado D.L. 708")], geometry=[square(0)], crs=4326).to_file(path, layer=layer)
+    words = [str(path), "--preset", "pe-ingemmet"]
+    run(workspace, "context", "add", "peru-b", *words, "--layer", "b")
+    before = workspace.settings.read_bytes()
+    assert "[context.peru-b] is there already" in call(workspace, "context", "add", "peru", *words).output
+    assert "cannot be the name" in call(workspace, "context", "add", "n" * 63, *words).output
+    assert workspace.settings.read_bytes() == before
+
+
+def test_ends_of_lines_stay_as_they_were(workspace: Workspace) -> None:
+    path = save(workspace, "peru.shp", [peru("D.M. Titulado D.L. 708")])
+    before = b'# of ours\r\nsource = "earth-search"  # keep\r\n'
+    workspace.settings.write_bytes(before)
+    run(workspace, "context", "add", "peru", str(path), "--preset", "pe-ingemmet")
+    assert b"\n" not in workspace.settings.read_bytes().replace(b"\r\n", b"")
+    run(workspace, "context", "remove", "peru")
+    assert workspace.settings.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [("--crs=EPSG:999999", "unknown coordinate reference system"), ("--encoding=klingon", "unknown encoding")],
+)
+def test_what_nobody_knows_is_refused_in_one_line(workspace: Workspace, option: str, line: str) -> None:
+    path = save(workspace, "peru.shp", [peru("D.M. Titulado D.L. 708")])
+    result = call(workspace, "context", "add", "peru", str(path), "--preset", "pe-ingemmet", option)
+    assert line in result.output
+    assert result.output.count("\n") == 1
+
+
 def test_a_file_without_a_reference_system_has_that_of_its_register(workspace: Workspace) -> None:
     path = save(workspace, "BRASIL.shp", [brazil("CONCESSÃO DE LAVRA")], crs=4674)
     path.with_suffix(".prj").unlink()

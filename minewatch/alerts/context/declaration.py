@@ -155,17 +155,23 @@ def read_declarations(workspace: Workspace) -> dict[str, Declaration]:
     return {name: _check(workspace, name, table) for name, table in read_settings(workspace).context.items()}
 
 
+def check_declaration(where: str, table: Mapping[str, Any]) -> Declaration:
+    """Return what a table declares; raises ContextError that begins with ``where`` and names the first fault."""
+    try:
+        return Declaration.model_validate(table)
+    except ValidationError as error:
+        raise ContextError(f"{where}: {_explain(error)}") from error
+
+
 def _check(workspace: Workspace, name: str, table: Any) -> Declaration:
     where = f"{workspace.settings}: [context.{name}]"
     if not isinstance(table, Mapping):
         raise ContextError(f"{workspace.settings}: context.{name}: write each layer as a table of its own, headed [context.NAME]")
     try:
         check_name("a context layer", name)
-        return Declaration.model_validate(table)
     except WorkspaceError as error:
         raise ContextError(f"{where}: {error}") from error
-    except ValidationError as error:
-        raise ContextError(f"{where}: {_explain(error)}") from error
+    return check_declaration(where, table)
 
 
 def _explain(error: ValidationError) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import pyogrio
 
 from minewatch.alerts.context.cells import MILLISECONDS, read_date, read_line, read_text
-from minewatch.alerts.context.declaration import Declaration
+from minewatch.alerts.context.declaration import Declaration, check_declaration
 from minewatch.alerts.context.features import Features, read_features
 from minewatch.alerts.context.layer import find_file, inspect_layer, make_text_error, open_layer, without_warnings
 from minewatch.alerts.context.presets import KEYS, SYNONYMS, Preset
@@ -119,7 +119,8 @@ def declare_register(workspace: Workspace, name: str, choice: RegisterChoice) ->
     Raises ContextError where the file cannot be read, or a column or the meaning of its words is to be named first.
     """
     base: dict[str, Any] = {"file": choice.file, "kind": CONCESSION} | ({"layer": choice.layer} if choice.layer else {})
-    path, info = inspect_layer(workspace, name, Declaration.model_validate(base))
+    said = {key: one for key, one in (("encoding", choice.encoding), ("crs", choice.crs)) if one}
+    path, info = inspect_layer(workspace, name, check_declaration(f"context layer {name!r}", base | said))
     fields = [str(one) for one in info["fields"]]
     if crs := choice.crs or (None if info["crs"] else choice.preset.crs):
         base["crs"] = crs
