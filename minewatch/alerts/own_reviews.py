@@ -59,8 +59,10 @@ def judge_review(review: str, text: str, *, is_merged: bool = False) -> bool | s
     paper (licensed, legal, permit, concession, duplicate, already known), or calls it a mine ("old mine", but not "no mine"):
     such ground may well look like a mine.
     """
-    if review not in (CONFIRM, DISMISS) or is_merged:
-        return "merged into another alert" if is_merged else NOT_DECIDED
+    if review not in (CONFIRM, DISMISS):
+        return NOT_DECIDED
+    if is_merged:
+        return "merged into another alert"
     return review == CONFIRM or _judge_reason(text)
 
 

@@ -126,10 +126,8 @@ def read_labelled_chips(path: Path) -> LabelledChips:
 
 
 def _read_array(arrays: NpzFile, name: str) -> NDArray[Any]:
-    """Return one array; raises ValueError where the file has something else under its name, or bytes that are no text."""
-    values = arrays[name]
-    if isinstance(values, bytes):  # numpy hands out what has not the head of an array as it is
-        raise ValueError(f"{name} is no array")
+    """Return one array, bytes as text; raises ValueError where they are none."""
+    values = np.asarray(arrays[name])  # numpy hands out as bytes what has not the head of an array
     return values if values.dtype.kind != "S" else np.char.decode(values, "utf-8")
 
 
