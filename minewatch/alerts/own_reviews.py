@@ -19,14 +19,21 @@ NOT_DECIDED = "not decided"
 """What the review of an alert says that nobody has decided on; these are not counted."""
 
 _OF_LAW = re.compile(
-    r"\b(licen[cs]|permi[ts]|authori[sz]|autoriza|legal|lawful|conces|t[ií]tulo|registered|duplica|already|known|same as)",
+    r"\b(licen[csç]|permi[ts]|authori[sz]|autori[sz]|legal|lawful|conces|t[ií]tulo|titre|registered|duplica|doublon|already|known"
+    r"|same as|conocid|conhecid|d[ée]j[àa] connu)",
     re.IGNORECASE,
 )
 """Begins words of reasons that speak of law or paper, not of what is on the ground."""
 
-_MINE = re.compile(r"\b(mine|mines|mining|mina|minas|miner[ií]a|minera[cç][aã]o|garimpo)\b", re.IGNORECASE)
+_MINE = re.compile(
+    r"\b(mine|mines|mining|mina|minas|mini(er|[èe]re)s?|miner[ií]a|minera[cç][aã]o|garimp\w*|orpaill\w*)\b", re.IGNORECASE
+)
 
-_NO = re.compile(r"\b(no|not|non|isn't|without|sin|não|nao|sem|never)\b", re.IGNORECASE)
+_NO = re.compile(r"\b(no|not|non|isn['’]t|without|sin|não|nao|sem|never|pas|sans)\b(?P<between>[^.:;,]*)$", re.IGNORECASE)
+"""A word that denies what follows it in its own part of a sentence."""
+
+_SURE = re.compile(r"^ (doubt|new|longer)\b|^ (duda|dúvida|hay duda)", re.IGNORECASE)
+"""What follows it where it denies something else."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +78,15 @@ def _judge_reason(text: str) -> bool | str:
         return "dismissed without a reason"
     if _OF_LAW.search(text):
         return "dismissed for law or paper, not for what it is"
-    if (found := _MINE.search(text)) and not _NO.search(text[: found.start()]):
+    if (found := _MINE.search(text)) and not _is_denied(text[: found.start()]):
         return "dismissed, and called a mine"
     return False
+
+
+def _is_denied(before: str) -> bool:
+    """True if a text denies what follows it."""
+    denied = _NO.search(before)
+    return denied is not None and not _SURE.search(denied["between"])
 
 
 def gather_reviews(workspace: Workspace, version: str) -> OwnReviews:

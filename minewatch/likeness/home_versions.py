@@ -102,6 +102,8 @@ def name_in_use(folder: Path) -> str:
         name = (folder / IN_USE).read_bytes()[:100].decode("ascii", "replace").strip()
     except FileNotFoundError:
         return SHIPPED
+    except OSError as error:
+        raise WorkspaceError(f"{folder / IN_USE} cannot be read: {error.strerror}; move it away") from error
     if name != SHIPPED and not _NAME.fullmatch(name):
         raise WorkspaceError(f"{folder / IN_USE} names no layer; choose one with: minewatch likeness use shipped")
     return name
@@ -134,6 +136,8 @@ def _read(path: Path) -> HomeVersion:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise WorkspaceError(f"{path} is gone, and it is in use; bring it back, or {undo}") from error
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be read: {error.strerror}; {undo}") from error
     match = _NAME.fullmatch(path.name)
     try:
         if match is None or _digest(data) != match["digest"]:

@@ -170,6 +170,15 @@ def test_a_damaged_layer_is_never_used(reviewed: Workspace, damage: slice) -> No
     assert read_in_use(reviewed.home_layers, read_model().version) == (None, "")
 
 
+def test_what_cannot_be_read_is_named(reviewed: Workspace) -> None:
+    kept = adopt(reviewed, learn_likeness(reviewed), TODAY)
+    for name in (kept.name, "in-use"):
+        (reviewed.home_layers / name).unlink()
+        (reviewed.home_layers / name).mkdir()
+        with pytest.raises(WorkspaceError, match=rf"{name} cannot be read: Is a directory"):
+            read_in_use(reviewed.home_layers, read_model().version)
+
+
 def test_an_unknown_layer_is_refused(reviewed: Workspace) -> None:
     with pytest.raises(WorkspaceError, match="home-7 is none of shipped"):
         use_version(reviewed.home_layers, "home-7")
@@ -186,12 +195,29 @@ def test_an_unknown_layer_is_refused(reviewed: Workspace) -> None:
         ("dismissed", "licensed quarry", "dismissed for law or paper, not for what it is"),
         ("dismissed", "inside a concession", "dismissed for law or paper, not for what it is"),
         ("dismissed", " ", "dismissed without a reason"),
+        *(
+            ("dismissed", text, "dismissed for law or paper, not for what it is")
+            for text in ("garimpo com licença", "exploitation autorisée", "doublon", "ya conocida", "já conhecido", "déjà connu")
+        ),
+        *(
+            ("dismissed", text, "dismissed, and called a mine")
+            for text in ("no doubt an old mine", "not new: mine of 2015", "minière artisanale", "orpaillage", "área garimpeira")
+        ),
+        *(
+            ("dismissed", text, False)
+            for text in ("there is no gold mine", "ce n'est pas une mine", "não é garimpo", "n\u2019est pas minier")
+        ),
         ("needs-visit", "", "not decided"),
         ("", "", "not decided"),
     ],
 )
 def test_which_reviews_count(review: str, text: str, judged: bool | str) -> None:
     assert judge_review(review, text) == judged
+
+
+def test_merged_alerts_are_left_out_where_they_were_reviewed() -> None:
+    assert judge_review("confirmed", "", is_merged=True) == "merged into another alert"
+    assert judge_review("", "", is_merged=True) == "not decided", "there is no review to leave out"
 
 
 def test_the_law_knows_the_layer_by_its_content(reviewed: Workspace) -> None:
