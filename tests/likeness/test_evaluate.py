@@ -10,7 +10,7 @@ import geopandas as gpd
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from shapely.geometry import Point, box
+from shapely.geometry import Point, Polygon, box
 
 from minewatch.alerts.likeness_truth import evaluate_alerts
 from minewatch.alerts.read import read_alerts
@@ -243,3 +243,29 @@ def test_a_truth_that_is_no_map_is_refused(scored: Workspace, tmp_path: Path) ->
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(MinewatchError, match="no layer of points or polygons"):
         evaluate_alerts(scored, tmp_path / "t.csv")
+
+
+def test_shapes_that_are_invalid_or_elsewhere_do_no_harm(scored: Workspace, tmp_path: Path) -> None:
+    far = [Point(0, 90), Point(1e6, 1e6), Point(179.9, -10), Point(-179.9, -10)]
+    truth = save_places(tmp_path / "t.gpkg", [outline(0), *far], MINE=["yes", *["no"] * 4])
+    x, y, right, top = outline(4).buffer(0.001).bounds
+    crossed = Polygon([(x, y), (right, top), (right, y), (x, top)])
+    for layer, shapes in (("sites", [outline(0), *far]), ("ignore", [crossed, box(x, y, right, top)])):
+        columns = {"MINE": [1, 0, 0, 0, 0]} if layer == "sites" else {}
+        gpd.GeoDataFrame(columns, geometry=shapes, crs=4326).to_file(tmp_path / "u.gpkg", layer=layer)
+    assert [evaluate_alerts(scored, tmp_path / f"{name}.gpkg").figures.count for name in "tu"] == [5, 4]
+    assert evaluate_alerts(scored, truth).figures.mines == 1, "columns in capitals count too"
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [({"date": ["soon"]}, "has soon as date, which is no date"), ({"mine": ["maybe"]}, "has maybe as mine; give 1")],
+)
+def test_what_cannot_be_read_of_a_place_is_not_guessed(scored: Workspace, tmp_path: Path, columns: dict, line: str) -> None:
+    with pytest.raises(MinewatchError, match=rf"t.gpkg: a place {line}"):
+        evaluate_alerts(scored, save_places(tmp_path / "t.gpkg", [outline(0)], **columns))
+
+
+def test_a_day_written_as_a_number_is_a_day(scored: Workspace, tmp_path: Path) -> None:
+    truth = save_places(tmp_path / "t.gpkg", [outline(0)], date=[20990101])
+    assert evaluate_alerts(scored, truth).figures.mines == 0, "the alert was last seen before"
