@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -53,10 +54,21 @@ def alerts() -> None:
     """
 
 
+class Number(click.FloatRange):
+    """A number within bounds; nan is none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; fails where it is none, or out of bounds."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value} is no number.", param, ctx)
+        return number
+
+
 def filters(command: F) -> F:
     """Add the options that filter alerts to a command."""
     for option in (
-        click.option("--min-area", type=click.FloatRange(min=0), metavar="HA", help="At least this large, hectares."),
+        click.option("--min-area", type=Number(min=0), metavar="HA", help="At least this large, hectares."),
         click.option("--since", type=DAY, help="First seen on this date or later."),
         click.option("--status", type=click.Choice(STATES), multiple=True, help="Only this status; may be given several times."),
         click.option("--confirmed", is_flag=True, help="Only those ever confirmed, also where the ground is green again."),
@@ -69,7 +81,7 @@ def filters(command: F) -> F:
         click.option("--aoi", metavar="NAME", help="Only this area."),
         click.option(
             "--min-mine-score",
-            type=click.FloatRange(0, 1),
+            type=Number(0, 1),
             metavar="X",
             help="Only ground that looks at least this much like a mine, 0 to 1; mines may look otherwise.",
         ),

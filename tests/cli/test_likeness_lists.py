@@ -83,6 +83,13 @@ def test_one_alert_is_shown_with_its_reasons(workspace: Workspace) -> None:
     assert json.loads(run(workspace, "alerts", "show", name(2), "--json").stdout)["mine_basis"] == {"score": 0.86}
 
 
+@pytest.mark.parametrize("option", ["--min-mine-score", "--min-area"])
+def test_a_limit_that_is_no_number_is_refused(workspace: Workspace, option: str) -> None:
+    result = CliRunner().invoke(main, ["-w", str(workspace.root), "alerts", "list", option, "nan"])
+    assert result.exit_code == 2
+    assert "nan is no number" in result.output
+
+
 def test_exports_have_the_columns_and_the_filter(workspace: Workspace, tmp_path: Path) -> None:
     run(workspace, "alerts", "export", "--format", "csv,shp", "--min-mine-score", "0.3", "-o", str(tmp_path / "out"))
     with (tmp_path / "out" / "alerts.csv").open(newline="") as file:
