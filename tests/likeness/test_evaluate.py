@@ -164,6 +164,14 @@ def test_names_of_sources_may_be_bytes(tmp_path: Path) -> None:
     assert set(chips.source) == {"río"}
 
 
+def test_names_in_a_page_are_text(tmp_path: Path) -> None:
+    file = save_chips(tmp_path / "chips.npz", source=np.array(["<script>|x"] * 24))
+    assert CliRunner().invoke(main, ["likeness", "evaluate", str(file), "-o", str(tmp_path / "page")]).exit_code == 0
+    page = (tmp_path / "page" / "page.md").read_text("utf-8")
+    assert "&lt;script>" in page
+    assert "<script" not in page
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MinewatchError, match="cannot be read: No such file"):
         read_labelled_chips(tmp_path / "chips.npz")

@@ -9,7 +9,7 @@ import numpy as np
 
 from minewatch.core.errors import MinewatchError
 from minewatch.core.files import make_private_folder, publish_bytes
-from minewatch.core.text import show
+from minewatch.core.text import show as show_line
 from minewatch.core.units import NODATA, SCALE
 from minewatch.core.workspace import Workspace
 from minewatch.likeness.evaluation import Evaluation, Mistake
@@ -36,6 +36,11 @@ def write_evaluation(folder: Path, evaluation: Evaluation) -> Path:
     page = (folder / PAGE).with_suffix(".md")
     publish_bytes(page, render_evaluation(evaluation, has_pictures=has_pictures).encode())
     return page
+
+
+def show(text: str) -> str:
+    """Return names of a stranger's file as one line of Markdown, without what a browser would run."""
+    return show_line(text).replace("<", "&lt;")
 
 
 def render_evaluation(evaluation: Evaluation, *, has_pictures: bool) -> str:

@@ -70,5 +70,5 @@ def list_groups(kind: str, groups: Sequence[Group]) -> Table:
 def render_table(table: Table) -> str:
     """Return a table in Markdown."""
     heads, rows = table
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (heads, *rows)]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in row) + " |" for row in (heads, *rows)]
     return "\n".join([lines[0], "|" + "---|" * len(heads), *lines[1:]])
