@@ -121,7 +121,7 @@ def score_mine_likeness(rgb: ArrayLike) -> NDArray[np.float32]:
     """Return (n,) how much chips look like mines, 0 to 1; always a number.
 
     ``rgb`` is (n, 48, 48, 3): surface reflectance 0 to 1; red, green, blue; pixels of 10 m, north up.  A pixel without a
-    number counts as the median of its chip.  It is an order in which to look, not a finding: docs/likeness.md says how good
+    number, or masked, counts as the median of its chip.  It is an order in which to look, not a finding: docs/likeness.md says how good
     it is, and where it must not be used.
 
     Raises ValueError for another shape.
@@ -130,7 +130,8 @@ def score_mine_likeness(rgb: ArrayLike) -> NDArray[np.float32]:
 
 
 def _check_chips(rgb: ArrayLike) -> NDArray[np.float32]:
-    chips = np.asarray(rgb, np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite, and so is no number
+        chips = np.ma.filled(np.ma.asarray(rgb, np.float32), np.nan) if np.ma.isMaskedArray(rgb) else np.asarray(rgb, np.float32)
     if chips.ndim != 4 or chips.shape[1:] != (CHIP, CHIP, 3):
         raise ValueError(f"chips of shape (n, {CHIP}, {CHIP}, 3) are scored, and this is {chips.shape}")
     return chips

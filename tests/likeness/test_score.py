@@ -38,6 +38,16 @@ def test_a_score_does_not_depend_on_what_is_scored_along_with_it(chips: np.ndarr
     np.testing.assert_allclose(np.concatenate(parts), score_mine_likeness(chips), atol=1e-4)
 
 
+def test_masked_pixels_and_numbers_too_large_count_as_none(chips: np.ndarray) -> None:
+    hidden = np.zeros(chips.shape, bool)
+    hidden[:, 10:14, 10:14] = True
+    spoilt = chips.astype(np.float64)
+    spoilt[hidden] = 1e300
+    expected = score_mine_likeness(np.where(hidden, np.nan, chips))
+    np.testing.assert_array_equal(score_mine_likeness(np.ma.masked_array(chips, hidden)), expected)
+    np.testing.assert_array_equal(score_mine_likeness(spoilt), expected)
+
+
 def test_no_chips_have_no_scores() -> None:
     check(score_mine_likeness(np.empty((0, CHIP, CHIP, 3))), 0)
 
