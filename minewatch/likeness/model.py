@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import io
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -11,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from minewatch.core.errors import MinewatchError
 from minewatch.likeness.network import Network
 
 CHIP = 48
@@ -113,16 +117,19 @@ class Model:
 
 @functools.cache
 def read_model() -> Model:
-    """Return the model that is shipped."""
-    return Model.load()
+    """Return the model that is shipped; raises MinewatchError where its file is damaged or gone."""
+    try:
+        return Model.load(io.BytesIO(WEIGHTS.read_bytes()))
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise MinewatchError(f"{WEIGHTS} is damaged or gone; install minewatch anew") from error
 
 
 def score_mine_likeness(rgb: ArrayLike) -> NDArray[np.float32]:
     """Return (n,) how much chips look like mines, 0 to 1; always a number.
 
-    ``rgb`` is (n, 48, 48, 3): surface reflectance 0 to 1; red, green, blue; pixels of 10 m, north up.  A pixel without a
-    number, or masked, counts as the median of its chip.  It is an order in which to look, not a finding: docs/likeness.md says how good
-    it is, and where it must not be used.
+    ``rgb`` is (n, 48, 48, 3): surface reflectance 0 to 1; red, green, blue; pixels of 10 m, north up.  A pixel that has no
+    number, or is masked, counts as the median of its chip.  It is an order in which to look, not a finding: docs/likeness.md
+    says how good it is, and where it must not be used.
 
     Raises ValueError for another shape.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import minewatch
 from minewatch import score_mine_likeness
+from minewatch.core.errors import MinewatchError
 from minewatch.likeness.model import CHIP, WEIGHTS, read_model
 
 
@@ -46,6 +48,14 @@ def test_masked_pixels_and_numbers_too_large_count_as_none(chips: np.ndarray) ->
     expected = score_mine_likeness(np.where(hidden, np.nan, chips))
     np.testing.assert_array_equal(score_mine_likeness(np.ma.masked_array(chips, hidden)), expected)
     np.testing.assert_array_equal(score_mine_likeness(spoilt), expected)
+
+
+@pytest.mark.parametrize("kept", [0, 3_000, 300_000])
+def test_damaged_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    (tmp_path / "weights.npz").write_bytes(WEIGHTS.read_bytes()[:kept])
+    monkeypatch.setattr("minewatch.likeness.model.WEIGHTS", tmp_path / "weights.npz")
+    with pytest.raises(MinewatchError, match="is damaged or gone; install minewatch anew"):
+        read_model.__wrapped__()
 
 
 def test_no_chips_have_no_scores() -> None:
