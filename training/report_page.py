@@ -35,8 +35,8 @@ reflectance (L2A), B04 B03 B02 of the image after; nothing was trained on them. 
 fell by 0.2 or more."""
 
 
-def list_goals(report: Report) -> list[tuple[str, str, str, bool | None]]:
-    """Return what was to be reached: figure, value, goal, whether it is met (None where it was not measured)."""
+def list_goals(report: Report) -> list[tuple[str, str, str, str]]:
+    """Return what was to be reached: figure, value, goal, and whether it is met."""
     figures, pairs = report.gallery.figures, report.pairs
     called = {group.name: group.called for group in report.gallery.groups["ground"] if group.name in CONFUSERS}
     return [
@@ -47,18 +47,18 @@ def list_goals(report: Report) -> list[tuple[str, str, str, bool | None]]:
     ]
 
 
-def _compare(estimate: Estimate, goal: float, *, at_most: bool = False) -> tuple[str, str, bool | None]:
-    """Return value, goal and whether it is met."""
+def _compare(estimate: Estimate, goal: float, *, at_most: bool = False) -> tuple[str, str, str]:
+    """Return value, goal and whether it is met; where the interval reaches beyond the goal, that is not sure."""
     wanted = f"{'≤' if at_most else '≥'} {goal}"
     if estimate.value is None:
-        return "not measured", wanted, None
-    return write_estimate(estimate), wanted, estimate.value <= goal if at_most else estimate.value >= goal
+        return "not measured", wanted, "–"
+    worst = estimate.value if estimate.low is None or estimate.high is None else estimate.high if at_most else estimate.low
+    is_met, is_sure = (value <= goal if at_most else value >= goal for value in (estimate.value, worst))
+    return write_estimate(estimate), wanted, "**missed**" if not is_met else "met" if is_sure else "met, not surely"
 
 
 def _write_goals(report: Report) -> str:
-    words = {True: "met", False: "**missed**", None: "–"}
-    rows = [(name, value, goal, words[met]) for name, value, goal, met in list_goals(report)]
-    return render_table((("figure", "measured", "goal", ""), rows))
+    return render_table((("figure", "measured", "goal", ""), list_goals(report)))
 
 
 def _list_peers(report: Report) -> Table:

@@ -39,6 +39,10 @@ class SourceError(MinewatchError):
     """A source of scenes does not exist, is not STAC, or has nothing that can be used."""
 
 
+class ModelError(MinewatchError):
+    """The weights behind the likeness are damaged or gone."""
+
+
 class SceneError(MinewatchError):
     """One scene cannot be read or was refused; the scan goes on without it."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
-from minewatch.core.errors import MinewatchError
+from minewatch.core.errors import ModelError
 from minewatch.likeness.network import Network
 
 CHIP = 48
@@ -117,11 +117,11 @@ class Model:
 
 @functools.cache
 def read_model() -> Model:
-    """Return the model that is shipped; raises MinewatchError where its file is damaged or gone."""
+    """Return the model that is shipped; raises ModelError where its file is damaged or gone."""
     try:
         return Model.load(io.BytesIO(WEIGHTS.read_bytes()))
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise MinewatchError(f"{WEIGHTS} is damaged or gone; install minewatch anew") from error
+        raise ModelError(f"{WEIGHTS} is damaged or gone; install minewatch anew") from error
 
 
 def score_mine_likeness(rgb: ArrayLike) -> NDArray[np.float32]:

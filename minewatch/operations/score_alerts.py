@@ -25,7 +25,7 @@ from minewatch.alerts.record import Alert, AlertStage
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, lonlat_to, reproject
-from minewatch.core.errors import EvidenceError, WorkspaceError
+from minewatch.core.errors import EvidenceError, ModelError, WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes
 from minewatch.core.workspace import SCORED
 from minewatch.likeness.basis import Basis, ChipBasis, parse_chip
@@ -93,7 +93,10 @@ def score_alerts(scan: ScoringInput, folder: Path | None, home_layers: Path | No
     ``folder`` holds the records of earlier scores; a what-if has none.  ``home_layers`` holds what was learnt from reviews.
     """
     confirmed = [alert for alert in scan.alerts if alert.stages]
-    found = _score_confirmed(scan, confirmed, folder, home_layers) if confirmed else _Scored({}, "", ())
+    try:
+        found = _score_confirmed(scan, confirmed, folder, home_layers) if confirmed else _Scored({}, "", ())
+    except ModelError as error:
+        return AlertScores({alert.alert_id: {} for alert in scan.alerts}, {}, (f"no likeness was measured: {error}",))
     texts = read_texts("en")
     cells: dict[str, Cells] = {}
     for alert in scan.alerts:

@@ -130,8 +130,8 @@ def say(**changes: Any) -> str:
 
 
 def test_high_scores_say_what_the_ground_looks_like() -> None:
-    assert say().startswith("looks like bare pits and ponds along water: 0.86 · bare ground on 40 % of the 480 m around it · "
-                            "water on 12 %, 40 m away · of that, ponds 2 %")  # fmt: skip
+    assert say().startswith("looks like bare pits and ponds along water: 0.86 · bare ground on 40 % of the 480 × 480 m around it"
+                            " · water on 12 %, 40 m away · of that, ponds 2 %")  # fmt: skip
     assert say(bare=0.0, water=0.0, ponds=0.0).startswith("looks like a mine: 0.86")
     assert "landslide" not in say()
 

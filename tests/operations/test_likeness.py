@@ -15,6 +15,7 @@ from shapely.geometry import MultiPolygon, Point
 
 from minewatch.alerts.record import Alert, AlertStage
 from minewatch.areas.grid import Grid, lonlat_from, reproject
+from minewatch.core.errors import ModelError
 from minewatch.core.workspace import SCORED
 from minewatch.likeness.basis import Basis
 from minewatch.likeness.grades import EDGE, UNCONFIRMED, UNLISTED, UNREADABLE
@@ -218,3 +219,14 @@ def test_what_was_learnt_from_reviews_changes_scores_and_is_named(area: AreaRepo
     damaged = score_alerts.score_alerts(parts, tmp_path / "kept", tmp_path / "layers")
     assert damaged.cells == shipped.cells
     assert any("is damaged" in note and "alerts have the shipped score" in note for note in damaged.notes)
+
+
+def test_damaged_weights_leave_alerts_without_a_score_and_say_so(area: AreaReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ModelError("weights.npz is damaged or gone; install minewatch anew")
+
+    monkeypatch.setattr("minewatch.operations.score_alerts.read_model", fail)
+    alert = make_staged(1, make_stage(area, 40, 40))
+    scores = score(area, alert)
+    assert scores.cells == {alert.alert_id: {}}
+    assert scores.notes == ("no likeness was measured: weights.npz is damaged or gone; install minewatch anew",)
