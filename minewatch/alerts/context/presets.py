@@ -49,6 +49,8 @@ def _say(column: str, *words: str) -> Words:
 
 
 _ANNA_HELD = ("activo", "vigente*", "en ejecucion", "titulo vigente*", "suspendido")
+_ANNA_ASKED = ("solicitud*", "en evaluacion*", "en tramite*", "radicad*", "propuesta*")
+"""They begin so: a title whose holder asks for more is still one."""
 _ANNA_ENDED = (
     "*terminad*", "*caduc*", "*cancelad*", "*renunci*", "*archivad*", "*inactiv*", "*vencid*", "*liquid*", "*rechazad*",
     "*desisti*", "*negad*",
@@ -145,7 +147,7 @@ PRESETS: Mapping[str, Preset] = {
             "titles": (_say("STATUS", *_ANNA_HELD),),
             "exploration": ({"ETAPA": ("*exploracion*",), "STATUS": _ANNA_HELD},),
             "applications": (
-                _say("STATUS", "*solicitud*", "*en evaluacion*", "*tramite*", "radicad*", "*propuesta*"),
+                _say("STATUS", *_ANNA_ASKED),
                 _say("MODALIDAD", "*solicitud*", "*propuesta*"),
             ),
             "lapsed": (_say("STATUS", *_ANNA_ENDED),),
