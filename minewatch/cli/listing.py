@@ -12,7 +12,7 @@ from minewatch.alerts.cells import is_empty, plain_cell
 from minewatch.alerts.context.legal_basis import read_legal_basis
 from minewatch.alerts.context.terms import PARTLY_VALID, UNKNOWN
 from minewatch.alerts.lifetime import find_green_again
-from minewatch.cli.output import echo, print_table
+from minewatch.cli.output import echo, print_table, say
 from minewatch.likeness.basis import Basis
 from minewatch.likeness.grades import MEANING
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
-    """Print a table of alerts, with the legal status, the likeness and what alerts were merged into where any is known."""
+    """Print a table of alerts, with the likeness, the legal status and what alerts were merged into where any is known."""
     is_partly = any(row["legal_reason"] == PARTLY_VALID for row in alerts)
     is_placed = is_partly or any(row["legal_status"] not in ("", UNKNOWN) for row in alerts)
     is_merged = any(row["merged_into"] for row in alerts)
@@ -43,18 +43,18 @@ def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
             f"{row['ndvi_change']:+.2f}",
             f"{row['bsi_change']:+.2f}",
             row["review"],
-            *([f"{row['legal_status']}*" if row["legal_reason"] == PARTLY_VALID else row["legal_status"]] if is_placed else []),
             *(["–" if is_empty(row["mine_score"]) else f"{row['mine_score']:.2f}"] if is_scored else []),
+            *([f"{row['legal_status']}*" if row["legal_reason"] == PARTLY_VALID else row["legal_status"]] if is_placed else []),
             *([row["merged_into"]] if is_merged else []),
         )
         for row in alerts
     ]
     dates = ("last normal", "first seen", "confirmed", "green again")
     columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
-    print_table((*columns, *["legal"] * is_placed, *["likeness"] * is_scored, *["merged into"] * is_merged), rows)
+    print_table((*columns, *["likeness"] * is_scored, *["legal"] * is_placed, *["merged into"] * is_merged), rows)
     texts = read_texts("en")
     if is_scored:
-        echo(MEANING)
+        say(MEANING)
     if is_partly:
         echo(f"* {texts.text('legal_meaning_partly_valid')}")
     for row in alerts:

@@ -67,13 +67,13 @@ def test_a_filter_says_how_many_it_cannot_know(workspace: Workspace) -> None:
 
 
 def test_the_list_says_what_likeness_means(workspace: Workspace, tmp_path: Path) -> None:
-    text = run(workspace, "alerts", "list").stdout
-    assert "likeness" in text
-    assert "0.86" in text
-    assert MEANING in " ".join(text.split())
+    answer = run(workspace, "alerts", "list")
+    assert "likeness" in answer.stdout
+    assert "0.86" in answer.stdout
+    assert MEANING in " ".join(answer.stderr.split())
     plain = init_workspace(tmp_path / "plain")
     put(plain.alerts, make_alert(0))
-    assert "ikeness" not in run(plain, "alerts", "list").stdout
+    assert "ikeness" not in run(plain, "alerts", "list").output
 
 
 def test_one_alert_is_shown_with_its_reasons(workspace: Workspace) -> None:

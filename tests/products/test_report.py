@@ -903,7 +903,7 @@ def test_the_template_uses_every_text_and_no_other() -> None:
     code = "".join(path.read_text() for path in [*folder.glob("*.py"), *folder.glob("*.html")])
     prefixes = (
         *("count_", "status_", "legal_", "review_", "decided_", "ground_", "composite_", "series_", "event_", "column_"),
-        *("by_name", "by_unknown", "fact_evidence_", "said_"),
+        *("by_name", "by_unknown", "fact_evidence_", "said_", "standing_"),
         *("likeness_not_", "likeness_ground_", "likeness_looks", "likeness_partly", "likeness_unlike"),
     )
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]
