@@ -47,12 +47,17 @@ class Commands(click.Group):
         return found
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error of its use names what was typed, or what a shell made of the names of files."""
+        """Run a command; an error of its use names what was typed, or what a shell made of the names of files.
+
+        A signal that comes before the command itself has begun ends it as any other does.
+        """
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
             error.message = printable(error.message)  # type: ignore[misc]  # which is what click prints
             raise
+        except KeyboardInterrupt as stop:  # before the command has begun: click would say "Aborted!"
+            exit_early(stop)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -26,10 +26,6 @@ AGAIN_SECONDS = 0.01
 """Time after which a signal that came where nothing may be raised is sent again."""
 
 
-_PUT_OFF: set[int] = set()
-"""Signals that will be sent again."""
-
-
 class Stopped(KeyboardInterrupt):
     """A signal arrived; not an Exception, so nothing that handles errors catches it."""
 
@@ -67,8 +63,6 @@ def handle_signals() -> Iterator[None]:
     sys.unraisablehook = take_dropped
     try:
         yield
-        while _PUT_OFF:  # it is raised here at the latest: what comes next may not know it
-            time.sleep(AGAIN_SECONDS)
     finally:
         sys.unraisablehook = report
         for number, handler in before.items():
@@ -92,7 +86,6 @@ def exit_early(stop: KeyboardInterrupt) -> NoReturn:
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
-    _PUT_OFF.clear()
     if frame and frame.f_code.co_filename.startswith(IMPORTING):  # may hold the lock of imports, for which other threads wait
         _send_again(number)
         return
@@ -103,7 +96,6 @@ def _raise_stopped(number: int, frame: FrameType | None) -> None:
 
 def _send_again(number: int) -> None:
     """Send a signal to this process a little later; takes no lock, since the main thread may hold any."""
-    _PUT_OFF.add(number)
     _thread.start_new_thread(_send_late, (number,))
 
 

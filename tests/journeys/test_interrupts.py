@@ -15,8 +15,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
+from minewatch.cli import main
+from minewatch.core.signals import NOTICE, Stopped
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.workspace import Workspace
 from minewatch.operations import plan
@@ -122,6 +125,19 @@ def test_a_signal_at_a_bad_moment_stops_the_command_all_the_same(code: str) -> N
     )
     done = subprocess.run([sys.executable, "-c", whole], cwd=ROOT, check=False, timeout=30, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (143, "")
+
+
+def test_a_signal_before_the_command_has_begun_is_told_as_any_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(click.Group, "invoke", raise_stopped)
+        with pytest.raises(SystemExit) as stop:
+            main.invoke(click.Context(main, info_name="minewatch"))
+    assert stop.value.code == 130
+    assert capsys.readouterr().err == f"{NOTICE}\n"
+
+
+def raise_stopped(*_: object) -> None:
+    raise Stopped(signal.SIGINT)
 
 
 def wait_for_files(watch: Workspace, child: subprocess.Popen[str]) -> None:
