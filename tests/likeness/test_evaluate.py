@@ -99,7 +99,7 @@ def test_a_file_of_chips_gives_a_page_its_pictures_and_a_table(tmp_path: Path) -
     assert "1 mine in 100" in result.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["mistakes.png", "page.md", "reliability.png", "roc.png"]
     page = (folder / "page.md").read_text("utf-8")
-    assert "source 1 \\| <b>" in page
+    assert "source 1 \\| &lt;b>" in page
     assert page.count("\n- chip ") == 10
     for heading in ("By source", "By ground", "By size", "What the share of mines does", "8 bits"):
         assert heading in page
