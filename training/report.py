@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from minewatch.core.files import publish_bytes
-from minewatch.likeness.evaluation import Evaluation, Mistake, evaluate, find_worst, name_sizes
+from minewatch.likeness.evaluation import Evaluation, evaluate, list_mistakes, name_sizes
 from minewatch.likeness.figures import Figures, Scored, measure
 from minewatch.likeness.model import WEIGHTS, Model
 from minewatch.products.images.likeness_charts import draw_mistakes, draw_reliability, draw_roc
@@ -59,17 +59,7 @@ def measure_all(
     if len(judged.logit) != len(gallery.mine) or not np.array_equal(judged.fold, make_folds(gallery)):
         raise ValueError("the networks were judged on another gallery, or in other folds: train anew")
     scored = Scored(calibrate_across(judged, gallery.mine, gallery.source), gallery.mine, gallery.source)
-    mistakes = [
-        Mistake(
-            f"chip {n}",
-            str(gallery.source[n]),
-            str(gallery.ground[n]),
-            bool(gallery.mine[n]),
-            float(scored.score[n]),
-            gallery.rgb[n],
-        )
-        for n in find_worst(scored)
-    ]
+    mistakes = list_mistakes(scored, gallery.ground, lambda n: f"chip {n}", lambda n: gallery.rgb[n])
     model = Model.load(weights)
     groups = {"source": gallery.source, "ground": gallery.ground}
     measured = evaluate("training gallery", model.version, [], scored, groups, mistakes)

@@ -25,7 +25,7 @@ from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.map_file import check_map_file, list_map_layers
 from minewatch.core.text import count_of, show
 from minewatch.core.workspace import Workspace
-from minewatch.likeness.evaluation import Evaluation, Mistake, evaluate, find_worst, name_sizes
+from minewatch.likeness.evaluation import Evaluation, evaluate, list_mistakes, name_sizes
 from minewatch.likeness.figures import Scored
 
 NEAR_M = {"Point": 100.0, "Polygon": 20.0}
@@ -63,10 +63,7 @@ def evaluate_alerts(workspace: Workspace, truth: Path, area: str | None = None) 
     mine, ground = _judge(alerts, sites, truth)
     scored = Scored(alerts["mine_score"].to_numpy(float), mine, alerts["aoi"].to_numpy().astype(str))
     groups = {"source": scored.source, "ground": ground, "size": name_sizes(alerts["area_ha"].to_numpy(float))}
-    mistakes = [
-        Mistake(str(alerts["alert_id"].iloc[n]), str(scored.source[n]), str(ground[n]), bool(mine[n]), float(scored.score[n]))
-        for n in find_worst(scored)
-    ]
+    mistakes = list_mistakes(scored, ground, lambda n: str(alerts["alert_id"].iloc[n]))
     beside = f"{count_of(len(sites), 'place')} of {truth.name}"
     notes = [f"{len(mine)} scored alerts beside {beside}; an alert without a place counts as no mine"]
     versions = sorted({str(one) for one in alerts.get("mine_model", pd.Series(dtype=str)).dropna() if one})

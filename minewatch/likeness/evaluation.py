@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -103,17 +103,7 @@ def evaluate_chips(title: str, chips: LabelledChips, model: Model, reporter: Rep
     groups = {"source": chips.source, "ground": chips.ground}
     if chips.area_ha is not None:
         groups["size"] = name_sizes(chips.area_ha)
-    mistakes = [
-        Mistake(
-            f"chip {n}",
-            str(chips.source[n]),
-            str(chips.ground[n]),
-            bool(chips.mine[n]),
-            float(scored.score[n]),
-            chips.reflect([n])[0],
-        )
-        for n in find_worst(scored)
-    ]
+    mistakes = list_mistakes(scored, chips.ground, lambda n: f"chip {n}", lambda n: chips.reflect([n])[0])
     return evaluate(title, model.version, [describe_reflectance(chips.rgb)], scored, groups, mistakes)
 
 
@@ -134,6 +124,19 @@ def evaluate(
     if "size" in measured:
         measured["size"].sort(key=lambda one: SIZE_NAMES.index(one.name))
     return Evaluation(title, version, notes, figures, measured, mistakes)
+
+
+def list_mistakes(
+    scored: Scored,
+    ground: NDArray[np.str_],
+    name: Callable[[int], str],
+    draw: Callable[[int], NDArray[np.float32] | None] = lambda _: None,
+) -> list[Mistake]:
+    """Return the worst mistakes; ``name`` and ``draw`` give name and picture of a score by its number."""
+    return [
+        Mistake(name(n), str(scored.source[n]), str(ground[n]), bool(scored.mine[n]), float(scored.score[n]), draw(n))
+        for n in find_worst(scored).tolist()
+    ]
 
 
 def find_worst(scored: Scored) -> NDArray[np.intp]:
