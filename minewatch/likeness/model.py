@@ -131,12 +131,14 @@ def score_mine_likeness(rgb: ArrayLike) -> NDArray[np.float32]:
     number, or is masked, counts as the median of its chip.  It is an order in which to look, not a finding: docs/likeness.md
     says how good it is, and where it must not be used.
 
-    Raises ValueError for another shape.
+    Raises ValueError for another shape, and for whole numbers.
     """
     return read_model().assess(rgb).score
 
 
 def _check_chips(rgb: ArrayLike) -> NDArray[np.float32]:
+    if np.asarray(rgb).dtype.kind in "biu":
+        raise ValueError("chips are reflectance, 0 to 1, as floats, and these are whole numbers: divide them by their scale")
     with np.errstate(over="ignore"):  # what is too large is infinite, and so is no number
         chips = np.ma.filled(np.ma.asarray(rgb, np.float32), np.nan) if np.ma.isMaskedArray(rgb) else np.asarray(rgb, np.float32)
     if chips.ndim != 4 or chips.shape[1:] != (CHIP, CHIP, 3):

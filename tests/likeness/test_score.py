@@ -50,6 +50,12 @@ def test_masked_pixels_and_numbers_too_large_count_as_none(chips: np.ndarray) ->
     np.testing.assert_array_equal(score_mine_likeness(spoilt), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16])
+def test_whole_numbers_are_no_reflectance(chips: np.ndarray, dtype: type) -> None:
+    with pytest.raises(ValueError, match="as floats, and these are whole numbers"):
+        score_mine_likeness((chips * 100).astype(dtype))
+
+
 @pytest.mark.parametrize("kept", [0, 3_000, 300_000])
 def test_damaged_weights_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
     (tmp_path / "weights.npz").write_bytes(WEIGHTS.read_bytes()[:kept])
