@@ -10,7 +10,7 @@ LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-he
 GALLERY ?= ../shared/data/mine-gallery/gallery.npz
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy likeness pictures drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy likeness pictures docs drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,6 +58,9 @@ drill: setup      ## kill, fill and spoil a workspace at every stage, fifty time
 
 year: setup       ## run a year of nights in fast motion; writes docs/endurance.md
 	$(RUN) benchmarks.year
+
+docs: setup       ## write the docs site to site/, with the notebooks run
+	$(RUN) tools.site
 
 pictures: setup  ## take the pictures of the docs anew (needs Chromium)
 	$(RUN) benchmarks.pictures
