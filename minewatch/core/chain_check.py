@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -114,7 +113,7 @@ def examine_log(path: Path, kind: LogKind, visit: Callable[[ChainedLine], None] 
     with contextlib.ExitStack() as stack:
         head = None
         with contextlib.suppress(OSError):  # the head may be missing, or be none
-            handle = stack.enter_context(lock_head(path, os.O_RDONLY, fcntl.LOCK_SH))
+            handle = stack.enter_context(lock_head(path, os.O_RDONLY, shared=True))
             head = parse_head(os.pread(handle, HEAD_BYTES + 1, 0))
         return examine(path, head, kind, visit)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +45,7 @@ def append_chained(
     if not documents:
         return []
     make_private_folder(path.parent)
-    with lock_head(path, os.O_RDWR | os.O_CREAT, fcntl.LOCK_EX) as handle:
+    with lock_head(path, os.O_RDWR | os.O_CREAT) as handle:
         head = parse_head(os.pread(handle, HEAD_BYTES + 1, 0))
         end = _find_end(path, head, kind)
         when = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")

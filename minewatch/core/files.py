@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from minewatch.core.errors import WorkspaceError
-from minewatch.core.plain_file import NoLocksError, NotPlainError, check_folder, lock_handle, open_plain, open_plain_handle
+from minewatch.core.file_lock import NoLocksError, lock_handle
+from minewatch.core.plain_file import NotPlainError, check_folder, open_plain, open_plain_handle
 from minewatch.core.temp_files import TEMPORARY_PREFIX, clean_stale, make_temp_name
 from minewatch.core.text import render_json
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import json
 import os
 import platform
@@ -20,15 +19,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from minewatch.core.errors import BusyError, WorkspaceError
-from minewatch.core.plain_file import (
-    NO_LOCK_ERRORS,
-    NO_LOCKS,
-    NoLocksError,
-    NotPlainError,
-    lock_handle,
-    open_plain_handle,
-    read_plain,
-)
+from minewatch.core.file_lock import NO_LOCK_ERRORS, NO_LOCKS, NoLocksError, lock_handle, lock_record
+from minewatch.core.plain_file import NotPlainError, open_plain_handle, read_plain
 from minewatch.core.temp_files import TEMPORARY_PREFIX, is_alive
 from minewatch.core.text import count_of
 
@@ -149,7 +141,7 @@ def check_locks(folder: Path) -> None:
     probe = folder / f"{TEMPORARY_PREFIX}lock-{secrets.token_hex(4)}"
     try:
         with probe.open("xb") as file:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_record(file.fileno())
     except OSError as error:
         if error.errno in NO_LOCK_ERRORS and probe.exists():
             raise WorkspaceError(f"files in {folder} cannot be locked ({os.strerror(error.errno)}); {NO_LOCKS}") from error
@@ -198,7 +190,7 @@ def _acquire(path: Path, handle: int, report: Callable[[str], None]) -> None:
 def _flock(path: Path, handle: int) -> bool:
     """Acquire the system's lock; False on a folder without locks.  Raises BlockingIOError where another process has it."""
     try:
-        lock_handle(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_handle(handle, path, wait=False)
     except NoLocksError:  # there the lease alone is the lock
         return False
     return True

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from minewatch.core.plain_file import lock_handle, open_plain, open_plain_handle
+from minewatch.core.file_lock import lock_handle
+from minewatch.core.plain_file import open_plain, open_plain_handle
 
 HEAD_BYTES = 640
 """Bytes of a head.  Always the same, so that it is replaced by one write of one block."""
@@ -66,12 +67,12 @@ def read_head(path: Path) -> Head | None:
 
 
 @contextlib.contextmanager
-def lock_head(path: Path, flags: int, lock: int) -> Iterator[int]:
-    """Hold the lock of the log, which is on its head; yield the head's file descriptor."""
+def lock_head(path: Path, flags: int, *, shared: bool = False) -> Iterator[int]:
+    """Hold the lock of the log, which is on its head, alone or shared with readers; yield the head's file descriptor."""
     head = name_head(path)
     handle = open_plain_handle(head, flags)
     try:
-        lock_handle(handle, head, lock)
+        lock_handle(handle, head, shared=shared)
         yield handle
     finally:
         os.close(handle)

@@ -7,7 +7,6 @@ workspace, wherever in it the link is.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 from pathlib import Path
@@ -18,25 +17,12 @@ from minewatch.core.errors import WorkspaceError
 MARKER = "minewatch.toml"
 """The file that makes a folder a workspace."""
 
-SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Flags with which a link is refused, and a pipe never waited for."""
-
-NO_LOCK_ERRORS = (errno.ENOLCK, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-"""Error numbers of a lock in a folder that cannot lock files."""
-
-NO_LOCKS = (
-    "mount the share with locks (NFS: without nolock, SMB: without nobrl, Lustre: with flock), "
-    "or move the workspace to a local disk"
-)
-"""What to do about such a folder."""
+SAFE = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""Flags with which a link is refused, and a pipe never waited for; a system has those of its own."""
 
 
 class NotPlainError(OSError):
     """A file is a link, a pipe or a device."""
-
-
-class NoLocksError(OSError):
-    """A file lies in a folder that cannot lock files."""
 
 
 def open_plain_handle(path: Path, flags: int = os.O_RDONLY) -> int:
@@ -80,16 +66,6 @@ def read_plain(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise OSError(errno.EFBIG, f"it is larger than any of its kind ({most >> 10} kB)")
     return data
-
-
-def lock_handle(handle: int, path: Path, kind: int = fcntl.LOCK_EX) -> None:
-    """Lock an open file (flock); raises BlockingIOError as flock does, NoLocksError where its folder cannot lock files."""
-    try:
-        fcntl.flock(handle, kind)
-    except OSError as error:
-        if error.errno in NO_LOCK_ERRORS:
-            raise NoLocksError(error.errno, f"its folder cannot lock files; {NO_LOCKS}", str(path)) from error
-        raise
 
 
 # --- folders -----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import os
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import WorkspaceError
+from minewatch.core.file_lock import lock_handle
 from minewatch.core.files import append_lines, delete_files, list_names, make_private_folder, publish_json, read_lines, sync
-from minewatch.core.plain_file import lock_handle, open_plain_handle
+from minewatch.core.plain_file import open_plain_handle
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.operations.notify.event import Event, parse_event
 
@@ -143,7 +143,7 @@ def lock_outbox(folder: Path, name: str, *, wait: bool = True) -> Iterator[bool]
         raise WorkspaceError(f"cannot use {path}: {error.strerror}; check the folder's permissions") from error
     try:
         try:
-            lock_handle(handle, path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            lock_handle(handle, path, wait=wait)
         except BlockingIOError:
             yield False
         except OSError as error:

@@ -6,9 +6,9 @@ decisions cannot be taken away without changing this log too.
 
 from __future__ import annotations
 
+import getpass
 import os
 import platform
-import pwd
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -276,7 +276,11 @@ def check_custody(path: Path) -> list[str]:
 def current_user() -> str:
     """Return login and machine of whoever runs this, as the system knows them."""
     try:
+        import pwd  # noqa: PLC0415 - a system without it has no such table of users
+
         login = pwd.getpwuid(os.getuid()).pw_name
+    except ImportError:
+        login = getpass.getuser()
     except KeyError:
         login = str(os.getuid())
     return f"{login}@{platform.node()}"

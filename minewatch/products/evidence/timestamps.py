@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import os
 import time
@@ -17,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import EvidenceError, MinewatchError, WorkspaceError, describe
+from minewatch.core.file_lock import lock_handle
 from minewatch.core.files import make_private_folder, publish_bytes, sync
-from minewatch.core.plain_file import lock_handle, open_plain_handle, read_plain
+from minewatch.core.plain_file import open_plain_handle, read_plain
 from minewatch.core.text import count_of, format_time
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.evidence_files import LARGEST_TEXT
@@ -257,7 +257,7 @@ def _excluding_others(workspace: Workspace) -> Iterator[bool]:
     try:
         is_free = True
         try:
-            lock_handle(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_handle(handle, path, wait=False)
         except BlockingIOError:
             is_free = False
         yield is_free
