@@ -6,11 +6,12 @@ USABLE := $(VENV)/.usable
 READY := $(VENV)/.ready
 PIP := $(RUN) pip install --disable-pip-version-check
 EXTRAS := evidence pdf video parquet notebook planetary-computer s3
+IMAGE := evidence pdf s3
 LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-header pyproject.toml
 GALLERY ?= ../shared/data/mine-gallery/gallery.npz
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy likeness pictures docs drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy likeness pictures docs package drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -62,6 +63,13 @@ year: setup       ## run a year of nights in fast motion; writes docs/endurance.
 docs: setup       ## write the docs site to site/, with the notebooks run
 	$(RUN) tools.site
 
+package: setup    ## build wheel and sdist into dist/, with the list of their parts and their hashes
+	rm -rf dist
+	$(RUN) hatchling build -d dist
+	$(RUN) twine check --strict dist/*
+	$(RUN) cyclonedx_py requirements requirements.lock --output-reproducible -o dist/sbom.json
+	cd dist && sha256sum * > SHA256SUMS
+
 pictures: setup  ## take the pictures of the docs anew (needs Chromium)
 	$(RUN) benchmarks.pictures
 
@@ -86,6 +94,7 @@ system-packages:  ## install the servers, browser and QGIS that the full test su
 lock:             ## resolve the dependencies anew, for use and for development, with the same versions (needs uv)
 	$(LOCK) $(addprefix --extra ,$(EXTRAS)) --group dev -o requirements-dev.lock
 	$(LOCK) -c requirements-dev.lock -o requirements.lock
+	$(LOCK) -c requirements-dev.lock $(addprefix --extra ,$(IMAGE)) -o requirements-image.lock
 
 clean:            ## delete the environment and what the demo wrote
 	rm -rf $(VENV) .venv-stac demo

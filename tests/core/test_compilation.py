@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -20,39 +19,6 @@ from minewatch.detection.series import Series
 from tests.helpers.dossiers import run
 from tests.helpers.places import ROOT
 from tests.helpers.tiles import cut_looks, make_random_tile
-
-SCAN = """
-import sys
-from dataclasses import replace
-from pathlib import Path
-
-from numba.core import event
-from minewatch.operations.doctor import warm
-
-class Listener(event.Listener):
-    def on_start(self, event):
-        print(event.data["dispatcher"].py_func.__qualname__)
-    def on_end(self, event):
-        pass
-
-event.register("numba:compile", Listener())
-warm.SCENES = replace(warm.SCENES, seed=2, width=96, cloudiness=0.3)
-warm._scan_simulated(Path(sys.argv[1]))
-"""
-
-
-def test_after_a_warming_a_scan_compiles_nothing(tmp_path: Path) -> None:
-    cache = tmp_path / "compiled"
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
-
-    def call(*command: str) -> str:
-        return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=True).stdout
-
-    said = json.loads(call("-m", "minewatch", "doctor", "--warm", "--json"))
-    assert said["compiled"] > 0
-    assert said["folder"] == str(cache)
-    assert call("-c", SCAN, str(tmp_path)) == ""
-
 
 KERNEL = """
 from minewatch.core.compilation import njit
