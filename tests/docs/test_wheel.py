@@ -1,4 +1,4 @@
-"""What is installed: the wheel has every file, its messages point to none that it lacks, and the two lock files agree."""
+"""What is installed: the wheel has every file, its messages point to none that it lacks, and the lock files agree."""
 
 from __future__ import annotations
 
@@ -92,14 +92,15 @@ def read_pins(name: str) -> dict[str, str]:
     return dict(blocks)
 
 
-def test_lock_files_agree() -> None:
-    use, everything = (read_pins(name) for name in ("requirements.lock", "requirements-dev.lock"))
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-image.lock"])
+def test_lock_files_agree(name: str) -> None:
+    use, everything = read_pins(name), read_pins("requirements-dev.lock")
     pins = {pin.split()[0]: hashes for pin, hashes in everything.items()}
     assert len(use) > 80
     assert {pin for pin, hashes in use.items() if pins.get(pin.split()[0]) != hashes} == set()
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-image.lock", "requirements-dev.lock"])
 def test_lock_file_has_hashes_and_names_no_index(name: str) -> None:
     text = (ROOT / name).read_text("utf-8")
     assert len(read_pins(name)) == len(re.findall(r"^\S+==", text, re.MULTILINE))
