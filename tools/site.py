@@ -23,16 +23,16 @@ ROOT = Path(__file__).resolve().parent.parent
 THEME = Path(__file__).with_name("site_theme")
 """Sphinx's settings, and what is ours in its theme."""
 
-OUTSIDE = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
+OUTSIDE = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
 """Pages at the top of the repository, and their names in the site."""
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
-    "Begin": ("readme", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
+    "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
     "Watch": ("analysts", "catalogues", "year", "watch", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "images", "evidence", "handover", "timestamps"),
     "Review on a map": ("gis-staff", "review", "context", "law", "witnesses", "likeness"),
     "How good, how fast": ("method", "accuracy", "ablation", "speed", "drills", "endurance"),
-    "Look up": ("cli", "settings", "api", "architecture", "contributing", "changelog"),
+    "Look up": ("cli", "settings", "api", "architecture", "contributing", "changelog", "security"),
 }
 """Chapter to its pages; notebooks and decisions come after them by themselves."""
 

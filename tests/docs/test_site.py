@@ -40,7 +40,7 @@ def list_targets(site: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, s
 
 def test_every_page_of_the_docs_is_in_the_contents(site: Path) -> None:
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html").as_posix() for path in (ROOT / "docs").rglob("*.md")}
-    pages |= {"readme.html", "changelog.html", "contributing.html"}
+    pages |= {"readme.html", "changelog.html", "contributing.html", "security.html"}
     pages |= {f"notebooks/{path.stem}.html" for path in (ROOT / "notebooks").glob("*.ipynb")}
     contents = set(LINKS.findall((site / "index.html").read_text("utf-8")))
     assert pages - contents == {"index.html"}
