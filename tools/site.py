@@ -23,7 +23,12 @@ ROOT = Path(__file__).resolve().parent.parent
 THEME = Path(__file__).with_name("site_theme")
 """Sphinx's settings, and what is ours in its theme."""
 
-OUTSIDE = {"README.md": "readme.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md", "SECURITY.md": "security.md"}
+OUTSIDE = {
+    "README.md": "readme.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "SECURITY.md": "security.md",
+}
 """Pages at the top of the repository, and their names in the site."""
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {

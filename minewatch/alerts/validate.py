@@ -1,7 +1,7 @@
 """Scores the alerts table against known sites, with confidence intervals.
 
-TRUTH is a GeoPackage with the layers ``sites`` (kind mining or temporary, onset, first_clear, looks = JSON list of clear
-dates) and ``ignore``, in a metric CRS on a 10 m lattice.  What counts:
+TRUTH is a GeoPackage with the layers ``sites`` (onset; where they are known kind = mining or temporary, first_clear, looks =
+JSON list of clear dates) and ``ignore``, best in the CRS of the alerts' pixels.  What counts:
 
 - An alarm is every alert with a ``confirmed_on``, whatever its status is now; extent is judged on what is confirmed now.
 - An alarm half or more on ignored ground is left out.  Else it belongs to the mining site it covers most, if at least 30 %
@@ -39,6 +39,9 @@ from minewatch.core.estimate import LEVEL, Estimate, estimate_share
 from minewatch.core.units import SIZES, name_size
 from minewatch.core.workspace import Workspace
 
+MINING = "mining"
+"""Kind of the sites that are looked for."""
+
 SHARE = 0.3
 """Of an alarm that must lie on a site, and of a site that must be covered."""
 
@@ -71,10 +74,10 @@ class TruthSite:
     """Covered by at least SHARE."""
 
     days: int | None
-    """From the first clear look to the alarm; None where there is none."""
+    """From the first clear look, or from the onset where that is not known, to the alarm; None where there is none."""
 
     looks: int | None
-    """Clear looks until the alarm, 1 = at the first."""
+    """Clear looks until the alarm, 1 = at the first; None where they are not known."""
 
     area_error: float | None
     """Relative error of the area of its alarms."""
@@ -174,15 +177,7 @@ def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date
 
 
 def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
-    try:
-        sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
-    except (DataSourceError, DataLayerError, OSError) as error:
-        raise MinewatchError(f"{truth} is no truth file: it needs the layers 'sites' and 'ignore'") from error
-    missing = {"kind", "onset", "first_clear", "looks", "area_ha"} - set(sites.columns)
-    if missing or sites.crs is None or not sites.crs.is_projected:
-        raise MinewatchError(f"{truth}: its layer 'sites' lacks {', '.join(sorted(missing)) or 'a metric CRS'}")
-    if sites.empty:
-        raise MinewatchError(f"{truth} has no site: there is nothing to compare with")
+    sites, ignore = _read_truth(truth)
     placed = alerts.to_crs(sites.crs).reset_index(drop=True)
     bounds = np.array([b for b in (sites.total_bounds, ignore.total_bounds, placed.total_bounds) if np.isfinite(b).all()])
     x0, y0 = sites.total_bounds[0], sites.total_bounds[3]
@@ -190,9 +185,35 @@ def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
     top = y0 + (np.ceil((bounds[:, 3].max() - y0) / PIXEL) + 4) * PIXEL
     shape = (int((top - bounds[:, 1].min()) / PIXEL) + 6, int((bounds[:, 2].max() - left) / PIXEL) + 6)
     transform = Affine(PIXEL, 0, left, 0, -PIXEL, top)
-    mining = sites[sites["kind"] == "mining"].reset_index(drop=True)
+    mining = sites[sites["kind"] == MINING].reset_index(drop=True)
     masks = [rasterize_outlines([geometry], transform, shape) for geometry in mining.geometry]
     return _Scene(transform, shape, mining, masks, rasterize_outlines(ignore.geometry, transform, shape), placed)
+
+
+def _read_truth(truth: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """Read the layers of a truth file; what only a simulation knows of a site stands for itself where it is missing.
+
+    A site without ``kind`` is a mine, its first clear look the day of its onset, and looks are not counted.
+    """
+    try:
+        sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
+    except (DataSourceError, DataLayerError, OSError) as error:
+        raise MinewatchError(f"{truth} is no truth file: it needs the layers 'sites' and 'ignore'") from error
+    if sites.empty:
+        raise MinewatchError(f"{truth} has no site: there is nothing to compare with")
+    missing = [name for name, lacks in (("onset", "onset" not in sites), ("a reference system", sites.crs is None)) if lacks]
+    if missing:
+        raise MinewatchError(f"{truth}: its layer 'sites' lacks {' and '.join(missing)}")
+    if not sites.crs.is_projected:
+        sites = sites.to_crs(sites.estimate_utm_crs())
+    told = sites.columns
+    sites = sites.assign(
+        kind=sites["kind"] if "kind" in told else MINING,
+        first_clear=sites["first_clear"].fillna(sites["onset"]) if "first_clear" in told else sites["onset"],
+        looks=sites["looks"] if "looks" in told else None,
+        area_ha=sites["area_ha"] if "area_ha" in told else sites.geometry.area / 1e4,
+    )
+    return sites, ignore.to_crs(sites.crs) if ignore.crs else ignore
 
 
 def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, int], list[Mask], gpd.GeoDataFrame]:
@@ -240,7 +261,7 @@ def _score_site(
     if hit and alarms:
         on = next((day for drawn, day in alarms if (drawn & mask).any()), alarms[-1][1])
         days = max(0, (on - _day(row["first_clear"])).days)
-        looks = max(1, sum(_day(look) <= on for look in json.loads(row["looks"])))
+        looks = max(1, sum(_day(look) <= on for look in json.loads(row["looks"]))) if row["looks"] else None
         extent = np.logical_or.reduce([drawn for drawn, _ in alarms]) & ~(scene.skip & ~mask)
         error = abs(float(extent.sum()) / float(mask.sum()) - 1)
     early = [

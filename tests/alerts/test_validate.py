@@ -6,6 +6,7 @@ import datetime as dt
 import importlib.util
 import json
 import sys
+import warnings
 from pathlib import Path
 
 import geopandas as gpd
@@ -111,6 +112,35 @@ def test_intervals_hold_the_value_and_few_sites_leave_them_wide(truth: Path) -> 
     assert recall.high is not None
     assert recall.low < 0.5
     assert recall.high == recall.value == 1
+
+
+def test_a_person_need_only_say_since_when_a_mine_is_there(truth: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.gpkg"
+    sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
+    sites[sites["kind"] == "mining"][["onset", "geometry"]].to_crs(4326).to_file(path, layer="sites", driver="GPKG")
+    ignore.to_crs(4326).to_file(path, layer="ignore", driver="GPKG")
+    alerts = make_alerts((square(10, 10, 10), "confirmed", "2024-03-15"), (square(65, 65, 5), "confirmed", "2024-03-15"))
+    scores = validate_alerts(alerts, path, *WATCHED)
+    assert (scores.true_alarms, scores.false_alarms, scores.left_out) == (1, 0, 1)
+    assert [(site.hit, site.days, site.looks) for site in scores.sites] == [(True, 14, None), (False, None, None)]
+    assert [round(site.area_ha, 2) for site in scores.sites] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("lost", ["onset", "a reference system"])
+def test_what_a_truth_lacks_is_named(truth: Path, tmp_path: Path, lost: str) -> None:
+    path = tmp_path / "less.gpkg"
+    sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
+    less = (
+        sites.drop(columns="onset")
+        if lost == "onset"
+        else gpd.GeoDataFrame(sites.drop(columns="geometry"), geometry=[*sites.geometry])
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pyogrio says that there is no CRS
+        less.to_file(path, layer="sites", driver="GPKG")
+    ignore.to_file(path, layer="ignore", driver="GPKG")
+    with pytest.raises(MinewatchError, match=f"its layer 'sites' lacks {lost}"):
+        validate_alerts(make_alerts((square(10, 10, 10), "confirmed", "2024-03-15")), path, *WATCHED)
 
 
 def test_a_file_that_is_no_truth_gets_one_line(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from minewatch.settings.pipeline import Pipeline, read_pipeline, render_pipeline
 from minewatch.settings.template import TEMPLATE
 from tests.helpers.places import ROOT
 
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")] + sorted(
+    (ROOT / "docs").rglob("*.md")
+)
 WORKSPACE = Workspace(ROOT)
 PICTURE_BYTES = 500_000
 README_WORDS = 1_800
