@@ -23,12 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 THEME = Path(__file__).with_name("site_theme")
 """Sphinx's settings, and what is ours in its theme."""
 
-OUTSIDE = {
-    "README.md": "readme.md",
-    "CONTRIBUTING.md": "contributing.md",
-    "CHANGELOG.md": "changelog.md",
-    "SECURITY.md": "security.md",
-}
+OUTSIDE = {path.name: f"{path.stem.lower()}.md" for path in sorted(ROOT.glob("*.md"))}
 """Pages at the top of the repository, and their names in the site."""
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
