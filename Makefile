@@ -11,7 +11,7 @@ LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-he
 GALLERY ?= ../shared/data/mine-gallery/gallery.npz
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: help install setup demo test check lint types reference bench bench-report bench-accuracy likeness pictures docs package drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types warm reference bench bench-report bench-accuracy likeness pictures docs package drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -45,7 +45,11 @@ lint: setup       ## check style, dependencies and import order
 types: setup      ## check types
 	$(RUN) mypy
 
-check: lint types  ## everything that must be green, tests with servers too
+warm: setup       ## compile what scans use, so that tests need not
+	$(RUN) minewatch doctor --warm
+
+check: setup      ## everything that must be green, tests with servers too
+	$(MAKE) -j 3 lint types warm
 	$(PYTEST)
 
 reference: setup  ## write docs/api.md, docs/cli.md and docs/settings.md from the program

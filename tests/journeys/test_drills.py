@@ -1,4 +1,4 @@
-"""Five rounds of each drill, by the same code as `make drill`: what is killed or starved ends where it ends undisturbed."""
+"""Three rounds of each drill, by the same code as `make drill`: what is killed or starved ends where it ends undisturbed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from drills.report import Figures
 from drills.truth import compare, inspect, read_truth
 from drills.world import AREA, World, open_world
 
-ROUNDS = 5
+ROUNDS = 3
 SEED = 7
 ONCE = ("clock", "read-only", "ctrl-c")
-"""Drills of which five rounds each, and of those that are not named here, are in test_interrupts.py and test_repair.py."""
+"""Drills of which three rounds each, and of those that are not named here, are in test_interrupts.py and test_repair.py."""
 
 
 @pytest.fixture(scope="module")
