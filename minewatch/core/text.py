@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -66,6 +67,26 @@ def format_percent(share: float, decimals: int = 0) -> str:
 def count_of(number: int, what: str) -> str:
     """Return a number with its noun: ``1 scene``, ``2 scenes``, ``3 passes``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
+
+
+MOST_KNOWN = 12
+"""Names that an error lists, where none is near what was typed."""
+
+
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the name that was probably meant, whatever its capitals; None where none is near."""
+    lower = {name.lower(): name for name in reversed(list(known))}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return lower[near[0]] if near else None
+
+
+def suggest(word: str, known: Iterable[str], kind: str) -> str:
+    """Return the end of an error about an unknown name: what was probably meant, else what there is."""
+    names = list(known)
+    if near := find_nearest(word, names):
+        return f"; did you mean {near!r}?"
+    rest = f" and {len(names) - MOST_KNOWN} more" if len(names) > MOST_KNOWN else ""
+    return f"; known {kind}: {', '.join(names[:MOST_KNOWN]) or 'none'}{rest}"
 
 
 def escape_math(text: str) -> str:
