@@ -165,7 +165,12 @@ def _print_line(text: str, style: str = "") -> None:
 
 def print_json(value: Any) -> None:
     """Print data as JSON on stdout."""
-    click.echo(render_json(value, default=str))
+    click.echo(render_json(value, default=_make_plain))
+
+
+def _make_plain(value: Any) -> Any:
+    """Return what stands in JSON for a value that it has not: numbers of other libraries are numbers."""
+    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
 
 
 def echo(text: str) -> None:

@@ -8,7 +8,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -70,7 +70,12 @@ def count_of(number: int, what: str) -> str:
 
 
 MOST_KNOWN = 12
-"""Names that an error lists, where none is near what was typed."""
+"""Names that an error lists."""
+
+
+def join_some(names: Sequence[str], most: int = MOST_KNOWN) -> str:
+    """Return names with commas: the first ones, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
@@ -85,8 +90,7 @@ def suggest(word: str, known: Iterable[str], kind: str) -> str:
     names = list(known)
     if near := find_nearest(word, names):
         return f"; did you mean {near!r}?"
-    rest = f" and {len(names) - MOST_KNOWN} more" if len(names) > MOST_KNOWN else ""
-    return f"; known {kind}: {', '.join(names[:MOST_KNOWN]) or 'none'}{rest}"
+    return f"; known {kind}: {join_some(names) or 'none'}"
 
 
 def escape_math(text: str) -> str:
@@ -123,7 +127,7 @@ def _refuse_number(text: str) -> NoReturn:
 
 
 def render_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Return JSON, indented by one space, in which every character can be shown; others are written as escapes.
+    """Return JSON, indented by one space, in which every character can be shown; others are written as escapes, NaN as null.
 
     ``default`` returns what stands for a value that JSON has not.  json's own encoder takes four times as long to indent.
     """
@@ -143,7 +147,8 @@ def _render(value: Any, indent: str, default: Callable[[Any], Any] | None) -> st
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
     if value is None or isinstance(value, str | int | float) or default is None:
-        return json.dumps(value, ensure_ascii=False)
+        is_number = not isinstance(value, float) or math.isfinite(value)
+        return json.dumps(value if is_number else None, ensure_ascii=False)
     return _render(default(value), indent, default)
 
 

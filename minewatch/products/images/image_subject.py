@@ -61,8 +61,7 @@ def find_subject(workspace: Workspace, target: str) -> ImageSubject:
         own = None if table is None else table[table["aoi"] == target]
         return ImageSubject(target, target, own, workspace=workspace)
     if table is None:
-        near = suggest(target, list_aois(workspace), "areas")
-        raise ImageError(f"there is no area {target!r} and no alert yet{near}")
+        raise ImageError(f"there is no area {target!r} and no alert yet{suggest(target, list_aois(workspace), 'areas')}")
     try:
         name = find_alert(workspace.alerts, target)
     except AlertsError as error:
