@@ -198,7 +198,7 @@ def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> d
     if last > today:
         reporter.note(
             f"{aoi}: its table is as of {last}, which is in the future; was the clock wrong?  "
-            f"If it is right now, correct the table with: minewatch scan {aoi} --until {today}"
+            f"If it is right now, correct the table with: minewatch scan {aoi} --until {today} --replace"
         )
     return max(today, last)
 
