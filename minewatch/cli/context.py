@@ -232,7 +232,7 @@ def check(session: Session, names: tuple[str, ...]) -> None:
         print_json(reports)
     elif reports:
         columns = ("name", "kind", "features", "usable", "dated", "crs", "file")
-        print_table(columns, [[report[column] for column in columns] for report in reports])
+        print_table(columns, [[report[column] for column in columns] for report in reports], spare=("crs",))
     else:
         say(f"no context layer is declared; add [context.NAME] tables to {session.workspace.settings}")
     for report in reports:

@@ -71,7 +71,7 @@ def test(session: Session, rule: str | None) -> None:
         ways = [one.table.webhook_variable or one.table.to_variable for one in rules]  # the variable, never what is in it
         results = ["sent" if answer.sent else f"failed: {answer.reason}" for _, answer in answers]
         rows = list(zip([one.name for one in rules], ways, results, strict=True))
-        print_table(("rule", "by", "what came of it"), rows)
+        print_table(("rule", "by", "what came of it"), rows, wrap=True)
     for one in rules:
         if not any(covers(one, aoi) for aoi in list_aois(workspace)):
             say(f"{one.name}: none of its areas is in this workspace ({', '.join(one.table.areas)})")
@@ -119,7 +119,12 @@ def list_command(session: Session, dead: bool) -> None:
             say(NO_RULES)
         return
     rows = [_list_cells(place, message) for place, message in found]
-    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), rows, wrap=True)
+    print_table(
+        ("message", "state", "events", "tries", "next try (UTC)", "why"),
+        rows,
+        spare=("tries", "events", "next try (UTC)"),
+        wrap=True,
+    )
 
 
 def _list_cells(place: str, message: Message) -> tuple[str | int, ...]:

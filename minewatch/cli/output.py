@@ -204,6 +204,8 @@ def print_table(
 
     console = Console(soft_wrap=True, highlight=False)
     layout = lay_out(columns, rows, console.width if sys.stdout.isatty() else None, spare=spare, wrap=wrap)
+    if not layout.lines:
+        return
     text = Text("\n".join(layout.lines))
     if layout.has_head:
         text.stylize("bold", 0, len(layout.lines[0]))

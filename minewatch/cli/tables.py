@@ -89,7 +89,7 @@ def _list_block(columns: Sequence[str], row: Sequence[str], width: int) -> list[
     room = width - GAP
     for field in fields:
         joined = lines[-1] + JOIN + field
-        if len(lines) > 1 and cell_len(joined) <= width - len(JOIN.rstrip()):
+        if len(lines) > 1 and cell_len(joined) <= width:
             lines[-1] = joined
         else:
             lines += [" " * GAP + part for part in wrap_words(field.split(" "), room)]
