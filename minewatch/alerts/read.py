@@ -11,7 +11,7 @@ from minewatch.alerts.columns import ALERT_COLUMNS, DECISION_COLUMNS, LAYER
 from minewatch.alerts.database import require_table
 from minewatch.alerts.rows import list_pending_edits, read_areas
 from minewatch.core.errors import AlertsError
-from minewatch.core.text import strip_controls, suggest
+from minewatch.core.text import find_nearest, join_some, strip_controls
 from minewatch.core.workspace import Workspace, find_workspace
 
 
@@ -44,9 +44,9 @@ def choose_area(workspace: Workspace, area: str | None = None) -> str:
     """Return the area to score: the one named, else the only one of the table; raises AlertsError where that is none."""
     require_table(workspace.alerts)
     areas = read_areas(workspace.alerts)
-    if area and area not in areas:
-        raise AlertsError(f"there is no area {area!r} in the table{suggest(area, areas, 'areas')}")
     chosen = [area] if area else list(areas)
-    if len(chosen) != 1:
-        raise AlertsError(f"name one of the areas in the table: {', '.join(areas)}")
+    if len(chosen) != 1 or chosen[0] not in areas:
+        near = find_nearest(area or "", areas)
+        advice = f"; did you mean {near!r}?" if near else ""
+        raise AlertsError(f"name one of the areas in the table: {join_some(list(areas))}{advice}")
     return chosen[0]

@@ -17,7 +17,7 @@ import numpy as np
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import make_private_folder, publish_bytes
-from minewatch.core.text import show, suggest
+from minewatch.core.text import show
 from minewatch.detection.array_file import MALFORMED, ArrayFile, pack_arrays
 from minewatch.likeness.home_layer import HomeLayer
 
@@ -89,7 +89,7 @@ def use_version(folder: Path, wanted: str) -> str:
             name for name, found in named.items() if wanted in (name, str(found.number), f"home-{found.number}", found.version)
         ]
         if len(fitting) != 1:
-            raise WorkspaceError(f"there is no layer {show(wanted)!r}{suggest(wanted, [*named, SHIPPED], 'layers')}")
+            raise WorkspaceError(f"{show(wanted)} is none of {', '.join([*named, SHIPPED])}; likeness list shows them")
         wanted = fitting[0]
     make_private_folder(folder)
     publish_bytes(folder / IN_USE, wanted.encode())
