@@ -109,9 +109,8 @@ def test_lists_fit_a_real_terminal(workspace: Workspace) -> None:
     commands = [["alerts", "list"], ["alerts", "show", name(4)], ["aoi", "list"], ["status"], ["source", "list"]]
     asked = [(width, ["-w", str(workspace.root), *words]) for width in (120, 80, 60) for words in commands]
     leader, follower = pty.openpty()
-    env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")} | {
-        "TERM": "xterm"
-    }
+    kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    command = [sys.executable, "-c", ON_A_TERMINAL, json.dumps(asked)]
     env = kept | {"TERM": "xterm"}
     child = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=subprocess.PIPE, env=env)
     os.close(follower)
