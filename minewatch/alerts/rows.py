@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.cells import is_empty
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, GEOMETRY, LAYER, REVIEW_COLUMNS, SHOWN
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, GEOMETRY, LAYER, REVIEW_COLUMNS, RUNS, SHOWN
 from minewatch.alerts.database import BUSY_SECONDS, REMEDY, UNREADABLE, recover, require_table, select
 from minewatch.alerts.history import RENAMED, follow_renames, list_events, list_renames
 from minewatch.core.errors import AlertsError, describe
@@ -107,6 +107,13 @@ def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
     recover(path)
     with reading(path) as connection:
         return {row["aoi"]: (row["monitor_from"], row["as_of"]) for row in read_layer(connection, AOIS)}
+
+
+def list_what_ifs(path: Path) -> list[str]:
+    """Return the areas whose alerts in the table are those of a what-if.  Raises AlertsError where it cannot be read."""
+    with reading(path) as connection:
+        runs = {row["run_id"] for row in read_layer(connection, RUNS) if row.get("what_if") == 1}
+        return [row["aoi"] for row in read_layer(connection, AOIS) if row.get("run_id") in runs]
 
 
 def list_pending_edits(path: Path) -> set[str]:

@@ -12,7 +12,7 @@ from minewatch.alerts.cells import describe_position, read_day
 from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate
-from minewatch.alerts.rows import find_alert, read_areas, read_rows
+from minewatch.alerts.rows import find_alert, list_what_ifs, read_areas, read_rows
 from minewatch.cli.alert_filters import BY_STATUS, ORDERS, describe_totals, filters, select_alerts
 from minewatch.cli.output import (
     Choice,
@@ -86,6 +86,8 @@ def list_command(session: Session, sort: str, limit: int | None, **choice: Any) 
         return
     print_alerts(listed)
     say(describe_totals(chosen, len(listed)))
+    for aoi in list_what_ifs(workspace.alerts):
+        say(f"{aoi}: the table shows a what-if; to bring back its own alerts: minewatch scan {aoi}")
     if not any(choice[name] not in (None, ()) for name in NARROWING):
         areas = read_areas(workspace.alerts)
         began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}

@@ -76,6 +76,7 @@ def scan_command(
     Example:
       minewatch scan la-pampa
       minewatch scan --since 2024-01-01 --until 2024-06-30 --into what-if --set alerts.min_area_ha=0.5
+      minewatch scan la-pampa --until 2024-06-30 --replace
       minewatch scan la-pampa --source ./my-catalogue --json
     """
     from minewatch.operations.plan import ScanRequest, set_apart

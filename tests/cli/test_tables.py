@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
