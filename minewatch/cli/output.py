@@ -189,13 +189,11 @@ def print_result(session: Session, facts: Any, lines: Iterable[object], notes: I
         echo(str(line))
 
 
-def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False, more: str = "--json"
-) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False) -> None:
     """Print a table on stdout, numbers aligned right, in the width of the terminal; a file or a pipe gets it as wide as it is.
 
     Where there is no room, words of the last column are wrapped (``wrap``), the columns in ``spare`` are left out one by one,
-    which a line says, with ``more`` for where they are to be had; or each row becomes a block.
+    which a line says, or each row becomes a block.
     """
     from rich.console import Console
     from rich.text import Text
@@ -211,7 +209,7 @@ def print_table(
         text.stylize("bold", 0, len(layout.lines[0]))
     console.print(text)
     if layout.dropped:
-        say(f"no room for {', '.join(layout.dropped)}: a wider terminal shows them, and {more} has them")
+        say(f"left out here: {', '.join(layout.dropped)}; a wider terminal shows all, and so does --json")
 
 
 def read_line(option: str, text: str) -> str:
