@@ -34,7 +34,7 @@ class Layout:
     """True where the first line names the columns."""
 
     dropped: Sequence[str] = ()
-    """Columns for which there was no room."""
+    """Columns for which there was no room; empty ones are not named."""
 
 
 def lay_out(
@@ -43,25 +43,32 @@ def lay_out(
     """Lay out a table in ``width`` characters, None = as wide as it is; no cell is cut.
 
     Where it does not fit, words of the last column are wrapped (with ``wrap``), then the columns in ``spare`` are left out one
-    by one; where that is not enough, each row becomes a block that has all its cells.  Numbers are aligned right.
+    by one, empty ones first; where that is not enough, each row becomes a block that has all its cells.  Numbers stand right.
     """
     cells = [[_format_cell(value) for value in row] for row in rows]
     if not any(columns):
         return Layout(list(_list_pairs(cells, width)))
     is_number = [bool(rows) and all(isinstance(row[n], int | float) for row in rows) for n in range(len(columns))]
+    empty = {name for n, name in enumerate(columns) if not any(row[n] for row in cells)}
+    giving_way = sorted(spare, key=lambda name: name not in empty)
     for count in range(len(spare) + 1):
-        kept = [n for n, name in enumerate(columns) if name not in spare[:count]]
+        kept = [n for n, name in enumerate(columns) if name not in giving_way[:count]]
         shown = [[row[n] for n in kept] for row in ([*columns], *cells)]
-        widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
-        last = None if width is None or not wrap else width - sum(widths[:-1]) - GAP * (len(widths) - 1)
-        if last is not None and last < widths[-1]:
-            widths[-1] = max(last, NARROWEST, *(cell_len(word) for row in shown for word in row[-1].split()))
+        widths = _find_widths(shown, width if wrap else None)
         if width is None or sum(widths) + GAP * (len(widths) - 1) <= width:
-            right = [is_number[n] for n in kept]
-            lines = [line for row in shown for line in _list_row(row, widths, right)]
-            return Layout(lines, has_head=True, dropped=[columns[n] for n in range(len(columns)) if n not in kept])
+            lines = [line for row in shown for line in _list_row(row, widths, [is_number[n] for n in kept])]
+            return Layout(lines, has_head=True, dropped=[name for name in giving_way[:count] if name in {*columns} - empty])
     assert width is not None, "without a width every table fits"
     return Layout([line for row in cells for line in _list_block(columns, row, width)])
+
+
+def _find_widths(rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
+    """Return the widths of columns: as wide as their cells, the last one narrower where there is a width to keep to."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    room = widths[-1] if width is None else width - sum(widths[:-1]) - GAP * (len(widths) - 1)
+    if room < widths[-1]:
+        widths[-1] = max(room, NARROWEST, *(cell_len(word) for row in rows for word in row[-1].split()))
+    return widths
 
 
 def _format_cell(value: Any) -> str:
