@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -119,13 +120,16 @@ def test_no_live_table_and_no_export_is_a_place_for_a_what_if(workspace: Workspa
 
 def test_what_a_scan_takes_from_the_table_is_listed(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     watch = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "watch")
-    ids = [row["alert_id"] for row in json.loads(run(watch, "alerts", "list", "--json").stdout)]
-    answer = run(watch, "scan", "--until", f"{UNTIL}", "--set", "alerts.min_area_ha=1000", "--replace")
+    rows = json.loads(run(watch, "alerts", "list", "--json").stdout)
+    small = {row["alert_id"] for row in rows if row["area_ha"] < 0.5}
+    shutil.rmtree(watch.evidence)
+    answer = run(watch, "scan", "--until", f"{UNTIL}", "--set", "alerts.min_area_ha=0.5", "--replace")
     assert answer.exit_code == 0, answer.stderr
-    assert "  what-if: --set alerts.min_area_ha=1000" in answer.stdout.splitlines()
-    assert {line.split()[1] for line in answer.stdout.splitlines() if line.startswith("  withdrawn: ")} == set(ids) != set()
+    assert "  what-if: --set alerts.min_area_ha=0.5" in answer.stdout.splitlines()
+    assert {line.split()[1] for line in answer.stdout.splitlines() if line.startswith("  withdrawn: ")} == small != set()
     (record,) = re.findall(r"^run: (.*\.json)$", answer.stderr, re.MULTILINE)
-    assert {one["alert_id"] for one in json.loads(Path(record).read_text())["areas"][0]["changed"]} == set(ids)
+    assert {one["alert_id"] for one in json.loads(Path(record).read_text())["areas"][0]["changed"]} == small
+    assert not watch.evidence.exists() or not any(watch.evidence.iterdir()), "a folder is written once, and never by a trial"
     for said in (answer, run(watch, "alerts", "list")):
         assert f"minewatch scan {NAME}" in said.stderr, "how to bring its own back"
     back = run(watch, "scan", "--until", f"{UNTIL}")
@@ -133,7 +137,7 @@ def test_what_a_scan_takes_from_the_table_is_listed(tmp_path: Path, tmp_path_fac
     facts = dict(zip(filter(None, map(str.strip, head)), filter(None, map(str.strip, row)), strict=True))
     number = {name: int(value) for name, value in facts.items() if value.isdigit()}
     assert number["scenes"] == number["used"] + number["skipped"] == 43
-    assert number["alerts"] == number["new"] + number["grown"] + number["unchanged"] == len(ids)
+    assert number["alerts"] == number["new"] + number["grown"] + number["unchanged"] == len(rows)
     assert number["confirmed"] == number["still bare"] + number["green again"]
 
 
