@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,7 @@ def list_ids(connection: sqlite3.Connection) -> list[str]:
     return [str(alert_id) for (alert_id,) in connection.execute(f"SELECT alert_id FROM {LAYER} ORDER BY alert_id")]
 
 
-def suggest_alert(alert_id: str, known: Iterable[str]) -> str:
+def suggest_alert(alert_id: str, known: Collection[str]) -> str:
     """Return the end of an error about an unknown alert: the one that was probably meant, else where they are listed."""
     near = find_nearest(alert_id, known)
     return f"; did you mean {near!r}?" if near else "; list them with: minewatch alerts list"

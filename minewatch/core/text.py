@@ -8,7 +8,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -78,11 +78,13 @@ def join_some(names: Sequence[str], most: int = MOST_KNOWN) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def find_nearest(word: str, known: Iterable[str]) -> str | None:
+def find_nearest(word: str, known: Collection[str]) -> str | None:
     """Return the name that was probably meant, whatever its capitals; None where none is near."""
-    lower = {name.lower(): name for name in reversed(list(known))}
-    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
-    return lower[near[0]] if near else None
+    for way in (1, -1):  # difflib misses some swapped letters from the front, and finds them from the back
+        lower = {name.lower()[::way]: name for name in reversed(list(known))}
+        if near := difflib.get_close_matches(word.lower()[::way], lower, n=1, cutoff=0.5):
+            return lower[near[0]]
+    return None
 
 
 def suggest(word: str, known: Iterable[str], kind: str) -> str:
