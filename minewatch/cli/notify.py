@@ -12,7 +12,7 @@ import click
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import reporting
-from minewatch.core.text import show, suggest
+from minewatch.core.text import find_nearest, join_some, show
 from minewatch.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -89,7 +89,10 @@ def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
         raise WorkspaceError(NO_RULES)
     chosen = [rule for rule in rules if name in (None, rule.name)]
     if not chosen:
-        raise WorkspaceError(f"there is no rule {name!r}{suggest(name or '', [rule.name for rule in rules], 'rules')}")
+        names = [rule.name for rule in rules]
+        near = find_nearest(name or "", names)
+        hint = f"did you mean {near!r}?" if near else f"known: {join_some(names)}"
+        raise WorkspaceError(f"there is no rule {name!r}; {hint}")
     return chosen
 
 
