@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -164,13 +165,19 @@ def _print_line(text: str, style: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print data as JSON on stdout."""
-    click.echo(render_json(value, default=_make_plain))
+    """Print data as JSON on stdout: numbers are numbers, those that are not known are null."""
+    click.echo(render_json(_make_plain(value), default=str))
 
 
 def _make_plain(value: Any) -> Any:
-    """Return what stands in JSON for a value that it has not: numbers of other libraries are numbers."""
-    return value.item() if getattr(value, "ndim", None) == 0 else str(value)
+    """Return data with numbers of other libraries as Python's, and None for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {key: _make_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_make_plain(entry) for entry in value]
+    if getattr(value, "ndim", None) == 0:  # of numpy
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def echo(text: str) -> None:

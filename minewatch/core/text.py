@@ -129,7 +129,7 @@ def _refuse_number(text: str) -> NoReturn:
 
 
 def render_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Return JSON, indented by one space, in which every character can be shown; others are written as escapes, NaN as null.
+    """Return JSON, indented by one space, in which every character can be shown; others are written as escapes.
 
     ``default`` returns what stands for a value that JSON has not.  json's own encoder takes four times as long to indent.
     """
@@ -149,8 +149,7 @@ def _render(value: Any, indent: str, default: Callable[[Any], Any] | None) -> st
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
     if value is None or isinstance(value, str | int | float) or default is None:
-        is_number = not isinstance(value, float) or math.isfinite(value)
-        return json.dumps(value if is_number else None, ensure_ascii=False)
+        return json.dumps(value, ensure_ascii=False)
     return _render(default(value), indent, default)
 
 

@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 from minewatch.alerts.decisions import REVIEWS
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
+from minewatch.cli.output import print_json
 from minewatch.cli.tables import lay_out
-from minewatch.core.text import render_json
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import init_workspace
 from tests.helpers.tables import AREA, make_alert, put, review
@@ -175,14 +175,15 @@ def test_hectares_add_up(workspace: Workspace) -> None:
     assert "the first 2 of 5 alerts, 16.35 ha" in run(workspace, "alerts", "list", "--limit", "2").stderr
 
 
-def test_numbers_in_json_are_numbers_or_null(workspace: Workspace) -> None:
+def test_numbers_in_json_are_numbers_or_null(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     rows = json.loads(run(workspace, "alerts", "list", "--json").stdout)
     for row in rows:
         assert row["mine_score"] is None
         assert row["concession_ha"] is None
         assert isinstance(row["area_ha"], float)
         assert row["closed_on"] in ("", "2024-10-01")
-    assert render_json({"a": np.float64("nan"), "b": float("inf")}) == '{\n "a": null,\n "b": null\n}'
+    print_json({"a": np.float64("nan"), "b": [float("inf")], "c": np.int64(3)})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": [None], "c": 3}
     assert "mine_score\n" in run(workspace, "alerts", "show", name(0)).stdout, "an empty cell shows nothing"
 
 
