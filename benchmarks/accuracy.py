@@ -146,7 +146,7 @@ def score_case(case: Case, overrides: tuple[str, ...]) -> dict[str, Scores]:
     geometry = bbox_geometry(case.bbox)
     lattice = find_grid_hint(open_source(str(case.catalog)), geometry) if case.own_lattice else None
     write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
-    scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(case.catalog), until=case.until))
+    scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(case.catalog), until=case.until, replace=True))
     truths = {case.setting: case.catalog.parent / "truth.gpkg", f"{case.setting}, clearings": case.folder / "clearings.gpkg"}
     made = write_clearings(*truths.values())
     alerts = read_alerts(workspace.alerts)

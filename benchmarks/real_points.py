@@ -83,7 +83,7 @@ def open_points(catalog: Path, folder: Path) -> Workspace:
 def scan_points(workspace: Workspace, overrides: tuple[str, ...] = ()) -> ScanReport:
     """Scan the blocks into a new table."""
     workspace.alerts.unlink(missing_ok=True)
-    return scan(workspace, ScanRequest((NAME,), overrides=overrides, until=UNTIL))
+    return scan(workspace, ScanRequest((NAME,), overrides=overrides, until=UNTIL, replace=True))
 
 
 def read_points() -> Truth:

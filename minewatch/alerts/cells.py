@@ -29,6 +29,11 @@ def plain_cell(value: Any) -> Any:
     return value
 
 
+def data_cell(value: Any) -> Any:
+    """Return a value for JSON, as :func:`plain_cell`; an empty number is None."""
+    return None if isinstance(value, float) and is_empty(value) else plain_cell(value)
+
+
 def safe_cell(value: Any) -> Any:
     """Return a value that is safe in a spreadsheet: text that it would run as a formula is quoted; numbers stay numbers."""
     value = plain_cell(value)

@@ -20,7 +20,7 @@ from pyproj import CRS
 from pyproj.exceptions import ProjError
 
 from minewatch.alerts.context.cells import read_date, read_text
-from minewatch.alerts.read import read_alerts
+from minewatch.alerts.read import choose_area, read_alerts
 from minewatch.core.errors import AlertsError, MinewatchError
 from minewatch.core.map_file import check_map_file, list_map_layers
 from minewatch.core.text import count_of, show
@@ -73,7 +73,7 @@ def evaluate_alerts(workspace: Workspace, truth: Path, area: str | None = None) 
 def _read_scored(workspace: Workspace, area: str | None) -> gpd.GeoDataFrame:
     alerts = read_alerts(workspace)
     if area is not None:
-        alerts = alerts[alerts["aoi"] == area]
+        alerts = alerts[alerts["aoi"] == choose_area(workspace, area)]
     scores = alerts["mine_score"] if "mine_score" in alerts else pd.Series(float("nan"), index=alerts.index)
     alerts = alerts[pd.to_numeric(scores, errors="coerce").notna()].reset_index(drop=True)
     if alerts.empty:

@@ -11,7 +11,7 @@ from minewatch.alerts.columns import ALERT_COLUMNS, DECISION_COLUMNS, LAYER
 from minewatch.alerts.database import require_table
 from minewatch.alerts.rows import list_pending_edits, read_areas
 from minewatch.core.errors import AlertsError
-from minewatch.core.text import strip_controls
+from minewatch.core.text import find_nearest, join_some, strip_controls
 from minewatch.core.workspace import Workspace, find_workspace
 
 
@@ -46,5 +46,7 @@ def choose_area(workspace: Workspace, area: str | None = None) -> str:
     areas = read_areas(workspace.alerts)
     chosen = [area] if area else list(areas)
     if len(chosen) != 1 or chosen[0] not in areas:
-        raise AlertsError(f"name one of the areas in the table: {', '.join(areas)}")
+        near = find_nearest(area or "", areas)
+        advice = f"; did you mean {near!r}?" if near else ""
+        raise AlertsError(f"name one of the areas in the table: {join_some(list(areas))}{advice}")
     return chosen[0]

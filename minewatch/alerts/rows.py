@@ -10,16 +10,16 @@ import datetime as dt
 import math
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.cells import is_empty
-from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, GEOMETRY, LAYER, REVIEW_COLUMNS, SHOWN
+from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, DECISION_COLUMNS, GEOMETRY, LAYER, REVIEW_COLUMNS, RUNS, SHOWN
 from minewatch.alerts.database import BUSY_SECONDS, REMEDY, UNREADABLE, recover, require_table, select
 from minewatch.alerts.history import RENAMED, follow_renames, list_events, list_renames
 from minewatch.core.errors import AlertsError, describe
-from minewatch.core.text import strip_controls
+from minewatch.core.text import find_nearest, strip_controls
 
 Row = dict[str, Any]
 """Column to cell: an empty text is '', an empty date None, an empty number NaN."""
@@ -109,6 +109,13 @@ def read_areas(path: Path) -> dict[str, tuple[dt.date, dt.date]]:
         return {row["aoi"]: (row["monitor_from"], row["as_of"]) for row in read_layer(connection, AOIS)}
 
 
+def list_what_ifs(path: Path) -> list[str]:
+    """Return the areas whose alerts in the table are those of a what-if.  Raises AlertsError where it cannot be read."""
+    with reading(path) as connection:
+        runs = {row["run_id"] for row in read_layer(connection, RUNS) if row.get("what_if") == 1}
+        return [row["aoi"] for row in read_layer(connection, AOIS) if row.get("run_id") in runs]
+
+
 def list_pending_edits(path: Path) -> set[str]:
     """Return the alerts whose review somebody has edited since the table was last written here; no scan knows of it yet.
 
@@ -142,5 +149,16 @@ def resolve_id(connection: sqlite3.Connection, alert_id: str) -> str:
     renames = list_renames(list_events(connection, f"event = '{RENAMED}'"))
     name = follow_renames(alert_id, renames, lambda name: bool(select(connection, LAYER, "alert_id = ?", (name,))))
     if name is None:
-        raise AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+        raise AlertsError(f"there is no alert {alert_id!r}{suggest_alert(alert_id, list_ids(connection))}")
     return name
+
+
+def list_ids(connection: sqlite3.Connection) -> list[str]:
+    """Return the ids of all alerts in the table."""
+    return [str(alert_id) for (alert_id,) in connection.execute(f"SELECT alert_id FROM {LAYER} ORDER BY alert_id")]
+
+
+def suggest_alert(alert_id: str, known: Collection[str]) -> str:
+    """Return the end of an error about an unknown alert: the one that was probably meant, else where they are listed."""
+    near = find_nearest(alert_id, known)
+    return f"; did you mean {near!r}?" if near else "; list them with: minewatch alerts list"

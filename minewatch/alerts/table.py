@@ -88,6 +88,17 @@ class TableChanges:
     notes: list[str] = field(default_factory=list)
     """Lines for the user."""
 
+    def count_alerts(self) -> dict[str, int]:
+        """Count the alerts of the table by what is new of them, each once: new, else grown, else changed, else unchanged."""
+        events = defaultdict(set)
+        for event in self.changed:
+            events[event.alert_id].add(event.event)
+        news = Counter(
+            NEW if NEW in of_one else GROWN if GROWN in of_one else "changed" if of_one else "unchanged"
+            for of_one in (events.get(alert.alert_id, set()) for alert in self.alerts)
+        )
+        return {name: news[name] for name in (NEW, GROWN, "changed", "unchanged")}
+
 
 def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value], decisions: Path) -> dict[str, TableChanges]:
     """Write the results of one scan in one transaction, after edits were harvested into ``decisions``.

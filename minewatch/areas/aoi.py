@@ -16,7 +16,7 @@ from shapely.geometry import box, mapping
 from shapely.geometry.base import BaseGeometry
 
 from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
-from minewatch.areas.area_files import aoi_path, list_aois, refuse_taken
+from minewatch.areas.area_files import refuse_taken, refuse_unknown
 from minewatch.areas.geojson import find_crs_name, list_features, parse_properties, parse_shape, read_geojson
 from minewatch.core.errors import AoiError
 from minewatch.core.files import publish_bytes
@@ -203,12 +203,7 @@ def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
 
 def read_aoi(workspace: Workspace, name: str) -> Aoi:
     """Read an area of the workspace; raises AoiError where it is missing or cannot be used."""
-    path = aoi_path(workspace, name)
-    if not path.exists():
-        known = ", ".join(list_aois(workspace)) or "none yet"
-        raise AoiError(
-            f"there is no area {name!r} in {workspace.aois} (areas: {known}); add it with: minewatch aoi add {name} FILE"
-        )
+    path = refuse_unknown(workspace, name)
     geometry, properties, repairs = read_geometry(path)
     return check_size(make_aoi(name, geometry, properties, repairs, str(path)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from minewatch.core.errors import AoiError, WorkspaceError
+from minewatch.core.text import find_nearest, suggest
 from minewatch.core.workspace import Workspace, check_name
 
 
@@ -29,10 +30,18 @@ def list_aois(workspace: Workspace) -> list[str]:
     return sorted(path.stem for path in workspace.aois.glob("*.geojson") if not path.name.startswith("."))
 
 
-def remove_aoi(workspace: Workspace, name: str) -> Path:
-    """Delete the file of an area; its archive and alerts stay.  Raises AoiError where there is none."""
+def refuse_unknown(workspace: Workspace, name: str) -> Path:
+    """Return the file of an area; raises AoiError, which names the nearest, where there is none."""
     path = aoi_path(workspace, name)
     if not path.exists():
-        raise AoiError(f"there is no area {name!r} in {workspace.aois}")
+        known = list_aois(workspace)
+        advice = "" if find_nearest(name, known) else f"; add it with: minewatch aoi add {name} FILE"
+        raise AoiError(f"there is no area {name!r} in {workspace.aois}{suggest(name, known, 'areas')}{advice}")
+    return path
+
+
+def remove_aoi(workspace: Workspace, name: str) -> Path:
+    """Delete the file of an area; its archive and alerts stay.  Raises AoiError where there is none."""
+    path = refuse_unknown(workspace, name)
     path.unlink()
     return path

@@ -51,8 +51,13 @@ class AreaPlan:
     until: dt.date
     """Last acquisition that is used."""
 
-    what_if: bool
-    """True where the settings are not the area's own, or the table is of a later date."""
+    deviations: tuple[str, ...] = ()
+    """What makes the scan a what-if, in words: settings that are not the area's own, or a table of a later date."""
+
+    @property
+    def what_if(self) -> bool:
+        """True where anything does."""
+        return bool(self.deviations)
 
     @property
     def history_from(self) -> dt.date:
@@ -66,9 +71,9 @@ class AreaPlan:
 
 
 def make_area_plan(
-    aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, what_if: bool = False
+    aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, deviations: tuple[str, ...] = ()
 ) -> AreaPlan:
     """Return the plan of an area, with its grid; raises AoiError where there can be none."""
     grid = make_grid(aoi)
     refuse_empty(aoi, grid)
-    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, what_if)
+    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, deviations)

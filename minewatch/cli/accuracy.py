@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -23,13 +21,13 @@ if TYPE_CHECKING:
 BEFORE = dt.timedelta(days=60)
 """The table of an explanation begins this long before the alert, unless all looks are listed."""
 
-ROOM = 150
-"""Columns that a terminal needs to show the scenes' ids too."""
-
 LOOK_COLUMNS = (
-    "date", "NDVI", "expected", "band", "BSI", "expected", "haze", "shift", "loss %", "confirmed", "what it did", "scenes",
+    "date", "NDVI", "expected", "band", "BSI", "BSI expected", "haze", "shift", "loss %", "confirmed", "what it did", "scenes",
 )  # fmt: skip
 """Of the table of an explanation."""
+
+SPARE_COLUMNS = ("scenes", "shift", "haze", "BSI expected", "BSI", "band", "confirmed")
+"""Those for which a narrow terminal has no room, the first to be left out first."""
 
 
 @click.command("validate")
@@ -159,12 +157,8 @@ def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook])
     )
     for note in explanation.notes:
         echo(f"  {note}")
-    roomy = not sys.stdout.isatty() or shutil.get_terminal_size().columns >= ROOM
-    shown = len(LOOK_COLUMNS) if roomy else -1
-    print_table(LOOK_COLUMNS[:shown], [_list_look(look, explanation.pixels)[:shown] for look in looks])
+    print_table(LOOK_COLUMNS, [_list_look(look, explanation.pixels) for look in looks], spare=SPARE_COLUMNS, wrap=True)
     echo("haze: blue above the baseline; shift: of the scene, already in the expected NDVI; confirmed: pixels of the alert")
-    if not roomy:
-        echo(f"scenes are not listed here; --json lists them, and so does a terminal of {ROOM} columns")
 
 
 def _list_look(look: ExplainedLook, pixels: int) -> Sequence[str]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from minewatch.alerts.cells import describe_position, is_empty, read_day
-from minewatch.alerts.context.terms import AREAS, CONCESSION, LEGAL, UNKNOWN, UNLICENSED
+from minewatch.alerts.cells import describe_position, read_day
 from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
-from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
-from minewatch.alerts.record import STATES
-from minewatch.alerts.rows import Row, find_alert, read_areas, read_rows
+from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate
+from minewatch.alerts.rows import find_alert, list_what_ifs, read_areas, read_rows
+from minewatch.cli.alert_filters import BY_STATUS, ORDERS, describe_totals, filters, select_alerts
 from minewatch.cli.output import (
-    DAY,
+    Choice,
     Session,
     common_options,
     echo,
@@ -31,17 +27,13 @@ from minewatch.cli.output import (
     say,
 )
 from minewatch.core.errors import AlertsError
+from minewatch.core.text import count_of, format_time
 from minewatch.likeness.grades import MEANING
 from minewatch.products.export.endings import DEFAULT, ENDINGS
 
 if TYPE_CHECKING:
     from minewatch.products.evidence.custody_log import Handover
     from minewatch.products.report.texts import Texts
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-ALERT_ID, MINE_SCORE = "id", "mine-score"
-"""Orders of the list."""
 
 
 @click.group()
@@ -54,123 +46,52 @@ def alerts() -> None:
     """
 
 
-class Number(click.FloatRange):
-    """A number within bounds; nan is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; fails where it is none, or out of bounds."""
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value} is no number.", param, ctx)
-        return number
-
-
-def filters(command: F) -> F:
-    """Add the options that filter alerts to a command."""
-    for option in (
-        click.option("--min-area", type=Number(min=0), metavar="HA", help="At least this large, hectares."),
-        click.option("--since", type=DAY, help="First seen on this date or later."),
-        click.option("--status", type=click.Choice(STATES), multiple=True, help="Only this status; may be given several times."),
-        click.option("--confirmed", is_flag=True, help="Only those ever confirmed, also where the ground is green again."),
-        click.option(
-            "--outside",
-            type=click.Choice(list(AREAS)),
-            multiple=True,
-            help="Only what lies outside; of concessions: outside valid ones.  May be given several times.",
-        ),
-        click.option("--aoi", metavar="NAME", help="Only this area."),
-        click.option(
-            "--min-mine-score",
-            type=Number(0, 1),
-            metavar="X",
-            help="Only ground that looks at least this much like a mine, 0 to 1; mines may look otherwise.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def select_alerts(
-    rows: Sequence[Row],
-    aoi: str | None,
-    status: tuple[str, ...],
-    since: dt.datetime | None,
-    min_area: float | None,
-    outside: tuple[str, ...] = (),
-    confirmed: bool = False,
-    min_mine_score: float | None = None,
-) -> list[Row]:
-    """Return the alerts that pass every given filter; prints how many are left out since the answer is unknown."""
-    chosen = [
-        row
-        for row in rows
-        if (not aoi or row["aoi"] == aoi)
-        and (not status or row["status"] in status)
-        and (not confirmed or is_ever_confirmed(row))
-        and (not since or (read_day(row["first_seen"]) or dt.date.min) >= since.date())
-        and (not min_area or row["area_ha"] >= min_area)
-    ]
-    for kind in outside:
-        chosen = _select_outside(chosen, kind)
-    return chosen if min_mine_score is None else _select_alike(chosen, min_mine_score)
-
-
-def _select_alike(rows: Sequence[Row], least: float) -> list[Row]:
-    scored = [row for row in rows if not is_empty(row["mine_score"])]
-    if count := len(rows) - len(scored):
-        say(f"{count} {'alert is' if count == 1 else 'alerts are'} left out: not scored, what the ground looks like is unknown")
-    return [row for row in scored if row["mine_score"] >= least]
-
-
-def _select_outside(rows: Sequence[Row], kind: str) -> list[Row]:
-    if kind == CONCESSION:
-        known = [row for row in rows if row["legal_status"] in LEGAL and row["legal_status"] != UNKNOWN]
-        outside = [row for row in rows if row["legal_status"] in UNLICENSED]
-    else:
-        known = [row for row in rows if not is_empty(row[AREAS[kind][1]])]
-        outside = [row for row in known if row[AREAS[kind][1]] == 0]
-    if count := len(rows) - len(known):
-        say(f"{count} {'alert is' if count == 1 else 'alerts are'} left out: whether outside any {kind} is unknown")
-    return outside
+NARROWING = ("status", "min_area", "outside", "min_mine_score", "review", "legal_status")
+"""Filters that make "alerts confirmed since" a statement on some alerts alone."""
 
 
 @alerts.command("list")
 @filters
 @click.option(
     "--sort",
-    type=click.Choice([ALERT_ID, MINE_SCORE]),
-    default=ALERT_ID,
+    type=Choice(list(ORDERS)),
+    default=BY_STATUS,
     show_default=True,
-    help="In which order; by mine-score the likest first, and those without a score last.",
+    help="What comes first: open alerts; by id; the newest date, the largest area or the likest mine-score.",
 )
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N.")
 @common_options
-def list_command(session: Session, sort: str, **choice: Any) -> None:
-    """List alerts: area, dates, latitude and longitude.
+def list_command(session: Session, sort: str, limit: int | None, **choice: Any) -> None:
+    """List alerts: area, dates, latitude and longitude; open ones first, and how many hectares there are in all.
 
     The ground of an alert changed between "last normal" and "first seen".  Once confirmed it stays in the list: "green again"
     says since when its vegetation is back.  --confirmed lists all that were ever confirmed, --status confirmed those whose
     ground is still bare.  Below the table stand the reviews: who decided what, when and why, and from which date it acts.
     "unknown*" is a legal status that depends on the day: a licence was valid for a part of the time.  "likeness" says how much
-    the ground looks like a mine, 0 to 1: an order in which to look, and no finding.
+    the ground looks like a mine, 0 to 1: an order in which to look, and no finding.  In a narrow terminal columns are left out.
 
     \b
     Example:
       minewatch alerts list --confirmed --since 2024-01-01 --min-area 0.5
-      minewatch alerts list --confirmed --sort mine-score
+      minewatch alerts list --sort area --limit 10
+      minewatch alerts list --review none --legal-status outside --until 2024-06-30
     """
     from minewatch.cli.listing import describe_alerts, print_alerts
 
-    chosen = select_alerts(read_rows(session.workspace.alerts), **choice)
-    if sort == MINE_SCORE:
-        chosen.sort(key=lambda row: (is_empty(row["mine_score"]), 0 if is_empty(row["mine_score"]) else -row["mine_score"]))
+    workspace = session.workspace
+    chosen = select_alerts(workspace, read_rows(workspace.alerts), **choice)
+    listed = sorted(chosen, key=ORDERS[sort])[:limit]
     if session.as_json:
-        print_json(describe_alerts(chosen))
+        print_json(describe_alerts(listed))
         return
-    print_alerts(chosen)
-    if not (choice["status"] or choice["min_area"] or choice["outside"] or choice["min_mine_score"] is not None):
-        areas = read_areas(session.workspace.alerts)
+    print_alerts(listed)
+    say(describe_totals(chosen, len(listed)))
+    for aoi in list_what_ifs(workspace.alerts):
+        say(f"{aoi}: the table shows a what-if; to bring back its own alerts: minewatch scan {aoi}")
+    if not any(choice[name] not in (None, ()) for name in NARROWING):
+        areas = read_areas(workspace.alerts)
         began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}
-        since = began.pop() if len(began) == 1 and not choice["since"] else None
+        since = began.pop() if len(began) == 1 and not (choice["since"] or choice["until"]) else None
         say(FateCount.of(chosen).describe(since))
 
 
@@ -200,7 +121,8 @@ def show(session: Session, alert_id: str) -> None:
         print_json(facts | {"geometry": mapping(read_outline(session.workspace.alerts, name))})
     else:
         texts = read_texts("en")
-        rows = [(name, str(value)) for name, value in facts.items() if name not in ("legal_basis", "mine_basis")]
+        bases = ("legal_basis", "mine_basis")
+        rows = [(name, "" if value is None else str(value)) for name, value in facts.items() if name not in bases]
         decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
         print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
         if row["mine_reasons"]:
@@ -350,16 +272,20 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     type=click.Choice(list(DIALECTS)),
     help="Write CSV for an Excel in this language: es, fr and pt with semicolons and decimal commas.  [default: for programs]",
 )
+@click.option("--overwrite", is_flag=True, help="Replace files that no export wrote, or that were changed since.")
 @handover_options
 @filters
 @common_options
-def export(session: Session, formats: str, output: Path | None, locale: str | None, handover: Handover, **choice: Any) -> None:
+def export(
+    session: Session, formats: str, output: Path | None, locale: str | None, overwrite: bool, handover: Handover, **choice: Any
+) -> None:
     """Write alerts as alerts.FORMAT in one or several formats.
 
     Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
     shapefile, whose names and texts are shortened; the command lists which.  Each file holds the credits that licences ask
     for; beside a csv lies alerts.csv-metadata.json with them: hand both on.  The custody log notes hash and size of each file,
-    for whom (--for) and why (--purpose).
+    for whom (--for) and why (--purpose).  A file of an earlier export is replaced, which is said; one that somebody has changed
+    since, or that is no export, is replaced with --overwrite alone.
 
     \b
     Example:
@@ -369,18 +295,23 @@ def export(session: Session, formats: str, output: Path | None, locale: str | No
     """
     from minewatch.alerts.credits import credit_alerts
     from minewatch.alerts.read import read_alerts
-    from minewatch.products.evidence.handover_log import log_handover
-    from minewatch.products.export.formats import export_alerts
+    from minewatch.products.evidence.handover_log import find_replaced, log_handover
+    from minewatch.products.export.formats import export_alerts, list_targets
     from minewatch.products.export.options import ExportOptions
 
     table = read_alerts(session.workspace.alerts)
-    kept = {row["alert_id"] for row in select_alerts(table.to_dict("records"), **choice)}
+    kept = {row["alert_id"] for row in select_alerts(session.workspace, table.to_dict("records"), **choice)}
     chosen = table[table["alert_id"].isin(kept)]
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports
     if folder.resolve() == session.workspace.output.resolve():
         raise AlertsError(f"{folder} holds the workspace's own alerts table; export into another folder")
-    written = export_alerts(chosen, folder, names, ExportOptions(credit_alerts(session.workspace, chosen), locale))
+    options = ExportOptions(credit_alerts(session.workspace, chosen), locale)
+    replaced = find_replaced(session.workspace, list_targets(folder, names), overwrite=overwrite)
+    written = export_alerts(chosen, folder, names, options)
+    say(f"{count_of(len(chosen), 'alert')} of {len(table)} written to {folder}")
+    for path, changed in replaced.items():
+        say(f"{path.name} of {format_time(changed)} was replaced")
     files = ", ".join(export.path.name for export in written)
     paths = [export.path for export in written]
     noted = log_handover(session.workspace, "exported", chosen["alert_id"], paths, f"as {files}", handover)

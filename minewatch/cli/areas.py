@@ -169,6 +169,7 @@ def list_command(session: Session) -> None:
         print_table(
             ("area", "km²", "monitored from", "pipeline", "grid"),
             [(a["aoi"], a["area_km2"], a["monitor_from"], a["pipeline"], a["grid"]) for a in areas],
+            spare=("grid",),
         )
 
 

@@ -15,7 +15,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_table, say
 from minewatch.core.errors import ContextError
-from minewatch.core.text import count_of
+from minewatch.core.text import count_of, suggest
 
 if TYPE_CHECKING:
     from minewatch.alerts.context.declaration import Declaration
@@ -197,7 +197,6 @@ def remove(session: Session, name: str) -> None:
     Example:
       minewatch context remove peru
     """
-    from minewatch.alerts.context.declaration import suggest
     from minewatch.settings.document import read_settings
     from minewatch.settings.edit import remove_table
 
@@ -227,13 +226,13 @@ def check(session: Session, names: tuple[str, ...]) -> None:
     declared = read_declarations(session.workspace)
     for name in names:
         if name not in declared:
-            raise ContextError(f"there is no context layer {name!r}; declared: {', '.join(declared) or 'none'}")
+            raise ContextError(f"there is no context layer {name!r}{suggest(name, declared, 'layers')}")
     reports = [_check_layer(session, name, declared[name]) for name in names or declared]
     if session.as_json:
         print_json(reports)
     elif reports:
         columns = ("name", "kind", "features", "usable", "dated", "crs", "file")
-        print_table(columns, [[report[column] for column in columns] for report in reports])
+        print_table(columns, [[report[column] for column in columns] for report in reports], spare=("crs",))
     else:
         say(f"no context layer is declared; add [context.NAME] tables to {session.workspace.settings}")
     for report in reports:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from minewatch.alerts.cells import is_empty, plain_cell
+from minewatch.alerts.cells import data_cell, is_empty, plain_cell
 from minewatch.alerts.context.legal_basis import read_legal_basis
 from minewatch.alerts.context.terms import PARTLY_VALID, UNKNOWN
 from minewatch.alerts.lifetime import find_green_again
@@ -21,6 +21,10 @@ from minewatch.products.report.texts import Texts, read_texts
 
 if TYPE_CHECKING:
     from minewatch.alerts.corroboration.corroboration import Corroboration
+
+
+SPARE = ("BSI", "NDVI", "merged into", "last normal", "green again", "confirmed", "likeness", "legal", "review")
+"""Columns of a list of alerts for which a narrow terminal has no room, the first to be left out first."""
 
 
 def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
@@ -51,7 +55,8 @@ def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
     ]
     dates = ("last normal", "first seen", "confirmed", "green again")
     columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
-    print_table((*columns, *["likeness"] * is_scored, *["legal"] * is_placed, *["merged into"] * is_merged), rows)
+    names = (*columns, *["likeness"] * is_scored, *["legal"] * is_placed, *["merged into"] * is_merged)
+    print_table(names, rows, spare=SPARE)
     texts = read_texts("en")
     if is_scored:
         say(MEANING)
@@ -64,7 +69,7 @@ def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
 
 def describe_alerts(alerts: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]:
     """Return alerts as plain data, without their outlines."""
-    return [{name: plain_cell(cell) for name, cell in row.items()} | _parse_bases(row) for row in alerts]
+    return [{name: data_cell(cell) for name, cell in row.items()} | _parse_bases(row) for row in alerts]
 
 
 def _parse_bases(row: Mapping[Any, Any]) -> dict[str, Any]:

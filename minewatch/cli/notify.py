@@ -12,7 +12,7 @@ import click
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.progress import reporting
-from minewatch.core.text import show
+from minewatch.core.text import find_nearest, join_some, show
 from minewatch.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test(session: Session, rule: str | None) -> None:
         ways = [one.table.webhook_variable or one.table.to_variable for one in rules]  # the variable, never what is in it
         results = ["sent" if answer.sent else f"failed: {answer.reason}" for _, answer in answers]
         rows = list(zip([one.name for one in rules], ways, results, strict=True))
-        print_table(("rule", "by", "what came of it"), rows)
+        print_table(("rule", "by", "what came of it"), rows, wrap=True)
     for one in rules:
         if not any(covers(one, aoi) for aoi in list_aois(workspace)):
             say(f"{one.name}: none of its areas is in this workspace ({', '.join(one.table.areas)})")
@@ -89,7 +89,10 @@ def _choose_rules(workspace: Workspace, name: str | None) -> list[Rule]:
         raise WorkspaceError(NO_RULES)
     chosen = [rule for rule in rules if name in (None, rule.name)]
     if not chosen:
-        raise WorkspaceError(f"there is no rule {name!r}; known: {', '.join(rule.name for rule in rules)}")
+        names = [rule.name for rule in rules]
+        near = find_nearest(name or "", names)
+        hint = f"did you mean {near!r}?" if near else f"known: {join_some(names)}"
+        raise WorkspaceError(f"there is no rule {name!r}; {hint}")
     return chosen
 
 
@@ -119,7 +122,12 @@ def list_command(session: Session, dead: bool) -> None:
             say(NO_RULES)
         return
     rows = [_list_cells(place, message) for place, message in found]
-    print_table(("message", "state", "events", "tries", "next try (UTC)", "why"), rows, wrap=True)
+    print_table(
+        ("message", "state", "events", "tries", "next try (UTC)", "why"),
+        rows,
+        spare=("tries", "events", "next try (UTC)"),
+        wrap=True,
+    )
 
 
 def _list_cells(place: str, message: Message) -> tuple[str | int, ...]:

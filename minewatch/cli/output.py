@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,19 +18,13 @@ from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.files import wrap_disk_errors
 from minewatch.core.logging import close_log, find_secrets, is_log_open, log_event, start_log
 from minewatch.core.signals import NOTICE, exit_process, find_exit_code
-from minewatch.core.text import LONGEST, printable, render_json, show
+from minewatch.core.text import LONGEST, printable, render_json, suggest
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DAY = click.DateTime(["%Y-%m-%d"])
 """Type of the options that are dates."""
-
-CELL = 2000
-"""Characters of a table cell; longer ones end in dots."""
-
-WIDE = 240
-"""Characters in a line of a table that goes to a file or a pipe, so that nothing is cut."""
 
 LONGEST_LINE = 120
 """Characters of a case, an author or an organisation."""
@@ -80,6 +75,15 @@ def common_options(command: F) -> F:
         return guard(session, lambda: command(session, **arguments))
 
     return wrapped  # type: ignore[return-value]  # click's decorators lose the signature
+
+
+class Choice(click.Choice[str]):
+    """One of several words; the error for any other names the nearest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Return what is wrong, and what was probably meant."""
+        near = suggest(str(value), self.choices, "")
+        return super().get_invalid_choice_message(value, ctx) + (f" D{near[3:]}" if near.startswith("; did") else "")
 
 
 def handover_options(command: F) -> F:
@@ -161,8 +165,19 @@ def _print_line(text: str, style: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """Print data as JSON on stdout."""
-    click.echo(render_json(value, default=str))
+    """Print data as JSON on stdout: numbers are numbers, those that are not known are null."""
+    click.echo(render_json(_make_plain(value), default=str))
+
+
+def _make_plain(value: Any) -> Any:
+    """Return data with numbers of other libraries as Python's, and None for what JSON has no number for."""
+    if isinstance(value, Mapping):
+        return {key: _make_plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_make_plain(entry) for entry in value]
+    if getattr(value, "ndim", None) == 0:  # of numpy
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def echo(text: str) -> None:
@@ -181,22 +196,27 @@ def print_result(session: Session, facts: Any, lines: Iterable[object], notes: I
         echo(str(line))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wrap: bool = False) -> None:
-    """Print a table on stdout, numbers aligned right; with ``wrap`` a long last column is wrapped."""
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False) -> None:
+    """Print a table on stdout, numbers aligned right, in the width of the terminal; a file or a pipe gets it as wide as it is.
+
+    Where there is no room, words of the last column are wrapped (``wrap``), the columns in ``spare`` are left out one by one,
+    which a line says, or each row becomes a block.
+    """
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
-    for index, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=not (wrap and index == len(columns) - 1))
-    for row in rows:
-        table.add_row(*(Text(f"{value:.2f}" if isinstance(value, float) else show(value, CELL)) for value in row))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDE)
-    console.print(table)
+    from minewatch.cli.tables import lay_out
+
+    console = Console(soft_wrap=True, highlight=False)
+    layout = lay_out(columns, rows, console.width if sys.stdout.isatty() else None, spare=spare, wrap=wrap)
+    if not layout.lines:
+        return
+    text = Text("\n".join(layout.lines))
+    if layout.has_head:
+        text.stylize("bold", 0, len(layout.lines[0]))
+    console.print(text)
+    if layout.dropped:
+        say(f"left out here: {', '.join(layout.dropped)}; a wider terminal shows all, and so does --json")
 
 
 def read_line(option: str, text: str) -> str:

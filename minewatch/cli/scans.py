@@ -5,19 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from minewatch.alerts.record import PROVISIONAL
+from minewatch.alerts.record import CLOSED, DISMISSED, PROVISIONAL
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 
 if TYPE_CHECKING:
+    from minewatch.core.workspace import Workspace
     from minewatch.operations.scan_report import AreaReport, ScanReport
 
 
@@ -47,6 +46,7 @@ def init(session: Session, folder: Path) -> None:
 @click.option("--since", type=DAY, help="First acquisition that may raise an alert, in place of each area's monitor_from.")
 @click.option("--until", type=DAY, help="As-of date: nothing acquired later has any influence.  [default: today]")
 @click.option("--into", type=click.Path(path_type=Path), metavar="DIR", help="Write table and rasters there; the archive stays.")
+@click.option("--replace", is_flag=True, help="Write a what-if over the workspace's own alerts.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster (tcp://host:port) in place of local threads.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the pipeline for this scan.")
 @click.option("--check-archive", is_flag=True, help="First compare every file of the archive with its checksum.")
@@ -59,11 +59,15 @@ def scan_command(
     since: dt.datetime | None,
     until: dt.datetime | None,
     into: Path | None,
+    replace: bool,
     scheduler: str | None,
     overrides: tuple[str, ...],
     check_archive: bool,
 ) -> None:
     """Scan areas (all of them without names): fetch new scenes, find changes, update the alerts.
+
+    With another --since, --pipeline or --set than an area's own, or an earlier --until than its table's, it is a what-if, which
+    needs --into or --replace, and sends no message.  What leaves the table, gets another id or changes its status is listed.
 
     Exit code 3: done, but some scenes could not be read, some areas not searched, or some evidence not written; the next
     scan tries them again.
@@ -72,26 +76,29 @@ def scan_command(
     Example:
       minewatch scan la-pampa
       minewatch scan --since 2024-01-01 --until 2024-06-30 --into what-if --set alerts.min_area_ha=0.5
+      minewatch scan la-pampa --until 2024-06-30 --replace
       minewatch scan la-pampa --source ./my-catalogue --json
     """
-    from minewatch.operations.plan import ScanRequest
+    from minewatch.operations.plan import ScanRequest, set_apart
     from minewatch.operations.scan import scan
     from minewatch.operations.scan_report import describe_scan
 
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
+    if into and replace:
+        raise click.UsageError("give either --into or --replace")
     window = since and since.date(), until and until.date()
-    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, check_archive)
+    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, check_archive, replace)
     workspace = session.workspace
     if into:
-        workspace = replace(workspace, output_root=into.resolve())
+        workspace = set_apart(workspace, into)
     with reporting() as reporter:
         report = scan(workspace, request, reporter)
     if session.as_json:
         print_json(describe_scan(report))
     else:
         print_summary(report)
-        say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
+        _say_where(report, workspace, into)
     if report.failures:
         say(f"{count_of(report.failures, 'scene')} could not be used; details in {report.record}")
     for failed in report.failed_areas:
@@ -100,11 +107,25 @@ def scan_command(
         sys.exit(3)
 
 
+def _say_where(report: ScanReport, workspace: Workspace, into: Path | None) -> None:
+    """Say where the results of a scan are, and what that means for the table."""
+    what_ifs = [area.plan.aoi.name for area in report.areas if area.plan.what_if]
+    say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
+    say(f"run: {report.record}")
+    if what_ifs and into:
+        say(f"a what-if, kept apart in {into}: the workspace's own alerts are as they were, and nothing is sent")
+    elif what_ifs:
+        names = " ".join(what_ifs)
+        say(f"a what-if, which the table now shows; nothing is sent.  To bring its own back: minewatch scan {names}")
+
+
 def print_summary(report: ScanReport) -> None:
-    """Print what a scan did: one line an area, then what could not be seen."""
-    work, events = ("area", "scenes", "read", "used", "skipped"), ("new", "grown", "unchanged")
-    columns = (*work, "confirmed", "still bare", "green again", "provisional", *events, "unseen %")
-    print_table(columns, [_summarise(area) for area in report.areas])
+    """Print what a scan did: one line an area, then what changed in the table, and what could not be seen."""
+    from minewatch.operations.run_summary import list_table_changes
+
+    rows = [_summarise(area) for area in report.areas]
+    columns = [name for name in rows[0] if name not in IF_ANY or any(row[name] for row in rows)] if rows else []
+    print_table(columns, [[row[name] for name in columns] for row in rows])
     for area in report.areas:
         provisional = sum(alert.status == PROVISIONAL for alert in area.alerts)
         more = f"; {provisional} provisional" if provisional else ""
@@ -112,31 +133,42 @@ def print_summary(report: ScanReport) -> None:
             f"{area.plan.aoi.name}, as of {format_day(area.plan.until)}: {area.fates.describe(area.plan.monitor_from)}{more}; "
             f"{area.visibility}"
         )
+        for deviation in area.plan.deviations:
+            echo(f"  what-if: {deviation}")
+        for line in list_table_changes(area):
+            echo(f"  {line}")
         for note in [*area.notes, *(f"skipped {failure.id}: {failure.reason}" for failure in area.failures)]:
             echo(f"  {note}")
         if area.found.cloudy:
             echo(f"  skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
 
 
-def _summarise(area: AreaReport) -> Sequence[str | int | float]:
-    events = area.table_changes.events
-    skipped = len(area.failures) + len(area.found.cloudy)
+IF_ANY = ("replaced", "merged", "faded", "dismissed", "changed")
+"""Columns of the summary that are shown where any area has such scenes or alerts."""
+
+
+def _summarise(area: AreaReport) -> dict[str, str | int | float]:
+    """Return the columns of the summary, which add up: each scene and each alert is counted once of its kind."""
+    scenes, fates, news = area.scene_count, area.fates, area.table_changes.count_alerts()
     status = Counter(alert.status for alert in area.alerts)
-    return (
-        area.plan.aoi.name,
-        area.scenes_found,
-        area.fetched,
-        len(area.observations),
-        skipped,
-        area.fates.confirmed,
-        area.fates.still_bare,
-        area.fates.green_again,
-        status[PROVISIONAL],
-        events["new"],
-        events["grown"],
-        events["unchanged"],
-        round(100 * area.coverage.unseen, 1),
-    )
+    return {
+        "area": area.plan.aoi.name,
+        "scenes": scenes.total,
+        "read": area.fetched,
+        "used": scenes.used,
+        "skipped": scenes.skipped,
+        "replaced": scenes.replaced,
+        "alerts": len(area.alerts),
+        "confirmed": fates.confirmed,
+        "still bare": fates.still_bare,
+        "green again": fates.green_again,
+        "merged": fates.merged,
+        "provisional": status[PROVISIONAL],
+        "faded": status[CLOSED] - fates.green_again - fates.merged,
+        "dismissed": status[DISMISSED],
+        **news,
+        "unseen %": round(100 * area.coverage.unseen, 1),
+    }
 
 
 @click.command("demo")

@@ -104,7 +104,7 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
         return
     if timetable.schedules:
         columns = ("schedule", "priority", "cron (UTC)", "pipeline", "next on this machine (UTC)", "areas")
-        print_table(columns, [_list_cells(one, now) for one in timetable.schedules])
+        print_table(columns, [_list_cells(one, now) for one in timetable.schedules], spare=("priority",), wrap=True)
     for title, areas in due.items():
         say(f"{title}: due now: {', '.join(areas)}")
 

@@ -52,6 +52,8 @@ def list_command(session: Session) -> None:
     print_table(
         ("source", "title", "address", "collection", "credentials"),
         [_make_row(provider) for provider in providers.values()],
+        spare=("title", "collection"),
+        wrap=True,
     )
     if workspace:
         say(f"scans of this workspace use {default_source(workspace)}")

@@ -126,7 +126,8 @@ def _print_status(found: WatchStatus) -> None:
         "blind to onsets",
         "alerts",
     )
-    print_table(columns, [_list_cells(area, found.now) for area in found.areas])
+    spare = ("blind to onsets", f"{LASTING_DAYS} days %", "days ago", "newest scene")
+    print_table(columns, [_list_cells(area, found.now) for area in found.areas], spare=spare, wrap=True)
     for area in found.areas:
         if area.fates.confirmed:
             echo(f"{area.aoi}: {area.fates.describe(area.monitor_from)}")

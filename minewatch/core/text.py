@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import difflib
 import json
 import math
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from json.encoder import encode_basestring
 from typing import Any, NoReturn
 
@@ -66,6 +67,32 @@ def format_percent(share: float, decimals: int = 0) -> str:
 def count_of(number: int, what: str) -> str:
     """Return a number with its noun: ``1 scene``, ``2 scenes``, ``3 passes``."""
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
+
+
+MOST_KNOWN = 12
+"""Names that an error lists."""
+
+
+def join_some(names: Sequence[str], most: int = MOST_KNOWN) -> str:
+    """Return names with commas: the first ones, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def find_nearest(word: str, known: Collection[str]) -> str | None:
+    """Return the name that was probably meant, whatever its capitals; None where none is near."""
+    for way in (1, -1):  # difflib misses some swapped letters from the front, and finds them from the back
+        lower = {name.lower()[::way]: name for name in reversed(list(known))}
+        if near := difflib.get_close_matches(word.lower()[::way], lower, n=1, cutoff=0.5):
+            return lower[near[0]]
+    return None
+
+
+def suggest(word: str, known: Iterable[str], kind: str) -> str:
+    """Return the end of an error about an unknown name: what was probably meant, else what there is."""
+    names = list(known)
+    if near := find_nearest(word, names):
+        return f"; did you mean {near!r}?"
+    return f"; known {kind}: {join_some(names) or 'none'}"
 
 
 def escape_math(text: str) -> str:

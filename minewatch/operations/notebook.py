@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from minewatch.alerts.validate import Scores, validate_area
 from minewatch.core.progress import Reporter, reporting
 from minewatch.core.workspace import Workspace, find_workspace
 from minewatch.operations import scan as scans
-from minewatch.operations.plan import ScanRequest
+from minewatch.operations.plan import ScanRequest, set_apart
 from minewatch.operations.scan_report import ScanReport
 from minewatch.simulation.series import SimulatedSeries, simulate_series
 from minewatch.simulation.settings import demo_simulation
@@ -35,6 +35,7 @@ def scan(
     scheduler: str | None = None,
     check_archive: bool = False,
     progress: bool = False,
+    replace: bool = False,
 ) -> ScanReport:
     """Scan areas of a workspace (all of them where none is named) and bring its alerts table up to date.
 
@@ -44,13 +45,16 @@ def scan(
     of ``output``, ``scheduler`` the address of a Dask cluster.  ``check_archive`` compares every file of the archive with its
     checksum first.  ``progress`` draws bars.
 
+    A scan with other settings than an area's own, or as of an older date than the table's, is a what-if: it needs ``into``, or
+    ``replace=True`` to go over the table.
+
     Scenes that cannot be read are left out and named in the report.  Raises MinewatchError where the request, the source or
     the workspace will not do; the table is unchanged then.
     """
     workspace = find_workspace(workspace)
     if into:
-        workspace = replace(workspace, output_root=Path(into).resolve())
-    request = ScanRequest(areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive)
+        workspace = set_apart(workspace, into)
+    request = ScanRequest(areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive, replace)
     with _show(progress) as reporter:
         return scans.scan(workspace, request, reporter)
 
@@ -83,7 +87,8 @@ def simulate(folder: Path | str, *, progress: bool = False, **settings: Any) -> 
     each other or the ground has no room for the mines.
     """
     with _show(progress) as reporter:
-        return simulate_series(Path(folder), replace(demo_simulation(), **settings), reporter.steps("simulating scenes"))
+        simulation = dataclasses.replace(demo_simulation(), **settings)
+        return simulate_series(Path(folder), simulation, reporter.steps("simulating scenes"))
 
 
 def _show(progress: bool) -> AbstractContextManager[Reporter]:

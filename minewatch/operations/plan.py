@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
 
 from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
-from minewatch.core.errors import AoiError, MinewatchError
+from minewatch.core.errors import AoiError, MinewatchError, WorkspaceError
+from minewatch.core.text import join_some
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import default_source, list_providers
 from minewatch.settings.pipeline import read_pipeline
@@ -46,6 +50,9 @@ class ScanRequest:
     check_archive: bool = False
     """Compare every file of the archives with its checksum first."""
 
+    replace: bool = False
+    """Write a what-if over the workspace's own table."""
+
 
 @dataclass(frozen=True)
 class ScanPlan:
@@ -67,18 +74,61 @@ class ScanPlan:
     """Address of a Dask cluster, or None for threads."""
 
 
+def set_apart(workspace: Workspace, into: Path | str) -> Workspace:
+    """Return the workspace with a folder of its own for table and rasters.
+
+    Raises WorkspaceError where that folder is the output of a workspace, or holds alerts that no scan put there.
+    """
+    apart = replace(workspace, output_root=Path(into).resolve())
+    folder = apart.output
+    for place in (folder, *folder.parents):
+        live = Workspace(place.parent)
+        if place == live.output and live.settings.is_file() and not folder.is_relative_to(live.what_ifs):
+            raise WorkspaceError(f"--into {into} is the output of the workspace {live.root}; name a folder apart from it")
+    if (apart.alerts.exists() or apart.alerts_csv.exists()) and not apart.runs.is_dir():
+        raise WorkspaceError(f"--into {into} holds alerts that no scan put there; name another folder")
+    return apart
+
+
 def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
-    """Resolve a request; raises MinewatchError where it is not valid."""
+    """Resolve a request; raises MinewatchError where it is not valid, or a what-if would go over the table unawares."""
     started = dt.datetime.now(dt.UTC)
-    until = request.until or started.date()
+    today = started.date()
+    until = request.until or today
     names = request.names or tuple(list_aois(workspace))
     if not names:
         raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
-    table = read_areas(workspace.alerts)
+    table = _read_dates(workspace)
     areas = tuple(plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
+    for area in areas:
+        if until > max(today, table.get(area.aoi.name, (today, today))[1]):
+            raise MinewatchError(
+                f"--until {until} is in the future, of which no image is known: today is {today} (UTC); leave --until out"
+            )
+    if workspace.output_root is None and not request.replace:
+        _refuse_unawares([area for area in areas if area.what_if])
     source = open_source(request.source or default_source(workspace), list_providers(workspace))
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     return ScanPlan(run_id, started, source, areas, request.scheduler)
+
+
+def _read_dates(workspace: Workspace) -> dict[str, tuple[dt.date, dt.date]]:
+    """Return monitor_from and as-of date of each area: of the workspace's table and that of ``--into``, the later ones."""
+    dates = read_areas(Workspace(workspace.root).alerts)
+    if workspace.output_root:
+        dates |= {name: max(own, dates.get(name, own), key=itemgetter(1)) for name, own in read_areas(workspace.alerts).items()}
+    return dates
+
+
+def _refuse_unawares(what_ifs: Sequence[AreaPlan]) -> None:
+    """Raise MinewatchError, which says why and how, where there is any what-if."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for area in what_ifs:
+        named["; ".join(area.deviations)].append(area.aoi.name)
+    if named:
+        why = " and ".join(f"{join_some(names)} ({reason})" for reason, names in named.items())
+        how = "keep it apart with --into DIR, or write it over the table with --replace"
+        raise MinewatchError(f"nothing was scanned, since a what-if would change the alerts table: {why}; {how}")
 
 
 def plan_area(
@@ -92,6 +142,14 @@ def plan_area(
     if until < since:
         kind = "--since" if request.since else "its monitor_from"
         raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
-    own = pipeline_name == aoi.pipeline and not request.overrides and since == aoi.monitor_from
-    what_if = not own or (name in table and until < table[name][1])
-    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, what_if=what_if)
+    deviations = []
+    if pipeline_name != aoi.pipeline:
+        deviations.append(f"--pipeline {pipeline_name}, its own is {aoi.pipeline}")
+    if request.overrides and pipeline.digest != read_pipeline(workspace, pipeline_name).digest:
+        deviations.append(" ".join(f"--set {one}" for one in request.overrides))
+    if since != aoi.monitor_from:
+        deviations.append(f"--since {since}, its own is {aoi.monitor_from}")
+    if name in table and until < table[name][1]:
+        given = f"--until {until}" if request.until else f"today is {until}"
+        deviations.append(f"{given}, its table is as of {table[name][1]}")
+    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, deviations=tuple(deviations))

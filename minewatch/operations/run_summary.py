@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from minewatch.alerts.history import MERGED, RENAMED, REOPENED
 from minewatch.alerts.lifetime import FATES, WORDS
+from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.core.logging import log_event
 from minewatch.core.text import count_of, format_day, format_time, show
 from minewatch.operations.scan_report import AreaReport, ScanReport
@@ -40,7 +42,7 @@ def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
     scenes = area["scenes"]
-    kind = ", a what-if" if area["what_if"] else ""
+    kind = f", a what-if ({show('; '.join(area['deviations']), LONGEST)})" if area["what_if"] else ""
     as_of, since = (format_day(dt.date.fromisoformat(area[name])) for name in ("as_of", "monitor_from"))
     yield f"{show(area['aoi'])}: as of {as_of}, monitored since {since}{kind}"
     yield f"  pipeline {show(area['pipeline'])} ({area['pipeline_digest']})"
@@ -58,6 +60,17 @@ def _describe_area(area: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"  evidence written: {alert_id}" for alert_id in area["evidence"]["written"])
     yield from (f"  evidence NOT written: {e['alert_id']}: {show(e['reason'], LONGEST)}" for e in area["evidence"]["failed"])
     yield from _cut([f"  note: {show(note, LONGEST)}" for note in area["notes"]])
+
+
+LOSSES = ("withdrawn", RENAMED, REOPENED, MERGED, CLOSED, PROVISIONAL, DISMISSED, CONFIRMED)
+"""Events that people are told one by one, in this order: an alert leaves the table, or has another id or status."""
+
+
+def list_table_changes(area: AreaReport) -> list[str]:
+    """Return what a scan withdrew, renamed, re-opened or closed, or gave another status, a line each."""
+    events = [event for event in area.table_changes.changed if event.event in LOSSES]
+    events.sort(key=lambda event: LOSSES.index(event.event))
+    return [f"{event.event}: {event.alert_id} {show(event.detail, LONGEST)}".rstrip() for event in events]
 
 
 def _list_fates(counts: Mapping[str, int]) -> str:

@@ -269,7 +269,12 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
 
 
 def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
-    """Write the evidence of the confirmed alerts; a note names what could not be written, and the next scan tries again."""
+    """Write the evidence of the confirmed alerts; a note names what could not be written, and the next scan tries again.
+
+    A folder is written once, so a what-if writes none into the workspace's own: the alert would never get another.
+    """
+    if area.plan.what_if and run.workspace.output_root is None:
+        return area
     scenes, found = area.found.scenes, area.alerts
     parts = area.plan, run.plan.source, scenes, area.observations, found, area.scene_quality, layers, run.plan.run_id
     evidence = write_evidence(run.workspace, EvidenceInput(*parts))

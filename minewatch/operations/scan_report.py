@@ -28,7 +28,7 @@ from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.search import SearchResult, has_scenes
-from minewatch.sources.skipped import SkippedCount, SkippedScene
+from minewatch.sources.skipped import SceneCount, SkippedCount, SkippedScene
 from minewatch.sources.stac import Source
 
 REASONS = NO_SCENE, REFUSED, UNREADABLE, CLOUDY = "no scene in the catalogue", "refused", "not readable", "cloudy"
@@ -111,6 +111,13 @@ class AreaReport:
         """Scenes that the source listed, with those that are refused or too cloudy."""
         return len(self.found.scenes) + len(self.found.refused) + len(self.found.cloudy)
 
+    @property
+    def scene_count(self) -> SceneCount:
+        """What became of the scenes that the source lists or the archive has."""
+        used = {scene for observation in self.observations for scene in observation.source_ids}
+        skipped = {*(failure.id for failure in self.failures), *self.found.cloudy} - used
+        return SceneCount(len(used), len(skipped), len({scene.id for scene in self.found.scenes} - used - skipped))
+
 
 @dataclass(frozen=True)
 class FailedArea:
@@ -173,6 +180,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         "monitor_from": plan.monitor_from.isoformat(),
         "as_of": plan.until.isoformat(),
         "what_if": plan.what_if,
+        "deviations": list(plan.deviations),
         "scenes": {
             "found": area.scenes_found,
             "observations_read": area.fetched,

@@ -264,13 +264,12 @@ def _read_table(path: Path) -> _Table:
 
 
 def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    shares = {name: _read_cell(row, name) for name in ("share_lasting", "share_blind")}
+    shares = {name: _read_cell(row, name) for name in ("share_unseen", "share_lasting", "share_blind")}
     days = {name: _read_cell(row, name) for name in ("last_clear", "blind_from", "blind_to")}
     return {
         "run_id": str(row.get("run_id") or ""),
         "as_of": row["as_of"],
         "monitor_from": row["monitor_from"],
-        "share_unseen": float(row["share_unseen"]),
         "why_unseen": str(_read_cell(row, "why_unseen") or ""),
         "skipped": SkippedCount(
             int(_read_cell(row, "scenes_refused") or 0),

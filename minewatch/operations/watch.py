@@ -21,6 +21,7 @@ from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.outbox import list_messages
 from minewatch.operations.plan import ScanRequest, plan_area
 from minewatch.operations.run_log import ScheduledRun, append_runs, describe_run, read_runs
+from minewatch.operations.run_summary import list_table_changes
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.schedule import Due, Timetable, explain_empty, read_timetable
@@ -198,7 +199,7 @@ def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> d
     if last > today:
         reporter.note(
             f"{aoi}: its table is as of {last}, which is in the future; was the clock wrong?  "
-            f"If it is right now, correct the table with: minewatch scan {aoi} --until {today}"
+            f"If it is right now, correct the table with: minewatch scan {aoi} --until {today} --replace"
         )
     return max(today, last)
 
@@ -240,6 +241,9 @@ def _scan_together(
         reporter.note(f"scanning {len(request.names)} areas together failed, each is tried on its own: {reason}")
     else:
         reasons = {failed.aoi: failed.reason for failed in report.failed_areas}
+        for area in report.areas:
+            for line in list_table_changes(area):
+                reporter.note(f"{area.plan.aoi.name}: {line}")
         yield report.run_id, _note_failures({aoi: reasons.get(aoi, "") for aoi in request.names}, reporter)
         return
     for aoi in request.names:

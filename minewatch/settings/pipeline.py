@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from minewatch.core.errors import PipelineError, WorkspaceError
+from minewatch.core.text import suggest
 from minewatch.core.workspace import Workspace, check_name
 from minewatch.settings.scl import CLASSES, CLEAR_CLASSES
 
@@ -206,8 +207,8 @@ def read_pipeline(workspace: Workspace, name: str, overrides: tuple[str, ...] = 
     try:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
-        known = ", ".join(list_pipelines(workspace)) or "none"
-        raise PipelineError(f"there is no pipeline {name!r} in {workspace.pipelines} (pipelines: {known})") from error
+        near = suggest(name, list_pipelines(workspace), "pipelines")
+        raise PipelineError(f"there is no pipeline {name!r} in {workspace.pipelines}{near}") from error
     except OSError as error:
         raise PipelineError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Scenes that were found and not used, and how many there were."""
+"""Scenes that were found and not used, and how many there were of each kind."""
 
 from __future__ import annotations
 
@@ -48,3 +48,22 @@ class SkippedCount:
         parts = [f"{count_of(count, 'scene')} {'was' if count == 1 else 'were'} {kind}" for count, kind in pairs if count]
         first = "" if self.refused + self.unreadable == 1 else "first: "
         return f"{' and '.join(parts)} ({first}{self.reason})" if parts else ""
+
+
+@dataclass(frozen=True)
+class SceneCount:
+    """What became of scenes: each is counted once."""
+
+    used: int
+    """The result rests on them."""
+
+    skipped: int
+    """Refused, not readable, or with more cloud than the pipeline allows."""
+
+    replaced: int
+    """Newer ones of the same overpass, or those in the archive, are used in their place."""
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.used + self.skipped + self.replaced

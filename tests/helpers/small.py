@@ -134,8 +134,8 @@ def list_scenes(series: SimulatedSeries, names: list[str]) -> None:
 
 
 def scan_small(workspace: Workspace, until: dt.date = UNTIL, **choices: Any) -> ScanReport:
-    """Scan the small area as of a date."""
-    return scan(workspace, ScanRequest(until=until, **choices))
+    """Scan the small area as of a date; a what-if goes over the table."""
+    return scan(workspace, ScanRequest(until=until, replace=True, **choices))
 
 
 def read_result(workspace: Workspace) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def test_scans_after_pruning_end_as_without(moved: Workspace, tmp_path: Path, se
 def test_a_window_before_it_answers_pruned(moved: Workspace) -> None:
     prune(moved, NOTHING)
     before = snapshot(moved.root)
-    answer = run(moved, "scan", "--since", MONITOR_FROM.isoformat(), "--until", "2023-03-31")
+    answer = run(moved, "scan", "--since", MONITOR_FROM.isoformat(), "--until", "2023-03-31", "--replace")
     assert answer.exit_code == 1
     assert answer.stderr.strip().count("\n") == 0
     assert "pruned" in answer.stderr

@@ -277,8 +277,8 @@ def test_a_clock_that_was_set_back_makes_no_what_if(small: Workspace) -> None:
     assert done.failed == {}
     assert {row["what_if"] for row in read_layer(small.alerts, "runs")} == {0}
     assert read_areas(small.alerts)[NAME][1] == NOW.date() + 300 * DAY
-    assert any(f"minewatch scan {NAME} --until {NOW.date()}" in line for line in lines)
-    remedy = CliRunner().invoke(main, ["-w", str(small.root), "scan", NAME, "--until", f"{NOW.date()}"])
+    assert any(f"minewatch scan {NAME} --until {NOW.date()} --replace" in line for line in lines)
+    remedy = CliRunner().invoke(main, ["-w", str(small.root), "scan", NAME, "--until", f"{NOW.date()}", "--replace"])
     assert remedy.exit_code == 0
     assert read_areas(small.alerts)[NAME][1] == NOW.date()
     watch_once(small, NOW + DAY)

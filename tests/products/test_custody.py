@@ -147,7 +147,7 @@ def test_an_export_is_noted_with_its_files_for_whom_and_why(watch: Workspace, tm
     out = tmp_path / "out"
     answer = run("alerts", "export", "--format", "csv,geojson", "-o", out, "-w", watch.root, *SAID)
     assert answer.exit_code == 0, answer.stderr
-    assert answer.stderr == ""
+    assert answer.stderr == f"2 alerts of 2 written to {out}\n"
     with_evidence, without = list_handovers(watch)
     assert (with_evidence.alert_id, with_evidence.detail) == (
         kept.name,

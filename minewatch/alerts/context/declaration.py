@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import codecs
 import datetime as dt
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,6 +14,7 @@ from pyproj.exceptions import CRSError
 from minewatch.alerts.context.standing import ORDER, Choice, list_columns
 from minewatch.alerts.context.terms import CONCESSION, KINDS
 from minewatch.core.errors import ContextError, WorkspaceError
+from minewatch.core.text import suggest
 from minewatch.core.workspace import Workspace, check_name
 from minewatch.settings.document import read_settings
 
@@ -188,11 +188,3 @@ def _explain(error: ValidationError) -> str:
         return f"{key}: give text in quotes"
     text = fault["msg"].removeprefix("Value error, ")
     return f"{key}: {text}" if key else text
-
-
-def suggest(word: str, known: Iterable[str], kind: str) -> str:
-    """Name what was probably meant, else all that there is."""
-    names = list(known)
-    lower = {name.lower(): name for name in reversed(names)}
-    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
-    return f"; did you mean {lower[near[0]]!r}?" if near else f"; known {kind}: {', '.join(names) or 'none'}"

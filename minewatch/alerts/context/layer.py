@@ -18,13 +18,14 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 from pyproj.exceptions import CRSError, ProjError
 
-from minewatch.alerts.context.declaration import Declaration, read_declarations, suggest
+from minewatch.alerts.context.declaration import Declaration, read_declarations
 from minewatch.alerts.context.source_file import find_modified
 from minewatch.alerts.context.terms import DISTANCES
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from
 from minewatch.core.errors import ContextError, MapFileError
 from minewatch.core.map_file import DRIVERS, check_map_file, list_map_layers
+from minewatch.core.text import suggest
 from minewatch.core.workspace import Workspace
 
 

@@ -22,7 +22,7 @@ from minewatch.alerts.explain.alert_pixels import (
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
 from minewatch.alerts.read import read_alerts
-from minewatch.alerts.rows import read_areas
+from minewatch.alerts.rows import read_areas, suggest_alert
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.repair import refuse_pruned
 from minewatch.archive.stack import Stack, batch_windows, read_stack, read_stacks
@@ -76,7 +76,7 @@ def explain_alerts(
         if alert_id in rows:
             groups[rows[alert_id]["aoi"], rows[alert_id]["pipeline"]].append(rows[alert_id])
         else:
-            yield alert_id, AlertsError(f"there is no alert {alert_id!r}; list them with: minewatch alerts list")
+            yield alert_id, AlertsError(f"there is no alert {alert_id!r}{suggest_alert(alert_id, rows)}")
     for (name, pipeline), alerts in groups.items():
         try:
             prepared = _prepare_area(workspace, name, pipeline, reporter or Reporter())

@@ -18,7 +18,7 @@ from pathlib import Path
 from minewatch.core.errors import MinewatchError, WorkspaceError, describe
 from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
-from minewatch.core.text import format_time
+from minewatch.core.text import find_nearest, format_time
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.apprise_channel import send_by_apprise
 from minewatch.operations.notify.enqueue import hide_locations
@@ -234,7 +234,9 @@ def retry(workspace: Workspace, message_ids: Sequence[str] | None = None) -> int
         found = {message.message_id: (message, place) for place in (DEAD, WAITING) for message in list_messages(folder, place)[0]}
         unknown = [name for name in message_ids or () if name not in found]
         if unknown:
-            raise WorkspaceError(f"there is no message {unknown[0]!r} in the outbox; see them with: minewatch notify list")
+            near = find_nearest(unknown[0], found)
+            hint = f"did you mean {near!r}?" if near else "see them with: minewatch notify list"
+            raise WorkspaceError(f"there is no message {unknown[0]!r} in the outbox; {hint}")
         for name in found if message_ids is None else dict.fromkeys(message_ids):
             message, place = found[name]
             put_message(folder, replace(message, attempts=0, interrupted_attempts=0, refusals=0, next_try="", reason=""))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from minewatch.core.errors import EvidenceError, MinewatchError, describe
+from minewatch.core.errors import AlertsError, EvidenceError, MinewatchError, describe
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
-from minewatch.products.evidence.custody_log import Action, Handover, record_custody_of_all
+from minewatch.products.evidence.custody_log import Action, CustodyLine, Handover, read_custody, record_custody_of_all
 from minewatch.products.evidence.lookup import find_evidence_of, list_evidence
 from minewatch.products.evidence.manifest import MANIFEST
 
@@ -44,6 +46,26 @@ def log_handover(
         what = "report" if action == "reported" else "export"
         return [f"the {what} is not in the custody log: {describe(error)}"]
     return []
+
+
+def find_replaced(workspace: Workspace, paths: Iterable[Path], *, overwrite: bool) -> dict[Path, dt.datetime]:
+    """Return the files that an export would replace, with the time of each, UTC.
+
+    Raises AlertsError where one is not as an export from this workspace wrote it: somebody may have worked in it.
+    """
+    there = {path: path.stat() for path in paths if path.exists()}
+    if there and not overwrite:
+        lines: Sequence[CustodyLine] = ()
+        with contextlib.suppress(EvidenceError):  # a log that cannot be read knows of none
+            lines = read_custody(workspace.custody).lines
+        own = {digest for line in lines for _, digest, _ in line.entry.files}
+        for path in there:
+            if describe_file(path)[1] not in own:
+                raise AlertsError(
+                    f"{path} is no export as it was written: somebody may have worked in it; "
+                    "move it away, choose another folder with -o, or replace it with --overwrite"
+                )
+    return {path: dt.datetime.fromtimestamp(status.st_mtime, dt.UTC) for path, status in there.items()}
 
 
 def log_image(workspace: Workspace, target: str, paths: Sequence[Path], handover: Handover | None = None) -> list[str]:

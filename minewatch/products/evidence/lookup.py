@@ -10,6 +10,7 @@ from minewatch.alerts.rows import find_alert
 from minewatch.core.errors import AlertsError, EvidenceError
 from minewatch.core.files import list_names
 from minewatch.core.temp_files import TEMPORARY_PREFIX
+from minewatch.core.text import find_nearest
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.manifest import GROWTH
 
@@ -34,7 +35,16 @@ def find_evidence(workspace: Workspace, alert_id: str) -> Path:
         for name in sorted(names):
             if _find_current_id(workspace, name) == current:
                 return folder / name
-    raise EvidenceError(f"there is no evidence of {alert_id!r} in {folder}; scans write it when an alert is confirmed")
+    raise EvidenceError(f"there is no evidence of {alert_id!r} in {folder}{_suggest(workspace, alert_id, names)}")
+
+
+def _suggest(workspace: Workspace, alert_id: str, names: AbstractSet[str]) -> str:
+    """Return the end of an error: the id that was probably meant, else how evidence comes to be."""
+    with contextlib.suppress(AlertsError):
+        find_alert(workspace.alerts, alert_id)
+        return "; scans write it when an alert is confirmed"
+    near = find_nearest(alert_id, names)
+    return f"; did you mean {near!r}?" if near else "; scans write it when an alert is confirmed"
 
 
 def _find_current_id(workspace: Workspace, name: str) -> str:

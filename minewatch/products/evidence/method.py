@@ -82,7 +82,7 @@ class Method:
     def area(self) -> AreaPlan:
         """The plan of the chip."""
         aoi = Aoi(self.aoi, self.grid.area, self.monitor_from)
-        return AreaPlan(aoi, self.grid, self.pipeline, self.pipeline_name, self.monitor_from, self.until, what_if=False)
+        return AreaPlan(aoi, self.grid, self.pipeline, self.pipeline_name, self.monitor_from, self.until)
 
 
 def cut_method(

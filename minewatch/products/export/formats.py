@@ -54,6 +54,11 @@ class Export:
     """Lines on what the format cannot hold."""
 
 
+def list_targets(folder: Path, formats: Sequence[str]) -> list[Path]:
+    """Return the files that an export writes, without those beside them; names of no format are left to the export."""
+    return [folder / f"alerts.{ENDINGS[name]}" for name in dict.fromkeys(formats) if name in ENDINGS]
+
+
 def export_alerts(
     alerts: gpd.GeoDataFrame, folder: Path, formats: Sequence[str], options: ExportOptions | None = None
 ) -> list[Export]:

@@ -12,6 +12,7 @@ from minewatch.alerts.rows import find_alert
 from minewatch.areas.area_files import list_aois
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import AlertsError, ImageError
+from minewatch.core.text import find_nearest, suggest
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.stages import OutlineStage, find_stages
 from minewatch.products.images.chips.image_frame import frame_outline
@@ -60,11 +61,12 @@ def find_subject(workspace: Workspace, target: str) -> ImageSubject:
         own = None if table is None else table[table["aoi"] == target]
         return ImageSubject(target, target, own, workspace=workspace)
     if table is None:
-        raise ImageError(f"there is no area {target!r} and no alert yet; list the areas with: minewatch aoi list")
+        raise ImageError(f"there is no area {target!r} and no alert yet{suggest(target, list_aois(workspace), 'areas')}")
     try:
         name = find_alert(workspace.alerts, target)
     except AlertsError as error:
-        hint = "list them with: minewatch aoi list, minewatch alerts list"
+        near = find_nearest(target, [*list_aois(workspace), *table["alert_id"]])
+        hint = f"did you mean {near!r}?" if near else "list them with: minewatch aoi list, minewatch alerts list"
         raise ImageError(f"there is no area and no alert {target!r}; {hint}") from error
     row = next(table[table["alert_id"] == name].itertuples())
     notes = (f"{target} is now {name}",) if name != target else ()
