@@ -34,6 +34,7 @@ def scan(
     into: Path | str | None = None,
     scheduler: str | None = None,
     check_archive: bool = False,
+    switch_source: bool = False,
     progress: bool = False,
 ) -> ScanReport:
     """Scan areas of a workspace (all of them where none is named) and bring its alerts table up to date.
@@ -42,7 +43,7 @@ def scan(
     nothing acquired later has any influence.  ``pipeline`` and ``source`` stand in for the areas' and the workspace's own,
     ``overrides`` change single settings (``"alerts.min_area_ha=0.5"``).  ``into`` is a folder for table and rasters in place
     of ``output``, ``scheduler`` the address of a Dask cluster.  ``check_archive`` compares every file of the archive with its
-    checksum first.  ``progress`` draws bars.
+    checksum first.  ``switch_source`` reads looks again that an archive has from other sources.  ``progress`` draws bars.
 
     Scenes that cannot be read are left out and named in the report.  Raises MinewatchError where the request, the source or
     the workspace will not do; the table is unchanged then.
@@ -50,7 +51,7 @@ def scan(
     workspace = find_workspace(workspace)
     if into:
         workspace = replace(workspace, output_root=Path(into).resolve())
-    request = ScanRequest(areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive)
+    request = ScanRequest(areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive, switch_source)
     with _show(progress) as reporter:
         return scans.scan(workspace, request, reporter)
 
