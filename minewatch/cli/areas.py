@@ -245,21 +245,31 @@ def show(session: Session, name: str, is_drawn: bool, output: Path | None) -> No
       minewatch aoi show la-pampa --image
     """
     from minewatch.areas.aoi import read_aoi
-    from minewatch.areas.area_source import choose_source
     from minewatch.areas.location import locate_area
 
     if output is not None and not is_drawn:
         raise click.UsageError("-o is for the map: add --image")
     area = read_aoi(session.workspace, name)
     where = locate_area(area)
-    facts = _describe(area) | {"source": choose_source(session.workspace, area)}
+    facts = _describe(area) | {"source": _find_own_source(session, area)}
     drawn = _draw(session, area, output) if is_drawn else {}
     if session.as_json:
         print_json(facts | _describe_location(where) | {"properties": dict(area.properties)} | drawn)
         return
     echo(where.describe())
-    said = {key: value for key, value in area.properties.items() if key not in facts}
-    print_table(("", ""), [(key, value) for key, value in (facts | said | drawn).items()], wrap=True)
+    own = facts.pop("source")
+    said = {key: value for key, value in area.properties.items() if key != "source" or not own}
+    rows = facts | {"scenes from": own or "the workspace's source"} | drawn | said
+    print_table(("", ""), [(key, value) for key, value in rows.items() if value is not None], wrap=True)
+
+
+def _find_own_source(session: Session, area: Aoi) -> str | None:
+    """Return the source that an area's file names; None where it names none, which most tell without the settings."""
+    if "source" not in area.properties:
+        return None
+    from minewatch.areas.area_source import find_own_source
+
+    return find_own_source(session.workspace, area) or None
 
 
 def _draw(session: Session, area: Aoi, output: Path | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from minewatch.products.images.graticule import draw_graticule
 from minewatch.products.images.map_page import LegendEntry, draw_page
 from minewatch.settings.scl import CLEAR_CLASSES, NO_DATA, WATER
 
-MARGIN = 0.12
+MARGIN = 0.16
 """Beside the area, as a share of its longer side."""
 
 MOST_SIDE = 1000
