@@ -120,7 +120,7 @@ def _make_box(west: float, south: float, east: float, north: float) -> BaseGeome
     _check_lonlat((min(west, east), south, max(west, east), north), "--bbox")
     width = east - west + (FULL_TURN if west > east else 0)
     if width > WIDEST:
-        advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°"
+        advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°, or they are swapped"
         raise AoiError(f"--bbox {text} spans {width:.5g}° of longitude; {advice}")
     geometry, _ = check_geometry(box(west, south, west + width, north), "--bbox")
     return geometry

@@ -8,7 +8,7 @@ stranger decides to whom searches of an area go.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from minewatch.areas.aoi import Aoi
@@ -44,21 +44,28 @@ def find_own_source(workspace: Workspace, aoi: Aoi) -> str:
         return text
     if _is_path(text):
         return locate_source(workspace, text, known)
-    if near := difflib.get_close_matches(text, known, n=1, cutoff=ALIKE):
-        raise AoiError(f"area {aoi.name!r}: its source {text!r} is not known; did you mean {near[0]!r}? minewatch source list")
+    if near := _find_near(text, known):
+        raise AoiError(f"area {aoi.name!r}: its source {text!r} is not known; did you mean {near!r}? minewatch source list")
     return ""
+
+
+def _find_near(text: str, known: Iterable[str]) -> str:
+    """Return the name that a text may be a misspelling of; '' for a note."""
+    near = difflib.get_close_matches(text, list(known), n=1, cutoff=ALIKE)
+    return near[0] if near else ""
 
 
 def _is_path(text: str) -> bool:
     return "://" not in text and text.lower().endswith(CATALOG)
 
 
-def set_source(properties: Mapping[str, Any], source: str, known: Iterable[str]) -> dict[str, Any]:
+def set_source(properties: Mapping[str, Any], source: str, known: Collection[str]) -> dict[str, Any]:
     """Return properties that name a source, or none for ''; a note on the outline that stood there is kept as NOTE."""
     other = {key: value for key, value in properties.items() if key != SOURCE}
     before = properties.get(SOURCE)
-    if before is not None and not (isinstance(before, str) and (before in known or _is_path(before))):
-        other.setdefault(NOTE, before)
+    is_named = isinstance(before, str) and (before in known or _is_path(before) or bool(_find_near(before, known)))
+    if before and not is_named:
+        other[NOTE] = f"{other[NOTE]}; {before}" if other.get(NOTE) else before
     return other | ({SOURCE: source} if source else {})
 
 

@@ -26,14 +26,16 @@ def list_doubts(aoi: Aoi, where: Location, pipeline: Pipeline, today: dt.date) -
 
 def _doubt_place(aoi: Aoi, where: Location) -> Iterator[str]:
     place, coast = format_place(where.lat, where.lon), find_land(aoi.geometry)
-    swap = suggest_swap(aoi.joined.bounds, is_box=aoi.is_box)
-    hint = f"; {swap}" if swap else ""
     if not SOUTHERNMOST <= where.lat <= NORTHERNMOST:
-        yield f"{place} is ice, sea or tundra: there is no vegetation whose loss could be seen{hint}"
+        doubt = f"{place} is ice, sea or tundra: there is no vegetation whose loss could be seen"
     elif coast is not None:
         _, _, metres = GEODESIC.inv(where.lon, where.lat, coast.x, coast.y)
         far = f"some {round(metres / 1000, -1):,.0f} km from land"
-        yield f"{place} lies at sea, {far} by a coarse map of the world that lacks small islands{hint}"
+        doubt = f"{place} lies at sea, {far} by a coarse map of the world that lacks small islands"
+    else:
+        return
+    swap = suggest_swap(aoi.joined.bounds, is_box=aoi.is_box)
+    yield f"{doubt}; {swap}" if swap else doubt
 
 
 def _doubt_size(aoi: Aoi, where: Location, pipeline: Pipeline) -> Iterator[str]:

@@ -15,8 +15,9 @@ from minewatch.alerts.read import read_alerts
 from minewatch.archive.item import Observation, describe_grid, list_observations
 from minewatch.areas.aoi import LARGEST_KM2, Aoi
 from minewatch.areas.area_plan import make_area_plan
-from minewatch.areas.area_source import choose_source
+from minewatch.areas.area_source import SOURCE, choose_source
 from minewatch.areas.grid import make_grid
+from minewatch.core.errors import AoiError, PipelineError
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from minewatch.settings.pipeline import read_pipeline
@@ -30,7 +31,7 @@ def explain_edit(workspace: Workspace, before: Aoi, after: Aoi) -> list[str]:
         lines.append(f"pipeline {before.pipeline} -> {after.pipeline}: alerts are found and judged by its rules, old ones too")
     if lines and workspace.alerts.exists():
         lines += _explain_alerts(workspace, before, after)
-    sources = [choose_source(workspace, aoi) for aoi in (before, after)]
+    sources = [_name_source(workspace, aoi) for aoi in (before, after)]
     if sources[0] != sources[1]:
         lines.append(
             f"source {sources[0]} -> {sources[1]}: new looks are read from there; where it would read looks again, "
@@ -70,13 +71,24 @@ def _explain_dates(workspace: Workspace, before: Aoi, after: Aoi, archived: Sequ
             "the years before it as its baseline, so that alerts may come, go, and change dates and ids"
         )
     start, former = _find_history(workspace, after), _find_history(workspace, before)
-    if start < former and archived:
+    if start and former and start < former and archived:
         yield f"history is needed from {start} on, in place of {former}: the next scan reads what lies between"
 
 
-def _find_history(workspace: Workspace, aoi: Aoi) -> dt.date:
-    """Return the first day whose looks a scan of an area needs."""
-    pipeline = read_pipeline(workspace, aoi.pipeline)
+def _name_source(workspace: Workspace, aoi: Aoi) -> str:
+    """Return the source of an area, or what its file says where that is none: the edit may mend it."""
+    try:
+        return choose_source(workspace, aoi)
+    except AoiError:
+        return str(aoi.properties[SOURCE])
+
+
+def _find_history(workspace: Workspace, aoi: Aoi) -> dt.date | None:
+    """Return the first day whose looks a scan of an area needs; None where its pipeline is gone, which the edit may mend."""
+    try:
+        pipeline = read_pipeline(workspace, aoi.pipeline)
+    except PipelineError:
+        return None
     plan = make_area_plan(aoi, pipeline, aoi.pipeline, monitor_from=aoi.monitor_from, until=aoi.monitor_from)
     return plan.history_from
 

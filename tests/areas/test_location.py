@@ -72,7 +72,7 @@ def test_tiles_of_real_items_are_named_as_their_catalogues_do(shared: Path) -> N
         left, top = next(asset["proj:transform"] for asset in assets.values() if "proj:transform" in asset)[2:6:3]
         lon, lat = lonlat_from(int(properties["proj:epsg"])).transform(left + 54_900, top - 54_900)
         assert name is not None
-        assert list_tiles(around(lon, lat, 0.001).geometry) == [name[0].zfill(5)]
+        assert name[0].zfill(5) in list_tiles(around(lon, lat, 0.001).geometry)
         checked.add(name[0])
     assert len(checked) == 3
 

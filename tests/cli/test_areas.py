@@ -139,6 +139,8 @@ def test_where_an_outline_is_from_is_no_source(watch: Workspace) -> None:
     assert say("https://stac.evil.org/v1") == say("Amazon Mining Watch 2024") == "earth-search"
     with pytest.raises(AoiError, match="did you mean 'planetary-computer'"):
         say("planetary-computor")
+    mended = ask(watch, "aoi", "edit", "pit", "--source", "planetary-computer")
+    assert mended["meaning"][0].startswith("source planetary-computor -> planetary-computer")
     say("Amazon Mining Watch 2024")
     run(watch, "aoi", "edit", "pit", "--source", "cdse")
     assert read_aoi(watch, "pit").properties == {"source": "cdse", "outline_source": "Amazon Mining Watch 2024"}
@@ -150,7 +152,8 @@ def test_where_an_outline_is_from_is_no_source(watch: Workspace) -> None:
 def test_the_map_of_an_area_shows_its_latest_clear_look(scanned: Workspace, tmp_path: Path) -> None:
     drawn = ask(scanned, "aoi", "show", NAME, "--image")
     assert drawn["image_date"] is not None
-    pixels = np.asarray(Image.open(drawn["image"]).convert("RGB"), np.int16)
+    with Image.open(drawn["image"]) as picture:
+        pixels = np.asarray(picture.convert("RGB"), np.int16)
     green = (pixels[..., 1] > pixels[..., 0] + 20) & (pixels[..., 1] > pixels[..., 2] + 20)
     assert green.mean() > 0.2, "forest"
     assert (abs(pixels - (255, 45, 138)).max(axis=-1) < 40).any(), "the outline"
@@ -158,5 +161,6 @@ def test_the_map_of_an_area_shows_its_latest_clear_look(scanned: Workspace, tmp_
         file.unlink()
     bare = ask(scanned, "aoi", "show", NAME, "--image", "-o", tmp_path / "bare.png")
     assert bare["image_date"] is None
-    assert Image.open(bare["image"]).width > 500
+    with Image.open(bare["image"]) as picture:
+        assert picture.width > 500
     assert run(scanned, "aoi", "show", NAME, "-o", tmp_path / "x.png").exit_code == 2
