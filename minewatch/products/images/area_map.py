@@ -27,7 +27,7 @@ from minewatch.products.images.graticule import draw_graticule
 from minewatch.products.images.map_page import LegendEntry, draw_page
 from minewatch.settings.scl import CLEAR_CLASSES, NO_DATA, WATER
 
-MARGIN = 0.16
+MARGIN = 0.18
 """Beside the area, as a share of its longer side."""
 
 MOST_SIDE = 1000
@@ -94,7 +94,7 @@ def _describe_look(look: Observation | None) -> str:
     if look is None:
         return "no look yet: the archive has none that shows the ground"
     clear = format_percent(look.clear_share)
-    return f"{format_day(look.time)}, {clear} clear: greenness (NDVI), brown is bare; grey is cloud or no data"
+    return f"{format_day(look.time)}, {clear} clear: greenness (NDVI); brown is bare, blue water, grey cloud or no data"
 
 
 def _make_frame(grid: Grid, step: int) -> tuple[Grid, tuple[slice, slice]]:
