@@ -359,8 +359,7 @@ def _record_run(run: _Run, areas: Sequence[AreaReport], failed: Sequence[FailedA
     report = ScanReport(plan.run_id, plan.source_names, areas, path, failed)
     about = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
     record = describe_scan(report) | describe_source(run.workspace, plan.source) | {"source": plan.source_names} | about
-    for area, facts in zip(areas, record["areas"], strict=True):
-        facts.update(describe_source(run.workspace, run.find_source(area.plan)))
+    record["sources"] = {area.plan.aoi.name: describe_source(run.workspace, run.find_source(area.plan)) for area in areas}
     publish_json(path, record)
     publish_bytes(path.with_suffix(".txt"), render_summary(record).encode())
     log_scan(report, seconds)

@@ -34,15 +34,15 @@ def find_run_source(workspace: Workspace, run_id: str, aoi: Aoi | None = None) -
     try:
         record = read_run_record(workspace, run_id)
         found = _locate(workspace, _choose_record(record, aoi)) if record else ""
-    except (RunRecordError, ValueError, LookupError, TypeError):
+    except (RunRecordError, ValueError, LookupError, TypeError, AttributeError):
         found = ""
     return found or (choose_source(workspace, aoi) if aoi else default_source(workspace))
 
 
 def _choose_record(record: dict[str, Any], aoi: Aoi | None) -> dict[str, Any]:
     """Return the part of a record that names the source of an area; records of earlier versions name one for all."""
-    own = [area for area in record.get("areas", ()) if aoi and area["aoi"] == aoi.name and "source" in area]
-    return own[0] if own else record
+    own: dict[str, Any] = record.get("sources", {}).get(aoi.name, record) if aoi else record
+    return own
 
 
 def _locate(workspace: Workspace, record: dict[str, Any]) -> str:
