@@ -33,6 +33,12 @@ class AreaScan:
     found: SearchResult
     """What the source listed."""
 
+    source: str
+    """Its name."""
+
+    may_switch: bool
+    """True where looks that the archive has from other sources may be read again from this one."""
+
     notes: Sequence[str] = ()
     """Lines for the user."""
 
@@ -41,6 +47,9 @@ class AreaScan:
 
     failures: Sequence[SkippedScene] = ()
     """Scenes that could not be read, or are lost."""
+
+    switch: str = ""
+    """Why nothing was read: the source is another than the archive's, and would read looks again; '' where it is not."""
 
     observations: Sequence[Observation] = ()
     """What the result rests on."""

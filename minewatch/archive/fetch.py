@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import shapely
@@ -14,7 +16,7 @@ import shapely
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.item import list_observations
 from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
-from minewatch.archive.update_policy import find_refused, needs_fetch
+from minewatch.archive.update_policy import explain_switch, find_refused, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.areas.grid import Grid
@@ -127,10 +129,12 @@ def _choose(found: SearchResult, query: Query) -> SearchResult:
 def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Reporter) -> list[AreaScan]:
     """Read what the archives lack and publish each observation as soon as it is read.
 
-    What was published before a scan is interrupted stays.  Raises SourceError where access to the scenes is not configured.
+    What was published before a scan is interrupted stays.  Nothing is read for an area whose archive is from other sources where
+    that reads looks again, unless it may.  Raises SourceError where access to the scenes is not configured.
     """
     failures: dict[int, list[SkippedScene]] = defaultdict(list)
-    groups = list(_list_jobs(scans, failures))
+    jobs = [_list_jobs(number, scan, failures[number]) for number, scan in enumerate(scans)]
+    groups = list(_group_jobs(own for own in jobs if not isinstance(own, str)))
     scenes = [scene for group in groups for job in group for scene in job.target.datatake.scenes]
     is_io_bound = any(is_remote(href) for scene in scenes for href in scene.hrefs.values())
     if engine.scheduler is None:  # else the environment of the workers counts, and they report each scene
@@ -154,8 +158,13 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
                     names = [result.scene_id] if result.scene_id else [scene.id for scene in job.target.datatake.scenes]
                     failures[job.area] += [SkippedScene(name, str(result)) for name in names]
     return [  # in the same order in every scan, whichever overpass is read first
-        replace(scan, fetched=fetched[number], failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)])
-        for number, scan in enumerate(scans)
+        replace(
+            scan,
+            fetched=fetched[number],
+            failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)],
+            switch=own if isinstance(own, str) else "",
+        )
+        for number, (scan, own) in enumerate(zip(scans, jobs, strict=True))
     ]
 
 
@@ -176,24 +185,33 @@ def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)", is_refused=True)
 
 
-def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[SkippedScene]]) -> Iterator[list[FetchJob]]:
-    """Yield the jobs of each datatake, its areas in an order that meets the scenes' blocks row by row.
+def _list_jobs(number: int, scan: AreaScan, failures: list[SkippedScene]) -> list[FetchJob] | str:
+    """Return the jobs of an area, or what speaks against its source.
 
     Scenes that were refused before and have not changed are added to ``failures`` without being read.
     """
-    groups: dict[str, list[FetchJob]] = defaultdict(list)
-    for number, scan in enumerate(scans):
-        remove_temp_rasters(scan.archive)
-        archived, conflict = list_observations(scan.archive, scan.plan.grid), scan.plan.pipeline.scenes.offset_conflict
-        for datatake in group_scenes(scan.found.scenes):
-            known = archived.get(datatake.key)
-            if needs_fetch(datatake, known, conflict):
-                target = Target(datatake, scan.plan.grid, scan.archive, conflict)
-                groups[datatake.key].append(FetchJob(number, target, known.version + 1 if known else 1))
-            elif known:
-                checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
-                failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
-    for group in sorted(groups.values(), key=lambda group: (group[0].target.datatake.time, group[0].target.datatake.key)):
+    remove_temp_rasters(scan.archive)
+    jobs: list[FetchJob] = []
+    archived, conflict = list_observations(scan.archive, scan.plan.grid), scan.plan.pipeline.scenes.offset_conflict
+    for datatake in group_scenes(scan.found.scenes):
+        known = archived.get(datatake.key)
+        if needs_fetch(datatake, known, conflict):
+            target = Target(datatake, scan.plan.grid, scan.archive, conflict)
+            jobs.append(FetchJob(number, target, known.version + 1 if known else 1))
+        elif known:
+            checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
+            failures += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
+    fault = "" if scan.may_switch else explain_switch(scan.source, archived, [job.target.datatake for job in jobs])
+    return fault or jobs
+
+
+def _group_jobs(jobs: Iterable[list[FetchJob]]) -> Iterator[list[FetchJob]]:
+    """Yield the jobs of each datatake of a source, its areas in an order that meets the scenes' blocks row by row."""
+    groups: dict[tuple[dt.datetime, str, str], list[FetchJob]] = defaultdict(list)
+    for job in chain.from_iterable(jobs):
+        datatake = job.target.datatake
+        groups[datatake.time, datatake.key, datatake.scenes[0].source].append(job)
+    for _, group in sorted(groups.items(), key=lambda item: item[0]):
         yield sorted(group, key=lambda job: _find_place(job.target.grid))
 
 

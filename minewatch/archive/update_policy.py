@@ -6,11 +6,13 @@ while or another provider never had stays, and two providers used in turn do not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from minewatch.archive.item import Observation
+from minewatch.core.text import count_of
 from minewatch.settings.pipeline import Conflict
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, Scene
@@ -58,6 +60,25 @@ def needs_fetch(datatake: Datatake, archived: Observation | None, conflict: Conf
     if any(_rank(now.get(tile, [])) < _rank(parts) for tile, parts in before.items()):
         return False
     return any(_is_better(parts, before.get(tile, [])) for tile, parts in now.items())
+
+
+def explain_switch(source: str, archived: Mapping[str, Observation], wanted: Sequence[Datatake]) -> str:
+    """Return what would be read again from a source that an archive has nothing of; '' where nothing would.
+
+    ``archived`` has its observations by their keys, ``wanted`` what is to be fetched.  Sources name the same overpass by other
+    keys at times, so that one of a day that is archived counts as read again too.
+    """
+    names = Counter(str(scene["source"]) for o in archived.values() for scene in (*o.sources, *o.refused))
+    days = {observation.time.date() for observation in archived.values()}
+    again = sum(datatake.key in archived or datatake.time.date() in days for datatake in wanted)
+    if not names or source in names or not again:
+        return ""
+    before = [name for name, _ in names.most_common()]
+    new = f", beside {count_of(len(wanted) - again, 'new one')}" if len(wanted) > again else ""
+    return (
+        f"its archive of {count_of(len(archived), 'look')} is from {', '.join(before)}; {source} would read {again} of them again"
+        f"{new}; if that is meant add --switch-source, else take --source {before[0]}"
+    )
 
 
 def find_refused(datatake: Datatake, archived: Observation) -> list[Scene]:

@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.areas.antimeridian import FULL_TURN, HALF_TURN, Bounds, cut_halves, find_bounds, is_cut, join_halves
 from minewatch.areas.area_files import refuse_taken, refuse_unknown
 from minewatch.areas.geojson import find_crs_name, list_features, parse_properties, parse_shape, read_geojson
+from minewatch.areas.number_order import suggest_order, suggest_swap
 from minewatch.core.errors import AoiError
 from minewatch.core.files import publish_bytes
 from minewatch.core.workspace import DEFAULT_PIPELINE, Workspace
@@ -85,6 +86,11 @@ class Aoi:
         return find_bounds(self.geometry)
 
     @property
+    def is_box(self) -> bool:
+        """True where it is a rectangle along meridians and parallels."""
+        return bool(self.joined.equals(box(*self.joined.bounds)))
+
+    @property
     def joined(self) -> BaseGeometry:
         """The geometry joined across 180°, with longitudes beyond 180."""
         return join_halves(self.geometry)
@@ -98,14 +104,23 @@ def measure_area_ha(geometry: BaseGeometry) -> float:
 
 def bbox_geometry(bbox: Iterable[float]) -> BaseGeometry:
     """Return the rectangle west, south, east, north, across 180° where W > E; raises AoiError where it is not valid."""
-    west, south, east, north = bbox
+    numbers = tuple(bbox)
+    try:
+        return _make_box(*numbers)
+    except AoiError as error:
+        if hint := suggest_order(numbers):
+            raise AoiError(f"{error}; {hint}") from error
+        raise
+
+
+def _make_box(west: float, south: float, east: float, north: float) -> BaseGeometry:
     text = ",".join(f"{value:g}" for value in (west, south, east, north))
     if not (west != east and south < north and math.isfinite(east - west)):
         raise AoiError(f"--bbox {text} is empty: give W,S,E,N with S < N, and W < E unless the area crosses 180°")
     _check_lonlat((min(west, east), south, max(west, east), north), "--bbox")
     width = east - west + (FULL_TURN if west > east else 0)
     if width > WIDEST:
-        advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°; were they swapped?"
+        advice = "for an area across 180° give W > E" if west < east else "W > E means an area across 180°, or they are swapped"
         raise AoiError(f"--bbox {text} spans {width:.5g}° of longitude; {advice}")
     geometry, _ = check_geometry(box(west, south, west + width, north), "--bbox")
     return geometry
@@ -135,7 +150,12 @@ def check_geometry(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tu
         raise AoiError(f"{where}: the area is a {geometry.geom_type}, not a polygon")
     if geometry.is_empty:
         raise AoiError(f"{where}: the area is empty")
-    _check_lonlat(geometry.bounds, where)
+    try:
+        _check_lonlat(geometry.bounds, where)
+    except AoiError as error:
+        if where != "--bbox" and (hint := suggest_swap(geometry.bounds, is_box=False)):
+            raise AoiError(f"{error}; {hint}") from error
+        raise
     try:
         joined = join_halves(geometry)
     except ValueError as error:
@@ -182,14 +202,21 @@ def _repair(geometry: BaseGeometry, where: str) -> tuple[BaseGeometry, tuple[str
 def check_size(aoi: Aoi) -> Aoi:
     """Return the area if its size is plausible or intended; raises AoiError otherwise."""
     if aoi.area_km2 > LARGEST_KM2 and not aoi.large:
-        raise AoiError(f"area {aoi.name!r} has {aoi.area_km2:,.0f} km², more than {LARGEST_KM2:,}; add --large if that is meant")
+        hint = suggest_order(aoi.joined.bounds) if aoi.is_box else ""
+        text = f"area {aoi.name!r} has {aoi.area_km2:,.0f} km², more than {LARGEST_KM2:,}; add --large if that is meant"
+        raise AoiError(f"{text}; or is the order of the numbers another: {hint}" if hint else text)
     return aoi
 
 
 def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
     """Write a new area into the workspace; raises AoiError where the name is taken or the area too large."""
     path = refuse_taken(workspace, aoi.name)
-    check_size(aoi)
+    publish_bytes(path, render_aoi(check_size(aoi)))
+    return path
+
+
+def render_aoi(aoi: Aoi) -> bytes:
+    """Return an area as its file has it."""
     properties = dict(aoi.properties) | {"monitor_from": aoi.monitor_from.isoformat(), "pipeline": aoi.pipeline}
     if aoi.grid:
         properties["grid"] = {"epsg": aoi.grid.epsg, "origin": list(aoi.grid.origin)}
@@ -197,8 +224,7 @@ def write_aoi(workspace: Workspace, aoi: Aoi) -> Path:
         properties["large"] = True
     feature = {"type": "Feature", "properties": properties, "geometry": mapping(aoi.geometry)}
     collection = {"type": "FeatureCollection", "features": [feature]}
-    publish_bytes(path, (json.dumps(collection, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-    return path
+    return (json.dumps(collection, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def read_aoi(workspace: Workspace, name: str) -> Aoi:

@@ -79,7 +79,15 @@ def format_dms(degrees: float, hemispheres: str) -> str:
 
 def _format_mgrs(lat: float, zone: int, east: float, north: float) -> str:
     """Return zone and band, the letters of the 100 km square, and the metres in it, truncated."""
-    band = BANDS[min(int((lat - UTM_SOUTH) // 8), len(BANDS) - 1)]
+    return f"{zone:02d}{find_band(lat)} {name_square(zone, east, north)} {int(east % SQUARE):05d} {int(north % SQUARE):05d}"
+
+
+def find_band(lat: float) -> str:
+    """Return the letter of a latitude's band."""
+    return BANDS[min(int((lat - UTM_SOUTH) // 8), len(BANDS) - 1)]
+
+
+def name_square(zone: int, east: float, north: float) -> str:
+    """Return the two letters of the 100 km square around a point of a UTM zone, metres."""
     column = COLUMNS[(zone - 1) % 3][int(east // SQUARE) - 1]
-    row = ROWS[(int(north // SQUARE) + (0 if zone % 2 else 5)) % len(ROWS)]
-    return f"{zone:02d}{band} {column}{row} {int(east % SQUARE):05d} {int(north % SQUARE):05d}"
+    return column + ROWS[(int(north // SQUARE) + (0 if zone % 2 else 5)) % len(ROWS)]

@@ -93,7 +93,7 @@ class OutlineFile:
             columns = ", ".join(show(column, 40) for column in self.columns) or "none"
             raise AoiError(
                 f"{self.path} has {len(self.outlines)} features: add --merge for one area of them all, or --name-from COLUMN "
-                f"for an area of each (columns: {columns})"
+                f"for an area of each (columns: {columns}); --each numbers them"
             )
         return self.outlines[0]
 

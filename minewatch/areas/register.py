@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.areas.aoi import Aoi, GridHint, bbox_geometry, check_geometry, check_size, make_aoi, write_aoi
-from minewatch.areas.area_files import aoi_path, refuse_taken
+from minewatch.areas.aoi import (
+    Aoi,
+    GridHint,
+    bbox_geometry,
+    check_geometry,
+    check_size,
+    make_aoi,
+    read_aoi,
+    render_aoi,
+    write_aoi,
+)
+from minewatch.areas.area_files import FORMER, aoi_path, refuse_taken
+from minewatch.areas.area_source import check_area_source, set_source
 from minewatch.areas.grid import make_grid, refuse_empty
 from minewatch.areas.outline_file import Outline, read_outlines
+from minewatch.core.errors import AoiError
+from minewatch.core.files import publish_bytes
 from minewatch.core.units import add_years
 from minewatch.core.workspace import Workspace, find_workspace
+from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
 
 
@@ -25,6 +39,7 @@ def add_area(
     *,
     monitor_from: dt.date | None = None,
     pipeline: str | None = None,
+    source: str | None = None,
     grid: tuple[int, float, float] | None = None,
     large: bool = False,
 ) -> Aoi:
@@ -32,9 +47,10 @@ def add_area(
 
     ``outline`` is a file with one polygon (GeoJSON, KML, KMZ, shapefile, also zipped, GeoPackage), a polygon in longitude and
     latitude, or a rectangle (west, south, east, north; west > east across 180°).  ``monitor_from`` is the first date that may
-    raise an alert (a year ago), ``pipeline`` the one that scans of the area use (default), ``grid`` a pixel lattice in place of
-    the UTM zone's: the EPSG code of its CRS, and x and y of any corner of a 20 m pixel.  Properties of the same names in a
-    GeoJSON file count where an argument is not given.  ``large`` allows more than 20 000 km².
+    raise an alert (a year ago), ``pipeline`` the one that scans of the area use (default), ``source`` a provider or the path of a
+    catalogue in place of the workspace's source, ``grid`` a pixel lattice in place of the UTM zone's: the EPSG code of its CRS,
+    and x and y of any corner of a 20 m pixel.  Properties of the same names in a GeoJSON file count where an argument is not
+    given.  ``large`` allows more than 20 000 km².
 
     Raises AoiError where the outline or the name cannot be used, PipelineError where there is no such pipeline.
     """
@@ -43,6 +59,7 @@ def add_area(
         {name: read_outline(outline)},
         monitor_from=monitor_from,
         pipeline=pipeline,
+        source=source,
         find_grid=lambda _: grid,
         large=large,
     )[0]
@@ -54,6 +71,7 @@ def add_areas(
     *,
     monitor_from: dt.date | None = None,
     pipeline: str | None = None,
+    source: str | None = None,
     find_grid: Callable[[BaseGeometry], tuple[int, float, float] | None] = lambda _: None,
     large: bool = False,
 ) -> list[Aoi]:
@@ -63,19 +81,14 @@ def add_areas(
     """
     workspace = find_workspace(workspace)
     a_year_ago = {"monitor_from": add_years(dt.datetime.now(dt.UTC).date(), -1).isoformat()}
+    changes = AreaChoices(monitor_from, pipeline, source, large)
     areas = []
     for name, outline in outlines.items():
         area = make_aoi(name, outline.geometry, a_year_ago | dict(outline.properties), outline.repairs, f"area {name}")
-        grid = find_grid(outline.geometry)
-        area = replace(
-            area,
-            monitor_from=monitor_from or area.monitor_from,
-            pipeline=pipeline or area.pipeline,
-            grid=GridHint(grid[0], (grid[1], grid[2])) if grid else area.grid,
-            large=large or area.large,
-        )
-        read_pipeline(workspace, area.pipeline)
-        refuse_empty(area, make_grid(check_size(area)))
+        area = changes.apply(workspace, area)
+        if grid := find_grid(outline.geometry):
+            area = replace(area, grid=GridHint(grid[0], (grid[1], grid[2])))
+        _check_area(workspace, area)
         refuse_taken(workspace, name)
         areas.append(area)
     for number, area in enumerate(areas):
@@ -86,6 +99,66 @@ def add_areas(
                 aoi_path(workspace, written.name).unlink(missing_ok=True)
             raise
     return areas
+
+
+@dataclass(frozen=True)
+class AreaChoices:
+    """What may be chosen for an area apart from its outline; None leaves it as it is."""
+
+    monitor_from: dt.date | None = None
+    """First date that may raise an alert."""
+
+    pipeline: str | None = None
+    """Name of the pipeline of its scans."""
+
+    source: str | None = None
+    """Source of its scenes; '' = the workspace's."""
+
+    large: bool = False
+    """True to allow an area above LARGEST_KM2."""
+
+    def apply(self, workspace: Workspace, area: Aoi) -> Aoi:
+        """Return an area with these choices; raises AoiError where there is no such source."""
+        properties = area.properties
+        if self.source is not None:
+            named = self.source and check_area_source(workspace, self.source)
+            properties = set_source(properties, named, list_providers(workspace))
+        return replace(
+            area,
+            monitor_from=self.monitor_from or area.monitor_from,
+            pipeline=self.pipeline or area.pipeline,
+            large=self.large or area.large,
+            properties=properties,
+        )
+
+
+def _check_area(workspace: Workspace, area: Aoi) -> None:
+    """Raise MinewatchError where an area cannot be scanned."""
+    read_pipeline(workspace, area.pipeline)
+    refuse_empty(area, make_grid(check_size(area)))
+
+
+def edit_area(workspace: Workspace, name: str, choices: AreaChoices, outline: Outline | None = None) -> tuple[Aoi, Aoi]:
+    """Return an area as it is and as it would be, checked; nothing is written.  Raises MinewatchError."""
+    before = read_aoi(workspace, name)
+    after = choices.apply(workspace, before)
+    if outline is not None:
+        after = replace(after, geometry=outline.geometry, repairs=outline.repairs)
+    _check_area(workspace, after)
+    return before, after
+
+
+def rewrite_area(workspace: Workspace, area: Aoi) -> Path:
+    """Write an area over its file, and keep the file as it was in the folder FORMER; return where."""
+    path = aoi_path(workspace, area.name)
+    now = dt.datetime.now(dt.UTC)
+    former = path.parent / FORMER / f"{area.name}-{now:%Y%m%dT%H%M%S%f}Z.geojson"
+    try:
+        publish_bytes(former, path.read_bytes())
+    except OSError as error:
+        raise AoiError(f"{path} cannot be read or kept: {error.strerror}; nothing was changed") from error
+    publish_bytes(path, render_aoi(area))
+    return former
 
 
 def read_outline(outline: Path | str | BaseGeometry | Sequence[float] | Outline) -> Outline:

@@ -42,7 +42,8 @@ def init(session: Session, folder: Path) -> None:
 @click.command("scan")
 @click.argument("names", nargs=-1, metavar="[AOI ...]")
 @click.option("--pipeline", help="Pipeline in place of each area's own.")
-@click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the workspace's.")
+@click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the areas' own.")
+@click.option("--switch-source", is_flag=True, help="Read looks again that the archive has from another source.")
 @click.option("--since", type=DAY, help="First acquisition that may raise an alert, in place of each area's monitor_from.")
 @click.option("--until", type=DAY, help="As-of date: nothing acquired later has any influence.  [default: today]")
 @click.option("--into", type=click.Path(path_type=Path), metavar="DIR", help="Write table and rasters there; the archive stays.")
@@ -56,6 +57,7 @@ def scan_command(
     names: tuple[str, ...],
     pipeline: str | None,
     source: str | None,
+    switch_source: bool,
     since: dt.datetime | None,
     until: dt.datetime | None,
     into: Path | None,
@@ -72,12 +74,16 @@ def scan_command(
     Exit code 3: done, but some scenes could not be read, some areas not searched, or some evidence not written; the next
     scan tries them again.
 
+    A scan from another source than the archive's that would read looks again says how many, and reads nothing for that area
+    without --switch-source.
+
     \b
     Example:
       minewatch scan la-pampa
       minewatch scan --since 2024-01-01 --until 2024-06-30 --into what-if --set alerts.min_area_ha=0.5
       minewatch scan la-pampa --until 2024-06-30 --replace
       minewatch scan la-pampa --source ./my-catalogue --json
+      minewatch scan la-pampa --source cdse --switch-source
     """
     from minewatch.operations.plan import ScanRequest, set_apart
     from minewatch.operations.scan import scan
@@ -88,7 +94,7 @@ def scan_command(
     if into and replace:
         raise click.UsageError("give either --into or --replace")
     window = since and since.date(), until and until.date()
-    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, check_archive, replace)
+    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, check_archive, replace, switch_source)
     workspace = session.workspace
     if into:
         workspace = set_apart(workspace, into)

@@ -94,6 +94,7 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
                 "priority": one.priority,
                 "cron": one.cron,
                 "pipeline": one.pipeline,
+                "source": one.source,
                 "areas": list(one.areas),
                 "due": list(due.get(one.name, ())),
                 "next": [time.isoformat() for time in _list_times(one, now)],
@@ -105,6 +106,9 @@ def show(session: Session, kind: str | None, user: bool, every: str, name: str |
     if timetable.schedules:
         columns = ("schedule", "priority", "cron (UTC)", "pipeline", "next on this machine (UTC)", "areas")
         print_table(columns, [_list_cells(one, now) for one in timetable.schedules], spare=("priority",), wrap=True)
+    for one in timetable.schedules:
+        if one.source:
+            say(f"{one.name}: scenes from {one.source}, in place of the areas' own source")
     for title, areas in due.items():
         say(f"{title}: due now: {', '.join(areas)}")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -34,7 +35,8 @@ def read_clock() -> dt.datetime:
 def watch(session: Session, once: bool) -> None:
     """Scan areas when the schedules in minewatch.toml say so, and send the messages.
 
-    Without --once it goes on until it is stopped.  Times are UTC.  Exit code 3 with --once: done, but an area could not be
+    What changed in each area is printed, and nothing where nothing was due.  Without --once it goes on until it is stopped.
+    Times are UTC.  Exit code 3 with --once: done, but an area could not be
     scanned, or something else needs attention.
 
     \b
@@ -84,8 +86,28 @@ def _print_cycle(cycle: Cycle, *, as_json: bool) -> None:
             continue
         scanned = f"{len(one.areas) - len(one.failed)} of {count_of(len(one.areas), 'area')} scanned"
         echo(f"{format_time(one.ended)}, {one.schedule}: {scanned} ({one.run_id or 'no run'})")
+    for line in describe_results(cycle.found):
+        echo(f"  {line}")
     if sent := cycle.delivery.sent:
         echo(f"{format_time(cycle.now)}: {count_of(sent, 'message')} sent")
+
+
+def describe_results(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return a line for each area in which something changed, and one for all others together."""
+    lines, rest = [], []
+    for aoi, result in found.items():
+        events = {name: count for name, count in result["changes"].items() if name != "unchanged" and count}
+        if not events:
+            rest.append(aoi)
+            continue
+        changed = ", ".join(f"{count} {name}" for name, count in events.items())
+        alerts = ", ".join(f"{count} {name}" for name, count in result["alerts"].items()) or "none"
+        lines.append(f"{aoi}: {count_of(result['read'], 'look')} read; {changed}; alerts now: {alerts}")
+    if rest:
+        read = sum(found[aoi]["read"] for aoi in rest)
+        who = rest[0] if len(rest) == 1 else count_of(len(rest), "area")
+        lines.append(f"{who}: {count_of(read, 'look')} read; no alert changed")
+    return lines
 
 
 @click.command("status")

@@ -39,6 +39,10 @@ class SourceError(MinewatchError):
     """A source of scenes does not exist, is not STAC, or has nothing that can be used."""
 
 
+class SwitchError(MinewatchError):
+    """A scan would read again, from another source, what the archive has."""
+
+
 class ModelError(MinewatchError):
     """The weights behind the likeness are damaged or gone."""
 

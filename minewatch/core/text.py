@@ -59,6 +59,11 @@ def format_time(time: dt.datetime) -> str:
     return f"{format_day(time)}, {time:%H:%M} UTC"
 
 
+def format_place(lat: float, lon: float) -> str:
+    """Return a position to about a kilometre, as ``12.95° S, 70.00° W``."""
+    return f"{abs(lat):.2f}° {'NS'[round(lat, 2) < 0]}, {abs(lon):.2f}° {'EW'[round(lon, 2) < 0]}"
+
+
 def format_percent(share: float, decimals: int = 0) -> str:
     """Return a share (0 to 1) in per cent, ``67 %``."""
     return f"{100 * share:.{decimals}f} %"

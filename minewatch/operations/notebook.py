@@ -34,6 +34,7 @@ def scan(
     into: Path | str | None = None,
     scheduler: str | None = None,
     check_archive: bool = False,
+    switch_source: bool = False,
     progress: bool = False,
     replace: bool = False,
 ) -> ScanReport:
@@ -43,7 +44,7 @@ def scan(
     nothing acquired later has any influence.  ``pipeline`` and ``source`` stand in for the areas' and the workspace's own,
     ``overrides`` change single settings (``"alerts.min_area_ha=0.5"``).  ``into`` is a folder for table and rasters in place
     of ``output``, ``scheduler`` the address of a Dask cluster.  ``check_archive`` compares every file of the archive with its
-    checksum first.  ``progress`` draws bars.
+    checksum first.  ``switch_source`` reads looks again that an archive has from other sources.  ``progress`` draws bars.
 
     A scan with other settings than an area's own, or as of an older date than the table's, is a what-if: it needs ``into``, or
     ``replace=True`` to go over the table.
@@ -54,7 +55,9 @@ def scan(
     workspace = find_workspace(workspace)
     if into:
         workspace = set_apart(workspace, into)
-    request = ScanRequest(areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive, replace)
+    request = ScanRequest(
+        areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive, replace, switch_source
+    )
     with _show(progress) as reporter:
         return scans.scan(workspace, request, reporter)
 

@@ -14,10 +14,11 @@ from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
-from minewatch.core.errors import AoiError, MinewatchError, WorkspaceError
+from minewatch.areas.area_source import choose_source
+from minewatch.core.errors import AoiError, MinewatchError, SourceError, WorkspaceError
 from minewatch.core.text import join_some
 from minewatch.core.workspace import Workspace
-from minewatch.settings.document import default_source, list_providers
+from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
 from minewatch.sources.stac import Source, open_source
 
@@ -36,7 +37,7 @@ class ScanRequest:
     """SECTION.KEY=VALUE."""
 
     source: str | None = None
-    """In place of the workspace's."""
+    """In place of the areas' own and the workspace's."""
 
     since: dt.date | None = None
     """In place of each area's monitor_from."""
@@ -53,6 +54,9 @@ class ScanRequest:
     replace: bool = False
     """Write a what-if over the workspace's own table."""
 
+    switch_source: bool = False
+    """Read looks again that an archive has from other sources, where this one lists them anew."""
+
 
 @dataclass(frozen=True)
 class ScanPlan:
@@ -64,14 +68,28 @@ class ScanPlan:
     started: dt.datetime
     """UTC; only for records."""
 
-    source: Source
-    """Where scenes come from."""
+    sources: Mapping[str, Source | SourceError]
+    """Area to where its scenes come from, or why that does not answer; never such errors alone."""
 
     areas: tuple[AreaPlan, ...]
     """In the requested order."""
 
     scheduler: str | None
     """Address of a Dask cluster, or None for threads."""
+
+    switch_source: bool = False
+    """As requested."""
+
+    @property
+    def source(self) -> Source:
+        """The first source that answers: of most scans the only one."""
+        return next(source for source in self.sources.values() if isinstance(source, Source))
+
+    @property
+    def source_names(self) -> str:
+        """Names of all that answer."""
+        found = [source.name for source in self.sources.values() if isinstance(source, Source)]
+        return ", ".join(dict.fromkeys(found))
 
 
 def set_apart(workspace: Workspace, into: Path | str) -> Workspace:
@@ -107,9 +125,22 @@ def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
             )
     if workspace.output_root is None and not request.replace:
         _refuse_unawares([area for area in areas if area.what_if])
-    source = open_source(request.source or default_source(workspace), list_providers(workspace))
+    sources = _open_sources(workspace, {area.aoi.name: choose_source(workspace, area.aoi, request.source) for area in areas})
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-    return ScanPlan(run_id, started, source, areas, request.scheduler)
+    return ScanPlan(run_id, started, sources, areas, request.scheduler, request.switch_source)
+
+
+def _open_sources(workspace: Workspace, chosen: Mapping[str, str]) -> dict[str, Source | SourceError]:
+    """Open the source of each area, each source once; raises SourceError where none answers."""
+    providers, opened = list_providers(workspace), dict[str, Source | SourceError]()
+    for name in dict.fromkeys(chosen.values()):
+        try:
+            opened[name] = open_source(name, providers)
+        except SourceError as error:
+            opened[name] = error
+    if not any(isinstance(source, Source) for source in opened.values()):
+        raise next(error for error in opened.values() if isinstance(error, SourceError))
+    return {aoi: opened[name] for aoi, name in chosen.items()}
 
 
 def _read_dates(workspace: Workspace) -> dict[str, tuple[dt.date, dt.date]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from minewatch.archive.repair import check_archives, note_fetched, reconcile_dam
 from minewatch.archive.stac_item import write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.compilation import CACHE
-from minewatch.core.errors import ArchiveError, PrunedError, SceneError
+from minewatch.core.errors import ArchiveError, PrunedError, SceneError, SourceError, SwitchError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
 from minewatch.core.logging import bind_run_id, log_event
@@ -61,6 +61,7 @@ from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.run_source import describe_source
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult
+from minewatch.sources.stac import Source
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,13 @@ class _Run:
     reporter: Reporter
     lock: HeldLock
 
+    def find_source(self, area: AreaPlan) -> Source:
+        """Return the source of an area, which answers; raises its SourceError where it does not."""
+        source = self.plan.sources[area.aoi.name]
+        if isinstance(source, SourceError):
+            raise source
+        return source
+
 
 def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None = None) -> ScanReport:
     """Scan areas and bring the alerts table up to date.
@@ -83,7 +91,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
     plan = plan_scan(workspace, request)
     with bind_run_id(plan.run_id), wrap_disk_errors():
         began = time.monotonic()  # a clock that is never set back
-        log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source.name, version=__version__)
+        log_event("scan started", areas=[area.aoi.name for area in plan.areas], source=plan.source_names, version=__version__)
         if CACHE.note:
             reporter.note(CACHE.note)
         layers = open_layers(workspace)
@@ -150,10 +158,10 @@ def _find_alerts(
     run: _Run, areas: Sequence[AreaPlan], integrity: Sequence[IntegrityReport]
 ) -> tuple[list[AreaReport], list[FailedArea]]:
     """Take all areas through each stage together, so that they share searches, scenes and cores."""
-    source = run.plan.source
     scans, failed = _search(run, areas, integrity)
-    scans = fetch_observations(scans, run.engine, run.reporter)
-    scans = [reconcile_damage(scan, source.name) for scan in scans]
+    scans, switched = _split_switched(fetch_observations(scans, run.engine, run.reporter), len(areas))
+    failed += switched
+    scans = [reconcile_damage(scan, scan.source) for scan in scans]
     scans = [_choose_observations(run.workspace, scan) for scan in scans]
     changes = _find_changes(run, scans)
     return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
@@ -162,18 +170,48 @@ def _find_alerts(
 def _search(
     run: _Run, areas: Sequence[AreaPlan], integrity: Sequence[IntegrityReport]
 ) -> tuple[list[AreaScan], list[FailedArea]]:
-    """Search the scenes of all areas; an area for which the source does not answer has failed."""
+    """Search the scenes of all areas; an area for which its source does not answer has failed."""
     scans: list[AreaScan] = []
     failed: list[FailedArea] = []
-    source = run.plan.source
-    answers = search_areas(source, areas, run.reporter)
+    answers = _search_sources(run, areas)
     for area, report, answer in zip(areas, integrity, answers, strict=True):
         if isinstance(answer, SearchResult):
+            source = run.find_source(area)
             notes = explain_no_scenes(source, area, answer, len(areas))
-            scans.append(AreaScan(area, run.workspace.archive(area.aoi.name), report, answer, notes))
+            archive = run.workspace.archive(area.aoi.name)
+            scans.append(AreaScan(area, archive, report, answer, source.name, run.plan.switch_source, notes))
         else:
             failed.append(FailedArea(area.aoi.name, str(answer)))
     return scans, failed
+
+
+def _search_sources(run: _Run, areas: Sequence[AreaPlan]) -> list[SearchResult | SourceError]:
+    """Search each source for its areas; raises SourceError where all searches failed."""
+    answers: dict[str, SearchResult | SourceError] = {}
+    by_source: dict[str, list[AreaPlan]] = defaultdict(list)
+    for area in areas:
+        source = run.plan.sources[area.aoi.name]
+        if isinstance(source, SourceError):
+            answers[area.aoi.name] = source
+        else:
+            by_source[source.name].append(area)
+    for own in by_source.values():
+        try:
+            found = search_areas(run.find_source(own[0]), own, run.reporter)
+            answers |= {area.aoi.name: answer for area, answer in zip(own, found, strict=True)}
+        except SourceError as error:
+            answers |= {area.aoi.name: error for area in own}
+    if not any(isinstance(answer, SearchResult) for answer in answers.values()):
+        raise next(answer for answer in answers.values() if isinstance(answer, SourceError))
+    return [answers[area.aoi.name] for area in areas]
+
+
+def _split_switched(scans: Sequence[AreaScan], areas: int) -> tuple[list[AreaScan], list[FailedArea]]:
+    """Split off the areas whose archive is from another source; raises SwitchError where there is no other area."""
+    failed = [FailedArea(scan.plan.aoi.name, scan.switch) for scan in scans if scan.switch]
+    if failed and len(failed) == areas:
+        raise SwitchError("; ".join(f"area {one.aoi!r}: {one.reason}" for one in failed))
+    return [scan for scan in scans if not scan.switch], failed
 
 
 def _choose_observations(workspace: Workspace, scan: AreaScan) -> AreaScan:
@@ -206,7 +244,7 @@ def _find_checkpoints(workspace: Workspace, area: AreaPlan) -> Path | None:
 
 def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
     """Gather the results of an area, with the alerts of its changes."""
-    source, area, observations, coverage = run.plan.source, scan.plan, scan.observations, changes.cover(scan.plan)
+    source, area, observations, coverage = scan.source, scan.plan, scan.observations, changes.cover(scan.plan)
     checkpoints = _find_checkpoints(run.workspace, scan.plan)
     failures = [*scan.found.refused, *scan.failures]
     emptiness = find_emptiness(observations, scan.found.scenes, area.grid)
@@ -220,6 +258,7 @@ def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
     ]
     return AreaReport(
         plan=area,
+        source=source,
         found=scan.found,
         observations=observations,
         fetched=scan.fetched,
@@ -248,7 +287,7 @@ def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[Contex
 
 def _add_likeness(run: _Run, area: AreaReport) -> AreaReport:
     """Add to each alert how much its ground looks like a mine; notes say of which that could not be read."""
-    parts = ScoringInput(area.plan, run.plan.source.name, area.found.scenes, area.observations, area.alerts)
+    parts = ScoringInput(area.plan, area.source, area.found.scenes, area.observations, area.alerts)
     scores = score_alerts(parts, _find_checkpoints(run.workspace, area.plan), run.workspace.home_layers)
     cells = {alert_id: {**cells, **scores.cells[alert_id]} for alert_id, cells in area.context.items()}
     return replace(area, context=cells, likeness=scores.counts, notes=[*area.notes, *scores.notes])
@@ -276,7 +315,7 @@ def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer])
     if area.plan.what_if and run.workspace.output_root is None:
         return area
     scenes, found = area.found.scenes, area.alerts
-    parts = area.plan, run.plan.source, scenes, area.observations, found, area.scene_quality, layers, run.plan.run_id
+    parts = area.plan, run.find_source(area.plan), scenes, area.observations, found, area.scene_quality, layers, run.plan.run_id
     evidence = write_evidence(run.workspace, EvidenceInput(*parts))
     failed = evidence.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
@@ -322,9 +361,10 @@ def _record_run(run: _Run, areas: Sequence[AreaReport], failed: Sequence[FailedA
     """Write the run record as JSON and as a summary in words, and log it."""
     plan, seconds = run.plan, time.monotonic() - began
     path = run.workspace.runs / f"{plan.run_id}.json"
-    report = ScanReport(plan.run_id, plan.source.name, areas, path, failed)
-    facts = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
-    record = describe_scan(report) | describe_source(run.workspace, plan.source) | facts
+    report = ScanReport(plan.run_id, plan.source_names, areas, path, failed)
+    about = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
+    record = describe_scan(report) | describe_source(run.workspace, plan.source) | {"source": plan.source_names} | about
+    record["sources"] = {area.plan.aoi.name: describe_source(run.workspace, run.find_source(area.plan)) for area in areas}
     publish_json(path, record)
     publish_bytes(path.with_suffix(".txt"), render_summary(record).encode())
     log_scan(report, seconds)

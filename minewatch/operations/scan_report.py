@@ -42,6 +42,9 @@ class AreaReport:
     plan: AreaPlan
     """Area, settings and dates."""
 
+    source: str
+    """Where its scenes came from."""
+
     found: SearchResult
     """The search result."""
 
@@ -138,7 +141,7 @@ class ScanReport:
     """Id of the scan."""
 
     source: str
-    """Where scenes came from."""
+    """Where scenes came from; the names of all sources where areas have their own."""
 
     areas: Sequence[AreaReport]
     """In the requested order."""
@@ -175,6 +178,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
     plan, coverage = area.plan, area.coverage
     return {
         "aoi": plan.aoi.name,
+        "source": area.source,
         "pipeline": plan.pipeline_name,
         "pipeline_digest": plan.pipeline.digest,
         "monitor_from": plan.monitor_from.isoformat(),
@@ -369,7 +373,7 @@ def explain_conflicts(observations: Iterable[Observation]) -> list[str]:
     return [f"{count_of(len(names), 'scene')} {text}: {', '.join(names)}"] if names else []
 
 
-def explain_sources(observations: Iterable[Observation], source: Source) -> list[str]:
+def explain_sources(observations: Iterable[Observation], source: str) -> list[str]:
     """Count the observations from other sources."""
-    others = Counter(str(s["source"]) for o in observations for s in o.sources if s["source"] != source.name)
+    others = Counter(str(s["source"]) for o in observations for s in o.sources if s["source"] != source)
     return [f"{count_of(count, 'archived observation')} from another source, {name}" for name, count in sorted(others.items())]

@@ -14,7 +14,7 @@ from minewatch.areas.area_files import list_aois
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_log import ScheduledRun
 from minewatch.settings.cron import find_last, find_next
-from minewatch.settings.document import read_settings
+from minewatch.settings.document import locate_source, read_settings
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,9 @@ class Schedule:
 
     pipeline: str | None = None
     """In place of the areas' own; None = their own."""
+
+    source: str | None = None
+    """In place of the areas' own, as ``open_source`` takes it; None = their own."""
 
     delay: dt.timedelta = dt.timedelta(0)
     """Start delay of this machine, so that many machines do not query a source at the same time."""
@@ -133,7 +136,8 @@ def list_schedules(workspace: Workspace) -> list[Schedule]:
         areas = tuple(dict.fromkeys(aoi for found in matches.values() for aoi in found))
         empty = tuple(pattern for pattern, found in matches.items() if not found)
         delay = find_delay(f"{platform.node()}:{workspace.root}:{name}", longest)
-        schedules.append(Schedule(name, table.cron, areas, table.priority, table.pipeline, delay, empty))
+        source = table.source and locate_source(workspace, table.source, settings.sources)
+        schedules.append(Schedule(name, table.cron, areas, table.priority, table.pipeline, source, delay, empty))
     return sorted(schedules, key=lambda schedule: (schedule.priority, schedule.name))
 
 

@@ -47,7 +47,7 @@ class AreaStatus:
     """Schedules that request it."""
 
     last: dt.datetime | None = None
-    """When its last successful scheduled scan ended, UTC; None = never."""
+    """When it was last scanned, UTC: when a scheduled scan ended, or one by hand began; None = never."""
 
     next: dt.datetime | None = None
     """When it is due next, UTC; in the past where it is due now; None = never."""
@@ -56,7 +56,7 @@ class AreaStatus:
     """Due for too long, or never scanned though a schedule requests it."""
 
     failures: int = 0
-    """Scheduled scans in a row that failed."""
+    """Scheduled scans in a row that failed, since the last one by hand."""
 
     reason: str = ""
     """Why the last one failed."""
@@ -189,7 +189,10 @@ def _describe_area(
 ) -> AreaStatus:
     row = table.rows.get(aoi)
     own = [one for one in runs if aoi in one.areas]
-    failed = list(takewhile(bool, (one.areas[aoi] for one in reversed(own))))
+    latest = _find_start(str(row["run_id"]) if row else "", now)
+    since = [one for one in own if latest is None or one.ended >= latest]
+    failed = list(takewhile(bool, (one.areas[aoi] for one in reversed(since))))
+    ended = [one.ended for one in own if not one.areas[aoi]]
     schedules = tuple(one.name for one in timetable.schedules if aoi in one.areas)
     due = [found.slot for found in timetable.find_due(now) if aoi in found.areas]
     upcoming = [one.find_next(now) for one in timetable.schedules if aoi in one.areas]
@@ -197,7 +200,7 @@ def _describe_area(
     return AreaStatus(
         aoi,
         schedules,
-        max((one.ended for one in own if not one.areas[aoi]), default=None),
+        max([*ended, *([latest] if latest else [])], default=None),
         min(due, default=min(upcoming, default=None)),
         late=not busy and any(timetable.find_delay(one, aoi, now) > LATE for one in timetable.schedules if aoi in one.areas),
         failures=len(failed),
@@ -217,6 +220,15 @@ def _describe_area(
         monitor_from=row["monitor_from"] if row else None,
         fates=table.fates.get(aoi, FateCount()),
     )
+
+
+def _find_start(run_id: str, now: dt.datetime) -> dt.datetime | None:
+    """Return when the scan of a table's rows began, by its id; None where there is none, or the clock was wrong then."""
+    try:
+        started = dt.datetime.strptime(run_id.rpartition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    except ValueError:
+        return None
+    return started if started <= now else None
 
 
 def _find_newest(folder: AnyPath) -> dt.date | None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import read_aoi
-from minewatch.core.errors import AlertsError, BusyError, MinewatchError, SourceError, describe
+from minewatch.core.errors import AlertsError, BusyError, MinewatchError, RunRecordError, SourceError, describe
 from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
+from minewatch.core.run_record import read_run_record
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.delivery import Delivery, deliver
 from minewatch.operations.notify.enqueue import enqueue_messages
@@ -55,6 +56,9 @@ class Cycle:
     delivery: Delivery = field(default_factory=Delivery)
     """The result of sending those that wait there."""
 
+    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Area to what its scan found: ``read`` looks, ``changes`` of its alerts, ``alerts`` by status; no what-ifs."""
+
     faults: Sequence[str] = ()
     """Problems apart from areas, a line each."""
 
@@ -88,6 +92,9 @@ class Batch:
     pipeline: str | None
     """In place of the areas' own."""
 
+    source: str | None
+    """In place of the areas' own."""
+
     until: dt.date
     """As-of date."""
 
@@ -110,7 +117,8 @@ def watch_once(workspace: Workspace, now: dt.datetime, reporter: Reporter | None
         faults += [line for one in timetable.schedules if (line := explain_empty(one))]
     timetable = read_timetable(workspace, read_runs(workspace))
     next_try = _find_next_try(workspace, now)
-    cycle = Cycle(now, runs, busy, enqueued, delivery, faults, timetable.find_next(now), next_try, stamps)
+    found = _find_results(workspace, runs)
+    cycle = Cycle(now, runs, busy, enqueued, delivery, found, faults, timetable.find_next(now), next_try, stamps)
     cycle = replace(cycle, faults=[*faults, *write_heartbeat(workspace, settings.watch, describe_cycle(cycle))])
     for line in (*cycle.faults, *delivery.notes, *filter(None, [busy]), *stamps.notes, *filter(None, [stamps.describe()])):
         reporter.note(line)
@@ -123,6 +131,7 @@ def describe_cycle(cycle: Cycle) -> dict[str, Any]:
         "time": cycle.now.isoformat(),
         "rounds": [describe_run(one) for one in cycle.runs],
         "failed": cycle.failed,
+        "found": dict(cycle.found),
         "busy": cycle.busy,
         "collected": cycle.enqueued,
         "delivery": asdict(cycle.delivery),
@@ -159,23 +168,23 @@ def _scan_due(
 
 
 def plan_batches(workspace: Workspace, dues: Sequence[Due], today: dt.date, reporter: Reporter) -> list[Batch]:
-    """Group areas that one call can scan, the most urgent first; an area that two schedules request is scanned once."""
-    batches: dict[tuple[int, str, dt.date], Batch] = {}
-    batch_of: dict[tuple[str, str], Batch] = {}
+    """Group areas that one call can scan, the most urgent first; one that two schedules request of one source is scanned once."""
+    batches: dict[tuple[int, str, str | None, dt.date], Batch] = {}
+    batch_of: dict[tuple[str, str, str | None], Batch] = {}
     tables: dict[str, Dates] = {}
     for due in dues:
         for aoi in due.areas:
-            what_if = due.schedule.name if _is_what_if(workspace, due, aoi) else ""
-            if (aoi, what_if) not in batch_of:
+            what_if, source = due.schedule.name if _is_what_if(workspace, due, aoi) else "", due.schedule.source
+            if (aoi, what_if, source) not in batch_of:
                 if what_if not in tables:
                     tables[what_if] = {}
                     with contextlib.suppress(AlertsError):  # which the scan reports for each area
                         tables[what_if] = read_areas(_choose_output(workspace, what_if).alerts)
                 until = _find_until(tables[what_if], aoi, today, reporter)
                 pipeline = due.schedule.pipeline if what_if else None
-                key = due.schedule.priority, what_if, until
-                batch_of[aoi, what_if] = batches.setdefault(key, Batch(what_if, pipeline, until))
-            batch_of[aoi, what_if].requested_by.setdefault(aoi, []).append(due)
+                key = due.schedule.priority, what_if, source, until
+                batch_of[aoi, what_if, source] = batches.setdefault(key, Batch(what_if, pipeline, source, until))
+            batch_of[aoi, what_if, source].requested_by.setdefault(aoi, []).append(due)
     return list(batches.values())
 
 
@@ -207,7 +216,7 @@ def _find_until(table: Dates, aoi: str, today: dt.date, reporter: Reporter) -> d
 def _run_batch(workspace: Workspace, batch: Batch, reporter: Reporter, run: Scan) -> Iterator[tuple[str | None, dict[str, str]]]:
     """Scan areas together; yields run ids with the reason why each area was not scanned, '' where it was.  Raises BusyError."""
     target = _choose_output(workspace, batch.what_if)
-    request = ScanRequest(pipeline=batch.pipeline, until=batch.until)
+    request = ScanRequest(pipeline=batch.pipeline, source=batch.source, until=batch.until)
     faults = {aoi: fault for aoi in batch.requested_by if (fault := _find_error(target, request, aoi))}
     if faults:
         yield None, _note_failures(faults, reporter)
@@ -267,6 +276,17 @@ def _make_runs(
             by_schedule[due.schedule.name, due.slot][aoi] = reason
     what_if = bool(batch.what_if)
     return [ScheduledRun(name, slot, started, ended, run_id, areas, what_if) for (name, slot), areas in by_schedule.items()]
+
+
+def _find_results(workspace: Workspace, runs: Sequence[ScheduledRun]) -> dict[str, dict[str, Any]]:
+    """Return what scans found in each area, by their records; an area whose record is gone or damaged is left out."""
+    results: dict[str, dict[str, Any]] = {}
+    for run_id in dict.fromkeys(one.run_id for one in runs if one.run_id and not one.what_if):
+        with contextlib.suppress(RunRecordError, LookupError, TypeError):
+            for area in (read_run_record(workspace, run_id) or {"areas": ()})["areas"]:
+                read = area["scenes"]["observations_read"]
+                results[area["aoi"]] = {"read": read, "changes": area["changes"], "alerts": area["alerts"]}
+    return results
 
 
 def _notify(workspace: Workspace, now: dt.datetime) -> tuple[int, Delivery, list[str]]:

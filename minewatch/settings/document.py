@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +167,16 @@ def list_imagery(workspace: Workspace) -> Mapping[str, Imagery]:
 def default_source(workspace: Workspace) -> str:
     """Return the workspace's source: the name of a provider, an address, or an existing path relative to the workspace."""
     settings = read_settings(workspace)
-    local = workspace.root / settings.source
-    is_path = "://" not in settings.source and settings.source not in {**PROVIDERS, **settings.sources}
-    return str(local) if is_path and local.exists() else settings.source
+    return locate_source(workspace, settings.source, settings.sources)
+
+
+def locate_source(workspace: Workspace, text: str, own: Collection[str]) -> str:
+    """Return a source of the settings as ``open_source`` takes it: an existing path relative to the workspace becomes absolute.
+
+    ``own`` are the names of the workspace's own sources.
+    """
+    local = workspace.root / text
+    return str(local) if "://" not in text and text not in {*PROVIDERS, *own} and local.exists() else text
 
 
 def init_workspace(folder: Path | str, source: str = Settings.model_fields["source"].default) -> Workspace:

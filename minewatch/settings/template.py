@@ -35,6 +35,7 @@ source = {source}
 # areas = ["*"]             # names, or patterns with *
 # cron = "30 2 * * *"       # minute, hour, day, month, weekday: UTC
 # priority = 1              # 1 goes first
+# source = "cdse"           # in place of the areas' own source
 
 # [watch]
 # jitter_minutes = 10       # each schedule begins up to this much later, so that many machines do not start at once

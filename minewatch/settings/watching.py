@@ -8,7 +8,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator, model_validator
 
 from minewatch.settings.cron import check_cron
-from minewatch.settings.tables import Table, check_variable
+from minewatch.settings.tables import Table, check_address, check_variable
 
 
 class ScheduleTable(Table):
@@ -23,6 +23,9 @@ class ScheduleTable(Table):
     pipeline: str | None = Field(None, min_length=1)
     """In place of the areas' own; such scans are what-ifs, written apart, without notifications."""
 
+    source: str | None = Field(None, min_length=1)
+    """Provider, address or path in place of the areas' own source."""
+
     priority: int = Field(1, ge=1, le=99)
     """1 goes first."""
 
@@ -30,6 +33,11 @@ class ScheduleTable(Table):
     @classmethod
     def _check_cron(cls, value: str) -> str:
         return check_cron(value)
+
+    @field_validator("source")
+    @classmethod
+    def _check_source(cls, value: str | None) -> str | None:
+        return value if value is None else check_address(value)
 
 
 class WatchTable(Table):

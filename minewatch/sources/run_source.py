@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from minewatch.areas.aoi import Aoi
+from minewatch.areas.area_source import choose_source
 from minewatch.core.errors import RunRecordError
 from minewatch.core.run_record import read_run_record
 from minewatch.core.url_policy import hide_secrets, is_web
@@ -24,14 +26,23 @@ def describe_source(workspace: Workspace, source: Source) -> dict[str, str]:
     return {"source": source.name, "source_root": root}
 
 
-def find_run_source(workspace: Workspace, run_id: str) -> str:
-    """Return the source that a scan read, as ``open_source`` takes it; the workspace's where no record says which."""
+def find_run_source(workspace: Workspace, run_id: str, aoi: Aoi | None = None) -> str:
+    """Return the source that a scan read for an area, as ``open_source`` takes it.
+
+    Where no record says which, it is the area's own, else the workspace's.
+    """
     try:
         record = read_run_record(workspace, run_id)
-        found = _locate(workspace, record) if record else ""
-    except (RunRecordError, ValueError, LookupError, TypeError):
+        found = _locate(workspace, _choose_record(record, aoi)) if record else ""
+    except (RunRecordError, ValueError, LookupError, TypeError, AttributeError):
         found = ""
-    return found or default_source(workspace)
+    return found or (choose_source(workspace, aoi) if aoi else default_source(workspace))
+
+
+def _choose_record(record: dict[str, Any], aoi: Aoi | None) -> dict[str, Any]:
+    """Return the part of a record that names the source of an area; records of earlier versions name one for all."""
+    own: dict[str, Any] = record.get("sources", {}).get(aoi.name, record) if aoi else record
+    return own
 
 
 def _locate(workspace: Workspace, record: dict[str, Any]) -> str:

@@ -22,11 +22,21 @@ from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.publication import TempRaster, publish
 from minewatch.archive.update_policy import find_refused, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
+from minewatch.core.errors import SwitchError
 from minewatch.operations.scan_report import ScanReport
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Scene, group_scenes
 from tests.helpers.rasters import FOREST, TIME, lay_grid, paint_bands, write_scene
-from tests.helpers.small import copy_series, list_scenes, make_series, make_workspace, name_scenes, read_result, scan_small
+from tests.helpers.small import (
+    copy_series,
+    list_scenes,
+    make_series,
+    make_workspace,
+    name_scenes,
+    read_result,
+    scan_small,
+    snapshot,
+)
 
 Change = Callable[[str, NDArray[Any]], NDArray[Any]]
 """Takes a band's name and its pixels."""
@@ -304,6 +314,23 @@ def test_another_provider_reads_nothing_again(series: SimulatedSeries, tmp_path:
     for source in (other, series, other):
         assert scan_small(watch, source=str(source.catalog)).areas[0].fetched == 0
         assert read_result(watch)["status"] == result["status"]
+
+
+def test_another_provider_that_would_read_again_is_asked_about(series: SimulatedSeries, tmp_path: Path) -> None:
+    """Its newer baselines are read when that is said; then its looks belong to the archive, and nothing is asked any more."""
+    names = name_scenes(series)
+    newer = copy_series(series, tmp_path / "newer", [])
+    redone = [add_version(newer, n, f"{n}-newer", **{"s2:processing_baseline": "03.00"}) for n in names[-3:]]
+    list_scenes(newer, [*names[:-3], *redone])
+    watch = make_workspace(tmp_path / "watch", copy_series(series, tmp_path / "before", names[:-1]))
+    scan_small(watch)
+    before = snapshot(watch.root / "output" / "archive") | {"csv": watch.alerts_csv.read_bytes()}
+    source = str(newer.catalog)
+    with pytest.raises(SwitchError, match=r"of 42 looks .* would read 2 of them again, beside 1 new one; .*--switch-source"):
+        scan_small(watch, source=source)
+    assert snapshot(watch.root / "output" / "archive") | {"csv": watch.alerts_csv.read_bytes()} == before
+    assert scan_small(watch, source=source, switch_source=True).areas[0].fetched == 3
+    assert scan_small(watch, source=source).areas[0].fetched == 0
 
 
 def test_a_day_counts_once(series: SimulatedSeries, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.run_log import ScheduledRun, append_runs
 from minewatch.operations.status import AreaStatus, describe_status, find_status
 from minewatch.settings.document import init_workspace
-from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, snapshot
+from tests.helpers.small import NAME, UNTIL, copy_workspace, make_scanned, read_layer, snapshot
 
 NIGHT = dt.datetime(2023, 4, 5, 2, 30, tzinfo=dt.UTC)
 NOW = NIGHT + dt.timedelta(hours=9)
@@ -85,6 +85,18 @@ def test_failures_in_a_row(scanned: Workspace) -> None:
     assert look(scanned).is_well
 
 
+def test_a_scan_by_hand_counts(scanned: Workspace) -> None:
+    """Its time is that of the table's run, whose id says it; failures of before are over with it."""
+    run_id = read_layer(scanned.alerts, "aois")[0]["run_id"]
+    began = dt.datetime.strptime(run_id[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+    record(scanned, began - dt.timedelta(hours=9), "no answer")
+    area = look(scanned, began + dt.timedelta(hours=1))
+    assert (area.last, area.failures) == (began, 0)
+    assert look(scanned, began - dt.timedelta(hours=1)).last is None, "the clock was wrong then"
+    record(scanned, began + dt.timedelta(hours=1), "no space left")
+    assert look(scanned, began + dt.timedelta(hours=2)).failures == 1
+
+
 def test_a_workspace_that_was_never_scanned(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     scanned, _ = make_scanned(tmp_path_factory)
     workspace = init_workspace(tmp_path / "new")
@@ -138,7 +150,7 @@ def test_as_json_for_monitoring_systems(scanned: Workspace) -> None:
     (area,) = told["areas"]
     assert area["aoi"] == NAME
     assert area["late"] is True
-    assert area["last_run"] is None
+    assert area["last_run"] is not None, "by hand"
     assert set(area["alerts"]) <= {"provisional", "confirmed", "closed", "dismissed"}
 
 

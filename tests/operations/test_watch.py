@@ -21,12 +21,14 @@ from minewatch.alerts.read import read_alerts
 from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import main
+from minewatch.cli.watch import describe_results
 from minewatch.core.errors import AlertsError, SourceError, WorkspaceError
 from minewatch.core.progress import Reporter
 from minewatch.core.signals import handle_signals
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.run_log import read_runs
+from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import FailedArea, ScanReport
 from minewatch.operations.service import serve
 from minewatch.operations.status import write_heartbeat
@@ -34,6 +36,7 @@ from minewatch.operations.watch import Cycle, watch_once
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import WatchTable
 from minewatch.simulation.series import SimulatedSeries
+from minewatch.sources.run_source import find_run_source
 from tests.helpers.hosts import Host, serve_host
 from tests.helpers.places import ROOT
 from tests.helpers.small import NAME, UNTIL, make_series, make_workspace, plain_environment, read_layer
@@ -117,6 +120,9 @@ def test_a_night_on_a_real_area(small: Workspace) -> None:
     assert done.is_well
     assert (one.schedule, one.due, one.areas) == ("nightly", NOW.replace(minute=30), {NAME: ""})
     assert set(read_alerts(small.alerts)["run_id"]) == {one.run_id}
+    found = done.found[NAME]
+    assert (found["read"], found["changes"]) == (43, {"new": len(read_alerts(small.alerts))})
+    assert describe_results(done.found) == [f"{NAME}: 43 looks read; 2 new; alerts now: 2 confirmed"]
     assert read_areas(small.alerts)[NAME][1] == NOW.date() == UNTIL
     assert {row["what_if"] for row in read_layer(small.alerts, "runs")} == {0}
     assert done.next_due == NOW.replace(minute=30) + DAY
@@ -129,6 +135,36 @@ def test_a_month_of_downtime_is_one_scan(small: Workspace) -> None:
     done = watch_once(small, NOW)
     assert [one.due for one in done.runs] == [NOW.replace(minute=30)]
     assert len(read_layer(small.alerts, "runs")) == 2
+
+
+def test_areas_without_news_share_a_line() -> None:
+    quiet = {"read": 2, "changes": {"unchanged": 5}, "alerts": {"confirmed": 5}}
+    assert describe_results({"a": quiet, "b": quiet}) == ["2 areas: 4 looks read; no alert changed"]
+
+
+def test_a_schedule_has_a_source_of_its_own(workspace: Workspace) -> None:
+    """An area that is due of two sources is scanned from both; a path is relative to the workspace."""
+    (workspace.root / "here").mkdir()
+    set_settings(workspace, f'{NIGHTLY}[schedules.other]\ncron = "0 1 * * *"\nareas = ["a", "c"]\nsource = "here"\n')
+    scanner = Scanner()
+    watch_once(workspace, NOW, run=scanner)
+    asked = {request.source: request.names for _, request in scanner.asked}
+    assert asked == {None: ("a", "b", "c"), str(workspace.root / "here"): ("a", "c")}
+
+
+def test_areas_are_searched_where_each_says(small: Workspace, series: SimulatedSeries) -> None:
+    """The source of one area that does not answer fails that area alone; the record says where each was read."""
+    for name, source in (("own", series.catalog), ("gone", small.root / "gone.json")):
+        document = json.loads((small.aois / f"{NAME}.geojson").read_text())
+        document["features"][0]["properties"]["source"] = str(source)
+        (small.aois / f"{name}.geojson").write_text(json.dumps(document))
+    set_settings(small, 'source = "nowhere.json"\n')
+    with pytest.raises(SourceError, match="nowhere"):
+        scan(small, ScanRequest((NAME,), until=UNTIL))
+    report = scan(small, ScanRequest(("own", "gone"), until=UNTIL))
+    assert [(area.plan.aoi.name, area.source) for area in report.areas] == [("own", str(series.catalog))]
+    assert [(failed.aoi, "gone.json" in failed.reason) for failed in report.failed_areas] == [("gone", True)]
+    assert find_run_source(small, report.run_id, report.areas[0].plan.aoi) == str(series.catalog.resolve())
 
 
 def test_areas_that_are_due_together_are_one_scan(workspace: Workspace) -> None:

@@ -10,6 +10,7 @@ from minewatch.alerts.rows import read_areas
 from minewatch.archive.item import list_observations, select_observations, sort_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
+from minewatch.areas.area_source import choose_source
 from minewatch.core.errors import ArchiveError, MinewatchError, SourceError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
@@ -23,7 +24,7 @@ from minewatch.operations.doctor.orbits import check_missing
 from minewatch.operations.doctor.reference_pixels import read_reference_pixels
 from minewatch.operations.doctor.registration import check_registration
 from minewatch.operations.doctor.valid_pixels import check_valid_pixels
-from minewatch.settings.document import default_source, list_providers
+from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
 from minewatch.sources.stac import open_source
 
@@ -52,7 +53,7 @@ def examine_area(
         raise ArchiveError(_explain_nothing(area, len(known), len(archived)))
     notes: list[str] = []
     listed = None if offline else _list_current_items(workspace, area, source, reporter, notes)
-    contacted = "" if listed is None else source or default_source(workspace)
+    contacted = "" if listed is None else choose_source(workspace, area.aoi, source)
     data = ExaminedData(area, observations, archived, listed, contacted)
     return Examination(data, list(_run_checks(data, reporter)), notes)
 
@@ -96,7 +97,7 @@ def _list_current_items(
 ) -> list[CatalogueItem] | None:
     """List the items of the source, by time; None, and a note, where the workspace's own source does not answer."""
     try:
-        source = open_source(name or default_source(workspace), list_providers(workspace))
+        source = open_source(choose_source(workspace, area.aoi, name), list_providers(workspace))
         items = reporter.track(list_items(source, area.query), f"{area.aoi.name}: searching")
         return sorted(items, key=lambda item: (item.time, item.id))
     except SourceError as error:

@@ -67,7 +67,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     rows = [_clean(row) for row in chosen.to_dict("records")]
     known_ids = set(table["alert_id"])
     detailed = [row for row in rows if has_section(row, request)]
-    source = request.source or find_run_source(workspace, str(area_row["run_id"] or ""))
+    source = request.source or find_run_source(workspace, str(area_row["run_id"] or ""), area.aoi)
     reader = ReportImageReader(workspace, area.aoi.name, area.grid, source)
     images = reader.read_all(detailed, observations, area, min(request.until or area.until, area.until))
     explanations = dict(reporter.track(_explain(workspace, detailed, notes), f"{name}: reading alerts", len(detailed)))

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from minewatch.archive.item import Observation, list_observations
 from minewatch.areas.aoi import Aoi, read_aoi
 from minewatch.areas.area_plan import Query
+from minewatch.areas.area_source import choose_source
 from minewatch.areas.grid import Grid, make_grid
 from minewatch.core.workspace import Workspace
-from minewatch.settings.document import default_source, list_providers
+from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import MaskSettings, read_pipeline
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import find_scenes
@@ -89,12 +90,12 @@ class AcquisitionIndex:
 
 
 def open_index(workspace: Workspace, name: str, source: str | None = None) -> AcquisitionIndex:
-    """Return the index of an area; ``source`` is used in place of the workspace's.
+    """Return the index of an area; ``source`` is used in place of the area's.
 
     Raises MinewatchError where there is no such area or source.
     """
     aoi = read_aoi(workspace, name)
     grid = make_grid(aoi)
-    provider = open_source(source or default_source(workspace), list_providers(workspace))
+    provider = open_source(choose_source(workspace, aoi, source), list_providers(workspace))
     mask = read_pipeline(workspace, aoi.pipeline).mask
     return AcquisitionIndex(aoi, grid, mask, provider, list_observations(workspace.archive(name), grid))
