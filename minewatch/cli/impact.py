@@ -30,7 +30,9 @@ TABLE, CSV = "table", "csv"
     type=click.Choice(MININGS),
     help="The kind of mining, which satellites do not show.  [default: mining in \\[impact]]",
 )
-@click.option("--country", metavar="CODE", help="Country whose values hold: PE.  [default: as a layer of administrative units says]")
+@click.option(
+    "--country", metavar="CODE", help="Country whose values hold: PE.  [default: as a layer of administrative units says]"
+)
 @click.option("--carbon", type=click.Path(path_type=Path), metavar="FILE", help="GeoTIFF: tonnes of carbon on each hectare.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change an assumption: a number, or [low, high].")
 @click.option("--format", "form", type=click.Choice([TABLE, CSV]), default=TABLE, show_default=True, help="How it is printed.")
@@ -154,7 +156,13 @@ def describe_data(found: Impact, texts: Texts) -> dict[str, Any]:
         "sums": words.sums,
         "left_out": dict(found.left_out),
         "assumptions": [
-            {"key": a.key, "low": a.range.low, "high": a.range.high, "unit": a.unit, "source": a.source or texts.text("impact_own")}
+            {
+                "key": a.key,
+                "low": a.range.low,
+                "high": a.range.high,
+                "unit": a.unit,
+                "source": a.source or texts.text("impact_own"),
+            }
             for a in list_assumptions(found.assumed, found.countries)
         ],
         "not_in_ranges": list(words.lacks),

@@ -71,7 +71,9 @@ def _explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except (*READ_ERRORS, ProjError) as error:
-        raise MapFileError(f"{path} cannot be read as a GeoTIFF ({type(error).__name__}); it is damaged, or another format") from error
+        raise MapFileError(
+            f"{path} cannot be read as a GeoTIFF ({type(error).__name__}); it is damaged, or another format"
+        ) from error
 
 
 def _find_fault(dataset: DatasetReader) -> str:

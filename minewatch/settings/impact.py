@@ -106,7 +106,7 @@ class ImpactTable(Table):
     """Alluvial: cover without gold on each part of gravel with gold, by mass."""
 
     carbon: str | None = Field(None, min_length=1)
-    """GeoTIFF with the carbon that stood on each hectare, tonnes; relative to the workspace; left out = carbon is not computed."""
+    """GeoTIFF with the carbon that stood on each hectare, tonnes; relative to the workspace; left out = not computed."""
 
     carbon_share: Span = (1.0, 1.0)
     """What turns the numbers of that file into tonnes of carbon a hectare: 1, or for dry biomass its share of carbon."""

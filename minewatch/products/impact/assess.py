@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from minewatch.alerts.decisions import CONFIRM, DISMISS
 from minewatch.alerts.record import CLOSED, DISMISSED
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.core.errors import ImpactError
+from minewatch.core.text import show
 from minewatch.core.workspace import Workspace
 from minewatch.products.impact.assumptions import find_source
 from minewatch.products.impact.figures import (
@@ -123,7 +124,7 @@ def check_assumptions(
         )
     if chosen.country is not None and chosen.country not in chosen.countries:
         raise ImpactError(
-            f"there are no values for country {chosen.country!r}; known: {', '.join(chosen.countries)}; "
+            f"there are no values for country {show(chosen.country)}; known: {', '.join(chosen.countries)}; "
             "others: [impact.countries.CODE] with ore_grade and mercury_per_gold"
         )
     return chosen
@@ -135,7 +136,7 @@ def explain_exclusion(row: Row) -> str | None:
         return WAS_DISMISSED
     if row["status"] == CLOSED and row["merged_into"]:
         return WAS_MERGED
-    if row["review"] == CONFIRM or read_day(row["confirmed_on"] or "") is not None:
+    if row["review"] == CONFIRM or read_day(row["confirmed_on"]) is not None:
         return None
     return NEVER_CONFIRMED if row["status"] == CLOSED else PROVISIONAL_ONLY
 
@@ -150,10 +151,11 @@ def assess_impact(workspace: Workspace, rows: Sequence[Row], assumed: ImpactTabl
     chosen = [row for row, reason in zip(rows, excluded, strict=True) if reason is None]
     countries = _find_countries(chosen, assumed) if assumed.mining == ALLUVIAL else [(None, "")] * len(chosen)
     biomes = _find_biomes(workspace, [row["geometry"] for row in chosen])
+    shares_of: Sequence[Mapping[str, float] | None] = [None] * len(chosen) if biomes is None else biomes
     with _open_carbon(workspace, assumed) as measure:
         alerts = tuple(
             _assess(row, assumed, *country, shares, measure)
-            for row, country, shares in zip(chosen, countries, biomes or [None] * len(chosen), strict=True)
+            for row, country, shares in zip(chosen, countries, shares_of, strict=True)
         )
     assert assumed.mining in MININGS
     return Impact(assumed.mining, assumed, alerts, dict(Counter(filter(None, excluded))), biomes is not None)
@@ -179,7 +181,7 @@ def _assess(
     return AlertImpact(
         alert_id=str(row["alert_id"]),
         aoi=str(row["aoi"]),
-        by_method=read_day(row["confirmed_on"] or "") is not None,
+        by_method=read_day(row["confirmed_on"]) is not None,
         by_person=str(row["reviewed_by"] or "") if is_reviewed else None,
         country=country,
         country_layer=unit,
@@ -235,12 +237,14 @@ def _find_biomes(workspace: Workspace, outlines: Sequence[BaseGeometry]) -> list
         return []
     layers = [open_layer(workspace, name, declaration) for name, declaration in declared.items()]
     framed = frame_sites(list(outlines))
-    return [_share_out(found or (), outline) for found, outline in zip(find_overlaps(layers, BIOME, framed, {}), framed, strict=True)]
+    overlaps = find_overlaps(layers, BIOME, framed, {})
+    return [_share_out(found or (), outline) for found, outline in zip(overlaps, framed, strict=True)]
 
 
 def _share_out(found: Iterable[Overlap], outline: BaseGeometry) -> Mapping[str, float]:
     """Return shares that add up to 1: ground in several biomes counts for the first by name, so none is counted twice."""
-    total, taken, shares = measure_area_ha(outline), shapely.Polygon(), Counter[str]()
+    total, shares = measure_area_ha(outline), defaultdict[str, float](float)
+    taken: BaseGeometry = shapely.Polygon()
     for overlap in sorted(found, key=lambda overlap: overlap.name):
         piece = shapely.difference(shapely.union_all(overlap.pieces), taken)
         shares[overlap.name] += measure_area_ha(piece) / total

@@ -48,7 +48,7 @@ def choose_impact(
     elif aoi is not None:
         areas = read_areas(workspace.alerts)
         if aoi not in areas:
-            raise AlertsError(f"there is no area {show(aoi)!r} in the table; it has: {', '.join(sorted(areas)) or 'none'}")
+            raise AlertsError(f"there is no area {show(aoi)} in the table; it has: {', '.join(sorted(areas)) or 'none'}")
         rows = [row for row in rows if row["aoi"] == aoi]
     return assess_impact(workspace, rows, assumed), notes
 

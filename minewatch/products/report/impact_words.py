@@ -151,17 +151,17 @@ def _list_lacks(impact: Impact) -> Iterator[str]:
 def describe_figure(figure: Figure, texts: Texts) -> FigureWords:
     """Return a figure in words."""
     written = f"{write_range(figure.range, texts)} {figure.unit}"
-    return FigureWords(name_figure(figure, texts), written, find_formula(figure, texts), _list_sources(figure.sources, texts))
+    return FigureWords(_name_figure(figure, texts), written, _find_formula(figure, texts), _list_sources(figure.sources, texts))
 
 
-def name_figure(figure: Figure, texts: Texts) -> str:
+def _name_figure(figure: Figure, texts: Texts) -> str:
     """Return what a figure is."""
     if figure.biome is None:
         return texts.text(f"impact_{figure.key}")
     return texts.text("impact_cleared_biome", biome=show(figure.biome)) if figure.biome else texts.text("impact_cleared_rest")
 
 
-def find_formula(figure: Figure, texts: Texts) -> str:
+def _find_formula(figure: Figure, texts: Texts) -> str:
     """Return how a figure was computed."""
     return texts.text(f"impact_formula_{figure.key}" if figure.biome is None else "impact_formula_cleared_biome")
 
@@ -191,10 +191,12 @@ def _describe_alert(alert: AlertImpact, keys: Iterable[str], texts: Texts) -> Al
     sums = {figure.key: figure.range for figure in add_figures(figure for figure in alert.figures if figure.key != CLEARED)}
     sums[CLEARED] = alert.area
     ranges = tuple(write_range(sums[key], texts) if key in sums else "–" for key in keys)
-    return AlertWords(show(alert.alert_id), name_confirmers(alert, texts), name_country(alert, texts), ranges, _note(alert, texts))
+    return AlertWords(
+        show(alert.alert_id), _name_confirmers(alert, texts), _name_country(alert, texts), ranges, _note(alert, texts)
+    )
 
 
-def name_confirmers(alert: AlertImpact, texts: Texts) -> str:
+def _name_confirmers(alert: AlertImpact, texts: Texts) -> str:
     """Return who confirmed an alert: the method, a person, or both."""
     names = [texts.text("impact_by_method")] if alert.by_method else []
     if alert.by_person is not None:
@@ -202,7 +204,7 @@ def name_confirmers(alert: AlertImpact, texts: Texts) -> str:
     return ", ".join(names)
 
 
-def name_country(alert: AlertImpact, texts: Texts) -> str:
+def _name_country(alert: AlertImpact, texts: Texts) -> str:
     """Return the country whose values were used, and who says so; '' where none were."""
     if alert.country is None:
         return ""
