@@ -97,7 +97,7 @@ class ImpactTable(Table):
     """Alluvial: share of the moved soil that ends in the river."""
 
     digging_loss: Span = (2.0, 2.0)
-    """Alluvial: soil that is moved for each part of it that is gravel or its cover, by volume."""
+    """Alluvial: what the moved volume is divided by before its gold is computed, for what is lost while digging."""
 
     density_t_m3: Span = (2.76, 2.76)
     """Alluvial: density of gravel and its cover, tonnes a cubic metre."""
