@@ -28,7 +28,7 @@ TABLE, CSV = "table", "csv"
 @click.option(
     "--mining",
     type=click.Choice(MININGS),
-    help="The kind of mining, which satellites do not show.  [default: mining in \\[impact]]",
+    help="The kind of mining, which satellites do not show.  [default: mining in [impact]]",
 )
 @click.option(
     "--country", metavar="CODE", help="Country whose values hold: PE.  [default: as a layer of administrative units says]"

@@ -305,6 +305,7 @@ def test_carbon_is_the_mean_on_the_ground_and_none_or_as_much_where_there_is_no_
     (alert,) = data["alerts"]
     assert alert["carbon_known"] == pytest.approx(0.5, abs=1e-6)
     assert ends(alert["figures"])["carbon"] == pytest.approx((75, 150), rel=1e-4)
+    assert alert["figures"][1]["source"] == ["carbon.tif"], "where it lies on this machine is private"
     assert ends(alert["figures"])["co2"] == pytest.approx((75 * 44 / 12, 150 * 44 / 12), rel=1e-4)
     assert "data for 50 % of its ground" in " ".join(run(workspace, STANDS, "--mining", "other", "--carbon", path).stdout.split())
     dry = compute(workspace, STANDS, "--mining", "other", "--carbon", path, "--set", "carbon_share=[0.44, 0.49]")

@@ -174,7 +174,7 @@ def _assess(
     found = measure(row["geometry"]) if measure else None
     if found is not None and found.share > 0:
         carbon = _read_carbon(found, assumed, str(row["alert_id"]))
-        figures += list_carbon(area, carbon, str(assumed.carbon))
+        figures += list_carbon(area, carbon, Path(assumed.carbon or "").name)
     if country is not None:
         figures += list_alluvial(area, assumed, assumed.countries[country])
     is_reviewed = row["review"] == CONFIRM
