@@ -146,7 +146,8 @@ def describe_data(found: Impact, texts: Texts) -> dict[str, Any]:
                 "confirmed_by_method": alert.by_method,
                 "confirmed_by_person": alert.by_person,
                 "country": alert.country,
-                "country_unit": alert.country_layer or None,
+                "country_stated": alert.is_country_stated,
+                "country_unit": alert.country_unit or None,
                 "carbon_known": alert.carbon_known,
                 "figures": [_describe_figure(figure, texts) for figure in alert.figures],
             }

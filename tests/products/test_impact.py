@@ -261,7 +261,13 @@ def test_a_country_is_what_a_layer_says(units: object, country: str | None) -> N
 
 def test_the_layer_that_names_the_country_is_told(workspace: Workspace) -> None:
     (alert,) = compute(workspace, STANDS, "--mining", "alluvial")["alerts"]
-    assert (alert["country"], alert["country_unit"]) == ("PE", "Perú")
+    assert (alert["country"], alert["country_stated"], alert["country_unit"]) == ("PE", False, "Perú")
+
+
+def test_a_stated_country_holds_and_a_layer_that_says_otherwise_is_told(workspace: Workspace) -> None:
+    text = " ".join(run(workspace, STANDS, "--mining", "alluvial", "--country", "BR").stdout.split())
+    assert "BR, as stated; the administrative unit “Perú” says otherwise" in text
+    assert "otherwise" not in run(workspace, STANDS, "--mining", "alluvial", "--country", "PE").stdout
 
 
 # --- biomes and carbon -------------------------------------------------------------------------------------------------

@@ -68,8 +68,11 @@ class AlertImpact:
     country: str | None
     """Code of the country whose values were used; None where none were."""
 
-    country_layer: str
-    """The administrative unit that names the country; '' where a person named it."""
+    is_country_stated: bool
+    """True if a person stated the country, or the settings did."""
+
+    country_unit: str
+    """The administrative unit that names the country, or where one is stated, another one; '' where none does."""
 
     area: Range
     """Hectares."""
@@ -184,7 +187,8 @@ def _assess(
         by_method=read_day(row["confirmed_on"]) is not None,
         by_person=str(row["reviewed_by"] or "") if is_reviewed else None,
         country=country,
-        country_layer=unit,
+        is_country_stated=country is not None and assumed.country is not None,
+        country_unit=unit,
         area=area,
         figures=tuple(figures),
         carbon_known=None if found is None else found.share,
@@ -196,10 +200,10 @@ def _assess(
 
 def _find_countries(rows: Sequence[Row], assumed: ImpactTable) -> list[tuple[str | None, str]]:
     """Return the country of each alert, and the unit that names it; raises ImpactError where one is not known."""
-    if assumed.country is not None:
-        return [(assumed.country, "")] * len(rows)
     names = {_fold(name): code for code, table in assumed.countries.items() for name in table.names}
     found = [find_country(row["admin_unit"], names) for row in rows]
+    if assumed.country is not None:
+        return [(assumed.country, unit if code != assumed.country else "") for code, unit in found]
     unknown = [str(row["alert_id"]) for row, (code, _) in zip(rows, found, strict=True) if code is None]
     if unknown:
         more = f" and of {len(unknown) - 1} more" if len(unknown) > 1 else ""
@@ -207,7 +211,7 @@ def _find_countries(rows: Sequence[Row], assumed: ImpactTable) -> list[tuple[str
             f"the country of {unknown[0]}{more} is not known; give --country ({', '.join(assumed.countries)}), "
             "set country in [impact], or declare a layer of kind administrative-unit that names it, and scan"
         )
-    return [(code, unit) for code, unit in found]
+    return found
 
 
 def find_country(units: object, names: Mapping[str, str]) -> tuple[str | None, str]:

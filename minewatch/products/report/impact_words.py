@@ -208,9 +208,9 @@ def _name_country(alert: AlertImpact, texts: Texts) -> str:
     """Return the country whose values were used, and who says so; '' where none were."""
     if alert.country is None:
         return ""
-    if alert.country_layer:
-        return texts.text("impact_country_layer", country=alert.country, unit=show(alert.country_layer))
-    return texts.text("impact_country_stated", country=alert.country)
+    against = "_against" if alert.country_unit else ""
+    key = f"impact_country_stated{against}" if alert.is_country_stated else "impact_country_layer"
+    return texts.text(key, country=alert.country, unit=show(alert.country_unit))
 
 
 def _note(alert: AlertImpact, texts: Texts) -> str:
