@@ -123,7 +123,8 @@ def _print_row(name: str, value: str) -> None:
 
 
 def _print_wrapped(text: str, indent: str = "") -> None:
-    for line in textwrap.wrap(text, 80, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False):
+    words = " ".join(text.split())  # no-break spaces, too
+    for line in textwrap.wrap(words, 80, initial_indent=indent, subsequent_indent=f"{indent}  ", break_on_hyphens=False):
         echo(line)
 
 
