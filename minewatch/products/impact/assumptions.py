@@ -24,7 +24,7 @@ UNITS: Mapping[str, str] = {
 }
 """Assumption to its unit; '' = none."""
 
-SOURCES: Mapping[str, str] = {"area_error": ACCURACY} | dict.fromkeys(_ALLUVIAL, CALCULATOR) | {"carbon_share": "[impact] carbon"}
+SOURCES: Mapping[str, str] = {"area_error": ACCURACY} | dict.fromkeys(_ALLUVIAL, CALCULATOR)
 """Assumption to the source of its default."""
 
 
