@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,10 @@ EXACT = ImpactTable(area_error=0.0)
 STANDS, BY_BOTH, GREEN, WAITS, DISMISSED, MERGED = (make_alert(number).alert_id for number in range(6))
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    made = init_workspace(tmp_path / "watch")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace that no test may change."""
+    made = init_workspace(tmp_path_factory.mktemp("impact") / "watch")
     day = make_alert(0).confirmed_on
     put(
         made.alerts,
@@ -51,6 +53,11 @@ def workspace(tmp_path: Path) -> Workspace:
     )
     review(made.alerts, BY_BOTH)
     return made
+
+
+@pytest.fixture
+def workspace(made: Workspace, tmp_path: Path) -> Workspace:
+    return Workspace(shutil.copytree(made.root, tmp_path / "watch"))
 
 
 def run(workspace: Workspace, *words: str | Path) -> Result:
