@@ -32,6 +32,7 @@ from minewatch.detection.coverage import Coverage
 from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport
 from minewatch.settings.catalogues import ImageryTable, S3Table, SourceTable, TokenTable
 from minewatch.settings.document import Settings
+from minewatch.settings.impact import CountryTable, ImpactTable
 from minewatch.settings.pipeline import Pipeline
 from minewatch.settings.timestamps import TimestampsTable
 from minewatch.settings.watching import NotifyTable, PruneTable, ScheduleTable, WatchTable
@@ -76,6 +77,8 @@ TABLES: Mapping[str, type[BaseModel]] = {
     "watch": WatchTable,
     "notify.NAME": NotifyTable,
     "prune": PruneTable,
+    "impact": ImpactTable,
+    "impact.countries.CODE": CountryTable,
     "timestamps": TimestampsTable,
 }
 """Tables of minewatch.toml; what is not in a table stands in Settings."""

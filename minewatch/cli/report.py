@@ -12,9 +12,11 @@ import click
 from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line
 from minewatch.core.progress import reporting
 from minewatch.products.report.options import FORMATS, LANGUAGES
+from minewatch.settings.impact import MININGS
 
 if TYPE_CHECKING:
     from minewatch.products.evidence.custody_log import Handover
+    from minewatch.settings.impact import ImpactTable
 
 
 @click.command("report")
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 @click.option("--case", default="", metavar="TEXT", help="Number or name of the case, printed at its head.")
 @click.option("--author", default="", metavar="NAME", help="Who makes the report, printed at its head.")
 @click.option("--organisation", default="", metavar="NAME", help="On whose behalf, printed at its head.")
+@click.option("--impact", "mining", type=click.Choice(MININGS), help="Say what mining of this kind cost the land, too.")
+@click.option("--country", metavar="CODE", help="With --impact: country whose values hold.  [default: as for minewatch impact]")
 @click.option("--source", metavar="NAME|URL|PATH", help="Where images are read from.  [default: where the last scan read]")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/reports]")
 @handover_options
@@ -42,6 +46,8 @@ def report(
     case: str,
     author: str,
     organisation: str,
+    mining: str | None,
+    country: str | None,
     source: str | None,
     output: Path | None,
     handover: Handover,
@@ -54,6 +60,8 @@ def report(
 
     Each alert is shown at its last normal look and at the look that confirmed it, as in its evidence; of one that is not
     confirmed, the latest look that shows it.  The images are read where the scan that wrote the table read them.
+    --impact adds a section on vegetation, carbon, soil, silt, gold and mercury, as ranges, with formulas, sources and what was
+    assumed, as minewatch impact computes them; without it a report says nothing of that.
     Exit code 3: images are missing that should be there; the report says why in their place.
 
     \b
@@ -61,6 +69,7 @@ def report(
       minewatch report la-pampa --format html,pdf --lang es
       minewatch report --alert la-pampa-20240611-3fa9c1 -o hand-over --for "District court" --purpose "file 12/2024"
       minewatch report la-pampa --case 2024-117 --author "Ana Quispe" --organisation "Fiscalía Ambiental"
+      minewatch report la-pampa --impact alluvial --country PE --lang es
       minewatch report la-pampa --source /archive/sentinel-2/catalog.json
     """
     from minewatch.products.report.report_facts import ReportRequest
@@ -70,6 +79,8 @@ def report(
         raise click.UsageError("give either an area or --alert ID")
     if alert_id and (since or until):
         raise click.UsageError("--since and --until choose among an area's alerts; leave them out with --alert")
+    if country and not mining:
+        raise click.UsageError("--country is for the figures of --impact; give --impact, too")
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
     request = ReportRequest(
@@ -83,6 +94,7 @@ def report(
         case=read_line("--case", case),
         author=read_line("--author", author),
         organisation=read_line("--organisation", organisation),
+        impact=_read_impact(session, mining, country) if mining else None,
     )
     with reporting() as reporter:
         written = write_report(session.workspace, request, output, reporter, handover)
@@ -96,6 +108,13 @@ def report(
         sys.exit(1)
     if written.missing_images:
         sys.exit(3)
+
+
+def _read_impact(session: Session, mining: str, country: str | None) -> ImpactTable:
+    from minewatch.products.impact.assess import check_assumptions
+    from minewatch.settings.document import read_impact
+
+    return check_assumptions(read_impact(session.workspace), mining, country)
 
 
 def _read_formats(text: str) -> tuple[str, ...]:

@@ -88,6 +88,10 @@ class ReportError(MinewatchError):
     """A report, or its PDF, cannot be made."""
 
 
+class ImpactError(MinewatchError):
+    """What mining cost the land cannot be computed: an assumption is missing, or an alert does not stand for it."""
+
+
 class EvidenceError(MinewatchError):
     """Evidence cannot be written, found, signed, packed or read."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Mapping
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import parse_path
 from minewatch.core.workspace import DEFAULT_PIPELINE, Workspace
 from minewatch.settings.catalogues import BEST, ImageryTable, S3Table, SourceTable, TokenTable
+from minewatch.settings.impact import CountryTable, ImpactTable
 from minewatch.settings.pipeline import Pipeline, pipeline_path, render_pipeline
 from minewatch.settings.providers import PROVIDERS, Imagery, Provider
 from minewatch.settings.tables import Table, check_address, check_names
@@ -60,6 +62,9 @@ class Settings(Table):
 
     watch: WatchTable = Field(default_factory=WatchTable)
     """How the watch works."""
+
+    impact: ImpactTable = Field(default_factory=ImpactTable)
+    """What is assumed where the cost of mining to the land is computed."""
 
     imagery: dict[str, ImageryTable] = Field(default_factory=dict)
     """The workspace's own sharper imagery, by name."""
@@ -120,8 +125,10 @@ _TABLES: Mapping[tuple[str, int], type[Table]] = {
     ("notify", 3): NotifyTable,
     ("prune", 2): PruneTable,
     ("timestamps", 2): TimestampsTable,
+    ("impact", 2): ImpactTable,
+    ("impact.countries", 4): CountryTable,
 }
-"""First part of a key (and third, of four) and number of its parts, to the key's table; all others belong to Settings."""
+"""First part of a key (of four, with the third or second) and number of its parts, to the key's table; others are Settings'."""
 
 
 def read_settings(workspace: Workspace) -> Settings:
@@ -130,6 +137,40 @@ def read_settings(workspace: Workspace) -> Settings:
         return Settings.model_validate(workspace.read_document())
     except ValidationError as error:
         raise WorkspaceError(f"{workspace.settings}: {_explain_fault(error)}") from error
+
+
+def read_impact(workspace: Workspace, overrides: Sequence[str] = ()) -> ImpactTable:
+    """Return what is assumed of the cost of mining, with ``KEY=VALUE`` overrides such as ``countries.PE.ore_grade=[0.1, 0.2]``.
+
+    Raises WorkspaceError as read_settings does, or naming the override that cannot be used.
+    """
+    own = read_settings(workspace).impact
+    if not overrides:
+        return own
+    document = json.loads(json.dumps(workspace.read_document().get("impact", {})))
+    for override in overrides:
+        _override(document, override)
+    try:
+        return Settings.model_validate({"impact": document}).impact
+    except ValidationError as error:
+        raise WorkspaceError(f"--set: {_explain_fault(error)}") from error
+
+
+def _override(table: dict[str, Any], override: str) -> None:
+    key, separator, text = override.partition("=")
+    *parents, name = key.strip().removeprefix("impact.").split(".")
+    if not (separator and name and all(parents)):
+        raise WorkspaceError(f"--set {override}: write it as KEY=VALUE, for example --set depth_m=[2,4]")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        value = text.strip()
+    for parent in parents:
+        inner = table.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise WorkspaceError(f"--set {override}: {parent!r} is not a table")
+        table = inner
+    table[name] = value
 
 
 def _explain_fault(error: ValidationError) -> str:
@@ -148,7 +189,8 @@ def _explain_fault(error: ValidationError) -> str:
 
 def _suggest(place: tuple[str, ...]) -> str:
     """Return the most similar key of an unknown key's table, as a hint."""
-    table = _TABLES.get((f"{place[0]}.{place[2]}" if len(place) == 4 else place[0], len(place)), Settings)
+    names = (f"{place[0]}.{place[2]}", f"{place[0]}.{place[1]}") if len(place) == 4 else (place[0],)
+    table = next((_TABLES[name, len(place)] for name in names if (name, len(place)) in _TABLES), Settings)
     near = difflib.get_close_matches(place[-1], table.model_fields, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else f"; known keys: {', '.join(table.model_fields)}"
 

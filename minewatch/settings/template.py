@@ -23,7 +23,7 @@ source = {source}
 # Registers of mining rights are declared by: minewatch context add NAME FILE --preset pe-ingemmet
 # [context.concessions]
 # file = "context/concessions.gpkg"
-# kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, river, road, airstrip, settlement
+# kind = "concession"       # or protected-area, indigenous-territory, administrative-unit, biome, river, road, airstrip …
 # name = "HOLDER"           # the column with the name
 # id = "CODE"               # the column with the code in the register
 # valid_from = "GRANTED"    # the columns with the first and the last day of validity
@@ -51,6 +51,12 @@ source = {source}
 # How large the archive may grow; minewatch prune removes what no result rests on.
 # [prune]
 # keep_gb = 50
+
+# What `minewatch impact` assumes; every key and its default: docs/settings.md
+# [impact]
+# mining = "alluvial"       # or other: minewatch does not see which kind of mining it is
+# country = "PE"            # where no layer of kind administrative-unit names it
+# depth_m = [2.0, 4.0]      # low and high, or one number for both
 
 # Imagery of your own that is sharper than Sentinel-2: minewatch image AREA --date DATE --imagery sharp
 # [imagery.sharp]

@@ -106,6 +106,8 @@ REGISTERS: dict[str, tuple[str, list[Row]]] = {
             ("unknown", peru("D.M. Extinguido")),
             ("outside", peru("D.M. en Trámite D.L. 708", "2024-09-01")),
             ("unknown", peru("Planta de Beneficio")),
+            ("unknown", peru("Concesión de Beneficio Titulada")),
+            ("unknown", peru("D.M. No Titulado")),
         ],
     ),
     "br-sigmine": (
@@ -117,6 +119,10 @@ REGISTERS: dict[str, tuple[str, list[Row]]] = {
             ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA")),
             ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA", "AUT PESQ/GUIA UTILIZAÇÃO NÃO AUTORIZADA")),
             ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA", "AUT PESQ/GUIA UTILIZAÇÃO PRORROGAÇÃO REQUERIDA")),
+            *(
+                ("exploration", brazil("AUTORIZAÇÃO DE PESQUISA", f"AUT PESQ/GUIA UTILIZAÇÃO {event}"))
+                for event in ("- PEDIDO DE AUTORIZAÇÃO", "AUTORIZADA - VENCIDA", "AUTORIZADA SEM EFEITO", "PRORROGAÇÃO PROTOC")
+            ),
             ("application", brazil("REQUERIMENTO DE LAVRA", "GUIA UTILIZAÇÃO PRORROGAÇÃO INDEFERIDA")),
             ("application", brazil("REQUERIMENTO DE LAVRA GARIMPEIRA")),
             ("application", brazil("REQUERIMENTO DE LAVRA")),
@@ -145,6 +151,8 @@ REGISTERS: dict[str, tuple[str, list[Row]]] = {
             ("inside", landfolio("Permis d'Exploitation", "Actif", *LONG)),
             ("inside", landfolio("Concessão Mineira", "Em Vigor", *LONG)),
             ("inside", landfolio("Exploração", "Em Vigor", *LONG)),
+            ("inside", landfolio("Certificado Mineiro", "Em Vigor", *LONG)),
+            ("unknown", landfolio("Licença de Tratamento Mineiro", "Em Vigor", *LONG)),
             ("inside", landfolio("Large Scale Mining Licence", "Active", *LONG)),
             ("exploration", landfolio("Permis de Recherches", "Actif", *LONG)),
             ("exploration", landfolio("Small Scale Exploration Licence", "Active", *LONG)),
@@ -235,7 +243,7 @@ def test_the_table_says_what_the_rows_are_and_shows_three(workspace: Workspace) 
     text = run(workspace, "context", "add", "peru", str(path), "--preset", "pe-ingemmet")
     head, counts = (line.split() for line in text.splitlines()[:2])
     assert head == ["layer", "rows", "titles", "exploration", "applications", "lapsed", "unreadable", "dated"]
-    assert counts == ["peru", "8", "3", "0", "3", "1", "1", "8"]
+    assert counts == ["peru", "10", "3", "0", "3", "1", "3", "10"]
     assert text.count("HUACRACANCHA") == 0
     assert text.count("MINERÍA Ñ S.A.") == 3
     assert "Planta de Beneficio (1)" in text

@@ -30,6 +30,7 @@ FENCES = {
         "raster.tiff_writer",
         "raster.gdal_vsi",
         "raster.gdal",
+        "raster.area_mean",
         "raster.cog",
         "archive.raster_header",
         "detection.change_map_writer",

@@ -75,7 +75,14 @@ def test_formats_are_those_of_the_program(what: str, today: str) -> None:
 def test_files_are_where_it_says() -> None:
     places = " ".join(list_words(section("Files of a workspace")))
     workspace = Workspace(ROOT)
-    for path in (workspace.alerts, workspace.alerts_csv, workspace.decisions, workspace.custody, workspace.evidence, workspace.runs):
+    for path in (
+        workspace.alerts,
+        workspace.alerts_csv,
+        workspace.decisions,
+        workspace.custody,
+        workspace.evidence,
+        workspace.runs,
+    ):
         assert str(path.relative_to(ROOT)) in places
     for path in (workspace.images, workspace.reports, workspace.exports, workspace.archive("NAME"), workspace.changes("NAME")):
         assert f"{path.relative_to(ROOT)}/" in places

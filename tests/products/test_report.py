@@ -39,11 +39,14 @@ from minewatch.operations.scan import ScanReport
 from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips import acquisitions
 from minewatch.products.images.chips.pixels import read_chip
+from minewatch.products.impact.assess import assess_impact, check_assumptions
+from minewatch.products.impact.figures import Range
 from minewatch.products.report import report_images
 from minewatch.products.report.charts import Scale, draw_growth, draw_series, measure_growth
 from minewatch.products.report.drawing import Map, draw_overview, draw_pairs, list_vertices
 from minewatch.products.report.gather_facts import count_months, gather_facts
 from minewatch.products.report.html_page import describe_event, render_page
+from minewatch.products.report.impact_words import write_range
 from minewatch.products.report.on_file import read_evidence
 from minewatch.products.report.options import LANGUAGES
 from minewatch.products.report.report_facts import EvidenceFacts, ReportFacts, ReportLook, ReportRequest
@@ -51,6 +54,7 @@ from minewatch.products.report.texts import FOLDER, read_texts
 from minewatch.products.report.write import write_report
 from minewatch.raster.read import open_datatake
 from minewatch.settings.document import init_workspace
+from minewatch.settings.impact import ImpactTable
 from minewatch.settings.providers import Provider
 from minewatch.sources.run_source import describe_source, find_run_source
 from minewatch.sources.search import find_scenes
@@ -385,6 +389,34 @@ def test_no_other_look_stands_in_for_one_that_cannot_be_read(workspace: Workspac
     assert told.images is not None
     assert told.images.missing == {"before": "missing_unreadable"}
     assert told.images.overpasses["after"].date == first.images.overpasses["after"].date
+
+
+# --- what it cost the land ---------------------------------------------------------------------------------------------
+
+
+def test_what_it_cost_the_land_is_told_on_request_alone(workspace: Workspace, facts: ReportFacts, html: str) -> None:
+    assert 'id="impact"' not in html
+    rows = [alert.row for alert in facts.alerts]
+    impact = assess_impact(workspace, rows, check_assumptions(ImpactTable(), "alluvial", "PE"))
+    hectares = sum(row["area_ha"] for row in rows if row["confirmed_on"])
+    assert hectares > 0
+    texts = read_texts("es")
+    page = Page(render_page(replace(facts, impact=impact, request=replace(facts.request, language="es"))))
+    gold = [0.6080625 * hectares * share for share in (0.9, 1.1)]
+    written = write_range(Range(*gold), texts)
+    assert "," in written
+    assert f"{written} kg" in page.text
+    for key in ("impact_alluvial", "impact_formula_gold", "impact_ore_grade", "impact_lack_dug"):
+        assert texts.text(key) in page.text
+    assert "10.3390/ijerph182211869" in page.text
+
+
+def test_what_it_cost_needs_a_country_and_nothing_is_written_without(workspace: Workspace, tmp_path: Path) -> None:
+    assert run(workspace, NAME, "--country", "PE", "-o", tmp_path).exit_code == 2
+    result = run(workspace, NAME, "--impact", "alluvial", "-o", tmp_path)
+    assert result.exit_code == 1
+    assert "give --country" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- the source -------------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
     notes: dict[str, list[str]] = {}
     consulted = _describe_concession_layers(layers, outlines)
     for kind in AREAS:
-        for row, found, alert_id, outline in zip(rows, _overlap(layers, kind, outlines, notes), ids, outlines, strict=True):
+        for row, found, alert_id, outline in zip(rows, find_overlaps(layers, kind, outlines, notes), ids, outlines, strict=True):
             row.update(_describe_area(kind, found, outline))
             if kind == CONCESSION and found is not None:
                 row.update(
@@ -76,7 +76,7 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
                 )
     if _describe_concession_layers(layers, outlines) != consulted:
         raise ContextError("a layer of concessions was changed while it was read; run the same command again")
-    units = [_overlap([layer], UNIT, outlines, notes) for layer in layers if layer.kind == UNIT]
+    units = [find_overlaps([layer], UNIT, outlines, notes) for layer in layers if layer.kind == UNIT]
     for row, *levels in zip(rows, *units, strict=True):
         names = [name_largest(found) for found in levels if found is not None]
         row["admin_unit"] = ", ".join(dict.fromkeys(filter(None, names))) if names else None
@@ -89,7 +89,7 @@ def place_sites(layers: Sequence[ContextLayer], sites: Mapping[str, AlertSite]) 
 # --- areas -----------------------------------------------------------------------------------------------------------
 
 
-def _overlap(
+def find_overlaps(
     layers: Sequence[ContextLayer], kind: str, outlines: Sequence[BaseGeometry], notes: dict[str, list[str]]
 ) -> list[list[Overlap] | None]:
     """Return for each site its overlaps with features of a kind; None where no layer of that kind covers it."""

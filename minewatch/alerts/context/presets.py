@@ -48,6 +48,10 @@ def _say(column: str, *words: str) -> Words:
     return {column: words}
 
 
+_PERU_HELD = (
+    "titulad*", "d.m. titulad*", "dm titulad*", "derecho minero titulad*", "concesion minera titulad*", "acumulacion*",
+)  # fmt: skip
+"""They begin so: the concession of a plant is titled too, and what is not titled says the word as well."""
 _ANNA_HELD = ("activo", "vigente*", "en ejecucion", "titulo vigente*", "suspendido")
 _ANNA_ASKED = ("solicitud*", "en evaluacion*", "en tramite*", "radicad*", "propuesta*")
 """They begin so: a title whose holder asks for more is still one."""
@@ -57,8 +61,9 @@ _ANNA_ENDED = (
 )  # fmt: skip
 _LAVRA_ASKED = ("DIREITO DE REQUERER A LAVRA", "REQUERIMENTO DE LAVRA")
 _GUIA_NOT_HELD = (
-    "*GUIA*NAO AUTORIZA*", "*GUIA*REQUERID*", "*GUIA*SOLICITAD*", "*GUIA*PROTOCOL*", "*GUIA*INDEFERID*", "*GUIA*NEGAD*",
-    "*GUIA*CANCELAD*", "*GUIA*REVOGAD*", "*GUIA*DESIST*",
+    "*GUIA*NAO AUTORIZA*", "*GUIA*REQUER*", "*GUIA*SOLICIT*", "*GUIA*PEDIDO*", "*GUIA*PROTOC*", "*GUIA*EXIG*", "*GUIA*PENDENT*",
+    "*GUIA*INDEFER*", "*GUIA*NEGAD*", "*GUIA*CANCEL*", "*GUIA*REVOG*", "*GUIA*ANULA*", "*GUIA*SEM EFEITO*", "*GUIA*SUSPEN*",
+    "*GUIA*DESIST*", "*GUIA*ARQUIV*", "*GUIA*VENCID*", "*GUIA*EXPIRA*", "*GUIA*ENCERRA*", "*GUIA*EXTIN*",
 )  # fmt: skip
 _LANDFOLIO_HELD = (
     "active", "granted", "valid", "current", "in force", "live", "issued", "good standing", "in good standing", "actif",
@@ -80,7 +85,7 @@ _LANDFOLIO_ENDED = (
 _LANDFOLIO_EXPLORE = ("*exploration*", "*recherche*", "*prospec*", "*reconn*", "*research*", "*pesquisa*", "PR")
 _LANDFOLIO_EXTRACT = (
     "*exploita*", "*exploracao*", "*mining*", "*mineira*", "*miniere*", "*quarry*", "*carriere*", "*artisanal*", "*concess*",
-    "*gemstone*", "PE", "PER", "PEPM", "ZEA",
+    "*gemstone*", "certificado mineiro", "PE", "PER", "PEPM", "ZEA",
 )  # fmt: skip
 
 PRESETS: Mapping[str, Preset] = {
@@ -90,7 +95,7 @@ PRESETS: Mapping[str, Preset] = {
         needed=("id",),
         status={"D_ESTADO": ("D_ESTADO", "LEYENDA", "ESTADO")},
         choices={
-            "titles": (_say("D_ESTADO", "*titulad*", "T", "N", "E", "Q", "acumulacion*"),),
+            "titles": (_say("D_ESTADO", *_PERU_HELD, "T", "N", "E", "Q"),),
             "applications": (_say("D_ESTADO", "*tramite*", "P", "D", "*petitorio*", "*solicit*"),),
             "lapsed": (
                 _say("D_ESTADO", "*extingui*", "*caduc*", "F", "L", "X", "Y", "*cancelad*", "*renunci*", "*no peticionable*"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 
-CONCESSION, UNIT = "concession", "administrative-unit"
+CONCESSION, UNIT, BIOME = "concession", "administrative-unit", "biome"
 
 AREAS: Mapping[str, tuple[str, str, str]] = {
     CONCESSION: ("concession", "concession_ha", "concession_pct"),
@@ -17,8 +17,8 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
 DISTANCES: Mapping[str, str] = {kind: f"{kind}_m" for kind in ("river", "road", "airstrip", "settlement")}
 """Kind of thing to the column for the metres to the nearest one."""
 
-KINDS = (*AREAS, UNIT, *DISTANCES)
-"""Everything a layer can be."""
+KINDS = (*AREAS, UNIT, BIOME, *DISTANCES)
+"""Everything a layer can be; biomes fill no column, and are read for what mining cost the land."""
 
 INSIDE, OUTSIDE, EXPIRED, UNKNOWN = "inside", "outside", "expired", "unknown"
 APPLICATION, EXPLORATION = "application", "exploration"

@@ -36,6 +36,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "protected-area": ("#1b7a3d", "solid"),
     "indigenous-territory": ("#7b3fa0", "solid"),
     "administrative-unit": ("#6b6b6b", "dash dot"),
+    "biome": ("#5b7f4a", "dot"),
     "river": ("#2b7bba", "solid"),
     "road": ("#4a4a4a", "solid"),
     "airstrip": ("#111111", "solid"),

@@ -36,6 +36,7 @@ from minewatch.core.run_record import make_record_error, read_run_record
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.chance import Chance
+from minewatch.products.impact.assess import assess_impact
 from minewatch.products.report.on_file import find_all_evidence
 from minewatch.products.report.report_facts import (
     AlertFacts,
@@ -65,6 +66,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     area, area_row = _plan_area(workspace, name)
     observations, notes = _list_looks(workspace, area)
     rows = [_clean(row) for row in chosen.to_dict("records")]
+    impact = assess_impact(workspace, rows, request.impact) if request.impact else None
     known_ids = set(table["alert_id"])
     detailed = [row for row in rows if has_section(row, request)]
     source = request.source or find_run_source(workspace, str(area_row["run_id"] or ""), area.aoi)
@@ -115,6 +117,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         source=hide_secrets(source),
         reasons=tuple(reader.reasons),
         notes=tuple(dict.fromkeys([*notes, *reader.notes])),
+        impact=impact,
     )
 
 

@@ -26,6 +26,7 @@ from minewatch.products.report.change_words import describe_change
 from minewatch.products.report.charts import draw_growth, draw_series, measure_growth
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision, describe_review_event, name_person
 from minewatch.products.report.drawing import draw_outline_alone, draw_overview, draw_pairs, list_vertices
+from minewatch.products.report.impact_words import describe_impact
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.likeness_words import describe_cell
 from minewatch.products.report.report_facts import BEFORE, AlertFacts, ReportFacts, Row
@@ -138,6 +139,7 @@ def _list_facts(facts: ReportFacts, texts: Texts) -> dict[str, Any]:
     return {
         "facts": facts,
         "law_of": lambda row: describe_law(row, texts, facts.made.date()),
+        "impact": describe_impact(facts.impact, texts) if facts.impact else None,
         "title": title,
         "detailed": [alert for alert in facts.alerts if alert.has_section],
         "fates": fates,

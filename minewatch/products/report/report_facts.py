@@ -18,6 +18,8 @@ from minewatch.areas.grid import Grid
 from minewatch.detection.chance import Chance
 from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips.pixels import Chip
+from minewatch.products.impact.assess import Impact
+from minewatch.settings.impact import ImpactTable
 
 Row = dict[str, Any]
 """A row of the table: column to value; None where it is empty, dates as dates."""
@@ -66,6 +68,9 @@ class ReportRequest:
 
     organisation: str = ""
     """On whose behalf."""
+
+    impact: ImpactTable | None = None
+    """What is assumed where it says what mining cost the land, with the kind of mining; None = it says nothing of that."""
 
 
 @dataclass(frozen=True)
@@ -289,6 +294,9 @@ class ReportFacts:
 
     notes: tuple[str, ...]
     """Lines for the person who made the report; they are not printed in it."""
+
+    impact: Impact | None = None
+    """What mining cost the land; None where that was not asked for."""
 
     @property
     def missing_images(self) -> int:
