@@ -30,9 +30,9 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
     "Watch": ("analysts", "catalogues", "year", "watch", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "images", "evidence", "handover", "timestamps"),
-    "Review on a map": ("gis-staff", "review", "context", "law", "witnesses", "likeness"),
+    "Review on a map": ("gis-staff", "review", "context", "law", "witnesses", "likeness", "impact"),
     "How good, how fast": ("method", "accuracy", "ablation", "speed", "drills", "endurance"),
-    "Look up": ("cli", "settings", "api", "architecture", "contributing", "changelog", "security"),
+    "Look up": ("cli", "settings", "api", "contract", "architecture", "contributing", "changelog", "security"),
 }
 """Chapter to its pages; notebooks and decisions come after them by themselves."""
 
