@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, say
-from minewatch.settings.impact import MININGS
+from minewatch.settings.mining_kinds import MININGS
 
 if TYPE_CHECKING:
     from minewatch.products.impact.assess import Impact

@@ -12,7 +12,7 @@ import click
 from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line
 from minewatch.core.progress import reporting
 from minewatch.products.report.options import FORMATS, LANGUAGES
-from minewatch.settings.impact import MININGS
+from minewatch.settings.mining_kinds import MININGS
 
 if TYPE_CHECKING:
     from minewatch.products.evidence.custody_log import Handover

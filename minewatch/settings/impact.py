@@ -11,17 +11,16 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from minewatch.settings.tables import Table
 
-ALLUVIAL, OTHER = "alluvial", "other"
-MININGS = (ALLUVIAL, OTHER)
-"""Kinds of mining: open pits in the sand and gravel of rivers, and all others, of which only what grew there can be told."""
-
 CALCULATOR = (
     "Mining Impacts Calculator, Conservation Strategy Fund: miningcalculator.conservation-strategy.org, "
     "constants as in github.com/conservation-strategy/calculadora-garimpo (useFixedCalculator.ts at 0bb66cc)"
 )
 """Where the constants of alluvial mining are published."""
 
-ACCURACY = "docs/accuracy.md: the upper end of the interval of the median area error, mines in simulated tropical series"
+ACCURACY = (
+    "Accuracy, as measured, in the documentation of minewatch: the upper end of the interval of the median area error, "
+    "mines in simulated tropical series"
+)
 """What the error of an area rests on."""
 
 _VALUES = ("ore_grade", "mercury_per_gold")

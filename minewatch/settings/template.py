@@ -52,7 +52,7 @@ source = {source}
 # [prune]
 # keep_gb = 50
 
-# What `minewatch impact` assumes; every key and its default: docs/settings.md
+# What `minewatch impact` assumes; minewatch impact --help says more
 # [impact]
 # mining = "alluvial"       # or other: minewatch does not see which kind of mining it is
 # country = "PE"            # where no layer of kind administrative-unit names it

@@ -17,9 +17,9 @@ from minewatch.cli import main
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import RASTERS
 from minewatch.operations.notify import event
-from minewatch.settings.watching import EventKind
 from minewatch.operations.notify.webhook import VERSION
 from minewatch.products.evidence.manifest import FORMAT, READABLE_FORMATS
+from minewatch.settings.watching import EventKind
 from tests.helpers.places import ROOT
 
 PAGE = (ROOT / "docs" / "contract.md").read_text("utf-8")

@@ -37,7 +37,8 @@ from minewatch.products.impact.figures import (
     measure_area,
 )
 from minewatch.raster.area_mean import AreaMean, open_map
-from minewatch.settings.impact import ALLUVIAL, MININGS, ImpactTable
+from minewatch.settings.impact import ImpactTable
+from minewatch.settings.mining_kinds import ALLUVIAL, MININGS
 
 Row = Mapping[Any, Any]
 Measure = Callable[[BaseGeometry], AreaMean]

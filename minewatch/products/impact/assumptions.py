@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from minewatch.products.impact.figures import Range
-from minewatch.settings.impact import ACCURACY, ALLUVIAL, CALCULATOR, ImpactTable
+from minewatch.settings.impact import ACCURACY, CALCULATOR, ImpactTable
+from minewatch.settings.mining_kinds import ALLUVIAL
 
 _ALWAYS, _CARBON = ("area_error",), ("carbon_share",)
 _ALLUVIAL = ("depth_m", "silt_share", "digging_loss", "density_t_m3", "cover_per_gravel")

@@ -10,7 +10,7 @@ from minewatch.products.impact.assess import WAS_MERGED, AlertImpact, Impact
 from minewatch.products.impact.assumptions import Assumption, list_assumptions
 from minewatch.products.impact.figures import CLEARED, UNITS, Figure, Range, add_figures, round_range
 from minewatch.products.report.texts import Texts
-from minewatch.settings.impact import ALLUVIAL
+from minewatch.settings.mining_kinds import ALLUVIAL
 
 DASH = " \N{EN DASH} "
 
