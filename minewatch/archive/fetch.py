@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
+from minewatch.core.traffic import RECEIVED
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import group_scenes
@@ -129,16 +131,18 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
 
     What was published before a scan is interrupted stays.  Raises SourceError where access to the scenes is not configured.
     """
-    failures: dict[int, list[SkippedScene]] = defaultdict(list)
-    groups = list(_list_jobs(scans, failures))
+    for scan in scans:
+        remove_temp_rasters(scan.archive)
+    groups, failures = list_jobs(scans)
     scenes = [scene for group in groups for job in group for scene in job.target.datatake.scenes]
     is_io_bound = any(is_remote(href) for scene in scenes for href in scene.hrefs.values())
     if engine.scheduler is None:  # else the environment of the workers counts, and they report each scene
         check_scenes(scenes)
-    fetched = [0] * len(scans)
+    fetched, received = [0] * len(scans), [0] * len(scans)
     title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
     tasks = [([job.target for job in group],) for group in groups]
-    written = reporter.track(engine.run(write_temp_rasters, tasks, is_io_bound=is_io_bound), title, len(groups))
+    arrived = RECEIVED.count_from_now()
+    written = reporter.track(engine.run(write_temp_rasters, tasks, is_io_bound=is_io_bound), title, len(groups), arrived)
     with _removing_temp_rasters([scan.archive for scan in scans]):
         for number, results in written:
             if isinstance(results, Exception):
@@ -147,6 +151,7 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
                 if isinstance(result, TempRaster):
                     publish(result, job.target.grid, scans[job.area].plan.aoi.geometry, job.target.folder, job.version)
                     fetched[job.area] += 1
+                    received[job.area] += result.stats.received
                     failures[job.area] += [
                         _explain_refusal(scene.id, result.stats.checks[scene.id]) for scene in result.stats.refused
                     ]
@@ -154,7 +159,12 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
                     names = [result.scene_id] if result.scene_id else [scene.id for scene in job.target.datatake.scenes]
                     failures[job.area] += [SkippedScene(name, str(result)) for name in names]
     return [  # in the same order in every scan, whichever overpass is read first
-        replace(scan, fetched=fetched[number], failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)])
+        replace(
+            scan,
+            fetched=scan.fetched + fetched[number],
+            received=scan.received + received[number],
+            failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)],
+        )
         for number, scan in enumerate(scans)
     ]
 
@@ -176,25 +186,44 @@ def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)", is_refused=True)
 
 
-def _list_jobs(scans: Sequence[AreaScan], failures: dict[int, list[SkippedScene]]) -> Iterator[list[FetchJob]]:
-    """Yield the jobs of each datatake, its areas in an order that meets the scenes' blocks row by row.
+FIRST_HISTORY_DAYS = 366
+"""History before monitoring began that is read first of a new area."""
 
-    Scenes that were refused before and have not changed are added to ``failures`` without being read.
+LEAST_PUT_OFF = 60
+"""Looks that must be older for that: with fewer, the whole result does not take much longer."""
+
+
+def put_off(scan: AreaScan) -> frozenset[str]:
+    """Return the datatakes that are read after the first alerts of a new area; none where that would not bring them sooner."""
+    groups, _ = list_jobs([scan])
+    since = scan.plan.monitor_from - dt.timedelta(days=FIRST_HISTORY_DAYS)
+    datatakes = [job.target.datatake for group in groups for job in group]
+    older = frozenset(one.key for one in datatakes if one.time.date() < since)
+    is_slow = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
+    return older if is_slow and LEAST_PUT_OFF <= len(older) < len(datatakes) else frozenset()
+
+
+def list_jobs(scans: Sequence[AreaScan]) -> tuple[list[list[FetchJob]], dict[int, list[SkippedScene]]]:
+    """Return the jobs of each datatake, its areas in an order that meets the scenes' blocks row by row.
+
+    Also returned are, by the number of the area, the scenes that were refused before and have not changed: they are not read.
     """
     groups: dict[str, list[FetchJob]] = defaultdict(list)
+    failures: dict[int, list[SkippedScene]] = defaultdict(list)
     for number, scan in enumerate(scans):
-        remove_temp_rasters(scan.archive)
         archived, conflict = list_observations(scan.archive, scan.plan.grid), scan.plan.pipeline.scenes.offset_conflict
         for datatake in group_scenes(scan.found.scenes):
             known = archived.get(datatake.key)
+            if datatake.key in scan.not_fetched:
+                continue
             if needs_fetch(datatake, known, conflict):
                 target = Target(datatake, scan.plan.grid, scan.archive, conflict)
                 groups[datatake.key].append(FetchJob(number, target, known.version + 1 if known else 1))
             elif known:
                 checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
                 failures[number] += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
-    for group in sorted(groups.values(), key=lambda group: (group[0].target.datatake.time, group[0].target.datatake.key)):
-        yield sorted(group, key=lambda job: _find_place(job.target.grid))
+    ordered = sorted(groups.values(), key=lambda group: (group[0].target.datatake.time, group[0].target.datatake.key))
+    return [sorted(group, key=lambda job: _find_place(job.target.grid)) for group in ordered], failures
 
 
 def _find_place(grid: Grid) -> tuple[int, int, float]:

@@ -54,6 +54,9 @@ class AreaPlan:
     what_if: bool
     """True where the settings are not the area's own, or the table is of a later date."""
 
+    budget: int | None = None
+    """Bytes that the first baseline and the first year of monitoring may take; None = no limit."""
+
     @property
     def history_from(self) -> dt.date:
         """First acquisition of the baseline."""
@@ -66,9 +69,16 @@ class AreaPlan:
 
 
 def make_area_plan(
-    aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, what_if: bool = False
+    aoi: Aoi,
+    pipeline: Pipeline,
+    pipeline_name: str,
+    *,
+    monitor_from: dt.date,
+    until: dt.date,
+    what_if: bool = False,
+    budget: int | None = None,
 ) -> AreaPlan:
     """Return the plan of an area, with its grid; raises AoiError where there can be none."""
     grid = make_grid(aoi)
     refuse_empty(aoi, grid)
-    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, what_if)
+    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, what_if, budget)

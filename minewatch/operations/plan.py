@@ -6,8 +6,9 @@ import datetime as dt
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from minewatch.alerts.rows import read_areas
+from minewatch.alerts.rows import read_areas, read_budgets
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
@@ -43,6 +44,9 @@ class ScanRequest:
     scheduler: str | None = None
     """Address of a Dask cluster."""
 
+    budget: int | None = None
+    """Bytes, in place of each area's own budget."""
+
     check_archive: bool = False
     """Compare every file of the archives with its checksum first."""
 
@@ -75,16 +79,25 @@ def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
     if not names:
         raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
     table = read_areas(workspace.alerts)
-    areas = tuple(plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
+    budgets = read_budgets(workspace.alerts)
+    areas = tuple(plan_area(workspace, request, name, until, table, budgets) for name in dict.fromkeys(names))
     source = open_source(request.source or default_source(workspace), list_providers(workspace))
     run_id = f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     return ScanPlan(run_id, started, source, areas, request.scheduler)
 
 
 def plan_area(
-    workspace: Workspace, request: ScanRequest, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
+    workspace: Workspace,
+    request: ScanRequest,
+    name: str,
+    until: dt.date,
+    table: Mapping[str, tuple[dt.date, dt.date]],
+    budgets: Mapping[str, int | None] = MappingProxyType({}),
 ) -> AreaPlan:
-    """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it.  Raises MinewatchError."""
+    """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it, ``budgets`` the bytes it rests on.
+
+    Raises MinewatchError.
+    """
     aoi = read_aoi(workspace, name)
     pipeline_name = request.pipeline or aoi.pipeline
     pipeline = read_pipeline(workspace, pipeline_name, request.overrides)
@@ -94,4 +107,7 @@ def plan_area(
         raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
     own = pipeline_name == aoi.pipeline and not request.overrides and since == aoi.monitor_from
     what_if = not own or (name in table and until < table[name][1])
-    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, what_if=what_if)
+    budget = aoi.budget if request.budget is None else request.budget
+    # A first scan withdraws nothing, and one like the last withdraws nothing either.
+    what_if = what_if or (budget != aoi.budget and name in budgets and budget != budgets[name])
+    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, what_if=what_if, budget=budget)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minewatch import __version__
@@ -16,10 +16,13 @@ from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.csv_file import publish_csv
+from minewatch.alerts.record import CONFIRMED, PROVISIONAL
 from minewatch.alerts.replay_record import recall_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
-from minewatch.archive.fetch import fetch_observations, search_areas
+from minewatch.archive.choice import choose_within_budget, explain_budget
+from minewatch.archive.fetch import fetch_observations, put_off, search_areas
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, note_fetched, reconcile_damage, refuse_pruned
@@ -32,7 +35,8 @@ from minewatch.core.lock import HeldLock
 from minewatch.core.logging import bind_run_id, log_event
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
-from minewatch.core.text import format_day
+from minewatch.core.text import count_of, format_day
+from minewatch.core.traffic import RECEIVED
 from minewatch.core.workspace import Workspace
 from minewatch.detection.area_changes import MapJob, find_changes
 from minewatch.detection.change_record import AreaChanges
@@ -72,6 +76,8 @@ class _Run:
     engine: Engine
     reporter: Reporter
     lock: HeldLock
+    arrived: Callable[[], int]
+    early: dict[str, TableChanges] = field(default_factory=dict)
 
 
 def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None = None) -> ScanReport:
@@ -79,7 +85,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
 
     Raises MinewatchError where the request, the source or the workspace cannot be used; the table is unchanged then.
     """
-    reporter = reporter or Reporter()
+    reporter, arrived = reporter or Reporter(), RECEIVED.count_from_now()
     plan = plan_scan(workspace, request)
     with bind_run_id(plan.run_id), wrap_disk_errors():
         began = time.monotonic()  # a clock that is never set back
@@ -90,7 +96,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
         with workspace.lock(report=reporter.note) as lock, start_engine(plan.scheduler) as engine:
             for place in (workspace.archives, workspace.change_maps):
                 check_writable(place)
-            run = _Run(workspace, plan, engine, reporter, lock)
+            run = _Run(workspace, plan, engine, reporter, lock, arrived)
             areas, failed = _scan_areas(run, thorough=request.check_archive)
             areas = [_add_context(workspace, area, layers) for area in areas]
             areas = [_add_likeness(run, area) for area in areas]
@@ -150,13 +156,49 @@ def _find_alerts(
     run: _Run, areas: Sequence[AreaPlan], integrity: Sequence[IntegrityReport]
 ) -> tuple[list[AreaReport], list[FailedArea]]:
     """Take all areas through each stage together, so that they share searches, scenes and cores."""
-    source = run.plan.source
     scans, failed = _search(run, areas, integrity)
+    scans = [_choose_looks(run, scan) for scan in scans]
+    scans = _raise_first_alerts(run, scans)
     scans = fetch_observations(scans, run.engine, run.reporter)
-    scans = [reconcile_damage(scan, source.name) for scan in scans]
+    return _judge(run, scans), failed
+
+
+def _judge(run: _Run, scans: Sequence[AreaScan]) -> list[AreaReport]:
+    """Find the alerts of areas in what their archives hold."""
+    scans = [reconcile_damage(scan, run.plan.source.name) for scan in scans]
     scans = [_choose_observations(run.workspace, scan) for scan in scans]
     changes = _find_changes(run, scans)
-    return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
+    return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)]
+
+
+def _raise_first_alerts(run: _Run, scans: Sequence[AreaScan]) -> list[AreaScan]:
+    """Read of new areas what was acquired lately, and write the alerts that it shows; what is older is read after that.
+
+    The result of the scan is the same: it rests on what the archive holds in the end.
+    """
+    known = read_areas(run.workspace.alerts)
+    late = {scan.plan.aoi.name: put_off(scan) for scan in scans if scan.plan.aoi.name not in known}
+    recent = [replace(scan, not_fetched=scan.not_fetched | late[name]) for scan in scans if late.get(name := scan.plan.aoi.name)]
+    if not recent:
+        return list(scans)
+    recent = fetch_observations(recent, run.engine, run.reporter)
+    areas = [_add_likeness(run, _add_context(run.workspace, area, open_layers(run.workspace))) for area in _judge(run, recent)]
+    for area in _update_table(run, areas):
+        run.early[area.plan.aoi.name] = area.table_changes
+        run.reporter.note(f"{area.plan.aoi.name}: {_describe_first_alerts(area)}")
+    read = {scan.plan.aoi.name: (scan.fetched, scan.received) for scan in recent}
+    return [
+        replace(scan, fetched=read[name][0], received=read[name][1]) if (name := scan.plan.aoi.name) in read else scan
+        for scan in scans
+    ]
+
+
+def _describe_first_alerts(area: AreaReport) -> str:
+    status = Counter(alert.status for alert in area.alerts)
+    alerts = ", ".join(f"{status[name]} {name}" for name in (CONFIRMED, PROVISIONAL) if status[name]) or "none"
+    return (
+        f"first alerts, from {count_of(len(area.observations), 'look')}: {alerts}; the table has them, older looks are read now"
+    )
 
 
 def _search(
@@ -176,13 +218,20 @@ def _search(
     return scans, failed
 
 
+def _choose_looks(run: _Run, scan: AreaScan) -> AreaScan:
+    """Leave unread what the area's budget does not pay for."""
+    memory = run.workspace.surveys(scan.plan.aoi.name)
+    return choose_within_budget(scan, run.engine, run.reporter, memory).scan
+
+
 def _choose_observations(workspace: Workspace, scan: AreaScan) -> AreaScan:
     """Write the archive's collection, and choose the observations that the result rests on."""
     area = scan.plan
     archived = list_observations(scan.archive, area.grid).values()
     note_fetched(workspace, scan, archived)
     write_collection(scan.archive, area.aoi.name, area.aoi.geometry, archived)
-    return replace(scan, observations=select_observations(archived, area))
+    unread = {datatake.key for datatake in scan.left_unread}  # some may have been read when the budget was larger
+    return replace(scan, observations=[o for o in select_observations(archived, area) if o.key not in unread])
 
 
 def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
@@ -214,15 +263,18 @@ def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
         *scan.notes,
         *explain_sources(observations, source),
         *explain_conflicts(observations),
-        *explain_no_clear_look(observations, area, coverage, scan.found, failures),
+        *explain_no_clear_look(observations, scan, coverage, failures),
         *explain_missing_data(emptiness),
         *explain_broken_numbers(observations),
+        *explain_budget(scan),
     ]
     return AreaReport(
         plan=area,
         found=scan.found,
         observations=observations,
         fetched=scan.fetched,
+        received=scan.received,
+        left_unread=scan.left_unread,
         failures=failures,
         coverage=coverage,
         scene_quality=changes.scene_quality,
@@ -264,7 +316,7 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     publish_csv(workspace)
     return [
         replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
-        for area, changes in ((area, tables[area.plan.aoi.name]) for area in areas)
+        for area, changes in ((area, tables[name].after(run.early.get(name))) for area in areas for name in [area.plan.aoi.name])
     ]
 
 
@@ -316,8 +368,9 @@ def choose_quicklook_datatakes(area: AreaReport) -> tuple[Datatake, Datatake] | 
 def _record_run(run: _Run, areas: Sequence[AreaReport], failed: Sequence[FailedArea], began: float) -> ScanReport:
     """Write the run record as JSON and as a summary in words, and log it."""
     plan, seconds = run.plan, time.monotonic() - began
+    received = run.arrived() + (sum(area.received for area in areas) if plan.scheduler else 0)  # by the workers
     path = run.workspace.runs / f"{plan.run_id}.json"
-    report = ScanReport(plan.run_id, plan.source.name, areas, path, failed)
+    report = ScanReport(plan.run_id, plan.source.name, areas, path, failed, received)
     facts = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
     record = describe_scan(report) | describe_source(run.workspace, plan.source) | facts
     publish_json(path, record)
