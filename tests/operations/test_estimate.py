@@ -41,8 +41,8 @@ from tests.helpers.small import (
     snapshot,
 )
 
-BUDGET = 1_500_000
-"""Of about 5 MB that a scan of the small area reads."""
+BUDGET = 12_000_000
+"""For four years, of which the small area has fifteen months: about half of its looks."""
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_many_scans_within_a_budget_equal_one(series: SimulatedSeries, tmp_path:
     assert {one["reason"] for one in unread} == {"budget"}
     assert facts["scenes"]["observations_used"] + len(unread) == series.item_count
     assert 0 < len(unread) < series.item_count
-    assert any(note.startswith("not read: budget (1500kB): ") for note in facts["notes"])
+    assert any(note.startswith("not read: budget (12MB): ") for note in facts["notes"])
     (area,) = find_status(once, dt.datetime(2023, 4, 1, tzinfo=dt.UTC)).areas
     assert (area.budget, area.left_unread) == (BUDGET, len(unread))
 
