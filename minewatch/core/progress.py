@@ -77,6 +77,6 @@ def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
         yield Reporter(None, note)
         return
     title = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), title, BarColumn(12), MofNCompleteColumn(), TransferColumn(), TimeRemainingColumn())
+    columns = (SpinnerColumn(), title, BarColumn(8), MofNCompleteColumn(), TransferColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
         yield Reporter(bars, note)
