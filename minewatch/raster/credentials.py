@@ -68,14 +68,19 @@ class Access:
 
     def fetch(self, href: str, start: int, stop: int) -> bytes:
         """Fetch bytes ``start`` to ``stop`` of a file; fewer only where the file ends.  Raises OSError."""
-        return self.fetch_part(href, start, stop).data if is_remote(href) else fetch(href, start, stop)
+        data = self._fetch_part(href, start, stop).data if self.is_own(href) else fetch(href, start, stop)
+        self._count(href, data)
+        return data
 
     def fetch_part(self, href: str, start: int, stop: int) -> FilePart:
         """Fetch a byte range of a remote file; a rejected signature or token is renewed once.  Raises OSError."""
         part = self._fetch_part(href, start, stop)
-        if self.received:
-            self.received.add(len(part.data))
+        self._count(href, part.data)
         return part
+
+    def _count(self, href: str, data: bytes) -> None:
+        if self.received and is_remote(href):
+            self.received.add(len(data))
 
     def _fetch_part(self, href: str, start: int, stop: int) -> FilePart:
         address, headers = self._prepare(href)
