@@ -22,7 +22,8 @@ LEAST_CLEAR = 0.1
 """Share of the area that a look must show to be worth its bytes."""
 
 HEAD_START = 0.5
-"""Share of a quarter's bytes that may be spent on its first day; the rest comes evenly, day by day."""
+"""Share of a quarter's bytes that is at hand on its first day; the rest comes evenly, day by day.  The first look of a quarter
+may take it all, where it is clear enough."""
 
 PATIENCE = 0.9
 """Clear share that a look needs where the bytes at hand pay just for it; the more bytes are at hand, the less it needs."""
@@ -99,12 +100,11 @@ def _choose_in_quarter(candidates: Sequence[Candidate], start: dt.date, split: S
     for one in candidates:
         spent += one.looked
         due = split.pay(start, one.day + dt.timedelta(days=1))
-        at_hand = min(share, HEAD_START * share + due) - RESERVE * (share - due) - spent
-        if one.size is not None and one.size <= at_hand and one.clear_share >= _find_least_clear(one.size, at_hand):
+        left = share - RESERVE * (share - due) - spent
+        at_hand = min(left, left - (1 - HEAD_START) * share + due)
+        if one.size is None or one.size > (at_hand if chosen else left):
+            continue
+        if one.clear_share >= max(LEAST_CLEAR, PATIENCE * min(1.0, one.size / max(at_hand, 1.0))):
             spent += one.size
             chosen.append(one.key)
     return chosen
-
-
-def _find_least_clear(size: int, at_hand: float) -> float:
-    return max(LEAST_CLEAR, PATIENCE * min(1.0, size / at_hand))

@@ -112,6 +112,10 @@ def explain_budget(scan: AreaScan) -> list[str]:
     listed, budget = len(group_scenes(scan.found.scenes)), format_exact(plan.budget)
     unread = f"{len(scan.left_unread)} of {count_of(listed, 'look')}"
     lines = [f"not read: {BUDGET} ({budget}): {unread}; the others were chosen by what they show"]
+    if listed and len(scan.left_unread) == listed:
+        lines.append(
+            "the budget pays for no look in any quarter: nothing was judged; minewatch scan --estimate says what all takes"
+        )
     if plan.budget != plan.aoi.budget:
         lines.append(
             f'the budget holds for this scan: one without --budget reads the rest; to keep it, write "budget": "{budget}" '

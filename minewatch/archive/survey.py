@@ -50,6 +50,9 @@ class Survey:
     pixels: int
     """Of the blocks whose indices are read."""
 
+    parts: int = 0
+    """Blocks of the bands' files that reading it takes."""
+
 
 def identify(datatake: Datatake, grid: Grid) -> str:
     """Return what a survey depends on: the scenes, by id and baseline, and the grid."""
@@ -101,7 +104,8 @@ def _survey(reader: DatatakeReader, datatake: Datatake, grid: Grid, least_clear:
             windows.extend(more)
     total, clear = max(1, counts.total()), sum(counts[code] for code in CLEAR_CLASSES)
     name, shares = identify(datatake, grid), (clear / total, 1 - counts[NO_DATA] / total)
-    looked = sum(sum(_measure_band(scene, "scl", around, counted)) for scene in reader.readers)
+    scl = [_measure_band(scene, "scl", around, counted) for scene in reader.readers]
+    looked = sum(part.header + part.blocks for part in scl)
     if clear < least_clear * total:
         return Survey(name, *shares, looked, None, pixels)
     bands = [(scene, windows) for scene, windows in zip(reader.readers, needed, strict=True) if windows]
@@ -109,7 +113,8 @@ def _survey(reader: DatatakeReader, datatake: Datatake, grid: Grid, least_clear:
         scene.prefetch(BAND_NAMES, [])
     parts = [_measure_band(scene, band, windows, counted) for scene, windows in bands for band in BAND_NAMES]
     headers = sum(part.header for part in parts)
-    return Survey(name, *shares, looked + headers, looked + headers + sum(part.blocks for part in parts), pixels)
+    size = looked + headers + sum(part.blocks for part in parts)
+    return Survey(name, *shares, looked + headers, size, pixels, sum(part.count for part in parts))
 
 
 class BandSize(NamedTuple):
@@ -117,6 +122,8 @@ class BandSize(NamedTuple):
 
     header: int
     blocks: int
+    count: int
+    """Of the blocks."""
 
 
 def _measure_band(scene: SceneReader, band: str, windows: list[Window], counted: Counted) -> BandSize:
@@ -128,13 +135,13 @@ def _measure_file(scene: SceneReader, band: str, file: OpenBand, windows: list[W
     if not isinstance(file.source, BlockFile):
         scale = PIXEL / abs(file.transform.a) if file.transform.a else 1
         tiles = {tile for window in windows for tile in _list_tiles(window, scale)}
-        return BandSize(HEAD, round(len(tiles) * JP2_TILE**2 * JP2_BYTES))
+        return BandSize(HEAD, round(len(tiles) * JP2_TILE**2 * JP2_BYTES), len(tiles))
     layout = file.source.layout
     boxes = [layout.clip(box) for box in scene.locate(band, windows, layout)]
     blocks = {block for box in boxes for block in layout.find_blocks(box) if (layout.href, block) not in counted}
     header = 0 if any(href == layout.href for href, _ in counted) else min(HEAD, int((layout.offsets + layout.counts).max()))
     counted.update((layout.href, block) for block in blocks)
-    return BandSize(header, sum(part.size for part in plan_ranges(layout, sorted(blocks))))
+    return BandSize(header, sum(part.size for part in plan_ranges(layout, sorted(blocks))), len(blocks))
 
 
 def _list_tiles(window: Window, scale: float) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.choice import ChosenLooks, choose_within_budget
 from minewatch.archive.fetch import FetchJob, list_jobs, search_areas
 from minewatch.archive.integrity import IntegrityReport
+from minewatch.archive.item import list_observations
 from minewatch.archive.survey import Survey, survey_group
 from minewatch.areas.grid import Grid
 from minewatch.core.errors import SourceError
@@ -30,6 +31,12 @@ SAMPLE = 48
 
 PICTURE_SHARE = 0.75
 """Bytes of an image in true colour of the whole area, of those of a look: three bands of 10 m and the scene classes."""
+
+FIRST_ALERTS = 2
+"""Alerts that a new area is taken to have; their images are read once more."""
+
+ALERT_BLOCKS = 33
+"""Blocks that the images of an alert take: evidence, and the chips of its likeness."""
 
 DISK_BYTES = 2.6
 """Bytes on disk of a pixel of an archived look: scene classes and four layers."""
@@ -162,7 +169,9 @@ def estimate_scan(
             found = answer if isinstance(answer, SearchResult) else SearchResult(())
             if isinstance(answer, SourceError):
                 notes.append(f"{area.aoi.name}: not searched, and not counted: {answer}")
-            scan = AreaScan(area, workspace.archive(area.aoi.name), IntegrityReport(), found)
+            archive = workspace.archive(area.aoi.name)
+            observations = list(list_observations(archive, area.grid).values())
+            scan = AreaScan(area, archive, IntegrityReport(), found, observations=observations)
             memory = workspace.surveys(area.aoi.name)
             choices.append(choose_within_budget(scan, engine, reporter, memory, keep=False))
         groups, _ = list_jobs([choice.scan for choice in choices])
@@ -233,14 +242,14 @@ def _estimate_area(
     size = scale * sum(one.size or 0 for one in found)
     disk = scale * sum(one.pixels for one in found) * DISK_BYTES
     if own and found:
-        size += _estimate_pictures(scan.plan.grid, max(one.size or 0 for one in found))
+        size += _estimate_pictures(scan.plan.grid, max(found, key=lambda one: one.size or 0), is_new=not scan.observations)
     jobs = [groups[g][place] for g, place in own.items()]
     listed = len({scene.key for scene in scan.found.scenes})
     return AreaEstimate(
         scan.plan.aoi.name,
         scenes=sum(len(job.target.datatake.scenes) for job in jobs),
         looks=len(jobs),
-        archived=listed - len(jobs) - len(scan.not_fetched),
+        archived=max(0, listed - len(jobs) - len(scan.not_fetched)),
         left_unread=len(scan.left_unread),
         size=round(size) + scan.received,
         disk=round(disk),
@@ -248,7 +257,11 @@ def _estimate_area(
     )
 
 
-def _estimate_pictures(grid: Grid, largest: int) -> float:
-    """Return the bytes of the two images of the quick look, which are read from overviews where the area is large."""
-    coarser = max(1.0, max(grid.shape) / MOST_SIDE)
-    return 2 * PICTURE_SHARE * largest / 4.0 ** math.ceil(math.log2(coarser))
+def _estimate_pictures(grid: Grid, look: Survey, *, is_new: bool) -> float:
+    """Return the bytes of the two images of the quick look, from overviews where the area is large, and of a few alerts.
+
+    ``look`` is a clear one.
+    """
+    coarser, size = max(1.0, max(grid.shape) / MOST_SIDE), look.size or 0
+    quicklook = 2 * PICTURE_SHARE * size / 4.0 ** math.ceil(math.log2(coarser))
+    return quicklook + (FIRST_ALERTS * ALERT_BLOCKS * size / max(1, look.parts) if is_new else 0)
