@@ -38,7 +38,8 @@ class Reporter:
         for item in items:
             yield item
             self.bars.advance(task)
-        self.bars.update(task, total=self.bars.tasks[task].completed)
+        arrived = received() if received else 0  # what comes later belongs to another bar
+        self.bars.update(task, total=self.bars.tasks[task].completed, received=received and (lambda: arrived))
 
     def steps(self, title: str) -> Callable[[int, int], None]:
         """Return a function that moves a bar: it takes the steps done and the steps in all."""

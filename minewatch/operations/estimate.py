@@ -219,6 +219,8 @@ def _survey_sample(
     by_cloud = sorted(unknown, key=lambda number: (_find_cloud(groups[number]), number))
     count, before = min(SAMPLE, len(by_cloud)), len(surveys)
     sample = [by_cloud[math.floor((place + 0.5) * len(by_cloud) / count)] for place in range(count)]
+    if not sample:
+        return surveys, 0
     tasks = [([job.target for job in groups[number]],) for number in sample]
     is_io_bound = any(is_remote(href) for number in sample for job in groups[number] for href in _list_hrefs(job))
     title, arrived = "reading headers", RECEIVED.count_from_now()
