@@ -96,7 +96,8 @@ def find_quarter(day: dt.date) -> dt.date:
 
 
 def _choose_in_quarter(candidates: Sequence[Candidate], start: dt.date, split: Split) -> list[str]:
-    share, spent, chosen = split.pay(start, find_quarter(start + dt.timedelta(days=100))), 0.0, []
+    share, spent = split.pay(start, find_quarter(start + dt.timedelta(days=100))), 0.0
+    chosen: list[str] = []
     for one in candidates:
         spent += one.looked
         due = split.pay(start, one.day + dt.timedelta(days=1))

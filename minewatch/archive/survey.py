@@ -114,7 +114,7 @@ def _survey(reader: DatatakeReader, datatake: Datatake, grid: Grid, least_clear:
     parts = [_measure_band(scene, band, windows, counted) for scene, windows in bands for band in BAND_NAMES]
     headers = sum(part.header for part in parts)
     size = looked + headers + sum(part.blocks for part in parts)
-    return Survey(name, *shares, looked + headers, size, pixels, sum(part.count for part in parts))
+    return Survey(name, *shares, looked + headers, size, pixels, sum(part.number for part in parts))
 
 
 class BandSize(NamedTuple):
@@ -122,7 +122,7 @@ class BandSize(NamedTuple):
 
     header: int
     blocks: int
-    count: int
+    number: int
     """Of the blocks."""
 
 
