@@ -104,6 +104,8 @@ AOI_COLUMNS = (
     Column("scenes_refused", "int32", "Scenes refused"),
     Column("scenes_unreadable", "int32", "Scenes not readable"),
     Column("skipped_reason", "object", "Why the first of these"),
+    Column("budget", "float64", "Budget (bytes)"),
+    Column("left_unread", "int32", "Looks not read: budget"),
     Column("run_id", "object", "Scan"),
 )
 """Layer ``aois``, MultiPolygon: what the table says of each area, and as of when."""

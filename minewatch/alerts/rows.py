@@ -116,6 +116,16 @@ def list_what_ifs(path: Path) -> list[str]:
         return [row["aoi"] for row in read_layer(connection, AOIS) if row.get("run_id") in runs]
 
 
+def read_budgets(path: Path) -> dict[str, int | None]:
+    """Return the budget, in bytes, with which each area in the table was scanned; None = no limit."""
+    if not path.exists():
+        return {}
+    recover(path)
+    with reading(path) as connection:
+        rows = read_layer(connection, AOIS)
+    return {row["aoi"]: None if is_empty(row.get("budget")) else int(row["budget"]) for row in rows}
+
+
 def list_pending_edits(path: Path) -> set[str]:
     """Return the alerts whose review somebody has edited since the table was last written here; no scan knows of it yet.
 

@@ -99,6 +99,14 @@ class TableChanges:
         )
         return {name: news[name] for name in (NEW, GROWN, "changed", "unchanged")}
 
+    def after(self, first: TableChanges | None) -> TableChanges:
+        """Return the changes of two updates by one scan, this one the second."""
+        if first is None:
+            return self
+        events = first.events + self.events
+        events["unchanged"] = max(0, self.events["unchanged"] - first.events["new"])  # they are new in this scan
+        return replace(self, events=events, changed=[*first.changed, *self.changed])
+
 
 def update_table(path: Path, results: Sequence[AreaResult], run: Mapping[str, Value], decisions: Path) -> dict[str, TableChanges]:
     """Write the results of one scan in one transaction, after edits were harvested into ``decisions``.

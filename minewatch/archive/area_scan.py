@@ -13,6 +13,7 @@ from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.files import AnyPath
+from minewatch.sources.scene import Datatake
 from minewatch.sources.search import SearchResult
 from minewatch.sources.skipped import SkippedScene
 
@@ -42,8 +43,17 @@ class AreaScan:
     notes: Sequence[str] = ()
     """Lines for the user."""
 
+    left_unread: Sequence[Datatake] = ()
+    """Listed looks that the area's budget does not pay for, by time."""
+
+    not_fetched: frozenset[str] = frozenset()
+    """Datatakes that are not fetched: those, and others whose scene classes could not be read."""
+
     fetched: int = 0
     """Observations read in this scan."""
+
+    received: int = 0
+    """Bytes fetched over the line for them."""
 
     failures: Sequence[SkippedScene] = ()
     """Scenes that could not be read, or are lost."""

@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
 from minewatch.core.progress import Reporter
+from minewatch.core.traffic import RECEIVED
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import group_scenes
@@ -132,17 +133,20 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
     What was published before a scan is interrupted stays.  Nothing is read for an area whose archive is from other sources where
     that reads looks again, unless it may.  Raises SourceError where access to the scenes is not configured.
     """
-    failures: dict[int, list[SkippedScene]] = defaultdict(list)
-    jobs = [_list_jobs(number, scan, failures[number]) for number, scan in enumerate(scans)]
-    groups = list(_group_jobs(own for own in jobs if not isinstance(own, str)))
+    for scan in scans:
+        remove_temp_rasters(scan.archive)
+    jobs = [list_jobs(number, scan) for number, scan in enumerate(scans)]
+    failures = {number: list(own.refused) for number, own in enumerate(jobs)}
+    groups = group_jobs(jobs)
     scenes = [scene for group in groups for job in group for scene in job.target.datatake.scenes]
     is_io_bound = any(is_remote(href) for scene in scenes for href in scene.hrefs.values())
     if engine.scheduler is None:  # else the environment of the workers counts, and they report each scene
         check_scenes(scenes)
-    fetched = [0] * len(scans)
+    fetched, received = [0] * len(scans), [0] * len(scans)
     title = f"{scans[0].plan.aoi.name}: reading scenes" if len(scans) == 1 else "reading scenes"
     tasks = [([job.target for job in group],) for group in groups]
-    written = reporter.track(engine.run(write_temp_rasters, tasks, is_io_bound=is_io_bound), title, len(groups))
+    arrived = RECEIVED.count_from_now()
+    written = reporter.track(engine.run(write_temp_rasters, tasks, is_io_bound=is_io_bound), title, len(groups), arrived)
     with _removing_temp_rasters([scan.archive for scan in scans]):
         for number, results in written:
             if isinstance(results, Exception):
@@ -151,6 +155,7 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
                 if isinstance(result, TempRaster):
                     publish(result, job.target.grid, scans[job.area].plan.aoi.geometry, job.target.folder, job.version)
                     fetched[job.area] += 1
+                    received[job.area] += result.stats.received
                     failures[job.area] += [
                         _explain_refusal(scene.id, result.stats.checks[scene.id]) for scene in result.stats.refused
                     ]
@@ -160,9 +165,10 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
     return [  # in the same order in every scan, whichever overpass is read first
         replace(
             scan,
-            fetched=fetched[number],
+            fetched=scan.fetched + fetched[number],
+            received=scan.received + received[number],
             failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)],
-            switch=own if isinstance(own, str) else "",
+            switch=own.switch,
         )
         for number, (scan, own) in enumerate(zip(scans, jobs, strict=True))
     ]
@@ -185,34 +191,63 @@ def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)", is_refused=True)
 
 
-def _list_jobs(number: int, scan: AreaScan, failures: list[SkippedScene]) -> list[FetchJob] | str:
-    """Return the jobs of an area, or what speaks against its source.
+FIRST_HISTORY_DAYS = 366
+"""History before monitoring began that is read first of a new area."""
 
-    Scenes that were refused before and have not changed are added to ``failures`` without being read.
-    """
-    remove_temp_rasters(scan.archive)
+LEAST_PUT_OFF = 60
+"""Looks that must be older for that: with fewer, the whole result does not take much longer."""
+
+
+@dataclass(frozen=True)
+class FetchJobs:
+    """What is to be read for one area."""
+
+    jobs: tuple[FetchJob, ...]
+    """One for each datatake."""
+
+    refused: tuple[SkippedScene, ...]
+    """Scenes that were refused before and have not changed: they are not read."""
+
+    switch: str = ""
+    """What speaks against the area's source, for which nothing is read; '' = nothing."""
+
+
+def put_off(scan: AreaScan) -> frozenset[str]:
+    """Return the datatakes that are read after the first alerts of a new area; none where that would not bring them sooner."""
+    since = scan.plan.monitor_from - dt.timedelta(days=FIRST_HISTORY_DAYS)
+    datatakes = [job.target.datatake for job in list_jobs(0, scan).jobs]
+    older = frozenset(one.key for one in datatakes if one.time.date() < since)
+    is_slow = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
+    return older if is_slow and LEAST_PUT_OFF <= len(older) < len(datatakes) else frozenset()
+
+
+def list_jobs(number: int, scan: AreaScan) -> FetchJobs:
+    """Return what an area's archive lacks; ``number`` is the area's among those of the scan."""
     jobs: list[FetchJob] = []
+    refused: list[SkippedScene] = []
     archived, conflict = list_observations(scan.archive, scan.plan.grid), scan.plan.pipeline.scenes.offset_conflict
     for datatake in group_scenes(scan.found.scenes):
         known = archived.get(datatake.key)
+        if datatake.key in scan.not_fetched:
+            continue
         if needs_fetch(datatake, known, conflict):
             target = Target(datatake, scan.plan.grid, scan.archive, conflict)
             jobs.append(FetchJob(number, target, known.version + 1 if known else 1))
         elif known:
             checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
-            failures += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
-    fault = "" if scan.may_switch else explain_switch(scan.source, archived, [job.target.datatake for job in jobs])
-    return fault or jobs
+            refused += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
+    switch = "" if scan.may_switch else explain_switch(scan.source, archived, [job.target.datatake for job in jobs])
+    return FetchJobs(() if switch else tuple(jobs), tuple(refused), switch)
 
 
-def _group_jobs(jobs: Iterable[list[FetchJob]]) -> Iterator[list[FetchJob]]:
-    """Yield the jobs of each datatake of a source, its areas in an order that meets the scenes' blocks row by row."""
+def group_jobs(jobs: Iterable[FetchJobs]) -> list[list[FetchJob]]:
+    """Return the jobs of each datatake of a source, its areas in an order that meets the scenes' blocks row by row."""
     groups: dict[tuple[dt.datetime, str, str], list[FetchJob]] = defaultdict(list)
-    for job in chain.from_iterable(jobs):
+    for job in chain.from_iterable(own.jobs for own in jobs):
         datatake = job.target.datatake
         groups[datatake.time, datatake.key, datatake.scenes[0].source].append(job)
-    for _, group in sorted(groups.items(), key=lambda item: item[0]):
-        yield sorted(group, key=lambda job: _find_place(job.target.grid))
+    ordered = [group for _, group in sorted(groups.items(), key=lambda item: item[0])]
+    return [sorted(group, key=lambda job: _find_place(job.target.grid)) for group in ordered]
 
 
 def _find_place(grid: Grid) -> tuple[int, int, float]:

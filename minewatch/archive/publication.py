@@ -33,6 +33,9 @@ class WriteStats:
     broken: Counter[int] = field(default_factory=Counter)
     """Pixels inside the area, by their SCL class, that are no reflectance; they are among ``classes`` as no data."""
 
+    received: int = 0
+    """Bytes fetched over the line for it."""
+
     unread_blocks: int = 0
     """Blocks whose layers were left unread under cloud."""
 

@@ -65,8 +65,10 @@ def write_temp_rasters(targets: Sequence[Target]) -> list[TempRaster | SceneErro
     results: list[TempRaster | SceneError] = []
     with open_datatake(Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))) as files:
         for target in targets:
+            before = files.received.total
             try:
-                results.append(_write_temp_raster(target, files))
+                written = _write_temp_raster(target, files)
+                results.append(replace(written, stats=replace(written.stats, received=files.received.total - before)))
             except SceneError as error:
                 results.append(error.detach())
     return results
@@ -108,14 +110,18 @@ def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
     dark = [DarkPixels() for _ in reader.readers]
     raster = RasterWriter(path, grid)
     with contextlib.closing(raster):
-        # Swath after swath from the left, so that memory does not grow with the width.
-        strips = sorted(grid.window.cut(ARCHIVE_BLOCK, SWATH), key=lambda strip: strip.column)
+        strips = cut_strips(grid)
         for strip, following in zip(strips, [*strips[1:], None], strict=True):
             counts = _copy_strip(reader, raster, grid, strip, following, stats)
             dark = [before + DarkPixels(*more) for before, more in zip(dark, counts.tolist(), strict=True)]
     for scene, pixels in zip(reader.readers, dark, strict=True):
         stats.checks[scene.scene.id] = check_offset(scene.offset, scene.scene.baseline, pixels)
     return stats
+
+
+def cut_strips(grid: Grid) -> list[Window]:
+    """Return rows of blocks, swath after swath from the left, so that memory does not grow with the width."""
+    return sorted(grid.window.cut(ARCHIVE_BLOCK, SWATH), key=lambda strip: strip.column)
 
 
 @contextlib.contextmanager
@@ -139,17 +145,15 @@ def _copy_strip(
     reader: DatatakeReader, raster: RasterWriter, grid: Grid, strip: Window, following: Window | None, stats: WriteStats
 ) -> NDArray[np.int64]:
     """Copy one row of blocks and update the statistics; return each scene's dark pixels, as :func:`count_dark_pixels` does."""
-    margin = UNREAD_MARGIN_M // PIXEL
-    around = strip.grow(margin, grid.shape)
-    reader.prefetch(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
-    classes, origin = reader.read_scl(around)
-    blocks = list(strip.cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK))
-    visible = [not _is_hidden(classes[block.grow(margin, grid.shape).within(around)]) for block in blocks]
-    reader.prefetch(BAND_NAMES, [block for block, is_visible in zip(blocks, visible, strict=True) if is_visible])
+    view = view_strip(reader, grid, strip, following)
+    around, classes, origin = view.around, view.classes, view.origin
+    for scene, windows in zip(reader.readers, view.list_needed(len(reader.readers)), strict=True):
+        if windows:
+            scene.prefetch(BAND_NAMES, windows)
     offsets = np.array([scene.offset for scene in reader.readers], np.int32)
     dark = np.zeros((len(offsets), 3), np.int64)
     inside = grid.inside(strip)
-    for block, is_visible in zip(blocks, visible, strict=True):
+    for block, is_visible in view.blocks.items():
         part = block.within(around)
         if is_visible:
             chosen = np.ascontiguousarray(origin[part])
@@ -166,10 +170,42 @@ def _copy_strip(
             for band, codes in enumerate(layers, 1):
                 raster.write(block, band, codes)
         raster.write(block, 0, classes[part])
-    counts = _count_classes(classes[strip.within(around)], inside)
+    counts = count_classes(classes[strip.within(around)], inside)
     stats.classes.update({code: int(count) for code, count in enumerate(counts) if count})
-    stats.unread_blocks += visible.count(False)
+    stats.unread_blocks += list(view.blocks.values()).count(False)
     return dark
+
+
+class StripView(NamedTuple):
+    """The scene classes of a row of blocks, and what has to be read of it."""
+
+    around: Window
+    """The row and its margin."""
+
+    classes: NDArray[np.uint8]
+    """(y, x) of ``around``, 0 = no data."""
+
+    origin: NDArray[np.int8]
+    """(y, x) number of the scene that each pixel comes from, -1 = none."""
+
+    blocks: dict[Window, bool]
+    """Each block, and whether its indices are read."""
+
+    def list_needed(self, scenes: int) -> list[list[Window]]:
+        """Return the blocks that are read of each of a number of scenes."""
+        visible = [block for block, is_visible in self.blocks.items() if is_visible]
+        return [[b for b in visible if (self.origin[b.within(self.around)] == index).any()] for index in range(scenes)]
+
+
+def view_strip(reader: DatatakeReader, grid: Grid, strip: Window, following: Window | None) -> StripView:
+    """Read the scene classes of a row of blocks, and begin to fetch those of the row that follows."""
+    margin = UNREAD_MARGIN_M // PIXEL
+    around = strip.grow(margin, grid.shape)
+    reader.prefetch(["scl"], [around, *([following.grow(margin, grid.shape)] if following else [])])
+    classes, origin = reader.read_scl(around)
+    blocks = strip.cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK)
+    visible = {block: not _is_hidden(classes[block.grow(margin, grid.shape).within(around)]) for block in blocks}
+    return StripView(around, classes, origin, visible)
 
 
 def _read_block(reader: DatatakeReader, block: Window, origin: NDArray[np.int8]) -> dict[str, NDArray[np.int16]]:
@@ -214,7 +250,8 @@ def _clear_broken(
 
 
 @njit(nogil=True, cache=True)
-def _count_classes(classes: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+def count_classes(classes: NDArray[np.uint8], inside: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many pixels inside an area have each class, 0 to 255."""
     counts = np.zeros(256, np.int64)
     for row in range(classes.shape[0]):
         for column in range(classes.shape[1]):

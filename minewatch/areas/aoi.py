@@ -21,6 +21,7 @@ from minewatch.areas.geojson import find_crs_name, list_features, parse_properti
 from minewatch.areas.number_order import suggest_order, suggest_swap
 from minewatch.core.errors import AoiError
 from minewatch.core.files import publish_bytes
+from minewatch.core.traffic import format_exact, parse_bytes
 from minewatch.core.workspace import DEFAULT_PIPELINE, Workspace
 
 LARGEST_KM2 = 20_000
@@ -65,6 +66,9 @@ class Aoi:
 
     grid: GridHint | None = None
     """The requested lattice; None = the UTM zone of the centroid."""
+
+    budget: int | None = None
+    """Bytes that scans may read for the first baseline and the first year of monitoring; None = no limit."""
 
     large: bool = False
     """True where an area above LARGEST_KM2 is intended."""
@@ -220,6 +224,8 @@ def render_aoi(aoi: Aoi) -> bytes:
     properties = dict(aoi.properties) | {"monitor_from": aoi.monitor_from.isoformat(), "pipeline": aoi.pipeline}
     if aoi.grid:
         properties["grid"] = {"epsg": aoi.grid.epsg, "origin": list(aoi.grid.origin)}
+    if aoi.budget is not None:
+        properties["budget"] = format_exact(aoi.budget)
     if aoi.large:
         properties["large"] = True
     feature = {"type": "Feature", "properties": properties, "geometry": mapping(aoi.geometry)}
@@ -243,6 +249,7 @@ def make_aoi(name: str, geometry: BaseGeometry, properties: Mapping[str, Any], r
         monitor_from=_parse_date(other.pop("monitor_from", None), where),
         pipeline=str(other.pop("pipeline", Aoi.pipeline)),
         grid=_parse_hint(other.pop("grid", None), where),
+        budget=_parse_budget(other.pop("budget", None), where),
         large=other.pop("large", False) is True,
         properties=other,
         repairs=repairs,
@@ -254,6 +261,13 @@ def _parse_date(value: Any, where: str) -> dt.date:
         return dt.date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         raise AoiError(f"{where}: its property 'monitor_from' must be a date like 2024-01-31, not {value!r}") from error
+
+
+def _parse_budget(value: Any, where: str) -> int | None:
+    try:
+        return None if value is None else parse_bytes(str(value))
+    except ValueError as error:
+        raise AoiError(f"{where}: its property 'budget': {error}") from error
 
 
 def _parse_hint(value: Any, where: str) -> GridHint | None:

@@ -59,6 +59,9 @@ class AreaPlan:
         """True where anything does."""
         return bool(self.deviations)
 
+    budget: int | None = None
+    """Bytes that the first baseline and the first year of monitoring may take; None = no limit."""
+
     @property
     def history_from(self) -> dt.date:
         """First acquisition of the baseline."""
@@ -71,9 +74,16 @@ class AreaPlan:
 
 
 def make_area_plan(
-    aoi: Aoi, pipeline: Pipeline, pipeline_name: str, *, monitor_from: dt.date, until: dt.date, deviations: tuple[str, ...] = ()
+    aoi: Aoi,
+    pipeline: Pipeline,
+    pipeline_name: str,
+    *,
+    monitor_from: dt.date,
+    until: dt.date,
+    deviations: tuple[str, ...] = (),
+    budget: int | None = None,
 ) -> AreaPlan:
     """Return the plan of an area, with its grid; raises AoiError where there can be none."""
     grid = make_grid(aoi)
     refuse_empty(aoi, grid)
-    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, deviations)
+    return AreaPlan(aoi, grid, pipeline, pipeline_name, monitor_from, until, deviations, budget)

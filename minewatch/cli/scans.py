@@ -6,7 +6,7 @@ import datetime as dt
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,10 +14,38 @@ from minewatch.alerts.record import CLOSED, DISMISSED, PROVISIONAL
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
+from minewatch.core.traffic import format_bytes, parse_bytes, parse_speed
 
 if TYPE_CHECKING:
     from minewatch.core.workspace import Workspace
+    from minewatch.operations.plan import ScanRequest
     from minewatch.operations.scan_report import AreaReport, ScanReport
+
+
+class DataSize(click.ParamType[int]):
+    """An amount of data."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return its bytes."""
+        try:
+            return parse_bytes(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class LineSpeed(click.ParamType[float]):
+    """The speed of a line."""
+
+    name = "SPEED"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return its bytes per second."""
+        try:
+            return parse_speed(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("init")
@@ -51,6 +79,11 @@ def init(session: Session, folder: Path) -> None:
 @click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster (tcp://host:port) in place of local threads.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a setting of the pipeline for this scan.")
 @click.option("--check-archive", is_flag=True, help="First compare every file of the archive with its checksum.")
+@click.option(
+    "--budget", type=DataSize(), help="Read no more than this of the clearest looks, as 1GB, in place of each area's own."
+)
+@click.option("--estimate", is_flag=True, help="Only say what the scan would cost: scenes, bytes, time, disk.")
+@click.option("--line", type=LineSpeed(), help="With --estimate: speed of the line, as 2Mbit/s.  [default: measured]")
 @common_options
 def scan_command(
     session: Session,
@@ -65,6 +98,9 @@ def scan_command(
     scheduler: str | None,
     overrides: tuple[str, ...],
     check_archive: bool,
+    budget: int | None,
+    estimate: bool,
+    line: float | None,
 ) -> None:
     """Scan areas (all of them without names): fetch new scenes, find changes, update the alerts.
 
@@ -76,10 +112,15 @@ def scan_command(
 
     A scan from another source than the archive's that would read looks again says how many, and reads nothing for that area
     without --switch-source.
+    With --estimate nothing is stored and nothing changes: headers and scene classes of some overpasses are read to say what
+    the scan would read.  --budget is for the years of the first baseline and the first year of monitoring, and is split by
+    calendar quarter; what it leaves unread is named.  docs/slow-lines.md explains both.
 
     \b
     Example:
       minewatch scan la-pampa
+      minewatch scan la-pampa --estimate --line 2Mbit/s
+      minewatch scan la-pampa --budget 1GB
       minewatch scan --since 2024-01-01 --until 2024-06-30 --into what-if --set alerts.min_area_ha=0.5
       minewatch scan la-pampa --until 2024-06-30 --replace
       minewatch scan la-pampa --source ./my-catalogue --json
@@ -91,11 +132,14 @@ def scan_command(
 
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
-    if into and replace:
-        raise click.UsageError("give either --into or --replace")
+    if (into and replace) or (line and not estimate):
+        raise click.UsageError("give either --into or --replace" if into and replace else "--line is for --estimate")
     window = since and since.date(), until and until.date()
-    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, check_archive, replace, switch_source)
+    request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, budget, check_archive, replace, switch_source)
     workspace = session.workspace
+    if estimate:
+        _estimate(session, workspace, request, line)
+        return
     if into:
         workspace = set_apart(workspace, into)
     with reporting() as reporter:
@@ -118,11 +162,33 @@ def _say_where(report: ScanReport, workspace: Workspace, into: Path | None) -> N
     what_ifs = [area.plan.aoi.name for area in report.areas if area.plan.what_if]
     say(f"alerts: {workspace.alerts} and {workspace.alerts_csv}")
     say(f"run: {report.record}")
+    if report.received:
+        say(f"{format_bytes(report.received)} came over the line")
     if what_ifs and into:
         say(f"a what-if, kept apart in {into}: the workspace's own alerts are as they were, and nothing is sent")
     elif what_ifs:
         names = " ".join(what_ifs)
         say(f"a what-if, which the table now shows; nothing is sent.  To bring its own back: minewatch scan {names}")
+
+
+def _estimate(session: Session, workspace: Workspace, request: ScanRequest, line: float | None) -> None:
+    """Print what a scan would cost."""
+    from minewatch.operations.estimate import estimate_scan
+
+    with reporting() as reporter:
+        found = estimate_scan(workspace, request, line, reporter)
+    if session.as_json:
+        print_json(found.as_data())
+        return
+    columns = ("area", "scenes", "looks", "archived", "not read: budget", "to read", "disk")
+    rows = [
+        (a.aoi, a.scenes, a.looks, a.archived, a.left_unread, format_bytes(a.size), format_bytes(a.disk)) for a in found.areas
+    ]
+    print_table(columns, rows)
+    echo(found.describe())
+    echo(f"estimated from {found.basis}, for which {format_bytes(found.spent)} were read")
+    for note in found.notes:
+        say(note)
 
 
 def print_summary(report: ScanReport) -> None:

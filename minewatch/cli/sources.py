@@ -66,8 +66,8 @@ def list_command(session: Session) -> None:
 def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     """Check a source before a scan needs it: its address, its collection, its newest scene, credentials, and a file.
 
-    Nothing is written.  The first bytes of one file are read, with the credentials, which are never shown.  Exit code 1
-    where something failed.
+    Nothing is written.  The first bytes of one file are read, with the credentials, which are never shown; then up to 8 MB of
+    it, to measure the line: minewatch scan --estimate --line takes its speed.  Exit code 1 where something failed.
 
     \b
     Example:
@@ -77,6 +77,7 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     from minewatch.areas.aoi import read_aoi
     from minewatch.areas.area_files import list_aois
     from minewatch.raster.credentials import read_first_bytes
+    from minewatch.raster.line import measure_line
     from minewatch.settings.document import list_providers
     from minewatch.settings.providers import PROVIDERS
     from minewatch.sources.check import check_source
@@ -85,7 +86,7 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
     areas = [read_aoi(workspace, aoi) for aoi in names or list_aois(workspace)] if workspace else []
     providers = list_providers(workspace) if workspace else PROVIDERS
     outlines = {area.name: area.geometry for area in areas}
-    answer = check_source(name, providers, outlines, dt.datetime.now(dt.UTC).date(), read_first_bytes)
+    answer = check_source(name, providers, outlines, dt.datetime.now(dt.UTC).date(), read_first_bytes, measure_line)
     if session.as_json:
         print_json(
             {
@@ -94,6 +95,11 @@ def check(session: Session, name: str, names: tuple[str, ...]) -> None:
                 "collection": answer.provider.collection,
                 "passed": answer.passed,
                 "checks": [{"check": c.name, "passed": c.passed, "text": c.text, "advice": c.advice} for c in answer.checks],
+                "line": answer.line
+                and {
+                    "bytes_per_second": round(answer.line.speed),
+                    "latency_seconds": round(answer.line.latency, 3),
+                },
                 "newest": [{"aoi": n.aoi, "id": n.id, "date": n.time.date(), "age_days": n.age_days} for n in answer.newest],
             }
         )

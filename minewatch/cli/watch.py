@@ -14,6 +14,7 @@ from minewatch.cli.output import Session, common_options, echo, print_json, prin
 from minewatch.core.progress import reporting
 from minewatch.core.signals import exit_process
 from minewatch.core.text import count_of, format_time
+from minewatch.core.traffic import format_bytes
 from minewatch.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -155,6 +156,8 @@ def _print_status(found: WatchStatus) -> None:
             echo(f"{area.aoi}: {area.fates.describe(area.monitor_from)}")
         if area.unseen and (skipped := area.skipped.describe()):
             echo(f"{area.aoi}: not all was seen, and {skipped}")
+        if area.received or area.budget:
+            echo(f"{area.aoi}: {_describe_reading(area)}")
         if area.failures:
             echo(f"{area.aoi}: failed {count_of(area.failures, 'time')} in a row: {area.reason}")
     if holder := found.holder:
@@ -162,6 +165,14 @@ def _print_status(found: WatchStatus) -> None:
     echo(f"messages: {found.waiting} waiting, {found.dead} given up")
     for line in (*found.faults, *found.notes):
         say(line)
+
+
+def _describe_reading(area: AreaStatus) -> str:
+    """Say what the last scan read of an area, and what it left unread."""
+    read = f"{format_bytes(area.received or 0)} read by its last scan"
+    if area.budget is None:
+        return read
+    return f"{read}; not read: budget ({format_bytes(area.budget)}): {count_of(area.left_unread, 'look')}"
 
 
 def _list_cells(area: AreaStatus, now: dt.datetime) -> tuple[str, ...]:

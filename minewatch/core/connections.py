@@ -25,6 +25,7 @@ from urllib3.util import Timeout
 from urllib3.util.ssl_ import create_urllib3_context
 
 from minewatch.core.certificates import OWN_VARIABLE, CertificateError, load_certificates, name_certificates
+from minewatch.core.traffic import RECEIVED
 
 MOST_CONNECTIONS = 32
 """Kept open to one host."""
@@ -78,6 +79,7 @@ def receive(answer: BaseHTTPResponse, largest: int, *, decode: bool = False) -> 
     try:
         while part := answer.read1(min(PIECE, largest + 1 - len(body)), decode_content=decode):
             body += part
+            RECEIVED.add(len(part))
     except (HTTPError, OSError) as error:
         if _is_late(error):
             raise RequestError("too slow") from None

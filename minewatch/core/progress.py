@@ -26,17 +26,20 @@ class Reporter:
     note: Callable[[str], None] = field(default=lambda _text: None)
     """Shows one line."""
 
-    def track(self, items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
-        """Yield the items, advancing a bar."""
+    def track(
+        self, items: Iterable[T], title: str, total: int | None = None, received: Callable[[], int] | None = None
+    ) -> Iterator[T]:
+        """Yield the items, advancing a bar; ``received`` returns the bytes that arrived for them, which are shown too."""
         if self.bars is None:
             yield from items
             return
         count = total if total is not None else len(items) if isinstance(items, Sized) else None
-        task = self.bars.add_task(title, total=count)
+        task = self.bars.add_task(title, total=count, received=received)
         for item in items:
             yield item
             self.bars.advance(task)
-        self.bars.update(task, total=self.bars.tasks[task].completed)
+        arrived = received() if received else 0  # what comes later belongs to another bar
+        self.bars.update(task, total=self.bars.tasks[task].completed, received=received and (lambda: arrived))
 
     def steps(self, title: str) -> Callable[[int, int], None]:
         """Return a function that moves a bar: it takes the steps done and the steps in all."""
@@ -64,6 +67,8 @@ def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
         TimeRemainingColumn,
     )
 
+    from minewatch.core.transfer_column import TransferColumn  # noqa: PLC0415
+
     console = Console(stderr=True, soft_wrap=not with_bars)
 
     def note(text: str) -> None:
@@ -73,6 +78,6 @@ def reporting(*, with_bars: bool = True) -> Iterator[Reporter]:
         yield Reporter(None, note)
         return
     title = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), title, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (SpinnerColumn(), title, BarColumn(8), MofNCompleteColumn(), TransferColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bars:
         yield Reporter(bars, note)

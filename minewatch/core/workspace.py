@@ -102,6 +102,10 @@ class Workspace:
         """Detector states of one area after its last scan; may be deleted at any time."""
         return self.root / "output" / "checkpoints" / aoi
 
+    def surveys(self, aoi: str) -> Path:
+        """What the scene classes of one area's looks said, where a budget chooses among them; may be deleted at any time."""
+        return self.root / "output" / "surveys" / f"{aoi}.json"
+
     @property
     def change_maps(self) -> AnyPath:
         """The change rasters of all areas: where the settings say, else in ``output``; with ``--into`` always below it."""

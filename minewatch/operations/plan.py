@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 
-from minewatch.alerts.rows import read_areas
+from minewatch.alerts.rows import read_areas, read_budgets
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_files import list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.areas.area_source import choose_source
 from minewatch.core.errors import AoiError, MinewatchError, SourceError, WorkspaceError
 from minewatch.core.text import join_some
+from minewatch.core.traffic import format_bytes
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
@@ -47,6 +49,9 @@ class ScanRequest:
 
     scheduler: str | None = None
     """Address of a Dask cluster."""
+
+    budget: int | None = None
+    """Bytes, in place of each area's own budget."""
 
     check_archive: bool = False
     """Compare every file of the archives with its checksum first."""
@@ -85,6 +90,13 @@ class ScanPlan:
         """The first source that answers: of most scans the only one."""
         return next(source for source in self.sources.values() if isinstance(source, Source))
 
+    def find_source(self, area: AreaPlan) -> Source:
+        """Return the source of an area, which answers; raises its SourceError where it does not."""
+        source = self.sources[area.aoi.name]
+        if isinstance(source, SourceError):
+            raise source
+        return source
+
     @property
     def source_names(self) -> str:
         """Names of all that answer."""
@@ -117,7 +129,8 @@ def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
     if not names:
         raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
     table = _read_dates(workspace)
-    areas = tuple(plan_area(workspace, request, name, until, table) for name in dict.fromkeys(names))
+    budgets = read_budgets(workspace.alerts)
+    areas = tuple(plan_area(workspace, request, name, until, table, budgets) for name in dict.fromkeys(names))
     for area in areas:
         if until > max(today, table.get(area.aoi.name, (today, today))[1]):
             raise MinewatchError(
@@ -163,9 +176,17 @@ def _refuse_unawares(what_ifs: Sequence[AreaPlan]) -> None:
 
 
 def plan_area(
-    workspace: Workspace, request: ScanRequest, name: str, until: dt.date, table: Mapping[str, tuple[dt.date, dt.date]]
+    workspace: Workspace,
+    request: ScanRequest,
+    name: str,
+    until: dt.date,
+    table: Mapping[str, tuple[dt.date, dt.date]],
+    budgets: Mapping[str, int | None] = MappingProxyType({}),
 ) -> AreaPlan:
-    """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it.  Raises MinewatchError."""
+    """Resolve one area; ``table`` gives monitor_from and as-of date of each area in it, ``budgets`` the bytes it rests on.
+
+    Raises MinewatchError.
+    """
     aoi = read_aoi(workspace, name)
     pipeline_name = request.pipeline or aoi.pipeline
     pipeline = read_pipeline(workspace, pipeline_name, request.overrides)
@@ -173,6 +194,7 @@ def plan_area(
     if until < since:
         kind = "--since" if request.since else "its monitor_from"
         raise MinewatchError(f"area {name!r}: the as-of date (--until) {until} is before {kind} {since}; give a later one")
+    budget = aoi.budget if request.budget is None else request.budget
     deviations = []
     if pipeline_name != aoi.pipeline:
         deviations.append(f"--pipeline {pipeline_name}, its own is {aoi.pipeline}")
@@ -183,4 +205,12 @@ def plan_area(
     if name in table and until < table[name][1]:
         given = f"--until {until}" if request.until else f"today is {until}"
         deviations.append(f"{given}, its table is as of {table[name][1]}")
-    return make_area_plan(aoi, pipeline, pipeline_name, monitor_from=since, until=until, deviations=tuple(deviations))
+    if budget != aoi.budget and name in budgets and budget != budgets[name]:  # a first scan withdraws nothing
+        deviations.append(f"--budget {_say_budget(budget)}, its table was made with {_say_budget(budgets[name])}")
+    return make_area_plan(
+        aoi, pipeline, pipeline_name, monitor_from=since, until=until, deviations=tuple(deviations), budget=budget
+    )
+
+
+def _say_budget(budget: int | None) -> str:
+    return "none" if budget is None else format_bytes(budget)

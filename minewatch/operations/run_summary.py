@@ -12,6 +12,7 @@ from minewatch.alerts.lifetime import FATES, WORDS
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL
 from minewatch.core.logging import log_event
 from minewatch.core.text import count_of, format_day, format_time, show
+from minewatch.core.traffic import format_bytes
 from minewatch.operations.scan_report import AreaReport, ScanReport
 
 LONGEST = 400
@@ -32,6 +33,8 @@ def _list_lines(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"Scan {record['run_id']}"
     yield f"  started {format_time(dt.datetime.fromisoformat(record['started']))}; took {took}"
     yield f"  minewatch {record['version']}, scenes from {show(record['source'])}"
+    if record["bytes"]:
+        yield f"  {format_bytes(record['bytes'])} came over the line"
     for failed in record["not_searched"]:
         yield f"\n{show(failed['aoi'])}: NOT SCANNED, its alerts stay as they were"
         yield f"  {show(failed['reason'], LONGEST)}"
@@ -94,6 +97,7 @@ def log_scan(report: ScanReport, seconds: float) -> None:
         record=str(report.record),
         areas=len(report.areas),
         scenes_skipped=report.failures,
+        bytes=report.received,
         evidence_missing=report.evidence_missing,
     )
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from minewatch import __version__
@@ -16,28 +16,33 @@ from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.csv_file import publish_csv
+from minewatch.alerts.record import CONFIRMED, PROVISIONAL
 from minewatch.alerts.replay_record import recall_alerts
+from minewatch.alerts.rows import read_areas
 from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
-from minewatch.archive.fetch import fetch_observations, search_areas
+from minewatch.archive.choice import choose_within_budget, explain_budget
+from minewatch.archive.fetch import fetch_observations, put_off
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, select_observations
 from minewatch.archive.repair import check_archives, note_fetched, reconcile_damage, refuse_pruned
 from minewatch.archive.stac_item import write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.compilation import CACHE
-from minewatch.core.errors import ArchiveError, PrunedError, SceneError, SourceError, SwitchError
+from minewatch.core.errors import ArchiveError, PrunedError, SceneError, SwitchError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
 from minewatch.core.logging import bind_run_id, log_event
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
-from minewatch.core.text import format_day
+from minewatch.core.text import count_of, format_day
+from minewatch.core.traffic import RECEIVED
 from minewatch.core.workspace import Workspace
 from minewatch.detection.area_changes import MapJob, find_changes
 from minewatch.detection.change_record import AreaChanges
 from minewatch.detection.coverage import find_emptiness
 from minewatch.detection.tiles import Task
+from minewatch.operations.area_search import search_sources
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_summary
 from minewatch.operations.scan_report import (
@@ -61,7 +66,6 @@ from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.run_source import describe_source
 from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult
-from minewatch.sources.stac import Source
 
 
 @dataclass(frozen=True)
@@ -73,13 +77,8 @@ class _Run:
     engine: Engine
     reporter: Reporter
     lock: HeldLock
-
-    def find_source(self, area: AreaPlan) -> Source:
-        """Return the source of an area, which answers; raises its SourceError where it does not."""
-        source = self.plan.sources[area.aoi.name]
-        if isinstance(source, SourceError):
-            raise source
-        return source
+    arrived: Callable[[], int]
+    early: dict[str, TableChanges] = field(default_factory=dict)
 
 
 def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None = None) -> ScanReport:
@@ -87,7 +86,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
 
     Raises MinewatchError where the request, the source or the workspace cannot be used; the table is unchanged then.
     """
-    reporter = reporter or Reporter()
+    reporter, arrived = reporter or Reporter(), RECEIVED.count_from_now()
     plan = plan_scan(workspace, request)
     with bind_run_id(plan.run_id), wrap_disk_errors():
         began = time.monotonic()  # a clock that is never set back
@@ -98,7 +97,7 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
         with workspace.lock(report=reporter.note) as lock, start_engine(plan.scheduler) as engine:
             for place in (workspace.archives, workspace.change_maps):
                 check_writable(place)
-            run = _Run(workspace, plan, engine, reporter, lock)
+            run = _Run(workspace, plan, engine, reporter, lock, arrived)
             areas, failed = _scan_areas(run, thorough=request.check_archive)
             areas = [_add_context(workspace, area, layers) for area in areas]
             areas = [_add_likeness(run, area) for area in areas]
@@ -159,12 +158,48 @@ def _find_alerts(
 ) -> tuple[list[AreaReport], list[FailedArea]]:
     """Take all areas through each stage together, so that they share searches, scenes and cores."""
     scans, failed = _search(run, areas, integrity)
+    scans = [_choose_looks(run, scan) for scan in scans]
+    scans = _raise_first_alerts(run, scans)
     scans, switched = _split_switched(fetch_observations(scans, run.engine, run.reporter), len(areas))
-    failed += switched
+    return _judge(run, scans), failed + switched
+
+
+def _judge(run: _Run, scans: Sequence[AreaScan]) -> list[AreaReport]:
+    """Find the alerts of areas in what their archives hold."""
     scans = [reconcile_damage(scan, scan.source) for scan in scans]
     scans = [_choose_observations(run.workspace, scan) for scan in scans]
     changes = _find_changes(run, scans)
-    return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)], failed
+    return [_report_area(run, scan, of_area) for scan, of_area in zip(scans, changes, strict=True)]
+
+
+def _raise_first_alerts(run: _Run, scans: Sequence[AreaScan]) -> list[AreaScan]:
+    """Read of new areas what was acquired lately, and write the alerts that it shows; what is older is read after that.
+
+    The result of the scan is the same: it rests on what the archive holds in the end.
+    """
+    known = read_areas(run.workspace.alerts)
+    late = {scan.plan.aoi.name: put_off(scan) for scan in scans if scan.plan.aoi.name not in known}
+    recent = [replace(scan, not_fetched=scan.not_fetched | late[name]) for scan in scans if late.get(name := scan.plan.aoi.name)]
+    if not recent:
+        return list(scans)
+    recent = fetch_observations(recent, run.engine, run.reporter)
+    areas = [_add_likeness(run, _add_context(run.workspace, area, open_layers(run.workspace))) for area in _judge(run, recent)]
+    for area in _update_table(run, areas):
+        run.early[area.plan.aoi.name] = area.table_changes
+        run.reporter.note(f"{area.plan.aoi.name}: {_describe_first_alerts(area)}")
+    read = {scan.plan.aoi.name: (scan.fetched, scan.received) for scan in recent}
+    return [
+        replace(scan, fetched=read[name][0], received=read[name][1]) if (name := scan.plan.aoi.name) in read else scan
+        for scan in scans
+    ]
+
+
+def _describe_first_alerts(area: AreaReport) -> str:
+    status = Counter(alert.status for alert in area.alerts)
+    alerts = ", ".join(f"{status[name]} {name}" for name in (CONFIRMED, PROVISIONAL) if status[name]) or "none"
+    return (
+        f"first alerts, from {count_of(len(area.observations), 'look')}: {alerts}; the table has them, older looks are read now"
+    )
 
 
 def _search(
@@ -173,37 +208,16 @@ def _search(
     """Search the scenes of all areas; an area for which its source does not answer has failed."""
     scans: list[AreaScan] = []
     failed: list[FailedArea] = []
-    answers = _search_sources(run, areas)
+    answers = search_sources(run.plan, areas, run.reporter)
     for area, report, answer in zip(areas, integrity, answers, strict=True):
         if isinstance(answer, SearchResult):
-            source = run.find_source(area)
+            source = run.plan.find_source(area)
             notes = explain_no_scenes(source, area, answer, len(areas))
             archive = run.workspace.archive(area.aoi.name)
             scans.append(AreaScan(area, archive, report, answer, source.name, run.plan.switch_source, notes))
         else:
             failed.append(FailedArea(area.aoi.name, str(answer)))
     return scans, failed
-
-
-def _search_sources(run: _Run, areas: Sequence[AreaPlan]) -> list[SearchResult | SourceError]:
-    """Search each source for its areas; raises SourceError where all searches failed."""
-    answers: dict[str, SearchResult | SourceError] = {}
-    by_source: dict[str, list[AreaPlan]] = defaultdict(list)
-    for area in areas:
-        source = run.plan.sources[area.aoi.name]
-        if isinstance(source, SourceError):
-            answers[area.aoi.name] = source
-        else:
-            by_source[source.name].append(area)
-    for own in by_source.values():
-        try:
-            found = search_areas(run.find_source(own[0]), own, run.reporter)
-            answers |= {area.aoi.name: answer for area, answer in zip(own, found, strict=True)}
-        except SourceError as error:
-            answers |= {area.aoi.name: error for area in own}
-    if not any(isinstance(answer, SearchResult) for answer in answers.values()):
-        raise next(answer for answer in answers.values() if isinstance(answer, SourceError))
-    return [answers[area.aoi.name] for area in areas]
 
 
 def _split_switched(scans: Sequence[AreaScan], areas: int) -> tuple[list[AreaScan], list[FailedArea]]:
@@ -214,13 +228,20 @@ def _split_switched(scans: Sequence[AreaScan], areas: int) -> tuple[list[AreaSca
     return [scan for scan in scans if not scan.switch], failed
 
 
+def _choose_looks(run: _Run, scan: AreaScan) -> AreaScan:
+    """Leave unread what the area's budget does not pay for."""
+    memory = run.workspace.surveys(scan.plan.aoi.name)
+    return choose_within_budget(scan, run.engine, run.reporter, memory).scan
+
+
 def _choose_observations(workspace: Workspace, scan: AreaScan) -> AreaScan:
     """Write the archive's collection, and choose the observations that the result rests on."""
     area = scan.plan
     archived = list_observations(scan.archive, area.grid).values()
     note_fetched(workspace, scan, archived)
     write_collection(scan.archive, area.aoi.name, area.aoi.geometry, archived)
-    return replace(scan, observations=select_observations(archived, area))
+    unread = {datatake.key for datatake in scan.left_unread}  # some may have been read when the budget was larger
+    return replace(scan, observations=[o for o in select_observations(archived, area) if o.key not in unread])
 
 
 def _find_changes(run: _Run, scans: Sequence[AreaScan]) -> list[AreaChanges]:
@@ -252,9 +273,10 @@ def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
         *scan.notes,
         *explain_sources(observations, source),
         *explain_conflicts(observations),
-        *explain_no_clear_look(observations, area, coverage, scan.found, failures),
+        *explain_no_clear_look(observations, scan, coverage, failures),
         *explain_missing_data(emptiness),
         *explain_broken_numbers(observations),
+        *explain_budget(scan),
     ]
     return AreaReport(
         plan=area,
@@ -262,6 +284,8 @@ def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
         found=scan.found,
         observations=observations,
         fetched=scan.fetched,
+        received=scan.received,
+        left_unread=scan.left_unread,
         failures=failures,
         coverage=coverage,
         scene_quality=changes.scene_quality,
@@ -303,7 +327,7 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     publish_csv(workspace)
     return [
         replace(area, table_changes=changes, alerts=changes.alerts, notes=[*area.notes, *changes.notes])
-        for area, changes in ((area, tables[area.plan.aoi.name]) for area in areas)
+        for area, changes in ((area, tables[name].after(run.early.get(name))) for area in areas for name in [area.plan.aoi.name])
     ]
 
 
@@ -315,7 +339,16 @@ def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer])
     if area.plan.what_if and run.workspace.output_root is None:
         return area
     scenes, found = area.found.scenes, area.alerts
-    parts = area.plan, run.find_source(area.plan), scenes, area.observations, found, area.scene_quality, layers, run.plan.run_id
+    parts = (
+        area.plan,
+        run.plan.find_source(area.plan),
+        scenes,
+        area.observations,
+        found,
+        area.scene_quality,
+        layers,
+        run.plan.run_id,
+    )
     evidence = write_evidence(run.workspace, EvidenceInput(*parts))
     failed = evidence.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
@@ -360,11 +393,12 @@ def choose_quicklook_datatakes(area: AreaReport) -> tuple[Datatake, Datatake] | 
 def _record_run(run: _Run, areas: Sequence[AreaReport], failed: Sequence[FailedArea], began: float) -> ScanReport:
     """Write the run record as JSON and as a summary in words, and log it."""
     plan, seconds = run.plan, time.monotonic() - began
+    received = run.arrived() + (sum(area.received for area in areas) if plan.scheduler else 0)  # by the workers
     path = run.workspace.runs / f"{plan.run_id}.json"
-    report = ScanReport(plan.run_id, plan.source_names, areas, path, failed)
+    report = ScanReport(plan.run_id, plan.source_names, areas, path, failed, received)
     about = {"started": plan.started.isoformat(), "seconds": round(seconds, 2), "version": __version__}
     record = describe_scan(report) | describe_source(run.workspace, plan.source) | {"source": plan.source_names} | about
-    record["sources"] = {area.plan.aoi.name: describe_source(run.workspace, run.find_source(area.plan)) for area in areas}
+    record["sources"] = {area.plan.aoi.name: describe_source(run.workspace, run.plan.find_source(area.plan)) for area in areas}
     publish_json(path, record)
     publish_bytes(path.with_suffix(".txt"), render_summary(record).encode())
     log_scan(report, seconds)

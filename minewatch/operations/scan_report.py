@@ -16,6 +16,8 @@ from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.lifetime import FateCount
 from minewatch.alerts.record import Alert
 from minewatch.alerts.table import AreaResult, TableChanges
+from minewatch.archive.area_scan import AreaScan
+from minewatch.archive.choice import BUDGET
 from minewatch.archive.item import USUALLY_BROKEN, Observation
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.errors import SourceError
@@ -27,12 +29,19 @@ from minewatch.detection.scene_quality import SceneQuality
 from minewatch.operations.plan import ScanPlan
 from minewatch.products.evidence.folder_writer import EvidenceResult
 from minewatch.sources.reflectance_offset import OffsetCheck
+from minewatch.sources.scene import Datatake
 from minewatch.sources.search import SearchResult, has_scenes
 from minewatch.sources.skipped import SceneCount, SkippedCount, SkippedScene
 from minewatch.sources.stac import Source
 
-REASONS = NO_SCENE, REFUSED, UNREADABLE, CLOUDY = "no scene in the catalogue", "refused", "not readable", "cloudy"
-"""Why ground was not seen; where scenes were refused or not readable, nobody knows what they would have shown."""
+REASONS = NO_SCENE, REFUSED, UNREADABLE, LEFT_UNREAD, CLOUDY = (
+    "no scene in the catalogue",
+    "refused",
+    "not readable",
+    f"not read: {BUDGET}",
+    "cloudy",
+)
+"""Why ground was not seen; of scenes that were refused, not readable or not read, nobody knows all that they would have shown."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,12 @@ class AreaReport:
 
     fetched: int
     """Observations read in this scan."""
+
+    received: int
+    """Bytes fetched over the line for them."""
+
+    left_unread: Sequence[Datatake]
+    """Looks that the area's budget does not pay for."""
 
     failures: Sequence[SkippedScene]
     """Scenes that could not be read, or were refused."""
@@ -106,6 +121,8 @@ class AreaReport:
             return ""
         if self.failures:
             return REFUSED if self.skipped.refused else UNREADABLE
+        if any(one.time.date() >= self.plan.monitor_from for one in self.left_unread):
+            return LEFT_UNREAD
         recent = any(observation.time.date() >= self.plan.monitor_from for observation in self.observations)
         return CLOUDY if recent or self.found.cloudy else NO_SCENE
 
@@ -152,6 +169,9 @@ class ScanReport:
     failed_areas: Sequence[FailedArea] = ()
     """Areas that could not be scanned; never all, since that is an error."""
 
+    received: int = 0
+    """Bytes that came over the line: catalogue, scenes and images."""
+
     @property
     def failures(self) -> int:
         """Scenes that could not be read or were refused."""
@@ -170,6 +190,7 @@ def describe_scan(report: ScanReport) -> dict[str, Any]:
         "source": report.source,
         "areas": [_describe_area(area) for area in report.areas],
         "not_searched": [{"aoi": failed.aoi, "reason": failed.reason} for failed in report.failed_areas],
+        "bytes": report.received,
         "record": str(report.record),
     }
 
@@ -185,6 +206,8 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
         "as_of": plan.until.isoformat(),
         "what_if": plan.what_if,
         "deviations": list(plan.deviations),
+        "bytes": area.received,
+        "budget": plan.budget,
         "scenes": {
             "found": area.scenes_found,
             "observations_read": area.fetched,
@@ -200,6 +223,7 @@ def _describe_area(area: AreaReport) -> dict[str, Any]:
             ],
             "refused": area.skipped.refused,
             "unreadable": area.skipped.unreadable,
+            "not_read": [{"id": name, "reason": BUDGET} for one in area.left_unread for name in one.ids],
             "failed": [{"id": refusal.id, "reason": refusal.reason} for refusal in area.failures],
             "used": [source for observation in area.observations for source in observation.source_ids],
         },
@@ -282,6 +306,8 @@ def make_area_result(area: AreaReport) -> AreaResult:
         "scenes_refused": area.skipped.refused,
         "scenes_unreadable": area.skipped.unreadable,
         "skipped_reason": area.skipped.reason,
+        "budget": None if plan.budget is None else float(plan.budget),
+        "left_unread": len(area.left_unread),
     }
     sources = {o.time.date(): ", ".join(o.source_ids) for o in reversed(area.observations)}
     scenes = {a.alert_id: (sources.get(a.last_normal or dt.date.min, ""), sources.get(a.last_seen, "")) for a in area.alerts}
@@ -312,17 +338,20 @@ def explain_no_scenes(source: Source, area: AreaPlan, found: SearchResult, areas
 
 
 def explain_no_clear_look(
-    observations: Sequence[Observation], area: AreaPlan, coverage: Coverage, found: SearchResult, failures: Sequence[SkippedScene]
+    observations: Sequence[Observation], scan: AreaScan, coverage: Coverage, failures: Sequence[SkippedScene]
 ) -> list[str]:
     """Explain why no pixel was seen clearly, where none was: that is not "no change"."""
     if coverage.never_clear < 1:
         return []
+    area, found = scan.plan, scan.found
     looks = [observation for observation in observations if observation.time.date() >= area.monitor_from]
     empty = sum(observation.valid_share == 0 for observation in looks)
     reasons = [_describe_looks(len(looks), len(looks) - empty, "cloudy"), _describe_looks(len(looks), empty, "without data here")]
     reasons.append(SkippedCount.of(failures).describe())
     if found.cloudy:
         reasons.append(f"{count_of(len(found.cloudy), 'scene')} with more cloud than the pipeline allows")
+    if unread := sum(one.time.date() >= area.monitor_from for one in scan.left_unread):
+        reasons.append(f"{count_of(unread, 'look')} not read: {BUDGET}")
     why = ", ".join(filter(None, reasons)) or "the source lists no scene since then"
     return [f"nothing could be seen since {format_day(area.monitor_from)}: {why}"]
 

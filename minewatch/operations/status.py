@@ -79,6 +79,15 @@ class AreaStatus:
     skipped: SkippedCount = field(default_factory=SkippedCount)
     """Scenes of its last scan that were refused or could not be read."""
 
+    received: int | None = None
+    """Bytes that its last scan read of it; None where its record does not say."""
+
+    budget: int | None = None
+    """Bytes that its last scan was allowed for baseline and first year; None = no limit."""
+
+    left_unread: int = 0
+    """Looks that this budget left unread."""
+
     last_clear: dt.date | None = None
     """The latest clear look at any part of it."""
 
@@ -211,6 +220,9 @@ def _describe_area(
         unseen=row["share_unseen"] if row else None,
         why_unseen=row["why_unseen"] if row else "",
         skipped=row["skipped"] if row else SkippedCount(),
+        received=_read_received(workspace, row["run_id"], aoi) if row else None,
+        budget=row["budget"] if row else None,
+        left_unread=row["left_unread"] if row else 0,
         last_clear=row["last_clear"] if row else None,
         lasting=row["share_lasting"] if row else None,
         blind_from=row["blind_from"] if row else None,
@@ -229,6 +241,14 @@ def _find_start(run_id: str, now: dt.datetime) -> dt.datetime | None:
     except ValueError:
         return None
     return started if started <= now else None
+
+
+def _read_received(workspace: Workspace, run_id: str, aoi: str) -> int | None:
+    """Return the bytes that a scan read of an area; None where its record is gone, damaged, or of an earlier version."""
+    try:
+        return next(int(area["bytes"]) for area in (read_run_record(workspace, run_id) or {})["areas"] if area["aoi"] == aoi)
+    except (RunRecordError, LookupError, TypeError, ValueError, StopIteration):
+        return None
 
 
 def _find_newest(folder: AnyPath) -> dt.date | None:
@@ -288,6 +308,8 @@ def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
             int(_read_cell(row, "scenes_unreadable") or 0),
             str(_read_cell(row, "skipped_reason") or ""),
         ),
+        "budget": None if (budget := _read_cell(row, "budget")) is None else int(budget),
+        "left_unread": int(_read_cell(row, "left_unread") or 0),
         **{name: None if share is None else float(share) for name, share in shares.items()},
         **days,
     }
@@ -320,6 +342,9 @@ def describe_status(status: WatchStatus) -> dict[str, Any]:
                 "why_unseen": area.why_unseen,
                 "scenes_refused": area.skipped.refused,
                 "scenes_unreadable": area.skipped.unreadable,
+                "bytes": area.received,
+                "budget": area.budget,
+                "not_read_budget": area.left_unread,
                 "last_clear": area.last_clear and area.last_clear.isoformat(),
                 "share_lasting": area.lasting,
                 "blind_from": area.blind_from and area.blind_from.isoformat(),

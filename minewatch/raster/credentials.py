@@ -13,13 +13,14 @@ import os
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock, Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from minewatch.core.errors import SourceError
-from minewatch.core.http import DeniedError, FilePart, RangeError, fetch, fetch_part
+from minewatch.core.http import DeniedError, FilePart, RangeError, fetch, fetch_part, is_remote
+from minewatch.core.traffic import ByteCounter
 from minewatch.raster.s3_requests import PUBLIC_S3, advise_login, request_object
 from minewatch.settings.providers import S3Login, Signing, TokenLogin
 from minewatch.sources.scene import Scene
@@ -62,12 +63,26 @@ class Access:
     token: TokenLogin | None = None
     """Key or token that goes along to its hosts."""
 
+    received: ByteCounter | None = field(default=None, compare=False)
+    """Counts what is fetched."""
+
     def fetch(self, href: str, start: int, stop: int) -> bytes:
         """Fetch bytes ``start`` to ``stop`` of a file; fewer only where the file ends.  Raises OSError."""
-        return self.fetch_part(href, start, stop).data if self.is_own(href) else fetch(href, start, stop)
+        data = self._fetch_part(href, start, stop).data if self.is_own(href) else fetch(href, start, stop)
+        self._count(href, data)
+        return data
 
     def fetch_part(self, href: str, start: int, stop: int) -> FilePart:
         """Fetch a byte range of a remote file; a rejected signature or token is renewed once.  Raises OSError."""
+        part = self._fetch_part(href, start, stop)
+        self._count(href, part.data)
+        return part
+
+    def _count(self, href: str, data: bytes) -> None:
+        if self.received and is_remote(href):
+            self.received.add(len(data))
+
+    def _fetch_part(self, href: str, start: int, stop: int) -> FilePart:
         address, headers = self._prepare(href)
         is_host_wide = not href.startswith("s3:")
         try:

@@ -21,6 +21,7 @@ from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, get_fetch_pool, is_remote
 from minewatch.core.limits import REFLECTANCE_DTYPES
 from minewatch.core.text import show
+from minewatch.core.traffic import ByteCounter
 from minewatch.core.units import NODATA
 from minewatch.raster.blocks import BlockCache, BlockFile, Prefetcher, prefetch_blocks
 from minewatch.raster.credentials import Access
@@ -118,6 +119,9 @@ class SceneFiles:
     pixel: float = PIXEL
     """Metres; where coarser pixels are enough (for an image), overviews are read instead."""
 
+    received: ByteCounter = field(default_factory=ByteCounter)
+    """Bytes fetched, shared likewise."""
+
     deadline: float = field(default_factory=lambda: time.monotonic() + DATATAKE_SECONDS)
     """Time on the monotonic clock at which reading ends."""
 
@@ -130,7 +134,7 @@ class SceneFiles:
     @cached_property
     def access(self) -> Access:
         """How the files are accessed."""
-        return Access(self.scene.signing, self.scene.s3, self.scene.token)
+        return Access(self.scene.signing, self.scene.s3, self.scene.token, self.received)
 
     @cached_property
     def fault(self) -> str:
@@ -297,9 +301,10 @@ class SceneReader:
     def prefetch(self, bands: Iterable[str], windows: Sequence[Window]) -> None:
         """Start fetching windows that will be read soon, in this order; returns at once."""
         for band in bands:
-            self.files.prefetch(band, partial(self._locate, band, windows))
+            self.files.prefetch(band, partial(self.locate, band, windows))
 
-    def _locate(self, band: str, windows: Sequence[Window], layout: Layout) -> list[Box]:
+    def locate(self, band: str, windows: Sequence[Window], layout: Layout) -> list[Box]:
+        """Return the boxes of a band's file that windows need."""
         warp = self._get_warp(band, layout.crs, layout.transform, layout.shape)
         return [box for window in windows for box in warp.locate(window)]
 
@@ -353,6 +358,9 @@ class DatatakeFiles:
     scenes: tuple[SceneFiles, ...]
     """By scene id."""
 
+    received: ByteCounter
+    """Bytes fetched so far."""
+
     def on(self, grid: Grid, scenes: Sequence[Scene] | None = None) -> DatatakeReader:
         """Return a reader on a grid of all scenes, or of ``scenes`` with their offsets."""
         chosen = [files.scene for files in self.scenes] if scenes is None else scenes
@@ -367,7 +375,7 @@ def open_datatake(datatake: Datatake, grid: Grid) -> contextlib.AbstractContextM
 @contextlib.contextmanager
 def open_datatake(datatake: Datatake, grid: Grid | None = None) -> Iterator[Any]:
     """Open the files of a datatake for one thread; with a grid, return a reader on it."""
-    cache, prefetcher, pixel = BlockCache(), Prefetcher(), PIXEL if grid is None else grid.transform.a
+    shared = BlockCache(), Prefetcher(), PIXEL if grid is None else grid.transform.a, (received := ByteCounter())
     with gdal_environment(), contextlib.ExitStack() as stack:
-        scenes = tuple(stack.enter_context(SceneFiles(scene, cache, prefetcher, pixel)) for scene in datatake.scenes)
-        yield DatatakeFiles(scenes) if grid is None else DatatakeFiles(scenes).on(grid)
+        files = DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, *shared)) for scene in datatake.scenes), received)
+        yield files if grid is None else files.on(grid)

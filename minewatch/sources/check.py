@@ -18,6 +18,7 @@ from shapely.geometry.base import BaseGeometry
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError, describe
 from minewatch.core.text import count_of, show
+from minewatch.core.traffic import LineMeasure
 from minewatch.core.url_policy import is_web
 from minewatch.settings.providers import Provider, infer_provider
 from minewatch.sources.login import PACKAGE, find_credentials
@@ -43,6 +44,12 @@ STALE_DAYS = 30
 
 ReadBytes = Callable[[Scene, str], str]
 """Reads the first bytes of a band of a scene; returns why that fails, '' where it does not."""
+
+MeasureLine = Callable[[Scene, str], LineMeasure | None]
+"""Measures the line by a band of a scene; None where nothing comes over a line, or it cannot be measured."""
+
+MEASURED_BAND = "red"
+"""Band whose file is large enough to measure the line by."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,9 @@ class SourceReport:
     newest: tuple[Newest, ...]
     """By area; areas without an item are left out."""
 
+    line: LineMeasure | None = None
+    """How fast the line to its files is; None where it was not measured."""
+
     @property
     def passed(self) -> bool:
         """True where nothing failed."""
@@ -99,11 +109,17 @@ class SourceReport:
 
 
 def check_source(
-    name: str, providers: Mapping[str, Provider], areas: Mapping[str, BaseGeometry], today: dt.date, read_bytes: ReadBytes
+    name: str,
+    providers: Mapping[str, Provider],
+    areas: Mapping[str, BaseGeometry],
+    today: dt.date,
+    read_bytes: ReadBytes,
+    measure_line: MeasureLine = lambda _scene, _band: None,
 ) -> SourceReport:
     """Check all that a scan requires of a source over the areas; without areas, any item will do.
 
-    ``read_bytes`` fetches the first bytes of files as a scan would.  Raises SourceError where there is no such source.
+    ``read_bytes`` fetches the first bytes of files as a scan would, ``measure_line`` times more of one.
+    Raises SourceError where there is no such source.
     """
     provider = locate_provider(name, providers)
     checks, source = _check_root(provider)
@@ -116,7 +132,10 @@ def check_source(
     found, scene = _check_item(usable, item)
     checks += [*found, _check_credentials(_complete_provider(provider, item)), _check_pixels(scene, read_bytes)]
     newest = (Newest(aoi, it.id, _find_time(it), (today - _find_time(it).date()).days) for aoi, it in items.items())
-    return SourceReport(provider, tuple(checks), tuple(newest))
+    line = measure_line(scene, MEASURED_BAND) if scene and checks[-1].passed else None
+    if line:
+        checks.append(SourceCheck("line", passed=True, text=line.describe()))
+    return SourceReport(provider, tuple(checks), tuple(newest), line)
 
 
 def _check_root(provider: Provider) -> tuple[list[SourceCheck], Source | None]:

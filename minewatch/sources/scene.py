@@ -120,6 +120,11 @@ class Datatake:
         """The newest processing baseline among the scenes."""
         return max((scene.baseline for scene in self.scenes), default=(0, 0))
 
+    @property
+    def ids(self) -> list[str]:
+        """Ids of its scenes."""
+        return [scene.id for scene in self.scenes]
+
     def without(self, refused: Collection[str]) -> Datatake:
         """Return the datatake without the scenes of these ids."""
         left = group_scenes(scene for scene in (*self.scenes, *self.older) if scene.id not in refused)

@@ -47,6 +47,7 @@ def plain_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Reading them is tested in tests/sources/test_tokens.py.
     """
     monkeypatch.setattr("minewatch.raster.credentials.read_first_bytes", lambda _scene, _band: "")
+    monkeypatch.setattr("minewatch.raster.line.measure_line", lambda _scene, _band: None)
     for name in ("MINEWATCH_WORKSPACE", "CDSE_S3_ACCESS_KEY", "CDSE_S3_SECRET_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "nowhere").mkdir()

@@ -45,7 +45,7 @@ FENCES = {
     "pystac_client": {"sources.stac_io", "sources.stac"},
     "click": {"cli"},
     "cronsim": {"settings.cron"},
-    "rich": {"core.progress", "cli"},
+    "rich": {"core.progress", "core.transfer_column", "cli"},
     "matplotlib": {"products.images"},
     "requests": {"sources.stac_io", "sources.stac"},
     "urllib3": {"sources.stac_io", "core.connections", "core.http", "core.refusals", "operations.notify.webhook"},

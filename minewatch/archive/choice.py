@@ -1,0 +1,124 @@
+"""What a scan reads of the looks that a source lists: all, or those that an area's budget of bytes pays for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from minewatch.archive.area_scan import AreaScan
+from minewatch.archive.budget import CLOUDIEST, LEAST_CLEAR, Candidate, choose_looks, split_budget
+from minewatch.archive.survey import Survey, identify, survey_datatake
+from minewatch.archive.writer import Target
+from minewatch.core.files import publish_json
+from minewatch.core.http import is_remote
+from minewatch.core.parallel import Engine
+from minewatch.core.progress import Reporter
+from minewatch.core.text import count_of, parse_json
+from minewatch.core.traffic import RECEIVED, format_exact
+from minewatch.sources.scene import Datatake, group_scenes
+from minewatch.sources.skipped import SkippedScene
+
+BUDGET = "budget"
+"""Why a look was not read that the area's budget does not pay for."""
+
+
+@dataclass(frozen=True)
+class ChosenLooks:
+    """An area's scan once the budget has spoken, and what was found out for it."""
+
+    scan: AreaScan
+    """Says what is left unread."""
+
+    surveys: dict[str, Survey]
+    """Datatake to survey, of those that were looked at."""
+
+
+def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, memory: Path, *, keep: bool = True) -> ChosenLooks:
+    """Choose the looks that the area's budget pays for; without a budget nothing is left unread.
+
+    The scene classes of each listed look are read once: ``memory`` keeps what they said where ``keep`` allows it, and may be
+    deleted at any time.  A look that cannot be surveyed is a failure, and is tried again by the next scan.
+    """
+    if scan.plan.budget is None:
+        return ChosenLooks(scan, {})
+    datatakes = group_scenes(scan.found.scenes)
+    worth = [one for one in datatakes if min(scene.cloud_cover for scene in one.scenes) < CLOUDIEST]
+    known = _read_memory(memory)
+    surveys = {one.key: known[name] for one in worth if (name := identify(one, scan.plan.grid)) in known}
+    missing = [one for one in worth if one.key not in surveys]
+    before = RECEIVED.total
+    found = survey_all(scan, missing, engine, reporter)
+    surveys |= {key: one for key, one in found.items() if isinstance(one, Survey)}
+    if keep and found:
+        _write_memory(memory, {**known, **{one.id: one for one in surveys.values()}})
+    failed = {one.key: one for one in missing if not isinstance(found[one.key], Survey)}
+    candidates = [_make_candidate(one, surveys.get(one.key)) for one in datatakes]
+    chosen = choose_looks(candidates, split_budget(scan.plan))
+    unread = {one.key: one for one in datatakes if one.key not in chosen and one.key not in failed}
+    failures = [SkippedScene(scene.id, str(found[one.key])) for one in failed.values() for scene in one.scenes]
+    spent = RECEIVED.total - before
+    left = tuple(datatake for datatake in datatakes if datatake.key in unread)
+    return ChosenLooks(
+        replace(
+            scan,
+            left_unread=left,
+            not_fetched=frozenset({*unread, *failed}),
+            received=scan.received + spent,
+            failures=[*scan.failures, *failures],
+        ),
+        surveys,
+    )
+
+
+def survey_all(
+    scan: AreaScan, datatakes: Sequence[Datatake], engine: Engine, reporter: Reporter
+) -> dict[str, Survey | Exception]:
+    """Survey datatakes over an area: datatake to survey, or to why it cannot be read."""
+    if not datatakes:
+        return {}
+    targets = [(Target(one, scan.plan.grid, scan.archive), LEAST_CLEAR) for one in datatakes]
+    is_io_bound = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
+    title, arrived = f"{scan.plan.aoi.name}: looking for clear scenes", RECEIVED.count_from_now()
+    done = reporter.track(engine.run(survey_datatake, targets, is_io_bound=is_io_bound), title, len(targets), arrived)
+    return {datatakes[number].key: result for number, result in done}
+
+
+def _make_candidate(datatake: Datatake, survey: Survey | None) -> Candidate:
+    day = datatake.time.date()
+    return (
+        Candidate(datatake.key, day, survey.clear_share, survey.looked, survey.size) if survey else Candidate(datatake.key, day)
+    )
+
+
+def _read_memory(path: Path) -> dict[str, Survey]:
+    try:
+        return {one.id: one for one in (Survey(**facts) for facts in parse_json(path.read_bytes()))}
+    except (OSError, ValueError, TypeError):  # none yet, or cut off: the surveys are made anew
+        return {}
+
+
+def _write_memory(path: Path, surveys: dict[str, Survey]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    publish_json(path, [dataclasses.asdict(surveys[name]) for name in sorted(surveys)])
+
+
+def explain_budget(scan: AreaScan) -> list[str]:
+    """Say what was not read because of the budget, and for how long it holds."""
+    plan = scan.plan
+    if plan.budget is None:
+        return []
+    listed, budget = len(group_scenes(scan.found.scenes)), format_exact(plan.budget)
+    unread = f"{len(scan.left_unread)} of {count_of(listed, 'look')}"
+    lines = [f"not read: {BUDGET} ({budget}): {unread}; the others were chosen by what they show"]
+    if listed and len(scan.left_unread) == listed:
+        lines.append(
+            "the budget pays for no look in any quarter: nothing was judged; minewatch scan --estimate says what all takes"
+        )
+    if plan.budget != plan.aoi.budget:
+        lines.append(
+            f'the budget holds for this scan: one without --budget reads the rest; to keep it, write "budget": "{budget}" '
+            f"beside monitor_from in aois/{plan.aoi.name}.geojson"
+        )
+    return lines

@@ -1,0 +1,153 @@
+"""Surveys a datatake before it is read: how much of the area is clear, and how many bytes reading it would take.
+
+Read are the scene classes of the area and the headers of the bands, whose tables say how many bytes each block has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from minewatch.archive.item import describe_grid
+from minewatch.archive.writer import BAND_NAMES, Target, count_classes, cut_strips, view_strip
+from minewatch.areas.grid import PIXEL, Grid, Window
+from minewatch.core.errors import SceneError
+from minewatch.raster.blocks import Block, BlockFile, plan_ranges
+from minewatch.raster.read import DatatakeReader, OpenBand, SceneReader, open_datatake
+from minewatch.raster.tiff_header import HEAD
+from minewatch.settings.scl import CLEAR_CLASSES, NO_DATA
+from minewatch.sources.scene import Datatake
+
+JP2_TILE = 1024
+"""Side in pixels of the tiles of ESA's JPEG 2000 files, which say nothing of the bytes of each."""
+
+JP2_BYTES = 1.6
+"""Bytes a pixel of them."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a datatake over an area before it is read."""
+
+    id: str
+    """Changes with the datatake, its scenes and the grid; see :func:`identify`."""
+
+    clear_share: float
+    """Share of the area's pixels whose SCL is one of CLEAR_CLASSES."""
+
+    valid_share: float
+    """Share of the area's pixels that have data."""
+
+    looked: int
+    """Bytes of what the survey read: the SCL and, where anything is clear, the headers."""
+
+    size: int | None
+    """Bytes that reading it takes, SCL and headers included; None where too little of the area is clear to ask."""
+
+    pixels: int
+    """Of the blocks whose indices are read."""
+
+    parts: int = 0
+    """Blocks of the bands' files that reading it takes."""
+
+
+def identify(datatake: Datatake, grid: Grid) -> str:
+    """Return what a survey depends on: the scenes, by id and baseline, and the grid."""
+    scenes = " ".join(f"{scene.id}@{scene.baseline[0]}.{scene.baseline[1]}" for scene in datatake.scenes)
+    return f"{datatake.key} {scenes} {describe_grid(grid)}"
+
+
+Counted = set[tuple[str, Block]]
+"""Blocks of files that another area has to fetch, of the same datatake, by the address of the file."""
+
+
+def survey_group(targets: Sequence[Target], least_clear: float = 0.0) -> list[Survey | SceneError]:
+    """Survey one datatake over the areas that a scan would read together: a block that two need is counted for the first.
+
+    The place of an area for which a file cannot be read holds the SceneError.  Where less than ``least_clear`` of an area is
+    clear, the bands are not opened.
+    """
+    scenes = {scene.id: scene for target in targets for scene in target.datatake.scenes}
+    first, counted = targets[0].datatake, Counted()
+    results: list[Survey | SceneError] = []
+    with open_datatake(Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))) as files:
+        for target in targets:
+            reader = files.on(target.grid, target.datatake.scenes)
+            try:
+                results.append(_survey(reader, target.datatake, target.grid, least_clear, counted))
+            except SceneError as error:
+                results.append(error.detach())
+    return results
+
+
+def survey_datatake(target: Target, least_clear: float) -> Survey | SceneError:
+    """Survey a datatake over one area, as :func:`survey_group` does."""
+    return survey_group([target], least_clear)[0]
+
+
+def _survey(reader: DatatakeReader, datatake: Datatake, grid: Grid, least_clear: float, counted: Counted) -> Survey:
+    counts: Counter[int] = Counter()
+    needed: list[list[Window]] = [[] for _ in reader.readers]
+    around: list[Window] = []
+    pixels = 0
+    for strip, following in pairwise([*cut_strips(grid), None]):
+        assert strip is not None, "only the last one is followed by none"
+        view = view_strip(reader, grid, strip, following)
+        around.append(view.around)
+        inside = count_classes(view.classes[strip.within(view.around)], grid.inside(strip))
+        counts.update({code: int(count) for code, count in enumerate(inside) if count})
+        pixels += sum(block.height * block.width for block, is_visible in view.blocks.items() if is_visible)
+        for windows, more in zip(needed, view.list_needed(len(reader.readers)), strict=True):
+            windows.extend(more)
+    total, clear = max(1, counts.total()), sum(counts[code] for code in CLEAR_CLASSES)
+    name, shares = identify(datatake, grid), (clear / total, 1 - counts[NO_DATA] / total)
+    scl = [_measure_band(scene, "scl", around, counted) for scene in reader.readers]
+    looked = sum(part.header + part.blocks for part in scl)
+    if clear < least_clear * total:
+        return Survey(name, *shares, looked, None, pixels)
+    bands = [(scene, windows) for scene, windows in zip(reader.readers, needed, strict=True) if windows]
+    for scene, _ in bands:  # all headers are fetched at once
+        scene.prefetch(BAND_NAMES, [])
+    parts = [_measure_band(scene, band, windows, counted) for scene, windows in bands for band in BAND_NAMES]
+    headers = sum(part.header for part in parts)
+    size = looked + headers + sum(part.blocks for part in parts)
+    return Survey(name, *shares, looked + headers, size, pixels, sum(part.number for part in parts))
+
+
+class BandSize(NamedTuple):
+    """Bytes of a band that have to be fetched."""
+
+    header: int
+    blocks: int
+    number: int
+    """Of the blocks."""
+
+
+def _measure_band(scene: SceneReader, band: str, windows: list[Window], counted: Counted) -> BandSize:
+    """Return the bytes of a band's header, and of its blocks in some windows, without what was counted before."""
+    return scene.files.read(band, lambda file: _measure_file(scene, band, file, windows, counted))
+
+
+def _measure_file(scene: SceneReader, band: str, file: OpenBand, windows: list[Window], counted: Counted) -> BandSize:
+    if not isinstance(file.source, BlockFile):
+        scale = PIXEL / abs(file.transform.a) if file.transform.a else 1
+        tiles = {tile for window in windows for tile in _list_tiles(window, scale)}
+        return BandSize(HEAD, round(len(tiles) * JP2_TILE**2 * JP2_BYTES), len(tiles))
+    layout = file.source.layout
+    boxes = [layout.clip(box) for box in scene.locate(band, windows, layout)]
+    blocks = {block for box in boxes for block in layout.find_blocks(box) if (layout.href, block) not in counted}
+    header = 0 if any(href == layout.href for href, _ in counted) else min(HEAD, int((layout.offsets + layout.counts).max()))
+    counted.update((layout.href, block) for block in blocks)
+    return BandSize(header, sum(part.size for part in plan_ranges(layout, sorted(blocks))), len(blocks))
+
+
+def _list_tiles(window: Window, scale: float) -> Iterator[tuple[int, int]]:
+    """Yield the tiles that a window meets, as if the grid began at the corner of one."""
+    top, left, bottom, right = (
+        round(scale * edge) for edge in (window.row, window.column, window.row + window.height, window.column + window.width)
+    )
+    for row in range(top // JP2_TILE, -(-bottom // JP2_TILE)):
+        yield from ((row, column) for column in range(left // JP2_TILE, -(-right // JP2_TILE)))

@@ -1,0 +1,210 @@
+"""What a scan costs: said beforehand, counted while it runs, and kept within a budget."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from minewatch.archive.budget import find_quarter
+from minewatch.archive.item import list_observations
+from minewatch.areas.aoi import read_aoi, write_aoi
+from minewatch.areas.area_files import remove_aoi
+from minewatch.areas.grid import make_grid
+from minewatch.cli import main
+from minewatch.core.progress import Reporter
+from minewatch.core.workspace import Workspace
+from minewatch.operations.estimate import estimate_scan
+from minewatch.operations.plan import ScanRequest, plan_scan
+from minewatch.operations.scan import scan
+from minewatch.operations.scan_report import ScanReport
+from minewatch.operations.status import find_status
+from minewatch.simulation.series import SimulatedSeries
+from tests.helpers.servers import RangeServer, ServeFolder
+from tests.helpers.small import (
+    NAME,
+    UNTIL,
+    copy_series,
+    copy_workspace,
+    list_scenes,
+    make_scanned,
+    make_series,
+    make_workspace,
+    name_scenes,
+    read_result,
+    scan_small,
+    snapshot,
+)
+
+BUDGET = 12_000_000
+"""For four years, of which the small area has fifteen months: about half of its looks."""
+
+
+@pytest.fixture(scope="module")
+def series(tmp_path_factory: pytest.TempPathFactory) -> SimulatedSeries:
+    return make_series(tmp_path_factory)
+
+
+def count_sent(server: RangeServer, since: int = 0) -> int:
+    return sum(request.sent for request in server.requests[since:])
+
+
+def set_budget(workspace: Workspace, budget: int) -> None:
+    aoi = read_aoi(workspace, NAME)
+    remove_aoi(workspace, NAME)
+    write_aoi(workspace, replace(aoi, budget=budget))
+
+
+def list_archived(workspace: Workspace) -> set[str]:
+    grid = make_grid(read_aoi(workspace, NAME))
+    return set(list_observations(workspace.archive(NAME), grid))
+
+
+def read_record(report: ScanReport) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(report.record.read_text())
+    return record
+
+
+@pytest.mark.server
+def test_an_estimate_is_what_the_scan_then_receives(series: SimulatedSeries, tmp_path: Path, range_server: ServeFolder) -> None:
+    server = range_server(series.catalog.parent)
+    workspace = make_workspace(tmp_path / "watch", series, source=f"{server.url}/catalog.json")
+    before = snapshot(workspace.root)
+    estimate = estimate_scan(workspace, ScanRequest(until=UNTIL), speed=250_000)
+    assert snapshot(workspace.root) == before, "nothing is stored"
+    assert estimate.spent == count_sent(server), "and what it took is said"
+    assert estimate.seconds == pytest.approx(estimate.size / 250_000)
+    count = len(server.requests)
+    report = scan_small(workspace)
+    sent = count_sent(server, count)
+    assert estimate.size == pytest.approx(sent, rel=0.15)
+    assert (estimate.areas[0].scenes, estimate.areas[0].looks) == (series.item_count, report.areas[0].fetched)
+    archived = sum(path.stat().st_size for path in Path(str(workspace.archive(NAME))).glob("*.tif"))
+    assert estimate.areas[0].disk == pytest.approx(archived, rel=0.3)
+    assert read_record(report)["bytes"] == sent, "the record counts what the server sent"
+    assert 0 < read_record(report)["areas"][0]["bytes"] < sent
+    (area,) = find_status(workspace, dt.datetime(2023, 4, 1, tzinfo=dt.UTC)).areas
+    assert area.received == read_record(report)["areas"][0]["bytes"]
+    count = len(server.requests)
+    again = scan_small(workspace)
+    assert read_record(again)["bytes"] == count_sent(server, count), "of a scan with nothing new, the catalogue"
+
+
+def test_the_command_prints_one_sum_and_whole_numbers(series: SimulatedSeries, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "watch", series)
+    words = ["-w", str(workspace.root), "scan", "--until", str(UNTIL), "--estimate", "--line", "2Mbit/s"]
+    answer = CliRunner().invoke(main, [*words, "--json"], catch_exceptions=False)
+    facts = json.loads(answer.stdout)
+    assert facts["scenes"] == series.item_count == facts["areas"][0]["scenes"]
+    assert facts["seconds"] == pytest.approx(facts["bytes"] / 250_000, abs=0.1)
+    assert isinstance(facts["bytes"], int)
+    shown = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert f"{series.item_count} scenes to read: about " in shown.stdout
+    assert "at 2.0 Mbit/s (given)" in shown.stdout
+    refused = CliRunner().invoke(main, [*words, "--budget", "much"])
+    assert (refused.exit_code, "like 1GB" in refused.stderr) == (2, True)
+
+
+def test_many_scans_within_a_budget_equal_one(series: SimulatedSeries, tmp_path: Path) -> None:
+    nightly, once = (make_workspace(tmp_path / name, series) for name in ("nightly", "once"))
+    for workspace in (nightly, once):
+        set_budget(workspace, BUDGET)
+    for until in (dt.date(2022, 10, 3), dt.date(2022, 11, 28), UNTIL):
+        scan_small(nightly, until)
+    report = scan_small(once)
+    assert list_archived(nightly) == list_archived(once)
+    assert read_result(nightly) == read_result(once)
+    facts = read_record(report)["areas"][0]
+    unread = facts["scenes"]["not_read"]
+    assert {one["reason"] for one in unread} == {"budget"}
+    assert facts["scenes"]["observations_used"] + len(unread) == series.item_count
+    assert 0 < len(unread) < series.item_count
+    assert any(note.startswith("not read: budget (12MB): ") for note in facts["notes"])
+    (area,) = find_status(once, dt.datetime(2023, 4, 1, tzinfo=dt.UTC)).areas
+    assert (area.budget, area.left_unread) == (BUDGET, len(unread))
+
+
+def test_a_late_item_changes_its_own_quarter_alone(series: SimulatedSeries, tmp_path: Path) -> None:
+    catalogue = copy_series(series, tmp_path / "catalogue")
+    names = name_scenes(catalogue)
+    late = next(name for name in names if name.split("_")[2] >= "20220505")
+    list_scenes(catalogue, [name for name in names if name != late])
+    workspace = make_workspace(tmp_path / "watch", catalogue)
+    set_budget(workspace, BUDGET)
+    before = list_used(scan_small(workspace))
+    list_scenes(catalogue, names)
+    after = list_used(scan_small(workspace))
+    changed = {find_quarter(day) for day in before ^ after}
+    assert changed <= {find_quarter(dt.date.fromisoformat(late.split("_")[2][:8]))}
+    fresh = make_workspace(tmp_path / "fresh", catalogue)
+    set_budget(fresh, BUDGET)
+    assert list_used(scan_small(fresh)) == after, "as if it had never been late"
+    assert read_result(fresh) == read_result(workspace)
+
+
+def list_used(report: ScanReport) -> set[dt.date]:
+    return {observation.time.date() for observation in report.areas[0].observations}
+
+
+def test_a_smaller_budget_drops_nothing_and_a_larger_one_reads_the_rest(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    whole = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "whole")
+    kept = list_archived(whole)
+    set_budget(whole, BUDGET)
+    small = scan_small(whole)
+    assert list_archived(whole) == kept, "what was read once stays"
+    assert len(small.areas[0].observations) < len(kept)
+    set_budget(whole, 1000 * BUDGET)
+    large = scan_small(whole)
+    assert small.areas[0].fetched == large.areas[0].fetched == 0, "and is not read again"
+    assert len(large.areas[0].observations) > len(small.areas[0].observations)
+
+
+def test_a_budget_of_one_scan_is_a_what_if_only_over_another_table(series: SimulatedSeries, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "watch", series)
+    request = ScanRequest(until=UNTIL, budget=BUDGET)
+    assert not plan_scan(workspace, request).areas[0].what_if, "there is no table to harm"
+    report = scan(workspace, request)
+    assert any("the budget holds for this scan" in note for note in report.areas[0].notes)
+    assert not plan_scan(workspace, request).areas[0].what_if
+    assert plan_scan(workspace, replace(request, budget=2 * BUDGET)).areas[0].what_if
+    assert not plan_scan(workspace, ScanRequest(until=UNTIL)).areas[0].what_if
+
+
+@pytest.mark.server
+def test_the_first_alerts_of_a_new_area_are_there_while_older_looks_are_read(
+    series: SimulatedSeries,
+    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
+    range_server: ServeFolder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 2 Mbit/s and 300 ms a request, by the bytes and requests until then, for 100 km² of the same scenes."""
+    monkeypatch.setattr("minewatch.archive.fetch.LEAST_PUT_OFF", 10)
+    monkeypatch.setattr("minewatch.archive.fetch.FIRST_HISTORY_DAYS", 150)
+    server = range_server(series.catalog.parent)
+    workspace = make_workspace(tmp_path / "watch", series, source=f"{server.url}/catalog.json")
+    seen: list[tuple[int, int, int]] = []
+
+    def note(text: str) -> None:
+        if "first alerts" in text:
+            table = workspace.alerts_csv.read_text().splitlines()
+            seen.append((len(table) - 1, count_sent(server), len(server.requests)))
+
+    report = scan(workspace, ScanRequest(until=UNTIL), Reporter(None, note))
+    ((alerts, sent, requests),) = seen
+    assert alerts > 0
+    assert sent < 0.8 * count_sent(server), "older looks came afterwards"
+    area = read_aoi(workspace, NAME).area_km2
+    hours = (sent / area * 100 / 250_000 + requests * 0.3 / 8) / 3600
+    assert hours < 2
+    assert read_result(workspace) == read_result(make_scanned(tmp_path_factory)[0]), "as after a scan that reads in order"
+    events = report.areas[0].table_changes.events
+    assert events["new"] >= alerts
+    assert events["unchanged"] == 0, "all are new in this scan"
