@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.fetch import search_areas
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.errors import SourceError
+from minewatch.core.errors import SourceError, SwitchError
 from minewatch.core.progress import Reporter
 from minewatch.operations.plan import ScanPlan
+from minewatch.operations.scan_report import FailedArea
 from minewatch.sources.search import SearchResult
 
 
@@ -32,3 +34,11 @@ def search_sources(plan: ScanPlan, areas: Sequence[AreaPlan], reporter: Reporter
     if not any(isinstance(answer, SearchResult) for answer in answers.values()):
         raise next(answer for answer in answers.values() if isinstance(answer, SourceError))
     return [answers[area.aoi.name] for area in areas]
+
+
+def split_switched(scans: Sequence[AreaScan], areas: int) -> tuple[list[AreaScan], list[FailedArea]]:
+    """Split off the areas whose archive is from another source; raises SwitchError where there is no other area."""
+    failed = [FailedArea(scan.plan.aoi.name, scan.switch) for scan in scans if scan.switch]
+    if failed and len(failed) == areas:
+        raise SwitchError("; ".join(f"area {one.aoi!r}: {one.reason}" for one in failed))
+    return [scan for scan in scans if not scan.switch], failed

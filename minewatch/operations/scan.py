@@ -29,7 +29,7 @@ from minewatch.archive.repair import check_archives, note_fetched, reconcile_dam
 from minewatch.archive.stac_item import write_collection
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.core.compilation import CACHE
-from minewatch.core.errors import ArchiveError, PrunedError, SceneError, SwitchError
+from minewatch.core.errors import ArchiveError, PrunedError, SceneError
 from minewatch.core.files import check_writable, publish_bytes, publish_json, wrap_disk_errors
 from minewatch.core.lock import HeldLock
 from minewatch.core.logging import bind_run_id, log_event
@@ -42,7 +42,7 @@ from minewatch.detection.area_changes import MapJob, find_changes
 from minewatch.detection.change_record import AreaChanges
 from minewatch.detection.coverage import find_emptiness
 from minewatch.detection.tiles import Task
-from minewatch.operations.area_search import search_sources
+from minewatch.operations.area_search import search_sources, split_switched
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_summary
 from minewatch.operations.scan_report import (
@@ -160,7 +160,7 @@ def _find_alerts(
     scans, failed = _search(run, areas, integrity)
     scans = [_choose_looks(run, scan) for scan in scans]
     scans = _raise_first_alerts(run, scans)
-    scans, switched = _split_switched(fetch_observations(scans, run.engine, run.reporter), len(areas))
+    scans, switched = split_switched(fetch_observations(scans, run.engine, run.reporter), len(areas))
     return _judge(run, scans), failed + switched
 
 
@@ -218,14 +218,6 @@ def _search(
         else:
             failed.append(FailedArea(area.aoi.name, str(answer)))
     return scans, failed
-
-
-def _split_switched(scans: Sequence[AreaScan], areas: int) -> tuple[list[AreaScan], list[FailedArea]]:
-    """Split off the areas whose archive is from another source; raises SwitchError where there is no other area."""
-    failed = [FailedArea(scan.plan.aoi.name, scan.switch) for scan in scans if scan.switch]
-    if failed and len(failed) == areas:
-        raise SwitchError("; ".join(f"area {one.aoi!r}: {one.reason}" for one in failed))
-    return [scan for scan in scans if not scan.switch], failed
 
 
 def _choose_looks(run: _Run, scan: AreaScan) -> AreaScan:

@@ -173,7 +173,10 @@ def test_a_budget_of_one_scan_is_a_what_if_only_over_another_table(series: Simul
     report = scan(workspace, request)
     assert any("the budget holds for this scan" in note for note in report.areas[0].notes)
     assert not plan_scan(workspace, request).areas[0].what_if
-    assert plan_scan(workspace, replace(request, budget=2 * BUDGET)).areas[0].what_if
+    another = replace(request, budget=2 * BUDGET)
+    with pytest.raises(MinewatchError, match="its table was made with"):
+        plan_scan(workspace, another)
+    assert plan_scan(workspace, replace(another, replace=True)).areas[0].what_if
     assert not plan_scan(workspace, ScanRequest(until=UNTIL)).areas[0].what_if
 
 
