@@ -17,6 +17,7 @@ from minewatch.areas.aoi import read_aoi, write_aoi
 from minewatch.areas.area_files import remove_aoi
 from minewatch.areas.grid import make_grid
 from minewatch.cli import main
+from minewatch.core.errors import MinewatchError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
 from minewatch.operations.estimate import estimate_scan
