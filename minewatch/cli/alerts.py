@@ -13,7 +13,7 @@ import click
 
 from minewatch.alerts.cells import describe_position, is_empty, read_day
 from minewatch.alerts.context.terms import AREAS, CONCESSION, LEGAL, UNKNOWN, UNLICENSED
-from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
+from minewatch.alerts.corroboration.options import CODINGS, DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
 from minewatch.alerts.record import STATES
@@ -277,12 +277,21 @@ def review(
 
 
 @alerts.command("corroborate")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
 @click.option(
     "--name",
-    required=True,
     metavar="NAME",
-    help="The other system, as the table will name it: RADD …",
+    help="The other system, as the table will name it: RADD …  [default, of rasters alone: what their coding says]",
+)
+@click.option(
+    "--coding",
+    type=click.Choice(CODINGS),
+    help="How the numbers of rasters are written, where their names do not tell.",
+)
+@click.option(
+    "--confidence",
+    type=click.Choice(["high"]),
+    help="Count only what the other system is sure of: its levels high and highest.",
 )
 @click.option(
     "--distance",
@@ -304,16 +313,20 @@ def review(
 @click.option("--date-column", metavar="NAME", help="Column with the dates, if its name does not show it.")
 @click.option("--take-back", is_flag=True, help="Remove everything that was added under this name.")
 @common_options
-def corroborate(session: Session, file: Path | None, name: str, take_back: bool, **choice: Any) -> None:
-    """Mark where another system's alerts agree: who, when, and how far away.
+def corroborate(session: Session, files: tuple[Path, ...], name: str | None, take_back: bool, **choice: Any) -> None:
+    """Mark where another system's alerts agree: who, when, how far away, and how many days before ours.
 
     FILE is a CSV with latitude and longitude (as Global Forest Watch exports GLAD, RADD and integrated alerts), or points or
-    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch).  What is near the areas is kept,
-    so that later alerts show it too; adding the same file again changes nothing.
+    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch), or GeoTIFFs as the systems give them
+    out: status and date of DIST-ALERT, Global Forest Watch's tiles, RADD's and GLAD's own, several at once or a folder of them.
+    Of rasters only what lies near the areas is read.  What is near is kept, so that later alerts show it too; adding the same
+    file again changes nothing.
 
     \b
     Example:
       minewatch alerts corroborate gfw-alerts.csv --name GFW
+      minewatch alerts corroborate T18LYP_VEG-DIST-STATUS.tif T18LYP_VEG-DIST-DATE.tif
+      minewatch alerts corroborate tiles/ --coding gfw --name RADD --confidence high
       minewatch alerts corroborate mines-2024.geojson --name "Amazon Mining Watch" --distance 250
       minewatch alerts corroborate --name GFW --take-back
     """
@@ -321,21 +334,27 @@ def corroborate(session: Session, file: Path | None, name: str, take_back: bool,
     from minewatch.alerts.csv_file import publish_csv
     from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
 
-    if (file is None) != take_back:
+    from minewatch.alerts.corroboration.rasters import are_rasters
+    from minewatch.alerts.corroboration.sighting import HIGH, UNSTATED
+
+    if bool(files) == take_back:
         raise click.UsageError("give either FILE or --take-back")
+    if name is None and not (files and are_rasters(files)):
+        raise click.UsageError("give the other system's name with --name; only rasters tell it themselves")
     workspace = session.workspace
-    if file is None:
-        count = remove_source(workspace, name)
+    if not files:
+        count = remove_source(workspace, name or "")
         publish_csv(workspace)
         echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
         return
-    options = {"distance_m": choice["distance"], "days": choice["days"], "layer": choice["layer"]}
-    result = corroborate_alerts(workspace, file, name, date_column=choice["date_column"], **options)
+    options = {"distance_m": choice["distance"], "days": choice["days"], "coding": choice["coding"], "layer": choice["layer"]}
+    least = HIGH if choice["confidence"] else UNSTATED
+    result = corroborate_alerts(workspace, files, name, date_column=choice["date_column"], least=least, **options)
     publish_csv(workspace)
-    for line in (*result.notes, *describe_source_file(result, file)):
+    for line in (*result.notes, *describe_source_file(result, files[0])):
         say(line)
     if session.as_json:
-        print_json(describe_corroboration(result, name))
+        print_json(describe_corroboration(result))
     elif result.agreements:
         print_corroboration(result)
 
