@@ -186,6 +186,7 @@ def show(session: Session, alert_id: str) -> None:
     """
     from minewatch.cli.listing import describe_alerts, describe_law_lines
     from minewatch.products.report.texts import read_texts
+    from minewatch.products.report.witness_words import describe_witnesses
 
     name = find_alert(session.workspace.alerts, alert_id)
     if name != alert_id:
@@ -200,9 +201,10 @@ def show(session: Session, alert_id: str) -> None:
         print_json(facts | {"geometry": mapping(read_outline(session.workspace.alerts, name))})
     else:
         texts = read_texts("en")
-        rows = [(name, str(value)) for name, value in facts.items() if name not in ("legal_basis", "mine_basis")]
+        rows = [(name, str(value)) for name, value in facts.items() if name not in ("legal_basis", "mine_basis", "witness_basis")]
         decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
-        print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
+        others = [("seen by others", f"{name}: {seen}") for name, seen in describe_witnesses(row, texts)]
+        print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *others, *decisions])
         if row["mine_reasons"]:
             say(MEANING)
 
@@ -331,11 +333,10 @@ def corroborate(session: Session, files: tuple[Path, ...], name: str | None, tak
       minewatch alerts corroborate --name GFW --take-back
     """
     from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
+    from minewatch.alerts.corroboration.raster_files import are_rasters
+    from minewatch.alerts.corroboration.sighting import HIGH, UNSTATED
     from minewatch.alerts.csv_file import publish_csv
     from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
-
-    from minewatch.alerts.corroboration.rasters import are_rasters
-    from minewatch.alerts.corroboration.sighting import HIGH, UNSTATED
 
     if bool(files) == take_back:
         raise click.UsageError("give either FILE or --take-back")
@@ -357,6 +358,34 @@ def corroborate(session: Session, files: tuple[Path, ...], name: str | None, tak
         print_json(describe_corroboration(result))
     elif result.agreements:
         print_corroboration(result)
+
+
+@alerts.command("unseen")
+@click.option("--aoi", metavar="NAME", help="Only this area.")
+@common_options
+def unseen(session: Session, aoi: str | None) -> None:
+    """List where other systems report change on ground that could not be seen here: these are no alerts of ours.
+
+    For every system that was added with "alerts corroborate" and gives dates: ground of the areas where it reports change
+    between the beginning of monitoring and the table's as-of date, and where by the change map there was no clear look since,
+    never any data, too few looks to monitor, or no vegetation to lose.  Places as small as the smallest alert are listed; what
+    is seen later leaves the list.
+
+    \b
+    Example:
+      minewatch alerts unseen
+      minewatch alerts unseen --aoi la-pampa --json
+    """
+    from minewatch.alerts.corroboration.unseen import find_reported_places
+    from minewatch.cli.listing import describe_places, print_places
+
+    places, notes = find_reported_places(session.workspace, aoi)
+    for note in notes:
+        say(note)
+    if session.as_json:
+        print_json(describe_places(places))
+    else:
+        print_places(places)
 
 
 @alerts.command("export")

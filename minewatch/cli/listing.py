@@ -20,9 +20,11 @@ from minewatch.likeness.grades import MEANING
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.texts import Texts, read_texts
+from minewatch.products.report.witness_words import explain_unseen, name_systems
 
 if TYPE_CHECKING:
     from minewatch.alerts.corroboration.corroboration import Corroboration
+    from minewatch.alerts.corroboration.unseen import ReportedPlace
 
 
 def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
@@ -110,10 +112,8 @@ def describe_source_file(result: Corroboration, file: Path) -> list[str]:
             lines.append(f"{reading.swapped} would, with latitude and longitude exchanged; look at the columns")
         return lines
     if reading.coding:
-        lines = [
-            f"{result.name}: {count_of(reading.rows, 'pixel')} with an alert near {', '.join(reading.sightings)},"
-            f" in {near} patches of one day (coding {reading.coding})"
-        ]
+        pixels = f"{count_of(reading.rows, 'pixel')} with an alert near {', '.join(reading.sightings)}"
+        lines = [f"{result.name}: {pixels}, in {near} patches of one day (coding {reading.coding})"]
     else:
         dates = f"dates from {reading.date_column}" if reading.date_column else "without dates"
         lines = [f"{near} of {reading.rows} lie near {', '.join(reading.sightings)} ({dates})"]
@@ -169,3 +169,32 @@ def _list_agreements(result: Corroboration) -> dict[str, dict[str, Any]]:
 
 def _write_days(days: int | None) -> str:
     return "" if days is None else str(days)
+
+
+def describe_places(places: Sequence[ReportedPlace]) -> list[dict[str, Any]]:
+    """Return places that others report on unseen ground as plain data, with their outlines as GeoJSON."""
+    from shapely.geometry import mapping
+
+    return [{**place.describe(), "geometry": mapping(place.outline)} for place in places]
+
+
+def print_places(places: Sequence[ReportedPlace]) -> None:
+    """Print places that others report on unseen ground."""
+    if not places:
+        echo("no other system that was added reports change on ground that could not be seen")
+        return
+    texts = read_texts("en")
+    rows = [
+        (
+            place.aoi,
+            name_systems(place.systems, texts),
+            str(place.first),
+            place.area_ha,
+            f"{place.lat:.5f}",
+            f"{place.lon:.5f}",
+            explain_unseen(place.why, place.last_clear, texts),
+        )
+        for place in places
+    ]
+    print_table(("area", "reported by", "first on", "ha", "lat", "lon", "not seen here:"), rows)
+    echo("These are no alerts of ours: nothing there has been checked.  Dates are those of their first detection.")

@@ -187,6 +187,19 @@ def read_name(path: Path, asked: str | None) -> RasterName:
         if coding.is_joint:
             return RasterName(path, coding, BOTH, name, system)
         return RasterName(path, coding, *_read_role(name, folder), year=year)
+    _refuse_other(path, folder, name)
+    if found := _OPERA.search(name):
+        coding = _find_opera(path, name, found.group(1))
+        return RasterName(path, coding, found.group(2), name.replace(found.group(0), f"{found.group(1)}-dist"))
+    if system:
+        return RasterName(path, CODINGS["gfw"], BOTH, name, system)
+    is_s2 = "s2alert" in f"{folder}/{name}" or (_TILE.search(name) and folder in ("alert", "alertdate"))
+    kind = CODINGS["glad-s2"] if is_s2 else CODINGS["glad-l"] if year is not None else None
+    return RasterName(path, kind, *_read_role(name, folder), year=year)
+
+
+def _refuse_other(path: Path, folder: str, name: str) -> None:
+    """Raise ExternalAlertError for products that are known, and not taken."""
     if "glad-dist-alerts" in f"{folder}/{name}" or "integrated-dist-alerts" in f"{folder}/{name}":
         raise ExternalAlertError(
             f"{path}: what is public on this raster of Global Forest Watch gives two starting days for its dates; "
@@ -194,16 +207,6 @@ def read_name(path: Path, asked: str | None) -> RasterName:
         )
     if "dist-ann" in name:
         raise ExternalAlertError(f"{path} is OPERA's annual summary, no alert; take the layers of DIST-ALERT instead")
-    if found := _OPERA.search(name):
-        coding = _find_opera(path, name, found.group(1))
-        return RasterName(path, coding, found.group(2), name.replace(found.group(0), f"{found.group(1)}-dist"))
-    if system:
-        return RasterName(path, CODINGS["gfw"], BOTH, name, system)
-    if "s2alert" in f"{folder}/{name}" or (_TILE.search(name) and folder in ("alert", "alertdate")):
-        return RasterName(path, CODINGS["glad-s2"], *_read_role(name, folder))
-    if year is not None:
-        return RasterName(path, CODINGS["glad-l"], *_read_role(name, folder), year=year)
-    return RasterName(path, None, *_read_role(name, folder))
 
 
 def refuse_unknown(name: RasterName) -> ExternalAlertError:

@@ -16,7 +16,8 @@ from minewatch.alerts.context.region import AlertSite
 from minewatch.alerts.corroboration.agreement import Agreement, Matches, make_cells, match_external_alerts
 from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M
 from minewatch.alerts.corroboration.points import ENDINGS, read_points
-from minewatch.alerts.corroboration.rasters import RasterReading, are_rasters, read_rasters
+from minewatch.alerts.corroboration.raster_files import are_rasters
+from minewatch.alerts.corroboration.rasters import RasterReading, read_rasters
 from minewatch.alerts.corroboration.record import (
     ExternalSource,
     append_external_sources,

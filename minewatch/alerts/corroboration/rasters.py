@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,42 +17,22 @@ from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.features import convert_box, move
 from minewatch.alerts.context.region import shift
-from minewatch.alerts.corroboration.codings import (
-    BOTH,
-    CODINGS,
-    DATE,
-    DAY_OF_YEAR,
-    NOTHING,
-    STATUS,
-    Coding,
-    RasterName,
-    is_needless,
-    read_name,
-    refuse_unknown,
-)
+from minewatch.alerts.corroboration.codings import BOTH, DATE, NOTHING, STATUS
+from minewatch.alerts.corroboration.raster_files import Tile, digest_files, find_tiles, list_files, open_raster
 from minewatch.alerts.corroboration.sighting import NO_DAY, UNSTATED, Reading, Region, Sightings, join_sightings
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from, reproject
 from minewatch.areas.vectorize import outline_numbers
 from minewatch.core.errors import ExternalAlertError
 from minewatch.core.text import count_of
-from minewatch.raster.gdal import READ_ERRORS, HeaderError, NumberRaster, open_numbers
+from minewatch.raster.gdal import NumberRaster
 from minewatch.raster.tiff_header import Box
-
-ENDINGS = (".tif", ".tiff")
-"""Of files that are read here."""
-
-MOST_FILES = 5_000
-"""In a folder."""
 
 MOST_PATCHES = 500_000
 """Patches of one day near one area: what has more is no raster of alerts."""
 
 PIECE = 2**22
 """Pixels that are decoded at a time."""
-
-SAMPLES, SAMPLE = 64, 2**12
-"""Pieces of a file, and their bytes, by which it is recognised: a tile of Global Forest Watch has hundreds of megabytes."""
 
 
 @dataclass
@@ -70,33 +49,14 @@ class RasterReading(Reading):
     """By which the same rasters are recognised."""
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """The files of one raster of alerts."""
-
-    coding: Coding
-    files: Mapping[str, Path]
-    system: str
-    year: int | None
-
-    @property
-    def path(self) -> Path:
-        return next(iter(self.files.values()))
-
-
-def are_rasters(paths: Iterable[Path]) -> bool:
-    """True if the paths are those of GeoTIFFs, or of folders."""
-    return all(path.suffix.lower() in ENDINGS or path.is_dir() for path in paths)
-
-
 def read_rasters(paths: Sequence[Path], regions: Sequence[Region], asked: str | None, least: int) -> RasterReading:
     """Read the alerts of rasters that lie in the regions, of at least a level; ``asked`` names their coding.
 
     Raises ExternalAlertError where they cannot be read, do not belong together, or are not of the coding.
     """
     notes: list[str] = []
-    files = _list_files(paths, notes)
-    tiles = _find_tiles(files, asked, notes)
+    files = list_files(paths, notes)
+    tiles = find_tiles(files, asked, notes)
     found: dict[str, list[Sightings]] = {}
     pixels = near = undated = 0
     for tile in tiles:
@@ -106,9 +66,9 @@ def read_rasters(paths: Sequence[Path], regions: Sequence[Region], asked: str | 
             )
         with _open(tile) as opened:
             for region in regions:
-                for part in opened.read(region, least):
-                    found.setdefault(region.aoi, []).append(part.sightings)
-                    pixels, undated = pixels + part.pixels, undated + part.undated
+                for piece in opened.read(region, least):
+                    found.setdefault(region.aoi, []).append(piece.sightings)
+                    pixels, undated = pixels + piece.pixels, undated + piece.undated
             near += opened.is_near
     sightings = {
         aoi: join_sightings([part for part in parts if len(part)]) for aoi, parts in found.items() if any(map(len, parts))
@@ -127,125 +87,21 @@ def read_rasters(paths: Sequence[Path], regions: Sequence[Region], asked: str | 
         notes=notes,
         system=tiles[0].system,
         file=f"{first} and {len(files) - 1} more" if len(files) > 1 else first,
-        digest=_digest(files),
+        digest=digest_files(files),
     )
-
-
-# --- which files -----------------------------------------------------------------------------------------------------
-
-
-def _list_files(paths: Sequence[Path], notes: list[str]) -> list[Path]:
-    files: list[Path] = []
-    for path in paths:
-        inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in ENDINGS) if path.is_dir() else [path]
-        if not inside:
-            raise ExternalAlertError(f"{path} holds no GeoTIFF")
-        files += inside
-    if missing := next((path for path in files if not path.is_file()), None):
-        raise ExternalAlertError(f"there is no file {missing}")
-    if len(files) > MOST_FILES:
-        raise ExternalAlertError(f"{len(files)} files are more than {MOST_FILES}; give a folder of the tiles near the areas")
-    needed = [path for path in files if not is_needless(path)]
-    if not needed:
-        raise ExternalAlertError(
-            f"{files[0]} says neither whether nor when something changed; give the layers DIST-STATUS and DIST-DATE"
-        )
-    if len(needed) < len(files):
-        notes.append(f"{count_of(len(files) - len(needed), 'layer')} beside status and date: not needed")
-    return list(dict.fromkeys(needed))
-
-
-def _find_tiles(files: Sequence[Path], asked: str | None, notes: list[str]) -> list[_Tile]:
-    names = [read_name(path, asked) for path in files]
-    groups: dict[str, list[RasterName]] = {}
-    if asked is not None and len(names) == 2 and not any(name.role for name in names):
-        first, second = names
-        groups[first.key] = [RasterName(first.path, first.coding, STATUS, first.key, year=first.year),
-                             RasterName(second.path, second.coding, DATE, first.key, year=second.year)]  # fmt: skip
-    else:
-        for name in names:
-            groups.setdefault(name.key, []).append(name)
-    spare = [key for key in groups if "gen-dist" in key and key.replace("gen-dist", "veg-dist") in groups]
-    for key in spare:
-        notes.append(f"{count_of(len(groups.pop(key)), 'layer')} of all land cover (GEN): those of vegetation (VEG) are taken")
-    tiles = [_make_tile(group) for group in groups.values()]
-    kinds = sorted({(tile.system, tile.coding.name) for tile in tiles})
-    if len(kinds) > 1:
-        others = ", ".join(f"{system} ({coding})" for system, coding in kinds)
-        raise ExternalAlertError(f"these rasters are of several systems: {others}; give those of one at a time")
-    return tiles
-
-
-def _make_tile(group: Sequence[RasterName]) -> _Tile:
-    roles: dict[str, Path] = {}
-    for name in group:
-        if name.role in roles and name.role:
-            raise ExternalAlertError(f"{roles[name.role]} and {name.path} both seem to hold the {name.role}; give one of them")
-        roles[name.role] = name.path
-    coding = group[0].coding or _guess_coding(group, roles)
-    system = group[0].system or coding.system
-    year = next((name.year for name in group if name.year is not None), None)
-    if coding.days == DAY_OF_YEAR and year is None:
-        raise ExternalAlertError(
-            f"{group[0].path}: its dates are days of a year that its name does not tell; call it as GLAD does, alertDate24_… for 2024"
-        )
-    if coding.is_joint:
-        return _Tile(coding, {BOTH: group[0].path}, system, year)
-    if DATE in roles:
-        return _Tile(coding, {role: roles[role] for role in (STATUS, DATE) if role in roles}, system, year)
-    return _Tile(coding, {BOTH: group[0].path}, system, year)  # status and date as two bands of a file, or an error
-
-
-def _guess_coding(group: Sequence[RasterName], roles: Mapping[str, Path]) -> Coding:
-    """Return the coding of rasters whose names do not tell: RADD's own has alert and date apart, in two files or two bands."""
-    if "radd" in group[0].path.name.lower() and {STATUS, DATE} <= roles.keys():
-        return CODINGS["radd-wur"]
-    with _opening(group[0].path) as raster:
-        if [name.lower() for name in raster.bands] == ["alert", "date"]:
-            return CODINGS["radd-wur"]
-    raise refuse_unknown(group[0])
-
-
-def _digest(files: Sequence[Path]) -> str:
-    """Digest rasters by size and samples of each: the same near the areas are the same, which their sightings tell."""
-    digest = hashlib.sha256()
-    for part in sorted(_sample(path) for path in files):
-        digest.update(part)
-    return digest.hexdigest()
-
-
-def _sample(path: Path) -> bytes:
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with path.open("rb") as file:
-        for number in range(SAMPLES):
-            file.seek(max(0, (size - SAMPLE) * number // (SAMPLES - 1)))
-            digest.update(file.read(SAMPLE))
-    return digest.digest()
 
 
 # --- their pixels ----------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def _opening(path: Path) -> Iterator[NumberRaster]:
-    try:
-        with open_numbers(path) as raster:
-            yield raster
-    except HeaderError as error:
-        raise ExternalAlertError(f"{path} cannot be used: {error}") from error
-    except READ_ERRORS as error:
-        raise ExternalAlertError(f"{path} cannot be read: it is damaged, or no GeoTIFF") from error
-
-
-@contextlib.contextmanager
-def _open(tile: _Tile) -> Iterator[_OpenTile]:
+def _open(tile: Tile) -> Iterator[_OpenTile]:
     with contextlib.ExitStack() as stack:
-        rasters = {role: stack.enter_context(_opening(path)) for role, path in tile.files.items()}
+        rasters = {role: stack.enter_context(open_raster(path)) for role, path in tile.files.items()}
         bands = _choose_bands(tile, rasters)
         for role, (raster, band) in bands.items():
             if role == DATE and raster.dtypes[band - 1] == "uint8":
-                raise ExternalAlertError(f"{tile.files.get(role, tile.path)} has numbers of type uint8, too small for dates")
+                raise ExternalAlertError(f"{tile.find(role)} has numbers of type uint8, too small for dates")
         shapes = {(one.shape, one.transform, one.crs) for one in rasters.values()}
         if len(shapes) > 1:
             status, date = tile.files[STATUS], tile.files[DATE]
@@ -255,7 +111,7 @@ def _open(tile: _Tile) -> Iterator[_OpenTile]:
         yield _OpenTile(tile, bands, _find_crs(rasters, tile))
 
 
-def _choose_bands(tile: _Tile, rasters: Mapping[str, NumberRaster]) -> dict[str, tuple[NumberRaster, int]]:
+def _choose_bands(tile: Tile, rasters: Mapping[str, NumberRaster]) -> dict[str, tuple[NumberRaster, int]]:
     """Return the raster and the band of each role."""
     for role, raster in rasters.items():
         most = 2 if role == BOTH and not tile.coding.is_joint else 1
@@ -274,7 +130,7 @@ def _choose_bands(tile: _Tile, rasters: Mapping[str, NumberRaster]) -> dict[str,
     return {STATUS: (raster, 3 - date), DATE: (raster, date)}
 
 
-def _find_crs(rasters: Mapping[str, NumberRaster], tile: _Tile) -> CRS:
+def _find_crs(rasters: Mapping[str, NumberRaster], tile: Tile) -> CRS:
     try:
         crs = CRS.from_user_input(next(iter(rasters.values())).crs)
         lonlat_from(crs)
@@ -294,7 +150,7 @@ class _Part:
 class _OpenTile:
     """An open raster of alerts."""
 
-    tile: _Tile
+    tile: Tile
     bands: Mapping[str, tuple[NumberRaster, int]]
     crs: CRS
     is_near: bool = field(default=False, init=False)
@@ -353,10 +209,10 @@ class _OpenTile:
         coding, numbers = self.tile.coding, {role: self._read(role, piece) for role in self.bands}
         if coding.is_joint:
             return coding.split(numbers[BOTH], str(self.tile.path))
-        days = coding.read_days(numbers[DATE], self.tile.year, str(self.tile.files.get(DATE, self.tile.path)))
+        days = coding.read_days(numbers[DATE], self.tile.year, str(self.tile.find(DATE)))
         if STATUS not in numbers:
             return days, np.where(days == NO_DAY, NOTHING, UNSTATED).astype(np.uint8)
-        return days, coding.read_levels(numbers[STATUS], str(self.tile.files.get(STATUS, self.tile.path)))
+        return days, coding.read_levels(numbers[STATUS], str(self.tile.find(STATUS)))
 
     def _read(self, role: str, piece: Box) -> NDArray[np.integer]:
         """Read numbers, 0 where the file declares no data."""
