@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +12,6 @@ import click
 
 from minewatch.alerts.cells import describe_position, is_empty, read_day
 from minewatch.alerts.context.terms import AREAS, CONCESSION, LEGAL, UNKNOWN, UNLICENSED
-from minewatch.alerts.corroboration.options import CODINGS, DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
 from minewatch.alerts.record import STATES
@@ -30,6 +28,7 @@ from minewatch.cli.output import (
     read_line,
     say,
 )
+from minewatch.cli.witnesses import corroborate, unseen
 from minewatch.core.errors import AlertsError
 from minewatch.likeness.grades import MEANING
 from minewatch.products.export.endings import DEFAULT, ENDINGS
@@ -278,116 +277,6 @@ def review(
         echo(f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {read_line('--by', by)}, status {reviewed.status}")
 
 
-@alerts.command("corroborate")
-@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
-@click.option(
-    "--name",
-    metavar="NAME",
-    help="The other system, as the table will name it: RADD …  [default, of rasters alone: what their coding says]",
-)
-@click.option(
-    "--coding",
-    type=click.Choice(CODINGS),
-    help="How the numbers of rasters are written, where their names do not tell.",
-)
-@click.option(
-    "--confidence",
-    type=click.Choice(["high"]),
-    help="Count only what the other system is sure of: its levels high and highest.",
-)
-@click.option(
-    "--distance",
-    default=DISTANCE_M,
-    show_default=True,
-    type=click.FloatRange(0, FARTHEST_M),
-    metavar="M",
-    help="Largest distance from an alert that counts as agreement, metres.",
-)
-@click.option(
-    "--days",
-    default=DAYS,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Largest number of days before or after the alert that counts as agreement; undated records always agree.",
-)
-@click.option("--layer", metavar="NAME", help="Which layer of the file, where it has several.")
-@click.option("--date-column", metavar="NAME", help="Column with the dates, if its name does not show it.")
-@click.option("--take-back", is_flag=True, help="Remove everything that was added under this name.")
-@common_options
-def corroborate(session: Session, files: tuple[Path, ...], name: str | None, take_back: bool, **choice: Any) -> None:
-    """Mark where another system's alerts agree: who, when, how far away, and how many days before ours.
-
-    FILE is a CSV with latitude and longitude (as Global Forest Watch exports GLAD, RADD and integrated alerts), or points or
-    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch), or GeoTIFFs as the systems give them
-    out: status and date of DIST-ALERT, Global Forest Watch's tiles, RADD's and GLAD's own, several at once or a folder of them.
-    Of rasters only what lies near the areas is read.  What is near is kept, so that later alerts show it too; adding the same
-    file again changes nothing.
-
-    \b
-    Example:
-      minewatch alerts corroborate gfw-alerts.csv --name GFW
-      minewatch alerts corroborate T18LYP_VEG-DIST-STATUS.tif T18LYP_VEG-DIST-DATE.tif
-      minewatch alerts corroborate tiles/ --coding gfw --name RADD --confidence high
-      minewatch alerts corroborate mines-2024.geojson --name "Amazon Mining Watch" --distance 250
-      minewatch alerts corroborate --name GFW --take-back
-    """
-    from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
-    from minewatch.alerts.corroboration.raster_files import are_rasters
-    from minewatch.alerts.corroboration.sighting import HIGH, UNSTATED
-    from minewatch.alerts.csv_file import publish_csv
-    from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
-
-    if bool(files) == take_back:
-        raise click.UsageError("give either FILE or --take-back")
-    if name is None and not (files and are_rasters(files)):
-        raise click.UsageError("give the other system's name with --name; only rasters tell it themselves")
-    workspace = session.workspace
-    if not files:
-        count = remove_source(workspace, name or "")
-        publish_csv(workspace)
-        echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
-        return
-    options = {"distance_m": choice["distance"], "days": choice["days"], "coding": choice["coding"], "layer": choice["layer"]}
-    least = HIGH if choice["confidence"] else UNSTATED
-    result = corroborate_alerts(workspace, files, name, date_column=choice["date_column"], least=least, **options)
-    publish_csv(workspace)
-    for line in (*result.notes, *describe_source_file(result, files[0])):
-        say(line)
-    if session.as_json:
-        print_json(describe_corroboration(result))
-    elif result.agreements:
-        print_corroboration(result)
-
-
-@alerts.command("unseen")
-@click.option("--aoi", metavar="NAME", help="Only this area.")
-@common_options
-def unseen(session: Session, aoi: str | None) -> None:
-    """List where other systems report change on ground that could not be seen here: these are no alerts of ours.
-
-    For every system that was added with "alerts corroborate" and gives dates: ground of the areas where it reports change
-    between the beginning of monitoring and the table's as-of date, and where by the change map there was no clear look since,
-    never any data, too few looks to monitor, or no vegetation to lose.  Places as small as the smallest alert are listed; what
-    is seen later leaves the list.
-
-    \b
-    Example:
-      minewatch alerts unseen
-      minewatch alerts unseen --aoi la-pampa --json
-    """
-    from minewatch.alerts.corroboration.unseen import find_reported_places
-    from minewatch.cli.listing import describe_places, print_places
-
-    places, notes = find_reported_places(session.workspace, aoi)
-    for note in notes:
-        say(note)
-    if session.as_json:
-        print_json(describe_places(places))
-    else:
-        print_places(places)
-
-
 @alerts.command("export")
 @click.option(
     "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(ENDINGS)}, with commas."
@@ -433,3 +322,7 @@ def export(session: Session, formats: str, output: Path | None, locale: str | No
     paths = [export.path for export in written]
     noted = log_handover(session.workspace, "exported", chosen["alert_id"], paths, f"as {files}", handover)
     print_result(session, [str(path) for path in paths], paths, [*(note for export in written for note in export.notes), *noted])
+
+
+alerts.add_command(corroborate)
+alerts.add_command(unseen)

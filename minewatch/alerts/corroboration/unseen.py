@@ -243,7 +243,7 @@ def _make_places(pixels: _Pixels, grid: Grid, aoi: str, as_of: dt.date, names: S
     labels = np.zeros(len(positions), np.int64)
     rows, columns = (axis.astype(np.int32) for axis in np.divmod(positions, width))
     for number, patch in enumerate(find_patches(rows, columns, (grid.shape[0] // CELL + 1, width))):
-        inside = np.argwhere(patch.mask) + (patch.window.row, patch.window.column)
+        inside = np.argwhere(patch.mask) + np.array([patch.window.row, patch.window.column])
         labels[np.searchsorted(positions, inside[:, 0] * width + inside[:, 1])] = number
     order = np.argsort(labels[cell_of], kind="stable")
     borders = np.flatnonzero(np.diff(labels[cell_of][order])) + 1

@@ -79,10 +79,8 @@ def choose_events(rule: Rule, events: Sequence[Event], progress: RuleProgress) -
 def _is_wanted(table: NotifyTable, event: Event, progress: RuleProgress) -> bool:
     if event.event == UNSEEN:
         return UNSEEN in table.events and event.facts["limit"] == table.unseen_days
-    if event.event == REPORTED and event.facts["area_ha"] < table.smallest_ha:
-        return False
     if not event.alert_id:
-        return event.event in table.events
+        return event.event in table.events and (event.event != REPORTED or event.facts["area_ha"] >= table.smallest_ha)
     area, sent_ha = float(event.facts["area_ha"] or 0), progress.told_ha.get(event.alert_id)
     legal = event.facts["legal_status"] or "unknown"
     is_elsewhere = bool(table.legal_status) and legal not in table.legal_status

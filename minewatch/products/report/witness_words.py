@@ -18,22 +18,21 @@ def describe_witnesses(row: Mapping[Any, Any], texts: Texts) -> list[tuple[str, 
 
 def describe_witness(facts: Mapping[str, Any], texts: Texts) -> str:
     """Return what one system saw, parts with a middle dot between them; ``facts`` as ``read_agreements`` gives them."""
-    first = facts["first"]
-    place = (
-        texts.text("witness_inside")
-        if facts["inside"]
-        else texts.text("witness_away", metres=texts.number(facts["distance_m"], "0"))
-    )
+    first, level = facts["first"], f"witness_level_{facts['confidence']}"
+    metres = texts.number(facts["distance_m"], "0")
     parts = [
-        texts.text("witness_first", date=texts.date(dt.date.fromisoformat(first))) if first else texts.text("witness_undated")
+        texts.text("witness_first", date=texts.date(dt.date.fromisoformat(first))) if first else texts.text("witness_undated"),
+        _compare(facts["days_before_first_seen"], "", texts),
+        _compare(facts["days_before_confirmed"], "_confirmed", texts),
+        texts.text("witness_inside") if facts["inside"] else texts.text("witness_away", metres=metres),
+        texts.text(level) if level in texts.words else "",
     ]
-    parts += [_compare(days, ending, texts) for days, ending in (
-        (facts["days_before_first_seen"], ""), (facts["days_before_confirmed"], "_confirmed")) if days is not None]  # fmt: skip
-    level = f"witness_level_{facts['confidence']}"
-    return " · ".join([*parts, place, *([texts.text(level)] if level in texts.words else [])])
+    return " · ".join(filter(None, parts))
 
 
-def _compare(days: int, ending: str, texts: Texts) -> str:
+def _compare(days: int | None, ending: str, texts: Texts) -> str:
+    if days is None:
+        return ""
     if not days:
         return texts.text(f"witness_same{ending}")
     return texts.count(f"witness_{'before' if days > 0 else 'after'}{ending}", abs(days))
@@ -48,7 +47,6 @@ def explain_unseen(why: str, last_clear: dt.date | None, texts: Texts) -> str:
 
 def name_systems(systems: Mapping[str, str], texts: Texts) -> str:
     """Return the names of systems that report a place, each with its confidence where it states one."""
-    levels = {name: f"witness_level_{word}" for name, word in systems.items()}
-    return ", ".join(
-        f"{show(name)} ({texts.text(level)})" if level in texts.words else show(name) for name, level in levels.items()
-    )
+    keys = {name: f"witness_level_{word}" for name, word in systems.items()}
+    levels = {name: f" ({texts.text(key)})" if key in texts.words else "" for name, key in keys.items()}
+    return ", ".join(f"{show(name)}{level}" for name, level in levels.items())
