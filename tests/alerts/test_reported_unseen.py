@@ -145,9 +145,8 @@ def test_each_place_is_told_once_and_hidden_where_places_are(
     enqueue_messages(workspace, now)
     messages = {message.rule: message for message in list_messages(workspace.outbox, WAITING)[0]}
     rules = {one.name: one for one in find_rules(workspace)}
-    letters = {
-        name: " ".join(render_message(message, rules[name], ()).render_text().split()) for name, message in messages.items()
-    }
+    texts = {name: render_message(message, rules[name], ()).render_text() for name, message in messages.items()}
+    letters = {name: " ".join(text.split()) for name, text in texts.items()}
     assert [event.event for event in messages["open"].events] == ["reported-unseen"] * 3
     place = f"{messages['open'].events[0].facts['lat']:.5f}"
     assert (place in letters["open"], place in letters["shy"]) == (True, False)
