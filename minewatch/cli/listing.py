@@ -138,6 +138,13 @@ def describe_corroboration(result: Corroboration) -> dict[str, Any]:
     }
 
 
+def describe_unseen(places: Sequence[ReportedPlace]) -> list[str]:
+    """Return a line on what others report on unseen ground; [] where there is nothing."""
+    hectares = sum(place.area_ha for place in places)
+    command = "list them with: minewatch alerts unseen"
+    return [f"{count_of(len(places), 'place')} of {hectares:.2f} ha that could not be seen here; {command}"] if places else []
+
+
 def print_corroboration(result: Corroboration) -> None:
     """Print the alerts that external alerts agree with."""
     rows = [

@@ -69,8 +69,9 @@ def corroborate(session: Session, files: tuple[Path, ...], name: str | None, tak
     from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
     from minewatch.alerts.corroboration.raster_files import are_rasters
     from minewatch.alerts.corroboration.sighting import HIGH, UNSTATED
+    from minewatch.alerts.corroboration.unseen import find_reported_places
     from minewatch.alerts.csv_file import publish_csv
-    from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
+    from minewatch.cli.listing import describe_corroboration, describe_source_file, describe_unseen, print_corroboration
 
     if bool(files) == take_back:
         raise click.UsageError("give either FILE or --take-back")
@@ -86,10 +87,11 @@ def corroborate(session: Session, files: tuple[Path, ...], name: str | None, tak
     least = HIGH if choice["confidence"] else UNSTATED
     result = corroborate_alerts(workspace, files, name, date_column=choice["date_column"], least=least, **options)
     publish_csv(workspace)
-    for line in (*result.notes, *describe_source_file(result, files[0])):
+    unseen_places = [place for place in find_reported_places(workspace)[0] if result.name in place.systems]
+    for line in (*result.notes, *describe_source_file(result, files[0]), *describe_unseen(unseen_places)):
         say(line)
     if session.as_json:
-        print_json(describe_corroboration(result))
+        print_json(describe_corroboration(result) | {"unseen": len(unseen_places)})
     elif result.agreements:
         print_corroboration(result)
 

@@ -9,6 +9,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -159,11 +160,16 @@ class _Reported:
     name: str
     sightings: Sightings
 
+    @cached_property
+    def bounds(self) -> NDArray[np.float64]:
+        """(4, n) left, bottom, right, top of each."""
+        return np.ascontiguousarray(shapely.bounds(self.sightings.shapes).T)
+
     def cut(self, window: Window, grid: Grid) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """Return day and level of each pixel of a window, NO_DAY where nothing is reported."""
         left, top = grid.transform_of(window) @ (0, 0)
         right, bottom = grid.transform_of(window) @ (window.width, window.height)
-        west, south, east, north = shapely.bounds(self.sightings.shapes).T
+        west, south, east, north = self.bounds
         near = np.flatnonzero((west <= right) & (east >= left) & (south <= top) & (north >= bottom))
         chosen = self.sightings.choose(near)
         order = np.arange(1, len(near) + 1, dtype=np.int32)
