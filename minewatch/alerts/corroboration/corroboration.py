@@ -240,7 +240,7 @@ def refresh_matches(workspace: Workspace) -> tuple[Matches, dict[str, AlertSite]
 
 
 def _show(connection: Any, row: Mapping[str, Any], cells: Mapping[str, Any]) -> None:
-    changed = {name: cell for name, cell in cells.items() if (row[name] or "") != (to_sql(cell) or "")}
+    changed = {name: cell for name, cell in cells.items() if _fill(row[name]) != _fill(to_sql(cell))}
     if not changed:
         return
     update(connection, LAYER, row["fid"], changed)
@@ -248,3 +248,7 @@ def _show(connection: Any, row: Mapping[str, Any], cells: Mapping[str, Any]) -> 
         return
     detail = cells["witnesses"] or "nobody any more"
     record_event(connection, HistoryEvent(row["alert_id"], "witnessed", detail, run_id=row["run_id"], as_of=row["as_of"]))
+
+
+def _fill(cell: Any) -> Any:
+    return "" if cell is None else cell
