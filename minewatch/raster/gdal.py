@@ -191,7 +191,7 @@ class NumberRaster:
     @property
     def transform(self) -> Affine:
         """Pixel to map."""
-        return self.dataset.transform
+        return Affine(*self.dataset.transform[:6])
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -206,7 +206,7 @@ class NumberRaster:
     @property
     def nodata(self) -> float | None:
         """Number that the file declares as no data."""
-        return self.dataset.nodata
+        return None if self.dataset.nodata is None else float(self.dataset.nodata)
 
     @property
     def tags(self) -> dict[str, str]:

@@ -152,8 +152,9 @@ class SightingIndex:
             return None
         dates = np.unique(self.sightings.days[near[metres <= min(nearest + 0.05, distance_m)]])
         agreeing = near[metres <= distance_m]
-        days = self.sightings.days[agreeing]
-        first = to_date(int(days[days != NO_DAY].min())) if (days != NO_DAY).any() else None
+        dated = self.sightings.days[agreeing]
+        dated = dated[dated != NO_DAY]
+        first = to_date(int(dated.min())) if dated.size else None
         level = int(self.sightings.levels[agreeing].max())
         found = [Agreement(name, to_date(int(day)), round(nearest, 1), first, level) for day in dates]
         return choose_agreement(found, site.first_seen)

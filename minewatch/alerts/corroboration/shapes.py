@@ -46,7 +46,7 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
     names = [str(name) for name in info["fields"]]
     column = find_date_column(names, date_column, str(path))
     columns = column, find_confidence_column(names, column)
-    reading = Reading({}, max(0, int(info["features"])), column)
+    reading = Reading({}, max(0, int(info["features"])), date_column=column)
     try:
         for region in regions:
             parts = list(_read_region(path, chosen, crs, region, columns))

@@ -253,7 +253,7 @@ def _find_reported(state: CurrentState, store: EventStore) -> Iterator[Event]:
     known: dict[str, list[BaseGeometry]] = {}
     for event in store.events if state.reported else ():
         if event.event == REPORTED and event.geometry:
-            known.setdefault(event.aoi, []).append(shape(event.geometry))
+            known.setdefault(event.aoi, []).append(shape(dict(event.geometry)))
     for place in state.reported:
         if any(place.outline.intersects(before) for before in known.get(place.aoi, ())):
             continue
