@@ -179,7 +179,7 @@ def test_a_csv_of_global_forest_watch_is_shown_in_the_table(workspace: Workspace
     assert result.reading.rows == 2
     assert result.agreements.keys() == {row.alert_id}
     assert cells(workspace)[row.alert_id] == f"RADD {date} (35 m, high)"
-    assert [cell for cell in cells(workspace).values() if cell] == [f"RADD {date} (35 m)"]
+    assert [cell for cell in cells(workspace).values() if cell] == [f"RADD {date} (35 m, high)"]
 
 
 def test_the_same_file_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from shapely.geometry import box
 
+from minewatch.alerts.cells import is_empty
 from minewatch.alerts.corroboration import options
 from minewatch.alerts.corroboration.codings import CODINGS
 from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
@@ -289,8 +290,6 @@ def test_a_raster_says_for_each_alert_who_saw_it_how_sure_and_how_much_earlier(w
     words = "12 days before ours was first seen"
     assert words in run(workspace, "alerts", "show", row.alert_id).stdout
     assert words in run(workspace, "explain", row.alert_id).stdout
-    explained = json.loads(run(workspace, "explain", row.alert_id, "--json").stdout)
-    assert explained["witnesses"] == json.loads(after.witness_basis)
 
 
 def test_the_same_raster_changes_nothing_and_a_table_made_anew_says_the_same(workspace: Workspace, tmp_path: Path) -> None:
@@ -307,8 +306,8 @@ def test_the_same_raster_changes_nothing_and_a_table_made_anew_says_the_same(wor
     assert remove_source(workspace, "RADD") == 1
     after = largest(workspace)
     assert (after.witnesses, after.witness_basis) == ("", "")
-    assert np.isnat(np.datetime64(after.witness_first))
-    assert np.isnan(after.witness_lead)
+    assert is_empty(after.witness_first)
+    assert is_empty(after.witness_lead)
 
 
 def test_only_sure_alerts_count_where_asked_for(workspace: Workspace, tmp_path: Path) -> None:
