@@ -20,7 +20,6 @@ from minewatch.likeness.grades import MEANING
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision
 from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.texts import Texts, read_texts
-from minewatch.products.report.witness_words import explain_unseen, name_systems
 
 if TYPE_CHECKING:
     from minewatch.alerts.corroboration.corroboration import Corroboration
@@ -113,7 +112,7 @@ def describe_source_file(result: Corroboration, file: Path) -> list[str]:
         return lines
     if reading.coding:
         pixels = f"{count_of(reading.rows, 'pixel')} with an alert near {', '.join(reading.sightings)}"
-        lines = [f"{result.name}: {pixels}, in {near} patches of one day (coding {reading.coding})"]
+        lines = [f"{result.name}: {pixels}, patches of one day: {near} (coding {reading.coding})"]
     else:
         dates = f"dates from {reading.date_column}" if reading.date_column else "without dates"
         lines = [f"{near} of {reading.rows} lie near {', '.join(reading.sightings)} ({dates})"]
@@ -160,8 +159,9 @@ def print_corroboration(result: Corroboration) -> None:
         for alert_id, facts in _list_agreements(result).items()
     ]
     print_table(("alert", "seen by", "first on", "d seen", "d conf.", "sure", "m away"), rows)
-    echo("d seen, d conf.: days from their first detection to the look on which ours was first seen, and to that which confirmed")
-    echo("it; below 0 theirs was later.  Agreement is no proof of mining.")
+    echo("d seen, d conf.: days from their first detection to the look on which ours was")
+    echo("first seen, and to that which confirmed it; below 0 theirs was later.")
+    echo("Agreement is no proof of mining.")
 
 
 def _list_agreements(result: Corroboration) -> dict[str, dict[str, Any]]:
@@ -190,18 +190,18 @@ def print_places(places: Sequence[ReportedPlace]) -> None:
     if not places:
         echo("no other system that was added reports change on ground that could not be seen")
         return
-    texts = read_texts("en")
     rows = [
         (
             place.aoi,
-            name_systems(place.systems, texts),
+            ", ".join(f"{name} ({word})" if word else name for name, word in place.systems.items()),
             str(place.first),
             place.area_ha,
             f"{place.lat:.5f}",
             f"{place.lon:.5f}",
-            explain_unseen(place.why, place.last_clear, texts),
+            f"{place.why} {place.last_clear or 'the beginning'}" if place.why.endswith("since") else place.why,
         )
         for place in places
     ]
-    print_table(("area", "reported by", "first on", "ha", "lat", "lon", "not seen here:"), rows)
-    echo("These are no alerts of ours: nothing there has been checked.  Dates are those of their first detection.")
+    print_table(("area", "reported by", "first on", "ha", "lat", "lon", "why not seen"), rows)
+    echo("These are no alerts of ours: nothing there has been checked.")
+    echo("Dates are those of their first detection.")

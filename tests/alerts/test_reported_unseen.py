@@ -109,9 +109,9 @@ def test_what_others_report_on_unseen_ground_is_listed_with_why(workspace: Works
     assert found["never covered"]["last_clear"] is None
     assert [place["area_ha"] for place in places] == pytest.approx([0.36] * 3, rel=0.01)
     assert clouded["geometry"]["type"] == "MultiPolygon"
-    assert "1 sightings of RADD are dated after 2023-03-31" in result.stderr
+    assert "sightings of RADD that are dated after 2023-03-31, and wait for the next scan: 1" in result.stderr
     text = run(workspace, "alerts", "unseen").stdout
-    assert "no clear look since 20 January 2023" in " ".join(text.split())
+    assert "no clear look since 2023-01-20" in " ".join(text.split())
     assert "These are no alerts of ours" in text
     assert read_alerts(workspace.alerts)["alert_id"].tolist() == before
 

@@ -134,9 +134,7 @@ def _find_in_area(workspace: Workspace, row: Row, sources: Sequence[ExternalSour
             continue
         later = int((sightings.days > to_day(as_of)).sum())
         if later:
-            notes.append(
-                f"{name}: {later} sightings of {source.name} are dated after {as_of} and are not judged before the next scan"
-            )
+            notes.append(f"{name}: sightings of {source.name} that are dated after {as_of}, and wait for the next scan: {later}")
         dated = (sightings.days != NO_DAY) & (sightings.days >= to_day(row["monitor_from"])) & (sightings.days <= to_day(as_of))
         if dated.any():
             reported.append(_Reported(source.name, _place(sightings.choose(dated), grid)))
