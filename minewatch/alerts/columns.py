@@ -78,6 +78,9 @@ ALERT_COLUMNS = (
     Column("mine_reasons", "object", "Likeness in words"),
     Column("mine_basis", "object", "What the likeness rests on (JSON)"),
     Column("mine_model", "object", "Weights of the likeness"),
+    Column("witness_first", "datetime64[D]", "First seen by others on"),
+    Column("witness_lead", "float64", "Days that others were earlier"),
+    Column("witness_basis", "object", "What others saw (JSON)"),
 )
 """Layer ``alerts``, MultiPolygon; the one order of columns, also of alerts.csv and of every export."""
 

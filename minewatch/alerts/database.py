@@ -82,7 +82,7 @@ def recover(path: Path, *, whole: bool = False) -> None:
 
 def select(connection: sqlite3.Connection, layer: str, where: str = "1", values: Sequence[Value] = ()) -> list[dict[str, Any]]:
     """Read rows as dictionaries; ``where`` is SQL with ? for each of ``values``."""
-    cursor = connection.execute(f'SELECT * FROM "{layer}" WHERE {where}', tuple(map(_to_sql, values)))
+    cursor = connection.execute(f'SELECT * FROM "{layer}" WHERE {where}', tuple(map(to_sql, values)))
     names = [description[0] for description in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
@@ -94,7 +94,7 @@ def select_areas(connection: sqlite3.Connection, layer: str, aois: Sequence[str]
 
 def insert(connection: sqlite3.Connection, layer: str, row: Mapping[str, Cell]) -> int:
     """Add a row; return its fid."""
-    cells = {name: _to_sql(value) for name, value in row.items()}
+    cells = {name: to_sql(value) for name, value in row.items()}
     names = ", ".join(f'"{name}"' for name in cells)
     marks = ", ".join("?" for _ in cells)
     cursor = connection.execute(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', tuple(cells.values()))
@@ -105,13 +105,13 @@ def insert_rows(connection: sqlite3.Connection, layer: str, rows: Sequence[Mappi
     """Add rows without geometry, which all have the same columns."""
     if rows:
         names, marks = ", ".join(f'"{name}"' for name in rows[0]), ", ".join("?" for _ in rows[0])
-        values = (tuple(map(_to_sql, row.values())) for row in rows)
+        values = (tuple(map(to_sql, row.values())) for row in rows)
         connection.executemany(f'INSERT INTO "{layer}" ({names}) VALUES ({marks})', values)
 
 
 def update(connection: sqlite3.Connection, layer: str, fid: int, row: Mapping[str, Cell]) -> None:
     """Change the named columns of a row."""
-    cells = {name: _to_sql(value) for name, value in row.items()}
+    cells = {name: to_sql(value) for name, value in row.items()}
     assignments = ", ".join(f'"{name}" = ?' for name in cells)
     connection.execute(f'UPDATE "{layer}" SET {assignments} WHERE "{KEY}" = ?', (*cells.values(), fid))
 
@@ -126,5 +126,6 @@ def parse_date(value: object) -> dt.date:
     return dt.date.fromisoformat(str(value)[:10])
 
 
-def _to_sql(value: Cell) -> Any:
+def to_sql(value: Cell) -> Any:
+    """Return a value as SQLite takes it."""
     return value.isoformat() if isinstance(value, dt.date) else value

@@ -89,3 +89,21 @@ def rasterize_outlines(geometries: Iterable[BaseGeometry], transform: Affine, sh
     if not drawn:
         return np.zeros(shape, bool)
     return np.asarray(rasterize(drawn, shape, transform=transform, dtype="uint8")).astype(bool)
+
+
+def outline_numbers(numbers: NDArray[np.int32], transform: Affine) -> tuple[NDArray[np.object_], NDArray[np.int32]]:
+    """Return the outlines of the patches of equal numbers, along pixel edges, and the number of each; those of 0 are left out."""
+    drawn = list(shapes(numbers, mask=numbers != 0, connectivity=4, transform=transform))
+    outlines = np.empty(len(drawn), object)
+    outlines[:] = [shape(geometry) for geometry, _ in drawn]
+    return outlines, np.array([number for _, number in drawn], np.int32)
+
+
+def rasterize_numbers(
+    geometries: NDArray[np.object_], numbers: NDArray[np.int32], transform: Affine, shape: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Return the number of the last geometry that holds the centre of each pixel, or is a point within it, else 0: (y, x)."""
+    if not len(geometries):
+        return np.zeros(shape, np.int32)
+    pairs = zip(geometries.tolist(), numbers.tolist(), strict=True)
+    return np.asarray(rasterize(pairs, shape, transform=transform, dtype="int32"), np.int32)

@@ -12,7 +12,7 @@ import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
-from minewatch.core.text import count_of, format_day, format_percent
+from minewatch.core.text import count_of, format_day, format_percent, show
 
 if TYPE_CHECKING:
     from minewatch.alerts.explain.record import ExplainedLook, Explanation
@@ -143,6 +143,8 @@ def describe_explanation(explanation: Explanation, looks: Sequence[ExplainedLook
 def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook]) -> None:
     from minewatch.alerts.cells import describe_position
     from minewatch.alerts.lifetime import describe_bracket
+    from minewatch.products.report.texts import read_texts
+    from minewatch.products.report.witness_words import describe_witness
 
     confirmed = f"; confirmed {format_day(explanation.confirmed_on)}" if explanation.confirmed_on else ""
     green = f"; green again since {format_day(explanation.green_again)}" if explanation.green_again else ""
@@ -155,6 +157,8 @@ def _print_explanation(explanation: Explanation, looks: Sequence[ExplainedLook])
         f"pixel at {describe_position(*explanation.position)}: baseline of {count_of(explanation.baseline_looks, 'look')},"
         f" noise {explanation.noise:.3f}"
     )
+    for witness in explanation.witnesses:
+        echo(f"seen by {show(witness['name'])} too: {describe_witness(witness, read_texts('en'))}")
     for note in explanation.notes:
         echo(f"  {note}")
     print_table(LOOK_COLUMNS, [_list_look(look, explanation.pixels) for look in looks], spare=SPARE_COLUMNS, wrap=True)

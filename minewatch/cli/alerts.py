@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from minewatch.alerts.cells import describe_position, read_day
-from minewatch.alerts.corroboration.options import DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate
 from minewatch.alerts.rows import find_alert, list_what_ifs, read_areas, read_rows
@@ -26,6 +24,7 @@ from minewatch.cli.output import (
     read_line,
     say,
 )
+from minewatch.cli.witnesses import corroborate, unseen
 from minewatch.core.errors import AlertsError
 from minewatch.core.text import count_of, format_time
 from minewatch.likeness.grades import MEANING
@@ -107,6 +106,7 @@ def show(session: Session, alert_id: str) -> None:
     """
     from minewatch.cli.listing import describe_alerts, describe_law_lines
     from minewatch.products.report.texts import read_texts
+    from minewatch.products.report.witness_words import describe_witnesses
 
     name = find_alert(session.workspace.alerts, alert_id)
     if name != alert_id:
@@ -121,10 +121,11 @@ def show(session: Session, alert_id: str) -> None:
         print_json(facts | {"geometry": mapping(read_outline(session.workspace.alerts, name))})
     else:
         texts = read_texts("en")
-        bases = ("legal_basis", "mine_basis")
+        bases = ("legal_basis", "mine_basis", "witness_basis")
         rows = [(name, "" if value is None else str(value)) for name, value in facts.items() if name not in bases]
         decisions = [("decision", line) for line in _describe_decisions(session.workspace.alerts, row, texts)]
-        print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *decisions])
+        others = [("seen by others", f"{name}: {seen}") for name, seen in describe_witnesses(row, texts)]
+        print_table(("", ""), [*rows, *_describe_life(row), *describe_law_lines(row, texts), *others, *decisions])
         if row["mine_reasons"]:
             say(MEANING)
 
@@ -198,70 +199,6 @@ def review(
         echo(f"{reviewed.alert_id}: {chosen[0] or 'review taken back'} by {read_line('--by', by)}, status {reviewed.status}")
 
 
-@alerts.command("corroborate")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--name",
-    required=True,
-    metavar="NAME",
-    help="The other system, as the table will name it: RADD …",
-)
-@click.option(
-    "--distance",
-    default=DISTANCE_M,
-    show_default=True,
-    type=click.FloatRange(0, FARTHEST_M),
-    metavar="M",
-    help="Largest distance from an alert that counts as agreement, metres.",
-)
-@click.option(
-    "--days",
-    default=DAYS,
-    show_default=True,
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Largest number of days before or after the alert that counts as agreement; undated records always agree.",
-)
-@click.option("--layer", metavar="NAME", help="Which layer of the file, where it has several.")
-@click.option("--date-column", metavar="NAME", help="Column with the dates, if its name does not show it.")
-@click.option("--take-back", is_flag=True, help="Remove everything that was added under this name.")
-@common_options
-def corroborate(session: Session, file: Path | None, name: str, take_back: bool, **choice: Any) -> None:
-    """Mark where another system's alerts agree: who, when, and how far away.
-
-    FILE is a CSV with latitude and longitude (as Global Forest Watch exports GLAD, RADD and integrated alerts), or points or
-    polygons as GeoJSON, GeoPackage or shapefile (RADD, DIST-ALERT, Amazon Mining Watch).  What is near the areas is kept,
-    so that later alerts show it too; adding the same file again changes nothing.
-
-    \b
-    Example:
-      minewatch alerts corroborate gfw-alerts.csv --name GFW
-      minewatch alerts corroborate mines-2024.geojson --name "Amazon Mining Watch" --distance 250
-      minewatch alerts corroborate --name GFW --take-back
-    """
-    from minewatch.alerts.corroboration.corroboration import corroborate_alerts, remove_source
-    from minewatch.alerts.csv_file import publish_csv
-    from minewatch.cli.listing import describe_corroboration, describe_source_file, print_corroboration
-
-    if (file is None) != take_back:
-        raise click.UsageError("give either FILE or --take-back")
-    workspace = session.workspace
-    if file is None:
-        count = remove_source(workspace, name)
-        publish_csv(workspace)
-        echo(json.dumps({"name": name, "files": count}) if session.as_json else f"{name}: {count} taken back")
-        return
-    options = {"distance_m": choice["distance"], "days": choice["days"], "layer": choice["layer"]}
-    result = corroborate_alerts(workspace, file, name, date_column=choice["date_column"], **options)
-    publish_csv(workspace)
-    for line in (*result.notes, *describe_source_file(result, file)):
-        say(line)
-    if session.as_json:
-        print_json(describe_corroboration(result, name))
-    elif result.agreements:
-        print_corroboration(result)
-
-
 @alerts.command("export")
 @click.option(
     "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(ENDINGS)}, with commas."
@@ -316,3 +253,7 @@ def export(
     paths = [export.path for export in written]
     noted = log_handover(session.workspace, "exported", chosen["alert_id"], paths, f"as {files}", handover)
     print_result(session, [str(path) for path in paths], paths, [*(note for export in written for note in export.notes), *noted])
+
+
+alerts.add_command(corroborate)
+alerts.add_command(unseen)

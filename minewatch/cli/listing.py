@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from minewatch.alerts.cells import data_cell, is_empty, plain_cell
 from minewatch.alerts.context.legal_basis import read_legal_basis
 from minewatch.alerts.context.terms import PARTLY_VALID, UNKNOWN
+from minewatch.alerts.corroboration.cells import read_agreements
 from minewatch.alerts.lifetime import find_green_again
 from minewatch.cli.output import echo, print_table, say
+from minewatch.core.text import count_of
 from minewatch.likeness.basis import Basis
 from minewatch.likeness.grades import MEANING
 from minewatch.products.report.decision_words import DecisionFacts, describe_decision
@@ -21,6 +23,7 @@ from minewatch.products.report.texts import Texts, read_texts
 
 if TYPE_CHECKING:
     from minewatch.alerts.corroboration.corroboration import Corroboration
+    from minewatch.alerts.corroboration.unseen import ReportedPlace
 
 
 SPARE = ("BSI", "NDVI", "merged into", "last normal", "green again", "confirmed", "likeness", "legal", "review")
@@ -74,10 +77,11 @@ def describe_alerts(alerts: Sequence[Mapping[Any, Any]]) -> list[dict[str, Any]]
 
 def _parse_bases(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return what legal status and likeness rest on as data; None where nothing is known."""
-    law, likeness = row["legal_basis"], row["mine_basis"]
+    law, likeness, others = row["legal_basis"], row["mine_basis"], row["witness_basis"]
     return {
         "legal_basis": json.loads(law) if read_legal_basis(law) else None,
         "mine_basis": json.loads(likeness) if Basis.parse(likeness) else None,
+        "witness_basis": read_agreements(others),
     }
 
 
@@ -104,39 +108,105 @@ def describe_source_file(result: Corroboration, file: Path) -> list[str]:
     """Describe what a file of external alerts contains."""
     reading = result.reading
     near = sum(map(len, reading.sightings.values()))
+    if not near and reading.coding:
+        return [f"{result.name}: no alert near an area of the table (coding {reading.coding}); nothing was added"]
     if not near:
         lines = [f"none of the {reading.rows} in {file} is near an area of the table; nothing was added"]
         if reading.swapped:
             lines.append(f"{reading.swapped} would, with latitude and longitude exchanged; look at the columns")
         return lines
-    dates = f"dates from {reading.date_column}" if reading.date_column else "without dates"
-    lines = [
-        f"{near} of {reading.rows} lie near {', '.join(reading.sightings)} ({dates})",
-        f"{len(result.agreements)} of {result.alerts} alerts agree",
-    ]
+    if reading.coding:
+        pixels = f"{count_of(reading.rows, 'pixel')} with an alert near {', '.join(reading.sightings)}"
+        lines = [f"{result.name}: {pixels}, patches of one day: {near} (coding {reading.coding})"]
+    else:
+        dates = f"dates from {reading.date_column}" if reading.date_column else "without dates"
+        lines = [f"{near} of {reading.rows} lie near {', '.join(reading.sightings)} ({dates})"]
+    lines.append(f"{len(result.agreements)} of {len(result.sites)} alerts agree")
     return [*lines, *([] if result.added else ["all of it was known already; nothing was added"])]
 
 
-def describe_corroboration(result: Corroboration, name: str) -> dict[str, Any]:
+def describe_corroboration(result: Corroboration) -> dict[str, Any]:
     """Return the result of adding external alerts as plain data."""
     agreements = [
-        {"alert_id": alert_id, "date": str(match.seen) if match.seen else "", "distance_m": match.distance_m}
-        for alert_id, match in sorted(result.agreements.items())
+        {"alert_id": alert_id, "date": facts["seen"] or "", **facts} for alert_id, facts in _list_agreements(result).items()
     ]
     near = {aoi: len(sightings) for aoi, sightings in result.reading.sightings.items()}
     return {
-        "name": name,
+        "name": result.name,
+        "coding": result.reading.coding,
         "rows": result.reading.rows,
         "near": near,
         "added": [source.aoi for source in result.added],
-        "alerts": result.alerts,
+        "alerts": len(result.sites),
         "agreements": agreements,
     }
+
+
+def describe_unseen(places: Sequence[ReportedPlace]) -> list[str]:
+    """Return a line on what others report on unseen ground; [] where there is nothing."""
+    hectares = sum(place.area_ha for place in places)
+    command = "list them with: minewatch alerts unseen"
+    return [f"{count_of(len(places), 'place')} of {hectares:.2f} ha that could not be seen here; {command}"] if places else []
 
 
 def print_corroboration(result: Corroboration) -> None:
     """Print the alerts that external alerts agree with."""
     rows = [
-        (alert_id, match.name, str(match.seen or ""), match.distance_m) for alert_id, match in sorted(result.agreements.items())
+        (
+            alert_id,
+            facts["name"],
+            facts["first"] or "",
+            _write_days(facts["days_before_first_seen"]),
+            _write_days(facts["days_before_confirmed"]),
+            facts["confidence"] or "",
+            facts["distance_m"],
+        )
+        for alert_id, facts in _list_agreements(result).items()
     ]
-    print_table(("alert", "seen by", "on", "metres away"), rows)
+    print_table(("alert", "seen by", "first on", "d seen", "d conf.", "sure", "m away"), rows)
+    echo("d seen, d conf.: days from their first detection to the look on which ours was")
+    echo("first seen, and to that which confirmed it; below 0 theirs was later.")
+    echo("Agreement is no proof of mining.")
+
+
+def _list_agreements(result: Corroboration) -> dict[str, dict[str, Any]]:
+    """Return what agrees as plain data, by alert."""
+    from minewatch.alerts.corroboration.agreement import describe_agreement
+
+    return {
+        alert_id: describe_agreement(match, result.sites[alert_id].first_seen, result.sites[alert_id].confirmed_on)
+        for alert_id, match in sorted(result.agreements.items())
+    }
+
+
+def _write_days(days: int | None) -> str:
+    return "" if days is None else str(days)
+
+
+def describe_places(places: Sequence[ReportedPlace]) -> list[dict[str, Any]]:
+    """Return places that others report on unseen ground as plain data, with their outlines as GeoJSON."""
+    from shapely.geometry import mapping
+
+    return [{**place.describe(), "geometry": mapping(place.outline)} for place in places]
+
+
+def print_places(places: Sequence[ReportedPlace]) -> None:
+    """Print places that others report on unseen ground."""
+    if not places:
+        echo("no other system that was added reports change on ground that could not be seen")
+        return
+    rows = [
+        (
+            place.aoi,
+            ", ".join(f"{name} ({word})" if word else name for name, word in place.systems.items()),
+            str(place.first),
+            place.area_ha,
+            f"{place.lat:.5f}",
+            f"{place.lon:.5f}",
+            f"{place.why} {place.last_clear or 'the beginning'}" if place.why.endswith("since") else place.why,
+        )
+        for place in places
+    ]
+    print_table(("area", "reported by", "first on", "ha", "lat", "lon", "why not seen"), rows)
+    echo("These are no alerts of ours: nothing there has been checked.")
+    echo("Dates are those of their first detection.")

@@ -13,7 +13,7 @@ from minewatch import __version__
 from minewatch.alerts.context.layer import ContextLayer, open_layers
 from minewatch.alerts.context.place import place_sites
 from minewatch.alerts.context.region import AlertSite
-from minewatch.alerts.corroboration.agreement import describe_agreements, match_external_alerts
+from minewatch.alerts.corroboration.agreement import make_cells, match_external_alerts
 from minewatch.alerts.corroboration.record import read_external_sources
 from minewatch.alerts.csv_file import publish_csv
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
@@ -293,11 +293,11 @@ def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
 
 def _add_context(workspace: Workspace, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
     """Add to each alert the context layers that it lies in, and the external alerts that agree with it."""
-    sites = {a.alert_id: AlertSite(a.geometry, a.first_seen, a.last_seen, a.last_normal) for a in area.alerts}
+    sites = {a.alert_id: AlertSite(a.geometry, a.first_seen, a.last_seen, a.last_normal, a.confirmed_on) for a in area.alerts}
     placed = place_sites(layers, sites)
     sources = read_external_sources(workspace.external_sources)
     matches, notes = match_external_alerts(sources, workspace.external_alerts, area.plan.aoi.name, area.plan.until, sites)
-    context = {alert_id: {**placed.cells[alert_id], "witnesses": describe_agreements(matches[alert_id])} for alert_id in sites}
+    context = {alert_id: {**placed.cells[alert_id], **make_cells(matches[alert_id], site)} for alert_id, site in sites.items()}
     return replace(area, context=context, notes=[*area.notes, *placed.notes, *notes])
 
 

@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import rasterio
+from affine import Affine
 from numpy.typing import NDArray
 from rasterio.errors import RasterioError
-from rasterio.io import DatasetReader
+from rasterio.io import DatasetReader, MemoryFile
 from rasterio.session import DummySession
 from rasterio.windows import Window as RasterWindow
 
 from minewatch.core.certificates import CertificateError, find_ca_bundle
+from minewatch.core.files import AnyPath
 from minewatch.core.limits import find_external_file, find_header_fault
 from minewatch.raster.gdal_vsi import Stream
 from minewatch.raster.reflectance import convert_signed
@@ -158,3 +160,92 @@ def _find_fault(dataset: DatasetReader) -> str:
 def run_gdal(stream: Stream | None, action: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """Call ``action``, which uses a file of GDAL, through its stream if it has one."""
     return stream.run(action, *arguments, **options) if stream else action(*arguments, **options)
+
+
+# --- rasters of whole numbers that are no scenes -----------------------------------------------------------------------
+
+INTEGERS = ("uint8", "uint16", "int16", "uint32", "int32")
+"""Types of their numbers."""
+
+MOST_BANDS = 4
+"""Of one of them."""
+
+
+@dataclass(frozen=True)
+class NumberRaster:
+    """An open GeoTIFF of whole numbers; of its pixels only the blocks that a box meets are read."""
+
+    dataset: DatasetReader
+    """The open dataset."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.dataset.height, self.dataset.width
+
+    @property
+    def crs(self) -> str:
+        """WKT."""
+        return str(self.dataset.crs.to_wkt())
+
+    @property
+    def transform(self) -> Affine:
+        """Pixel to map."""
+        return Affine(*self.dataset.transform[:6])
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands; '' where one has none."""
+        return tuple(name or "" for name in self.dataset.descriptions)
+
+    @property
+    def dtypes(self) -> tuple[str, ...]:
+        """Type of the numbers of each band."""
+        return tuple(self.dataset.dtypes)
+
+    @property
+    def nodata(self) -> float | None:
+        """Number that the file declares as no data."""
+        return None if self.dataset.nodata is None else float(self.dataset.nodata)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Metadata of the file."""
+        return {str(name): str(value) for name, value in self.dataset.tags().items()}
+
+    def read(self, box: Box, band: int = 1) -> NDArray[np.integer]:
+        """Read a box within the file: (y, x) in the file's own type.  Raises OSError or RasterioError."""
+        top, left, bottom, right = box
+        return np.asarray(self.dataset.read(band, window=RasterWindow(left, top, right - left, bottom - top)))
+
+
+@contextlib.contextmanager
+def open_numbers(path: AnyPath) -> Iterator[NumberRaster]:
+    """Yield an open GeoTIFF of whole numbers; one in an object store is fetched first.
+
+    Raises HeaderError where it is none, or claims what cannot be, else one of READ_ERRORS.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(gdal_environment())
+        if isinstance(path, Path):
+            dataset = stack.enter_context(rasterio.open(path, driver="GTiff"))
+        else:
+            memory = stack.enter_context(MemoryFile(path.read_bytes(), ext=".tif"))
+            dataset = stack.enter_context(memory.open(driver="GTiff"))
+        if fault := _find_number_fault(dataset):
+            raise HeaderError(fault)
+        yield NumberRaster(dataset)
+
+
+def _find_number_fault(dataset: DatasetReader) -> str:
+    """Return why a file cannot be read as whole numbers on the map, by its header alone; '' where it can."""
+    if not 1 <= dataset.count <= MOST_BANDS:
+        return f"it has {dataset.count} bands"
+    if dataset.crs is None or dataset.transform.is_identity:
+        return "it does not say where on earth it lies (no CRS)"
+    if others := sorted(set(dataset.dtypes) - set(INTEGERS)):
+        return f"its numbers are of type {others[0]}, and should be whole: {', '.join(INTEGERS)}"
+    fault = find_header_fault(
+        dataset.shape, dataset.block_shapes[0], ["uint8"], dataset.transform, is_metric=dataset.crs.is_projected
+    )
+    return fault or find_external_file(dataset.tag_namespaces())

@@ -45,7 +45,7 @@ source = {source}
 # [notify.rangers]
 # to_variable = "RANGERS_MAIL"            # the environment variable with the address, never the address
 # areas = ["la-*"]
-# events = ["confirmed", "grown", "scan-failed"]   # and provisional, closed, reviewed, unseen
+# events = ["confirmed", "grown", "scan-failed"]   # and provisional, closed, reviewed, unseen, reported-unseen
 # when = "at-once"                        # or daily, weekly
 
 # How large the archive may grow; minewatch prune removes what no result rests on.

@@ -58,7 +58,7 @@ class WatchTable(Table):
         return value if value is None else check_variable(value)
 
 
-EventKind = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen"]
+EventKind = Literal["provisional", "confirmed", "grown", "closed", "reviewed", "scan-failed", "unseen", "reported-unseen"]
 """Events that a recipient can get messages about."""
 
 _PATTERN = re.compile(r"[\w.*-]{1,64}")
@@ -93,7 +93,7 @@ class NotifyTable(Table):
     """Days without a clear look after which an area is reported as unseen."""
 
     smallest_ha: float = Field(0.0, ge=0)
-    """Smaller alerts are not reported."""
+    """Smaller alerts, and smaller places of ``reported-unseen``, are not reported."""
 
     min_mine_score: float | None = Field(None, gt=0, le=1)
     """Alerts that look less like a mine are not reported, mines among them; those without a score always are.  Left out = all."""

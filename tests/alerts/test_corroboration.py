@@ -178,8 +178,8 @@ def test_a_csv_of_global_forest_watch_is_shown_in_the_table(workspace: Workspace
     result = corroborate_alerts(workspace, path, "RADD")
     assert result.reading.rows == 2
     assert result.agreements.keys() == {row.alert_id}
-    assert cells(workspace)[row.alert_id] == f"RADD {date} (35 m)"
-    assert [cell for cell in cells(workspace).values() if cell] == [f"RADD {date} (35 m)"]
+    assert cells(workspace)[row.alert_id] == f"RADD {date} (35 m, high)"
+    assert [cell for cell in cells(workspace).values() if cell] == [f"RADD {date} (35 m, high)"]
 
 
 def test_the_same_file_again_changes_nothing(workspace: Workspace, tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_several_witnesses_stand_side_by_side_and_can_be_taken_back(workspace: W
     mines = gpd.GeoDataFrame(geometry=[row.geometry.buffer(0.001)], crs=4326)
     mines.to_file(tmp_path / "mines.geojson")
     corroborate_alerts(workspace, tmp_path / "mines.geojson", "Amazon Mining Watch")
-    assert cells(workspace)[row.alert_id] == f"Amazon Mining Watch (inside); RADD {date} (35 m)"
+    assert cells(workspace)[row.alert_id] == f"Amazon Mining Watch (inside); RADD {date} (35 m, high)"
     assert remove_source(workspace, "RADD") == 1
     assert cells(workspace)[row.alert_id] == "Amazon Mining Watch (inside)"
     assert len(read_external_sources(workspace.external_sources).all) == 3, "what was said stays in the file"
@@ -250,7 +250,7 @@ def test_new_exports_of_a_witness_add_to_the_older_ones(workspace: Workspace, tm
     date = f"{row.first_seen:%Y-%m-%d}"
     for number, metres in enumerate((60, 20, 90)):
         corroborate_alerts(workspace, write_csv(tmp_path / f"{number}.csv", [(*place(row, metres), date)]), "RADD")
-    assert cells(workspace)[row.alert_id] == f"RADD {date} (20 m)"
+    assert cells(workspace)[row.alert_id] == f"RADD {date} (20 m, high)"
 
 
 def test_where_what_a_witness_saw_is_gone_a_scan_says_so(workspace: Workspace, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_layers_and_columns_are_those_of_the_contract(path: Path) -> None:
         "concession_ha", "concession_pct", "protected_area", "protected_ha", "protected_pct", "territory", "territory_ha",
         "territory_pct", "admin_unit", "river_m", "road_m", "airstrip_m", "settlement_m", "witnesses", "legal_reason",
         "legal_basis", "decided_at", "found_at", "made_after", "effective",
-        "mine_score", "mine_reasons", "mine_basis", "mine_model",
+        "mine_score", "mine_reasons", "mine_basis", "mine_model", "witness_first", "witness_lead", "witness_basis",
     ]  # fmt: skip
     info = pyogrio.read_info(path, layer="alerts")
     assert info["fields"].tolist() == [column.name for column in ALERT_COLUMNS]

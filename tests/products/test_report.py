@@ -936,6 +936,7 @@ def test_the_template_uses_every_text_and_no_other() -> None:
     prefixes = (
         *("count_", "status_", "legal_", "review_", "decided_", "ground_", "composite_", "series_", "event_", "column_"),
         *("by_name", "by_unknown", "fact_evidence_", "said_", "standing_"),
+        *("why_", "witness_before", "witness_after", "witness_same", "witness_level_"),
         *("likeness_not_", "likeness_ground_", "likeness_looks", "likeness_partly", "likeness_unlike"),
     )
     unused = [key for key in read_texts("en").words if f"'{key}'" not in code and f'"{key}"' not in code]

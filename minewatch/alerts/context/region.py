@@ -47,11 +47,15 @@ class AlertSite:
     last_normal: dt.date | None
     """The last day on which its ground was judged normal; None where none is known."""
 
+    confirmed_on: dt.date | None = None
+    """The look that confirmed it; None where none did."""
+
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """Read it from a row of the table."""
-        last_normal = parse_date(row["last_normal"]) if row["last_normal"] else None
-        return cls(decode_geometry(row["geom"]), parse_date(row["first_seen"]), parse_date(row["last_seen"]), last_normal)
+        last_normal, confirmed = (parse_date(row[name]) if row[name] else None for name in ("last_normal", "confirmed_on"))
+        seen = parse_date(row["first_seen"]), parse_date(row["last_seen"])
+        return cls(decode_geometry(row["geom"]), *seen, last_normal, confirmed)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import shapely
@@ -15,7 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.context.region import FINE, AlertSite, flatten, make_projection, unwrap, widen
 from minewatch.alerts.corroboration.record import ExternalSources, read_sightings
-from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings, to_date, to_day
+from minewatch.alerts.corroboration.sighting import LEVELS, NO_DAY, UNSTATED, Sightings, to_date, to_day
 from minewatch.areas.aoi import GEODESIC
 from minewatch.core.errors import ExternalAlertError
 
@@ -33,10 +35,17 @@ class Agreement:
     distance_m: float
     """Metres on the ellipsoid, 0 where it overlaps the alert."""
 
+    first: dt.date | None = None
+    """The first day on which the source saw anything that agrees; None where it does not say."""
+
+    level: int = UNSTATED
+    """The highest of LEVELS among what agrees."""
+
     def __str__(self) -> str:
         """Write it as the table shows it."""
-        metres = f"{self.distance_m:.0f} m"
-        return f"{self.name}{f' {self.seen}' if self.seen else ''} ({metres if self.distance_m else 'inside'})"
+        place = f"{self.distance_m:.0f} m" if self.distance_m else "inside"
+        sure = f", {LEVELS[self.level]}" if self.level else ""
+        return f"{self.name}{f' {self.seen}' if self.seen else ''} ({place}{sure})"
 
 
 Matches = Mapping[str, list[Agreement]]
@@ -69,15 +78,47 @@ def describe_agreements(agreements: Iterable[Agreement]) -> str:
     return "; ".join(str(agreement) for agreement in sorted(agreements, key=lambda agreement: agreement.name))
 
 
-def choose_agreement(agreements: Iterable[Agreement], first_seen: dt.date) -> Agreement:
-    """Choose the nearest in space, among those the nearest in time to when the alert was first seen; the undated come last."""
+def make_cells(agreements: Iterable[Agreement], site: AlertSite) -> dict[str, Any]:
+    """Return the cells of an alert that say who else saw it, by column of the table."""
+    known = sorted(agreements, key=lambda agreement: agreement.name)
+    first = min((agreement.first for agreement in known if agreement.first), default=None)
+    basis = [describe_agreement(agreement, site.first_seen, site.confirmed_on) for agreement in known]
+    return {
+        "witnesses": describe_agreements(known),
+        "witness_first": first,
+        "witness_lead": None if first is None else float((site.first_seen - first).days),
+        "witness_basis": json.dumps(basis, ensure_ascii=False) if basis else "",
+    }
+
+
+def describe_agreement(agreement: Agreement, first_seen: dt.date, confirmed_on: dt.date | None) -> dict[str, Any]:
+    """Return an agreement as plain data; days are counted from the first day of theirs to ours, below 0 where theirs is later."""
+    first = agreement.first
+    return {
+        "name": agreement.name,
+        "seen": agreement.seen.isoformat() if agreement.seen else None,
+        "first": first.isoformat() if first else None,
+        "confidence": LEVELS[agreement.level] or None,
+        "distance_m": agreement.distance_m,
+        "inside": agreement.distance_m == 0,
+        "days_before_first_seen": (first_seen - first).days if first else None,
+        "days_before_confirmed": (confirmed_on - first).days if first and confirmed_on else None,
+    }
+
+
+def choose_agreement(agreements: Sequence[Agreement], first_seen: dt.date) -> Agreement:
+    """Choose the nearest in space, among those the nearest in time to when the alert was first seen; the undated come last.
+
+    It has the first day and the highest level of all.
+    """
 
     def rank(agreement: Agreement) -> tuple[float, dt.timedelta, dt.date]:
         if agreement.seen is None:
             return agreement.distance_m, dt.timedelta.max, dt.date.max
         return agreement.distance_m, abs(agreement.seen - first_seen), agreement.seen
 
-    return min(agreements, key=rank)
+    first = min((agreement.first for agreement in agreements if agreement.first), default=None)
+    return replace(min(agreements, key=rank), first=first, level=max(agreement.level for agreement in agreements))
 
 
 @dataclass(frozen=True)
@@ -110,7 +151,13 @@ class SightingIndex:
         if nearest > distance_m:
             return None
         dates = np.unique(self.sightings.days[near[metres <= min(nearest + 0.05, distance_m)]])
-        return choose_agreement([Agreement(name, to_date(int(day)), round(nearest, 1)) for day in dates], site.first_seen)
+        agreeing = near[metres <= distance_m]
+        dated = self.sightings.days[agreeing]
+        dated = dated[dated != NO_DAY]
+        first = to_date(int(dated.min())) if dated.size else None
+        level = int(self.sightings.levels[agreeing].max())
+        found = [Agreement(name, to_date(int(day)), round(nearest, 1), first, level) for day in dates]
+        return choose_agreement(found, site.first_seen)
 
 
 def _measure(outline: BaseGeometry, shapes: NDArray[np.object_]) -> NDArray[np.float64]:

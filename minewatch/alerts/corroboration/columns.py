@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from minewatch.alerts.context.cells import read_date
-from minewatch.alerts.corroboration.sighting import NO_DAY, to_day
+from minewatch.alerts.corroboration.sighting import LEVELS, NO_DAY, UNSTATED, to_day
 from minewatch.core.errors import ExternalAlertError
 
 LATITUDES = ("latitude", "lat", "y", "lat_dd", "latitud")
@@ -32,6 +32,21 @@ DATES = (
 """Names of columns with a date, the likeliest first: those of Global Forest Watch's data API, then what people call them."""
 
 
+CONFIDENCES = (
+    "gfw_integrated_alerts__confidence",
+    "umd_glad_landsat_alerts__confidence",
+    "umd_glad_sentinel2_alerts__confidence",
+    "umd_glad_dist_alerts__confidence",
+    "wur_radd_alerts__confidence",
+    "alert__confidence",
+    "confidence",
+)
+"""Names of columns with the confidence, likewise."""
+
+_WORDS = {"nominal": "low", "provisional": "low", "confirmed": "high"}
+"""What some call a level of LEVELS."""
+
+
 def find_column(columns: Sequence[str], known: Sequence[str]) -> str | None:
     """Find the first of the known names among a file's columns."""
     plain = {_simplify(column): column for column in reversed(columns)}
@@ -48,6 +63,21 @@ def find_date_column(columns: Sequence[str], asked: str | None, where: str) -> s
         return found
     endings = [column for column in columns if _simplify(column).endswith(("date", "fecha", "data"))]
     return endings[0] if endings else None
+
+
+def find_confidence_column(columns: Sequence[str], date: str | None) -> str | None:
+    """Find the column with the confidence, that of the same system as the dates."""
+    own = _simplify(date or "").replace("date", "confidence")
+    return find_column(columns, (own, *CONFIDENCES) if date is None or own not in CONFIDENCES else (own,))
+
+
+def read_levels(cells: Any) -> NDArray[np.uint8]:
+    """Read a column of confidences as levels of LEVELS; what is none of their words states nothing."""
+    codes, values = pd.factorize(np.asarray(cells, object))
+    given = [str(value).strip().lower() for value in values]
+    words = [_WORDS.get(word, word) for word in given]
+    levels = [LEVELS.index(word) if word in LEVELS else UNSTATED for word in words]
+    return np.array([*levels, UNSTATED], np.uint8)[codes]
 
 
 def list_columns(columns: Sequence[str]) -> str:

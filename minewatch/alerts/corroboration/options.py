@@ -8,6 +8,9 @@ DISTANCE_M = 100.0
 FARTHEST_M = 5000.0
 """Largest distance that can be asked for, metres."""
 
+CODINGS = ("opera-hls", "opera-hls-v0", "opera-s1", "gfw", "radd-wur", "glad-l", "glad-s2")
+"""Names of the codings of rasters."""
+
 DAYS = 180
 """Default number of days, before or after an alert was seen, within which a sighting agrees: ground is often cleared months
 before it is mined, and radar sees it on other days."""

@@ -11,7 +11,16 @@ import pandas as pd
 import shapely
 from numpy.typing import NDArray
 
-from minewatch.alerts.corroboration.columns import LATITUDES, LONGITUDES, find_column, find_date_column, list_columns, read_days
+from minewatch.alerts.corroboration.columns import (
+    LATITUDES,
+    LONGITUDES,
+    find_column,
+    find_confidence_column,
+    find_date_column,
+    list_columns,
+    read_days,
+    read_levels,
+)
 from minewatch.alerts.corroboration.sighting import Reading, Region, Sightings, join_sightings
 from minewatch.core.errors import ExternalAlertError
 
@@ -30,6 +39,7 @@ class _Header:
     latitude: str
     longitude: str
     date: str | None
+    confidence: str | None
 
 
 def read_points(path: Path, regions: Sequence[Region], date_column: str | None) -> Reading:
@@ -56,14 +66,16 @@ def _read_header(path: Path, date_column: str | None) -> _Header:
         raise ExternalAlertError(
             f"{path} has no columns with a position; it has {list_columns(columns)}; name them latitude and longitude"
         )
-    return _Header(separator, latitude, longitude, find_date_column(columns, date_column, str(path)))
+    date = find_date_column(columns, date_column, str(path))
+    return _Header(separator, latitude, longitude, date, find_confidence_column(columns, date))
 
 
 def _read(path: Path, header: _Header, regions: Sequence[Region]) -> Reading:
     reading = Reading({}, date_column=header.date)
     near: dict[str, list[Sightings]] = {region.aoi: [] for region in regions}
     lost = 0
-    columns = [column for column in (header.latitude, header.longitude, header.date) if column is not None]
+    named = (header.latitude, header.longitude, header.date, header.confidence)
+    columns = list(dict.fromkeys(column for column in named if column is not None))
     with pd.read_csv(
         path, sep=header.separator, usecols=columns, chunksize=PIECE, encoding="utf-8-sig", encoding_errors="replace",
         dtype=dict.fromkeys(columns[2:], str), low_memory=False,
@@ -80,7 +92,8 @@ def _read(path: Path, header: _Header, regions: Sequence[Region]) -> Reading:
                 if inside.any():
                     points = np.asarray(shapely.points(turned[inside], y[inside]), object)
                     cells = piece[header.date][inside] if header.date else np.full(len(points), None)
-                    near[region.aoi].append(Sightings(points, read_days(cells, header.date or "")))
+                    sure = piece[header.confidence][inside] if header.confidence else np.full(len(points), None)
+                    near[region.aoi].append(Sightings(points, read_days(cells, header.date or ""), read_levels(sure)))
                 reading.swapped += int(region.holds(region.turn(y), x).sum())
     reading.sightings = {aoi: join_sightings(parts) for aoi, parts in near.items() if parts}
     if lost:

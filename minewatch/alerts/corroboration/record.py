@@ -15,12 +15,12 @@ import pyogrio
 import shapely
 from pyogrio.errors import DataLayerError, DataSourceError
 
-from minewatch.alerts.corroboration.sighting import NO_DAY, Sightings
+from minewatch.alerts.corroboration.sighting import LEVELS, NO_DAY, Sightings
 from minewatch.core.errors import ExternalAlertError
 from minewatch.core.files import append_lines, publishing, read_lines
 
-LAYER = "sightings"
-"""Layer of the files with sightings; its only column is ``seen``."""
+LAYER, SEEN, CONFIDENCE = "sightings", "seen", "confidence"
+"""Layer of the files with sightings, and its columns; the second only where the source says how sure it is."""
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,17 @@ def _parse(document: dict[str, Any]) -> ExternalSource:
 def store_sightings(folder: Path, sightings: Sightings) -> str:
     """Write sightings into a FlatGeobuf named by the hash of its content; return the name."""
     blobs = shapely.to_wkb(sightings.shapes)
-    name = f"{hashlib.sha256(b''.join(blobs) + sightings.days.tobytes()).hexdigest()[:16]}.fgb"
+    stated = sightings.levels.tobytes() if sightings.levels.any() else b""
+    name = f"{hashlib.sha256(b''.join(blobs) + sightings.days.tobytes() + stated).hexdigest()[:16]}.fgb"
     if not (folder / name).exists():
         with publishing(folder / name) as temporary:
             temporary.unlink()
             dates = np.where(sightings.days == NO_DAY, np.datetime64("NaT"), sightings.days.astype("datetime64[D]"))
+            data = {SEEN: dates.astype("datetime64[D]")}
+            if stated:
+                data[CONFIDENCE] = np.array(LEVELS, object)[sightings.levels]
             pyogrio.raw.write(
-                temporary, geometry=blobs, field_data=[dates.astype("datetime64[D]")], fields=["seen"], layer=LAYER,
+                temporary, geometry=blobs, field_data=list(data.values()), fields=list(data), layer=LAYER,
                 driver="FlatGeobuf", geometry_type="Unknown", crs="EPSG:4326", SPATIAL_INDEX="NO",
             )  # fmt: skip
     return name
@@ -140,10 +144,14 @@ def store_sightings(folder: Path, sightings: Sightings) -> str:
 def read_sightings(path: Path) -> Sightings:
     """Read stored sightings; raises ExternalAlertError where the file is gone or damaged."""
     try:
-        _, _, blobs, (dates,) = pyogrio.raw.read(path, layer=LAYER, columns=["seen"])
-    except (DataSourceError, DataLayerError, ValueError) as error:
+        meta, _, blobs, data = pyogrio.raw.read(path, layer=LAYER, columns=[SEEN, CONFIDENCE])
+        columns = dict(zip(meta["fields"], data, strict=True))
+        dates = columns[SEEN]
+    except (DataSourceError, DataLayerError, ValueError, KeyError) as error:
         raise ExternalAlertError(
             f"{path} is missing or damaged; add the witness again with: minewatch alerts corroborate"
         ) from error
-    days = dates.astype("datetime64[D]")
-    return Sightings(shapely.from_wkb(blobs), np.where(np.isnat(days), NO_DAY, days.astype(np.int64)).astype(np.int32))
+    dates = dates.astype("datetime64[D]")
+    days = np.where(np.isnat(dates), NO_DAY, dates.astype(np.int64)).astype(np.int32)
+    levels = [LEVELS.index(word) if word in LEVELS else 0 for word in columns.get(CONFIDENCE, ())]
+    return Sightings(shapely.from_wkb(blobs), days, np.array(levels, np.uint8))

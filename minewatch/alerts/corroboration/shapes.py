@@ -17,7 +17,7 @@ from pyproj.exceptions import CRSError, ProjError
 
 from minewatch.alerts.context.features import convert_box, move
 from minewatch.alerts.context.region import shift
-from minewatch.alerts.corroboration.columns import find_date_column, read_days
+from minewatch.alerts.corroboration.columns import find_confidence_column, find_date_column, read_days, read_levels
 from minewatch.alerts.corroboration.sighting import Reading, Region, Sightings, join_sightings
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from, reproject
@@ -43,16 +43,18 @@ def read_shapes(path: Path, regions: Sequence[Region], layer: str | None, date_c
     if info["driver"] not in DRIVERS:
         raise ExternalAlertError(f"{path} is of a format that is not taken ({info['driver']}); save it as GeoPackage or GeoJSON")
     crs = _find_crs(info, path)
-    column = find_date_column([str(name) for name in info["fields"]], date_column, str(path))
-    reading = Reading({}, max(0, int(info["features"])), column)
+    names = [str(name) for name in info["fields"]]
+    column = find_date_column(names, date_column, str(path))
+    columns = column, find_confidence_column(names, column)
+    reading = Reading({}, max(0, int(info["features"])), date_column=column)
     try:
         for region in regions:
-            parts = list(_read_region(path, chosen, crs, region, column))
+            parts = list(_read_region(path, chosen, crs, region, columns))
             if parts:
                 reading.sightings[region.aoi] = join_sightings(parts)
             elif is_lonlat(crs) and region.box[0] >= -90 and region.box[2] <= 90:
                 west, south, east, north = region.box
-                reading.swapped += len(_read_rows(path, chosen, (south, west, north, east), None)[0])
+                reading.swapped += len(_read_rows(path, chosen, (south, west, north, east), (None, None))[0])
     except _FAULTS as error:
         raise ExternalAlertError(f"{path} cannot be read to its end; it is damaged, save it anew") from error
     return reading
@@ -96,24 +98,31 @@ def _check_bounds(bounds: Any, crs: CRS, path: Path) -> None:
         raise ExternalAlertError(f"{path} says that its coordinates are degrees, and they reach from {reach}; {remedy}")
 
 
-def _read_region(path: Path, layer: str, crs: CRS, region: Region, column: str | None) -> Iterator[Sightings]:
+def _read_region(path: Path, layer: str, crs: CRS, region: Region, columns: _Columns) -> Iterator[Sightings]:
     for turn in (-360, 0, 360):
         box = move(region.box, turn)
         if box[2] < -180 or box[0] > 180:
             continue
-        blobs, cells = _read_rows(path, layer, box if is_lonlat(crs) else convert_box(box, crs), column)
-        days = read_days(cells, column or "")
+        blobs, dates, sure = _read_rows(path, layer, box if is_lonlat(crs) else convert_box(box, crs), columns)
+        days, levels = read_days(dates, columns[0] or ""), read_levels(sure)
         shapes, owners = _to_parts(blobs, crs)
         west, south, east, north = shapely.bounds(shapes).T
         near = (west <= box[2]) & (east >= box[0]) & (south <= box[3]) & (north >= box[1])
         if near.any():
-            yield Sightings(shift(shapes[near], -turn), days[owners[near]])
+            yield Sightings(shift(shapes[near], -turn), days[owners[near]], levels[owners[near]])
 
 
-def _read_rows(path: Path, layer: str, box: Bounds | None, column: str | None) -> tuple[NDArray[np.object_], Any]:
-    columns = [column] if column else []
-    _, _, blobs, data = pyogrio.raw.read(path, layer=layer, columns=columns, bbox=box, force_2d=True, datetime_as_string=True)
-    return blobs, data[0] if column else np.full(len(blobs), None)
+_Columns = tuple[str | None, str | None]
+"""With the date, and with the confidence; None where there is none."""
+
+
+def _read_rows(path: Path, layer: str, box: Bounds | None, columns: _Columns) -> tuple[NDArray[np.object_], Any, Any]:
+    """Return outlines, dates and confidences."""
+    wanted = [column for column in columns if column]
+    meta, _, blobs, data = pyogrio.raw.read(path, layer=layer, columns=wanted, bbox=box, force_2d=True, datetime_as_string=True)
+    cells = dict(zip(meta["fields"], data, strict=True))
+    dates, sure = (cells.get(column, np.full(len(blobs), None)) for column in columns)
+    return blobs, dates, sure
 
 
 def _to_parts(blobs: NDArray[np.object_], crs: CRS) -> tuple[NDArray[np.object_], NDArray[np.intp]]:

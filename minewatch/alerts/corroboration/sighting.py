@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,11 @@ from minewatch.core.units import EPOCH
 NO_DAY = int(np.iinfo(np.int32).min)
 """Day of a sighting without a date."""
 
+LEVELS = ("", "low", "high", "highest")
+"""What the other system says of its own confidence, by level; '' where it says nothing."""
+
+UNSTATED, LOW, HIGH, HIGHEST = range(len(LEVELS))
+
 
 @dataclass(frozen=True)
 class Sightings:
@@ -29,6 +35,18 @@ class Sightings:
 
     days: NDArray[np.int32]
     """(n,) days since 1970-01-01, NO_DAY without a date."""
+
+    levels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    """(n,) levels of LEVELS; left out, none is stated."""
+
+    def __post_init__(self) -> None:
+        """Complete the levels."""
+        if not len(self.levels):
+            object.__setattr__(self, "levels", np.zeros(len(self.shapes), np.uint8))
+
+    def choose(self, chosen: NDArray[Any]) -> Sightings:
+        """Return some of them, by a mask or their numbers."""
+        return Sightings(self.shapes[chosen], self.days[chosen], self.levels[chosen])
 
     def __len__(self) -> int:
         """Count them."""
@@ -69,7 +87,13 @@ class Reading:
     """By area; only those that have some."""
 
     rows: int = 0
-    """Rows or features in the file."""
+    """Rows or features in the file; of rasters the pixels with an alert near the areas."""
+
+    coding: str = ""
+    """Name of the coding of rasters; '' for other files."""
+
+    tiles: int = 0
+    """Rasters, or pairs of them, that were given."""
 
     date_column: str | None = None
     """Where their dates come from; None where the file has none."""
@@ -91,13 +115,16 @@ def join_sightings(parts: Sequence[Sightings]) -> Sightings:
     """Join sightings: each one once, sorted by their content."""
     shapes = np.concatenate([part.shapes for part in parts])
     days = np.concatenate([part.days for part in parts])
+    levels = np.concatenate([part.levels for part in parts])
+    joined = Sightings(shapes, days, levels)
     if (shapely.get_type_id(shapes) == shapely.GeometryType.POINT).all():  # of which there may be a million
         x, y = shapely.get_coordinates(shapes).T
-        kept = pd.DataFrame({"x": x, "y": y, "day": days}).sort_values(["x", "y", "day"]).drop_duplicates().index
-        return Sightings(shapes[kept], days[kept])
-    keys = [day.to_bytes(5, "big", signed=True) + blob for day, blob in zip(days.tolist(), shapely.to_wkb(shapes), strict=True)]
+        rows = pd.DataFrame({"x": x, "y": y, "day": days, "level": levels})
+        return joined.choose(rows.sort_values(["x", "y", "day", "level"]).drop_duplicates().index.to_numpy())
+    facts = zip(days.tolist(), levels.tolist(), shapely.to_wkb(shapes), strict=True)
+    keys = [day.to_bytes(5, "big", signed=True) + blob + bytes([level]) for day, level, blob in facts]
     _, first = np.unique(np.array(keys, object), return_index=True)
-    return Sightings(shapes[first], days[first])
+    return joined.choose(first)
 
 
 def to_day(date: dt.date | None) -> int:

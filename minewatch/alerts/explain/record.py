@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -230,6 +231,9 @@ class Explanation:
 
     curve: Curve
     """For the figure."""
+
+    witnesses: tuple[Mapping[str, Any], ...] = ()
+    """What other systems saw of it, as the column ``witness_basis`` of the table has it."""
 
     notes: tuple[str, ...] = ()
     """Lines for the user."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minewatch.alerts.cells import read_day
+from minewatch.alerts.corroboration.cells import read_agreements
 from minewatch.alerts.explain.alert_pixels import AlertPixels
 from minewatch.alerts.explain.look_writer import LookWriter, compare_epochs
 from minewatch.alerts.explain.record import Curve, Episode, ExplainedLook, Explanation
@@ -71,6 +72,7 @@ class ExplanationWriter:
             episodes=tuple(Episode(*(to_date(int(episode[day.name])) for day in fields(Episode))) for episode in found),
             looks=looks,
             curve=self._draw_curve(writer, number, bases, looks),
+            witnesses=tuple(read_agreements(row.get("witness_basis"))),
             notes=notes,
         )
 

@@ -11,11 +11,12 @@ from typing import Any
 from minewatch.alerts.cells import read_day
 from minewatch.alerts.lifetime import GREEN_AGAIN, MERGED
 from minewatch.core.text import show
-from minewatch.operations.notify.event import CLOSED, GROWN, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
+from minewatch.operations.notify.event import CLOSED, GROWN, REPORTED, REVIEWED, SCAN_FAILED, WITHDRAWN, Event
 from minewatch.operations.notify.outbox import Message
 from minewatch.products.report.decision_words import DecisionFacts, name_person
 from minewatch.products.report.law_words import explain_doubt
 from minewatch.products.report.texts import Texts
+from minewatch.products.report.witness_words import explain_unseen, name_systems
 
 MAP = "https://www.openstreetmap.org/?mlat={lat:.6f}&mlon={lon:.6f}#map=15/{lat:.6f}/{lon:.6f}"
 """Address of a map with a marker."""
@@ -175,6 +176,8 @@ def _describe_area(event: Event, texts: Texts) -> str:
         if facts.get("reason"):
             return texts.text("scan_failed_reason", area=area, since=since, reason=show(facts["reason"], 300))
         return texts.text("scan_failed", area=area, since=since)
+    if event.event == REPORTED:
+        return _describe_place(area, facts, texts)
     days = facts["days"]
     last = facts.get("last_clear")
     if last:
@@ -183,6 +186,21 @@ def _describe_area(event: Event, texts: Texts) -> str:
         line = texts.count("unseen_ever", days, area=area)
     skipped = facts.get("skipped")
     return f"{line} {texts.count('unseen_skipped', skipped)}" if skipped else line
+
+
+def _describe_place(area: str, facts: Mapping[str, Any], texts: Texts) -> str:
+    """Return what others report on ground that could not be seen, and where, unless that is withheld."""
+    systems = {str(system["name"]): str(system["confidence"] or "") for system in facts["systems"]}
+    line = texts.text(
+        "reported_unseen",
+        area=area,
+        systems=name_systems(systems, texts),
+        date=texts.date(dt.date.fromisoformat(facts["first"])),
+        hectares=texts.number(facts["area_ha"], "#,##0.00"),
+        why=explain_unseen(str(facts["why"]), read_day(facts["last_clear"]), texts),
+    )
+    place = f"{facts['lat']:.5f}, {facts['lon']:.5f}" if facts.get("lat") is not None else ""
+    return f"{line} {texts.text('reported_at', position=place)}" if place else line
 
 
 def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
@@ -202,7 +220,7 @@ def make_subject(message: Message, texts: Texts, *, is_test: bool) -> str:
 
 def make_geojson(message: Message) -> dict[str, Any] | None:
     """Return the alerts of a message as GeoJSON (RFC 7946); None where there are no outlines."""
-    last = {event.alert_id: event for event in message.events if event.geometry}
+    last = {event.alert_id: event for event in message.events if event.geometry and event.alert_id}
     if not last:
         return None
     features = [

@@ -14,6 +14,7 @@ from shapely.geometry import mapping
 
 from minewatch.alerts.cells import plain_cell
 from minewatch.alerts.columns import AOIS, RUNS
+from minewatch.alerts.corroboration.unseen import ReportedPlace, find_reported_places
 from minewatch.alerts.database import recover
 from minewatch.alerts.decisions import Decision, read_decisions
 from minewatch.alerts.history import HistoryEvent, read_history
@@ -60,6 +61,9 @@ class CurrentState:
     known_areas: frozenset[str] = field(default_factory=frozenset)
     """Areas of the workspace; the table may still hold one that was removed."""
 
+    reported: Sequence[ReportedPlace] = ()
+    """Places of these areas that other systems report, and that could not be seen."""
+
 
 def read_current_state(workspace: Workspace) -> CurrentState:
     """Read the current state; raises MinewatchError where table, decisions or run log cannot be read."""
@@ -80,7 +84,9 @@ def read_current_state(workspace: Workspace) -> CurrentState:
         if geometry is not None
     }
     history = [event for event in read_history(workspace.alerts) if not event.what_if]
-    return CurrentState(rows, outlines, areas, history, decisions, runs, known)
+    places, _ = find_reported_places(workspace)
+    reported = [place for place in places if place.aoi in areas and place.aoi in known]
+    return CurrentState(rows, outlines, areas, history, decisions, runs, known, reported)
 
 
 def _read_rows(workspace: Workspace, layer: str) -> list[dict[str, Any]]:

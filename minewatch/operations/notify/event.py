@@ -12,7 +12,7 @@ from minewatch.alerts.record import CONFIRMED as CONFIRMED_STATUS
 from minewatch.alerts.record import PROVISIONAL as PROVISIONAL_STATUS
 
 PROVISIONAL, CONFIRMED, GROWN, CLOSED = PROVISIONAL_STATUS, CONFIRMED_STATUS, "grown", CLOSED_STATUS
-REVIEWED, SCAN_FAILED, UNSEEN = "reviewed", "scan-failed", "unseen"
+REVIEWED, SCAN_FAILED, UNSEEN, REPORTED = "reviewed", "scan-failed", "unseen", "reported-unseen"
 """The names that rules use."""
 
 PLACED = "placed"
@@ -48,7 +48,7 @@ class Event:
     """JSON values: for an alert its columns in the table, dates as ISO 8601."""
 
     geometry: Mapping[str, Any] | None = None
-    """Outline of an alert, GeoJSON, lon/lat."""
+    """Outline of an alert, or of a place that others report, GeoJSON, lon/lat."""
 
     run_id: str = ""
     """The scan that found it."""

@@ -13,6 +13,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from shapely.geometry import mapping, shape
+from shapely.geometry.base import BaseGeometry
+
 from minewatch.alerts.history import NEW, HistoryEvent, follow_renames, list_renames
 from minewatch.alerts.record import DISMISSED
 from minewatch.alerts.table import GROWTH_HA
@@ -26,6 +29,7 @@ from minewatch.operations.notify.event import (
     PLACED,
     PROVISIONAL,
     RENAMED,
+    REPORTED,
     REVIEWED,
     SCAN_FAILED,
     STATES,
@@ -143,6 +147,7 @@ def _list_candidates(state: CurrentState, store: EventStore, limits: Sequence[in
     yield from _find_reviews(state, renames)
     yield from _find_failures(state)
     yield from _find_unseen(state, limits, now)
+    yield from _find_reported(state, store)
 
 
 # --- alerts ----------------------------------------------------------------------------------------------------------
@@ -241,3 +246,17 @@ def _find_unseen(state: CurrentState, limits: Sequence[int], now: dt.datetime) -
                 facts = {"last_clear": last, "days": days, "limit": limit, "share_unseen": row["share_unseen"]}
                 facts |= {"skipped": skipped} if (skipped := _count_skipped(row)) else {}
                 yield Event(name_event(aoi, UNSEEN, since, limit), UNSEEN, aoi, "", facts, None, str(row["run_id"] or ""))
+
+
+def _find_reported(state: CurrentState, store: EventStore) -> Iterator[Event]:
+    """Find places that others report on unseen ground, each once: not again where it has grown or come apart."""
+    known: dict[str, list[BaseGeometry]] = {}
+    for event in store.events if state.reported else ():
+        if event.event == REPORTED and event.geometry:
+            known.setdefault(event.aoi, []).append(shape(dict(event.geometry)))
+    for place in state.reported:
+        if any(place.outline.intersects(before) for before in known.get(place.aoi, ())):
+            continue
+        facts = {name: value for name, value in place.describe().items() if name != "aoi"}
+        run_id = str(state.areas[place.aoi]["run_id"] or "")
+        yield Event(name_event(place.place_id, REPORTED), REPORTED, place.aoi, "", facts, mapping(place.outline), run_id)

@@ -12,7 +12,7 @@ from pathlib import Path
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.files import publish_json
 from minewatch.core.workspace import Workspace
-from minewatch.operations.notify.event import GROWN, PLACED, RENAMED, REVIEWED, STATES, UNSEEN, Event
+from minewatch.operations.notify.event import GROWN, PLACED, RENAMED, REPORTED, REVIEWED, STATES, UNSEEN, Event
 from minewatch.settings.document import read_settings
 from minewatch.settings.watching import NotifyTable
 
@@ -80,7 +80,7 @@ def _is_wanted(table: NotifyTable, event: Event, progress: RuleProgress) -> bool
     if event.event == UNSEEN:
         return UNSEEN in table.events and event.facts["limit"] == table.unseen_days
     if not event.alert_id:
-        return event.event in table.events
+        return event.event in table.events and (event.event != REPORTED or event.facts["area_ha"] >= table.smallest_ha)
     area, sent_ha = float(event.facts["area_ha"] or 0), progress.told_ha.get(event.alert_id)
     legal = event.facts["legal_status"] or "unknown"
     is_elsewhere = bool(table.legal_status) and legal not in table.legal_status

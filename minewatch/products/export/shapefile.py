@@ -44,6 +44,9 @@ SHORT_NAMES = {
     "legal_reason": "legal_why",
     "legal_basis": "leg_basis",
     "mine_reasons": "mine_why",
+    "witness_first": "wit_first",
+    "witness_lead": "wit_lead",
+    "witness_basis": "wit_basis",
 }
 """Column to the name of its field; other fields have the name of their column."""
 

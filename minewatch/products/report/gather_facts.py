@@ -15,6 +15,7 @@ import pandas as pd
 import pyogrio
 
 from minewatch.alerts.columns import AOIS
+from minewatch.alerts.corroboration.unseen import ReportedPlace, find_reported_places
 from minewatch.alerts.database import recover
 from minewatch.alerts.explain.explain import explain_alerts
 from minewatch.alerts.explain.record import Explanation
@@ -116,6 +117,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         is_simulated=bool(observations) and all(observation.terms.is_simulated for observation in observations),
         months=count_months(looks),
         visibility=_read_visibility(workspace, name, area_row, notes),
+        reported=_list_reported(workspace, name, request, notes),
         alerts=alerts,
         last_report=last[0] if last else None,
         map=images[AREA],
@@ -228,6 +230,18 @@ def _read_visibility(workspace: Workspace, name: str, area_row: Row, notes: list
     except (ArithmeticError, ValueError, LookupError, TypeError, AttributeError, StopIteration):
         notes.append(f"{make_record_error(workspace, run_id)}: of what was seen the report says less")
     return table
+
+
+def _list_reported(workspace: Workspace, name: str, request: ReportRequest, notes: list[str]) -> tuple[ReportedPlace, ...]:
+    """Return what others report on unseen ground, where a report is on a whole area."""
+    if request.alert_id:
+        return ()
+    places, more = find_reported_places(workspace, name)
+    notes += more
+    return tuple(
+        place for place in places
+        if (request.since is None or place.last >= request.since) and (request.until is None or place.first <= request.until)
+    )  # fmt: skip
 
 
 def _count_skipped(area_row: Row) -> int:

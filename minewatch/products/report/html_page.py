@@ -31,12 +31,16 @@ from minewatch.products.report.law_words import describe_law
 from minewatch.products.report.likeness_words import describe_cell
 from minewatch.products.report.report_facts import BEFORE, AlertFacts, ReportFacts, Row
 from minewatch.products.report.texts import Texts, read_texts
+from minewatch.products.report.witness_words import describe_witnesses, explain_unseen, name_systems
 from minewatch.settings.providers import PROVIDERS
 
 FOLDER = Path(__file__).parent
 
 AREA_COLOUR = "#ffe14d"
 """Outline of the area on the overview map."""
+
+MOST_REPORTED = 50
+"""Places that others report and that a page lists; the largest come first."""
 
 MOST_CORNERS = 600
 """Corners of an outline that are listed; the alerts table has them all."""
@@ -114,6 +118,10 @@ def _list_template_functions(texts: Texts) -> dict[str, Any]:
         "look_name": lambda when, pair: texts.text(name_look(when, pair)),
         "decision": lambda row: describe_decision(DecisionFacts.of_row(row), texts),
         "likeness_of": lambda row: describe_cell(row["mine_basis"], texts),
+        "witnesses_of": lambda row: describe_witnesses(row, texts),
+        "systems_of": lambda place: name_systems(place.systems, texts),
+        "unseen_since": lambda place: explain_unseen(place.why, place.last_clear, texts),
+        "most_reported": MOST_REPORTED,
         "reviewed_event": REVIEWED,
         "event_name": lambda event: name_event(event, texts),
         "event_change": lambda event: describe_event(event, texts),

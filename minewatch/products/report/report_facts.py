@@ -9,6 +9,7 @@ from typing import Any
 
 from shapely.geometry.base import BaseGeometry
 
+from minewatch.alerts.corroboration.unseen import ReportedPlace
 from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.lifetime import LookPair, find_look_pair
@@ -276,6 +277,9 @@ class ReportFacts:
 
     visibility: VisibilitySummary
     """How much of the area could be seen."""
+
+    reported: tuple[ReportedPlace, ...]
+    """Places that others report and that could not be seen here: no alerts."""
 
     alerts: tuple[AlertFacts, ...]
     """The largest first."""
