@@ -108,7 +108,7 @@ def select_alerts(
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
     reviews = _read_reviews(review)
     if aoi is not None:
-        _check_area(workspace, aoi)
+        check_area(workspace, aoi)
     chosen = [
         row
         for row in rows
@@ -126,7 +126,8 @@ def select_alerts(
     return chosen if min_mine_score is None else _select_alike(chosen, min_mine_score)
 
 
-def _check_area(workspace: Workspace, aoi: str) -> None:
+def check_area(workspace: Workspace, aoi: str) -> None:
+    """Say that an area has not been scanned yet; raises AoiError, with the nearest, for one that there is not."""
     scanned, registered = read_areas(workspace.alerts), list_aois(workspace)
     if aoi not in scanned and aoi not in registered:
         raise AoiError(f"there is no area {aoi!r}{suggest(aoi, dict.fromkeys([*registered, *scanned]), 'areas')}")

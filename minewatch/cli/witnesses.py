@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from minewatch.alerts.corroboration.options import CODINGS, DAYS, DISTANCE_M, FARTHEST_M
+from minewatch.cli.alert_filters import check_area
 from minewatch.cli.output import Session, common_options, echo, print_json, say
 
 
@@ -115,6 +116,8 @@ def unseen(session: Session, aoi: str | None) -> None:
     from minewatch.alerts.corroboration.unseen import find_reported_places
     from minewatch.cli.listing import describe_places, print_places
 
+    if aoi is not None:
+        check_area(session.workspace, aoi)
     places, notes = find_reported_places(session.workspace, aoi)
     for note in notes:
         say(note)
