@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line
+from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line, read_names
 from minewatch.core.progress import reporting
 from minewatch.products.report.options import FORMATS, LANGUAGES
 
@@ -78,7 +78,7 @@ def report(
         since=since and since.date(),
         until=until and until.date(),
         language=language,
-        formats=_read_formats(formats),
+        formats=read_names("--format", formats, FORMATS),
         source=source,
         case=read_line("--case", case),
         author=read_line("--author", author),
@@ -96,11 +96,3 @@ def report(
         sys.exit(1)
     if written.missing_images:
         sys.exit(3)
-
-
-def _read_formats(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise click.UsageError(f"--format: {', '.join(unknown) or 'nothing'} cannot be written; known: {', '.join(FORMATS)}")
-    return names
