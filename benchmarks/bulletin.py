@@ -32,8 +32,8 @@ TRACT = replace(
     width=1000,
     height=1000,
     first=dt.date(2023, 1, 1),
-    last=dt.date(2025, 6, 30),
-    changes_from=dt.date(2024, 3, 1),
+    last=dt.date(2025, 8, 31),
+    changes_from=dt.date(2024, 7, 1),
     cloudiness=0.5,
     mines=45,
     clearings=6,
@@ -45,7 +45,7 @@ TRACT = replace(
 ACROSS = 10
 """Areas along each side."""
 
-MONTH = "2025-06"
+MONTH = "2025-08"
 """That the bulletin is of."""
 
 

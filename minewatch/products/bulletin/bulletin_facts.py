@@ -74,7 +74,7 @@ class Sight:
     """What ground was, one of GROUNDS, to its share; they add up to 1, absent ones are 0.  Empty: nothing is watched."""
 
     looks: int = 0
-    """Overpasses with data, in the area that had most."""
+    """Overpasses with data in any of its areas."""
 
     @property
     def examined(self) -> float:

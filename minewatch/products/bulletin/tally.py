@@ -126,5 +126,5 @@ def judge_sights(unit: Unit, periods: Sequence[Period]) -> dict[Period, Sight]:
 
 def _make_sight(unit: Unit, period: Period, ground: Mapping[str, int]) -> Sight:
     total = sum(ground.values())
-    looks = max((part.area.looks.get(period, 0) for part in unit.parts), default=0)
-    return Sight({name: ground[name] / total for name in GROUNDS if name in ground}, looks)
+    looks = frozenset[str]().union(*(part.area.looks.get(period, ()) for part in unit.parts))
+    return Sight({name: ground[name] / total for name in GROUNDS if name in ground}, len(looks))

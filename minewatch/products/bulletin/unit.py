@@ -101,8 +101,8 @@ def find_units(workspace: Workspace, by: str, areas: Sequence[WatchedArea]) -> t
     kind = UNITS[by]
     if not any(declared.kind == kind for declared in read_declarations(workspace).values()):
         raise ContextError(
-            f"no context layer of kind {kind} is declared in {workspace.settings};"
-            f" add one with: minewatch context add NAME FILE --kind {kind}"
+            f"no context layer of kind {kind} is declared; add a table to {workspace.settings}:"
+            f' [context.NAME] with file = "…" and kind = "{kind}"'
         )
     layers = [layer for layer in open_layers(workspace) if layer.kind == kind]
     found, notes = _Meeting(), []

@@ -74,8 +74,8 @@ class WatchedArea:
     grounds: Mapping[Period, Ground] = field(default_factory=dict)
     """Time to what the ground was in it."""
 
-    looks: Mapping[Period, int] = field(default_factory=dict)
-    """Time to its overpasses with data."""
+    looks: Mapping[Period, frozenset[str]] = field(default_factory=dict)
+    """Time to the keys of its overpasses with data."""
 
     observations: Sequence[Observation] = ()
     """What the table rests on."""
@@ -168,7 +168,7 @@ def _read_scanned(workspace: Workspace, area: AreaPlan, periods: Sequence[Period
             area.until,
             replay_as_known(known.changes.episodes, area.grid, name, settings, days),
             _judge_grounds(observations, area, status, periods),
-            {period: len(_find_looks(observations, period, area)) for period in periods},
+            {period: frozenset(look.key for look in _find_looks(observations, period, area)) for period in periods},
             observations,
         )
     except (MinewatchError, OSError, rasterio.errors.RasterioError) as error:
