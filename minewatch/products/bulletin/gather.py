@@ -39,7 +39,7 @@ from minewatch.products.bulletin.comparison import AlertChange, compare_alerts
 from minewatch.products.bulletin.drawing import draw_unit
 from minewatch.products.bulletin.period import Period, begin_with_year, go_back_a_year
 from minewatch.products.bulletin.tally import Changes, Rows, UnitChange, is_dismissed, judge_sights, list_changes, tally_unit
-from minewatch.products.bulletin.unit import Unit, find_units, make_whole_unit
+from minewatch.products.bulletin.unit import Unit, find_units, make_whole_unit, open_unit_layers
 from minewatch.products.bulletin.watched_area import WatchedArea, read_watched_area
 from minewatch.settings.credits import list_license_links
 
@@ -63,6 +63,7 @@ def gather_bulletin(workspace: Workspace, request: BulletinRequest, reporter: Re
     with reading(workspace.alerts) as connection:
         scanned = {str(row["aoi"]): row for row in read_layer(connection, AOIS) if row["aoi"] in names}
     refuse_unknown(month, scanned)
+    layers = open_unit_layers(workspace, request.by)
     rows = {str(row["alert_id"]): row for row in read_rows(workspace.alerts)}
     periods = tuple(spans.values())
     areas = [
@@ -70,7 +71,7 @@ def gather_bulletin(workspace: Workspace, request: BulletinRequest, reporter: Re
         for name in reporter.track(names, "reading areas", len(names))
     ]
     changes = {period: _compare(areas, scanned, period) for period in periods}
-    units, layers, notes = find_units(workspace, request.by, areas)
+    units, notes = find_units(layers, areas)
     drawn = [_describe_unit(unit, spans, changes, rows) for unit in reporter.track(units, "counting", len(units))]
     ranked = sorted(drawn, key=lambda unit: (-round(unit.month.laid_bare, 4), unit.is_outside, unit.name, unit.id))
     known = [row["as_of"] for row in scanned.values()]
@@ -83,7 +84,7 @@ def gather_bulletin(workspace: Workspace, request: BulletinRequest, reporter: Re
         areas=len(names),
         total=_describe_unit(make_whole_unit("", areas), spans, changes, rows, with_map=False),
         units=tuple(replace(unit, number=number) for number, unit in enumerate(ranked, 1)),
-        layers=tuple(layers),
+        layers=tuple(layer.name for layer in layers),
         credits=_credit(workspace, observations),
         is_simulated=bool(observations) and all(observation.terms.is_simulated for observation in observations),
         notes=(*notes, *_note_strangers(changes[month], rows)),

@@ -91,28 +91,36 @@ def centre_of(area: WatchedArea) -> float:
     return float(area.aoi.joined.centroid.x)
 
 
-def find_units(workspace: Workspace, by: str, areas: Sequence[WatchedArea]) -> tuple[list[Unit], list[str], list[str]]:
-    """Return the units, the names of their layers, and lines on what was repaired or left out of these.
+def open_unit_layers(workspace: Workspace, by: str) -> list[ContextLayer]:
+    """Open the context layers that have the units; none for areas of interest.
 
     Raises ContextError where no layer of that kind is declared, or one cannot be used.
     """
     if by == AREA:
-        return [make_whole_unit(area.aoi.name, [area]) for area in areas], [], []
+        return []
     kind = UNITS[by]
     if not any(declared.kind == kind for declared in read_declarations(workspace).values()):
         raise ContextError(
             f"no context layer of kind {kind} is declared; add a table to {workspace.settings}:"
             f' [context.NAME] with file = "…" and kind = "{kind}"'
         )
-    layers = [layer for layer in open_layers(workspace) if layer.kind == kind]
+    return [layer for layer in open_layers(workspace) if layer.kind == kind]
+
+
+def find_units(layers: Sequence[ContextLayer], areas: Sequence[WatchedArea]) -> tuple[list[Unit], list[str]]:
+    """Return the areas as units, or the features of layers that meet them; and lines on what was repaired in these.
+
+    Raises ContextError where a layer cannot be read.
+    """
+    if not layers:
+        return [make_whole_unit(area.aoi.name, [area]) for area in areas], []
     found, notes = _Meeting(), []
     for layer in layers:
         faults: dict[str, None] = {}
         for area in areas:
             faults |= dict.fromkeys(found.meet(layer, area))
         notes += faults
-    units = [*found.make_units(), *found.make_outside(areas)]
-    return units, [layer.name for layer in layers], notes
+    return [*found.make_units(), *found.make_outside(areas)], notes
 
 
 def make_whole_unit(name: str, areas: Sequence[WatchedArea]) -> Unit:

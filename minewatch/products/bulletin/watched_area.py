@@ -153,13 +153,13 @@ def _read_scanned(workspace: Workspace, area: AreaPlan, periods: Sequence[Period
         observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
         credit = credit_observations(observations)
         record = ChangeRecord(workspace.checkpoints(name), workspace.changes(name), hash_inputs(area, observations, credit))
-        known = record.read()
-        if known is None or known.as_of != area.until:
+        known = record.read(with_map=False)
+        status = _read_status(workspace.changes(name) / "status.tif", area) if known and known.as_of == area.until else None
+        if known is None or status is None:
             raise _UnknownError(
-                f"area {name!r}: the records of its last scan are gone, or of other looks or settings than the archive's:"
-                f" minewatch scan {name}"
+                f"area {name!r}: the records of its last scan are gone, or are of other looks or settings than archive and"
+                f" table: minewatch scan {name}"
             )
-        status = _read_status(workspace.changes(name) / "status.tif", area.grid)
         days = {day for period in periods for day in (period.before, min(period.last, area.until))}
         settings = area.pipeline.alerts
         return WatchedArea(
@@ -175,12 +175,15 @@ def _read_scanned(workspace: Workspace, area: AreaPlan, periods: Sequence[Period
         raise _UnknownError(f"area {name!r}: {error}") from error
 
 
-def _read_status(path: AnyPath, grid: Grid) -> NDArray[np.uint8]:
-    """Read the status of the sample's pixels, (y, x), as of the as-of date."""
+def _read_status(path: AnyPath, area: AreaPlan) -> NDArray[np.uint8] | None:
+    """Read the status of the sample's pixels, (y, x), as of the as-of date; None where the map is another one."""
     with rasterio.MemoryFile(read_files([path])[0]) as memory, memory.open() as raster:
-        step = find_step(grid.shape)
+        tags = raster.tags()
+        if (tags.get("as_of"), tags.get("pipeline_digest")) != (area.until.isoformat(), area.pipeline.digest):
+            return None
+        step = find_step(area.grid.shape)
         status: NDArray[np.uint8] = raster.read(1)[::step, ::step]
-        return status
+        return status if raster.shape == area.grid.shape else None
 
 
 # --- what was examined -----------------------------------------------------------------------------------------------

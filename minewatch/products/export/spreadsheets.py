@@ -72,7 +72,7 @@ def write_credits(sheet: Any, credits_: AlertCredits) -> None:
 
 def workbook_cell(value: Any) -> Any:
     """Return a value for a workbook: a date as a date, a text cut to LONGEST_CELL."""
-    if isinstance(value, dt.datetime) and not pd.isna(value):
-        return value.date()
+    if isinstance(value, dt.date) and not pd.isna(value):
+        return value.date() if isinstance(value, dt.datetime) else value
     value = safe_cell(value)
     return clean_text(value)[:LONGEST_CELL] if isinstance(value, str) else value
