@@ -112,11 +112,8 @@ def list_shares(texts: Texts) -> Mapping[str, Callable[[Sight], str]]:
     """Return the rows on what was examined: the key of each with what its cells say."""
     unwatched = NOT_MONITORED, NOT_BEGUN, NOT_REACHED, NOT_SCANNED, NO_RECORD
     return {
-        "looks": lambda sight: texts.number(sight.looks),
-        "examined": lambda sight: texts.percent(sight.examined),
-        "not_seen": lambda sight: texts.percent(sight.not_seen),
-        "blind": lambda sight: texts.percent(sight.blind),
-        "not_monitored": lambda sight: texts.percent(sight.share(*unwatched)),
+        "examined": lambda sight: f"{texts.percent(sight.examined)} ({texts.number(sight.looks)})",
+        "ground": lambda sight: " · ".join(map(texts.percent, (sight.not_seen, sight.blind, sight.share(*unwatched)))),
     }
 
 

@@ -176,7 +176,7 @@ def _write_sheet(sheet: Any, rows: Sequence[Sequence[Any]], bold: Any) -> None:
 def _list_unit_cells(facts: BulletinFacts, texts: Texts) -> list[list[Any]]:
     spans = {span: name_span(span, facts.request.month, texts) for span in SPANS}
     head = [texts.text("column_unit"), "km²", texts.text("column_watched"), texts.text("column_known_to")]
-    shares = ("row_looks", "row_examined", "column_not_seen", "column_blind")
+    shares = ("head_looks", "head_examined", "column_not_seen", "column_blind")
     for name in spans.values():
         head += [f"{name}{texts.colon} {texts.text(key)}" for key in shares]
         for count in (texts.text(f"column_{name}") for name in COUNTS):
