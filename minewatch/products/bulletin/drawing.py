@@ -37,8 +37,8 @@ from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace
 LONGEST = 180
 """Pixels of the longer side of a map."""
 
-ROOM = 0.04
-"""Margin around the ground, as a share of its longer side."""
+ROOM, ABOVE, BELOW = 0.04, 0.2, 0.1
+"""Margin around the ground, above it, where the compass rose stands, and below, for the scale bar; shares of its longer side."""
 
 LETTERS = 78
 """Letters that fit along a map: maps of units are small on the page."""
@@ -84,8 +84,8 @@ def _frame_unit(parts: Sequence[UnitPart]) -> Grid | None:
     if not boxes:
         return None
     west, south, east, north = shapely.total_bounds(np.array(boxes, object)).tolist()
-    room = max(ROOM * max(east - west, north - south), 2 * PIXEL)
-    west, south, east, north = west - room, south - room, east + room, north + room
+    longest = max(east - west, north - south, 10 * PIXEL)
+    west, south, east, north = west - ROOM * longest, south - BELOW * longest, east + ROOM * longest, north + ABOVE * longest
     side = max(PIXEL, math.ceil(max(east - west, north - south) / LONGEST))
     shape = math.ceil((north - south) / side), math.ceil((east - west) / side)
     grid = parts[0].area.grid

@@ -9,6 +9,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from minewatch import __version__
+from minewatch.alerts.table import GROWTH_HA
+from minewatch.archive.raster_header import SAMPLE_PIXELS
 from minewatch.products.bulletin.bulletin_facts import (
     NO_RECORD,
     NOT_BEGUN,
@@ -23,6 +25,7 @@ from minewatch.products.bulletin.bulletin_facts import (
 from minewatch.products.bulletin.drawing import COLOURS, GROUND_COLOURS
 from minewatch.products.bulletin.gather import MOST_LISTED
 from minewatch.products.bulletin.options import AREA
+from minewatch.products.bulletin.tally import SMALLEST_HA
 from minewatch.products.bulletin.wording import (
     COUNTS,
     describe_alert,
@@ -74,7 +77,7 @@ def render_bulletin(facts: BulletinFacts) -> str:
         grounds=GROUND_COLOURS,
         outlines=OUTLINES,
         most_listed=MOST_LISTED,
-        readings=list_readings(facts),
+        readings=list_readings(facts, texts),
         language=texts.language,
         version=__version__,
         style=style,
@@ -117,8 +120,13 @@ def list_shares(texts: Texts) -> Mapping[str, Callable[[Sight], str]]:
     }
 
 
-def list_readings(facts: BulletinFacts) -> list[str]:
-    """Return the keys of the sentences on how to read a bulletin."""
-    keys = ["read_known", "read_new", "read_grown", "read_bare", "read_green", "read_examined"]
+def list_readings(facts: BulletinFacts, texts: Texts) -> list[str]:
+    """Return the sentences on how to read a bulletin."""
+    limits = {
+        "growth": texts.number(GROWTH_HA),
+        "smallest": texts.number(SMALLEST_HA),
+        "pixels": texts.number(SAMPLE_PIXELS, "#,##0"),
+    }
     by_layer = [] if facts.request.by == AREA else ["read_units"]
-    return [*keys, *by_layer, "read_words", "limit_law", "likeness_meaning", "limit_ground"]
+    keys = ["read_known", "read_new", "read_grown", "read_bare", "read_green", "read_examined", *by_layer, "read_words"]
+    return [texts.text(key, **limits) for key in (*keys, "likeness_meaning", "read_ground")]

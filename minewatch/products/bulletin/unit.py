@@ -54,7 +54,8 @@ class UnitPart:
         if self.is_outside:
             return shapely.difference(ground, shapely.union_all(near)) if near else ground
         common = shapely.get_parts(shapely.intersection(ground, shapely.union_all(near))) if near else np.array([], object)
-        return shapely.multipolygons(common[shapely.get_type_id(common) == shapely.GeometryType.POLYGON])
+        held: BaseGeometry = shapely.multipolygons(common[shapely.get_type_id(common) == shapely.GeometryType.POLYGON])
+        return held
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +115,8 @@ def find_units(layers: Sequence[ContextLayer], areas: Sequence[WatchedArea]) -> 
     """
     if not layers:
         return [make_whole_unit(area.aoi.name, [area]) for area in areas], []
-    found, notes = _Meeting(), []
+    found = _Meeting()
+    notes: list[str] = []
     for layer in layers:
         faults: dict[str, None] = {}
         for area in areas:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,8 +92,8 @@ def _list_files(facts: BulletinFacts, stem: str) -> Mapping[str, Callable[[], by
             files[f"{stem}.pdf"] = lambda: print_page(page)
     if CSV in formats:
         for name, rows in ((f"{stem}.csv", list_unit_rows(facts)), (f"{stem}-alerts.csv", list_alert_rows(facts))):
-            files[name] = lambda rows=rows: render_table(rows)
-            files[find_metadata(Path(name)).name] = lambda name=name, rows=rows: render_table_metadata(name, rows, facts)
+            files[name] = partial(render_table, rows)
+            files[find_metadata(Path(name)).name] = partial(render_table_metadata, name, rows, facts)
     if XLSX in formats:
         files[f"{stem}.xlsx"] = lambda: render_workbook(facts)
     return files
