@@ -7,13 +7,14 @@ of that day, and their replay its alerts, with the same ids.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from minewatch.alerts.record import Alert
 from minewatch.alerts.replay import replay_alerts
 from minewatch.areas.grid import Grid
+from minewatch.areas.vectorize import find_patches
 from minewatch.core.units import to_day
 from minewatch.detection.change_map import Episodes
 from minewatch.settings.pipeline import AlertSettings
@@ -40,12 +41,24 @@ def replay_as_known(
     Outlines, hectares, status and dates are those of the day; ``last_seen`` may be that of an earlier day since which nothing
     else changed, ``looks`` and mean changes are later ones.
     """
-    replayed: dict[bytes, list[Alert]] = {}
-    found = {}
-    for day in sorted(set(days)):
-        known = cut_episodes(episodes, day)
-        key = b"".join(known[name].tobytes() for name in EVENTS)
-        if key not in replayed:
-            replayed[key] = replay_alerts(known, grid, aoi, settings) if len(known) else []
-        found[day] = replayed[key]
-    return found
+    found: dict[dt.date, list[Alert]] = {day: [] for day in sorted(set(days))}
+    for group in _split(episodes[episodes["provisional_on"] > 0], grid):
+        replayed: dict[bytes, list[Alert]] = {b"": []}
+        for day, alerts in found.items():
+            known = cut_episodes(group, day)
+            key = b"".join(known[name].tobytes() for name in EVENTS)
+            if key not in replayed:
+                replayed[key] = replay_alerts(known, grid, aoi, settings)
+            alerts.extend(replayed[key])
+    return {day: sorted(alerts, key=lambda alert: alert.alert_id) for day, alerts in found.items()}
+
+
+def _split(episodes: Episodes, grid: Grid) -> Iterator[Episodes]:
+    """Split episodes into groups that never touch: each is replayed by itself, and only where something changed in it."""
+    ordered = np.sort(episodes, order=["row", "column", "first_seen"])
+    for patch in find_patches(ordered["row"], ordered["column"], grid.shape):
+        window = patch.window
+        first, last = np.searchsorted(ordered["row"], (window.row, window.row + window.height))
+        near = ordered[first:last]
+        near = near[(near["column"] >= window.column) & (near["column"] < window.column + window.width)]
+        yield near[patch.mask[near["row"] - window.row, near["column"] - window.column]]
