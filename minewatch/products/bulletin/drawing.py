@@ -37,7 +37,7 @@ from minewatch.products.report.drawing import Map, OutlineLayer, draw_map, trace
 LONGEST = 180
 """Pixels of the longer side of a map."""
 
-ROOM, ABOVE, BELOW = 0.04, 0.2, 0.1
+ROOM, ABOVE, BELOW = 0.04, 0.26, 0.1
 """Margin around the ground, above it, where the compass rose stands, and below, for the scale bar; shares of its longer side."""
 
 LETTERS = 78
