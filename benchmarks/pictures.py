@@ -26,6 +26,8 @@ from minewatch.alerts.style import COLOURS as STATUSES
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import NAME, run_demo
 from minewatch.products.bulletin.bulletin_facts import BulletinRequest
+from minewatch.products.bulletin.drawing import COLOURS as COLOURS_OF_UNITS
+from minewatch.products.bulletin.drawing import GROUND_COLOURS
 from minewatch.products.bulletin.options import AREA
 from minewatch.products.bulletin.period import parse_month
 from minewatch.products.bulletin.write import write_bulletin
@@ -44,7 +46,20 @@ if TYPE_CHECKING:
 COLOURS = 90
 """Of the palettes: enough for a page, and the files stay small."""
 
-KEPT = (*STATUSES.values(), AOI_COLOUR, "#ffe14d", "#e6550d", "#c2410c", "#16202a", "#4a5763", "#0b5394", "#8a1c1c", "#ffffff")
+KEPT = (
+    *STATUSES.values(),
+    *COLOURS_OF_UNITS.values(),
+    *GROUND_COLOURS.values(),
+    AOI_COLOUR,
+    "#ffe14d",
+    "#e6550d",
+    "#c2410c",
+    "#16202a",
+    "#4a5763",
+    "#0b5394",
+    "#8a1c1c",
+    "#ffffff",
+)
 """Colours that a palette must have, however few pixels have them: they mean something."""
 
 WIDEST = 1200

@@ -347,7 +347,7 @@ def test_it_is_printed(workspace: Workspace) -> None:
     document = pdfium.PdfDocument(Path(answer.stdout.strip()))
     text = "".join(page.get_textpage().get_text_range() for page in document)
     document.close()
-    assert "Bulletin de mars 2023" in text
+    assert "mars 2023, par zone d'intérêt" in text
     assert "pas encore surveillé" in text
 
 
