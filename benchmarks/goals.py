@@ -52,5 +52,6 @@ GOALS: dict[str, Goal] = {
     "update": Goal("update of the alerts table, s", 10),
     "report-time": Goal("report of twenty alerts, s", 30, on_page=False),
     "report-size": Goal("report of twenty alerts: HTML, MB", 5, on_page=False),
+    "bulletin-time": Goal("bulletin of a hundred areas, s", 30, on_page=False),
 }
 """By the name that rows give."""

@@ -1,6 +1,7 @@
-"""Takes the pictures of the pages on reports and images: ``python -m benchmarks.pictures [WORKSPACE]``.
+"""Takes the pictures of the pages on reports, bulletins and images: ``python -m benchmarks.pictures [WORKSPACE]``.
 
-WORKSPACE is one that ``minewatch demo`` made; without it the demo is made first, which takes a minute or two.
+WORKSPACE is one that ``minewatch demo`` made; without it the demo is made first, which takes a minute or two.  The hundred areas
+of the bulletin are simulated and scanned once, which takes some minutes, and kept in the cache of the benchmarks.
 Needs Chromium, WeasyPrint with Pango, and the packages of the group ``dev``.
 """
 
@@ -18,11 +19,18 @@ from PIL import Image, ImageColor
 from pypdfium2 import PdfDocument
 from scipy.spatial import cKDTree
 
+from benchmarks import bulletin
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.style import AOI_COLOUR
 from minewatch.alerts.style import COLOURS as STATUSES
 from minewatch.core.workspace import Workspace
 from minewatch.operations.demo import NAME, run_demo
+from minewatch.products.bulletin.bulletin_facts import BulletinRequest
+from minewatch.products.bulletin.drawing import COLOURS as COLOURS_OF_UNITS
+from minewatch.products.bulletin.drawing import GROUND_COLOURS
+from minewatch.products.bulletin.options import AREA
+from minewatch.products.bulletin.period import parse_month
+from minewatch.products.bulletin.write import write_bulletin
 from minewatch.products.images.dated_image import ImageRequest, make_image
 from minewatch.products.report.report_facts import ReportRequest
 from minewatch.products.report.write import write_report
@@ -38,7 +46,20 @@ if TYPE_CHECKING:
 COLOURS = 90
 """Of the palettes: enough for a page, and the files stay small."""
 
-KEPT = (*STATUSES.values(), AOI_COLOUR, "#ffe14d", "#e6550d", "#c2410c", "#16202a", "#4a5763", "#0b5394", "#8a1c1c", "#ffffff")
+KEPT = (
+    *STATUSES.values(),
+    *COLOURS_OF_UNITS.values(),
+    *GROUND_COLOURS.values(),
+    AOI_COLOUR,
+    "#ffe14d",
+    "#e6550d",
+    "#c2410c",
+    "#16202a",
+    "#4a5763",
+    "#0b5394",
+    "#8a1c1c",
+    "#ffffff",
+)
 """Colours that a palette must have, however few pixels have them: they mean something."""
 
 WIDEST = 1200
@@ -59,8 +80,9 @@ def main(words: list[str]) -> None:
             _take(browser, english[0], "report-summary", _go_to_top, width=720, height=1290)
             _take(browser, english[0], "report-alert", _go_to_alert, width=1200, height=1300)
             _take(browser, spanish[0], "report-phone", _go_to_alert, **PHONE)
-        _print_page(english[1], work / "page.png")
+        _print_page(english[1], "Alert 1:", "report-pdf-page")
         _draw_overlays(workspace, work)
+        _take_bulletin(work)
 
 
 def _take(browser: Browser, path: Path, name: str, go: Callable[[Visit], None], **options: int) -> None:
@@ -80,13 +102,34 @@ def _go_to_alert(visit: Visit) -> None:
     visit.page.locator("#alert-1 .swipe").first.wait_for()
 
 
-def _print_page(path: Path, part: Path) -> None:
-    """Render the page of the first alert."""
+def _print_page(path: Path, text: str, name: str) -> None:
+    """Render the first page of a PDF that has a text."""
     document = PdfDocument(path)
-    page = next(page for page in document if "Alert 1:" in page.get_textpage().get_text_range())
-    page.render(scale=110 / 72).to_pil().save(part)
+    page = next(page for page in document if text in page.get_textpage().get_text_range())
+    picture = page.render(scale=110 / 72).to_pil()
     document.close()
-    _shrink(Image.open(part), "report-pdf-page")
+    _shrink(picture, name)
+
+
+def _take_bulletin(work: Path) -> None:
+    """Take the pictures of a bulletin of a hundred areas."""
+    cache = ROOT / "benchmarks" / ".cache"
+    cache.mkdir(exist_ok=True)
+    workspace, month = bulletin.make_workspace(bulletin.TRACT, cache), parse_month(bulletin.MONTH)
+
+    def write(language: str, formats: str) -> Path:
+        return write_bulletin(workspace, BulletinRequest(month, AREA, language, (formats,)), work / "out").paths[0]
+
+    english, portuguese = (write(language, "html") for language in ("en", "pt"))
+    with start_browser() as browser:
+        _take(browser, english, "bulletin-table", _go_to_top, width=1000, height=1250)
+        _take(browser, english, "bulletin-units", _go_to_unit, width=1100, height=1000)
+        _take(browser, portuguese, "bulletin-phone", _go_to_unit, **PHONE)
+    _print_page(write("fr", "pdf"), "Les unités, une par une", "bulletin-pdf-page")
+
+
+def _go_to_unit(visit: Visit) -> None:
+    visit.page.locator("#unit-1").evaluate("(part) => part.scrollIntoView()")
 
 
 def _draw_overlays(workspace: Workspace, work: Path) -> None:

@@ -28,8 +28,8 @@ OUTSIDE = {path.name: f"{path.stem.lower()}.md" for path in sorted(ROOT.glob("*.
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
-    "Watch": ("analysts", "catalogues", "year", "watch", "notifications", "doctor", "prune", "clusters"),
-    "Investigate": ("investigators", "reports", "images", "evidence", "handover", "timestamps"),
+    "Watch": ("analysts", "catalogues", "year", "watch", "slow-lines", "notifications", "doctor", "prune", "clusters"),
+    "Investigate": ("investigators", "reports", "bulletin", "images", "evidence", "handover", "timestamps"),
     "Review on a map": ("gis-staff", "review", "context", "law", "witnesses", "likeness", "impact"),
     "How good, how fast": ("method", "accuracy", "ablation", "speed", "drills", "endurance"),
     "Look up": ("cli", "settings", "api", "contract", "architecture", "contributing", "changelog", "security"),

@@ -40,10 +40,10 @@ def credit_alerts(workspace: Workspace, alerts: gpd.GeoDataFrame) -> AlertCredit
     years = {int(day.year) for name in LOOK_DATES for day in pd.to_datetime(alerts[name]).dropna()}
     terms = [read_collection_terms(workspace.archive(str(aoi))) for aoi in sorted(set(alerts["aoi"]))]
     licenses = tuple(link["href"] for link in list_license_links(terms))
-    return AlertCredits((credit_data(terms, years), *_credit_layers(workspace)), licenses)
+    return AlertCredits((credit_data(terms, years), *credit_layers(workspace)), licenses)
 
 
-def _credit_layers(workspace: Workspace) -> list[str]:
+def credit_layers(workspace: Workspace) -> list[str]:
     """Return the credits that context layers declare."""
     with contextlib.suppress(MinewatchError):  # settings that cannot be read are told by what needs them
         layers = read_declarations(workspace)

@@ -77,18 +77,25 @@ def _render_cell(value: Any, column: Column, dialect: CsvDialect) -> Any:
     return dialect.write_number(cell) if column.dtype == "float64" and not isinstance(cell, str) else cell
 
 
-def render_metadata(name: str, columns: Mapping[str, Column], credits_: AlertCredits, dialect: CsvDialect = RFC_4180) -> bytes:
-    """Render the file beside a CSV: credits, dialect, and each column with its type."""
+def render_metadata(
+    name: str,
+    columns: Mapping[str, Column],
+    credits_: AlertCredits,
+    dialect: CsvDialect = RFC_4180,
+    title: str = "Alerts found by minewatch",
+    key: str = "alert_id",
+) -> bytes:
+    """Render the file beside a CSV: credits, dialect, and each column with its type; ``key`` is the one that names a row."""
     document = {
         "@context": "http://www.w3.org/ns/csvw",
         "url": name,
-        "dc:title": "Alerts found by minewatch",
+        "dc:title": title,
         "dc:rights": list(credits_.lines),
         "dc:license": [{"@id": url} for url in credits_.licenses],
         "dialect": {"delimiter": dialect.delimiter, "encoding": "utf-8", "header": True, "lineTerminators": ["\r\n"]},
         "tableSchema": {
             "columns": [_describe_column(key, column, dialect) for key, column in columns.items()],
-            "primaryKey": "alert_id",
+            "primaryKey": key,
         },
     }
     return (render_json(document) + "\n").encode()

@@ -112,13 +112,13 @@ def read_sample(observations: Sequence[Observation], grid: Grid, rows: slice, ma
     return read_stack(observations, window, sample=True), window
 
 
-def iterate_scl(observations: Sequence[Observation], window: Window) -> Iterator[NDArray[np.uint8]]:
-    """Yield the SCL codes of a window, (y, x), one observation after the other in order of acquisition."""
+def iterate_scl(observations: Sequence[Observation], window: Window, *, sample: bool = False) -> Iterator[NDArray[np.uint8]]:
+    """Yield the SCL codes of a window, (y, x), or of one of their samples, one observation after the other by acquisition."""
     ordered = sort_observations(observations)
     for first in range(0, len(ordered), TOGETHER):
         some = ordered[first : first + TOGETHER]
         scl = np.empty((1, len(some), *window.shape), np.uint8)
-        _read_bands(some, range(1), window, scl, sample=False)
+        _read_bands(some, range(1), window, scl, sample=sample)
         yield from scl[0]
 
 

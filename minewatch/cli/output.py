@@ -225,3 +225,12 @@ def read_line(option: str, text: str) -> str:
     if len(line) > LONGEST_LINE or not line.isprintable():
         raise click.UsageError(f"{option}: give one line of at most {LONGEST_LINE} printable characters")
     return line
+
+
+def read_names(option: str, text: str, known: Sequence[str]) -> tuple[str, ...]:
+    """Return names given with commas, each once; raises UsageError where one is not known, or there is none."""
+    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
+    unknown = [name for name in names if name not in known]
+    if unknown or not names:
+        raise click.UsageError(f"{option}: {', '.join(unknown) or 'nothing'} cannot be written; known: {', '.join(known)}")
+    return names

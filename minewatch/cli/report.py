@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line
+from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line, read_names
 from minewatch.core.progress import reporting
 from minewatch.products.report.options import FORMATS, LANGUAGES
 from minewatch.settings.mining_kinds import MININGS
@@ -89,7 +89,7 @@ def report(
         since=since and since.date(),
         until=until and until.date(),
         language=language,
-        formats=_read_formats(formats),
+        formats=read_names("--format", formats, FORMATS),
         source=source,
         case=read_line("--case", case),
         author=read_line("--author", author),
@@ -115,11 +115,3 @@ def _read_impact(session: Session, mining: str, country: str | None) -> ImpactTa
     from minewatch.settings.document import read_impact
 
     return check_assumptions(read_impact(session.workspace), mining, country)
-
-
-def _read_formats(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(name.strip().lower() for name in text.split(",") if name.strip()))
-    unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        raise click.UsageError(f"--format: {', '.join(unknown) or 'nothing'} cannot be written; known: {', '.join(FORMATS)}")
-    return names

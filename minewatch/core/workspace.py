@@ -208,6 +208,11 @@ class Workspace:
         return self.output / "reports"
 
     @property
+    def bulletins(self) -> Path:
+        """Bulletins of a month."""
+        return self.output / "bulletins"
+
+    @property
     def runs(self) -> Path:
         """One JSON per scan: what it did, used, skipped and why."""
         return self.output / "runs"

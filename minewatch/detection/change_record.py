@@ -75,12 +75,15 @@ class ChangeRecord(NamedTuple):
     digest: str
     """Of all that the changes rest on, see :func:`hash_inputs`."""
 
-    def read(self) -> KnownChanges | None:
-        """Return the changes; None where something is new, or the map is not as it was published."""
+    def read(self, *, with_map: bool = True) -> KnownChanges | None:
+        """Return the changes; None where something is new, or, ``with_map``, the map's files are not those that were published.
+
+        Copies of a workspace are not, though they say the same.
+        """
         try:
             file = ArrayFile((self.folder / NAME).read_bytes())
             head = file.head
-            if head["digest"] != self.digest or head["files"] != self._stamp_files():
+            if head["digest"] != self.digest or (with_map and head["files"] != self._stamp_files()):
                 return None
             counters = {name: Counter({int(key): n for key, n in head[name].items()}) for name in COUNTERS}
             count = CoverageCount(**counters, watched=head["watched"], onsets=file.read("onsets"))

@@ -20,6 +20,10 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.style import COLOURS
 from minewatch.areas.coordinates import make_position
+from minewatch.products.bulletin.bulletin_facts import BulletinRequest
+from minewatch.products.bulletin.gather import gather_bulletin
+from minewatch.products.bulletin.page import render_bulletin
+from minewatch.products.bulletin.period import parse_month
 from minewatch.products.report.gather_facts import gather_facts
 from minewatch.products.report.html_page import render_page
 from minewatch.products.report.report_facts import AlertFacts, ReportFacts, ReportRequest
@@ -533,3 +537,26 @@ def test_the_rose_on_the_screen_points_to_true_north(figures: dict[str, Picture]
     picture = figures[name]
     corner = picture[: round(0.2 * len(picture)), round(0.8 * picture.shape[1]) :]
     assert find_tilt(find_colour(corner, NEEDLE, 40)) == pytest.approx(-squares.CONVERGENCE, abs=1.5)
+
+
+# --- the bulletin ----------------------------------------------------------------------------------------------------
+
+
+def test_a_bulletin_asks_for_nothing_and_fits_a_phone(
+    browser: Browser, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    workspace = squares.make_square(tmp_path_factory)
+    path = folder / "bulletin.html"
+    for language in ("en", "fr"):
+        request = BulletinRequest(parse_month("2021-07"), language=language)
+        path.write_text(render_bulletin(gather_bulletin(workspace, request)), "utf-8")
+        with open_file(browser, path, **PHONE) as visit:
+            assert visit.complaints == []
+            assert len(visit.requests) == 1, "the file itself"
+            assert visit.measure("[document.documentElement.scrollWidth, innerWidth]") == [390, 390], "no sideways scrolling"
+            mine = visit.measure("document.querySelector('#unit-1 svg.map path.outline:nth-of-type(3)').getBBox().width")
+            metres, bar = visit.measure(
+                "[Number(document.querySelector('#unit-1 svg.map').dataset.metres),"
+                " Number(document.querySelector('#unit-1 svg.map .bar').getAttribute('width'))]"
+            )
+            assert mine / bar * metres == pytest.approx(200, rel=0.05), "the mine has its 200 m by the bar of the map"

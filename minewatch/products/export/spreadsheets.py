@@ -13,6 +13,7 @@ import pandas as pd
 
 from minewatch.alerts.cells import safe_cell
 from minewatch.alerts.columns import LAYER
+from minewatch.alerts.credits import AlertCredits
 from minewatch.alerts.csv_file import EXPORT_COLUMNS, render_csv, render_metadata
 from minewatch.products.export.columns import NAMES, clean_text
 from minewatch.products.export.options import ExportOptions
@@ -23,12 +24,13 @@ LONGEST_CELL = 32_767
 CREDITS = "Credits"
 """Name of the sheet with the credits."""
 
-_OPTIONS = {
+WORKBOOK_OPTIONS = {
     "in_memory": True,  # no part of the table lies in a folder for temporary files
     "default_date_format": "yyyy-mm-dd",
     "strings_to_formulas": False,
     "strings_to_urls": False,
 }
+"""Of every workbook: texts stay texts, and dates are written as year, month and day."""
 
 
 def write_csv(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> None:
@@ -46,7 +48,7 @@ def write_xlsx(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> 
     """Write a workbook: numbers as numbers, dates as dates, texts as texts whatever they look like, credits on a second sheet."""
     package = importlib.import_module("xlsxwriter")  # a tenth of a second, which no other command should pay
     file = io.BytesIO()
-    with package.Workbook(file, _OPTIONS) as book:
+    with package.Workbook(file, WORKBOOK_OPTIONS) as book:
         # Fixed, so that the same table gives the same bytes.
         facts = {"created": dt.datetime(1980, 1, 1), "comments": options.credits.text}  # noqa: DTZ001  # it takes no zone
         book.set_properties(facts)
@@ -56,21 +58,21 @@ def write_xlsx(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> 
         sheet.autofilter(0, 0, len(alerts), len(NAMES) - 1)
         sheet.write_row(0, 0, NAMES, book.add_format({"bold": True}))
         for number, row in enumerate(alerts.to_dict("records"), 1):
-            sheet.write_row(number, 0, [_workbook_cell(row[name]) for name in NAMES])
-        _write_credits(book.add_worksheet(CREDITS), options)
+            sheet.write_row(number, 0, [workbook_cell(row[name]) for name in NAMES])
+        write_credits(book.add_worksheet(CREDITS), options.credits)
     path.write_bytes(file.getvalue())
 
 
-def _write_credits(sheet: Any, options: ExportOptions) -> None:
+def write_credits(sheet: Any, credits_: AlertCredits) -> None:
     """Write a line of credit in each row, then the addresses of the licences."""
     sheet.set_column(0, 0, 100)
-    for row, line in enumerate([*options.credits.lines, *(f"Licence: {url}" for url in options.credits.licenses)]):
-        sheet.write_string(row, 0, _workbook_cell(line))
+    for row, line in enumerate([*credits_.lines, *(f"Licence: {url}" for url in credits_.licenses)]):
+        sheet.write_string(row, 0, workbook_cell(line))
 
 
-def _workbook_cell(value: Any) -> Any:
+def workbook_cell(value: Any) -> Any:
     """Return a value for a workbook: a date as a date, a text cut to LONGEST_CELL."""
-    if isinstance(value, dt.datetime) and not pd.isna(value):
-        return value.date()
+    if isinstance(value, dt.date) and not pd.isna(value):
+        return value.date() if isinstance(value, dt.datetime) else value
     value = safe_cell(value)
     return clean_text(value)[:LONGEST_CELL] if isinstance(value, str) else value

@@ -82,10 +82,11 @@ def encode_image(colours: NDArray[np.uint8]) -> str:
     """Return an image as a data URI."""
     stream = io.BytesIO()
     Image.fromarray(colours).save(stream, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
-    return _to_uri(stream.getvalue(), "image/jpeg")
+    return write_data_uri(stream.getvalue(), "image/jpeg")
 
 
-def _to_uri(data: bytes, kind: str) -> str:
+def write_data_uri(data: bytes, kind: str) -> str:
+    """Return the bytes of a file of a media type as an address that holds them."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 

@@ -60,6 +60,10 @@ class Texts:
         """Return a day for a table: 31 Dec 2024."""
         return self._write_day(day, "medium")
 
+    def month(self, day: dt.date) -> str:
+        """Return the month of a day, for a sentence: December 2024."""
+        return str(format_skeleton("yMMMM", day, locale=LOCALES.get(self.language, self.language)))
+
     def _write_day(self, day: dt.date, form: str) -> str:
         text = str(format_date(day, form, locale=LOCALES.get(self.language, self.language)))
         return f"1er {text[2:]}" if self.language == "fr" and text.startswith("1 ") else text
