@@ -154,9 +154,17 @@ def validate_area(workspace: Workspace, truth: Path, area: str) -> Scores:
     return validate_alerts(alerts[alerts["aoi"] == area], truth, *read_areas(workspace.alerts)[area])
 
 
-def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date) -> Scores:
-    """Score alerts against a truth file; raises MinewatchError where that is none."""
-    scene = _prepare_scene(alerts, truth)
+def validate_alerts(
+    alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date, within: BaseGeometry | None = None
+) -> Scores:
+    """Score alerts against a truth file; raises MinewatchError where that is none.
+
+    ``within``: an outline in longitude and latitude; sites that lie outside are none.
+    """
+    return _score(_prepare_scene(alerts, *read_truth(truth, within)), monitor_from, as_of)
+
+
+def _score(scene: _Scene, monitor_from: dt.date, as_of: dt.date) -> Scores:
     true = np.logical_or.reduce([np.zeros(scene.shape, bool), *scene.masks])
     care = ~scene.skip & ~(ndimage.binary_dilation(true) & ~true)
     now = scene.alerts[(scene.alerts["status"] == CONFIRMED) & scene.alerts["confirmed_on"].notna()]
@@ -173,7 +181,8 @@ def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date
     return summarise([Scores(sites, false_pixels, hits, counts["false"], counts["fragments"], counts["left_out"], km2 * years)])
 
 
-def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
+def read_truth(truth: Path, within: BaseGeometry | None = None) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """Return the sites of a truth file and the ground that is not scored; raises MinewatchError where it is none, or empty."""
     try:
         sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
     except (DataSourceError, DataLayerError, OSError) as error:
@@ -183,6 +192,13 @@ def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
         raise MinewatchError(f"{truth}: its layer 'sites' lacks {', '.join(sorted(missing)) or 'a metric CRS'}")
     if sites.empty:
         raise MinewatchError(f"{truth} has no site: there is nothing to compare with")
+    if within is None:
+        return sites, ignore
+    outline = gpd.GeoSeries([within], crs="EPSG:4326").to_crs(sites.crs).iloc[0]
+    return sites[sites.intersects(outline)].reset_index(drop=True), ignore[ignore.intersects(outline)].reset_index(drop=True)
+
+
+def _prepare_scene(alerts: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, ignore: gpd.GeoDataFrame) -> _Scene:
     placed = alerts.to_crs(sites.crs).reset_index(drop=True)
     bounds = np.array([b for b in (sites.total_bounds, ignore.total_bounds, placed.total_bounds) if np.isfinite(b).all()])
     x0, y0 = sites.total_bounds[0], sites.total_bounds[3]
