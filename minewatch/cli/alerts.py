@@ -18,6 +18,7 @@ from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate, is_ever_confirmed
 from minewatch.alerts.record import STATES
 from minewatch.alerts.rows import Row, find_alert, read_areas, read_rows
+from minewatch.cli.complete import complete_alert, complete_area
 from minewatch.cli.output import (
     DAY,
     Session,
@@ -78,7 +79,7 @@ def filters(command: F) -> F:
             multiple=True,
             help="Only what lies outside; of concessions: outside valid ones.  May be given several times.",
         ),
-        click.option("--aoi", metavar="NAME", help="Only this area."),
+        click.option("--aoi", metavar="NAME", help="Only this area.", shell_complete=complete_area),
         click.option(
             "--min-mine-score",
             type=Number(0, 1),
@@ -175,7 +176,7 @@ def list_command(session: Session, sort: str, **choice: Any) -> None:
 
 
 @alerts.command("show")
-@click.argument("alert_id", metavar="ID")
+@click.argument("alert_id", metavar="ID", shell_complete=complete_alert)
 @common_options
 def show(session: Session, alert_id: str) -> None:
     """Show everything the table holds on one alert: what its legal status rests on, and every decision, are said in words.
@@ -227,7 +228,7 @@ def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
 
 
 @alerts.command("review")
-@click.argument("alert_id", metavar="ID")
+@click.argument("alert_id", metavar="ID", shell_complete=complete_alert)
 @click.option("--confirm", is_flag=True, help="It is mining.")
 @click.option("--dismiss", metavar="REASON", help="It is not, and why: no alert is raised there for the time the pipeline sets.")
 @click.option("--needs-visit", is_flag=True, help="Somebody has to visit the place.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from minewatch.cli.complete import complete_area, complete_pipeline
 from minewatch.cli.output import DAY, Session, common_options, print_json, print_table, say
 from minewatch.core.text import count_of
 from minewatch.core.workspace import DEFAULT_PIPELINE
@@ -57,7 +58,11 @@ class BoundingBox(click.ParamType[tuple[float, ...]]):
 @click.option("--crs", metavar="EPSG:CODE", help="Coordinate reference system of FILE, where it does not say its own.")
 @click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
-@click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {DEFAULT_PIPELINE}]")
+@click.option(
+    "--pipeline",
+    help=f"Pipeline that scans of this area use.  [default: {DEFAULT_PIPELINE}]",
+    shell_complete=complete_pipeline,
+)
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @common_options
 def add(
@@ -173,7 +178,7 @@ def list_command(session: Session) -> None:
 
 
 @aoi.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_area)
 @common_options
 def show(session: Session, name: str) -> None:
     """Show one area: size, location, grid and what its file says.
@@ -195,7 +200,7 @@ def show(session: Session, name: str) -> None:
 
 
 @aoi.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_area)
 @common_options
 def remove(session: Session, name: str) -> None:
     """Remove an area's file.  Its archive and its alerts stay.
