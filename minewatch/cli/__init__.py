@@ -87,7 +87,7 @@ def _show_version(context: click.Context, _option: click.Parameter, wanted: bool
     from minewatch.raster.gdal_version import describe_gdal
 
     python = ".".join(map(str, sys.version_info[:3]))
-    echo(f"minewatch {__version__} (Python {python})\n{describe_gdal()}\nmine-likeness {read_version()}")
+    echo(f"minewatch, version {__version__}\nPython {python}\n{describe_gdal()}\nmine-likeness {read_version()}")
     context.exit()
 
 

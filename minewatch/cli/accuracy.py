@@ -90,7 +90,8 @@ def describe_success(scores: Scores) -> str:
     else:
         told.append("no known mine")
     alarms = scores.true_alarms + scores.false_alarms
-    told.append(f"{scores.false_alarms} of {count_of(alarms, 'confirmed alert')} false" if alarms else "no confirmed alert")
+    false = str(scores.false_alarms or "none")
+    told.append(f"{false} of {count_of(alarms, 'confirmed alert')} false" if alarms else "no confirmed alert")
     if scores.fragments:
         told.append(f"{count_of(scores.fragments, 'further alert')} of mines that have one already")
     if scores.left_out:

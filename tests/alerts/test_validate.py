@@ -203,7 +203,7 @@ def test_a_sentence_comes_before_the_table(watch: Workspace, truth: Path) -> Non
     first, west, east = answer.stdout.splitlines()[:3]
     assert first == (
         "west, east, as of 31 December 2024: 1 of 2 known mines found, half of them within 10 days of the first clear look;"
-        " 0 of 1 confirmed alert false"
+        " none of 1 confirmed alert false"
     )
     assert west.startswith("  west: 1 of 1 known mine found")
     assert east == "  east: 0 of 1 known mine found; no confirmed alert"

@@ -9,6 +9,7 @@ import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 
+from minewatch import __version__
 from minewatch.areas.aoi import Aoi, bbox_geometry, write_aoi
 from minewatch.cli import COMMANDS, main
 from minewatch.cli.groups import GROUPS, REST, group_commands
@@ -88,8 +89,9 @@ def test_a_workspace_in_a_workspace_is_told(workspace: Workspace) -> None:
 def test_the_version_names_what_results_depend_on() -> None:
     answer = run("--version")
     assert answer.exit_code == 0
-    own, gdal, model = answer.stdout.splitlines()
-    assert own.startswith("minewatch ")
+    own, python, gdal, model = answer.stdout.splitlines()
+    assert own == f"minewatch, version {__version__}"
+    assert python.startswith("Python 3.")
     assert gdal.startswith("GDAL 3.")
     assert model.startswith("mine-likeness 1-")
 

@@ -383,7 +383,7 @@ def test_gpx_has_a_waypoint_and_an_outline_for_each_alert(tmp_path: Path) -> Non
     assert points["name"].tolist() == ["pampa-20240101-000001", "a<b>&\ufffd"]
     assert points["sym"].tolist() == ["Flag, Red", "Flag, Blue"]
     assert "provisional, " in points["desc"][1]
-    assert [(point.y, point.x) for point in points.geometry] == make_table()[["lat", "lon"]].to_numpy().tolist()
+    assert [[point.y, point.x] for point in points.geometry] == make_table()[["lat", "lon"]].to_numpy().tolist()
     tracks = pyogrio.read_dataframe(path, layer="tracks")
     assert shapely.hausdorff_distance(tracks.geometry[0], make_table().geometry[0].boundary) < 1e-6
     order = [child.tag.split("}")[1] for child in read_xml(path.read_bytes())]
