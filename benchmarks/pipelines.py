@@ -144,22 +144,27 @@ def write_head(name: str, figures: Mapping[str, Mapping[str, Sequence[str]]], se
     path.chmod(0o644)
 
 
+def _read(kept: Path) -> dict[str, dict[str, list[str]]]:
+    return dict(json.loads(kept.read_text("utf-8"))) if kept.exists() else {}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure the sets that are not known yet, or the one named, and write the heads once all are known."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(TITLES), help="measure this set, whether it is known or not")
-    parser.add_argument("--seeds", type=int, default=3, help="simulated series of each kind")
+    parser.add_argument("--seeds", type=int, default=2, help="simulated series of each kind")
     parser.add_argument("--injected", type=Path, default=ROOT.parent / "shared" / "data" / "injected", help="real series")
     parser.add_argument("--cache", type=Path, default=ROOT / "benchmarks" / ".cache", help="keeps series, archives and figures")
     chosen = parser.parse_args(arguments)
     cache = chosen.cache.resolve()
     kept = cache / "pipelines.json"
-    figures = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    figures = _read(kept)
     sets = list_sets(chosen.seeds, chosen.injected, cache)
     for one in [chosen.only] if chosen.only else [one for one in TITLES if one not in figures]:
         cases = sets[one]() if one in sets else []
-        figures[one] = {name: measure_series(cases, name) if one in sets else measure_points(cache, name) for name in BUILT_IN}
-        print(one, json.dumps(figures[one], ensure_ascii=False), flush=True)
+        measured = {name: measure_series(cases, name) if one in sets else measure_points(cache, name) for name in BUILT_IN}
+        print(one, json.dumps(measured, ensure_ascii=False), flush=True)
+        figures = _read(kept) | {one: measured}  # another set may have been measured meanwhile
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(figures), "utf-8")
     if set(TITLES) <= figures.keys():

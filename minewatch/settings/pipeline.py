@@ -267,10 +267,7 @@ def _set(document: dict[str, Any], override: str) -> None:
         value = tomllib.loads(f"value = {text}")["value"]
     except ValueError:
         value = text.strip()
-    table = document.setdefault(section, {})
-    if not isinstance(table, dict):
-        raise PipelineError(f"--set {override}: {section!r} is not a section")
-    table[name] = value
+    document.setdefault(section, {})[name] = value
 
 
 def check_pipeline(document: dict[str, Any], where: str) -> Pipeline:
@@ -295,6 +292,8 @@ def _explain(key: str, fault: ErrorDetails) -> str:
     field = dict(list_sections())[section].model_fields.get(name) if name else None
     if field and field.annotation in (int, float) and (limits := describe_range(field.metadata)):
         return f"give a {'whole number' if field.annotation is int else 'number'} from {limits}"
+    if fault["type"] == "model_type":
+        return f"make it a section: [{key}], and below it one line for each setting"
     if fault["type"] == "tuple_type":
         return "write a list, such as [4, 5, 7]"
     return fault["msg"].removeprefix("Value error, ").replace("Input should be", "give")

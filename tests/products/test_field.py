@@ -135,7 +135,16 @@ def test_twenty_alerts_stay_below_five_megabytes(package: Path) -> None:
     apart = [shapely.box(lon, lat, lon + 0.01, lat + 0.01) for lon in range(5) for lat in range(4)]
     fine = [tile for tile in choose_tiles(apart) if tile.zoom == FINEST]
     assert len(fine) <= 20 * 9
-    assert len(fine) * 20_000 < LARGEST, "a tile of forest and pits has 20 kB"
+    assert len(fine) * 20_000 < LARGEST, "a tile of real pits and forest has 10 kB at the best quality"
+
+
+def test_a_package_that_would_be_too_large_has_coarser_pictures(
+    scanned: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minewatch.products.field.package.LARGEST", 1000)
+    made = write_package(scanned, read_alerts(scanned.alerts).iloc[:1], tmp_path / "field.zip")
+    assert any("coarser than they could be (zoom 12 of 14)" in note for note in made.notes)
+    assert any("choose fewer alerts" in note for note in made.notes)
 
 
 def test_the_tiles_are_where_the_ground_is(package: Path, scanned: Workspace) -> None:

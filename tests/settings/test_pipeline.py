@@ -170,7 +170,7 @@ def test_a_file_in_another_encoding_is_no_toml(workspace: Workspace) -> None:
 
 def test_a_section_that_is_a_number_is_refused(workspace: Workspace) -> None:
     assert "detector" in refuse(workspace, "detector = 3")
-    assert "not a section" in refuse(workspace, "detector = 3", "detector.bare_ndvi=0.2")
+    assert "make it a section: [detector]" in refuse(workspace, "detector = 3", "detector.bare_ndvi=0.2"), "the file is to blame"
 
 
 def test_overrides_lie_over_the_file(workspace: Workspace) -> None:
