@@ -124,7 +124,7 @@ def main(context: click.Context, folder: Path | None, traceback: bool, log_forma
 
     \b
     Example:
-      minewatch demo                                   see what it does, without a network
+      minewatch demo
       minewatch aoi add la-pampa --bbox -70.05,-12.95,-69.90,-12.80
       minewatch scan && minewatch alerts list
     """

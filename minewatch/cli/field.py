@@ -40,19 +40,19 @@ def field() -> None:
 
     \b
     Example:
-      minewatch field make --status confirmed --aoi la-pampa
+      minewatch field write --status confirmed --aoi la-pampa
       minewatch field read visits-of-june --by "R. Quispe"
     """
 
 
-@field.command("make")
+@field.command("write")
 @click.argument("ids", nargs=-1, metavar="[ID ...]", shell_complete=complete_alert)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of form and legend.")
 @handover_options
 @filters
 @common_options
-def make(session: Session, ids: tuple[str, ...], output: Path | None, language: str, handover: Handover, **choice: Any) -> None:
+def write(session: Session, ids: tuple[str, ...], output: Path | None, language: str, handover: Handover, **choice: Any) -> None:
     """Write field.zip: the alerts named, or those that pass the filters, for QField on a phone and for QGIS.
 
     It holds the alerts with their outlines, a form for visits with a camera, the latest image of their areas and the two looks
@@ -61,8 +61,8 @@ def make(session: Session, ids: tuple[str, ...], output: Path | None, language: 
 
     \b
     Example:
-      minewatch field make la-pampa-20240611-3fa9c1 la-pampa-20240702-9c02d1 --lang es --for "Ranger post 4"
-      minewatch field make --status confirmed --min-area 0.5 -o journey
+      minewatch field write la-pampa-20240611-3fa9c1 la-pampa-20240702-9c02d1 --lang es --for "Ranger post 4"
+      minewatch field write --status confirmed --min-area 0.5 -o journey
     """
     from minewatch.alerts.read import read_alerts
     from minewatch.products.evidence.handover_log import log_handover

@@ -51,7 +51,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture(scope="module")
 def package(scanned: Workspace) -> Path:
     """A package of the alerts that were confirmed, unpacked as on a phone."""
-    answer = run(scanned, "make", "--confirmed", "--for", "Ranger post 4")
+    answer = run(scanned, "write", "--confirmed", "--for", "Ranger post 4")
     assert answer.exit_code == 0, answer.output
     folder = scanned.root.parent / "phone"
     with zipfile.ZipFile(scanned.exports / "field.zip") as archive:
@@ -178,7 +178,7 @@ def test_qgis_draws_the_package_and_knows_its_form(package: Path, run_qgis: RunQ
 
 
 def test_nothing_chosen_is_one_line(workspace: Workspace) -> None:
-    answer = run(workspace, "make", "--aoi", "spot", "--min-area", "1000")
+    answer = run(workspace, "write", "--aoi", "spot", "--min-area", "1000")
     assert answer.exit_code == 1
     assert "no alert chosen; a package holds 1 to 200" in answer.stderr
     assert not workspace.exports.exists() or not list(workspace.exports.glob(".tmp*"))
