@@ -68,7 +68,7 @@ bench-report: setup  ## measure how long a report of twenty alerts takes; writes
 bench-accuracy: setup  ## measure how good the alerts are; writes docs/accuracy.md (first run: half an hour)
 	$(RUN) benchmarks.accuracy
 
-bench-pipelines: setup  ## measure the built-in pipelines; writes the heads of minewatch/settings/pipelines (first run: half an hour)
+bench-pipelines: setup  ## measure the built-in pipelines; writes the heads of minewatch/settings/pipelines
 	$(RUN) benchmarks.pipelines
 
 likeness: setup   ## train the networks of the mine-likeness; writes the weights, their card and docs/likeness.md (hours)

@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.pipelines
 
-The pipelines were tuned on half of the injected series; the other half, the simulated series and the blocks of real ground are
-there to judge them.  ``--only SET`` measures one set and keeps it for the heads, so that the whole can be done in parts.
+The pipelines were tuned on half of the injected series; the other half and the blocks of real ground are there to judge them.
+``--only SET`` measures one set and keeps it for the heads, so that the whole can be done in parts.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ import pandas as pd
 import shapely
 
 import minewatch
-from benchmarks.accuracy import ROOT, Case, list_cases, list_injected, score_case
+from benchmarks.accuracy import ROOT, Case, list_injected, score_case
 from benchmarks.real_points import (
     CRS,
     FOLDER,
@@ -39,7 +39,7 @@ from minewatch.core.files import publishing
 from minewatch.core.workspace import Workspace
 from minewatch.settings.built_in import BUILT_IN, find_built_in, read_head
 
-TUNED, HELD = ("101", "103", "105"), ("102", "104", "106")
+SERIES = {"tuned": ("101", "103", "105"), "held": ("102", "104", "106")}
 """Injected series that the pipelines were tuned on, and those that they are judged by."""
 
 COMMAND = "python -m benchmarks.pipelines"
@@ -47,8 +47,6 @@ COMMAND = "python -m benchmarks.pipelines"
 TITLES = {
     "tuned": "injected, tuned on (101 103 105)",
     "held": "injected, held back (102 104 106)",
-    "tropical": "simulated tropical (seeds 1 to {seeds})",
-    "temperate": "simulated temperate (seeds 1 to {seeds})",
     "points": "points in Rondônia that stay bare",
 }
 """Set to its name in the heads."""
@@ -59,21 +57,9 @@ FALSE = {"Forest": "forest", "NatNonForest": "savanna and wetland", "NonForest":
 """Classes of real ground on which an alert is false, but for fields that were cleared."""
 
 
-def list_sets(seeds: int, injected: Path, cache: Path) -> Mapping[str, Callable[[], list[Case]]]:
-    """Return the sets of series; they are made when they are asked for."""
-
-    def simulated(kind: str) -> list[Case]:
-        return [case for case in list_cases(seeds, "full", Path("nowhere"), cache) if case.setting == f"simulated {kind}"]
-
-    def of(places: Sequence[str]) -> list[Case]:
-        return [case for case in list_injected(injected, cache) if case.catalog.parent.name in places]
-
-    return {
-        "tuned": lambda: of(TUNED),
-        "held": lambda: of(HELD),
-        "tropical": lambda: simulated("tropical"),
-        "temperate": lambda: simulated("temperate"),
-    }
+def list_cases(one: str, injected: Path, cache: Path) -> list[Case]:
+    """Return the series of a set."""
+    return [case for case in list_injected(injected, cache) if case.catalog.parent.name in SERIES[one]]
 
 
 def measure_series(cases: Sequence[Case], pipeline: str) -> list[str]:
@@ -125,9 +111,9 @@ def list_delays(workspace: Workspace) -> list[int]:
     return delays
 
 
-def write_head(name: str, figures: Mapping[str, Mapping[str, Sequence[str]]], seeds: int) -> None:
+def write_head(name: str, figures: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
     """Write the figures of a pipeline into the head of its file; the sentence and the settings stay."""
-    rows = [HEADINGS, *((TITLES[one].format(seeds=seeds), *figures[one][name][:4]) for one in TITLES)]
+    rows = [HEADINGS, *((TITLES[one], *figures[one][name][:4]) for one in TITLES)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     table = ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     lines = [
@@ -152,24 +138,22 @@ def main(arguments: list[str] | None = None) -> None:
     """Measure the sets that are not known yet, or the one named, and write the heads once all are known."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=list(TITLES), help="measure this set, whether it is known or not")
-    parser.add_argument("--seeds", type=int, default=2, help="simulated series of each kind")
     parser.add_argument("--injected", type=Path, default=ROOT.parent / "shared" / "data" / "injected", help="real series")
     parser.add_argument("--cache", type=Path, default=ROOT / "benchmarks" / ".cache", help="keeps series, archives and figures")
     chosen = parser.parse_args(arguments)
     cache = chosen.cache.resolve()
     kept = cache / "pipelines.json"
     figures = _read(kept)
-    sets = list_sets(chosen.seeds, chosen.injected, cache)
     for one in [chosen.only] if chosen.only else [one for one in TITLES if one not in figures]:
-        cases = sets[one]() if one in sets else []
-        measured = {name: measure_series(cases, name) if one in sets else measure_points(cache, name) for name in BUILT_IN}
+        cases = list_cases(one, chosen.injected, cache) if one in SERIES else []
+        measured = {name: measure_series(cases, name) if cases else measure_points(cache, name) for name in BUILT_IN}
         print(one, json.dumps(measured, ensure_ascii=False), flush=True)
         figures = _read(kept) | {one: measured}  # another set may have been measured meanwhile
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_text(json.dumps(figures), "utf-8")
     if set(TITLES) <= figures.keys():
         for name in BUILT_IN:
-            write_head(name, figures, chosen.seeds)
+            write_head(name, figures)
         print(f"written: {find_built_in(BUILT_IN[0]).parent}")
 
 
