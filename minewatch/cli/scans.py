@@ -40,7 +40,7 @@ def init(session: Session, folder: Path) -> None:
     if outer:
         say(f"this workspace lies inside another one, {outer}: commands below {workspace.root} take the inner one, and no other")
     if session.as_json:
-        print_json({"workspace": str(workspace.root), "inside": str(outer) if outer else None})
+        print_json({"workspace": str(workspace.root)} | ({"inside": str(outer)} if outer else {}))
     else:
         say(f"workspace made in {workspace.root}; next: minewatch aoi add NAME FILE")
 

@@ -228,7 +228,6 @@ def test_the_head_of_a_built_in_pipeline_says_what_was_measured(name: str) -> No
     for words in (
         "injected, held back",
         "points in Rondônia",
-        "simulated temperate",
         "python -m benchmarks.pipelines",
     ):
         assert words in text
