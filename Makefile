@@ -11,7 +11,7 @@ LOCK := uv pip compile --universal --generate-hashes --no-emit-index-url --no-he
 GALLERY ?= ../shared/data/mine-gallery/gallery.npz
 PYTEST := $(RUN) pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=25
 
-.PHONY: help install setup demo test check lint types warm reference bench bench-report bench-accuracy likeness pictures docs package drill year lock system-packages clean
+.PHONY: help install setup demo test check lint types warm reference bench bench-report bench-accuracy bench-pipelines likeness pictures docs package drill year lock system-packages clean
 
 help:             ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -82,6 +82,9 @@ bench-report: setup  ## measure how long a report of twenty alerts takes; writes
 
 bench-accuracy: setup  ## measure how good the alerts are; writes docs/accuracy.md (first run: half an hour)
 	$(RUN) benchmarks.accuracy
+
+bench-pipelines: setup  ## measure the built-in pipelines; writes the heads of minewatch/settings/pipelines
+	$(RUN) benchmarks.pipelines
 
 likeness: setup   ## train the networks of the mine-likeness; writes the weights, their card and docs/likeness.md (hours)
 	$(PIP) -e ".[train]"

@@ -140,13 +140,14 @@ def list_cases(seeds: int, size: str, injected: Path, cache: Path) -> Iterable[C
 # --- the scores ------------------------------------------------------------------------------------------------------
 
 
-def score_case(case: Case, overrides: tuple[str, ...]) -> dict[str, Scores]:
+def score_case(case: Case, overrides: tuple[str, ...], pipeline: str | None = None) -> dict[str, Scores]:
     """Scan a series and score its alerts, by row of the table; what was read before is in the archive."""
     workspace = _open_workspace(case.folder / "workspace", str(case.catalog))
     geometry = bbox_geometry(case.bbox)
     lattice = find_grid_hint(open_source(str(case.catalog)), geometry) if case.own_lattice else None
     write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
-    scan(workspace, ScanRequest((NAME,), overrides=overrides, source=str(case.catalog), until=case.until, replace=True))
+    request = ScanRequest((NAME,), pipeline, overrides, source=str(case.catalog), until=case.until, replace=True)
+    scan(workspace, request)
     truths = {case.setting: case.catalog.parent / "truth.gpkg", f"{case.setting}, clearings": case.folder / "clearings.gpkg"}
     made = write_clearings(*truths.values())
     alerts = read_alerts(workspace.alerts)

@@ -80,10 +80,10 @@ def open_points(catalog: Path, folder: Path) -> Workspace:
     return workspace
 
 
-def scan_points(workspace: Workspace, overrides: tuple[str, ...] = ()) -> ScanReport:
+def scan_points(workspace: Workspace, overrides: tuple[str, ...] = (), pipeline: str | None = None) -> ScanReport:
     """Scan the blocks into a new table."""
     workspace.alerts.unlink(missing_ok=True)
-    return scan(workspace, ScanRequest((NAME,), overrides=overrides, until=UNTIL, replace=True))
+    return scan(workspace, ScanRequest((NAME,), pipeline, overrides, until=UNTIL, replace=True))
 
 
 def read_points() -> Truth:

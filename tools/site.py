@@ -30,7 +30,7 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
     "Watch": ("analysts", "catalogues", "year", "watch", "slow-lines", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "bulletin", "images", "evidence", "handover", "timestamps"),
-    "Review on a map": ("gis-staff", "review", "context", "law", "witnesses", "likeness", "impact"),
+    "Review on a map": ("gis-staff", "review", "field", "context", "law", "witnesses", "likeness", "impact"),
     "How good, how fast": ("method", "accuracy", "ablation", "speed", "drills", "endurance"),
     "Look up": ("cli", "settings", "api", "contract", "architecture", "contributing", "changelog", "security"),
 }

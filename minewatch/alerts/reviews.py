@@ -200,6 +200,11 @@ class Review:
     note: str = ""
     """Anything else."""
 
+    @property
+    def text(self) -> str:
+        """Reason and note as the table shows them."""
+        return "; ".join(filter(None, (self.reason, self.note)))
+
 
 @dataclass(frozen=True)
 class ReviewResult:

@@ -222,16 +222,21 @@ def _add_review_widgets(root: ET.Element) -> None:
     """Let people choose a review from the list of those that count, and write the rest."""
     fields = ET.SubElement(root, "fieldConfiguration")
     review, note, by = REVIEW_COLUMNS
-    config = _add_widget(fields, review, "ValueMap")
-    choices = ET.SubElement(config, "Option", name="map", type="List")
-    for value in REVIEWS:
-        label = value.replace("-", " ").capitalize() or "(none)"
-        ET.SubElement(ET.SubElement(choices, "Option", type="Map"), "Option", name=label, value=value, type="QString")
+    config = add_widget(fields, review, "ValueMap")
+    add_choices(config, {value: value.replace("-", " ").capitalize() or "(none)" for value in REVIEWS})
     for name, lines in ((note, "true"), (by, "false")):
-        ET.SubElement(_add_widget(fields, name, "TextEdit"), "Option", name="IsMultiline", value=lines, type="bool")
+        ET.SubElement(add_widget(fields, name, "TextEdit"), "Option", name="IsMultiline", value=lines, type="bool")
 
 
-def _add_widget(fields: ET.Element, column: str, kind: str) -> ET.Element:
+def add_choices(config: ET.Element, choices: Mapping[str, str]) -> None:
+    """Add the values of a list to the options of a ValueMap, each with what people read."""
+    values = ET.SubElement(config, "Option", name="map", type="List")
+    for value, label in choices.items():
+        ET.SubElement(ET.SubElement(values, "Option", type="Map"), "Option", name=label, value=value, type="QString")
+
+
+def add_widget(fields: ET.Element, column: str, kind: str) -> ET.Element:
+    """Add how a column is edited in a form; return the map that takes its options."""
     widget = ET.SubElement(ET.SubElement(fields, "field", name=column), "editWidget", type=kind)
     return ET.SubElement(ET.SubElement(widget, "config"), "Option", type="Map")
 

@@ -157,9 +157,17 @@ def validate_area(workspace: Workspace, truth: Path, area: str) -> Scores:
     return validate_alerts(alerts[alerts["aoi"] == area], truth, *read_areas(workspace.alerts)[area])
 
 
-def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date) -> Scores:
-    """Score alerts against a truth file; raises MinewatchError where that is none."""
-    scene = _prepare_scene(alerts, truth)
+def validate_alerts(
+    alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date, as_of: dt.date, within: BaseGeometry | None = None
+) -> Scores:
+    """Score alerts against a truth file; raises MinewatchError where that is none.
+
+    ``within``: an outline in longitude and latitude; sites that lie outside are none.
+    """
+    return _score(_prepare_scene(alerts, *read_truth(truth, within)), monitor_from, as_of)
+
+
+def _score(scene: _Scene, monitor_from: dt.date, as_of: dt.date) -> Scores:
     true = np.logical_or.reduce([np.zeros(scene.shape, bool), *scene.masks])
     care = ~scene.skip & ~(ndimage.binary_dilation(true) & ~true)
     now = scene.alerts[(scene.alerts["status"] == CONFIRMED) & scene.alerts["confirmed_on"].notna()]
@@ -176,8 +184,7 @@ def validate_alerts(alerts: gpd.GeoDataFrame, truth: Path, monitor_from: dt.date
     return summarise([Scores(sites, false_pixels, hits, counts["false"], counts["fragments"], counts["left_out"], km2 * years)])
 
 
-def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
-    sites, ignore = _read_truth(truth)
+def _prepare_scene(alerts: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, ignore: gpd.GeoDataFrame) -> _Scene:
     placed = alerts.to_crs(sites.crs).reset_index(drop=True)
     bounds = np.array([b for b in (sites.total_bounds, ignore.total_bounds, placed.total_bounds) if np.isfinite(b).all()])
     x0, y0 = sites.total_bounds[0], sites.total_bounds[3]
@@ -190,10 +197,11 @@ def _prepare_scene(alerts: gpd.GeoDataFrame, truth: Path) -> _Scene:
     return _Scene(transform, shape, mining, masks, rasterize_outlines(ignore.geometry, transform, shape), placed)
 
 
-def _read_truth(truth: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
-    """Read the layers of a truth file; what only a simulation knows of a site stands for itself where it is missing.
+def read_truth(truth: Path, within: BaseGeometry | None = None) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
+    """Return the sites of a truth file and the ground that is not scored, all or what meets an outline (lon/lat).
 
-    A site without ``kind`` is a mine, its first clear look the day of its onset, and looks are not counted.
+    A site without ``kind`` is a mine, its first clear look the day of its onset where that is not said, and looks are not counted
+    where they are not listed.  Raises MinewatchError where the file is no truth, or empty.
     """
     try:
         sites, ignore = (gpd.read_file(truth, layer=layer) for layer in ("sites", "ignore"))
@@ -213,7 +221,11 @@ def _read_truth(truth: Path) -> tuple[gpd.GeoDataFrame, gpd.GeoDataFrame]:
         looks=sites["looks"] if "looks" in told else None,
         area_ha=sites["area_ha"] if "area_ha" in told else sites.geometry.area / 1e4,
     )
-    return sites, ignore.to_crs(sites.crs) if ignore.crs else ignore
+    ignore = ignore.to_crs(sites.crs) if ignore.crs else ignore
+    if within is None:
+        return sites, ignore
+    outline = gpd.GeoSeries([within], crs="EPSG:4326").to_crs(sites.crs).iloc[0]
+    return sites[sites.intersects(outline)].reset_index(drop=True), ignore[ignore.intersects(outline)].reset_index(drop=True)
 
 
 def _assign(scene: _Scene, true: Mask) -> tuple[dict[int, list[int]], dict[str, int], list[Mask], gpd.GeoDataFrame]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from minewatch.cli.complete import complete_alert, complete_area
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent, show
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 BEFORE = dt.timedelta(days=60)
 """The table of an explanation begins this long before the alert, unless all looks are listed."""
+
+MOST_NAMED = 4
+"""Areas from which on they are counted, and not named, in titles and names of files."""
 
 LOOK_COLUMNS = (
     "date", "NDVI", "expected", "band", "BSI", "BSI expected", "haze", "shift", "loss %", "confirmed", "what it did", "scenes",
@@ -32,32 +36,65 @@ SPARE_COLUMNS = ("scenes", "shift", "haze", "BSI expected", "BSI", "band", "conf
 
 @click.command("validate")
 @click.argument("truth", type=click.Path(path_type=Path), metavar="TRUTH")
-@click.option("--aoi", metavar="NAME", help="Area that TRUTH belongs to.  [default: the only one]")
+@click.option(
+    "--aoi",
+    "areas",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete_area,
+    help="Only this area; may be given several times.  [default: all with sites of TRUTH]",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PNG", help="Figure.  [default: in output/images]")
 @common_options
-def validate(session: Session, truth: Path, aoi: str | None, output: Path | None) -> None:
-    """Score the alerts of an area against known sites (a GeoPackage with layers sites and ignore).
+def validate(session: Session, truth: Path, areas: tuple[str, ...], output: Path | None) -> None:
+    """Score the alerts against known sites (a GeoPackage with layers sites and ignore): a sentence, then every figure.
+
+    Of several areas each is held against the sites that lie in it, and the figures are those of all together.
 
     \b
     Example:
-      minewatch validate simulated/truth.gpkg --aoi demo
+      minewatch validate simulated/truth.gpkg
+      minewatch validate known-mines.gpkg --aoi la-pampa --aoi sarare
     """
-    from minewatch.alerts.read import choose_area
-    from minewatch.alerts.rows import read_areas
-    from minewatch.alerts.validate import validate_area
+    from minewatch.alerts.validate_areas import validate_areas
     from minewatch.products.images.charts import draw_scores
 
     workspace = session.workspace
-    area = choose_area(workspace, aoi)
-    scores = validate_area(workspace, truth, area)
-    _, as_of = read_areas(workspace.alerts)[area]
-    figure = output or workspace.images / f"{area}-validation.png"
-    draw_scores(figure, scores, f"{area}: {truth.name}, as of {format_day(as_of)}")
+    found = validate_areas(workspace, truth, areas)
+    name = "-".join(found.areas) if len(found.areas) < MOST_NAMED else f"{len(found.areas)}-areas"
+    title = ", ".join(found.areas) if len(found.areas) < MOST_NAMED else count_of(len(found.areas), "area")
+    figure = output or workspace.images / f"{name}-validation.png"
+    draw_scores(figure, found.scores, f"{title}: {truth.name}, as of {format_day(found.as_of)}")
     if session.as_json:
-        print_json(describe_scores(scores) | {"aoi": area, "as_of": as_of, "figure": str(figure)})
+        facts = {"aoi": title, "areas": found.areas, "as_of": found.as_of, "unplaced": found.unplaced, "figure": str(figure)}
+        print_json(describe_scores(found.scores) | facts)
+        return
+    echo(f"{title}, as of {format_day(found.as_of)}: {describe_success(found.scores)}")
+    if found.unplaced:
+        say(f"{count_of(found.unplaced, 'known mine')} in none of these areas: not counted")
+    if len(found.areas) > 1:
+        for area, scores in found.by_area.items():
+            echo(f"  {area}: {describe_success(scores)}")
+    _print_scores(found.scores)
+    say(f"figure: {figure}")
+
+
+def describe_success(scores: Scores) -> str:
+    """Return in a sentence how many sites were found, how soon, and how many alerts were false."""
+    hit, days, told = sum(site.hit for site in scores.sites), scores.summary["days_median"].value, []
+    if scores.sites:
+        soon = f", half of them within {days:.0f} days of the first clear look" if days is not None else ""
+        told.append(f"{hit} of {count_of(len(scores.sites), 'known mine')} found{soon}")
     else:
-        _print_scores(scores, as_of)
-        say(f"figure: {figure}")
+        told.append("no known mine")
+    alarms = scores.true_alarms + scores.false_alarms
+    false = str(scores.false_alarms or "none")
+    told.append(f"{false} of {count_of(alarms, 'confirmed alert')} false" if alarms else "no confirmed alert")
+    if scores.fragments:
+        told.append(f"{count_of(scores.fragments, 'further alert')} of mines that have one already")
+    if scores.left_out:
+        told.append(f"{count_of(scores.left_out, 'alert')} on ground that is not scored")
+    return "; ".join(told)
 
 
 def describe_scores(scores: Scores) -> dict[str, Any]:
@@ -67,16 +104,10 @@ def describe_scores(scores: Scores) -> dict[str, Any]:
     return facts | {"sites": len(scores.sites), "hit": sum(site.hit for site in scores.sites)}
 
 
-def _print_scores(scores: Scores, as_of: dt.date) -> None:
+def _print_scores(scores: Scores) -> None:
     from minewatch.core.estimate import LEVEL
 
     interval = f"{format_percent(LEVEL)} interval"
-    hit = sum(site.hit for site in scores.sites)
-    echo(
-        f"as of {format_day(as_of)}: {count_of(len(scores.sites), 'site')}, {hit} hit;"
-        f" {count_of(scores.true_alarms, 'true alarm')}, {scores.false_alarms} false,"
-        f" {count_of(scores.fragments, 'fragment')}, {scores.left_out} left out"
-    )
     print_table(("figure", "value", interval), [(name, *_cells(estimate)) for name, estimate in scores.summary.items()])
     rows = [
         (name, facts["sites"], *(_cells(facts[key])[0] for key in ("site_recall", "pixel_recall", "days_median")))
@@ -96,7 +127,7 @@ def _cells(estimate: Any) -> tuple[str, str]:
 
 
 @click.command("explain")
-@click.argument("alert_id", metavar="ALERT_ID")
+@click.argument("alert_id", metavar="ALERT_ID", shell_complete=complete_alert)
 @click.option("--all", "everything", is_flag=True, help="List all looks, those of the baseline too.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="PNG", help="Figure.  [default: in output/images]")
 @common_options

@@ -15,6 +15,7 @@ from minewatch.alerts.lifetime import is_ever_confirmed
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, STATES
 from minewatch.alerts.rows import Row, read_areas
 from minewatch.areas.area_files import list_aois
+from minewatch.cli.complete import complete_area
 from minewatch.cli.output import DAY, Choice, say
 from minewatch.core.errors import AoiError
 from minewatch.core.text import count_of, suggest
@@ -73,7 +74,7 @@ def filters(command: F) -> F:
             multiple=True,
             help="Only what lies outside; of concessions: outside valid ones.  May be given several times.",
         ),
-        click.option("--aoi", metavar="NAME", help="Only this area."),
+        click.option("--aoi", metavar="NAME", help="Only this area.", shell_complete=complete_area),
         click.option(
             "--min-mine-score",
             type=Number(0, 1),

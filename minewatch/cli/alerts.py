@@ -12,6 +12,7 @@ from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate
 from minewatch.alerts.rows import find_alert, list_what_ifs, read_areas, read_rows
 from minewatch.cli.alert_filters import BY_STATUS, ORDERS, describe_totals, filters, select_alerts
+from minewatch.cli.complete import complete_alert
 from minewatch.cli.output import (
     Choice,
     Session,
@@ -95,7 +96,7 @@ def list_command(session: Session, sort: str, limit: int | None, **choice: Any) 
 
 
 @alerts.command("show")
-@click.argument("alert_id", metavar="ID")
+@click.argument("alert_id", metavar="ID", shell_complete=complete_alert)
 @common_options
 def show(session: Session, alert_id: str) -> None:
     """Show everything the table holds on one alert: what its legal status rests on, and every decision, are said in words.
@@ -150,7 +151,7 @@ def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
 
 
 @alerts.command("review")
-@click.argument("alert_id", metavar="ID")
+@click.argument("alert_id", metavar="ID", shell_complete=complete_alert)
 @click.option("--confirm", is_flag=True, help="It is mining.")
 @click.option("--dismiss", metavar="REASON", help="It is not, and why: no alert is raised there for the time the pipeline sets.")
 @click.option("--needs-visit", is_flag=True, help="Somebody has to visit the place.")

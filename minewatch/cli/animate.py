@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from minewatch.cli.complete import complete_target
 from minewatch.cli.image import FOLDER, NOTHING, Choices
 from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
 from minewatch.core.progress import reporting
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command("animate")
-@click.argument("target", metavar="AOI|ALERT")
+@click.argument("target", metavar="AOI|ALERT", shell_complete=complete_target)
 @click.option("--since", type=DAY, help="First day.  [default: an alert's last normal look; of an area, when monitoring began]")
 @click.option("--until", type=DAY, help="Last day.  [default: the as-of date of the last scan]")
 @click.option(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from minewatch.cli.complete import complete_area, complete_pipeline
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.text import count_of
 from minewatch.core.workspace import DEFAULT_PIPELINE
@@ -76,7 +77,11 @@ def outline_options(command: F) -> F:
 @outline_options
 @click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
-@click.option("--pipeline", help=f"Pipeline that scans of this area use.  [default: {DEFAULT_PIPELINE}]")
+@click.option(
+    "--pipeline",
+    help=f"Pipeline that scans of this area use.  [default: {DEFAULT_PIPELINE}]",
+    shell_complete=complete_pipeline,
+)
 @click.option("--source", metavar="NAME|PATH", help=f"{SOURCE_HELP}  [default: the workspace's]")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @common_options
@@ -229,7 +234,7 @@ def list_command(session: Session) -> None:
 
 
 @aoi.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_area)
 @click.option("--image", "is_drawn", is_flag=True, help="Draw a map: outline, scale bar, north, graticule, latest clear look.")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Of the map.  [default: output/images/NAME-map.png]"
@@ -348,7 +353,7 @@ def edit(
 
 
 @aoi.command("remove")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_area)
 @common_options
 def remove(session: Session, name: str) -> None:
     """Remove an area's file.  Its archive and its alerts stay.

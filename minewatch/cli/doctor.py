@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from minewatch.cli.complete import complete_area
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
@@ -21,7 +22,7 @@ SHOWN = 10
 
 
 @click.command("doctor")
-@click.argument("name", metavar="[AOI]", required=False)
+@click.argument("name", metavar="[AOI]", required=False, shell_complete=complete_area)
 @click.option("--source", metavar="NAME|URL|PATH", help="Source whose listing is compared, in place of the workspace's.")
 @click.option("--offline", is_flag=True, help="Examine the archive alone, without contacting the source.")
 @click.option("--until", type=DAY, help="Last acquisition date.  [default: that of the alerts table, or today]")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from minewatch.cli.complete import complete_alert
 from minewatch.cli.output import Session, common_options, complain, handover_options, print_result, read_words
 from minewatch.core.errors import ReceiptError
 from minewatch.products.report.options import LANGUAGES
@@ -20,7 +21,7 @@ MOST_FAULTS = 20
 
 
 @click.command("pack")
-@click.argument("alert_id", metavar="ID")
+@click.argument("alert_id", metavar="ID", shell_complete=complete_alert)
 @click.option(
     "--to",
     "recipients",

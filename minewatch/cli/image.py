@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from minewatch.cli.complete import complete_target
 from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
@@ -53,7 +54,7 @@ class Choices(click.ParamType[tuple[str, ...]]):
 
 
 @click.command("image")
-@click.argument("target", metavar="AOI|ALERT")
+@click.argument("target", metavar="AOI|ALERT", shell_complete=complete_target)
 @click.option("--date", "day", type=DAY, required=True, help="The image is of this day or an earlier one.")
 @click.option(
     "--since", type=DAY, metavar="DATE",

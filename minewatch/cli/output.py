@@ -146,7 +146,10 @@ def complain(text: str) -> None:
     if is_log_open():
         log_event("error", level="error", text=text)
         return
-    _print_line(f"Error: {printable(text)}", "red")
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True, soft_wrap=True).print(Text(f"Error: {printable(text)}", "red"))
 
 
 def say(text: str) -> None:
@@ -154,14 +157,7 @@ def say(text: str) -> None:
     if is_log_open():
         log_event("note", text=text)
         return
-    _print_line(printable(text))
-
-
-def _print_line(text: str, style: str = "") -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    Console(stderr=True, soft_wrap=True).print(Text(text, style))
+    click.echo(printable(text), err=True)  # without colours, and so without what colours need
 
 
 def print_json(value: Any) -> None:

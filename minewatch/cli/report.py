@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from minewatch.cli.complete import complete_alert, complete_area
 from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line, read_names
 from minewatch.core.progress import reporting
 from minewatch.products.report.options import FORMATS, LANGUAGES
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 
 @click.command("report")
-@click.argument("aoi", required=False, metavar="[AOI]")
-@click.option("--alert", "alert_id", metavar="ID", help="A report on one alert, in place of an area.")
+@click.argument("aoi", required=False, metavar="[AOI]", shell_complete=complete_area)
+@click.option(
+    "--alert", "alert_id", metavar="ID", help="A report on one alert, in place of an area.", shell_complete=complete_alert
+)
 @click.option("--since", type=DAY, help="Only alerts first seen on this date or later.")
 @click.option("--until", type=DAY, help="Only alerts first seen by this date.")
 @click.option("--format", "formats", default="html", show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minewatch.alerts.record import CLOSED, DISMISSED, PROVISIONAL
+from minewatch.cli.complete import complete_area, complete_pipeline, complete_source
 from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 from minewatch.core.traffic import format_bytes, parse_bytes, parse_speed
+from minewatch.core.workspace import find_enclosing
 
 if TYPE_CHECKING:
     from minewatch.core.workspace import Workspace
@@ -60,17 +62,25 @@ def init(session: Session, folder: Path) -> None:
     """
     from minewatch.settings.document import init_workspace
 
+    outer = find_enclosing(folder)
     workspace = init_workspace(folder)
+    if outer:
+        say(f"this workspace lies inside another one, {outer}: commands below {workspace.root} take the inner one, and no other")
     if session.as_json:
-        print_json({"workspace": str(workspace.root)})
+        print_json({"workspace": str(workspace.root)} | ({"inside": str(outer)} if outer else {}))
     else:
         say(f"workspace made in {workspace.root}; next: minewatch aoi add NAME FILE")
 
 
 @click.command("scan")
-@click.argument("names", nargs=-1, metavar="[AOI ...]")
-@click.option("--pipeline", help="Pipeline in place of each area's own.")
-@click.option("--source", metavar="NAME|URL|PATH", help="Provider, STAC API or static catalogue in place of the areas' own.")
+@click.argument("names", nargs=-1, metavar="[AOI ...]", shell_complete=complete_area)
+@click.option("--pipeline", help="Pipeline in place of each area's own.", shell_complete=complete_pipeline)
+@click.option(
+    "--source",
+    metavar="NAME|URL|PATH",
+    help="Provider, STAC API or static catalogue in place of the areas' own.",
+    shell_complete=complete_source,
+)
 @click.option("--switch-source", is_flag=True, help="Read looks again that the archive has from another source.")
 @click.option("--since", type=DAY, help="First acquisition that may raise an alert, in place of each area's monitor_from.")
 @click.option("--until", type=DAY, help="As-of date: nothing acquired later has any influence.  [default: today]")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from minewatch.cli.complete import complete_source
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.url_policy import hide_secrets, is_web
@@ -60,7 +61,7 @@ def list_command(session: Session) -> None:
 
 
 @source.command("check")
-@click.argument("name", metavar="NAME|URL|PATH")
+@click.argument("name", metavar="NAME|URL|PATH", shell_complete=complete_source)
 @click.option("--aoi", "names", multiple=True, metavar="AREA", help="Look for scenes over this area alone.  [default: all]")
 @common_options
 def check(session: Session, name: str, names: tuple[str, ...]) -> None:

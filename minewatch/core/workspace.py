@@ -193,6 +193,11 @@ class Workspace:
         return self.output / "minewatch.qgz"
 
     @property
+    def visits(self) -> Path:
+        """Photographs of visits in the field: a folder for each alert; not moved by ``--into``."""
+        return self.root / "output" / "visits"
+
+    @property
     def images(self) -> Path:
         """Images."""
         return self.output / "images"
@@ -273,6 +278,11 @@ def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
         if (candidate / MARKER).is_file():
             return Workspace(candidate)
     raise WorkspaceError(f"{start} is no workspace (no {MARKER}); make one with: minewatch init {given or ''}".rstrip())
+
+
+def find_enclosing(folder: Path) -> Path | None:
+    """Return the nearest workspace that a folder lies in, its own left out; None where it lies in none."""
+    return next((parent for parent in folder.absolute().resolve().parents if (parent / MARKER).is_file()), None)
 
 
 @lru_cache(16)

@@ -16,12 +16,10 @@ from threadpoolctl import threadpool_limits
 
 from minewatch.core.errors import ModelError
 from minewatch.likeness.network import Network
+from minewatch.likeness.weights_version import WEIGHTS
 
 CHIP = 48
 """Pixels of 10 m along the sides of a chip."""
-
-WEIGHTS = Path(__file__).with_name("weights.npz")
-"""Beside it lies ``model_card.md``."""
 
 AT_A_TIME = 8
 """Chips that are scored together, always as many: sums are rounded by the shape of what is multiplied, and the score of a chip

@@ -8,15 +8,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
 from minewatch.core.errors import PipelineError, WorkspaceError
 from minewatch.core.text import suggest
 from minewatch.core.workspace import Workspace, check_name
+from minewatch.settings.built_in import BUILT_IN, find_built_in
 from minewatch.settings.scl import CLASSES, CLEAR_CLASSES
 
 
@@ -194,82 +198,144 @@ def pipeline_path(workspace: Workspace, name: str) -> Path:
 
 
 def list_pipelines(workspace: Workspace) -> list[str]:
-    """Return the names of the workspace's pipelines in alphabetical order."""
-    return sorted(path.stem for path in workspace.pipelines.glob("*.toml"))
+    """Return the names of the built-in pipelines, then those of the workspace's own in alphabetical order."""
+    return list(dict.fromkeys([*BUILT_IN, *sorted(path.stem for path in workspace.pipelines.glob("*.toml"))]))
 
 
 def read_pipeline(workspace: Workspace, name: str, overrides: tuple[str, ...] = ()) -> Pipeline:
-    """Read a pipeline file and apply ``KEY=VALUE`` overrides.
+    """Read a pipeline of the workspace, else the built-in one of this name, and apply ``KEY=VALUE`` overrides.
 
-    Raises PipelineError for a missing file, broken TOML, an unknown key (naming the nearest one) or a bad value.
+    Raises PipelineError for a missing file, broken TOML, an unknown key (naming the nearest one) or a bad value; it names the
+    file, or the override.
     """
-    path = pipeline_path(workspace, name)
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        near = suggest(name, list_pipelines(workspace), "pipelines")
-        raise PipelineError(f"there is no pipeline {name!r} in {workspace.pipelines}{near}") from error
-    except OSError as error:
-        raise PipelineError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise PipelineError(f"{path} is no TOML: {error}") from error
+    path = find_pipeline(workspace, name)
+    document = _read_document(path)
+    pipeline = check_pipeline(document, str(path))
     for override in overrides:
         _set(document, override)
-    return check_pipeline(document, str(path))
+        pipeline = check_pipeline(document, f"--set {override}")
+    return pipeline
+
+
+def read_built_in(name: str) -> Pipeline:
+    """Read one of BUILT_IN, whatever a workspace has under its name."""
+    path = find_built_in(name)
+    return check_pipeline(_read_document(path), str(path))
+
+
+def find_pipeline(workspace: Workspace, name: str) -> Path:
+    """Return the file of a pipeline: the workspace's, else the built-in one; raises PipelineError where there is neither."""
+    path = pipeline_path(workspace, name)
+    if path.exists() or path.is_symlink():
+        return path
+    if name in BUILT_IN:
+        return find_built_in(name)
+    near = suggest(name, list_pipelines(workspace), "pipelines")
+    raise PipelineError(f"there is no pipeline {name!r} in {workspace.pipelines}{near}")
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text("utf-8")
+        return tomllib.loads(text)
+    except OSError as error:
+        raise PipelineError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PipelineError(f"{path} is no TOML: {error}") from error
+    except ValueError as error:
+        found = _COMMA_LINE.search(text)
+        hint = f"; decimals have a point: write {found[1]}.{found[2]} for {found[1]},{found[2]}" if found else ""
+        raise PipelineError(f"{path} is no TOML: {error}{hint}") from error
+
+
+_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+"""A number with a decimal comma."""
+
+_COMMA_LINE = re.compile(rf"(?m)^\s*[\w.]+\s*=\s*{_COMMA.pattern}\s*(?:#.*)?$")
+"""A line that sets a key to one."""
 
 
 def _set(document: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     section, dot, name = key.strip().partition(".")
     if not (separator and dot and section and name):
-        raise PipelineError(f"--set {override}: write it as SECTION.KEY=VALUE, for example --set alerts.min_area_ha=0.5")
+        near = _find_near(key.strip()) if separator else ""
+        hint = f"; did you mean {near}={text.strip()}?" if "." in near else ", for example --set alerts.min_area_ha=0.5"
+        raise PipelineError(f"--set {override}: write it as SECTION.KEY=VALUE{hint}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except ValueError:
         value = text.strip()
-    table = document.setdefault(section, {})
-    if not isinstance(table, dict):
-        raise PipelineError(f"--set {override}: {section!r} is not a section")
-    table[name] = value
+    document.setdefault(section, {})[name] = value
 
 
 def check_pipeline(document: dict[str, Any], where: str) -> Pipeline:
-    """Return a parsed document as a Pipeline; raises PipelineError naming the first fault."""
+    """Return a parsed document as a Pipeline; raises PipelineError naming ``where`` and the first fault."""
     try:
         return Pipeline.model_validate(document)
     except ValidationError as error:
         fault = error.errors()[0]
-        key = ".".join(str(part) for part in fault["loc"])
+        key = ".".join(str(part) for part in fault["loc"][:2])
         if key in RETIRED:
             raise PipelineError(f"{where}: {key} is no longer a setting; {RETIRED[key]}") from error
         if fault["type"] == "extra_forbidden":
             raise PipelineError(f"{where}: unknown key {key!r}{_suggest(key)}") from error
-        raise PipelineError(f"{where}: {key} = {fault['input']!r}: {fault['msg']}") from error
+        raise PipelineError(f"{where}: {key} = {fault['input']!r}: {_explain(key, fault)}") from error
+
+
+def _explain(key: str, fault: ErrorDetails) -> str:
+    """Return what is wrong with a value, and what may stand there."""
+    if isinstance(fault["input"], str) and (comma := _COMMA.fullmatch(fault["input"])):
+        return f"decimals have a point: write {comma[1]}.{comma[2]}"
+    section, _, name = key.partition(".")
+    field = dict(list_sections())[section].model_fields.get(name) if name else None
+    if field and field.annotation in (int, float) and (limits := describe_range(field.metadata)):
+        return f"give a {'whole number' if field.annotation is int else 'number'} from {limits}"
+    if fault["type"] == "model_type":
+        return f"make it a section: [{key}], and below it one line for each setting"
+    if fault["type"] == "tuple_type":
+        return "write a list, such as [4, 5, 7]"
+    return fault["msg"].removeprefix("Value error, ").replace("Input should be", "give")
 
 
 def _suggest(key: str) -> str:
-    keys = [f"{section}.{name}" for section, model in _sections() for name in model.model_fields] + [s for s, _ in _sections()]
-    near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known sections: {', '.join(s for s, _ in _sections())}"
+    near = _find_near(key)
+    return f"; did you mean {near!r}?" if near else f"; known sections: {', '.join(s for s, _ in list_sections())}"
 
 
-def _sections() -> list[tuple[str, type[Section]]]:
+def _find_near(key: str) -> str:
+    """Return the known key or section that is most like one, '' where none is."""
+    keys = [f"{section}.{name}" for section, model in list_sections() for name in model.model_fields] + [
+        s for s, _ in list_sections()
+    ]
+    return next(iter(difflib.get_close_matches(key, keys, n=1, cutoff=0.5)), "")
+
+
+def list_sections() -> list[tuple[str, type[Section]]]:
+    """Return the tables of the file by name."""
     return [(name, field.annotation) for name, field in Pipeline.model_fields.items() if isinstance(field.annotation, type)]
 
 
 def render_pipeline(pipeline: Pipeline, *, comment_defaults: bool = False) -> str:
     """Return a pipeline as TOML with a comment above each key; ``comment_defaults`` comments out the defaults."""
     lines = ["# A minewatch pipeline: every setting of a scan. A key that is left out has its default."]
-    for section, model in _sections():
+    for section, model in list_sections():
         lines += ["", f"# {' '.join((model.__doc__ or '').split())}", f"[{section}]"]
         for name, field in model.model_fields.items():
             value = getattr(getattr(pipeline, section), name)
             mark = "# " if comment_defaults and value == field.get_default() else ""
-            lines += [f"# {field.description}{_describe_range(field.metadata)}", f"{mark}{name} = {json.dumps(value)}"]
+            lines += [f"# {describe_field(field)}", f"{mark}{name} = {json.dumps(value)}"]
     return "\n".join(lines) + "\n"
 
 
-def _describe_range(metadata: list[Any]) -> str:
+def describe_field(field: FieldInfo) -> str:
+    """Return what a setting is, and its range."""
+    limits = describe_range(field.metadata)
+    return f"{field.description} ({limits})" if limits else str(field.description)
+
+
+def describe_range(metadata: list[Any]) -> str:
+    """Return the range of a number in words, '' where it has none."""
     low = next((m.ge for m in metadata if hasattr(m, "ge")), None)
     high = next((m.le for m in metadata if hasattr(m, "le")), None)
-    return f" ({low} to {high})" if low is not None and high is not None else ""
+    return f"{low} to {high}" if low is not None and high is not None else ""

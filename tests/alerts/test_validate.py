@@ -12,10 +12,17 @@ from pathlib import Path
 import geopandas as gpd
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from shapely.geometry import box
 
+from minewatch.alerts.table import AreaResult, update_table
 from minewatch.alerts.validate import validate_alerts
+from minewatch.alerts.validate_areas import validate_areas
+from minewatch.cli import main
 from minewatch.core.errors import MinewatchError
+from minewatch.core.workspace import Workspace
+from minewatch.settings.document import init_workspace
+from tests.helpers.tables import make_alert
 
 CRS = 32719
 WATCHED = (dt.date(2024, 1, 1), dt.date(2024, 12, 31))
@@ -181,3 +188,53 @@ def load_scorer(path: Path) -> object:
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
+
+
+# --- several areas ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Workspace:
+    """Two areas with a mine each, of which one is found, and one far away with an alert of its own."""
+    workspace = init_workspace(tmp_path / "watch")
+    shapes = {
+        "west": box(X, Y - 300, X + 300, Y),
+        "east": box(X + 301, Y - 300, X + 600, Y),
+        "far": box(X + 9e4, Y - 99, X + 9.1e4, Y),
+    }
+    places = gpd.GeoSeries({**shapes, "mine": square(10, 10, 10), "else": square(9000, 0, 5)}, crs=CRS).to_crs(4326)
+    for area, found in (("west", "mine"), ("east", None), ("far", "else")):
+        dates = (
+            {"first_seen": dt.date(2024, 3, 5), "confirmed_on": dt.date(2024, 3, 15), "geometry": places[found]} if found else {}
+        )
+        alerts = [make_alert(1, aoi=area, alert_id=f"{area}-1", **dates)] if found else []
+        facts = {"monitor_from": WATCHED[0], "as_of": WATCHED[1], "pipeline": "default", "digest": "d", "area_km2": 1.0}
+        result = AreaResult(area, places[area], alerts, {alert.alert_id: ("", "") for alert in alerts}, facts)
+        cells = {"run_id": "run", "started": "2025-01-01T00:00:00", "aois": area}
+        update_table(workspace.alerts, [result], cells, workspace.decisions)
+    return workspace
+
+
+def test_each_of_several_areas_is_held_against_its_own_sites(watch: Workspace, truth: Path) -> None:
+    found = validate_areas(watch, truth)
+    assert found.areas == ["west", "east"]
+    assert [sum(site.hit for site in scores.sites) for scores in found.by_area.values()] == [1, 0]
+    assert (len(found.scores.sites), found.scores.true_alarms, found.scores.false_alarms) == (2, 1, 0)
+    assert found.unplaced == 0
+    assert validate_areas(watch, truth, ["west"]).scores.false_alarms == 0
+    assert validate_areas(watch, truth, ["far", "west"]).unplaced == 1
+    with pytest.raises(MinewatchError, match="name one of the areas"):
+        validate_areas(watch, truth, ["far", "far2"])
+
+
+def test_a_sentence_comes_before_the_table(watch: Workspace, truth: Path) -> None:
+    answer = CliRunner().invoke(main, ["-w", str(watch.root), "validate", str(truth)])
+    assert answer.exit_code == 0, answer.output
+    first, west, east = answer.stdout.splitlines()[:3]
+    assert first == (
+        "west, east, as of 31 December 2024: 1 of 2 known mines found, half of them within 10 days of the first clear look;"
+        " none of 1 confirmed alert false"
+    )
+    assert west.startswith("  west: 1 of 1 known mine found")
+    assert east == "  east: 0 of 1 known mine found; no confirmed alert"
+    assert (watch.images / "west-east-validation.png").exists()

@@ -159,7 +159,7 @@ def test_every_option_says_what_it_does(path: tuple[str, ...]) -> None:
 
 
 def test_the_version_is_told() -> None:
-    assert re.fullmatch(r"minewatch, version \d+\.\d+\.\d+\S*\n", run("--version").stdout)
+    assert re.match(r"minewatch, version \d+\.\d+\.\d+\S*\n", run("--version").stdout)
 
 
 # --- the workspace ---------------------------------------------------------------------------------------------------
@@ -267,7 +267,12 @@ def test_the_lattice_of_a_source_can_be_taken(watch: Workspace, series: Simulate
 
 def test_pipelines_are_listed_checked_and_shown(watch: Workspace) -> None:
     (watch.pipelines / "strict.toml").write_text("[alerts]\nmin_area_ha = 0.5\n")
-    assert [row["pipeline"] for row in run_json("pipeline", "list", workspace=watch)] == ["default", "strict"]
+    assert [row["pipeline"] for row in run_json("pipeline", "list", workspace=watch)] == [
+        "default",
+        "early",
+        "cautious",
+        "strict",
+    ]
     assert run_json("pipeline", "show", "strict", workspace=watch)["alerts"]["min_area_ha"] == 0.5
     text = run("pipeline", "show", "default", "--set", "alerts.min_area_ha=0.7", workspace=watch).stdout
     assert "min_area_ha = 0.7" in text

@@ -58,7 +58,7 @@ LISTS = {
     "aoi list": (GROUND, 480),
     "aoi show spot": (GROUND, 480),
     "pipeline list": (set(), 370),
-    "pipeline show": (set(), 320),
+    "pipeline show": (set(), 370),
     "source list": (set(), 400),
     "schedule show": (set(), 400),
     "status": (set(), 420),
@@ -86,7 +86,13 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path_factory.mktemp("start") / "watch")
 
 
-@pytest.mark.parametrize("words", [("--help",), ("scan", "--help"), ("--version",)])
+def test_the_version_of_gdal_is_looked_for_only_when_asked() -> None:
+    _, modules = load(RUN, "--version")
+    assert find_packages(modules) & HEAVY <= {"rasterio", "numpy", "boto3", "urllib3", "asyncio", "requests"}
+    assert len(modules) < 700
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("scan", "--help"), ("completion", "zsh")])
 def test_help_loads_the_command_line_alone(words: tuple[str, ...]) -> None:
     _, modules = load(RUN, *words)
     assert find_packages(modules) & (HEAVY | FOR_HELP - {"sqlite3"}) == set()

@@ -70,7 +70,8 @@ def list_beside(name: str) -> list[str]:
 
 
 def usable() -> list[str]:
-    return [name for name in FORMATS if name != "parquet" or importlib.util.find_spec("pyarrow")]
+    """Name the formats that hold the whole table; waypoints have no columns."""
+    return [name for name in FORMATS if name != "gpx" and (name != "parquet" or importlib.util.find_spec("pyarrow"))]
 
 
 def read_cells(path: Path, name: str) -> list[dict[str, Any]]:
@@ -83,6 +84,7 @@ def read_cells(path: Path, name: str) -> list[dict[str, Any]]:
         return [
             {data.get("name", ""): data.findtext("k:value", "", KML) for data in mark.iterfind(".//k:Data", KML)}
             for mark in marks
+            if mark.find("k:ExtendedData", KML) is not None  # pins have none
         ]
     if name == "xlsx":
         header, *values = read_sheet(path).iter_rows(values_only=True)
@@ -120,7 +122,7 @@ def plain(value: Any) -> Any:
 
 
 def test_formats_are_those_of_the_contract() -> None:
-    assert set(FORMATS) == {"gpkg", "csv", "xlsx", "geojson", "kml", "parquet", "shp", "fgb"}
+    assert set(FORMATS) == {"gpkg", "csv", "xlsx", "geojson", "kml", "parquet", "shp", "fgb", "gpx"}
 
 
 def test_files_are_named_by_format_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -260,7 +262,7 @@ def test_names_of_shapefile_fields_are_short_and_different() -> None:
 @pytest.mark.parametrize("name", [name for name in usable() if name not in ("csv", "xlsx")])
 def test_outlines_are_the_tables(tmp_path: Path, name: str) -> None:
     path = export(tmp_path, name)
-    layer = {"layer": "alerts"} if name == "gpkg" else {}
+    layer = {"layer": "alerts"} if name in ("gpkg", "kml") else {}
     frame = gpd.read_parquet(path) if name == "parquet" else gpd.read_file(path, **layer)
     assert frame.crs.to_epsg() == 4326
     frame = frame.sort_values("Name" if name == "kml" else "alert_id")
@@ -340,12 +342,21 @@ def test_kml_has_what_google_earth_needs(tmp_path: Path) -> None:
     styles = {style.get("id"): style for style in root.iterfind("k:Document/k:Style", KML)}
     assert set(styles) == set(COLOURS)
     assert styles["confirmed"].findtext("k:LineStyle/k:color", "", KML) == "ff2e10c8", "aabbggrr of #c8102e"
-    marks = root.findall("k:Document/k:Placemark", KML)
+    marks, pins = (folder.findall("k:Placemark", KML) for folder in root.iterfind("k:Document/k:Folder", KML))
     order = ["name", "Snippet", "description", "TimeStamp", "styleUrl", "ExtendedData", "MultiGeometry"]
     assert [[child.tag.split("}")[1] for child in mark] for mark in marks] == [order, order]
     assert [mark.findtext("k:name", "", KML) for mark in marks] == make_table()["alert_id"].tolist()
     assert [mark.findtext("k:TimeStamp/k:when", "", KML) for mark in marks] == ["2024-01-01", "2024-02-01"]
     assert [mark.findtext("k:styleUrl", "", KML) for mark in marks] == ["#confirmed", "#provisional"]
+    assert [pin.findtext("k:name", "", KML) for pin in pins] == make_table()["alert_id"].tolist(), "seen from afar"
+    assert [pin.findtext("k:Point/k:coordinates", "", KML) for pin in pins] == [
+        "-69.9900000,-12.9500000",
+        "-69.9900000,-12.9500000",
+    ]
+    assert styles["confirmed"].find("k:IconStyle/k:Icon/k:href", KML) is not None
+    assert gpd.read_file(tmp_path / "alerts.kml", layer="alerts").geom_type.unique().tolist() == ["MultiPolygon"], (
+        "outlines come first"
+    )
     ring = marks[0].findtext(".//k:outerBoundaryIs/k:LinearRing/k:coordinates", "", KML).split()
     assert ring[0] == ring[-1]
     assert len(ring) == 5
@@ -365,4 +376,17 @@ def test_holes_stay_holes(tmp_path: Path) -> None:
     table = make_table().iloc[:1].copy()
     outer, hole = box(-70, -13, -69.9, -12.9), box(-69.96, -12.96, -69.94, -12.94)
     table.geometry = [MultiPolygon([outer.difference(hole)])]
-    assert gpd.read_file(export(tmp_path, "kml", table)).geometry.iloc[0].area == pytest.approx(0.01 - 0.0004)
+    assert gpd.read_file(export(tmp_path, "kml", table), layer="alerts").geometry.iloc[0].area == pytest.approx(0.01 - 0.0004)
+
+
+def test_gpx_has_a_waypoint_and_an_outline_for_each_alert(tmp_path: Path) -> None:
+    path = export(tmp_path, "gpx", make_table(alert_id="a<b>&\x0b"))
+    points = pyogrio.read_dataframe(path, layer="waypoints")
+    assert points["name"].tolist() == ["pampa-20240101-000001", "a<b>&\ufffd"]
+    assert points["sym"].tolist() == ["Flag, Red", "Flag, Blue"]
+    assert "provisional, " in points["desc"][1]
+    assert [[point.y, point.x] for point in points.geometry] == make_table()[["lat", "lon"]].to_numpy().tolist()
+    tracks = pyogrio.read_dataframe(path, layer="tracks")
+    assert shapely.hausdorff_distance(tracks.geometry[0], make_table().geometry[0].boundary) < 1e-6
+    order = [child.tag.split("}")[1] for child in read_xml(path.read_bytes())]
+    assert order == ["metadata", "wpt", "wpt", "trk", "trk"], "the order of the schema"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -11,8 +12,10 @@ from pydantic.fields import FieldInfo
 
 from minewatch.core.errors import PipelineError
 from minewatch.core.workspace import Workspace
+from minewatch.settings.built_in import BUILT_IN, read_head
 from minewatch.settings.document import init_workspace
 from minewatch.settings.pipeline import Pipeline, check_pipeline, list_pipelines, read_pipeline, render_pipeline
+from minewatch.settings.pipeline_text import count_hidden, describe_pipeline, render_few
 
 
 def find_other_value(field: FieldInfo) -> Any:
@@ -134,8 +137,24 @@ def test_a_key_like_no_other_lists_the_sections(workspace: Workspace) -> None:
 )
 def test_a_value_out_of_range_is_named_in_a_file_and_in_an_override(workspace: Workspace, key: str, value: str) -> None:
     section, name = key.split(".")
-    assert f"{key} = " in refuse(workspace, f"[{section}]\n{name} = {value}")
-    assert f"{key} = " in refuse(workspace, "", f"{key}={value}")
+    in_file, in_option = refuse(workspace, f"[{section}]\n{name} = {value}"), refuse(workspace, "", f"{key}={value}")
+    assert in_file.startswith(f"{workspace.pipelines / 'mine.toml'}: {key} = ")
+    assert in_option.startswith(f"--set {key}={value}: {key} = "), "the option is to blame, and no file"
+
+
+def test_a_wrong_number_is_told_what_may_stand_there(workspace: Workspace) -> None:
+    assert refuse(workspace, "", "detector.min_looks=2.5").endswith("give a whole number from 3 to 100")
+    assert refuse(workspace, "", "mask.clear_classes=4").endswith("write a list, such as [4, 5, 7]")
+    assert "give 'refuse', 'metadata' or 'pixels'" in refuse(workspace, "", "scenes.offset_conflict=no")
+
+
+def test_a_decimal_comma_is_explained(workspace: Workspace) -> None:
+    assert refuse(workspace, "", "alerts.min_area_ha=0,5").endswith("decimals have a point: write 0.5")
+    assert refuse(workspace, "[alerts]\nmin_area_ha = 0,5 # ha").endswith("decimals have a point: write 0.5 for 0,5")
+
+
+def test_the_fault_of_a_file_is_not_blamed_on_an_option(workspace: Workspace) -> None:
+    assert "mine.toml: detector.min_looks = 1" in refuse(workspace, "[detector]\nmin_looks = 1", "alerts.min_area_ha=0.5")
 
 
 @pytest.mark.parametrize("text", ["[detector\n", "min_looks: 8", "a = 1\na = 2"])
@@ -151,7 +170,7 @@ def test_a_file_in_another_encoding_is_no_toml(workspace: Workspace) -> None:
 
 def test_a_section_that_is_a_number_is_refused(workspace: Workspace) -> None:
     assert "detector" in refuse(workspace, "detector = 3")
-    assert "not a section" in refuse(workspace, "detector = 3", "detector.bare_ndvi=0.2")
+    assert "make it a section: [detector]" in refuse(workspace, "detector = 3", "detector.bare_ndvi=0.2"), "the file is to blame"
 
 
 def test_overrides_lie_over_the_file(workspace: Workspace) -> None:
@@ -170,13 +189,60 @@ def test_a_malformed_override_shows_how_it_is_written(workspace: Workspace, over
 
 def test_an_unknown_override_names_the_nearest(workspace: Workspace) -> None:
     assert "did you mean 'detector.bare_ndvi'?" in refuse(workspace, "", "detector.bare_ndwi=0.2")
+    assert "did you mean alerts.min_area_ha=0.5?" in refuse(workspace, "", "min_area=0.5"), "without its section too"
 
 
 def test_a_missing_pipeline_names_those_there_are(workspace: Workspace) -> None:
     save(workspace, "")
-    assert list_pipelines(workspace) == ["default", "mine"]
-    with pytest.raises(PipelineError, match=r"'strict'.*default, mine"):
+    assert list_pipelines(workspace) == ["default", "early", "cautious", "mine"]
+    with pytest.raises(PipelineError, match=r"'strict'.*default, early, cautious, mine"):
         read_pipeline(workspace, "strict")
+    with pytest.raises(PipelineError, match="did you mean 'early'"):
+        read_pipeline(workspace, "erly")
+
+
+# --- built-in ones ---------------------------------------------------------------------------------------------------
+
+
+def test_built_in_pipelines_are_there_in_every_workspace(workspace: Workspace) -> None:
+    built_in = {name: read_pipeline(workspace, name) for name in BUILT_IN}
+    assert len({pipeline.digest for pipeline in built_in.values()}) == len(BUILT_IN)
+    assert built_in["default"] == Pipeline()
+    assert all(pipeline.scenes == Pipeline().scenes and pipeline.mask == Pipeline().mask for pipeline in built_in.values())
+    (workspace.pipelines / "default.toml").unlink()  # by whoever took it for a copy
+    assert read_pipeline(workspace, "default") == Pipeline()
+
+
+def test_a_file_takes_the_place_of_a_built_in_pipeline(workspace: Workspace) -> None:
+    (workspace.pipelines / "early.toml").write_text("[alerts]\nmin_area_ha = 3\n")
+    assert read_pipeline(workspace, "early").alerts.min_area_ha == 3
+    assert describe_pipeline(workspace, "early") == "Your own: alerts.min_area_ha = 3.0."
+    assert describe_pipeline(workspace, "cautious") == read_head("cautious")[0]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_head_of_a_built_in_pipeline_says_what_was_measured(name: str) -> None:
+    sentence, *measured = read_head(name)
+    assert sentence.endswith(".")
+    text = "\n".join(measured)
+    for words in (
+        "injected, held back",
+        "points in Rondônia",
+        "python -m benchmarks.pipelines",
+    ):
+        assert words in text
+    assert re.search(r"Measured on \d{4}-\d\d-\d\d", text)
+
+
+def test_what_people_change_is_shown_as_a_file_that_can_be_used() -> None:
+    pipeline = check_pipeline({"alerts": {"min_area_ha": 0.5}, "detector": {"soil_gain": 0.3}}, "text")
+    text = render_few(pipeline, ["mine: a test"])
+    shown = tomllib.loads(text)
+    assert shown["alerts"]["min_area_ha"] == 0.5
+    assert shown["detector"]["soil_gain"] == 0.3, "a change is never hidden"
+    assert check_pipeline(shown, "text") == pipeline
+    assert "default 0.1" in text
+    assert text.count(" = ") + count_hidden(pipeline) == len(KEYS) + 1  # one of the descriptions has an equals sign
 
 
 @pytest.mark.parametrize("name", ["../aois/x", "a/b", "..", ""])

@@ -13,6 +13,7 @@ ENDINGS: Mapping[str, str] = {
     "xlsx": "xlsx",
     "geojson": "geojson",
     "kml": "kml",
+    "gpx": "gpx",
     "parquet": "parquet",
     "fgb": "fgb",
     "shp": "shp.zip",

@@ -12,6 +12,7 @@ from minewatch.alerts.csv_file import find_metadata
 from minewatch.core.errors import AlertsError
 from minewatch.core.files import publish_bytes, publishing
 from minewatch.products.export.endings import ENDINGS
+from minewatch.products.export.gpx import write_gpx
 from minewatch.products.export.kml import write_kml
 from minewatch.products.export.options import ExportOptions
 from minewatch.products.export.shapefile import write_shapefile
@@ -36,6 +37,7 @@ FORMATS: Mapping[str, ExportFormat] = {
     "xlsx": ExportFormat(write_xlsx),
     "geojson": ExportFormat(write_geojson),
     "kml": ExportFormat(write_kml),
+    "gpx": ExportFormat(write_gpx),
     "parquet": ExportFormat(write_parquet),
     "fgb": ExportFormat(write_flatgeobuf),
     "shp": ExportFormat(write_shapefile),

@@ -1,5 +1,7 @@
 """Writes KML for Google Earth: styles by status, a balloon with all columns, and the day on which each alert appears.
 
+Beside the outlines, which are too small to be seen from afar, stands a folder with a pin for each.
+
 Elements are in the order of OGC KML 2.3 (12-007r2), which strict readers require.
 """
 
@@ -25,6 +27,12 @@ from minewatch.products.export.options import ExportOptions
 
 NAMESPACE = "http://www.opengis.net/kml/2.2"
 
+PINS = "pins"
+"""Name of the folder of pins; that of the outlines is called as their layer."""
+
+PIN = "http://maps.google.com/mapfiles/kml/pushpin/wht-pushpin.png"
+"""A white pin, which programs colour; those without a network draw one of their own."""
+
 _DIGITS = 7
 """Decimals of degrees: a centimetre."""
 
@@ -40,14 +48,22 @@ def write_kml(alerts: gpd.GeoDataFrame, path: Path, options: ExportOptions) -> N
         ET.SubElement(document, "description").text = _escape(credit)
     for status, colour in COLOURS.items():
         _add_style(document, status, colour, credit)
-    for row in alerts.to_dict("records"):
-        _add_placemark(document, row)
+    rows = alerts.to_dict("records")
+    for title, add in ((LAYER, _add_placemark), (PINS, _add_pin)):
+        folder = ET.SubElement(document, "Folder")
+        ET.SubElement(folder, "name").text = title
+        for row in rows:
+            add(folder, row)
     ET.indent(root, " ")
     ET.ElementTree(root).write(path, "utf-8", xml_declaration=True)
 
 
 def _add_style(document: ET.Element, status: str, colour: str, credit: str) -> None:
     style = ET.SubElement(document, "Style", id=status)
+    pin = ET.SubElement(style, "IconStyle")
+    ET.SubElement(pin, "color").text = _to_kml_colour(colour, 255)
+    ET.SubElement(ET.SubElement(pin, "Icon"), "href").text = PIN
+    ET.SubElement(pin, "hotSpot", x="20", y="2", xunits="pixels", yunits="pixels")
     line, fill = ET.SubElement(style, "LineStyle"), ET.SubElement(style, "PolyStyle")
     ET.SubElement(line, "color").text = _to_kml_colour(colour, 255)
     ET.SubElement(line, "width").text = "2"
@@ -62,15 +78,31 @@ def _to_kml_colour(colour: str, opacity: int) -> str:
     return f"{opacity:02x}{colour[5:7]}{colour[3:5]}{colour[1:3]}".lower()
 
 
-def _add_placemark(document: ET.Element, row: Mapping[str, Any]) -> None:
-    texts = {column.name: clean_text(str(plain_cell(row[column.name]))) for column in ALERT_COLUMNS}
-    placemark = ET.SubElement(document, "Placemark")
+def _add_pin(folder: ET.Element, row: Mapping[str, Any]) -> None:
+    placemark = _start_placemark(folder, row, _read_texts(row))
+    point = ET.SubElement(placemark, "Point")
+    ET.SubElement(point, "coordinates").text = f"{row['lon']:.{_DIGITS}f},{row['lat']:.{_DIGITS}f}"
+
+
+def _read_texts(row: Mapping[str, Any]) -> dict[str, str]:
+    return {column.name: clean_text(str(plain_cell(row[column.name]))) for column in ALERT_COLUMNS}
+
+
+def _start_placemark(folder: ET.Element, row: Mapping[str, Any], texts: Mapping[str, str]) -> ET.Element:
+    """Add what outline and pin of an alert share."""
+    placemark = ET.SubElement(folder, "Placemark")
     ET.SubElement(placemark, "name").text = texts["alert_id"]
     ET.SubElement(placemark, "Snippet", maxLines="1").text = _describe_status(row)
     ET.SubElement(placemark, "description").text = _render_balloon(texts)
     if texts["first_seen"]:
         ET.SubElement(ET.SubElement(placemark, "TimeStamp"), "when").text = texts["first_seen"]
     ET.SubElement(placemark, "styleUrl").text = f"#{texts['status']}"
+    return placemark
+
+
+def _add_placemark(folder: ET.Element, row: Mapping[str, Any]) -> None:
+    texts = _read_texts(row)
+    placemark = _start_placemark(folder, row, texts)
     data = ET.SubElement(placemark, "ExtendedData")
     for column in ALERT_COLUMNS:
         entry = ET.SubElement(data, "Data", name=column.name)

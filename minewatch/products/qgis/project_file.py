@@ -45,11 +45,20 @@ def write_project(workspace: Workspace, language: str = "en") -> ProjectResult:
     path = workspace.project
     data = render_project(project)
     with publishing(path) as temporary:
-        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo(f"{path.stem}.qgs", _EPOCH), data, zipfile.ZIP_DEFLATED)
-            archive.comment = _sign(data)
+        _write_zip(temporary, f"{path.stem}.qgs", data)
         kept = _keep_changed(path)
     return ProjectResult(path, project, kept)
+
+
+def zip_project(path: Path, project: Project) -> None:
+    """Write a project without a page to a file that is not there."""
+    _write_zip(path, f"{path.stem}.qgs", render_project(project, has_page=False))
+
+
+def _write_zip(path: Path, name: str, data: bytes) -> None:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
+        archive.comment = _sign(data)
 
 
 def _sign(data: bytes) -> bytes:
@@ -78,8 +87,8 @@ def _is_ours(path: Path) -> bool:
         return False
 
 
-def render_project(project: Project) -> bytes:
-    """Return the XML document of a project."""
+def render_project(project: Project, *, has_page: bool = True) -> bytes:
+    """Return the XML document of a project; ``has_page``: with a map to print."""
     title = f"minewatch: {', '.join(project.areas)}"
     root = ET.Element("qgis", projectname=title, version=VERSION)
     ET.SubElement(root, "homePath", path="")
@@ -96,7 +105,8 @@ def render_project(project: Project) -> bytes:
     for name, day in zip(("start", "end"), project.period, strict=True):
         ET.SubElement(period, name).text = f"{day}T00:00:00Z"
     _add_properties(root)
-    add_layout(ET.SubElement(root, "Layouts"), project)
+    if has_page:
+        add_layout(ET.SubElement(root, "Layouts"), project)
     head = b"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
     return head + clean_text(ET.tostring(root, encoding="unicode")).encode()
 
@@ -106,7 +116,7 @@ def _add_layers(root: ET.Element, layers: Sequence[MapLayer]) -> None:
     for layer in layers:
         ET.SubElement(order, "layer", id=layer.id)
         attributes = {"type": "vector", "geometry": layer.shape} if layer.shape else {"type": "raster"}
-        element = ET.SubElement(parent, "maplayer", attributes)
+        element = ET.SubElement(parent, "maplayer", attributes | ({"readOnly": "1"} if layer.is_fixed else {}))
         ET.SubElement(element, "id").text = layer.id
         ET.SubElement(element, "datasource").text = layer.source
         ET.SubElement(element, "layername").text = layer.title

@@ -53,7 +53,7 @@ TEXTS = Path(__file__).parent / "texts"
 BANDS_KNOWN = 2
 """Format of evidence from which on its images have their bands in one order: blue, green, red and others."""
 
-_WORLD = CRS.from_epsg(3857)
+WORLD = CRS.from_epsg(3857)
 """For areas in several UTM zones: north is up and shapes are right everywhere; QGIS measures lengths on the ellipsoid."""
 
 _MARGIN = 0.15
@@ -97,6 +97,9 @@ class MapLayer:
 
     visible: bool = True
     """True if it is shown when the project is opened."""
+
+    is_fixed: bool = False
+    """True if people cannot edit its features."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ class Project:
     @property
     def is_to_scale(self) -> bool:
         """True if a metre of the map is one on the ground; it is longer than one in a map of the world."""
-        return self.crs != _WORLD
+        return self.crs != WORLD
 
 
 def gather_project(workspace: Workspace, language: str = "en") -> Project:
@@ -158,7 +161,7 @@ def gather_project(workspace: Workspace, language: str = "en") -> Project:
         raise AlertsError(f"there is no area in {workspace.alerts} yet; scan one with: minewatch scan")
     texts, names = read_texts(language, TEXTS), sorted(map(str, areas["aoi"]))
     zones = {name: _find_crs(workspace, name, areas) for name in names}
-    crs = zones[names[0]] if len(set(zones.values())) == 1 else _WORLD
+    crs = zones[names[0]] if len(set(zones.values())) == 1 else WORLD
     notes: list[str] = []
     images = [(name, image) for name in names for image in _list_images(workspace, name, notes)]
     groups = [
@@ -170,7 +173,7 @@ def gather_project(workspace: Workspace, language: str = "en") -> Project:
     ]
     period = (areas["monitor_from"].min().date(), areas["as_of"].max().date())
     groups = [group for group in groups if group.members]
-    extents = _find_extent(alerts, areas, crs), _measure_extent(areas.geometry, crs)
+    extents = _find_extent(alerts, areas, crs), measure_extent(areas.geometry, crs)
     return Project(names, crs, *extents, period, groups, images, texts, tuple(notes))
 
 
@@ -210,7 +213,7 @@ def _gather_looks(
         files = {name: workspace.evidence / kept.name / f"{name}.tif" for name in (AFTER, BEFORE) if name in kept.dates}
         layers = [
             MapLayer(
-                _make_id("look", f"{alert_id}_{name}"),
+                make_id("look", f"{alert_id}_{name}"),
                 texts.text(f"look_{name}", date=texts.date(kept.dates[name])),
                 _relative_path(workspace, path),
                 zones[areas[alert_id]],
@@ -243,7 +246,7 @@ def _describe_context(workspace: Workspace, layer: ContextLayer) -> MapLayer:
     shape = _find_shape(layer)
     style = style_context(layer.kind, shape, layer.declaration.name)
     encoding = layer.declaration.encoding or ""
-    return MapLayer(_make_id("context", layer.name), layer.name, source, layer.crs, style, shape, encoding)
+    return MapLayer(make_id("context", layer.name), layer.name, source, layer.crs, style, shape, encoding)
 
 
 def _find_shape(layer: ContextLayer) -> str:
@@ -289,7 +292,7 @@ def _gather_changes(
         period = (row.monitor_from.date(), row.as_of.date())
         layers = [
             MapLayer(
-                _make_id("change", f"{area}_{name}"),
+                make_id("change", f"{area}_{name}"),
                 f"{area}: {name}",
                 _relative_path(workspace, path),
                 zones[area],
@@ -306,7 +309,7 @@ def _gather_images(workspace: Workspace, images: Sequence[tuple[str, MapImage]],
     """Return the images: the later one is shown, the earlier one is hidden below it."""
     layers = [
         MapLayer(
-            _make_id("image", image.path.stem),
+            make_id("image", image.path.stem),
             f"{area} {image.when}: {image.date}",
             _relative_path(workspace, image.path),
             zones[area],
@@ -335,10 +338,10 @@ def _find_crs(workspace: Workspace, name: str, areas: gpd.GeoDataFrame) -> CRS:
 def _find_extent(alerts: gpd.GeoDataFrame, areas: gpd.GeoDataFrame, crs: CRS) -> Extent:
     """Return the extent of the alerts that are open or were confirmed, or of the areas where there is none, with a margin."""
     shown = alerts[[row["status"] == PROVISIONAL or is_ever_confirmed(row) for row in alerts.to_dict("records")]]
-    return _measure_extent(shown.geometry if len(shown) else areas.geometry, crs)
+    return measure_extent(shown.geometry if len(shown) else areas.geometry, crs)
 
 
-def _measure_extent(shapes: Iterable[BaseGeometry], crs: CRS) -> Extent:
+def measure_extent(shapes: Iterable[BaseGeometry], crs: CRS) -> Extent:
     """Return the extent of shapes in lon/lat, with a margin."""
     to_map = lonlat_to(crs)
     left, bottom, right, top = shapely.total_bounds([reproject(shape, to_map) for shape in shapes])
@@ -356,7 +359,7 @@ def _relative_path(workspace: Workspace, path: Path) -> str:
     return text if text.startswith("../") else f"./{text}"
 
 
-def _make_id(kind: str, name: str) -> str:
+def make_id(kind: str, name: str) -> str:
     """Return an id that QGIS accepts, always the same for the same layer."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name)
     return f"{kind}_{plain}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
