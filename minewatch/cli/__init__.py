@@ -21,7 +21,7 @@ COMMANDS = {
     "alerts": "alerts", "context": "context", "explain": "accuracy", "validate": "accuracy", "doctor": "doctor",
     "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "verify", "pack": "handover",
     "receive": "handover", "stamp": "stamp", "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch",
-    "notify": "notify", "likeness": "likeness",
+    "notify": "notify", "likeness": "likeness", "course": "course",
 }  # fmt: skip
 """Command to the module of this package that defines it, as NAME or NAME_command."""
 
