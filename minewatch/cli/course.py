@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 NAMES = "analyst", "investigator", "gis-staff"
 
-RIGHT, OPEN = "right", "not yet"
-
 PORT = 2525
 
 
@@ -73,17 +71,17 @@ def list_command(session: Session) -> None:
     Example:
       minewatch course list
     """
-    from minewatch.operations.courses.course import check_exercise
+    from minewatch.operations.courses.course import check_exercise, read_texts
 
     work = _read_course(session)
+    states = read_texts(work.language)["states"]
     rows = []
     for number, (exercise, title) in enumerate(_list_titles(work).items(), 1):
-        lines = check_exercise(work, exercise)
-        rows.append((number, title, RIGHT if all(line.right for line in lines) else OPEN))
+        rows.append((number, title, all(line.right for line in check_exercise(work, exercise))))
     if session.as_json:
-        print_json([{"number": number, "title": title, "done": state == RIGHT} for number, title, state in rows])
+        print_json([{"number": number, "title": title, "done": done} for number, title, done in rows])
     else:
-        print_table(("exercise", "", "state"), rows)
+        print_table(("", "", ""), [(number, title, states["right" if done else "open"]) for number, title, done in rows])
 
 
 @course.command("check")
@@ -96,7 +94,7 @@ def check(session: Session, number: int) -> None:
     Example:
       minewatch course check 3
     """
-    from minewatch.operations.courses.course import check_exercise, find_exercise
+    from minewatch.operations.courses.course import check_exercise, find_exercise, read_texts
 
     work = _read_course(session)
     exercise = find_exercise(work, number)
@@ -106,13 +104,14 @@ def check(session: Session, number: int) -> None:
         print_json({"number": number, "done": done, "lines": [{"right": line.right, "text": line.text} for line in lines]})
     else:
         echo(f"{number}. {_list_titles(work)[exercise]}")
-        _print_lines([(RIGHT if line.right else OPEN, line.text) for line in lines])
+        states = read_texts(work.language)["states"]
+        _print_lines([(line.right, states["right" if line.right else "open"], line.text) for line in lines])
     if not done:
         say(f"a hint: minewatch course hint {number}")
         sys.exit(3)
 
 
-def _print_lines(lines: list[tuple[str, str]]) -> None:
+def _print_lines(lines: list[tuple[bool, str, str]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -120,8 +119,8 @@ def _print_lines(lines: list[tuple[str, str]]) -> None:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    for state, text in lines:
-        table.add_row(Text(state, "green" if state == RIGHT else "yellow"), Text(text))
+    for right, state, text in lines:
+        table.add_row(Text(state, "green" if right else "yellow"), Text(text))
     console = Console()
     (console if console.is_terminal else Console(width=100)).print(table)
 
