@@ -173,7 +173,7 @@ def test_a_course_from_its_beginning_to_its_end(work: CourseWork, shell: Shell) 
     order = [*COURSES["gis-staff"].exercises[:-4], "report", "court", "pack", "forged", "real"]
     for exercise in order:
         for line in split_commands(read_solution(work, exercise)) if exercise != "real" else ():
-            if line != "sleep 60":
+            if not line.startswith(("sleep", "kill")):
                 shell.run(line)
             if line == "minewatch qgis":
                 edit_as_in_qgis(work)

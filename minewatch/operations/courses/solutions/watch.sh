@@ -13,6 +13,7 @@ mv simulated away
 minewatch watch --once
 minewatch notify list
 minewatch course mail &
+sleep 10
 minewatch notify retry --all
 mv away simulated
 sleep 60
@@ -20,3 +21,4 @@ minewatch watch --once
 sed -i 's/^cron = "\* \* \* \* \*"/cron = "30 2 * * *"/' minewatch.toml
 minewatch schedule show
 minewatch status
+kill $!
