@@ -28,6 +28,12 @@ OUTSIDE = {path.name: f"{path.stem.lower()}.md" for path in sorted(ROOT.glob("*.
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
+    "Learn": (
+        *(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
+        *(f"courses/es/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
+        "courses/fr/investigator",
+        "courses/pt/investigator",
+    ),
     "Watch": ("analysts", "catalogues", "year", "watch", "slow-lines", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "bulletin", "images", "evidence", "handover", "timestamps"),
     "Review on a map": ("gis-staff", "review", "field", "context", "law", "witnesses", "likeness", "impact"),

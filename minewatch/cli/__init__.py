@@ -25,7 +25,7 @@ COMMANDS = {
     "qgis": "qgis", "image": "image", "animate": "animate", "report": "report", "verify": "verify", "pack": "handover",
     "receive": "handover", "stamp": "stamp", "prune": "prune", "watch": "watch", "schedule": "schedule", "status": "watch",
     "notify": "notify", "likeness": "likeness", "impact": "impact", "bulletin": "bulletin", "field": "field",
-    "completion": "completion",
+    "completion": "completion", "course": "course",
 }  # fmt: skip
 """Command to the module of this package that defines it, as NAME or NAME_command."""
 

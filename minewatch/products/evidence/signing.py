@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.core.errors import EvidenceError
+from minewatch.core.files import write_private
 
 KEY_VARIABLE = "MINEWATCH_KEY_PASSPHRASE"
 """Environment variable with the passphrase of a key that has one."""
@@ -126,6 +127,14 @@ def read_public_key(path: Path) -> str:
     if not isinstance(key, _load("asymmetric.ed25519").Ed25519PublicKey):
         raise EvidenceError(f"public key {path} is no Ed25519 key")
     return _encode(key)
+
+
+def write_new_keys(private: Path, public: Path) -> None:
+    """Make a key and write both halves, PEM; the private one has no passphrase, and others cannot read its file."""
+    library = _load("serialization")
+    key, pem = _load("asymmetric.ed25519").Ed25519PrivateKey.generate(), library.Encoding.PEM
+    write_private(private, key.private_bytes(pem, library.PrivateFormat.PKCS8, library.NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(pem, library.PublicFormat.SubjectPublicKeyInfo))
 
 
 def unlock_identity(path: Path) -> bytes:

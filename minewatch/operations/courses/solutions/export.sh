@@ -1,0 +1,1 @@
+minewatch alerts export --format gpkg,kml,xlsx --confirmed

@@ -1,0 +1,2 @@
+minewatch qgis
+minewatch scan --until 2024-12-31

@@ -1,0 +1,1 @@
+minewatch scan --until 2024-12-31
