@@ -124,7 +124,7 @@ def scan_command(
     without --switch-source.
     With --estimate nothing is stored and nothing changes: headers and scene classes of some overpasses are read to say what
     the scan would read.  --budget is for the years of the first baseline and the first year of monitoring, and is split by
-    calendar quarter; what it leaves unread is named.  docs/slow-lines.md explains both.
+    calendar quarter; what it leaves unread is named.
 
     \b
     Example:

@@ -86,5 +86,5 @@ def test_files_are_where_it_says() -> None:
         assert str(path.relative_to(ROOT)) in places
     for path in (workspace.images, workspace.reports, workspace.exports, workspace.archive("NAME"), workspace.changes("NAME")):
         assert f"{path.relative_to(ROOT)}/" in places
-    assert all(f"{name}.tif" in places for name in RASTERS)
+    assert [name for name in RASTERS if f"{name}.tif" not in places] == []
     assert {LAYER, AOIS, HISTORY, RUNS} <= set(places.split())

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -27,7 +26,7 @@ from minewatch.areas.aoi import Aoi, read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.areas.grid import PIXEL, Grid, Window, make_grid
 from minewatch.core.errors import MinewatchError
-from minewatch.core.files import AnyPath, read_files
+from minewatch.core.files import AnyPath
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import Status
 from minewatch.detection.change_record import ChangeRecord, hash_inputs
@@ -45,6 +44,7 @@ from minewatch.products.bulletin.bulletin_facts import (
     UNSEEN,
 )
 from minewatch.products.bulletin.period import Period
+from minewatch.raster.gdal import READ_ERRORS, open_numbers
 from minewatch.settings.pipeline import read_pipeline
 
 Ground = NDArray[np.uint8]
@@ -171,19 +171,19 @@ def _read_scanned(workspace: Workspace, area: AreaPlan, periods: Sequence[Period
             {period: frozenset(look.key for look in _find_looks(observations, period, area)) for period in periods},
             observations,
         )
-    except (MinewatchError, OSError, rasterio.errors.RasterioError) as error:
+    except (MinewatchError, *READ_ERRORS) as error:
         raise _UnknownError(f"area {name!r}: {error}") from error
 
 
 def _read_status(path: AnyPath, area: AreaPlan) -> NDArray[np.uint8] | None:
     """Read the status of the sample's pixels, (y, x), as of the as-of date; None where the map is another one."""
-    with rasterio.MemoryFile(read_files([path])[0]) as memory, memory.open() as raster:
-        tags = raster.tags()
-        if (tags.get("as_of"), tags.get("pipeline_digest")) != (area.until.isoformat(), area.pipeline.digest):
+    with open_numbers(path) as raster:
+        stated = raster.tags.get("as_of"), raster.tags.get("pipeline_digest")
+        if stated != (area.until.isoformat(), area.pipeline.digest) or raster.shape != area.grid.shape:
             return None
         step = find_step(area.grid.shape)
-        status: NDArray[np.uint8] = raster.read(1)[::step, ::step]
-        return status if raster.shape == area.grid.shape else None
+        status: NDArray[np.uint8] = raster.read((0, 0, *raster.shape))[::step, ::step].astype(np.uint8)
+        return status
 
 
 # --- what was examined -----------------------------------------------------------------------------------------------
