@@ -10,12 +10,12 @@ import hashlib
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from minewatch.core.errors import PipelineError, WorkspaceError
 from minewatch.core.text import suggest
@@ -283,7 +283,7 @@ def check_pipeline(document: dict[str, Any], where: str) -> Pipeline:
         raise PipelineError(f"{where}: {key} = {fault['input']!r}: {_explain(key, fault)}") from error
 
 
-def _explain(key: str, fault: ErrorDetails) -> str:
+def _explain(key: str, fault: Mapping[str, Any]) -> str:
     """Return what is wrong with a value, and what may stand there."""
     if isinstance(fault["input"], str) and (comma := _COMMA.fullmatch(fault["input"])):
         return f"decimals have a point: write {comma[1]}.{comma[2]}"
@@ -295,7 +295,7 @@ def _explain(key: str, fault: ErrorDetails) -> str:
         return f"make it a section: [{key}], and below it one line for each setting"
     if fault["type"] == "tuple_type":
         return "write a list, such as [4, 5, 7]"
-    return fault["msg"].removeprefix("Value error, ").replace("Input should be", "give")
+    return str(fault["msg"]).removeprefix("Value error, ").replace("Input should be", "give")
 
 
 def _suggest(key: str) -> str:
