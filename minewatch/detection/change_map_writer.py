@@ -1,4 +1,4 @@
-"""Writes the change map of an area from its tiles."""
+"""Writes the change map of an area from its tiles, and reads what was published."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from rasterio.windows import Window as RasterWindow
 from minewatch import __version__
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, Window
-from minewatch.core.files import AnyPath, make_private_folder, upload
+from minewatch.core.errors import WorkspaceError, describe
+from minewatch.core.files import AnyPath, make_private_folder, read_files, upload
 from minewatch.core.temp_files import clean_stale, make_temp_name
 from minewatch.detection.change_map import EPISODE, RASTERS, ChangeLayer, Status, TileChanges
 from minewatch.detection.change_record import AreaChanges
@@ -62,6 +63,22 @@ class ChangeMap:
     def changes(self) -> AreaChanges:
         """What the tiles tell of the area."""
         return AreaChanges(self._scene_quality, self._count, np.concatenate(self._episodes))
+
+
+def read_published(folder: AnyPath, area: AreaPlan, name: str) -> NDArray[Any] | None:
+    """Read a published raster, (y, x); None where it is of another date or grid, or of other settings.
+
+    Raises WorkspaceError where it cannot be read.
+    """
+    path = folder / f"{name}.tif"
+    try:
+        with rasterio.MemoryFile(read_files([path])[0]) as memory, memory.open() as raster:
+            tags = raster.tags()
+            found = tags.get("as_of"), tags.get("pipeline_digest"), raster.shape
+            values: NDArray[Any] = raster.read(1)
+            return values if found == (area.until.isoformat(), area.pipeline.digest, area.grid.shape) else None
+    except (OSError, rasterio.errors.RasterioError) as error:
+        raise WorkspaceError(f"{path} cannot be read: {describe(error)}") from error
 
 
 def redraw_raster(

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import rasterio
 import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
@@ -27,9 +26,9 @@ from minewatch.areas.aoi import Aoi, read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.areas.grid import PIXEL, Grid, Window, make_grid
 from minewatch.core.errors import MinewatchError
-from minewatch.core.files import AnyPath, read_files
 from minewatch.core.workspace import Workspace
 from minewatch.detection.change_map import Status
+from minewatch.detection.change_map_writer import read_published
 from minewatch.detection.change_record import ChangeRecord, hash_inputs
 from minewatch.detection.mask import find_clear
 from minewatch.products.bulletin.bulletin_facts import (
@@ -154,36 +153,25 @@ def _read_scanned(workspace: Workspace, area: AreaPlan, periods: Sequence[Period
         credit = credit_observations(observations)
         record = ChangeRecord(workspace.checkpoints(name), workspace.changes(name), hash_inputs(area, observations, credit))
         known = record.read(with_map=False)
-        status = _read_status(workspace.changes(name) / "status.tif", area) if known and known.as_of == area.until else None
+        status = read_published(workspace.changes(name), area, "status") if known and known.as_of == area.until else None
         if known is None or status is None:
             raise _UnknownError(
                 f"area {name!r}: the records of its last scan are gone, or are of other looks or settings than archive and"
                 f" table: minewatch scan {name}"
             )
         days = {day for period in periods for day in (period.before, min(period.last, area.until))}
-        settings = area.pipeline.alerts
+        settings, step = area.pipeline.alerts, find_step(area.grid.shape)
         return WatchedArea(
             area.aoi,
             area.grid,
             area.until,
             replay_as_known(known.changes.episodes, area.grid, name, settings, days),
-            _judge_grounds(observations, area, status, periods),
+            _judge_grounds(observations, area, status[::step, ::step], periods),
             {period: frozenset(look.key for look in _find_looks(observations, period, area)) for period in periods},
             observations,
         )
-    except (MinewatchError, OSError, rasterio.errors.RasterioError) as error:
+    except MinewatchError as error:
         raise _UnknownError(f"area {name!r}: {error}") from error
-
-
-def _read_status(path: AnyPath, area: AreaPlan) -> NDArray[np.uint8] | None:
-    """Read the status of the sample's pixels, (y, x), as of the as-of date; None where the map is another one."""
-    with rasterio.MemoryFile(read_files([path])[0]) as memory, memory.open() as raster:
-        tags = raster.tags()
-        if (tags.get("as_of"), tags.get("pipeline_digest")) != (area.until.isoformat(), area.pipeline.digest):
-            return None
-        step = find_step(area.grid.shape)
-        status: NDArray[np.uint8] = raster.read(1)[::step, ::step]
-        return status if raster.shape == area.grid.shape else None
 
 
 # --- what was examined -----------------------------------------------------------------------------------------------
