@@ -84,4 +84,4 @@ def list_mails(folder: Path) -> list[Path]:
 
 def read_subject(path: Path) -> str:
     """Return the subject of a mail."""
-    return str(email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["subject"])
+    return str(email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["subject"]).strip()
