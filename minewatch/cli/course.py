@@ -81,7 +81,9 @@ def list_command(session: Session) -> None:
     if session.as_json:
         print_json([{"number": number, "title": title, "done": done} for number, title, done in rows])
     else:
-        print_table(("", "", ""), [(number, title, states["right" if done else "open"]) for number, title, done in rows])
+        print_table(
+            ("no.", "exercise", "state"), [(number, title, states["right" if done else "open"]) for number, title, done in rows]
+        )
 
 
 @course.command("check")
@@ -105,24 +107,10 @@ def check(session: Session, number: int) -> None:
     else:
         echo(f"{number}. {_list_titles(work)[exercise]}")
         states = read_texts(work.language)["states"]
-        _print_lines([(line.right, states["right" if line.right else "open"], line.text) for line in lines])
+        print_table(("", ""), [(states["right" if line.right else "open"], line.text) for line in lines])
     if not done:
         say(f"a hint: minewatch course hint {number}")
         sys.exit(3)
-
-
-def _print_lines(lines: list[tuple[bool, str, str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for right, state, text in lines:
-        table.add_row(Text(state, "green" if right else "yellow"), Text(text))
-    console = Console()
-    (console if console.is_terminal else Console(width=100)).print(table)
 
 
 @course.command("hint")

@@ -177,6 +177,7 @@ def test_a_course_from_its_beginning_to_its_end(work: CourseWork, shell: Shell) 
                 shell.run(line)
             if line == "minewatch qgis":
                 edit_as_in_qgis(work)
+                assert [line.right for line in check_exercise(work, exercise)] == [True, False]  # it waits for a scan
         assert [line.text for line in check_exercise(work, exercise) if not line.right] == []
     solved = set(shell.ran)
     for page in sorted(PAGES.glob("*.md")):
