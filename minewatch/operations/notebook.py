@@ -56,7 +56,16 @@ def scan(
     if into:
         workspace = set_apart(workspace, into)
     request = ScanRequest(
-        areas, pipeline, tuple(overrides), source, since, until, scheduler, check_archive, replace, switch_source
+        areas,
+        pipeline,
+        tuple(overrides),
+        source,
+        since,
+        until,
+        scheduler,
+        check_archive=check_archive,
+        replace=replace,
+        switch_source=switch_source,
     )
     with _show(progress) as reporter:
         return scans.scan(workspace, request, reporter)
