@@ -145,7 +145,7 @@ def scan_command(
     if (into and replace) or (line and not estimate):
         raise click.UsageError("give either --into or --replace" if into and replace else "--line is for --estimate")
     window = since and since.date(), until and until.date()
-    switches = {"check_archive": check_archive, "replace": replace, "switch_source": switch_source}
+    switches: dict[str, Any] = {"check_archive": check_archive, "replace": replace, "switch_source": switch_source}
     request = ScanRequest(names, pipeline, overrides, source, *window, scheduler, budget, **switches)
     workspace = session.workspace
     if estimate:

@@ -58,8 +58,8 @@ class Interruption(Reporter):
 
     action: Callable[[], None] = lambda: None
 
-    def track(self, items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
-        for number, item in enumerate(super().track(items, title, total)):
+    def track(self, items: Iterable[T], title: str, *more: Any) -> Iterator[T]:
+        for number, item in enumerate(super().track(items, title, *more)):
             if number == 5 and "reading scenes" in title:
                 self.action()
             yield item
@@ -212,7 +212,7 @@ class Bars:
         self.steps: list[str] = []
         self.tasks: list[Any] = []
 
-    def add_task(self, title: str, total: int | None) -> int:
+    def add_task(self, title: str, total: int | None, **_: Any) -> int:
         self.totals[title] = total
         self.tasks.append(type("Task", (), {"completed": 0, "title": title}))
         return len(self.tasks) - 1
