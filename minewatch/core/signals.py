@@ -86,12 +86,23 @@ def exit_early(stop: KeyboardInterrupt) -> NoReturn:
 
 
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
-    if frame and frame.f_code.co_filename.startswith(IMPORTING):  # may hold the lock of imports, for which other threads wait
+    if _is_importing(frame):
         _send_again(number)
         return
     for other in SIGNALS:
         signal.signal(other, _exit_now)
     raise Stopped(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """True if a module is being loaded: the lock of imports may be held, for which other threads wait, and libraries written in
+    C take what is raised then for a failure of their own.
+    """
+    while frame:
+        if frame.f_code.co_filename.startswith(IMPORTING):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _send_again(number: int) -> None:

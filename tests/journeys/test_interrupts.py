@@ -117,7 +117,13 @@ finally:
 """
 
 
-@pytest.mark.parametrize("code", [DROPPED, IMPORTING], ids=["dropped", "importing"])
+LOADING = IMPORTING.replace('"signal.raise_signal(signal.SIGTERM); ', '"load(); ').replace(
+    "passed = []", "passed = []\nload = lambda: signal.raise_signal(signal.SIGTERM)"
+)
+"""A signal in what an import runs: a library in C would call its own import failed."""
+
+
+@pytest.mark.parametrize("code", [DROPPED, IMPORTING, LOADING], ids=["dropped", "importing", "loading"])
 def test_a_signal_at_a_bad_moment_stops_the_command_all_the_same(code: str) -> None:
     whole = (
         "import sys\nfrom minewatch.core.signals import Stopped, handle_signals\n"
