@@ -95,8 +95,10 @@ def _raise_stopped(number: int, frame: FrameType | None) -> None:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """True if a module is being loaded: the lock of imports may be held, for which other threads wait, and libraries written in
-    C take what is raised then for a failure of their own.
+    """True if a module is being loaded.
+
+    Then the lock of imports may be held, for which other threads wait, and libraries in C take what is raised for a failure of
+    their own.
     """
     while frame:
         if frame.f_code.co_filename.startswith(IMPORTING):

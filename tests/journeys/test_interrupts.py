@@ -109,8 +109,8 @@ time.sleep(60)
 IMPORTING = """
 import signal, time
 passed = []
-exec(compile("signal.raise_signal(signal.SIGTERM); passed.append(1)", "<frozen importlib._bootstrap>", "exec"))
 try:
+    exec(compile("signal.raise_signal(signal.SIGTERM); passed.append(1)", "<frozen importlib._bootstrap>", "exec"))
     time.sleep(60)
 finally:
     assert passed, "stopped while the lock of imports was held"
