@@ -248,8 +248,8 @@ def _choose_rows(
         raise ContextError(f"--rows {choice.rows} says that all rows are {choice.rows}; leave --{choice.rows} out, or --rows")
     if choice.rows or _is_asked(choice, layer, path):
         kept = {"lapsed"} if choice.rows in (None, "applications") else set()
-        found = {key: one for key, one in tables.items() if key in kept | (choice.words.keys() if choice.rows else set())}
-        return {choice.rows or "applications": True} | found
+        others = {key: one for key, one in tables.items() if key in kept | (choice.words.keys() if choice.rows else set())}
+        return {choice.rows or "applications": True, **others}
     if not tables:
         raise _ask_for_words(path, fields, workspace, base)
     return {key: tables[key][0] if len(tables[key]) == 1 else tables[key] for _, key in ORDER if key in tables}
