@@ -64,6 +64,7 @@ def add(session: Session, name: str, file: Path, preset: str, columns: tuple[str
       minewatch context add peru context/catastro.shp --preset pe-ingemmet
       minewatch context add ghana context/gh.geojson --preset generic --column id=LIC_NO --titles "STATUS=Mining Lease*"
     """
+    from minewatch.alerts.context.declaration import Declaration
     from minewatch.alerts.context.presets import PRESETS
     from minewatch.alerts.context.register_file import RegisterChoice, count_register, declare_register, list_register_layers
     from minewatch.core.workspace import check_name
@@ -73,6 +74,8 @@ def add(session: Session, name: str, file: Path, preset: str, columns: tuple[str
     check_name("a context layer", name)
     if wrong := next((one for one in columns if not all(one.partition("="))), None):
         raise ContextError(f"--column {wrong}: write KEY=COLUMN, for example id=CODIGOU")
+    if options["as_of"] and options["as_of"].date() > dt.datetime.now(dt.UTC).date():
+        raise ContextError(f"--as-of {options['as_of']:%Y-%m-%d} has not come yet; give the day of the register")
     declared = _name_file(workspace, file)
     named = dict(one.split("=", 1) for one in columns)
     words = {key: found for key in ("titles", "exploration", "applications", "lapsed") if (found := options.pop(key))}
@@ -91,6 +94,9 @@ def add(session: Session, name: str, file: Path, preset: str, columns: tuple[str
         print_json([asdict(count) | {"table": tables[count.layer]} for count in counts])
         return
     _show_counts(counts)
+    for own, table in tables.items():
+        if _is_never_dated(Declaration.model_validate(table)):
+            say(f"{_describe_undated(own)}; name them with --column valid_from=COLUMN and --column valid_to=COLUMN")
     echo("look at them, then compare the alerts with them: minewatch context refresh")
 
 
@@ -263,11 +269,8 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
     problems = features.describe_faults()
     if not len(features.shapes):
         problems.append(f"context layer {name!r}: nothing in it can be used; it has no effect on any alert")
-    never_dated = declaration.valid_from is None and declaration.valid_to is None and not declaration.open_ended
-    if layer.kind == "concession" and never_dated and list(declaration.choices) != ["applications"]:
-        problems.append(
-            f"context layer {name!r}: no valid_from and no valid_to is named, so alerts in it have the legal status unknown"
-        )
+    if layer.kind == "concession" and _is_never_dated(declaration):
+        problems.append(_describe_undated(name))
     counts = {"features": layer.features, "usable": len(features.shapes)}
     standings = Counter(row.standing for row in features.rows) if declaration.choices else Counter()
     if unread := standings[UNREAD]:
@@ -276,6 +279,16 @@ def _check_layer(session: Session, name: str, declaration: Declaration) -> dict[
     return (
         report | counts | {"standings": dict(standings), "dated": dated, "crs": layer.crs.name, "problems": problems, "fault": ""}
     )
+
+
+def _is_never_dated(declaration: Declaration) -> bool:
+    """True if nothing says from when to when titles hold."""
+    never = declaration.valid_from is None and declaration.valid_to is None and not declaration.open_ended
+    return never and (not declaration.choices or bool({"titles", "exploration"} & declaration.choices.keys()))
+
+
+def _describe_undated(name: str) -> str:
+    return f"context layer {name!r}: no valid_from and no valid_to is named, so alerts in it have the legal status unknown"
 
 
 @context.command("refresh")

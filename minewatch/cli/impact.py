@@ -119,7 +119,7 @@ def _print_words(found: Impact, texts: Texts) -> None:
 
 
 def _print_row(name: str, value: str) -> None:
-    echo(f"  {name:<38}  {value}")
+    echo(f"  {name:<41}  {value}")
 
 
 def _print_wrapped(text: str, indent: str = "") -> None:

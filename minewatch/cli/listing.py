@@ -109,7 +109,7 @@ def describe_source_file(result: Corroboration, file: Path) -> list[str]:
     reading = result.reading
     near = sum(map(len, reading.sightings.values()))
     if not near and reading.coding:
-        return [f"{result.name}: no alert near an area of the table (coding {reading.coding}); nothing was added"]
+        return [f"{result.name}: no dated alert near an area of the table (coding {reading.coding}); nothing was added"]
     if not near:
         lines = [f"none of the {reading.rows} in {file} is near an area of the table; nothing was added"]
         if reading.swapped:

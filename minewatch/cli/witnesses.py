@@ -113,12 +113,17 @@ def unseen(session: Session, aoi: str | None) -> None:
       minewatch alerts unseen
       minewatch alerts unseen --aoi la-pampa --json
     """
+    from minewatch.alerts.corroboration.record import read_external_sources
     from minewatch.alerts.corroboration.unseen import find_reported_places
+    from minewatch.alerts.database import require_table
     from minewatch.cli.listing import describe_places, print_places
 
     if aoi is not None:
         check_area(session.workspace, aoi)
+    require_table(session.workspace.alerts)
     places, notes = find_reported_places(session.workspace, aoi)
+    if not read_external_sources(session.workspace.external_sources).all:
+        notes.append("no other system was added yet; add one with: minewatch alerts corroborate FILE")
     for note in notes:
         say(note)
     if session.as_json:

@@ -369,6 +369,29 @@ def test_what_nobody_knows_is_refused_in_one_line(workspace: Workspace, option: 
     assert result.output.count("\n") == 1
 
 
+def test_all_rows_may_be_one_thing_but_for_words_that_say_else(workspace: Workspace) -> None:
+    path = save(workspace, "gh.geojson", [{"ID": "1", "S": "open"}, {"ID": "2", "S": "refused"}])
+    words = ["context", "add", "gh", str(path), "--preset", "generic", "--column", "id=ID"]
+    output = call(workspace, *words, "--rows", "titles", "--titles", "S=open").output
+    assert "--rows titles says that all rows are titles" in output
+    (table,) = json.loads(run(workspace, *words, "--rows", "applications", "--lapsed", "S=refused", "--json"))
+    assert (table["standings"]["application"], table["standings"]["lapsed"]) == (1, 1)
+
+
+def test_titles_that_no_column_dates_are_told_at_once(workspace: Workspace) -> None:
+    path = save(workspace, "gh.geojson", [{"ID": "1"}])
+    words = ["context", "add", "gh", str(path), "--preset", "generic", "--rows", "titles"]
+    assert "--as-of 2999-01-01 has not come yet" in call(workspace, *words, "--as-of", "2999-01-01").output
+    assert "have the legal status unknown; name them with --column valid_from=COLUMN" in run(workspace, *words)
+
+
+def test_a_shapefile_without_its_table_says_what_is_missing(workspace: Workspace) -> None:
+    path = save(workspace, "peru.shp", [peru("D.M. Titulado D.L. 708")])
+    path.with_suffix(".dbf").unlink()
+    output = call(workspace, "context", "add", "peru", str(path), "--preset", "pe-ingemmet").output
+    assert "the .dbf that belongs to it is missing" in output
+
+
 def test_a_file_without_a_reference_system_has_that_of_its_register(workspace: Workspace) -> None:
     path = save(workspace, "BRASIL.shp", [brazil("CONCESSÃO DE LAVRA")], crs=4674)
     path.with_suffix(".prj").unlink()

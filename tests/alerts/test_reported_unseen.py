@@ -122,6 +122,15 @@ def test_what_was_never_added_is_not_reported(workspace: Workspace) -> None:
     assert run(workspace, "alerts", "unseen", "--aoi", "nowhere").exit_code == 1
 
 
+def test_no_table_and_no_other_system_are_other_answers_than_no_place(workspace: Workspace) -> None:
+    workspace.external_sources.unlink()
+    assert "no other system was added yet" in run(workspace, "alerts", "unseen").stderr
+    workspace.alerts.unlink()
+    result = run(workspace, "alerts", "unseen", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "there is no alerts table yet" in result.stderr
+
+
 def test_a_second_system_is_named_at_the_same_place(workspace: Workspace, tmp_path: Path) -> None:
     report(workspace, tmp_path / "dist.gpkg", {"clouded": (6, 6, DAY - dt.timedelta(days=9))}, "DIST")
     places, _ = find_reported_places(workspace, NAME)

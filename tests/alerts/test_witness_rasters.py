@@ -86,6 +86,14 @@ SYSTEMS: dict[str, tuple[Callable[[Path], tuple[Path, ...]], str, str, int]] = {
         "RADD",
         HIGH,
     ),
+    "RADD of WUR, two bands and a name of one": (
+        lambda folder: (
+            write_raster(folder / "radd_date.tif", [patch(3, "uint16"), patch(YYDOY, "uint16")], names=("Alert", "Date")),
+        ),
+        "radd-wur",
+        "RADD",
+        HIGH,
+    ),
     "RADD of WUR, two files": (
         lambda folder: write_pair(folder, "radd_sa_alert.tif", "radd_sa_date.tif", patch(2), patch(YYDOY, "uint16")),
         "radd-wur",
@@ -140,6 +148,12 @@ def test_patches_of_several_days_and_levels_stay_apart(tmp_path: Path) -> None:
     found = sorted(zip((sightings.days - to_day(DAY)).tolist(), (LEVELS[n] for n in sightings.levels.tolist()), strict=True))
     assert found == [(0, "high"), (0, "low"), (1, "low")]
     assert read(path, least=HIGH).sightings["spot"].levels.tolist() == [HIGH]
+
+
+def test_a_date_to_come_is_left_out_and_told(tmp_path: Path) -> None:
+    reading = read(write_raster(tmp_path / "wur_radd_alerts.tif", [patch(39_999, "uint16")], nodata=0))
+    assert (reading.rows, reading.sightings) == (0, {})
+    assert any(note.startswith("100 pixels near the areas with an alert and a date to come") for note in reading.notes)
 
 
 def test_the_names_of_codings_have_one_list() -> None:

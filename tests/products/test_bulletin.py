@@ -232,6 +232,8 @@ def test_ground_counts_as_examined_where_a_look_of_the_month_was_clear(workspace
 def test_a_month_without_overpasses_says_so_in_place_of_zeros(workspace: Workspace) -> None:
     found = gather(workspace, "2023-04")
     assert found.units[0].month.sight.state == "no-look"
+    by_concession = gather(workspace, "2023-04", by="concession").units
+    assert sum(unit.month.bare.alerts for unit in by_concession) > 0, "alerts that gained nothing are counted where they lie"
     assert found.known_to == QUIET, "the table is as of an earlier day than the end of the month"
     page = Page(render_bulletin(found)).text
     assert (
@@ -246,6 +248,10 @@ def test_a_month_without_overpasses_says_so_in_place_of_zeros(workspace: Workspa
     assert unit["month_bare"] > 0, "what was bare is known from before"
     assert (unit["before_seen"], unit["before_new"]) == ("not-begun", None)
     assert (unit["year_seen"], unit["year_green"]) == ("seen", 0)
+    assert (unit["new_outside"], unit["month_faded"], unit["before_dismissed"]) == (None, None, None)
+    tiles = page[page.index("Summary") : page.index("All units")]
+    assert "New: could not see" in " ".join(tiles.split())
+    assert f"at least {unit['month_bare']}" in tiles
 
 
 @pytest.mark.parametrize(
@@ -321,7 +327,8 @@ def test_tables_say_the_same_as_the_page(workspace: Workspace) -> None:
     book = openpyxl.load_workbook(folder / f"{stem}.xlsx")
     assert book.sheetnames == ["Unidades", "Alertas", "Credits"]
     cells = [[cell.value for cell in row] for row in book["Unidades"].iter_rows()]
-    assert cells[1][0].lstrip("'") in {HOSTILE, "East", "Fuera de toda unidad"}
+    names = [row[0].lstrip("'") for row in cells[1:]]
+    assert {*names} == {f"{HOSTILE} · solicitud", "East", "Fuera de toda unidad"}, "ground that was only asked for says so"
     assert "aún sin vigilancia" in cells[1]
     assert book["Alertas"]["G2"].is_date
     custody = (workspace.root / "output" / "custody.jsonl").read_text().splitlines()

@@ -274,7 +274,7 @@ def test_the_layer_that_names_the_country_is_told(workspace: Workspace) -> None:
 def test_a_stated_country_holds_and_a_layer_that_says_otherwise_is_told(workspace: Workspace) -> None:
     text = " ".join(run(workspace, STANDS, "--mining", "alluvial", "--country", "BR").stdout.split())
     assert "BR, as stated; the administrative unit “Perú” says otherwise" in text
-    assert "otherwise" not in run(workspace, STANDS, "--mining", "alluvial", "--country", "PE").stdout
+    assert "otherwise" not in run(workspace, STANDS, "--mining", "alluvial", "--country", "pe").stdout
 
 
 # --- biomes and carbon -------------------------------------------------------------------------------------------------

@@ -163,6 +163,8 @@ def frame_sites(sites: Sequence[BaseGeometry]) -> list[BaseGeometry]:
 
 def unwrap(site: BaseGeometry, centre: float) -> BaseGeometry:
     """Move each part of a site by whole turns to where it is nearest to a longitude; parts that meet there are joined."""
+    if site.is_empty:
+        return site
     parts = shapely.get_parts(site)
     turns = [360 * round((centre - (part.bounds[0] + part.bounds[2]) / 2) / 360) for part in parts]
     if not any(turns):

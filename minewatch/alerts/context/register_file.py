@@ -124,6 +124,8 @@ def declare_register(workspace: Workspace, name: str, choice: RegisterChoice) ->
     fields = [str(one) for one in info["fields"]]
     if crs := choice.crs or (None if info["crs"] else choice.preset.crs):
         base["crs"] = crs
+    if not fields and path.suffix.lower() == ".shp":
+        raise ContextError(f"{path} has no columns: the .dbf that belongs to it is missing or damaged; put it beside the .shp")
     columns = _choose_columns(choice, fields, path, str(info["layer_name"]))
     named = {key: columns[key] for key in KEYS if key in columns}
     table = base | named | _choose_rows(choice, columns, fields, path, str(info["layer_name"]), workspace, base)
@@ -233,8 +235,6 @@ def _choose_rows(
     base: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return which rows are what, as keys of a declaration."""
-    if choice.rows:
-        return {choice.rows: True}
     status = {key: columns[key] for key in choice.preset.status if key in columns}
     tables = {key: found for key, one in choice.preset.choices.items() if (found := _rename(one, status))}
     for key, words in choice.words.items():
@@ -244,8 +244,12 @@ def _choose_rows(
             if column not in fields:
                 raise ContextError(f"{path}: --{key} {word!r}: write COLUMN=WORD{_guess((column or 'status',), fields)}")
             tables.setdefault(key, []).append({column: [text]})
-    if _is_asked(choice, layer, path):
-        return {"applications": True} | {key: one for key, one in tables.items() if key == "lapsed"}
+    if choice.rows in choice.words:
+        raise ContextError(f"--rows {choice.rows} says that all rows are {choice.rows}; leave --{choice.rows} out, or --rows")
+    if choice.rows or _is_asked(choice, layer, path):
+        kept = {"lapsed"} if choice.rows in (None, "applications") else set()
+        others = {key: one for key, one in tables.items() if key in kept | (choice.words.keys() if choice.rows else set())}
+        return {choice.rows or "applications": True, **others}
     if not tables:
         raise _ask_for_words(path, fields, workspace, base)
     return {key: tables[key][0] if len(tables[key]) == 1 else tables[key] for _, key in ORDER if key in tables}

@@ -132,9 +132,15 @@ def _make_tile(group: Sequence[RasterName]) -> Tile:
         )
     if coding.is_joint:
         return Tile(coding, {BOTH: group[0].path}, system, year)
-    if DATE in roles:
+    if DATE in roles and not (len(group) == 1 and _has_two_bands(group[0].path)):
         return Tile(coding, {role: roles[role] for role in (STATUS, DATE) if role in roles}, system, year)
     return Tile(coding, {BOTH: group[0].path}, system, year)  # status and date as two bands of a file, or an error
+
+
+def _has_two_bands(path: Path) -> bool:
+    """True if a file may hold both, whatever its name says."""
+    with open_raster(path) as raster:
+        return len(raster.bands) == 2
 
 
 def _guess_coding(group: Sequence[RasterName], roles: Mapping[str, Path]) -> Coding:

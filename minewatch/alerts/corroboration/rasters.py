@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from minewatch.alerts.context.features import convert_box, move
 from minewatch.alerts.context.region import shift
 from minewatch.alerts.corroboration.codings import BOTH, DATE, NOTHING, STATUS
 from minewatch.alerts.corroboration.raster_files import Tile, digest_files, find_tiles, list_files, open_raster
-from minewatch.alerts.corroboration.sighting import NO_DAY, UNSTATED, Reading, Region, Sightings, join_sightings
+from minewatch.alerts.corroboration.sighting import NO_DAY, UNSTATED, Reading, Region, Sightings, join_sightings, to_day
 from minewatch.areas.antimeridian import Bounds
 from minewatch.areas.grid import is_lonlat, lonlat_from, reproject
 from minewatch.areas.vectorize import outline_numbers
@@ -58,7 +59,7 @@ def read_rasters(paths: Sequence[Path], regions: Sequence[Region], asked: str | 
     files = list_files(paths, notes)
     tiles = find_tiles(files, asked, notes)
     found: dict[str, list[Sightings]] = {}
-    pixels = near = undated = 0
+    pixels = near = undated = ahead = 0
     for tile in tiles:
         if least and STATUS not in tile.files and BOTH not in tile.files:
             raise ExternalAlertError(
@@ -68,13 +69,18 @@ def read_rasters(paths: Sequence[Path], regions: Sequence[Region], asked: str | 
             for region in regions:
                 for piece in opened.read(region, least):
                     found.setdefault(region.aoi, []).append(piece.sightings)
-                    pixels, undated = pixels + piece.pixels, undated + piece.undated
+                    pixels, undated, ahead = pixels + piece.pixels, undated + piece.undated, ahead + piece.ahead
             near += opened.is_near
     sightings = {
         aoi: join_sightings([part for part in parts if len(part)]) for aoi, parts in found.items() if any(map(len, parts))
     }
     if undated:
         notes.append(f"{count_of(undated, 'pixel')} near the areas with an alert and no date: left out")
+    if ahead:
+        notes.append(
+            f"{count_of(ahead, 'pixel')} near the areas with an alert and a date to come: left out; "
+            f"are they written in the coding {tiles[0].coding.name}?"
+        )
     if len(tiles) > 1 or not near:
         notes.append(f"{near} of {count_of(len(tiles), 'raster')} {'reaches' if near == 1 else 'reach'} the areas")
     first = files[0].name
@@ -124,7 +130,7 @@ def _choose_bands(tile: Tile, rasters: Mapping[str, NumberRaster]) -> dict[str, 
     raster = rasters[BOTH]
     if len(raster.bands) < 2:
         raise ExternalAlertError(
-            f"{tile.path} does not say when: give the raster with the dates too, or name the coding with --coding"
+            f"{tile.path} does not say when: give the raster with the dates too, or name another coding with --coding"
         )
     date = 1 if "date" in raster.bands[0].lower() else 2
     return {STATUS: (raster, 3 - date), DATE: (raster, date)}
@@ -144,6 +150,8 @@ class _Part:
     sightings: Sightings
     pixels: int
     undated: int
+    ahead: int
+    """Dated after today, which no system can have seen."""
 
 
 @dataclass
@@ -193,9 +201,11 @@ class _OpenTile:
         chosen = (levels != NOTHING) & (levels >= least)
         dated = chosen & (days != NO_DAY)
         undated = int(chosen.sum() - dated.sum())
-        numbers = np.where(dated, (days << 2) | levels, 0).astype(np.int32)
+        past = dated & (days <= to_day(dt.datetime.now(dt.UTC).date()))
+        ahead = int(dated.sum() - past.sum())
+        numbers = np.where(past, (days << 2) | levels, 0).astype(np.int32)
         if not numbers.any():
-            return _Part(Sightings(np.zeros(0, object), np.zeros(0, np.int32)), 0, undated)
+            return _Part(Sightings(np.zeros(0, object), np.zeros(0, np.int32)), 0, undated, ahead)
         raster, _ = next(iter(self.bands.values()))
         outlines, found = outline_numbers(numbers, raster.transform @ Affine.translation(piece[1], piece[0]))
         if not is_lonlat(self.crs):
@@ -203,7 +213,7 @@ class _OpenTile:
         west, south, east, north = shapely.bounds(outlines).T
         near = (west <= box[2]) & (east >= box[0]) & (south <= box[3]) & (north >= box[1])
         sightings = Sightings(shift(outlines[near], -turn), found[near] >> 2, (found[near] & 3).astype(np.uint8))
-        return _Part(sightings, int(dated.sum()), undated)
+        return _Part(sightings, int(past.sum()), undated, ahead)
 
     def _decode(self, piece: Box) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         coding, numbers = self.tile.coding, {role: self._read(role, piece) for role in self.bands}

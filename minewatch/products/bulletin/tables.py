@@ -16,6 +16,7 @@ from minewatch.alerts.csv_file import render_metadata
 from minewatch.products.bulletin.bulletin_facts import (
     BARE,
     GROUNDS,
+    MONTH,
     NEW,
     SEEN,
     SPANS,
@@ -70,8 +71,18 @@ def _make_unit_row(unit: UnitFacts, facts: BulletinFacts) -> Row:
         row |= _list_tally_cells(span, unit.tallies[span])
     for kind in (NEW, BARE):
         for status in LEGAL:
-            row[f"{kind}_{status}"] = unit.legal[kind].get(status, Count()).alerts
-    return row | {"likeness_scored": unit.scored, "likeness_like": unit.like}
+            row[f"{kind}_{status}"] = _count_of_month(unit, unit.legal[kind].get(status, Count()).alerts, kind)
+    return row | {f"likeness_{key}": _count_of_month(unit, count, BARE) for key, count in _list_likeness(unit).items()}
+
+
+def _list_likeness(unit: UnitFacts) -> dict[str, int]:
+    return {"scored": unit.scored, "like": unit.like}
+
+
+def _count_of_month(unit: UnitFacts, alerts: int, kind: str) -> int | None:
+    """Return a part of the alerts of a kind in the month; None where there are none, and whether there are could not be seen."""
+    month = unit.tallies[MONTH]
+    return alerts if alerts or month.sight.state == SEEN or getattr(month, kind).alerts else None
 
 
 def _list_tally_cells(span: str, tally: Tally) -> Row:
@@ -84,7 +95,8 @@ def _list_tally_cells(span: str, tally: Tally) -> Row:
         is_known = count.alerts > 0 or sight.state == SEEN
         cells[f"{span}_{name}"] = count.alerts if is_known else None
         cells[f"{span}_{name}_ha"] = round(count.hectares, 4) if is_known else None
-    return cells | {f"{span}_faded": tally.faded, f"{span}_dismissed": tally.dismissed}
+    apart = {"faded": tally.faded, "dismissed": tally.dismissed}
+    return cells | {f"{span}_{key}": count if count or sight.state == SEEN else None for key, count in apart.items()}
 
 
 def list_alert_rows(facts: BulletinFacts) -> list[Row]:
@@ -190,8 +202,8 @@ def _list_unit_cells(facts: BulletinFacts, texts: Texts) -> list[list[Any]]:
         row: list[Any] = [name_unit(unit, texts), round(unit.km2, 4), round(unit.watched, 4), known]
         for span in spans:
             row += _list_span_cells(unit.tallies[span], texts)
-        row += [unit.legal[kind].get(status, Count()).alerts for kind in kinds for status in LEGAL]
-        rows.append([*row, unit.scored, unit.like])
+        row += [_count_of_month(unit, unit.legal[kind].get(status, Count()).alerts, kind) for kind in kinds for status in LEGAL]
+        rows.append([*row, *(_count_of_month(unit, count, BARE) for count in _list_likeness(unit).values())])
     return rows
 
 

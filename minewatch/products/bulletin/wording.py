@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+from minewatch.alerts.context.terms import TITLE
 from minewatch.core.text import show
 from minewatch.products.bulletin.bulletin_facts import (
     BEFORE,
@@ -78,11 +79,12 @@ def describe_ground(ground: str, share: float, texts: Texts) -> str:
 
 
 def name_unit(unit: UnitFacts, texts: Texts) -> str:
-    """Return the name of a unit, with its id where it has one."""
+    """Return the name of a unit, with its id where it has one, and what the register says that it is where that is no title."""
     if unit.is_outside:
         return texts.text("outside_any")
     name = show(unit.name)
-    return f"{name} ({show(unit.id)})" if unit.id and unit.id != unit.name else name
+    whole = f"{name} ({show(unit.id)})" if unit.id and unit.id != unit.name else name
+    return whole if unit.standing in ("", TITLE) else f"{whole} · {texts.text(f'standing_{unit.standing}')}"
 
 
 def name_span(span: str, month: Period, texts: Texts) -> str:

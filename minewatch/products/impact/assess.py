@@ -119,7 +119,8 @@ def check_assumptions(
     assumed: ImpactTable, mining: str | None = None, country: str | None = None, carbon: str | None = None
 ) -> ImpactTable:
     """Return the assumptions with what the command says; raises ImpactError where the kind of mining is not said."""
-    said = {"mining": mining, "country": country, "carbon": carbon}
+    known = next((code for code in assumed.countries if country and code.upper() == country.upper()), country)
+    said = {"mining": mining, "country": known, "carbon": carbon}
     chosen = assumed.model_copy(update={name: value for name, value in said.items() if value is not None})
     if chosen.mining is None:
         raise ImpactError(
