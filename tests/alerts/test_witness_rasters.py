@@ -327,7 +327,7 @@ def test_the_same_raster_changes_nothing_and_a_table_made_anew_says_the_same(wor
 def test_only_sure_alerts_count_where_asked_for(workspace: Workspace, tmp_path: Path) -> None:
     path = write_radd(workspace, tmp_path / "wur_radd_alerts.tif", largest(workspace).first_seen.date(), low=True)
     answer = run(workspace, "alerts", "corroborate", str(path), "--confidence", "high")
-    assert (answer.exit_code, "no alert near an area" in answer.stderr) == (0, True)
+    assert (answer.exit_code, "no dated alert near an area" in answer.stderr) == (0, True)
     assert run(workspace, "alerts", "corroborate", str(path)).exit_code == 0
     assert largest(workspace).witnesses.endswith("(inside, low)")
     table = tmp_path / "a.csv"
