@@ -37,7 +37,14 @@ def course() -> None:
 @course.command("start")
 @click.argument("name", type=click.Choice(NAMES), metavar="analyst|investigator|gis-staff")
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--lang", "language", type=click.Choice(["en", "es", "fr", "pt"]), default="en", show_default=True)
+@click.option(
+    "--lang",
+    "language",
+    type=click.Choice(["en", "es", "fr", "pt"]),
+    default="en",
+    show_default=True,
+    help="Of exercises and hints.",
+)
 @click.option(
     "--real", type=click.Path(exists=True), metavar="PATH", help="Static STAC catalogue for the exercise on real images."
 )
