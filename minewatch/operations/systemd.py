@@ -11,7 +11,7 @@ from pathlib import Path
 
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.workspace import Workspace, check_name
-from minewatch.operations.status import find_heartbeat
+from minewatch.operations.heartbeat import find_heartbeat
 from minewatch.settings.cron import EVERY_MINUTES
 from minewatch.settings.document import read_settings
 

@@ -17,6 +17,7 @@ from minewatch.core.logging import log_event
 from minewatch.core.progress import Reporter
 from minewatch.core.run_record import read_run_record
 from minewatch.core.workspace import Workspace
+from minewatch.operations.heartbeat import write_heartbeat
 from minewatch.operations.notify.delivery import Delivery, deliver
 from minewatch.operations.notify.enqueue import enqueue_messages
 from minewatch.operations.notify.outbox import list_messages
@@ -26,7 +27,6 @@ from minewatch.operations.run_summary import list_table_changes
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.schedule import Due, Timetable, explain_empty, read_timetable
-from minewatch.operations.status import write_heartbeat
 from minewatch.products.evidence.timestamps import StampRound, describe_stamps, stamp_in_passing
 from minewatch.settings.document import read_settings
 

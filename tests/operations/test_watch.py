@@ -26,12 +26,12 @@ from minewatch.core.errors import AlertsError, SourceError, WorkspaceError
 from minewatch.core.progress import Reporter
 from minewatch.core.signals import handle_signals
 from minewatch.core.workspace import Workspace
+from minewatch.operations.heartbeat import write_heartbeat
 from minewatch.operations.plan import ScanRequest
 from minewatch.operations.run_log import read_runs
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import FailedArea, ScanReport
 from minewatch.operations.service import serve
-from minewatch.operations.status import write_heartbeat
 from minewatch.operations.watch import Cycle, watch_once
 from minewatch.settings.document import init_workspace
 from minewatch.settings.watching import WatchTable
@@ -368,7 +368,7 @@ def test_an_address_that_fails_stops_nothing_and_stays_secret(
     workspace: Workspace, host: Host, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     host.answer, words = FAULTS[fault]
-    monkeypatch.setattr("minewatch.operations.status.HEARTBEAT_TIMEOUT", 1.0)
+    monkeypatch.setattr("minewatch.operations.heartbeat.HEARTBEAT_TIMEOUT", 1.0)
     monkeypatch.setenv("BEAT", f"{host.url}/secret-token")
     (line,) = write_heartbeat(workspace, WatchTable(heartbeat_variable="BEAT"), {})
     assert "secret-token" not in line
