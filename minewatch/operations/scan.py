@@ -45,20 +45,15 @@ from minewatch.detection.tiles import Task
 from minewatch.operations.area_search import search_sources, split_switched
 from minewatch.operations.plan import ScanPlan, ScanRequest, plan_scan
 from minewatch.operations.run_summary import log_scan, render_summary
-from minewatch.operations.scan_report import (
-    AreaReport,
-    FailedArea,
-    ScanReport,
-    describe_scan,
+from minewatch.operations.scan_notes import (
     explain_broken_numbers,
     explain_conflicts,
     explain_missing_data,
     explain_no_clear_look,
     explain_no_scenes,
     explain_sources,
-    make_area_result,
-    make_run_row,
 )
+from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport, describe_scan, make_area_result, make_run_row
 from minewatch.operations.score_alerts import ScoringInput, score_alerts
 from minewatch.products.evidence.folder_writer import EvidenceInput, write_evidence
 from minewatch.products.evidence.timestamps import stamp_in_passing
