@@ -29,6 +29,9 @@ Shapes = TypeVar("Shapes", BaseGeometry, NDArray[np.object_])
 PIXEL = 10
 """Pixel size in metres."""
 
+COARSE_PIXEL = 20
+"""Pixel size in metres in which bands of 10 m may be read to save bytes; the pixels of the grid stay as they are."""
+
 LATTICE = 20
 """Corners are multiples of this (metres), so that bands of 10 m and 20 m in the same zone need no resampling."""
 

@@ -16,7 +16,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 
-from minewatch.areas.grid import PIXEL, Grid, Window
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.core.http import RangeError, get_fetch_pool, is_remote
 from minewatch.core.limits import REFLECTANCE_DTYPES
@@ -117,7 +117,7 @@ class SceneFiles:
     """Shared likewise."""
 
     pixel: float = PIXEL
-    """Metres; where coarser pixels are enough (for an image), overviews are read instead."""
+    """Metres; where coarser pixels are enough, overviews are read instead."""
 
     received: ByteCounter = field(default_factory=ByteCounter)
     """Bytes fetched, shared likewise."""
@@ -177,16 +177,20 @@ class SceneFiles:
             raise self._refuse(band, self.fault)
         if band not in self._open:
             header = self._read_header(band)
-            if isinstance(header, Layout):
-                file = BlockFile(header, self.cache, self.prefetcher)
-                nodata = self._list_nodata(band, header.empty)
-                opened = OpenBand(file, header.crs, header.transform, header.shape, header.dtype.name, nodata)
-            else:
-                opened = self._open_dataset(band, header)
-            self._open[band] = opened
+            self._open[band] = opened = self._open_level(band, self._choose_level(header))
             self._check_kind(band, opened)
-            self._check_place(band, opened)
+            self._check_place(band, opened, header)
         return self._open[band]
+
+    def _choose_level(self, header: Layout | Stream | None) -> Layout | Stream | None:
+        """Return the layout of the overview that is enough, or the header itself."""
+        return header.overview if isinstance(header, Layout) and header.overview and self.pixel > PIXEL else header
+
+    def _open_level(self, band: str, level: Layout | Stream | None) -> OpenBand:
+        if not isinstance(level, Layout):
+            return self._open_dataset(band, level)
+        file, nodata = BlockFile(level, self.cache, self.prefetcher), self._list_nodata(band, level.empty)
+        return OpenBand(file, level.crs, level.transform, level.shape, level.dtype.name, nodata)
 
     def _list_nodata(self, band: str, of_file: float | None) -> tuple[int, ...]:
         stated = {of_file, self.scene.nodata.get(band)}
@@ -198,12 +202,12 @@ class SceneFiles:
             kinds = " or ".join(REFLECTANCE_DTYPES)
             raise self._refuse(band, f"its numbers are of type {opened.dtype}, and those of reflectance of {kinds}")
 
-    def _check_place(self, band: str, opened: OpenBand) -> None:
+    def _check_place(self, band: str, opened: OpenBand, header: Layout | Stream | None) -> None:
         """Raise SceneError where the file lies elsewhere than its item states, or than another band of the scene.
 
-        Overviews have a grid of their own.
+        Of overviews that GDAL opens, nobody says where their file lies.
         """
-        if self.pixel > PIXEL:
+        if self.pixel > PIXEL and not isinstance(header, Layout):
             return
         for other, known in self._open.items():
             if other != band and not lie_together(opened, known):
@@ -211,7 +215,8 @@ class SceneFiles:
         stated = self.scene.grids.get(band)
         if stated is None:
             return
-        if fault := stated.find_contradiction(find_known_epsg(opened.crs), opened.transform, opened.shape):
+        place = header if isinstance(header, Layout) else opened
+        if fault := stated.find_contradiction(find_known_epsg(place.crs), place.transform, place.shape):
             name = show(PurePosixPath(urlsplit(self.scene.hrefs[band]).path).name)
             raise self._refuse(band, f"{name} contradicts its item: {fault[0].lower()}{fault[1:]}; the file may be damaged")
 
@@ -225,7 +230,7 @@ class SceneFiles:
     def prefetch(self, band: str, locate: Callable[[Layout], Iterable[Box]]) -> None:
         """Start fetching a remote file: first its header, then the boxes that ``locate`` returns for its layout."""
         href = self.scene.hrefs.get(band, "")
-        if not is_remote(href) or find_driver(href) != "GTiff" or self.pixel > PIXEL or self.fault:
+        if not is_remote(href) or find_driver(href) != "GTiff" or self.fault:
             return
         self._request_header(band).add_done_callback(partial(self._prefetch_boxes, locate))
 
@@ -236,7 +241,11 @@ class SceneFiles:
 
     def _prefetch_boxes(self, locate: Callable[[Layout], Iterable[Box]], header: Future[Layout | Stream | None]) -> None:
         # Errors are reported when the band is read.
-        if not header.cancelled() and header.exception() is None and isinstance(layout := header.result(), Layout):
+        if (
+            not header.cancelled()
+            and header.exception() is None
+            and isinstance(layout := self._choose_level(header.result()), Layout)
+        ):
             with contextlib.suppress(OSError):
                 prefetch_blocks(layout, locate(layout), self.cache, self.prefetcher)
 
@@ -244,7 +253,7 @@ class SceneFiles:
         href = self.scene.hrefs[band]
         if is_remote(href):
             return self._request_header(band).result()
-        return read_layout(href) if self.pixel == PIXEL and find_driver(href) == "GTiff" else None
+        return read_layout(href, coarsest=max(self.pixel, COARSE_PIXEL)) if find_driver(href) == "GTiff" else None
 
     def _open_dataset(self, band: str, stream: Stream | None) -> OpenBand:
         try:
@@ -257,7 +266,7 @@ class SceneFiles:
 
 
 def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Stream | None:
-    """Return the layout of a plain GeoTIFF, where full resolution is needed, else a stream for GDAL.
+    """Return the layout of a plain GeoTIFF, else a stream for GDAL.
 
     None where GDAL fetches the file itself.
     """
@@ -265,8 +274,8 @@ def _read_remote_header(href: str, access: Access, pixel: float) -> Layout | Str
         return None
     stream = Stream(href, access)
     head = stream.open()
-    is_plain = find_driver(href) == "GTiff" and pixel == PIXEL
-    return (read_layout(href, access, head) if is_plain else None) or stream
+    coarsest = max(pixel, COARSE_PIXEL)
+    return (read_layout(href, access, head, coarsest) if find_driver(href) == "GTiff" else None) or stream
 
 
 @dataclass(frozen=True)
@@ -369,13 +378,16 @@ class DatatakeFiles:
 
 
 @overload
-def open_datatake(datatake: Datatake) -> contextlib.AbstractContextManager[DatatakeFiles]: ...
+def open_datatake(datatake: Datatake, *, pixel: float = PIXEL) -> contextlib.AbstractContextManager[DatatakeFiles]: ...
 @overload
 def open_datatake(datatake: Datatake, grid: Grid) -> contextlib.AbstractContextManager[DatatakeReader]: ...
 @contextlib.contextmanager
-def open_datatake(datatake: Datatake, grid: Grid | None = None) -> Iterator[Any]:
-    """Open the files of a datatake for one thread; with a grid, return a reader on it."""
-    shared = BlockCache(), Prefetcher(), PIXEL if grid is None else grid.transform.a, (received := ByteCounter())
+def open_datatake(datatake: Datatake, grid: Grid | None = None, *, pixel: float = PIXEL) -> Iterator[Any]:
+    """Open the files of a datatake for one thread; with a grid, return a reader on it.
+
+    Overviews are read where pixels of so many metres, or of the grid, are enough.
+    """
+    shared = BlockCache(), Prefetcher(), pixel if grid is None else grid.transform.a, (received := ByteCounter())
     with gdal_environment(), contextlib.ExitStack() as stack:
         files = DatatakeFiles(tuple(stack.enter_context(SceneFiles(scene, *shared)) for scene in datatake.scenes), received)
         yield files if grid is None else files.on(grid)

@@ -17,7 +17,7 @@ MOST_TAGS = 1000
 """Tags of one file; 20 are usual."""
 
 TAG_NAMES = {
-    256: "width", 257: "height", 258: "bits", 259: "compression", 266: "fill_order", 273: "offsets", 277: "bands",
+    254: "kind", 256: "width", 257: "height", 258: "bits", 259: "compression", 266: "fill_order", 273: "offsets", 277: "bands",
     278: "block_height", 279: "counts", 317: "predictor", 322: "block_width", 323: "block_height", 324: "offsets",
     325: "counts", 339: "sample_format",
 }  # fmt: skip
@@ -80,6 +80,12 @@ class Directory:
                     raise BlockError("the header is cut short")
                 tags[TAG_NAMES[tag]] = np.frombuffer(data, TAG_TYPES[kind]).astype(np.uint64)
         return tags
+
+    def read_numbers(self, head: bytes) -> dict[str, int]:
+        """Return the needed tags of one number by name, without those that lie beyond ``head``."""
+        few = (entry for entry in self.entries if entry.length == 1)
+        near = tuple(entry for entry in few if entry.place + TYPE_SIZES.get(entry.kind, 8) <= len(head))
+        return {name: int(numbers[0]) for name, numbers in Directory(near).read(head, lambda *_: b"").items()}
 
     def identify(self, head: bytes) -> Hashable | None:
         """Return all that the tags say but TABLES; None where some of it lies beyond ``head``."""

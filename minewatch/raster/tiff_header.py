@@ -6,8 +6,8 @@ GDAL opens the header for CRS and transform, and reads every other kind of file.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -78,6 +78,9 @@ class Layout:
     access: Access
     """How the file is accessed."""
 
+    overview: Layout | None = None
+    """The coarsest smaller version of the image in the file whose pixels are not larger than was asked for."""
+
     @property
     def block_bytes(self) -> int:
         """Size of a decompressed block."""
@@ -104,6 +107,12 @@ class Layout:
 
 
 # --- headers ---------------------------------------------------------------------------------------------------------
+
+MOST_LEVELS = 16
+"""Images of a file among which an overview is looked for."""
+
+OVERVIEW = 1
+"""Kind of an image that is a smaller version of the first (NewSubfileType of TIFF 6.0); a mask has other bits too."""
 
 KNOWN = 1024
 """Headers whose description by GDAL is kept."""
@@ -136,24 +145,27 @@ _known: dict[Hashable, Description | None] = {}
 """Tags of a header, all but TABLES, to what GDAL says: it takes two milliseconds, and thousands of files have the same."""
 
 
-def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None) -> Layout | None:
+def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None, coarsest: float = 0.0) -> Layout | None:
     """Read the header of a GeoTIFF, from ``head`` if given; None where GDAL must read the file.
 
-    Raises OSError or RasterioError.
+    It has the layout of an overview whose pixels have up to ``coarsest`` metres, where there is one in the header.  Raises
+    OSError or RasterioError.
     """
     if is_left_to_gdal(href, access):
         return None
     head = access.fetch(href, 0, HEAD) if head is None else head
-    directory = next(iter(read_directories(head)), None)
+    directory, *smaller = read_directories(head, most=MOST_LEVELS if coarsest else 1) or (None,)
     key = directory.identify(head) if directory else None
-    if key is None or key not in _known:
+    described = _known[key] if key in _known else _ask_gdal(href, head)
+    if key is not None and key not in _known:
         if len(_known) >= KNOWN:
             _known.clear()
-        described = _ask_gdal(href, head)
-        if key is None:
-            return _lay_out(href, access, head, directory, described)
         _known[key] = described
-    return _lay_out(href, access, head, directory, _known[key])
+    layout = _lay_out(href, access, head, directory, described)
+    if layout is None or described is None or not smaller:
+        return layout
+    level = _choose_overview(smaller, head, described, coarsest)
+    return replace(layout, overview=_lay_out(href, access, head, *level)) if level else layout
 
 
 def _ask_gdal(href: str, head: bytes) -> Description | None:
@@ -223,6 +235,22 @@ def _lay_out(href: str, access: Access, head: bytes, directory: Directory | None
     if offsets.min() < 0 or counts.min() < 0 or counts.max() > layout.block_bytes * 9 // 8 + 1024:
         raise BlockError("a table of blocks that cannot be")
     return layout
+
+
+def _choose_overview(
+    directories: Sequence[Directory], head: bytes, known: Description, coarsest: float
+) -> tuple[Directory, Description] | None:
+    """Return the directory of the coarsest image of a file whose pixels have up to ``coarsest`` metres, and describe it."""
+    chosen = None
+    for directory in directories:
+        sizes = directory.read_numbers(head)
+        height, width = sizes.get("height", 0), sizes.get("width", 0)
+        if sizes.get("kind") != OVERVIEW or not (0 < height < known.shape[0] and 0 < width < known.shape[1]):
+            continue
+        across, down = known.shape[1] / width, known.shape[0] / height
+        if abs(known.transform.a) * round(across) <= coarsest and round(across) == round(down):
+            chosen = directory, replace(known, shape=(height, width), transform=known.transform @ Affine.scale(across, down))
+    return chosen
 
 
 def _is_simple(first: dict[str, int], known: Description) -> bool:

@@ -11,18 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minewatch.areas.grid import Window
 from minewatch.core import http as ranges
 from minewatch.core.errors import SceneError
+from minewatch.core.units import NODATA
 from minewatch.raster.blocks import LARGEST_RANGE, SMALLEST_POOLED, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
 from minewatch.raster.read import DatatakeFiles, SceneFiles, open_datatake
 from minewatch.raster.tiff_header import HEAD, Box, Layout, read_layout
+from minewatch.sources.georeferencing import StatedGrid
 from minewatch.sources.scene import Datatake, Scene
 from tests.helpers.hosts import Host, serve_host
-from tests.helpers.rasters import LEFT, lay_grid, write_raster, write_scene
+from tests.helpers.rasters import EPSG, LEFT, TOP, lay_grid, write_raster, write_scene
 from tests.helpers.servers import ServeFolder
 
 SIDE = 640
@@ -134,6 +137,62 @@ def test_a_scene_is_inflated_once_for_all_its_bands_and_areas(scene: Scene) -> N
                 for band in BANDS:
                     reader.read_reflectance(band, strip, origin)
         assert files.scenes[0].cache.decoded == 3 * 25 + 2 * 9
+
+
+# --- overviews -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def with_overviews(tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """A scene of COGs, whose overviews lie in the header."""
+    side, folder = 602, tmp_path_factory.mktemp("overviews")
+    bands = {name: band[: side * len(band) // SIDE, : side * len(band) // SIDE] for name, band in make_bands().items()}
+    scene = write_scene(folder / "plain", bands, **TILED)
+    hrefs = {band: str(folder / Path(href).name) for band, href in scene.hrefs.items()}
+    options = {"compress": "deflate", "predictor": 2, "blocksize": BLOCK, "overview_count": 2, "overview_resampling": "average"}
+    for band, href in hrefs.items():  # classes are no numbers to average, and nobody reads their overviews
+        rasterio.shutil.copy(scene.hrefs[band], href, driver="COG", **options)
+    return dataclasses.replace(scene, hrefs=hrefs)
+
+
+def read_all(scene: Scene, pixel: int) -> tuple[dict[str, np.ndarray], int]:
+    """Return every band on the grid, and the bytes that came over the line for them."""
+    grid = lay_grid(600, 600)
+    with open_datatake(take_of(scene), pixel=pixel) as files:
+        reader = files.on(grid)
+        _, origin = reader.read_scl(grid.window)
+        return {band: reader.read_reflectance(band, grid.window, origin) for band in BANDS}, files.received.total
+
+
+def test_overviews_are_read_where_larger_pixels_are_enough(with_overviews: Scene) -> None:
+    (sharp, _), (coarse, _) = read_all(with_overviews, 10), read_all(with_overviews, 20)
+    for band in ("blue", "red", "nir"):
+        with rasterio.open(with_overviews.hrefs[band], overview_level=0) as overview:
+            expected = overview.read(1)[:300, :300].repeat(2, 0).repeat(2, 1)
+        clear = sharp[band] != NODATA
+        assert np.array_equal(coarse[band][clear], expected[clear])
+    assert np.array_equal(coarse["swir16"], sharp["swir16"]), "bands of 20 m are read as they are"
+
+
+@pytest.mark.server
+def test_overviews_save_bytes_and_are_the_same_over_a_line(with_overviews: Scene, range_server: ServeFolder) -> None:
+    remote = put_online(with_overviews, range_server(Path(with_overviews.hrefs["red"]).parent).url)
+    coarse, received = read_all(remote, 20)
+    assert received < 0.7 * read_all(remote, 10)[1], "headers, and two bands of 20 m, cost the same"
+    here = read_all(with_overviews, 20)[0]
+    assert all(np.array_equal(coarse[band], here[band]) for band in BANDS)
+
+
+def test_a_file_without_overviews_is_read_as_it_is(scene: Scene) -> None:
+    sharp, coarse = read_all(scene, 10)[0], read_all(scene, 20)[0]
+    assert all(np.array_equal(coarse[band], sharp[band]) for band in BANDS)
+
+
+def test_a_file_that_lies_elsewhere_than_its_item_states_is_refused_in_overviews_too(with_overviews: Scene) -> None:
+    stated = StatedGrid(EPSG, (602, 602), (10.0, 0.0, LEFT + 5000.0, 0.0, -10.0, float(TOP)))
+    moved = dataclasses.replace(with_overviews, grids={"red": stated})
+    with pytest.raises(SceneError, match="contradicts its item"):
+        read_all(moved, 20)
 
 
 # --- ranges ----------------------------------------------------------------------------------------------------------
