@@ -22,6 +22,9 @@ from minewatch.simulation.settings import Simulation
 from minewatch.simulation.weather import Acquisition
 
 _COMMON = {"blue": "B02", "green": "B03", "red": "B04", "nir": "B08", "swir16": "B11", "scl": "SCL"}
+OVERVIEWS = 4
+"""Smaller versions of an image in its file, each half as wide as the one before."""
+
 _EXTENSIONS = [
     f"https://stac-extensions.github.io/{name}/schema.json"
     for name in ("eo/v1.1.0", "projection/v1.1.0", "raster/v1.1.0", "view/v1.0.0", "grid/v1.0.0")
@@ -108,7 +111,7 @@ def write_scene(folder: Path, grid: SceneGrid, acquisition: Acquisition, scene: 
 
 
 def _write_cog(path: Path, grid: SceneGrid, array: NDArray[Any]) -> None:
-    """Write a band as a COG with blocks of 1024 pixels as in Earth Search, smaller ones in small images."""
+    """Write a band as a COG with overviews and blocks of 1024 pixels as in Earth Search, smaller ones in small images."""
     rows, columns = array.shape
     side = 10 * grid.width // columns
     block = min(1024, max(128, 1 << (max(rows, columns) - 1).bit_length()))
@@ -117,7 +120,13 @@ def _write_cog(path: Path, grid: SceneGrid, array: NDArray[Any]) -> None:
     transform = Affine(side, 0, grid.left, 0, -side, grid.top)
     place = {"crs": f"EPSG:{grid.epsg}", "transform": transform, "width": columns, "height": rows, "count": 1}
     overviews = "average" if reflectance else "nearest"
-    packing = {"compress": "deflate", "level": 1, "blocksize": block, "overview_resampling": overviews}
+    packing = {
+        "compress": "deflate",
+        "level": 1,
+        "blocksize": block,
+        "overview_resampling": overviews,
+        "overview_count": OVERVIEWS,
+    }
     kind = array.dtype.name
     with rasterio.open(path, "w", driver="COG", dtype=kind, nodata=0, **place, **packing, **extra) as target:
         target.write(array, 1)

@@ -144,7 +144,7 @@ def test_large_images_have_overviews(tmp_path: Path) -> None:
     series = simulate_series(tmp_path, wide)
     with rasterio.open(read_items(series)[0].assets["red"].get_absolute_href()) as source:
         assert source.block_shapes == [(1024, 1024)]
-        assert source.overviews(1) == [2]
+        assert source.overviews(1) == [2, 4, 8, 16]
 
 
 def test_bbox_lies_inside_the_scenes(tiny: SimulatedSeries) -> None:
