@@ -49,6 +49,9 @@ class AreaScan:
     not_fetched: frozenset[str] = frozenset()
     """Datatakes that are not fetched: those, and others whose scene classes could not be read."""
 
+    coarse: frozenset[str] = frozenset()
+    """Datatakes that are read in pixels of 20 m, to stay within the budget."""
+
     fetched: int = 0
     """Observations read in this scan."""
 

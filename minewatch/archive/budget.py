@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from minewatch.areas.area_plan import AreaPlan
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL
 from minewatch.core.units import add_years
 
 CLOUDIEST = 90.0
@@ -28,7 +29,10 @@ may take it all, where it is clear enough."""
 PATIENCE = 0.9
 """Clear share that a look needs where the bytes at hand pay just for it; the more bytes are at hand, the less it needs."""
 
-WATCHED = 1.0
+FULL_LOOKS = 4.0
+"""Looks in pixels of 10 m that a quarter's bytes must pay for; else they are read in pixels of 20 m, where that is cheaper."""
+
+WATCHED = 1.5
 """Bytes of a day of monitoring, of those of a day of the baseline: a change needs looks soon, a baseline only enough of them."""
 
 RESERVE = 0.1
@@ -53,6 +57,9 @@ class Candidate:
 
     size: int | None = None
     """Bytes that reading it takes; None where it is not worth reading, or was not looked at."""
+
+    coarse_size: int | None = None
+    """Bytes that reading it in pixels of 20 m takes; None where that saves nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +89,12 @@ def split_budget(area: AreaPlan) -> Split:
     return replace(whole, daily=area.budget / whole.pay(area.history_from, add_years(area.monitor_from, 1)))
 
 
-def choose_looks(candidates: Iterable[Candidate], split: Split) -> frozenset[str]:
-    """Return the keys of the looks to read."""
+def choose_looks(candidates: Iterable[Candidate], split: Split) -> dict[str, int]:
+    """Return the looks to read: key to metres of the pixels that are read."""
     quarters: dict[dt.date, list[Candidate]] = {}
     for one in sorted(candidates, key=lambda candidate: (candidate.day, candidate.key)):
         quarters.setdefault(find_quarter(one.day), []).append(one)
-    return frozenset(key for start, members in quarters.items() for key in _choose_in_quarter(members, start, split))
+    return {key: pixel for start, members in quarters.items() for key, pixel in _choose_in_quarter(members, start, split)}
 
 
 def find_quarter(day: dt.date) -> dt.date:
@@ -95,17 +102,25 @@ def find_quarter(day: dt.date) -> dt.date:
     return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
 
 
-def _choose_in_quarter(candidates: Sequence[Candidate], start: dt.date, split: Split) -> list[str]:
+def _choose_in_quarter(candidates: Sequence[Candidate], start: dt.date, split: Split) -> list[tuple[str, int]]:
     share, spent = split.pay(start, find_quarter(start + dt.timedelta(days=100))), 0.0
-    chosen: list[str] = []
+    chosen: list[tuple[str, int]] = []
     for one in candidates:
         spent += one.looked
         due = split.pay(start, one.day + dt.timedelta(days=1))
         left = share - RESERVE * (share - due) - spent
         at_hand = min(left, left - (1 - HEAD_START) * share + due)
-        if one.size is None or one.size > (at_hand if chosen else left):
+        size, pixel = _choose_pixel(one, share)
+        if size is None or size > (at_hand if chosen else left):
             continue
-        if one.clear_share >= max(LEAST_CLEAR, PATIENCE * min(1.0, one.size / max(at_hand, 1.0))):
-            spent += one.size
-            chosen.append(one.key)
+        if one.clear_share >= max(LEAST_CLEAR, PATIENCE * min(1.0, size / max(at_hand, 1.0))):
+            spent += size
+            chosen.append((one.key, pixel))
     return chosen
+
+
+def _choose_pixel(one: Candidate, share: float) -> tuple[int | None, int]:
+    """Return the bytes of a look and the metres of the pixels to read, by what a quarter's share would pay for."""
+    if one.size is None or one.coarse_size is None or one.size * FULL_LOOKS <= share:
+        return one.size, PIXEL
+    return one.coarse_size, COARSE_PIXEL

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.budget import CLOUDIEST, LEAST_CLEAR, Candidate, choose_looks, split_budget
+from minewatch.archive.item import Observation
 from minewatch.archive.survey import Survey, identify, survey_datatake
 from minewatch.archive.writer import Target
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL
 from minewatch.core.files import publish_json
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine
@@ -32,7 +34,7 @@ class ChosenLooks:
     """Says what is left unread."""
 
     surveys: dict[str, Survey]
-    """Datatake to survey, of those that were looked at."""
+    """Datatake to survey, of those that were looked at; the bytes are those of the pixels that are read."""
 
 
 def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, memory: Path, *, keep: bool = True) -> ChosenLooks:
@@ -64,11 +66,12 @@ def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, mem
         replace(
             scan,
             left_unread=left,
+            coarse=frozenset(key for key, pixel in chosen.items() if pixel == COARSE_PIXEL),
             not_fetched=frozenset({*unread, *failed}),
             received=scan.received + spent,
             failures=[*scan.failures, *failures],
         ),
-        surveys,
+        {key: replace(one, size=one.coarse_size) if chosen.get(key) == COARSE_PIXEL else one for key, one in surveys.items()},
     )
 
 
@@ -87,9 +90,9 @@ def survey_all(
 
 def _make_candidate(datatake: Datatake, survey: Survey | None) -> Candidate:
     day = datatake.time.date()
-    return (
-        Candidate(datatake.key, day, survey.clear_share, survey.looked, survey.size) if survey else Candidate(datatake.key, day)
-    )
+    if survey is None:
+        return Candidate(datatake.key, day)
+    return Candidate(datatake.key, day, survey.clear_share, survey.looked, survey.size, survey.coarse_size)
 
 
 def _read_memory(path: Path) -> dict[str, Survey]:
@@ -102,6 +105,15 @@ def _read_memory(path: Path) -> dict[str, Survey]:
 def _write_memory(path: Path, surveys: dict[str, Survey]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     publish_json(path, [dataclasses.asdict(surveys[name]) for name in sorted(surveys)])
+
+
+def explain_coarse(observations: Sequence[Observation]) -> list[str]:
+    """Say how many of the looks that a result rests on were read in larger pixels."""
+    coarse = sum(observation.read_pixel > PIXEL for observation in observations)
+    if not coarse:
+        return []
+    used = f"{coarse} of the {count_of(len(observations), 'look')} used {'was' if coarse == 1 else 'were'}"
+    return [f"{used} read in {COARSE_PIXEL} m pixels ({BUDGET}): outlines are less sharp"]
 
 
 def explain_budget(scan: AreaScan) -> list[str]:

@@ -19,7 +19,7 @@ from minewatch.archive.publication import TempRaster, publish, remove_temp_raste
 from minewatch.archive.update_policy import explain_switch, find_refused, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
-from minewatch.areas.grid import Grid
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid
 from minewatch.core.errors import SourceError, WorkspaceError
 from minewatch.core.files import AnyPath
 from minewatch.core.http import is_remote
@@ -230,8 +230,9 @@ def list_jobs(number: int, scan: AreaScan) -> FetchJobs:
         known = archived.get(datatake.key)
         if datatake.key in scan.not_fetched:
             continue
-        if needs_fetch(datatake, known, conflict):
-            target = Target(datatake, scan.plan.grid, scan.archive, conflict)
+        pixel = COARSE_PIXEL if datatake.key in scan.coarse else PIXEL
+        if needs_fetch(datatake, known, conflict, pixel):
+            target = Target(datatake, scan.plan.grid, scan.archive, conflict, pixel)
             jobs.append(FetchJob(number, target, known.version + 1 if known else 1))
         elif known:
             checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
@@ -241,11 +242,14 @@ def list_jobs(number: int, scan: AreaScan) -> FetchJobs:
 
 
 def group_jobs(jobs: Iterable[FetchJobs]) -> list[list[FetchJob]]:
-    """Return the jobs of each datatake of a source, its areas in an order that meets the scenes' blocks row by row."""
-    groups: dict[tuple[dt.datetime, str, str], list[FetchJob]] = defaultdict(list)
+    """Return the jobs of each datatake of a source that read pixels of one size.
+
+    The areas of each are in an order that meets the scenes' blocks row by row.
+    """
+    groups: dict[tuple[dt.datetime, str, str, int], list[FetchJob]] = defaultdict(list)
     for job in chain.from_iterable(own.jobs for own in jobs):
         datatake = job.target.datatake
-        groups[datatake.time, datatake.key, datatake.scenes[0].source].append(job)
+        groups[datatake.time, datatake.key, datatake.scenes[0].source, job.target.pixel].append(job)
     ordered = [group for _, group in sorted(groups.items(), key=lambda item: item[0])]
     return [sorted(group, key=lambda job: _find_place(job.target.grid)) for group in ordered]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.areas.grid import Grid
+from minewatch.areas.grid import PIXEL, Grid
 from minewatch.core.errors import ArchiveError
 from minewatch.core.files import AnyPath, list_names, read_files
 from minewatch.core.temp_files import TEMPORARY_PREFIX
@@ -42,6 +42,9 @@ ITEM_CHECKSUM = "minewatch:checksum"
 
 BROKEN_PIXELS = "minewatch:broken_pixels"
 """Pixels of the area, by SCL class, whose numbers are no reflectance; items of earlier versions did not count them."""
+
+READ_PIXEL = "minewatch:read_pixel"
+"""Metres of the pixels in which bands of 10 m were read; items of earlier versions do not say it, and read 10 m."""
 
 USUALLY_BROKEN = 0.01
 """Share of such pixels from which a look is named."""
@@ -85,6 +88,9 @@ class Observation:
 
     broken_share: float | None = None
     """Share of the pixels that SCL says have data whose numbers are no reflectance; None where nobody counted them."""
+
+    read_pixel: int = PIXEL
+    """Metres of the pixels in which bands of 10 m were read; overviews where they are larger."""
 
     refused: tuple[Mapping[str, Any], ...] = ()
     """Scenes that were left out because their pixels contradict the offset in their metadata."""
@@ -163,6 +169,7 @@ def parse_item(path: AnyPath, data: bytes | Mapping[str, Any]) -> Observation:
             item=path,
             valid_share=_measure_share(properties["minewatch:scl_pixels"], range(NO_DATA + 1, 256)),
             broken_share=_measure_broken(properties.get(BROKEN_PIXELS), properties["minewatch:scl_pixels"]),
+            read_pixel=int(properties.get(READ_PIXEL, PIXEL)),
             refused=tuple(properties.get("minewatch:refused", ())),  # items of older formats have none; they are not used
             terms=read_terms(document),
         )

@@ -12,7 +12,7 @@ from pystac import Asset, Item
 from shapely.geometry import mapping
 from shapely.geometry.base import BaseGeometry
 
-from minewatch.archive.item import ARCHIVE_FORMAT, BROKEN_PIXELS, Observation, describe_grid, parse_item, sign_item
+from minewatch.archive.item import ARCHIVE_FORMAT, BROKEN_PIXELS, READ_PIXEL, Observation, describe_grid, parse_item, sign_item
 from minewatch.archive.stac_item import COG_TYPE, AssetFile, complete_item, locate_from, name_collection
 from minewatch.areas.antimeridian import find_bounds
 from minewatch.areas.grid import Grid
@@ -26,6 +26,9 @@ from minewatch.sources.scene import Datatake, Scene
 @dataclass
 class WriteStats:
     """Statistics of a raster, gathered while it is written."""
+
+    read_pixel: int
+    """Metres of the pixels that were asked for of bands of 10 m."""
 
     classes: Counter[int] = field(default_factory=Counter)
     """Pixels of each SCL class inside the area; 0 = no data."""
@@ -129,6 +132,7 @@ def _make_item(temp: TempRaster, grid: Grid, area: BaseGeometry, raster: AnyPath
             "minewatch:refused": [_describe_source(scene, temp.stats.checks.get(scene.id)) for scene in temp.stats.refused],
             "minewatch:scl_pixels": {str(code): count for code, count in sorted(temp.stats.classes.items())},
             BROKEN_PIXELS: {str(code): count for code, count in sorted(temp.stats.broken.items())},
+            READ_PIXEL: temp.stats.read_pixel,
             "minewatch:unread_cells": temp.stats.unread_blocks,
         },
     )

@@ -6,18 +6,18 @@ Read are the scene classes of the area and the headers of the bands, whose table
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 from minewatch.archive.item import describe_grid
 from minewatch.archive.writer import BAND_NAMES, Target, count_classes, cut_strips, view_strip
-from minewatch.areas.grid import PIXEL, Grid, Window
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.raster.blocks import Block, BlockFile, plan_ranges
 from minewatch.raster.read import DatatakeReader, OpenBand, SceneReader, open_datatake
-from minewatch.raster.tiff_header import HEAD
+from minewatch.raster.tiff_header import HEAD, Layout
 from minewatch.settings.scl import CLEAR_CLASSES, NO_DATA
 from minewatch.sources.scene import Datatake
 
@@ -53,11 +53,14 @@ class Survey:
     parts: int = 0
     """Blocks of the bands' files that reading it takes."""
 
+    coarse_size: int | None = None
+    """Bytes that reading it in pixels of 20 m takes; None where nobody knows, or no file has such overviews."""
+
 
 def identify(datatake: Datatake, grid: Grid) -> str:
-    """Return what a survey depends on: the scenes, by id and baseline, and the grid."""
+    """Return what a survey depends on: the scenes, by id and baseline, the grid, and the pixels that it looks into."""
     scenes = " ".join(f"{scene.id}@{scene.baseline[0]}.{scene.baseline[1]}" for scene in datatake.scenes)
-    return f"{datatake.key} {scenes} {describe_grid(grid)}"
+    return f"{datatake.key} {scenes} {describe_grid(grid)}, {PIXEL} m or {COARSE_PIXEL} m"
 
 
 Counted = set[tuple[str, Block]]
@@ -112,18 +115,27 @@ def _survey(reader: DatatakeReader, datatake: Datatake, grid: Grid, least_clear:
     for scene, _ in bands:  # all headers are fetched at once
         scene.prefetch(BAND_NAMES, [])
     parts = [_measure_band(scene, band, windows, counted) for scene, windows in bands for band in BAND_NAMES]
-    headers = sum(part.header for part in parts)
-    size = looked + headers + sum(part.blocks for part in parts)
-    return Survey(name, *shares, looked + headers, size, pixels, sum(part.number for part in parts))
+    looked += sum(part.header for part in parts)
+    size, coarse = (looked + sum(getattr(part, kind) for part in parts) for kind in ("blocks", "coarse"))
+    return Survey(
+        name, *shares, looked, size, pixels, sum(part.number for part in parts), coarse_size=coarse if coarse < size else None
+    )
 
 
 class BandSize(NamedTuple):
-    """Bytes of a band that have to be fetched."""
+    """What has to be fetched of a band."""
 
     header: int
+    """Bytes of its header."""
+
     blocks: int
+    """Bytes of its blocks."""
+
+    coarse: int
+    """Bytes of the blocks of its overview of 20 m; those of its blocks where there is none."""
+
     number: int
-    """Of the blocks."""
+    """Of its blocks."""
 
 
 def _measure_band(scene: SceneReader, band: str, windows: list[Window], counted: Counted) -> BandSize:
@@ -135,13 +147,24 @@ def _measure_file(scene: SceneReader, band: str, file: OpenBand, windows: list[W
     if not isinstance(file.source, BlockFile):
         scale = PIXEL / abs(file.transform.a) if file.transform.a else 1
         tiles = {tile for window in windows for tile in _list_tiles(window, scale)}
-        return BandSize(HEAD, round(len(tiles) * JP2_TILE**2 * JP2_BYTES), len(tiles))
+        size = round(len(tiles) * JP2_TILE**2 * JP2_BYTES)
+        return BandSize(HEAD, size, size, len(tiles))
     layout = file.source.layout
-    boxes = [layout.clip(box) for box in scene.locate(band, windows, layout)]
-    blocks = {block for box in boxes for block in layout.find_blocks(box) if (layout.href, block) not in counted}
+    blocks = {block for block in _find_blocks(scene, band, windows, layout) if (layout.href, block) not in counted}
     header = 0 if any(href == layout.href for href, _ in counted) else min(HEAD, int((layout.offsets + layout.counts).max()))
     counted.update((layout.href, block) for block in blocks)
-    return BandSize(header, sum(part.size for part in plan_ranges(layout, sorted(blocks))), len(blocks))
+    size = _add_bytes(layout, blocks)
+    small = layout.overview
+    coarse = size if small is None else min(size, _add_bytes(small, _find_blocks(scene, band, windows, small)))
+    return BandSize(header, size, coarse, len(blocks))
+
+
+def _find_blocks(scene: SceneReader, band: str, windows: list[Window], layout: Layout) -> set[Block]:
+    return {block for box in scene.locate(band, windows, layout) for block in layout.find_blocks(layout.clip(box))}
+
+
+def _add_bytes(layout: Layout, blocks: Iterable[Block]) -> int:
+    return sum(part.size for part in plan_ranges(layout, sorted(blocks)))
 
 
 def _list_tiles(window: Window, scale: float) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minewatch.archive.item import Observation
+from minewatch.areas.grid import PIXEL
 from minewatch.core.text import count_of
 from minewatch.settings.pipeline import Conflict
 from minewatch.sources.reflectance_offset import OffsetCheck
@@ -50,8 +51,11 @@ class ArchivedScene:
         return cls(record["id"], record["source"], record["tile"], record["baseline"], stated)
 
 
-def needs_fetch(datatake: Datatake, archived: Observation | None, conflict: Conflict) -> bool:
-    """True if a datatake has a new tile, part, baseline or offset, or if the conflict policy has changed."""
+def needs_fetch(datatake: Datatake, archived: Observation | None, conflict: Conflict, pixel: int = PIXEL) -> bool:
+    """True if a datatake has a new tile, part, baseline or offset, or if the conflict policy has changed.
+
+    True too if it was read in larger pixels than ``pixel`` metres; smaller ones stay.
+    """
     if archived is None or _is_conflict_policy_other(archived, conflict):
         return True
     known = {scene.id for scene in find_refused(datatake, archived)}
@@ -59,7 +63,7 @@ def needs_fetch(datatake: Datatake, archived: Observation | None, conflict: Conf
     now = _group_by_tile(ArchivedScene.of_scene(scene) for scene in datatake.without(known).scenes)
     if any(_rank(now.get(tile, [])) < _rank(parts) for tile, parts in before.items()):
         return False
-    return any(_is_better(parts, before.get(tile, [])) for tile, parts in now.items())
+    return archived.read_pixel > pixel or any(_is_better(parts, before.get(tile, [])) for tile, parts in now.items())
 
 
 def explain_switch(source: str, archived: Mapping[str, Observation], wanted: Sequence[Datatake]) -> str:

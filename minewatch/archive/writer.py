@@ -54,16 +54,21 @@ class Target(NamedTuple):
     conflict: Conflict = "refuse"
     """What to do with scenes whose pixels contradict the offset in their metadata."""
 
+    pixel: int = PIXEL
+    """Metres of the pixels in which bands of 10 m are read."""
+
 
 def write_temp_rasters(targets: Sequence[Target]) -> list[TempRaster | SceneError]:
     """Read one datatake onto the grid of each area and write it under a temporary name in the area's folder.
 
-    Each scene is opened once for all areas.  Where reading fails for an area, its place holds the SceneError.
+    Each scene is opened once for all areas, which read pixels of one size.  Where reading fails for an area, its place holds the
+    SceneError.
     """
     scenes = {scene.id: scene for target in targets for scene in (*target.datatake.scenes, *target.datatake.older)}
     first = targets[0].datatake
     results: list[TempRaster | SceneError] = []
-    with open_datatake(Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))) as files:
+    joined = Datatake(first.key, first.time, tuple(scenes[name] for name in sorted(scenes)))
+    with open_datatake(joined, pixel=targets[0].pixel) as files:
         for target in targets:
             before = files.received.total
             try:
@@ -79,7 +84,7 @@ def _write_temp_raster(target: Target, files: DatatakeFiles) -> TempRaster:
     datatake, checks, refused, handled = target.datatake, dict[str, OffsetCheck](), list[Scene](), set[str]()
     with _open_temp_file(target.folder) as path:
         while True:
-            stats = _fill_raster(path, files.on(target.grid, datatake.scenes), target.grid)
+            stats = _fill_raster(path, files.on(target.grid, datatake.scenes), target)
             checks |= {name: check for name, check in stats.checks.items() if name not in handled}
             wrong = {name for name in stats.checks if checks[name].outcome == "contradict"} - handled
             handled |= wrong
@@ -105,8 +110,8 @@ def _believe_pixels(scene: Scene, check: OffsetCheck) -> Scene:
     )
 
 
-def _fill_raster(path: Path, reader: DatatakeReader, grid: Grid) -> WriteStats:
-    stats = WriteStats()
+def _fill_raster(path: Path, reader: DatatakeReader, target: Target) -> WriteStats:
+    grid, stats = target.grid, WriteStats(target.pixel)
     dark = [DarkPixels() for _ in reader.readers]
     raster = RasterWriter(path, grid)
     with contextlib.closing(raster):

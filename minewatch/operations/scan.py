@@ -21,7 +21,7 @@ from minewatch.alerts.replay_record import recall_alerts
 from minewatch.alerts.rows import read_areas
 from minewatch.alerts.table import TableChanges, update_table
 from minewatch.archive.area_scan import AreaScan
-from minewatch.archive.choice import choose_within_budget, explain_budget
+from minewatch.archive.choice import choose_within_budget, explain_budget, explain_coarse
 from minewatch.archive.fetch import fetch_observations, put_off
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations, select_observations
@@ -264,6 +264,7 @@ def _report_area(run: _Run, scan: AreaScan, changes: AreaChanges) -> AreaReport:
         *explain_missing_data(emptiness),
         *explain_broken_numbers(observations),
         *explain_budget(scan),
+        *explain_coarse(observations),
     ]
     return AreaReport(
         plan=area,

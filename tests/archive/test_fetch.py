@@ -67,9 +67,9 @@ def test_areas_scanned_together_end_as_areas_scanned_alone(
     together, alone = (watch(tmp_path / name, series, areas) for name in ("together", "alone"))
     opened: list[str] = []
 
-    def count(take: Datatake) -> Any:
+    def count(take: Datatake, **options: Any) -> Any:
         opened.append(take.key)
-        return open_datatake(take)
+        return open_datatake(take, **options)
 
     monkeypatch.setattr("minewatch.archive.writer.open_datatake", count)
     report = scan(together, ScanRequest(names=tuple(areas), until=UNTIL))

@@ -188,6 +188,17 @@ def let_arrive(parts: Sequence[Scene], waves: Sequence[set[int]], folder: Path) 
     return list_observations(folder, GRID)[KEY]
 
 
+def test_smaller_pixels_than_were_read_are_fetched_and_larger_ones_are_not(parts: list[Scene], tmp_path: Path) -> None:
+    (datatake,) = group_scenes(parts[2:4])
+    for read, asked, expected in ((20, 10, True), (20, 20, False), (10, 20, False)):
+        folder = tmp_path / f"{read}-{asked}"
+        (temp,) = write_temp_rasters([Target(datatake, GRID, folder, pixel=read)])
+        assert isinstance(temp, TempRaster)
+        known = publish(temp, GRID, BOX, folder, 1)
+        assert list_observations(folder, GRID)[KEY].read_pixel == known.read_pixel == read
+        assert needs_fetch(datatake, known, "refuse", asked) is expected
+
+
 @given(st.lists(st.sets(st.integers(0, 5), min_size=1), max_size=4))
 @settings(max_examples=25, deadline=None)
 def test_any_order_of_arrival_ends_in_the_same_observation(parts: list[Scene], waves: list[set[int]]) -> None:

@@ -96,9 +96,9 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Count the scenes that are opened."""
     opened: list[str] = []
 
-    def count(take: Datatake) -> Any:
+    def count(take: Datatake, **options: Any) -> Any:
         opened.append(take.key)
-        return open_datatake(take)
+        return open_datatake(take, **options)
 
     monkeypatch.setattr("minewatch.archive.writer.open_datatake", count)
     return opened

@@ -15,7 +15,7 @@ from minewatch.archive.budget import find_quarter
 from minewatch.archive.item import list_observations
 from minewatch.areas.aoi import read_aoi, write_aoi
 from minewatch.areas.area_files import remove_aoi
-from minewatch.areas.grid import make_grid
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL, make_grid
 from minewatch.cli import main
 from minewatch.core.errors import MinewatchError
 from minewatch.core.progress import Reporter
@@ -128,6 +128,29 @@ def test_many_scans_within_a_budget_equal_one(series: SimulatedSeries, tmp_path:
     assert any(note.startswith("not read: budget (12MB): ") for note in facts["notes"])
     (area,) = find_status(once, dt.datetime(2023, 4, 1, tzinfo=dt.UTC)).areas
     assert (area.budget, area.left_unread) == (BUDGET, len(unread))
+
+
+def test_what_few_bytes_made_coarse_a_larger_budget_reads_sharp(series: SimulatedSeries, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "watch", series)
+    set_budget(workspace, BUDGET // 2)
+    little = scan_small(workspace).areas[0]
+    coarse = [observation for observation in little.observations if observation.read_pixel == COARSE_PIXEL]
+    assert coarse, "a quarter's bytes pay for fewer than four sharp ones"
+    said = (
+        f"{len(coarse)} of the {len(little.observations)} looks used were read in 20 m pixels (budget): outlines are less sharp"
+    )
+    assert said in little.notes
+    assert not scan_small(workspace).areas[0].fetched
+    set_budget(workspace, 1000 * BUDGET)
+    rich = scan_small(workspace).areas[0]
+    assert {observation.read_pixel for observation in rich.observations} == {PIXEL}
+    sharp = [observation for observation in little.observations if observation.read_pixel == PIXEL]
+    assert rich.fetched == len(rich.observations) - len(sharp)
+    assert not any("20 m pixels" in note for note in rich.notes)
+    fresh = make_workspace(tmp_path / "fresh", series)
+    set_budget(fresh, 1000 * BUDGET)
+    scan_small(fresh)
+    assert read_result(workspace) == read_result(fresh), "the first reading leaves no trace"
 
 
 def test_a_late_item_changes_its_own_quarter_alone(series: SimulatedSeries, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
 from minewatch.alerts.rows import find_alert
-from minewatch.archive.choice import BUDGET
+from minewatch.archive.choice import BUDGET, explain_coarse
 from minewatch.archive.item import Observation, list_observations, select_observations
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.antimeridian import join_halves
@@ -185,7 +185,8 @@ def _list_looks(workspace: Workspace, area: AreaPlan) -> tuple[list[Observation]
         archived = list_observations(workspace.archive(area.aoi.name), area.grid).values()
     except MinewatchError as error:
         return [], [str(error)]
-    return select_observations(archived, area), []
+    looks = select_observations(archived, area)
+    return looks, explain_coarse(looks)
 
 
 def count_months(looks: Iterable[ReportLook]) -> dict[tuple[int, int], Month]:
