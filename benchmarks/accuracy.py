@@ -142,10 +142,7 @@ def list_cases(seeds: int, size: str, injected: Path, cache: Path) -> Iterable[C
 
 def score_case(case: Case, overrides: tuple[str, ...], pipeline: str | None = None) -> dict[str, Scores]:
     """Scan a series and score its alerts, by row of the table; what was read before is in the archive."""
-    workspace = _open_workspace(case.folder / "workspace", str(case.catalog))
-    geometry = bbox_geometry(case.bbox)
-    lattice = find_grid_hint(open_source(str(case.catalog)), geometry) if case.own_lattice else None
-    write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
+    workspace = open_case(case)
     request = ScanRequest((NAME,), pipeline, overrides, source=str(case.catalog), until=case.until, replace=True)
     scan(workspace, request)
     truths = {case.setting: case.catalog.parent / "truth.gpkg", f"{case.setting}, clearings": case.folder / "clearings.gpkg"}
@@ -153,6 +150,15 @@ def score_case(case: Case, overrides: tuple[str, ...], pipeline: str | None = No
     alerts = read_alerts(workspace.alerts)
     scored = list(truths.items())[: 1 + made]
     return {row: validate_alerts(alerts, truth, case.monitor_from, case.until) for row, truth in scored}
+
+
+def open_case(case: Case) -> Workspace:
+    """Make the workspace of a series anew, with its area; what was read before is in the archive."""
+    workspace = _open_workspace(case.folder / "workspace", str(case.catalog))
+    geometry = bbox_geometry(case.bbox)
+    lattice = find_grid_hint(open_source(str(case.catalog)), geometry) if case.own_lattice else None
+    write_aoi(workspace, Aoi(NAME, geometry, case.monitor_from, grid=lattice))
+    return workspace
 
 
 def write_clearings(truth: Path, path: Path) -> bool:
