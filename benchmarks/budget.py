@@ -55,6 +55,8 @@ def copy_with_overviews(folder: Path, copy: Path) -> Path:
     if not copy.exists():
         part = Path(tempfile.mkdtemp(dir=copy.parent))
         shutil.copytree(folder, part, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        for place in (part, *part.glob("*/")):
+            place.chmod(0o755)
         for path in part.glob("*/B0[2348].tif"):
             path.unlink()
             options = {"compress": "deflate", "predictor": 2, "overview_count": OVERVIEWS, "overview_resampling": "average"}
