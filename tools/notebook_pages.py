@@ -57,6 +57,6 @@ def _render_output(output: Mapping[str, Any], stem: str, pictures: dict[str, str
         pictures[name] = base64.b64decode(data["image/png"])
         yield f"![drawn by the cell above]({name})"
     elif "<table" in (table := "".join(data.get("text/html", ""))):
-        yield f"````{{raw}} html\n<div style=\"overflow-x: auto\">{table}</div>\n````"  # as Markdown, a blank line in it would end it
+        yield f"````{{raw}} html\n<div style='overflow-x: auto'>{table}</div>\n````"  # as Markdown, a blank line would end it
     elif text := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
         yield f"```text\n{text}\n```"

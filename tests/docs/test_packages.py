@@ -67,6 +67,20 @@ def test_index_servers_take_them(built: Path) -> None:
     assert run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir()).count("PASSED") == 2
 
 
+def test_an_index_of_an_organisation_gives_it_by_name(built: Path, tmp_path: Path) -> None:
+    """As PEP 503 has it: a folder for each project, with a page of links.  What it depends on is here already."""
+    project = tmp_path / "simple" / "minewatch"
+    project.mkdir(parents=True)
+    (wheel,) = built.glob("*.whl")
+    (project / wheel.name).symlink_to(wheel)
+    (project / "index.html").write_text(f'<!doctype html><a href="{wheel.name}">{wheel.name}</a>')
+    index = [f"--index-url={project.parent.as_uri()}", "--isolated", "--disable-pip-version-check", "--no-deps"]
+    run(sys.executable, "-m", "pip", "install", *index, "--target", tmp_path / "there", "minewatch[evidence]==1.*")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "there")}
+    said = run(sys.executable, "-m", "minewatch", "--version", cwd=tmp_path, env=environment)
+    assert said.startswith(f"minewatch, version {minewatch.__version__}\n")
+
+
 def test_sdist_holds_what_a_person_needs_to_build_and_test(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
