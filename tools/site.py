@@ -28,8 +28,8 @@ OUTSIDE = {path.name: f"{path.stem.lower()}.md" for path in sorted(ROOT.glob("*.
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
-    "Learn": (
-        *(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
+    "Learn": tuple(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
+    "Learn in Spanish, French, Portuguese": (
         *(f"courses/es/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
         "courses/fr/investigator",
         "courses/pt/investigator",
