@@ -130,6 +130,13 @@ def test_dockerfile_keeps_the_rules_of_its_kind() -> None:
     assert {"!minewatch", "!packaging", "!pyproject.toml", "!README.md", "!LICENSE", "!requirements-image.lock"} <= copied
 
 
+def test_a_linter_finds_nothing_in_the_dockerfile() -> None:
+    linter = Path(sysconfig.get_path("scripts"), "hadolint")
+    if not linter.is_file():
+        pytest.skip("hadolint is not installed")
+    run(linter, "--failure-threshold", "style", PACKAGING / "Dockerfile")
+
+
 def test_compose_gives_no_rights() -> None:
     (service,) = yaml.safe_load((PACKAGING / "compose.yaml").read_text("utf-8"))["services"].values()
     assert service["read_only"]
