@@ -31,8 +31,7 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Learn": tuple(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
     "Learn in Spanish, French, Portuguese": (
         *(f"courses/es/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
-        "courses/fr/investigator",
-        "courses/pt/investigator",
+        *(f"courses/{language}/{name}" for language in ("fr", "pt") for name in ("investigator", "moot-court")),
     ),
     "Watch": ("analysts", "catalogues", "year", "watch", "slow-lines", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "bulletin", "images", "evidence", "handover", "timestamps"),
