@@ -94,6 +94,10 @@ def test_versions_agree() -> None:
     recipe = yaml.safe_load((PACKAGING / "conda" / "recipe.yaml").read_text("utf-8"))
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert recipe["context"]["version"] == citation["version"] == minewatch.__version__
+    assert f"\n## [{minewatch.__version__}] - " in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    wheels = re.findall(r"minewatch-([\d.]+)-py3", (ROOT / "docs" / "install.md").read_text("utf-8"))
+    assert set(wheels) == {minewatch.__version__}
+    assert (ROOT / "docs" / "contract.md").read_text("utf-8").split("\n")[0].endswith(f" {minewatch.__version__.split('.')[0]}")
     assert citation["authors"] == PROJECT["authors"] == [{"name": "the minewatch developers"}]
 
 
