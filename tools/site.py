@@ -31,7 +31,7 @@ CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Learn": tuple(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
     "Learn in Spanish, French, Portuguese": (
         *(f"courses/es/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
-        *(f"courses/{language}/{name}" for language in ("fr", "pt") for name in ("investigator", "moot-court")),
+        *(f"courses/{language}/{name}" for language in ("fr", "pt") for name in ("investigator", "moot-court", "trainers-guide")),
     ),
     "Watch": ("analysts", "catalogues", "year", "watch", "slow-lines", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "bulletin", "images", "evidence", "handover", "timestamps"),
