@@ -1,4 +1,4 @@
-"""Takes the pictures of the pages on reports, bulletins and images: ``python -m benchmarks.pictures [WORKSPACE]``.
+"""Takes the pictures of courses, and of the pages on reports, bulletins, images: ``python -m benchmarks.pictures [WORKSPACE]``.
 
 WORKSPACE is one that ``minewatch demo`` made; without it the demo is made first, which takes a minute or two.  The hundred areas
 of the bulletin are simulated and scanned once, which takes some minutes, and kept in the cache of the benchmarks.
@@ -20,6 +20,7 @@ from pypdfium2 import PdfDocument
 from scipy.spatial import cKDTree
 
 from benchmarks import bulletin
+from benchmarks.course_pictures import take_course_pictures
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.style import AOI_COLOUR
 from minewatch.alerts.style import COLOURS as STATUSES
@@ -83,6 +84,7 @@ def main(words: list[str]) -> None:
         _print_page(english[1], "Alert 1:", "report-pdf-page")
         _draw_overlays(workspace, work)
         _take_bulletin(work)
+        take_course_pictures(work, _shrink)
 
 
 def _take(browser: Browser, path: Path, name: str, go: Callable[[Visit], None], **options: int) -> None:

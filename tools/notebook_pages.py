@@ -56,7 +56,7 @@ def _render_output(output: Mapping[str, Any], stem: str, pictures: dict[str, str
         name = f"{stem}-{len(pictures) + 1}.png"
         pictures[name] = base64.b64decode(data["image/png"])
         yield f"![drawn by the cell above]({name})"
-    elif "text/html" in data:
-        yield "".join(data["text/html"])
+    elif "<table" in (table := "".join(data.get("text/html", ""))):
+        yield f"````{{raw}} html\n<div style='overflow-x: auto'>{table}</div>\n````"  # as Markdown, a blank line would end it
     elif text := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
         yield f"```text\n{text}\n```"

@@ -28,11 +28,10 @@ OUTSIDE = {path.name: f"{path.stem.lower()}.md" for path in sorted(ROOT.glob("*.
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
     "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
-    "Learn": (
-        *(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
+    "Learn": tuple(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
+    "Learn in Spanish, French, Portuguese": (
         *(f"courses/es/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
-        "courses/fr/investigator",
-        "courses/pt/investigator",
+        *(f"courses/{language}/{name}" for language in ("fr", "pt") for name in ("investigator", "moot-court", "trainers-guide")),
     ),
     "Watch": ("analysts", "catalogues", "year", "watch", "slow-lines", "notifications", "doctor", "prune", "clusters"),
     "Investigate": ("investigators", "reports", "bulletin", "images", "evidence", "handover", "timestamps"),

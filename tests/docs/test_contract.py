@@ -8,6 +8,7 @@ from typing import get_args
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from minewatch.alerts.columns import ALERT_COLUMNS, AOIS, HISTORY, LAYER, RUNS
 from minewatch.alerts.decisions import REVIEWS
@@ -70,6 +71,20 @@ def test_formats_are_those_of_the_program(what: str, today: str) -> None:
     assert row[1] == today
     if what == "evidence":
         assert row[2] == ", ".join(map(str, READABLE_FORMATS))
+
+
+def test_what_goes_away_still_works_and_says_so_on_stderr() -> None:
+    """As CONTRIBUTING.md has it done: whoever reads stdout notices nothing."""
+
+    @click.command("show")
+    @click.option("--old", deprecated="use --new; it goes with version 2.0")
+    def show(old: str) -> None:
+        click.echo(old)
+
+    answer = CliRunner().invoke(show, ["--old", "1"])
+    assert (answer.exit_code, answer.stdout) == (0, "1\n")
+    assert re.fullmatch(r".*'old' is deprecated\. use --new; it goes with version 2\.0\n", answer.stderr)
+    assert CliRunner().invoke(show, []).stderr == ""
 
 
 def test_files_are_where_it_says() -> None:

@@ -67,6 +67,20 @@ def test_index_servers_take_them(built: Path) -> None:
     assert run(sys.executable, "-m", "twine", "check", "--strict", *built.iterdir()).count("PASSED") == 2
 
 
+def test_an_index_of_an_organisation_gives_it_by_name(built: Path, tmp_path: Path) -> None:
+    """As PEP 503 has it: a folder for each project, with a page of links.  What it depends on is here already."""
+    project = tmp_path / "simple" / "minewatch"
+    project.mkdir(parents=True)
+    (wheel,) = built.glob("*.whl")
+    (project / wheel.name).symlink_to(wheel)
+    (project / "index.html").write_text(f'<!doctype html><a href="{wheel.name}">{wheel.name}</a>')
+    index = [f"--index-url={project.parent.as_uri()}", "--isolated", "--disable-pip-version-check", "--no-deps"]
+    run(sys.executable, "-m", "pip", "install", *index, "--target", tmp_path / "there", "minewatch[evidence]==1.*")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "there")}
+    said = run(sys.executable, "-m", "minewatch", "--version", cwd=tmp_path, env=environment)
+    assert said.startswith(f"minewatch, version {minewatch.__version__}\n")
+
+
 def test_sdist_holds_what_a_person_needs_to_build_and_test(built: Path) -> None:
     (path,) = built.glob("*.tar.gz")
     with tarfile.open(path) as archive:
@@ -80,6 +94,10 @@ def test_versions_agree() -> None:
     recipe = yaml.safe_load((PACKAGING / "conda" / "recipe.yaml").read_text("utf-8"))
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
     assert recipe["context"]["version"] == citation["version"] == minewatch.__version__
+    assert f"\n## [{minewatch.__version__}] - " in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    wheels = re.findall(r"minewatch-([\d.]+)-py3", (ROOT / "docs" / "install.md").read_text("utf-8"))
+    assert set(wheels) == {minewatch.__version__}
+    assert (ROOT / "docs" / "contract.md").read_text("utf-8").split("\n")[0].endswith(f" {minewatch.__version__.split('.')[0]}")
     assert citation["authors"] == PROJECT["authors"] == [{"name": "the minewatch developers"}]
 
 
@@ -114,6 +132,13 @@ def test_dockerfile_keeps_the_rules_of_its_kind() -> None:
     ]
     copied = set((ROOT / ".dockerignore").read_text("utf-8").split())
     assert {"!minewatch", "!packaging", "!pyproject.toml", "!README.md", "!LICENSE", "!requirements-image.lock"} <= copied
+
+
+def test_a_linter_finds_nothing_in_the_dockerfile() -> None:
+    linter = Path(sysconfig.get_path("scripts"), "hadolint")
+    if not linter.is_file():
+        pytest.skip("hadolint is not installed")
+    run(linter, "--failure-threshold", "style", PACKAGING / "Dockerfile")
 
 
 def test_compose_gives_no_rights() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import minewatch
 from tests.helpers.places import ROOT
+from tools.notebook_pages import render_notebook
 
 for name in ("sphinx", "myst_parser", "furo"):
     pytest.importorskip(name)
@@ -61,6 +63,17 @@ def test_every_link_leads_somewhere(site: Path) -> None:
 
 def test_words_can_be_looked_up(site: Path) -> None:
     assert "custodi" in (site / "searchindex.js").read_text("utf-8")
+
+
+def test_what_a_notebook_gives_stays_whole(tmp_path: Path) -> None:
+    """A blank line ends HTML within Markdown: tables keep theirs, and what is no table is shown as text."""
+    table = {"text/html": ["<style>a</style>\n\n", "<table><tr><td>1</td></tr></table>"], "text/plain": ["1"]}
+    other = {"text/html": ["<pre>Coordinates:\n\n  * y</pre>"], "text/plain": ["Coordinates:\n", "\n", "  * y"]}
+    cell = {"cell_type": "code", "source": ["1"], "outputs": [{"data": table}, {"data": other}]}
+    (tmp_path / "page.ipynb").write_text(json.dumps({"cells": [cell]}), "utf-8")
+    page = str(render_notebook(tmp_path / "page.ipynb", run=False)["page.md"])
+    assert re.search(r"^````\{raw\} html\n<div[^>]*><style>a</style>\n\n<table>.*</div>\n````$", page, re.MULTILINE)
+    assert "```text\nCoordinates:\n\n  * y\n```" in page
 
 
 def test_the_first_page_leads_to_this_version(site: Path) -> None:

@@ -185,6 +185,10 @@ def test_a_course_from_its_beginning_to_its_end(work: CourseWork, shell: Shell) 
             if line not in solved and not line.startswith(BEGINNING):
                 shell.run(line)
                 solved.add(line)
+    mail, attached = (work.root / "mail" / name for name in ("0001.html", "0001-alerts.geojson"))
+    assert "Changes there cannot be detected." in mail.read_text("utf-8")
+    assert "cid:" not in mail.read_text("utf-8")  # its images are in it
+    assert json.loads(attached.read_text("utf-8"))["features"]
     answer = CliRunner().invoke(main, ["course", "list", "--json"], catch_exceptions=False)
     assert answer.exit_code == 0
     assert '"done": false' not in answer.stdout

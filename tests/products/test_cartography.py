@@ -17,7 +17,7 @@ from pyproj import Geod, Proj, Transformer
 from shapely.geometry import Polygon, box
 
 from minewatch.areas.grid import Grid
-from minewatch.products.images.cartography import NORTH, draw_compass, draw_outline, draw_scale_bar
+from minewatch.products.images.cartography import NORTH, draw_compass, draw_label, draw_outline, draw_scale_bar
 from minewatch.products.images.graticule import draw_graticule
 from minewatch.products.images.map_page import LegendEntry, Page, draw_page
 from minewatch.products.images.scale import choose_length, describe_length, find_north
@@ -137,6 +137,20 @@ def test_each_pixel_of_the_image_is_a_square_of_the_page(shape: tuple[int, int],
     picture, page = draw(tmp_path / "squares.png", grid, lambda _: None, ground)
     shown = np.rint(255 * picture).astype(np.uint8)
     assert (shown == ground.repeat(page.zoom, 0).repeat(page.zoom, 1)).all()
+
+
+@pytest.mark.parametrize("grid", [GRIDS["Madre de Dios"], GRIDS["a thin area"]], ids=["an area", "a thin area"])
+def test_a_label_at_the_upper_edge_is_whole(grid: Grid, tmp_path: Path) -> None:
+    """It hangs down there; elsewhere it stands on the outline."""
+    left, bottom, _, top = grid.bounds
+    signs = []
+    for upper in ((bottom + top) / 2, top):
+        outline = (left, bottom, left + 200, upper)
+        picture, _ = draw(tmp_path / "label.png", grid, lambda axes, of=outline: draw_label(axes, grid, of, "2.8 ha\nseen"))
+        white = find_colour(picture, "white", 0.3)
+        signs.append(white[np.ix_(white.any(axis=1), white.any(axis=0))])
+    low, edge = signs
+    assert edge.shape == pytest.approx(low.shape, abs=2)  # what is blended with the ground differs by a pixel
 
 
 def test_a_hole_is_outlined_too(tmp_path: Path) -> None:

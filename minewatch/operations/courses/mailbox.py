@@ -1,11 +1,14 @@
-"""A mail server to practise with: it takes every mail (SMTP, RFC 5321) on this machine alone, and keeps it as a file."""
+"""A mail server to practise with: it takes every mail (SMTP, RFC 5321) on this machine alone, and keeps it as files."""
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
+import re
 import socketserver
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from email.message import EmailMessage
 from pathlib import Path
 
 from minewatch.core.errors import WorkspaceError
@@ -38,10 +41,13 @@ class MailServer(socketserver.TCPServer):
             raise WorkspaceError(f"cannot listen on port {port}: {error.strerror}; give another --port") from error
 
     def keep(self, data: bytes) -> None:
-        """Write a mail into the folder."""
+        """Write a mail into the folder: as it came, as a page for a browser, and what was attached to it."""
         path = self.folder / f"{1 + len(list_mails(self.folder.parent)):04d}.eml"
         path.write_bytes(data)
-        self.tell(f"{FOLDER}/{path.name}: {read_subject(path)}")
+        mail = read_mail(path)
+        for name, content in unfold_mail(mail):
+            (self.folder / f"{path.stem}{name}").write_bytes(content)
+        self.tell(f"{FOLDER}/{path.stem}.html: {str(mail['subject']).strip()}")
 
 
 class _Conversation(socketserver.StreamRequestHandler):
@@ -82,6 +88,25 @@ def list_mails(folder: Path) -> list[Path]:
     return sorted((folder / FOLDER).glob("*.eml"))
 
 
-def read_subject(path: Path) -> str:
-    """Return the subject of a mail."""
-    return str(email.message_from_bytes(path.read_bytes(), policy=email.policy.default)["subject"]).strip()
+def read_mail(path: Path) -> EmailMessage:
+    """Return a mail that was kept."""
+    return email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+
+
+def unfold_mail(mail: EmailMessage) -> Iterator[tuple[str, bytes]]:
+    """Yield ends of file names and what belongs there: the page with its images in it, and each attachment."""
+    page = mail.get_body(("html", "plain"))
+    text = page.get_content() if page else ""
+    images = {str(part["Content-ID"]).strip("<>"): part for part in mail.walk() if part["Content-ID"]}
+
+    def embed(link: re.Match[str]) -> str:
+        part = images.get(link[1])
+        if part is None:
+            return link[0]
+        return f"data:{part.get_content_type()};base64,{base64.b64encode(part.get_content()).decode()}"
+
+    yield ".html", ('<!doctype html><meta charset="utf-8">\n' + re.sub(r"\bcid:([\w.-]+)", embed, text)).encode()
+    for part in mail.iter_attachments():
+        name = re.sub(r"[^\w.-]", "_", part.get_filename() or "attachment")
+        content = part.get_content()
+        yield f"-{name}", content.encode() if isinstance(content, str) else bytes(content)

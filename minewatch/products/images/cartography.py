@@ -24,6 +24,9 @@ NORTH = "#e6550d"
 DASHES = (0, (4, 3))
 """Line style of alerts that were first seen after the image."""
 
+LABEL_SIZE = 6.5
+"""Points."""
+
 
 def draw_scale_bar(axes: Axes, grid: Grid) -> ScaleBar:
     """Draw a scale bar, and return it."""
@@ -92,10 +95,13 @@ def draw_outline(
 
 
 def draw_label(axes: Axes, grid: Grid, bounds: tuple[float, ...], text: str) -> None:
-    """Write a label beside an outline, on the side with room for it."""
-    left, _, right, _ = grid.bounds
+    """Write a label beside an outline, on the side with room for it: from its upper edge upwards, at the top downwards."""
+    left, bottom, right, top = grid.bounds
+    room = axes.bbox.height * (top - bounds[3]) / (top - bottom)
+    height = (1.3 * LABEL_SIZE * (1 + text.count("\n")) + 2) * axes.figure.dpi / 72
     is_far_right = bounds[2] > right - 0.15 * (right - left)
     spot = (bounds[0] if is_far_right else bounds[2], bounds[3])
     box = {"facecolor": "black", "alpha": 0.55, "pad": 1.2, "lw": 0}
     side = "right" if is_far_right else "left"
-    axes.text(*spot, text, ha=side, fontsize=6.5, color="white", bbox=box, clip_on=True, zorder=5)
+    way = "top" if room < height else "baseline"
+    axes.text(*spot, text, ha=side, va=way, fontsize=LABEL_SIZE, color="white", bbox=box, clip_on=True, zorder=5)
