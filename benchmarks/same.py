@@ -26,11 +26,12 @@ FREE = {
     "other tables": ("run_id", "decided_at", "found_at", "made_after"),
     "run records": ("run_id", "record", "started", "seconds", "version", "source"),
     "archive items": ("source", "minewatch:checksum"),
-    "evidence manifests": ("run_id", "made", "source", "name", "root", "sha256", "size"),
+    "evidence manifests": ("run_id", "made", "source", "name", "root", "sha256", "size", "extends", "previous"),
     "alert.geojson of evidence": ("run_id",),
     "decisions": ("decided", "found_at", "made_after"),
 }
-"""What may differ between two runs of the same code: names and times of runs, versions, and where the catalogue lies."""
+"""What may differ between two runs of the same code: names and times of runs, hashes of files that hold them, versions, and where
+the catalogue lies."""
 
 TOLD = ("notes", "reason", "offset_reason", "text")
 """Sentences for people in records; another wording is a note, no difference."""

@@ -36,28 +36,31 @@ class ChipWriter:
         self._shape = grid.shape
         self._header = make_header(grid.epsg, grid.transform, grid.shape, PLAIN)
         self._compressor = make_compressor(has_checksum=False)  # the manifest has the SHA-256 of each file
-        self._block, self._filled = np.zeros((ARCHIVE_BLOCK, ARCHIVE_BLOCK), np.uint8), (0, 0)
+        self._blocks = list(Window(0, 0, *grid.shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK))
+        self._rows, self._filled = np.zeros((len(BANDS), min(ARCHIVE_BLOCK, grid.shape[0]), ARCHIVE_BLOCK), np.uint8), (0, 0)
 
     def write(self, codes: Codes) -> bytes:
         """Return the file with these codes: (band, y, x) uint8, SCL first."""
         tables = [Table.empty(shape) for shape in list_shapes(self._shape)]  # the overview of a large chip stays empty
         parts, end = [b""], len(self._header.data)
-        for block in Window(0, 0, *self._shape).cut(ARCHIVE_BLOCK, ARCHIVE_BLOCK):
-            for number, part in enumerate(codes[:, *block.slices]):
-                if part.any():
-                    parts.append(self._compress(part))
-                    place = number, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
-                    tables[0].offsets[place], tables[0].counts[place] = end, len(parts[-1])
-                    end += len(parts[-1])
+        for block in self._blocks:
+            part = codes[:, *block.slices]
+            rows = self._lay_out(part)
+            for number in np.flatnonzero(part.max(axis=(1, 2))).tolist():
+                parts.append(extend_frame(self._compressor.compress(rows[number].data), rows[number].size))
+                place = number, block.row // ARCHIVE_BLOCK, block.column // ARCHIVE_BLOCK
+                tables[0].offsets[place], tables[0].counts[place] = end, len(parts[-1])
+                end += len(parts[-1])
         parts[0] = self._header.fill(tables)
         return b"".join(parts)
 
-    def _compress(self, codes: Codes) -> bytes:
-        if codes.shape != self._filled:
-            self._block[:], self._filled = 0, codes.shape
-        rows = self._block[: codes.shape[0]]
-        rows[:, : codes.shape[1]] = codes
-        return extend_frame(self._compressor.compress(rows.data), rows.size)
+    def _lay_out(self, codes: Codes) -> Codes:
+        """Return codes of a block as its rows have them: (band, y, x), zeros beyond the chip's right edge."""
+        if codes.shape[1:] != self._filled:
+            self._rows[:], self._filled = 0, codes.shape[1:]
+        rows = self._rows[:, : codes.shape[1]]
+        rows[:, :, : codes.shape[2]] = codes
+        return rows
 
 
 def extend_frame(frame: bytes, size: int) -> bytes:

@@ -91,6 +91,20 @@ def rasterize_outlines(geometries: Iterable[BaseGeometry], transform: Affine, sh
     return np.asarray(rasterize(drawn, shape, transform=transform, dtype="uint8")).astype(bool)
 
 
+def find_centres(geometry: BaseGeometry, transform: Affine, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels have their centre in one geometry, which is in the raster's CRS: (y, x) bool.
+
+    Each point is tested, which takes a tenth of GDAL's time where they are few.
+    """
+    left, bottom, right, top = geometry.bounds
+    xs, ys = transform.c + (np.arange(shape[1]) + 0.5) * transform.a, transform.f + (np.arange(shape[0]) + 0.5) * transform.e
+    rows, columns = np.flatnonzero((ys >= bottom) & (ys <= top)), np.flatnonzero((xs >= left) & (xs <= right))
+    inside = np.zeros(shape, bool)
+    shapely.prepare(geometry)
+    inside[np.ix_(rows, columns)] = shapely.contains_xy(geometry, xs[columns][None, :], ys[rows][:, None])
+    return inside
+
+
 def outline_numbers(numbers: NDArray[np.int32], transform: Affine) -> tuple[NDArray[np.object_], NDArray[np.int32]]:
     """Return the outlines of the patches of equal numbers, along pixel edges, and the number of each; those of 0 are left out."""
     drawn = list(shapes(numbers, mask=numbers != 0, connectivity=4, transform=transform))

@@ -22,19 +22,28 @@ def detect_changes(tile: TileInput, scenes: SceneQuality) -> TileChanges:
     return make_changes(tile, process_history(tile, scenes))
 
 
+def find_episodes(tile: TileInput, scenes: SceneQuality) -> Episodes:
+    """Return the episodes of a tile alone, as its changes have them."""
+    return _place(process_history(tile, scenes).episodes, tile)
+
+
+def _place(episodes: Episodes, tile: TileInput) -> Episodes:
+    """Return episodes with their row and column on the grid, in place of the pixel's number."""
+    row, column = np.divmod(np.flatnonzero(tile.inside)[episodes["row"]], tile.window.width)
+    episodes["row"], episodes["column"] = row + tile.window.row, column + tile.window.column
+    return episodes
+
+
 def make_changes(tile: TileInput, state: TileState) -> TileChanges:
     """Make the change map of a tile from its state."""
-    rules, inside = make_rules(tile.settings), np.flatnonzero(tile.inside)
-    episodes = state.episodes
-    row, column = np.divmod(inside[episodes["row"]], tile.window.width)
+    rules, episodes = make_rules(tile.settings), state.episodes
     until, watched = to_day(tile.until) - to_day(tile.monitor_from), are_monitored(state.base, rules)
     drawn = _draw(state, episodes, rules)
     drawn["blind_days"][watched] = close_blind_days(state.blind_days, state.last_counting, until)[watched]
     rasters = {name: _spread(values, tile, RASTERS[name].nodata) for name, values in drawn.items()}
     missing = _spread(np.clip(tile.settings.min_looks - state.base[LOOKS_ROW], 0, 255).astype(np.uint8), tile, 0)
-    episodes["row"], episodes["column"] = row + tile.window.row, column + tile.window.column
     onsets = count_onsets(state.onsets, state.last_counting, watched)
-    return TileChanges(tile.window, episodes, rasters, missing, int(watched.sum()), onsets)
+    return TileChanges(tile.window, _place(episodes, tile), rasters, missing, int(watched.sum()), onsets)
 
 
 def _spread(values: NDArray[Any], tile: TileInput, nodata: int) -> NDArray[Any]:

@@ -97,7 +97,8 @@ def load_tile(observations: Sequence[Observation], area: AreaPlan, tile: Window)
     ordered = sort_observations(observations)
     around = tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape)
     days = np.array([observation.day for observation in ordered], np.int32)
-    return make_tile(days, iterate_scl(ordered, around), read_codes(ordered, tile), area, tile)
+    scl = (classes[None] for classes in iterate_scl(ordered, around))
+    return make_tile(days, scl, read_codes(ordered, tile), area, tile)
 
 
 def make_tile(
@@ -105,13 +106,14 @@ def make_tile(
 ) -> TileInput:
     """Return a tile with its clear pixels.
 
-    ``scl`` are the (y, x) SCL codes of each look, with the pixels around the tile that the mask needs; ``codes`` are those of
-    the tile's layers, (layer, time, y, x).
+    ``scl`` are the SCL codes of the looks, (time, y, x) some at a time, with the pixels around the tile that the mask needs;
+    ``codes`` are those of the tile's layers, (layer, time, y, x).
     """
     inner = tile.within(tile.grow(margin_pixels(area.pipeline.mask), area.grid.shape))
     clear, covered = np.empty((len(days), *tile.shape), bool), np.zeros(tile.shape, bool)
-    for is_clear, classes in zip(clear, scl, strict=True):
-        is_clear[:] = find_clear(classes[None], area.pipeline.mask)[0][inner]
-        covered |= classes[inner] > 0
+    first = 0
+    for classes in scl:
+        clear[first : (first := first + len(classes))] = find_clear(classes, area.pipeline.mask)[:, *inner]
+        covered |= classes[:, *inner].any(axis=0)
     looks = make_looks(days, covered, clear, codes)
     return TileInput(looks, area.grid.inside(tile), tile, area.pipeline.detector, area.monitor_from, area.until)

@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -316,6 +317,7 @@ def list_sections() -> list[tuple[str, type[Section]]]:
     return [(name, field.annotation) for name, field in Pipeline.model_fields.items() if isinstance(field.annotation, type)]
 
 
+@lru_cache(8)
 def render_pipeline(pipeline: Pipeline, *, comment_defaults: bool = False) -> str:
     """Return a pipeline as TOML with a comment above each key; ``comment_defaults`` comments out the defaults."""
     lines = ["# A minewatch pipeline: every setting of a scan. A key that is left out has its default."]

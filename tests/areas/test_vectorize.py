@@ -15,7 +15,7 @@ from shapely.geometry import MultiPolygon
 
 from minewatch.areas.aoi import measure_area_ha
 from minewatch.areas.grid import Window
-from minewatch.areas.vectorize import Patch, find_patches, find_position, outline, to_lonlat
+from minewatch.areas.vectorize import Patch, find_centres, find_patches, find_position, outline, to_lonlat
 from tests.helpers.small import make_flat_grid
 
 GRID = make_flat_grid(60, 80)
@@ -122,6 +122,7 @@ def test_outline_holds_exactly_its_pixels(mask: Mask) -> None:
     expected[7 : 7 + mask.shape[0], 11 : 11 + mask.shape[1]] = mask
     assert drawn.is_valid
     assert (see_pixels(drawn) == expected).all()
+    assert (find_centres(drawn, GRID.transform, GRID.shape) == expected).all()
     assert drawn.area == pytest.approx(100 * mask.sum())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import hashlib
 import json
 import multiprocessing
@@ -11,7 +12,7 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,15 +24,26 @@ import rasterio
 import rasterio.features
 import rasterio.warp
 
+from minewatch.areas.grid import Grid, Window
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
 from minewatch.products.evidence.folder_writer import EvidenceInput, EvidenceResult, write_evidence
+from minewatch.products.evidence.image_writer import EvidenceImageRequest, WrittenImages, writing_images
 from minewatch.products.evidence.verification import TrustAnchors, verify_path
 from minewatch.raster.read import open_datatake
 from minewatch.simulation.series import SimulatedSeries
 from minewatch.sources.scene import Datatake
 from tests.helpers.dossiers import find_band, list_evidence, make_keys, make_watch, read_json, rewrite, run, start_apart
-from tests.helpers.small import copy_series, list_scenes, make_series, make_workspace, name_scenes, scan_small, snapshot
+from tests.helpers.small import (
+    copy_series,
+    list_scenes,
+    make_flat_grid,
+    make_series,
+    make_workspace,
+    name_scenes,
+    scan_small,
+    snapshot,
+)
 
 KILLS = 5
 
@@ -224,6 +236,25 @@ def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.Monk
     assert opened
     assert len(opened) == len(set(opened))
     assert {len(list(folder.glob("*-scl.tif"))) for folder in list_evidence(watch)} == {2}
+
+
+def test_what_lies_in_the_same_blocks_is_read_one_after_the_other(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In any other order the blocks of a large area would leave the cache before they are needed again."""
+    places = [(row, column) for row in range(0, 4000, 500) for column in range(0, 4000, 500)]
+    random.Random(1).shuffle(places)
+    overpass = Datatake("s2a", dt.datetime(2025, 1, 14, tzinfo=dt.UTC), ())
+    requests = [EvidenceImageRequest("", "after", overpass, Window(*place, 100, 100), tmp_path) for place in places]
+    order: list[tuple[int, int]] = []
+
+    def note_order(_: Grid, read: Sequence[EvidenceImageRequest]) -> WrittenImages:
+        order.extend((request.window.row // 1024, request.window.column // 1024) for request in read)
+        return WrittenImages({}, {})
+
+    monkeypatch.setattr("minewatch.products.evidence.image_writer._write_overpass", note_order)
+    with writing_images(make_flat_grid(4096, 4096), requests) as wait:
+        wait()
+    assert len(order) == len(places)
+    assert order == sorted(order)
 
 
 def test_leftovers_go_though_nothing_is_missing(watch: Workspace) -> None:

@@ -14,7 +14,7 @@ from minewatch.archive.item import Observation
 from minewatch.archive.stack import Stack, read_stack
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import Grid, Window, lonlat_to, reproject
-from minewatch.areas.vectorize import rasterize_outlines
+from minewatch.areas.vectorize import find_centres
 from minewatch.core.errors import AlertsError
 from minewatch.core.parallel import start_engine
 from minewatch.core.progress import Reporter
@@ -95,9 +95,7 @@ def find_pixels(alert: Mapping[str, Any], grid: Grid) -> tuple[Window, NDArray[n
     first = max(0, round(row)), max(0, round(column))
     last = min(grid.shape[0], round(below)), min(grid.shape[1], round(end))
     window = Window(*first, max(0, last[0] - first[0]), max(0, last[1] - first[1]))
-    members = (
-        rasterize_outlines([shape], grid.transform_of(window), window.shape) if min(window.shape) else np.zeros((0, 0), bool)
-    )
+    members = find_centres(shape, grid.transform_of(window), window.shape) if min(window.shape) else np.zeros((0, 0), bool)
     if not members.any():
         raise AlertsError(f"alert {alert['alert_id']!r} lies outside area {alert['aoi']!r} as it is now; scan the area again")
     return window, members
@@ -127,7 +125,7 @@ def trace_pixels(
 def trace_stack(stack: Stack, area: AreaPlan, scenes: SceneQuality, window: Window, members: NDArray[np.bool_]) -> AlertPixels:
     """Track the alert's pixels in its looks, as :func:`find_surroundings` has them."""
     inner = window.within(find_surroundings(area, window))
-    loaded = make_tile(stack.days, stack.scl, stack.codes[:, :, *inner], area, window)
+    loaded = make_tile(stack.days, [stack.scl], stack.codes[:, :, *inner], area, window)
     tile = replace(loaded, inside=members & loaded.inside)
     series = Series.of(tile)
     tracked = track_pixels(series, scenes, make_rules(tile.settings), traced=True)

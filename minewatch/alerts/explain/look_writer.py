@@ -127,7 +127,7 @@ class LookWriter:
     def compare(self, number: int, bases: Mapping[int, PixelBaseline]) -> Comparison:
         """Compare all looks at a pixel with the baselines of their epochs."""
         series, fitted = self.traced.series, self.traced.tracked.trace[number, 1]
-        return compare_epochs(series.decode(number), bases, fitted, series.terms, self.traced.scenes.numbers, self.rules)
+        return compare_epochs(series.decode(number), bases, fitted, series.terms, self._quality, self.rules)
 
     def write(self, pixel: int, bases: Mapping[int, PixelBaseline]) -> tuple[ExplainedLook, ...]:
         """Return the looks of a pixel, given by its number in the window, which were compared with these baselines."""
@@ -148,7 +148,8 @@ class LookWriter:
         are_counted = [outcome in COUNTED for outcome in outcomes]
         are_judged = [outcome not in UNJUDGED for outcome in outcomes]
         soil, charred, normal, leaf = ((column != 0).tolist() for column in found[-4:])
-        days, scene_ids = zip(*self._days, strict=True)
+        days, scene_ids = self._days
+        clear_pixels, confirmed_pixels, area_ndvi, area_bsi = self._of_alert
         return LookColumns(
             date=days,
             scenes=scene_ids,
@@ -169,10 +170,10 @@ class LookWriter:
             outcome=outcomes,
             is_normal=[*map(operator.and_, normal, are_judged)],
             is_in_leaf=leaf,
-            clear_pixels=[look.clear_pixels for look in traced.looks],
-            confirmed_pixels=[look.confirmed_pixels for look in traced.looks],
-            area_ndvi=[look.ndvi for look in traced.looks],
-            area_bsi=[look.bsi for look in traced.looks],
+            clear_pixels=clear_pixels,
+            confirmed_pixels=confirmed_pixels,
+            area_ndvi=area_ndvi,
+            area_bsi=area_bsi,
         )
 
     def find_band(
@@ -189,12 +190,24 @@ class LookWriter:
         return make_rules(self.traced.tile.settings)
 
     @cached_property
-    def _days(self) -> list[tuple[Any, tuple[str, ...]]]:
+    def _of_alert(self) -> tuple[Sequence[Any], ...]:
+        """The alert at each look: clear pixels, confirmed pixels, NDVI, bare soil index."""
+        looks = ((look.clear_pixels, look.confirmed_pixels, look.ndvi, look.bsi) for look in self.traced.looks)
+        return tuple(zip(*looks, strict=True))
+
+    @cached_property
+    def _quality(self) -> Floats:
+        """(time, 4) what each look is like as a whole."""
+        return self.traced.scenes.numbers
+
+    @cached_property
+    def _days(self) -> tuple[Sequence[Any], Sequence[tuple[str, ...]]]:
         """Date of each look, and the ids of its scenes."""
         found: dict[int, tuple[str, ...]] = defaultdict(tuple)
         for observation in self.observations:
             found[observation.day] += observation.source_ids
-        return [(to_date(day), found[day]) for day in self.traced.series.days.tolist()]
+        days = self.traced.series.days.tolist()
+        return [*map(to_date, days)], [found[day] for day in days]
 
     @cached_property
     def _shifts(self) -> list[float | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -126,6 +127,7 @@ class ExplainedLook:
         return describe_outcome(self.outcome, self.why_not_clear, self.is_normal, self.is_in_leaf, self.shows_soil, self.charred)
 
 
+@lru_cache(1024)
 def describe_outcome(
     outcome: Outcome, why_not_clear: str, is_normal: bool, is_in_leaf: bool, shows_soil: bool, charred: bool
 ) -> str:

@@ -45,6 +45,7 @@ from minewatch.products.evidence.manifest import AFTER, ALERT, GROWTH, write_man
 from minewatch.products.evidence.observation_chips import ArchivedLooks
 from minewatch.products.evidence.signing import Signer, read_signer
 from minewatch.products.evidence.timestamp_queue import queue_timestamps
+from minewatch.raster.gdal import gdal_environment
 from minewatch.settings.document import read_settings
 from minewatch.sources.scene import Scene
 from minewatch.sources.stac import Source
@@ -203,7 +204,8 @@ def _write_drafts(
 ) -> EvidenceResult:
     requests = [request for draft in drafts for request in _list_requests(scan, draft)]
     first, later = ([draft for draft in drafts if draft.is_addendum == growth] for growth in (False, True))
-    with writing_images(scan.area.grid, requests) as wait_for_images:
+    # Within an environment, each outline and mask that GDAL draws makes none of its own.
+    with gdal_environment(), writing_images(scan.area.grid, requests) as wait_for_images:
         contents = _write_contents(scan, first, failed)
         images = wait_for_images()
     failed |= {draft.alert.alert_id: images.failed[draft.temp] for draft in drafts if draft.temp in images.failed}

@@ -8,7 +8,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 from shapely.geometry.base import BaseGeometry
 
@@ -18,6 +17,7 @@ from minewatch.archive.item import Observation, sort_observations
 from minewatch.archive.stack import iterate_scl
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Grid, Window, lonlat_to, reproject
+from minewatch.areas.vectorize import find_centres
 from minewatch.core.errors import EvidenceError
 from minewatch.core.text import format_day
 from minewatch.core.units import add_years
@@ -127,8 +127,4 @@ def rank_looks(area: AreaPlan, observations: Sequence[Observation], outline: Bas
 
 def rasterize_outline(grid: Grid, window: Window, outline: BaseGeometry) -> NDArray[np.bool_]:
     """Return which pixels of a window have their centre within an outline in lon/lat: (y, x)."""
-    shape = reproject(outline, lonlat_to(grid.epsg))
-    shapely.prepare(shape)
-    rows, columns = np.arange(window.height) + 0.5, np.arange(window.width) + 0.5
-    corner = grid.transform_of(window)
-    return np.asarray(shapely.contains_xy(shape, (corner.c + columns * corner.a)[None, :], (corner.f + rows * corner.e)[:, None]))
+    return find_centres(reproject(outline, lonlat_to(grid.epsg)), grid.transform_of(window), window.shape)

@@ -26,7 +26,7 @@ from minewatch.areas.aoi import Aoi
 from minewatch.areas.area_plan import AreaPlan
 from minewatch.areas.grid import PIXEL, Grid, Window
 from minewatch.core.units import to_date, to_day
-from minewatch.detection.detect import detect_changes
+from minewatch.detection.detect import find_episodes
 from minewatch.detection.inputs import TileInput
 from minewatch.detection.mask import margin_pixels
 from minewatch.detection.rules import RULES_VERSION
@@ -111,7 +111,7 @@ def replay_chip(method: Method, load: LoadLooks, side: int) -> list[Alert]:
     Tiles have at most ``side`` pixels on each side; any size gives the same result.
     """
     tiles = (load_chip_tile(method, load, tile) for tile in method.judged.cut(side, side))
-    episodes = np.concatenate([detect_changes(tile, method.scenes).episodes for tile in tiles])
+    episodes = np.concatenate([find_episodes(tile, method.scenes) for tile in tiles])
     return replay_alerts(episodes, method.grid, method.aoi, method.pipeline.alerts)
 
 
@@ -119,7 +119,7 @@ def load_chip_tile(method: Method, load: LoadLooks, tile: Window) -> TileInput:
     """Return a tile of a chip, with its clear pixels."""
     around = tile.grow(margin_pixels(method.pipeline.mask), method.grid.shape)
     stack = load(around)
-    return make_tile(stack.days, stack.scl, stack.codes[:, :, *tile.within(around)], method.area, tile)
+    return make_tile(stack.days, [stack.scl], stack.codes[:, :, *tile.within(around)], method.area, tile)
 
 
 # --- as JSON -----------------------------------------------------------------------------------------------------------

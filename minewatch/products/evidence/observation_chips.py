@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,7 @@ def cut_observations(archived: ArchivedLooks, looks: ChipLooks, grid: Grid, fold
         asset = AssetFile(f"./{name}.tif", hashlib.sha256(raster).hexdigest(), len(raster))
         yield f"{name}.tif", raster
         yield f"{name}.json", rewriter.rewrite(place, {"observation": asset})
-        listed.append(replace(described, item=folder / f"{name}.json"))
+        listed.append(described)
     name, description = name_collection(folder.parent.name), f"Looks on which the alert {folder.parent.name} rests, cut to it"
     yield COLLECTION, render_collection(name, description, outline_grid(grid), listed)
 

@@ -168,7 +168,7 @@ def _write_maps(
         entry = {"when": when, "date": f"{image.datatake.time:%Y-%m-%d}", "key": image.datatake.key}
         target = path.with_name(f"{path.stem}-{when}-{entry['date']}.tif")
         scenes = [scene.id for scene in image.datatake.scenes]
-        known: NDArray[np.bool_] = np.asarray(np.isfinite(image.reflectance).all(axis=-1))
+        known: NDArray[np.bool_] = np.isfinite(image.reflectance.sum(axis=-1))
         tags = {"date": entry["date"], "scenes": " ".join(scenes), "darkest": f"{DARKEST:g}", "white": f"{white:.4f}"}
         tags |= tag_credit(credit_scenes(image.datatake.scenes))
         write_picture(target, grid, picture, known, tags)
@@ -225,12 +225,11 @@ def render_true_colour(reflectance: NDArray[np.float32], white: float) -> NDArra
 
 
 def _draw_alerts(axes: Axes, grid: Grid, alerts: Sequence[Alert], labels: bool) -> None:
-    to_grid = lonlat_to(grid.epsg)
     shown = sorted(choose_shown(alerts), key=lambda alert: -alert.area_ha)
-    for number, alert in enumerate(shown):
-        shape = reproject(join_halves(alert.geometry), to_grid)
-        draw_outline(axes, shape, COLOURS[alert.status], 1.4)
-        if labels and number < MOST_LABELS:
-            # The title says of which day the outlines are.
-            green = f"\ngreen again {alert.closed_on}" if alert.status == CLOSED else ""
-            draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\nfirst seen {alert.first_seen}{green}")
+    shapes = reproject(np.array([join_halves(alert.geometry) for alert in shown], object), lonlat_to(grid.epsg))
+    for status in dict.fromkeys(alert.status for alert in shown):
+        draw_outline(axes, shapes[[alert.status == status for alert in shown]], COLOURS[status], 1.4)
+    for alert, shape in zip(shown[: MOST_LABELS if labels else 0], shapes, strict=False):
+        # The title says of which day the outlines are.
+        green = f"\ngreen again {alert.closed_on}" if alert.status == CLOSED else ""
+        draw_label(axes, grid, shape.bounds, f"{alert.area_ha:.1f} ha\nfirst seen {alert.first_seen}{green}")
