@@ -58,6 +58,10 @@ ARCHIVE_BLOCK = 512
 """Side in pixels of the cells in which indices are left unread under cloud; never depends on the tile size."""
 
 
+SCENE_BLOCK = 1024
+"""Side in pixels of the blocks of a provider's files, about."""
+
+
 @dataclass(frozen=True)
 class Window:
     """A rectangle of a grid, in pixels."""
@@ -90,6 +94,15 @@ class Window:
         bottom = min(limit[0], self.row + self.height + pixels)
         right = min(limit[1], self.column + self.width + pixels)
         return Window(top, left, bottom - top, right - left)
+
+    @property
+    def square(self) -> tuple[int, int]:
+        """Row and column of the square of SCENE_BLOCK in which it begins.
+
+        Windows are read in this order: a reader holds blocks until it has passed them, and in any other order those of a large
+        area would be decompressed again and again.
+        """
+        return self.row // SCENE_BLOCK, self.column // SCENE_BLOCK
 
     def cut(self, height: int, width: int) -> Iterator[Window]:
         """Yield windows of at most ``height`` and ``width`` pixels that cover this one, row by row."""

@@ -84,12 +84,12 @@ def read_chips(grid: Grid, requests: Sequence[ChipRequest]) -> Iterator[tuple[Ch
 
     Chips reach over the edge of the area, however small that is, wherever the scenes have data.
     """
+    wider = Grid(grid.geobox.pad(CHIP // 2), grid.area)
     jobs: dict[str, list[ChipRequest]] = defaultdict(list)
-    for request in requests:
+    for request in sorted(requests, key=lambda request: find_chip_window(wider, request.stage).square):
         jobs[request.datatake.key].append(request)
     if not jobs:
         return
-    wider = Grid(grid.geobox.pad(CHIP // 2), grid.area)
     pool = ThreadPoolExecutor(count_readers([job[0].datatake for job in jobs.values()]), thread_name_prefix="chips")
     try:
         for job, found in zip(jobs.values(), pool.map(partial(_read_overpass, wider), jobs.values()), strict=True):

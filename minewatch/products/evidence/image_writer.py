@@ -23,10 +23,6 @@ from minewatch.raster.read import open_datatake
 from minewatch.settings.credits import tag_credit
 from minewatch.sources.scene import Datatake, Scene, credit_scenes
 
-NEAR = 1024
-"""Pixels on each side of the squares that are read one after the other, row by row: a scene's blocks, which are held until the
-reader has passed them.  In any other order those of a large area would be inflated again and again."""
-
 MOST_READERS = 8
 """Overpasses that are open at a time, however many cores there are; each holds up to 128 MB of blocks."""
 
@@ -89,7 +85,7 @@ def writing_images(grid: Grid, requests: Sequence[EvidenceImageRequest]) -> Iter
     The call that is yielded waits for them.
     """
     jobs: dict[str, list[EvidenceImageRequest]] = defaultdict(list)
-    for request in sorted(requests, key=lambda request: (request.window.row // NEAR, request.window.column // NEAR)):
+    for request in sorted(requests, key=lambda request: request.window.square):
         jobs[request.datatake.key].append(request)
     pool = ThreadPoolExecutor(count_readers([job[0].datatake for job in jobs.values()]), thread_name_prefix="evidence")
     try:
