@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import sys
 import tempfile
 import threading
 from contextlib import ExitStack
@@ -83,8 +81,21 @@ def test_what_other_pages_quote_is_what_the_month_shows(page: Path) -> None:
     assert [quote for quote in QUOTED.findall(page.read_text("utf-8")) if quote not in month] == []
 
 
-if __name__ == "__main__":  # writes the answers into the page
+def write_month() -> None:
+    """Write the answers into the page, and what other pages quote of it, line for line."""
     with tempfile.TemporaryDirectory() as name:
-        lived, _ = live_month(Path(name))
-    sys.stdout.write(f"{dt.datetime.now(dt.UTC):%H:%M} {PAGE.name}: {len(lived)} blocks\n")
-    PAGE.write_text(write_answers(PAGE.read_text("utf-8"), lived), "utf-8")
+        blocks, _ = live_month(Path(name))
+    before = PAGE.read_text("utf-8")
+    after = write_answers(before, blocks)
+    PAGE.write_text(after, "utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        text = page.read_text("utf-8")
+        for quote in QUOTED.findall(text):
+            first = before[: before.index(quote)].count("\n")
+            lines = after.splitlines(keepends=True)[first : first + quote.count("\n")]
+            text = text.replace(quote, "".join(lines))
+        page.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    write_month()
