@@ -19,6 +19,7 @@ from pathlib import Path
 from benchmarks.results import Run
 from benchmarks.series import Series
 from benchmarks.slow_links import HOST, Link, open_link
+from minewatch.archive.fetch import FIRST_LOOKS
 from minewatch.core.text import count_of
 from minewatch.core.workspace import Workspace
 from minewatch.operations.plan import ScanRequest
@@ -32,6 +33,9 @@ AT_ONCE = 8
 
 LOOKS = 73
 """Overpasses a year where two satellites pass over each orbit."""
+
+MONTHS = (1, 3, 6, 12)
+"""How long an area was watched, for its first alerts."""
 
 FIRST_KM, NIGHT_KM = 10.0, 17.32
 """Sides of the areas: 100 and 300 km²."""
@@ -56,6 +60,11 @@ class LineUse:
     def times(self, factor: float) -> LineUse:
         """Return as much for more looks, or more blocks."""
         return LineUse(round(self.size * factor), round(self.requests * factor))
+
+
+def count_first_looks(months: int) -> int:
+    """Return the looks until the first alerts of an area that was watched for some months."""
+    return round(12 * FIRST_LOOKS + LOOKS * months / 12)
 
 
 def count_blocks(side: float) -> float:
@@ -93,8 +102,8 @@ def describe(run: Run) -> Iterator[str]:
     cold, _, looks = measure(series, FIRST_KM, run.work / "first")
     one = cold.times(1 / looks)
     yield f"100 km² over 4 blocks, {looks} looks: {one.size / 1e6:.1f} MB and {one.requests} requests a look"
-    for months in (1, 3, 6, 12):
-        year = cold.times(LOOKS * (1 + months / 12) / looks)
+    for months in MONTHS:
+        year = cold.times(count_first_looks(months) / looks)
         use = f"{year.size / 1e6:.0f} MB, {year.requests} requests, {year.seconds() / 3600:.2f} h"
         yield f"  watched for {count_of(months, 'month')}: {use}"
     _, night, _ = measure(series, NIGHT_KM, run.work / "night")

@@ -29,7 +29,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.traffic import RECEIVED
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
-from minewatch.sources.scene import group_scenes
+from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult, find_scenes
 from minewatch.sources.skipped import SkippedScene
 from minewatch.sources.stac import Source
@@ -211,10 +211,13 @@ def _explain_switch(scan: AreaScan, switch: SourceSwitch, engine: Engine, report
 
 
 FIRST_HISTORY_DAYS = 366
-"""History before monitoring began that is read first of a new area."""
+"""History before monitoring began of which looks are read first of a new area."""
+
+FIRST_LOOKS = 3
+"""Of each calendar month of that history, by the least cloudy tiles; all looks that may raise an alert are read first."""
 
 LEAST_PUT_OFF = 60
-"""Looks that must be older for that: with fewer, the whole result does not take much longer."""
+"""Looks that are put off for that: with fewer, the whole result does not take much longer."""
 
 
 @dataclass(frozen=True)
@@ -235,9 +238,19 @@ def put_off(scan: AreaScan) -> frozenset[str]:
     """Return the datatakes that are read after the first alerts of a new area; none where that would not bring them sooner."""
     since = scan.plan.monitor_from - dt.timedelta(days=FIRST_HISTORY_DAYS)
     datatakes = [job.target.datatake for job in list_jobs(0, scan).jobs]
-    older = frozenset(one.key for one in datatakes if one.time.date() < since)
+    history = [one for one in datatakes if one.time.date() < scan.plan.monitor_from]
+    first = _choose_clearest([one for one in history if one.time.date() >= since])
+    rest = frozenset(one.key for one in history if one.key not in first)
     is_slow = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
-    return older if is_slow and LEAST_PUT_OFF <= len(older) < len(datatakes) else frozenset()
+    return rest if is_slow and LEAST_PUT_OFF <= len(rest) < len(datatakes) else frozenset()
+
+
+def _choose_clearest(datatakes: Sequence[Datatake]) -> set[str]:
+    """Return the keys of the first FIRST_LOOKS of each calendar month, the least cloudy ones first."""
+    months: dict[tuple[int, int], list[tuple[float, str]]] = defaultdict(list)
+    for one in datatakes:
+        months[one.time.year, one.time.month].append((min(scene.cloud_cover for scene in one.scenes), one.key))
+    return {key for looks in months.values() for _, key in sorted(looks)[:FIRST_LOOKS]}
 
 
 def list_jobs(number: int, scan: AreaScan) -> FetchJobs:

@@ -23,10 +23,10 @@ from tests.helpers.places import ROOT
 def test_the_page_on_slow_lines_computes_as_the_benchmark_does() -> None:
     """Hours and megabytes of each row follow from those of a look."""
     text = (ROOT / "docs" / "slow-lines.md").read_text("utf-8")
-    size, requests = re.search(r"([\d.]+) MB and (\d+) requests a look, for 73 looks a year", text).groups()  # type: ignore[union-attr]
+    size, requests = re.search(r"([\d.]+) MB and (\d+) requests a look, scaled", text).groups()  # type: ignore[union-attr]
     look = line_time.LineUse(round(1e6 * float(size)), int(requests))
     rows = re.findall(r"^\| [\w` ,-]+ \| (\d+) \| ([\d,]+) MB \| ([\d.]+) \|$", text, re.MULTILINE)
-    assert [int(looks) for looks, *_ in rows] == [round(line_time.LOOKS * (1 + months / 12)) for months in (1, 3, 6, 12)]
+    assert [int(looks) for looks, *_ in rows] == [line_time.count_first_looks(months) for months in line_time.MONTHS]
     for looks, megabytes, hours in rows:
         use = look.times(int(looks))
         assert use.size / 1e6 == pytest.approx(float(megabytes.replace(",", "")), rel=0.02)
