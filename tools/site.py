@@ -27,7 +27,7 @@ OUTSIDE = {path.name: f"{path.stem.lower()}.md" for path in sorted(ROOT.glob("*.
 """Pages at the top of the repository, and their names in the site."""
 
 CONTENTS: Mapping[str, tuple[str, ...]] = {
-    "Begin": ("readme", "install", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
+    "Begin": ("readme", "install", "first-month", "walkthroughs/analyst", "walkthroughs/investigator", "walkthroughs/gis-staff"),
     "Learn": tuple(f"courses/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),
     "Learn in Spanish, French, Portuguese": (
         *(f"courses/es/{name}" for name in ("analyst", "investigator", "gis-staff", "moot-court", "trainers-guide")),

@@ -170,5 +170,7 @@ def list_ids(connection: sqlite3.Connection) -> list[str]:
 
 def suggest_alert(alert_id: str, known: Collection[str]) -> str:
     """Return the end of an error about an unknown alert: the one that was probably meant, else where they are listed."""
+    if any(re.fullmatch(rf"{re.escape(alert_id)}-\d{{8}}-\w+", name) for name in known):
+        return f": it is an area; its alerts: minewatch alerts list --aoi {alert_id}"
     near = find_nearest(alert_id, known)
     return f"; did you mean {near!r}?" if near else "; list them with: minewatch alerts list"

@@ -16,7 +16,8 @@ import shapely
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.item import list_observations
 from minewatch.archive.publication import TempRaster, publish, remove_temp_rasters
-from minewatch.archive.update_policy import explain_switch, find_refused, needs_fetch
+from minewatch.archive.survey import Survey, survey_group
+from minewatch.archive.update_policy import SourceSwitch, find_refused, find_switch, needs_fetch
 from minewatch.archive.writer import Target, write_temp_rasters
 from minewatch.areas.area_plan import AreaPlan, Query
 from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid
@@ -28,7 +29,7 @@ from minewatch.core.progress import Reporter
 from minewatch.core.traffic import RECEIVED
 from minewatch.raster.credentials import check_scenes
 from minewatch.sources.reflectance_offset import OffsetCheck
-from minewatch.sources.scene import group_scenes
+from minewatch.sources.scene import Datatake, group_scenes
 from minewatch.sources.search import SearchResult, find_scenes
 from minewatch.sources.skipped import SkippedScene
 from minewatch.sources.stac import Source
@@ -168,7 +169,7 @@ def fetch_observations(scans: Sequence[AreaScan], engine: Engine, reporter: Repo
             fetched=scan.fetched + fetched[number],
             received=scan.received + received[number],
             failures=[*scan.failures, *sorted(failures[number], key=lambda one: one.id)],
-            switch=own.switch,
+            switch=_explain_switch(scan, own.switch, engine, reporter) if own.switch else "",
         )
         for number, (scan, own) in enumerate(zip(scans, jobs, strict=True))
     ]
@@ -191,11 +192,32 @@ def _explain_refusal(name: str, check: OffsetCheck | None) -> SkippedScene:
     return SkippedScene(name, f"{found}; left out, as the pipeline says (scenes.offset_conflict)", is_refused=True)
 
 
+SWITCH_SAMPLE = 12
+"""Looks whose headers are read to say what reading all of them again takes: their clouds differ, and so do their bytes."""
+
+
+def _explain_switch(scan: AreaScan, switch: SourceSwitch, engine: Engine, reporter: Reporter) -> str:
+    """Say why nothing is read, and how many bytes reading again takes, by some looks that are as cloudy as all."""
+    by_cloud = sorted(switch.again, key=lambda one: (min(scene.cloud_cover for scene in one.scenes), one.key))
+    count = min(SWITCH_SAMPLE, len(by_cloud))
+    sample = [by_cloud[(2 * place + 1) * len(by_cloud) // (2 * count)] for place in range(count)]
+    tasks = [([Target(one, scan.plan.grid, scan.archive)],) for one in sample]
+    is_io_bound = any(is_remote(href) for one in sample for scene in one.scenes for href in scene.hrefs.values())
+    title, arrived = f"{scan.plan.aoi.name}: reading headers", RECEIVED.count_from_now()
+    done = reporter.track(engine.run(survey_group, tasks, is_io_bound=is_io_bound), title, count, arrived)
+    found = [one for _, results in done if not isinstance(results, Exception) for one in results if isinstance(one, Survey)]
+    sizes = [one.size or one.looked for one in found]
+    return switch.describe(len(by_cloud) * sum(sizes) / len(sizes) if sizes else None)
+
+
 FIRST_HISTORY_DAYS = 366
-"""History before monitoring began that is read first of a new area."""
+"""History before monitoring began of which looks are read first of a new area."""
+
+FIRST_LOOKS = 3
+"""Of each calendar month of that history, by the least cloudy tiles; all looks that may raise an alert are read first."""
 
 LEAST_PUT_OFF = 60
-"""Looks that must be older for that: with fewer, the whole result does not take much longer."""
+"""Looks that are put off for that: with fewer, the whole result does not take much longer."""
 
 
 @dataclass(frozen=True)
@@ -208,17 +230,27 @@ class FetchJobs:
     refused: tuple[SkippedScene, ...]
     """Scenes that were refused before and have not changed: they are not read."""
 
-    switch: str = ""
-    """What speaks against the area's source, for which nothing is read; '' = nothing."""
+    switch: SourceSwitch | None = None
+    """What speaks against the area's source, from which nothing is read; None = nothing."""
 
 
 def put_off(scan: AreaScan) -> frozenset[str]:
     """Return the datatakes that are read after the first alerts of a new area; none where that would not bring them sooner."""
     since = scan.plan.monitor_from - dt.timedelta(days=FIRST_HISTORY_DAYS)
     datatakes = [job.target.datatake for job in list_jobs(0, scan).jobs]
-    older = frozenset(one.key for one in datatakes if one.time.date() < since)
+    history = [one for one in datatakes if one.time.date() < scan.plan.monitor_from]
+    first = _choose_clearest([one for one in history if one.time.date() >= since])
+    rest = frozenset(one.key for one in history if one.key not in first)
     is_slow = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
-    return older if is_slow and LEAST_PUT_OFF <= len(older) < len(datatakes) else frozenset()
+    return rest if is_slow and LEAST_PUT_OFF <= len(rest) < len(datatakes) else frozenset()
+
+
+def _choose_clearest(datatakes: Sequence[Datatake]) -> set[str]:
+    """Return the keys of the first FIRST_LOOKS of each calendar month, the least cloudy ones first."""
+    months: dict[tuple[int, int], list[tuple[float, str]]] = defaultdict(list)
+    for one in datatakes:
+        months[one.time.year, one.time.month].append((min(scene.cloud_cover for scene in one.scenes), one.key))
+    return {key for looks in months.values() for _, key in sorted(looks)[:FIRST_LOOKS]}
 
 
 def list_jobs(number: int, scan: AreaScan) -> FetchJobs:
@@ -237,7 +269,7 @@ def list_jobs(number: int, scan: AreaScan) -> FetchJobs:
         elif known:
             checks = {str(record["id"]): OffsetCheck.from_record(record) for record in known.refused}
             refused += [_explain_refusal(scene.id, checks[scene.id]) for scene in find_refused(datatake, known)]
-    switch = "" if scan.may_switch else explain_switch(scan.source, archived, [job.target.datatake for job in jobs])
+    switch = None if scan.may_switch else find_switch(scan.source, archived, [job.target.datatake for job in jobs])
     return FetchJobs(() if switch else tuple(jobs), tuple(refused), switch)
 
 

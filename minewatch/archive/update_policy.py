@@ -14,6 +14,7 @@ from typing import Any
 from minewatch.archive.item import Observation
 from minewatch.areas.grid import PIXEL
 from minewatch.core.text import count_of
+from minewatch.core.traffic import format_bytes
 from minewatch.settings.pipeline import Conflict
 from minewatch.sources.reflectance_offset import OffsetCheck
 from minewatch.sources.scene import Datatake, Scene
@@ -66,23 +67,49 @@ def needs_fetch(datatake: Datatake, archived: Observation | None, conflict: Conf
     return archived.read_pixel > pixel or any(_is_better(parts, before.get(tile, [])) for tile, parts in now.items())
 
 
-def explain_switch(source: str, archived: Mapping[str, Observation], wanted: Sequence[Datatake]) -> str:
-    """Return what would be read again from a source that an archive has nothing of; '' where nothing would.
+@dataclass(frozen=True)
+class SourceSwitch:
+    """What reading from another source than an archive's would mean."""
+
+    source: str
+    """The other source."""
+
+    before: tuple[str, ...]
+    """Sources of the archive, that of most scenes first."""
+
+    archived: int
+    """Its looks."""
+
+    again: tuple[Datatake, ...]
+    """Looks that would be read again."""
+
+    new: int
+    """Looks that the archive lacks."""
+
+    def describe(self, size: float | None) -> str:
+        """Return why nothing was read, and what to do; ``size`` is the bytes of all looks in ``again``, None = not known."""
+        cost = "" if size is None else f", about {format_bytes(size)}"
+        new = f", beside {count_of(self.new, 'new one')}" if self.new else ""
+        return (
+            f"its archive of {count_of(self.archived, 'look')} is from {', '.join(self.before)}; "
+            f"{self.source} would read {len(self.again)} of them again{cost}{new}; "
+            f"if that is meant add --switch-source, else take --source {self.before[0]}"
+        )
+
+
+def find_switch(source: str, archived: Mapping[str, Observation], wanted: Sequence[Datatake]) -> SourceSwitch | None:
+    """Return what would be read again from a source that an archive has nothing of; None where nothing would.
 
     ``archived`` has its observations by their keys, ``wanted`` what is to be fetched.  Sources name the same overpass by other
     keys at times, so that one of a day that is archived counts as read again too.
     """
     names = Counter(str(scene["source"]) for o in archived.values() for scene in (*o.sources, *o.refused))
     days = {observation.time.date() for observation in archived.values()}
-    again = sum(datatake.key in archived or datatake.time.date() in days for datatake in wanted)
+    again = tuple(one for one in wanted if one.key in archived or one.time.date() in days)
     if not names or source in names or not again:
-        return ""
-    before = [name for name, _ in names.most_common()]
-    new = f", beside {count_of(len(wanted) - again, 'new one')}" if len(wanted) > again else ""
-    return (
-        f"its archive of {count_of(len(archived), 'look')} is from {', '.join(before)}; {source} would read {again} of them again"
-        f"{new}; if that is meant add --switch-source, else take --source {before[0]}"
-    )
+        return None
+    before = tuple(name for name, _ in names.most_common())
+    return SourceSwitch(source, before, len(archived), again, len(wanted) - len(again))
 
 
 def find_refused(datatake: Datatake, archived: Observation) -> list[Scene]:

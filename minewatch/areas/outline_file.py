@@ -28,6 +28,7 @@ from minewatch.areas.geojson import (
     parse_properties,
     parse_shape,
 )
+from minewatch.areas.gps_track import choose_lines, close_track
 from minewatch.areas.grid import add_corners, is_lonlat, lonlat_from, reproject
 from minewatch.core.errors import AoiError, MapFileError
 from minewatch.core.map_archive import is_archive, unpack_map
@@ -211,7 +212,18 @@ def _read_map(path: Path, where: str, layer: str | None, crs: str | None) -> tup
     rows = [{name: _to_plain(values[n]) for name, values in zip(columns, cells, strict=True)} for n in range(len(shapes))]
     kept = [{key: value for key, value in row.items() if value is not None and key not in _OWN_KEYS} for row in rows]
     features = [_Feature(shape, row) for shape, row in zip(shapes, kept, strict=True)]
-    return _to_lonlat(features, _parse_crs(system, where), where, [])
+    notes: list[str] = []
+    if info["driver"] == "GPX":
+        features, notes = _close_tracks(features)
+    return _to_lonlat(features, _parse_crs(system, where), where, notes)
+
+
+def _close_tracks(features: Sequence[_Feature]) -> tuple[list[_Feature], list[str]]:
+    """Return the features with tracks that end where they began as polygons, and what was done."""
+    closed = [close_track(feature.shape) for feature in features]
+    kept = [(one and one[0]) or feature.shape for feature, one in zip(features, closed, strict=True)]
+    shapes = [_Feature(shape, feature.properties) for feature, shape in zip(features, kept, strict=True)]
+    return shapes, [one[1] for one in closed if one][:MOST_NOTES]
 
 
 def _parse_crs(text: str, where: str) -> CRS:
@@ -226,7 +238,10 @@ def _choose_layer(path: Path, where: str, layer: str | None) -> str:
     if layer is not None and layer not in spatial:
         raise AoiError(f"{where} has no layer {show(layer)!r} with shapes; it has {_list_names(spatial)}")
     if layer is None and len(spatial) > 1:  # folders of a KML are layers, and some are empty
-        spatial = [name for name in spatial if pyogrio.read_info(path, layer=name, force_feature_count=True)["features"]]
+        counts = {name: pyogrio.read_info(path, layer=name, force_feature_count=True)["features"] for name in spatial}
+        spatial = [name for name, count in counts.items() if count]
+        lines = choose_lines(counts) if path.suffix.lower() == ".gpx" else None
+        spatial = [lines] if lines else spatial
     if layer is None and len(spatial) != 1:
         several = f"several layers ({_list_names(spatial)}); choose one with --layer"
         raise AoiError(f"{where} has {several if spatial else 'no layer with shapes'}")

@@ -11,6 +11,7 @@ import click
 
 from minewatch import __version__
 from minewatch.cli.groups import group_commands
+from minewatch.cli.hints import explain_use
 from minewatch.cli.output import Session, echo, say
 from minewatch.core.certificates import share_network_settings
 from minewatch.core.errors import WorkspaceError
@@ -74,7 +75,8 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            error.message = printable(error.message)  # type: ignore[misc]  # which is what click prints
+            hint = explain_use(error) if isinstance(error, click.UsageError) else ""
+            error.message = printable(error.message + hint)  # type: ignore[misc]  # which is what click prints
             raise
         except KeyboardInterrupt as stop:  # before the command has begun: click would say "Aborted!"
             exit_early(stop)

@@ -13,10 +13,11 @@ from minewatch.alerts.cells import is_empty, read_day
 from minewatch.alerts.context.terms import AREAS, CONCESSION, LEGAL, UNKNOWN, UNLICENSED
 from minewatch.alerts.lifetime import is_ever_confirmed
 from minewatch.alerts.record import CLOSED, CONFIRMED, DISMISSED, PROVISIONAL, STATES
-from minewatch.alerts.rows import Row, read_areas
+from minewatch.alerts.rows import Row, find_alert, read_areas
 from minewatch.areas.area_files import list_aois
 from minewatch.cli.complete import complete_area
-from minewatch.cli.output import DAY, Choice, say
+from minewatch.cli.output import say
+from minewatch.cli.values import Choice, Day, Number
 from minewatch.core.errors import AoiError
 from minewatch.core.text import count_of, suggest
 from minewatch.core.workspace import Workspace
@@ -40,23 +41,12 @@ ORDERS: Mapping[str, Callable[[Row], Any]] = {
 """Values of ``--sort``, each with what comes first; alerts that are equal in it stay in the order of area and id."""
 
 
-class Number(click.FloatRange):
-    """A number within bounds; nan is none."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; fails where it is none, or out of bounds."""
-        number = float(super().convert(value, param, ctx))
-        if math.isnan(number):
-            self.fail(f"{value} is no number.", param, ctx)
-        return number
-
-
 def filters(command: F) -> F:
     """Add the options that filter alerts to a command."""
     for option in (
         click.option("--min-area", type=Number(min=0), metavar="HA", help="At least this large, hectares."),
-        click.option("--until", type=DAY, help="First seen on this date or earlier."),
-        click.option("--since", type=DAY, help="First seen on this date or later."),
+        click.option("--until", type=Day(), help="First seen on this date or earlier."),
+        click.option("--since", type=Day(), help="First seen on this date or later."),
         click.option(
             "--review",
             multiple=True,
@@ -125,6 +115,27 @@ def select_alerts(
     for kind in outside:
         chosen = _select_outside(chosen, kind)
     return chosen if min_mine_score is None else _select_alike(chosen, min_mine_score)
+
+
+def select_named(workspace: Workspace, rows: Sequence[Row], alert_ids: Sequence[str]) -> list[Row]:
+    """Return the alerts with these ids, of which some may be former ones; all where none is given.
+
+    Raises AlertsError, with the nearest, for an id that no alert has or had.
+    """
+    names = {alert_id: find_alert(workspace.alerts, alert_id) for alert_id in alert_ids}
+    for alert_id, name in names.items():
+        if name != alert_id:
+            say(f"{alert_id} is now {name}")
+    return [row for row in rows if not names or row["alert_id"] in names.values()]
+
+
+def count_confirmed_since(rows: Sequence[Row], since: dt.datetime | None, aoi: str | None) -> int:
+    """Return how many alerts ``--since`` leaves out that were confirmed on that day or later; 0 without it."""
+    if since is None:
+        return 0
+    own = [row for row in rows if aoi in (None, row["aoi"])]
+    days = [(read_day(row["first_seen"]), read_day(row["confirmed_on"])) for row in own]
+    return sum(bool(first and confirmed and first < since.date() <= confirmed) for first, confirmed in days)
 
 
 def check_area(workspace: Workspace, aoi: str) -> None:

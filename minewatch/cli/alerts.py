@@ -11,10 +11,17 @@ from minewatch.alerts.cells import describe_position, read_day
 from minewatch.alerts.csv_dialects import DIALECTS
 from minewatch.alerts.lifetime import FateCount, describe_bracket, describe_fate
 from minewatch.alerts.rows import find_alert, list_what_ifs, read_areas, read_rows
-from minewatch.cli.alert_filters import BY_STATUS, ORDERS, describe_totals, filters, select_alerts
+from minewatch.cli.alert_filters import (
+    BY_STATUS,
+    ORDERS,
+    count_confirmed_since,
+    describe_totals,
+    filters,
+    select_alerts,
+    select_named,
+)
 from minewatch.cli.complete import complete_alert
 from minewatch.cli.output import (
-    Choice,
     Session,
     common_options,
     echo,
@@ -25,6 +32,7 @@ from minewatch.cli.output import (
     read_line,
     say,
 )
+from minewatch.cli.values import Choice
 from minewatch.cli.witnesses import corroborate, unseen
 from minewatch.core.errors import AlertsError
 from minewatch.core.text import count_of, format_time
@@ -79,13 +87,16 @@ def list_command(session: Session, sort: str, limit: int | None, **choice: Any) 
     from minewatch.cli.listing import describe_alerts, print_alerts
 
     workspace = session.workspace
-    chosen = select_alerts(workspace, read_rows(workspace.alerts), **choice)
+    rows = read_rows(workspace.alerts)
+    chosen = select_alerts(workspace, rows, **choice)
     listed = sorted(chosen, key=ORDERS[sort])[:limit]
     if session.as_json:
         print_json(describe_alerts(listed))
         return
     print_alerts(listed)
     say(describe_totals(chosen, len(listed)))
+    if count := count_confirmed_since(rows, choice["since"], choice["aoi"]):
+        say(f"{count_of(count, 'more alert')} first seen before {choice['since']:%Y-%m-%d}, and confirmed since then")
     for aoi in list_what_ifs(workspace.alerts):
         say(f"{aoi}: the table shows a what-if; to bring back its own alerts: minewatch scan {aoi}")
     if not any(choice[name] not in (None, ()) for name in NARROWING):
@@ -150,10 +161,22 @@ def _describe_life(row: dict[Any, Any]) -> list[tuple[str, str]]:
     return [("position", describe_position(row["lat"], row["lon"])), *(line for line in lines if line[1])]
 
 
+def _refuse_option(_context: click.Context, _option: click.Parameter, reason: str | None) -> str | None:
+    """Return a reason; raises BadParameter where it was left out, so that the next option would be taken for it."""
+    if reason and reason.startswith("--"):
+        raise click.BadParameter('give the reason: --dismiss "road works"')
+    return reason
+
+
 @alerts.command("review")
 @click.argument("alert_id", metavar="ID", shell_complete=complete_alert)
 @click.option("--confirm", is_flag=True, help="It is mining.")
-@click.option("--dismiss", metavar="REASON", help="It is not, and why: no alert is raised there for the time the pipeline sets.")
+@click.option(
+    "--dismiss",
+    metavar="REASON",
+    callback=_refuse_option,
+    help="It is not, and why: no alert is raised there for the time the pipeline sets.",
+)
 @click.option("--needs-visit", is_flag=True, help="Somebody has to visit the place.")
 @click.option("--clear", is_flag=True, help="Withdraw an earlier review.")
 @click.option("--note", default="", metavar="TEXT", help="Anything else to keep.")
@@ -201,6 +224,7 @@ def review(
 
 
 @alerts.command("export")
+@click.argument("alert_ids", metavar="[ID ...]", nargs=-1, shell_complete=complete_alert)
 @click.option(
     "--format", "formats", default=DEFAULT, show_default=True, help=f"One or several of {','.join(ENDINGS)}, with commas."
 )
@@ -215,9 +239,16 @@ def review(
 @filters
 @common_options
 def export(
-    session: Session, formats: str, output: Path | None, locale: str | None, overwrite: bool, handover: Handover, **choice: Any
+    session: Session,
+    alert_ids: tuple[str, ...],
+    formats: str,
+    output: Path | None,
+    locale: str | None,
+    overwrite: bool,
+    handover: Handover,
+    **choice: Any,
 ) -> None:
-    """Write alerts as alerts.FORMAT in one or several formats.
+    """Write alerts, those named or all that pass the filters, as alerts.FORMAT in one or several formats.
 
     Every format has the same columns.  kml opens in Google Earth, gpkg in QGIS, both with their colours; shp is a zipped
     shapefile, whose names and texts are shortened; the command lists which.  Each file holds the credits that licences ask
@@ -230,6 +261,7 @@ def export(
       minewatch alerts export --format xlsx,kml --confirmed -o hand-over --for "Ministry of the Environment"
       minewatch alerts export --format gpkg,shp --outside concession --since 2024-01-01
       minewatch alerts export --format csv --locale es
+      minewatch alerts export la-pampa-20240611-3fa9c1 --format kml -o hand-over
     """
     from minewatch.alerts.credits import credit_alerts
     from minewatch.alerts.read import read_alerts
@@ -238,7 +270,8 @@ def export(
     from minewatch.products.export.options import ExportOptions
 
     table = read_alerts(session.workspace.alerts)
-    kept = {row["alert_id"] for row in select_alerts(session.workspace, table.to_dict("records"), **choice)}
+    rows = select_named(session.workspace, table.to_dict("records"), alert_ids)
+    kept = {row["alert_id"] for row in select_alerts(session.workspace, rows, **choice)}
     chosen = table[table["alert_id"].isin(kept)]
     names = tuple(name.strip().lower() for name in formats.split(",") if name.strip())
     folder = output or session.workspace.exports

@@ -10,7 +10,8 @@ import click
 
 from minewatch.cli.complete import complete_target
 from minewatch.cli.image import FOLDER, NOTHING, Choices
-from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
+from minewatch.cli.output import Session, common_options, handover_options, print_result
+from minewatch.cli.values import Day
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 from minewatch.products.images.options import COMPOSITES, MOST_FRAMES, OVERLAYS, TRUE_COLOUR, VIDEO_FORMATS
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 @click.command("animate")
 @click.argument("target", metavar="AOI|ALERT", shell_complete=complete_target)
-@click.option("--since", type=DAY, help="First day.  [default: an alert's last normal look; of an area, when monitoring began]")
-@click.option("--until", type=DAY, help="Last day.  [default: the as-of date of the last scan]")
+@click.option("--since", type=Day(), help="First day.  [default: an alert's last normal look; of an area, when monitoring began]")
+@click.option("--until", type=Day(), help="Last day.  [default: the as-of date of the last scan]")
 @click.option(
     "--step", type=click.IntRange(1, 3660), default=30, show_default=True, metavar="DAYS",
     help=f"Each step of so many days gives its clearest image; at most {MOST_FRAMES} steps.",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from minewatch.cli.complete import complete_area, complete_pipeline
-from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.values import BoundingBox, Day
 from minewatch.core.text import count_of
 from minewatch.core.workspace import DEFAULT_PIPELINE
 
@@ -39,20 +40,6 @@ def aoi() -> None:
     """
 
 
-class BoundingBox(click.ParamType[tuple[float, ...]]):
-    """Four numbers with commas."""
-
-    name = "W,S,E,N"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        """Parse west, south, east, north."""
-        try:
-            west, south, east, north = (float(part) for part in str(value).split(","))
-        except ValueError:
-            self.fail(f"{value!r} is not four numbers W,S,E,N", param, ctx)
-        return west, south, east, north
-
-
 def outline_options(command: F) -> F:
     """Add the options for an outline, from a FILE or as a rectangle, to a command."""
     for option in (
@@ -75,7 +62,7 @@ def outline_options(command: F) -> F:
 @click.option("--name-from", "column", metavar="COLUMN", help="Make each feature of FILE an area, named from this column.")
 @click.option("--each", is_flag=True, help="Make each feature of FILE an area: NAME-1, NAME-2 ...")
 @outline_options
-@click.option("--monitor-from", type=DAY, help="First date that may raise an alert.  [default: a year ago]")
+@click.option("--monitor-from", type=Day(), help="First date that may raise an alert.  [default: a year ago]")
 @click.option("--grid-from", metavar="SOURCE", help="Use the pixel grid of this source in place of the UTM zone's.")
 @click.option(
     "--pipeline",
@@ -153,7 +140,7 @@ def add(
 
 
 def _present(session: Session, area: Aoi, written: str) -> dict[str, Any]:
-    """Say where an area lies and what is implausible about it; return the same as data."""
+    """Say where an area lies, once it was written somewhere, and what is implausible about it; return the same as data."""
     from minewatch.areas.doubts import list_doubts
     from minewatch.areas.location import locate_area
     from minewatch.settings.pipeline import read_pipeline
@@ -162,7 +149,7 @@ def _present(session: Session, area: Aoi, written: str) -> dict[str, Any]:
     doubts = list_doubts(area, where, read_pipeline(session.workspace, area.pipeline), today)
     for repair in area.repairs:
         say(f"{area.name}: {repair}")
-    if not session.as_json:
+    if written and not session.as_json:
         say(f"area {area.name}: {area.area_km2:,.2f} km², monitored from {area.monitor_from}; {written}")
         say(f"  {where.describe()}")
     for doubt in doubts:
@@ -291,7 +278,7 @@ def _draw(session: Session, area: Aoi, output: Path | None) -> dict[str, Any]:
 @click.argument("name")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @outline_options
-@click.option("--monitor-from", type=DAY, help="Another first date that may raise an alert.")
+@click.option("--monitor-from", type=Day(), help="Another first date that may raise an alert.")
 @click.option("--pipeline", help="Another pipeline for its scans.")
 @click.option("--source", metavar="NAME|PATH|none", help=f"{SOURCE_HELP}  none: the workspace's.")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
@@ -343,6 +330,8 @@ def edit(
     for line in meanings:
         say(f"{name}: {line}")
     facts: dict[str, Any] = {"changed": bool(meanings) and not dry_run, "meaning": meanings, "former": None}
+    if meanings and dry_run:
+        facts |= _present(session, after, "")
     if not meanings or dry_run:
         say(f"{name}: nothing was changed{'' if meanings else ': it is like that already'}")
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from minewatch.cli.output import Session, common_options, complain, handover_options, print_result, read_names
+from minewatch.cli.values import Choice
 from minewatch.core.progress import reporting
 from minewatch.products.bulletin.options import AREA, FORMATS, HTML, UNITS
 from minewatch.products.report.options import LANGUAGES
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--month", required=True, metavar="YYYY-MM", help="The month.")
 @click.option("--by", type=click.Choice(list(UNITS)), default=AREA, show_default=True, help="The units that have a row each.")
 @click.option("--format", "formats", default=HTML, show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of page and XLSX.")
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True, help="Of page and XLSX.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/bulletins]")
 @handover_options
 @common_options

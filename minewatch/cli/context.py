@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minewatch.cli.output import Session, common_options, complain, echo, print_json, print_table, say
+from minewatch.cli.values import Day
 from minewatch.core.errors import ContextError
 from minewatch.core.text import count_of, suggest
 
@@ -52,7 +53,7 @@ def context() -> None:
 @click.option("--encoding", help="Of the text; left out, found out.")
 @click.option("--crs", help="Coordinate reference system, such as EPSG:4674, where the file states none.")
 @click.option("--date-format", help="Such as %d/%m/%Y, or milliseconds; left out, found out.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="Day of the register; left out, when the file was modified.")
+@click.option("--as-of", type=Day(), help="Day of the register; left out, when the file was modified.")
 @common_options
 def add(session: Session, name: str, file: Path, preset: str, columns: tuple[str, ...], **options: Any) -> None:
     """Declare a register of mining rights that was downloaded as FILE, and show what its rows are.

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from minewatch.cli.complete import complete_area
-from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.values import Day
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 
@@ -25,7 +26,7 @@ SHOWN = 10
 @click.argument("name", metavar="[AOI]", required=False, shell_complete=complete_area)
 @click.option("--source", metavar="NAME|URL|PATH", help="Source whose listing is compared, in place of the workspace's.")
 @click.option("--offline", is_flag=True, help="Examine the archive alone, without contacting the source.")
-@click.option("--until", type=DAY, help="Last acquisition date.  [default: that of the alerts table, or today]")
+@click.option("--until", type=Day(), help="Last acquisition date.  [default: that of the alerts table, or today]")
 @click.option("--all", "everything", is_flag=True, help="List every scene, including those without problems.")
 @click.option("--warm", is_flag=True, help="Compile what scans need, now; takes no area and no workspace.")
 @common_options

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from minewatch.alerts.rows import find_alert
-from minewatch.cli.alert_filters import filters, select_alerts
+from minewatch.cli.alert_filters import filters, select_alerts, select_named
 from minewatch.cli.complete import complete_alert
 from minewatch.cli.output import (
     Session,
@@ -22,6 +21,7 @@ from minewatch.cli.output import (
     read_line,
     say,
 )
+from minewatch.cli.values import Choice, Number
 from minewatch.core.text import count_of
 from minewatch.products.field.options import DISTANCE_M, FARTHEST_M
 from minewatch.products.report.options import LANGUAGES
@@ -48,7 +48,7 @@ def field() -> None:
 @field.command("write")
 @click.argument("ids", nargs=-1, metavar="[ID ...]", shell_complete=complete_alert)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of form and legend.")
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True, help="Of form and legend.")
 @handover_options
 @filters
 @common_options
@@ -70,10 +70,7 @@ def write(session: Session, ids: tuple[str, ...], output: Path | None, language:
 
     workspace = session.workspace
     table = read_alerts(workspace.alerts)
-    rows = table.to_dict("records")
-    if ids:
-        named = {find_alert(workspace.alerts, alert_id) for alert_id in ids}
-        rows = [row for row in rows if row["alert_id"] in named]
+    rows = select_named(workspace, table.to_dict("records"), ids)
     kept = {row["alert_id"] for row in select_alerts(workspace, rows, **choice)}
     chosen = table[table["alert_id"].isin(kept)]
     made = write_package(workspace, chosen, (output or workspace.exports) / NAME, language)
@@ -93,7 +90,7 @@ def write(session: Session, ids: tuple[str, ...], output: Path | None, language:
 @click.option("--note", default="", metavar="TEXT", help="Anything else to keep with these.")
 @click.option(
     "--distance",
-    type=click.FloatRange(1, FARTHEST_M),
+    type=Number(1, FARTHEST_M),
     default=DISTANCE_M,
     show_default=True,
     metavar="M",

@@ -10,6 +10,7 @@ import click
 
 from minewatch.cli.complete import complete_alert
 from minewatch.cli.output import Session, common_options, complain, handover_options, print_result, read_words
+from minewatch.cli.values import Choice
 from minewatch.core.errors import ReceiptError
 from minewatch.products.report.options import LANGUAGES
 
@@ -30,7 +31,7 @@ MOST_FAULTS = 20
     help="Encrypt for this public key (age1…, ssh-ed25519 …, ssh-rsa …) or a file of such keys; may be given several times.",
 )
 @handover_options
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Of READ-ME-FIRST.")
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True, help="Of READ-ME-FIRST.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.  [default: output/exports]")
 @click.option("--key", type=click.Path(path_type=Path), metavar="FILE", help="Sign with this Ed25519 key, not the settings' one.")
 @common_options

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minewatch.cli.complete import complete_target
-from minewatch.cli.output import DAY, Session, common_options, handover_options, print_result
+from minewatch.cli.output import Session, common_options, handover_options, print_result
+from minewatch.cli.values import Day
 from minewatch.core.errors import ImageError
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day, format_percent
@@ -55,9 +56,9 @@ class Choices(click.ParamType[tuple[str, ...]]):
 
 @click.command("image")
 @click.argument("target", metavar="AOI|ALERT", shell_complete=complete_target)
-@click.option("--date", "day", type=DAY, required=True, help="The image is of this day or an earlier one.")
+@click.option("--date", "day", type=Day(), required=True, help="The image is of this day or an earlier one.")
 @click.option(
-    "--since", type=DAY, metavar="DATE",
+    "--since", type=Day(), metavar="DATE",
     help="Make the least cloudy composite of the days from then to --date: each pixel from the clearest day that shows it.",
 )  # fmt: skip
 @click.option(

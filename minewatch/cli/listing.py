@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from minewatch.alerts.corroboration.unseen import ReportedPlace
 
 
-SPARE = ("BSI", "NDVI", "merged into", "last normal", "green again", "confirmed", "likeness", "legal", "review")
+LIKENESS = "likeness"
+"""Column of the mine-likeness."""
+
+SPARE = ("BSI", "NDVI", "merged into", "last normal", "green again", "confirmed", LIKENESS, "legal", "review")
 """Columns of a list of alerts for which a narrow terminal has no room, the first to be left out first."""
 
 
@@ -58,10 +61,10 @@ def print_alerts(alerts: Sequence[Mapping[Any, Any]]) -> None:
     ]
     dates = ("last normal", "first seen", "confirmed", "green again")
     columns = ("alert", "status", *dates, "ha", "lat", "lon", "NDVI", "BSI", "review")
-    names = (*columns, *["likeness"] * is_scored, *["legal"] * is_placed, *["merged into"] * is_merged)
-    print_table(names, rows, spare=SPARE)
+    names = (*columns, *[LIKENESS] * is_scored, *["legal"] * is_placed, *["merged into"] * is_merged)
+    dropped = print_table(names, rows, spare=SPARE)
     texts = read_texts("en")
-    if is_scored:
+    if is_scored and LIKENESS not in dropped:
         say(MEANING)
     if is_partly:
         echo(f"* {texts.text('legal_meaning_partly_valid')}")

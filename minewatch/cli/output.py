@@ -18,13 +18,10 @@ from minewatch.core.errors import MinewatchError, describe
 from minewatch.core.files import wrap_disk_errors
 from minewatch.core.logging import close_log, find_secrets, is_log_open, log_event, start_log
 from minewatch.core.signals import NOTICE, exit_process, find_exit_code
-from minewatch.core.text import LONGEST, printable, render_json, suggest
+from minewatch.core.text import LONGEST, printable, render_json
 from minewatch.core.workspace import ENVIRONMENT_VARIABLE, Workspace, find_workspace
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-DAY = click.DateTime(["%Y-%m-%d"])
-"""Type of the options that are dates."""
 
 LONGEST_LINE = 120
 """Characters of a case, an author or an organisation."""
@@ -75,15 +72,6 @@ def common_options(command: F) -> F:
         return guard(session, lambda: command(session, **arguments))
 
     return wrapped  # type: ignore[return-value]  # click's decorators lose the signature
-
-
-class Choice(click.Choice[str]):
-    """One of several words; the error for any other names the nearest."""
-
-    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """Return what is wrong, and what was probably meant."""
-        near = suggest(str(value), self.choices, "")
-        return super().get_invalid_choice_message(value, ctx) + (f" D{near[3:]}" if near.startswith("; did") else "")
 
 
 def handover_options(command: F) -> F:
@@ -192,8 +180,12 @@ def print_result(session: Session, facts: Any, lines: Iterable[object], notes: I
         echo(str(line))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False) -> None:
-    """Print a table on stdout, numbers aligned right, in the width of the terminal; a file or a pipe gets it as wide as it is.
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False
+) -> Sequence[str]:
+    """Print a table on stdout, numbers aligned right, in the width of the terminal; return the columns that were left out.
+
+    A file or a pipe gets it as wide as it is.
 
     Where there is no room, words of the last column are wrapped (``wrap``), the columns in ``spare`` are left out one by one,
     which a line says, or each row becomes a block.
@@ -206,13 +198,14 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare:
     console = Console(soft_wrap=True, highlight=False)
     layout = lay_out(columns, rows, console.width if sys.stdout.isatty() else None, spare=spare, wrap=wrap)
     if not layout.lines:
-        return
+        return ()
     text = Text("\n".join(layout.lines))
     if layout.has_head:
         text.stylize("bold", 0, len(layout.lines[0]))
     console.print(text)
     if layout.dropped:
         say(f"left out here: {', '.join(layout.dropped)}; a wider terminal shows all, and so does --json")
+    return layout.dropped
 
 
 def read_line(option: str, text: str) -> str:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.values import Day, Number
 
 if TYPE_CHECKING:
     from minewatch.operations.prune import AreaPruning, Pruning
 
 
 @click.command("prune")
-@click.option("--keep-gb", type=click.FloatRange(min=0), metavar="X", help="Gigabytes to keep.  [default: keep_gb in [prune]]")
-@click.option("--forget-before", type=DAY, metavar="DATE", help="Remove all looks before this day.")
+@click.option("--keep-gb", type=Number(min=0), metavar="X", help="Gigabytes to keep.  [default: keep_gb in [prune]]")
+@click.option("--forget-before", type=Day(), metavar="DATE", help="Remove all looks before this day.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
 @common_options
 def prune_command(session: Session, keep_gb: float | None, forget_before: dt.datetime | None, dry_run: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.values import Choice
 from minewatch.products.report.options import LANGUAGES
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command("qgis")
-@click.option(
-    "--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of map and legend."
-)
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True, help="Language of map and legend.")
 @common_options
 def qgis(session: Session, language: str) -> None:
     """Write output/minewatch.qgz: alerts, areas, context, images and change rasters, and a map to print, for QGIS.

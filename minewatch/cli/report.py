@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from minewatch.cli.complete import complete_alert, complete_area
-from minewatch.cli.output import DAY, Session, common_options, complain, handover_options, print_result, read_line, read_names
+from minewatch.cli.output import Session, common_options, complain, handover_options, print_result, read_line, read_names
+from minewatch.cli.values import Choice, Day
 from minewatch.core.progress import reporting
 from minewatch.products.report.options import FORMATS, LANGUAGES
 from minewatch.settings.mining_kinds import MININGS
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 @click.option(
     "--alert", "alert_id", metavar="ID", help="A report on one alert, in place of an area.", shell_complete=complete_alert
 )
-@click.option("--since", type=DAY, help="Only alerts first seen on this date or later.")
-@click.option("--until", type=DAY, help="Only alerts first seen by this date.")
+@click.option("--since", type=Day(), help="Only alerts first seen on this date or later.")
+@click.option("--until", type=Day(), help="Only alerts first seen by this date.")
 @click.option("--format", "formats", default="html", show_default=True, help=f"Some of {','.join(FORMATS)}, with commas.")
-@click.option("--lang", "language", type=click.Choice(LANGUAGES), default="en", show_default=True, help="Language of the report.")
+@click.option("--lang", "language", type=Choice(LANGUAGES), default="en", show_default=True, help="Language of the report.")
 @click.option("--case", default="", metavar="TEXT", help="Number or name of the case, printed at its head.")
 @click.option("--author", default="", metavar="NAME", help="Who makes the report, printed at its head.")
 @click.option("--organisation", default="", metavar="NAME", help="On whose behalf, printed at its head.")
@@ -75,6 +76,8 @@ def report(
       minewatch report la-pampa --impact alluvial --country PE --lang es
       minewatch report la-pampa --source /archive/sentinel-2/catalog.json
     """
+    from minewatch.alerts.rows import read_rows
+    from minewatch.areas.area_files import list_aois
     from minewatch.products.report.report_facts import ReportRequest
     from minewatch.products.report.write import write_report
 
@@ -86,6 +89,8 @@ def report(
         raise click.UsageError("--country is for the figures of --impact; give --impact, too")
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
+    if aoi and aoi not in list_aois(session.workspace) and any(r["alert_id"] == aoi for r in read_rows(session.workspace.alerts)):
+        raise click.UsageError(f"{aoi} is an alert: write minewatch report --alert {aoi}")
     request = ReportRequest(
         aoi=aoi or "",
         alert_id=alert_id or "",

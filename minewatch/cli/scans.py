@@ -12,7 +12,8 @@ import click
 
 from minewatch.alerts.record import CLOSED, DISMISSED, PROVISIONAL
 from minewatch.cli.complete import complete_area, complete_pipeline, complete_source
-from minewatch.cli.output import DAY, Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
+from minewatch.cli.values import Day
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
 from minewatch.core.traffic import format_bytes, parse_bytes, parse_speed
@@ -82,8 +83,8 @@ def init(session: Session, folder: Path) -> None:
     shell_complete=complete_source,
 )
 @click.option("--switch-source", is_flag=True, help="Read looks again that the archive has from another source.")
-@click.option("--since", type=DAY, help="First acquisition that may raise an alert, in place of each area's monitor_from.")
-@click.option("--until", type=DAY, help="As-of date: nothing acquired later has any influence.  [default: today]")
+@click.option("--since", type=Day(), help="First acquisition that may raise an alert, in place of each area's monitor_from.")
+@click.option("--until", type=Day(), help="As-of date: nothing acquired later has any influence.  [default: today]")
 @click.option("--into", type=click.Path(path_type=Path), metavar="DIR", help="Write table and rasters there; the archive stays.")
 @click.option("--replace", is_flag=True, help="Write a what-if over the workspace's own alerts.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run on this Dask cluster (tcp://host:port) in place of local threads.")
@@ -142,6 +143,8 @@ def scan_command(
 
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
+    if joined := next((name for name in names if "," in name), None):
+        raise click.UsageError(f"give areas with blanks between them: minewatch scan {' '.join(joined.split(','))}")
     if (into and replace) or (line and not estimate):
         raise click.UsageError("give either --into or --replace" if into and replace else "--line is for --estimate")
     window = since and since.date(), until and until.date()
@@ -198,6 +201,8 @@ def _estimate(session: Session, workspace: Workspace, request: ScanRequest, line
     print_table(columns, rows)
     echo(found.describe())
     echo(f"estimated from {found.basis}, for which {format_bytes(found.spent)} were read")
+    if any(area.looks and not area.size for area in found.areas):
+        say("blocks of files that several areas need are read once, and counted with the first of them")
     for note in found.notes:
         say(note)
 

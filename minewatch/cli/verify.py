@@ -29,7 +29,7 @@ MOST_FAULTS = 50
 
 
 @click.command("verify")
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("path", type=click.Path(path_type=Path), required=False)
 @click.option("--public-key", type=click.Path(path_type=Path), metavar="FILE", help="The Ed25519 key that must have signed.")
 @click.option("--require-signature", is_flag=True, help="Evidence or a pack without a signature is a fault.")
 @click.option("--identity", type=click.Path(path_type=Path), metavar="FILE", help="Your private key, for an encrypted pack.")
@@ -40,7 +40,7 @@ MOST_FAULTS = 50
 @common_options
 def verify(
     session: Session,
-    path: Path,
+    path: Path | None,
     public_key: Path | None,
     require_signature: bool,
     identity: Path | None,
@@ -50,6 +50,8 @@ def verify(
     tsa_ca: Path | None,
 ) -> None:
     """Say what is known of evidence: of a folder of it, a pack, or all evidence and the logs of a workspace.
+
+    Without PATH it is the workspace in which you are.
 
     \b
     The verdict is one of:
@@ -71,12 +73,13 @@ def verify(
       minewatch verify output/evidence/la-pampa-20240611-3fa9c1 --recompute --fetch
       minewatch verify la-pampa-20240611-3fa9c1.zip --public-key ranger.pub --tsa-ca tsa-root.pem
       minewatch verify la-pampa-20240611-3fa9c1.zip.age --identity ~/.ssh/id_ed25519 --public-key ranger.pub
-      minewatch verify . --require-signature
+      minewatch verify --require-signature
     """
     from minewatch.products.evidence.signing import read_public_key
     from minewatch.products.evidence.timestamp_checks import find_trusted_authorities
     from minewatch.products.evidence.verification import verify_path
 
+    path = path or session.workspace.root
     if source is not None and not fetch:
         raise click.UsageError("--source says where --fetch reads; give both")
     trust = replace(

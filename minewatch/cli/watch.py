@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from minewatch.alerts.history import NEW
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
 from minewatch.core.progress import reporting
 from minewatch.core.signals import exit_process
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from minewatch.core.progress import Reporter
     from minewatch.operations.status import AreaStatus, WatchStatus
     from minewatch.operations.watch import Cycle
+
+MOST_NAMED = 3
+"""New alerts of an area that are named; minewatch alerts list has them all."""
 
 ENDED = "the watch has ended; what was finished is kept, and the next one goes on from there"
 
@@ -101,7 +105,8 @@ def describe_results(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
         if not events:
             rest.append(aoi)
             continue
-        changed = ", ".join(f"{count} {name}" for name, count in events.items())
+        ids = f" ({', '.join(result['new'])})" if 0 < len(result["new"]) <= MOST_NAMED else ""
+        changed = ", ".join(f"{count} {name}{ids if name == NEW else ''}" for name, count in events.items())
         alerts = ", ".join(f"{count} {name}" for name, count in result["alerts"].items()) or "none"
         lines.append(f"{aoi}: {count_of(result['read'], 'look')} read; {changed}; alerts now: {alerts}")
     if rest:

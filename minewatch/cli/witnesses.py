@@ -11,6 +11,7 @@ import click
 from minewatch.alerts.corroboration.options import CODINGS, DAYS, DISTANCE_M, FARTHEST_M
 from minewatch.cli.alert_filters import check_area
 from minewatch.cli.output import Session, common_options, echo, print_json, say
+from minewatch.cli.values import Number
 
 
 @click.command("corroborate")
@@ -34,7 +35,7 @@ from minewatch.cli.output import Session, common_options, echo, print_json, say
     "--distance",
     default=DISTANCE_M,
     show_default=True,
-    type=click.FloatRange(0, FARTHEST_M),
+    type=Number(0, FARTHEST_M),
     metavar="M",
     help="Largest distance from an alert that counts as agreement, metres.",
 )

@@ -74,6 +74,19 @@ def count_of(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('s') else 's'}"
 
 
+_COMMA = re.compile(r"([+-]?\d+),(\d+)")
+
+
+def has_decimal_comma(text: str) -> bool:
+    """True if a text is one number whose decimals have a comma, as many languages write them."""
+    return bool(_COMMA.fullmatch(text.strip()))
+
+
+def use_points(text: str) -> str:
+    """Return a text with points in its numbers, where they had commas."""
+    return _COMMA.sub(r"\1.\2", text)
+
+
 MOST_KNOWN = 12
 """Names that an error lists."""
 

@@ -53,11 +53,15 @@ RECEIVED = ByteCounter()
 """Bytes of all answers that this process received, without their heads."""
 
 
+def _explain_comma(text: str) -> str:
+    return ", with a point in decimals" if "," in text else ""
+
+
 def parse_bytes(text: str) -> int:
     """Return the bytes of an amount such as ``1GB`` or ``250 MB``; raises ValueError for what is none."""
     match = _AMOUNT.fullmatch(text.strip())
     if not match or (size := round(float(match[1]) * SIZES[match[2].lower()])) < 1:
-        raise ValueError(f"{text!r} is no amount of data; write it like 1GB or 250MB")
+        raise ValueError(f"{text!r} is no amount of data; write it like 1GB or 1.5GB{_explain_comma(text)}")
     return size
 
 
@@ -69,7 +73,7 @@ def parse_speed(text: str) -> float:
         is_bytes = match[3] == "B/s"  # a small b is a bit: 250 kb/s
         speed = float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()] / (1 if is_bytes else 8)
     if speed <= 0:
-        raise ValueError(f"{text!r} is no speed of a line; write it like 2Mbit/s or 250kB/s")
+        raise ValueError(f"{text!r} is no speed of a line; write it like 2Mbit/s or 250kB/s{_explain_comma(text)}")
     return speed
 
 

@@ -104,7 +104,7 @@ def _explain_alerts(workspace: Workspace, before: Aoi, after: Aoi) -> Iterator[s
     reasons = {"outside the outline": outside, f"first seen before {after.monitor_from}": early}
     leave = [f"{mask.sum()} {reason}" for reason, mask in reasons.items() if mask.any()]
     if leave:
-        yield f"of its {count_of(len(own), 'alert')} {' and '.join(leave)} leave the table with the next scan"
+        yield f"of its {count_of(len(own), 'alert')} the next scan takes from the table {' and '.join(leave)}"
     yield (
         "what leaves the table or gets another id is listed by the next scan and in alert_history; reviews act on their ground, "
         "and evidence stays"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from minewatch.archive.area_scan import AreaScan
@@ -159,7 +159,7 @@ def estimate_scan(
     Raises MinewatchError where the request or the source cannot be used.
     """
     reporter, arrived = reporter or Reporter(), RECEIVED.count_from_now()
-    plan = plan_scan(workspace, request)
+    plan = plan_scan(workspace, replace(request, replace=True))  # no what-if can do harm where nothing is written
     answers = search_sources(plan, plan.areas, reporter)
     catalogue, notes = arrived(), []
     began = time.monotonic()

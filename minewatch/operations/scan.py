@@ -192,9 +192,8 @@ def _raise_first_alerts(run: _Run, scans: Sequence[AreaScan]) -> list[AreaScan]:
 def _describe_first_alerts(area: AreaReport) -> str:
     status = Counter(alert.status for alert in area.alerts)
     alerts = ", ".join(f"{status[name]} {name}" for name in (CONFIRMED, PROVISIONAL) if status[name]) or "none"
-    return (
-        f"first alerts, from {count_of(len(area.observations), 'look')}: {alerts}; the table has them, older looks are read now"
-    )
+    looks = count_of(len(area.observations), "look")
+    return f"first alerts, from {looks}: {alerts}; the table has them, the other looks are read now"
 
 
 def _search(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from minewatch.alerts.history import NEW, read_history
 from minewatch.alerts.rows import read_areas
 from minewatch.areas.aoi import read_aoi
 from minewatch.core.errors import AlertsError, BusyError, MinewatchError, RunRecordError, SourceError, describe
@@ -57,7 +58,10 @@ class Cycle:
     """The result of sending those that wait there."""
 
     found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Area to what its scan found: ``read`` looks, ``changes`` of its alerts, ``alerts`` by status; no what-ifs."""
+    """Area to what its scan found: ``read`` looks, ``changes`` of its alerts, ids of the ``new`` ones, ``alerts`` by status.
+
+    What-ifs are left out.
+    """
 
     faults: Sequence[str] = ()
     """Problems apart from areas, a line each."""
@@ -285,7 +289,11 @@ def _find_results(workspace: Workspace, runs: Sequence[ScheduledRun]) -> dict[st
         with contextlib.suppress(RunRecordError, LookupError, TypeError):
             for area in (read_run_record(workspace, run_id) or {"areas": ()})["areas"]:
                 read = area["scenes"]["observations_read"]
-                results[area["aoi"]] = {"read": read, "changes": area["changes"], "alerts": area["alerts"]}
+                results[area["aoi"]] = {"read": read, "changes": area["changes"], "new": [], "alerts": area["alerts"]}
+        with contextlib.suppress(AlertsError, LookupError):  # whoever reads the table says what is wrong with it
+            for event in read_history(workspace.alerts):
+                if event.run_id == run_id and event.event == NEW:
+                    results[event.alert_id.rsplit("-", 2)[0]]["new"].append(event.alert_id)
     return results
 
 

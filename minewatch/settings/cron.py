@@ -6,6 +6,8 @@ import datetime as dt
 
 from cronsim import CronSim, CronSimError
 
+from minewatch.core.text import count_of
+
 EXAMPLE = "30 2 * * *"
 """Every night at half past two, UTC."""
 
@@ -17,9 +19,8 @@ def check_cron(expression: str) -> str:
     """Return the expression if it is valid; raises ValueError saying what is wrong."""
     fields = expression.split()
     if len(fields) != 5:
-        raise ValueError(
-            f"{expression!r} has {len(fields)} fields; give five (minute, hour, day, month, weekday), such as {EXAMPLE!r} (UTC)"
-        )
+        count = count_of(len(fields), "field")
+        raise ValueError(f"{expression!r} has {count}; give five (minute, hour, day, month, weekday), such as {EXAMPLE!r} (UTC)")
     try:
         find_next(expression, dt.datetime(2024, 1, 1, tzinfo=dt.UTC))
     except CronSimError as error:

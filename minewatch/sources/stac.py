@@ -19,6 +19,7 @@ from shapely.geometry import mapping
 from minewatch.areas.area_plan import Query
 from minewatch.core.errors import SceneError, SourceError
 from minewatch.core.http import DENIED_STATUSES
+from minewatch.core.text import find_nearest
 from minewatch.core.url_policy import hide_secrets, is_web
 from minewatch.settings.credits import UNSTATED, DataTerms, parse_terms
 from minewatch.settings.providers import PROVIDERS, Provider, find_provider
@@ -210,8 +211,11 @@ def _find_catalog(provider: Provider, providers: Mapping[str, Provider]) -> str:
         return str(path.resolve())
     if provider.name in providers:
         raise SourceError(f"source {provider.name} does not exist: {path} is not there; check its path in the settings")
-    known = ", ".join(providers)
-    raise SourceError(f"source {provider.name} does not exist: it is no provider ({known}), no address, and {path} is not there")
+    known, near = ", ".join(providers), find_nearest(provider.name, providers)
+    raise SourceError(
+        f"source {provider.name} does not exist: it is no provider ({known}), no address, and {path} is not there"
+        f"{f'; did you mean {near!r}?' if near else ''}"
+    )
 
 
 def read_root(provider: Provider) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -337,8 +338,14 @@ def test_another_provider_that_would_read_again_is_asked_about(series: Simulated
     scan_small(watch)
     before = snapshot(watch.root / "output" / "archive") | {"csv": watch.alerts_csv.read_bytes()}
     source = str(newer.catalog)
-    with pytest.raises(SwitchError, match=r"of 42 looks .* would read 2 of them again, beside 1 new one; .*--switch-source"):
+    with pytest.raises(SwitchError) as asked:
         scan_small(watch, source=source)
+    said = re.search(
+        r"of 42 looks .* read 2 of them again, about (\d+) kB, beside 1 new one; .*--switch-source", str(asked.value)
+    )
+    sizes = [path.stat().st_size for name in redone[:-1] for path in (newer.catalog.parent / name).glob("*.tif")]
+    assert said
+    assert sum(sizes) <= 1000 * int(said[1]) <= 2 * sum(sizes), "of small files the head that is read first is all"
     assert snapshot(watch.root / "output" / "archive") | {"csv": watch.alerts_csv.read_bytes()} == before
     assert scan_small(watch, source=source, switch_source=True).areas[0].fetched == 3
     assert scan_small(watch, source=source).areas[0].fetched == 0

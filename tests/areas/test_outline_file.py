@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import zipfile
 from pathlib import Path
@@ -268,6 +269,23 @@ def test_pins_beside_an_area_are_left_out_and_said(workspace: Workspace, tmp_pat
     collection = shapely.GeometryCollection([EAST, Point(0, 0)])
     (tmp_path / "b.geojson").write_text(json.dumps(mapping(collection)))
     assert "the area holds Point too, which was left out" in add(workspace, "b", tmp_path / "b.geojson").stderr
+
+
+def test_a_track_around_an_area_is_its_outline(workspace: Workspace, tmp_path: Path) -> None:
+    """In two parts, since reception was lost, and beside waypoints, which are no area."""
+    corners = [(-70.0, -12.9), (-69.9, -12.9), (-69.9, -12.8), (-70.0, -12.8), (-70.0, -12.899)]
+
+    def write(name: str, *parts: list[tuple[float, float]]) -> Path:
+        points = ["".join(f'<trkpt lat="{lat}" lon="{lon}"/>' for lon, lat in part) for part in parts]
+        track = "".join(f"<trkseg>{part}</trkseg>" for part in points)
+        text = f'<wpt lat="0" lon="0"/><trk><name>Río</name>{track}</trk>'
+        (tmp_path / name).write_text(f'<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1">{text}</gpx>', "utf-8")
+        return tmp_path / name
+
+    answer = add(workspace, "a", write("closed.gpx", corners[:2], corners[2:]))
+    assert re.search(r"a track of 43\.\d km, closed over the 111 m between its ends", answer.stderr)
+    assert read_aoi(workspace, "a").geometry.symmetric_difference(WEST).area < 1e-9
+    assert "is a MultiLineString, not a polygon" in refuse(workspace, "b", write("open.gpx", corners[:4]))
 
 
 def test_one_outline_that_crosses_itself_refuses_all_and_is_named(workspace: Workspace, tmp_path: Path) -> None:

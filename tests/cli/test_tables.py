@@ -237,6 +237,46 @@ def test_each_review_can_be_chosen(workspace: Workspace) -> None:
     assert all(run(workspace, "alerts", "list", "--review", one or "none").exit_code == 0 for one in REVIEWS)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "help_"),
+    [
+        (("alerts", "list", "--min-area", "0,5"), 2, "decimals have a point: write 0.5"),
+        (("alerts", "list", "--since", "1.6.2024"), 2, "'1.6.2024' is no date: write year, month and day, like 2024-06-30"),
+        (("scan", "--until", "2024-06-31"), 2, "there is no such day"),
+        (("scan", "--budget", "1,5GB"), 2, "write it like 1GB or 1.5GB, with a point in decimals"),
+        (("scan", "pampa,new-ground"), 2, "minewatch scan pampa new-ground"),
+        (("scan", "--aoi", "pampa"), 2, "Areas stand here without an option: minewatch scan NAME"),
+        (("alerts", "list", "pampa"), 2, "Areas are chosen with --aoi NAME"),
+        (("alerts", "show", "pampa"), 1, "it is an area; its alerts: minewatch alerts list --aoi pampa"),
+        (("alerts", "review", name(0), "--dismiss", "--by", "Rosa"), 2, 'give the reason: --dismiss "road works"'),
+        (("report", name(0)), 2, f"is an alert: write minewatch report --alert {name(0)}"),
+        (("scan", "--source", "earthsearch"), 1, "did you mean 'earth-search'?"),
+        (("help",), 2, "All commands: minewatch --help"),
+        (("aoi", "add", "a", "--bbox", "-70,1", "-13,0", "-69,9", "-12,9"), 2, "as one word: --bbox -70.13,-13.02"),
+        (("aoi", "add", "a", "--bbox", "-70,1,-13,0,-69,9,-12,9"), 2, "write -70.1,-13.0,-69.9,-12.9"),
+        (("aoi", "add", "a", "--bbox", "-70,1; -13,0; -69,9; -12,9"), 2, "write -70.1,-13.0,-69.9,-12.9"),
+        (("aoi", "add", "a", "--bbox", "here"), 2, "'here' is not four numbers W,S,E,N\n"),
+    ],
+    ids=lambda value: " ".join(value)[:40] if isinstance(value, tuple) else "",
+)
+def test_what_was_written_wrongly_is_explained(workspace: Workspace, words: tuple[str, ...], code: int, help_: str) -> None:
+    answer = run(workspace, *words)
+    assert (answer.exit_code, answer.stdout) == (code, "")
+    assert help_ in answer.stderr
+
+
+def test_words_are_taken_whatever_their_capitals(workspace: Workspace) -> None:
+    assert list_ids(workspace, "--status", "Confirmed") == list_ids(workspace, "--status", "confirmed")
+
+
+def test_alerts_that_were_confirmed_since_a_day_are_not_passed_over(workspace: Workspace) -> None:
+    """Who asks what is new since a day would miss those that were first seen before, and confirmed since then."""
+    first, confirmed = make_alert(4).first_seen, make_alert(4).confirmed_on
+    assert confirmed
+    between = str(first + (confirmed - first) / 2)
+    assert re.search(r"\d more alerts? first seen before " + between, run(workspace, "alerts", "list", "--since", between).stderr)
+
+
 # --- exports -----------------------------------------------------------------------------------------------------------
 
 
@@ -252,6 +292,15 @@ def test_an_export_says_how_many_went_where_and_what_it_replaced(workspace: Work
     assert again.exit_code == 0
     assert f"5 alerts of 5 written to {tmp_path / 'out'}" in again.stderr
     assert re.search(r"alerts\.csv of \d+ \w+ \d{4}, \d\d:\d\d UTC was replaced", again.stderr)
+
+
+def test_an_export_has_the_alerts_that_are_named(workspace: Workspace, tmp_path: Path) -> None:
+    assert "2 alerts of 5 written" in export(workspace, tmp_path, name(1), name(3)).stderr
+    assert {line.split(",")[0] for line in (tmp_path / "alerts.csv").read_text("utf-8").splitlines()[1:]} == {name(1), name(3)}
+    assert "1 alert of 5 written" in export(workspace, tmp_path, name(1), name(3), "--status", "dismissed").stderr
+    refused = export(workspace, tmp_path, "pampa-20240101-00000")
+    assert refused.exit_code == 1
+    assert f"did you mean '{name(0)}'?" in refused.stderr
 
 
 def test_an_export_that_somebody_has_worked_in_is_kept(workspace: Workspace, tmp_path: Path) -> None:

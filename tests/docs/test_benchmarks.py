@@ -14,9 +14,23 @@ from types import ModuleType
 import geopandas as gpd
 import pytest
 
+from benchmarks import line_time
 from minewatch.simulation.series import simulate_series
 from minewatch.simulation.settings import tropical_simulation
 from tests.helpers.places import ROOT
+
+
+def test_the_page_on_slow_lines_computes_as_the_benchmark_does() -> None:
+    """Hours and megabytes of each row follow from those of a look."""
+    text = (ROOT / "docs" / "slow-lines.md").read_text("utf-8")
+    size, requests = re.search(r"([\d.]+) MB and (\d+) requests a look, scaled", text).groups()  # type: ignore[union-attr]
+    look = line_time.LineUse(round(1e6 * float(size)), int(requests))
+    rows = re.findall(r"^\| [\w` ,-]+ \| (\d+) \| ([\d,]+) MB \| ([\d.]+) \|$", text, re.MULTILINE)
+    assert [int(looks) for looks, *_ in rows] == [line_time.count_first_looks(months) for months in line_time.MONTHS]
+    for looks, megabytes, hours in rows:
+        use = look.times(int(looks))
+        assert use.size / 1e6 == pytest.approx(float(megabytes.replace(",", "")), rel=0.02)
+        assert use.seconds() / 3600 == pytest.approx(float(hours), abs=0.06)
 
 
 def load(name: str) -> ModuleType:

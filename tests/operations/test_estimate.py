@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from benchmarks.line_time import LineUse, count_first_looks
 from minewatch.archive.budget import find_quarter
 from minewatch.archive.item import list_observations
 from minewatch.areas.aoi import read_aoi, write_aoi
@@ -28,6 +29,7 @@ from minewatch.operations.status import find_status
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.servers import RangeServer, ServeFolder
 from tests.helpers.small import (
+    MONITOR_FROM,
     NAME,
     UNTIL,
     copy_series,
@@ -212,25 +214,29 @@ def test_the_first_alerts_of_a_new_area_are_there_while_older_looks_are_read(
     range_server: ServeFolder,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At 2 Mbit/s and 300 ms a request, by the bytes and requests until then, for 100 km² of the same scenes."""
+    """On a line of 2 Mbit/s and 300 ms, within two hours: by bytes and requests until then, for 100 km² with 73 looks a year."""
     monkeypatch.setattr("minewatch.archive.fetch.LEAST_PUT_OFF", 10)
     monkeypatch.setattr("minewatch.archive.fetch.FIRST_HISTORY_DAYS", 150)
+    monkeypatch.setattr("minewatch.archive.fetch.FIRST_LOOKS", 2)
     server = range_server(series.catalog.parent)
     workspace = make_workspace(tmp_path / "watch", series, source=f"{server.url}/catalog.json")
-    seen: list[tuple[int, int, int]] = []
+    seen: list[tuple[int, int, int, int]] = []
 
     def note(text: str) -> None:
         if "first alerts" in text:
             table = workspace.alerts_csv.read_text().splitlines()
-            seen.append((len(table) - 1, count_sent(server), len(server.requests)))
+            looks = int(text.split("first alerts, from ")[1].split(maxsplit=1)[0])
+            seen.append((len(table) - 1, looks, count_sent(server), len(server.requests)))
 
     report = scan(workspace, ScanRequest(until=UNTIL), Reporter(None, note))
-    ((alerts, sent, requests),) = seen
+    ((alerts, looks, sent, requests),) = seen
     assert alerts > 0
     assert sent < 0.8 * count_sent(server), "older looks came afterwards"
+    history, watched = 5 * 2, sum(one.time.date() >= MONITOR_FROM for one in report.areas[0].observations)
+    assert looks == history + watched
     area = read_aoi(workspace, NAME).area_km2
-    hours = (sent / area * 100 / 250_000 + requests * 0.3 / 8) / 3600
-    assert hours < 2
+    use = LineUse(round(sent / area * 100), requests).times(count_first_looks(6) / looks)
+    assert 0.5 < use.seconds() / 3600 < 2
     assert read_result(workspace) == read_result(make_scanned(tmp_path_factory)[0]), "as after a scan that reads in order"
     events = report.areas[0].table_changes.events
     assert events["new"] >= alerts

@@ -30,6 +30,7 @@ from minewatch.areas.aoi import Aoi, write_aoi
 from minewatch.core.errors import WorkspaceError
 from minewatch.core.logging import close_log, find_secrets, start_log
 from minewatch.core.workspace import Workspace
+from minewatch.operations.notify import apprise_channel
 from minewatch.operations.notify import delivery as delivery_module
 from minewatch.operations.notify.delivery import Delivery, deliver, retry, send_test_message
 from minewatch.operations.notify.enqueue import enqueue_messages
@@ -378,6 +379,13 @@ def test_where_a_webhook_may_be(address: str, hosts: tuple[str, ...], fault: str
     assert (found == "") == (fault == "")
     assert fault in found
     assert "example" not in found
+
+
+def test_a_mailbox_alone_is_no_address() -> None:
+    found = apprise_channel.find_fault("rosa@example.org")
+    assert "needs its server too: mailtos://" in found
+    assert "rosa" not in found
+    assert "mailbox" not in apprise_channel.find_fault("nonsense")
 
 
 # --- the outbox ------------------------------------------------------------------------------------------------------

@@ -271,7 +271,7 @@ def test_the_command_tells_figures_and_what_cannot_go(moved: Workspace) -> None:
         ((), 1, "--keep-gb"),
         (("--keep-gb", "-1"), 2, "x>=0"),
         (("--keep-gb", "much"), 2, "not a valid float"),
-        (("--forget-before", "soon"), 2, "does not match"),
+        (("--forget-before", "soon"), 2, "is no date"),
         (("--forget-before", "2022-06-01"), 1, "monitor_from"),
     ],
 )

@@ -85,7 +85,7 @@ def test_last_and_next_time(expression: str, last: str, following: str) -> None:
         ("30 2 * *", "has 4 fields"),
         ("", "has 0 fields"),
         ("0 30 2 * * *", "has 6 fields"),
-        ("@daily", "has 1 fields"),
+        ("@daily", "has 1 field; give five"),
         ("61 2 * * *", "bad minute"),
         ("30 25 * * *", "bad hour"),
         ("30 2 * * FUN", "bad day-of-week"),

@@ -122,7 +122,8 @@ def test_a_night_on_a_real_area(small: Workspace) -> None:
     assert set(read_alerts(small.alerts)["run_id"]) == {one.run_id}
     found = done.found[NAME]
     assert (found["read"], found["changes"]) == (43, {"new": len(read_alerts(small.alerts))})
-    assert describe_results(done.found) == [f"{NAME}: 43 looks read; 2 new; alerts now: 2 confirmed"]
+    ids = ", ".join(sorted(read_alerts(small.alerts)["alert_id"]))
+    assert describe_results(done.found) == [f"{NAME}: 43 looks read; 2 new ({ids}); alerts now: 2 confirmed"]
     assert read_areas(small.alerts)[NAME][1] == NOW.date() == UNTIL
     assert {row["what_if"] for row in read_layer(small.alerts, "runs")} == {0}
     assert done.next_due == NOW.replace(minute=30) + DAY
@@ -138,7 +139,7 @@ def test_a_month_of_downtime_is_one_scan(small: Workspace) -> None:
 
 
 def test_areas_without_news_share_a_line() -> None:
-    quiet = {"read": 2, "changes": {"unchanged": 5}, "alerts": {"confirmed": 5}}
+    quiet = {"read": 2, "changes": {"unchanged": 5}, "new": [], "alerts": {"confirmed": 5}}
     assert describe_results({"a": quiet, "b": quiet}) == ["2 areas: 4 looks read; no alert changed"]
 
 

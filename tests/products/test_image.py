@@ -189,7 +189,7 @@ def test_an_old_id_is_followed(scanned: Workspace, alert: Any, tmp_path: Path) -
         (["nowhere", "--date", "2023-01-01"], 1, "there is no area and no alert 'nowhere'"),
         ([NAME, "--date", "2010-01-01"], 1, "there is no image of area 'spot' at or before 2010-01-01"),
         ([NAME], 2, "Missing option '--date'"),
-        ([NAME, "--date", "yesterday"], 2, "does not match the format"),
+        ([NAME, "--date", "yesterday"], 2, "is no date: write year, month and day"),
         ([NAME, "--date", "2023-01-01", "--bands", "purple"], 2, "'purple' is not one of"),
         (
             [NAME, "--date", "2023-01-01", "--overlay", "aoi,stars"],

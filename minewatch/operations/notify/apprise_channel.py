@@ -95,7 +95,11 @@ def find_fault(address: str) -> str:
     apprise = _load_package()
     if re.search(r"[\s,](?=\w+://)", address):
         return "holds more than one address; make a rule for each"
-    return "" if apprise.Apprise.instantiate(address, suppress_exceptions=True) else "holds no address that apprise knows"
+    if apprise.Apprise.instantiate(address, suppress_exceptions=True):
+        return ""
+    is_mailbox = "://" not in address and "@" in address
+    hint = "; a mailbox needs its server too: mailtos://USER:PASSWORD@HOST?to=MAILBOX" if is_mailbox else ""
+    return f"holds no address that apprise knows{hint}"
 
 
 def holds_raw_characters(address: str) -> bool:
