@@ -31,9 +31,6 @@ SPEED, DELAY = 250_000, 0.3
 AT_ONCE = 8
 """Requests under way at a time, at least: two threads for each of two cores, each with several bands."""
 
-LOOKS = 73
-"""Overpasses a year where two satellites pass over each orbit."""
-
 MONTHS = (1, 3, 6, 12)
 """How long an area was watched, for its first alerts."""
 
@@ -64,7 +61,7 @@ class LineUse:
 
 def count_first_looks(months: int) -> int:
     """Return the looks until the first alerts of an area that was watched for some months."""
-    return round(12 * FIRST_LOOKS + LOOKS * months / 12)
+    return (12 + months) * FIRST_LOOKS
 
 
 def count_blocks(side: float) -> float:

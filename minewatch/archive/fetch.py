@@ -214,7 +214,7 @@ FIRST_HISTORY_DAYS = 366
 """History before monitoring began of which looks are read first of a new area."""
 
 FIRST_LOOKS = 3
-"""Of each calendar month of that history, by the least cloudy tiles; all looks that may raise an alert are read first."""
+"""Of each calendar month from then on, by the least cloudy tiles."""
 
 LEAST_PUT_OFF = 60
 """Looks that are put off for that: with fewer, the whole result does not take much longer."""
@@ -238,9 +238,8 @@ def put_off(scan: AreaScan) -> frozenset[str]:
     """Return the datatakes that are read after the first alerts of a new area; none where that would not bring them sooner."""
     since = scan.plan.monitor_from - dt.timedelta(days=FIRST_HISTORY_DAYS)
     datatakes = [job.target.datatake for job in list_jobs(0, scan).jobs]
-    history = [one for one in datatakes if one.time.date() < scan.plan.monitor_from]
-    first = _choose_clearest([one for one in history if one.time.date() >= since])
-    rest = frozenset(one.key for one in history if one.key not in first)
+    first = _choose_clearest([one for one in datatakes if one.time.date() >= since])
+    rest = frozenset(one.key for one in datatakes if one.key not in first)
     is_slow = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
     return rest if is_slow and LEAST_PUT_OFF <= len(rest) < len(datatakes) else frozenset()
 
