@@ -22,7 +22,7 @@ def test_amounts_are_read_as_people_write_them(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "GB", "-1GB", "0MB", "1e3MB", "1,5GB", "nanGB", "infGB", "1GBit"])
 def test_what_is_no_amount_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match="like 1GB or 250MB"):
+    with pytest.raises(ValueError, match=r"like 1GB or 1\.5GB"):
         parse_bytes(text)
 
 

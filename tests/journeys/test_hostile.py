@@ -129,17 +129,18 @@ def test_gdal_opens_with_the_named_driver_only(tmp_path: Path, host: Host, drive
 
 
 @pytest.mark.parametrize("pixel", [10, 20])
+@pytest.mark.parametrize("compress", ["deflate", "lzw"])
 @pytest.mark.parametrize(
     ("domain", "key"), [("OVERVIEWS", "OVERVIEW_FILE"), ("ProxyOverviewRequest", "FILENAME"), ("overviews", "OVERVIEW_FILE")]
 )
 def test_a_file_that_names_another_in_its_metadata_leads_nowhere(
-    tmp_path: Path, scene: Scene, host: Host, pixel: int, domain: str, key: str
+    tmp_path: Path, scene: Scene, host: Host, pixel: int, compress: str, domain: str, key: str
 ) -> None:
-    path = write_raster(tmp_path / "a.tif", paint_bands(40, 40)["red"])
+    path = write_raster(tmp_path / "a.tif", paint_bands(40, 40)["red"], compress=compress)
     with rasterio.open(path, "r+") as raster:
         raster.update_tags(ns=domain, **{key: f"/vsicurl/{host.url}/other.tif"})
-    if pixel == 10:  # our own reader looks at no metadata
-        assert (read_red(scene, path) == FOREST["red"]).all()
+    if compress == "deflate":  # our own reader looks at no metadata
+        assert (read_red(scene, path, pixel) == FOREST["red"]).all()
     else:
         with pytest.raises(SceneError, match="name another file"):
             read_red(scene, path, pixel)
@@ -213,9 +214,6 @@ JP2 = {
     "more than there is": (20_000, 20_000, 20_000),
 }
 
-BLIND = {"a bomb in a small block", "a bomb in a block", "a zstd bomb"}
-"""GDAL takes of a block what fits and does not ask for the rest; our own reader refuses it."""
-
 MEMORY = 1000
 """MB that a process may take to meet them all; 230 to 700 of them are Python, its libraries and their compiled code."""
 
@@ -233,8 +231,7 @@ def test_no_file_that_lies_takes_time_or_memory(tmp_path: Path) -> None:
     results = json.loads(answer.stdout)
     assert len(results) == 2 * (len(CLAIMS) + len(JP2) + 2)
     for name, (said, memory) in results.items():
-        way, _, file = name.partition(" ")
-        honest = file in ("sound", "honest.tif") or (file.removesuffix(".tif") in BLIND and way == "picture")
+        honest = name.partition(" ")[2] in ("sound", "honest.tif")
         assert (said == "read") == honest, (name, said)
         assert honest or re.fullmatch(r"scene \w+, red: [^\n]{10,200}", said), (name, said)
         assert memory < MEMORY, name
