@@ -5,10 +5,12 @@ GDAL opens the header for CRS and transform, and reads every other kind of file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from urllib.parse import urlsplit
 
 import imagecodecs
@@ -164,8 +166,11 @@ def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None,
     layout = _lay_out(href, access, head, directory, described)
     if layout is None or described is None or not smaller:
         return layout
-    level = _choose_overview(smaller, head, described, coarsest)
-    return replace(layout, overview=_lay_out(href, access, head, *level)) if level else layout
+    for level, place in _list_overviews(smaller, head, described, coarsest):
+        with contextlib.suppress(BlockError):  # of a damaged one; the image itself is whole
+            if overview := _lay_out(href, access, head, level, place):
+                return replace(layout, overview=overview)
+    return layout
 
 
 def _ask_gdal(href: str, head: bytes) -> Description | None:
@@ -237,20 +242,26 @@ def _lay_out(href: str, access: Access, head: bytes, directory: Directory | None
     return layout
 
 
-def _choose_overview(
+def _list_overviews(
     directories: Sequence[Directory], head: bytes, known: Description, coarsest: float
-) -> tuple[Directory, Description] | None:
-    """Return the directory of the coarsest image of a file whose pixels have up to ``coarsest`` metres, and describe it."""
-    chosen = None
+) -> list[tuple[Directory, Description]]:
+    """Return the directories of smaller images of a file whose pixels have up to ``coarsest`` metres, the coarsest first.
+
+    Each has its description.  An image of another size than a whole factor gives, rounded up or down, is no overview.
+    """
+    found = []
     for directory in directories:
         sizes = directory.read_numbers(head)
         height, width = sizes.get("height", 0), sizes.get("width", 0)
         if sizes.get("kind") != OVERVIEW or not (0 < height < known.shape[0] and 0 < width < known.shape[1]):
             continue
         across, down = known.shape[1] / width, known.shape[0] / height
-        if abs(known.transform.a) * round(across) <= coarsest and round(across) == round(down):
-            chosen = directory, replace(known, shape=(height, width), transform=known.transform @ Affine.scale(across, down))
-    return chosen
+        factor = round(across)
+        is_whole = all(abs(factor * part - whole) < factor for part, whole in zip((height, width), known.shape, strict=True))
+        if is_whole and abs(known.transform.a) * factor <= coarsest:
+            place = replace(known, shape=(height, width), transform=known.transform @ Affine.scale(across, down))
+            found.append((factor, directory, place))
+    return [(directory, place) for _, directory, place in sorted(found, key=itemgetter(0), reverse=True)]
 
 
 def _is_simple(first: dict[str, int], known: Description) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from minewatch.core.errors import SceneError
 from minewatch.core.units import NODATA
 from minewatch.raster.blocks import LARGEST_RANGE, SMALLEST_POOLED, BlockCache, BlockFile, BufferPool, Prefetcher, plan_ranges
 from minewatch.raster.read import DatatakeFiles, SceneFiles, open_datatake
+from minewatch.raster.tiff_directory import read_directories
 from minewatch.raster.tiff_header import HEAD, Box, Layout, read_layout
 from minewatch.sources.georeferencing import StatedGrid
 from minewatch.sources.scene import Datatake, Scene
@@ -193,6 +195,28 @@ def test_a_file_that_lies_elsewhere_than_its_item_states_is_refused_in_overviews
     moved = dataclasses.replace(with_overviews, grids={"red": stated})
     with pytest.raises(SceneError, match="contradicts its item"):
         read_all(moved, 20)
+
+
+@pytest.mark.parametrize(
+    ("tag", "number"),
+    [
+        pytest.param(257, 240, id="an image that is no half of the first"),
+        pytest.param(325, 2**31, id="blocks of a size that cannot be"),
+        pytest.param(254, 5, id="a mask"),
+        pytest.param(258, 8, id="numbers of another type"),
+    ],
+)
+def test_an_overview_that_cannot_be_used_is_passed_over(with_overviews: Scene, tmp_path: Path, tag: int, number: int) -> None:
+    """The image itself is whole, so that it is read, whatever pixels would be enough."""
+    data = bytearray(Path(with_overviews.hrefs["red"]).read_bytes())
+    entry = next(entry for entry in read_directories(bytes(data), most=2)[1].entries if entry.tag == tag)
+    struct.pack_into({3: "<H", 4: "<I", 16: "<Q"}[entry.kind], data, entry.place, number)
+    red = tmp_path / "red.tif"
+    red.write_bytes(data)
+    spoilt = dataclasses.replace(with_overviews, hrefs={**with_overviews.hrefs, "red": str(red)})
+    expected = read_all(with_overviews, 10)[0]["red"]
+    for pixel in (10, 20):
+        assert np.array_equal(read_all(spoilt, pixel)[0]["red"], expected)
 
 
 # --- ranges ----------------------------------------------------------------------------------------------------------
