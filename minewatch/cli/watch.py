@@ -15,7 +15,7 @@ from minewatch.cli.output import Session, common_options, echo, print_json, prin
 from minewatch.core.progress import reporting
 from minewatch.core.signals import exit_process
 from minewatch.core.text import count_of, format_time
-from minewatch.core.traffic import format_bytes
+from minewatch.core.traffic import format_bytes, format_exact
 from minewatch.core.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def _describe_reading(area: AreaStatus) -> str:
     read = f"{format_bytes(area.received or 0)} read by its last scan"
     if area.budget is None:
         return read
-    return f"{read}; not read: budget ({format_bytes(area.budget)}): {count_of(area.left_unread, 'look')}"
+    return f"{read}; not read: budget ({format_exact(area.budget)}): {count_of(area.left_unread, 'look')}"
 
 
 def _list_cells(area: AreaStatus, now: dt.datetime) -> tuple[str, ...]:

@@ -7,8 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 
+from minewatch.core.text import show
+
 SIZES = {"b": 1, "kb": 1_000, "mb": 1_000_000, "gb": 1_000_000_000, "tb": 1_000_000_000_000}
 """Units of amounts, as 1GB; decimal, as lines and contracts count them."""
+
+MOST_BYTES = 2**53
+"""Amounts are smaller: every number of bytes up to here is exact in the alerts table."""
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kb|mb|gb|tb)", re.IGNORECASE)
 _SPEED = re.compile(r"(\d+(?:\.\d+)?)\s*([kmg]?)(bit/s|bps|bit|b/s)", re.IGNORECASE)
@@ -60,9 +65,10 @@ def _explain_comma(text: str) -> str:
 def parse_bytes(text: str) -> int:
     """Return the bytes of an amount such as ``1GB`` or ``250 MB``; raises ValueError for what is none."""
     match = _AMOUNT.fullmatch(text.strip())
-    if not match or (size := round(float(match[1]) * SIZES[match[2].lower()])) < 1:
-        raise ValueError(f"{text!r} is no amount of data; write it like 1GB or 1.5GB{_explain_comma(text)}")
-    return size
+    size = float(match[1]) * SIZES[match[2].lower()] if match else 0.0
+    if not 0.5 < size < MOST_BYTES:
+        raise ValueError(f"{show(text)!r} is no amount of data; write it like 1GB or 1.5GB{_explain_comma(text)}")
+    return round(size)
 
 
 def parse_speed(text: str) -> float:
@@ -72,8 +78,8 @@ def parse_speed(text: str) -> float:
     if match:
         is_bytes = match[3] == "B/s"  # a small b is a bit: 250 kb/s
         speed = float(match[1]) * {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()] / (1 if is_bytes else 8)
-    if speed <= 0:
-        raise ValueError(f"{text!r} is no speed of a line; write it like 2Mbit/s or 250kB/s{_explain_comma(text)}")
+    if not 0 < speed < MOST_BYTES:
+        raise ValueError(f"{show(text)!r} is no speed of a line; write it like 2Mbit/s or 250kB/s{_explain_comma(text)}")
     return speed
 
 

@@ -18,7 +18,7 @@ from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.areas.area_source import choose_source
 from minewatch.core.errors import AoiError, MinewatchError, SourceError, WorkspaceError
 from minewatch.core.text import join_some
-from minewatch.core.traffic import format_bytes
+from minewatch.core.traffic import format_exact
 from minewatch.core.workspace import Workspace
 from minewatch.settings.document import list_providers
 from minewatch.settings.pipeline import read_pipeline
@@ -213,4 +213,4 @@ def plan_area(
 
 
 def _say_budget(budget: int | None) -> str:
-    return "none" if budget is None else format_bytes(budget)
+    return "none" if budget is None else format_exact(budget)
