@@ -34,7 +34,7 @@ class ChosenLooks:
     """Says what is left unread."""
 
     surveys: dict[str, Survey]
-    """Datatake to survey, of those that were looked at; the bytes are those of the pixels that are read."""
+    """Datatake to survey, of those that were looked at."""
 
 
 def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, memory: Path, *, keep: bool = True) -> ChosenLooks:
@@ -71,7 +71,7 @@ def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, mem
             received=scan.received + spent,
             failures=[*scan.failures, *failures],
         ),
-        {key: replace(one, size=one.coarse_size) if chosen.get(key) == COARSE_PIXEL else one for key, one in surveys.items()},
+        surveys,
     )
 
 

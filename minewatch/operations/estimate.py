@@ -14,7 +14,7 @@ from minewatch.archive.fetch import FetchJob, group_jobs, list_jobs
 from minewatch.archive.integrity import IntegrityReport
 from minewatch.archive.item import list_observations
 from minewatch.archive.survey import Survey, survey_group
-from minewatch.areas.grid import Grid
+from minewatch.areas.grid import COARSE_PIXEL, Grid
 from minewatch.core.http import is_remote
 from minewatch.core.parallel import Engine, start_engine
 from minewatch.core.progress import Reporter
@@ -241,9 +241,10 @@ def _estimate_area(
     scan: AreaScan, number: int, groups: Sequence[Sequence[FetchJob]], surveys: dict[int, list[Survey | None]]
 ) -> AreaEstimate:
     own = {g: place for g, group in enumerate(groups) for place, job in enumerate(group) if job.area == number}
-    found = [one for g, place in own.items() if g in surveys and (one := surveys[g][place])]
+    pixels = [(groups[g][place].target.pixel, one) for g, place in own.items() if g in surveys and (one := surveys[g][place])]
+    found = [one for _, one in pixels]
     scale = len(own) / len(found) if found else 0.0
-    size = scale * sum(one.size or 0 for one in found)
+    size = scale * sum((one.coarse_size if pixel == COARSE_PIXEL else one.size) or 0 for pixel, one in pixels)
     disk = scale * sum(one.pixels for one in found) * DISK_BYTES
     if own and found:
         size += _estimate_pictures(scan.plan.grid, max(found, key=lambda one: one.size or 0), is_new=not scan.observations)
@@ -264,7 +265,7 @@ def _estimate_area(
 def _estimate_pictures(grid: Grid, look: Survey, *, is_new: bool) -> float:
     """Return the bytes of the two images of the quick look, from overviews where the area is large, and of a few alerts.
 
-    ``look`` is a clear one.
+    ``look`` is a clear one.  These images are sharp, whatever pixels the looks are read in.
     """
     coarser, size = max(1.0, max(grid.shape) / MOST_SIDE), look.size or 0
     quicklook = 2 * PICTURE_SHARE * size / 4.0 ** math.ceil(math.log2(coarser))
