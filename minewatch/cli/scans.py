@@ -231,7 +231,7 @@ def print_summary(report: ScanReport) -> None:
             echo(f"  skipped {count_of(len(area.found.cloudy), 'scene')} with more cloud than the pipeline allows")
 
 
-IF_ANY = ("replaced", "merged", "faded", "dismissed", "changed")
+IF_ANY = ("replaced", "not read", "merged", "faded", "dismissed", "changed")
 """Columns of the summary that are shown where any area has such scenes or alerts."""
 
 
@@ -246,6 +246,7 @@ def _summarise(area: AreaReport) -> dict[str, str | int | float]:
         "used": scenes.used,
         "skipped": scenes.skipped,
         "replaced": scenes.replaced,
+        "not read": scenes.left_unread,
         "alerts": len(area.alerts),
         "confirmed": fates.confirmed,
         "still bare": fates.still_bare,

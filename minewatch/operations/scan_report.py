@@ -131,7 +131,9 @@ class AreaReport:
         """What became of the scenes that the source lists or the archive has."""
         used = {scene for observation in self.observations for scene in observation.source_ids}
         skipped = {*(failure.id for failure in self.failures), *self.found.cloudy} - used
-        return SceneCount(len(used), len(skipped), len({scene.id for scene in self.found.scenes} - used - skipped))
+        others = {scene.id for scene in self.found.scenes} - used - skipped
+        unread = others & {name for datatake in self.left_unread for name in datatake.ids}
+        return SceneCount(len(used), len(skipped), len(others - unread), len(unread))
 
 
 @dataclass(frozen=True)

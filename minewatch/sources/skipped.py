@@ -63,7 +63,10 @@ class SceneCount:
     replaced: int
     """Newer ones of the same overpass, or those in the archive, are used in their place."""
 
+    left_unread: int
+    """The area's budget does not pay for them."""
+
     @property
     def total(self) -> int:
         """All of them."""
-        return self.used + self.skipped + self.replaced
+        return self.used + self.skipped + self.replaced + self.left_unread
