@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.line_time import LineUse, count_first_looks
+from minewatch.alerts.columns import AOIS
+from minewatch.alerts.rows import read_layer, reading
 from minewatch.archive.budget import find_quarter
 from minewatch.archive.item import list_observations
 from minewatch.areas.aoi import read_aoi, write_aoi
@@ -22,11 +24,17 @@ from minewatch.cli import main
 from minewatch.core.errors import MinewatchError
 from minewatch.core.progress import Reporter
 from minewatch.core.workspace import Workspace
+from minewatch.operations.doctor.checks import CheckOutcome
+from minewatch.operations.doctor.examination import examine_area
 from minewatch.operations.estimate import estimate_scan
 from minewatch.operations.plan import ScanRequest, plan_scan
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.status import find_status
+from minewatch.products.bulletin.period import Period
+from minewatch.products.bulletin.watched_area import read_watched_area
+from minewatch.products.report.gather_facts import gather_facts
+from minewatch.products.report.report_facts import ReportRequest
 from minewatch.simulation.series import SimulatedSeries
 from tests.helpers.servers import RangeServer, ServeFolder
 from tests.helpers.small import (
@@ -99,6 +107,22 @@ def test_an_estimate_is_what_the_scan_then_receives(series: SimulatedSeries, tmp
     assert read_record(again)["bytes"] == count_sent(server, count), "of a scan with nothing new, the catalogue"
 
 
+@pytest.mark.server
+def test_an_estimate_within_a_budget_counts_small_pixels_of_looks_and_sharp_images(
+    series: SimulatedSeries, tmp_path: Path, range_server: ServeFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minewatch.operations.estimate.FIRST_ALERTS", 0)
+    server = range_server(series.catalog.parent)
+    workspace = make_workspace(tmp_path / "watch", series, source=f"{server.url}/catalog.json")
+    set_budget(workspace, BUDGET // 2)
+    estimate = estimate_scan(workspace, ScanRequest(until=UNTIL), speed=250_000)
+    count = len(server.requests)
+    (area,) = scan_small(workspace).areas
+    assert any(observation.read_pixel == COARSE_PIXEL for observation in area.observations)
+    assert not area.alerts
+    assert estimate.size == pytest.approx(count_sent(server, count), rel=0.05)
+
+
 def test_the_command_prints_one_sum_and_whole_numbers(series: SimulatedSeries, tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "watch", series)
     words = ["-w", str(workspace.root), "scan", "--until", str(UNTIL), "--estimate", "--line", "2Mbit/s"]
@@ -131,6 +155,9 @@ def test_many_scans_within_a_budget_equal_one(series: SimulatedSeries, tmp_path:
     assert any(note.startswith("not read: budget (12MB): ") for note in facts["notes"])
     (area,) = find_status(once, dt.datetime(2023, 4, 1, tzinfo=dt.UTC)).areas
     assert (area.budget, area.left_unread) == (BUDGET, len(unread))
+    check = next(check for check in examine_area(once, NAME).checks if check.name == "not in the archive")
+    assert (check.outcome, check.facts["not_read_budget"]) == (CheckOutcome.OK, len(unread)), "no scan tries to fetch them"
+    assert "not read: budget" in check.text
 
 
 def test_what_few_bytes_made_coarse_a_larger_budget_reads_sharp(series: SimulatedSeries, tmp_path: Path) -> None:
@@ -191,6 +218,26 @@ def test_a_smaller_budget_drops_nothing_and_a_larger_one_reads_the_rest(
     large = scan_small(whole)
     assert small.areas[0].fetched == large.areas[0].fetched == 0, "and is not read again"
     assert len(large.areas[0].observations) > len(small.areas[0].observations)
+
+
+def test_what_a_budget_left_unread_counts_nowhere_though_the_archive_has_it(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    whole = copy_workspace(make_scanned(tmp_path_factory)[0], tmp_path / "whole")
+    set_budget(whole, BUDGET)
+    (area,) = scan_small(whole).areas
+    count = area.scene_count
+    assert (count.used, count.left_unread, count.replaced) == (len(area.observations), len(area.left_unread), 0)
+    assert count.left_unread
+    facts = gather_facts(whole, ReportRequest(aoi=NAME))
+    assert [look.date for look in facts.looks] == [one.time.date() for one in area.observations]
+    assert not any("the archive has changed" in note for note in facts.notes)
+    with reading(whole.alerts) as connection:
+        (row,) = read_layer(connection, AOIS)
+    counted = read_watched_area(whole, NAME, row, [Period(dt.date(2023, 2, 1), dt.date(2023, 2, 28))])
+    assert not counted.missing
+    Path(whole.runs / f"{row['run_id']}.json").write_text("{}")
+    assert len(gather_facts(whole, ReportRequest(aoi=NAME)).looks) == len(list_archived(whole)), "where no record says what"
 
 
 def test_a_budget_of_one_scan_is_a_what_if_only_over_another_table(series: SimulatedSeries, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from minewatch.alerts.explain.record import Explanation
 from minewatch.alerts.explain.writer import ExplanationWriter
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.rows import read_areas, suggest_alert
-from minewatch.archive.item import Observation, list_observations, select_observations
+from minewatch.alerts.used_looks import select_used
+from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.repair import refuse_pruned
 from minewatch.archive.stack import Stack, batch_windows, read_stack, read_stacks
 from minewatch.areas.aoi import read_aoi
@@ -128,7 +129,7 @@ def _prepare_area(workspace: Workspace, name: str, pipeline: str, reporter: Repo
     monitor_from, as_of = read_areas(workspace.alerts)[name]
     area = make_area_plan(aoi, read_pipeline(workspace, pipeline), pipeline, monitor_from=monitor_from, until=as_of)
     refuse_pruned(workspace.archive(name), area)
-    observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
+    observations = select_used(workspace, list_observations(workspace.archive(name), area.grid).values(), area)
     if not observations:
         raise AlertsError(f"the archive has no look at area {name!r}; fetch it again with: minewatch scan {name}")
     return PreparedArea(area, observations, assess_area(observations, area, reporter))

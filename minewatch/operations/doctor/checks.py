@@ -96,6 +96,9 @@ class ExaminedData:
     source: str
     """Name of the source; empty where none was contacted."""
 
+    left_unread: frozenset[str] = frozenset()
+    """Ids of items that the budget of the area does not pay for."""
+
 
 @dataclass(frozen=True)
 class Examination:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from minewatch.alerts.rows import read_areas
+from minewatch.alerts.used_looks import read_choice
 from minewatch.archive.item import list_observations, select_observations, sort_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
@@ -54,7 +55,8 @@ def examine_area(
     notes: list[str] = []
     listed = None if offline else _list_current_items(workspace, area, source, reporter, notes)
     contacted = "" if listed is None else choose_source(workspace, area.aoi, source)
-    data = ExaminedData(area, observations, archived, listed, contacted)
+    chosen = read_choice(workspace, name) if area.aoi.budget is not None else None
+    data = ExaminedData(area, observations, archived, listed, contacted, chosen.left_unread if chosen else frozenset())
     return Examination(data, list(_run_checks(data, reporter)), notes)
 
 

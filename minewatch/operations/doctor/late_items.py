@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from minewatch.archive.choice import BUDGET
 from minewatch.archive.item import Observation
 from minewatch.core.text import count_of
 from minewatch.operations.doctor.catalogue_items import CatalogueItem
@@ -79,7 +80,9 @@ def check_unfetched(data: ExaminedData) -> DataCheck:
         return DataCheck(name, CheckOutcome.UNKNOWN, "-", "the source was not contacted")
     limit = data.area.pipeline.scenes.max_cloud_cover
     archived = {observation.key: observation for observation in data.archived}
-    wanted = [item for item in data.listed if item.cloud_cover <= limit]
+    listed = [item for item in data.listed if item.cloud_cover <= limit]
+    wanted = [item for item in listed if item.key in archived or item.id not in data.left_unread]
+    unread = len(listed) - len(wanted)
     findings = [
         CheckFinding(item.id, item.time.date(), CheckOutcome.LOOK, text)
         for item in wanted
@@ -87,7 +90,8 @@ def check_unfetched(data: ExaminedData) -> DataCheck:
     ]
     text = f"{len(findings)} of {count_of(len(wanted), 'item')} of {data.source} are not in the archive"
     text += "; the next scan tries to fetch them" if findings else ""
-    facts = {"listed": len(wanted), "lacking": len(findings)}
+    text += f"; {count_of(unread, 'more item')} not read: {BUDGET}" if unread else ""
+    facts = {"listed": len(listed), "lacking": len(findings), "not_read_budget": unread}
     return DataCheck(name, CheckOutcome.LOOK if findings else CheckOutcome.OK, str(len(findings)), text, findings, facts)
 
 

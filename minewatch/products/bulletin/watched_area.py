@@ -18,7 +18,8 @@ from shapely.geometry.base import BaseGeometry
 
 from minewatch.alerts.as_known import replay_as_known
 from minewatch.alerts.record import Alert
-from minewatch.archive.item import Observation, list_observations, select_observations
+from minewatch.alerts.used_looks import select_used
+from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.raster_header import find_step
 from minewatch.archive.stac_item import credit_observations
 from minewatch.archive.stack import iterate_scl
@@ -150,7 +151,7 @@ class _UnknownError(Exception):
 def _read_scanned(workspace: Workspace, area: AreaPlan, periods: Sequence[Period]) -> WatchedArea:
     name = area.aoi.name
     try:
-        observations = select_observations(list_observations(workspace.archive(name), area.grid).values(), area)
+        observations = select_used(workspace, list_observations(workspace.archive(name), area.grid).values(), area)
         credit = credit_observations(observations)
         record = ChangeRecord(workspace.checkpoints(name), workspace.changes(name), hash_inputs(area, observations, credit))
         known = record.read(with_map=False)

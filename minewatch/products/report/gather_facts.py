@@ -24,8 +24,9 @@ from minewatch.alerts.lifetime import GREEN_AGAIN, find_fate
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.record import CONFIRMED, PROVISIONAL
 from minewatch.alerts.rows import find_alert
+from minewatch.alerts.used_looks import select_used
 from minewatch.archive.choice import BUDGET, explain_coarse
-from minewatch.archive.item import Observation, list_observations, select_observations
+from minewatch.archive.item import Observation, list_observations
 from minewatch.archive.stac_item import credit_observations
 from minewatch.areas.antimeridian import join_halves
 from minewatch.areas.aoi import read_aoi
@@ -36,7 +37,7 @@ from minewatch.core.files import append_lines, read_lines
 from minewatch.core.progress import Reporter
 from minewatch.core.run_record import make_record_error, read_run_record
 from minewatch.core.text import count_of
-from minewatch.core.traffic import format_bytes
+from minewatch.core.traffic import format_exact
 from minewatch.core.url_policy import hide_secrets
 from minewatch.core.workspace import Workspace
 from minewatch.detection.chance import Chance
@@ -70,7 +71,9 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
     area, area_row = _plan_area(workspace, name)
     observations, notes = _list_looks(workspace, area)
     if unread := area_row.get("left_unread"):
-        notes.append(f"not read: {BUDGET} ({format_bytes(area_row['budget'])}): {count_of(int(unread), 'look')} of the period")
+        notes.append(
+            f"not read: {BUDGET} ({format_exact(int(area_row['budget']))}): {count_of(int(unread), 'look')} of the period"
+        )
     rows = [_clean(row) for row in chosen.to_dict("records")]
     impact = assess_impact(workspace, rows, request.impact) if request.impact else None
     known_ids = set(table["alert_id"])
@@ -185,7 +188,7 @@ def _list_looks(workspace: Workspace, area: AreaPlan) -> tuple[list[Observation]
         archived = list_observations(workspace.archive(area.aoi.name), area.grid).values()
     except MinewatchError as error:
         return [], [str(error)]
-    looks = select_observations(archived, area)
+    looks = select_used(workspace, archived, area)
     return looks, explain_coarse(looks)
 
 
