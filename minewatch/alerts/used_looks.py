@@ -46,7 +46,7 @@ def read_choice(workspace: Workspace, name: str) -> LookChoice | None:
 
 
 def select_used(workspace: Workspace, archived: Iterable[Observation], area: AreaPlan) -> list[Observation]:
-    """Choose the observations that the table rests on, as its scan did; all of its period where nobody knows what that left out."""
+    """Choose the observations that the table rests on, as its scan did; where nobody knows what that left out, all."""
     chosen = read_choice(workspace, area.aoi.name)
     found = select_observations(archived, area)
     return found if chosen is None else [one for one in found if not chosen.used.isdisjoint(one.source_ids)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from minewatch.archive.area_scan import AreaScan
 from minewatch.archive.budget import CLOUDIEST, LEAST_CLEAR, Candidate, choose_looks, split_budget
 from minewatch.archive.item import Observation
-from minewatch.archive.survey import Survey, identify, survey_datatake
+from minewatch.archive.survey import Survey, identify, survey_group
 from minewatch.archive.writer import Target
 from minewatch.areas.grid import COARSE_PIXEL, PIXEL
 from minewatch.core.files import publish_json
@@ -50,8 +50,7 @@ def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, mem
     known = _read_memory(memory)
     surveys = {one.key: known[name] for one in worth if (name := identify(one, scan.plan.grid)) in known}
     missing = [one for one in worth if one.key not in surveys]
-    before = RECEIVED.total
-    found = survey_all(scan, missing, engine, reporter)
+    found, spent = survey_all(scan, missing, engine, reporter)
     surveys |= {key: one for key, one in found.items() if isinstance(one, Survey)}
     if keep and found:
         _write_memory(memory, {**known, **{one.id: one for one in surveys.values()}})
@@ -60,7 +59,6 @@ def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, mem
     chosen = choose_looks(candidates, split_budget(scan.plan))
     unread = {one.key: one for one in datatakes if one.key not in chosen and one.key not in failed}
     failures = [SkippedScene(scene.id, str(found[one.key])) for one in failed.values() for scene in one.scenes]
-    spent = RECEIVED.total - before
     left = tuple(datatake for datatake in datatakes if datatake.key in unread)
     return ChosenLooks(
         replace(
@@ -77,15 +75,16 @@ def choose_within_budget(scan: AreaScan, engine: Engine, reporter: Reporter, mem
 
 def survey_all(
     scan: AreaScan, datatakes: Sequence[Datatake], engine: Engine, reporter: Reporter
-) -> dict[str, Survey | Exception]:
-    """Survey datatakes over an area: datatake to survey, or to why it cannot be read."""
+) -> tuple[dict[str, Survey | Exception], int]:
+    """Survey datatakes over an area: datatake to survey, or to why it cannot be read; also returns the bytes that came for it."""
     if not datatakes:
-        return {}
-    targets = [(Target(one, scan.plan.grid, scan.archive), LEAST_CLEAR) for one in datatakes]
+        return {}, 0
+    targets = [([Target(one, scan.plan.grid, scan.archive)], LEAST_CLEAR) for one in datatakes]
     is_io_bound = any(is_remote(href) for one in datatakes for scene in one.scenes for href in scene.hrefs.values())
     title, arrived = f"{scan.plan.aoi.name}: looking for clear scenes", RECEIVED.count_from_now()
-    done = reporter.track(engine.run(survey_datatake, targets, is_io_bound=is_io_bound), title, len(targets), arrived)
-    return {datatakes[number].key: result for number, result in done}
+    done = dict(reporter.track(engine.run(survey_group, targets, is_io_bound=is_io_bound), title, len(targets), arrived))
+    found = {datatakes[number].key: one if isinstance(one, Exception) else one.surveys[0] for number, one in done.items()}
+    return found, sum(one.received for one in done.values() if not isinstance(one, Exception))
 
 
 def _make_candidate(datatake: Datatake, survey: Survey | None) -> Candidate:
@@ -97,9 +96,21 @@ def _make_candidate(datatake: Datatake, survey: Survey | None) -> Candidate:
 
 def _read_memory(path: Path) -> dict[str, Survey]:
     try:
-        return {one.id: one for one in (Survey(**facts) for facts in parse_json(path.read_bytes()))}
+        surveys = [Survey(**facts) for facts in parse_json(path.read_bytes())]
     except (OSError, ValueError, TypeError):  # none yet, or cut off: the surveys are made anew
         return {}
+    return {one.id: one for one in surveys if _is_sound(one)}
+
+
+def _is_sound(survey: Survey) -> bool:
+    """True if what was read from a file has the kinds of values that a survey has."""
+    shares, counts = (survey.clear_share, survey.valid_share), (survey.looked, survey.pixels, survey.parts)
+    sizes = [size for size in (survey.size, survey.coarse_size) if size is not None]
+    return (
+        isinstance(survey.id, str)
+        and all(isinstance(share, float | int) for share in shares)
+        and all(isinstance(count, int) for count in (*counts, *sizes))
+    )
 
 
 def _write_memory(path: Path, surveys: dict[str, Survey]) -> None:

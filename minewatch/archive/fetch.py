@@ -205,7 +205,9 @@ def _explain_switch(scan: AreaScan, switch: SourceSwitch, engine: Engine, report
     is_io_bound = any(is_remote(href) for one in sample for scene in one.scenes for href in scene.hrefs.values())
     title, arrived = f"{scan.plan.aoi.name}: reading headers", RECEIVED.count_from_now()
     done = reporter.track(engine.run(survey_group, tasks, is_io_bound=is_io_bound), title, count, arrived)
-    found = [one for _, results in done if not isinstance(results, Exception) for one in results if isinstance(one, Survey)]
+    found = [
+        one for _, results in done if not isinstance(results, Exception) for one in results.surveys if isinstance(one, Survey)
+    ]
     sizes = [one.size or one.looked for one in found]
     return switch.describe(len(by_cloud) * sum(sizes) / len(sizes) if sizes else None)
 

@@ -67,11 +67,20 @@ Counted = set[tuple[str, Block]]
 """Blocks of files that another area has to fetch, of the same datatake, by the address of the file."""
 
 
-def survey_group(targets: Sequence[Target], least_clear: float = 0.0) -> list[Survey | SceneError]:
+class SurveyResults(NamedTuple):
+    """What surveying one datatake gave."""
+
+    surveys: list[Survey | SceneError]
+    """Of each area; the SceneError where a file cannot be read."""
+
+    received: int
+    """Bytes fetched over the line for them."""
+
+
+def survey_group(targets: Sequence[Target], least_clear: float = 0.0) -> SurveyResults:
     """Survey one datatake over the areas that a scan would read together: a block that two need is counted for the first.
 
-    The place of an area for which a file cannot be read holds the SceneError.  Where less than ``least_clear`` of an area is
-    clear, the bands are not opened.
+    Where less than ``least_clear`` of an area is clear, the bands are not opened.
     """
     scenes = {scene.id: scene for target in targets for scene in target.datatake.scenes}
     first, counted = targets[0].datatake, Counted()
@@ -83,12 +92,7 @@ def survey_group(targets: Sequence[Target], least_clear: float = 0.0) -> list[Su
                 results.append(_survey(reader, target.datatake, target.grid, least_clear, counted))
             except SceneError as error:
                 results.append(error.detach())
-    return results
-
-
-def survey_datatake(target: Target, least_clear: float) -> Survey | SceneError:
-    """Survey a datatake over one area, as :func:`survey_group` does."""
-    return survey_group([target], least_clear)[0]
+    return SurveyResults(results, files.received.total)
 
 
 def _survey(reader: DatatakeReader, datatake: Datatake, grid: Grid, least_clear: float, counted: Counted) -> Survey:

@@ -227,8 +227,8 @@ def _survey_sample(
     is_io_bound = any(is_remote(href) for number in sample for job in groups[number] for href in _list_hrefs(job))
     title, arrived = "reading headers", RECEIVED.count_from_now()
     for place, found in reporter.track(engine.run(survey_group, tasks, is_io_bound=is_io_bound), title, len(tasks), arrived):
-        if not isinstance(found, Exception) and any(isinstance(one, Survey) for one in found):
-            surveys[sample[place]] = [one if isinstance(one, Survey) else None for one in found]
+        if not isinstance(found, Exception) and any(isinstance(one, Survey) for one in found.surveys):
+            surveys[sample[place]] = [one if isinstance(one, Survey) else None for one in found.surveys]
     return surveys, count - (len(surveys) - before)
 
 

@@ -36,7 +36,7 @@ from minewatch.products.bulletin.watched_area import read_watched_area
 from minewatch.products.report.gather_facts import gather_facts
 from minewatch.products.report.report_facts import ReportRequest
 from minewatch.simulation.series import SimulatedSeries
-from tests.helpers.servers import RangeServer, ServeFolder
+from tests.helpers.servers import DaskCluster, RangeServer, ServeFolder
 from tests.helpers.small import (
     MONITOR_FROM,
     NAME,
@@ -108,19 +108,26 @@ def test_an_estimate_is_what_the_scan_then_receives(series: SimulatedSeries, tmp
 
 
 @pytest.mark.server
-def test_an_estimate_within_a_budget_counts_small_pixels_of_looks_and_sharp_images(
-    series: SimulatedSeries, tmp_path: Path, range_server: ServeFolder, monkeypatch: pytest.MonkeyPatch
+def test_an_estimate_within_a_budget_is_what_workers_then_receive(
+    series: SimulatedSeries,
+    tmp_path: Path,
+    range_server: ServeFolder,
+    dask_cluster: DaskCluster,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Of looks in larger pixels; images are sharp."""
     monkeypatch.setattr("minewatch.operations.estimate.FIRST_ALERTS", 0)
     server = range_server(series.catalog.parent)
     workspace = make_workspace(tmp_path / "watch", series, source=f"{server.url}/catalog.json")
     set_budget(workspace, BUDGET // 2)
     estimate = estimate_scan(workspace, ScanRequest(until=UNTIL), speed=250_000)
     count = len(server.requests)
-    (area,) = scan_small(workspace).areas
+    report = scan_small(workspace, scheduler=dask_cluster.address)
+    (area,), sent = report.areas, count_sent(server, count)
     assert any(observation.read_pixel == COARSE_PIXEL for observation in area.observations)
     assert not area.alerts
-    assert estimate.size == pytest.approx(count_sent(server, count), rel=0.05)
+    assert estimate.size == pytest.approx(sent, rel=0.05)
+    assert read_record(report)["bytes"] == sent, "with what the workers looked at before they chose"
 
 
 def test_the_command_prints_one_sum_and_whole_numbers(series: SimulatedSeries, tmp_path: Path) -> None:
@@ -142,8 +149,14 @@ def test_many_scans_within_a_budget_equal_one(series: SimulatedSeries, tmp_path:
     nightly, once = (make_workspace(tmp_path / name, series) for name in ("nightly", "once"))
     for workspace in (nightly, once):
         set_budget(workspace, BUDGET)
-    for until in (dt.date(2022, 10, 3), dt.date(2022, 11, 28), UNTIL):
+    for until, damage in (
+        (dt.date(2022, 10, 3), {"clear_share": None}),
+        (dt.date(2022, 11, 28), {"id": 1, "size": "many"}),
+        (UNTIL, {}),
+    ):
         scan_small(nightly, until)
+        surveys = json.loads(nightly.surveys(NAME).read_text())
+        nightly.surveys(NAME).write_text(json.dumps([one | damage for one in surveys]))  # what was found out is found out again
     report = scan_small(once)
     assert list_archived(nightly) == list_archived(once)
     assert read_result(nightly) == read_result(once)
