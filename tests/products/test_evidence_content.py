@@ -16,6 +16,8 @@ import pytest
 import rasterio
 from shapely.geometry import shape
 
+from minewatch.archive.budget import LEAST_CLEAR
+from minewatch.areas.grid import COARSE_PIXEL
 from minewatch.archive.item import list_observations
 from minewatch.areas.aoi import read_aoi
 from minewatch.areas.grid import make_grid
@@ -239,6 +241,19 @@ def test_what_the_looks_do_not_give_is_found(watch: Workspace, forge: Callable[[
     expected = forge(folder)
     differing = recompute(open_folder(folder), read_json(folder / "manifest.json"))
     assert any(expected in line for line in differing)
+
+
+def test_sharp_images_of_looks_in_larger_pixels_agree_with_them(
+    series: SimulatedSeries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minewatch.archive.budget.FULL_LOOKS", 1e9)
+    workspace = make_workspace(tmp_path / "own", series)
+    (area,) = scan_small(workspace, budget=10**12).areas
+    assert all(look.read_pixel == COARSE_PIXEL for look in area.observations if look.clear_share > LEAST_CLEAR)
+    for folder in list_evidence(workspace):
+        assert recompute(open_folder(folder), read_json(folder / "manifest.json")) == []
+        expected = paint_image(folder)
+        assert any(expected in line for line in recompute(open_folder(folder), read_json(folder / "manifest.json")))
 
 
 @pytest.mark.parametrize("name", ["method.json", "alert.geojson"])

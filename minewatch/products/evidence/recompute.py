@@ -12,11 +12,12 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from scipy.ndimage import maximum_filter, minimum_filter
 from shapely.geometry import shape
 
 from minewatch.alerts.record import Alert
 from minewatch.archive.item import Observation
-from minewatch.areas.grid import Grid, Window
+from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid, Window
 from minewatch.core.errors import EvidenceError, MinewatchError, describe
 from minewatch.core.text import show
 from minewatch.core.units import NODATA, SCALE, to_date
@@ -164,11 +165,30 @@ def compare_images(files: EvidenceFiles, manifest: Mapping[str, Any], method: Me
         seen = looks.load(method.grid.window).layer("ndvi")[number]
         image = parse_evidence_image(files.read(f"{name}.tif"), files.read(f"{name}-scl.tif"))
         window = Window(*map(int, manifest["grid"]["window"]))
-        shown = _place(image.compute_ndvi(), method.grid, parse_grid(manifest["grid"]), window)
-        known = (seen != NODATA) & np.isfinite(shown)
-        if known.any() and (np.abs(shown - seen / SCALE) > SAME_NDVI)[known].mean() > SAME_SHARE:
+        whole, reach = parse_grid(manifest["grid"]), _find_reach(looks.observations[number])
+        lowest, highest = (_place(edge, method.grid, whole, window) for edge in _bound(image.compute_ndvi(), reach))
+        known = (seen != NODATA) & np.isfinite(lowest)
+        is_other = (seen / SCALE < lowest - SAME_NDVI) | (seen / SCALE > highest + SAME_NDVI)
+        if known.any() and is_other[known].mean() > SAME_SHARE:
             faults.append(f"recomputed: {name}.tif shows another NDVI than the look of that day in {OBSERVATIONS}")
     return faults
+
+
+def _find_reach(look: Observation) -> int:
+    """Return how far away the pixels lie from which a pixel of a look may have been made; images are sharp, looks may not be.
+
+    A pixel of an overview, or one between four of them, has an NDVI between those of the pixels that it covers.
+    """
+    return 0 if look.read_pixel <= PIXEL else round(1.5 * COARSE_PIXEL / PIXEL)
+
+
+def _bound(values: NDArray[np.float64], reach: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lowest and the highest number within ``reach`` pixels of each; NaN where none of these is finite."""
+    size = 2 * reach + 1
+    is_known = np.isfinite(values)
+    lowest = minimum_filter(np.where(is_known, values, np.inf), size, mode="nearest")
+    highest = maximum_filter(np.where(is_known, values, -np.inf), size, mode="nearest")
+    return np.where(np.isfinite(lowest), lowest, np.nan), np.where(np.isfinite(highest), highest, np.nan)
 
 
 def _place(values: NDArray[np.float64], chip: Grid, whole: Grid, window: Window) -> NDArray[np.float64]:
