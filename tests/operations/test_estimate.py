@@ -183,6 +183,9 @@ def test_what_few_bytes_made_coarse_a_larger_budget_reads_sharp(series: Simulate
         f"{len(coarse)} of the {len(little.observations)} looks used were read in 20 m pixels (budget): outlines are less sharp"
     )
     assert said in little.notes
+    page = write_report(workspace)
+    assert f"of the {len(little.observations)} looks used, {len(coarse)} were read in such pixels" in page
+    assert f"{len(little.left_unread)} were left unread to save data; all others are examined" in page
     assert not scan_small(workspace).areas[0].fetched
     set_budget(workspace, 1000 * BUDGET)
     rich = scan_small(workspace).areas[0]
@@ -190,10 +193,16 @@ def test_what_few_bytes_made_coarse_a_larger_budget_reads_sharp(series: Simulate
     sharp = [observation for observation in little.observations if observation.read_pixel == PIXEL]
     assert rich.fetched == len(rich.observations) - len(sharp)
     assert not any("20 m pixels" in note for note in rich.notes)
+    assert "one pixel of 10 m" in write_report(workspace)
     fresh = make_workspace(tmp_path / "fresh", series)
     set_budget(fresh, 1000 * BUDGET)
     scan_small(fresh)
     assert read_result(workspace) == read_result(fresh), "the first reading leaves no trace"
+
+
+def write_report(workspace: Workspace) -> str:
+    answer = CliRunner().invoke(main, ["-w", str(workspace.root), "report", NAME], catch_exceptions=False)
+    return Path(answer.stdout.strip()).read_text()
 
 
 def test_a_late_item_changes_its_own_quarter_alone(series: SimulatedSeries, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         )
         for number, row in enumerate(rows, 1)
     )
-    looks = tuple(ReportLook(o.time.date(), o.source_ids, o.clear_share, o.valid_share) for o in observations)
+    looks = tuple(ReportLook(o.time.date(), o.source_ids, o.clear_share, o.valid_share, o.read_pixel) for o in observations)
     return ReportFacts(
         request=request,
         aoi=area.aoi,
@@ -127,6 +127,7 @@ def gather_facts(workspace: Workspace, request: ReportRequest, reporter: Reporte
         source=hide_secrets(source),
         reasons=tuple(reader.reasons),
         notes=tuple(dict.fromkeys([*notes, *reader.notes])),
+        left_unread=int(unread or 0),
         impact=impact,
     )
 

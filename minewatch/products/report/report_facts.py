@@ -15,7 +15,7 @@ from minewatch.alerts.history import HistoryEvent
 from minewatch.alerts.lifetime import LookPair, find_look_pair
 from minewatch.areas.aoi import Aoi
 from minewatch.areas.coordinates import Position
-from minewatch.areas.grid import Grid
+from minewatch.areas.grid import PIXEL, Grid
 from minewatch.detection.chance import Chance
 from minewatch.products.evidence.stages import OutlineStage
 from minewatch.products.images.chips.pixels import Chip
@@ -103,6 +103,9 @@ class ReportLook:
 
     valid: float
     """Share with data, clear or not."""
+
+    pixel: int = PIXEL
+    """Metres of the pixels in which its bands of 10 m were read."""
 
 
 @dataclass(frozen=True)
@@ -298,6 +301,9 @@ class ReportFacts:
 
     notes: tuple[str, ...]
     """Lines for the person who made the report; they are not printed in it."""
+
+    left_unread: int = 0
+    """Overpasses that the area's budget of bytes does not pay for."""
 
     impact: Impact | None = None
     """What mining cost the land; None where that was not asked for."""
