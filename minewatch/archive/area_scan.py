@@ -43,6 +43,10 @@ class AreaScan:
     notes: Sequence[str] = ()
     """Lines for the user."""
 
+    may_sharpen: bool = True
+    """True where looks of the archive that were read in larger pixels are read again in smaller ones; a what-if apart from the
+    table does not, since the table rests on them."""
+
     left_unread: Sequence[Datatake] = ()
     """Listed looks that the area's budget does not pay for, by time."""
 

@@ -140,8 +140,9 @@ def explain_budget(scan: AreaScan) -> list[str]:
             "the budget pays for no look in any quarter: nothing was judged; minewatch scan --estimate says what all takes"
         )
     if plan.budget != plan.aoi.budget:
+        own = "reads the rest" if plan.aoi.budget is None else f"keeps to {format_exact(plan.aoi.budget)}"
         lines.append(
-            f'the budget holds for this scan: one without --budget reads the rest; to keep it, write "budget": "{budget}" '
+            f'the budget holds for this scan: one without --budget {own}; to keep it, write "budget": "{budget}" '
             f"beside monitor_from in aois/{plan.aoi.name}.geojson"
         )
     return lines

@@ -263,7 +263,8 @@ def list_jobs(number: int, scan: AreaScan) -> FetchJobs:
         known = archived.get(datatake.key)
         if datatake.key in scan.not_fetched:
             continue
-        pixel = COARSE_PIXEL if datatake.key in scan.coarse else PIXEL
+        is_kept = known is not None and known.read_pixel == COARSE_PIXEL and not scan.may_sharpen
+        pixel = COARSE_PIXEL if is_kept or datatake.key in scan.coarse else PIXEL
         if needs_fetch(datatake, known, conflict, pixel):
             target = Target(datatake, scan.plan.grid, scan.archive, conflict, pixel)
             jobs.append(FetchJob(number, target, known.version + 1 if known else 1))

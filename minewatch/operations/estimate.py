@@ -173,7 +173,16 @@ def estimate_scan(
                 notes.append(f"{area.aoi.name}: not searched, and not counted: {answer}")
             archive = workspace.archive(area.aoi.name)
             observations = list(list_observations(archive, area.grid).values())
-            scan = AreaScan(area, archive, IntegrityReport(), found, source, may_switch=True, observations=observations)
+            scan = AreaScan(
+                area,
+                archive,
+                IntegrityReport(),
+                found,
+                source,
+                may_switch=True,
+                may_sharpen=workspace.output_root is None,
+                observations=observations,
+            )
             memory = workspace.surveys(area.aoi.name)
             choices.append(choose_within_budget(scan, engine, reporter, memory, keep=False))
         groups = group_jobs([list_jobs(number, choice.scan) for number, choice in enumerate(choices)])

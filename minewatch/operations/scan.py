@@ -208,7 +208,8 @@ def _search(
             source = run.plan.find_source(area)
             notes = explain_no_scenes(source, area, answer, len(areas))
             archive = run.workspace.archive(area.aoi.name)
-            scans.append(AreaScan(area, archive, report, answer, source.name, run.plan.switch_source, notes))
+            may_sharpen = run.workspace.output_root is None
+            scans.append(AreaScan(area, archive, report, answer, source.name, run.plan.switch_source, notes, may_sharpen))
         else:
             failed.append(FailedArea(area.aoi.name, str(answer)))
     return scans, failed

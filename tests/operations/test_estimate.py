@@ -27,7 +27,7 @@ from minewatch.core.workspace import Workspace
 from minewatch.operations.doctor.checks import CheckOutcome
 from minewatch.operations.doctor.examination import examine_area
 from minewatch.operations.estimate import estimate_scan
-from minewatch.operations.plan import ScanRequest, plan_scan
+from minewatch.operations.plan import ScanRequest, plan_scan, set_apart
 from minewatch.operations.scan import scan
 from minewatch.operations.scan_report import ScanReport
 from minewatch.operations.status import find_status
@@ -274,6 +274,18 @@ def test_a_budget_of_one_scan_is_a_what_if_only_over_another_table(series: Simul
         plan_scan(workspace, another)
     assert plan_scan(workspace, replace(another, replace=True)).areas[0].what_if
     assert not plan_scan(workspace, ScanRequest(until=UNTIL)).areas[0].what_if
+
+
+def test_a_what_if_of_more_bytes_leaves_the_looks_that_the_table_rests_on(series: SimulatedSeries, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "watch", series)
+    set_budget(workspace, BUDGET // 2)
+    before = [(look.raster.name, look.read_pixel) for look in scan_small(workspace).areas[0].observations]
+    assert any(pixel == COARSE_PIXEL for _, pixel in before)
+    (apart,) = scan(set_apart(workspace, tmp_path / "apart"), ScanRequest(until=UNTIL, budget=1000 * BUDGET)).areas
+    assert len(apart.observations) > len(before)
+    assert any("one without --budget keeps to 6MB" in note for note in apart.notes)
+    again = scan_small(workspace).areas[0]
+    assert [(look.raster.name, look.read_pixel) for look in again.observations] == before
 
 
 @pytest.mark.server

@@ -17,10 +17,9 @@ import rasterio
 from shapely.geometry import shape
 
 from minewatch.archive.budget import LEAST_CLEAR
-from minewatch.areas.grid import COARSE_PIXEL
 from minewatch.archive.item import list_observations
 from minewatch.areas.aoi import read_aoi
-from minewatch.areas.grid import make_grid
+from minewatch.areas.grid import COARSE_PIXEL, make_grid
 from minewatch.core.errors import EvidenceError
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.evidence_files import open_folder
