@@ -16,16 +16,14 @@ from minewatch.archive.writer import BAND_NAMES, Target, count_classes, cut_stri
 from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
 from minewatch.raster.blocks import Block, BlockFile, plan_ranges
+from minewatch.raster.gdal import GdalFile
 from minewatch.raster.read import DatatakeReader, OpenBand, SceneReader, open_datatake
-from minewatch.raster.tiff_header import HEAD, Layout
+from minewatch.raster.tiff_header import HEAD, Box, Layout
 from minewatch.settings.scl import CLEAR_CLASSES, NO_DATA
 from minewatch.sources.scene import Datatake
 
-JP2_TILE = 1024
-"""Side in pixels of the tiles of ESA's JPEG 2000 files, which say nothing of the bytes of each."""
-
-JP2_BYTES = 1.6
-"""Bytes a pixel of them."""
+UNKNOWN_BYTES = 1.6
+"""Bytes a pixel of files that GDAL reads, ESA's JPEG 2000 above all, which say nothing of the bytes of each tile."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +147,8 @@ def _measure_band(scene: SceneReader, band: str, windows: list[Window], counted:
 
 def _measure_file(scene: SceneReader, band: str, file: OpenBand, windows: list[Window], counted: Counted) -> BandSize:
     if not isinstance(file.source, BlockFile):
-        scale = PIXEL / abs(file.transform.a) if file.transform.a else 1
-        tiles = {tile for window in windows for tile in _list_tiles(window, scale)}
-        size = round(len(tiles) * JP2_TILE**2 * JP2_BYTES)
+        tiles = {tile for box in scene.locate(band, windows, file) for tile in _list_tiles(box, file)}
+        size = round(UNKNOWN_BYTES * sum((bottom - top) * (right - left) for top, left, bottom, right in tiles))
         return BandSize(HEAD, size, size, len(tiles))
     layout = file.source.layout
     blocks = {block for block in _find_blocks(scene, band, windows, layout) if (layout.href, block) not in counted}
@@ -171,10 +168,11 @@ def _add_bytes(layout: Layout, blocks: Iterable[Block]) -> int:
     return sum(part.size for part in plan_ranges(layout, sorted(blocks)))
 
 
-def _list_tiles(window: Window, scale: float) -> Iterator[tuple[int, int]]:
-    """Yield the tiles that a window meets, as if the grid began at the corner of one."""
-    top, left, bottom, right = (
-        round(scale * edge) for edge in (window.row, window.column, window.row + window.height, window.column + window.width)
-    )
-    for row in range(top // JP2_TILE, -(-bottom // JP2_TILE)):
-        yield from ((row, column) for column in range(left // JP2_TILE, -(-right // JP2_TILE)))
+def _list_tiles(box: Box, file: OpenBand) -> Iterator[Box]:
+    """Yield the tiles of a file that GDAL reads which a box meets, cut at the edges of the file."""
+    top, left, bottom, right = max(box[0], 0), max(box[1], 0), min(box[2], file.shape[0]), min(box[3], file.shape[1])
+    assert isinstance(file.source, GdalFile), "other files say where their blocks lie"
+    height, width = file.source.dataset.block_shapes[0]
+    for row in range(top // height * height, bottom, height):
+        for column in range(left // width * width, right, width):
+            yield row, column, min(row + height, file.shape[0]), min(column + width, file.shape[1])

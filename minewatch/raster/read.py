@@ -312,7 +312,7 @@ class SceneReader:
         for band in bands:
             self.files.prefetch(band, partial(self.locate, band, windows))
 
-    def locate(self, band: str, windows: Sequence[Window], layout: Layout) -> list[Box]:
+    def locate(self, band: str, windows: Sequence[Window], layout: Layout | OpenBand) -> list[Box]:
         """Return the boxes of a band's file that windows need."""
         warp = self._get_warp(band, layout.crs, layout.transform, layout.shape)
         return [box for window in windows for box in warp.locate(window)]
