@@ -10,7 +10,7 @@ import datetime as dt
 import math
 import re
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +149,16 @@ def find_alert(table: Path, alert_id: str) -> str:
     require_table(table)
     with contextlib.closing(sqlite3.connect(table)) as connection:
         return resolve_id(connection, alert_id)
+
+
+def find_current_ids(table: Path, names: Iterable[str]) -> dict[str, str]:
+    """Return the ids that alerts have now, of the names that lead to one; the table is read once for all of them."""
+    require_table(table)
+    with contextlib.closing(sqlite3.connect(table)) as connection:
+        renames = list_renames(list_events(connection, f"event = '{RENAMED}'"))
+        known = set(list_ids(connection))
+    found = {name: follow_renames(name, renames, known.__contains__) for name in names}
+    return {name: alert_id for name, alert_id in found.items() if alert_id is not None}
 
 
 def resolve_id(connection: sqlite3.Connection, alert_id: str) -> str:

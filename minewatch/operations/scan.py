@@ -55,7 +55,7 @@ from minewatch.operations.scan_notes import (
 )
 from minewatch.operations.scan_report import AreaReport, FailedArea, ScanReport, describe_scan, make_area_result, make_run_row
 from minewatch.operations.score_alerts import ScoringInput, score_alerts
-from minewatch.products.evidence.folder_writer import EvidenceInput, write_evidence
+from minewatch.products.evidence.folder_writer import EvidenceFolders, EvidenceInput, write_evidence
 from minewatch.products.evidence.timestamps import stamp_in_passing
 from minewatch.products.images.quicklook import draw_quicklook, shows
 from minewatch.sources.run_source import describe_source
@@ -97,7 +97,8 @@ def scan(workspace: Workspace, request: ScanRequest, reporter: Reporter | None =
             areas = [_add_context(workspace, area, layers) for area in areas]
             areas = [_add_likeness(run, area) for area in areas]
             areas = _update_table(run, areas)
-            areas = [_write_evidence(run, area, layers) for area in areas]
+            folders = EvidenceFolders(workspace)
+            areas = [_write_evidence(run, area, layers, folders) for area in areas]
             areas = [_update_quicklook(workspace, area) for area in areas]
             report = _record_run(run, areas, failed, began)
         _ask_for_timestamps(workspace, reporter)
@@ -319,7 +320,7 @@ def _update_table(run: _Run, areas: Sequence[AreaReport]) -> list[AreaReport]:
     ]
 
 
-def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer]) -> AreaReport:
+def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer], folders: EvidenceFolders) -> AreaReport:
     """Write the evidence of the confirmed alerts; a note names what could not be written, and the next scan tries again.
 
     A folder is written once, so a what-if writes none into the workspace's own: the alert would never get another.
@@ -337,7 +338,7 @@ def _write_evidence(run: _Run, area: AreaReport, layers: Sequence[ContextLayer])
         layers,
         run.plan.run_id,
     )
-    evidence = write_evidence(run.workspace, EvidenceInput(*parts))
+    evidence = write_evidence(run.workspace, EvidenceInput(*parts), folders)
     failed = evidence.failed.items()
     notes = [f"no evidence of {alert_id} was written, the next scan tries again: {reason}" for alert_id, reason in failed]
     return replace(area, evidence=evidence, notes=[*area.notes, *notes])

@@ -24,10 +24,11 @@ import rasterio
 import rasterio.features
 import rasterio.warp
 
+from minewatch.alerts.rows import find_current_ids
 from minewatch.areas.grid import Grid, Window
 from minewatch.core.workspace import Workspace
 from minewatch.products.evidence.custody_log import read_custody
-from minewatch.products.evidence.folder_writer import EvidenceInput, EvidenceResult, write_evidence
+from minewatch.products.evidence.folder_writer import EvidenceFolders, EvidenceInput, EvidenceResult, write_evidence
 from minewatch.products.evidence.image_writer import EvidenceImageRequest, WrittenImages, writing_images
 from minewatch.products.evidence.verification import TrustAnchors, verify_path
 from minewatch.raster.read import open_datatake
@@ -162,7 +163,7 @@ def capture_finding(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, **cho
     """Scan, and give what the scan hands over when it comes to evidence; none is written."""
     found: list[EvidenceInput] = []
 
-    def capture(_: Workspace, scan: EvidenceInput) -> EvidenceResult:
+    def capture(_: Workspace, scan: EvidenceInput, _folders: EvidenceFolders) -> EvidenceResult:
         found.append(scan)
         return EvidenceResult()
 
@@ -218,6 +219,21 @@ def test_an_alert_without_a_normal_look_says_so(watch: Workspace, monkeypatch: p
         assert manifest["not_shown"]["before"] == "no look is known at which its ground was judged normal"
         assert not (folder / "before.tif").exists()
         assert (folder / "after.tif").exists()
+
+
+def test_the_folders_of_all_areas_are_looked_up_once(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a scan of a thousand areas would ask for each folder of all of them a thousand times."""
+    scan = capture_finding(watch, monkeypatch)
+    asked: list[list[str]] = []
+
+    def note_names(table: Path, names: list[str]) -> dict[str, str]:
+        asked.append(names)
+        return find_current_ids(table, names)
+
+    monkeypatch.setattr("minewatch.products.evidence.folder_writer.find_current_ids", note_names)
+    folders = EvidenceFolders(watch)
+    assert [write_evidence(watch, scan, folders) for _ in range(3)] == 3 * [EvidenceResult()], "each is on file"
+    assert asked == [sorted(path.name for path in list_evidence(watch))]
 
 
 def test_each_overpass_is_opened_once(watch: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

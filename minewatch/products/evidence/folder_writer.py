@@ -13,17 +13,18 @@ import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from minewatch.alerts.context.layer import ContextLayer
 from minewatch.alerts.record import DISMISSED, Alert, AlertStage
-from minewatch.alerts.rows import find_alert
+from minewatch.alerts.rows import find_current_ids
 from minewatch.archive.item import Observation, describe_grid
 from minewatch.archive.stac_item import credit_observations
 from minewatch.archive.stack import batch_windows
 from minewatch.areas.area_plan import AreaPlan
-from minewatch.core.errors import AlertsError, MinewatchError
+from minewatch.core.errors import MinewatchError
 from minewatch.core.files import list_names, make_private_folder, sync
 from minewatch.core.temp_files import TEMPORARY_PREFIX
 from minewatch.core.url_policy import hide_secrets
@@ -137,16 +138,38 @@ class _Content:
         return replace(self, files={**self.files, **files})
 
 
-def write_evidence(workspace: Workspace, scan: EvidenceInput) -> EvidenceResult:
+class EvidenceFolders:
+    """The folders that a workspace has, looked up once for all areas of a scan."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        """Take the workspace; nothing is read yet."""
+        self.workspace = workspace
+
+    @cached_property
+    def known(self) -> Mapping[str, Path]:
+        """Alert id to its folder, which may have the name of an earlier id; what a scan that was cut off left is deleted.
+
+        Raises MinewatchError or OSError.
+        """
+        root = self.workspace.evidence
+        _clean(root)
+        names = sorted(list_names(root))
+        folders = {name: root / name for name in names}
+        renamed = find_current_ids(self.workspace.alerts, names) if names else {}
+        for name, alert_id in renamed.items():
+            folders.setdefault(alert_id, root / name)
+        return folders
+
+
+def write_evidence(workspace: Workspace, scan: EvidenceInput, folders: EvidenceFolders | None = None) -> EvidenceResult:
     """Write what is not on file of the confirmed alerts; failures are reported and never stop a scan.
 
     An alert without a folder gets one; one that has grown since gets an addendum.  Only a scan that holds the lock of the
-    workspace may call it.
+    workspace may call it; for several areas it gives their ``folders``.
     """
     confirmed = [alert for alert in scan.alerts if alert.confirmed_on and alert.stages and alert.status != DISMISSED]
     try:
-        _clean(workspace.evidence)
-        known = _find_folders(workspace, scan.alerts)
+        known = (folders or EvidenceFolders(workspace)).known
         signer = find_signer(workspace) if confirmed else None
     except (MinewatchError, OSError) as error:
         return EvidenceResult(failed={alert.alert_id: describe_failure(error) for alert in confirmed})
@@ -169,16 +192,6 @@ def _clean(folder: Path) -> None:
     for name in list_names(folder):
         if name.startswith(TEMPORARY_PREFIX):
             shutil.rmtree(folder / name, ignore_errors=True)
-
-
-def _find_folders(workspace: Workspace, alerts: Sequence[Alert]) -> dict[str, Path]:
-    """Return alert id to its folder, which may have the name of an earlier id."""
-    names = list_names(workspace.evidence)
-    known = {name: workspace.evidence / name for name in names}
-    for name in names - {alert.alert_id for alert in alerts}:
-        with contextlib.suppress(AlertsError):  # of another area, or withdrawn
-            known.setdefault(find_alert(workspace.alerts, name), workspace.evidence / name)
-    return known
 
 
 def _plan(workspace: Workspace, scan: EvidenceInput, alert: Alert, folder: Path | None) -> Iterator[_Draft]:
