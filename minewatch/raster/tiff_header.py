@@ -158,11 +158,14 @@ def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None,
     head = access.fetch(href, 0, HEAD) if head is None else head
     directory, *smaller = read_directories(head, most=MOST_LEVELS if coarsest else 1) or (None,)
     key = directory.identify(head) if directory else None
-    described = _known[key] if key in _known else _ask_gdal(href, head)
-    if key is not None and key not in _known:
-        if len(_known) >= KNOWN:
-            _known.clear()
-        _known[key] = described
+    try:
+        described = _known[key]
+    except KeyError:  # also where another thread has just cleared it
+        described = _ask_gdal(href, head)
+        if key is not None:
+            if len(_known) >= KNOWN:
+                _known.clear()
+            _known[key] = described
     layout = _lay_out(href, access, head, directory, described)
     if layout is None or described is None or not smaller:
         return layout
