@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.measure import ROOT
 from benchmarks.results import Run
 from benchmarks.series import Series
 from benchmarks.slow_links import HOST, Link, open_link
@@ -124,8 +125,9 @@ def avoid_proxy() -> Iterator[None]:
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description="What a slow line takes for the first alerts, and for a night.")
-    parser.add_argument("--cache", type=Path, default=Path("/var/tmp"), help="Keeps the scenes.")  # noqa: S108 - a cache
-    cache = parser.parse_args().cache
+    parser.add_argument("--cache", type=Path, default=ROOT / "benchmarks" / ".cache", help="Keeps the scenes.")
+    cache = parser.parse_args().cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
     with avoid_proxy(), tempfile.TemporaryDirectory(prefix="line-") as work:
         for line in describe(Run(cache, Path(work))):
             sys.stdout.write(f"{line}\n")
