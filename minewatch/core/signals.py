@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import contextlib
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
@@ -42,20 +43,21 @@ def find_exit_code(stop: KeyboardInterrupt) -> int:
 
 @contextlib.contextmanager
 def handle_signals() -> Iterator[None]:
-    """Let signals raise Stopped for the duration of a block; does nothing outside the main thread.
+    """Let signals raise Stopped for the duration of a block, which is the last that its process does.
 
-    Where Python drops what is raised, as in callbacks of weak references, the signal is sent again.
+    Where Python drops what is raised, as in callbacks of weak references, the signal is sent again.  After the block the
+    process only exits: its exit code tells what the block did, whatever signal comes.  Does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _raise_stopped) for number in SIGNALS}
+    _answer_signals(_raise_stopped)
+    atexit.register(_answer_signals, signal.SIG_IGN)  # the first that is registered runs last; Python undoes other handlers then
     report = sys.unraisablehook
 
     def take_dropped(dropped: sys.UnraisableHookArgs) -> None:
         if isinstance(dropped.exc_value, Stopped):
-            for number in SIGNALS:
-                signal.signal(number, _raise_stopped)
+            _answer_signals(_raise_stopped)
             _send_again(dropped.exc_value.number)
         else:
             report(dropped)
@@ -64,9 +66,8 @@ def handle_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        _answer_signals(_pass_over)
         sys.unraisablehook = report
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def exit_process(code: int) -> NoReturn:
@@ -85,13 +86,22 @@ def exit_early(stop: KeyboardInterrupt) -> NoReturn:
     exit_process(find_exit_code(stop))
 
 
+def _answer_signals(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    for number in SIGNALS:
+        signal.signal(number, handler)
+
+
 def _raise_stopped(number: int, frame: FrameType | None) -> None:
     if _is_importing(frame):
         _send_again(number)
         return
-    for other in SIGNALS:
-        signal.signal(other, _exit_now)
+    _answer_signals(_exit_now)
     raise Stopped(number)
+
+
+def _pass_over(_number: int, _frame: FrameType | None) -> None:
+    """Let a process exit that is about to; a second signal ends one that does not come to it."""
+    _answer_signals(_exit_now)
 
 
 def _is_importing(frame: FrameType | None) -> bool:

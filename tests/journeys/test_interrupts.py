@@ -133,6 +133,31 @@ def test_a_signal_at_a_bad_moment_stops_the_command_all_the_same(code: str) -> N
     assert (done.returncode, done.stderr) == (143, "")
 
 
+@pytest.mark.parametrize("kind", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("moment", ["now", "at exit", "when Python is taken apart"])
+def test_a_signal_after_the_command_is_done_changes_nothing(kind: str, moment: str) -> None:
+    code = (
+        "import atexit, os, signal, sys\nfrom minewatch.core.signals import handle_signals\n"
+        "class Last:\n def __init__(self): self.kill, self.me = os.kill, os.getpid()\n"
+        f" def __del__(self): self.kill(self.me, {int(signal.Signals[kind])})\n"
+        "try:\n with handle_signals():\n  sys.exit(3)\nfinally:\n"
+    ) + {
+        "now": f" signal.raise_signal(signal.{kind})\n",
+        "at exit": f" atexit.register(signal.raise_signal, signal.{kind})\n",
+        "when Python is taken apart": " sys.modules['last'] = Last()\n",
+    }[moment]
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_a_process_that_does_not_come_to_its_exit_ends_at_the_second_signal() -> None:
+    code = (
+        "import os, signal, time\nfrom minewatch.core.signals import handle_signals\n"
+        "with handle_signals():\n pass\nfor _ in range(2):\n os.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False, timeout=60).returncode == 143
+
+
 def test_a_signal_before_the_command_has_begun_is_told_as_any_other(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(click.Group, "invoke", raise_stopped)
