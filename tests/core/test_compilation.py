@@ -65,11 +65,11 @@ def half_of(value: float) -> float:
     return value / 2
 
 
-@pytest.mark.parametrize("linking", [numba.version_info.short, (0, 0)])
+@pytest.mark.parametrize("version", [numba.version_info.short, (0, 0)])
 def test_subroutines_are_compiled_with_their_kernel_and_plain_in_python(
-    linking: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compilation, "LINKING", linking)
+    monkeypatch.setattr(compilation, "TESTED", version)
     part = subroutine(half_of)
     monkeypatch.setitem(globals(), "half_of", part)
     out = np.empty(3)
