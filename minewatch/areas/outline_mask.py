@@ -57,6 +57,6 @@ def _find_pixels(outline: BaseGeometry, transform: Affine, shape: tuple[int, int
         return np.ones(shape, bool)
     mask: NDArray[np.bool_] = rasterize([outline], shape, transform=transform, dtype="uint8").view(bool)
     edge = rasterize([outline.boundary], shape, transform=transform, dtype="uint8", all_touched=True)
-    row, column = np.nonzero(edge)
+    row, column = np.divmod(np.flatnonzero(edge.view(bool)), shape[1])
     mask[row, column] = shapely.contains_xy(outline, x[column], y[row])
     return mask
