@@ -176,7 +176,7 @@ def _list_damage(workspace: Workspace, table: _Table) -> Iterator[str]:
             yield f"{error}; scan again"
     for aoi in sorted(table.rows):
         folder = workspace.changes(aoi)
-        paths = sorted(folder.glob("*.tif")) if isinstance(folder, Path) else []
+        paths = sorted(folder.glob("[!.]*.tif")) if isinstance(folder, Path) else []  # a running scan writes others
         if damaged := [fault for path in paths if (fault := find_damage(path))]:
             more = f", and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             yield f"a change raster of {aoi} cannot be read: {damaged[0]}{more}; scan it again"

@@ -200,7 +200,7 @@ def pipeline_path(workspace: Workspace, name: str) -> Path:
 
 def list_pipelines(workspace: Workspace) -> list[str]:
     """Return the names of the built-in pipelines, then those of the workspace's own in alphabetical order."""
-    return list(dict.fromkeys([*BUILT_IN, *sorted(path.stem for path in workspace.pipelines.glob("*.toml"))]))
+    return list(dict.fromkeys([*BUILT_IN, *sorted(path.stem for path in workspace.pipelines.glob("[!.]*.toml"))]))
 
 
 def read_pipeline(workspace: Workspace, name: str, overrides: tuple[str, ...] = ()) -> Pipeline:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from minewatch.cli import main
+from minewatch.core.temp_files import make_temp_name
 from minewatch.core.text import parse_json
 from minewatch.core.workspace import Workspace
 from minewatch.sources.run_source import find_run_source
@@ -69,6 +70,11 @@ def test_a_change_raster_that_was_cut_off_is_named_and_left_out(workspace: Works
     assert f"a change raster of spot cannot be read: {path} is cut off or damaged; scan it again" in run(workspace, "status")
     said = run(workspace, "qgis")
     assert f"left out: a change raster of spot: {path} is cut off or damaged; scan it again" in said
+
+
+def test_what_a_scan_is_writing_is_no_damage(workspace: Workspace) -> None:
+    (Path(str(workspace.changes("spot"))) / f"{make_temp_name()}status.tif").write_bytes(b"II*")
+    assert "cannot be read" not in run(workspace, "status")
 
 
 def test_an_image_that_was_cut_off_is_named_and_left_out(workspace: Workspace) -> None:

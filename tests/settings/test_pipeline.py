@@ -194,6 +194,7 @@ def test_an_unknown_override_names_the_nearest(workspace: Workspace) -> None:
 
 def test_a_missing_pipeline_names_those_there_are(workspace: Workspace) -> None:
     save(workspace, "")
+    (workspace.pipelines / ".tmp-1-2-mine.toml").write_text("", "utf-8")  # as while one is written
     assert list_pipelines(workspace) == ["default", "early", "cautious", "mine"]
     with pytest.raises(PipelineError, match=r"'strict'.*default, early, cautious, mine"):
         read_pipeline(workspace, "strict")
