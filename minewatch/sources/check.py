@@ -248,8 +248,9 @@ def _check_item(source: Source | None, item: pystac.Item | None) -> tuple[list[S
     assets = SourceCheck("assets", passed=True, text=named)
     try:
         scene = make_scene(item, source)
-    except SceneError as error:
-        files = SourceCheck("files", passed=False, text=describe(error), advice="a scan refuses this item")
+    except (SceneError, SourceError) as error:
+        advice = "a scan refuses this item" if isinstance(error, SceneError) else "a scan finds no scene"
+        files = SourceCheck("files", passed=False, text=describe(error), advice=advice)
         return [assets, files, _skip("offset")], None
     rule = _complete_provider(source.provider, item).offset
     added = f"{scene.offset:+d} to its digital numbers" if scene.offset else "nothing is added"

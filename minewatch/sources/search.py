@@ -65,7 +65,10 @@ def find_scenes(source: Source, query: Query, track: Track = iter) -> SearchResu
 
 
 def make_scene(item: pystac.Item, source: Source) -> Scene:
-    """Return an item of a source as a Scene; raises SceneError where it cannot be used."""
+    """Return an item of a source as a Scene.
+
+    Raises SceneError where it cannot be used, SourceError where its collection cannot be read.
+    """
     if FAULT in item.extra_fields:
         raise SceneError(str(item.extra_fields[FAULT]))
     try:
@@ -75,7 +78,7 @@ def make_scene(item: pystac.Item, source: Source) -> Scene:
         # On the web the item itself says where it is; on this machine that is the file that was read.
         href = parse_url(place) if source.is_api or is_web(source.root) else str(place or "")
         return replace(scene, href=href, terms=_find_terms(item, source))
-    except SceneError:
+    except (SceneError, SourceError):
         raise
     except Exception as error:  # text in place of numbers, lists in place of objects
         raise SceneError(f"item {item.id} holds something that cannot be read ({type(error).__name__})") from error

@@ -118,23 +118,30 @@ class Source:
         return str(document.get("title") or self.collection)
 
     def read_terms(self) -> DataTerms:
-        """Return what the searched collection of an API states on its data."""
+        """Return what the searched collection of an API states on its data; raises SourceError."""
         return parse_terms(found) if (found := self.read_collection()) else UNSTATED
 
     def read_collection(self) -> dict[str, Any]:
-        """Return the document of the searched collection of an API; asked for once, {} where it cannot be read.
+        """Return the document of the searched collection of an API; {} where there is none, for the scenes can be used without.
 
-        The collections of built-in providers are known to hold Sentinel data, and are not asked.
+        Kept once it is read.  A server that gives none has to say so twice; one that does not answer may have one, which
+        tells whose data the scenes are: then SourceError is raised.  The collections of built-in providers are known to hold
+        Sentinel data, and are not asked.
         """
         if self.provider.root in {provider.root for provider in PROVIDERS.values()}:
             return {}
         if self.collection not in self._collections:
-            address = f"{self.root.rstrip('/')}/collections/{quote(self.collection, safe='')}"
-            try:
-                self._collections[self.collection] = self._io.read_json(address)
-            except LIBRARY_ERRORS:  # the scenes can be used without
-                self._collections[self.collection] = {}
+            self._collections[self.collection] = self._ask_for_collection() or self._ask_for_collection()
         return self._collections[self.collection]
+
+    def _ask_for_collection(self) -> dict[str, Any]:
+        try:
+            document = self._io.read_json(f"{self.root.rstrip('/')}/collections/{quote(self.collection, safe='')}")
+        except LIBRARY_ERRORS as error:
+            if isinstance(error, DocumentError) and error.is_passing:
+                raise self._explain(error) from error
+            return {}
+        return document if document.get("type") == "Collection" else {}
 
     def list_collections(self) -> list[str]:
         """Return the ids of the collections on an API's first page; raises SourceError."""

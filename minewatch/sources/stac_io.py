@@ -86,9 +86,19 @@ class DocumentError(OSError):
         """True if the server refuses the request itself, so that it would refuse it later too."""
         return self.status is not None and 400 <= self.status < 500 and self.status not in BUSY_STATUSES
 
+    @property
+    def is_passing(self) -> bool:
+        """True if the server, or the line, may be in order later."""
+        return self.attempts > 1 and not self.is_refusal
+
 
 class FormatError(DocumentError):
     """A document was received but is not what was requested."""
+
+    @property
+    def is_passing(self) -> bool:
+        """False: it may be the only one that there is."""
+        return False
 
 
 MOST_VALUES = 50_000

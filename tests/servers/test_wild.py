@@ -260,6 +260,35 @@ def test_whatever_happens_the_result_is_right_or_its_gaps_are_named(line: Wild, 
     assert read_result(watch) == line.clean
 
 
+COLLECTION = r"^/[^?]*collections/[^/?]+ "
+"""The document that tells whose data the scenes are."""
+
+
+@pytest.mark.parametrize("act", [busy(404), forbid, send_page, send_json({}), send_elsewhere("/files/nowhere")])
+def test_a_collection_that_is_denied_once_is_asked_for_again(line: Wild, watch: Workspace, act: Act) -> None:
+    line.proxy.start(Trouble(COLLECTION, act))
+    scan_small(watch)
+    assert line.proxy.done == 1
+    assert read_result(watch) == line.clean
+
+
+def test_scenes_without_a_collection_are_used(line: Wild, watch: Workspace) -> None:
+    line.proxy.start(Trouble(COLLECTION, busy(404), math.inf))
+    assert name_failed(scan_small(watch)) == {}
+    assert line.proxy.done == 2
+    assert len(read_result(watch)["alerts"]) == len(line.clean["alerts"])
+
+
+def test_a_collection_that_does_not_answer_may_tell_whose_data_they_are(
+    line: Wild, watch: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(documents, "ATTEMPTS", 2)
+    line.proxy.start(Trouble(COLLECTION, busy(503), math.inf))
+    with pytest.raises(SourceError, match=r"does not answer.*503.*try again later"):
+        scan_small(watch)
+    assert not watch.alerts.exists()
+
+
 # --- searches that fail ----------------------------------------------------------------------------------------------
 
 
