@@ -150,7 +150,10 @@ def _measure_elongation(grid: Grid, stage: AlertStage) -> float | None:
 
 
 def _score_confirmed(scan: ScoringInput, alerts: Sequence[Alert], folder: Path | None, home_layers: Path | None) -> _Scored:
-    """Score the latest stage of each alert, and where its look does not allow it, the one before."""
+    """Score the latest stage of each alert, and where its look does not allow it, the one before.
+
+    One that cannot be read now ends this: it may be the one to score.
+    """
     model, records = read_model(), _Records.read(folder)
     chips: dict[str, tuple[AlertStage, str]] = {}
     failed: dict[str, str] = {}
@@ -162,7 +165,7 @@ def _score_confirmed(scan: ScoringInput, alerts: Sequence[Alert], folder: Path |
         _score_stages(scan, new, keys, model, records, failed)
         for alert_id, key in keys.items():
             records.used.add(key)
-            if not back or records.chips[key].score is not None:
+            if not back or records.chips[key].score is not None or records.chips[key].not_scored == UNREADABLE:
                 chips[alert_id] = stages[alert_id], key
     records.write({alert_id: key for alert_id, (_, key) in chips.items()})
     layer, note = _find_home_layer(home_layers, model.version)

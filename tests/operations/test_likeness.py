@@ -144,6 +144,23 @@ def test_where_the_latest_look_hides_the_ground_the_one_before_is_scored(area: A
     assert scores.cells[alert.alert_id]["mine_score"] == score(area, make_staged(0, clear)).cells[alert.alert_id]["mine_score"]
 
 
+def test_where_the_one_before_cannot_be_read_the_latest_look_is_no_reason(
+    area: AreaReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear, edge = make_stage(area, 48, 48), make_stage(area, 1, 1, nth=1)
+    alert = make_staged(0, make_stage(area, 48, 48), clear, edge)
+    real = alert_chips.read_chips
+
+    def fail(grid: Any, requests: Any) -> Any:
+        return ((request, "status 503" if request.stage is clear else chip) for request, chip in real(grid, requests))
+
+    monkeypatch.setattr(score_alerts, "read_chips", fail)
+    scores = score(area, alert)
+    assert read_basis(scores, alert).chip.not_scored == UNREADABLE
+    assert scores.counts == {UNREADABLE: 1}
+    assert "status 503" in scores.notes[0]
+
+
 def test_a_night_with_nothing_new_reads_no_pixel(area: AreaReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alerts = [make_staged(0, make_stage(area, 48, 48)), make_staged(1, make_stage(area, 1, 1))]
     first = score(area, *alerts, folder=tmp_path)
