@@ -32,6 +32,9 @@ from minewatch.sources.tokens import list_missing
 PAGE = 100
 """Items requested at a time."""
 
+COLLECTION_DENIALS = 3
+"""Answers without a collection after which there is none: a bad line, or a proxy, may give one or two."""
+
 LIBRARY_ERRORS = (
     APIError, RequestException, OSError, pystac.STACError, pystac.STACTypeError, ShapelyError, RecursionError, KeyError,
     AttributeError, TypeError, ValueError, OverflowError, NotImplementedError,
@@ -124,14 +127,15 @@ class Source:
     def read_collection(self) -> dict[str, Any]:
         """Return the document of the searched collection of an API; {} where there is none, for the scenes can be used without.
 
-        Kept once it is read.  A server that gives none has to say so twice; one that does not answer may have one, which
+        Kept once it is read.  A server that gives none has to say so three times; one that does not answer may have one, which
         tells whose data the scenes are: then SourceError is raised.  The collections of built-in providers are known to hold
         Sentinel data, and are not asked.
         """
         if self.provider.root in {provider.root for provider in PROVIDERS.values()}:
             return {}
         if self.collection not in self._collections:
-            self._collections[self.collection] = self._ask_for_collection() or self._ask_for_collection()
+            answers = (self._ask_for_collection() for _ in range(COLLECTION_DENIALS))
+            self._collections[self.collection] = next(filter(None, answers), {})
         return self._collections[self.collection]
 
     def _ask_for_collection(self) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from minewatch.raster.read import open_datatake
 from minewatch.sources import stac as source
 from minewatch.sources import stac_io as documents
 from minewatch.sources.scene import Datatake
+from minewatch.sources.stac import COLLECTION_DENIALS
 from tests.helpers.proxy import (
     HIDDEN,
     Act,
@@ -275,7 +276,7 @@ def test_a_collection_that_is_denied_once_is_asked_for_again(line: Wild, watch: 
 def test_scenes_without_a_collection_are_used(line: Wild, watch: Workspace) -> None:
     line.proxy.start(Trouble(COLLECTION, busy(404), math.inf))
     assert name_failed(scan_small(watch)) == {}
-    assert line.proxy.done == 2
+    assert line.proxy.done == COLLECTION_DENIALS
     assert len(read_result(watch)["alerts"]) == len(line.clean["alerts"])
 
 
