@@ -20,7 +20,7 @@ from minewatch.raster.indices import LAYERS
 
 K = TypeVar("K", bound=Hashable)
 
-LARGEST_STACKS = 2**28
+LARGEST_STACKS = 2**26
 """Bytes of windows that are read and held together."""
 
 TOGETHER = 16
