@@ -2,7 +2,7 @@
 
 Functions that Python calls are kernels, made with :func:`njit`; those that kernels alone call are made with :func:`subroutine`.
 
-Compiling all of them takes about half a minute of one core.  The folder is that of the environment variable NUMBA_CACHE_DIR,
+Compiling all of them takes about ten seconds of one core.  The folder is that of the environment variable NUMBA_CACHE_DIR,
 else beside the code, else ``minewatch`` in the user's cache folder (XDG_CACHE_HOME, or ``.cache`` at home).  In containers and
 under cron none of them may be writable; then it is a private folder among the temporary files, and where that is not possible
 nothing is kept.
