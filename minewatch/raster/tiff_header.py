@@ -172,7 +172,7 @@ def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None,
         described = _known[key]
     except KeyError:  # also where another thread has just cleared it
         described = None if key is None and is_remote(href) else _ask_gdal(href, head)  # which would miss what lies beyond
-        if key is not None:
+        if key is not None and len(head) <= HEAD:  # pages of metadata are not kept
             if len(_known) >= KNOWN:
                 _known.clear()
             _known[key] = described
