@@ -41,11 +41,11 @@ class Validation:
 def validate_areas(workspace: Workspace, truth: Path, names: Sequence[str] = ()) -> Validation:
     """Score the areas named, or all of the table, against the sites of a file.
 
-    One area alone is held against all sites; of several each has the sites that touch its outline.  Raises AlertsError where
-    an area is not in the table or no mine lies in any, MinewatchError where the file is no truth.
+    The only area of a table is held against all sites; of several each has the sites that touch its outline.  Raises
+    AlertsError where an area is not in the table or no mine lies in any, MinewatchError where the file is no truth.
     """
     dates = read_areas(workspace.alerts)
-    if len(names) == 1 or len(dates) <= 1:
+    if len(dates) <= 1:
         area = choose_area(workspace, names[0] if names else None)
         scores = validate_area(workspace, truth, area)
         return Validation([area], dates[area][1], scores, {area: scores}, 0)

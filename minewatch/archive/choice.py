@@ -123,7 +123,8 @@ def explain_coarse(observations: Sequence[Observation]) -> list[str]:
     coarse = sum(observation.read_pixel > PIXEL for observation in observations)
     if not coarse:
         return []
-    used = f"{coarse} of the {count_of(len(observations), 'look')} used {'was' if coarse == 1 else 'were'}"
+    share = "all" if coarse == len(observations) > 1 else f"{coarse} of the"
+    used = f"{share} {count_of(len(observations), 'look')} used {'was' if coarse == 1 else 'were'}"
     return [f"{used} read in {COARSE_PIXEL} m pixels ({BUDGET}): outlines are less sharp"]
 
 
@@ -142,7 +143,7 @@ def explain_budget(scan: AreaScan) -> list[str]:
     if plan.budget != plan.aoi.budget:
         own = "reads the rest" if plan.aoi.budget is None else f"keeps to {format_exact(plan.aoi.budget)}"
         lines.append(
-            f'the budget holds for this scan: one without --budget {own}; to keep it, write "budget": "{budget}" '
-            f"beside monitor_from in aois/{plan.aoi.name}.geojson"
+            f"the budget holds for this scan: one without --budget {own}; "
+            f"to keep it: minewatch aoi edit {plan.aoi.name} --budget {budget}"
         )
     return lines

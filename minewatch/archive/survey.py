@@ -15,6 +15,7 @@ from minewatch.archive.item import describe_grid
 from minewatch.archive.writer import BAND_NAMES, Target, count_classes, cut_strips, view_strip
 from minewatch.areas.grid import COARSE_PIXEL, PIXEL, Grid, Window
 from minewatch.core.errors import SceneError
+from minewatch.core.http import UNKNOWN
 from minewatch.raster.blocks import Block, BlockFile, plan_ranges
 from minewatch.raster.gdal import GdalFile
 from minewatch.raster.read import DatatakeReader, OpenBand, SceneReader, open_datatake
@@ -149,10 +150,14 @@ def _measure_file(scene: SceneReader, band: str, file: OpenBand, windows: list[W
     if not isinstance(file.source, BlockFile):
         tiles = {tile for box in scene.locate(band, windows, file) for tile in _list_tiles(box, file)}
         size = round(UNKNOWN_BYTES * sum((bottom - top) * (right - left) for top, left, bottom, right in tiles))
-        return BandSize(HEAD, size, size, len(tiles))
+        stream = file.source.stream if isinstance(file.source, GdalFile) else None
+        whole = UNKNOWN if stream is None else stream.total
+        header = HEAD if whole == UNKNOWN else min(HEAD, whole)
+        size = size if whole == UNKNOWN else min(size, whole - header)  # of a short file, the head has much, or all
+        return BandSize(header, size, size, len(tiles))
     layout = file.source.layout
     blocks = {block for block in _find_blocks(scene, band, windows, layout) if (layout.href, block) not in counted}
-    header = 0 if any(href == layout.href for href, _ in counted) else min(HEAD, int((layout.offsets + layout.counts).max()))
+    header = 0 if any(href == layout.href for href, _ in counted) else layout.header
     counted.update((layout.href, block) for block in blocks)
     size = _add_bytes(layout, blocks)
     small = layout.overview

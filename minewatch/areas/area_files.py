@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from minewatch.core.errors import AoiError, WorkspaceError
@@ -62,6 +63,22 @@ def fold_name(name: str) -> str:
 def list_aois(workspace: Workspace) -> list[str]:
     """Return the names of the workspace's areas in alphabetical order."""
     return sorted(path.stem for path in workspace.aois.glob("*.geojson") if not path.name.startswith("."))
+
+
+def explain_no_area(workspace: Workspace) -> str:
+    """Return what to say where a workspace has no area yet."""
+    return f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE"
+
+
+def explain_unmatched(patterns: Sequence[str], known: Collection[str]) -> str:
+    """Return that no area has these names, or fits these patterns, and which one was probably meant; '' without any."""
+    if not patterns:
+        return ""
+    near = {name: find_nearest(name, known) for name in patterns if "*" not in name}
+    if len(patterns) == 1 and (meant := near.get(patterns[0])):
+        return f"no area is called {patterns[0]!r}; did you mean {meant!r}?"
+    names = (repr(name) + (f" (did you mean {near[name]!r}?)" if near.get(name) else "") for name in patterns)
+    return f"no area is called {', '.join(names)}; see: minewatch aoi list"
 
 
 def refuse_unknown(workspace: Workspace, name: str) -> Path:

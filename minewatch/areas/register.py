@@ -42,6 +42,7 @@ def add_area(
     source: str | None = None,
     grid: tuple[int, float, float] | None = None,
     large: bool = False,
+    budget: int | None = None,
 ) -> Aoi:
     """Register an area of a workspace under a name, and return it.
 
@@ -50,7 +51,8 @@ def add_area(
     raise an alert (a year ago), ``pipeline`` the one that scans of the area use (default), ``source`` a provider or the path of a
     catalogue in place of the workspace's source, ``grid`` a pixel lattice in place of the UTM zone's: the EPSG code of its CRS,
     and x and y of any corner of a 20 m pixel.  Properties of the same names in a GeoJSON file count where an argument is not
-    given.  ``large`` allows more than 20 000 km².
+    given.  ``large`` allows more than 20 000 km²; ``budget`` is how many bytes its scans may read for the first baseline and the
+    first year of monitoring.
 
     Raises AoiError where the outline or the name cannot be used, PipelineError where there is no such pipeline.
     """
@@ -62,6 +64,7 @@ def add_area(
         source=source,
         find_grid=lambda _: grid,
         large=large,
+        budget=budget,
     )[0]
 
 
@@ -74,6 +77,7 @@ def add_areas(
     source: str | None = None,
     find_grid: Callable[[BaseGeometry], tuple[int, float, float] | None] = lambda _: None,
     large: bool = False,
+    budget: int | None = None,
 ) -> list[Aoi]:
     """Register areas by name, all or none, and return them; arguments and errors as in :func:`add_area`.
 
@@ -81,7 +85,7 @@ def add_areas(
     """
     workspace = find_workspace(workspace)
     a_year_ago = {"monitor_from": add_years(dt.datetime.now(dt.UTC).date(), -1).isoformat()}
-    changes = AreaChoices(monitor_from, pipeline, source, large)
+    changes = AreaChoices(monitor_from, pipeline, source, large, budget)
     areas = []
     for name, outline in outlines.items():
         area = make_aoi(name, outline.geometry, a_year_ago | dict(outline.properties), outline.repairs, f"area {name}")
@@ -117,6 +121,9 @@ class AreaChoices:
     large: bool = False
     """True to allow an area above LARGEST_KM2."""
 
+    budget: int | None = None
+    """Bytes that its scans may read; 0 = no limit."""
+
     def apply(self, workspace: Workspace, area: Aoi) -> Aoi:
         """Return an area with these choices; raises AoiError where there is no such source."""
         properties = area.properties
@@ -128,6 +135,7 @@ class AreaChoices:
             monitor_from=self.monitor_from or area.monitor_from,
             pipeline=self.pipeline or area.pipeline,
             large=self.large or area.large,
+            budget=area.budget if self.budget is None else self.budget or None,
             properties=properties,
         )
 

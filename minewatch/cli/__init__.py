@@ -76,6 +76,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except click.ClickException as error:
             hint = explain_use(error) if isinstance(error, click.UsageError) else ""
+            if hint and isinstance(error, click.NoSuchOption):
+                error.possibilities = None  # type: ignore[misc]  # options that are spelt alike, and mean something else
             error.message = printable(error.message + hint)  # type: ignore[misc]  # which is what click prints
             raise
         except KeyboardInterrupt as stop:  # before the command has begun: click would say "Aborted!"

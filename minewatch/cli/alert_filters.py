@@ -97,24 +97,56 @@ def select_alerts(
     """
     if since and until and until < since:
         raise click.UsageError(f"--until {until:%Y-%m-%d} is before --since {since:%Y-%m-%d}")
-    reviews = _read_reviews(review)
     if aoi is not None:
         check_area(workspace, aoi)
-    chosen = [
-        row
-        for row in rows
-        if (aoi is None or row["aoi"] == aoi)
-        and (not status or row["status"] in status)
-        and (not confirmed or is_ever_confirmed(row))
-        and (not since or (read_day(row["first_seen"]) or dt.date.min) >= since.date())
-        and (not until or (read_day(row["first_seen"]) or dt.date.max) <= until.date())
-        and (not min_area or row["area_ha"] >= min_area)
-        and (not reviews or row["review"] in reviews)
-        and (not legal_status or row["legal_status"] in legal_status)
-    ]
+    tests = _list_tests(aoi, status, since, until, min_area, review, legal_status, confirmed)
+    chosen = [row for row in rows if all(passes(row) for passes in tests.values())]
     for kind in outside:
         chosen = _select_outside(chosen, kind)
-    return chosen if min_mine_score is None else _select_alike(chosen, min_mine_score)
+    chosen = chosen if min_mine_score is None else _select_alike(chosen, min_mine_score)
+    if rows and not chosen:
+        say(_explain_none(rows, tests, is_narrowed=bool(outside) or min_mine_score is not None))
+    return chosen
+
+
+Tests = Mapping[str, Callable[[Row], bool]]
+"""Options that choose alerts, each with what an alert has to pass."""
+
+
+def _list_tests(
+    aoi: str | None,
+    status: tuple[str, ...],
+    since: dt.datetime | None,
+    until: dt.datetime | None,
+    min_area: float | None,
+    review: tuple[str, ...],
+    legal_status: tuple[str, ...],
+    confirmed: bool,
+) -> Tests:
+    """Return the tests of the options that were given, by their names; raises UsageError for a review that there is not."""
+    reviews, first, last = _read_reviews(review), since and since.date(), until and until.date()
+    tests: Mapping[str, tuple[Any, Callable[[Row], bool]]] = {
+        "--aoi": (aoi, lambda row: row["aoi"] == aoi),
+        "--status": (status, lambda row: row["status"] in status),
+        "--confirmed": (confirmed, is_ever_confirmed),
+        "--since": (first, lambda row: (read_day(row["first_seen"]) or dt.date.min) >= (first or dt.date.min)),
+        "--until": (last, lambda row: (read_day(row["first_seen"]) or dt.date.max) <= (last or dt.date.max)),
+        "--min-area": (min_area, lambda row: bool(row["area_ha"] >= min_area)),
+        "--review": (reviews, lambda row: row["review"] in reviews),
+        "--legal-status": (legal_status, lambda row: row["legal_status"] in legal_status),
+    }
+    return {option: test for option, (value, test) in tests.items() if value}
+
+
+def _explain_none(rows: Sequence[Row], tests: Tests, *, is_narrowed: bool) -> str:
+    """Return why no alert of a table is left: how many there would be without each option that alone leaves some out."""
+    without = {
+        option: sum(all(passes(row) for name, passes in tests.items() if name != option) for row in rows) for option in tests
+    }
+    told = [f"{count} without {option}" for option, count in without.items() if count]
+    if is_narrowed or not told:
+        return f"no alert passes all of these filters; without them there would be {len(rows)}"
+    return f"no alert passes these filters: {', '.join(told)}"
 
 
 def select_named(workspace: Workspace, rows: Sequence[Row], alert_ids: Sequence[str]) -> list[Row]:

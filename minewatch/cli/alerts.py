@@ -94,13 +94,16 @@ def list_command(session: Session, sort: str, limit: int | None, **choice: Any) 
         print_json(describe_alerts(listed))
         return
     print_alerts(listed)
-    say(describe_totals(chosen, len(listed)))
+    if chosen:
+        say(describe_totals(chosen, len(listed)))
+    elif not rows:
+        say("the table has no alert; how much of each area was seen: minewatch status")
     earlier = count_confirmed_since(rows, choice["since"], choice["aoi"])
     if earlier:
         say(f"{count_of(earlier, 'more alert')} first seen before {choice['since']:%Y-%m-%d}, and confirmed since then")
     for aoi in list_what_ifs(workspace.alerts):
         say(f"{aoi}: the table shows a what-if; to bring back its own alerts: minewatch scan {aoi}")
-    if not any(choice[name] not in (None, ()) for name in NARROWING) and (chosen or not earlier):
+    if not any(choice[name] not in (None, ()) for name in NARROWING) and chosen:
         areas = read_areas(workspace.alerts)
         began = {areas[name][0] for name in {row["aoi"] for row in chosen} & areas.keys()}
         since = began.pop() if len(began) == 1 and not (choice["since"] or choice["until"]) else None

@@ -11,8 +11,9 @@ import click
 
 from minewatch.cli.complete import complete_area, complete_pipeline
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.cli.values import BoundingBox, Day
+from minewatch.cli.values import BoundingBox, Budget, DataSize, Day
 from minewatch.core.text import count_of
+from minewatch.core.traffic import format_exact
 from minewatch.core.workspace import DEFAULT_PIPELINE
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+PAID_FOR = "the first baseline and the first year of monitoring"
+"""What the budget of an area is for."""
+
+BUDGET_HELP = f"Read no more than this, as 1GB, for {PAID_FOR}."
 SOURCE_HELP = "Where scans look for its scenes: a name that minewatch source list shows, or the path of a catalogue."
 
 
@@ -70,6 +75,7 @@ def outline_options(command: F) -> F:
     shell_complete=complete_pipeline,
 )
 @click.option("--source", metavar="NAME|PATH", help=f"{SOURCE_HELP}  [default: the workspace's]")
+@click.option("--budget", type=DataSize(), help=BUDGET_HELP)
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @common_options
 def add(
@@ -86,6 +92,7 @@ def add(
     grid_from: str | None,
     pipeline: str | None,
     source: str | None,
+    budget: int | None,
     large: bool,
 ) -> None:
     """Register the area NAME from a FILE with one polygon, or a rectangle.
@@ -130,6 +137,7 @@ def add(
         source=source and _locate(session, source),
         find_grid=_make_grid_finder(session, grid_from),
         large=large,
+        budget=budget,
     )
     facts = []
     for area in areas:
@@ -207,17 +215,15 @@ def list_command(session: Session) -> None:
       minewatch aoi list --json
     """
     from minewatch.areas.aoi import read_aoi
-    from minewatch.areas.area_files import list_aois
+    from minewatch.areas.area_files import explain_no_area, list_aois
 
     areas = [_describe(read_aoi(session.workspace, name)) for name in list_aois(session.workspace)]
     if session.as_json:
         print_json(areas)
-    else:
-        print_table(
-            ("area", "km²", "monitored from", "pipeline", "grid"),
-            [(a["aoi"], a["area_km2"], a["monitor_from"], a["pipeline"], a["grid"]) for a in areas],
-            spare=("grid",),
-        )
+        return
+    rows = [(a["aoi"], a["area_km2"], a["monitor_from"], a["pipeline"], a["grid"]) for a in areas]
+    columns = ("area", "km²", "monitored from", "pipeline", "grid")
+    print_table(columns, rows, spare=("grid",), none=explain_no_area(session.workspace))
 
 
 @aoi.command("show")
@@ -244,15 +250,17 @@ def show(session: Session, name: str, is_drawn: bool, output: Path | None) -> No
         raise click.UsageError("-o is for the map: add --image")
     area = read_aoi(session.workspace, name)
     where = locate_area(area)
-    facts = _describe(area) | {"source": _find_own_source(session, area)}
+    facts = _describe(area) | {"source": _find_own_source(session, area), "budget": area.budget, "large": area.large}
     drawn = _draw(session, area, output) if is_drawn else {}
     if session.as_json:
         print_json(facts | _describe_location(where) | {"properties": dict(area.properties)} | drawn)
         return
     echo(where.describe())
-    own = facts.pop("source")
+    own, large = facts.pop("source"), facts.pop("large")
+    budget = "none: every look is read" if area.budget is None else f"{format_exact(area.budget)} for {PAID_FOR}"
+    stated = {"scenes from": own or "the workspace's source", "budget": budget} | ({"large": "allowed"} if large else {})
     said = {key: value for key, value in area.properties.items() if key != "source" or not own}
-    rows = facts | {"scenes from": own or "the workspace's source"} | drawn | said
+    rows = facts | stated | drawn | said
     print_table(("", ""), [(key, value) for key, value in rows.items() if value is not None], wrap=True)
 
 
@@ -281,6 +289,7 @@ def _draw(session: Session, area: Aoi, output: Path | None) -> dict[str, Any]:
 @click.option("--monitor-from", type=Day(), help="Another first date that may raise an alert.")
 @click.option("--pipeline", help="Another pipeline for its scans.")
 @click.option("--source", metavar="NAME|PATH|none", help=f"{SOURCE_HELP}  none: the workspace's.")
+@click.option("--budget", type=Budget(), help=f"{BUDGET_HELP}  none: without a limit.")
 @click.option("--large", is_flag=True, help="Allow an area above 20 000 km².")
 @click.option("--dry-run", is_flag=True, help="Say what it means, change nothing.")
 @common_options
@@ -295,10 +304,11 @@ def edit(
     monitor_from: dt.datetime | None,
     pipeline: str | None,
     source: str | None,
+    budget: int | None,
     large: bool,
     dry_run: bool,
 ) -> None:
-    """Change the outline, first date, pipeline or source of an area; first says what that means for archive and alerts.
+    """Change the outline, first date, pipeline, source or budget of an area; first says what that means for archive and alerts.
 
     The next scan gives what a first scan with the new settings would.  The file as it was is kept in aois/former.
 
@@ -307,6 +317,7 @@ def edit(
       minewatch aoi edit la-pampa larger.geojson --dry-run
       minewatch aoi edit la-pampa --monitor-from 2024-06-01
       minewatch aoi edit la-pampa --pipeline evergreen --source planetary-computer
+      minewatch aoi edit la-pampa --budget 1GB
     """
     from minewatch.areas.outline_file import read_outlines
     from minewatch.areas.register import AreaChoices, edit_area, read_outline, rewrite_area
@@ -317,9 +328,9 @@ def edit(
     if file is None and (merge or layer or crs):
         raise click.UsageError("--merge, --layer and --crs are for a FILE")
     named = "" if source == "none" else source and _locate(session, source)
-    choices = AreaChoices(monitor_from and monitor_from.date(), pipeline, named, large)
+    choices = AreaChoices(monitor_from and monitor_from.date(), pipeline, named, large, budget)
     if file is None and bbox is None and choices == AreaChoices():
-        raise click.UsageError("say what to change: FILE or --bbox, --monitor-from, --pipeline, --source")
+        raise click.UsageError("say what to change: FILE or --bbox, --monitor-from, --pipeline, --source, --budget")
     outline = None
     if file is not None:
         outline = _name_outlines(read_outlines(file, layer, crs), name, None, False, merge)[name]

@@ -166,14 +166,14 @@ def list_layers(session: Session) -> None:
     Example:
       minewatch likeness list
     """
-    from minewatch.likeness.home_versions import SHIPPED, list_versions, name_in_use
+    from minewatch.likeness.home_versions import SHIPPED, UNDO, list_versions, name_in_use
     from minewatch.likeness.model import read_model
 
     folder, base = session.workspace.home_layers, read_model().version
-    versions, used = list_versions(folder), name_in_use(folder)
+    (versions, damaged), used = list_versions(folder), name_in_use(folder)
     if session.as_json:
         facts = [{"name": one.name, "version": one.version, "learnt": one.learnt, **one.facts} for one in versions]
-        print_json({"in_use": used, "weights": base, "layers": facts})
+        print_json({"in_use": used, "weights": base, "layers": facts, "damaged": damaged})
         return
     rows = [(SHIPPED, base, "", "", "in use" if used == SHIPPED else "")]
     for one in versions:
@@ -181,7 +181,13 @@ def list_layers(session: Session) -> None:
         fits = "" if one.layer.base == base else "learnt on other weights"
         learnt = format_day(one.learnt), str(one.facts.get("reviews", ""))
         rows.append((one.name, one.version, *learnt, "; ".join(filter(None, (state, fits)))))
+    rows += [(name, "", "", "", "in use; damaged" if name == used else "damaged") for name in damaged]
+    if used not in {name for name, *_ in rows}:
+        rows.append((used, "", "", "", "in use; gone"))
+        say(f"{used} is gone: {UNDO}")
     print_table(("name", "version", "learnt", "reviews", ""), rows)
+    for reason in damaged.values():
+        say(reason)
 
 
 @likeness.command("use")

@@ -195,9 +195,6 @@ def describe_places(places: Sequence[ReportedPlace]) -> list[dict[str, Any]]:
 
 def print_places(places: Sequence[ReportedPlace]) -> None:
     """Print places that others report on unseen ground."""
-    if not places:
-        echo("no other system that was added reports change on ground that could not be seen")
-        return
     rows = [
         (
             place.aoi,

@@ -57,11 +57,12 @@ def test(session: Session, rule: str | None) -> None:
       minewatch notify test
       minewatch notify test rangers
     """
-    from minewatch.areas.area_files import list_aois
+    from minewatch.areas.area_files import explain_unmatched, list_aois
     from minewatch.operations.notify.delivery import send_test_message
-    from minewatch.operations.notify.rule import covers
+    from minewatch.operations.notify.rule import list_unmatched
 
     workspace = session.workspace
+    areas = list_aois(workspace)
     rules = _choose_rules(workspace, rule)
     now = dt.datetime.now(dt.UTC)
     answers = [(one, send_test_message(workspace, one, now)) for one in rules]
@@ -73,8 +74,8 @@ def test(session: Session, rule: str | None) -> None:
         rows = list(zip([one.name for one in rules], ways, results, strict=True))
         print_table(("rule", "by", "what came of it"), rows, wrap=True)
     for one in rules:
-        if not any(covers(one, aoi) for aoi in list_aois(workspace)):
-            say(f"{one.name}: none of its areas is in this workspace ({', '.join(one.table.areas)})")
+        if unmatched := list_unmatched(one, areas):
+            say(f"{one.name}: {explain_unmatched(unmatched, areas)}")
         if one.table.min_mine_score is not None:
             say(f"{one.name}: min_mine_score holds back alerts below {one.table.min_mine_score:g}, and mines may be among them")
     if not all(answer.sent for _, answer in answers):

@@ -181,11 +181,11 @@ def print_result(session: Session, facts: Any, lines: Iterable[object], notes: I
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], *, spare: Sequence[str] = (), wrap: bool = False, none: str = ""
 ) -> Sequence[str]:
     """Print a table on stdout, numbers aligned right, in the width of the terminal; return the columns that were left out.
 
-    A file or a pipe gets it as wide as it is.
+    A file or a pipe gets it as wide as it is.  Without rows there is no table: the line ``none`` says so on stderr.
 
     Where there is no room, words of the last column are wrapped (``wrap``), the columns in ``spare`` are left out one by one,
     which a line says, or each row becomes a block.
@@ -195,6 +195,10 @@ def print_table(
 
     from minewatch.cli.tables import lay_out
 
+    if not rows:
+        if none:
+            say(none)
+        return ()
     console = Console(soft_wrap=True, highlight=False)
     layout = lay_out(columns, rows, console.width if sys.stdout.isatty() else None, spare=spare, wrap=wrap)
     if not layout.lines:

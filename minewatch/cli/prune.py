@@ -32,6 +32,7 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
       minewatch prune --keep-gb 50 --dry-run
       minewatch prune --forget-before 2021-01-01
     """
+    from minewatch.areas.area_files import explain_no_area
     from minewatch.operations.prune import PruneOptions, describe_pruning, list_unregistered, prune
     from minewatch.settings.document import read_settings
 
@@ -43,7 +44,7 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
     if session.as_json:
         print_json(describe_pruning(pruning, unregistered))
     else:
-        _print_pruning(pruning)
+        _print_pruning(pruning, explain_no_area(workspace))
     for name, size in unregistered.items():
         say(f"{name}: no such area is registered; its archive of {_gb(size)} is left alone")
     if pruning.excess:
@@ -55,9 +56,9 @@ def prune_command(session: Session, keep_gb: float | None, forget_before: dt.dat
         sys.exit(3)
 
 
-def _print_pruning(pruning: Pruning) -> None:
+def _print_pruning(pruning: Pruning, none: str) -> None:
     columns = ("area", "GB", "left over", "pruned", "up to", "GB after", "needed", "since")
-    print_table(columns, [_row(area) for area in pruning.areas])
+    print_table(columns, [_row(area) for area in pruning.areas], none=none)
     done = "would go" if pruning.dry else "gone"
     echo(f"{_gb(pruning.bytes_before - pruning.bytes_after)} {done}, {_gb(pruning.bytes_after)} left")
 

@@ -13,29 +13,16 @@ import click
 from minewatch.alerts.record import CLOSED, DISMISSED, PROVISIONAL
 from minewatch.cli.complete import complete_area, complete_pipeline, complete_source
 from minewatch.cli.output import Session, common_options, echo, print_json, print_table, say
-from minewatch.cli.values import Day
+from minewatch.cli.values import DataSize, Day
 from minewatch.core.progress import reporting
 from minewatch.core.text import count_of, format_day
-from minewatch.core.traffic import format_bytes, parse_bytes, parse_speed
+from minewatch.core.traffic import format_bytes, parse_speed
 from minewatch.core.workspace import find_enclosing
 
 if TYPE_CHECKING:
     from minewatch.core.workspace import Workspace
     from minewatch.operations.plan import ScanRequest
     from minewatch.operations.scan_report import AreaReport, ScanReport
-
-
-class DataSize(click.ParamType[int]):
-    """An amount of data."""
-
-    name = "SIZE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return its bytes."""
-        try:
-            return parse_bytes(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class LineSpeed(click.ParamType[float]):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from minewatch.core.text import has_decimal_comma, suggest, use_points
+from minewatch.core.traffic import parse_bytes
 
 
 class Day(click.DateTime):
@@ -46,6 +47,29 @@ class Number(click.FloatRange):
         if math.isnan(number):
             self.fail(f"{value} is no number.", param, ctx)
         return number
+
+
+class DataSize(click.ParamType[int]):
+    """An amount of data."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return its bytes."""
+        try:
+            return parse_bytes(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Budget(DataSize):
+    """An amount of data, or none."""
+
+    name = "SIZE|none"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return its bytes; 0 where there is to be no limit."""
+        return 0 if value == "none" else super().convert(value, param, ctx)
 
 
 class Choice(click.Choice[str]):

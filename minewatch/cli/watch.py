@@ -134,12 +134,13 @@ def status(session: Session) -> None:
     if session.as_json:
         print_json(describe_status(found))
     else:
-        _print_status(found)
+        _print_status(found, session.workspace)
     if not found.is_well:
         sys.exit(3)
 
 
-def _print_status(found: WatchStatus) -> None:
+def _print_status(found: WatchStatus, workspace: Workspace) -> None:
+    from minewatch.areas.area_files import explain_no_area
     from minewatch.detection.lasting import LASTING_DAYS
 
     columns = (
@@ -155,7 +156,9 @@ def _print_status(found: WatchStatus) -> None:
         "alerts",
     )
     spare = ("blind to onsets", f"{LASTING_DAYS} days %", "days ago", "newest scene")
-    print_table(columns, [_list_cells(area, found.now) for area in found.areas], spare=spare, wrap=True)
+    print_table(
+        columns, [_list_cells(area, found.now) for area in found.areas], spare=spare, wrap=True, none=explain_no_area(workspace)
+    )
     for area in found.areas:
         if area.fates.confirmed:
             echo(f"{area.aoi}: {area.fates.describe(area.monitor_from)}")

@@ -125,9 +125,11 @@ def unseen(session: Session, aoi: str | None) -> None:
     places, notes = find_reported_places(session.workspace, aoi)
     if not read_external_sources(session.workspace.external_sources).all:
         notes.append("no other system was added yet; add one with: minewatch alerts corroborate FILE")
+    elif not places:
+        notes.append("no other system that was added reports change on ground that could not be seen")
     for note in notes:
         say(note)
     if session.as_json:
         print_json(describe_places(places))
-    else:
+    elif places:
         print_places(places)

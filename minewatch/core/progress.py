@@ -30,10 +30,10 @@ class Reporter:
         self, items: Iterable[T], title: str, total: int | None = None, received: Callable[[], int] | None = None
     ) -> Iterator[T]:
         """Yield the items, advancing a bar; ``received`` returns the bytes that arrived for them, which are shown too."""
-        if self.bars is None:
+        count = total if total is not None else len(items) if isinstance(items, Sized) else None
+        if self.bars is None or count == 0:
             yield from items
             return
-        count = total if total is not None else len(items) if isinstance(items, Sized) else None
         task = self.bars.add_task(title, total=count, received=received)
         for item in items:
             yield item

@@ -93,9 +93,13 @@ def format_bytes(size: float) -> str:
 
 
 def format_exact(size: int) -> str:
-    """Return an amount of data that :func:`parse_bytes` reads back, ``1GB``."""
-    unit = next(unit for unit in ("TB", "GB", "MB", "kB", "B") if size % SIZES[unit.lower()] == 0)
-    return f"{size // SIZES[unit.lower()]}{unit}"
+    """Return an amount of data that :func:`parse_bytes` reads back, with one decimal at most: ``1GB``, ``1.5GB``."""
+    for unit in ("TB", "GB", "MB", "kB"):
+        tenths, rest = divmod(10 * size, SIZES[unit.lower()])
+        if not rest and tenths >= 10:
+            decimal = f".{tenths % 10}" if tenths % 10 else ""
+            return f"{tenths // 10}{decimal}{unit}"
+    return f"{size}B"
 
 
 def format_speed(speed: float) -> str:

@@ -19,6 +19,9 @@ from minewatch.core.plain_file import MARKER
 
 ENVIRONMENT_VARIABLE = "MINEWATCH_WORKSPACE"
 
+ALERTS_CSV = "alerts.csv"
+"""The table of areas, dates and positions, in the output folder."""
+
 ARCHIVE, CHANGES = "archive", "changes"
 """Folders of the observations and of the change maps, and the settings that move them elsewhere."""
 
@@ -136,7 +139,7 @@ class Workspace:
     @property
     def alerts_csv(self) -> Path:
         """The table of areas, dates and positions."""
-        return self.output / "alerts.csv"
+        return self.output / ALERTS_CSV
 
     def likeness(self, aoi: str) -> Path:
         """What was scored of one area's alerts; may be deleted at any time."""
@@ -277,6 +280,8 @@ def find_workspace(folder: Workspace | Path | str | None = None) -> Workspace:
     for candidate in [start] if given else [start, *start.parents]:
         if (candidate / MARKER).is_file():
             return Workspace(candidate)
+    if (start / ALERTS_CSV).is_file():  # the folder of --into, or an output folder
+        raise WorkspaceError(f"{start} holds results, and is no workspace (no {MARKER}); its alerts: {start / ALERTS_CSV}")
     raise WorkspaceError(f"{start} is no workspace (no {MARKER}); make one with: minewatch init {given or ''}".rstrip())
 
 

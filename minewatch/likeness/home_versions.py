@@ -30,6 +30,9 @@ SHIPPED = "shipped"
 IN_USE = "in-use"
 """File with the name of the layer in use."""
 
+UNDO = "choose another with: minewatch likeness use shipped"
+"""What to do where the layer in use cannot be used."""
+
 _NAME = re.compile(r"home-(?P<number>\d{1,6})-(?P<digest>[0-9a-f]{6})")
 
 
@@ -52,7 +55,7 @@ class HomeVersion:
     @property
     def number(self) -> int:
         """1 for the first of a workspace."""
-        return int(self.name.split("-")[1])
+        return _find_number(self.name)
 
     @property
     def version(self) -> str:
@@ -60,15 +63,26 @@ class HomeVersion:
         return f"{self.layer.base}+{self.name}"
 
 
-def list_versions(folder: Path) -> list[HomeVersion]:
-    """Return the layers in a folder by number; raises WorkspaceError where one is damaged."""
-    names = [path.name for path in folder.glob("home-*") if _NAME.fullmatch(path.name)]
-    return sorted((_read(folder / name) for name in names), key=lambda found: (found.number, found.name))
+def list_versions(folder: Path) -> tuple[list[HomeVersion], dict[str, str]]:
+    """Return the layers in a folder by number, and those that cannot be used: name to why."""
+    versions, damaged = [], {}
+    names = (path.name for path in folder.glob("home-*") if _NAME.fullmatch(path.name))
+    for name in sorted(names, key=lambda name: (_find_number(name), name)):
+        try:
+            versions.append(_read(folder / name, "move it away"))
+        except WorkspaceError as error:
+            damaged[name] = str(error)
+    return versions, damaged
+
+
+def _find_number(name: str) -> int:
+    return int(name.split("-")[1])
 
 
 def add_version(folder: Path, layer: HomeLayer, learnt: dt.date, facts: Mapping[str, Any]) -> HomeVersion:
     """Write a layer under the next number and use it from now on; the workspace's lock is held."""
-    number = 1 + max((found.number for found in list_versions(folder)), default=0)
+    versions, damaged = list_versions(folder)
+    number = 1 + max(map(_find_number, [*(one.name for one in versions), *damaged]), default=0)
     head = {"format": FORMAT, "number": number, "base": layer.base, "slope": layer.slope, "intercept": layer.intercept}
     data = pack_arrays({**head, "learnt": learnt.isoformat(), "facts": facts}, {"weights": layer.weights})
     name = f"home-{number}-{_digest(data)}"
@@ -84,13 +98,16 @@ def use_version(folder: Path, wanted: str) -> str:
     Raises WorkspaceError where there is no such layer.  The workspace's lock is held.
     """
     if wanted != SHIPPED:
-        named = {found.name: found for found in list_versions(folder)}
-        fitting = [
-            name for name, found in named.items() if wanted in (name, str(found.number), f"home-{found.number}", found.version)
-        ]
+        versions, damaged = list_versions(folder)
+        names: dict[str, tuple[str, ...]] = {}
+        names |= {found.name: (found.name, str(found.number), f"home-{found.number}", found.version) for found in versions}
+        names |= {name: (name, str(_find_number(name)), f"home-{_find_number(name)}") for name in damaged}
+        fitting = [name for name, ways in names.items() if wanted in ways]
         if len(fitting) != 1:
-            raise WorkspaceError(f"{show(wanted)} is none of {', '.join([*named, SHIPPED])}; likeness list shows them")
-        wanted = fitting[0]
+            raise WorkspaceError(f"{show(wanted)} is none of {', '.join([*names, SHIPPED])}; likeness list shows them")
+        (wanted,) = fitting
+        if wanted in damaged:
+            raise WorkspaceError(damaged[wanted])
     make_private_folder(folder)
     publish_bytes(folder / IN_USE, wanted.encode())
     return wanted
@@ -130,14 +147,13 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:6]
 
 
-def _read(path: Path) -> HomeVersion:
-    undo = "choose another with: minewatch likeness use shipped"
+def _read(path: Path, advice: str = f"move it away, and {UNDO}") -> HomeVersion:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise WorkspaceError(f"{path} is gone, and it is in use; bring it back, or {undo}") from error
+        raise WorkspaceError(f"{path} is gone, and it is in use; bring it back, or {UNDO}") from error
     except OSError as error:
-        raise WorkspaceError(f"{path} cannot be read: {error.strerror}; {undo}") from error
+        raise WorkspaceError(f"{path} cannot be read: {error.strerror}; {advice}") from error
     match = _NAME.fullmatch(path.name)
     try:
         if match is None or _digest(data) != match["digest"]:
@@ -150,4 +166,4 @@ def _read(path: Path) -> HomeVersion:
         layer = HomeLayer(str(head["base"]), float(head["slope"]), weights, float(head["intercept"]))
         return HomeVersion(path.name, layer, dt.date.fromisoformat(head["learnt"]), dict(head["facts"]))
     except MALFORMED as error:
-        raise WorkspaceError(f"{path} is damaged; move it away, and {undo}") from error
+        raise WorkspaceError(f"{path} is damaged; {advice}") from error

@@ -19,6 +19,7 @@ from minewatch.areas.area_source import SOURCE, choose_source
 from minewatch.areas.grid import make_grid
 from minewatch.core.errors import AoiError, PipelineError
 from minewatch.core.text import count_of
+from minewatch.core.traffic import format_exact
 from minewatch.core.workspace import Workspace
 from minewatch.settings.pipeline import read_pipeline
 
@@ -39,6 +40,8 @@ def explain_edit(workspace: Workspace, before: Aoi, after: Aoi) -> list[str]:
         )
     elif before.properties != after.properties:
         lines.append(f"source: {sources[1]}, as before")
+    if before.budget != after.budget:
+        lines.append(f"budget {_name_budget(before)} -> {_name_budget(after)}: {_explain_budget(before, after)}")
     if before.large != after.large:
         lines.append(f"large: an area above {LARGEST_KM2:,} km² is allowed")
     return lines
@@ -81,6 +84,16 @@ def _name_source(workspace: Workspace, aoi: Aoi) -> str:
         return choose_source(workspace, aoi)
     except AoiError:
         return str(aoi.properties[SOURCE])
+
+
+def _name_budget(aoi: Aoi) -> str:
+    return "none" if aoi.budget is None else format_exact(aoi.budget)
+
+
+def _explain_budget(before: Aoi, after: Aoi) -> str:
+    if after.budget is None or (before.budget is not None and before.budget < after.budget):
+        return "the next scan reads what it left unread, and alerts rest on more looks"
+    return "alerts rest on the looks that it pays for; the archive stays"
 
 
 def _find_history(workspace: Workspace, aoi: Aoi) -> dt.date | None:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from minewatch.alerts.rows import read_areas, read_budgets
 from minewatch.areas.aoi import read_aoi
-from minewatch.areas.area_files import list_aois
+from minewatch.areas.area_files import explain_no_area, list_aois
 from minewatch.areas.area_plan import AreaPlan, make_area_plan
 from minewatch.areas.area_source import choose_source
 from minewatch.core.errors import AoiError, MinewatchError, SourceError, WorkspaceError
@@ -127,7 +127,7 @@ def plan_scan(workspace: Workspace, request: ScanRequest) -> ScanPlan:
     until = request.until or today
     names = request.names or tuple(list_aois(workspace))
     if not names:
-        raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
+        raise AoiError(explain_no_area(workspace))
     table = _read_dates(workspace)
     budgets = read_budgets(workspace.alerts)
     areas = tuple(plan_area(workspace, request, name, until, table, budgets) for name in dict.fromkeys(names))

@@ -6,11 +6,11 @@ import datetime as dt
 import hashlib
 import platform
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from minewatch.areas.area_files import list_aois
+from minewatch.areas.area_files import explain_unmatched, list_aois
 from minewatch.core.workspace import Workspace
 from minewatch.operations.run_log import ScheduledRun
 from minewatch.settings.cron import find_last, find_next
@@ -152,13 +152,14 @@ def explain_schedules(schedules: Sequence[Schedule], areas: Iterable[str]) -> li
     """Describe problems of the schedules: names without an area, areas without a schedule."""
     if not schedules:
         return ["minewatch.toml has no schedule, so nothing is scanned by itself; minewatch schedule --help shows one"]
-    lines = [line for schedule in schedules if (line := explain_empty(schedule))]
+    areas = list(areas)
+    lines = [line for schedule in schedules if (line := explain_empty(schedule, areas))]
     watched = {aoi for schedule in schedules for aoi in schedule.areas}
     rest = [aoi for aoi in areas if aoi not in watched]
     return [*lines, *([f"no schedule scans {', '.join(rest)}"] if rest else [])]
 
 
-def explain_empty(schedule: Schedule) -> str:
-    """Name the patterns of a schedule that match no area; '' where all do."""
-    names = ", ".join(repr(name) for name in schedule.empty)
-    return f"schedule {schedule.name!r}: no area is called {names}; see: minewatch aoi list" if names else ""
+def explain_empty(schedule: Schedule, areas: Collection[str]) -> str:
+    """Name the names and patterns that no area has, with the area that was probably meant; '' where all have one."""
+    unmatched = explain_unmatched(schedule.empty, areas)
+    return f"schedule {schedule.name!r}: {unmatched}" if unmatched else ""

@@ -15,6 +15,7 @@ from minewatch.alerts.columns import AOIS, LAYER
 from minewatch.alerts.database import recover
 from minewatch.alerts.lifetime import FateCount
 from minewatch.alerts.rows import Row, read_layer, reading
+from minewatch.areas.area_files import explain_unmatched
 from minewatch.core.errors import AlertsError, RunRecordError, WorkspaceError, describe
 from minewatch.core.files import AnyPath, read_files
 from minewatch.core.lock import Lease, find_holder
@@ -22,6 +23,7 @@ from minewatch.core.run_record import read_run_record
 from minewatch.core.text import parse_json
 from minewatch.core.workspace import Workspace
 from minewatch.operations.notify.outbox import count_messages
+from minewatch.operations.notify.rule import find_rules, list_unmatched
 from minewatch.operations.run_log import ScheduledRun, read_runs
 from minewatch.operations.schedule import Timetable, explain_empty, explain_schedules, read_timetable
 from minewatch.products.evidence.timestamps import StampRound, describe_stamps, find_waiting, is_late
@@ -155,11 +157,15 @@ def find_status(workspace: Workspace, now: dt.datetime) -> WatchStatus:
     holder = find_holder(workspace.lock_file)
     table = _read_table(workspace.alerts)
     areas = [_describe_area(workspace, aoi, now, runs, timetable, table, busy=holder is not None) for aoi in timetable.areas]
-    faults = [line for one in timetable.schedules if (line := explain_empty(one))]
+    faults = [line for one in timetable.schedules if (line := explain_empty(one, timetable.areas))]
     ahead = [(aoi, row["as_of"]) for aoi, row in table.rows.items() if row["as_of"] > now.date()]
     faults += [f"the table of {aoi} is as of {day}, which is in the future; was a clock wrong?" for aoi, day in ahead]
     faults += [table.fault] if table.fault else []
     notes = [note for note in explain_schedules(timetable.schedules, [area.aoi for area in areas]) if note not in faults]
+    rules = {
+        rule.name: explain_unmatched(list_unmatched(rule, timetable.areas), timetable.areas) for rule in find_rules(workspace)
+    }
+    notes += [f"notify {name!r}: {unmatched}" for name, unmatched in rules.items() if unmatched]
     stamps = find_waiting(workspace)
     (faults if is_late(stamps, now) else notes).extend(filter(None, [stamps.describe()]))
     faults += stamps.notes

@@ -118,7 +118,7 @@ def watch_once(workspace: Workspace, now: dt.datetime, reporter: Reporter | None
     enqueued, delivery, faults = _notify(workspace, now)
     stamps = stamp_in_passing(workspace)
     if runs:
-        faults += [line for one in timetable.schedules if (line := explain_empty(one))]
+        faults += [line for one in timetable.schedules if (line := explain_empty(one, timetable.areas))]
     timetable = read_timetable(workspace, read_runs(workspace))
     next_try = _find_next_try(workspace, now)
     found = _find_results(workspace, runs)

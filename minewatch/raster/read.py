@@ -178,8 +178,12 @@ class SceneFiles:
         if band not in self._open:
             header = self._read_header(band)
             self._open[band] = opened = self._open_level(band, self._choose_level(header))
-            self._check_kind(band, opened)
-            self._check_place(band, opened, header)
+            try:
+                self._check_kind(band, opened)
+                self._check_place(band, opened, header)
+            except SceneError:
+                self.close_band(band)  # else the next area would take it unchecked
+                raise
         return self._open[band]
 
     def _choose_level(self, header: Layout | Stream | None) -> Layout | Stream | None:

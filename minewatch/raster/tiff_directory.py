@@ -64,6 +64,16 @@ class Directory:
         """Return the tags of these names."""
         return tuple(entry for name in names for entry in self.entries if TAG_NAMES.get(entry.tag) == name)
 
+    def find_end(self, most: int) -> int:
+        """Return where the last of its tags ends in the file, of those that end within ``most`` bytes; 0 without any."""
+        ends = (place + length * TYPE_SIZES.get(kind, 1) for _, kind, length, place in self.entries)
+        return max((end for end in ends if end <= most), default=0)
+
+    def count_beyond(self, size: int) -> int:
+        """Return the bytes of its TABLES that do not lie within the first ``size`` bytes of the file."""
+        tables = ((place, length * TYPE_SIZES.get(kind, 1)) for _, kind, length, place in self.entries_of(TABLES))
+        return sum(length for place, length in tables if place + length > size)
+
     def read(self, head: bytes, fetch: Callable[[int, int], bytes]) -> dict[str, NDArray[np.uint64]]:
         """Return the needed tags by name; ``fetch`` reads the bytes of tables that reach beyond ``head``, the file's beginning.
 

@@ -30,6 +30,12 @@ from minewatch.raster.tiff_directory import TABLES, BlockError, Directory, read_
 HEAD = 32 * 2**10
 """Bytes fetched to open a file, several times the header of a COG of a whole Sentinel-2 tile."""
 
+LONGEST_HEAD = 2**20
+"""Bytes within which a header that is longer is read to its end; of what lies farther, tables are read alone."""
+
+NEXT_IMAGE = 4 * 2**10
+"""Bytes after it in which the directory of an overview is."""
+
 LARGEST_BLOCK = 32 * 2**20
 """Bytes of one decompressed block; files with larger ones are left to GDAL."""
 
@@ -79,6 +85,9 @@ class Layout:
 
     access: Access
     """How the file is accessed."""
+
+    header: int = HEAD
+    """Bytes fetched to open it."""
 
     overview: Layout | None = None
     """The coarsest smaller version of the image in the file whose pixels are not larger than was asked for."""
@@ -155,25 +164,40 @@ def read_layout(href: str, access: Access = UNSIGNED, head: bytes | None = None,
     """
     if is_left_to_gdal(href, access):
         return None
-    head = access.fetch(href, 0, HEAD) if head is None else head
-    directory, *smaller = read_directories(head, most=MOST_LEVELS if coarsest else 1) or (None,)
+    most = MOST_LEVELS if coarsest else 1
+    head, directories = _complete(href, access, access.fetch(href, 0, HEAD) if head is None else head, most)
+    directory, *smaller = directories or (None,)
     key = directory.identify(head) if directory else None
     try:
         described = _known[key]
     except KeyError:  # also where another thread has just cleared it
-        described = _ask_gdal(href, head)
-        if key is not None:
+        described = None if key is None and is_remote(href) else _ask_gdal(href, head)  # which would miss what lies beyond
+        if key is not None and len(head) <= HEAD:  # pages of metadata are not kept
             if len(_known) >= KNOWN:
                 _known.clear()
             _known[key] = described
     layout = _lay_out(href, access, head, directory, described)
-    if layout is None or described is None or not smaller:
-        return layout
+    if layout is None or described is None or directory is None:
+        return None
+    layout = replace(layout, header=len(head) + directory.count_beyond(len(head)))
     for level, place in _list_overviews(smaller, head, described, coarsest):
         with contextlib.suppress(BlockError):  # of a damaged one; the image itself is whole
             if overview := _lay_out(href, access, head, level, place):
-                return replace(layout, overview=overview)
+                return replace(layout, overview=overview, header=layout.header + level.count_beyond(len(head)))
     return layout
+
+
+def _complete(href: str, access: Access, head: bytes, most: int) -> tuple[bytes, list[Directory]]:
+    """Return the beginning of a file with all that its first directory says, as far as that is near, and its directories.
+
+    A header may be longer than HEAD: many small blocks have long tables, and some programs write pages of metadata.
+    """
+    directories = read_directories(head, most)
+    end = directories[0].find_end(LONGEST_HEAD) + (NEXT_IMAGE if most > 1 else 0) if directories else 0
+    if end <= len(head) or len(head) < HEAD:  # the whole file is there
+        return head, directories
+    head += access.fetch(href, len(head), end)
+    return head, read_directories(head, most)
 
 
 def _ask_gdal(href: str, head: bytes) -> Description | None:

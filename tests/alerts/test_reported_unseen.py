@@ -124,7 +124,9 @@ def test_what_was_never_added_is_not_reported(workspace: Workspace) -> None:
 
 def test_no_table_and_no_other_system_are_other_answers_than_no_place(workspace: Workspace) -> None:
     workspace.external_sources.unlink()
-    assert "no other system was added yet" in run(workspace, "alerts", "unseen").stderr
+    answer = run(workspace, "alerts", "unseen")
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert answer.stderr == "no other system was added yet; add one with: minewatch alerts corroborate FILE\n"
     workspace.alerts.unlink()
     result = run(workspace, "alerts", "unseen", "--json")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -110,6 +110,23 @@ def test_an_edit_of_the_outline_tells_what_is_read_again(scanned: Workspace) -> 
     assert run(scanned, "aoi", "edit", "none", "--pipeline", "default").exit_code == 1
 
 
+def test_the_budget_of_an_area_is_set_said_and_shown(watch: Workspace) -> None:
+    run(watch, "aoi", "add", "pit", "--bbox", PIT, "--budget", "1.5GB", "--large")
+    assert read_aoi(watch, "pit").budget == 1_500_000_000
+    shown = " ".join(run(watch, "aoi", "show", "pit").stdout.split())
+    assert "budget 1.5GB for the first baseline and the first year of monitoring large allowed" in shown.replace(
+        "scenes from the workspace's source ", ""
+    )
+    assert ask(watch, "aoi", "show", "pit")["budget"] == 1_500_000_000
+    smaller = ask(watch, "aoi", "edit", "pit", "--budget", "12MB")
+    assert smaller["meaning"] == ["budget 1.5GB -> 12MB: alerts rest on the looks that it pays for; the archive stays"]
+    assert "it is like that already" in run(watch, "aoi", "edit", "pit", "--budget", "12MB").stderr
+    larger = ask(watch, "aoi", "edit", "pit", "--budget", "none")
+    assert larger["meaning"][0].startswith("budget 12MB -> none: the next scan reads what it left unread")
+    assert "budget none: every look is read" in " ".join(run(watch, "aoi", "show", "pit").stdout.split())
+    assert "write it like 1GB" in run(watch, "aoi", "edit", "pit", "--budget", "lots").stderr
+
+
 # --- sources ---------------------------------------------------------------------------------------------------------
 
 

@@ -454,8 +454,8 @@ def test_alerts_can_be_chosen(scanned: Workspace) -> None:
 
 def test_an_empty_list_is_no_error(scanned: Workspace) -> None:
     answer = run("alerts", "list", "--status", "dismissed", workspace=scanned)
-    assert answer.exit_code == 0
-    assert answer.stdout.split()[0] == "alert"
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert re.fullmatch(r"no alert passes these filters: \d without --status\n", answer.stderr)
 
 
 def test_one_alert_is_shown(scanned: Workspace) -> None:

@@ -127,6 +127,13 @@ def test_a_workspace_that_was_named_must_be_there(tmp_path: Path) -> None:
     answer = run("source", "list", workspace=Workspace(tmp_path / "gone"))
     assert answer.exit_code == 1
     assert "is no workspace" in answer.stderr
+    assert "make one with: minewatch init" in answer.stderr
+
+
+def test_the_folder_of_a_what_if_is_no_workspace_to_be(tmp_path: Path) -> None:
+    (tmp_path / "alerts.csv").write_text("aoi\n")
+    answer = run("alerts", "list", workspace=Workspace(tmp_path))
+    assert f"holds results, and is no workspace (no minewatch.toml); its alerts: {tmp_path / 'alerts.csv'}" in answer.stderr
 
 
 @pytest.mark.parametrize(

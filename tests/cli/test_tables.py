@@ -7,6 +7,8 @@ import json
 import os
 import pty
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +235,48 @@ def test_an_area_without_a_scan_is_an_empty_list_that_says_so(workspace: Workspa
     assert "new-ground has not been scanned yet" in answer.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--status", "closed", "--min-area", "5"), "no alert passes these filters: 1 without --status, 1 without --min-area"),
+        (("--since", "2030-01-01"), "no alert passes these filters: 5 without --since"),
+        (("--status", "closed", "--since", "2030-01-01"), "no alert passes these filters: 1 without --since"),
+        (
+            ("--status", "closed", "--review", "confirmed", "--since", "2030-01-01"),
+            "passes all of these filters; without them there would be 5",
+        ),
+        (("--outside", "concession"), "passes all of these filters; without them there would be 5"),
+    ],
+)
+def test_an_empty_list_says_which_filter_empties_it(workspace: Workspace, words: tuple[str, ...], why: str) -> None:
+    answer = run(workspace, "alerts", "list", *words)
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert why in answer.stderr
+    assert "0 alerts" not in answer.stderr
+    assert list_ids(workspace, *words) == []
+
+
+@pytest.mark.parametrize("words", [("aoi", "list"), ("status",), ("prune", "--keep-gb", "1")])
+def test_where_there_is_no_area_no_table_is_printed(tmp_path: Path, words: tuple[str, ...]) -> None:
+    answer = run(init_workspace(tmp_path), *words)
+    assert answer.exit_code == 0
+    assert f"there is no area in {tmp_path / 'aois'}; add one with: minewatch aoi add NAME FILE" in answer.stderr
+    assert not answer.stdout.startswith("area")
+    data = json.loads(run(Workspace(tmp_path), *words, "--json").stdout)
+    assert (data if words[0] == "aoi" else data["areas"]) == []
+
+
+def test_a_table_without_alerts_says_so(workspace: Workspace, tmp_path: Path) -> None:
+    empty = init_workspace(tmp_path)
+    shutil.copytree(workspace.output, empty.output, dirs_exist_ok=True)
+    with sqlite3.connect(empty.alerts) as connection:
+        connection.execute("DELETE FROM alerts")
+    connection.close()
+    answer = run(empty, "alerts", "list")
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    assert "the table has no alert; how much of each area was seen: minewatch status" in answer.stderr
+
+
 def test_each_review_can_be_chosen(workspace: Workspace) -> None:
     assert all(run(workspace, "alerts", "list", "--review", one or "none").exit_code == 0 for one in REVIEWS)
 
@@ -246,7 +290,15 @@ def test_each_review_can_be_chosen(workspace: Workspace) -> None:
         (("scan", "--budget", "1,5GB"), 2, "write it like 1GB or 1.5GB, with a point in decimals"),
         (("scan", "pampa,new-ground"), 2, "minewatch scan pampa new-ground"),
         (("scan", "--aoi", "pampa"), 2, "Areas stand here without an option: minewatch scan NAME"),
+        (("aoi", "show", "--aoi", "pampa"), 2, "Areas stand here without an option: minewatch aoi show NAME"),
         (("alerts", "list", "pampa"), 2, "Areas are chosen with --aoi NAME"),
+        (("alerts", "list", "--area", "pampa"), 2, "'--area'. Areas are chosen with --aoi NAME\n"),
+        (("doctor", "pampa", "new-ground"), 2, "It takes one at a time"),
+        (("status", "pampa"), 2, "it shows all areas; of one: minewatch aoi show NAME"),
+        (("status", "--aoi", "pampa"), 2, "It shows all areas; of one: minewatch aoi show NAME"),
+        (("watch", "pampa"), 2, "to scan an area now: minewatch scan NAME"),
+        (("aoi", "list", "pampa"), 2, "one of them: minewatch aoi show NAME"),
+        (("prune", "pampa"), 2, "it takes no name: it is for the whole workspace"),
         (("alerts", "show", "pampa"), 1, "it is an area; its alerts: minewatch alerts list --aoi pampa"),
         (("alerts", "review", name(0), "--dismiss", "--by", "Rosa"), 2, 'give the reason: --dismiss "road works"'),
         (("report", name(0)), 2, f"is an alert: write minewatch report --alert {name(0)}"),

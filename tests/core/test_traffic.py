@@ -18,6 +18,7 @@ from minewatch.core.traffic import (
 @pytest.mark.parametrize(("text", "size"), [("1GB", 10**9), ("250 MB", 250 * 10**6), ("1.5gb", 15 * 10**8), ("800kB", 800_000)])
 def test_amounts_are_read_as_people_write_them(text: str, size: int) -> None:
     assert parse_bytes(text) == size == parse_bytes(format_exact(size))
+    assert format_exact(size).lower() == text.lower().replace(" ", "")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,7 +104,7 @@ def test_nothing_changes_before_it_is_adopted_and_all_of_it_can_be_undone(review
     assert name_in_use(reviewed.home_layers) == first.name
     run(reviewed, "use", "shipped")
     assert read_in_use(reviewed.home_layers, version) == (None, "")
-    assert len(list_versions(reviewed.home_layers)) == 2, "nothing is deleted"
+    assert len(list_versions(reviewed.home_layers)[0]) == 2, "nothing is deleted"
 
 
 def test_a_layer_on_disk_says_the_same_as_when_it_was_fitted(reviewed: Workspace) -> None:
@@ -168,6 +169,28 @@ def test_a_damaged_layer_is_never_used(reviewed: Workspace, damage: slice) -> No
         read_in_use(reviewed.home_layers, read_model().version)
     assert use_version(reviewed.home_layers, SHIPPED) == SHIPPED
     assert read_in_use(reviewed.home_layers, read_model().version) == (None, "")
+
+
+def test_a_damaged_layer_is_listed_and_blocks_no_other(reviewed: Workspace) -> None:
+    learnt, base = learn_likeness(reviewed), read_model().version
+    first, second = (adopt(reviewed, learnt, TODAY).name for _ in range(2))
+    (reviewed.home_layers / first).write_bytes(b"no layer")
+    answer = CliRunner().invoke(main, ["-w", str(reviewed.root), "likeness", "list"])
+    assert answer.exit_code == 0
+    assert re.search(rf"^{second} +\S+ +\d.* +in use$", answer.stdout, re.MULTILINE)
+    assert re.search(rf"^{first} +damaged$", answer.stdout, re.MULTILINE)
+    assert f"{first} is damaged; move it away" in answer.stderr
+    facts = json.loads(run(reviewed, "list", "--json"))
+    assert [layer["name"] for layer in facts["layers"]] == [second]
+    assert list(facts["damaged"]) == [first]
+    with pytest.raises(WorkspaceError, match=f"{first} is damaged"):
+        use_version(reviewed.home_layers, "1")
+    assert adopt(reviewed, learnt, TODAY).number == 3, "no number is used again"
+    assert use_version(reviewed.home_layers, "2") == second
+    (reviewed.home_layers / second).unlink()
+    assert re.search(rf"^{second} +in use; gone$", run(reviewed, "list"), re.MULTILINE)
+    with pytest.raises(WorkspaceError, match=f"{second} is gone"):
+        read_in_use(reviewed.home_layers, base)
 
 
 def test_what_cannot_be_read_is_named(reviewed: Workspace) -> None:

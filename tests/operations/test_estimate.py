@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rasterio
+import rasterio.shutil
 from click.testing import CliRunner
 
 from benchmarks.line_time import LineUse, count_first_looks
@@ -130,6 +133,51 @@ def test_an_estimate_within_a_budget_is_what_workers_then_receive(
     assert read_record(report)["bytes"] == sent, "with what the workers looked at before they chose"
 
 
+def lengthen_headers(band: Path) -> None:
+    """Give a file 50 kB of metadata before its overviews."""
+    with rasterio.open(band) as source:
+        pixels, profile = source.read(), source.profile
+    resampling = "nearest" if profile["dtype"] == "uint8" else "average"
+    with rasterio.MemoryFile() as memory:
+        with memory.open(**profile | {"driver": "GTiff"}) as target:
+            target.write(pixels)
+            target.update_tags(HISTORY="n" * 50_000)
+        options = {"compress": "deflate", "predictor": 2, "overview_count": 4, "overview_resampling": resampling}
+        rasterio.shutil.copy(memory.name, band, driver="COG", **options)
+
+
+def make_jpeg2000(band: Path) -> None:
+    """Make a file JPEG 2000, without loss."""
+    packing = {"QUALITY": "100", "REVERSIBLE": "YES", "YCBCR420": "NO"}
+    rasterio.shutil.copy(band, band.with_suffix(".jp2"), driver="JP2OpenJPEG", **packing)
+    band.unlink()
+    (item,) = band.parent.glob("S2*.json")
+    item.write_text(item.read_text().replace(band.name, band.with_suffix(".jp2").name))
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("change", [lengthen_headers, make_jpeg2000])
+def test_files_of_another_make_cost_what_is_said_and_give_the_same(
+    series: SimulatedSeries, tmp_path: Path, range_server: ServeFolder, change: Callable[[Path], None]
+) -> None:
+    changed = copy_series(series, tmp_path / "changed")
+    for band in changed.catalog.parent.glob("*/*.tif"):
+        change(band)
+    server = range_server(changed.catalog.parent)
+    workspace = make_workspace(tmp_path / "watch", changed, source=f"{server.url}/catalog.json")
+    plain = make_workspace(tmp_path / "plain", series)
+    for one in (workspace, plain):
+        set_budget(one, 100 * BUDGET)
+    estimate = estimate_scan(workspace, ScanRequest(until=UNTIL), speed=250_000)
+    count = len(server.requests)
+    report = scan_small(workspace)
+    sent = count_sent(server, count)
+    assert estimate.size == pytest.approx(sent, rel=0.15)
+    assert read_record(report)["bytes"] == sent
+    scan_small(plain)
+    assert read_result(workspace) == read_result(plain)
+
+
 def test_the_command_prints_one_sum_and_whole_numbers(series: SimulatedSeries, tmp_path: Path) -> None:
     workspace = make_workspace(tmp_path / "watch", series)
     words = ["-w", str(workspace.root), "scan", "--until", str(UNTIL), "--estimate", "--line", "2Mbit/s"]
@@ -171,6 +219,8 @@ def test_many_scans_within_a_budget_equal_one(series: SimulatedSeries, tmp_path:
     check = next(check for check in examine_area(once, NAME).checks if check.name == "not in the archive")
     assert (check.outcome, check.facts["not_read_budget"]) == (CheckOutcome.OK, len(unread)), "no scan tries to fetch them"
     assert "not read: budget" in check.text
+    offline = next(one for one in examine_area(once, NAME, offline=True).checks if one.name == "missing acquisitions")
+    assert f"are not in the archive; {len(unread)} scenes not read: budget" in offline.text
 
 
 def test_what_few_bytes_made_coarse_a_larger_budget_reads_sharp(series: SimulatedSeries, tmp_path: Path) -> None:
@@ -184,8 +234,9 @@ def test_what_few_bytes_made_coarse_a_larger_budget_reads_sharp(series: Simulate
     )
     assert said in little.notes
     page = write_report(workspace)
-    assert f"of the {len(little.observations)} looks used, {len(coarse)} were read in such pixels" in page
-    assert f"{len(little.left_unread)} were left unread to save data; all others are examined" in page
+    assert f"in such pixels to save data: {len(coarse)} of the {len(little.observations)} used" in page
+    assert f"left unread to save data: {len(little.left_unread)}; all others are examined" in page
+    assert f"A dash means that none was read. Left unread to save data: {len(little.left_unread)} of the period." in page
     assert not scan_small(workspace).areas[0].fetched
     set_budget(workspace, 1000 * BUDGET)
     rich = scan_small(workspace).areas[0]

@@ -635,7 +635,7 @@ def test_notify_test_says_what_works_and_what_does_not(workspace: Workspace, mai
     assert done.returncode == 1
     assert re.search(r"rangers +RANGERS_MAIL +sent", done.stdout)
     assert "failed: HOOK_NOT_SET is not set in the environment" in done.stdout
-    assert "hook: none of its areas is in this workspace (no-such)" in done.stderr
+    assert "hook: no area is called 'no-such'; see: minewatch aoi list" in done.stderr
     assert mailbox.mails[0]["Subject"] == "minewatch: Test message: nothing happened"
     done = run(workspace, "notify", "test", "hook", "--json", HOOK_NOT_SET=hook.url)
     assert json.loads(done.stdout) == [{"rule": "hook", "sent": True, "reason": ""}]

@@ -192,6 +192,20 @@ def test_areas_by_name_and_by_pattern(workspace: Workspace) -> None:
     assert "schedule 'peru': no area is called 'x*', 'gone'" in run(workspace, "schedule show").output
 
 
+@pytest.mark.parametrize(
+    ("areas", "told"),
+    [
+        ('["sarrae"]', "schedule 'peru': no area is called 'sarrae'; did you mean 'sarare'?"),
+        ('["la-*", "Sarare", "x*"]', "no area is called 'Sarare' (did you mean 'sarare'?), 'x*'; see: minewatch aoi list"),
+    ],
+)
+def test_a_misspelt_area_names_the_nearest(workspace: Workspace, areas: str, told: str) -> None:
+    set_schedules(workspace, f'[schedules.peru]\ncron = "0 2 * * *"\nareas = {areas}')
+    assert told in run(workspace, "schedule show").stderr
+    answer = run(workspace, "status")
+    assert (answer.exit_code, told in answer.stderr) == (3, True)
+
+
 def test_areas_that_no_schedule_scans_are_told(workspace: Workspace) -> None:
     set_schedules(workspace, '[schedules.peru]\ncron = "0 2 * * *"\nareas = ["la-*"]')
     assert "no schedule scans sarare" in run(workspace, "schedule show").output

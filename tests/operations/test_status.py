@@ -129,6 +129,9 @@ def test_a_pattern_without_an_area_needs_attention(scanned: Workspace) -> None:
     assert not found.is_well
     assert found.faults == ["schedule 'nightly': no area is called 'gone'; see: minewatch aoi list"]
     assert found.notes == []
+    rule = '[notify.rangers]\nto_variable = "RANGERS_MAIL"\nareas = ["spto", "sp*"]\n'
+    scanned.settings.write_text(f"{SETTINGS}\n{rule}", "utf-8")
+    assert find_status(scanned, NOW).notes == ["notify 'rangers': no area is called 'spto'; did you mean 'spot'?"]
 
 
 def test_messages_that_could_not_be_delivered_need_attention(scanned: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,7 +161,7 @@ def test_other_mining_tells_only_what_grew_there(workspace: Workspace) -> None:
         ((DISMISSED, "--mining", "other"), "it was dismissed"),
         ((MERGED, "--mining", "other"), f"merged ({STANDS})"),
         (("nobody", "--mining", "other"), "there is no alert 'nobody'"),
-        (("--aoi", "x", "--mining", "other"), "there is no area x in the table; it has: pampa"),
+        (("--aoi", "x", "--mining", "other"), "there is no area x in the table; known areas: pampa"),
         (("--all", "--mining", "other", "--set", "depth_m=[4,2]"), "impact.depth_m: give [low, high]"),
         (("--all", "--mining", "other", "--set", "depht_m=2"), "did you mean 'depth_m'?"),
         (("--all", "--mining", "other", "--set", "depth_m"), "write it as KEY=VALUE"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -164,6 +165,21 @@ def test_a_table_behind_the_head_is_read_too(tmp_path: Path, monkeypatch: pytest
     path = write_raster(tmp_path / "a.tif", pixels, **TILED)
     monkeypatch.setattr(geotiff, "HEAD", 400)
     assert np.array_equal(read_whole(path), pixels)
+
+
+def test_a_header_longer_than_the_head_is_read_to_its_end(tmp_path: Path) -> None:
+    """With pages of metadata before what places it, and before the overview."""
+    pixels = make_noise(320, 320)
+    plain = tmp_path / "plain.tif"
+    with rasterio.open(write_raster(plain, pixels, **TILED), "r+") as file:
+        file.update_tags(HISTORY="n" * 50_000)
+    rasterio.shutil.copy(plain, tmp_path / "a.tif", driver="COG", compress="deflate", blocksize=128, overview_count=2)
+    layout = read_layout(str(tmp_path / "a.tif"), coarsest=20.0)
+    assert layout is not None
+    assert layout.overview is not None
+    assert layout.overview.shape == (160, 160)
+    assert 50_000 < layout.header < 60_000
+    assert np.array_equal(read_whole(tmp_path / "a.tif"), pixels)
 
 
 # --- files that lie --------------------------------------------------------------------------------------------------

@@ -111,8 +111,10 @@ def test_a_band_that_lies_elsewhere_than_another_refuses_the_scene(tmp_path: Pat
         file.transform = Affine.translation(metres, 0) @ file.transform
     with gdal_environment(), SceneFiles(scene) as files:
         files.open("red")
-        with contextlib.nullcontext() if fits else pytest.raises(SceneError, match="nir: it lies elsewhere than red of the same"):
-            files.open("nir")
+        told = "nir: it lies elsewhere than red of the same"
+        for _area in range(2):
+            with contextlib.nullcontext() if fits else pytest.raises(SceneError, match=told):
+                files.open("nir")
 
 
 def read(scene: Scene, band: str) -> np.ndarray:

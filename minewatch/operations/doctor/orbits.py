@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from minewatch.archive.choice import BUDGET
 from minewatch.areas.grid import lonlat_from
 from minewatch.core.text import count_of, format_percent
 from minewatch.core.units import EPOCH, to_day
@@ -191,7 +192,9 @@ def _explain(data: ExaminedData) -> str:
     """Describe what may explain missing acquisitions."""
     if data.listed is None:
         limit = data.area.pipeline.scenes.max_cloud_cover
-        return f"; scenes above the pipeline's {limit:g} % cloud are left out" if limit < 100 else ""
+        unread = len(data.left_unread - {name for observation in data.archived for name in observation.source_ids})
+        cloudy = f"; scenes above the pipeline's {limit:g} % cloud are left out" if limit < 100 else ""
+        return cloudy + (f"; {count_of(unread, 'scene')} not read: {BUDGET}" if unread else "")
     cloudiest = max((item.cloud_cover for item in data.listed), default=0)
     if len(data.listed) >= ENOUGH_SCENES and cloudiest < CLOUD_LIMIT:
         return f"; its cloudiest scene has {cloudiest:.0f} % cloud, so it may list only clear scenes"

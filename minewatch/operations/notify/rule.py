@@ -59,7 +59,16 @@ def find_rules(workspace: Workspace) -> list[Rule]:
 
 def covers(rule: Rule, aoi: str) -> bool:
     """True if a rule covers an area."""
-    return any(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), aoi) for pattern in rule.table.areas)
+    return any(_fits(pattern, aoi) for pattern in rule.table.areas)
+
+
+def _fits(pattern: str, aoi: str) -> bool:
+    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), aoi))
+
+
+def list_unmatched(rule: Rule, areas: Sequence[str]) -> list[str]:
+    """Return the names and patterns of a rule that fit none of the areas."""
+    return [pattern for pattern in rule.table.areas if not any(_fits(pattern, aoi) for aoi in areas)]
 
 
 def choose_events(rule: Rule, events: Sequence[Event], progress: RuleProgress) -> list[Event]:

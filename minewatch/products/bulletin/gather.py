@@ -16,7 +16,7 @@ from minewatch.alerts.record import CLOSED, CONFIRMED
 from minewatch.alerts.rows import read_layer, read_rows, reading
 from minewatch.archive.item import Observation
 from minewatch.archive.stac_item import credit_observations
-from minewatch.areas.area_files import list_aois
+from minewatch.areas.area_files import explain_no_area, list_aois
 from minewatch.areas.coordinates import make_position
 from minewatch.areas.vectorize import find_position
 from minewatch.core.errors import AoiError, ReportError
@@ -57,7 +57,7 @@ def gather_bulletin(workspace: Workspace, request: BulletinRequest, reporter: Re
     spans = dict(zip(SPANS, (month, begin_with_year(month), go_back_a_year(month)), strict=True))
     names = list_aois(workspace)
     if not names:
-        raise AoiError(f"there is no area in {workspace.aois}; add one with: minewatch aoi add NAME FILE")
+        raise AoiError(explain_no_area(workspace))
     require_table(workspace.alerts)
     recover(workspace.alerts)
     with reading(workspace.alerts) as connection:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from minewatch.alerts.read import read_alerts
 from minewatch.alerts.rows import find_alert, read_areas
 from minewatch.core.errors import AlertsError, ImpactError
-from minewatch.core.text import show
+from minewatch.core.text import show, suggest
 from minewatch.core.workspace import Workspace
 from minewatch.products.impact.assess import (
     NEVER_CONFIRMED,
@@ -48,7 +48,7 @@ def choose_impact(
     elif aoi is not None:
         areas = read_areas(workspace.alerts)
         if aoi not in areas:
-            raise AlertsError(f"there is no area {show(aoi)} in the table; it has: {', '.join(sorted(areas)) or 'none'}")
+            raise AlertsError(f"there is no area {show(aoi)} in the table{suggest(aoi, sorted(areas), 'areas')}")
         rows = [row for row in rows if row["aoi"] == aoi]
     return assess_impact(workspace, rows, assumed), notes
 
