@@ -6,7 +6,6 @@ Nothing here decides whether an observation is used: descriptions may change wit
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import os
 import re
@@ -151,13 +150,11 @@ class ItemRewriter:
         values = dict(place)
         for name, file in assets.items():
             values |= {f"{name} {field}": render_json(value) for field, value in file.as_fields().items()}
-        unsigned = self._fill(values, "0" * 64)
-        return self._fill(values, hashlib.sha256(unsigned).hexdigest())
-
-    def _fill(self, values: Mapping[str, str], checksum: str) -> bytes:
-        values = {**values, ITEM_CHECKSUM: f'"{checksum}"'}
-        names = self._parts[1::2]
-        texts = itertools.chain.from_iterable(zip(self._parts[::2], (*(values[name] for name in names), ""), strict=True))
+        values[ITEM_CHECKSUM] = f'"{"0" * 64}"'
+        texts = list(self._parts)
+        texts[1::2] = [values[name] for name in self._parts[1::2]]
+        checksum = hashlib.sha256("".join(texts).encode()).hexdigest()
+        texts[self._parts.index(ITEM_CHECKSUM)] = f'"{checksum}"'
         return "".join(texts).encode()
 
 

@@ -151,21 +151,27 @@ def render_json(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
     ``default`` returns what stands for a value that JSON has not.  json's own encoder takes four times as long to indent.
     """
-    return re.sub(r"[^\n -~]", _escape, _render(value, "\n", default))
+    text = _render(value, "\n", default)
+    return text if text.isascii() and "\x7f" not in text else re.sub(r"[^\n -~]", _escape, text)
 
 
 def _render(value: Any, indent: str, default: Callable[[Any], Any] | None) -> str:
     """Return JSON; ``indent`` is the line break before what stands as deep as the value."""
-    if type(value) is str:
+    kind = type(value)
+    if kind is str:
         return encode_basestring(value)
+    if kind is int or (kind is float and math.isfinite(value)):
+        return repr(value)
     inner = indent + " "
     if isinstance(value, dict):
-        entries = [f"{_render_key(key)}: {_render(entry, inner, default)}" for key, entry in value.items()]
+        # Most entries are texts, which need no call of their own.
+        entries = [
+            f"{_render_key(key)}: {encode_basestring(entry) if type(entry) is str else _render(entry, inner, default)}"
+            for key, entry in value.items()
+        ]
         return f"{{{inner}{f',{inner}'.join(entries)}{indent}}}" if entries else "{}"
     if isinstance(value, list | tuple):
         return f"[{inner}{f',{inner}'.join([_render(entry, inner, default) for entry in value])}{indent}]" if value else "[]"
-    if type(value) is int or (type(value) is float and math.isfinite(value)):
-        return repr(value)
     if value is None or isinstance(value, str | int | float) or default is None:
         return json.dumps(value, ensure_ascii=False)
     return _render(default(value), indent, default)

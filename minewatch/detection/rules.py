@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Rules = Any
 _RULES = np.dtype([(name, field.annotation) for name, field in DetectorSettings.model_fields.items()], align=True)
 
 
+@lru_cache(64)
 def make_rules(settings: DetectorSettings) -> Rules:
     """Return the settings as a record."""
     return np.array([tuple(settings.model_dump().values())], _RULES).view(np.recarray)[0]

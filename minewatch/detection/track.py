@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class TrackResult:
     is_counting: NDArray[np.bool_]
     """(time, pixel) True where a look counts, see :mod:`minewatch.detection.blindness`."""
 
-    @property
+    @cached_property
     def episodes(self) -> Episodes:
         """All anomalies, by pixel, and of one pixel in order of time."""
         return join_episodes(self.closed, list_open(self.state))

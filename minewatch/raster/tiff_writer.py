@@ -219,11 +219,12 @@ def _encode_blocks(image: Pixels, side: int) -> Iterator[bytes]:
     bands, height, width = image.shape
     unsigned = np.moveaxis(image, 0, -1).view(f"u{image.itemsize}")
     for top, left in itertools.product(range(0, height, side), range(0, width, side)):
-        part = unsigned[top : top + side, left : left + side]
-        block = np.zeros((side, side, bands), unsigned.dtype)
-        rows, columns = part.shape[:2]
-        block[:rows, 0] = part[:, 0]
-        np.subtract(part[:, 1:], part[:, :-1], out=block[:rows, 1:columns])
+        part = np.ascontiguousarray(unsigned[top : top + side, left : left + side])
+        rows, size = part.shape[0], part.shape[1] * bands
+        lines = part.reshape(rows, size)  # bands beside each other: numpy subtracts long rows faster
+        block = np.zeros((side, side * bands), unsigned.dtype)
+        block[:rows, :bands] = lines[:, :bands]
+        np.subtract(lines[:, bands:], lines[:, :-bands], out=block[:rows, bands:size])
         block[rows:] = block[rows - 1]
         yield bytes(imagecodecs.deflate_encode(block.tobytes(), level=LEVEL))
 
