@@ -147,7 +147,7 @@ DEFAULTS = {name: option.default for name, option in Flags.options.items()}
 
 
 def _list_settings(flags: Flags) -> dict[str, Any]:
-    """Return all settings, as numba's own does, which calls a function for each: thirty, a hundred thousand times."""
+    """Return all settings, as numba's own does, which calls a function for each of them, a hundred thousand times over."""
     return DEFAULTS | flags._values  # noqa: SLF001 - as its own does
 
 
