@@ -145,7 +145,8 @@ class Source:
             if isinstance(error, DocumentError) and error.is_passing:
                 raise self._explain(error) from error
             return {}
-        return document if document.get("type") == "Collection" else {}
+        # Before STAC 1.0 a collection stated no type.
+        return document if document.get("type") == "Collection" or document.get("id") == self.collection else {}
 
     def list_collections(self) -> list[str]:
         """Return the ids of the collections on an API's first page; raises SourceError."""

@@ -273,6 +273,13 @@ def test_a_collection_that_is_denied_once_is_asked_for_again(line: Wild, watch: 
     assert read_result(watch) == line.clean
 
 
+def test_a_collection_of_an_earlier_version_is_one(line: Wild, watch: Workspace) -> None:
+    line.proxy.start(Trouble(COLLECTION, change_page(lambda collection: collection.pop("type")), math.inf))
+    scan_small(watch)
+    assert line.proxy.done == 1
+    assert read_result(watch) == line.clean
+
+
 def test_scenes_without_a_collection_are_used(line: Wild, watch: Workspace) -> None:
     line.proxy.start(Trouble(COLLECTION, busy(404), math.inf))
     assert name_failed(scan_small(watch)) == {}
