@@ -17,7 +17,7 @@ from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -275,6 +275,30 @@ def test_growth_of_evidence_is_named_with_its_manifest(tmp_path: Path) -> None:
     assert list(kept.manifests) == [folder.name, f"{folder.name}/growth-2024-05-01"]
     assert kept.manifests[folder.name] == hashlib.sha256(b"no json").hexdigest()
     assert (kept.dates, kept.stage) == ({}, None), "a damaged manifest says nothing else"
+
+
+NO_GREEN = {
+    "en": ("True colour", "not the colours that the eye would see", "The source has no green band"),
+    "es": ("Color natural", "no son los colores que vería el ojo", "La fuente no tiene banda verde"),
+    "fr": ("Couleurs naturelles", "ne sont pas les couleurs que l'œil verrait", "La source n'a pas de bande verte"),
+    "pt": ("Cor natural", "não são as cores que o olho veria", "A fonte não tem banda verde"),
+}
+
+
+@pytest.mark.parametrize("language", NO_GREEN)
+def test_without_a_green_band_no_image_is_called_true_colour(
+    facts: ReportFacts, monkeypatch: pytest.MonkeyPatch, language: str
+) -> None:
+    true, of_map, of_pair = NO_GREEN[language]
+    assert true in unescape(render_page(replace(facts, request=replace(facts.request, language=language))))
+    for overpass in [facts.map.overpasses[report_images.AFTER], facts.alerts[0].images.overpasses[report_images.AFTER]]:
+        for chip in overpass.chips.values():
+            for scene in chip.look.datatake.scenes:
+                monkeypatch.delitem(cast("dict[str, str]", scene.hrefs), "green", raising=False)
+    text = unescape(render_page(replace(facts, alerts=facts.alerts[:1], request=replace(facts.request, language=language))))
+    assert true not in text
+    assert of_map in text
+    assert text.count(of_pair) == 1
 
 
 def change_first(facts: ReportFacts, **cells: Any) -> ReportFacts:

@@ -150,6 +150,11 @@ class OverpassImages:
     chips: Mapping[str, Chip]
     """Name of the composite to its chip: true colour, and for an alert false colour."""
 
+    @property
+    def lacks_green(self) -> bool:
+        """True if a scene has no green band: the mean of red and blue stands in its place."""
+        return any("green" not in scene.hrefs for chip in self.chips.values() for scene in chip.look.datatake.scenes)
+
 
 @dataclass(frozen=True)
 class FrameImages:
@@ -163,6 +168,11 @@ class FrameImages:
 
     missing: Mapping[str, str]
     """'before' or 'after' to the key of the text that says why there are none."""
+
+    @property
+    def lacks_green(self) -> bool:
+        """True if an image was made without a green band."""
+        return any(overpass.lacks_green for overpass in self.overpasses.values())
 
 
 @dataclass(frozen=True)
