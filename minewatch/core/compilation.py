@@ -125,13 +125,13 @@ class _CollectorPause(event.Listener):
     depth = 0
     was_enabled = False
 
-    def on_start(self, event: Any) -> None:  # noqa: ARG002 - numba's signature
+    def on_start(self, _event: Any) -> None:
         if not self.depth:
             self.was_enabled = gc.isenabled()
             gc.disable()
         self.depth += 1
 
-    def on_end(self, event: Any) -> None:  # noqa: ARG002 - numba's signature
+    def on_end(self, _event: Any) -> None:
         self.depth -= 1
         if not self.depth and self.was_enabled:
             gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numba
 import numpy as np
 import pytest
+from numba.core.compiler import Flags
 from numpy.typing import NDArray
 
 from minewatch.core import compilation
@@ -77,6 +79,14 @@ def test_subroutines_are_compiled_with_their_kernel_and_plain_in_python(
     assert out.tolist() == [0.5, 1.0, 2.5]
     assert part([4.0][0]) == 2.0
     assert len(part.overloads) == 1  # type: ignore[attr-defined]
+    assert gc.isenabled(), "garbage is collected again"
+
+
+def test_settings_of_functions_are_listed_as_numba_lists_them() -> None:
+    flags = Flags()
+    flags.nrt, flags.error_model = True, "numpy"
+    assert flags.values() == {name: getattr(flags, name) for name in flags.options}
+    assert flags == flags.copy() != Flags()
 
 
 def test_nothing_is_compiled_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
